@@ -1,0 +1,46 @@
+"""A completion request as both dialects mean it, after validation."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from chatapi.engines.values import (
+    AudioOutput,
+    Message,
+    ResponseFormat,
+    Tool,
+    ToolChoice,
+    Value,
+)
+
+DialectName = Literal["native", "openai"]
+OnDisconnect = Literal["cancel", "continue"]
+
+
+class CompletionRequest(Value):
+    """`params` holds the sampling and other OpenAI parameters by OpenAI's names.
+
+    `uploads` are the bytes that came inline (base64), by the SHA-256 under which the messages'
+    blobs name them. `conversation_id` and `parent_message_id` are as the client wrote them.
+    """
+
+    dialect: DialectName
+    messages: tuple[Message, ...]
+    model: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
+    modalities: tuple[str, ...] = ("text",)
+    audio: AudioOutput | None = None
+    params: dict[str, Any] = {}
+    n: int = 1
+    stream: bool = False
+    include_usage: bool = False
+    ssml: bool = False
+    metadata: dict[str, str] = {}
+    context: dict[str, Any] | None = None
+    conversation_id: str | None = None
+    parent_message_id: str | None = None
+    end_user: str = ""
+    on_disconnect: OnDisconnect | None = None
+    uploads: Mapping[str, bytes] = {}

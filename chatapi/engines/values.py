@@ -1,0 +1,254 @@
+"""Messages, requests and events as pure values: what every engine reads and yields.
+
+They are no vendor's wire format. Dialects translate requests into them, engines translate them
+for their upstream, and messages are stored in their JSON form (`encode_parts`).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Value(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of all values: immutable, compared by content, written without its defaults."""
+
+
+# --- parts of a message -------------------------------------------------------------------------
+
+
+class Blob(Value):
+    """Bytes kept outside the database, named by their SHA-256 (hex)."""
+
+    sha256: str
+    media_type: str
+    size: int
+
+
+class TextPart(Value, tag="text"):
+    text: str
+
+
+class RefusalPart(Value, tag="refusal"):
+    text: str
+
+
+class ReasoningPart(Value, tag="reasoning"):
+    """What the model thought aloud: stored and shown, never sent back as history."""
+
+    text: str
+
+
+class ImagePart(Value, tag="image"):
+    """A picture: either `blob`, or `url` where it lies on another server."""
+
+    blob: Blob | None = None
+    url: str | None = None
+    detail: str | None = None
+
+
+class AudioPart(Value, tag="audio"):
+    """Sound that somebody sent; `format` as the sender named it (`wav`, `mp3`, …)."""
+
+    blob: Blob
+    format: str
+
+
+class FilePart(Value, tag="file"):
+    blob: Blob | None = None
+    filename: str | None = None
+    file_id: str | None = None
+
+
+class SpokenPart(Value, tag="spoken"):
+    """The model's own spoken answer. `expires_at` is in seconds since the epoch."""
+
+    id: str
+    transcript: str = ""
+    blob: Blob | None = None
+    expires_at: int | None = None
+
+
+class ToolCall(Value, tag="tool_call"):
+    """`arguments` is the model's text: usually, not always, a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+Part = TextPart | RefusalPart | ReasoningPart | ImagePart | AudioPart | FilePart | SpokenPart | ToolCall
+
+
+class Message(Value):
+    role: Role
+    parts: tuple[Part, ...] = ()
+    name: str | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+
+_parts_decoder = msgspec.json.Decoder(tuple[Part, ...])
+_encoder = msgspec.json.Encoder()
+
+
+def encode_parts(parts: tuple[Part, ...]) -> str:
+    """The JSON text under which a message's parts are stored."""
+    return _encoder.encode(parts).decode()
+
+
+def decode_parts(stored: str) -> tuple[Part, ...]:
+    return _parts_decoder.decode(stored)
+
+
+# --- a request ----------------------------------------------------------------------------------
+
+
+class Tool(Value):
+    """A function the model may call; `parameters` is its JSON Schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool = False
+
+
+class ToolChoice(Value):
+    """`mode` as in OpenAI's dialect; `names` are the tools it is limited to (none: all of them)."""
+
+    mode: Literal["none", "auto", "required"]
+    names: tuple[str, ...] = ()
+
+
+class ResponseFormat(Value):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class AudioOutput(Value):
+    voice: str | None = None
+    format: str | None = None
+
+
+class EngineRequest(Value):
+    """One question to an engine.
+
+    `params` holds the sampling and other OpenAI parameters by OpenAI's names, already validated.
+    `stream` is a hint: an engine may ask its upstream for a whole answer where it is false.
+    """
+
+    messages: tuple[Message, ...]
+    read_blob: Callable[[Blob], Awaitable[bytes]]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
+    modalities: tuple[str, ...] = ("text",)
+    audio: AudioOutput | None = None
+    params: dict[str, Any] = {}
+    n: int = 1
+    stream: bool = True
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+class TextDelta(Value):
+    text: str
+    choice: int = 0
+    logprobs: dict[str, Any] | None = None
+
+
+class RefusalDelta(Value):
+    text: str
+    choice: int = 0
+
+
+class ReasoningDelta(Value):
+    text: str
+    choice: int = 0
+
+
+class ToolCallStart(Value):
+    """Opens call number `index` of a choice; a call ends where the next one, or the choice, does."""
+
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+
+
+class ToolCallArguments(Value):
+    index: int
+    fragment: str
+    choice: int = 0
+
+
+class AudioDelta(Value):
+    """A piece of the spoken answer; `id` and `expires_at` come once each.
+
+    `data` is raw bytes, not base64: pcm16 (24 kHz, mono) where the answer is streamed, else the
+    whole sound in the format asked for.
+    """
+
+    id: str | None = None
+    data: bytes | None = None
+    transcript: str | None = None
+    expires_at: int | None = None
+    choice: int = 0
+
+
+class Finish(Value):
+    reason: FinishReason
+    choice: int = 0
+
+
+class Usage(Value):
+    """Tokens, as the upstream counted them or, where it did not, as `estimated`."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    reasoning_tokens: int = 0
+    completion_audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        sums = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in self.__struct_fields__
+            if name != "estimated"
+        }
+        return Usage(**sums, estimated=self.estimated or other.estimated)
+
+
+Event = (
+    TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | ToolCallStart
+    | ToolCallArguments
+    | AudioDelta
+    | Finish
+    | Usage
+)

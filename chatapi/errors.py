@@ -1,0 +1,121 @@
+"""What can go wrong, in the terms of the one error envelope both dialects share.
+
+    ApiError
+    ├── BadRequest           400   the request itself
+    ├── NotAuthenticated     401   no key, or one that is wrong, revoked or expired
+    ├── Forbidden            403   a CSRF token is missing
+    ├── NotFound             404   not there, or a stranger's
+    ├── MethodNotAllowed     405
+    ├── Conflict             409   an idempotency key used for another body
+    ├── BodyTooLarge         413
+    ├── RateLimited          429
+    ├── Internal             500   our fault; the message tells nothing of the inside
+    └── ServiceUnavailable   503   the database, or this process while it stops
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class ApiError(Exception):
+    """An answer other than 200: `param` is a path such as `messages[0].content`."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+        type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.code
+        self.status = status or self.status
+        self.type = type or self.type
+        self.headers = dict(headers or {})
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        return envelope(self.message, self.type, self.param, self.code)
+
+
+def envelope(message: str, type: str, param: str | None, code: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": type, "param": param, "code": code}}
+
+
+class BadRequest(ApiError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class NotAuthenticated(ApiError):
+    status = 401
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code, headers={"www-authenticate": "Bearer"})
+
+
+class Forbidden(ApiError):
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"{method} is not allowed here; use {allowed}.", headers={"allow": allowed})
+
+
+class Conflict(ApiError):
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+
+class BodyTooLarge(ApiError):
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes.", headers={"connection": "close"})
+
+
+class RateLimited(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class Internal(ApiError):
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("The server failed to answer. Tell its operator the x-request-id.")
+
+
+class ServiceUnavailable(ApiError):
+    status = 503
+    code = "service_unavailable"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, code=code, headers={"retry-after": str(retry_after)})
