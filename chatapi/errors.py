@@ -1,16 +1,16 @@
 """What can go wrong, in the terms of the one error envelope both dialects share.
 
-    ApiError
-    ├── BadRequest           400   the request itself
-    ├── NotAuthenticated     401   no key, or one that is wrong, revoked or expired
-    ├── Forbidden            403   a CSRF token is missing
-    ├── NotFound             404   not there, or a stranger's
-    ├── MethodNotAllowed     405
-    ├── Conflict             409   an idempotency key used for another body
-    ├── BodyTooLarge         413
-    ├── RateLimited          429
-    ├── Internal             500   our fault; the message tells nothing of the inside
-    └── ServiceUnavailable   503   the database, or this process while it stops
+ApiError
+├── BadRequest           400   the request itself
+├── NotAuthenticated     401   no key, or one that is wrong, revoked or expired
+├── Forbidden            403   a CSRF token is missing
+├── NotFound             404   not there, or a stranger's
+├── MethodNotAllowed     405
+├── Conflict             409   an idempotency key used for another body
+├── BodyTooLarge         413
+├── RateLimited          429
+├── Internal             500   our fault; the message tells nothing of the inside
+└── ServiceUnavailable   503   the database, or this process while it stops
 """
 
 from collections.abc import Mapping

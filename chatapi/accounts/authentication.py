@@ -1,0 +1,121 @@
+"""Who asks: by `Authorization: Bearer`, by `x-api-key`, or by the session of a signed-in browser user.
+
+The functions here serve Django's views and the ASGI endpoint alike.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.contrib.auth import get_user
+from django.http import HttpRequest
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from chatapi.accounts.models import ApiKey, User
+from chatapi.accounts.services import digest_of, personal_workspace
+from chatapi.engines.values import Value
+from chatapi.errors import Forbidden, NotAuthenticated
+
+
+class Principal(Value):
+    """On whose behalf a request acts. `key_id` is None for a browser session."""
+
+    workspace_id: UUID
+    user_id: int
+    key_id: UUID | None = None
+
+
+def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The API key among ASGI headers, as it was sent; None where there is none."""
+    found = None
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, secret = value.decode("latin-1").strip().partition(" ")
+            if scheme.lower() == "bearer":
+                return secret.strip()
+        elif name == b"x-api-key":
+            found = value.decode("latin-1").strip()
+    return found
+
+
+def principals_of(digests: Iterable[str]) -> dict[str, Principal]:
+    """Whom these key digests stand for; those that are unknown, revoked, expired or of a user who was
+    deactivated are left out."""
+    now = timezone.now()
+    rows = ApiKey.objects.filter(digest__in=list(digests), revoked_at=None, user__is_active=True).values_list(
+        "digest", "workspace_id", "user_id", "id", "expires_at"
+    )
+    return {
+        digest: Principal(workspace_id, user_id, key_id)
+        for digest, workspace_id, user_id, key_id, expires_at in rows
+        if expires_at is None or expires_at > now
+    }
+
+
+def wrong_key() -> NotAuthenticated:
+    return NotAuthenticated(
+        "The API key is wrong, revoked or expired. Make a new one with `manage.py create_api_key`.",
+        code="invalid_api_key",
+    )
+
+
+def no_key() -> NotAuthenticated:
+    return NotAuthenticated("No API key was sent. Send one as `Authorization: Bearer KEY` or `x-api-key`.")
+
+
+def principal_of_secret(secret: str) -> Principal:
+    digest = digest_of(secret)
+    try:
+        return principals_of([digest])[digest]
+    except KeyError:
+        raise wrong_key() from None
+
+
+def principal_of_session(request: HttpRequest) -> Principal | None:
+    """The signed-in browser user, acting in their personal workspace; None where nobody is signed in.
+
+    `request` must have passed Django's session middleware. Raises `Forbidden` where an unsafe
+    method comes without its CSRF token.
+    """
+    user = get_user(request)
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    refusal = _CsrfCheck(lambda _: None).refusal(request)  # type: ignore[arg-type,return-value]
+    if refusal:
+        raise Forbidden(f"The CSRF check failed: {refusal}", code="csrf_failed")
+    return Principal(personal_workspace(user).id, user.pk)
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    def refusal(self, request: HttpRequest) -> str | None:
+        self.process_request(request)
+        return self.process_view(request, None, (), {})  # type: ignore[arg-type,return-value]
+
+    def _reject(self, request: HttpRequest, reason: str) -> str:  # type: ignore[override]
+        return reason
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`request.auth` becomes the `Principal`."""
+
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        headers = [
+            (b"authorization", request.headers.get("authorization", "").encode("latin-1", "replace")),
+            (b"x-api-key", request.headers.get("x-api-key", "").encode("latin-1", "replace")),
+        ]
+        secret = secret_in((name, value) for name, value in headers if value)
+        if secret is None:
+            return None
+        principal = principal_of_secret(secret)
+        return User.objects.get(pk=principal.user_id), principal
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class BrowserSessionAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        principal = principal_of_session(request._request)
+        return None if principal is None else (User.objects.get(pk=principal.user_id), principal)

@@ -1,0 +1,39 @@
+"""Settings that are read before Django's: where data lies and what the environment says."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str = "") -> str:
+    """An environment variable; an empty one counts as absent."""
+    return os.environ.get(name) or default
+
+
+def env_flag(name: str, *, default: bool = False) -> bool:
+    value = env(name, "1" if default else "0").strip().lower()
+    if value not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
+        raise SystemExit(f"chatapi: {name}={value!r} is neither true nor false")
+    return value in {"1", "true", "yes", "on"}
+
+
+def env_int(name: str, default: int) -> int:
+    value = env(name, str(default))
+    if not value.isascii() or not value.isdigit():
+        raise SystemExit(f"chatapi: {name}={value!r} is not a whole number")
+    return int(value)
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def data_dir() -> Path:
+    """Where everything is kept that the service writes."""
+    return Path(env("CHATAPI_DATA_DIR", str(ROOT / "var"))).resolve()
+
+
+def models_file() -> Path | None:
+    path = env("CHATAPI_MODELS_FILE")
+    return Path(path) if path else None

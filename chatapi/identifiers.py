@@ -1,0 +1,26 @@
+"""Ids: UUIDv7, made in Python so that no statement waits for another's key; in order of time."""
+
+from uuid import UUID
+
+import uuid_utils.compat as uuid_utils
+
+CONVERSATION, MESSAGE, COMPLETION = "conv_", "msg_", "chatcmpl-"
+
+
+def new_id() -> UUID:
+    return uuid_utils.uuid7()
+
+
+def public(prefix: str, id: UUID) -> str:
+    """The id as clients see it, such as `conv_0193…`."""
+    return prefix + id.hex
+
+
+def parse(prefix: str, text: str) -> UUID | None:
+    """The id behind a public one; None where it cannot be one of ours."""
+    if not text.startswith(prefix) or len(text) != len(prefix) + 32:
+        return None
+    try:
+        return UUID(hex=text[len(prefix) :])
+    except ValueError:
+        return None

@@ -1,0 +1,185 @@
+"""The stored history: conversations, their trees of messages, and the completions that grew them."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from chatapi.accounts.models import ApiKey, Workspace
+from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, new_id, public
+from conversations.fields import CompactJSONField, PartsField
+
+# Foreign keys have no index of their own where a composite index begins with them, or where only
+# the rare deletion of a user or key would read it: each index is written by every completion.
+
+
+class Conversation(models.Model):
+    """One talk of one end user. `head` is the newest message of the branch that goes on."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="conversations", db_index=False
+    )
+    api_key = models.ForeignKey(
+        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversations", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+    )
+    end_user = models.CharField(max_length=512, blank=True, help_text="Whom the client says it asks for.")
+    scope = models.CharField(max_length=64, editable=False, help_text="Where its digest chain begins.")
+    title = models.CharField(max_length=200, blank=True)
+    metadata = CompactJSONField(default=dict, blank=True)
+    head = models.ForeignKey(
+        "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "-id"], name="conversation_page")]
+
+    def __str__(self) -> str:
+        return self.title or self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return public(CONVERSATION, self.id)
+
+
+class Message(models.Model):
+    """One message; `parent` makes the tree. `digest` chains its content over its ancestors'."""
+
+    class Role(models.TextChoices):
+        SYSTEM = "system"
+        USER = "user"
+        ASSISTANT = "assistant"
+        TOOL = "tool"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+    )
+    role = models.CharField(max_length=10, choices=Role)
+    parts = PartsField()
+    name = models.TextField(blank=True)
+    tool_call_id = models.TextField(blank=True)
+    digest = models.CharField(max_length=64, editable=False)
+    completion = models.ForeignKey(
+        "Completion", null=True, blank=True, on_delete=models.SET_NULL, related_name="answers", db_index=False
+    )
+    choice = models.PositiveSmallIntegerField(null=True, blank=True)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    logprobs = CompactJSONField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["conversation", "id"], name="message_page"),
+            models.Index(fields=["digest"], name="message_digest"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["completion", "choice"], name="one_answer_a_choice"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.public_id}"
+
+    @property
+    def public_id(self) -> str:
+        return public(MESSAGE, self.id)
+
+
+class ServerProcess(models.Model):
+    """A process that makes completions; when it is gone, what it left in progress is interrupted."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+class Completion(models.Model):
+    """One answer being made or made, and what it used."""
+
+    class State(models.TextChoices):
+        IN_PROGRESS = "in_progress"
+        COMPLETED = "completed"
+        CANCELLED = "cancelled"
+        INTERRUPTED = "interrupted"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="completions", db_index=False
+    )
+    api_key = models.ForeignKey(
+        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="completions", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+    )
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="completions")
+    prompt = models.ForeignKey(
+        Message,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The message it answers.",
+        db_index=False,
+    )
+    process = models.UUIDField(null=True, blank=True, editable=False)
+    dialect = models.CharField(max_length=10)
+    model = models.CharField(max_length=200, help_text="As the client named it.")
+    served_by = models.CharField(max_length=200, blank=True, help_text="The model that answered.")
+    state = models.CharField(max_length=12, choices=State, default=State.IN_PROGRESS)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 (unique)
+    body_digest = models.CharField(max_length=64, blank=True, editable=False)
+    request = CompactJSONField(default=dict, help_text="Parameters, context and metadata.")
+    error = CompactJSONField(null=True, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    prompt_audio_tokens = models.PositiveIntegerField(default=0)
+    reasoning_tokens = models.PositiveIntegerField(default=0)
+    completion_audio_tokens = models.PositiveIntegerField(default=0)
+    accepted_prediction_tokens = models.PositiveIntegerField(default=0)
+    rejected_prediction_tokens = models.PositiveIntegerField(default=0)
+    usage_estimated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    first_event_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="completion_page"),
+            models.Index(fields=["process"], name="completion_in_progress", condition=Q(state="in_progress")),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "idempotency_key"], name="one_completion_an_idempotency_key"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return public(COMPLETION, self.id)
