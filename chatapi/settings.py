@@ -1,4 +1,4 @@
-"""Django settings. Everything an operator may change is an environment variable (README, docs/operating.md)."""
+"""Django settings. Whatever an operator may change is an environment variable: docs/operating.md."""
 
 import os
 import secrets

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib.auth import get_user
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -19,7 +19,7 @@ from chatapi.engines.values import Value
 from chatapi.errors import Forbidden, NotAuthenticated
 
 
-class Principal(Value):
+class Principal(Value, frozen=True):
     """On whose behalf a request acts. `key_id` is None for a browser session."""
 
     workspace_id: UUID
@@ -82,19 +82,21 @@ def principal_of_session(request: HttpRequest) -> Principal | None:
     user = get_user(request)
     if not isinstance(user, User) or not user.is_active:
         return None
-    refusal = _CsrfCheck(lambda _: None).refusal(request)  # type: ignore[arg-type,return-value]
-    if refusal:
-        raise Forbidden(f"The CSRF check failed: {refusal}", code="csrf_failed")
+    _refuse_forged(request)
     return Principal(personal_workspace(user).id, user.pk)
 
 
 class _CsrfCheck(CsrfViewMiddleware):
-    def refusal(self, request: HttpRequest) -> str | None:
-        self.process_request(request)
-        return self.process_view(request, None, (), {})  # type: ignore[arg-type,return-value]
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponseForbidden:
+        return HttpResponseForbidden(reason)
 
-    def _reject(self, request: HttpRequest, reason: str) -> str:  # type: ignore[override]
-        return reason
+
+def _refuse_forged(request: HttpRequest) -> None:
+    check = _CsrfCheck(lambda _: HttpResponse())
+    check.process_request(request)
+    refusal = check.process_view(request, lambda _: HttpResponse(), (), {})
+    if refusal is not None:
+        raise Forbidden(f"The CSRF check failed: {refusal.content.decode()}", code="csrf_failed")
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from chatapi.accounts.models import ApiKey, Membership, User, Workspace
 
-SECRET_PREFIX = "sk-chatapi-"
+SECRET_PREFIX = "sk-chatapi-"  # noqa: S105
 SHOWN = len(SECRET_PREFIX) + 4
 
 

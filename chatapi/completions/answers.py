@@ -40,7 +40,7 @@ SOUND_TYPES = {
 }
 
 
-class AnswerHead(Value):
+class AnswerHead(Value, frozen=True):
     """What every chunk of an answer repeats. `created` is in seconds since the epoch."""
 
     id: str
@@ -48,7 +48,7 @@ class AnswerHead(Value):
     model: str
 
 
-class Failure(Value):
+class Failure(Value, frozen=True):
     """Why an answer ended badly, in the terms of the error envelope."""
 
     message: str
@@ -59,7 +59,7 @@ class Failure(Value):
     retry_after: float | None = None
 
 
-class Ended(Value):
+class Ended(Value, frozen=True):
     """The last entry of a completion's log, appended once its end is stored."""
 
     state: State
@@ -68,7 +68,7 @@ class Ended(Value):
     failure: Failure | None = None
 
 
-class Choice(Value):
+class Choice(Value, frozen=True):
     """`finish_reason` is None where the answer broke off. `logprobs` is OpenAI's object."""
 
     index: int
@@ -77,7 +77,7 @@ class Choice(Value):
     logprobs: dict[str, Any] | None = None
 
 
-class Answer(Value):
+class Answer(Value, frozen=True):
     """A completion as answered, whole or as far as it came."""
 
     head: AnswerHead

@@ -16,7 +16,7 @@ DialectName = Literal["native", "openai"]
 OnDisconnect = Literal["cancel", "continue"]
 
 
-class CompletionRequest(Value):
+class CompletionRequest(Value, frozen=True):
     """`params` holds the sampling and other OpenAI parameters by OpenAI's names.
 
     `uploads` are the bytes that came inline (base64), by the SHA-256 under which the messages'

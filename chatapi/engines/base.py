@@ -1,8 +1,8 @@
 """The engine interface: one verb and a close.
 
-    EngineError                 the answer cannot be made, or not be finished
-    ├── InvalidRequest          the request is at fault; another engine would not help
-    └── Unavailable             the engine is at fault; a retry or a fallback may help
+EngineError                 the answer cannot be made, or not be finished
+├── InvalidRequest          the request is at fault; another engine would not help
+└── Unavailable             the engine is at fault; a retry or a fallback may help
 """
 
 from collections.abc import AsyncIterator

@@ -148,5 +148,3 @@ def _problems(specs: tuple[ModelSpec, ...]) -> Iterator[str]:
         for fallback in spec.fallbacks:
             if fallback not in ids or fallback == spec.id:
                 yield f"{fallback!r}, a fallback of {spec.id!r}, is not another model of this file"
-
-

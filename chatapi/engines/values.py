@@ -20,7 +20,7 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True):
 # --- parts of a message -------------------------------------------------------------------------
 
 
-class Blob(Value):
+class Blob(Value, frozen=True):
     """Bytes kept outside the database, named by their SHA-256 (hex)."""
 
     sha256: str
@@ -28,21 +28,21 @@ class Blob(Value):
     size: int
 
 
-class TextPart(Value, tag="text"):
+class TextPart(Value, frozen=True, tag="text"):
     text: str
 
 
-class RefusalPart(Value, tag="refusal"):
+class RefusalPart(Value, frozen=True, tag="refusal"):
     text: str
 
 
-class ReasoningPart(Value, tag="reasoning"):
+class ReasoningPart(Value, frozen=True, tag="reasoning"):
     """What the model thought aloud: stored and shown, never sent back as history."""
 
     text: str
 
 
-class ImagePart(Value, tag="image"):
+class ImagePart(Value, frozen=True, tag="image"):
     """A picture: either `blob`, or `url` where it lies on another server."""
 
     blob: Blob | None = None
@@ -50,20 +50,20 @@ class ImagePart(Value, tag="image"):
     detail: str | None = None
 
 
-class AudioPart(Value, tag="audio"):
+class AudioPart(Value, frozen=True, tag="audio"):
     """Sound that somebody sent; `format` as the sender named it (`wav`, `mp3`, …)."""
 
     blob: Blob
     format: str
 
 
-class FilePart(Value, tag="file"):
+class FilePart(Value, frozen=True, tag="file"):
     blob: Blob | None = None
     filename: str | None = None
     file_id: str | None = None
 
 
-class SpokenPart(Value, tag="spoken"):
+class SpokenPart(Value, frozen=True, tag="spoken"):
     """The model's own spoken answer. `expires_at` is in seconds since the epoch."""
 
     id: str
@@ -72,7 +72,7 @@ class SpokenPart(Value, tag="spoken"):
     expires_at: int | None = None
 
 
-class ToolCall(Value, tag="tool_call"):
+class ToolCall(Value, frozen=True, tag="tool_call"):
     """`arguments` is the model's text: usually, not always, a JSON object."""
 
     id: str
@@ -83,7 +83,7 @@ class ToolCall(Value, tag="tool_call"):
 Part = TextPart | RefusalPart | ReasoningPart | ImagePart | AudioPart | FilePart | SpokenPart | ToolCall
 
 
-class Message(Value):
+class Message(Value, frozen=True):
     role: Role
     parts: tuple[Part, ...] = ()
     name: str | None = None
@@ -114,7 +114,7 @@ def decode_parts(stored: str) -> tuple[Part, ...]:
 # --- a request ----------------------------------------------------------------------------------
 
 
-class Tool(Value):
+class Tool(Value, frozen=True):
     """A function the model may call; `parameters` is its JSON Schema."""
 
     name: str
@@ -123,14 +123,14 @@ class Tool(Value):
     strict: bool = False
 
 
-class ToolChoice(Value):
+class ToolChoice(Value, frozen=True):
     """`mode` as in OpenAI's dialect; `names` are the tools it is limited to (none: all of them)."""
 
     mode: Literal["none", "auto", "required"]
     names: tuple[str, ...] = ()
 
 
-class ResponseFormat(Value):
+class ResponseFormat(Value, frozen=True):
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = None
     description: str | None = None
@@ -138,12 +138,12 @@ class ResponseFormat(Value):
     strict: bool | None = None
 
 
-class AudioOutput(Value):
+class AudioOutput(Value, frozen=True):
     voice: str | None = None
     format: str | None = None
 
 
-class EngineRequest(Value):
+class EngineRequest(Value, frozen=True):
     """One question to an engine.
 
     `params` holds the sampling and other OpenAI parameters by OpenAI's names, already validated.
@@ -166,23 +166,23 @@ class EngineRequest(Value):
 # --- events -------------------------------------------------------------------------------------
 
 
-class TextDelta(Value):
+class TextDelta(Value, frozen=True):
     text: str
     choice: int = 0
     logprobs: dict[str, Any] | None = None
 
 
-class RefusalDelta(Value):
+class RefusalDelta(Value, frozen=True):
     text: str
     choice: int = 0
 
 
-class ReasoningDelta(Value):
+class ReasoningDelta(Value, frozen=True):
     text: str
     choice: int = 0
 
 
-class ToolCallStart(Value):
+class ToolCallStart(Value, frozen=True):
     """Opens call number `index` of a choice; a call ends where the next one, or the choice, does."""
 
     index: int
@@ -191,13 +191,13 @@ class ToolCallStart(Value):
     choice: int = 0
 
 
-class ToolCallArguments(Value):
+class ToolCallArguments(Value, frozen=True):
     index: int
     fragment: str
     choice: int = 0
 
 
-class AudioDelta(Value):
+class AudioDelta(Value, frozen=True):
     """A piece of the spoken answer; `id` and `expires_at` come once each.
 
     `data` is raw bytes, not base64: pcm16 (24 kHz, mono) where the answer is streamed, else the
@@ -211,12 +211,12 @@ class AudioDelta(Value):
     choice: int = 0
 
 
-class Finish(Value):
+class Finish(Value, frozen=True):
     reason: FinishReason
     choice: int = 0
 
 
-class Usage(Value):
+class Usage(Value, frozen=True):
     """Tokens, as the upstream counted them or, where it did not, as `estimated`."""
 
     prompt_tokens: int = 0

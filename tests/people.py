@@ -1,0 +1,29 @@
+"""Alice owns a workspace, Bob is her teammate, Charlie a stranger with one of his own."""
+
+from dataclasses import dataclass
+
+from chatapi.accounts.models import Membership, User, Workspace
+from chatapi.accounts.services import create_api_key, personal_workspace, user_of
+
+
+@dataclass(frozen=True)
+class Person:
+    user: User
+    workspace: Workspace
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+def person(email: str, workspace: Workspace | None = None) -> Person:
+    """A user with a key, in their personal workspace or as a member of another."""
+    user = user_of(email)
+    personal_workspace(user)
+    if workspace is None:
+        workspace = personal_workspace(user)
+    else:
+        Membership.objects.get_or_create(workspace=workspace, user=user)
+    _, secret = create_api_key(workspace, user)
+    return Person(user, workspace, secret)

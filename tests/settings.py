@@ -1,0 +1,26 @@
+"""The product's settings, on a folder of the test run's own: nothing is read from the environment."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+for name in [name for name in os.environ if name.startswith(("CHATAPI_", "CELERY_"))]:
+    if not name.startswith("CHATAPI_TEST_"):
+        del os.environ[name]
+os.environ.pop("DATABASE_URL", None)
+os.environ["CHATAPI_DATA_DIR"] = tempfile.mkdtemp(prefix="chatapi-test-")
+atexit.register(shutil.rmtree, os.environ["CHATAPI_DATA_DIR"], ignore_errors=True)
+os.environ["CHATAPI_MODELS_FILE"] = str(Path(__file__).with_name("models.toml"))
+if os.environ.get("CHATAPI_TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = os.environ["CHATAPI_TEST_DATABASE_URL"]
+
+from chatapi.settings import *  # noqa: E402, F403
+from chatapi.settings import DATA_DIR, DATABASES  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # a file, since the writer thread and the views have a connection each
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
