@@ -1,0 +1,15 @@
+"""The engine for any upstream that speaks OpenAI's chat completions.
+
+client        the engine: session, attempts
+payload       values → the request's body
+exchange      one response, read as it comes
+sse           bytes → lines
+wire, chunks  lines → events
+calls         the order of tool calls
+errors        upstream failures → `EngineError`
+reachability  whether the upstream is there
+"""
+
+from .client import OpenAICompatible
+
+__all__ = ["OpenAICompatible"]

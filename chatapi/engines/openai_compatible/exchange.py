@@ -1,0 +1,194 @@
+"""One call of an upstream: opened, read as events, closed."""
+
+import asyncio
+import math
+
+import aiohttp
+
+from ..base import EngineError
+from ..values import Event
+from .chunks import ChunkReader
+from .errors import TimedOut, Unreachable, fault_in_body
+from .sse import LINE_LIMIT, LineSplitter
+
+ERROR_BODY_LIMIT = 2**20
+ERROR_BODY_TIMEOUT = 5.0
+LINGER = 1.0
+"""Seconds that an upstream may take to end its response after `[DONE]`, for its connection to be
+used again."""
+
+
+class Watchdog:
+    """Closes a response that stays silent past a deadline.
+
+    A timeout context around each read costs more than the read; this is one timer a response.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, tick: float) -> None:
+        self._response = response
+        self._tick = tick
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(tick, self._check)
+        self._deadline = math.inf
+        self.has_bitten = False
+
+    def wait_until(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    def wait_for(self, seconds: float) -> None:
+        self._deadline = self._loop.time() + seconds
+
+    def rest(self) -> None:
+        """Nobody waits for the upstream now: a slow reader of ours is not its fault."""
+        self._deadline = math.inf
+
+    def _check(self) -> None:
+        if self._loop.time() >= self._deadline:
+            self.has_bitten = True
+            self._response.close()
+        else:
+            self._timer = self._loop.call_later(self._tick, self._check)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
+class Exchange:
+    """The events of one response, read as they come.
+
+    `first_deadline`, in the loop's time, ends the wait for the first event; `streamed` says that
+    a stream was asked for.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        *,
+        streamed: bool,
+        first_deadline: float,
+        idle_timeout: float,
+        secret: str | None,
+    ) -> None:
+        self._response = response
+        self._content = response.content
+        self._is_whole = _is_whole(response.content_type, streamed)
+        self._first_deadline: float | None = first_deadline
+        self._idle_timeout = idle_timeout
+        self._watchdog = Watchdog(response, min(1.0, idle_timeout / 4))
+        self._lines = LineSplitter()
+        self._reader = ChunkReader(secret)
+        self._failure: EngineError | None = None
+        self._is_over = False
+
+    async def read(self) -> list[Event]:
+        """The events of one or more chunks; none of them at the end."""
+        if self._failure is not None:
+            raise self._failure
+        events: list[Event] = []
+        try:
+            while not events and not self._is_over:
+                await self._read_more(events)
+        except EngineError as error:
+            if not events:
+                raise
+            # what came before the failure is part of the answer and goes out first
+            self._failure = error
+        if events:
+            self._first_deadline = None
+        return events
+
+    def close(self) -> None:
+        """Let go of the upstream at once; after a whole answer its connection is kept."""
+        self._watchdog.stop()
+        if self._is_over and self._reader.is_done and not self._content.is_eof():
+            timer = asyncio.get_running_loop().call_later(LINGER, self._response.close)
+            self._content.on_eof(timer.cancel)
+        else:
+            self._response.close()
+
+    async def _read_more(self, events: list[Event]) -> None:
+        try:
+            data = await (self._receive_whole() if self._is_whole else self._receive())
+        except Unreachable:
+            if not self._reader.has_ended:
+                raise
+            self._finish(events)
+            return
+        if self._is_whole:
+            self._read_whole(data, events)
+        else:
+            self._read_lines(data, events)
+
+    def _read_lines(self, data: bytes, events: list[Event]) -> None:
+        reader = self._reader
+        for payload in self._lines.feed(data) if data else self._lines.end():
+            reader.read(payload, events)
+            if reader.is_done:
+                break
+        if reader.is_done or not data:
+            if self._lines.stray and not reader.has_begun:
+                self._read_whole(self._lines.stray, events)
+            else:
+                self._finish(events)
+
+    def _read_whole(self, body: bytes, events: list[Event]) -> None:
+        fault = fault_in_body(body)
+        if fault is None and b'"choices"' not in body:
+            raise EngineError("The upstream answered with something that is no chat completion.")
+        self._reader.read(body, events)
+        self._finish(events)
+
+    def _finish(self, events: list[Event]) -> None:
+        self._is_over = True
+        events.extend(self._reader.finish())
+
+    async def _receive_whole(self) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while data := await self._receive():
+            pieces.append(data)
+            size += len(data)
+            if size > LINE_LIMIT:
+                raise EngineError(f"The upstream sent an answer of more than {LINE_LIMIT} bytes.")
+        return b"".join(pieces)
+
+    async def _receive(self) -> bytes:
+        """The next bytes; none at the end."""
+        if self._first_deadline is None:
+            self._watchdog.wait_for(self._idle_timeout)
+        else:
+            self._watchdog.wait_until(self._first_deadline)
+        try:
+            return await self._content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            return self._rescue(error)
+        finally:
+            self._watchdog.rest()
+
+    def _rescue(self, error: Exception) -> bytes:
+        """What came just before the connection broke: aiohttp no longer hands it out by itself."""
+        if self._watchdog.has_bitten:
+            raise TimedOut("The upstream fell silent.") from error
+        data = self._content._read_nowait(-1)
+        if not data:
+            raise Unreachable("The connection to the upstream broke off.") from error
+        return data
+
+
+def _is_whole(content_type: str, streamed: bool) -> bool:
+    """Whether the body is one JSON answer (or no answer at all) instead of an event stream."""
+    if content_type == "text/event-stream":
+        return False
+    return not streamed or content_type in ("application/json", "text/html")
+
+
+async def read_error_body(response: aiohttp.ClientResponse) -> bytes:
+    """As much of an error's body as comes in time and within reason."""
+    body = b""
+    try:
+        async with asyncio.timeout(ERROR_BODY_TIMEOUT):
+            while len(body) < ERROR_BODY_LIMIT and (data := await response.content.readany()):
+                body += data
+    except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+        pass
+    return body

@@ -1,0 +1,49 @@
+"""The spoken answer of one choice: base64 that may be cut anywhere, and its transcript."""
+
+import binascii
+
+from ..base import EngineError
+from ..text import SurrogateJoiner, whole
+from ..values import AudioDelta, Event
+from .wire import Sound
+
+
+class SoundReader:
+    __slots__ = ("_choice", "_expiry_sent", "_id_sent", "_joiner", "_rest")
+
+    def __init__(self, choice: int) -> None:
+        self._choice = choice
+        self._rest = ""
+        self._id_sent = False
+        self._expiry_sent = False
+        self._joiner = SurrogateJoiner()
+
+    def read(self, sound: Sound, events: list[Event]) -> None:
+        id_ = sound.id if sound.id and not self._id_sent else None
+        expires_at = sound.expires_at if sound.expires_at and not self._expiry_sent else None
+        self._id_sent = self._id_sent or id_ is not None
+        self._expiry_sent = self._expiry_sent or expires_at is not None
+        delta = AudioDelta(
+            id=whole(id_) if id_ else None,
+            data=self._decode(sound.data) if sound.data else None,
+            transcript=self._joiner.push(sound.transcript) or None if sound.transcript else None,
+            expires_at=None if expires_at is None else int(expires_at),
+            choice=self._choice,
+        )
+        if delta != AudioDelta(choice=self._choice):
+            events.append(delta)
+
+    def _decode(self, data: str) -> bytes | None:
+        data = self._rest + data if self._rest else data
+        cut = len(data) - len(data) % 4
+        self._rest = data[cut:]
+        try:
+            return binascii.a2b_base64(data[:cut], strict_mode=True) if cut else None
+        except (binascii.Error, ValueError) as error:
+            raise EngineError("The upstream sent sound that is no base64.") from error
+
+    def finish(self, events: list[Event]) -> None:
+        data = self._decode("=" * (4 - len(self._rest))) if self._rest else None
+        transcript = self._joiner.flush() or None
+        if data or transcript:
+            events.append(AudioDelta(data=data, transcript=transcript, choice=self._choice))

@@ -1,0 +1,61 @@
+"""Splits the bytes of an event stream into the payloads of its `data:` lines.
+
+Every `data:` line is one event: that is how all chat servers write, and it makes a missing blank
+line, at the end or between two events, harmless.
+"""
+
+from ..base import EngineError
+
+LINE_LIMIT = 64 * 2**20
+"""Bytes. Sound and pictures come base64-encoded on one line, so this is far above text."""
+STRAY_LIMIT = 64 * 2**10
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b":", b"event:", b"id:", b"retry:")
+
+
+class LineSplitter:
+    """Give it what was read, in any pieces; it gives back the payloads that are complete."""
+
+    def __init__(self, line_limit: int = LINE_LIMIT) -> None:
+        self._line_limit = line_limit
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._begun = False
+        self.stray = b""
+        """The first lines that belong to no event stream, for telling what came instead."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if not self._begun:
+            self._begun = True
+            data = data.removeprefix(_BOM)
+        lines = data.split(b"\n")
+        tail = lines.pop()
+        if lines and self._held:
+            self._held.append(lines[0])
+            lines[0] = b"".join(self._held)
+            self._held.clear()
+            self._held_size = 0
+        if tail:
+            self._hold(tail)
+        payloads = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                payloads.append(line[5:])
+            elif line:
+                self._note_stray(line)
+        return payloads
+
+    def end(self) -> list[bytes]:
+        """The payload of a last line that was not ended, if there is one."""
+        return self.feed(b"\n") if self._held else []
+
+    def _hold(self, piece: bytes) -> None:
+        # joined only once, when the line ends: joining at each piece is quadratic in its length
+        self._held.append(piece)
+        self._held_size += len(piece)
+        if self._held_size > self._line_limit:
+            raise EngineError(f"The upstream sent a line of more than {self._line_limit} bytes.")
+
+    def _note_stray(self, line: bytes) -> None:
+        if line != b"\r" and not line.startswith(_FIELDS) and len(self.stray) < STRAY_LIMIT:
+            self.stray += line[:STRAY_LIMIT] + b"\n"
