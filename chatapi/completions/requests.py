@@ -21,6 +21,7 @@ class CompletionRequest(Value, frozen=True):
 
     `uploads` are the bytes that came inline (base64), by the SHA-256 under which the messages'
     blobs name them. `conversation_id` and `parent_message_id` are as the client wrote them.
+    `positions` says where each message began in the client's list; empty where nothing was merged.
     """
 
     dialect: DialectName
@@ -44,3 +45,4 @@ class CompletionRequest(Value, frozen=True):
     end_user: str = ""
     on_disconnect: OnDisconnect | None = None
     uploads: Mapping[str, bytes] = {}
+    positions: tuple[int, ...] = ()

@@ -1,0 +1,82 @@
+"""Inline media of a request: strict base64 into bytes, named by their SHA-256."""
+
+import re
+from binascii import Error, a2b_base64
+from hashlib import sha256
+from mimetypes import guess_type
+from urllib.parse import urlsplit
+
+from chatapi.completions.answers import SOUND_TYPES
+from chatapi.completions.schemas import problems
+from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart
+
+_URL_LIMIT = 8192
+_DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]{1,100})?(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
+_FORMAT = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.IGNORECASE)
+_SIGNATURES = {"UklGR": "wav", "SUQz": "mp3", "//": "mp3", "T2dnUw": "ogg", "ZkxhQ": "flac", "GkXfo": "webm"}
+"""How the base64 of a sound begins, by the format it tells."""
+
+
+class Uploads:
+    """The bytes that one request carries inline, by SHA-256."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[str, bytes] = {}
+
+    def keep(self, encoded: str, media_type: str) -> Blob:
+        try:
+            data = a2b_base64(encoded, strict_mode=True)
+        except (Error, ValueError):
+            raise problems.wrong_value("it is not base64") from None
+        if not data:
+            raise problems.wrong_value("it holds no data")
+        digest = sha256(data).hexdigest()
+        self.bytes[digest] = data
+        return Blob(digest, media_type, len(data))
+
+    def image(self, url: str, detail: str | None) -> ImagePart:
+        if url[:5].lower() != "data:":
+            _check_url(url)
+            return ImagePart(url=url, detail=detail)
+        header = _DATA_URL.match(url)
+        if header is None or not (header[1] or "").lower().startswith("image/"):
+            raise problems.wrong_value("a data URL must begin with 'data:image/…;base64,'")
+        return ImagePart(blob=self.keep(url[header.end() :], header[1].lower()), detail=detail)
+
+    def sound(self, data: str, format: str | None) -> AudioPart:
+        format = format or _sniffed_format(data)
+        if not _FORMAT.fullmatch(format):
+            raise problems.wrong_value(f"{problems.shown(format)} is no audio format").at("format")
+        media_type = SOUND_TYPES.get(format.lower(), f"audio/{format.lower()}")
+        try:
+            return AudioPart(self.keep(data, media_type), format.lower())
+        except problems.Invalid as problem:
+            raise problem.at("data") from None
+
+    def file(self, data: str | None, filename: str | None, file_id: str | None) -> FilePart:
+        if data is None:
+            return FilePart(filename=filename, file_id=file_id)
+        header = _DATA_URL.match(data)
+        guessed = guess_type(filename or "")[0] or "application/octet-stream"
+        media_type = (header[1] or guessed).lower() if header else guessed
+        blob = self.keep(data[header.end() :] if header else data, media_type)
+        return FilePart(blob=blob, filename=filename, file_id=file_id)
+
+
+def _sniffed_format(data: str) -> str:
+    for signature, format in _SIGNATURES.items():
+        if data.startswith(signature):
+            return format
+    raise problems.missing("format")
+
+
+def _check_url(url: str) -> None:
+    if len(url) > _URL_LIMIT:
+        raise problems.too_long(_URL_LIMIT, len(url))
+    try:
+        address = urlsplit(url)
+        is_address = address.scheme in ("http", "https") and bool(address.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise problems.wrong_value("it must be an http(s) URL or a data URL")

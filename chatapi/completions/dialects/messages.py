@@ -1,0 +1,175 @@
+"""Checked messages of a request into values; `param` paths stay those of the client's own list."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from chatapi.completions.schemas import problems
+from chatapi.engines.values import Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
+
+from .media import Uploads
+
+Content = str | list[dict[str, Any]] | None
+
+
+class MessageReader:
+    """Reads the messages of one request; collects what they carry inline in `uploads`."""
+
+    def __init__(self) -> None:
+        self.uploads = Uploads()
+        self._open_functions: dict[str, str] = {}
+
+    def read(self, messages: list[dict[str, Any]]) -> list[Message]:
+        values = []
+        for index, data in enumerate(messages):
+            try:
+                values.append(self._readers[_kind(data)](self, data, index))
+            except problems.Invalid as problem:
+                raise problem.at("messages", index) from None
+        return values
+
+    def _system(self, data: dict[str, Any], index: int) -> Message:
+        return Message("system", self._content(data["content"]), data.get("name"))
+
+    def _user(self, data: dict[str, Any], index: int) -> Message:
+        return Message("user", self._content(data["content"]), data.get("name"))
+
+    def _tool(self, data: dict[str, Any], index: int) -> Message:
+        return Message("tool", self._content(data["content"]), tool_call_id=data["tool_call_id"])
+
+    def _assistant(self, data: dict[str, Any], index: int) -> Message:
+        parts = list(self._content(data.get("content") or None))
+        if refusal := data.get("refusal"):
+            parts.append(RefusalPart(refusal))
+        if audio_id := (data.get("audio") or {}).get("id"):
+            parts.append(SpokenPart(audio_id))
+        parts += [_call(call) for call in data.get("tool_calls", ())]
+        if function := data.get("function_call"):
+            parts.append(self._open_function(function, index))
+        return Message("assistant", tuple(parts), data.get("name"))
+
+    def _open_function(self, function: dict[str, Any], index: int) -> ToolCall:
+        """The deprecated calls carry no id; their place makes one."""
+        call_id = f"call_function_{index}"
+        self._open_functions[function["name"]] = call_id
+        return ToolCall(call_id, function["name"], function["arguments"])
+
+    def _function(self, data: dict[str, Any], index: int) -> Message:
+        call_id = self._open_functions.get(data["name"])
+        if call_id is None:
+            raise problems.wrong_value("no 'function_call' before it has this name").at("name")
+        return Message("tool", self._content(data.get("content") or ""), tool_call_id=call_id)
+
+    def _content(self, content: Content) -> tuple[Part, ...]:
+        if content is None:
+            return ()
+        if isinstance(content, str):
+            return (TextPart(content),)
+        return tuple(self._part(data, index) for index, data in enumerate(content))
+
+    def _part(self, data: dict[str, Any], index: int) -> Part:
+        kind = data["type"]
+        try:
+            return self._parts[kind](self, data[kind])
+        except problems.Invalid as problem:
+            raise problem.at("content", index, kind) from None
+
+    def _image(self, image: dict[str, Any]) -> Part:
+        return self.uploads.image(image["url"], image.get("detail"))
+
+    def _sound(self, sound: dict[str, Any]) -> Part:
+        return self.uploads.sound(sound["data"], sound.get("format"))
+
+    def _file(self, file: dict[str, Any]) -> Part:
+        try:
+            return self.uploads.file(file.get("file_data"), file.get("filename"), file.get("file_id"))
+        except problems.Invalid as problem:
+            raise problem.at("file_data") from None
+
+    _readers: Mapping[str, Callable[["MessageReader", dict[str, Any], int], Message]] = {
+        "system": _system,
+        "developer": _system,
+        "user": _user,
+        "assistant": _assistant,
+        "tool": _tool,
+        "function": _function,
+    }
+    _parts: Mapping[str, Callable[["MessageReader", Any], Part]] = {
+        "text": lambda _, text: TextPart(text),
+        "refusal": lambda _, text: RefusalPart(text),
+        "image_url": _image,
+        "input_audio": _sound,
+        "file": _file,
+    }
+
+
+def _kind(data: dict[str, Any]) -> str:
+    """The document's assistant has the role `system`: its calls or its voice tell it apart."""
+    role: str = data["role"]
+    return "assistant" if data.get("tool_calls") or data.get("audio") else role
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    return ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+
+
+def merge_turns(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[int, ...]]:
+    """Join assistant messages in a row that carry one call each; with where each one began."""
+    merged: list[Message] = []
+    positions: list[int] = []
+    for position, message in enumerate(messages):
+        if merged and merged[-1].tool_calls and _is_call(message) and merged[-1].role == message.role:
+            merged[-1] = _joined(merged[-1], message)
+        else:
+            merged.append(message)
+            positions.append(position)
+    return tuple(merged), tuple(positions)
+
+
+def _is_call(message: Message) -> bool:
+    return message.role == "assistant" and len(message.tool_calls) == 1
+
+
+def _joined(first: Message, second: Message) -> Message:
+    said = [part for part in (*first.parts, *second.parts) if not isinstance(part, ToolCall)]
+    calls = (*first.tool_calls, *second.tool_calls)
+    return Message("assistant", (*said, *calls), first.name or second.name)
+
+
+def check_tool_results(
+    messages: Sequence[Message],
+    known_call_ids: Collection[str] = (),
+    positions: Sequence[int] = (),
+) -> None:
+    """Refuse a tool message whose call stands neither before it nor in `known_call_ids`.
+
+    `positions` says where the messages stood in the client's list, where some were merged
+    (`CompletionRequest.positions`). Raises BadRequest.
+    """
+    known = set(known_call_ids)
+    for index, message in enumerate(messages):
+        known.update(call.id for call in message.tool_calls)
+        if message.role == "tool" and message.tool_call_id not in known:
+            reason = "no message before it has a tool call with this id"
+            position = positions[index] if positions else index
+            problem = problems.wrong_value(reason).at("messages", position, "tool_call_id")
+            raise problem.as_bad_request
+
+
+def check_calls_are_answered(messages: Sequence[Message]) -> None:
+    """Refuse tool calls without a tool message each before the talk goes on. Raises Invalid."""
+    open_calls: dict[str, None] = {}
+    position = 0
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            open_calls.pop(message.tool_call_id or "", None)
+        elif open_calls and message.role != "system":
+            break
+        if message.tool_calls:
+            open_calls = dict.fromkeys(call.id for call in message.tool_calls)
+            position = index
+    if open_calls:
+        unanswered = ", ".join(open_calls)[:200]
+        reason = (
+            f"each tool call must be answered by a tool message before the talk goes on, not so: {unanswered}"
+        )
+        raise problems.wrong_value(reason).at("messages", position, "tool_calls")

@@ -1,0 +1,112 @@
+"""The native dialect's request: tests/contract/openapi.yaml, name by name, and what is taken beyond it."""
+
+from typing import Any
+
+from rest_framework.fields import empty
+
+from . import problems
+from .fields import BooleanField, DiscriminatedField, EnumField, ListField, StrictSerializer, StringField
+from .parameters import ConversationContextField, ParametersSerializer
+from .parts import ASSISTANT, TEXT, USER, ContentField
+from .tools import ResponseFormatSerializer, ToolCallsField, ToolChoiceField, ToolSerializer
+
+NAME_LIMIT = 256
+
+
+class SystemMessageSerializer(StrictSerializer):
+    name = StringField(required=False, max_length=NAME_LIMIT)
+    role = EnumField(("system", "developer"))
+    content = ContentField(TEXT, strings=True)
+
+
+class UserMessageSerializer(StrictSerializer):
+    name = StringField(required=False, max_length=NAME_LIMIT)
+    role = EnumField(("user",))
+    content = ContentField(USER)
+
+
+class SpokenReferenceSerializer(StrictSerializer):
+    """An earlier spoken answer, by its id alone."""
+
+    id = StringField(required=False, max_length=256)
+
+
+class AssistantContentField(ContentField):
+    """May be null in a message that says something in another way: the serializer below checks it."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return None if data is None else super().run_validation(data)
+
+
+class AssistantMessageSerializer(StrictSerializer):
+    """`content` may be missing or null when `tool_calls`, `audio` or `refusal` is there."""
+
+    name = StringField(required=False, max_length=NAME_LIMIT)
+    role = EnumField(("system", "assistant"))
+    audio = SpokenReferenceSerializer(required=False)
+    content = AssistantContentField(ASSISTANT)
+    tool_calls = ToolCallsField(required=False)
+    refusal = StringField(required=False)
+
+    def run_validation(self, data: Any = empty) -> dict[str, Any]:
+        if type(data) is dict and data.get("content") is None:
+            if not (data.get("tool_calls") or data.get("audio") or data.get("refusal")):
+                raise problems.missing("content")
+            data = {**data, "content": None}
+        return super().run_validation(data)
+
+
+class ToolMessageSerializer(StrictSerializer):
+    role = EnumField(("tool",))
+    content = ContentField(TEXT, strings=True)
+    tool_call_id = StringField(max_length=256)
+
+
+class MessageField(DiscriminatedField):
+    """The role `system` is also an assistant's, where the message calls tools or was spoken."""
+
+    key = "role"
+    kinds = {
+        "system": SystemMessageSerializer(),
+        "developer": SystemMessageSerializer(),
+        "user": UserMessageSerializer(),
+        "assistant": AssistantMessageSerializer(),
+        "tool": ToolMessageSerializer(),
+    }
+
+    def choose(self, kind: str, data: dict[str, Any]) -> StrictSerializer | None:
+        if kind == "system" and (data.get("tool_calls") or data.get("audio")):
+            return self.kinds["assistant"]
+        return self.kinds.get(kind)
+
+
+class AudioOptionsSerializer(StrictSerializer):
+    voice = StringField(required=False, max_length=128)
+    format = EnumField(("wav", "aac", "mp3", "flac", "opus", "pcm16"), required=False)
+
+
+class ChatCompletionRequestSerializer(ParametersSerializer):
+    context = ConversationContextField(required=False)  # type: ignore[assignment]
+    model = StringField(required=False)
+    messages = ListField(child=MessageField(), min_length=1)
+    response_format = ResponseFormatSerializer(required=False)
+    modalities = ListField(child=EnumField(("text", "audio")), required=False)
+    audio = AudioOptionsSerializer(required=False)
+    tools = ListField(child=ToolSerializer(), required=False)
+    tool_choice = ToolChoiceField(required=False)
+    parallel_tool_calls = BooleanField(required=False)
+    stream = BooleanField(required=False)
+    ssml_enabled = BooleanField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "stream_options" in attrs and not attrs.get("stream", True):
+            raise problems.wrong_value("it is only allowed with 'stream': true").at("stream_options")
+        check_ssml(attrs)
+        return super().validate(attrs)
+
+
+def check_ssml(attrs: dict[str, Any]) -> None:
+    format = attrs.get("response_format", {})
+    is_json = "json_schema" in format or format.get("type", "text") != "text"
+    if attrs.get("ssml_enabled") and is_json:
+        raise problems.wrong_value("SSML cannot be asked for together with a JSON format").at("ssml_enabled")

@@ -1,0 +1,155 @@
+"""The parameters that both dialects take: sampling, limits, labels. See docs/parameters.md."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from . import problems
+from .fields import (
+    BooleanField,
+    DescribedField,
+    EnumField,
+    IntegerField,
+    ListField,
+    NumberField,
+    ObjectField,
+    Reference,
+    StrictSerializer,
+    StringField,
+)
+from .parts import TEXT, ContentField
+
+PARAMETERS = (
+    "frequency_penalty",
+    "presence_penalty",
+    "temperature",
+    "top_p",
+    "max_completion_tokens",
+    "max_tokens",
+    "stop",
+    "seed",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "store",
+    "prediction",
+    "service_tier",
+    "reasoning_effort",
+    "verbosity",
+    "web_search_options",
+    "safety_identifier",
+    "prompt_cache_key",
+    "user",
+)
+"""What is kept in `CompletionRequest.params`."""
+
+_INT32_MAX = 2**31 - 1
+_MAX_STOPS = 4
+_MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
+
+
+class StopField(DescribedField):
+    """A string, or 1 to 4 of them."""
+
+    _list = ListField(child=StringField(), min_length=1, max_length=_MAX_STOPS)
+    _list.expected = "a string or an array"
+
+    def run_validation(self, data: Any = empty) -> str | list[str]:
+        return data if type(data) is str else self._list.run_validation(data)
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        text = {"type": "string"}
+        return {"oneOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": _MAX_STOPS}]}
+
+
+class LogitBiasField(serializers.DictField):
+    def run_validation(self, data: Any = empty) -> dict[str, float]:
+        if type(data) is not dict:
+            raise problems.wrong_type("an object", data)
+        for token, bias in data.items():
+            if not (token.isascii() and token.isdecimal()):
+                raise problems.wrong_value("its keys must be token ids").at(token)
+            try:
+                self.child.run_validation(bias)
+            except problems.Invalid as problem:
+                raise problem.at(token) from None
+        return data
+
+
+class MetadataField(serializers.DictField):
+    """At most 16 pairs of texts, keys up to 64 characters, values up to 512."""
+
+    def run_validation(self, data: Any = empty) -> dict[str, str]:
+        if type(data) is not dict:
+            raise problems.wrong_type("an object", data)
+        if len(data) > _MAX_PAIRS:
+            raise problems.wrong_value(f"{len(data)} pairs are too many, {_MAX_PAIRS} are allowed")
+        for key, value in data.items():
+            if len(key) > _MAX_KEY:
+                raise problems.too_long(_MAX_KEY, len(key)).at(key)
+            try:
+                self.child.run_validation(value)
+            except problems.Invalid as problem:
+                raise problem.at(key) from None
+        return data
+
+
+class StreamOptionsSerializer(StrictSerializer):
+    include_usage = BooleanField(required=False)
+    include_obfuscation = BooleanField(required=False)
+
+
+class PredictionSerializer(StrictSerializer):
+    type = EnumField(("content",))
+    content = ContentField(TEXT)
+
+
+class ParametersSerializer(StrictSerializer):
+    frequency_penalty = NumberField(min_value=-2, max_value=2, required=False)
+    presence_penalty = NumberField(min_value=-2, max_value=2, required=False)
+    temperature = NumberField(min_value=0, max_value=2, required=False)
+    top_p = NumberField(min_value=0, max_value=1, required=False)
+    n = IntegerField(min_value=1, max_value=128, required=False)
+    max_completion_tokens = IntegerField(min_value=1, max_value=_INT32_MAX, required=False)
+    max_tokens = IntegerField(min_value=1, max_value=_INT32_MAX, required=False)
+    stop = StopField(required=False)
+    seed = IntegerField(min_value=-(2**63), max_value=2**63 - 1, required=False)
+    logit_bias = LogitBiasField(child=NumberField(min_value=-100, max_value=100), required=False)
+    logprobs = BooleanField(required=False)
+    top_logprobs = IntegerField(min_value=0, max_value=20, required=False)
+    stream_options = StreamOptionsSerializer(required=False)
+    store = BooleanField(required=False)
+    metadata = MetadataField(child=StringField(max_length=_MAX_VALUE), required=False)
+    prediction = PredictionSerializer(required=False)
+    service_tier = StringField(max_length=64, required=False)
+    reasoning_effort = StringField(max_length=64, required=False)
+    verbosity = StringField(max_length=64, required=False)
+    web_search_options = ObjectField(required=False)
+    safety_identifier = StringField(max_length=64, required=False)
+    prompt_cache_key = StringField(max_length=256, required=False)
+    user = StringField(max_length=256, required=False)
+    on_disconnect = EnumField(("cancel", "continue"), required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "top_logprobs" in attrs and not attrs.get("logprobs"):
+            raise problems.wrong_value("it needs 'logprobs' to be true").at("top_logprobs")
+        return attrs
+
+
+class ConversationContextField(DescribedField):
+    """A free-form object, of which `conversation_id` and `parent_message_id` mean something here."""
+
+    def run_validation(self, data: Any = empty) -> dict[str, Any]:
+        if type(data) is not dict:
+            raise problems.wrong_type("an object", data)
+        for name in ("conversation_id", "parent_message_id"):
+            value = data.get(name)
+            if value is not None and type(value) is not str:
+                raise problems.wrong_type("a string", value).at(name)
+        return data
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        identifier = {"type": "string"}
+        names = ("conversation_id", "parent_message_id")
+        return {"type": "object", "properties": dict.fromkeys(names, identifier), "additionalProperties": {}}

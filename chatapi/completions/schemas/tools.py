@@ -1,0 +1,187 @@
+"""Tools, their choice, their calls, and the format of the answer."""
+
+from typing import Any
+
+from rest_framework.fields import empty
+
+from chatapi.engines.values import ToolChoice
+
+from . import problems
+from .fields import (
+    BooleanField,
+    DescribedField,
+    DiscriminatedField,
+    EnumField,
+    ListField,
+    NameField,
+    Reference,
+    StrictSerializer,
+    StringField,
+)
+from .jsonschemas import JsonSchemaField
+
+MODES = ("auto", "none", "required")
+
+
+class FunctionSerializer(StrictSerializer):
+    name = NameField()
+    description = StringField(required=False)
+    parameters = JsonSchemaField(required=False)
+    strict = BooleanField(required=False)
+
+
+class ToolTypeField(EnumField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(("function",), **kwargs)
+
+    def run_validation(self, data: Any = empty) -> str:
+        if data == "custom":
+            raise problems.unsupported("custom tools are not offered here, only functions")
+        return super().run_validation(data)
+
+
+class ToolSerializer(StrictSerializer):
+    """The document lets `type` be absent, and there is only one."""
+
+    needed = ("function",)
+
+    type = ToolTypeField(required=False)
+    function = FunctionSerializer(required=False)
+
+
+class OpenAIToolSerializer(StrictSerializer):
+    type = ToolTypeField()
+    function = FunctionSerializer()
+
+
+class FunctionNameSerializer(StrictSerializer):
+    name = StringField(max_length=64)
+
+
+class NamedToolSerializer(StrictSerializer):
+    needed = ("function",)
+
+    type = EnumField(("function",), required=False)
+    function = FunctionNameSerializer(required=False)
+
+
+class ToolsAllowedSerializer(StrictSerializer):
+    mode = EnumField(("auto", "required"))
+    tools = ListField(child=NamedToolSerializer(), min_length=1)
+
+
+class AllowedToolsSerializer(StrictSerializer):
+    type = EnumField(("allowed_tools",))
+    allowed_tools = ToolsAllowedSerializer()
+
+
+class _ChosenToolField(DiscriminatedField):
+    default_kind = "function"
+    kinds = {"function": NamedToolSerializer(), "allowed_tools": AllowedToolsSerializer()}
+
+
+class ToolChoiceField(DescribedField):
+    """Read as a ToolChoice."""
+
+    _object = _ChosenToolField()
+
+    def run_validation(self, data: Any = empty) -> ToolChoice:
+        if type(data) is str:
+            if data not in MODES:
+                raise problems.not_among(MODES, data)
+            return ToolChoice(data)  # type: ignore[arg-type]
+        if type(data) is not dict:
+            raise problems.wrong_type("a string or an object", data)
+        return _choice(self._object.run_validation(data))
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        return {
+            "oneOf": [{"type": "string", "enum": list(MODES)}, *self._object.describe(reference)["oneOf"]]
+        }
+
+
+def _choice(chosen: dict[str, Any]) -> ToolChoice:
+    allowed = chosen.get("allowed_tools")
+    if allowed is None:
+        return ToolChoice("required", (chosen["function"]["name"],))
+    return ToolChoice(allowed["mode"], tuple(tool["function"]["name"] for tool in allowed["tools"]))
+
+
+class FunctionChoiceField(DescribedField):
+    """The deprecated `function_call`: `none`, `auto` or `{name}`; read as a ToolChoice."""
+
+    _object = FunctionNameSerializer()
+
+    def run_validation(self, data: Any = empty) -> ToolChoice:
+        if type(data) is str:
+            if data not in ("none", "auto"):
+                raise problems.not_among(("none", "auto"), data)
+            return ToolChoice(data)  # type: ignore[arg-type]
+        if type(data) is not dict:
+            raise problems.wrong_type("a string or an object", data)
+        return ToolChoice("required", (self._object.run_validation(data)["name"],))
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        return {"oneOf": [{"type": "string", "enum": ["none", "auto"]}, reference(self._object)]}
+
+
+class FunctionCallSerializer(StrictSerializer):
+    needed = ("name", "arguments")
+
+    name = StringField(required=False)
+    arguments = StringField(required=False)
+
+
+class ToolCallSerializer(StrictSerializer):
+    """A call, in a request as in an answer."""
+
+    needed = ("id", "function")
+
+    id = StringField(required=False, max_length=256)
+    type = EnumField(("function",), required=False)
+    function = FunctionCallSerializer(required=False)
+
+
+class ToolCallsField(DescribedField):
+    """One call, or a list of them; read as a list."""
+
+    _call = ToolCallSerializer()
+    _calls = ListField(child=_call)
+    _calls.expected = "an object or an array"
+
+    def run_validation(self, data: Any = empty) -> list[dict[str, Any]]:
+        if type(data) is dict:
+            return [self._call.run_validation(data)] if data else []
+        return self._calls.run_validation(data)
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        call = reference(self._call)
+        return {"oneOf": [call, {"type": "array", "items": call}]}
+
+
+class JsonSchemaFormatSerializer(StrictSerializer):
+    """The document lets the name be absent."""
+
+    name = NameField(required=False)
+    description = StringField(required=False)
+    schema = JsonSchemaField(required=False)
+    strict = BooleanField(required=False)
+
+
+class ResponseFormatSerializer(StrictSerializer):
+    type = EnumField(("json_schema", "json_object", "text"), required=False)
+    json_schema = JsonSchemaFormatSerializer(required=False)
+
+
+class OpenAIJsonSchemaFormatSerializer(JsonSchemaFormatSerializer):
+    name = NameField()
+
+
+class OpenAIResponseFormatSerializer(StrictSerializer):
+    type = EnumField(("text", "json_object", "json_schema"))
+    json_schema = OpenAIJsonSchemaFormatSerializer(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["type"] == "json_schema" and "json_schema" not in attrs:
+            raise problems.missing("json_schema")
+        return attrs
