@@ -1,14 +1,19 @@
 """A column of compact JSON text: nothing is queried inside it, so no database need parse it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db import models
 
 from chatapi.engines.values import decode_parts, encode_parts
 
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField
 
-class CompactJSONField(models.TextField):  # type: ignore[type-arg]
+
+class CompactJSONField(_TextField):
     """Python values as JSON text, the same on every database. Null is the database's own."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
@@ -24,7 +29,7 @@ class CompactJSONField(models.TextField):  # type: ignore[type-arg]
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
-class PartsField(models.TextField):  # type: ignore[type-arg]
+class PartsField(_TextField):
     """A message's parts (`tuple[Part, ...]`) in the JSON form of `chatapi.engines.values`."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:

@@ -5,7 +5,7 @@ EngineError                 the answer cannot be made, or not be finished
 └── Unavailable             the engine is at fault; a retry or a fallback may help
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import ClassVar, Protocol
 
 from .values import EngineRequest, Event
@@ -71,6 +71,6 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Begin what must run before the first answer; returns at once, and may be called again."""
 
-    def stream(self, request: EngineRequest) -> AsyncIterator[Event]: ...
+    def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]: ...
 
     async def close(self) -> None: ...

@@ -1,0 +1,81 @@
+"""How the ASGI application is put together."""
+
+import logging
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.urls import path, re_path
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chatapi.completions.callers import Callers
+from chatapi.completions.endpoint import CompletionsEndpoint
+from chatapi.completions.service import CompletionService
+from chatapi.models_file import current_registry
+from chatapi.request_id import RequestId
+
+logger = logging.getLogger(__name__)
+
+EXPOSED_HEADERS = ["x-request-id", "x-conversation-id", "x-stream", "retry-after"]
+
+
+def make_application(django_application: ASGIApp) -> ASGIApp:
+    service = CompletionService(current_registry())
+    callers = Callers()
+    limits = {
+        "max_body": settings.CHATAPI_MAX_BODY_BYTES,
+        "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,
+    }
+    http = URLRouter(
+        [
+            path("chat/completions", CompletionsEndpoint(service, callers, "native", **limits)),
+            path("v1/chat/completions", CompletionsEndpoint(service, callers, "openai", **limits)),
+            re_path("", django_application),
+        ]
+    )
+    routed = ProtocolTypeRouter({"http": StartedFirst(http, service), "lifespan": Lifespan(service)})
+    shared = CORSMiddleware(
+        routed,
+        allow_origins=settings.CHATAPI_CORS_ORIGINS,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        allow_credentials="*" not in settings.CHATAPI_CORS_ORIGINS,
+        expose_headers=EXPOSED_HEADERS,
+    )
+    return RequestId(shared if settings.CHATAPI_CORS_ORIGINS else routed)
+
+
+class StartedFirst:
+    """Starts the service before the first request, for servers without a lifespan, such as Daphne."""
+
+    def __init__(self, application: ASGIApp, service: CompletionService) -> None:
+        self._application = application
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._service.is_started:
+            await self._service.start()
+        await self._application(scope, receive, send)
+
+
+class Lifespan:
+    """The server's start and stop."""
+
+    def __init__(self, service: CompletionService) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self._service.start()
+                except Exception as error:
+                    logger.exception("The service could not start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._service.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

@@ -1,0 +1,233 @@
+"""The two streaming endpoints: a plain ASGI application, since Django keeps a thread for each open stream.
+
+A request is read, authenticated, validated and handed to the service; the response views its log.
+"""
+
+import asyncio
+import logging
+from hashlib import sha256
+
+import msgspec
+from django.db import InterfaceError, OperationalError
+from starlette.types import Message, Receive, Scope, Send
+
+from chatapi.completions.answers import Answer, Assembler, Ended, Failure
+from chatapi.completions.body import ClientGone, drain, read_body
+from chatapi.completions.callers import Callers
+from chatapi.completions.dialects import DIALECTS
+from chatapi.completions.jsonbody import parse_json
+from chatapi.completions.log import Viewer
+from chatapi.completions.requests import CompletionRequest, DialectName
+from chatapi.completions.service import CompletionService, Running
+from chatapi.errors import ApiError, BadRequest, BodyTooLarge, Internal, MethodNotAllowed, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+IDEMPOTENCY_KEY_LENGTH = 255
+STREAM_HEADERS = [
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-stream", b"true"),
+]
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+NDJSON = b"application/x-ndjson"
+
+
+class CompletionsEndpoint:
+    """`POST` of one dialect. `keep_alive` is in seconds, `max_body` in bytes."""
+
+    def __init__(
+        self,
+        service: CompletionService,
+        callers: Callers,
+        dialect: DialectName,
+        *,
+        max_body: int,
+        keep_alive: float,
+    ) -> None:
+        self._service = service
+        self._callers = callers
+        self._dialect = DIALECTS[dialect]
+        self._max_body = max_body
+        self._keep_alive = keep_alive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            request, running = await self._begin(scope, receive)
+        except ClientGone:
+            return
+        except ApiError as refusal:
+            await _send_refusal(refusal, receive, send)
+        except (OperationalError, InterfaceError) as error:
+            logger.error("The database does not answer: %s", error)
+            dead = ServiceUnavailable("The database does not answer.", code="database")
+            await _send_refusal(dead, receive, send)
+        except Exception:
+            logger.exception("A request could not be begun")
+            await _send_refusal(Internal(), receive, send)
+        else:
+            await self._respond(scope, receive, send, request, running)
+
+    async def _begin(self, scope: Scope, receive: Receive) -> tuple[CompletionRequest, Running]:
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(scope["method"], "POST")
+        caller = await self._callers.identify(scope)
+        idempotency_key = _idempotency_key(scope)
+        raw = await read_body(scope, receive, self._max_body)
+        request = self._dialect.parse(parse_json(raw))
+        running = await self._service.complete(
+            caller.principal,
+            caller.key_digest,
+            request,
+            idempotency_key=idempotency_key,
+            body_digest=sha256(raw).hexdigest() if idempotency_key else "",
+        )
+        return request, running
+
+    async def _respond(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request: CompletionRequest,
+        running: Running,
+    ) -> None:
+        with Viewer(running.log, self._keep_alive) as viewer:
+            watching = asyncio.ensure_future(_watch_for_disconnect(receive, viewer))
+            try:
+                if request.stream:
+                    await self._stream(scope, send, request, running, viewer)
+                else:
+                    await self._send_whole(send, request, running, viewer)
+            finally:
+                watching.cancel()
+        if viewer.is_gone and running.log.ended is None:
+            running.viewer_left()
+
+    async def _stream(
+        self,
+        scope: Scope,
+        send: Send,
+        request: CompletionRequest,
+        running: Running,
+        viewer: Viewer,
+    ) -> None:
+        entries = await viewer.read()
+        if entries and isinstance(entries[0], Ended) and entries[0].failure:
+            # nothing was sent yet, so the failure can have its true status
+            await _send_json(send, *_failed(entries[0].failure), running)
+            return
+        ndjson = self._dialect.name == "native" and _accepts_ndjson(scope)
+        encoder = self._dialect.encoder(
+            running.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
+        )
+        await send(
+            _start(200, [(b"content-type", NDJSON if ndjson else EVENT_STREAM), *STREAM_HEADERS], running)
+        )
+        while not viewer.is_gone:
+            body = encoder.encode(entries) if entries else encoder.keep_alive
+            is_last = bool(entries) and isinstance(entries[-1], Ended)
+            await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+            if is_last:
+                return
+            entries = await viewer.read()
+
+    async def _send_whole(
+        self, send: Send, request: CompletionRequest, running: Running, viewer: Viewer
+    ) -> None:
+        ended = await viewer.until_ended()
+        if ended is None:
+            return
+        if ended.failure or ended.state != "completed":
+            await _send_json(send, *_failed(ended.failure or _stopped(ended)), running)
+            return
+        assembler = Assembler(choices=request.n, sound_format=_sound_format(request))
+        for entry in (*running.log.entries, *ended.finishes):
+            if not isinstance(entry, Ended):
+                assembler.add(entry)
+        answer = Answer(
+            head=running.head,
+            choices=assembler.choices(),
+            state=ended.state,
+            usage=ended.usage,
+            metadata=request.metadata,
+            service_tier=request.params.get("service_tier"),
+        )
+        body = self._dialect.render(answer, assembler.sounds())
+        await _send_json(send, 200, body, [], running)
+
+
+async def _watch_for_disconnect(receive: Receive, viewer: Viewer) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    viewer.leave()
+
+
+def _failed(failure: Failure) -> tuple[int, dict[str, object], list[tuple[bytes, bytes]]]:
+    headers = []
+    if failure.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
+    error = ApiError(
+        failure.message, param=failure.param, code=failure.code, status=failure.status, type=failure.type
+    )
+    return failure.status, error.envelope, headers
+
+
+def _stopped(ended: Ended) -> Failure:
+    """A whole answer was asked for, and the completion was cancelled, or interrupted by our stopping."""
+    if ended.state == "cancelled":
+        return Failure(
+            "The completion was cancelled.", type="invalid_request_error", code="cancelled", status=400
+        )
+    return Failure("The service was stopped.", code="interrupted", status=503, retry_after=1)
+
+
+def _sound_format(request: CompletionRequest) -> str:
+    return (request.audio and request.audio.format) or "pcm16"
+
+
+def _idempotency_key(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key" and value:
+            key = value.decode("latin-1")
+            if len(key) > IDEMPOTENCY_KEY_LENGTH or not key.isprintable():
+                raise BadRequest(
+                    f"An idempotency key has at most {IDEMPOTENCY_KEY_LENGTH} printable characters.",
+                    param="Idempotency-Key",
+                )
+            return key
+    return None
+
+
+def _accepts_ndjson(scope: Scope) -> bool:
+    return any(name == b"accept" and NDJSON in value.lower() for name, value in scope["headers"])
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]], running: Running | None) -> Message:
+    if running is not None:
+        headers.append((b"x-conversation-id", running.conversation_id.encode()))
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+async def _send_json(
+    send: Send,
+    status: int,
+    content: dict[str, object],
+    headers: list[tuple[bytes, bytes]],
+    running: Running | None = None,
+    *,
+    more_body: bool = False,
+) -> None:
+    body = msgspec.json.encode(content)
+    entity = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send(_start(status, entity + headers, running))
+    await send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+
+async def _send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
+    is_unread = isinstance(refusal, BodyTooLarge)
+    await _send_json(send, refusal.status, refusal.envelope, headers, more_body=is_unread)
+    if is_unread:
+        await drain(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

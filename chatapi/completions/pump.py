@@ -1,0 +1,174 @@
+"""The pump: runs an engine and appends what it yields to the completion's log.
+
+It belongs to no connection: viewers come and go. It ends the log once the end is stored.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+from chatapi.completions.answers import Assembler, Choice, Ended, Failure, State
+from chatapi.completions.log import EventLog
+from chatapi.completions.repeat import repeated
+from chatapi.completions.ssml import SpeakDocument
+from chatapi.completions.usage import estimated_usage
+from chatapi.engines.base import EngineError
+from chatapi.engines.registry import ModelSpec, Registry
+from chatapi.engines.values import EngineRequest, Event, Finish, TextDelta, Usage, Value
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome(Value, frozen=True):
+    """What the pump hands over to be stored. `sounds` are the spoken parts' bytes by SHA-256."""
+
+    completion_id: UUID
+    state: State
+    choices: tuple[Choice, ...]
+    sounds: dict[str, bytes]
+    usage: Usage
+    served_by: str
+    failure: Failure | None
+    first_event_at: datetime | None
+    ended_at: datetime
+
+
+class Pump:
+    def __init__(
+        self,
+        completion_id: UUID,
+        request: EngineRequest,
+        spec: ModelSpec,
+        registry: Registry,
+        *,
+        ssml: bool = False,
+        settle: Callable[[Outcome], Awaitable[None]],
+    ) -> None:
+        self.completion_id = completion_id
+        self.log = EventLog()
+        self._request = request
+        self._spec = spec
+        self._served_by = spec
+        self._registry = registry
+        self._settle = settle
+        self._finishes: dict[int, Finish] = {}
+        self._usage: Usage | None = None
+        self._speak = {n: SpeakDocument(n) for n in range(request.n)} if ssml else {}
+        self._first_event_at: datetime | None = None
+        self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
+        self._engine_is_running = True
+        self._has_started = False
+        self.task = asyncio.create_task(self._run(), name=f"pump {completion_id}")
+
+    def cancel(self, state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
+        """Stop the engine and settle what was made. Does nothing once the engine is done."""
+        if self._engine_is_running and self._cancelled_as is None:
+            self._cancelled_as = state
+            if self._has_started:  # a task that is cancelled before its first step never runs
+                self.task.cancel()
+
+    async def _run(self) -> None:
+        state: State = "completed"
+        failure: Failure | None = None
+        self._has_started = True
+        try:
+            if self._cancelled_as is None:
+                await self._answer()
+        except asyncio.CancelledError:
+            self._cancelled_as = self._cancelled_as or "interrupted"
+        except EngineError as error:
+            state, failure = "failed", _failure(error)
+        except Exception:
+            logger.exception("Completion %s failed", self.completion_id)
+            state, failure = "failed", Failure("The engine failed.", code="internal_error", status=500)
+        self._engine_is_running = False
+        for document in self._speak.values():
+            self._append_all(document.close())
+        await self._end(self._cancelled_as or state, failure)
+
+    async def _end(self, state: State, failure: Failure | None) -> None:
+        ended = Ended(
+            state, tuple(self._finishes[n] for n in sorted(self._finishes)), self._usage_so_far(), failure
+        )
+        try:
+            await self._settle(self._outcome(ended))
+        except Exception:
+            logger.exception("The end of completion %s could not be stored", self.completion_id)
+            ended = Ended(
+                "failed", failure=Failure("The answer could not be stored.", code="database", status=503)
+            )
+        self.log.end(ended)
+
+    async def _answer(self) -> None:
+        """Ask the model, and where it fails before its first event, its fallbacks."""
+        candidates = list(self._registry.candidates(self._spec))
+        for spec in candidates:
+            self._served_by = spec
+            try:
+                async with contextlib.aclosing(self._events_of(spec)) as events:
+                    await self._follow(events)
+            except EngineError as error:
+                is_last = spec is candidates[-1]
+                if is_last or self._first_event_at is not None or not error.may_fall_back:
+                    raise
+                logger.warning("Model %s failed (%s); falling back", spec.id, error.message)
+            else:
+                return
+
+    def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
+        engine = self._registry.engine(spec)
+        if self._request.n == 1 or spec.supports_n:
+            return engine.stream(self._request)
+        return repeated(engine.stream, self._request)
+
+    async def _follow(self, events: AsyncIterator[Event]) -> None:
+        append = self.log.append
+        async for event in events:
+            kind = type(event)
+            if self._first_event_at is None:
+                self._first_event_at = datetime.now(UTC)
+            if kind is Finish:
+                self._finishes[event.choice] = event  # type: ignore[union-attr,assignment]
+            elif kind is Usage:
+                self._usage = event  # type: ignore[assignment]
+            elif kind is TextDelta and self._speak:
+                self._append_all(self._speak[event.choice].add(event))  # type: ignore[union-attr,arg-type]
+            else:
+                append(event)
+        if len(self._finishes) < self._request.n:
+            raise EngineError("The model's answer broke off.", code="upstream_incomplete")
+
+    def _append_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.log.append(event)
+
+    def _usage_so_far(self) -> Usage:
+        return self._usage or estimated_usage(self._request.messages, self.log.entries)
+
+    def _outcome(self, ended: Ended) -> Outcome:
+        audio = self._request.audio
+        assembler = Assembler(
+            choices=self._request.n, sound_format=(audio.format if audio else None) or "pcm16"
+        )
+        for entry in (*self.log.entries, *ended.finishes):
+            if not isinstance(entry, Ended):
+                assembler.add(entry)
+        return Outcome(
+            completion_id=self.completion_id,
+            state=ended.state,
+            choices=assembler.choices(),
+            sounds=assembler.sounds(),
+            usage=ended.usage or Usage(),
+            served_by=self._served_by.id,
+            failure=ended.failure,
+            first_event_at=self._first_event_at,
+            ended_at=datetime.now(UTC),
+        )
+
+
+def _failure(error: EngineError) -> Failure:
+    return Failure(error.message, error.type, error.param, error.code, error.status, error.retry_after)

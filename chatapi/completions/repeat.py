@@ -1,0 +1,42 @@
+"""Several choices from an engine that makes one at a time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from msgspec.structs import replace
+
+from chatapi.engines.values import EngineRequest, Event, Usage
+
+AT_ONCE = 4
+
+
+async def repeated(
+    stream: Callable[[EngineRequest], AsyncGenerator[Event, None]], request: EngineRequest
+) -> AsyncGenerator[Event, None]:
+    """Ask `request.n` times, a few at once, and number the choices; the usages are added up."""
+    single = replace(request, n=1)
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(choice: int) -> None:
+        async with slots, contextlib.aclosing(stream(single)) as events:
+            async for event in events:
+                queue.put_nowait(event if isinstance(event, Usage) else replace(event, choice=choice))
+
+    asking = asyncio.gather(*(ask(choice) for choice in range(request.n)))
+    asking.add_done_callback(lambda _: queue.put_nowait(None))
+    usage: Usage | None = None
+    try:
+        while (event := await queue.get()) is not None:
+            if isinstance(event, Usage):
+                usage = event if usage is None else usage + event
+            else:
+                yield event
+        await asking
+        if usage is not None:
+            yield usage
+    finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await asking

@@ -1,0 +1,258 @@
+"""Making completions: admit a call, start its pump, settle its end. One instance a process and loop."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
+
+from chatapi.accounts.authentication import Principal
+from chatapi.completions.answers import AnswerHead
+from chatapi.completions.limits import check_against_model
+from chatapi.completions.log import EventLog
+from chatapi.completions.pump import Outcome, Pump
+from chatapi.completions.replay import replayed
+from chatapi.completions.requests import CompletionRequest, OnDisconnect
+from chatapi.completions.writer import Writer
+from chatapi.engines.registry import ModelSpec, Registry
+from chatapi.engines.values import Blob, EngineRequest, blobs_of
+from chatapi.errors import NotFound, ServiceUnavailable
+from chatapi.identifiers import COMPLETION, CONVERSATION, new_id, public
+from conversations import processes
+from conversations.admission import Admission, Admitted
+from conversations.settlement import Settlement
+from media.services import read_bytes, store_bytes
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5.0
+POLL_SECONDS = 0.25
+STOP_SECONDS = 10.0
+
+
+class Running:
+    """A completion that was begun, or joined: its log can be viewed."""
+
+    def __init__(
+        self,
+        head: AnswerHead,
+        conversation_id: str,
+        log: EventLog,
+        pump: Pump | None = None,
+        on_disconnect: OnDisconnect = "continue",
+    ) -> None:
+        self.head = head
+        self.conversation_id = conversation_id
+        self.log = log
+        self.pump = pump
+        self._on_disconnect = on_disconnect
+
+    def viewer_left(self) -> None:
+        """A client is gone before the end: the last one's going stops the answer, if that is meant."""
+        if self.pump is not None and self._on_disconnect == "cancel" and not self.log.viewers:
+            self.pump.cancel()
+
+
+class CompletionService:
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.process_id = new_id()
+        self._running: dict[UUID, Running] = {}
+        self._writer: Writer | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    @property
+    def is_started(self) -> bool:
+        return self._writer is not None
+
+    async def start(self) -> None:
+        """Begin to serve: the writer, this process's mark of life, and the engines."""
+        if self.is_started:
+            return
+        self._writer = Writer()
+        await self._say_alive()
+        self._heartbeat = asyncio.create_task(self._beat())
+        await self.registry.start()
+
+    async def stop(self) -> None:
+        """Settle what still runs as `interrupted`, then let go of everything."""
+        self._is_stopping = True
+        pumps = [running.pump for running in self._running.values() if running.pump]
+        for pump in pumps:
+            pump.cancel("interrupted")
+        if pumps:
+            await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
+        if self._heartbeat:
+            self._heartbeat.cancel()
+        await self.registry.close()
+        if self._writer:
+            await self._writer.close()
+        await database_sync_to_async(processes.say_farewell)(self.process_id)
+
+    async def complete(
+        self,
+        principal: Principal,
+        key_digest: str | None,
+        request: CompletionRequest,
+        *,
+        idempotency_key: str | None = None,
+        body_digest: str = "",
+    ) -> Running:
+        """Store the call and begin to answer it. Raises `ApiError` for every refusal."""
+        if self._writer is None or self._is_stopping:
+            raise ServiceUnavailable("The service is stopping.")
+        spec = self._spec_of(request)
+        check_against_model(request, spec, self.registry.engine(spec))
+        if request.uploads:
+            await asyncio.to_thread(store_bytes, principal.workspace_id, request.uploads)
+        at = datetime.now(UTC)
+        admission = Admission(
+            completion_id=new_id(),
+            process_id=self.process_id,
+            principal=principal,
+            key_digest=key_digest,
+            dialect=request.dialect,
+            model=spec.id,
+            messages=request.messages,
+            request=_kept(request),
+            at=at,
+            end_user=request.end_user,
+            metadata=request.metadata,
+            conversation_id=request.conversation_id,
+            parent_message_id=request.parent_message_id,
+            idempotency_key=idempotency_key,
+            body_digest=body_digest,
+            blobs=blobs_of(request.messages) if request.uploads else (),
+        )
+        admitted = await self._writer.admit(admission)
+        if admitted.repeats is not None:
+            return await self._join(admitted.repeats, principal)
+        pump = self._pump(admission, admitted, request, spec)
+        running = Running(
+            AnswerHead(public(COMPLETION, admission.completion_id), int(at.timestamp()), spec.id),
+            public(CONVERSATION, admitted.conversation_id),
+            pump.log,
+            pump,
+            _on_disconnect(request, spec),
+        )
+        self._running[admission.completion_id] = running
+        return running
+
+    def _spec_of(self, request: CompletionRequest) -> ModelSpec:
+        if request.model is None:
+            return self.registry.default
+        spec = self.registry.find(request.model)
+        if spec is None:
+            raise NotFound(
+                f"The model {request.model!r} does not exist.", param="model", code="model_not_found"
+            )
+        return spec
+
+    def _pump(
+        self, admission: Admission, admitted: Admitted, request: CompletionRequest, spec: ModelSpec
+    ) -> Pump:
+        workspace_id = admission.principal.workspace_id
+
+        async def read_blob(blob: Blob) -> bytes:
+            uploaded = request.uploads.get(blob.sha256)
+            if uploaded is not None:
+                return uploaded
+            return await asyncio.to_thread(read_bytes, workspace_id, blob)
+
+        async def settle(outcome: Outcome) -> None:
+            try:
+                await self._settle(admission, admitted, outcome)
+            finally:
+                self._running.pop(outcome.completion_id, None)
+
+        return Pump(
+            admission.completion_id,
+            EngineRequest(
+                messages=admitted.history,
+                read_blob=read_blob,
+                tools=request.tools,
+                tool_choice=request.tool_choice,
+                parallel_tool_calls=request.parallel_tool_calls,
+                response_format=request.response_format,
+                modalities=request.modalities,
+                audio=request.audio,
+                params=request.params,
+                n=request.n,
+                stream=request.stream,
+            ),
+            spec,
+            self.registry,
+            ssml=request.ssml,
+            settle=settle,
+        )
+
+    async def _settle(self, admission: Admission, admitted: Admitted, outcome: Outcome) -> None:
+        workspace_id = admission.principal.workspace_id
+        if outcome.sounds:
+            await asyncio.to_thread(store_bytes, workspace_id, outcome.sounds)
+        if self._writer is None:
+            raise ServiceUnavailable("The service is stopping.")
+        await self._writer.settle(
+            Settlement(
+                completion_id=outcome.completion_id,
+                workspace_id=workspace_id,
+                conversation_id=admitted.conversation_id,
+                prompt_id=admitted.prompt_id,
+                prompt_digest=admitted.prompt_digest,
+                state=outcome.state,
+                choices=outcome.choices,
+                usage=outcome.usage,
+                served_by=outcome.served_by,
+                ended_at=outcome.ended_at,
+                first_event_at=outcome.first_event_at,
+                failure=outcome.failure,
+                blobs=blobs_of(choice.message for choice in outcome.choices) if outcome.sounds else (),
+            )
+        )
+
+    async def _join(self, completion_id: UUID, principal: Principal) -> Running:
+        """View what the same idempotency key has begun: here, in another process, or long ago."""
+        if completion_id in self._running:
+            return self._running[completion_id]
+        while True:
+            finished = await database_sync_to_async(replayed)(principal.workspace_id, completion_id)
+            if finished is not None:
+                return Running(*finished)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await self._say_alive()
+
+    async def _say_alive(self) -> None:
+        try:
+            await database_sync_to_async(processes.say_alive)(self.process_id)
+        except DatabaseError as error:
+            logger.warning("This process could not say that it lives: %s", error)
+
+
+def _on_disconnect(request: CompletionRequest, spec: ModelSpec) -> OnDisconnect:
+    """On `/v1` clients mean "stop" by closing; the product's own frontend reads on later."""
+    by_dialect: OnDisconnect = "cancel" if request.dialect == "openai" else "continue"
+    return request.on_disconnect or spec.on_disconnect or by_dialect
+
+
+def _kept(request: CompletionRequest) -> dict[str, Any]:
+    """What reviewers see of the request beside its messages: all that was not left at its default."""
+    return {name: value for name, default in _KEPT.items() if (value := getattr(request, name)) != default}
+
+
+_KEPT = {
+    name: default
+    for name, default in zip(
+        CompletionRequest.__struct_fields__[-len(CompletionRequest.__struct_defaults__) :],
+        CompletionRequest.__struct_defaults__,
+        strict=True,
+    )
+    if name not in {"uploads", "end_user"}
+}

@@ -1,0 +1,156 @@
+"""Group commit: whatever waits to be admitted or settled goes into one transaction of one thread.
+
+A statement costs about the same for one row and for fifty, and a commit costs a disk's flush. So
+the calls that arrive while a transaction runs are the next one's.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from chatapi.errors import ApiError, Internal, ServiceUnavailable
+from conversations.admission import Admission, Admitted, admit_all
+from conversations.settlement import Settlement, settle_all
+
+logger = logging.getLogger(__name__)
+
+BATCH = 256
+RETRY_SECONDS = 0.5
+_DATABASE_IS_DEAD = (OperationalError, InterfaceError)
+
+
+class _Job(NamedTuple):
+    """Something to store, and the future of the coroutine that waits for it."""
+
+    item: Admission | Settlement
+    future: "asyncio.Future[Admitted | None]"
+
+
+_Outcome = tuple[_Job, Admitted | ApiError | None]
+
+
+class Writer:
+    """Stores admissions and settlements in a thread of its own; belongs to the loop it is made in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: deque[_Job] = deque()
+        self._has_work = threading.Event()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="chatapi-writer", daemon=True)
+        self._thread.start()
+
+    async def admit(self, admission: Admission) -> Admitted:
+        """Store a call. Raises the `ApiError` that refuses it, 503 where the database is dead."""
+        admitted = await self._enqueue(admission)
+        if admitted is None:
+            raise Internal
+        return admitted
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Store an end. Waits for as long as the database is dead: an end must not be lost."""
+        await self._enqueue(settlement)
+
+    async def close(self) -> None:
+        """Store what waits, then stop."""
+        self._is_closing = True
+        self._has_work.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _enqueue(self, item: Admission | Settlement) -> "asyncio.Future[Admitted | None]":
+        future: asyncio.Future[Admitted | None] = self._loop.create_future()
+        self._jobs.append(_Job(item, future))
+        self._has_work.set()
+        return future
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not (self._is_closing and not self._jobs):
+                self._has_work.wait()
+                self._has_work.clear()
+                while self._jobs:
+                    self._write([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
+        finally:
+            connection.close()
+
+    def _write(self, jobs: list[_Job]) -> None:
+        try:
+            outcomes = _transact_on_a_live_connection(jobs)
+        except _DATABASE_IS_DEAD as error:
+            self._wait_for_the_database(jobs, error)
+        except Exception:
+            if len(jobs) > 1:
+                logger.warning("A batch failed; its members are tried one by one", exc_info=True)
+                for job in jobs:
+                    self._write([job])
+            else:
+                logger.exception("A write failed")
+                self._deliver([(jobs[0], Internal())])
+        else:
+            self._deliver(outcomes)
+
+    def _wait_for_the_database(self, jobs: list[_Job], error: Exception) -> None:
+        """Calls are refused, but ends are kept until the database lives again."""
+        logger.error("The database does not answer: %s", error)
+        kept = [] if self._is_closing else [job for job in jobs if isinstance(job.item, Settlement)]
+        refusal = ServiceUnavailable("The database does not answer.", code="database")
+        self._deliver([(job, refusal) for job in jobs if job not in kept])
+        if kept:
+            self._jobs.extend(kept)
+            time.sleep(RETRY_SECONDS)
+
+    def _deliver(self, outcomes: Iterable[_Outcome]) -> None:
+        told = []
+        for job, outcome in outcomes:
+            if outcome is None and isinstance(job.item, Admission):
+                self._jobs.append(job)  # another call of this transaction was in its place
+            else:
+                told.append((job, outcome))
+        try:
+            self._loop.call_soon_threadsafe(_tell, told)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            logger.warning("The server stopped before it could tell how a write ended")
+
+
+def _transact_on_a_live_connection(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """A connection that broke while it was idle is told only by its first statement."""
+    try:
+        return _transact(jobs)
+    except _DATABASE_IS_DEAD:
+        connection.close()
+        return _transact(jobs)
+
+
+def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """One transaction; gives what to tell of each job once it is committed.
+
+    Ends come first: a call may continue an answer that ends in the same batch.
+    """
+    settlements = [job for job in jobs if isinstance(job.item, Settlement)]
+    admissions = [job for job in jobs if isinstance(job.item, Admission)]
+    outcomes: list[_Outcome] = [(job, None) for job in settlements]
+    with transaction.atomic():
+        if settlements:
+            settle_all([job.item for job in settlements if isinstance(job.item, Settlement)])
+        if admissions:
+            admitted = admit_all([job.item for job in admissions if isinstance(job.item, Admission)])
+            outcomes += zip(admissions, admitted, strict=True)
+    return outcomes
+
+
+def _tell(outcomes: Iterable[_Outcome]) -> None:
+    for job, outcome in outcomes:
+        if job.future.done():
+            continue
+        if isinstance(outcome, ApiError):
+            job.future.set_exception(outcome)
+        else:
+            job.future.set_result(outcome)

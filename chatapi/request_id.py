@@ -1,0 +1,35 @@
+"""`x-request-id` on every response: the client's own where it sent one, else a new one."""
+
+import re
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chatapi.identifiers import new_id
+
+_acceptable = re.compile(rb"[!-~]{1,200}").fullmatch
+
+
+class RequestId:
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        request_id = _sent_with(scope) or b"req_" + new_id().hex.encode()
+
+        async def send_with_id(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        await self._application(scope, receive, send_with_id)
+
+
+def _sent_with(scope: Any) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _acceptable(value):
+            return bytes(value)
+    return None

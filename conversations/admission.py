@@ -1,0 +1,192 @@
+"""Admit: thread a call into its conversation and store what is new, many calls in one transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from chatapi.accounts.authentication import principals_of, wrong_key
+from chatapi.engines import values
+from chatapi.engines.values import Blob, Value
+from chatapi.errors import ApiError, Conflict
+from conversations.bulk import update_rows
+from conversations.models import Completion, Conversation, Message
+from conversations.places import Admission, Place, place_by_name, places_by_digest
+from conversations.threading import digests, scope_of
+from media.services import register_blobs
+
+TITLE_LENGTH = 80
+
+
+__all__ = ["Admission", "Admitted", "admit_all"]
+
+
+class Admitted(Value, frozen=True):
+    """Where a call was stored. `history` is what the engine is to answer, all of it.
+
+    `repeats` is the completion that the same idempotency key has started before: then nothing was
+    stored and there is nothing to run.
+    """
+
+    conversation_id: UUID
+    prompt_id: UUID
+    prompt_digest: str
+    history: tuple[values.Message, ...]
+    repeats: UUID | None = None
+
+
+def admit_all(admissions: Sequence[Admission]) -> list[Admitted | ApiError | None]:
+    """Store these calls. Runs inside the caller's transaction.
+
+    Gives for each what became of it: `Admitted`, the refusal, or None where it must be admitted in
+    a later transaction, because another call of this one touches the same conversation.
+    """
+    return _Batch(admissions).run()
+
+
+class _Batch:
+    """Reads a table once, decides call by call, writes a table once."""
+
+    def __init__(self, admissions: Sequence[Admission]) -> None:
+        self.admissions = admissions
+        self.claimed: set[object] = set()
+        self.conversations: list[Conversation] = []
+        self.messages: list[Message] = []
+        self.completions: list[Completion] = []
+        self.heads: list[tuple[UUID, datetime, UUID]] = []
+        self.blobs: list[tuple[UUID, Blob]] = []
+
+    def run(self) -> list[Admitted | ApiError | None]:
+        self.live_keys = principals_of({a.key_digest for a in self.admissions if a.key_digest})
+        self.repeated = _completions_by_idempotency_key(self.admissions)
+        self.places = places_by_digest(self.admissions)
+        outcomes = [self._outcome(admission) for admission in self.admissions]
+        register_blobs(self.blobs)
+        Conversation.objects.bulk_create(self.conversations)
+        Message.objects.bulk_create(self.messages)
+        Completion.objects.bulk_create(self.completions)
+        update_rows(Conversation, where=["id"], fields=["head", "updated_at"], rows=self.heads)
+        return outcomes
+
+    def _outcome(self, admission: Admission) -> Admitted | ApiError | None:
+        try:
+            return self._admit(admission)
+        except ApiError as refusal:
+            return refusal
+
+    def _admit(self, admission: Admission) -> Admitted | None:
+        if admission.key_digest and admission.key_digest not in self.live_keys:
+            raise wrong_key()
+        if admission.idempotency_key:
+            claim = (admission.principal.workspace_id, admission.idempotency_key)
+            if claim in self.repeated:
+                return _repetition(admission, self.repeated[claim])
+            if not self._claim(claim):
+                return None
+        place = place_by_name(admission) or self.places.get(admission.completion_id)
+        if place is None:
+            return self._begin(admission)
+        if not self._claim(place.conversation_id):
+            return None
+        return self._continue(admission, place)
+
+    def _claim(self, what: object) -> bool:
+        """False where another call of this batch has it already."""
+        if what in self.claimed:
+            return False
+        self.claimed.add(what)
+        return True
+
+    def _begin(self, admission: Admission) -> Admitted:
+        who = admission.principal
+        scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
+        conversation = Conversation(
+            workspace_id=who.workspace_id,
+            api_key_id=who.key_id,
+            user_id=None if who.key_id else who.user_id,
+            end_user=admission.end_user,
+            scope=scope,
+            title=_title(admission.messages),
+            metadata=admission.metadata,
+            created_at=admission.at,
+            updated_at=admission.at,
+        )
+        self.conversations.append(conversation)
+        admitted = self._store(admission, Place(conversation.id, None, scope))
+        conversation.head_id = admitted.prompt_id
+        return admitted
+
+    def _continue(self, admission: Admission, place: Place) -> Admitted:
+        admitted = self._store(admission, place)
+        self.heads.append((admitted.prompt_id, admission.at, place.conversation_id))
+        return admitted
+
+    def _store(self, admission: Admission, place: Place) -> Admitted:
+        prompt_id, prompt_digest = place.parent_id, place.parent_digest
+        fresh = admission.messages[place.known :]
+        for message, digest in zip(fresh, digests(place.parent_digest, fresh), strict=True):
+            row = _message_row(message, place.conversation_id, prompt_id, digest, admission.at)
+            self.messages.append(row)
+            prompt_id, prompt_digest = row.id, digest
+        if prompt_id is None:
+            raise ValueError("a call without messages has no place")
+        self.completions.append(_completion_row(admission, place.conversation_id, prompt_id))
+        self.blobs += [(admission.principal.workspace_id, blob) for blob in admission.blobs]
+        history = place.before + admission.messages
+        return Admitted(place.conversation_id, prompt_id, prompt_digest, history)
+
+
+def _completions_by_idempotency_key(
+    admissions: Sequence[Admission],
+) -> dict[tuple[UUID, str], Completion]:
+    keyed = [admission for admission in admissions if admission.idempotency_key]
+    if not keyed:
+        return {}
+    found = Completion.objects.filter(
+        workspace_id__in={admission.principal.workspace_id for admission in keyed},
+        idempotency_key__in={admission.idempotency_key for admission in keyed},
+    )
+    return {(row.workspace_id, row.idempotency_key or ""): row for row in found}
+
+
+def _repetition(admission: Admission, first: Completion) -> Admitted:
+    if first.body_digest != admission.body_digest:
+        raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
+    return Admitted(first.conversation_id, first.prompt_id, "", (), repeats=first.id)
+
+
+def _title(messages: Sequence[values.Message]) -> str:
+    said = next((message.text for message in messages if message.role == "user"), "")
+    return " ".join(said[: 4 * TITLE_LENGTH].split())[:TITLE_LENGTH]
+
+
+def _message_row(
+    message: values.Message, conversation_id: UUID, parent_id: UUID | None, digest: str, at: datetime
+) -> Message:
+    return Message(
+        conversation_id=conversation_id,
+        parent_id=parent_id,
+        role=message.role,
+        parts=message.parts,
+        name=message.name or "",
+        tool_call_id=message.tool_call_id or "",
+        digest=digest,
+        created_at=at,
+    )
+
+
+def _completion_row(admission: Admission, conversation_id: UUID, prompt_id: UUID) -> Completion:
+    return Completion(
+        id=admission.completion_id,
+        workspace_id=admission.principal.workspace_id,
+        api_key_id=admission.principal.key_id,
+        user_id=admission.principal.user_id,
+        conversation_id=conversation_id,
+        prompt_id=prompt_id,
+        process=admission.process_id,
+        dialect=admission.dialect,
+        model=admission.model,
+        idempotency_key=admission.idempotency_key,
+        body_digest=admission.body_digest,
+        request=admission.request,
+        created_at=admission.at,
+    )

@@ -1,0 +1,185 @@
+"""Where a call's messages belong: which stored conversation they continue, and after which message."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from chatapi.accounts.authentication import Principal
+from chatapi.completions.dialects.messages import check_tool_results
+from chatapi.engines import values
+from chatapi.engines.values import Blob, Value
+from chatapi.errors import NotFound
+from chatapi.identifiers import CONVERSATION, MESSAGE, parse
+from conversations.models import Conversation, Message
+from conversations.threading import digests, scope_of
+
+
+class Admission(Value, frozen=True):
+    """A validated call that asks to be stored. `key_digest` is None for a browser session."""
+
+    completion_id: UUID
+    process_id: UUID
+    principal: Principal
+    key_digest: str | None
+    dialect: str
+    model: str
+    messages: tuple[values.Message, ...]
+    request: dict[str, Any]
+    at: datetime
+    end_user: str = ""
+    metadata: dict[str, str] = {}
+    conversation_id: str | None = None
+    parent_message_id: str | None = None
+    idempotency_key: str | None = None
+    body_digest: str = ""
+    blobs: tuple[Blob, ...] = ()
+
+
+class Place(Value, frozen=True):
+    """The first `known` messages of the call are stored and end at `parent_id`; the others go there.
+
+    `before` are stored messages that the call left out and the engine must see.
+    """
+
+    conversation_id: UUID
+    parent_id: UUID | None
+    parent_digest: str
+    known: int = 0
+    before: tuple[values.Message, ...] = ()
+
+
+# --- by digest: a stateless call that sends its whole history -------------------------------------
+
+
+class _Stored(NamedTuple):
+    digest: str
+    id: UUID
+    parent_id: UUID | None
+    conversation_id: UUID
+    head_id: UUID | None
+
+
+def places_by_digest(admissions: Sequence[Admission]) -> dict[UUID, Place]:
+    """The places of the calls that continue a stored answer, by completion id; the others begin anew."""
+    chains: dict[UUID, tuple[int, list[str]]] = {}
+    for admission in admissions:
+        answered = _last_answer(admission.messages)
+        if answered is not None and admission.conversation_id is None:
+            who = admission.principal
+            scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
+            chains[admission.completion_id] = answered, digests(scope, admission.messages)
+    wanted = {digest for answered, chain in chains.values() for digest in chain[answered:]}
+    stored = _stored_messages(wanted)
+    return {
+        completion_id: place
+        for completion_id, (answered, chain) in chains.items()
+        if (place := _deepest_place(chain, answered, stored))
+    }
+
+
+def _last_answer(messages: Sequence[values.Message]) -> int | None:
+    return next((i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), None)
+
+
+def _stored_messages(wanted: set[str], **scope: Any) -> dict[str, list[_Stored]]:
+    """Newest first, by digest."""
+    found: dict[str, list[_Stored]] = defaultdict(list)
+    if wanted:
+        rows = Message.objects.filter(digest__in=wanted, **scope).order_by("-id")
+        for row in rows.values_list("digest", "id", "parent_id", "conversation_id", "conversation__head_id"):
+            found[row[0]].append(_Stored(*row))
+    return found
+
+
+def _deepest_place(chain: list[str], start: int, stored: dict[str, list[_Stored]]) -> Place | None:
+    """After the stored message of `chain[start]`, or after those that follow it and are stored too."""
+    begin = stored.get(chain[start])
+    if not begin:
+        return None
+    here = next((message for message in begin if message.id == message.head_id), begin[0])
+    known = start + 1
+    while known < len(chain):
+        following = (message for message in stored.get(chain[known], ()) if message.parent_id == here.id)
+        child = next(following, None)
+        if child is None:
+            break
+        here, known = child, known + 1
+    return Place(here.conversation_id, here.id, here.digest, known)
+
+
+# --- by name: a call that says which conversation it continues ------------------------------------
+
+
+def place_by_name(admission: Admission) -> Place | None:
+    """The place that `context.conversation_id` names; None where the call names none."""
+    if admission.conversation_id is None:
+        return None
+    conversation = _conversation_named(admission)
+    if admission.parent_message_id is not None:
+        return _place_after(_parent_named(admission, conversation), conversation, admission)
+    return _place_of_whole_history(conversation, admission) or _place_after(
+        conversation.head, conversation, admission
+    )
+
+
+def _conversation_named(admission: Admission) -> Conversation:
+    conversation_id = parse(CONVERSATION, admission.conversation_id or "")
+    of_workspace = Conversation.objects.filter(workspace=admission.principal.workspace_id)
+    conversation = conversation_id and of_workspace.select_related("head").filter(id=conversation_id).first()
+    if conversation is None:
+        raise NotFound("There is no such conversation.", param="context.conversation_id")
+    return conversation
+
+
+def _parent_named(admission: Admission, conversation: Conversation) -> Message:
+    message_id = parse(MESSAGE, admission.parent_message_id or "")
+    parent = message_id and Message.objects.filter(id=message_id, conversation=conversation).first()
+    if parent is None:
+        raise NotFound("There is no such message in this conversation.", param="context.parent_message_id")
+    return parent
+
+
+def _place_of_whole_history(conversation: Conversation, admission: Admission) -> Place | None:
+    """A place, where the call begins with a stored root and so sends the history itself."""
+    chain = digests(conversation.scope, admission.messages)
+    stored = _stored_messages(set(chain), conversation=conversation)
+    if not any(message.parent_id is None for message in stored.get(chain[0], ())):
+        return None
+    check_tool_results(admission.messages, ())
+    return _deepest_place(chain, 0, stored)
+
+
+def _place_after(parent: Message | None, conversation: Conversation, admission: Admission) -> Place:
+    before = path_to(parent)
+    call_ids = {call.id for message in before for call in message.tool_calls}
+    check_tool_results(admission.messages, call_ids)
+    if parent is None:
+        return Place(conversation.id, None, conversation.scope)
+    return Place(conversation.id, parent.id, parent.digest, before=before)
+
+
+def path_to(message: Message | None) -> tuple[values.Message, ...]:
+    """The messages from the root to this one, as engines read them; one query however long."""
+    if message is None:
+        return ()
+    table = connection.ops.quote_name(Message._meta.db_table)
+    ancestors = Message.objects.raw(
+        f"""
+        WITH RECURSIVE path(id, parent_id, depth) AS (
+            SELECT id, parent_id, 0 FROM {table} WHERE id = %s
+            UNION ALL
+            SELECT m.id, m.parent_id, path.depth + 1 FROM {table} m JOIN path ON m.id = path.parent_id
+        )
+        SELECT m.id, m.role, m.parts, m.name, m.tool_call_id
+        FROM {table} m JOIN path ON m.id = path.id ORDER BY path.depth DESC
+        """,  # noqa: S608 (the table's own name)
+        [Message._meta.pk.get_db_prep_value(message.id, connection)],
+    )
+    return tuple(
+        values.Message(Message.Role(row.role).value, row.parts, row.name or None, row.tool_call_id or None)
+        for row in ancestors
+    )

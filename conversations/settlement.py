@@ -1,0 +1,107 @@
+"""Settle: store how a completion ended, many in one transaction, each once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from chatapi.completions.answers import Choice, Failure, State
+from chatapi.engines.values import Blob, Usage, Value
+from conversations.bulk import update_rows
+from conversations.models import Completion, Conversation, Message
+from conversations.threading import digests
+from media.services import register_blobs
+
+USAGE_FIELDS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
+
+
+class Settlement(Value, frozen=True):
+    """How a completion ended. `choices` hold what was made of the answer, as far as it came."""
+
+    completion_id: UUID
+    workspace_id: UUID
+    conversation_id: UUID
+    prompt_id: UUID
+    prompt_digest: str
+    state: State
+    choices: tuple[Choice, ...]
+    usage: Usage
+    served_by: str
+    ended_at: datetime
+    first_event_at: datetime | None = None
+    failure: Failure | None = None
+    blobs: tuple[Blob, ...] = ()
+
+
+def settle_all(settlements: Sequence[Settlement]) -> None:
+    """Store these ends. Runs inside the caller's transaction.
+
+    A completion that has ended already, or that was deleted with its conversation, is passed over:
+    no end is settled twice. But one that the sweep took for interrupted, wrongly, gets its true end.
+    """
+    ids = [settlement.completion_id for settlement in settlements]
+    states = (Completion.State.IN_PROGRESS, Completion.State.INTERRUPTED)
+    unsettled = Completion.objects.select_for_update().filter(id__in=ids, state__in=states, served_by="")
+    open_ids = set(unsettled.values_list("id", flat=True))
+    ending = [settlement for settlement in settlements if settlement.completion_id in open_ids]
+    answers = [(settlement, answer) for settlement in ending for answer in _answers(settlement)]
+    register_blobs([(ended.workspace_id, blob) for ended in ending for blob in ended.blobs])
+    Message.objects.bulk_create([answer for _, answer in answers])
+    update_rows(
+        Conversation,
+        where=["id", "head"],
+        fields=["head", "updated_at"],
+        rows=[
+            (answer.id, ended.ended_at, ended.conversation_id, ended.prompt_id)
+            for ended, answer in answers
+            if answer.choice == 0
+        ],
+    )
+    update_rows(
+        Completion,
+        where=["id"],
+        fields=[
+            "state",
+            "served_by",
+            "error",
+            "first_event_at",
+            "ended_at",
+            "usage_estimated",
+            *USAGE_FIELDS,
+        ],
+        rows=[_ended_row(settlement) for settlement in ending],
+    )
+
+
+def _answers(ended: Settlement) -> list[Message]:
+    """The messages that were written; a choice of which nothing came is none."""
+    return [
+        Message(
+            conversation_id=ended.conversation_id,
+            parent_id=ended.prompt_id,
+            role=choice.message.role,
+            parts=choice.message.parts,
+            digest=digests(ended.prompt_digest, [choice.message])[0],
+            completion_id=ended.completion_id,
+            choice=choice.index,
+            finish_reason=choice.finish_reason or "",
+            logprobs=choice.logprobs,
+            created_at=ended.ended_at,
+        )
+        for choice in ended.choices
+        if choice.message.parts or choice.finish_reason
+    ]
+
+
+def _ended_row(ended: Settlement) -> tuple[object, ...]:
+    return (
+        ended.state,
+        ended.served_by,
+        None if ended.failure is None else msgspec.to_builtins(ended.failure),
+        ended.first_event_at,
+        ended.ended_at,
+        ended.usage.estimated,
+        *(getattr(ended.usage, name) for name in USAGE_FIELDS),
+        ended.completion_id,
+    )

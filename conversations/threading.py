@@ -1,0 +1,76 @@
+"""Which stored conversation a call continues, told by a digest chained over its messages.
+
+A message's digest covers its own content and its parent's digest, and the first one's "parent" is
+the scope: workspace, key and end user. So an equal digest means an equal history of the same owner.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chatapi.engines.values import (
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+)
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def scope_of(workspace_id: UUID, key_id: UUID | None, user_id: int, end_user: str) -> str:
+    """Where the chain of an owner's conversations begins."""
+    owner = key_id.hex if key_id else f"user {user_id}"
+    return sha256(_encode([workspace_id.hex, owner, end_user])).hexdigest()
+
+
+def digests(start: str, messages: Iterable[Message]) -> list[str]:
+    """The chained digest of each message, after `start`."""
+    chain = []
+    for message in messages:
+        start = sha256(start.encode() + canonical(message)).hexdigest()
+        chain.append(start)
+    return chain
+
+
+def canonical(message: Message) -> bytes:
+    """A message's content in one spelling: nulls, empties and what is no history dropped."""
+    parts = [spelling for part in message.parts if (spelling := _canonical_part(part))]
+    return _encode([message.role, message.name or "", message.tool_call_id or "", parts])
+
+
+def _canonical_part(part: Part) -> Any:
+    match part:
+        case TextPart():
+            return part.text
+        case RefusalPart():
+            return ["refusal", part.text] if part.text else None
+        case ReasoningPart():
+            return None
+        case ImagePart():
+            return ["image", part.blob.sha256 if part.blob else part.url]
+        case AudioPart():
+            return ["audio", part.blob.sha256]
+        case FilePart():
+            return ["file", part.blob.sha256 if part.blob else part.file_id]
+        case SpokenPart():
+            return ["spoken", part.id]
+        case ToolCall():
+            return ["tool_call", part.id, part.name, _canonical_json(part.arguments)]
+
+
+def _canonical_json(text: str) -> str:
+    """Clients parse a call's arguments and write them anew: white space and order do not count."""
+    try:
+        return _encode(msgspec.json.decode(text)).decode()
+    except (msgspec.DecodeError, RecursionError):
+        return text

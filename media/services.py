@@ -1,0 +1,43 @@
+"""What is written about assets: the bytes into the storage, a row for each."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from chatapi.engines.values import Blob
+from media.models import Asset
+
+
+def _path(workspace_id: UUID, sha256: str) -> str:
+    return f"{workspace_id.hex}/{sha256[:2]}/{sha256}"
+
+
+def store_bytes(workspace_id: UUID, contents: Mapping[str, bytes]) -> None:
+    """Write files under their SHA-256 (the mapping's keys); the same bytes twice are one file.
+
+    The rows are `register_blobs`'s: a file without a row is swept, a row without its file is never.
+    """
+    for sha256, data in contents.items():
+        path = _path(workspace_id, sha256)
+        if not default_storage.exists(path):
+            default_storage.save(path, ContentFile(data))
+
+
+def read_bytes(workspace_id: UUID, blob: Blob) -> bytes:
+    """The bytes of a workspace's blob. Raises `FileNotFoundError`."""
+    with default_storage.open(_path(workspace_id, blob.sha256)) as file:
+        return bytes(file.read())
+
+
+def register_blobs(blobs: Iterable[tuple[UUID, Blob]]) -> None:
+    """A row for each stored file that has none yet. Runs inside the caller's transaction."""
+    assets = {
+        (workspace_id, blob.sha256): Asset(
+            workspace_id=workspace_id, sha256=blob.sha256, media_type=blob.media_type, size=blob.size
+        )
+        for workspace_id, blob in blobs
+    }
+    if assets:
+        Asset.objects.bulk_create(assets.values(), ignore_conflicts=True)
