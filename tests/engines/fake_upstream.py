@@ -3,8 +3,8 @@
     upstream.will(stream(say("Hello"), end()))     one answer, for this and all later requests
     upstream.will(status(503), stream(...))        one after the other
 
-An answer's `writes` are bytes (each its own write), pauses in seconds, or one of `HANG` (say
-nothing more until the client goes) and `ABORT` (reset the connection).
+An answer's `writes` are bytes (each its own write), pauses in seconds, events to wait for, or one
+of `HANG` (say nothing more until the client goes), `ABORT` (reset the connection) and `CLOSE`.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class Odd(Enum):
 
 
 HANG, ABORT, CLOSE = Odd.HANG, Odd.ABORT, Odd.CLOSE
-Write = bytes | float | Odd
+Write = bytes | float | asyncio.Event | Odd
 JSON = dict[str, Any]
 
 
@@ -114,6 +114,8 @@ class FakeUpstream:
                 await writer.drain()
             elif isinstance(write, float):
                 await asyncio.sleep(write)
+            elif isinstance(write, asyncio.Event):
+                await write.wait()
             else:
                 await self._misbehave(write, reader, writer)
                 return False
@@ -121,9 +123,7 @@ class FakeUpstream:
         await writer.drain()
         return True
 
-    async def _misbehave(
-        self, what: Odd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _misbehave(self, what: Odd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if what is HANG:
             self.hanging.set()
             with contextlib.suppress(ConnectionError):
@@ -171,7 +171,9 @@ def say(text: str, index: int = 0) -> JSON:
     return delta(index, content=text)
 
 
-def call(index: int | None = None, id: str | None = None, name: str | None = None, arguments: Any = None) -> JSON:
+def call(
+    index: int | None = None, id: str | None = None, name: str | None = None, arguments: Any = None
+) -> JSON:
     """One fragment of a tool call, with the keys that are given."""
     function = {"name": name, "arguments": arguments}
     fragment: JSON = {"index": index, "id": id}

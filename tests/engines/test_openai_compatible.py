@@ -60,6 +60,11 @@ def ask(text: str = "Hello", **more: Any) -> EngineRequest:
     return EngineRequest(messages=(Message("user", (TextPart(text),)),), read_blob=no_blobs, **more)
 
 
+async def collect(engine: OpenAICompatible, seen: list[Event]) -> None:
+    async for event in engine.stream(ask()):
+        seen.append(event)
+
+
 async def events_of(engine: OpenAICompatible, **more: Any) -> list[Event]:
     return [event async for event in engine.stream(ask(**more))]
 
@@ -99,7 +104,9 @@ async def test_text_arrives_chunk_by_chunk_and_usage_comes_last(
     events = await answered(
         upstream,
         engine,
-        stream(delta(role="assistant", content=""), say("Hel"), say("lo"), end(), {"choices": [], "usage": usage}),
+        stream(
+            delta(role="assistant", content=""), say("Hel"), say("lo"), end(), {"choices": [], "usage": usage}
+        ),
     )
     assert events == [
         TextDelta("Hel"),
@@ -115,7 +122,9 @@ async def test_text_arrives_chunk_by_chunk_and_usage_comes_last(
     }
 
 
-async def test_a_whole_answer_yields_the_same_events(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_a_whole_answer_yields_the_same_events(
+    upstream: FakeUpstream, engine: OpenAICompatible
+) -> None:
     message = {"role": "assistant", "content": "Hello", "refusal": None, "reasoning_content": "Greet."}
     usage = {"prompt_tokens": 1, "completion_tokens": 5}
     events = await answered(upstream, engine, whole(message, usage=usage), stream=False)
@@ -196,14 +205,27 @@ async def test_bytes_may_be_cut_anywhere(upstream: FakeUpstream, engine: OpenAIC
     [
         SMILE + b"\r\n\r\n" + END + b"\r\n\r\ndata: [DONE]\r\n\r\n",
         SMILE.replace(b": ", b":", 1) + b"\n\n" + END.replace(b": ", b":", 1) + b"\n\ndata:[DONE]\n\n",
-        b": ping\n\nevent: message\nid: 7\nretry: 10\n" + SMILE + b"\n\n: ping\n" + END + b"\n\ndata: [DONE]\n\n",
+        b": ping\n\nevent: message\nid: 7\nretry: 10\n"
+        + SMILE
+        + b"\n\n: ping\n"
+        + END
+        + b"\n\ndata: [DONE]\n\n",
         SMILE + b"\n\n" + END + b"\n\ndata: [DONE]",
         SMILE + b"\n\n" + END,
         SMILE + b"\n" + END + b"\n",
         b"\xef\xbb\xbf" + SMILE + b"\n\ndata:\n\n" + END + b"\n\n",
         SMILE + b"\n\n" + END + b"\n\ndata: [DONE]\n\n" + SMILE + b"\n\n",
     ],
-    ids=["crlf", "no space", "comments", "no last line", "no DONE", "no blank", "BOM and empty", "after DONE"],
+    ids=[
+        "crlf",
+        "no space",
+        "comments",
+        "no last line",
+        "no DONE",
+        "no blank",
+        "BOM and empty",
+        "after DONE",
+    ],
 )
 async def test_event_streams_are_read_generously(
     upstream: FakeUpstream, engine: OpenAICompatible, body: bytes
@@ -242,7 +264,10 @@ async def test_a_pair_cut_in_two_within_arguments_and_logprobs(
     events = await answered(upstream, engine, stream(*chunks))
     assert arguments(events, 0) == '{"a":"😀"}'
     json.dumps([e.logprobs for e in events if isinstance(e, TextDelta)]).encode()
-    assert any(isinstance(e, TextDelta) and e.logprobs == {"content": [{"token": "\ufffd", "logprob": 0}]} for e in events)
+    assert any(
+        isinstance(e, TextDelta) and e.logprobs == {"content": [{"token": "\ufffd", "logprob": 0}]}
+        for e in events
+    )
 
 
 async def test_broken_utf8_is_replaced(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
@@ -298,7 +323,10 @@ MIXED = {
         [call(0, "c2", "two", '{"b":2}')],
     ],
     "whole, no index": [[call(None, "c1", "one", '{"a":1}'), call(None, "c2", "two", '{"b":2}')]],
-    "whole, nothing but names": [[call(name="one", arguments={"a": 1})], [call(name="two", arguments={"b": 2})]],
+    "whole, nothing but names": [
+        [call(name="one", arguments={"a": 1})],
+        [call(name="two", arguments={"b": 2})],
+    ],
     "name after id": [
         [call(0, "c1")],
         [call(0, name="one")],
@@ -350,7 +378,9 @@ async def test_the_deprecated_function_call_is_a_tool_call(
 
 
 async def test_a_whole_answer_with_calls(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
-    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in (1, 2)]
+    calls = [
+        {"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in (1, 2)
+    ]
     message = {"role": "assistant", "content": None, "tool_calls": calls}
     events = await answered(upstream, engine, whole(message, "stop"), stream=False)
     assert starts(events) == [(0, "f"), (1, "f")]
@@ -440,7 +470,18 @@ async def test_finish_reasons_are_those_of_the_contract(
         raw(frame(say("Hi")), b'data: {"choices": "none"}\n\n'),
         stream(say("Hi", 1), say("Hi"), end(index=1)),
     ],
-    ids=["DONE", "EOF", "reset", "error reason", "error", "bare error", "no JSON", "number", "shape", "one of 2"],
+    ids=[
+        "DONE",
+        "EOF",
+        "reset",
+        "error reason",
+        "error",
+        "bare error",
+        "no JSON",
+        "number",
+        "shape",
+        "one of 2",
+    ],
 )
 async def test_an_answer_that_breaks_off_is_never_a_clean_end(
     upstream: FakeUpstream, engine: OpenAICompatible, answer: Answer
@@ -448,8 +489,7 @@ async def test_an_answer_that_breaks_off_is_never_a_clean_end(
     upstream.will(answer)
     seen: list[Event] = []
     with pytest.raises(EngineError):
-        async for event in engine.stream(ask()):
-            seen.append(event)
+        await collect(engine, seen)
     assert joined(seen).startswith("Hi"), "what came before the failure is part of the answer"
     assert not any(isinstance(event, Finish) for event in seen)
 
@@ -465,5 +505,7 @@ async def test_an_answer_that_finished_needs_no_done(
 async def test_what_comes_after_the_finish_still_counts_and_a_second_finish_does_not(
     upstream: FakeUpstream, engine: OpenAICompatible
 ) -> None:
-    events = await answered(upstream, engine, stream(say("Hi"), end(), say("!"), end("stop"), {"choices": []}))
+    events = await answered(
+        upstream, engine, stream(say("Hi"), end(), say("!"), end("stop"), {"choices": []})
+    )
     assert events == [TextDelta("Hi"), TextDelta("!"), Finish("stop")]

@@ -145,6 +145,8 @@ class _Choice:
             content = delta.content
             if isinstance(content, list):
                 self._read_parts(content, events)
+            elif content and self._joiners is None:
+                events.append(TextDelta(content, self._index, choice.logprobs))
             elif content or choice.logprobs:
                 self._add_text(content or "", choice.logprobs, events)
             if delta.refusal:

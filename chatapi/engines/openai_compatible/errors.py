@@ -57,7 +57,7 @@ def error_in_stream(fault: Fault, secret: str | None) -> EngineError:
         status = fault.number
     elif "rate_limit" in f"{fault.code} {fault.type}":
         status = 429
-    elif fault.type == "invalid_request_error":
+    elif fault.type == "invalid_request_error" or _is_about_context_length(fault):
         status = 400
     else:
         return EngineError(_clean(fault.message, secret), code=fault.code, type=fault.type)

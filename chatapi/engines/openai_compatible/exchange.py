@@ -30,6 +30,7 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(tick, self._check)
         self._deadline = math.inf
+        self._is_late = False
         self.has_bitten = False
 
     def wait_until(self, deadline: float) -> None:
@@ -43,11 +44,13 @@ class Watchdog:
         self._deadline = math.inf
 
     def _check(self) -> None:
-        if self._loop.time() >= self._deadline:
+        was_late, self._is_late = self._is_late, self._loop.time() >= self._deadline
+        if was_late and self._is_late:
             self.has_bitten = True
             self._response.close()
         else:
-            self._timer = self._loop.call_later(self._tick, self._check)
+            # a loop that was held up itself may have bytes waiting: look again before biting
+            self._timer = self._loop.call_later(0 if self._is_late else self._tick, self._check)
 
     def stop(self) -> None:
         self._timer.cancel()

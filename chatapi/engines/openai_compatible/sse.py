@@ -25,6 +25,12 @@ class LineSplitter:
         """The first lines that belong to no event stream, for telling what came instead."""
 
     def feed(self, data: bytes) -> list[bytes]:
+        # nearly all reads bring just one event
+        if not self._held and data.startswith(b"data:") and data.find(b"\n") == len(data) - 2:
+            return [data[5:]]
+        return self._split(data)
+
+    def _split(self, data: bytes) -> list[bytes]:
         if not self._begun:
             self._begun = True
             data = data.removeprefix(_BOM)
@@ -47,7 +53,7 @@ class LineSplitter:
 
     def end(self) -> list[bytes]:
         """The payload of a last line that was not ended, if there is one."""
-        return self.feed(b"\n") if self._held else []
+        return self._split(b"\n") if self._held else []
 
     def _hold(self, piece: bytes) -> None:
         # joined only once, when the line ends: joining at each piece is quadratic in its length

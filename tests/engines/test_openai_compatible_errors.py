@@ -1,0 +1,538 @@
+"""What an upstream does wrong, what our client is told of it, and when it is asked again."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from chatapi.engines.base import EngineError, InvalidRequest, Unavailable
+from chatapi.engines.openai_compatible import OpenAICompatible, client, exchange
+from chatapi.engines.openai_compatible.sse import LineSplitter
+from chatapi.engines.registry import ModelSpec
+from chatapi.engines.values import Blob, EngineRequest, Event, Finish, Message, TextDelta, TextPart
+from tests.engines.fake_upstream import (
+    ABORT,
+    CLOSE,
+    HANG,
+    Answer,
+    FakeUpstream,
+    delta,
+    end,
+    frame,
+    raw,
+    say,
+    status,
+    stream,
+)
+
+KEY = "sk-very-secret"
+FINE = stream(say("Hi"), end())
+HI: list[Event] = [TextDelta("Hi"), Finish("stop")]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream() as upstream:
+        yield upstream
+
+
+@contextlib.asynccontextmanager
+async def engine_for(upstream: FakeUpstream, **options: Any) -> AsyncIterator[OpenAICompatible]:
+    engine = OpenAICompatible(upstream.base_url, "m", api_key=KEY, **options)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def no_blobs(blob: Blob) -> bytes:
+    raise AssertionError("no blob is part of this request")
+
+
+def ask(stream: bool = True) -> EngineRequest:
+    message = Message("user", (TextPart("Hello"),))
+    return EngineRequest(messages=(message,), read_blob=no_blobs, stream=stream)
+
+
+async def collect(engine: OpenAICompatible, seen: list[Event]) -> None:
+    async for event in engine.stream(ask()):
+        seen.append(event)
+
+
+async def events_of(engine: OpenAICompatible, stream: bool = True) -> list[Event]:
+    return [event async for event in engine.stream(ask(stream))]
+
+
+async def refusal(
+    upstream: FakeUpstream, *answers: Answer, streamed: bool = True, **options: Any
+) -> EngineError:
+    """The error that the engine gives up with."""
+    upstream.will(*answers)
+    async with engine_for(upstream, **{"retries": 0, **options}) as engine:
+        with pytest.raises(EngineError) as caught:
+            await events_of(engine, streamed)
+    return caught.value
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, which take no time in the test."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(client, "asyncio", _With(asyncio, sleep=sleep))
+    return waited
+
+
+class _With:
+    """A module with one of its functions replaced, for one importer only."""
+
+    def __init__(self, module: Any, **replaced: Any) -> None:
+        self._module = module
+        self.__dict__.update(replaced)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+# --- statuses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "may_fall_back"),
+    [
+        (400, 400, False),
+        (404, 404, True),
+        (409, 409, True),
+        (413, 413, False),
+        (422, 400, False),
+        (429, 429, True),
+        (402, 502, True),
+        (301, 502, True),
+        (500, 500, True),
+        (502, 502, True),
+        (503, 503, True),
+        (504, 504, True),
+        (520, 502, True),
+        (529, 503, True),
+        (408, 504, True),
+    ],
+)
+async def test_a_status_is_passed_on_where_our_client_can_use_it(
+    upstream: FakeUpstream, theirs: int, ours: int, may_fall_back: bool
+) -> None:
+    error = await refusal(upstream, status(theirs, {"message": "So it is", "code": "the_code"}))
+    assert (error.status, error.message, error.code) == (ours, "So it is", "the_code")
+    assert error.may_fall_back is may_fall_back
+
+
+async def test_message_type_code_and_param_of_a_refusal_pass(upstream: FakeUpstream) -> None:
+    fault = {"message": "Bad n", "type": "invalid_request_error", "param": "n", "code": "invalid_value"}
+    error = await refusal(upstream, status(400, fault))
+    assert isinstance(error, InvalidRequest)
+    assert {"message": error.message, "type": error.type, "param": error.param, "code": error.code} == fault
+
+
+@pytest.mark.parametrize("theirs", [401, 403])
+async def test_refused_credentials_are_our_fault_not_our_clients(upstream: FakeUpstream, theirs: int) -> None:
+    error = await refusal(upstream, status(theirs, {"message": f"Incorrect API key: {KEY}"}))
+    assert (error.status, error.code) == (502, "upstream_authentication")
+    assert KEY not in str(error)
+    assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_the_key_is_in_no_message_and_no_log(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        error = await refusal(upstream, status(400, {"message": f"I was sent {KEY}!"}))
+    assert error.message == "I was sent ***!"
+    assert KEY not in caplog.text
+
+
+SHAPES: list[tuple[Any, str]] = [
+    (b'{"object":"error","message":"m","type":"BadRequestError","param":null,"code":400}', "m"),
+    (b'{"error":"m","error_type":"validation"}', "m"),
+    (b'{"detail":"m"}', "m"),
+    (b'[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]', "m"),
+    (b'{"detail":[{"loc":["body"],"msg":"m"}]}', '[{"loc":["body"],"msg":"m"}]'),
+    (b"<html><body>nginx</body></html>", "The upstream answered with status 400."),
+    (b"", "The upstream answered with status 400."),
+    (b"\xff\xfe", "The upstream answered with status 400."),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), SHAPES)
+async def test_errors_are_read_in_all_their_shapes(upstream: FakeUpstream, body: bytes, message: str) -> None:
+    writes = (body,) if body else ()
+    error = await refusal(upstream, raw(*writes, status=400, content_type="application/json"))
+    assert (error.status, error.message) == (400, message)
+
+
+TOO_LONG: list[tuple[int, Any]] = [
+    (400, {"message": "Too long", "code": "context_length_exceeded", "param": "messages"}),
+    (400, {"message": "This model's maximum context length is 4096 tokens. However, you requested 5000."}),
+    (400, {"message": "The decoder prompt (length 50) is longer than the maximum model length of 40."}),
+    (400, {"code": 400, "message": "request too big", "type": "exceed_context_size_error", "n_ctx": 8}),
+    (500, {"code": 500, "message": "the request exceeds the available context size. try increasing it"}),
+]
+
+
+@pytest.mark.parametrize(("theirs", "fault"), TOO_LONG)
+async def test_a_prompt_over_the_context_is_told_as_such(
+    upstream: FakeUpstream, theirs: int, fault: Any
+) -> None:
+    for answer in (status(theirs, fault), stream({"error": fault | {"code": fault.get("code", 400)}})):
+        error = await refusal(upstream, answer)
+        assert isinstance(error, InvalidRequest)
+        assert (error.status, error.code, error.param) == (400, "context_length_exceeded", "messages")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry_After": "7"}, 7),
+        ({"retry_after_ms": "1500", "Retry_After": "2"}, 1.5),
+        ({"Retry_After": format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)}, 90),
+        ({"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"Retry_After": "soon"}, None),
+        ({"Retry_After": "inf"}, None),
+        ({}, None),
+    ],
+)
+async def test_retry_after_is_told_in_seconds(
+    upstream: FakeUpstream, headers: dict[str, str], seconds: float | None
+) -> None:
+    error = await refusal(upstream, status(429, **headers))
+    assert (error.status, error.type, error.code) == (429, "rate_limit_error", "rate_limit_exceeded")
+    assert error.retry_after == (seconds if seconds is None else pytest.approx(seconds, abs=30))
+
+
+# --- status 200, and yet no answer --------------------------------------------------------------
+
+NO_ANSWERS: dict[str, tuple[Answer, str]] = {
+    "HTML": (raw(b"<!doctype html><p>Hi", content_type="text/html"), "no chat completion"),
+    "HTML as a stream": (raw(b"<!doctype html>\n<p>Hi"), "no chat completion"),
+    "nothing": (raw(), "before it began"),
+    "nothing, as JSON": (raw(content_type="application/json"), "no chat completion"),
+    "only DONE": (stream(), "before it began"),
+    "only pings": (raw(b": ping\n\n"), "before it began"),
+    "other JSON": (raw(b'{"ok":true}', content_type="application/json"), "no chat completion"),
+    "error as JSON": (raw(b'{"error":{"message":"broken"}}', content_type="application/json"), "broken"),
+    "error as text": (raw(b'{"error":\n{"message":"broken"}}', content_type="text/plain"), "broken"),
+    "cut JSON": (raw(b'{"choices":[{"mess', content_type="application/json"), "no chat completion"),
+    "no choices": (raw(b'{"choices":[]}', content_type="application/json"), "before it began"),
+}
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize(("answer", "message"), NO_ANSWERS.values(), ids=NO_ANSWERS)
+async def test_what_is_no_answer_is_a_clear_error(
+    upstream: FakeUpstream, answer: Answer, message: str, streamed: bool
+) -> None:
+    error = await refusal(upstream, answer, streamed=streamed)
+    assert error.status == 502
+    assert message in error.message
+
+
+async def test_an_error_in_the_stream_has_the_status_that_it_names(upstream: FakeUpstream) -> None:
+    error = await refusal(
+        upstream, stream({"error": {"message": "slow down", "code": "rate_limit_exceeded"}})
+    )
+    assert error.status == 429
+    error = await refusal(upstream, stream({"error": {"message": "overloaded", "code": 503}}))
+    assert (error.status, error.message) == (503, "overloaded")
+
+
+async def test_a_line_without_end_is_stopped_at_the_limit() -> None:
+    lines = LineSplitter(line_limit=1000)
+    lines.feed(b"data: " + b"x" * 900)
+    with pytest.raises(EngineError, match="a line of more than 1000 bytes"):
+        lines.feed(b"x" * 200)
+
+
+async def test_an_answer_without_end_is_stopped_at_the_limit(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LINE_LIMIT", 1000)
+    error = await refusal(upstream, raw(b" " * 2000, content_type="application/json"), streamed=False)
+    assert "more than 1000 bytes" in error.message
+
+
+# --- another try --------------------------------------------------------------------------------
+
+SHORTLY_AWAY = {
+    "reset": raw(ABORT),
+    "closed": raw(b": ping\n\n", CLOSE),
+    "reset after headers": raw(b": ping\n\n", ABORT),
+    "408": status(408),
+    "429": status(429, Retry_After="0.5"),
+    "500": status(500),
+    "502": status(502),
+    "503": status(503),
+    "504": status(504),
+    "503 in the stream": stream({"error": {"message": "loading", "code": 503}}),
+}
+
+
+@pytest.mark.parametrize("answer", SHORTLY_AWAY.values(), ids=SHORTLY_AWAY)
+async def test_what_fails_before_its_first_event_is_tried_again(
+    upstream: FakeUpstream, waits: list[float], answer: Answer
+) -> None:
+    upstream.will(answer, answer, FINE)
+    async with engine_for(upstream, retries=2) as engine:
+        assert await events_of(engine) == HI
+    assert len(upstream.requests) == 3
+    assert len(waits) == 2
+    assert all(0 < wait < 1 for wait in waits)
+
+
+async def test_after_its_retries_it_gives_up(upstream: FakeUpstream, waits: list[float]) -> None:
+    error = await refusal(upstream, status(503), retries=2)
+    assert isinstance(error, EngineError)
+    assert len(upstream.requests) == 3
+    assert waits[0] <= 0.25 < waits[1] <= 0.5 or waits[1] == pytest.approx(0.25, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        status(400),
+        status(401),
+        status(404),
+        status(422),
+        status(429),
+        status(429, Retry_After="60"),
+        status(503, Retry_After="60"),
+        raw(frame(say("Hi")), ABORT),
+        stream(say("Hi"), {"error": {"message": "overloaded", "code": 503}}),
+        stream(say("Hi"), done=False),
+    ],
+)
+async def test_what_would_not_help_is_not_tried_again(
+    upstream: FakeUpstream, waits: list[float], answer: Answer
+) -> None:
+    await refusal(upstream, answer, retries=2)
+    assert len(upstream.requests) == 1
+    assert waits == []
+
+
+async def test_an_upstream_that_is_not_there(upstream: FakeUpstream, waits: list[float]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        upstream.base_url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        error = await refusal(upstream, FINE, retries=1)
+    assert isinstance(error, Unavailable)
+    assert (error.status, error.may_fall_back) == (503, True)
+    assert "127.0.0.1" not in error.message, "our clients need not know where the upstream is"
+    assert len(waits) == 1
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer", [raw(HANG), raw(b": ping\n\n", HANG)], ids=["no headers", "headers and a ping"]
+)
+async def test_an_upstream_that_never_begins(upstream: FakeUpstream, answer: Answer) -> None:
+    error = await refusal(upstream, answer, first_event_timeout=0.2, idle_timeout=0.1, retries=2)
+    assert isinstance(error, Unavailable)
+    assert error.status == 504
+    assert len(upstream.requests) == 1, "a long wait is not waited twice"
+    await asyncio.wait_for(upstream.client_gone.wait(), 1)
+
+
+async def test_an_upstream_that_falls_silent(upstream: FakeUpstream) -> None:
+    upstream.will(raw(frame(say("Hi")), HANG))
+    seen: list[Event] = []
+    async with engine_for(upstream, idle_timeout=0.1) as engine:
+        with pytest.raises(Unavailable) as caught:
+            await collect(engine, seen)
+    assert seen == [TextDelta("Hi")]
+    assert caught.value.status == 504
+
+
+async def test_bytes_of_any_kind_keep_an_answer_alive(upstream: FakeUpstream) -> None:
+    pings = [write for _ in range(4) for write in (0.25, b": ping\n\n")]
+    upstream.will(raw(frame(say("Hi")), *pings, frame(end())))
+    async with engine_for(upstream, idle_timeout=0.8) as engine:
+        assert await events_of(engine) == HI
+
+
+async def test_a_slow_reader_of_ours_is_not_the_upstreams_fault(upstream: FakeUpstream) -> None:
+    upstream.will(stream(say("Hi"), end()))
+    async with engine_for(upstream, idle_timeout=0.1) as engine:
+        answer = engine.stream(ask())
+        seen = [await anext(answer)]
+        await asyncio.sleep(0.3)
+        seen += [event async for event in answer]
+    assert seen == HI
+
+
+# --- letting go ---------------------------------------------------------------------------------
+
+
+async def delay_until_gone(upstream: FakeUpstream, stop: Callable[[], Awaitable[None]]) -> float:
+    """Seconds from the stop until the upstream saw it."""
+    await upstream.hanging.wait()
+    stopped_at = time.monotonic()
+    await stop()
+    await asyncio.wait_for(upstream.client_gone.wait(), 1)
+    upstream.client_gone.clear()
+    upstream.hanging.clear()
+    return upstream.client_gone_at - stopped_at
+
+
+async def test_closing_the_iterator_stops_the_upstream_at_once(upstream: FakeUpstream) -> None:
+    upstream.will(raw(frame(say("Hi")), HANG))
+    delays = []
+    async with engine_for(upstream) as engine:
+        for _ in range(3):
+            answer = engine.stream(ask())
+            await anext(answer)
+            delays.append(await delay_until_gone(upstream, answer.aclose))
+    assert min(delays) < 0.05
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [raw(HANG), raw(b": ping\n\n", HANG), raw(frame(say("Hi")), HANG)],
+    ids=["sent", "begun", "text"],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_cancelling_the_reader_stops_the_upstream_at_once(
+    upstream: FakeUpstream, answer: Answer, streamed: bool
+) -> None:
+    upstream.will(answer)
+    delays = []
+    async with engine_for(upstream) as engine:
+        for _ in range(3):
+            reader = asyncio.create_task(events_of(engine, streamed))
+
+            async def cancel(reader: asyncio.Task[list[Event]] = reader) -> None:
+                reader.cancel()
+                await asyncio.wait([reader])
+
+            delays.append(await delay_until_gone(upstream, cancel))
+            assert reader.cancelled()
+    assert min(delays) < 0.05
+
+
+async def until_idle(engine: OpenAICompatible) -> None:
+    """Until the connection was given back."""
+    assert engine._session is not None
+    async with asyncio.timeout(5):
+        while not engine._session.connector._conns:  # type: ignore[union-attr]
+            await asyncio.sleep(0.001)
+
+
+async def test_one_connection_serves_one_answer_after_the_other(upstream: FakeUpstream) -> None:
+    gate = asyncio.Event()
+    upstream.will(raw(frame(say("Hi")) + frame(end()), b"data: [DONE]\n\n", gate), FINE, status(400), FINE)
+    async with engine_for(upstream, retries=0) as engine:
+        assert await events_of(engine) == HI, "the end of the response is not waited for"
+        gate.set()
+        await until_idle(engine)
+        assert await events_of(engine) == HI
+        await until_idle(engine)
+        with pytest.raises(InvalidRequest):
+            await events_of(engine)
+        await until_idle(engine)
+        assert await events_of(engine) == HI
+    assert upstream.connections == 1
+
+
+async def test_an_upstream_that_says_done_and_stays_is_left(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LINGER", 0.05)
+    upstream.will(raw(frame(say("Hi")), frame(end()), b"data: [DONE]\n\n", HANG))
+    async with engine_for(upstream) as engine:
+        assert await asyncio.wait_for(events_of(engine), 1) == HI
+        await asyncio.wait_for(upstream.client_gone.wait(), 1)
+
+
+async def test_two_hundred_answers_at_once_wait_for_none_of_each_other(upstream: FakeUpstream) -> None:
+    gate = asyncio.Event()
+    upstream.will(raw(frame(say("Hi")), gate, frame(end())))
+    async with engine_for(upstream) as engine:
+        readers = [asyncio.create_task(events_of(engine)) for _ in range(200)]
+        async with asyncio.timeout(10):
+            while len(upstream.requests) < 200:
+                await asyncio.sleep(0.01)
+        gate.set()
+        assert await asyncio.gather(*readers) == [HI] * 200
+
+
+# --- the engine itself --------------------------------------------------------------------------
+
+
+async def test_an_engine_made_from_the_models_file(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSTREAM_API_KEY", KEY)
+    spec = ModelSpec(
+        id="ours",
+        engine="openai_compatible",
+        base_url=upstream.base_url + "/",
+        api_key_env="UPSTREAM_API_KEY",
+        upstream_model="theirs",
+    )
+    upstream.will(FINE)
+    engine = OpenAICompatible.from_spec(spec)
+    assert await events_of(engine) == HI
+    await engine.close()
+    assert upstream.body["model"] == "theirs"
+    assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_without_its_key_it_says_so_and_sends_none(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("UPSTREAM_API_KEY", raising=False)
+    upstream.will(FINE)
+    engine = OpenAICompatible.from_spec(
+        ModelSpec(
+            id="ours", engine="openai_compatible", base_url=upstream.base_url, api_key_env="UPSTREAM_API_KEY"
+        )
+    )
+    assert await events_of(engine) == HI
+    await engine.close()
+    assert "UPSTREAM_API_KEY is not set" in caplog.text
+    assert "authorization" not in upstream.requests[0].headers
+    assert upstream.body["model"] == "ours"
+
+
+async def test_readiness_follows_the_upstream(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine_for(upstream) as engine:
+        await engine.start()
+        await engine.start()
+        assert engine.unready_because is None
+        await engine._reachability.check()
+        assert engine.unready_because is None
+        upstream._server.close()
+        await engine._reachability.check()
+        assert "cannot be reached" in str(engine.unready_because)
+
+
+async def test_the_first_of_many_events_is_not_lost_with_an_error_behind_it(upstream: FakeUpstream) -> None:
+    one_write = b"".join(
+        frame(chunk) for chunk in (say("a"), delta(content="b"), {"error": {"message": "x"}})
+    )
+    upstream.will(raw(one_write))
+    seen: list[Event] = []
+    async with engine_for(upstream) as engine:
+        with pytest.raises(EngineError, match="x"):
+            await collect(engine, seen)
+    assert seen == [TextDelta("a"), TextDelta("b")]
