@@ -64,6 +64,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "chatapi.middleware.ErrorEnvelopeMiddleware",  # first: it sees what the others refuse
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -167,6 +168,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # without the outside validator the page needs no network
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
+    "PREPROCESSING_HOOKS": ["chatapi.schema.add_streaming_endpoints"],
+    "POSTPROCESSING_HOOKS": ["chatapi.schema.finish"],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }
 
@@ -203,6 +209,7 @@ if HTTPS:
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "chatapi.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "/admin/login/"

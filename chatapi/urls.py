@@ -1,6 +1,29 @@
+"""What Django serves. The completions' endpoints stand before it: `chatapi.asgi`."""
+
 from django.contrib import admin
 from django.urls import path
+from django.views.generic import RedirectView
+
+from chatapi import schema, views
+from conversations import api
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/docs")),
+    path("livez", views.LiveView.as_view()),
+    path("healthz", views.HealthView.as_view()),
+    path("openapi.json", schema.DocumentView.as_view(), name="openapi"),
+    path("docs", schema.SwaggerView.as_view()),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("v1/models", views.ModelListView.as_view()),
+    path("v1/models/<path:model_id>", views.ModelView.as_view()),
+    path("v1/chat/completions/<str:completion_id>", api.CompletionView.as_view()),
+    path("v1/conversations", api.ConversationListView.as_view()),
+    path("v1/conversations/<str:conversation_id>", api.ConversationView.as_view()),
+    path("v1/conversations/<str:conversation_id>/items", api.ItemListView.as_view()),
 ]
+
+handler400 = "chatapi.views.handler400"
+handler403 = "chatapi.views.handler403"
+handler404 = "chatapi.views.handler404"
+handler500 = "chatapi.views.handler500"

@@ -1,0 +1,38 @@
+"""Django's own pages of error become the JSON envelope."""
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from chatapi.errors import Internal
+from chatapi.responses import api_error_of, api_error_of_status, error_response
+
+_KEPT = ("Allow", "Retry-After", "Vary", "WWW-Authenticate")
+
+
+class ErrorEnvelopeMiddleware(MiddlewareMixin):
+    """The outermost: nothing of Django's leaves as HTML with a status of 400 or more, in DEBUG too."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        error = api_error_of(exception)
+        # Django logs an unknown one with its traceback and tells error trackers of it
+        return None if isinstance(error, Internal) else error_response(error)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.status_code < 400 or _is_json(response):
+            return response
+        error = api_error_of_status(response.status_code, request.method or "", response.get("Allow", ""))
+        refusal = error_response(error)
+        _copy_headers(response, refusal)
+        return refusal
+
+
+def _is_json(response: HttpResponseBase) -> bool:
+    return response.get("Content-Type", "").startswith("application/json")
+
+
+def _copy_headers(old: HttpResponseBase, new: HttpResponseBase) -> None:
+    for name in _KEPT:
+        if name in old.headers:
+            new.headers[name] = old.headers[name]
+    new.cookies = old.cookies

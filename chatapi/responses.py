@@ -1,0 +1,110 @@
+"""Refusals of Django's views in the one error envelope, whatever raised them."""
+
+from collections.abc import Callable
+from math import ceil
+
+import msgspec
+from django.conf import settings
+from django.core import exceptions as django_exceptions
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse
+from rest_framework import exceptions as drf_exceptions
+
+from chatapi.accounts.authentication import no_key, wrong_key
+from chatapi.errors import (
+    ApiError,
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    ServiceUnavailable,
+)
+
+
+def error_response(error: ApiError) -> HttpResponse:
+    return HttpResponse(
+        msgspec.json.encode(error.envelope),
+        status=error.status,
+        content_type="application/json",
+        headers=error.headers,
+    )
+
+
+def database_is_down() -> ServiceUnavailable:
+    return ServiceUnavailable("The database does not answer. Try again.", code="database", retry_after=2)
+
+
+def no_such_page() -> NotFound:
+    return NotFound("There is nothing at this address.")
+
+
+def not_permitted() -> Forbidden:
+    return Forbidden("You may not do this.", code="permission_denied")
+
+
+def malformed() -> BadRequest:
+    return BadRequest("The request is malformed.")
+
+
+def api_error_of(exception: BaseException | None) -> ApiError:
+    """What a client is told of an exception; of those that are unknown, nothing of the inside."""
+    if isinstance(exception, ApiError):
+        return exception
+    if isinstance(exception, drf_exceptions.APIException):
+        return _of_drf(exception)
+    if isinstance(exception, Http404):
+        return no_such_page()
+    if isinstance(exception, django_exceptions.PermissionDenied):
+        return not_permitted()
+    if isinstance(exception, django_exceptions.RequestDataTooBig):
+        return BodyTooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    if isinstance(exception, django_exceptions.DisallowedHost):
+        return BadRequest("This host name is not served here.", code="invalid_host")
+    if isinstance(exception, django_exceptions.SuspiciousOperation | django_exceptions.BadRequest):
+        return malformed()
+    if isinstance(exception, InterfaceError | OperationalError):
+        return database_is_down()
+    return Internal()
+
+
+def _of_drf(exception: drf_exceptions.APIException) -> ApiError:
+    match exception:
+        case drf_exceptions.NotAuthenticated():
+            return no_key()
+        case drf_exceptions.AuthenticationFailed():
+            return wrong_key()
+        case drf_exceptions.PermissionDenied():
+            return not_permitted()
+        case drf_exceptions.NotFound():
+            return no_such_page()
+        case drf_exceptions.Throttled():
+            return _throttled(exception)
+    if exception.status_code >= 500:
+        return Internal()
+    return BadRequest(str(exception.detail), status=exception.status_code)
+
+
+def _throttled(exception: drf_exceptions.Throttled) -> RateLimited:
+    wait: float | None = getattr(exception, "wait", None)
+    headers = {} if wait is None else {"retry-after": str(ceil(wait))}
+    return RateLimited("Too many requests.", headers=headers)
+
+
+_OF_STATUS: dict[int, Callable[[], ApiError]] = {
+    401: no_key,
+    403: not_permitted,
+    404: no_such_page,
+    503: lambda: ServiceUnavailable("The service is not available now. Try again."),
+}
+
+
+def api_error_of_status(status: int, method: str, allowed: str) -> ApiError:
+    """What a client is told where only the status is known; `allowed` is the `Allow` header."""
+    if status == 405:
+        return MethodNotAllowed(method, allowed)
+    if status in _OF_STATUS:
+        return _OF_STATUS[status]()
+    return Internal() if status >= 500 else BadRequest("The request is malformed.", status=status)

@@ -1,0 +1,261 @@
+"""The history in the admin: to be looked at, searched and filtered; nobody edits it."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from chatapi.engines.registry import ModelsFileError
+from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse
+from chatapi.models_file import current_registry
+from conversations.models import Completion, Conversation, Message
+from conversations.threads import laid_out, shown_part
+
+SHOWN_MESSAGES = 500
+
+
+class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Read-only. The search also takes a public id."""
+
+    id_prefix = ""
+    ordering = ("-id",)
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        id = parse(self.id_prefix, search_term.strip())
+        if id is not None:
+            return queryset.filter(pk=id), False
+        return super().get_search_results(request, queryset, search_term)
+
+
+def link_to(row: Model | None) -> str:
+    if row is None:
+        return "–"
+    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+    return format_html('<a href="{}">{}</a>', url, row)
+
+
+@admin.register(Conversation)
+class ConversationAdmin(HistoryAdmin):
+    id_prefix = CONVERSATION
+    list_display = ("__str__", "workspace", "end_user", "message_count", "created_at", "updated_at")
+    list_filter = ("created_at", "updated_at")
+    list_select_related = ("workspace",)
+    search_fields = ("title", "end_user", "workspace__name")
+    search_help_text = "Title, end user, workspace, or conv_… id"
+    fields = (
+        "public_id",
+        "title",
+        "workspace",
+        "api_key",
+        "user",
+        "end_user",
+        "metadata",
+        "created_at",
+        "updated_at",
+        "thread",
+    )
+    readonly_fields = ("public_id", "thread")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(getattr(request.user, "is_superuser", False))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
+        # its messages and completions go with it, though nobody may delete one of them alone
+        deleted, counts, _, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, set(), protected
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        conversations: QuerySet[Conversation] = super().get_queryset(request)
+        return conversations.annotate(_messages=_message_count()).defer("metadata")
+
+    @admin.display(description="messages")
+    def message_count(self, conversation: Conversation) -> int:
+        return int(getattr(conversation, "_messages"))  # noqa: B009 (an annotation)
+
+    @admin.display(description="thread")
+    def thread(self, conversation: Conversation) -> SafeString:
+        newest = Message.objects.filter(conversation=conversation).defer("logprobs").order_by("-pk")
+        messages = list(newest[:SHOWN_MESSAGES])[::-1]
+        answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
+        completions = list(answering.defer("request").order_by("pk")) if messages else []
+        lines = [
+            {
+                "message": line.message,
+                "depth": line.depth,
+                "indent": min(line.depth, 8) * 2,
+                "starts_branch": line.starts_branch,
+                "completions": line.completions,
+                "parts": [shown_part(part) for part in line.message.parts],
+            }
+            for line in laid_out(messages, completions, conversation.head_id)
+        ]
+        hidden = int(getattr(conversation, "_messages", len(messages))) - len(messages)
+        url = reverse("admin:conversations_message_changelist")
+        all_messages = f"{url}?conversation__id__exact={conversation.pk}"
+        return render_to_string(
+            "conversations/admin/thread.html",
+            {"lines": lines, "hidden": hidden, "all_messages": all_messages},
+        )
+
+
+def _message_count() -> Coalesce:
+    messages = Message.objects.filter(conversation=OuterRef("pk")).order_by().values("conversation")
+    counted = messages.annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+@admin.register(Message)
+class MessageAdmin(HistoryAdmin):
+    id_prefix = MESSAGE
+    list_display = ("public_id", "role", "conversation", "finish_reason", "created_at")
+    list_filter = ("role", "finish_reason", "created_at")
+    list_select_related = ("conversation",)
+    search_fields = ("=tool_call_id", "=name", "conversation__title")
+    search_help_text = "Tool call id, name, conversation's title, or msg_… id"
+    fields = (
+        "public_id",
+        "in_conversation",
+        "after",
+        "role",
+        "name",
+        "tool_call_id",
+        "content",
+        "by",
+        "choice",
+        "finish_reason",
+        "logprobs",
+        "created_at",
+    )
+    readonly_fields = ("public_id", "in_conversation", "after", "content", "by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        columns = ("parts", "logprobs", "conversation__metadata")
+        return super().get_queryset(request).select_related("conversation").defer(*columns)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup == "conversation__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    @admin.display(description="conversation")
+    def in_conversation(self, message: Message) -> str:
+        return link_to(message.conversation)
+
+    @admin.display(description="after")
+    def after(self, message: Message) -> str:
+        return link_to(message.parent)
+
+    @admin.display(description="written by")
+    def by(self, message: Message) -> str:
+        return link_to(message.completion)
+
+    @admin.display(description="content")
+    def content(self, message: Message) -> SafeString:
+        parts = [shown_part(part) for part in message.parts]
+        line = {"message": message, "depth": 0, "indent": 0, "parts": parts}
+        return render_to_string("conversations/admin/thread.html", {"lines": [line]})
+
+
+class ServedByFilter(admin.SimpleListFilter):
+    """The models of the models file: the table itself need not be read for them."""
+
+    title = "served by"
+    parameter_name = "served_by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        try:
+            return [(spec.id, spec.id) for spec in current_registry()]
+        except ModelsFileError:
+            return []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Completion]) -> QuerySet[Completion]:
+        return queryset.filter(served_by=self.value()) if self.value() else queryset
+
+
+@admin.register(Completion)
+class CompletionAdmin(HistoryAdmin):
+    id_prefix = COMPLETION
+    list_display = (
+        "public_id",
+        "state",
+        "model",
+        "served_by",
+        "tokens",
+        "first_event",
+        "duration",
+        "workspace",
+        "created_at",
+    )
+    list_filter = ("state", ServedByFilter, "dialect", "usage_estimated", "created_at")
+    list_select_related = ("workspace",)
+    search_fields = ("=model", "workspace__name", "=idempotency_key")
+    search_help_text = "Model, workspace, idempotency key, or chatcmpl-… id"
+    readonly_fields = ("public_id", "in_conversation", "answers_message", "first_event", "duration")
+    fieldsets = (
+        (None, {"fields": ("public_id", "state", "error", "in_conversation", "answers_message")}),
+        ("Asked", {"fields": ("workspace", "api_key", "user", "dialect", "model", "request")}),
+        ("Answered", {"fields": ("served_by", "created_at", "first_event", "duration")}),
+        (
+            "Usage",
+            {
+                "fields": (
+                    "prompt_tokens",
+                    "completion_tokens",
+                    "cached_tokens",
+                    "prompt_audio_tokens",
+                    "reasoning_tokens",
+                    "completion_audio_tokens",
+                    "accepted_prediction_tokens",
+                    "rejected_prediction_tokens",
+                    "usage_estimated",
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Completion]:
+        return super().get_queryset(request).defer("request")
+
+    @admin.display(description="tokens")
+    def tokens(self, completion: Completion) -> str:
+        estimated = "~" if completion.usage_estimated else ""
+        return f"{estimated}{completion.prompt_tokens} + {completion.completion_tokens}"
+
+    @admin.display(description="first event")
+    def first_event(self, completion: Completion) -> str:
+        return _seconds(completion.created_at, completion.first_event_at)
+
+    @admin.display(description="duration")
+    def duration(self, completion: Completion) -> str:
+        return _seconds(completion.created_at, completion.ended_at)
+
+    @admin.display(description="conversation")
+    def in_conversation(self, completion: Completion) -> str:
+        return link_to(completion.conversation)
+
+    @admin.display(description="answers")
+    def answers_message(self, completion: Completion) -> str:
+        return link_to(completion.prompt)
+
+
+def _seconds(start: datetime, end: datetime | None) -> str:
+    return "–" if end is None else f"{(end - start).total_seconds():.2f} s"

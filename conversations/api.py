@@ -1,0 +1,141 @@
+"""The history API: a completion as it was answered, conversations, and their items."""
+
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from chatapi.accounts.authentication import Principal
+from chatapi.completions.answers import Answer
+from chatapi.completions.dialects import DIALECTS
+from chatapi.errors import BadRequest, envelope
+from chatapi.identifiers import CONVERSATION, public
+from chatapi.serializers import refusals
+from chatapi.views import ApiView
+from conversations import selectors
+from conversations.models import Completion
+from conversations.selectors import Page, PageRequest
+from conversations.serializers import (
+    ConversationListSerializer,
+    ConversationSerializer,
+    ItemListSerializer,
+    ItemSerializer,
+    StoredCompletionSerializer,
+)
+
+MAX_LIMIT = 100
+
+PAGE_PARAMETERS = [
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 20}),
+    OpenApiParameter("order", enum=["asc", "desc"], default="desc"),
+    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
+]
+
+
+class CompletionView(ApiView):
+    @extend_schema(
+        operation_id="getChatCompletion",
+        summary="A completion as answered, with its state",
+        tags=["history"],
+        responses={200: StoredCompletionSerializer} | refusals(401, 404),
+    )
+    def get(self, request: Request, completion_id: str) -> Response:
+        workspace_id = workspace_of(request)
+        completion = selectors.completion_of(workspace_id, completion_id)
+        answer = selectors.answer_of(completion)
+        return Response(stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer)))
+
+
+class ConversationListView(ApiView):
+    @extend_schema(
+        operation_id="listConversations",
+        summary="The workspace's conversations, newest first",
+        tags=["history"],
+        parameters=PAGE_PARAMETERS,
+        responses={200: ConversationListSerializer} | refusals(400, 401),
+    )
+    def get(self, request: Request) -> Response:
+        page = selectors.conversation_page(workspace_of(request), page_request(request))
+        return Response(page_of(page, ConversationSerializer()))
+
+
+class ConversationView(ApiView):
+    @extend_schema(
+        operation_id="getConversation",
+        summary="A conversation",
+        tags=["history"],
+        responses={200: ConversationSerializer} | refusals(401, 404),
+    )
+    def get(self, request: Request, conversation_id: str) -> Response:
+        conversation = selectors.conversation_of(workspace_of(request), conversation_id)
+        return Response(ConversationSerializer(conversation).data)
+
+
+class ItemListView(ApiView):
+    @extend_schema(
+        operation_id="listConversationItems",
+        summary="A conversation's messages, newest first, of all its branches",
+        tags=["history"],
+        parameters=PAGE_PARAMETERS,
+        responses={200: ItemListSerializer} | refusals(400, 401, 404),
+    )
+    def get(self, request: Request, conversation_id: str) -> Response:
+        page_asked = page_request(request)
+        conversation = selectors.conversation_of(workspace_of(request), conversation_id)
+        page = selectors.item_page(conversation, page_asked)
+        return Response(page_of(page, ItemSerializer()))
+
+
+def workspace_of(request: Request) -> UUID:
+    return cast("Principal", request.auth).workspace_id
+
+
+def page_request(request: Request) -> PageRequest:
+    query = request.query_params
+    order = query.get("order", "desc")
+    if order not in {"asc", "desc"}:
+        raise BadRequest("Invalid value for 'order': it is neither 'asc' nor 'desc'.", param="order")
+    return PageRequest(_limit(query.get("limit", "20")), order == "desc", query.get("after"))
+
+
+def _limit(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise BadRequest("Invalid type for 'limit': expected an integer.", param="limit", code="invalid_type")
+    limit = int(text)
+    if limit < 1:
+        raise BadRequest("Invalid 'limit': it is below 1.", param="limit", code="integer_below_min_value")
+    if limit > MAX_LIMIT:
+        raise BadRequest(
+            f"Invalid 'limit': it is above {MAX_LIMIT}.", param="limit", code="integer_above_max_value"
+        )
+    return limit
+
+
+def page_of(page: Page[Any], serializer: Serializer[Any]) -> dict[str, Any]:
+    rows = page.rows
+    return {
+        "object": "list",
+        "data": [serializer.to_representation(row) for row in rows],
+        "first_id": rows[0].public_id if rows else None,
+        "last_id": rows[-1].public_id if rows else None,
+        "has_more": page.has_more,
+    }
+
+
+def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, bytes]) -> dict[str, Any]:
+    """The OpenAI object, and beside it what became of the completion."""
+    shown: dict[str, Any] = msgspec.to_builtins(DIALECTS["openai"].render(answer, sounds))
+    failure = selectors.failure_of(completion)
+    if failure is not None:
+        shown |= envelope(failure.message, failure.type, failure.param, failure.code)
+    return shown | {
+        "state": completion.state,
+        "metadata": answer.metadata,
+        "conversation_id": public(CONVERSATION, completion.conversation_id),
+    }

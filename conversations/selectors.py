@@ -1,0 +1,126 @@
+"""What is read of the history. Everything here is scoped to one workspace and bounded to a page."""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.db.models import Model, Prefetch, QuerySet
+
+from chatapi.completions.answers import Answer, AnswerHead, Choice, Failure, State
+from chatapi.engines import values
+from chatapi.engines.values import SpokenPart, Usage, Value
+from chatapi.errors import BadRequest, NotFound
+from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse, public
+from conversations.models import Completion, Conversation, Message
+from media.services import read_bytes
+
+Row = TypeVar("Row", bound=Model)
+_USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
+
+
+class PageRequest(Value, frozen=True):
+    """`after` is the public id of the last row of the page before."""
+
+    limit: int = 20
+    descending: bool = True
+    after: str | None = None
+
+
+class Page(Generic[Row]):
+    """Rows in the order asked for; `has_more` tells whether others follow."""
+
+    def __init__(self, rows: Sequence[Row], *, has_more: bool) -> None:
+        self.rows = rows
+        self.has_more = has_more
+
+
+def conversation_page(workspace_id: UUID, page: PageRequest) -> Page[Conversation]:
+    return _page(Conversation.objects.filter(workspace_id=workspace_id), CONVERSATION, page)
+
+
+def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
+    """Messages of all branches, each with its completion's state."""
+    messages = Message.objects.filter(conversation=conversation).select_related("completion")
+    columns = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
+    return _page(messages.only(*columns, "completion__state"), MESSAGE, page)
+
+
+def conversation_of(workspace_id: UUID, public_id: str) -> Conversation:
+    """Raises `NotFound` where there is none, or it is a stranger's."""
+    id = parse(CONVERSATION, public_id)
+    found = Conversation.objects.filter(workspace_id=workspace_id, id=id).first() if id else None
+    if found is None:
+        raise NotFound("There is no such conversation.", param="conversation_id")
+    return found
+
+
+def completion_of(workspace_id: UUID, public_id: str) -> Completion:
+    """A completion with its answers. Raises `NotFound` where there is none, or it is a stranger's."""
+    id = parse(COMPLETION, public_id)
+    answers = Prefetch("answers", Message.objects.order_by("choice"))
+    rows = Completion.objects.filter(workspace_id=workspace_id).prefetch_related(answers)
+    found = rows.filter(id=id).first() if id else None
+    if found is None:
+        raise NotFound("There is no such completion.", param="completion_id")
+    return found
+
+
+def answer_of(completion: Completion) -> Answer:
+    """The answer as it was given, or as far as it came."""
+    return Answer(
+        head=AnswerHead(
+            public(COMPLETION, completion.id),
+            int(completion.created_at.timestamp()),
+            completion.model or completion.served_by,
+        ),
+        choices=tuple(_choice_of(message) for message in completion.answers.all()),
+        state=msgspec.convert(completion.state, State),
+        usage=usage_of(completion),
+        metadata=completion.request.get("metadata") or {},
+        service_tier=(completion.request.get("params") or {}).get("service_tier"),
+    )
+
+
+def _choice_of(row: Message) -> Choice:
+    message = values.Message("assistant", row.parts, row.name or None)
+    finish_reason = msgspec.convert(row.finish_reason or None, values.FinishReason | None)
+    return Choice(row.choice or 0, message, finish_reason, row.logprobs)
+
+
+def usage_of(completion: Completion) -> Usage | None:
+    """What it used; None while it is being made."""
+    if completion.state == Completion.State.IN_PROGRESS:
+        return None
+    counts = {name: getattr(completion, name) for name in _USAGE}
+    return Usage(**counts, estimated=completion.usage_estimated)
+
+
+def failure_of(completion: Completion) -> Failure | None:
+    return None if completion.error is None else msgspec.convert(completion.error, Failure)
+
+
+def sounds_of(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:
+    """The bytes of the spoken parts, by SHA-256; without those that are no longer kept."""
+    sounds = {}
+    for choice in answer.choices:
+        for part in choice.message.parts:
+            if isinstance(part, SpokenPart) and part.blob is not None:
+                try:
+                    sounds[part.blob.sha256] = read_bytes(workspace_id, part.blob)
+                except FileNotFoundError:
+                    continue
+    return sounds
+
+
+def _page(rows: QuerySet[Row], prefix: str, page: PageRequest) -> Page[Row]:
+    """One query for the page and its successor, one more to know `after`."""
+    if page.after is not None:
+        after = parse(prefix, page.after)
+        if after is None or not rows.order_by().filter(pk=after).exists():
+            raise BadRequest(
+                "Invalid value for 'after': there is no such object in this list.", param="after"
+            )
+        rows = rows.filter(pk__lt=after) if page.descending else rows.filter(pk__gt=after)
+    found = list(rows.order_by("-pk" if page.descending else "pk")[: page.limit + 1])
+    return Page(found[: page.limit], has_more=len(found) > page.limit)

@@ -1,0 +1,208 @@
+"""The stored history as OpenAI's Conversations API shows it: a message is an item."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from chatapi.completions.schemas.openai_answers import OpenAIChatCompletionResponseSerializer
+from chatapi.engines.values import (
+    AudioPart,
+    Blob,
+    FilePart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+)
+from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, public
+from chatapi.serializers import (
+    ConstantField,
+    ErrorDetailSerializer,
+    ListSerializer,
+    OptionalTextField,
+    PublicIdField,
+    TimestampField,
+)
+from conversations.models import Completion, Conversation, Message
+
+_CUT_SHORT = {"length", "content_filter"}
+_LEFT_OUT_WHEN_EMPTY = {"tool_calls", "tool_call_id", "name"}
+
+
+class ConversationSerializer(serializers.Serializer[Conversation]):
+    id = PublicIdField(CONVERSATION)
+    object = ConstantField("conversation")
+    created_at = TimestampField()
+    updated_at = TimestampField()
+    metadata = serializers.DictField(child=serializers.CharField())
+    title = OptionalTextField()
+    head_id = PublicIdField(MESSAGE, allow_null=True, help_text="The newest message of the current branch.")
+
+
+class ConversationListSerializer(ListSerializer):
+    data = ConversationSerializer(many=True)  # type: ignore[assignment]
+
+
+class AssetReferenceSerializer(serializers.Serializer[Blob]):
+    sha256 = serializers.CharField()
+    media_type = serializers.CharField()
+    bytes = serializers.IntegerField(source="size")
+
+
+class ItemPartSerializer(serializers.Serializer[Part]):
+    """Which keys are there depends on `type`. Bytes are never inlined: `asset` names them."""
+
+    type = serializers.ChoiceField(
+        [
+            "input_text",
+            "output_text",
+            "reasoning_text",
+            "refusal",
+            "input_image",
+            "input_audio",
+            "input_file",
+            "output_audio",
+        ]
+    )
+    text = serializers.CharField(required=False)
+    annotations = serializers.ListField(child=serializers.DictField(), required=False)
+    refusal = serializers.CharField(required=False)
+    image_url = serializers.CharField(required=False)
+    detail = serializers.CharField(required=False)
+    file_id = serializers.CharField(required=False)
+    filename = serializers.CharField(required=False)
+    format = serializers.CharField(required=False)
+    id = serializers.CharField(required=False)
+    transcript = serializers.CharField(required=False)
+    expires_at = serializers.IntegerField(required=False)
+    asset = AssetReferenceSerializer(required=False)
+
+
+class CalledFunctionSerializer(serializers.Serializer[ToolCall]):
+    name = serializers.CharField()
+    arguments = serializers.CharField()
+
+
+class ItemToolCallSerializer(serializers.Serializer[ToolCall]):
+    id = serializers.CharField()
+    type = ConstantField("function")
+    function = CalledFunctionSerializer(source="*")
+
+
+class ItemSerializer(serializers.Serializer[Message]):
+    """One stored message. `tool_calls`, `tool_call_id` and `name` are there where there are any."""
+
+    id = PublicIdField(MESSAGE)
+    object = ConstantField("conversation.item")
+    type = ConstantField("message")
+    status = serializers.ChoiceField(["completed", "in_progress", "incomplete"])
+    role = serializers.ChoiceField(Message.Role.values)
+    content = ItemPartSerializer(many=True)
+    tool_calls = ItemToolCallSerializer(many=True, required=False)
+    tool_call_id = serializers.CharField(required=False)
+    name = serializers.CharField(required=False)
+    parent_id = PublicIdField(MESSAGE, allow_null=True)
+    completion_id = PublicIdField(COMPLETION, allow_null=True, help_text="The completion it answers.")
+    finish_reason = OptionalTextField()
+    created_at = TimestampField()
+
+    def to_representation(self, instance: Message) -> dict[str, Any]:
+        calls = [part for part in instance.parts if isinstance(part, ToolCall)]
+        content = [part for part in instance.parts if not isinstance(part, ToolCall)]
+        item = {
+            "id": instance.public_id,
+            "object": "conversation.item",
+            "type": "message",
+            "status": _status(instance),
+            "role": instance.role,
+            "content": [_part(part, instance.role) for part in content],
+            "tool_calls": [_tool_call(call) for call in calls],
+            "tool_call_id": instance.tool_call_id,
+            "name": instance.name,
+            "parent_id": instance.parent_id and public(MESSAGE, instance.parent_id),
+            "completion_id": instance.completion_id and public(COMPLETION, instance.completion_id),
+            "finish_reason": instance.finish_reason or None,
+            "created_at": int(instance.created_at.timestamp()),
+        }
+        return {key: value for key, value in item.items() if value or key not in _LEFT_OUT_WHEN_EMPTY}
+
+
+class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
+    """As it was answered, or as far as it came; `error` is there where it failed."""
+
+    state = serializers.ChoiceField(Completion.State.values)
+    conversation_id = PublicIdField(CONVERSATION)
+    error = ErrorDetailSerializer(required=False)
+
+
+class ItemListSerializer(ListSerializer):
+    data = ItemSerializer(many=True)  # type: ignore[assignment]
+
+
+def _status(message: Message) -> str:
+    if message.completion is None:
+        return "completed"
+    if message.completion.state == Completion.State.IN_PROGRESS:
+        return "in_progress"
+    whole = message.completion.state == Completion.State.COMPLETED
+    return "completed" if whole and message.finish_reason not in _CUT_SHORT else "incomplete"
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _part(part: Part, role: str) -> dict[str, Any]:
+    shown = _part_with_nulls(part, role)
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _part_with_nulls(part: Part, role: str) -> dict[str, Any]:
+    match part:
+        case TextPart() if role == Message.Role.ASSISTANT:
+            return {"type": "output_text", "text": part.text, "annotations": []}
+        case TextPart():
+            return {"type": "input_text", "text": part.text}
+        case RefusalPart():
+            return {"type": "refusal", "refusal": part.text}
+        case ReasoningPart():
+            return {"type": "reasoning_text", "text": part.text}
+        case ImagePart():
+            return {
+                "type": "input_image",
+                "image_url": part.url,
+                "detail": part.detail or "auto",
+                "asset": _asset(part.blob),
+            }
+        case AudioPart():
+            return {"type": "input_audio", "format": part.format, "asset": _asset(part.blob)}
+        case FilePart():
+            return {
+                "type": "input_file",
+                "file_id": part.file_id,
+                "filename": part.filename,
+                "asset": _asset(part.blob),
+            }
+        case SpokenPart():
+            return {
+                "type": "output_audio",
+                "id": part.id,
+                "transcript": part.transcript,
+                "expires_at": part.expires_at,
+                "asset": _asset(part.blob),
+            }
+        case ToolCall():
+            raise TypeError("a tool call is no content")
+
+
+def _asset(blob: Blob | None) -> dict[str, Any] | None:
+    if blob is None:
+        return None
+    return {"sha256": blob.sha256, "media_type": blob.media_type, "bytes": blob.size}

@@ -1,0 +1,99 @@
+"""A conversation laid out for reading: the branch that goes on, and beside it those that do not."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from chatapi.engines.values import (
+    AudioPart,
+    Blob,
+    FilePart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+    Value,
+)
+from conversations.models import Completion, Message
+
+
+class Line(Value, frozen=True):
+    """One message of the thread. `depth` counts the branches off the current one."""
+
+    message: Any
+    depth: int
+    starts_branch: bool
+    completions: tuple[Any, ...] = ()
+    """Those that answer this message."""
+
+
+class ShownPart(Value, frozen=True):
+    """A part in words: `kind` is its heading, `reference` says where bytes lie."""
+
+    kind: str
+    text: str = ""
+    reference: str = ""
+
+
+def laid_out(
+    messages: Sequence[Message], completions: Sequence[Completion], head_id: UUID | None
+) -> Iterator[Line]:
+    """`messages` in the order they were stored; a part of a conversation will do."""
+    by_id = {message.id: message for message in messages}
+    children: dict[UUID | None, list[Message]] = defaultdict(list)
+    for message in messages:
+        children[message.parent_id if message.parent_id in by_id else None].append(message)
+    answers: dict[UUID, list[Completion]] = defaultdict(list)
+    for completion in completions:
+        answers[completion.prompt_id].append(completion)
+    current = _path_to(head_id, by_id)
+    waiting = _after(children[None], 0, current)
+    while waiting:
+        message, depth, starts_branch = waiting.pop()
+        yield Line(message, depth, starts_branch, tuple(answers[message.id]))
+        waiting += _after(children[message.id], depth, current)
+
+
+def _path_to(head_id: UUID | None, by_id: dict[UUID, Message]) -> set[UUID]:
+    path: set[UUID] = set()
+    while head_id is not None and head_id in by_id:
+        path.add(head_id)
+        head_id = by_id[head_id].parent_id
+    return path
+
+
+def _after(siblings: list[Message], depth: int, current: set[UUID]) -> list[tuple[Message, int, bool]]:
+    """As a stack: the branches left behind come off first, the one that goes on last."""
+    if not siblings:
+        return []
+    going_on = next((message for message in siblings if message.id in current), siblings[-1])
+    others = [message for message in siblings if message is not going_on]
+    return [(going_on, depth, False), *((message, depth + 1, True) for message in reversed(others))]
+
+
+def shown_part(part: Part) -> ShownPart:
+    match part:
+        case TextPart():
+            return ShownPart("text", part.text)
+        case RefusalPart():
+            return ShownPart("refusal", part.text)
+        case ReasoningPart():
+            return ShownPart("reasoning", part.text)
+        case ImagePart():
+            return ShownPart("image", reference=part.url or _where(part.blob))
+        case AudioPart():
+            return ShownPart("audio", reference=_where(part.blob))
+        case FilePart():
+            return ShownPart("file", part.filename or "", part.file_id or _where(part.blob))
+        case SpokenPart():
+            return ShownPart("spoken", part.transcript, _where(part.blob))
+        case ToolCall():
+            return ShownPart("tool call", f"{part.name}({part.arguments})", part.id)
+
+
+def _where(blob: Blob | None) -> str:
+    return f"{blob.media_type}, {blob.size} bytes, {blob.sha256}" if blob else ""

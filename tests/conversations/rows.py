@@ -1,0 +1,60 @@
+"""Rows of history for tests that read: what the service would have stored."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chatapi.engines.values import Part, TextPart
+from conversations.models import Completion, Conversation, Message
+from tests.people import Person
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def conversation_of(person: Person, **fields: Any) -> Conversation:
+    return Conversation.objects.create(
+        workspace=person.workspace, scope="scope", **{"created_at": NOON, "updated_at": NOON, **fields}
+    )
+
+
+def said(
+    conversation: Conversation, role: str, *parts: Part | str, after: Message | None = None, **fields: Any
+) -> Message:
+    """A message, and the conversation's new head."""
+    message = Message.objects.create(
+        conversation=conversation,
+        parent=after,
+        role=role,
+        parts=tuple(TextPart(part) if isinstance(part, str) else part for part in parts),
+        created_at=NOON,
+        **fields,
+    )
+    conversation.head = message
+    conversation.save(update_fields=["head"])
+    return message
+
+
+def completion_of(person: Person, prompt: Message, state: str = "completed", **fields: Any) -> Completion:
+    return Completion.objects.create(
+        workspace=person.workspace,
+        user=person.user,
+        conversation=prompt.conversation,
+        prompt=prompt,
+        dialect="openai",
+        model="scripted",
+        served_by="scripted",
+        state=state,
+        created_at=NOON,
+        ended_at=None if state == "in_progress" else NOON + timedelta(seconds=2),
+        **fields,
+    )
+
+
+def exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -> Completion:
+    """A conversation of one question and its answer."""
+    conversation = conversation_of(person, title=question)
+    asked = said(conversation, "user", question)
+    completion = completion_of(person, asked, prompt_tokens=3, completion_tokens=2)
+    said(
+        conversation, "assistant", answer, after=asked, completion=completion, choice=0, finish_reason="stop"
+    )
+    return completion

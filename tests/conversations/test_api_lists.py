@@ -1,0 +1,236 @@
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.engines.values import (
+    AudioPart,
+    Blob,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+)
+from conversations.models import Conversation
+from tests.conversations.rows import completion_of, conversation_of, exchange, said
+from tests.people import Person
+
+AUTHENTICATION = 2
+BLOB = Blob("ab" * 32, "image/png", 12)
+ASSET = {"sha256": "ab" * 32, "media_type": "image/png", "bytes": 12}
+
+
+@pytest.fixture
+def five(alice: Person) -> list[str]:
+    return [conversation_of(alice).public_id for _ in range(5)]
+
+
+def test_pages_follow_each_other_to_the_end(five: list[str], alice: Person, client: Client) -> None:
+    seen: list[str] = []
+    page = client.get("/v1/conversations?limit=2", headers=alice.headers).json()
+    while page["has_more"]:
+        seen += [row["id"] for row in page["data"]]
+        assert page["first_id"] == page["data"][0]["id"]
+        after = page["last_id"]
+        page = client.get(f"/v1/conversations?limit=2&after={after}", headers=alice.headers).json()
+    seen += [row["id"] for row in page["data"]]
+
+    assert seen == five[::-1]
+
+
+def test_the_order_can_be_turned(five: list[str], alice: Person, client: Client) -> None:
+    query = f"/v1/conversations?order=asc&after={five[1]}"
+    page = client.get(query, headers=alice.headers).json()
+
+    assert [row["id"] for row in page["data"]] == five[2:]
+
+
+def test_an_empty_list(alice: Person, client: Client) -> None:
+    page = client.get("/v1/conversations", headers=alice.headers).json()
+
+    assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+
+
+@pytest.mark.parametrize(
+    ("query", "param", "code"),
+    [
+        ("limit=0", "limit", "integer_below_min_value"),
+        ("limit=-1", "limit", "integer_below_min_value"),
+        ("limit=101", "limit", "integer_above_max_value"),
+        ("limit=many", "limit", "invalid_type"),
+        ("limit=", "limit", "invalid_type"),
+        ("limit=٣", "limit", "invalid_type"),
+        ("limit=" + "9" * 5000, "limit", "invalid_type"),
+        ("order=up", "order", "invalid_value"),
+        ("after=x", "after", "invalid_value"),
+        ("after=conv_" + "0" * 32, "after", "invalid_value"),
+    ],
+)
+def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Person, client: Client) -> None:
+    conversation = exchange(alice).conversation.public_id
+    for route in ("/v1/conversations", f"/v1/conversations/{conversation}/items"):
+        answer = client.get(f"{route}?{query}", headers=alice.headers)
+
+        assert answer.status_code == 400
+        assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
+
+
+def test_a_strangers_id_is_no_place_to_go_on_from(alice: Person, charlie: Person, client: Client) -> None:
+    foreign = conversation_of(charlie).public_id
+
+    assert client.get(f"/v1/conversations?after={foreign}", headers=alice.headers).status_code == 400
+
+
+def test_a_long_list_costs_one_query_and_no_message(
+    alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(30):
+        exchange(alice)
+
+    with django_assert_num_queries(AUTHENTICATION + 1) as queries:
+        page = client.get("/v1/conversations?limit=25", headers=alice.headers).json()
+
+    assert len(page["data"]) == 25
+    assert not any("conversations_message" in query["sql"] for query in queries.captured_queries)
+
+
+def test_the_first_page_of_items_does_not_load_the_tree(
+    alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    conversation = conversation_of(alice)
+    message = None
+    for number in range(50):
+        message = said(conversation, "user", str(number), after=message)
+
+    with django_assert_num_queries(AUTHENTICATION + 2) as queries:
+        page = client.get(
+            f"/v1/conversations/{conversation.public_id}/items?limit=3", headers=alice.headers
+        ).json()
+
+    assert [row["content"][0]["text"] for row in page["data"]] == ["49", "48", "47"]
+    assert page["has_more"]
+    assert "LIMIT 4" in queries.captured_queries[-1]["sql"]
+
+
+def test_a_conversation(alice: Person, client: Client) -> None:
+    conversation = conversation_of(alice, title="Hello?", metadata={"topic": "demo"})
+    head = said(conversation, "user", "Hello?")
+
+    shown = client.get(f"/v1/conversations/{conversation.public_id}", headers=alice.headers).json()
+
+    assert shown == {
+        "id": conversation.public_id,
+        "object": "conversation",
+        "created_at": 1767268800,
+        "updated_at": 1767268800,
+        "metadata": {"topic": "demo"},
+        "title": "Hello?",
+        "head_id": head.public_id,
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "part", "shown"),
+    [
+        ("user", TextPart("Hi"), {"type": "input_text", "text": "Hi"}),
+        ("system", TextPart("Hi"), {"type": "input_text", "text": "Hi"}),
+        ("assistant", TextPart("Hi"), {"type": "output_text", "text": "Hi", "annotations": []}),
+        ("assistant", RefusalPart("No"), {"type": "refusal", "refusal": "No"}),
+        ("assistant", ReasoningPart("Hm"), {"type": "reasoning_text", "text": "Hm"}),
+        ("user", ImagePart(BLOB), {"type": "input_image", "detail": "auto", "asset": ASSET}),
+        (
+            "user",
+            ImagePart(url="https://example.com/a.png", detail="low"),
+            {"type": "input_image", "detail": "low", "image_url": "https://example.com/a.png"},
+        ),
+        ("user", AudioPart(BLOB, "wav"), {"type": "input_audio", "format": "wav", "asset": ASSET}),
+        (
+            "assistant",
+            SpokenPart("audio_1", "Hi", BLOB, 1767268800),
+            {
+                "type": "output_audio",
+                "id": "audio_1",
+                "transcript": "Hi",
+                "expires_at": 1767268800,
+                "asset": ASSET,
+            },
+        ),
+    ],
+)
+def test_a_part_of_an_item(
+    role: str, part: Part, shown: dict[str, object], alice: Person, client: Client
+) -> None:
+    conversation = conversation_of(alice)
+    said(conversation, role, part)
+
+    assert items(conversation, alice, client)[0]["content"] == [shown]
+
+
+def test_tool_calls_and_their_results(alice: Person, client: Client) -> None:
+    conversation = conversation_of(alice)
+    asked = said(conversation, "user", "Weather?")
+    completion = completion_of(alice, asked)
+    call = said(
+        conversation,
+        "assistant",
+        ToolCall("call_1", "weather", '{"city": "Oslo"}'),
+        after=asked,
+        completion=completion,
+        choice=0,
+        finish_reason="tool_calls",
+    )
+    said(conversation, "tool", "Rain", after=call, tool_call_id="call_1")
+
+    result, called, question = items(conversation, alice, client)
+
+    assert called["tool_calls"] == [
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "weather", "arguments": '{"city": "Oslo"}'},
+        }
+    ]
+    assert (called["status"], called["finish_reason"]) == ("completed", "tool_calls")
+    assert called["completion_id"] == completion.public_id
+    assert called["parent_id"] == question["id"]
+    assert result["tool_call_id"] == "call_1"
+    assert "tool_calls" not in result
+    assert "tool_call_id" not in question
+    assert question["parent_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("state", "finish_reason", "status"),
+    [
+        ("completed", "stop", "completed"),
+        ("completed", "length", "incomplete"),
+        ("cancelled", "", "incomplete"),
+        ("interrupted", "", "incomplete"),
+        ("in_progress", "", "in_progress"),
+    ],
+)
+def test_how_far_an_item_came(
+    state: str, finish_reason: str, status: str, alice: Person, client: Client
+) -> None:
+    conversation = conversation_of(alice)
+    asked = said(conversation, "user", "Tell me")
+    completion = completion_of(alice, asked, state)
+    said(
+        conversation,
+        "assistant",
+        "Once",
+        after=asked,
+        completion=completion,
+        choice=0,
+        finish_reason=finish_reason,
+    )
+
+    assert items(conversation, alice, client)[0]["status"] == status
+
+
+def items(conversation: Conversation, who: Person, client: Client) -> list[dict[str, object]]:
+    answer = client.get(f"/v1/conversations/{conversation.public_id}/items", headers=who.headers)
+    rows: list[dict[str, object]] = answer.json()["data"]
+    return rows
