@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chatapi.completions.callers import Callers
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import CompletionService
-from chatapi.models_file import current_registry
 from chatapi.request_id import RequestId
 
 logger = logging.getLogger(__name__)
@@ -19,8 +18,7 @@ logger = logging.getLogger(__name__)
 EXPOSED_HEADERS = ["x-request-id", "x-conversation-id", "x-stream", "retry-after"]
 
 
-def make_application(django_application: ASGIApp) -> ASGIApp:
-    service = CompletionService(current_registry())
+def make_application(django_application: ASGIApp, service: CompletionService) -> ASGIApp:
     callers = Callers()
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,

@@ -8,6 +8,9 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from chatapi.application import make_application  # noqa: E402 (models need Django to be set up)
+# models need Django to be set up
+from chatapi.application import make_application  # noqa: E402
+from chatapi.completions.service import CompletionService  # noqa: E402
+from chatapi.models_file import current_registry  # noqa: E402
 
-application = make_application(django_application)
+application = make_application(django_application, CompletionService(current_registry()))

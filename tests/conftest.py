@@ -1,8 +1,12 @@
 """What every test may ask for."""
 
+from collections.abc import Iterator
+
 import pytest
+from pytest_django.plugin import DjangoDbBlocker
 
 from tests.people import Person, person
+from tests.serving import Server, serving
 
 
 @pytest.fixture
@@ -20,3 +24,16 @@ def bob(alice: Person) -> Person:
 def charlie(db: None) -> Person:
     """A stranger."""
     return person("charlie@example.com")
+
+
+@pytest.fixture(scope="session")
+def _server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
+    with django_db_blocker.unblock(), serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(transactional_db: None, _server: Server) -> Iterator[Server]:
+    """The service on loopback. Ask for it before `alice`: its rows must be committed to be seen."""
+    yield _server
+    _server.until_idle()

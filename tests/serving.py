@@ -1,0 +1,111 @@
+"""The service itself, behind a real server on loopback, in a thread of the test's own process."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+import msgspec
+import uvicorn
+from blockbuster import BlockBuster
+from django.core.asgi import get_asgi_application
+
+from chatapi.application import make_application
+from chatapi.completions.service import CompletionService
+from chatapi.models_file import current_registry
+from tests.people import Person
+
+PATHS = {"native": "/chat/completions", "openai": "/v1/chat/completions"}
+
+
+class Server:
+    """A running service; `models` names those of tests/models.toml."""
+
+    def __init__(self, url: str, service: CompletionService, loop: asyncio.AbstractEventLoop) -> None:
+        self.url = url
+        self.service = service
+        self.loop = loop
+
+    def client(self, who: Person | None = None, **headers: str) -> httpx2.Client:
+        """An HTTP client with the person's key."""
+        identity = who.headers if who else {}
+        return httpx2.Client(base_url=self.url, headers={**identity, **headers}, timeout=20)
+
+    def until_idle(self) -> None:
+        """Wait until no completion is being made."""
+        wait_until(lambda: not self.service._running)
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Serve the ASGI application until the block ends; a blocking call in its loop is an error."""
+    service = CompletionService(current_registry())
+    application = make_application(get_asgi_application(), service)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve(sockets=[listener])
+
+    def run() -> None:
+        asyncio.run(serve())
+
+    guard = BlockBuster(scanned_modules=["chatapi", "conversations", "media"])
+    guard.activate()
+    thread = threading.Thread(target=run, name="test-server")
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        host, port = listener.getsockname()
+        yield Server(f"http://{host}:{port}", service, loops[0])
+    finally:
+        server.should_exit = True
+        thread.join(timeout=15)
+        guard.deactivate()
+        assert not thread.is_alive(), "the server did not stop"
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def events(response: httpx2.Response) -> list[Any]:
+    """The JSON of every `data:` event of a whole stream; `[DONE]` as it is."""
+    return [
+        data if data == "[DONE]" else msgspec.json.decode(data)
+        for line in response.text.split("\n")
+        if line.startswith("data: ") and (data := line.removeprefix("data: "))
+    ]
+
+
+def text_of(chunks: Sequence[Any], choice: int = 0) -> str:
+    """The concatenated content deltas of one choice."""
+    return "".join(
+        found["delta"].get("content") or ""
+        for chunk in chunks
+        if isinstance(chunk, dict)
+        for found in chunk.get("choices", ())
+        if found["index"] == choice
+    )
+
+
+def said(text: str, **more: Any) -> dict[str, Any]:
+    """A body for `POST /v1/chat/completions` with one user message."""
+    return {"model": "scripted", "messages": [{"role": "user", "content": text}], **more}
