@@ -216,7 +216,7 @@ async def test_response_format() -> None:
 
 
 async def test_a_spoken_answer_is_asked_for_in_a_format_that_can_be_streamed() -> None:
-    asked = {"modalities": ("text", "audio"), "audio": AudioOutput("verse", "mp3")}
+    asked: dict[str, Any] = {"modalities": ("text", "audio"), "audio": AudioOutput("verse", "mp3")}
     streamed = await body_of(**asked)
     assert streamed["modalities"] == ["text", "audio"]
     assert streamed["audio"] == {"voice": "verse", "format": "pcm16"}
