@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 
 
-class DescribedFieldSchema(OpenApiSerializerFieldExtension):
+class DescribedFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = "chatapi.completions.schemas.fields.DescribedField"
     match_subclasses = True
 

@@ -19,12 +19,11 @@ Reference = Callable[[serializers.BaseSerializer[Any]], dict[str, Any]]
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """An object. Unknown keys are ignored; null stands for absence where a key may be absent.
-
-    `needed` are keys that the native document lets be absent, but without which nothing is said.
-    """
+    # An object. Unknown keys are ignored; null stands for absence where a key may be absent.
+    # (No docstring: drf-spectacular would show it for each component.)
 
     needed: tuple[str, ...] = ()
+    """Keys that the native document lets be absent, but without which nothing is said."""
 
     @cached_property
     def _by_name(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:

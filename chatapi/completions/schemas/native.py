@@ -62,13 +62,16 @@ class ToolMessageSerializer(StrictSerializer):
     tool_call_id = StringField(max_length=256)
 
 
+_SYSTEM = SystemMessageSerializer()
+
+
 class MessageField(DiscriminatedField):
     """The role `system` is also an assistant's, where the message calls tools or was spoken."""
 
     key = "role"
     kinds = {
-        "system": SystemMessageSerializer(),
-        "developer": SystemMessageSerializer(),
+        "system": _SYSTEM,
+        "developer": _SYSTEM,
         "user": UserMessageSerializer(),
         "assistant": AssistantMessageSerializer(),
         "tool": ToolMessageSerializer(),
@@ -90,13 +93,13 @@ class ChatCompletionRequestSerializer(ParametersSerializer):
     model = StringField(required=False)
     messages = ListField(child=MessageField(), min_length=1)
     response_format = ResponseFormatSerializer(required=False)
-    modalities = ListField(child=EnumField(("text", "audio")), required=False)
+    modalities = ListField(child=EnumField(("text", "audio")), default=["text"])
     audio = AudioOptionsSerializer(required=False)
     tools = ListField(child=ToolSerializer(), required=False)
     tool_choice = ToolChoiceField(required=False)
-    parallel_tool_calls = BooleanField(required=False)
-    stream = BooleanField(required=False)
-    ssml_enabled = BooleanField(required=False)
+    parallel_tool_calls = BooleanField(default=True)
+    stream = BooleanField(default=True)
+    ssml_enabled = BooleanField(default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "stream_options" in attrs and not attrs.get("stream", True):

@@ -56,11 +56,14 @@ class OpenAIFunctionMessageSerializer(StrictSerializer):
     name = StringField(max_length=64)
 
 
+_SYSTEM = OpenAISystemMessageSerializer()
+
+
 class OpenAIMessageField(DiscriminatedField):
     key = "role"
     kinds = {
-        "developer": (system := OpenAISystemMessageSerializer()),
-        "system": system,
+        "developer": _SYSTEM,
+        "system": _SYSTEM,
         "user": OpenAIUserMessageSerializer(),
         "assistant": OpenAIAssistantMessageSerializer(),
         "tool": OpenAIToolMessageSerializer(),
@@ -77,16 +80,16 @@ class OpenAIChatCompletionRequestSerializer(ParametersSerializer):
     model = StringField()
     messages = ListField(child=OpenAIMessageField(), min_length=1)
     response_format = OpenAIResponseFormatSerializer(required=False)
-    modalities = ListField(child=EnumField(("text", "audio")), min_length=1, required=False)
+    modalities = ListField(child=EnumField(("text", "audio")), min_length=1, default=["text"])
     audio = OpenAIAudioOptionsSerializer(required=False)
     tools = ListField(child=OpenAIToolSerializer(), required=False)
     tool_choice = ToolChoiceField(required=False)
-    parallel_tool_calls = BooleanField(required=False)
+    parallel_tool_calls = BooleanField(default=True)
     functions = ListField(child=FunctionSerializer(), required=False)
     function_call = FunctionChoiceField(required=False)
-    stream = BooleanField(required=False)
+    stream = BooleanField(default=False)
     context = ConversationContextField(required=False)  # type: ignore[assignment]
-    ssml_enabled = BooleanField(required=False)
+    ssml_enabled = BooleanField(default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "stream_options" in attrs and not attrs.get("stream", False):

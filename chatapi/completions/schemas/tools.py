@@ -27,17 +27,7 @@ class FunctionSerializer(StrictSerializer):
     name = NameField()
     description = StringField(required=False)
     parameters = JsonSchemaField(required=False)
-    strict = BooleanField(required=False)
-
-
-class ToolTypeField(EnumField):
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(("function",), **kwargs)
-
-    def run_validation(self, data: Any = empty) -> str:
-        if data == "custom":
-            raise problems.unsupported("custom tools are not offered here, only functions")
-        return super().run_validation(data)
+    strict = BooleanField(default=False)
 
 
 class ToolSerializer(StrictSerializer):
@@ -45,13 +35,17 @@ class ToolSerializer(StrictSerializer):
 
     needed = ("function",)
 
-    type = ToolTypeField(required=False)
+    type = EnumField(("function",), required=False)
     function = FunctionSerializer(required=False)
 
+    def run_validation(self, data: Any = empty) -> dict[str, Any]:
+        if type(data) is dict and data.get("type") == "custom":
+            raise problems.unsupported("custom tools are not offered here, only functions").at("type")
+        return super().run_validation(data)
 
-class OpenAIToolSerializer(StrictSerializer):
-    type = ToolTypeField()
-    function = FunctionSerializer()
+
+class OpenAIToolSerializer(ToolSerializer):
+    type = EnumField(("function",))
 
 
 class FunctionNameSerializer(StrictSerializer):
