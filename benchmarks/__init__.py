@@ -1,0 +1,1 @@
+"""`make bench`: the service against a plain relay, on one machine, from scratch."""

@@ -87,7 +87,7 @@ class Caller(asyncio.Protocol):
         self._started = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._call()
 
     def _call(self) -> None:
@@ -206,9 +206,7 @@ class Run:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    target = Target(
-        arguments.host, arguments.port, arguments.path, tuple(arguments.header), arguments.model
-    )
+    target = Target(arguments.host, arguments.port, arguments.path, tuple(arguments.header), arguments.model)
     run = Run(target, arguments.kind, arguments.connections, arguments.seconds)
     report = await run.go()
     print(msgspec.json.encode(report).decode(), flush=True)

@@ -1,0 +1,105 @@
+"""Measures the service and the plain relay in turn, both before the same fake upstream.
+
+make bench                            4 rounds, about two minutes
+make bench ARGS="--quick"             1 short round
+make bench ARGS="--rounds 7"
+make bench ARGS="--profile streams"   where the service's time goes (or: plain)
+"""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from .processes import BenchmarkError
+from .profile import profile_service
+from .runs import footprint_while_holding, run_load
+from .table import Measurements, render
+from .targets import STARTERS, Target, start_upstream
+
+CONNECTIONS = 16
+
+
+def measure(targets: list[Target], rounds: int, seconds: float, open_streams: int) -> list[Measurements]:
+    """All the targets in turn, in each round; the footprints first, while the targets are fresh."""
+    measured = [Measurements(target.name) for target in targets]
+    for target, one in zip(targets, measured, strict=True):
+        if target.name != "upstream":
+            run_load(target, "streams", 1, 0)
+            one.idle = target.process.footprint()
+            one.holding = footprint_while_holding(target, open_streams)
+            run_load(target, "streams", CONNECTIONS, 1)
+    for number in range(rounds):
+        _say(f"round {number + 1} of {rounds}")
+        for target, one in zip(targets, measured, strict=True):
+            one.alone.append(run_load(target, "streams", 1, seconds / 2))
+            one.streams.append(run_load(target, "streams", CONNECTIONS, seconds))
+            one.plain.append(run_load(target, "plain", CONNECTIONS, seconds))
+    return measured
+
+
+def main() -> None:
+    arguments = _arguments()
+    # a SIGTERM must unwind the stack below, else it would leave the processes behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmarks: stopped"))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatapi-bench-")))
+        if arguments.profile:
+            print(profile_service(folder, stack, arguments.profile, CONNECTIONS, arguments.seconds))
+            return
+        _say("starting " + ", ".join(arguments.targets))
+        upstream = start_upstream(folder)
+        stack.callback(upstream.process.stop)
+        targets = [upstream]
+        for name in arguments.targets:
+            target = STARTERS[name](upstream.port, folder)
+            stack.callback(target.process.stop)
+            targets.append(target)
+        measured = measure(targets, arguments.rounds, arguments.seconds, arguments.open_streams)
+    print(_conditions(arguments))
+    print(render(measured, arguments.open_streams, CONNECTIONS))
+
+
+def _conditions(arguments: argparse.Namespace) -> str:
+    return (
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, Python {platform.python_version()}; "
+        f"{arguments.rounds} interleaved round(s) of {arguments.seconds:g} s: median [least–most]"
+    )
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help=f"of {', '.join(STARTERS)} (default: all)"
+    )
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=4.0, help="each load of each round")
+    parser.add_argument("--open-streams", type=int, default=500)
+    parser.add_argument("--quick", action="store_true", help="one round of 1.5 s")
+    parser.add_argument("--profile", choices=("streams", "plain"), help="profile the service under this load")
+    arguments = parser.parse_args()
+    arguments.targets = arguments.targets or list(STARTERS)
+    if unknown := set(arguments.targets) - set(STARTERS):
+        parser.error(f"no such target: {', '.join(sorted(unknown))}")
+    if arguments.quick:
+        arguments.rounds, arguments.seconds = 1, 1.5
+    return arguments
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BenchmarkError, TimeoutError) as error:
+        sys.exit(f"benchmarks: {error}")
+    except KeyboardInterrupt:
+        sys.exit("benchmarks: stopped")
