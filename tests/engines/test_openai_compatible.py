@@ -15,6 +15,7 @@ from chatapi.engines.values import (
     EngineRequest,
     Event,
     Finish,
+    ImagePart,
     Message,
     ReasoningDelta,
     RefusalDelta,
@@ -34,6 +35,7 @@ from tests.engines.fake_upstream import (
     frame,
     raw,
     say,
+    status,
     stream,
     whole,
 )
@@ -429,6 +431,29 @@ async def test_sound_on_a_line_of_megabytes_passes(upstream: FakeUpstream, engin
     pieces = [line[start : start + 300_000] for start in range(0, len(line), 300_000)]
     events = await answered(upstream, engine, raw(*pieces, frame(end())))
     assert events == [AudioDelta(data=sound), Finish("stop")]
+
+
+async def test_a_picture_of_megabytes_is_sent_as_often_as_it_takes(upstream: FakeUpstream) -> None:
+    picture = Blob("a" * 64, "image/png", 3_000_000)
+    data = bytes(range(250)) * 12_000
+
+    async def read_blob(blob: Blob) -> bytes:
+        return data
+
+    parts = (TextPart("Look"), ImagePart(blob=picture), ImagePart(blob=picture))
+    request = EngineRequest(messages=(Message("user", parts),), read_blob=read_blob)
+    upstream.will(status(503, Retry_After="0"), stream(say("Nice"), end()))
+    engine = OpenAICompatible(upstream.base_url, "m")
+    events = [event async for event in engine.stream(request)]
+    await engine.close()
+    assert joined(events) == "Nice"
+    assert len(upstream.requests) == 2
+    for received in upstream.requests:
+        _, *pictures = received.body["messages"][0]["content"]
+        head, _, encoded = pictures[1]["image_url"]["url"].partition(",")
+        assert pictures[0] == pictures[1]
+        assert head == "data:image/png;base64"
+        assert base64.b64decode(encoded, validate=True) == data
 
 
 async def test_sound_that_is_no_base64_is_an_error(upstream: FakeUpstream, engine: OpenAICompatible) -> None:

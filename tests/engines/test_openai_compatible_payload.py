@@ -38,7 +38,7 @@ async def read_blob(blob: Blob) -> bytes:
 
 async def body_of(*messages: Message, supports_n: bool = False, **more: Any) -> dict[str, Any]:
     request = EngineRequest(messages=messages or (HELLO,), read_blob=read_blob, **more)
-    body: dict[str, Any] = json.loads(await encode_request(request, "m", supports_n=supports_n))
+    body: dict[str, Any] = json.loads(b"".join(await encode_request(request, "m", supports_n=supports_n)))
     return body
 
 

@@ -1,12 +1,11 @@
 """The engine that speaks to any OpenAI-compatible upstream."""
 
 import asyncio
-import io
 import itertools
 import logging
 import os
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, ClassVar
 
 import aiohttp
@@ -28,6 +27,8 @@ RETRY_AFTER_LIMIT = 5.0
 BACK_OFF = 0.25
 KEEP_ALIVE = 30.0
 LARGE_BODY = 2**20
+"""Bytes; a larger body is sent piece by piece."""
+PIECE = 2**18
 
 
 class OpenAICompatible:
@@ -103,7 +104,7 @@ class OpenAICompatible:
         finally:
             exchange.close()
 
-    async def _begin(self, body: bytes, streamed: bool) -> tuple[Exchange, list[Event]]:
+    async def _begin(self, body: list[bytes], streamed: bool) -> tuple[Exchange, list[Event]]:
         """The first events, after as many attempts as it takes and is allowed."""
         for attempt in itertools.count():
             try:
@@ -126,7 +127,7 @@ class OpenAICompatible:
             return None
         return BACK_OFF * float(2**attempt) * random.uniform(0.5, 1)  # noqa: S311  (jitter is no secret)
 
-    async def _attempt(self, body: bytes, streamed: bool) -> tuple[Exchange, list[Event]]:
+    async def _attempt(self, body: list[bytes], streamed: bool) -> tuple[Exchange, list[Event]]:
         deadline = asyncio.get_running_loop().time() + self._first_event_timeout
         response = await self._post(body, streamed, deadline)
         exchange = Exchange(
@@ -142,13 +143,18 @@ class OpenAICompatible:
             exchange.close()
             raise
 
-    async def _post(self, body: bytes, streamed: bool, deadline: float) -> aiohttp.ClientResponse:
-        data = io.BytesIO(body) if len(body) > LARGE_BODY else body
-        accept = "text/event-stream" if streamed else "application/json"
+    async def _post(self, body: list[bytes], streamed: bool, deadline: float) -> aiohttp.ClientResponse:
+        headers = {"Accept": "text/event-stream" if streamed else "application/json"}
+        size = sum(map(len, body))
+        if size <= LARGE_BODY:
+            data: bytes | AsyncIterator[bytes] = b"".join(body)
+        else:
+            # upstreams are not sure to know chunked requests, so the length is told beforehand
+            data, headers["Content-Length"] = _each(body), str(size)
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._open_session().post(
-                    self._url, data=data, headers={"Accept": accept}, allow_redirects=False
+                    self._url, data=data, headers=headers, allow_redirects=False
                 )
         except aiohttp.ServerTimeoutError as error:
             raise Unreachable("The upstream took no connection in time.", status=504) from error
@@ -187,3 +193,10 @@ class OpenAICompatible:
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
         return headers
+
+
+async def _each(body: list[bytes]) -> AsyncIterator[bytes]:
+    for part in body:
+        for start in range(0, len(part), PIECE):
+            yield part[start : start + PIECE]
+            await asyncio.sleep(0)

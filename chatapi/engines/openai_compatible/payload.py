@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -33,11 +34,12 @@ Wire = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
 
 
-async def encode_request(request: EngineRequest, model: str, *, supports_n: bool) -> bytes:
-    """The JSON body; blobs are read and inlined here."""
+async def encode_request(request: EngineRequest, model: str, *, supports_n: bool) -> list[bytes]:
+    """The JSON body, in pieces to be sent one after the other; blobs are read and inlined here."""
+    inlined = _Inlined(request.read_blob)
     body: Wire = {name: value for name, value in request.params.items() if value is not None}
     body["model"] = model
-    body["messages"] = [await _message(message, request) for message in request.messages]
+    body["messages"] = [await _message(message, request, inlined) for message in request.messages]
     body["stream"] = request.stream
     if request.stream:
         body["stream_options"] = {"include_usage": True}
@@ -49,13 +51,48 @@ async def encode_request(request: EngineRequest, model: str, *, supports_n: bool
         body["response_format"] = _response_format(request.response_format)
     if "audio" in request.modalities:
         body.update(_audio_output(request))
-    return _encode(body)
+    return inlined.fill(_encode(body))
+
+
+class _Inlined:
+    """Blobs as base64, kept out of the JSON while it is encoded.
+
+    Copying many megabytes in one go holds up the loop, so only their place is marked there.
+    """
+
+    def __init__(self, read_blob: Callable[[Blob], Awaitable[bytes]]) -> None:
+        self._read_blob = read_blob
+        self._mark = secrets.token_hex(16)
+        self._blobs: list[list[bytes]] = []
+
+    async def base64(self, blob: Blob) -> str:
+        """What stands in the JSON for the blob's base64."""
+        data = await self._read_blob(blob)
+        pieces: list[bytes] = []
+        for start in range(0, len(data), ENCODE_PIECE):
+            pieces.append(base64.b64encode(data[start : start + ENCODE_PIECE]))
+            await asyncio.sleep(0)
+        self._blobs.append(pieces)
+        return self._mark
+
+    async def data_url(self, blob: Blob) -> str:
+        return f"data:{blob.media_type};base64,{await self.base64(blob)}"
+
+    def fill(self, body: bytes) -> list[bytes]:
+        """The body's pieces: what was encoded and the blobs, each in its place."""
+        if not self._blobs:
+            return [body]
+        first, *rest = body.split(self._mark.encode())
+        pieces = [first]
+        for blob, text in zip(self._blobs, rest, strict=True):
+            pieces += [*blob, text]
+        return pieces
 
 
 # --- messages -----------------------------------------------------------------------------------
 
 
-async def _message(message: Message, request: EngineRequest) -> Wire:
+async def _message(message: Message, request: EngineRequest, inlined: _Inlined) -> Wire:
     wire: Wire = {"role": message.role}
     if message.name:
         wire["name"] = message.name
@@ -64,61 +101,46 @@ async def _message(message: Message, request: EngineRequest) -> Wire:
         return wire
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
-    wire["content"] = await _content(message.parts, request.read_blob)
+    wire["content"] = await _content(message.parts, inlined)
     return wire
 
 
-async def _content(parts: tuple[Part, ...], read_blob: Callable[[Blob], Awaitable[bytes]]) -> Any:
+async def _content(parts: tuple[Part, ...], inlined: _Inlined) -> Any:
     match parts:
         case ():
             return ""
         case (TextPart(text=text),):
             return text
-    return [wire for part in parts if (wire := await _content_part(part, read_blob)) is not None]
+    return [wire for part in parts if (wire := await _content_part(part, inlined)) is not None]
 
 
-async def _content_part(part: Part, read_blob: Callable[[Blob], Awaitable[bytes]]) -> Wire | None:
+async def _content_part(part: Part, inlined: _Inlined) -> Wire | None:
     match part:
         case TextPart(text=text):
             return {"type": "text", "text": text}
         case RefusalPart(text=text):
             return {"type": "refusal", "refusal": text}
         case ImagePart():
-            url = await _data_url(part.blob, read_blob) if part.blob else part.url
+            url = await inlined.data_url(part.blob) if part.blob else part.url
             image = {"url": url, "detail": part.detail} if part.detail else {"url": url}
             return {"type": "image_url", "image_url": image}
         case AudioPart(blob=blob, format=format_):
-            data = await _json_base64(b"", await read_blob(blob))
-            return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
+            sound = {"data": await inlined.base64(blob), "format": format_}
+            return {"type": "input_audio", "input_audio": sound}
         case FilePart():
-            return {"type": "file", "file": await _file(part, read_blob)}
+            return {"type": "file", "file": await _file(part, inlined)}
     return None
 
 
-async def _file(part: FilePart, read_blob: Callable[[Blob], Awaitable[bytes]]) -> Wire:
+async def _file(part: FilePart, inlined: _Inlined) -> Wire:
     wire: Wire = {}
     if part.blob is not None:
-        wire["file_data"] = await _data_url(part.blob, read_blob)
+        wire["file_data"] = await inlined.data_url(part.blob)
     elif part.file_id is not None:
         wire["file_id"] = part.file_id
     if part.filename is not None:
         wire["filename"] = part.filename
     return wire
-
-
-async def _data_url(blob: Blob, read_blob: Callable[[Blob], Awaitable[bytes]]) -> msgspec.Raw:
-    return await _json_base64(f"data:{blob.media_type};base64,".encode(), await read_blob(blob))
-
-
-async def _json_base64(prefix: bytes, data: bytes) -> msgspec.Raw:
-    """A JSON string of base64, ready-made: encoding many megabytes in one go holds up the loop."""
-    pieces = [b'"', prefix]
-    for start in range(0, len(data), ENCODE_PIECE):
-        if start:
-            await asyncio.sleep(0)
-        pieces.append(base64.b64encode(data[start : start + ENCODE_PIECE]))
-    pieces.append(b'"')
-    return msgspec.Raw(b"".join(pieces))
 
 
 def _assistant(message: Message, request: EngineRequest) -> Wire:
