@@ -76,7 +76,7 @@ def _choice(choice: Choice, sounds: Mapping[str, bytes]) -> dict[str, Any]:
 def _message(message: Message, sounds: Mapping[str, bytes]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "role": "assistant",
-        "content": _joined(message, TextPart),
+        "content": _joined(message, TextPart) if message.parts else "",
         "refusal": _joined(message, RefusalPart),
         "annotations": [],
     }
