@@ -107,4 +107,6 @@ def api_error_of_status(status: int, method: str, allowed: str) -> ApiError:
         return MethodNotAllowed(method, allowed)
     if status in _OF_STATUS:
         return _OF_STATUS[status]()
-    return Internal() if status >= 500 else BadRequest("The request is malformed.", status=status)
+    error = Internal() if status >= 500 else malformed()
+    error.status = status
+    return error

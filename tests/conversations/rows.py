@@ -24,7 +24,7 @@ def said(
         conversation=conversation,
         parent=after,
         role=role,
-        parts=tuple(TextPart(part) if isinstance(part, str) else part for part in parts),
+        parts=tuple(TextPart(part) if isinstance(part, str) else part for part in parts),  # type: ignore[misc]
         created_at=NOON,
         **fields,
     )

@@ -1,0 +1,235 @@
+import re
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.accounts.models import User
+from chatapi.engines.values import Blob, ImagePart, ToolCall
+from conversations.admin import SHOWN_MESSAGES
+from conversations.models import Completion, Conversation, Message
+from media.models import Asset
+from tests.conversations.rows import completion_of, conversation_of, exchange, said
+from tests.people import Person
+
+CONVERSATIONS = "/admin/conversations/conversation/"
+MESSAGES = "/admin/conversations/message/"
+COMPLETIONS = "/admin/conversations/completion/"
+ASSETS = "/admin/media/asset/"
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def operator(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("root@example.com", "a good password"))
+    return client
+
+
+@pytest.fixture
+def reviewer(db: None) -> Client:
+    """Staff who may look at the history and nothing else."""
+    user = User.objects.create_user("rita@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def detail(row: Conversation | Message | Completion) -> str:
+    return f"/admin/conversations/{row._meta.model_name}/{row.pk}/change/"
+
+
+@pytest.mark.parametrize("address", [CONVERSATIONS, MESSAGES, COMPLETIONS])
+def test_a_list_costs_the_same_for_one_row_and_for_many(
+    address: str,
+    reviewer: Client,
+    alice: Person,
+    charlie: Person,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for number in range(20):
+        exchange(alice if number % 2 else charlie)
+
+    with django_assert_max_num_queries(10) as queries:
+        page = reviewer.get(address)
+
+    assert page.status_code == 200
+    assert page.text.count("field-created_at") >= 20
+    assert not any('"parts"' in query["sql"] for query in queries.captured_queries)
+
+
+def test_the_list_counts_messages(reviewer: Client, alice: Person) -> None:
+    exchange(alice)
+    conversation_of(alice)
+
+    counts = re.findall(r'field-message_count">(\d+)<', reviewer.get(CONVERSATIONS).text)
+
+    assert counts == ["0", "2"]
+
+
+def test_a_conversation_is_found_by_title_end_user_workspace_and_id(reviewer: Client, alice: Person) -> None:
+    wanted = conversation_of(alice, title="Holidays in Norway", end_user="user-77")
+    other = conversation_of(alice, title="Taxes")
+
+    for words in ("norway", "user-77", wanted.public_id):
+        found = reviewer.get(CONVERSATIONS, {"q": words}).text
+        assert detail(wanted) in found
+        assert detail(other) not in found
+    assert detail(other) in reviewer.get(CONVERSATIONS, {"q": "alice@"}).text
+
+
+def test_a_thread_is_read_from_top_to_bottom(
+    reviewer: Client, alice: Person, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    conversation = conversation_of(alice)
+    picture = ImagePart(Blob("cd" * 32, "image/png", 99))
+    message = said(conversation, "user", "What is this?", picture)
+    completion = completion_of(alice, message, prompt_tokens=11, completion_tokens=22)
+    call = ToolCall("call_1", "look", '{"at": "it"}')
+    message = said(conversation, "assistant", call, after=message, completion=completion, choice=0)
+    message = said(conversation, "tool", "A cat", after=message, tool_call_id="call_1")
+    said(conversation, "assistant", "It is a cat.", after=message)
+
+    with django_assert_max_num_queries(12):
+        page = reviewer.get(detail(conversation)).text
+
+    places = [
+        page.index(text) for text in ("What is this?", "cd" * 32, "look({&quot;at", "A cat", "It is a cat.")
+    ]
+    assert places == sorted(places)
+    assert completion.public_id in page
+    assert "11 + 22 tokens" in page
+
+
+def test_branches_are_told_apart(reviewer: Client, alice: Person) -> None:
+    conversation = conversation_of(alice)
+    root = said(conversation, "user", "Root")
+    left = said(conversation, "assistant", "Left behind", after=root)
+    said(conversation, "user", "Left further", after=left)
+    main = said(conversation, "assistant", "Goes on", after=root)
+    said(conversation, "user", "Goes further", after=main)
+
+    page = reviewer.get(detail(conversation)).text
+
+    lines = re.findall(r'<article class="([\w ]+)".*?<pre>(.*?)</pre>', page, re.DOTALL)
+    assert lines == [
+        ("user", "Root"),
+        ("assistant branch", "Left behind"),
+        ("user branch", "Left further"),
+        ("assistant", "Goes on"),
+        ("user", "Goes further"),
+    ]
+    assert page.count("other branch") == 1
+
+
+def test_a_long_thread_is_cut_and_says_so(
+    reviewer: Client, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SHOWN_MESSAGES >= 100
+    monkeypatch.setattr("conversations.admin.SHOWN_MESSAGES", 3)
+    conversation = conversation_of(alice)
+    message = None
+    for number in range(8):
+        message = said(conversation, "user", f"number {number}", after=message)
+
+    page = reviewer.get(detail(conversation)).text
+
+    assert "number 7" in page
+    assert "number 4" not in page
+    assert "5 older ones" in page
+    all_of_them = f"{MESSAGES}?conversation__id__exact={conversation.pk}"
+    assert all_of_them in page
+    assert reviewer.get(all_of_them).text.count("field-created_at") == 8
+
+
+@pytest.mark.parametrize("kind", ["conversation", "message", "completion"])
+def test_nothing_that_users_wrote_becomes_markup(kind: str, reviewer: Client, alice: Person) -> None:
+    conversation = conversation_of(alice, title=SCRIPT, end_user=SCRIPT, metadata={"a": SCRIPT})
+    asked = said(conversation, "user", SCRIPT, ImagePart(url=f"javascript:{SCRIPT}"), name=SCRIPT)
+    completion = completion_of(
+        alice, asked, "failed", error={"message": SCRIPT}, request={"context": {"a": SCRIPT}}
+    )
+    completion.model = SCRIPT
+    completion.save()
+    call = ToolCall(SCRIPT, SCRIPT, SCRIPT)
+    said(conversation, "assistant", call, after=asked, completion=completion, choice=0, tool_call_id=SCRIPT)
+
+    for row in (conversation, asked, completion):
+        if row._meta.model_name == kind:
+            page = reviewer.get(detail(row)).text
+            assert "&lt;script&gt;" in page
+            assert SCRIPT not in page
+    assert SCRIPT not in reviewer.get(f"/admin/conversations/{kind}/").text
+
+
+def test_a_completion_shows_state_usage_and_times(reviewer: Client, alice: Person) -> None:
+    completion = exchange(alice)
+    completion.usage_estimated = True
+    completion.request = {"params": {"temperature": 0.5}}
+    completion.save()
+
+    row = reviewer.get(COMPLETIONS).text
+    page = reviewer.get(detail(completion)).text
+
+    assert "~3 + 2" in row
+    assert "2.00 s" in row
+    assert "temperature" in page
+    assert "2.00 s" in page
+
+
+def test_completions_are_filtered(reviewer: Client, alice: Person) -> None:
+    done = exchange(alice)
+    failed = completion_of(alice, done.prompt, "failed", usage_estimated=True)
+
+    for query in ({"state": "failed"}, {"usage_estimated__exact": "1"}):
+        found = reviewer.get(COMPLETIONS, query).text
+        assert failed.public_id in found
+        assert done.public_id not in found
+    assert done.public_id in reviewer.get(COMPLETIONS, {"served_by": "scripted"}).text
+    assert done.public_id not in reviewer.get(COMPLETIONS, {"served_by": "text-only"}).text
+
+
+def test_reviewers_change_nothing(reviewer: Client, alice: Person) -> None:
+    completion = exchange(alice)
+    rows = (completion, completion.conversation, completion.prompt)
+
+    for row in rows:
+        assert reviewer.post(detail(row), {"title": "mine", "state": "failed"}).status_code == 403
+        assert reviewer.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
+    for address in (CONVERSATIONS, MESSAGES, COMPLETIONS, ASSETS):
+        assert reviewer.get(f"{address}add/").status_code == 403
+
+    completion.refresh_from_db()
+    assert completion.state == "completed"
+
+
+def test_an_operator_deletes_whole_conversations_only(operator: Client, alice: Person) -> None:
+    completion, other = exchange(alice), exchange(alice)
+
+    for row in (completion, completion.prompt):
+        assert operator.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
+    gone = detail(completion.conversation).replace("change", "delete")
+    assert "Are you sure" in operator.get(gone).text
+    assert operator.post(gone, {"post": "yes"}).status_code == 302
+
+    assert list(Conversation.objects.all()) == [other.conversation]
+    assert Message.objects.count() == 2
+    assert list(Completion.objects.all()) == [other]
+
+
+def test_somebody_who_is_no_reviewer_sees_nothing(client: Client, alice: Person) -> None:
+    completion = exchange(alice)
+    client.force_login(alice.user)
+
+    assert client.get(detail(completion.conversation)).status_code == 302
+    alice.user.is_staff = True
+    alice.user.save()
+    assert client.get(detail(completion.conversation)).status_code == 403
+
+
+def test_assets_are_listed(reviewer: Client, alice: Person) -> None:
+    asset = Asset.objects.create(workspace=alice.workspace, sha256="ab" * 32, media_type="image/png", size=7)
+
+    assert "ab" * 32 in reviewer.get(ASSETS).text
+    assert reviewer.get(f"{ASSETS}{asset.pk}/change/").status_code == 200

@@ -1,0 +1,107 @@
+"""Bad configuration is said by number, with a way to mend it."""
+
+from pathlib import Path
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from pytest_django import Settings
+
+MODEL = '[[models]]\nid = "m"\nengine = "openai_compatible"\nbase_url = "http://127.0.0.1:9/v1"\n'
+
+
+def complaint(id: str) -> CheckMessage | None:
+    """The one message of that number, if there is one; each says how to mend it."""
+    found = [message for message in run_checks() if message.id == id]
+    assert len(found) <= 1
+    assert all(message.hint for message in found)
+    return found[0] if found else None
+
+
+def test_a_good_configuration_has_no_complaints() -> None:
+    assert [message for message in run_checks() if (message.id or "").startswith("chatapi.")] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        ("[[models", "end of document"),
+        ('[[models]]\nid = "m"\nengine = "magic"', "magic"),
+        ('[[models]]\nid = "m"\nengine = "openai_compatible"', "base_url"),
+    ],
+)
+def test_a_models_file_that_cannot_be_used(
+    content: str | None, reason: str, settings: Settings, tmp_path: Path
+) -> None:
+    settings.CHATAPI_MODELS_FILE = tmp_path / "models.toml"
+    if content is not None:
+        settings.CHATAPI_MODELS_FILE.write_text(content)
+
+    found = complaint("chatapi.E001")
+
+    assert found
+    assert reason in found.msg
+
+
+def test_a_key_that_is_named_but_not_set(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHATAPI_MODELS_FILE = tmp_path / "models.toml"
+    settings.CHATAPI_MODELS_FILE.write_text(MODEL + 'api_key_env = "SOME_KEY"\n')
+
+    found = complaint("chatapi.W001")
+    assert found
+    assert "SOME_KEY" in found.msg
+
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    assert complaint("chatapi.W001") is None
+
+
+def test_a_data_folder_where_nothing_can_be_written(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings.DATA_DIR = tmp_path / "file" / "data"
+    assert complaint("chatapi.E002")
+
+    settings.DATA_DIR = tmp_path / "not" / "yet" / "there"
+    assert complaint("chatapi.E002") is None
+
+
+def test_a_database_that_is_not_supported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.mysql")
+
+    assert complaint("chatapi.E003")
+
+
+@pytest.mark.parametrize(
+    "origin", ["example.com", "https://example.com/", "ftp://example.com", "https://", "//["]
+)
+def test_an_origin_that_is_none(origin: str, settings: Settings) -> None:
+    settings.CHATAPI_CORS_ORIGINS = ["https://example.com", "http://localhost:3000", "*"]
+    assert complaint("chatapi.E004") is None
+
+    settings.CHATAPI_CORS_ORIGINS = [origin]
+    assert complaint("chatapi.E004")
+
+
+def test_background_work_that_nobody_does(settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "memory://"
+    settings.CHATAPI_EMBEDDED_WORKER = False
+    assert complaint("chatapi.W002")
+
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1/0"
+    assert complaint("chatapi.W002") is None
+
+
+def test_a_local_model_without_its_package(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CHATAPI_MODELS_FILE = None
+    monkeypatch.setattr("chatapi.checks.find_spec", lambda _: None)
+
+    assert complaint("chatapi.W003")
+
+
+def test_any_host_behind_https(settings: Settings) -> None:
+    settings.HTTPS, settings.ALLOWED_HOSTS = True, ["*"]
+    assert complaint("chatapi.W004")
+
+    settings.ALLOWED_HOSTS = ["chat.example.com"]
+    assert complaint("chatapi.W004") is None

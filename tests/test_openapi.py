@@ -1,0 +1,105 @@
+"""The API's own document, and the page that shows it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern
+
+from chatapi.urls import urlpatterns
+from tests.contract import DOCUMENT, SCHEMAS
+
+PAGES = {"/", "/docs", "/openapi.json", "/admin"}
+NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
+
+
+@pytest.fixture
+def document(client: Client) -> dict[str, Any]:
+    answer = client.get("/openapi.json")
+    assert answer["content-type"] == "application/json"
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+def test_it_is_valid_and_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json")
+
+    assert json.loads(capsys.readouterr().out)["openapi"] == "3.0.3"
+
+
+def test_it_names_every_route(document: dict[str, Any]) -> None:
+    routes = {f"/{route.pattern}" for route in urlpatterns if isinstance(route, URLPattern)}
+    served = {re.sub(r"<\w+:(\w+)>", r"{\1}", route) for route in routes}
+
+    assert set(document["paths"]) == (served - PAGES) | {NATIVE, OPENAI}
+
+
+def test_the_native_endpoint_is_documented_as_the_contract_has_it(document: dict[str, Any]) -> None:
+    ours, theirs = (doc["paths"][NATIVE]["post"] for doc in (document, DOCUMENT))
+
+    for key in ("operationId", "summary", "description", "requestBody"):
+        assert ours[key] == theirs[key]
+    answer, agreed = (operation["responses"]["200"] for operation in (ours, theirs))
+    assert answer["description"] == agreed["description"]
+    assert answer["content"]["application/json"] == agreed["content"]["application/json"]
+    assert set(answer["content"]) == {"application/json", "text/event-stream", "application/x-ndjson"}
+    assert document["info"]["title"] == DOCUMENT["info"]["title"]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_of_the_contract_is_there(name: str, document: dict[str, Any]) -> None:
+    ours, theirs = document["components"]["schemas"][name], SCHEMAS[name]
+
+    assert ours["type"] == theirs["type"]
+    assert set(theirs["properties"]) <= set(ours["properties"])
+    # more is accepted than the contract asks for, never less
+    assert set(ours.get("required", ())) <= set(theirs.get("required", ()))
+
+
+def test_every_way_to_sign_in_is_named(document: dict[str, Any]) -> None:
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "x-api-key", "session"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            ways = operation.get("security", [])
+            public = path in {"/livez", "/healthz"}
+            assert ways == ([] if public else [{"bearer": []}, {"x-api-key": []}, {"session": []}])
+
+
+def test_every_refusal_is_the_one_envelope(document: dict[str, Any]) -> None:
+    assert set(document["components"]["schemas"]["ErrorDetail"]["required"]) == {
+        "message",
+        "type",
+        "param",
+        "code",
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = answer["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/Error"}
+
+
+def test_the_page_needs_no_network(client: Client, db: None) -> None:
+    page = client.get("/docs")
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+
+    assert page.status_code == 200
+    assert len(linked) >= 4
+    assert all(link.startswith("/static/drf_spectacular_sidecar/") for link in linked)
+    assert "://" not in page.text
+    assert '"validatorUrl": null' in page.text
+    assert "openapi.json" in page.text
+    for link in linked:
+        file = client.get(link)
+        assert file.status_code == 200
+        assert file.getvalue()
+        file.close()
+
+
+def test_it_is_served_to_everybody_whatever_they_accept(client: Client) -> None:
+    assert client.get("/openapi.json", headers={"Accept": "application/yaml"}).status_code == 200
+    assert client.get("/docs", headers={"Accept": "application/json"}).status_code == 200
