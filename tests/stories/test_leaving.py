@@ -91,7 +91,7 @@ def test_cancelling_stops_the_engine_at_once(server: Server, alice: Person) -> N
         ) as response,
     ):
         lines = response.iter_lines()
-        assert "begun" in "".join(line for line, _ in zip(lines, range(4), strict=False))
+        assert "begun" in "".join(line for _, line in zip(range(4), lines, strict=False))
         running = next(iter(server.service._running.values()))
         begun = time.monotonic()
         server.loop.call_soon_threadsafe(running.pump.cancel)
