@@ -62,7 +62,7 @@ def test_a_plain_text() -> None:
         "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
         "usage": usage,
     }
-    message = {**said, "refusal": None, "annotations": []}
+    message: dict[str, Any] = {**said, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     assert openai == {**head, "choices": [choice], "usage": usage}
 

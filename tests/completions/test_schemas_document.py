@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from chatapi.completions import schemas
@@ -32,7 +32,7 @@ FURTHER_VALUES = {
 }
 
 
-def components_of(*serializers: type[BaseSerializer[Any]]) -> dict[str, Any]:
+def components_of(*serializers: type[Serializer[Any]]) -> dict[str, Any]:
     """What drf-spectacular makes of them and of what they hold, by component name."""
     auto_schema = AutoSchema()
     auto_schema.view = APIView(request=None)
