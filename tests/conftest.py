@@ -6,7 +6,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.people import Person, person
-from tests.serving import Server, serving
+from tests.serving import Server, running_daphne, serving
 
 
 @pytest.fixture
@@ -27,13 +27,20 @@ def charlie(db: None) -> Person:
 
 
 @pytest.fixture(scope="session")
-def _server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
+def shared_server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
     with django_db_blocker.unblock(), serving() as server:
         yield server
 
 
 @pytest.fixture
-def server(transactional_db: None, _server: Server) -> Iterator[Server]:
+def server(transactional_db: None, shared_server: Server) -> Iterator[Server]:
     """The service on loopback. Ask for it before `alice`: its rows must be committed to be seen."""
-    yield _server
-    _server.until_idle()
+    yield shared_server
+    shared_server.until_idle()
+
+
+@pytest.fixture
+def daphne_url(transactional_db: None) -> Iterator[str]:
+    """`manage.py runserver`, which Daphne drives, on the test's own database."""
+    with running_daphne() as url:
+        yield url

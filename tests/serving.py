@@ -1,7 +1,11 @@
 """The service itself, behind a real server on loopback, in a thread of the test's own process."""
 
 import asyncio
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +17,11 @@ import msgspec
 import uvicorn
 from blockbuster import BlockBuster
 from django.core.asgi import get_asgi_application
+from django.db import connection
 
 from chatapi.application import make_application
 from chatapi.completions.service import CompletionService
+from chatapi.environment import ROOT
 from chatapi.models_file import current_registry
 from tests.people import Person
 
@@ -77,6 +83,43 @@ def serving() -> Iterator[Server]:
         thread.join(timeout=15)
         guard.deactivate()
         assert not thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def running_daphne() -> Iterator[str]:
+    """`manage.py runserver` in a process of its own, on this test's database; gives its address."""
+    command = [sys.executable, "manage.py", "runserver", "--noreload", "--nostatic", "127.0.0.1:0"]
+    surroundings = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "chatapi.settings",
+        "DATABASE_URL": _database_url(),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(
+        command, env=surroundings, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    output = process.stdout
+    assert output is not None
+    draining = None
+    try:
+        listening = next(found for line in output if (found := re.search(r"address (127\S+:\d+)", line)))
+        draining = threading.Thread(target=output.read)  # so that its pipe never fills
+        draining.start()
+        yield f"http://{listening[1]}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        if draining:
+            draining.join()
+        output.close()
+
+
+def _database_url() -> str:
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    address = f"{database['HOST']}:{database['PORT'] or 5432}"
+    return f"postgres://{database['USER']}:{database['PASSWORD']}@{address}/{database['NAME']}"
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
