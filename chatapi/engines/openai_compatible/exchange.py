@@ -13,6 +13,8 @@ from .sse import LINE_LIMIT, LineSplitter
 
 ERROR_BODY_LIMIT = 2**20
 ERROR_BODY_TIMEOUT = 5.0
+LARGE = 2**19
+"""Bytes; what is larger is sound or pictures, and is decoded in a thread, off the loop."""
 LINGER = 1.0
 """Seconds that an upstream may take to end its response after `[DONE]`, for its connection to be
 used again."""
@@ -118,27 +120,32 @@ class Exchange:
             self._finish(events)
             return
         if self._is_whole:
-            self._read_whole(data, events)
+            await self._read_whole(data, events)
         else:
-            self._read_lines(data, events)
+            await self._read_lines(data, events)
 
-    def _read_lines(self, data: bytes, events: list[Event]) -> None:
+    async def _read_lines(self, data: bytes, events: list[Event]) -> None:
         reader = self._reader
         for payload in self._lines.feed(data) if data else self._lines.end():
-            reader.read(payload, events)
+            if len(payload) > LARGE:
+                await asyncio.to_thread(reader.read, payload, events)
+            else:
+                reader.read(payload, events)
             if reader.is_done:
                 break
         if reader.is_done or not data:
             if self._lines.stray and not reader.has_begun:
-                self._read_whole(self._lines.stray, events)
+                await self._read_whole(self._lines.stray, events)
             else:
                 self._finish(events)
 
-    def _read_whole(self, body: bytes, events: list[Event]) -> None:
-        fault = fault_in_body(body)
-        if fault is None and b'"choices"' not in body:
+    async def _read_whole(self, body: bytes, events: list[Event]) -> None:
+        if b'"choices"' not in body and fault_in_body(body) is None:
             raise EngineError("The upstream answered with something that is no chat completion.")
-        self._reader.read(body, events)
+        if len(body) > LARGE:
+            await asyncio.to_thread(self._reader.read, body, events)
+        else:
+            self._reader.read(body, events)
         self._finish(events)
 
     def _finish(self, events: list[Event]) -> None:

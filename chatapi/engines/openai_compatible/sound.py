@@ -7,6 +7,9 @@ from ..text import SurrogateJoiner, whole
 from ..values import AudioDelta, Event
 from .wire import Sound
 
+PIECE = 2**18
+"""Characters decoded in one go; between two of them another thread, the loop's, may run."""
+
 
 class SoundReader:
     __slots__ = ("_choice", "_expiry_sent", "_id_sent", "_joiner", "_rest")
@@ -38,7 +41,8 @@ class SoundReader:
         cut = len(data) - len(data) % 4
         self._rest = data[cut:]
         try:
-            return binascii.a2b_base64(data[:cut], strict_mode=True) if cut else None
+            pieces = [data[at : min(at + PIECE, cut)] for at in range(0, cut, PIECE)]
+            return b"".join([binascii.a2b_base64(piece, strict_mode=True) for piece in pieces]) or None
         except (binascii.Error, ValueError) as error:
             raise EngineError("The upstream sent sound that is no base64.") from error
 
