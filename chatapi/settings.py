@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import quote
 
 import dj_database_url
 
@@ -17,7 +18,15 @@ def _secret_key() -> str:
     given = env("CHATAPI_SECRET_KEY")
     if given:
         return given
-    path = DATA_DIR / "secret.key"
+    try:
+        return _kept_secret(DATA_DIR / "secret.key")
+    except OSError as error:
+        raise SystemExit(
+            f"chatapi: cannot write to {DATA_DIR} (CHATAPI_DATA_DIR): {error.strerror}"
+        ) from error
+
+
+def _kept_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -38,6 +47,16 @@ def _allowed_hosts() -> list[str]:
     return env_list("CHATAPI_ALLOWED_HOSTS") or (
         sorted(loopback) if host in {"localhost", "127.0.0.1", "::1"} else ["*"]
     )
+
+
+def _database_config() -> dj_database_url.DBConfig:
+    own = f"sqlite:///{quote(str(DATA_DIR / 'chatapi.sqlite3'))}"
+    try:
+        return dj_database_url.parse(env("DATABASE_URL", own), conn_health_checks=True)
+    except ValueError as error:  # its text may hold the password
+        raise SystemExit(
+            "chatapi: DATABASE_URL is not a database's URL, such as postgres://USER:PASSWORD@HOST:5432/NAME"
+        ) from error
 
 
 SECRET_KEY = _secret_key()
@@ -95,11 +114,7 @@ TEMPLATES = [
 
 # --- data ---------------------------------------------------------------------------------------
 
-DATABASES = {
-    "default": dj_database_url.parse(
-        env("DATABASE_URL", f"sqlite:///{DATA_DIR / 'chatapi.sqlite3'}"), conn_health_checks=True
-    )
-}
+DATABASES = {"default": _database_config()}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["OPTIONS"] = {
@@ -223,6 +238,7 @@ LOGGING = {
     "loggers": {
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR"},  # refusals are the client's affair
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # every scan of a port would log one
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
         "whitenoise": {"level": "WARNING"},

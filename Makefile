@@ -1,0 +1,63 @@
+# `make` lists the commands. The first one that needs packages installs them into .venv.
+
+.DEFAULT_GOAL := help
+.PHONY: help run install-run install-dev test test-services check format bench lock clean
+MAKEFLAGS += --no-print-directory
+
+# python3, or a newer sibling where python3 is too old; the bootstrap says so where none is found
+PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done),python3)
+RUN = $(PYTHON) deploy/bootstrap.py run
+DEV = $(PYTHON) deploy/bootstrap.py dev
+BIN = .venv/bin
+ARGS ?=
+# what the commands below write goes to a folder of their own: var/ holds an operator's data
+SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export CHATAPI_DATA_DIR="$$scratch"
+TEST = -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+run:  ## install what is missing, then serve on HOST:PORT (127.0.0.1:8000) until Ctrl-C
+	@exec $(RUN) manage.py run
+
+install-run:  ## only install what `make run` needs
+	@exec $(RUN)
+
+install-dev:  ## only install what the commands below need
+	@exec $(DEV)
+
+test:  ## run the tests; ARGS="-k word" is given to pytest
+	@$(SCRATCH) && $(DEV) $(TEST)
+
+test-services:  ## run the tests against PostgreSQL, Redis and RabbitMQ
+	@$(SCRATCH) && $(DEV) deploy/test_services.py $(TEST)
+
+check: install-dev  ## ruff, mypy, import contract, migrations, deployment, API document
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	@$(SCRATCH) && set -x && \
+	$(BIN)/python manage.py makemigrations --check --dry-run && \
+	CHATAPI_HTTPS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING && \
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$scratch/openapi.yaml"
+
+format: install-dev  ## let ruff mend and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench:  ## measure the service against a plain relay (docs/benchmarks.md)
+	@exec $(DEV) -m benchmarks $(ARGS)
+
+lock: install-dev  ## pin the newest allowed versions in requirements/*.txt
+	$(LOCK) requirements/run.txt requirements/run.in
+	$(LOCK) requirements/dev.txt --constraints requirements/run.txt requirements/dev.in
+
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --annotation-style line --output-file
+
+clean:  ## remove .venv and caches, never var/
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +

@@ -1,0 +1,91 @@
+"""`manage.py run`: check, migrate, greet, serve."""
+
+import os
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connections
+from django.utils.module_loading import import_string
+
+from chatapi.celery import app as celery_app
+from chatapi.serving import announce, first_start, preflight
+from chatapi.serving.preflight import CannotStart
+from chatapi.serving.server import serve
+from chatapi.serving.worker import EmbeddedWorker
+
+
+class Command(BaseCommand):
+    help = "Serve the API on HOST:PORT until Ctrl-C or SIGTERM: web server and Celery worker in one process."
+    requires_system_checks: list[str] = []  # the preflight runs them, and says them in one line
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._run()
+        except CannotStart as reason:
+            self._leave(f"chatapi: {reason}", 1)
+        except KeyboardInterrupt:
+            self._leave("", 130)
+
+    def _run(self) -> None:
+        host, port = preflight.listening_address()
+        preflight.check_storage(settings.DATA_DIR)
+        models = preflight.served_models()
+        listener = preflight.bind(host, port)
+        url = announce.url_of(host, listener.getsockname()[1])
+        preflight.check_database()
+        for warning in preflight.system_warnings():
+            self.stderr.write(f"chatapi: {warning}")
+        credentials = self._prepared_database()
+        if credentials is not None:
+            default = next((model for model in models if model.default), models[0])
+            announce.say(announce.welcome(credentials, url, default.id))
+        self._serve(listener, url)
+
+    def _prepared_database(self) -> first_start.Credentials | None:
+        try:
+            with first_start.alone(settings.DATA_DIR):
+                if first_start.unapplied_migrations():
+                    announce.say("Preparing the database…")
+                    first_start.migrate()
+                return first_start.first_credentials()
+        except DatabaseError as error:
+            raise CannotStart(f"the database cannot be prepared: {' '.join(str(error).split())}") from error
+        finally:
+            connections.close_all()
+
+    def _serve(self, listener: socket.socket, url: str) -> None:
+        worker = EmbeddedWorker(celery_app) if settings.CHATAPI_EMBEDDED_WORKER else None
+        app = import_string(settings.ASGI_APPLICATION)
+        progress = announce.Progress()
+        progress.begin()
+        if worker is not None:
+            worker.start()
+
+        async def watch() -> None:
+            await announce.tell_when_ready(app, url, self._host_header())
+            progress.end()
+
+        came_up = serve(
+            app,
+            listener,
+            on_stop=worker.stop if worker is not None else lambda: None,
+            watch=watch,
+        )
+        if worker is not None:
+            worker.wait(settings.CHATAPI_SHUTDOWN_SECONDS)
+        if not came_up:
+            self._leave("chatapi: the application did not start; the reason is logged above", 1)
+        announce.say("Stopped.")
+
+    def _host_header(self) -> str:
+        names = [name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"]
+        return names[0] if names else "localhost"
+
+    def _leave(self, line: str, status: int) -> None:
+        """End now: no thread of the pool or of the worker is waited for."""
+        if line:
+            self.stderr.write(line)
+        self.stderr.flush()
+        os._exit(status)

@@ -1,0 +1,64 @@
+"""The database made ready: its schema and, the first time, somebody who may sign in and ask."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from chatapi.accounts.models import User
+from chatapi.accounts.services import create_api_key, personal_workspace
+
+ADMIN = "admin@localhost"
+_ADVISORY_LOCK = 0x63686174617069
+
+
+class Credentials(NamedTuple):
+    email: str
+    password: str
+    api_key: str
+
+
+@contextmanager
+def alone(data_dir: Path) -> Iterator[None]:
+    """One process prepares at a time, of those that share the folder or the PostgreSQL database."""
+    folder = os.open(data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with connection.cursor() as cursor:
+            if connection.vendor != "postgresql":
+                yield
+                return
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+            try:
+                yield
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_ADVISORY_LOCK])
+    finally:
+        os.close(folder)
+
+
+def unapplied_migrations() -> int:
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def migrate() -> None:
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+def first_credentials() -> Credentials | None:
+    """An admin with a workspace and a key where nobody has an account yet; else None."""
+    with transaction.atomic():
+        if User.objects.exists():
+            return None
+        password = secrets.token_urlsafe(12)
+        admin = User.objects.create_superuser(ADMIN, password)
+        _, secret = create_api_key(personal_workspace(admin), admin, name="first start")
+        return Credentials(ADMIN, password, secret)

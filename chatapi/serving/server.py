@@ -1,0 +1,121 @@
+"""uvicorn, set up and stopped the way `manage.py run` wants it."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+
+from chatapi.environment import env_list
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds: a thread that computes (the database's) holds up the event loop for no longer."""
+
+GRACE_SECONDS = 5
+"""What stopping may take beyond the time that streams get to end."""
+
+
+class Server(uvicorn.Server):
+    """Says when it is asked to stop, and takes SIGHUP (a closed terminal) for SIGTERM.
+
+    `watch()` runs beside it from when it listens.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_stop: Callable[[], None],
+        watch: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+        self._watch = watch
+        self._watching: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            self._on_stop()
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            _leave("stopped at once: answers under way were cut off", 130)
+
+
+def _is_worth_a_traceback(record: logging.LogRecord) -> bool:
+    """Not that an answer was cut off by the end of the server: this is said in one line before."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
+
+
+def config_for(app: Any) -> uvicorn.Config:
+    proxies = env_list("CHATAPI_TRUSTED_PROXIES")
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies or None,
+        backlog=2048,
+        timeout_keep_alive=75,  # longer than a proxy's: who closes first must be the client
+        timeout_graceful_shutdown=settings.CHATAPI_SHUTDOWN_SECONDS,
+    )
+
+
+def serve(
+    app: Any,
+    listener: socket.socket,
+    *,
+    on_stop: Callable[[], None],
+    watch: Callable[[], Coroutine[Any, Any, None]],
+) -> bool:
+    """Serve until a signal says stop; whether it came up at all. `on_stop` runs in the signal handler."""
+
+    def stopping() -> None:
+        _leave_after(settings.CHATAPI_SHUTDOWN_SECONDS + GRACE_SECONDS)
+        on_stop()
+
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_traceback)
+    server = Server(config_for(app), stopping, watch)
+    # uvicorn raises the signal again once it has stopped: by then it has done its work
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: None)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, server.handle_exit)
+    try:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(server.serve(sockets=[listener]))
+    except SystemExit:  # the application did not start: uvicorn has logged why
+        return False
+    return server.started
+
+
+def _leave_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, _leave, [f"not stopped after {seconds:.0f} s: leaving anyway", 1])
+    timer.daemon = True
+    timer.start()
+
+
+def _leave(why: str, status: int) -> None:
+    os.write(2, f"chatapi: {why}\n".encode())
+    os._exit(status)

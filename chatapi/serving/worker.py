@@ -1,0 +1,69 @@
+"""The embedded default for background work: a Celery worker and its beat as threads."""
+
+import logging
+import os
+import threading
+import time
+
+from celery import Celery
+from celery.beat import Scheduler
+from celery.worker import WorkController, state
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+LONGEST_NAP = 60.0
+"""Seconds until the schedule is looked at again, also when nothing is due."""
+
+
+class EmbeddedWorker:
+    """Works off the tasks, and sends those that are due, in this process.
+
+    The threads are daemons: a task that does not end in time is left to the sweep, as in a crash.
+    """
+
+    def __init__(self, app: Celery, *, threads: int = 2) -> None:
+        os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they ran already
+        app.conf.worker_pool = "threads"
+        self._worker = WorkController(
+            app=app,
+            concurrency=threads,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        self._scheduler = Scheduler(app=app)
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._worker.start, name="celery-worker", daemon=True),
+            threading.Thread(target=self._beat, name="celery-beat", daemon=True),
+        ]
+
+    def start(self) -> None:
+        logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # it warns that memory:// has no host
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Take no more tasks; returns at once."""
+        self._stopping.set()
+        state.should_stop = os.EX_OK  # type: ignore[assignment]
+
+    def wait(self, seconds: float) -> None:
+        """Until the tasks that run have ended, for so long at most."""
+        latest = time.monotonic() + seconds
+        while state.active_requests and time.monotonic() < latest:
+            time.sleep(0.02)
+
+    def _beat(self) -> None:
+        while not self._stopping.wait(self._tick()):
+            pass
+        self._scheduler.close()
+
+    def _tick(self) -> float:
+        """Send what is due; the seconds until something may be due again."""
+        try:
+            return min(self._scheduler.tick(), LONGEST_NAP)
+        except (OperationalError, OSError) as error:
+            logger.warning("The task broker cannot be reached: %s", error)
+            return LONGEST_NAP
