@@ -16,7 +16,9 @@ from .runs import Kind, Sample, run_load
 from .targets import Target, start_service, start_upstream
 
 _INJECT = Path(__file__).resolve().parent / "inject"
-_SHOWN = 15
+_SHOWN = 20
+_FRAME_SHARE = 0.94
+"""A function that has more of its thread under it is a frame that everything runs in: not worth a line."""
 _LEAST_SHARE = 0.02
 _WARM_UP_SECONDS = 2.0
 _WRITING_SECONDS = 10.0
@@ -92,11 +94,16 @@ def _thread_report(thread: ThreadProfile, total: int, calls: int) -> Iterator[st
     for title, spent_by in (
         ("by package, the function itself", packages),
         ("by function, itself", Counter(thread.top)),
-        ("by function, with what it calls", Counter(thread.anywhere)),
+        ("by function, with what it calls", _without_frames(thread)),
     ):
         yield f"\n  {title}"
         for name, spent in spent_by.most_common(_SHOWN):
             yield f"  {spent / thread.total:7.1%} {spent / calls / 1e6:8.3f} ms  {name}"
+
+
+def _without_frames(thread: ThreadProfile) -> Counter[str]:
+    most = thread.total * _FRAME_SHARE
+    return Counter({name: spent for name, spent in thread.anywhere.items() if spent < most})
 
 
 def _package(function: str) -> str:

@@ -16,6 +16,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 
 INTERVAL = 0.002
+SWITCH_INTERVAL = 0.000005
+"""Seconds that a thread runs on when the sampler wants to look. With the usual ones it would mostly be
+caught where it lets go of the interpreter by itself (system calls, SQLite), never in short functions;
+with this the shares agree with those that py-spy finds from outside."""
 _POLL = 0.05
 _FROM = ("site-packages/", "python3.11/", "python3.12/", "python3.13/", "python3.14/")
 
@@ -91,11 +95,13 @@ def _sample(folder: Path) -> None:
         while not switch.exists():
             time.sleep(_POLL)
         threads: dict[int, _ThreadSamples] = {}
-        began = time.process_time()
+        began, usual = time.process_time(), sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         while switch.exists():
             for _ in range(25):
                 _look(threads)
                 time.sleep(INTERVAL)
+        sys.setswitchinterval(usual)
         unfinished = folder / f"{os.getpid()}.part"
         unfinished.write_text(_as_json(threads, time.process_time() - began))
         unfinished.rename(folder / f"{os.getpid()}.json")
