@@ -3,9 +3,9 @@
 import asyncio
 import json
 import logging
+import socket
 import sys
-from collections.abc import Awaitable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,10 +20,21 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def url_of(host: str, port: int) -> str:
+class Address(NamedTuple):
     """Where a client on this machine reaches the server."""
-    reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, listener: socket.socket) -> "Address":
+        host, port = listener.getsockname()[:2]
+        return cls({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 def welcome(credentials: Credentials, url: str, model: str) -> str:
@@ -73,57 +84,38 @@ class Progress(logging.Handler):
         say(f"  {record.getMessage()}")
 
 
-async def tell_when_ready(app: Any, url: str, host_header: str) -> None:
+async def tell_when_ready(address: Address, host_header: str) -> None:
     """Says `Ready` once /healthz does, and why not for as long as it does not."""
     said: set[str] = set()
-    while (reason := await unready_because(app, host_header)) is not None:
+    while (reason := await unready_because(*address, host_header)) is not None:
         kind = "".join(letter for letter in reason if not letter.isdigit())
         if kind not in said:
             said.add(kind)
             say(f"Not ready yet: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
+    url = address.url
     say(f"Ready: {url} (API document {url}/docs, admin site {url}/admin/). Ctrl-C stops it.")
 
 
-async def unready_because(app: Any, host_header: str) -> str | None:
+async def unready_because(host: str, port: int, host_header: str) -> str | None:
     """What /healthz answers: None for 200, else its reason."""
-    status, body = await _get(app, "/healthz", host_header)
+    try:
+        status, body = await _get(host, port, "/healthz", host_header)
+    except (OSError, ValueError, IndexError) as error:
+        return f"/healthz does not answer: {error}"
     if status == 200:
         return None
     try:
-        answer = msgspec.json.decode(body)
-        return str(answer.get("reason") or answer["error"]["message"])
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return str(msgspec.json.decode(body)["error"]["message"])
+    except (msgspec.DecodeError, LookupError, TypeError):
         return f"/healthz answered {status}"
 
 
-async def _get(app: Any, path: str, host_header: str) -> tuple[int, bytes]:
-    scope: MutableMapping[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"host", host_header.encode())],
-        "client": ("127.0.0.1", 0),
-        "server": ("127.0.0.1", 80),
-        "state": {},
-    }
-    status = 0
-    pieces: list[bytes] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        nonlocal status
-        status = message.get("status", status)
-        pieces.append(message.get("body", b""))
-
-    answer: Awaitable[None] = app(scope, receive, send)
-    await answer
-    return status, b"".join(pieces)
+async def _get(host: str, port: int, path: str, host_header: str) -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {host_header}\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        return int(head.split()[1]), body
+    finally:
+        writer.close()

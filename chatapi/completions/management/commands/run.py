@@ -33,15 +33,15 @@ class Command(BaseCommand):
         preflight.check_storage(settings.DATA_DIR)
         models = preflight.served_models()
         listener = preflight.bind(host, port)
-        url = announce.url_of(host, listener.getsockname()[1])
+        address = announce.Address.of(listener)
         preflight.check_database()
         for warning in preflight.system_warnings():
             self.stderr.write(f"chatapi: {warning}")
         credentials = self._prepared_database()
         if credentials is not None:
             default = next((model for model in models if model.default), models[0])
-            announce.say(announce.welcome(credentials, url, default.id))
-        self._serve(listener, url)
+            announce.say(announce.welcome(credentials, address.url, default.id))
+        self._serve(listener, address)
 
     def _prepared_database(self) -> first_start.Credentials | None:
         try:
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         finally:
             connections.close_all()
 
-    def _serve(self, listener: socket.socket, url: str) -> None:
+    def _serve(self, listener: socket.socket, address: announce.Address) -> None:
         worker = EmbeddedWorker(celery_app) if settings.CHATAPI_EMBEDDED_WORKER else None
         app = import_string(settings.ASGI_APPLICATION)
         progress = announce.Progress()
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             worker.start()
 
         async def watch() -> None:
-            await announce.tell_when_ready(app, url, self._host_header())
+            await announce.tell_when_ready(address, self._host_header())
             progress.end()
 
         came_up = serve(
