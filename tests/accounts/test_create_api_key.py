@@ -1,5 +1,4 @@
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -61,7 +60,7 @@ def test_what_is_no_address_is_refused_in_one_line(email: str, db: None) -> None
     ("option", "value"),
     [
         ("--workspace", "x"),
-        ("--workspace", str(uuid4())),
+        ("--workspace", "00000000-0000-4000-8000-000000000000"),
         ("--expires-in-days", "0"),
         ("--expires-in-days", "-1"),
         ("--expires-in-days", "soon"),
