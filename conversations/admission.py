@@ -8,7 +8,8 @@ from chatapi.accounts.authentication import principals_of, wrong_key
 from chatapi.engines import values
 from chatapi.engines.values import Blob, Value
 from chatapi.errors import ApiError, Conflict
-from conversations.bulk import update_rows
+from chatapi.identifiers import new_id
+from conversations.bulk import Row, insert_rows, update_rows
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
 from conversations.threading import digests, scope_of
@@ -49,10 +50,10 @@ class _Batch:
     def __init__(self, admissions: Sequence[Admission]) -> None:
         self.admissions = admissions
         self.claimed: set[object] = set()
-        self.conversations: list[Conversation] = []
-        self.messages: list[Message] = []
-        self.completions: list[Completion] = []
-        self.heads: list[tuple[UUID, datetime, UUID]] = []
+        self.conversations: list[Row] = []
+        self.messages: list[Row] = []
+        self.completions: list[Row] = []
+        self.heads: list[tuple[Row, Row]] = []
         self.blobs: list[tuple[UUID, Blob]] = []
 
     def run(self) -> list[Admitted | ApiError | None]:
@@ -61,10 +62,10 @@ class _Batch:
         self.places = places_by_digest(self.admissions)
         outcomes = [self._outcome(admission) for admission in self.admissions]
         register_blobs(self.blobs)
-        Conversation.objects.bulk_create(self.conversations)
-        Message.objects.bulk_create(self.messages)
-        Completion.objects.bulk_create(self.completions)
-        update_rows(Conversation, where=["id"], fields=["head", "updated_at"], rows=self.heads)
+        insert_rows(Conversation, self.conversations)
+        insert_rows(Message, self.messages)
+        insert_rows(Completion, self.completions)
+        update_rows(Conversation, self.heads)
         return outcomes
 
     def _outcome(self, admission: Admission) -> Admitted | ApiError | None:
@@ -99,25 +100,28 @@ class _Batch:
     def _begin(self, admission: Admission) -> Admitted:
         who = admission.principal
         scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
-        conversation = Conversation(
-            workspace_id=who.workspace_id,
-            api_key_id=who.key_id,
-            user_id=None if who.key_id else who.user_id,
-            end_user=admission.end_user,
-            scope=scope,
-            title=_title(admission.messages),
-            metadata=admission.metadata,
-            created_at=admission.at,
-            updated_at=admission.at,
+        admitted = self._store(admission, Place(new_id(), None, scope))
+        self.conversations.append(
+            {
+                "id": admitted.conversation_id,
+                "workspace": who.workspace_id,
+                "api_key": who.key_id,
+                "user": None if who.key_id else who.user_id,
+                "end_user": admission.end_user,
+                "scope": scope,
+                "title": _title(admission.messages),
+                "metadata": admission.metadata,
+                "head": admitted.prompt_id,
+                "created_at": admission.at,
+                "updated_at": admission.at,
+            }
         )
-        self.conversations.append(conversation)
-        admitted = self._store(admission, Place(conversation.id, None, scope))
-        conversation.head_id = admitted.prompt_id
         return admitted
 
     def _continue(self, admission: Admission, place: Place) -> Admitted:
         admitted = self._store(admission, place)
-        self.heads.append((admitted.prompt_id, admission.at, place.conversation_id))
+        moved = {"head": admitted.prompt_id, "updated_at": admission.at}
+        self.heads.append(({"id": place.conversation_id}, moved))
         return admitted
 
     def _store(self, admission: Admission, place: Place) -> Admitted:
@@ -126,7 +130,7 @@ class _Batch:
         for message, digest in zip(fresh, digests(place.parent_digest, fresh), strict=True):
             row = _message_row(message, place.conversation_id, prompt_id, digest, admission.at)
             self.messages.append(row)
-            prompt_id, prompt_digest = row.id, digest
+            prompt_id, prompt_digest = row["id"], digest
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
         self.completions.append(_completion_row(admission, place.conversation_id, prompt_id))
@@ -161,32 +165,33 @@ def _title(messages: Sequence[values.Message]) -> str:
 
 def _message_row(
     message: values.Message, conversation_id: UUID, parent_id: UUID | None, digest: str, at: datetime
-) -> Message:
-    return Message(
-        conversation_id=conversation_id,
-        parent_id=parent_id,
-        role=message.role,
-        parts=message.parts,
-        name=message.name or "",
-        tool_call_id=message.tool_call_id or "",
-        digest=digest,
-        created_at=at,
-    )
+) -> Row:
+    return {
+        "id": new_id(),
+        "conversation": conversation_id,
+        "parent": parent_id,
+        "role": message.role,
+        "parts": message.parts,
+        "name": message.name or "",
+        "tool_call_id": message.tool_call_id or "",
+        "digest": digest,
+        "created_at": at,
+    }
 
 
-def _completion_row(admission: Admission, conversation_id: UUID, prompt_id: UUID) -> Completion:
-    return Completion(
-        id=admission.completion_id,
-        workspace_id=admission.principal.workspace_id,
-        api_key_id=admission.principal.key_id,
-        user_id=admission.principal.user_id,
-        conversation_id=conversation_id,
-        prompt_id=prompt_id,
-        process=admission.process_id,
-        dialect=admission.dialect,
-        model=admission.model,
-        idempotency_key=admission.idempotency_key,
-        body_digest=admission.body_digest,
-        request=admission.request,
-        created_at=admission.at,
-    )
+def _completion_row(admission: Admission, conversation_id: UUID, prompt_id: UUID) -> Row:
+    return {
+        "id": admission.completion_id,
+        "workspace": admission.principal.workspace_id,
+        "api_key": admission.principal.key_id,
+        "user": admission.principal.user_id,
+        "conversation": conversation_id,
+        "prompt": prompt_id,
+        "process": admission.process_id,
+        "dialect": admission.dialect,
+        "model": admission.model,
+        "idempotency_key": admission.idempotency_key,
+        "body_digest": admission.body_digest,
+        "request": admission.request,
+        "created_at": admission.at,
+    }

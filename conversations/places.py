@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db import connection
@@ -13,8 +13,9 @@ from chatapi.completions.dialects.messages import check_tool_results
 from chatapi.engines import values
 from chatapi.engines.values import Blob, Value
 from chatapi.errors import NotFound
-from chatapi.identifiers import CONVERSATION, MESSAGE, parse
+from chatapi.identifiers import MESSAGE, parse
 from conversations.models import Conversation, Message
+from conversations.selectors import conversation_of
 from conversations.threading import digests, scope_of
 
 
@@ -118,7 +119,8 @@ def place_by_name(admission: Admission) -> Place | None:
     """The place that `context.conversation_id` names; None where the call names none."""
     if admission.conversation_id is None:
         return None
-    conversation = _conversation_named(admission)
+    workspace_id = admission.principal.workspace_id
+    conversation = conversation_of(workspace_id, admission.conversation_id, param="context.conversation_id")
     if admission.parent_message_id is not None:
         return _place_after(_parent_named(admission, conversation), conversation, admission)
     return _place_of_whole_history(conversation, admission) or _place_after(
@@ -126,21 +128,12 @@ def place_by_name(admission: Admission) -> Place | None:
     )
 
 
-def _conversation_named(admission: Admission) -> Conversation:
-    conversation_id = parse(CONVERSATION, admission.conversation_id or "")
-    of_workspace = Conversation.objects.filter(workspace=admission.principal.workspace_id)
-    conversation = conversation_id and of_workspace.select_related("head").filter(id=conversation_id).first()
-    if conversation is None:
-        raise NotFound("There is no such conversation.", param="context.conversation_id")
-    return conversation
-
-
 def _parent_named(admission: Admission, conversation: Conversation) -> Message:
     message_id = parse(MESSAGE, admission.parent_message_id or "")
-    parent = message_id and Message.objects.filter(id=message_id, conversation=conversation).first()
-    if parent is None:
-        raise NotFound("There is no such message in this conversation.", param="context.parent_message_id")
-    return parent
+    if message_id is not None:
+        for parent in Message.objects.filter(id=message_id, conversation=conversation):
+            return parent
+    raise NotFound("There is no such message in this conversation.", param="context.parent_message_id")
 
 
 def _place_of_whole_history(conversation: Conversation, admission: Admission) -> Place | None:
@@ -180,6 +173,6 @@ def path_to(message: Message | None) -> tuple[values.Message, ...]:
         [Message._meta.pk.get_db_prep_value(message.id, connection)],
     )
     return tuple(
-        values.Message(Message.Role(row.role).value, row.parts, row.name or None, row.tool_call_id or None)
+        values.Message(cast("values.Role", row.role), row.parts, row.name or None, row.tool_call_id or None)
         for row in ancestors
     )

@@ -46,12 +46,12 @@ def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
     return _page(messages.only(*columns, "completion__state"), MESSAGE, page)
 
 
-def conversation_of(workspace_id: UUID, public_id: str) -> Conversation:
+def conversation_of(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:
     """Raises `NotFound` where there is none, or it is a stranger's."""
     id = parse(CONVERSATION, public_id)
     found = Conversation.objects.filter(workspace_id=workspace_id, id=id).first() if id else None
     if found is None:
-        raise NotFound("There is no such conversation.", param="conversation_id")
+        raise NotFound("There is no such conversation.", param=param)
     return found
 
 

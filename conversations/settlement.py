@@ -8,7 +8,8 @@ import msgspec
 
 from chatapi.completions.answers import Choice, Failure, State
 from chatapi.engines.values import Blob, Usage, Value
-from conversations.bulk import update_rows
+from chatapi.identifiers import new_id
+from conversations.bulk import Row, insert_rows, update_rows
 from conversations.models import Completion, Conversation, Message
 from conversations.threading import digests
 from media.services import register_blobs
@@ -47,61 +48,45 @@ def settle_all(settlements: Sequence[Settlement]) -> None:
     ending = [settlement for settlement in settlements if settlement.completion_id in open_ids]
     answers = [(settlement, answer) for settlement in ending for answer in _answers(settlement)]
     register_blobs([(ended.workspace_id, blob) for ended in ending for blob in ended.blobs])
-    Message.objects.bulk_create([answer for _, answer in answers])
-    update_rows(
-        Conversation,
-        where=["id", "head"],
-        fields=["head", "updated_at"],
-        rows=[
-            (answer.id, ended.ended_at, ended.conversation_id, ended.prompt_id)
-            for ended, answer in answers
-            if answer.choice == 0
-        ],
-    )
-    update_rows(
-        Completion,
-        where=["id"],
-        fields=[
-            "state",
-            "served_by",
-            "error",
-            "first_event_at",
-            "ended_at",
-            "usage_estimated",
-            *USAGE_FIELDS,
-        ],
-        rows=[_ended_row(settlement) for settlement in ending],
-    )
+    insert_rows(Message, [answer for _, answer in answers])
+    update_rows(Conversation, [_moved_head(*pair) for pair in answers if pair[1]["choice"] == 0])
+    update_rows(Completion, [_ended_row(settlement) for settlement in ending])
 
 
-def _answers(ended: Settlement) -> list[Message]:
+def _answers(ended: Settlement) -> list[Row]:
     """The messages that were written; a choice of which nothing came is none."""
     return [
-        Message(
-            conversation_id=ended.conversation_id,
-            parent_id=ended.prompt_id,
-            role=choice.message.role,
-            parts=choice.message.parts,
-            digest=digests(ended.prompt_digest, [choice.message])[0],
-            completion_id=ended.completion_id,
-            choice=choice.index,
-            finish_reason=choice.finish_reason or "",
-            logprobs=choice.logprobs,
-            created_at=ended.ended_at,
-        )
+        {
+            "id": new_id(),
+            "conversation": ended.conversation_id,
+            "parent": ended.prompt_id,
+            "role": choice.message.role,
+            "parts": choice.message.parts,
+            "digest": digests(ended.prompt_digest, [choice.message])[0],
+            "completion": ended.completion_id,
+            "choice": choice.index,
+            "finish_reason": choice.finish_reason or "",
+            "logprobs": choice.logprobs,
+            "created_at": ended.ended_at,
+        }
         for choice in ended.choices
         if choice.message.parts or choice.finish_reason
     ]
 
 
-def _ended_row(ended: Settlement) -> tuple[object, ...]:
-    return (
-        ended.state,
-        ended.served_by,
-        None if ended.failure is None else msgspec.to_builtins(ended.failure),
-        ended.first_event_at,
-        ended.ended_at,
-        ended.usage.estimated,
-        *(getattr(ended.usage, name) for name in USAGE_FIELDS),
-        ended.completion_id,
-    )
+def _moved_head(ended: Settlement, answer: Row) -> tuple[Row, Row]:
+    """The conversation goes on at the answer, unless it has gone on elsewhere meanwhile."""
+    where = {"id": ended.conversation_id, "head": ended.prompt_id}
+    return where, {"head": answer["id"], "updated_at": ended.ended_at}
+
+
+def _ended_row(ended: Settlement) -> tuple[Row, Row]:
+    return {"id": ended.completion_id}, {
+        "state": ended.state,
+        "served_by": ended.served_by,
+        "error": None if ended.failure is None else msgspec.to_builtins(ended.failure),
+        "first_event_at": ended.first_event_at,
+        "ended_at": ended.ended_at,
+        "usage_estimated": ended.usage.estimated,
+        **{name: getattr(ended.usage, name) for name in USAGE_FIELDS},
+    }
