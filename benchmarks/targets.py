@@ -43,7 +43,7 @@ def start_relay(upstream_port: int, folder: Path) -> Target:
 
 def start_service(upstream_port: int, folder: Path, more_env: Mapping[str, str] | None = None) -> Target:
     """The service as `make run` starts it: one worker, SQLite, everything stored."""
-    port = _free_port()
+    port = free_port()
     env = _service_env(upstream_port, port, folder) | dict(more_env or {})
     process = Process("service", [sys.executable, "manage.py", "run"], folder, env)
     process.wait_for(lambda: _is_ready(port))
@@ -74,7 +74,7 @@ def _service_env(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
