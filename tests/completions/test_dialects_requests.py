@@ -182,6 +182,13 @@ def test_parallel_calls_that_came_as_choices_come_back_as_one_turn() -> None:
     assert request.positions == (0, 1, 4, 5, 6, 7)
 
 
+def test_a_text_and_a_call_of_their_own_stay_two_turns() -> None:
+    spoken = {"role": "assistant", "content": "One moment."}
+    request = native(user(), spoken, {"role": "assistant", "tool_calls": call("call_1")}, result("call_1"))
+    assert [len(message.parts) for message in request.messages] == [1, 1, 1, 1]
+    assert request.positions == ()
+
+
 def test_a_merged_turn_does_not_shift_the_path_of_a_later_problem() -> None:
     with pytest.raises(BadRequest) as refused:
         native(
@@ -314,6 +321,25 @@ def test_a_result_may_answer_a_call_that_is_stored(parse: Any) -> None:
 )
 def test_a_schema_that_stands_for_itself_is_taken(schema: dict[str, Any]) -> None:
     assert openai(tools=[tool(parameters=schema)]).tools[0].parameters == schema
+
+
+@pytest.mark.parametrize("scheme", ["http://", "https://"])
+@pytest.mark.parametrize(
+    "draft", ["draft-04/", "draft-06/", "draft-07/", "draft/2019-09/", "draft/2020-12/", ""]
+)
+@pytest.mark.parametrize("end", ["", "#"])
+def test_every_known_draft_is_known_without_a_network(scheme: str, draft: str, end: str) -> None:
+    schema = {"$schema": f"{scheme}json-schema.org/{draft}schema{end}", "type": "object"}
+    assert openai(tools=[tool(parameters=schema)]).tools[0].parameters == schema
+
+
+@pytest.mark.parametrize(
+    "draft", ["json-schema.org/schema", "https://http://json-schema.org/schema", "", "#"]
+)
+def test_what_only_resembles_a_draft_is_refused(draft: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        openai(tools=[tool(parameters={"$schema": draft})])
+    assert refused.value.param == "tools[0].function.parameters.$schema"
 
 
 # --- anything at all ----------------------------------------------------------------------------

@@ -124,6 +124,11 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
         "invalid_value",
         "response_format.json_schema.schema.anyOf[0].$ref",
     ),
+    (
+        body(response_format=schema_format({"properties": {"default": {"$ref": "other.json"}}})),
+        "invalid_value",
+        "response_format.json_schema.schema.properties.default.$ref",
+    ),
     (body(response_format={"type": "xml"}), "invalid_value", "response_format.type"),
     (body(response_format="json_object"), "invalid_type", "response_format"),
     (

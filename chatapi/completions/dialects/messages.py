@@ -114,25 +114,25 @@ def _call(call: dict[str, Any]) -> ToolCall:
 
 def merge_turns(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[int, ...]]:
     """Join assistant messages in a row that carry one call each; with where each one began."""
-    merged: list[Message] = []
+    turns: list[list[Message]] = []
     positions: list[int] = []
     for position, message in enumerate(messages):
-        if merged and merged[-1].tool_calls and _is_call(message) and merged[-1].role == message.role:
-            merged[-1] = _joined(merged[-1], message)
+        if turns and _carries_one_call(message) and _carries_one_call(turns[-1][-1]):
+            turns[-1].append(message)
         else:
-            merged.append(message)
+            turns.append([message])
             positions.append(position)
-    return tuple(merged), tuple(positions)
+    return tuple(_joined(turn) if len(turn) > 1 else turn[0] for turn in turns), tuple(positions)
 
 
-def _is_call(message: Message) -> bool:
+def _carries_one_call(message: Message) -> bool:
     return message.role == "assistant" and len(message.tool_calls) == 1
 
 
-def _joined(first: Message, second: Message) -> Message:
-    said = [part for part in (*first.parts, *second.parts) if not isinstance(part, ToolCall)]
-    calls = (*first.tool_calls, *second.tool_calls)
-    return Message("assistant", (*said, *calls), first.name or second.name)
+def _joined(turn: list[Message]) -> Message:
+    said = [part for message in turn for part in message.parts if not isinstance(part, ToolCall)]
+    calls = [call for message in turn for call in message.tool_calls]
+    return Message("assistant", (*said, *calls), turn[0].name)
 
 
 def check_tool_results(

@@ -4,7 +4,7 @@
 `$schema` is compared with the known drafts first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -19,8 +19,13 @@ Path = tuple[str | int, ...]
 
 _CACHED_BYTES = 32_768
 _KNOWN_DRAFTS = frozenset(
-    {"json-schema.org/schema", "json-schema.org/draft/2020-12/schema", "json-schema.org/draft/2019-09/schema"}
-    | {f"json-schema.org/draft-{draft}/schema" for draft in ("04", "06", "07")}
+    f"{scheme}://json-schema.org/{draft}{end}"
+    for scheme in ("http", "https")
+    for draft in (
+        *("schema", "draft/2020-12/schema", "draft/2019-09/schema"),
+        *("draft-07/schema", "draft-06/schema", "draft-04/schema"),
+    )
+    for end in ("", "#")
 )
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _NAMES_BELOW = frozenset(
@@ -52,20 +57,17 @@ def _problem(encoded: bytes) -> tuple[Path, str] | None:
 
 def _find_problem(schema: dict[str, Any]) -> tuple[Path, str] | None:
     draft = schema.get("$schema")
-    if isinstance(draft, str) and not _is_known(draft):
+    if isinstance(draft, str) and draft not in _KNOWN_DRAFTS:
         return ("$schema",), f"the draft {problems.shown(draft)} is not known"
     try:
         jsonschema_rs.meta.validate(schema)
     except jsonschema_rs.ValidationError as error:
         return tuple(error.instance_path), problems.shown(error.message)
+    anchors = set(_anchors(schema))
     for path, reference in _references(schema, ()):
-        if not _leads_into(schema, reference):
+        if not _leads_into(schema, reference, anchors):
             return path, f"{problems.shown(reference)} does not lead to a place in it"
     return None
-
-
-def _is_known(draft: str) -> bool:
-    return draft.removesuffix("#").removeprefix("https://").removeprefix("http://") in _KNOWN_DRAFTS
 
 
 def _references(value: Any, path: Path, *, names: bool = False) -> Iterator[tuple[Path, str]]:
@@ -81,15 +83,13 @@ def _references(value: Any, path: Path, *, names: bool = False) -> Iterator[tupl
                 yield from _references(item, (*path, key), names=not names and key in _NAMES_BELOW)
 
 
-def _leads_into(schema: dict[str, Any], reference: str) -> bool:
+def _leads_into(schema: dict[str, Any], reference: str, anchors: Set[str]) -> bool:
     base, _, fragment = reference.partition("#")
     if base and base != schema.get("$id", schema.get("id")):
         return False
-    if not fragment:
-        return True
     if fragment.startswith("/"):
         return _has_place(schema, fragment)
-    return any(anchor == fragment for anchor in _anchors(schema))
+    return not fragment or fragment in anchors
 
 
 def _has_place(schema: Any, pointer: str) -> bool:
