@@ -49,11 +49,12 @@ class EmbeddedWorker:
         self._stopping.set()
         state.should_stop = os.EX_OK  # type: ignore[assignment]
 
-    def wait(self, seconds: float) -> None:
-        """Until the tasks that run have ended, for so long at most."""
+    def wait(self, seconds: float) -> bool:
+        """Until the tasks that run have ended, for so long at most; whether they have."""
         latest = time.monotonic() + seconds
         while state.active_requests and time.monotonic() < latest:
             time.sleep(0.02)
+        return not state.active_requests
 
     def _beat(self) -> None:
         while not self._stopping.wait(self._tick()):
