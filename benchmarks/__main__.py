@@ -44,8 +44,9 @@ def measure(targets: list[Target], rounds: int, seconds: float, open_streams: in
 
 def main() -> None:
     arguments = _arguments()
-    # a SIGTERM must unwind the stack below, else it would leave the processes behind
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmarks: stopped"))
+    # each must unwind the stack below, else it would leave the processes behind
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, lambda *_: sys.exit("benchmarks: stopped"))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatapi-bench-")))
         if arguments.profile:
@@ -101,5 +102,3 @@ if __name__ == "__main__":
         main()
     except (BenchmarkError, TimeoutError) as error:
         sys.exit(f"benchmarks: {error}")
-    except KeyboardInterrupt:
-        sys.exit("benchmarks: stopped")

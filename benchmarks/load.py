@@ -179,6 +179,8 @@ class Run:
     def fail(self, what: str) -> None:
         self.report.failures += 1
         self.report.first_failure = self.report.first_failure or what
+        if self._holding:
+            self._ended.set()
 
     def connection_lost(self, caller: Caller) -> None:
         if not (self.over() or self.report.failures):
