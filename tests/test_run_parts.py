@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from celery import Celery
+from celery import shared_task
 from celery.worker import state
 from django.contrib.auth import authenticate
 from django.core import checks
 
 from chatapi.accounts.models import ApiKey, User, Workspace
 from chatapi.accounts.services import digest_of
+from chatapi.celery import app as celery_app
 from chatapi.serving import announce, first_start, preflight
 from chatapi.serving.preflight import CannotStart
 from chatapi.serving.worker import EmbeddedWorker
@@ -120,45 +121,57 @@ def test_the_engine_tells_its_progress_without_a_time_stamp(capsys: pytest.Captu
     assert capsys.readouterr().out == "  Joining the model: 40 %\n"
 
 
+class Signals:
+    """What the tasks of these tests say and wait for."""
+
+    begun = threading.Event()
+    may_end = threading.Event()
+    due = threading.Event()
+
+
+@shared_task(name="tests.long")
+def long() -> None:
+    Signals.begun.set()
+    Signals.may_end.wait(10)
+
+
+@shared_task(name="tests.due")
+def due() -> None:
+    Signals.due.set()
+
+
 @pytest.fixture
-def celery_app() -> Iterator[Celery]:
-    app = Celery("embedded", broker="memory://localhost/", set_as_current=False)
-    app.conf.update(task_ignore_result=True, task_default_queue=f"queue-{id(app)}")
-    yield app
-    wait_until(lambda: not any(thread.name == "celery-worker" for thread in threading.enumerate()))
-    state.should_stop = None
-
-
-def test_the_embedded_worker_does_what_is_sent_and_what_is_due(celery_app: Celery) -> None:
-    done, due = threading.Event(), threading.Event()
-
-    @celery_app.task(name="set")
-    def set_(name: str) -> None:
-        {"done": done, "due": due}[name].set()
-
-    celery_app.conf.beat_schedule = {"often": {"task": "set", "args": ["due"], "schedule": 0.1}}
+def worker() -> Iterator[EmbeddedWorker]:
+    """The product's own, but with a schedule of this test's."""
+    for event in (Signals.begun, Signals.may_end, Signals.due):
+        event.clear()
+    ordinary = celery_app.conf.beat_schedule
+    celery_app.conf.beat_schedule = {"often": {"task": "tests.due", "schedule": 0.1}}
+    celery_app.control.purge()
     worker = EmbeddedWorker(celery_app)
     worker.start()
-    celery_app.send_task("set", ["done"])
-    assert done.wait(10)
-    assert due.wait(10)
+    yield worker
+    worker.stop()
+    Signals.may_end.set()
+    names = {"celery-worker", "celery-beat"}
+    wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
+    state.should_stop = None
+    celery_app.conf.beat_schedule = ordinary
+
+
+def test_the_embedded_worker_does_what_is_sent_and_what_is_due(worker: EmbeddedWorker) -> None:
+    Signals.may_end.set()
+    long.delay()
+    assert Signals.begun.wait(10)
+    assert Signals.due.wait(10)
     worker.stop()
     assert worker.wait(10)
 
 
-def test_a_stop_waits_for_the_task_that_runs(celery_app: Celery) -> None:
-    begun, may_end = threading.Event(), threading.Event()
-
-    @celery_app.task(name="long")
-    def long() -> None:
-        begun.set()
-        may_end.wait(10)
-
-    worker = EmbeddedWorker(celery_app)
-    worker.start()
-    celery_app.send_task("long")
-    assert begun.wait(10)
+def test_a_stop_waits_for_the_task_that_runs(worker: EmbeddedWorker) -> None:
+    long.delay()
+    assert Signals.begun.wait(10)
     worker.stop()
     assert not worker.wait(0.1)
-    may_end.set()
+    Signals.may_end.set()
     assert worker.wait(10)

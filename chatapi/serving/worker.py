@@ -24,9 +24,9 @@ class EmbeddedWorker:
 
     def __init__(self, app: Celery, *, threads: int = 2) -> None:
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they ran already
-        app.conf.worker_pool = "threads"
         self._worker = WorkController(
             app=app,
+            pool="threads",
             concurrency=threads,
             without_gossip=True,
             without_mingle=True,
