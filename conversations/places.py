@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from chatapi.accounts.authentication import Principal
-from chatapi.completions.dialects.messages import check_tool_results
+from chatapi.completions.tool_results import check_tool_results
 from chatapi.engines import values
 from chatapi.engines.values import Blob, Value
 from chatapi.errors import NotFound
@@ -31,6 +31,7 @@ class Admission(Value, frozen=True):
     messages: tuple[values.Message, ...]
     request: dict[str, Any]
     at: datetime
+    positions: tuple[int, ...] = ()
     end_user: str = ""
     metadata: dict[str, str] = {}
     conversation_id: str | None = None
@@ -142,14 +143,14 @@ def _place_of_whole_history(conversation: Conversation, admission: Admission) ->
     stored = _stored_messages(set(chain), conversation=conversation)
     if not any(message.parent_id is None for message in stored.get(chain[0], ())):
         return None
-    check_tool_results(admission.messages, ())
+    check_tool_results(admission.messages, (), admission.positions)
     return _deepest_place(chain, 0, stored)
 
 
 def _place_after(parent: Message | None, conversation: Conversation, admission: Admission) -> Place:
     before = path_to(parent)
     call_ids = {call.id for message in before for call in message.tool_calls}
-    check_tool_results(admission.messages, call_ids)
+    check_tool_results(admission.messages, call_ids, admission.positions)
     if parent is None:
         return Place(conversation.id, None, conversation.scope)
     return Place(conversation.id, parent.id, parent.digest, before=before)

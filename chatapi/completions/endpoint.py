@@ -24,6 +24,8 @@ from chatapi.errors import ApiError, BadRequest, BodyTooLarge, Internal, MethodN
 logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY_LENGTH = 255
+LARGE_BODY = 256 * 1024
+"""Bytes from which on a body is decoded beside the loop: 20 MB take 0.2 s."""
 STREAM_HEADERS = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
@@ -74,7 +76,7 @@ class CompletionsEndpoint:
         caller = await self._callers.identify(scope)
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
-        request = self._dialect.parse(parse_json(raw))
+        request = await self._parse(raw)
         running = await self._service.complete(
             caller.principal,
             caller.key_digest,
@@ -83,6 +85,11 @@ class CompletionsEndpoint:
             body_digest=sha256(raw).hexdigest() if idempotency_key else "",
         )
         return request, running
+
+    async def _parse(self, raw: bytes) -> CompletionRequest:
+        if len(raw) < LARGE_BODY:
+            return self._dialect.parse(parse_json(raw))
+        return await asyncio.to_thread(lambda: self._dialect.parse(parse_json(raw)))
 
     async def _respond(
         self,
@@ -189,7 +196,7 @@ def _sound_format(request: CompletionRequest) -> str:
 def _idempotency_key(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"idempotency-key" and value:
-            key = value.decode("latin-1")
+            key: str = value.decode("latin-1")
             if len(key) > IDEMPOTENCY_KEY_LENGTH or not key.isprintable():
                 raise BadRequest(
                     f"An idempotency key has at most {IDEMPOTENCY_KEY_LENGTH} printable characters.",

@@ -37,8 +37,9 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
 
 def _modality_problems(request: CompletionRequest, spec: ModelSpec) -> Iterator[ApiError]:
     for i, message in enumerate(request.messages):
+        position = request.positions[i] if request.positions else i
         for j, part in enumerate(message.parts):
-            path = f"messages[{i}].content[{j}]"
+            path = f"messages[{position}].content[{j}]"
             if isinstance(part, ImagePart) and "image" not in spec.input_modalities:
                 yield _unsupported(f"The model {spec.id!r} does not see pictures.", f"{path}.image_url")
             if isinstance(part, AudioPart) and "audio" not in spec.input_modalities:

@@ -118,6 +118,7 @@ class CompletionService:
             dialect=request.dialect,
             model=spec.id,
             messages=request.messages,
+            positions=request.positions,
             request=_kept(request),
             at=at,
             end_user=request.end_user,
@@ -254,5 +255,5 @@ _KEPT = {
         CompletionRequest.__struct_defaults__,
         strict=True,
     )
-    if name not in {"uploads", "end_user"}
+    if name not in {"uploads", "end_user", "positions"}
 }

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatapi.completions.dialects import DIALECTS, check_tool_results
+from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.requests import CompletionRequest, DialectName
+from chatapi.completions.tool_results import check_tool_results
 from chatapi.engines.values import (
     AudioOutput,
     AudioPart,

@@ -94,7 +94,7 @@ def test_asking_again_adds_an_answer_beside_the_first_and_no_question(server: Se
 def test_spelling_does_not_matter_content_does(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         answer = ask(client, [{"role": "user", "content": "Hello"}])
-        respelled = [
+        respelled: list[dict[str, Any]] = [
             {"role": "user", "content": [{"type": "text", "text": "Hello"}], "name": None},
             {
                 "role": "assistant",

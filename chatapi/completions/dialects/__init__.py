@@ -6,10 +6,9 @@ from chatapi.completions.requests import DialectName
 
 from .base import Dialect
 from .encoder import KEEP_ALIVE, NDJSON_KEEP_ALIVE, Encoder
-from .messages import check_tool_results
 from .native import NativeDialect
 from .openai import OpenAIDialect
 
 DIALECTS: Mapping[DialectName, Dialect] = {"native": NativeDialect(), "openai": OpenAIDialect()}
 
-__all__ = ["DIALECTS", "KEEP_ALIVE", "NDJSON_KEEP_ALIVE", "Dialect", "Encoder", "check_tool_results"]
+__all__ = ["DIALECTS", "KEEP_ALIVE", "NDJSON_KEEP_ALIVE", "Dialect", "Encoder"]

@@ -9,10 +9,11 @@ from chatapi.completions.requests import CompletionRequest, DialectName
 from chatapi.completions.schemas import problems
 from chatapi.completions.schemas.fields import StrictSerializer
 from chatapi.completions.schemas.parameters import PARAMETERS
+from chatapi.completions.tool_results import check_tool_results
 from chatapi.engines.values import AudioOutput, Message, ResponseFormat, Tool, ToolChoice
 
 from .encoder import Encoder
-from .messages import MessageReader, check_tool_results
+from .messages import MessageReader
 
 
 class Dialect(ABC):

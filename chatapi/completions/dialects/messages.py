@@ -1,6 +1,6 @@
 """Checked messages of a request into values; `param` paths stay those of the client's own list."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chatapi.completions.schemas import problems
@@ -133,26 +133,6 @@ def _joined(turn: list[Message]) -> Message:
     said = [part for message in turn for part in message.parts if not isinstance(part, ToolCall)]
     calls = [call for message in turn for call in message.tool_calls]
     return Message("assistant", (*said, *calls), turn[0].name)
-
-
-def check_tool_results(
-    messages: Sequence[Message],
-    known_call_ids: Collection[str] = (),
-    positions: Sequence[int] = (),
-) -> None:
-    """Refuse a tool message whose call stands neither before it nor in `known_call_ids`.
-
-    `positions` says where the messages stood in the client's list, where some were merged
-    (`CompletionRequest.positions`). Raises BadRequest.
-    """
-    known = set(known_call_ids)
-    for index, message in enumerate(messages):
-        known.update(call.id for call in message.tool_calls)
-        if message.role == "tool" and message.tool_call_id not in known:
-            reason = "no message before it has a tool call with this id"
-            position = positions[index] if positions else index
-            problem = problems.wrong_value(reason).at("messages", position, "tool_call_id")
-            raise problem.as_bad_request
 
 
 def check_calls_are_answered(messages: Sequence[Message]) -> None:
