@@ -1,9 +1,11 @@
 """How the ASGI application is put together."""
 
 import logging
+from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
 from django.urls import path, re_path
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,18 +20,18 @@ logger = logging.getLogger(__name__)
 EXPOSED_HEADERS = ["x-request-id", "x-conversation-id", "x-stream", "retry-after"]
 
 
-def make_application(django_application: ASGIApp, service: CompletionService) -> ASGIApp:
+def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
+    """The endpoints of both dialects, everything else of Django's, and what surrounds them all."""
     callers = Callers()
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,
         "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,
     }
+    native: Any = CompletionsEndpoint(service, callers, "native", **limits)
+    openai: Any = CompletionsEndpoint(service, callers, "openai", **limits)
+    others: Any = django_application
     http = URLRouter(
-        [
-            path("chat/completions", CompletionsEndpoint(service, callers, "native", **limits)),
-            path("v1/chat/completions", CompletionsEndpoint(service, callers, "openai", **limits)),
-            re_path("", django_application),
-        ]
+        [path("chat/completions", native), path("v1/chat/completions", openai), re_path("", others)]
     )
     routed = ProtocolTypeRouter({"http": StartedFirst(http, service), "lifespan": Lifespan(service)})
     shared = CORSMiddleware(

@@ -20,6 +20,7 @@ from django.core.asgi import get_asgi_application
 from django.db import connection
 
 from chatapi.application import make_application
+from chatapi.completions.pump import Pump
 from chatapi.completions.service import CompletionService
 from chatapi.environment import ROOT
 from chatapi.models_file import current_registry
@@ -40,6 +41,12 @@ class Server:
         """An HTTP client with the person's key."""
         identity = who.headers if who else {}
         return httpx2.Client(base_url=self.url, headers={**identity, **headers}, timeout=20)
+
+    def only_pump(self) -> Pump:
+        """The pump of the one completion that is being made."""
+        [running] = self.service._running.values()
+        assert running.pump is not None
+        return running.pump
 
     def until_idle(self) -> None:
         """Wait until no completion is being made."""

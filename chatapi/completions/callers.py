@@ -51,7 +51,7 @@ class Callers:
         now = time.monotonic()
         if found is not None and found[0] > now:
             return found[1]
-        principal = await database_sync_to_async(principal_of_secret)(secret)
+        principal: Principal = await database_sync_to_async(principal_of_secret)(secret)
         if len(self._remembered) >= REMEMBER_KEYS:
             self._remembered.clear()
         self._remembered[digest] = now + REMEMBER_SECONDS, principal

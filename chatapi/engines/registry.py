@@ -93,9 +93,10 @@ class Registry:
         return self._specs.get(model_id)
 
     def engine(self, spec: ModelSpec) -> Engine:
-        if spec.id not in self._engines:
-            self._engines[spec.id] = ENGINES[spec.engine](spec)
-        return self._engines[spec.id]
+        engine = self._engines.get(spec.id)
+        if engine is None:  # two threads may both make one: the first that is kept serves both
+            engine = self._engines.setdefault(spec.id, ENGINES[spec.engine](spec))
+        return engine
 
     def candidates(self, spec: ModelSpec) -> Iterator[ModelSpec]:
         """The model itself, then its fallbacks in their order."""

@@ -92,9 +92,9 @@ def test_cancelling_stops_the_engine_at_once(server: Server, alice: Person) -> N
     ):
         lines = response.iter_lines()
         assert "begun" in "".join(line for _, line in zip(range(4), lines, strict=False))
-        running = next(iter(server.service._running.values()))
+        pump = server.only_pump()
         begun = time.monotonic()
-        server.loop.call_soon_threadsafe(running.pump.cancel)
+        server.loop.call_soon_threadsafe(pump.cancel)
         rest = "".join(lines)
     assert time.monotonic() - begun < 1
     assert '"code":"cancelled"' in rest

@@ -140,7 +140,8 @@ def test_an_end_is_kept_until_the_database_lives_again(server: Server, alice: Pe
         next(line for line in lines if "w1" in line)
         with dead_database():
             next(line for line in lines if "w10" in line)
-            wait_until(lambda: not next(iter(server.service._running.values())).pump._engine_is_running)
+            pump = server.only_pump()
+            wait_until(lambda: not pump._engine_is_running)
         rest = list(lines)
     assert "data: [DONE]" in rest
     assert Completion.objects.get().state == "completed"
