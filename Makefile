@@ -14,7 +14,7 @@ BIN = .venv/bin
 ARGS ?=
 # what the commands below write goes to a folder of their own: var/ holds an operator's data
 SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export CHATAPI_DATA_DIR="$$scratch"
-TEST = -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
+TEST = -m pytest --numprocesses=auto --maxprocesses=4
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -29,10 +29,10 @@ install-dev:  ## only install what the commands below need
 	@exec $(DEV)
 
 test:  ## run the tests; ARGS="-k word" is given to pytest
-	@$(SCRATCH) && $(DEV) $(TEST)
+	@exec $(DEV) $(TEST) -m "not services" $(ARGS)
 
 test-services:  ## run the tests against PostgreSQL, Redis and RabbitMQ
-	@$(SCRATCH) && $(DEV) deploy/test_services.py $(TEST)
+	@exec $(DEV) deploy/with_services.py $(TEST) $(ARGS)
 
 check: install-dev  ## ruff, mypy, import contract, migrations, deployment, API document
 	$(BIN)/ruff check .

@@ -69,6 +69,7 @@ class Run:
 
     @property
     def api_key(self) -> str:
+        assert self.url
         return str(re.findall(r"API key +(\S+)", self.output)[0])
 
     def client(self, api_key: str) -> httpx2.Client:
