@@ -131,13 +131,18 @@ class CompletionsEndpoint:
         await send(
             _start(200, [(b"content-type", NDJSON if ndjson else EVENT_STREAM), *STREAM_HEADERS], running)
         )
-        while not viewer.is_gone:
-            body = encoder.encode(entries) if entries else encoder.keep_alive
-            is_last = bool(entries) and isinstance(entries[-1], Ended)
-            await send({"type": "http.response.body", "body": body, "more_body": not is_last})
-            if is_last:
-                return
-            entries = await viewer.read()
+        try:
+            while not viewer.is_gone:
+                body = encoder.encode(entries) if entries else encoder.keep_alive
+                is_last = bool(entries) and isinstance(entries[-1], Ended)
+                await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+                if is_last:
+                    return
+                entries = await viewer.read()
+        except asyncio.CancelledError:  # the server stops, and has waited for as long as it may
+            body = encoder.encode([Ended("interrupted")])
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            raise
 
     async def _send_whole(
         self, send: Send, request: CompletionRequest, running: Running, viewer: Viewer
