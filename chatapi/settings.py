@@ -8,6 +8,7 @@ from urllib.parse import quote
 import dj_database_url
 
 from chatapi.environment import ROOT, data_dir, env, env_flag, env_int, env_list, models_file
+from chatapi.serving.logs import is_news
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
@@ -232,12 +233,13 @@ LOGIN_URL = "/admin/login/"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("CHATAPI_LOG_LEVEL", "INFO")},
     "loggers": {
         "django": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # refusals are the client's affair
+        "django.request": {"level": "ERROR", "filters": ["news"]},  # refusals are the client's affair
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # every scan of a port would log one
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},

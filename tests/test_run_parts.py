@@ -89,8 +89,8 @@ def test_the_address_shown_is_one_that_can_be_opened(host: str, url: str) -> Non
 async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[str]) -> None:
     answers = iter(
         [
-            (503, b'{"error":{"message":"The model is loading: 10 %."}}'),
-            (503, b'{"error":{"message":"The model is loading: 20 %."}}'),
+            (503, b'{"error":{"message":"The model is loading."}}'),
+            (503, b'{"error":{"message":"The model is loading."}}'),
             (503, b"<html>"),
             (200, b'{"status":"ok"}'),
         ]
@@ -106,9 +106,12 @@ async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[s
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         address = announce.Address.of(server.sockets[0])
-        await announce.tell_when_ready(address, "chat.test")
+        await announce.tell_when_ready(address, "chat.test", announce.Progress(), patience=0)
     *waiting, ready = capsys.readouterr().out.splitlines()
-    assert waiting == ["Not ready yet: The model is loading: 10 %.", "Not ready yet: /healthz answered 503"]
+    assert waiting == [
+        "Not ready yet: The model is loading.",
+        "Not ready yet: /healthz answered 503",
+    ]
     assert ready.startswith(f"Ready: {address.url} (API document {address.url}/docs")
 
 

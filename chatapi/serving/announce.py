@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import sys
+import time
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,6 +71,10 @@ class Progress(logging.Handler):
 
     NAME = "chatapi.engines.local"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.said_at = time.monotonic()
+
     def begin(self) -> None:
         logger = logging.getLogger(self.NAME)
         logger.addHandler(self)
@@ -81,18 +86,21 @@ class Progress(logging.Handler):
         logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.said_at = time.monotonic()
         say(f"  {record.getMessage()}")
 
 
-async def tell_when_ready(address: Address, host_header: str) -> None:
-    """Says `Ready` once /healthz does, and why not for as long as it does not."""
+async def tell_when_ready(
+    address: Address, host_header: str, progress: Progress, *, patience: float = 3
+) -> None:
+    """Says `Ready` once /healthz does; why not, where nothing else was said for `patience` seconds."""
     said: set[str] = set()
     while (reason := await unready_because(*address, host_header)) is not None:
-        kind = "".join(letter for letter in reason if not letter.isdigit())
-        if kind not in said:
-            said.add(kind)
+        if reason not in said and time.monotonic() - progress.said_at >= patience:
+            said.add(reason)
             say(f"Not ready yet: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
+    progress.end()
     url = address.url
     say(f"Ready: {url} (API document {url}/docs, admin site {url}/admin/). Ctrl-C stops it.")
 

@@ -63,15 +63,11 @@ class Command(BaseCommand):
         if worker is not None:
             worker.start()
 
-        async def watch() -> None:
-            await announce.tell_when_ready(address, self._host_header())
-            progress.end()
-
         came_up = serve(
             app,
             listener,
             on_stop=worker.stop if worker is not None else lambda: None,
-            watch=watch,
+            watch=lambda: announce.tell_when_ready(address, self._host_header(), progress),
         )
         if worker is not None:
             worker.wait(settings.CHATAPI_SHUTDOWN_SECONDS)
