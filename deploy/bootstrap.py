@@ -136,8 +136,7 @@ def check_space(needed: int) -> None:
 def install(lock_file: Path, stamp: Path) -> None:
     """Runs pip. Until it is done `.venv` counts as unfinished: the next start makes it anew."""
     UNFINISHED.touch()
-    pinned = len(re.findall(r"^[\w.-]+==", lock_file.read_text(), re.MULTILINE))
-    progress = Progress(f"Installing {lock_file.relative_to(ROOT)}", pinned)
+    progress = Progress(f"Installing {lock_file.relative_to(ROOT)}")
     output: list[str] = []
     for line in run_pip(lock_file, progress):
         output.append(line)
@@ -187,9 +186,7 @@ def reason_in(output: list[str]) -> str:
 class Progress:
     """One line that is rewritten on a terminal; elsewhere a line every ten seconds."""
 
-    def __init__(self, title: str, packages: int) -> None:
-        self.title = title
-        self.packages = packages
+    def __init__(self, title: str) -> None:
         self.found = 0
         self.doing = "starting pip"
         self.began = self.shown = time.monotonic()
@@ -210,7 +207,7 @@ class Progress:
         if now - self.shown < (0.2 if self.is_terminal else 10):
             return
         self.shown = now
-        state = f"  {now - self.began:4.0f} s  {min(self.found, self.packages)}/{self.packages}  {self.doing}"
+        state = f"  {now - self.began:4.0f} s  {self.found} packages, {self.doing}"
         sys.stdout.write(f"\r\033[K{state[:78]}" if self.is_terminal else f"{state}\n")
         sys.stdout.flush()
 
