@@ -101,6 +101,7 @@ def make_venv(name: str) -> None:
         )
         if made.returncode:
             raise Failure(f"venv failed: {reason_in((made.stdout + made.stderr).splitlines())}")
+        UNFINISHED.unlink()
 
 
 def runs() -> bool:
@@ -134,18 +135,19 @@ def check_space(needed: int) -> None:
 
 
 def install(lock_file: Path, stamp: Path) -> None:
-    """Runs pip. Until it is done `.venv` counts as unfinished: the next start makes it anew."""
-    UNFINISHED.touch()
+    """Runs pip. While it unpacks `.venv` counts as unfinished: the next start makes it anew."""
     progress = Progress(f"Installing {lock_file.relative_to(ROOT)}")
     output: list[str] = []
     for line in run_pip(lock_file, progress):
         output.append(line)
         progress.read(line)
+        if line.startswith("Installing collected packages"):
+            UNFINISHED.touch()
     progress.end()
     if output[-1] != "exit status 0":
         raise Failure(f"pip could not install {lock_file.relative_to(ROOT)}: {reason_in(output)}")
     stamp.write_text(fingerprint(lock_file))
-    UNFINISHED.unlink()
+    UNFINISHED.unlink(missing_ok=True)
 
 
 def run_pip(lock_file: Path, progress: "Progress") -> Iterator[str]:
@@ -230,7 +232,7 @@ if __name__ == "__main__":
     except Failure as failure:
         sys.exit(f"chatapi: {failure}")
     except KeyboardInterrupt:
-        sys.stderr.write("\nchatapi: interrupted; the next make begins the installation anew\n")
+        sys.stderr.write("\nchatapi: interrupted; the next make goes on with the installation\n")
         sys.exit(130)
     except OSError as error:
         sys.exit(f"chatapi: {error.strerror or error}: {error.filename or ROOT}")
