@@ -1,8 +1,8 @@
 """Many rows in one prepared statement, for the writes that every completion makes.
 
 The ORM builds, for each row, a model instance, an SQL expression a column and the statement's text
-anew: three quarters of what an admission cost (docs/decisions/0004-group-commit.md). Here a
-statement is made once for each set of columns; the fields still say how a value is stored.
+anew: most of what an admission cost (docs/decisions/0004-group-commit.md). Here a statement is made
+once; the fields still say how a value is stored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,31 +29,40 @@ class _Statement(NamedTuple):
 
 
 def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
-    """Insert rows, mappings of the same fields in the same order; a field left out gets its default."""
+    """Insert rows, mappings of the same fields in the same order; a field left out gets its default.
+
+    All in one statement: SQLite gives up the interpreter's lock for each, and must wait for it again.
+    """
     if rows:
-        _execute(_insertion(model, tuple(rows[0]), connection.vendor), [row.values() for row in rows])
+        statement = _insertion(model, tuple(rows[0]), len(rows), connection.vendor)
+        _execute(statement.text, [value for row in rows for value in statement.parameters(row.values())])
 
 
 def update_rows(model: type[models.Model], changes: Sequence[tuple[Row, Row]]) -> None:
     """For each pair, set the second mapping's fields on the rows of which the first mapping is true."""
-    if changes:
-        where, values = changes[0]
+    for where, values in changes:
         statement = _update(model, tuple(where), tuple(values), connection.vendor)
-        _execute(statement, [(*values.values(), *where.values()) for where, values in changes])
+        _execute(statement.text, statement.parameters((*values.values(), *where.values())))
 
 
-def _execute(statement: _Statement, rows: Iterable[Iterable[Any]]) -> None:
-    with connection.cursor() as cursor:
-        cursor.executemany(statement.text, [statement.parameters(row) for row in rows])
+def _execute(text: str, parameters: Sequence[Any]) -> None:
+    """By the driver itself: Django's cursor for SQLite rewrites the place holders of each text anew."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        connection.connection.execute(text, parameters)
 
 
-@lru_cache
-def _insertion(model: type[models.Model], names: tuple[str, ...], vendor: str) -> _Statement:
+def _place() -> str:
+    return "?" if connection.vendor == "sqlite" else "%s"
+
+
+@lru_cache(maxsize=2048)
+def _insertion(model: type[models.Model], names: tuple[str, ...], count: int, vendor: str) -> _Statement:
     others = [field for field in model._meta.concrete_fields if field.name not in names]
     columns = [_column(model, name) for name in (*names, *(field.name for field in others))]
-    places = ", ".join(["%s"] * len(columns))
+    places = f"({', '.join([_place()] * len(columns))})"
     return _Statement(
-        f"INSERT INTO {_table(model)} ({', '.join(columns)}) VALUES ({places})",  # noqa: S608 (our own names)
+        f"INSERT INTO {_table(model)} ({', '.join(columns)}) VALUES {', '.join([places] * count)}",  # noqa: S608
         tuple(_converter(model, name) for name in names),
         tuple(field.get_db_prep_save(field.get_default(), connection) for field in others),
     )
@@ -63,8 +72,8 @@ def _insertion(model: type[models.Model], names: tuple[str, ...], vendor: str) -
 def _update(
     model: type[models.Model], where: tuple[str, ...], changed: tuple[str, ...], vendor: str
 ) -> _Statement:
-    assignments = ", ".join(f"{_column(model, name)} = %s" for name in changed)
-    conditions = " AND ".join(f"{_column(model, name)} = %s" for name in where)
+    assignments = ", ".join(f"{_column(model, name)} = {_place()}" for name in changed)
+    conditions = " AND ".join(f"{_column(model, name)} = {_place()}" for name in where)
     return _Statement(
         f"UPDATE {_table(model)} SET {assignments} WHERE {conditions}",  # noqa: S608 (our own names)
         tuple(_converter(model, name) for name in (*changed, *where)),

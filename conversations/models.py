@@ -35,8 +35,17 @@ class Conversation(models.Model):
     scope = models.CharField(max_length=64, editable=False, help_text="Where its digest chain begins.")
     title = models.CharField(max_length=200, blank=True)
     metadata = CompactJSONField(default=dict, blank=True)
+    # No constraint and no index: it moves twice a completion, and SQLite looks through all conversations
+    # for each message that is stored while a conversation waits for its head. Messages go only with their
+    # whole conversation.
     head = models.ForeignKey(
-        "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+        "Message",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -138,11 +147,7 @@ class Completion(models.Model):
     )
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="completions")
     prompt = models.ForeignKey(
-        Message,
-        on_delete=models.CASCADE,
-        related_name="+",
-        help_text="The message it answers.",
-        db_index=False,
+        Message, on_delete=models.CASCADE, related_name="+", help_text="The message it answers."
     )
     process = models.UUIDField(null=True, blank=True, editable=False)
     dialect = models.CharField(max_length=10)
