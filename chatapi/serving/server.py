@@ -19,7 +19,7 @@ from chatapi.environment import env_list
 SWITCH_INTERVAL = 0.0005
 """Seconds: a thread that computes (the database's) holds up the event loop for no longer."""
 
-GRACE_SECONDS = 5
+GRACE_SECONDS = 10
 """What stopping may take beyond the time that streams get to end."""
 
 

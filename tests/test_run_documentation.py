@@ -1,0 +1,29 @@
+"""docs/operating.md names what the code reads."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from chatapi.environment import ROOT
+
+READERS = {"env", "env_flag", "env_int", "env_list"}
+
+
+def names_read(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in READERS:
+            first = node.args[0]
+            if isinstance(first, ast.Constant):
+                yield str(first.value)
+
+
+def test_every_variable_that_is_read_is_documented_and_no_other() -> None:
+    sources = [path for room in ("chatapi", "conversations", "media") for path in (ROOT / room).rglob("*.py")]
+    read = {name for source in sources for name in names_read(source)}
+    table = [
+        line.split("|")[1] for line in (ROOT / "docs/operating.md").read_text().splitlines() if "| `" in line
+    ]
+    documented = {name for cell in table for name in re.findall(r"`([A-Z_]+)`", cell)}
+    assert "CHATAPI_DATA_DIR" in read
+    assert documented == read
