@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chatapi.completions.callers import Callers
 from chatapi.completions.endpoint import CompletionsEndpoint
-from chatapi.completions.service import CompletionService
+from chatapi.completions.service import SCOPE_KEY, CompletionService
 from chatapi.request_id import RequestId
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def make_application(django_application: ASGIHandler, service: CompletionService
 
 
 class StartedFirst:
-    """Starts the service before the first request, for servers without a lifespan, such as Daphne."""
+    """Starts the service before the first request, for servers without a lifespan, such as Daphne, and
+    tells Django's views of it."""
 
     def __init__(self, application: ASGIApp, service: CompletionService) -> None:
         self._application = application
@@ -55,7 +56,7 @@ class StartedFirst:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._service.is_started:
             await self._service.start()
-        await self._application(scope, receive, send)
+        await self._application({**scope, SCOPE_KEY: self._service}, receive, send)
 
 
 class Lifespan:

@@ -18,6 +18,7 @@ urlpatterns = [
     path("v1/models", views.ModelListView.as_view()),
     path("v1/models/<path:model_id>", views.ModelView.as_view()),
     path("v1/chat/completions/<str:completion_id>", api.CompletionView.as_view()),
+    path("v1/chat/completions/<str:completion_id>/cancel", api.CompletionCancelView.as_view()),
     path("v1/conversations", api.ConversationListView.as_view()),
     path("v1/conversations/<str:conversation_id>", api.ConversationView.as_view()),
     path("v1/conversations/<str:conversation_id>/items", api.ItemListView.as_view()),

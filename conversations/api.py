@@ -13,7 +13,8 @@ from rest_framework.serializers import Serializer
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.answers import Answer
 from chatapi.completions.dialects import DIALECTS
-from chatapi.errors import BadRequest, envelope
+from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.errors import BadRequest, Conflict, envelope
 from chatapi.identifiers import CONVERSATION, public
 from chatapi.serializers import refusals
 from chatapi.views import ApiView
@@ -49,6 +50,26 @@ class CompletionView(ApiView):
         completion = selectors.completion_of(workspace_id, completion_id)
         answer = selectors.answer_of(completion)
         return Response(stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer)))
+
+
+class CompletionCancelView(CompletionView):
+    http_method_names = ["post", "options"]
+
+    @extend_schema(
+        operation_id="cancelChatCompletion",
+        summary="Stop an answer that is being made; one that has ended stays as it is",
+        tags=["history"],
+        request=None,
+        responses={200: StoredCompletionSerializer} | refusals(401, 404, 409),
+    )
+    def post(self, request: Request, completion_id: str) -> Response:
+        completion = selectors.completion_of(workspace_of(request), completion_id)
+        service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
+        service.cancel_from_thread(completion.id)
+        stopped = self.get(request, completion_id)
+        if stopped.data["state"] == Completion.State.IN_PROGRESS:
+            raise Conflict("Another process makes this answer.", code="made_elsewhere")
+        return stopped
 
 
 class ConversationListView(ApiView):

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.25
 STOP_SECONDS = 10.0
+SCOPE_KEY = "chatapi.service"
+"""Under which an ASGI scope tells Django's views of the service."""
 
 
 class Running:
@@ -61,6 +63,7 @@ class CompletionService:
         self.registry = registry
         self.process_id = new_id()
         self._running: dict[UUID, Running] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
         self._heartbeat: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -73,6 +76,7 @@ class CompletionService:
         """Begin to serve: the writer, this process's mark of life, and the engines."""
         if self.is_started:
             return
+        self._loop = asyncio.get_running_loop()
         self._writer = Writer()
         await self._say_alive()
         self._heartbeat = asyncio.create_task(self._beat())
@@ -142,6 +146,17 @@ class CompletionService:
         )
         self._running[admission.completion_id] = running
         return running
+
+    def cancel_from_thread(self, completion_id: UUID) -> None:
+        """Stop an answer that this process makes, and wait until its end is stored."""
+        if self._loop is not None and completion_id in self._running:
+            asyncio.run_coroutine_threadsafe(self._cancel(completion_id), self._loop).result()
+
+    async def _cancel(self, completion_id: UUID) -> None:
+        running = self._running.get(completion_id)
+        if running is not None and running.pump is not None:
+            running.pump.cancel()
+            await asyncio.wait([running.pump.task], timeout=STOP_SECONDS)
 
     def _spec_of(self, request: CompletionRequest) -> ModelSpec:
         if request.model is None:

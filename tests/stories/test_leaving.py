@@ -101,6 +101,32 @@ def test_cancelling_stops_the_engine_at_once(server: Server, alice: Person) -> N
     assert Completion.objects.get().state == "cancelled"
 
 
+def test_anybody_of_the_workspace_may_cancel_and_no_stranger(
+    server: Server, alice: Person, bob: Person, charlie: Person
+) -> None:
+    with (
+        server.client(alice) as client,
+        server.client(bob) as teammate,
+        server.client(charlie) as stranger,
+        server.client() as nobody,
+        client.stream("POST", PATHS["native"], json=said("[[text: begun]] [[stall]]")) as response,
+    ):
+        lines = response.iter_lines()
+        assert "begun" in "".join(line for _, line in zip(range(4), lines, strict=False))
+        path = f"/v1/chat/completions/{Completion.objects.get().public_id}/cancel"
+        assert nobody.post(path).status_code == 401
+        assert stranger.post(path).status_code == 404
+        assert teammate.get(path).status_code == 405
+        assert Completion.objects.get().state == "in_progress"
+        begun = time.monotonic()
+        stopped = teammate.post(path)
+        assert time.monotonic() - begun < 1
+        assert '"code":"cancelled"' in "".join(lines)
+        assert (stopped.status_code, stopped.json()["state"]) == (200, "cancelled")
+        assert stopped.json()["choices"][0]["message"]["content"] == "begun"
+        assert teammate.post(path).json() == stopped.json()
+
+
 def test_a_client_that_saw_the_end_can_read_it_back(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for _ in range(20):
