@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 from chatapi import schema, views
 from conversations import api
 
+admin.site.site_header = admin.site.site_title = "chatapi"
+
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("livez", views.LiveView.as_view()),
