@@ -218,6 +218,15 @@ def test_what_the_document_leaves_open_is_taken() -> None:
     assert native(tool_choice="auto", tools=[]).tool_choice is None
 
 
+def test_a_list_without_parts_is_an_empty_text() -> None:
+    """The document sets no least number of parts."""
+    messages = user([]), {"role": "assistant", "content": []}, {"role": "system", "content": []}
+    empty_texts = ({**message, "content": ""} for message in messages)
+    assert native(*messages).messages == native(*empty_texts).messages
+    called = {"role": "assistant", "tool_calls": call()}
+    assert native(user(), called, {**result(), "content": []}).messages[-1].text == ""
+
+
 @pytest.mark.parametrize(
     ("beginning", "format"), [(b"RIFF", "wav"), (b"ID3\x04", "mp3"), (b"OggS\0\0", "ogg")]
 )
@@ -237,7 +246,7 @@ def test_a_browsers_sound_is_taken_as_it_names_it() -> None:
 # --- the OpenAI dialect -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}, {"content": []}])
 def test_an_assistant_may_have_said_nothing(content: dict[str, Any]) -> None:
     assert openai(user(), {"role": "assistant", **content}, user()).messages[1] == Message("assistant")
 

@@ -36,7 +36,6 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
     (body(user(), {"role": "user"}), "missing_required_parameter", "messages[1].content"),
     (body(user(None)), "invalid_type", "messages[0].content"),
     (body(user(1)), "invalid_type", "messages[0].content"),
-    (body(user([])), "empty_array", "messages[0].content"),
     (body(user([1])), "invalid_type", "messages[0].content[0]"),
     (body(user([{"text": "x"}])), "missing_required_parameter", "messages[0].content[0].type"),
     (body(user([{"type": "text"}])), "missing_required_parameter", "messages[0].content[0].text"),
@@ -70,6 +69,7 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
     ),
     (body(tools={}), "invalid_type", "tools"),
     (body(tools=[{"type": "function"}]), "missing_required_parameter", "tools[0].function"),
+    (body(tools=[{"type": "web_search"}]), "invalid_value", "tools[0].type"),
     (
         body(tools=[{"type": "function", "function": {}}]),
         "missing_required_parameter",
@@ -213,6 +213,8 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
 ]
 
 IN_THE_OPENAI_DIALECT: list[tuple[Any, str, str | None]] = [
+    (body(user([])), "empty_array", "messages[0].content"),
+    (body({"role": "system", "content": []}), "empty_array", "messages[0].content"),
     ({"messages": [user()]}, "missing_required_parameter", "model"),
     (body({"role": "system", "content": ["a string"]}), "invalid_type", "messages[0].content[0]"),
     (

@@ -64,6 +64,8 @@ class MessageReader:
             return ()
         if isinstance(content, str):
             return (TextPart(content),)
+        if not content:
+            return (TextPart(""),)
         return tuple(self._part(data, index) for index, data in enumerate(content))
 
     def _part(self, data: dict[str, Any], index: int) -> Part:

@@ -16,13 +16,13 @@ NAME_LIMIT = 256
 class SystemMessageSerializer(StrictSerializer):
     name = StringField(required=False, max_length=NAME_LIMIT)
     role = EnumField(("system", "developer"))
-    content = ContentField(TEXT, strings=True)
+    content = ContentField(TEXT, strings=True, may_be_empty=True)
 
 
 class UserMessageSerializer(StrictSerializer):
     name = StringField(required=False, max_length=NAME_LIMIT)
     role = EnumField(("user",))
-    content = ContentField(USER)
+    content = ContentField(USER, may_be_empty=True)
 
 
 class SpokenReferenceSerializer(StrictSerializer):
@@ -44,7 +44,7 @@ class AssistantMessageSerializer(StrictSerializer):
     name = StringField(required=False, max_length=NAME_LIMIT)
     role = EnumField(("system", "assistant"))
     audio = SpokenReferenceSerializer(required=False)
-    content = AssistantContentField(ASSISTANT)
+    content = AssistantContentField(ASSISTANT, may_be_empty=True)
     tool_calls = ToolCallsField(required=False)
     refusal = StringField(required=False)
 
@@ -58,7 +58,7 @@ class AssistantMessageSerializer(StrictSerializer):
 
 class ToolMessageSerializer(StrictSerializer):
     role = EnumField(("tool",))
-    content = ContentField(TEXT, strings=True)
+    content = ContentField(TEXT, strings=True, may_be_empty=True)
     tool_call_id = StringField(max_length=256)
 
 

@@ -34,7 +34,7 @@ class OpenAIUserMessageSerializer(StrictSerializer):
 
 class OpenAIAssistantMessageSerializer(StrictSerializer):
     role = EnumField(("assistant",))
-    content = ContentField(ASSISTANT, required=False, allow_null=True)
+    content = ContentField(ASSISTANT, may_be_empty=True, required=False, allow_null=True)
     refusal = StringField(required=False, allow_null=True)
     name = StringField(required=False, max_length=NAME_LIMIT)
     audio = SpokenReferenceSerializer(required=False, allow_null=True)

@@ -100,22 +100,29 @@ class PartField(DiscriminatedField):
 class ContentField(DescribedField):
     """A text, or a list of parts. Read as a text or a list of checked parts.
 
-    A part may also be a plain string where `strings` says so: it is a text part then.
+    A part may also be a plain string where `strings` says so: it is a text part then. The list has
+    at least one part unless it `may_be_empty`.
     """
 
     def __init__(
-        self, kinds: Mapping[str, StrictSerializer], *, strings: bool = False, **kwargs: Any
+        self,
+        kinds: Mapping[str, StrictSerializer],
+        *,
+        strings: bool = False,
+        may_be_empty: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._part = PartField(kinds)
         self._strings = strings
+        self._may_be_empty = may_be_empty
 
     def run_validation(self, data: Any = empty) -> str | list[dict[str, Any]]:
         if type(data) is str:
             return data
         if type(data) is not list:
             raise problems.wrong_type("a string or an array", data)
-        if not data:
+        if not data and not self._may_be_empty:
             raise problems.empty_array()
         return checked_items(data, self._run_part)
 

@@ -39,8 +39,11 @@ class ToolSerializer(StrictSerializer):
     function = FunctionSerializer(required=False)
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
-        if type(data) is dict and data.get("type") == "custom":
+        kind = data.get("type") if type(data) is dict else None
+        if kind == "custom":
             raise problems.unsupported("custom tools are not offered here, only functions").at("type")
+        if type(kind) is str and kind != "function":  # before its 'function' is missed
+            raise problems.not_among(("function",), kind).at("type")
         return super().run_validation(data)
 
 
