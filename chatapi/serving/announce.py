@@ -74,6 +74,7 @@ class Progress(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.said_at = time.monotonic()
+        self.said = ""
 
     def begin(self) -> None:
         logger = logging.getLogger(self.NAME)
@@ -86,8 +87,11 @@ class Progress(logging.Handler):
         logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said_at = time.monotonic()
-        say(f"  {record.getMessage()}")
+        self.said_at, self.said = time.monotonic(), record.getMessage()
+        say(f"  {self.said}")
+
+    def has_told(self, reason: str) -> bool:
+        return bool(self.said) and self.said in reason
 
 
 async def tell_when_ready(
@@ -96,9 +100,10 @@ async def tell_when_ready(
     """Says `Ready` once /healthz does; why not, where nothing else was said for `patience` seconds."""
     said: set[str] = set()
     while (reason := await unready_because(*address, host_header)) is not None:
-        if reason not in said and time.monotonic() - progress.said_at >= patience:
+        if time.monotonic() - progress.said_at >= patience and reason not in said:
             said.add(reason)
-            say(f"Not ready yet: {reason}")
+            if not progress.has_told(reason):
+                say(f"Not ready yet: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
     progress.end()
     url = address.url
