@@ -18,7 +18,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        request_id = _sent_with(scope) or b"req_" + new_id().hex.encode()
+        request_id = _sent_with(scope) or new_request_id()
 
         async def send_with_id(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -26,6 +26,10 @@ class RequestId:
             await send(message)
 
         await self._application(scope, receive, send_with_id)
+
+
+def new_request_id() -> bytes:
+    return b"req_" + new_id().hex.encode()
 
 
 def _sent_with(scope: Any) -> bytes | None:

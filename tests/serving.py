@@ -24,6 +24,7 @@ from chatapi.completions.pump import Pump
 from chatapi.completions.service import CompletionService
 from chatapi.environment import ROOT
 from chatapi.models_file import current_registry
+from chatapi.serving.protocol import BoundedHttpProtocol
 from tests.people import Person
 
 PATHS = {"native": "/chat/completions", "openai": "/v1/chat/completions"}
@@ -62,9 +63,10 @@ def serving() -> Iterator[Server]:
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         lifespan="on",
         log_config=None,
+        access_log=False,
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)

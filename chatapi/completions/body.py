@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope
 
 from chatapi.errors import BadRequest, BodyTooLarge
 
+BODY_SECONDS = 120.0
 DRAIN_SECONDS = 2.0
 DRAIN_BYTES = 64 * 1024 * 1024
 
@@ -19,6 +20,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
     if (_declared_length(scope) or 0) > limit:
         raise BodyTooLarge(limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(receive, limit)
+    except TimeoutError:
+        raise BadRequest(
+            f"The body did not come within {BODY_SECONDS:.0f} seconds.", status=408, code="request_timeout"
+        ) from None
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:

@@ -15,6 +15,7 @@ import uvicorn
 from django.conf import settings
 
 from chatapi.environment import env_list
+from chatapi.serving.protocol import BoundedHttpProtocol
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: a thread that computes (the database's) holds up the event loop for no longer."""
@@ -67,7 +68,7 @@ def config_for(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

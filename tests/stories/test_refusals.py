@@ -1,5 +1,6 @@
 """What must be refused is refused clearly, in the envelope, and leaves nothing behind."""
 
+import contextlib
 import json
 import socket
 import time
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from chatapi.accounts.models import ApiKey
 from chatapi.accounts.services import revoke_api_key
+from chatapi.completions import body
+from chatapi.serving import protocol
 from conversations.models import Completion, Conversation, Message
 from tests.people import Person
 from tests.serving import PATHS, Server, said
@@ -37,6 +40,18 @@ def assert_refused(response: httpx2.Response, status: int, param: str | None = N
     if param is not None:
         assert error["param"] == param
     return error
+
+
+def sent(server: Server, raw: bytes) -> bytes:
+    """The refusal that comes back for these very bytes."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with contextlib.suppress(ConnectionError):  # it may refuse before it has read all
+            connection.sendall(raw)
+        while not answer.endswith(b"}}"):
+            answer += connection.recv(65536)
+    return answer
 
 
 @pytest.mark.parametrize("dialect", PATHS)
@@ -125,12 +140,9 @@ def test_bytes_that_are_no_request_are_refused(
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(server: Server, alice: Person) -> None:
-    host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.key}\r\n"
-        connection.sendall(f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
-        answer = connection.recv(65536)
-    assert b" 413 " in answer.split(b"\r\n")[0]
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.key}\r\n"
+    answer = sent(server, f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
+    assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"body_too_large"' in answer
 
 
@@ -177,15 +189,36 @@ def test_nobody_without_a_good_key_is_answered(server: Server, alice: Person) ->
 
 
 def test_odd_keys_are_wrong_keys(server: Server) -> None:
-    host, _, port = server.url.removeprefix("http://").partition(":")
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: "
     for value in (b"Bearer \xff\xfe", b"Bearer ", b"Bearer", b"Basic abc", b"Bearer " + b"x" * 6000):
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
-            connection.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: "
-                + value
-                + b"\r\n\r\n"
-            )
-            assert b" 401 " in connection.recv(65536).split(b"\r\n")[0]
+        assert sent(server, head + value + b"\r\n\r\n").startswith(b"HTTP/1.1 401 ")
+
+
+def test_what_is_no_http_is_refused_in_the_envelope(server: Server) -> None:
+    answer = sent(server, b"NONSENSE\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"invalid_http"' in answer
+    assert b"x-request-id: req_" in answer
+
+
+def test_a_head_without_end_is_refused(server: Server) -> None:
+    endless = b"GET /livez HTTP/1.1\r\n" + b"x-padding: " + b"x" * 400_000
+    assert sent(server, endless).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_head_that_does_not_come_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    assert sent(server, b"GET /livez HTTP/1.1\r\nhost: x\r\n").startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_does_not_come_is_refused(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.2)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer {alice.key}\r\nHost: x\r\n"
+    answer = sent(server, f"{head}Content-Length: 9\r\n\r\n{{".encode())
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in answer
 
 
 # --- by property: whatever is sent, the answer is an answer -----------------------------------------
