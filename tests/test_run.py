@@ -3,6 +3,7 @@
 import re
 import shlex
 import signal
+import sqlite3
 import socket
 import time
 from pathlib import Path
@@ -102,12 +103,19 @@ def test_a_closed_terminal_stops_it(tmp_path: Path) -> None:
         assert run.stop(signal.SIGHUP) == 0
 
 
-def test_a_killed_server_starts_again(tmp_path: Path) -> None:
+def test_what_a_killed_server_was_answering_is_interrupted_at_the_next_start(tmp_path: Path) -> None:
     with running(tmp_path) as run, begin_an_endless_answer(run):
         key = run.api_key
+        with run.client(key) as client:
+            [conversation] = client.get("/v1/conversations").json()["data"]
+            items = client.get(f"/v1/conversations/{conversation['id']}/items").json()["data"]
         assert run.stop(signal.SIGKILL) == -signal.SIGKILL
     with running(tmp_path) as again, again.client(key) as client:
-        assert len(client.get("/v1/conversations").json()["data"]) == 1
+        assert client.get(f"/v1/conversations/{conversation['id']}/items").json()["data"] == items
+        database = sqlite3.connect(tmp_path / "chatapi.sqlite3")
+        states = database.execute("SELECT state FROM conversations_completion").fetchall()
+        database.close()
+    assert states == [("interrupted",)]
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ class CompletionService:
         self._loop = asyncio.get_running_loop()
         self._writer = Writer()
         await self._say_alive()
+        await self._settle_what_the_dead_left()
         self._heartbeat = asyncio.create_task(self._beat())
         await self.registry.start()
 
@@ -244,6 +245,13 @@ class CompletionService:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             await self._say_alive()
+
+    async def _settle_what_the_dead_left(self) -> None:
+        """Now, not at the next sweep: who starts anew after a crash wants to see its end."""
+        try:
+            await database_sync_to_async(processes.settle_interrupted)()
+        except DatabaseError as error:
+            logger.warning("What dead processes left could not be looked for: %s", error)
 
     async def _say_alive(self) -> None:
         try:
