@@ -41,7 +41,10 @@ def settle_interrupted() -> int:
         Q(process=None) | ~Q(process__in=living)
     )
     settled = abandoned.update(
-        state=Completion.State.INTERRUPTED, ended_at=timezone.now(), usage_estimated=True
+        state=Completion.State.INTERRUPTED,
+        ended_at=timezone.now(),
+        usage_estimated=True,
+        idempotency_key=None,  # a repeat is meant to succeed
     )
     if settled:
         logger.warning("%d completions of a process that died are marked interrupted", settled)

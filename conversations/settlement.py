@@ -81,7 +81,10 @@ def _moved_head(ended: Settlement, answer: Row) -> tuple[Row, Row]:
 
 
 def _ended_row(ended: Settlement) -> tuple[Row, Row]:
+    """An answer that failed gives up its idempotency key: a repeat is meant to succeed."""
+    may_be_joined = ended.state in ("completed", "cancelled")
     return {"id": ended.completion_id}, {
+        **({} if may_be_joined else {"idempotency_key": None}),
         "state": ended.state,
         "served_by": ended.served_by,
         "error": None if ended.failure is None else msgspec.to_builtins(ended.failure),

@@ -3,8 +3,8 @@
 import re
 import shlex
 import signal
-import sqlite3
 import socket
+import sqlite3
 import time
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -18,6 +18,7 @@ class ClientGone(Exception):
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
+    _refuse_encoded(scope)
     if (_declared_length(scope) or 0) > limit:
         raise BodyTooLarge(limit)
     try:
@@ -56,6 +57,14 @@ async def drain(receive: Receive) -> None:
                 if message["type"] != "http.request" or not message.get("more_body", False):
                     return
                 left -= len(message.get("body", b""))
+
+
+def _refuse_encoded(scope: Scope) -> None:
+    for name, value in scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise BadRequest(
+                "The body must be sent without a content-encoding.", status=415, code="unsupported_encoding"
+            )
 
 
 def _declared_length(scope: Scope) -> int | None:

@@ -16,6 +16,7 @@ MAX_BRACKETS = 500_000
 """Fifteen megabytes of `{},` would be checked for five seconds; half a million, those of a text among
 them, are checked in a third of one."""
 
+_BOM = b"\xef\xbb\xbf"
 _decoder = msgspec.json.Decoder()
 _halves = re.compile(r"[\ud800-\udfff]")
 _half_escape = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -31,7 +32,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     if brackets > MAX_BRACKETS:
         raise BadRequest(f"The body holds more than {MAX_BRACKETS} opening brackets and braces.")
     try:
-        body = _decoder.decode(raw)
+        body = _decoder.decode(raw.removeprefix(_BOM))
     except RecursionError:
         raise _too_deep() from None
     except UnicodeDecodeError as error:

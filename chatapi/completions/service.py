@@ -143,7 +143,7 @@ class CompletionService:
             public(CONVERSATION, admitted.conversation_id),
             pump.log,
             pump,
-            _on_disconnect(request, spec),
+            _on_disconnect(request, spec, may_return=idempotency_key is not None),
         )
         self._running[admission.completion_id] = running
         return running
@@ -260,9 +260,10 @@ class CompletionService:
             logger.warning("This process could not say that it lives: %s", error)
 
 
-def _on_disconnect(request: CompletionRequest, spec: ModelSpec) -> OnDisconnect:
-    """On `/v1` clients mean "stop" by closing; the product's own frontend reads on later."""
-    by_dialect: OnDisconnect = "cancel" if request.dialect == "openai" else "continue"
+def _on_disconnect(request: CompletionRequest, spec: ModelSpec, *, may_return: bool) -> OnDisconnect:
+    """On `/v1` clients mean "stop" by closing, but not those that hold an idempotency key to come back
+    with; the product's own frontend reads on later."""
+    by_dialect: OnDisconnect = "cancel" if request.dialect == "openai" and not may_return else "continue"
     return request.on_disconnect or spec.on_disconnect or by_dialect
 
 

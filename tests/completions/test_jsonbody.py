@@ -87,6 +87,10 @@ def test_width_is_no_depth() -> None:
     assert len(parse_json(b'{"messages": [' + b",".join([b'{"a": [1]}'] * 5000) + b"]}")["messages"]) == 5000
 
 
+def test_a_byte_order_mark_is_no_part_of_the_body() -> None:
+    assert parse_json(b"\xef\xbb\xbf{}") == {}
+
+
 def test_millions_of_brackets_are_refused_before_they_are_looked_at() -> None:
     with pytest.raises(BadRequest, match="opening brackets"):
         parse_json(b'{"messages":[' + b"{}," * 5_000_000 + b"{}]}")

@@ -208,6 +208,29 @@ def test_a_network_retry_joins_the_first_completion(server: Server, alice: Perso
     assert Message.objects.count() == 2
 
 
+def test_a_client_that_timed_out_on_v1_finds_its_answer_when_it_asks_again(
+    server: Server, alice: Person
+) -> None:
+    again = {"Idempotency-Key": "order-20"}
+    with server.client(alice) as client:
+        client.timeout = 0.3
+        with pytest.raises(httpx2.ReadTimeout):
+            client.post(PATHS["openai"], json=said(LONG), headers=again)
+        client.timeout = 20
+        answer = client.post(PATHS["openai"], json=said(LONG), headers=again).json()
+    assert answer["choices"][0]["message"]["content"].endswith("w60")
+    assert Completion.objects.count() == 1
+
+
+def test_a_failure_gives_up_its_idempotency_key(server: Server, alice: Person) -> None:
+    again = {"Idempotency-Key": "order-21"}
+    with server.client(alice) as client:
+        for _ in range(2):
+            refused = client.post(PATHS["openai"], json=said("[[error: 503]]"), headers=again)
+            assert refused.status_code == 503
+    assert Completion.objects.filter(state="failed", idempotency_key=None).count() == 2
+
+
 def test_an_idempotency_key_is_for_one_body_and_one_workspace(
     server: Server, alice: Person, charlie: Person
 ) -> None:

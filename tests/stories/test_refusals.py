@@ -157,6 +157,11 @@ def test_a_chunked_body_over_the_limit_is_refused(server: Server, alice: Person)
         assert_refused(client.post(PATHS["openai"], content=endless()), 413)
 
 
+def test_a_compressed_body_is_refused_by_name(server: Server, alice: Person) -> None:
+    with server.client(alice, **{"content-encoding": "gzip"}) as client:
+        assert_refused(client.post(PATHS["openai"], content=b"\x1f\x8b"), 415)
+
+
 def test_only_post_is_allowed_and_the_405_says_so(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for method in ("GET", "PUT", "DELETE", "PATCH"):

@@ -182,7 +182,14 @@ def _read_error(argument: str) -> EngineError:
         name, value = found.groups()
         fields[name] = _seconds(value) if name == "retry_after" else value
         rest = rest[found.end() :]
+    fields.setdefault("type", _type_of_error(status))
     return _kind_of_error(status)(rest or f"Scripted error {status}.", status=status, **fields)
+
+
+def _type_of_error(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"
 
 
 def _kind_of_error(status: int) -> type[EngineError]:
