@@ -1,6 +1,7 @@
 """The local engine: which prompt is decoded, under which constraint, and what it means."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -30,6 +31,8 @@ from .protocol import Settings
 if TYPE_CHECKING:
     from ..registry import ModelSpec
 
+logger = logging.getLogger(__name__)
+
 SLOTS = 2
 CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
@@ -50,7 +53,7 @@ class LocalEngine:
         self, spec: "ModelSpec", *, data_folder: Path | None = None, progress: Progress | None = None
     ) -> None:
         self._spec = spec
-        folder = data_folder or Path(os.environ.get("CHATAPI_DATA_DIR") or "var")
+        folder = (data_folder or Path(os.environ.get("CHATAPI_DATA_DIR") or "var")).absolute()
         settings = Settings(
             models_folder=str(folder / "models"),
             log_path=str(folder / "log" / "llama.log"),
@@ -63,6 +66,7 @@ class LocalEngine:
         self._client: OpenAICompatible | None = None
         self._endpoint: Endpoint | None = None
         self._decider = Decider(self._ask)
+        self._warming: asyncio.Task[None] | None = None
 
     @property
     def unready_because(self) -> str | None:
@@ -75,8 +79,14 @@ class LocalEngine:
 
     async def start(self) -> None:
         self._process.start()
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm_up())
 
     async def close(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
+            self._warming = None
         await self._drop_client()
         await asyncio.to_thread(self._process.close)
 
@@ -102,9 +112,9 @@ class LocalEngine:
             return await self._decider.pick(message, tools)
         if request.messages[-1].role != "user" or not message.strip():
             return None  # what a tool returned is answered in words
-        if not await self._decider.needs_tool(message, tools):
-            return None
-        return await self._decider.pick(message, tools)
+        # first which, then whether: a list of several tools blurs the second question
+        tool = await self._decider.pick(message, tools)
+        return tool if await self._decider.needs_tool(message, tool) else None
 
     async def _call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
         schema = closed(tool.parameters) if tool.parameters else {**ANY_OBJECT, "maxProperties": 0}
@@ -122,6 +132,8 @@ class LocalEngine:
                             yield ToolCallStart(0, _call_id(), tool.name)
                         yield ToolCallArguments(0, event.text)
                     elif isinstance(event, Finish) and event.reason == "stop":
+                        if not opened:
+                            raise NotConstrained
                         yield Finish("tool_calls")
                     else:
                         yield event
@@ -208,6 +220,12 @@ class LocalEngine:
             )
         return self._client
 
+    async def _warm_up(self) -> None:
+        try:
+            await self._decider.warm_up()
+        except EngineError as error:
+            logger.debug("no warming up: %s", error)
+
     async def _drop_client(self) -> None:
         client, self._client = self._client, None
         if client is not None:
@@ -230,8 +248,8 @@ def _response_grammar(format_: ResponseFormat | None) -> str | None:
     if format_ is None or format_.type == "text":
         return None
     if format_.type == "json_object" or format_.schema is None:
-        return json_grammar(ANY_OBJECT, exact=True)
-    return json_grammar(format_.schema, exact=True)
+        return json_grammar(ANY_OBJECT, exact=True, pretty=True)
+    return json_grammar(format_.schema, exact=True, pretty=True)
 
 
 def _schema_refused(param: str) -> InvalidRequest:

@@ -38,9 +38,19 @@ class MarkReader:
         return piece.removeprefix(MARK)
 
 
-def json_grammar(schema: Schema, *, exact: bool) -> str:
-    """A grammar for one JSON value; where it need not be `exact`, unknown keywords are passed over."""
-    guided = {**schema, "x-guidance": {"whitespace_flexible": False, "lenient": not exact}}
+PRETTY = r"[ \n]{0,16}"
+"""White space for reading; bounded, as a small model may otherwise write nothing else to the end."""
+
+
+def json_grammar(schema: Schema, *, exact: bool, pretty: bool = False) -> str:
+    """A grammar for one JSON value.
+
+    Where it need not be `exact`, keywords that cannot be enforced are passed over. `pretty` leaves
+    the model its usual line breaks, which an open-ended object needs to come out well.
+    """
+    guidance: Schema = {"lenient": not exact}
+    guidance.update({"whitespace_pattern": PRETTY} if pretty else {"whitespace_flexible": False})
+    guided = {**schema, "x-guidance": guidance}
     mark = _encode(MARK).decode()
     return f"%llguidance {{}}\nstart: {mark} value\nvalue: %json {_encode(guided).decode()}\n"
 

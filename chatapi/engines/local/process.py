@@ -5,6 +5,7 @@ process never holds one up, and reading its reports needs no child watcher.
 """
 
 import logging
+import os
 import secrets
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +28,8 @@ TERMINATION_PATIENCE = 5.0
 BACK_OFF_LIMIT = 30.0
 STEADY_AFTER = 60.0
 """Seconds of life after which a crash is no longer taken for part of a series."""
+HOPELESS_AFTER = 3
+"""Ends in a row before the model was loaded, after which requests no longer wait for the next start."""
 RETRY_REFUSED_AFTER = 30.0
 """Seconds after which a refused load (a full disk, a missing package) is tried again on demand."""
 
@@ -44,8 +48,14 @@ class Endpoint(msgspec.Struct, frozen=True):
 class ModelProcess:
     """The model's process, started on demand and kept alive. All methods may be called anywhere."""
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        command: tuple[str, ...] = (sys.executable, "-m", f"{__package__}.server"),
+    ) -> None:
         self._settings = settings
+        self._command = command
         self._progress = progress or _log_progress()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -91,11 +101,13 @@ class ModelProcess:
         return self._refused_at is None or time.monotonic() - self._refused_at > RETRY_REFUSED_AFTER
 
     def _run(self) -> None:
-        delay = 0.5
+        delay, failures = 0.5, 0
         while not self._stop.is_set():
             begun = time.monotonic()
             try:
                 status = self._live()
+            except _Stopped:
+                break
             except OSError as error:
                 self._refuse(f"its process cannot be started: {error}")
                 return
@@ -104,7 +116,10 @@ class ModelProcess:
             if time.monotonic() - begun > STEADY_AFTER:
                 delay = 0.5
             logger.error("the local model's process ended (%s); restarting it in %.1f s", status, delay)
+            failures = 0 if self._endpoint.done() and not self._endpoint.exception() else failures + 1
             self._begin_loading(f"is being restarted, its process ended ({status})")
+            if failures >= HOPELESS_AFTER:
+                self._settle(Unavailable(f"The local model's process ends while it loads ({status})."))
             self._stop.wait(delay)
             delay = min(2 * delay, BACK_OFF_LIMIT)
         if self._stop.is_set():
@@ -127,12 +142,13 @@ class ModelProcess:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._stop.is_set():
-                raise InterruptedError("it was stopped")
+                raise _Stopped
             # a session of its own: a Ctrl-C in the terminal must not end it before the streams ended
             self._child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", f"{__package__}.server"],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": _search_path()},
                 start_new_session=True,
             )
             return self._child
@@ -147,7 +163,11 @@ class ModelProcess:
             logger.debug("the local model's process ended before it was told anything")
 
     def _read(self, line: bytes, api_key: str) -> None:
-        report = _decode_report(line)
+        try:
+            report = _decode_report(line)
+        except msgspec.DecodeError:
+            logger.warning("the local model's process said %r", line[:200])
+            return
         if report.state == "failed":
             self._refuse(report.message)
         elif report.state == "ready":
@@ -180,6 +200,16 @@ class ModelProcess:
     def _signal(self, number: signal.Signals) -> None:
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(number)
+
+
+class _Stopped(Exception):
+    """It was closed before the process was started."""
+
+
+def _search_path() -> str:
+    """Where the process finds this package, whatever the working directory is."""
+    root = str(Path(__file__).parents[3])
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
 
 
 def _how_it_ended(returncode: int) -> str:

@@ -25,6 +25,9 @@ LOG_LOOK = 60.0
 PROGRESS_PERIOD = 0.25
 PROMPT_CACHE = 256
 """MiB of memory for the states of prompts that lost their slot; 12 KiB a token with this model."""
+BATCH = 128
+"""Tokens of prompts read in one go, about a second here: only between two goes are other streams
+served and abandoned prompts let go."""
 WARNINGS = 2
 """llama.cpp's verbosity; from 3 on it prints ten lines a request."""
 
@@ -101,6 +104,7 @@ def _parameters(params: Any, settings: Settings, path: Path) -> Any:
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context_length
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count() or 1
+    params.n_batch = params.n_ubatch = BATCH
     params.cache_ram_mib = PROMPT_CACHE
     params.ctx_shift = False
     params.use_jinja = True

@@ -1,0 +1,203 @@
+"""What the local engine makes of messages, schemas and the model's hints, without a model."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatapi.engines.base import InvalidRequest
+from chatapi.engines.local.decision import BY_NAME, EXAMPLES, YES_OR_NO, Decider
+from chatapi.engines.local.grammar import (
+    MARK,
+    MarkReader,
+    NotConstrained,
+    choice_grammar,
+    closed,
+    json_grammar,
+)
+from chatapi.engines.local.prompts import asking_for_call, asking_for_text
+from chatapi.engines.values import AudioPart, Blob, ImagePart, Message, TextPart, Tool, ToolCall
+
+WEATHER = Tool(
+    "get_weather", "Get the weather", {"type": "object", "properties": {"city": {"type": "string"}}}
+)
+
+
+def user(text: str) -> Message:
+    return Message("user", (TextPart(text),))
+
+
+# --- the mark -----------------------------------------------------------------------------------
+
+
+@given(text=st.text(), cuts=st.lists(st.integers(0, 50)))
+def test_the_mark_is_taken_off_however_the_answer_is_cut(text: str, cuts: list[int]) -> None:
+    answer = MARK + text
+    bounds = [0, *sorted(min(cut, len(answer)) for cut in cuts), len(answer)]
+    reader = MarkReader()
+    assert "".join(reader.push(answer[a:b]) for a, b in pairwise(bounds)) == text
+
+
+@given(st.text(min_size=1).filter(lambda text: not text.startswith(MARK)))
+def test_an_answer_without_the_mark_was_not_constrained(text: str) -> None:
+    with pytest.raises(NotConstrained):
+        MarkReader().push(text)
+
+
+def test_a_grammar_carries_the_schema_whole() -> None:
+    schema = {"type": "string", "description": 'a "quoted" word\nand a line'}
+    rule = json_grammar(schema, exact=True).splitlines()[-1]
+    carried = json.loads(rule.removeprefix("value: %json "))
+    assert carried == {**schema, "x-guidance": {"lenient": False, "whitespace_flexible": False}}
+
+
+def test_a_choice_is_one_of_its_words() -> None:
+    assert choice_grammar(("add", "get-time")) == 'root ::= "add" | "get-time"'
+
+
+# --- closing a schema ---------------------------------------------------------------------------
+
+
+def test_objects_that_name_their_properties_are_closed_at_every_depth() -> None:
+    inner = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    schema = {"properties": {"one": inner, "many": {"type": "array", "items": inner}}}
+    shut = {**inner, "additionalProperties": False}
+    assert closed(schema) == {
+        "properties": {"one": shut, "many": {"type": "array", "items": shut}},
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object"},
+        {"properties": {}, "additionalProperties": {"type": "string"}},
+        {"properties": {"a": True}, "patternProperties": {"^b": True}},
+        {"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]},
+    ],
+)
+def test_objects_that_say_otherwise_or_combine_stay_as_they_are(schema: dict[str, Any]) -> None:
+    assert closed(schema) == schema
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def test_a_call_is_asked_for_by_beginning_it() -> None:
+    system, question, begun = asking_for_call((user("Rain in Rome?"),), WEATHER)
+    assert '"name":"get_weather"' in system.text
+    assert question == user("Rain in Rome?")
+    assert begun.text == '<tool_call>\n{"name": "get_weather", "arguments":'
+
+
+def test_the_clients_own_system_message_stays_first() -> None:
+    messages = (Message("system", (TextPart("Be brief."),)), user("Hi"))
+    assert asking_for_call(messages, WEATHER)[0].text.startswith("Be brief.\n\n# Tools")
+
+
+def test_results_are_told_with_the_calls_they_answer() -> None:
+    calls = (ToolCall("1", "add", '{"a":1}'), ToolCall("2", "sub", "{broken"))
+    messages = (
+        user("Do both."),
+        Message("assistant", calls),
+        Message("tool", (TextPart("3"),), tool_call_id="1"),
+        Message("tool", (TextPart("4"),), tool_call_id="2"),
+    )
+    assert asking_for_text(messages) == (
+        user("Do both."),
+        user('Result of add({"a":1}):\n3\n\nResult of sub({broken):\n4\n\nTell me the answer in words.'),
+    )
+
+
+def test_an_answered_result_is_history_like_any_other() -> None:
+    messages = (
+        user("One?"),
+        Message("assistant", (TextPart("Wait."), ToolCall("1", "add", "{}"))),
+        Message("tool", (TextPart("3"),), tool_call_id="1"),
+        Message("assistant", (TextPart("Three."),)),
+        user("Thanks"),
+    )
+    told = asking_for_text(messages)
+    assert [message.role for message in told] == ["user", "assistant", "user", "assistant", "user"]
+    assert told[2].text == "Result of add({}):\n3"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [ImagePart(url="http://127.0.0.1/cat.png"), AudioPart(Blob("0" * 64, "audio/wav", 4), "wav")],
+)
+def test_what_is_no_text_is_refused_where_it_stands(part: ImagePart | AudioPart) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        asking_for_text((user("Look"), Message("user", (part,))))
+    assert refusal.value.param == "messages[1].content"
+
+
+# --- deciding -----------------------------------------------------------------------------------
+
+
+class Model:
+    """Answers the two questions with fixed odds for a call, and counts what it was asked."""
+
+    def __init__(self, odds: dict[str, float], picks: str = "") -> None:
+        self._odds = odds
+        self._picks = picks
+        self.asked: list[str] = []
+
+    async def __call__(
+        self, messages: tuple[Message, ...], params: dict[str, Any]
+    ) -> tuple[str, dict[str, float]]:
+        question = messages[-1].text
+        self.asked.append(question)
+        if "grammar" in params:
+            return self._picks, {}
+        odds = next((odds for message, odds in self._odds.items() if message in question), 0.0)
+        return "", {"yes": odds, "get": odds, "no": 0.0, "none": 0.0, "?": -20.0}
+
+
+async def test_a_message_needs_the_tool_when_both_questions_together_say_so() -> None:
+    decider = Decider(Model({"rain": 0.5, "joke": -0.5}))
+    assert await decider.needs_tool("Will it rain?", WEATHER)
+    assert not await decider.needs_tool("Tell me a joke", WEATHER)
+
+
+async def test_a_tool_that_is_liked_for_every_message_is_held_back() -> None:
+    liked = Decider(Model({"Hello!": 4, "Tell me something.": 4, "rain": 2}))
+    assert not await liked.needs_tool("Will it rain?", WEATHER)
+
+
+async def test_the_baseline_of_a_tool_is_asked_once() -> None:
+    model = Model({})
+    decider = Decider(model)
+    await decider.needs_tool("One", WEATHER)
+    before = len(model.asked)
+    await decider.needs_tool("Two", WEATHER)
+    assert before == 6
+    assert len(model.asked) == before + 2
+
+
+async def test_of_several_tools_the_named_one_is_picked_and_of_one_nothing_is_asked() -> None:
+    model = Model({}, picks="add")
+    add = Tool("add")
+    assert await Decider(model).pick("1 + 1?", (WEATHER, add)) == add
+    assert "get_weather: Get the weather\nadd: add" in model.asked[0]
+    assert await Decider(model).pick("1 + 1?", (WEATHER,)) == WEATHER
+    assert len(model.asked) == 1
+
+
+async def test_a_long_message_is_looked_at_from_both_ends() -> None:
+    model = Model({})
+    await Decider(model).needs_tool("begin" + 10_000 * " word" + "end", WEATHER)
+    assert "begin" in model.asked[-1]
+    assert model.asked[-1].endswith("end")
+    assert len(model.asked[-1]) < 1500
+
+
+@pytest.mark.parametrize("wording", [YES_OR_NO, BY_NAME])
+def test_the_examples_come_before_the_question(wording: Any) -> None:
+    prompt = wording.prompt("add: Add", "Hi")
+    assert len(prompt) == 2 * len(EXAMPLES) + 2
+    assert {message.text for message in prompt if message.role == "assistant"} >= {wording.against}
