@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib.auth import get_user
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
@@ -42,11 +43,14 @@ def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 def principals_of(digests: Iterable[str]) -> dict[str, Principal]:
     """Whom these key digests stand for; those that are unknown, revoked, expired or of a user who was
-    deactivated are left out."""
+    deactivated, or is no longer a member of the key's workspace, are left out."""
     now = timezone.now()
-    rows = ApiKey.objects.filter(digest__in=list(digests), revoked_at=None, user__is_active=True).values_list(
-        "digest", "workspace_id", "user_id", "id", "expires_at"
-    )
+    rows = ApiKey.objects.filter(
+        digest__in=list(digests),
+        revoked_at=None,
+        user__is_active=True,
+        user__memberships__workspace=F("workspace"),
+    ).values_list("digest", "workspace_id", "user_id", "id", "expires_at")
     return {
         digest: Principal(workspace_id, user_id, key_id)
         for digest, workspace_id, user_id, key_id, expires_at in rows
