@@ -8,7 +8,7 @@ from chatapi.accounts.authentication import principals_of, wrong_key
 from chatapi.engines import values
 from chatapi.engines.values import Blob, Value
 from chatapi.errors import ApiError, Conflict
-from chatapi.identifiers import new_id
+from chatapi.identifiers import CONVERSATION, new_id, public
 from conversations.bulk import Row, insert_rows, update_rows
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
@@ -18,7 +18,7 @@ from media.services import register_blobs
 TITLE_LENGTH = 80
 
 
-__all__ = ["Admission", "Admitted", "admit_all"]
+__all__ = ["Admission", "Admitted", "Deferred", "admit_all"]
 
 
 class Admitted(Value, frozen=True):
@@ -35,12 +35,15 @@ class Admitted(Value, frozen=True):
     repeats: UUID | None = None
 
 
-def admit_all(admissions: Sequence[Admission]) -> list[Admitted | ApiError | None]:
-    """Store these calls. Runs inside the caller's transaction.
+class Deferred(Value, frozen=True):
+    """Not stored yet: another call of the same transaction has the place, as named by `claim`."""
 
-    Gives for each what became of it: `Admitted`, the refusal, or None where it must be admitted in
-    a later transaction, because another call of this one touches the same conversation.
-    """
+    claim: tuple[UUID, str]
+
+
+def admit_all(admissions: Sequence[Admission]) -> list[Admitted | Deferred | ApiError]:
+    """Store these calls, as far as they do not touch the same conversation. Runs inside the caller's
+    transaction. Gives for each what became of it."""
     return _Batch(admissions).run()
 
 
@@ -49,14 +52,14 @@ class _Batch:
 
     def __init__(self, admissions: Sequence[Admission]) -> None:
         self.admissions = admissions
-        self.claimed: set[object] = set()
+        self.claimed: set[tuple[UUID, str]] = set()
         self.conversations: list[Row] = []
         self.messages: list[Row] = []
         self.completions: list[Row] = []
         self.heads: list[tuple[Row, Row]] = []
         self.blobs: list[tuple[UUID, Blob]] = []
 
-    def run(self) -> list[Admitted | ApiError | None]:
+    def run(self) -> list[Admitted | Deferred | ApiError]:
         self.live_keys = principals_of({a.key_digest for a in self.admissions if a.key_digest})
         self.repeated = _completions_by_idempotency_key(self.admissions)
         self.places = places_by_digest(self.admissions)
@@ -68,33 +71,37 @@ class _Batch:
         update_rows(Conversation, self.heads)
         return outcomes
 
-    def _outcome(self, admission: Admission) -> Admitted | ApiError | None:
+    def _outcome(self, admission: Admission) -> Admitted | Deferred | ApiError:
         try:
             return self._admit(admission)
         except ApiError as refusal:
             return refusal
 
-    def _admit(self, admission: Admission) -> Admitted | None:
+    def _admit(self, admission: Admission) -> Admitted | Deferred:
         if admission.key_digest and admission.key_digest not in self.live_keys:
             raise wrong_key()
+        workspace_id = admission.principal.workspace_id
         if admission.idempotency_key:
-            claim = (admission.principal.workspace_id, admission.idempotency_key)
-            if claim in self.repeated:
-                return _repetition(admission, self.repeated[claim])
-            if not self._claim(claim):
-                return None
+            first = self.repeated.get((workspace_id, admission.idempotency_key))
+            if first is not None:
+                return _repetition(admission, first)
+        # claimed before anything is read for this call alone: many may wait for one conversation
+        for name in (admission.idempotency_key, admission.conversation_id):
+            if name and not self._claim((workspace_id, name)):
+                return Deferred((workspace_id, name))
         place = place_by_name(admission) or self.places.get(admission.completion_id)
         if place is None:
             return self._begin(admission)
-        if not self._claim(place.conversation_id):
-            return None
+        claim = (workspace_id, public(CONVERSATION, place.conversation_id))
+        if claim[1] != admission.conversation_id and not self._claim(claim):
+            return Deferred(claim)
         return self._continue(admission, place)
 
-    def _claim(self, what: object) -> bool:
+    def _claim(self, claim: tuple[UUID, str]) -> bool:
         """False where another call of this batch has it already."""
-        if what in self.claimed:
+        if claim in self.claimed:
             return False
-        self.claimed.add(what)
+        self.claimed.add(claim)
         return True
 
     def _begin(self, admission: Admission) -> Admitted:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from django.db import connection, models
 
+_SIZES = (64, 32, 16, 8, 4, 2, 1)
+
 Row = Mapping[str, Any]
 Convert = Callable[[Any], Any]
 
@@ -31,11 +33,16 @@ class _Statement(NamedTuple):
 def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
     """Insert rows, mappings of the same fields in the same order; a field left out gets its default.
 
-    All in one statement: SQLite gives up the interpreter's lock for each, and must wait for it again.
+    Few statements: SQLite gives up the interpreter's lock for each, and must wait for it again. Few
+    texts of them: each is kept prepared.
     """
-    if rows:
-        statement = _insertion(model, tuple(rows[0]), len(rows), connection.vendor)
-        _execute(statement.text, [value for row in rows for value in statement.parameters(row.values())])
+    start = 0
+    for size in _SIZES:
+        while len(rows) - start >= size:
+            some = rows[start : start + size]
+            start += size
+            statement = _insertion(model, tuple(some[0]), size, connection.vendor)
+            _execute(statement.text, [value for row in some for value in statement.parameters(row.values())])
 
 
 def update_rows(model: type[models.Model], changes: Sequence[tuple[Row, Row]]) -> None:
@@ -56,7 +63,7 @@ def _place() -> str:
     return "?" if connection.vendor == "sqlite" else "%s"
 
 
-@lru_cache(maxsize=2048)
+@lru_cache
 def _insertion(model: type[models.Model], names: tuple[str, ...], count: int, vendor: str) -> _Statement:
     others = [field for field in model._meta.concrete_fields if field.name not in names]
     columns = [_column(model, name) for name in (*names, *(field.name for field in others))]

@@ -14,8 +14,6 @@ from conversations.models import Completion, Conversation, Message
 from conversations.threading import digests
 from media.services import register_blobs
 
-USAGE_FIELDS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
-
 
 class Settlement(Value, frozen=True):
     """How a completion ended. `choices` hold what was made of the answer, as far as it came."""
@@ -91,5 +89,5 @@ def _ended_row(ended: Settlement) -> tuple[Row, Row]:
         "first_event_at": ended.first_event_at,
         "ended_at": ended.ended_at,
         "usage_estimated": ended.usage.estimated,
-        **{name: getattr(ended.usage, name) for name in USAGE_FIELDS},
+        **ended.usage.counts,
     }

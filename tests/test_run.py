@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,6 +87,27 @@ def test_a_stop_waits_for_answers_only_so_long(tmp_path: Path) -> None:
         assert run.stop() == 0
         assert time.monotonic() - began < 8
         assert "Traceback" not in run.error_output
+
+
+def test_who_still_waits_at_the_stop_is_told(tmp_path: Path) -> None:
+    with running(tmp_path, CHATAPI_SHUTDOWN_SECONDS="1") as run, begin_an_endless_answer(run) as streaming:
+        with ThreadPoolExecutor() as threads, run.client(run.api_key) as client:
+            whole = threads.submit(client.post, "/v1/chat/completions", json=said("[[stall]]"))
+            wait_until(lambda: len(client.get("/v1/conversations").json()["data"]) == 2)
+            run.stop()
+            assert whole.result().status_code == 503
+            assert whole.result().json()["error"]["code"] == "interrupted"
+        rest = b"".join(iter(lambda: streaming.recv(65536), b""))
+        assert b'"code":"interrupted"' in rest
+        assert b"[DONE]" not in rest
+        database = sqlite3.connect(tmp_path / "chatapi.sqlite3")
+        states = database.execute("SELECT state FROM conversations_completion").fetchall()
+        texts = database.execute(
+            "SELECT parts FROM conversations_message WHERE role = 'assistant'"
+        ).fetchall()
+        database.close()
+    assert states == [("interrupted",), ("interrupted",)]
+    assert any("w1 w2 w3" in text for (text,) in texts)
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ class CompletionsEndpoint:
             request, running = await self._begin(scope, receive)
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            await _send_refusal(_is_stopping(), receive, send)
+            raise
         except ApiError as refusal:
             await _send_refusal(refusal, receive, send)
         except (OperationalError, InterfaceError) as error:
@@ -105,7 +108,7 @@ class CompletionsEndpoint:
                 if request.stream:
                     await self._stream(scope, send, request, running, viewer)
                 else:
-                    await self._send_whole(send, request, running, viewer)
+                    await self._send_whole(receive, send, request, running, viewer)
             finally:
                 watching.cancel()
         if viewer.is_gone and running.log.ended is None:
@@ -145,9 +148,13 @@ class CompletionsEndpoint:
             raise
 
     async def _send_whole(
-        self, send: Send, request: CompletionRequest, running: Running, viewer: Viewer
+        self, receive: Receive, send: Send, request: CompletionRequest, running: Running, viewer: Viewer
     ) -> None:
-        ended = await viewer.until_ended()
+        try:
+            ended = await viewer.until_ended()
+        except asyncio.CancelledError:
+            await _send_refusal(_is_stopping(), receive, send)
+            raise
         if ended is None:
             return
         if ended.failure or ended.state != "completed":
@@ -167,6 +174,11 @@ class CompletionsEndpoint:
         )
         body = self._dialect.render(answer, assembler.sounds())
         await _send_json(send, 200, body, [], running)
+
+
+def _is_stopping() -> ServiceUnavailable:
+    """The server stops, and has waited for as long as it may."""
+    return ServiceUnavailable("The service is stopping.", code="interrupted")
 
 
 async def _watch_for_disconnect(receive: Receive, viewer: Viewer) -> None:
@@ -191,7 +203,7 @@ def _stopped(ended: Ended) -> Failure:
         return Failure(
             "The completion was cancelled.", type="invalid_request_error", code="cancelled", status=400
         )
-    return Failure("The service was stopped.", code="interrupted", status=503, retry_after=1)
+    return Failure("The service is stopping.", code="interrupted", status=503, retry_after=1)
 
 
 def _sound_format(request: CompletionRequest) -> str:

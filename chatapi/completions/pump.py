@@ -6,7 +6,7 @@ It belongs to no connection: viewers come and go. It ends the log once the end i
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
@@ -18,9 +18,29 @@ from chatapi.completions.ssml import SpeakDocument
 from chatapi.completions.usage import estimated_usage
 from chatapi.engines.base import EngineError
 from chatapi.engines.registry import ModelSpec, Registry
-from chatapi.engines.values import EngineRequest, Event, Finish, TextDelta, Usage, Value
+from chatapi.engines.values import (
+    AudioDelta,
+    EngineRequest,
+    Event,
+    Finish,
+    Message,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    TextPart,
+    ToolCallArguments,
+    Usage,
+    Value,
+)
 
 logger = logging.getLogger(__name__)
+
+ANSWER_BYTES = 128 * 1024 * 1024
+"""How long an answer may grow that is kept in memory until its end."""
+EVENT_BYTES = 100
+"""What an event costs beside its content."""
+
+_UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", status=500)
 
 
 class Outcome(Value, frozen=True):
@@ -91,17 +111,26 @@ class Pump:
         await self._end(self._cancelled_as or state, failure)
 
     async def _end(self, state: State, failure: Failure | None) -> None:
-        ended = Ended(
-            state, tuple(self._finishes[n] for n in sorted(self._finishes)), self._usage_so_far(), failure
-        )
-        try:
-            await self._settle(self._outcome(ended))
-        except Exception:
-            logger.exception("The end of completion %s could not be stored", self.completion_id)
-            ended = Ended(
-                "failed", failure=Failure("The answer could not be stored.", code="database", status=503)
-            )
+        """Store the end, or where it cannot be stored as it is, as much of it as can be."""
+        finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
+        ended = Ended(state, finishes, self._usage_so_far(), failure)
+        choices, sounds = self._assembled(finishes)
+        for outcome in (self._outcome(ended, choices, sounds), *self._makeshifts(choices)):
+            try:
+                await self._settle(outcome)
+            except Exception:
+                logger.exception("The end of completion %s could not be stored", self.completion_id)
+            else:
+                break
+        if outcome.state != state:
+            ended = Ended("failed", failure=_UNSTORABLE)
         self.log.end(ended)
+
+    def _makeshifts(self, choices: tuple[Choice, ...]) -> Iterator[Outcome]:
+        """The end without what may have kept it from being stored: without sound, without anything."""
+        ended = Ended("failed", usage=self._usage_so_far(), failure=_UNSTORABLE)
+        yield self._outcome(ended, tuple(map(_text_alone, choices)), {})
+        yield self._outcome(ended, (), {})
 
     async def _answer(self) -> None:
         """Ask the model, and where it fails before its first event, its fallbacks."""
@@ -109,8 +138,7 @@ class Pump:
         for spec in candidates:
             self._served_by = spec
             try:
-                async with contextlib.aclosing(self._events_of(spec)) as events:
-                    await self._follow(events)
+                await self._answer_by(spec)
             except EngineError as error:
                 is_last = spec is candidates[-1]
                 if is_last or self._first_event_at is not None or not error.may_fall_back:
@@ -118,6 +146,20 @@ class Pump:
                 logger.warning("Model %s failed (%s); falling back", spec.id, error.message)
             else:
                 return
+
+    async def _answer_by(self, spec: ModelSpec) -> None:
+        try:
+            async with (
+                asyncio.timeout(spec.total_timeout),
+                contextlib.aclosing(self._events_of(spec)) as events,
+            ):
+                await self._follow(events)
+        except TimeoutError:
+            raise EngineError(
+                f"The answer took longer than {spec.total_timeout:.0f} seconds.",
+                status=504,
+                code="answer_timeout",
+            ) from None
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
         engine = self._registry.engine(spec)
@@ -127,16 +169,24 @@ class Pump:
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
         append = self.log.append
+        wanted = range(self._request.n)
+        size = 0
         async for event in events:
-            kind = type(event)
+            if isinstance(event, Usage):
+                self._usage = event
+                continue
+            if event.choice not in wanted:
+                continue
             if self._first_event_at is None:
                 self._first_event_at = datetime.now(UTC)
-            if kind is Finish:
-                self._finishes[event.choice] = event  # type: ignore[union-attr,assignment]
-            elif kind is Usage:
-                self._usage = event  # type: ignore[assignment]
-            elif kind is TextDelta and self._speak:
-                self._append_all(self._speak[event.choice].add(event))  # type: ignore[union-attr,arg-type]
+            if isinstance(event, Finish):
+                self._finishes[event.choice] = event
+                continue
+            size += EVENT_BYTES + _size_of(event)
+            if size > ANSWER_BYTES:
+                raise EngineError("The model's answer is too long to be kept.", code="answer_too_long")
+            if self._speak and isinstance(event, TextDelta):
+                self._append_all(self._speak[event.choice].add(event))
             else:
                 append(event)
         if len(self._finishes) < self._request.n:
@@ -147,27 +197,47 @@ class Pump:
             self.log.append(event)
 
     def _usage_so_far(self) -> Usage:
-        return self._usage or estimated_usage(self._request.messages, self.log.entries)
+        usage = self._usage or estimated_usage(self._request.messages, self.log.entries)
+        return usage.bounded
 
-    def _outcome(self, ended: Ended) -> Outcome:
+    def _assembled(self, finishes: tuple[Finish, ...]) -> tuple[tuple[Choice, ...], dict[str, bytes]]:
         audio = self._request.audio
         assembler = Assembler(
             choices=self._request.n, sound_format=(audio.format if audio else None) or "pcm16"
         )
-        for entry in (*self.log.entries, *ended.finishes):
+        for entry in (*self.log.entries, *finishes):
             if not isinstance(entry, Ended):
                 assembler.add(entry)
+        return assembler.choices(), assembler.sounds()
+
+    def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:
         return Outcome(
             completion_id=self.completion_id,
             state=ended.state,
-            choices=assembler.choices(),
-            sounds=assembler.sounds(),
+            choices=choices,
+            sounds=sounds,
             usage=ended.usage or Usage(),
             served_by=self._served_by.id,
             failure=ended.failure,
             first_event_at=self._first_event_at,
             ended_at=datetime.now(UTC),
         )
+
+
+def _text_alone(choice: Choice) -> Choice:
+    texts = tuple(part for part in choice.message.parts if isinstance(part, TextPart))
+    return Choice(choice.index, Message("assistant", texts), choice.finish_reason)
+
+
+def _size_of(event: Event) -> int:
+    match event:
+        case TextDelta() | ReasoningDelta() | RefusalDelta():
+            return len(event.text)
+        case ToolCallArguments():
+            return len(event.fragment)
+        case AudioDelta():
+            return len(event.data or b"") + len(event.transcript or "")
+    return 0
 
 
 def _failure(error: EngineError) -> Failure:

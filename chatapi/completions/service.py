@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.25
+POLLS = 240
 STOP_SECONDS = 10.0
 SCOPE_KEY = "chatapi.service"
 """Under which an ASGI scope tells Django's views of the service."""
@@ -235,11 +236,12 @@ class CompletionService:
         """View what the same idempotency key has begun: here, in another process, or long ago."""
         if completion_id in self._running:
             return self._running[completion_id]
-        while True:
+        for _ in range(POLLS):
             finished = await database_sync_to_async(replayed)(principal.workspace_id, completion_id)
             if finished is not None:
                 return Running(*finished)
             await asyncio.sleep(POLL_SECONDS)
+        raise ServiceUnavailable("Another process still makes this answer.", code="made_elsewhere")
 
     async def _beat(self) -> None:
         while True:

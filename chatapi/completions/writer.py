@@ -11,18 +11,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from chatapi.errors import ApiError, Internal, ServiceUnavailable
-from conversations.admission import Admission, Admitted, admit_all
+from conversations.admission import Admission, Admitted, Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256
 RETRY_SECONDS = 0.5
-_DATABASE_IS_DEAD = (OperationalError, InterfaceError)
 
 
 class _Job(NamedTuple):
@@ -32,7 +32,7 @@ class _Job(NamedTuple):
     future: "asyncio.Future[Admitted | None]"
 
 
-_Outcome = tuple[_Job, Admitted | ApiError | None]
+_Outcome = tuple[_Job, Admitted | Deferred | ApiError | None]
 
 
 class Writer:
@@ -41,6 +41,7 @@ class Writer:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[_Job] = deque()
+        self._deferred: dict[tuple[UUID, str], deque[_Job]] = {}
         self._has_work = threading.Event()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="chatapi-writer", daemon=True)
@@ -78,16 +79,17 @@ class Writer:
                 self._has_work.clear()
                 while self._jobs:
                     self._write([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
+                    self._take_up_deferred()
         finally:
             connection.close()
 
     def _write(self, jobs: list[_Job]) -> None:
         try:
-            outcomes = _transact_on_a_live_connection(jobs)
-        except _DATABASE_IS_DEAD as error:
-            self._wait_for_the_database(jobs, error)
-        except Exception:
-            if len(jobs) > 1:
+            outcomes = _transact_again_if_it_may_help(jobs)
+        except Exception as error:
+            if isinstance(error, Error) and _is_the_databases_fault(error):
+                self._wait_for_the_database(jobs, error)
+            elif len(jobs) > 1:
                 logger.warning("A batch failed; its members are tried one by one", exc_info=True)
                 for job in jobs:
                     self._write([job])
@@ -96,6 +98,13 @@ class Writer:
                 self._deliver([(jobs[0], Internal())])
         else:
             self._deliver(outcomes)
+
+    def _take_up_deferred(self) -> None:
+        """One call for each place that was taken: the next transaction takes no other for it."""
+        for claim, jobs in list(self._deferred.items()):
+            self._jobs.appendleft(jobs.popleft())
+            if not jobs:
+                del self._deferred[claim]
 
     def _wait_for_the_database(self, jobs: list[_Job], error: Exception) -> None:
         """Calls are refused, but ends are kept until the database lives again."""
@@ -110,8 +119,8 @@ class Writer:
     def _deliver(self, outcomes: Iterable[_Outcome]) -> None:
         told = []
         for job, outcome in outcomes:
-            if outcome is None and isinstance(job.item, Admission):
-                self._jobs.append(job)  # another call of this transaction was in its place
+            if isinstance(outcome, Deferred):
+                self._deferred.setdefault(outcome.claim, deque()).append(job)
             else:
                 told.append((job, outcome))
         try:
@@ -120,13 +129,40 @@ class Writer:
             logger.warning("The server stopped before it could tell how a write ended")
 
 
-def _transact_on_a_live_connection(jobs: Sequence[_Job]) -> list[_Outcome]:
-    """A connection that broke while it was idle is told only by its first statement."""
+def _transact_again_if_it_may_help(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """A connection that broke while it was idle is told only by its first statement, and that another
+    process has the same idempotency key by a constraint."""
     try:
         return _transact(jobs)
-    except _DATABASE_IS_DEAD:
+    except (OperationalError, InterfaceError):
         connection.close()
-        return _transact(jobs)
+    except IntegrityError:
+        pass
+    return _transact(jobs)
+
+
+_SQLITE_FAULTS = tuple(
+    f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "READONLY", "IOERR", "CANTOPEN")
+)
+_SQLSTATE_FAULTS = ("08", "25006", "53", "57")
+"""Connection lost; read-only; out of disk, memory or connections; stopped by an operator."""
+
+
+def _is_the_databases_fault(error: Error) -> bool:
+    """Whether any write would fail now, or only this one."""
+    name = getattr(error.__cause__, "sqlite_errorname", None) or ""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return name.startswith(_SQLITE_FAULTS) or state.startswith(_SQLSTATE_FAULTS) or not _database_lives()
+
+
+def _database_lives() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        connection.close()
+        return False
+    return True
 
 
 def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
@@ -146,7 +182,7 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
     return outcomes
 
 
-def _tell(outcomes: Iterable[_Outcome]) -> None:
+def _tell(outcomes: Iterable[tuple[_Job, Admitted | ApiError | None]]) -> None:
     for job, outcome in outcomes:
         if job.future.done():
             continue

@@ -38,6 +38,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     connect_timeout: float = 10
     first_event_timeout: float = 300
     idle_timeout: float = 120
+    total_timeout: float = 3600
+    """From the first question to the end of the answer."""
     retries: int = 2
     """How often a call is tried again that failed before its first event."""
     model_path: str | None = None

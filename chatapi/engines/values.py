@@ -240,12 +240,19 @@ class Usage(Value, frozen=True):
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "estimated"}
+
+    @property
+    def bounded(self) -> "Usage":
+        """With counts that any database can hold, whatever an upstream said."""
+        counts = {name: max(0, min(count, 2**31 - 1)) for name, count in self.counts.items()}
+        return Usage(**counts, estimated=self.estimated)
+
     def __add__(self, other: "Usage") -> "Usage":
-        sums = {
-            name: getattr(self, name) + getattr(other, name)
-            for name in self.__struct_fields__
-            if name != "estimated"
-        }
+        theirs = other.counts
+        sums = {name: count + theirs[name] for name, count in self.counts.items()}
         return Usage(**sums, estimated=self.estimated or other.estimated)
 
 

@@ -11,6 +11,8 @@ from .parts import ASSISTANT, TEXT, USER, ContentField
 from .tools import ResponseFormatSerializer, ToolCallsField, ToolChoiceField, ToolSerializer
 
 NAME_LIMIT = 256
+MAX_MESSAGES = 10_000
+"""A history that long takes a second to check and store."""
 
 
 class SystemMessageSerializer(StrictSerializer):
@@ -91,7 +93,7 @@ class AudioOptionsSerializer(StrictSerializer):
 class ChatCompletionRequestSerializer(ParametersSerializer):
     context = ConversationContextField(required=False)  # type: ignore[assignment]
     model = StringField(required=False)
-    messages = ListField(child=MessageField(), min_length=1)
+    messages = ListField(child=MessageField(), min_length=1, max_length=MAX_MESSAGES)
     response_format = ResponseFormatSerializer(required=False)
     modalities = ListField(child=EnumField(("text", "audio")), default=["text"])
     audio = AudioOptionsSerializer(required=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 from . import problems
 from .fields import BooleanField, DiscriminatedField, EnumField, ListField, StrictSerializer, StringField
-from .native import NAME_LIMIT, SpokenReferenceSerializer, check_ssml
+from .native import MAX_MESSAGES, NAME_LIMIT, SpokenReferenceSerializer, check_ssml
 from .parameters import ConversationContextField, ParametersSerializer
 from .parts import ASSISTANT, OPENAI_USER, TEXT, ContentField
 from .tools import (
@@ -78,7 +78,7 @@ class OpenAIAudioOptionsSerializer(StrictSerializer):
 
 class OpenAIChatCompletionRequestSerializer(ParametersSerializer):
     model = StringField()
-    messages = ListField(child=OpenAIMessageField(), min_length=1)
+    messages = ListField(child=OpenAIMessageField(), min_length=1, max_length=MAX_MESSAGES)
     response_format = OpenAIResponseFormatSerializer(required=False)
     modalities = ListField(child=EnumField(("text", "audio")), min_length=1, default=["text"])
     audio = OpenAIAudioOptionsSerializer(required=False)
