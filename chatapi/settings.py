@@ -141,7 +141,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 STORAGES = {
     "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "media.storage.WholeFileStorage",
         "OPTIONS": {"location": str(DATA_DIR / "media"), "file_permissions_mode": 0o600},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

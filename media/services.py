@@ -1,5 +1,6 @@
 """What is written about assets: the bytes into the storage, a row for each."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
@@ -7,7 +8,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from chatapi.engines.values import Blob
+from chatapi.errors import ServiceUnavailable
 from media.models import Asset
+
+logger = logging.getLogger(__name__)
 
 
 def _path(workspace_id: UUID, sha256: str) -> str:
@@ -18,11 +22,20 @@ def store_bytes(workspace_id: UUID, contents: Mapping[str, bytes]) -> None:
     """Write files under their SHA-256 (the mapping's keys); the same bytes twice are one file.
 
     The rows are `register_blobs`'s: a file without a row is swept, a row without its file is never.
+    Raises `ServiceUnavailable` where the storage fails, such as on a full disk.
     """
-    for sha256, data in contents.items():
-        path = _path(workspace_id, sha256)
-        if not default_storage.exists(path):
-            default_storage.save(path, ContentFile(data))
+    try:
+        for sha256, data in contents.items():
+            _store(_path(workspace_id, sha256), data)
+    except OSError as error:
+        logger.error("A file could not be stored: %s", error)
+        raise ServiceUnavailable("The file could not be stored. Try again.", code="storage") from error
+
+
+def _store(path: str, data: bytes) -> None:
+    """A file of another size is the ruin of a write that failed, and is replaced."""
+    if not (default_storage.exists(path) and default_storage.size(path) == len(data)):
+        default_storage.save(path, ContentFile(data))
 
 
 def read_bytes(workspace_id: UUID, blob: Blob) -> bytes:

@@ -1,0 +1,73 @@
+"""Where files are kept on a disk of one's own."""
+
+import os
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage
+
+DRAFTS = ".drafts"
+ABANDONED_SECONDS = 24 * 3600
+
+
+class WholeFileStorage(FileSystemStorage):
+    """A file stands under its name whole or not at all, after a full disk, `kill -9` or a power cut too.
+
+    It is written as a draft, flushed and then renamed; a name that exists is replaced. What a killed
+    process left of its draft goes with a write a day later.
+    """
+
+    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        return not (max_length and len(name) > max_length)
+
+    def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
+        final, drafts = Path(self.path(name)), Path(self.path(DRAFTS))
+        _make_folder(drafts)
+        _make_folder(final.parent)
+        _remove_abandoned(drafts)
+        draft = drafts / uuid4().hex
+        try:
+            self._write(draft, content)
+            draft.replace(final)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _flush(final.parent)
+        return name
+
+    def _write(self, draft: Path, content: File) -> None:  # type: ignore[type-arg]
+        with draft.open("xb") as file:
+            for chunk in content.chunks():
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        if self.file_permissions_mode is not None:
+            draft.chmod(self.file_permissions_mode)
+
+
+def _remove_abandoned(drafts: Path) -> None:
+    now = time.time()
+    for draft in drafts.iterdir():
+        try:
+            if now - draft.stat().st_mtime > ABANDONED_SECONDS:
+                draft.unlink()
+        except FileNotFoundError:  # another process has ended with it
+            continue
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
+
+def _flush(folder: Path) -> None:
+    """What was made in it, or renamed into it, is there after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
