@@ -14,11 +14,10 @@ from chatapi.engines.local.grammar import (
     MARK,
     MarkReader,
     NotConstrained,
-    choice_grammar,
     closed,
     json_grammar,
 )
-from chatapi.engines.local.prompts import asking_for_call, asking_for_text
+from chatapi.engines.local.prompts import USE_RESULT, asking_for_call, asking_for_text
 from chatapi.engines.values import AudioPart, Blob, ImagePart, Message, TextPart, Tool, ToolCall
 
 WEATHER = Tool(
@@ -52,10 +51,6 @@ def test_a_grammar_carries_the_schema_whole() -> None:
     rule = json_grammar(schema, exact=True).splitlines()[-1]
     carried = json.loads(rule.removeprefix("value: %json "))
     assert carried == {**schema, "x-guidance": {"lenient": False, "whitespace_flexible": False}}
-
-
-def test_a_choice_is_one_of_its_words() -> None:
-    assert choice_grammar(("add", "get-time")) == 'root ::= "add" | "get-time"'
 
 
 # --- closing a schema ---------------------------------------------------------------------------
@@ -109,7 +104,7 @@ def test_results_are_told_with_the_calls_they_answer() -> None:
     )
     assert asking_for_text(messages) == (
         user("Do both."),
-        user('Result of add({"a":1}):\n3\n\nResult of sub({broken):\n4\n\nTell me the answer in words.'),
+        user('Result of add({"a":1}):\n3\n\nResult of sub({broken):\n4' + USE_RESULT),
     )
 
 
@@ -142,9 +137,8 @@ def test_what_is_no_text_is_refused_where_it_stands(part: ImagePart | AudioPart)
 class Model:
     """Answers the two questions with fixed odds for a call, and counts what it was asked."""
 
-    def __init__(self, odds: dict[str, float], picks: str = "") -> None:
+    def __init__(self, odds: dict[str, float]) -> None:
         self._odds = odds
-        self._picks = picks
         self.asked: list[str] = []
 
     async def __call__(
@@ -152,45 +146,52 @@ class Model:
     ) -> tuple[str, dict[str, float]]:
         question = messages[-1].text
         self.asked.append(question)
-        if "grammar" in params:
-            return self._picks, {}
-        odds = next((odds for message, odds in self._odds.items() if message in question), 0.0)
-        return "", {"yes": odds, "get": odds, "no": 0.0, "none": 0.0, "?": -20.0}
+        odds = next((odds for part, odds in self._odds.items() if part in question), 0.0)
+        return "", {"yes": odds, "get": odds, "add": odds, "no": 0.0, "none": 0.0, "?": -20.0}
+
+
+async def is_needed(decider: Decider, message: str) -> bool:
+    return (await decider.best(message, (WEATHER,))).is_needed
 
 
 async def test_a_message_needs_the_tool_when_both_questions_together_say_so() -> None:
     decider = Decider(Model({"rain": 0.5, "joke": -0.5}))
-    assert await decider.needs_tool("Will it rain?", WEATHER)
-    assert not await decider.needs_tool("Tell me a joke", WEATHER)
+    assert await is_needed(decider, "Will it rain?")
+    assert not await is_needed(decider, "Tell me a joke")
 
 
 async def test_a_tool_that_is_liked_for_every_message_is_held_back() -> None:
     liked = Decider(Model({"Hello!": 4, "Tell me something.": 4, "rain": 2}))
-    assert not await liked.needs_tool("Will it rain?", WEATHER)
+    assert not await is_needed(liked, "Will it rain?")
 
 
 async def test_the_baseline_of_a_tool_is_asked_once() -> None:
     model = Model({})
     decider = Decider(model)
-    await decider.needs_tool("One", WEATHER)
-    before = len(model.asked)
-    await decider.needs_tool("Two", WEATHER)
-    assert before == 6
-    assert len(model.asked) == before + 2
+    await is_needed(decider, "One")
+    assert len(model.asked) == 2 * (2 + 1)
+    await is_needed(decider, "Two")
+    assert len(model.asked) == 2 * (2 + 1 + 1)
 
 
-async def test_of_several_tools_the_named_one_is_picked_and_of_one_nothing_is_asked() -> None:
-    model = Model({}, picks="add")
-    add = Tool("add")
-    assert await Decider(model).pick("1 + 1?", (WEATHER, add)) == add
-    assert "get_weather: Get the weather\nadd: add" in model.asked[0]
-    assert await Decider(model).pick("1 + 1?", (WEATHER,)) == WEATHER
-    assert len(model.asked) == 1
+async def test_of_several_tools_the_one_that_fits_best_is_taken() -> None:
+    add = Tool("add", "Add numbers")
+    decider = Decider(Model({"add: Add numbers\n\nMessage: 1": 2, "Message: 1": 1}))
+    verdict = await decider.best("1 + 1?", (WEATHER, add))
+    assert (verdict.tool, verdict.is_needed) == (add, True)
+
+
+async def test_of_very_many_tools_only_those_with_words_in_common_are_judged() -> None:
+    model = Model({})
+    many = tuple(Tool(f"tool_{number}", "Does something else") for number in range(60))
+    await Decider(model).best("Will the weather hold?", (*many, WEATHER))
+    assert any("get_weather" in question for question in model.asked)
+    assert len(model.asked) <= 6 * 6
 
 
 async def test_a_long_message_is_looked_at_from_both_ends() -> None:
     model = Model({})
-    await Decider(model).needs_tool("begin" + 10_000 * " word" + "end", WEATHER)
+    await is_needed(Decider(model), "begin" + 10_000 * " word" + "end")
     assert "begin" in model.asked[-1]
     assert model.asked[-1].endswith("end")
     assert len(model.asked[-1]) < 1500

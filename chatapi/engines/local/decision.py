@@ -10,13 +10,13 @@ area under the curve of 0.996 (one alone: 0.989).
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from ..values import Message, TextPart, Tool
-from .grammar import choice_grammar
 
 THRESHOLD = 0.6
 """In natural logarithms: 79 of those 83 exceed it, and 1 of the 139."""
@@ -25,6 +25,7 @@ MESSAGE_LIMIT = 1200
 """Characters of the message that are looked at, half of them from its end."""
 DESCRIPTION_LIMIT = 200
 BASELINES_KEPT = 256
+JUDGED_AT_MOST = 6
 
 NEUTRAL = ("Hello!", "Tell me something.")
 ALTERNATIVES = 20
@@ -120,6 +121,15 @@ Ask = Callable[[tuple[Message, ...], dict[str, Any]], Awaitable[tuple[str, dict[
 """Puts messages to the model, with parameters; gives back the text and the likeliest first tokens."""
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    tool: Tool
+    score: float
+
+    @property
+    def is_needed(self) -> bool:
+        return self.score > THRESHOLD
+
+
 class Decider:
     """Remembers the baselines of tool lists that were seen."""
 
@@ -127,8 +137,12 @@ class Decider:
         self._ask = ask
         self._baselines: dict[str, float] = {}
 
-    async def needs_tool(self, message: str, tool: Tool) -> bool:
-        return await self.score(message, tool) > THRESHOLD
+    async def best(self, message: str, tools: tuple[Tool, ...]) -> Verdict:
+        """The tool that fits the message best, each judged alone: in a list they blur each other."""
+        verdicts = [
+            Verdict(tool, await self.score(message, tool)) for tool in _likeliest(_shortened(message), tools)
+        ]
+        return max(verdicts, key=lambda verdict: verdict.score)
 
     async def score(self, message: str, tool: Tool) -> float:
         """How far the message speaks for a call; comparable between tools."""
@@ -149,15 +163,6 @@ class Decider:
         """
         for wording in (YES_OR_NO, BY_NAME):
             await self._ask_one(wording, NEUTRAL[0], "")
-
-    async def pick(self, message: str, tools: tuple[Tool, ...]) -> Tool:
-        """The tool that fits the message best."""
-        if len(tools) == 1:
-            return tools[0]
-        grammar = choice_grammar(tuple(tool.name for tool in tools))
-        prompt = BY_NAME.prompt(_tell(tools), _shortened(message))
-        name, _ = await self._ask(prompt, {"max_tokens": 64, "grammar": grammar})
-        return next((tool for tool in tools if tool.name == name), tools[0])
 
     async def _margin(self, message: str, told: str, name: str) -> float:
         # one after the other or both at once: there are two slots
@@ -182,6 +187,21 @@ def _say(role: Any, text: str) -> Message:
 
 def _tell(tools: tuple[Tool, ...]) -> str:
     return "\n".join(f"{tool.name}: {(tool.description or tool.name)[:DESCRIPTION_LIMIT]}" for tool in tools)
+
+
+def _likeliest(message: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """Of many tools those whose own words the message uses; judging one takes half a second."""
+    if len(tools) <= JUDGED_AT_MOST:
+        return tools
+    words = _words(message)
+    ranked = sorted(
+        tools, key=lambda tool: len(words & _words(f"{tool.name} {tool.description}")), reverse=True
+    )
+    return tuple(ranked[:JUDGED_AT_MOST])
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in re.findall(r"[^\W_]+", text.lower()) if len(word) > 2}
 
 
 def _shortened(message: str) -> str:

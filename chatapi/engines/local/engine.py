@@ -38,6 +38,8 @@ CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
 PASSED_ON = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
 """Parameters that llama.cpp takes as OpenAI means them."""
+NOTICE = 2.0
+"""Seconds in which the end of the process is seen by its supervisor."""
 GREEDY = {"temperature": 0}
 
 
@@ -62,7 +64,7 @@ class LocalEngine:
             context_length=spec.context_length or CONTEXT_LENGTH,
             model_path=spec.model_path,
         )
-        self._process = ModelProcess(settings, progress)
+        self.process = ModelProcess(settings, progress)
         self._client: OpenAICompatible | None = None
         self._endpoint: Endpoint | None = None
         self._decider = Decider(self._ask)
@@ -70,15 +72,10 @@ class LocalEngine:
 
     @property
     def unready_because(self) -> str | None:
-        return self._process.unready_because
-
-    @property
-    def pid(self) -> int | None:
-        """The id of the model's process."""
-        return self._process.pid
+        return self.process.unready_because
 
     async def start(self) -> None:
-        self._process.start()
+        self.process.start()
         if self._warming is None:
             self._warming = asyncio.create_task(self._warm_up())
 
@@ -88,7 +85,7 @@ class LocalEngine:
             await asyncio.wait([self._warming])
             self._warming = None
         await self._drop_client()
-        await asyncio.to_thread(self._process.close)
+        await asyncio.to_thread(self.process.close)
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         tool = await self._tool_to_call(request)
@@ -109,12 +106,11 @@ class LocalEngine:
             return None
         message = _last_user_text(request.messages)
         if mode == "required":
-            return await self._decider.pick(message, tools)
+            return tools[0] if len(tools) == 1 else (await self._decider.best(message, tools)).tool
         if request.messages[-1].role != "user" or not message.strip():
             return None  # what a tool returned is answered in words
-        # first which, then whether: a list of several tools blurs the second question
-        tool = await self._decider.pick(message, tools)
-        return tool if await self._decider.needs_tool(message, tool) else None
+        best = await self._decider.best(message, tools)
+        return best.tool if best.is_needed else None
 
     async def _call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
         schema = closed(tool.parameters) if tool.parameters else {**ANY_OBJECT, "maxProperties": 0}
@@ -197,14 +193,15 @@ class LocalEngine:
             except Unreachable as error:
                 if has_begun or attempt == 2:
                     raise EngineError("The local model's process ended.", code="engine_crashed") from error
-                await self._drop_client()
+                # a connection may tell of the end before the supervisor has seen it
+                await asyncio.to_thread(self.process.wait_for_end, self._endpoint, NOTICE)
 
     async def _connected(self) -> OpenAICompatible:
         """A client of the process that runs now; waits while the model loads."""
         try:
             async with asyncio.timeout(self._spec.first_event_timeout):
                 # shielded, as other requests wait for the same future
-                endpoint = await asyncio.shield(asyncio.wrap_future(self._process.start()))
+                endpoint = await asyncio.shield(asyncio.wrap_future(self.process.start()))
         except TimeoutError:
             raise Unavailable(f"Not ready in time: {self.unready_because}.", retry_after=5) from None
         if self._client is None or self._endpoint != endpoint:
@@ -241,6 +238,7 @@ def _sampling(params: dict[str, Any]) -> dict[str, Any]:
     passed = {name: params[name] for name in PASSED_ON if params.get(name) is not None}
     if params.get("seed") is not None:
         passed["seed"] = params["seed"] % (2**32 - 1)  # llama.cpp takes 32 bits, all set means at random
+        passed["cache_prompt"] = False  # what is read in other batches comes out a little different
     return passed
 
 

@@ -55,11 +55,6 @@ def json_grammar(schema: Schema, *, exact: bool, pretty: bool = False) -> str:
     return f"%llguidance {{}}\nstart: {mark} value\nvalue: %json {_encode(guided).decode()}\n"
 
 
-def choice_grammar(words: tuple[str, ...]) -> str:
-    """A grammar for one word of several."""
-    return "root ::= " + " | ".join(_encode(word).decode() for word in words)
-
-
 def closed(schema: Schema) -> Schema:
     """The schema without room for properties that it does not name, where it says nothing about them.
 

@@ -58,6 +58,7 @@ class ModelProcess:
         self._command = command
         self._progress = progress or _log_progress()
         self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._endpoint: Future[Endpoint] = Future()
@@ -83,6 +84,15 @@ class ModelProcess:
                 self._thread = threading.Thread(target=self._run, name="local-model", daemon=True)
                 self._thread.start()
             return self._endpoint
+
+    def wait_for_end(self, endpoint: Endpoint | None, seconds: float) -> None:
+        """Return when the process that listens there was seen to end, or when that took too long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_current(endpoint), seconds)
+
+    def _is_current(self, endpoint: Endpoint | None) -> bool:
+        future = self._endpoint
+        return future.done() and not future.exception() and future.result() == endpoint
 
     def close(self) -> None:
         """End the process and wait for its end; blocks for up to `TERMINATION_PATIENCE` seconds."""
@@ -181,8 +191,10 @@ class ModelProcess:
     def _begin_loading(self, what: str) -> None:
         self._reason = f"the local model {what}"
         self._refused_at = None
-        if self._endpoint.done():
-            self._endpoint = Future()
+        with self._changed:
+            if self._endpoint.done():
+                self._endpoint = Future()
+            self._changed.notify_all()
 
     def _refuse(self, reason: str) -> None:
         self._refused_at = time.monotonic()

@@ -31,7 +31,7 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 CALL = '<tool_call>\n{{"name": "{name}", "arguments":'
 RESULT = "Result of {call}:\n{result}"
-USE_RESULT = "\n\nTell me the answer in words."
+USE_RESULT = "\n\nAnswer my question with this result in a full sentence."
 
 _encode = msgspec.json.Encoder().encode
 
