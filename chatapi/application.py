@@ -10,6 +10,7 @@ from django.urls import path, re_path
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chatapi.bounded_body import BoundedBody
 from chatapi.completions.callers import Callers
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
@@ -29,7 +30,7 @@ def make_application(django_application: ASGIHandler, service: CompletionService
     }
     native: Any = CompletionsEndpoint(service, callers, "native", **limits)
     openai: Any = CompletionsEndpoint(service, callers, "openai", **limits)
-    others: Any = django_application
+    others: Any = BoundedBody(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     http = URLRouter(
         [path("chat/completions", native), path("v1/chat/completions", openai), re_path("", others)]
     )
