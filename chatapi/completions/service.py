@@ -115,7 +115,6 @@ class CompletionService:
         check_against_model(request, spec, self.registry.engine(spec))
         if request.uploads:
             await asyncio.to_thread(store_bytes, principal.workspace_id, request.uploads)
-        at = datetime.now(UTC)
         admission = Admission(
             completion_id=new_id(),
             process_id=self.process_id,
@@ -126,7 +125,7 @@ class CompletionService:
             messages=request.messages,
             positions=request.positions,
             request=_kept(request),
-            at=at,
+            at=datetime.now(UTC),
             end_user=request.end_user,
             metadata=request.metadata,
             conversation_id=request.conversation_id,
@@ -138,13 +137,18 @@ class CompletionService:
         admitted = await self._writer.admit(admission)
         if admitted.repeats is not None:
             return await self._join(admitted.repeats, principal)
+        return self._begin(admission, admitted, request, spec)
+
+    def _begin(
+        self, admission: Admission, admitted: Admitted, request: CompletionRequest, spec: ModelSpec
+    ) -> Running:
         pump = self._pump(admission, admitted, request, spec)
         running = Running(
-            AnswerHead(public(COMPLETION, admission.completion_id), int(at.timestamp()), spec.id),
+            AnswerHead(public(COMPLETION, admission.completion_id), int(admission.at.timestamp()), spec.id),
             public(CONVERSATION, admitted.conversation_id),
             pump.log,
             pump,
-            _on_disconnect(request, spec, may_return=idempotency_key is not None),
+            _on_disconnect(request, spec, may_return=admission.idempotency_key is not None),
         )
         self._running[admission.completion_id] = running
         return running
