@@ -5,6 +5,7 @@ and shared: `run_validation` keeps no state, neither here nor in a subclass.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
@@ -51,11 +52,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         return cast("dict[str, Any]", self.validate(values))
 
 
-class DescribedField(serializers.Field[Any, Any, Any, Any]):
+class DescribedField(ABC, serializers.Field[Any, Any, Any, Any]):
     """A field that tells its own OpenAPI schema."""
 
-    def describe(self, reference: Reference) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def describe(self, reference: Reference) -> dict[str, Any]: ...
 
     def to_representation(self, value: Any) -> Any:
         return value
