@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from chatapi.engines.registry import ModelsFileError
 from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse
 from chatapi.models_file import current_registry
+from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.threads import laid_out, shown_part
 
@@ -81,9 +82,12 @@ class ConversationAdmin(HistoryAdmin):
         return bool(getattr(request.user, "is_superuser", False))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
-        # its messages and completions go with it, though nobody may delete one of them alone
-        deleted, counts, _, protected = super().get_deleted_objects(objs, request)
-        return deleted, counts, set(), protected
+        """Counts: Django's own tree has a level for each message, and would ask who may delete one alone."""
+        conversations = Conversation.objects.filter(pk__in=[conversation.pk for conversation in objs])
+        return [link_to(conversation) for conversation in objs], history_counts(conversations), set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
+        delete_conversations(Conversation.objects.filter(pk=obj.pk))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         conversations: QuerySet[Conversation] = super().get_queryset(request)

@@ -54,3 +54,23 @@ def register_blobs(blobs: Iterable[tuple[UUID, Blob]]) -> None:
     }
     if assets:
         Asset.objects.bulk_create(assets.values(), ignore_conflicts=True)
+
+
+def delete_files(workspace_id: UUID) -> None:
+    """Delete every file of a workspace that is gone. What the storage refuses is logged, and stays."""
+    try:
+        _delete_folder(workspace_id.hex)
+    except OSError as error:
+        logger.error("The files of workspace %s could not all be deleted: %s", workspace_id, error)
+
+
+def _delete_folder(path: str) -> None:
+    try:
+        folders, files = default_storage.listdir(path)
+    except FileNotFoundError:
+        return
+    for name in files:
+        default_storage.delete(f"{path}/{name}")
+    for name in folders:
+        _delete_folder(f"{path}/{name}")
+    default_storage.delete(path)

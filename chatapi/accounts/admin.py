@@ -4,15 +4,26 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from chatapi.accounts.deletion import (
+    delete_user,
+    delete_workspace,
+    has_history,
+    user_counts,
+    what_keeps,
+    workspace_counts,
+)
 from chatapi.accounts.models import ApiKey, Membership, User, Workspace
 from chatapi.accounts.services import create_api_key, revoke_api_key
+from conversations.admin import link_to
 
 
 class _LowerCaseEmail(forms.ModelForm):  # type: ignore[type-arg]
@@ -53,6 +64,37 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         (None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),
     )
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
+        ids = [user.pk for user in objs]
+        personal = list(Workspace.objects.filter(personal_of__in=ids))
+        counts = user_counts(ids)
+        lacking = _may_not_delete(request, {Workspace: len(personal), ApiKey: counts["API keys"]})
+        kept = [why for workspace in personal if (why := _kept(workspace))]
+        return [link_to(row) for row in (*objs, *personal)], counts, lacking, kept
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        delete_user(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            delete_user(user)
+
+
+def _kept(workspace: Workspace) -> SafeString | None:
+    """Why a personal workspace, and so its user, stays; None where nothing keeps it."""
+    things = what_keeps(workspace)
+    told = "{} has {}. Delete it first, or deactivate its user instead."
+    return format_html(told, link_to(workspace), things) if things else None
+
+
+def _may_not_delete(request: HttpRequest, counts: dict[type[Model], int]) -> set[str]:
+    """What the request's user lacks the right to delete, of that of which there is any."""
+    return {
+        str(model._meta.verbose_name)
+        for model, count in counts.items()
+        if count and not request.user.has_perm(f"accounts.{get_permission_codename('delete', model._meta)}")
+    }
+
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
@@ -87,6 +129,22 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ("id", "personal_of", "created_at")
     inlines = (MembershipInline, ApiKeyInline)
     show_full_result_count = False
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
+        """Counts: Django's own tree has a level for each message. History is for superusers to delete."""
+        ids = [workspace.pk for workspace in objs]
+        counts = workspace_counts(ids)
+        lacking = _may_not_delete(request, {ApiKey: counts["API keys"]})
+        if has_history(ids) and not getattr(request.user, "is_superuser", False):
+            lacking.add("history")
+        return [link_to(workspace) for workspace in objs], counts, lacking, []
+
+    def delete_model(self, request: HttpRequest, obj: Workspace) -> None:
+        delete_workspace(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Workspace]) -> None:
+        for workspace in queryset:
+            delete_workspace(workspace)
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]

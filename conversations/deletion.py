@@ -1,0 +1,45 @@
+"""Deleting history: whole conversations, in as many statements for a long one as for a short one.
+
+Django's own deletion reads every row first, and holds SQLite's only lock meanwhile.
+"""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from conversations.models import Completion, Conversation, Message
+
+
+def delete_conversations(conversations: QuerySet[Conversation]) -> None:
+    """Delete these with their messages and completions. An answer that is being made is not stored.
+
+    `conversations` is read again by each statement. An end that is being stored holds its completion
+    and wants its conversation, so completions are deleted before conversations are locked; then
+    calls can no longer be admitted to these, and what came between goes too.
+    """
+    ids = conversations.order_by().values("pk")
+    completions = Completion.objects.filter(conversation__in=ids)
+    messages = Message.objects.filter(conversation__in=ids)
+    with transaction.atomic():
+        _delete(completions)
+        list(conversations.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        for rows in (completions, messages, conversations.order_by()):
+            _delete(rows)
+
+
+def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
+    """How much would go with these conversations, by the plural of what it is."""
+    ids = conversations.order_by().values("pk")
+    messages = Message.objects.filter(conversation__in=ids)
+    completions = Completion.objects.filter(conversation__in=ids)
+    return {
+        "conversations": conversations.count(),
+        "messages": messages.count(),
+        "completions": completions.count(),
+    }
+
+
+def _delete(rows: QuerySet[Any]) -> None:
+    """At once: each foreign key to these rows is from rows that go with them, and is checked last."""
+    rows._raw_delete(rows.db)

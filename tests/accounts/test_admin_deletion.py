@@ -1,0 +1,178 @@
+"""Users and workspaces go with all that is theirs, or the page says what stands in the way."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.files.storage import default_storage
+from django.db.models import ProtectedError
+from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from chatapi.accounts.deletion import delete_user
+from chatapi.accounts.models import ApiKey, Membership, User, Workspace
+from chatapi.accounts.services import personal_workspace
+from chatapi.engines.values import Blob
+from conversations.models import Completion, Conversation, Message
+from media.models import Asset
+from media.services import register_blobs, store_bytes
+from tests.conversations.rows import exchange
+from tests.people import Person, person
+
+PICTURE = b"a picture"
+BLOB = Blob(sha256(PICTURE).hexdigest(), "image/png", len(PICTURE))
+
+
+@pytest.fixture
+def operator(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("root@example.com", "a good password"))
+    return client
+
+
+@pytest.fixture
+def clerk(db: None) -> Client:
+    """Staff with every right on accounts, but no superuser."""
+    user = User.objects.create_user("clerk@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def deletion_of(row: User | Workspace) -> str:
+    return f"/admin/accounts/{row._meta.model_name}/{row.pk}/delete/"
+
+
+def upload(who: Person) -> Path:
+    """A stored picture of the person's workspace; gives its file."""
+    store_bytes(who.workspace.id, {BLOB.sha256: PICTURE})
+    register_blobs([(who.workspace.id, BLOB)])
+    return Path(default_storage.path(f"{who.workspace.id.hex}/{BLOB.sha256[:2]}/{BLOB.sha256}"))
+
+
+def is_gone(workspace: Workspace) -> bool:
+    ofit = {"workspace": workspace}
+    left = [model.objects.filter(**ofit) for model in (Membership, ApiKey, Conversation, Completion, Asset)]
+    messages = Message.objects.filter(conversation__workspace=workspace)
+    return not any(rows.exists() for rows in (Workspace.objects.filter(pk=workspace.pk), messages, *left))
+
+
+def test_a_superuser_deletes_a_workspace_with_its_history_and_files(
+    operator: Client,
+    alice: Person,
+    bob: Person,
+    charlie: Person,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    exchange(alice)
+    kept = exchange(charlie)
+    file, kept_file = upload(alice), upload(charlie)
+
+    page = operator.get(deletion_of(alice.workspace)).text
+    with django_capture_on_commit_callbacks(execute=True):
+        assert file.exists()
+        assert operator.post(deletion_of(alice.workspace), {"post": "yes"}).status_code == 302
+
+    for line in ("Memberships: 2", "API keys: 2", "Conversations: 1", "Messages: 2", "Files: 1"):
+        assert line in page
+    assert is_gone(alice.workspace)
+    assert not file.parent.parent.exists()
+    assert User.objects.filter(email__in=["alice@example.com", "bob@example.com"]).count() == 2
+    assert list(Completion.objects.all()) == [kept]
+    assert Message.objects.count() == 2
+    assert kept_file.exists()
+
+
+def test_several_workspaces_are_deleted_at_once(operator: Client, alice: Person, charlie: Person) -> None:
+    for who in (alice, charlie):
+        exchange(who)
+    chosen = {"action": "delete_selected", "_selected_action": [alice.workspace.pk, charlie.workspace.pk]}
+
+    assert "Conversations: 2" in operator.post("/admin/accounts/workspace/", chosen).text
+    assert operator.post("/admin/accounts/workspace/", {**chosen, "post": "yes"}).status_code == 302
+
+    assert is_gone(alice.workspace)
+    assert is_gone(charlie.workspace)
+
+
+def test_only_a_superuser_deletes_history(clerk: Client, alice: Person, charlie: Person) -> None:
+    exchange(alice)
+
+    assert "permission" in clerk.get(deletion_of(alice.workspace)).text
+    assert clerk.post(deletion_of(alice.workspace), {"post": "yes"}).status_code == 403
+    assert clerk.post(deletion_of(charlie.workspace), {"post": "yes"}).status_code == 302
+
+    assert Conversation.objects.count() == 1
+    assert is_gone(charlie.workspace)
+
+
+def test_a_user_goes_with_an_empty_personal_workspace(operator: Client, alice: Person, bob: Person) -> None:
+    exchange(alice)
+    own = personal_workspace(bob.user)
+
+    assert "Are you sure" in operator.get(deletion_of(bob.user)).text
+    assert operator.post(deletion_of(bob.user), {"post": "yes"}).status_code == 302
+
+    assert not User.objects.filter(email="bob@example.com").exists()
+    assert is_gone(own)
+    assert not ApiKey.objects.filter(user_id=bob.user.pk).exists()
+    assert Conversation.objects.count() == 1
+
+
+@pytest.mark.parametrize("kept_by", ["1 conversations", "1 files", "1 other members"])
+def test_a_user_whose_personal_workspace_is_in_use_stays(
+    operator: Client, charlie: Person, kept_by: str
+) -> None:
+    if kept_by.endswith("conversations"):
+        exchange(charlie)
+    elif kept_by.endswith("files"):
+        upload(charlie)
+    else:
+        person("dana@example.com", charlie.workspace)
+
+    page = operator.get(deletion_of(charlie.user)).text
+    assert kept_by in page
+    assert "deactivate" in page
+    assert "Are you sure" not in page
+    answer = operator.post(deletion_of(charlie.user), {"post": "yes"})
+
+    assert (answer.status_code, kept_by in answer.text) == (200, True)
+    with pytest.raises(ProtectedError):
+        delete_user(charlie.user)
+    assert ApiKey.objects.filter(user=charlie.user, workspace=charlie.workspace).exists()
+
+
+def test_a_user_goes_once_the_personal_workspace_went(operator: Client, charlie: Person) -> None:
+    exchange(charlie)
+
+    for row in (charlie.workspace, charlie.user):
+        assert operator.post(deletion_of(row), {"post": "yes"}).status_code == 302
+
+    assert not User.objects.filter(email="charlie@example.com").exists()
+
+
+def test_several_users_are_deleted_at_once(operator: Client, bob: Person, charlie: Person) -> None:
+    chosen = {"action": "delete_selected", "_selected_action": [bob.user.pk, charlie.user.pk], "post": "yes"}
+
+    assert operator.post("/admin/accounts/user/", chosen).status_code == 302
+
+    assert set(User.objects.values_list("email", flat=True)) == {"root@example.com", "alice@example.com"}
+
+
+def test_who_may_delete_users_but_no_workspaces_is_told_so(clerk: Client, charlie: Person) -> None:
+    User.objects.get(email="clerk@example.com").user_permissions.remove(
+        Permission.objects.get(codename="delete_workspace")
+    )
+
+    assert "<li>workspace</li>" in clerk.get(deletion_of(charlie.user)).text
+    assert clerk.post(deletion_of(charlie.user), {"post": "yes"}).status_code == 403
+
+
+def test_a_name_does_not_become_markup(operator: Client, charlie: Person) -> None:
+    charlie.workspace.name = "<script>alert(1)</script>"
+    charlie.workspace.save()
+    exchange(charlie)
+
+    for row in (charlie.user, charlie.workspace):
+        assert "<script>alert(1)" not in operator.get(deletion_of(row)).text

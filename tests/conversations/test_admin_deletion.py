@@ -1,0 +1,93 @@
+"""Whole conversations go, however long; nothing of them is left, and others are untouched."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.accounts.models import User
+from chatapi.identifiers import new_id
+from conversations.models import Completion, Conversation, Message
+from tests.conversations.rows import completion_of, conversation_of, exchange, said
+from tests.people import Person
+
+LONG = 1201
+NOTHING: Any = ()
+
+
+@pytest.fixture
+def operator(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("root@example.com", "a good password"))
+    return client
+
+
+def deletion_of(conversation: Conversation) -> str:
+    return f"/admin/conversations/conversation/{conversation.pk}/delete/"
+
+
+def long_conversation(person: Person, length: int = LONG) -> Conversation:
+    """A chain of messages, every second one answered by a completion."""
+    conversation = conversation_of(person)
+    ids = [new_id() for _ in range(length)]
+    Message.objects.bulk_create(
+        Message(id=id, conversation=conversation, parent_id=parent, role="user", parts=NOTHING, digest="d")
+        for id, parent in zip(ids, [None, *ids[:-1]], strict=True)
+    )
+    Completion.objects.bulk_create(
+        Completion(workspace=person.workspace, conversation=conversation, prompt_id=id) for id in ids[::2]
+    )
+    conversation.head_id = ids[-1]
+    conversation.save()
+    return conversation
+
+
+def test_a_long_conversation_is_deleted_after_its_size_was_shown(
+    operator: Client, alice: Person, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    conversation, other = long_conversation(alice), exchange(alice)
+
+    page = operator.get(deletion_of(conversation)).text
+    with django_assert_max_num_queries(20):
+        assert operator.post(deletion_of(conversation), {"post": "yes"}).status_code == 302
+
+    assert re.findall(r"<li>(\w+): (\d+)</li>", page) == [
+        ("Conversations", "1"),
+        ("Messages", str(LONG)),
+        ("Completions", str(LONG // 2 + 1)),
+    ]
+    assert list(Conversation.objects.all()) == [other.conversation]
+    assert Message.objects.count() == 2
+    assert list(Completion.objects.all()) == [other]
+
+
+def test_branches_and_answers_go_too(operator: Client, alice: Person) -> None:
+    completion = exchange(alice)
+    conversation = completion.conversation
+    branch = said(conversation, "user", "Another way", after=completion.prompt)
+    second = completion_of(alice, branch)
+    for choice in range(2):
+        said(conversation, "assistant", "So", after=branch, completion=second, choice=choice)
+
+    assert operator.post(deletion_of(conversation), {"post": "yes"}).status_code == 302
+
+    assert [model.objects.count() for model in (Conversation, Message, Completion)] == [0, 0, 0]
+
+
+def test_a_deletion_needs_its_confirmation(operator: Client, alice: Person) -> None:
+    conversation = exchange(alice).conversation
+
+    assert "Are you sure" in operator.get(deletion_of(conversation)).text
+
+    assert Conversation.objects.filter(pk=conversation.pk).exists()
+    assert Message.objects.count() == 2
+
+
+def test_the_title_does_not_become_markup(operator: Client, alice: Person) -> None:
+    conversation = conversation_of(alice, title="<script>alert(1)</script>")
+
+    page = operator.get(deletion_of(conversation)).text
+
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
