@@ -169,6 +169,21 @@ async def test_a_client_that_leaves_frees_its_slot_at_once(engine: LocalEngine) 
         assert time.monotonic() - begun < 2
 
 
+async def test_a_long_prompt_is_given_up_in_its_middle(engine: LocalEngine) -> None:
+    reading = asyncio.ensure_future(anext(engine.stream(ask("word " * 5000))))
+    while not await slots_at_work(engine):
+        await asyncio.sleep(0.01)
+
+    begun = time.monotonic()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    while await slots_at_work(engine):
+        # the whole of it would take a minute
+        assert time.monotonic() - begun < 10
+        await asyncio.sleep(0.02)
+
+
 async def slots_at_work(engine: LocalEngine) -> int:
     endpoint = await asyncio.wrap_future(engine.process.start())
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}

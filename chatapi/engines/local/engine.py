@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator
+from concurrent.futures import Future
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -152,7 +153,8 @@ class LocalEngine:
     def _limits(self, request: EngineRequest) -> dict[str, Any]:
         most = self._spec.max_output_tokens or MAX_OUTPUT_TOKENS
         asked = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
-        return {"max_tokens": min(asked or most, most)}
+        # with its progress told, llama.cpp notices in the middle of a long prompt that nobody reads
+        return {"max_tokens": min(asked or most, most), "return_progress": True}
 
     # --- asking the process ---------------------------------------------------------------------
 
@@ -200,8 +202,7 @@ class LocalEngine:
         """A client of the process that runs now; waits while the model loads."""
         try:
             async with asyncio.timeout(self._spec.first_event_timeout):
-                # shielded, as other requests wait for the same future
-                endpoint = await asyncio.shield(asyncio.wrap_future(self.process.start()))
+                endpoint = await _shared(self.process.start())
         except TimeoutError:
             raise Unavailable(f"Not ready in time: {self.unready_because}.", retry_after=5) from None
         if self._client is None or self._endpoint != endpoint:
@@ -227,6 +228,13 @@ class LocalEngine:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+async def _shared(future: Future[Endpoint]) -> Endpoint:
+    """The result of a future that others wait for too: giving up on it must not cancel it."""
+    own = asyncio.wrap_future(future)
+    own.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(own)
 
 
 def _with(request: EngineRequest, messages: tuple[Message, ...], params: dict[str, Any]) -> EngineRequest:
