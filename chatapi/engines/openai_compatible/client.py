@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import aiohttp
 from yarl import URL
 
+from ..base import EngineError
 from ..values import EngineRequest, Event
 from .errors import TimedOut, Transient, Unreachable, error_for_status
 from .exchange import Exchange, read_error_body
@@ -29,6 +30,8 @@ KEEP_ALIVE = 30.0
 LARGE_BODY = 2**20
 """Bytes; a larger body is sent piece by piece."""
 PIECE = 2**18
+NOT_COMPRESSED = ("", "identity", "none")
+"""Content encodings; "none" is no registered one, but some servers send it to keep proxies off."""
 
 
 class OpenAICompatible:
@@ -163,6 +166,7 @@ class OpenAICompatible:
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable("The upstream cannot be reached.") from error
         if 200 <= response.status < 300:
+            _refuse_compressed(response)
             return response
         try:
             fault = await read_error_body(response)
@@ -180,6 +184,8 @@ class OpenAICompatible:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
                 headers=self._headers(),
+                # a few bytes may unpack to gigabytes, so nothing that is packed is read
+                auto_decompress=False,
             )
         return self._session
 
@@ -193,6 +199,13 @@ class OpenAICompatible:
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
         return headers
+
+
+def _refuse_compressed(response: aiohttp.ClientResponse) -> None:
+    encoding = response.headers.get("Content-Encoding", "")
+    if encoding.strip().lower() not in NOT_COMPRESSED:
+        response.close()
+        raise EngineError(f"The upstream compressed its answer ({encoding[:40]!a}), unasked.")
 
 
 async def _each(body: list[bytes]) -> AsyncIterator[bytes]:
