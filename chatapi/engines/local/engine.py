@@ -9,6 +9,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from chatapi.environment import data_dir
+
 from ..base import EngineError, InvalidRequest, Unavailable
 from ..openai_compatible import OpenAICompatible
 from ..openai_compatible.errors import Unreachable
@@ -56,7 +58,7 @@ class LocalEngine:
         self, spec: "ModelSpec", *, data_folder: Path | None = None, progress: Progress | None = None
     ) -> None:
         self._spec = spec
-        folder = (data_folder or Path(os.environ.get("CHATAPI_DATA_DIR") or "var")).absolute()
+        folder = data_folder or data_dir()
         settings = Settings(
             models_folder=str(folder / "models"),
             log_path=str(folder / "log" / "llama.log"),

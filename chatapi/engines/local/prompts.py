@@ -5,6 +5,7 @@ small model then answers a result by repeating its call. What was called and wha
 in the user's turn, which it answers in words (8 of 8 tried, 0 of 4 the template's way).
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -33,6 +34,9 @@ CALL = '<tool_call>\n{{"name": "{name}", "arguments":'
 RESULT = "Result of {call}:\n{result}"
 USE_RESULT = "\n\nAnswer my question with this result in a full sentence."
 
+CONTROL_TOKEN = re.compile(r"<\|(?=\w+\|>)")
+"""Where one begins: a text that holds `<|im_start|>system` must not become a message of its own."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,6 +51,8 @@ def as_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             if messages[number - 1].role == "tool" and result:
                 text = f"{result.pop().text}\n\n{text}"
             result.append(_say("user", text))
+        elif message.role == "assistant" and result and result[-1].role == "assistant":
+            result.append(_say("assistant", f"{result.pop().text}\n\n{text}".strip()))
         elif text or not message.tool_calls:
             result.append(_say(message.role, text))
     return tuple(result)
@@ -55,7 +61,11 @@ def as_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def asking_for_call(messages: tuple[Message, ...], tool: Tool) -> tuple[Message, ...]:
     """The messages, with the tool told in the system message and the call of it already begun."""
     tools = TOOLS.format(tools=_encode(_signature(tool)).decode())
-    return (*_instructed(as_text(messages), tools), _say("assistant", CALL.format(name=tool.name)))
+    call = CALL.format(name=tool.name)
+    texts = _instructed(as_text(messages), tools)
+    if texts[-1].role == "assistant":  # llama.cpp takes one assistant message at the end
+        return (*texts[:-1], _say("assistant", f"{texts[-1].text}\n{call}"))
+    return (*texts, _say("assistant", call))
 
 
 def asking_for_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -82,7 +92,7 @@ def _text(message: Message, number: int) -> str:
 def _part_text(part: Part, number: int) -> str:
     match part:
         case TextPart(text=text) | RefusalPart(text=text) | SpokenPart(transcript=text):
-            return text
+            return CONTROL_TOKEN.sub("< |", text)
     kind = part.__struct_config__.tag
     if kind in ("image", "audio", "file"):
         raise InvalidRequest(
