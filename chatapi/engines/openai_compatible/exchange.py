@@ -13,6 +13,15 @@ from .sse import LINE_LIMIT, LineSplitter
 
 ERROR_BODY_LIMIT = 2**20
 ERROR_BODY_TIMEOUT = 5.0
+PIECE = 2**15
+"""Bytes that are worked on in one go; between two pieces the loop may do something else."""
+BARREN_LIMIT = 64 * 2**20
+"""Bytes that may come in a row without making an event. A ping a second for days stays below, and
+so does an empty chunk for each of a hundred thousand hidden tokens."""
+LINE_COST = 64
+"""Bytes that a line is counted for, beside its own: many short lines are work, too."""
+ELEMENT_LIMIT = 2**21
+"""Commas in one large piece of JSON: what is sound or text has few, a bomb of values has many."""
 LARGE = 2**19
 """Bytes; what is larger is sound or pictures, and is decoded in a thread, off the loop."""
 LINGER = 1.0
@@ -84,6 +93,9 @@ class Exchange:
         self._reader = ChunkReader(secret)
         self._failure: EngineError | None = None
         self._is_over = False
+        self._rest: memoryview | None = None
+        """What was received and not yet worked on."""
+        self._barren = 0
 
     async def read(self) -> list[Event]:
         """The events of one or more chunks; none of them at the end."""
@@ -128,22 +140,38 @@ class Exchange:
         reader = self._reader
         for payload in self._lines.feed(data) if data else self._lines.end():
             if len(payload) > LARGE:
-                await asyncio.to_thread(reader.read, payload, events)
+                await self._read_large(payload, events)
             else:
                 reader.read(payload, events)
             if reader.is_done:
                 break
+        if events:
+            self._barren = 0
+        else:
+            self._note_barren(data)
         if reader.is_done or not data:
             if self._lines.stray and not reader.has_begun:
-                await self._read_whole(self._lines.stray, events)
+                await self._read_whole(bytes(self._lines.stray), events)
             else:
                 self._finish(events)
 
+    def _note_barren(self, data: bytes) -> None:
+        self._barren += len(data) + LINE_COST * data.count(b"\n")
+        # a long line that is still coming has a limit of its own
+        if self._barren - self._lines.held_size > BARREN_LIMIT:
+            raise EngineError("The upstream sent too much that is no part of an answer.")
+
+    async def _read_large(self, payload: bytes, events: list[Event]) -> None:
+        # decoding keeps the interpreter to itself, so a thread alone does not save the loop
+        if payload.count(b",") > ELEMENT_LIMIT:
+            raise EngineError("The upstream sent more in one piece than is part of any answer.")
+        await asyncio.to_thread(self._reader.read, payload, events)
+
     async def _read_whole(self, body: bytes, events: list[Event]) -> None:
-        if b'"choices"' not in body and fault_in_body(body) is None:
+        if b'"choices"' not in body and (len(body) > ERROR_BODY_LIMIT or fault_in_body(body) is None):
             raise EngineError("The upstream answered with something that is no chat completion.")
         if len(body) > LARGE:
-            await asyncio.to_thread(self._reader.read, body, events)
+            await self._read_large(body, events)
         else:
             self._reader.read(body, events)
         self._finish(events)
@@ -153,27 +181,33 @@ class Exchange:
         events.extend(self._reader.finish())
 
     async def _receive_whole(self) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
+        body = bytearray()
         while data := await self._receive():
-            pieces.append(data)
-            size += len(data)
-            if size > LINE_LIMIT:
+            body += data
+            if len(body) > LINE_LIMIT:
                 raise EngineError(f"The upstream sent an answer of more than {LINE_LIMIT} bytes.")
-        return b"".join(pieces)
+        return bytes(body)
 
     async def _receive(self) -> bytes:
         """The next bytes; none at the end."""
+        if self._rest is not None:
+            await asyncio.sleep(0)
+            return self._next_piece(self._rest)
         if self._first_deadline is None:
             self._watchdog.wait_for(self._idle_timeout)
         else:
             self._watchdog.wait_until(self._first_deadline)
         try:
-            return await self._content.readany()
+            data = await self._content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            return self._rescue(error)
+            data = self._rescue(error)
         finally:
             self._watchdog.rest()
+        return data if len(data) <= PIECE else self._next_piece(memoryview(data))
+
+    def _next_piece(self, data: memoryview) -> bytes:
+        self._rest = data[PIECE:] if len(data) > PIECE else None
+        return bytes(data[:PIECE])
 
     def _rescue(self, error: Exception) -> bytes:
         """What came just before the connection broke: aiohttp no longer hands it out by itself."""
@@ -194,11 +228,11 @@ def _is_whole(content_type: str, streamed: bool) -> bool:
 
 async def read_error_body(response: aiohttp.ClientResponse) -> bytes:
     """As much of an error's body as comes in time and within reason."""
-    body = b""
+    body = bytearray()
     try:
         async with asyncio.timeout(ERROR_BODY_TIMEOUT):
             while len(body) < ERROR_BODY_LIMIT and (data := await response.content.readany()):
                 body += data
     except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
         pass
-    return body
+    return bytes(body)

@@ -18,11 +18,15 @@ class LineSplitter:
 
     def __init__(self, line_limit: int = LINE_LIMIT) -> None:
         self._line_limit = line_limit
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._held = bytearray()
         self._begun = False
-        self.stray = b""
+        self.stray = bytearray()
         """The first lines that belong to no event stream, for telling what came instead."""
+
+    @property
+    def held_size(self) -> int:
+        """Bytes of the line that is not yet complete."""
+        return len(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
         # nearly all reads bring just one event
@@ -37,10 +41,9 @@ class LineSplitter:
         lines = data.split(b"\n")
         tail = lines.pop()
         if lines and self._held:
-            self._held.append(lines[0])
-            lines[0] = b"".join(self._held)
-            self._held.clear()
-            self._held_size = 0
+            self._held += lines[0]
+            lines[0] = bytes(self._held)
+            self._held = bytearray()
         if tail:
             self._hold(tail)
         payloads = []
@@ -56,12 +59,10 @@ class LineSplitter:
         return self._split(b"\n") if self._held else []
 
     def _hold(self, piece: bytes) -> None:
-        # joined only once, when the line ends: joining at each piece is quadratic in its length
-        self._held.append(piece)
-        self._held_size += len(piece)
-        if self._held_size > self._line_limit:
+        self._held += piece
+        if len(self._held) > self._line_limit:
             raise EngineError(f"The upstream sent a line of more than {self._line_limit} bytes.")
 
     def _note_stray(self, line: bytes) -> None:
-        if line != b"\r" and not line.startswith(_FIELDS) and len(self.stray) < STRAY_LIMIT:
+        if len(self.stray) < STRAY_LIMIT and line != b"\r" and not line.startswith(_FIELDS):
             self.stray += line[:STRAY_LIMIT] + b"\n"
