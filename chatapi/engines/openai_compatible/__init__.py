@@ -6,6 +6,8 @@ exchange      one response, read as it comes
 sse           bytes → lines
 wire, chunks  lines → events
 calls         the order of tool calls
+completeness  whether a call's arguments are whole yet
+sound         spoken answers
 errors        upstream failures → `EngineError`
 reachability  whether the upstream is there
 """

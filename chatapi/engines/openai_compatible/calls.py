@@ -10,34 +10,36 @@ import secrets
 import msgspec
 
 from ..base import EngineError
-from ..text import SurrogateJoiner, whole
+from ..text import SurrogateJoiner, whole, whole_json
 from ..values import Event, ToolCallArguments, ToolCallStart
+from .completeness import ObjectScanner
 from .wire import Call
+
+WAITING_LIMIT = 4096
+"""Calls that may wait for the one before them to end; more are no answer but an attack."""
 
 
 class _OpenCall:
-    __slots__ = ("fragments", "id", "joiner", "name", "number", "sent", "upstream_id")
+    __slots__ = ("fragments", "joiner", "name", "number", "scanned", "scanner", "upstream_id")
 
     def __init__(self) -> None:
         self.upstream_id = ""
-        self.id = ""
         self.name = ""
         self.number = -1
         """Its index in our order; -1 until it is opened."""
         self.fragments: list[str] = []
-        self.sent = 0
-        """How many of the fragments went out."""
+        self.scanned = 0
+        """How many of the fragments were scanned."""
+        self.scanner = ObjectScanner()
         self.joiner = SurrogateJoiner()
 
     @property
     def is_whole(self) -> bool:
-        if not self.fragments or not self.fragments[-1].rstrip().endswith("}"):
-            return False
-        try:
-            msgspec.json.decode("".join(self.fragments), type=msgspec.Raw)
-        except (msgspec.DecodeError, UnicodeEncodeError):
-            return False
-        return True
+        """Whether the arguments so far are one JSON object. Each fragment is looked at only once."""
+        for fragment in self.fragments[self.scanned :]:
+            self.scanner.feed(fragment)
+        self.scanned = len(self.fragments)
+        return self.scanner.is_whole
 
 
 class CallAssembler:
@@ -47,6 +49,8 @@ class CallAssembler:
         self._choice = choice
         self._calls: list[_OpenCall] = []
         self._by_index: dict[int, _OpenCall] = {}
+        self._next = 0
+        """Position of the first call that waits to be opened."""
         self._opened = 0
 
     @property
@@ -55,19 +59,21 @@ class CallAssembler:
 
     def read(self, calls: list[Call], events: list[Event]) -> None:
         for position, fragment in enumerate(calls):
-            self._take(fragment, position if fragment.index is None else fragment.index)
-        self._send(events, finished=False)
+            self._take(fragment, position if fragment.index is None else fragment.index, events)
+        self._open_waiting(events)
+        if len(self._calls) - self._next > WAITING_LIMIT:
+            raise EngineError("The upstream called more tools at once than can be kept apart.")
 
     def finish(self, events: list[Event]) -> None:
         for call in self._calls:
-            rest = call.joiner.flush()
-            if rest:
-                call.fragments.append(rest)
+            self._add(call, call.joiner.flush(), events)
             if call.fragments and not call.name:
                 raise EngineError("The upstream called a tool without naming it.")
-        self._send(events, finished=True)
+        for call in self._calls[self._next :]:
+            if call.name:
+                self._open(call, events)
 
-    def _take(self, fragment: Call, index: int) -> None:
+    def _take(self, fragment: Call, index: int, events: list[Event]) -> None:
         function = fragment.function
         name = (function and function.name) or ""
         arguments = _text(function.arguments) if function else ""
@@ -77,35 +83,30 @@ class CallAssembler:
             self._calls.append(call)
         call.upstream_id = call.upstream_id or fragment.id or ""
         call.name = call.name or whole(name)
-        arguments = call.joiner.push(arguments) if arguments else ""
         if arguments:
-            call.fragments.append(arguments)
+            self._add(call, call.joiner.push(arguments), events)
 
-    def _send(self, events: list[Event], *, finished: bool) -> None:
-        for position, call in enumerate(self._calls):
-            if call.number < 0 and not self._may_open(position, finished):
+    def _add(self, call: _OpenCall, fragment: str, events: list[Event]) -> None:
+        if not fragment:
+            return
+        call.fragments.append(fragment)
+        if call.number >= 0:
+            events.append(ToolCallArguments(call.number, fragment, self._choice))
+
+    def _open_waiting(self, events: list[Event]) -> None:
+        while self._next < len(self._calls):
+            call = self._calls[self._next]
+            if not call.name or (self._next > 0 and not self._calls[self._next - 1].is_whole):
                 break
-            if call.number < 0 and call.name:
-                self._open(call, events)
-            if call.number >= 0:
-                self._send_arguments(call, events)
-
-    def _may_open(self, position: int, finished: bool) -> bool:
-        if finished or position == 0:
-            return True
-        before = self._calls[position - 1]
-        return before.number >= 0 and before.is_whole
+            self._open(call, events)
+            self._next += 1
 
     def _open(self, call: _OpenCall, events: list[Event]) -> None:
-        call.id = whole(call.upstream_id) or f"call_{secrets.token_hex(12)}"
+        id_ = whole(call.upstream_id) or f"call_{secrets.token_hex(12)}"
         call.number = self._opened
         self._opened += 1
-        events.append(ToolCallStart(call.number, call.id, call.name, self._choice))
-
-    def _send_arguments(self, call: _OpenCall, events: list[Event]) -> None:
-        for fragment in call.fragments[call.sent :]:
-            events.append(ToolCallArguments(call.number, fragment, self._choice))
-        call.sent = len(call.fragments)
+        events.append(ToolCallStart(call.number, id_, call.name, self._choice))
+        events.extend(ToolCallArguments(call.number, fragment, self._choice) for fragment in call.fragments)
 
 
 def _is_another(call: _OpenCall, id_: str, name: str, arguments: str) -> bool:
@@ -122,5 +123,5 @@ def _is_another(call: _OpenCall, id_: str, name: str, arguments: str) -> bool:
 def _text(arguments: str | dict[str, object] | None) -> str:
     """The arguments as text; some servers send the object itself."""
     if isinstance(arguments, dict):
-        return msgspec.json.encode(arguments).decode()
+        return msgspec.json.encode(whole_json(arguments)).decode()
     return arguments or ""
