@@ -7,7 +7,7 @@ from django.core.handlers.asgi import ASGIHandler
 from starlette.types import Message, Receive, Scope, Send
 
 from chatapi.completions.body import ClientGone, read_body
-from chatapi.completions.endpoint import _send_refusal
+from chatapi.completions.endpoint import send_refusal
 from chatapi.errors import ApiError
 
 BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -31,7 +31,7 @@ class BoundedBody:
         except ClientGone:
             return
         except ApiError as refusal:
-            await _send_refusal(refusal, receive, send)
+            await send_refusal(refusal, receive, send)
         else:
             await self._application(scope, _begin_with(body, receive), send)
 

@@ -21,7 +21,7 @@ def _path(workspace_id: UUID, sha256: str) -> str:
 def store_bytes(workspace_id: UUID, contents: Mapping[str, bytes]) -> None:
     """Write files under their SHA-256 (the mapping's keys); the same bytes twice are one file.
 
-    The rows are `register_blobs`'s: a file without a row is swept, a row without its file is never.
+    The rows are `register_blobs`'s: a file without a row costs room, a row without its file would lie.
     Raises `ServiceUnavailable` where the storage fails, such as on a full disk.
     """
     try:

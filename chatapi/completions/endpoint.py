@@ -59,17 +59,17 @@ class CompletionsEndpoint:
         except ClientGone:
             return
         except asyncio.CancelledError:
-            await _send_refusal(_is_stopping(), receive, send)
+            await send_refusal(_is_stopping(), receive, send)
             raise
         except ApiError as refusal:
-            await _send_refusal(refusal, receive, send)
+            await send_refusal(refusal, receive, send)
         except (OperationalError, InterfaceError) as error:
             logger.error("The database does not answer: %s", error)
             dead = ServiceUnavailable("The database does not answer.", code="database")
-            await _send_refusal(dead, receive, send)
+            await send_refusal(dead, receive, send)
         except Exception:
             logger.exception("A request could not be begun")
-            await _send_refusal(Internal(), receive, send)
+            await send_refusal(Internal(), receive, send)
         else:
             await self._respond(scope, receive, send, request, running)
 
@@ -153,7 +153,7 @@ class CompletionsEndpoint:
         try:
             ended = await viewer.until_ended()
         except asyncio.CancelledError:
-            await _send_refusal(_is_stopping(), receive, send)
+            await send_refusal(_is_stopping(), receive, send)
             raise
         if ended is None:
             return
@@ -248,7 +248,7 @@ async def _send_json(
     await send({"type": "http.response.body", "body": body, "more_body": more_body})
 
 
-async def _send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
+async def send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
     is_unread = isinstance(refusal, BodyTooLarge)
     await _send_json(send, refusal.status, refusal.envelope, headers, more_body=is_unread)
