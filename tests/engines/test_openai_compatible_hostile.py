@@ -1,17 +1,34 @@
 """An upstream that means ill, or is out of its mind: nothing it sends may harm the service."""
 
 import asyncio
+import contextlib
 import gzip
+import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatapi.engines.base import EngineError
 from chatapi.engines.openai_compatible import OpenAICompatible, exchange
+from chatapi.engines.openai_compatible.chunks import ChunkReader
 from chatapi.engines.openai_compatible.exchange import Exchange
-from chatapi.engines.values import Blob, EngineRequest, Event, Finish, Message, TextDelta, TextPart
-from tests.engines.fake_upstream import HANG, Answer, FakeUpstream, delta, end, frame, raw, say
+from chatapi.engines.values import (
+    AudioDelta,
+    Blob,
+    EngineRequest,
+    Event,
+    Finish,
+    Message,
+    TextDelta,
+    TextPart,
+    Usage,
+)
+from tests.engines.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
 HI: list[Event] = [TextDelta("Hi"), Finish("stop")]
 
@@ -169,6 +186,7 @@ async def test_the_loop_takes_turns_with_a_flood() -> None:
     counter = asyncio.create_task(count_turns())
     answer = Exchange(
         response,  # type: ignore[arg-type]
+        choices=1,
         streamed=True,
         first_deadline=asyncio.get_running_loop().time() + 60,
         idle_timeout=60,
@@ -217,3 +235,267 @@ async def test_a_large_body_that_is_no_answer_is_not_searched_for_an_error(
     body = b'{"error":{"message":"m","more":"' + b"x" * exchange.ERROR_BODY_LIMIT + b'"}}'
     error = await refusal(upstream, engine, raw(body, content_type="application/json"))
     assert "no chat completion" in error.message
+
+
+# --- choices that nobody asked for --------------------------------------------------------------
+
+FOREIGN = {
+    "another": b"1",
+    "negative": b"-1",
+    "huge": b"1" + b"0" * 20,
+    "a thousand digits": b"1" * 1000,
+    "a fraction": b"0.5",
+    "out of range": b"1e999",
+    "text": b'"0"',
+    "true": b"true",
+    "a list": b"[0]",
+    "an object": b'{"a":0}',
+}
+
+
+def placed(index: bytes, fields: bytes) -> bytes:
+    return b'data: {"choices":[{"index":' + index + b"," + fields + b"}]}\n\n"
+
+
+@pytest.mark.parametrize("index", FOREIGN.values(), ids=FOREIGN)
+async def test_choices_that_nobody_asked_for_are_dropped(
+    upstream: FakeUpstream, engine: OpenAICompatible, caplog: pytest.LogCaptureFixture, index: bytes
+) -> None:
+    foreign = placed(index, b'"delta":{"content":"no"},"finish_reason":"stop"')
+    with caplog.at_level(logging.INFO):
+        seen = await answered(
+            upstream, engine, raw(foreign, frame(say("Hi")), foreign, frame(end()), foreign)
+        )
+    assert seen == HI
+    assert caplog.text.count("nobody asked for") == 1
+
+
+@pytest.mark.parametrize("index", FOREIGN.values(), ids=FOREIGN)
+async def test_an_answer_of_nothing_else_is_none(
+    upstream: FakeUpstream, engine: OpenAICompatible, index: bytes
+) -> None:
+    foreign = placed(index, b'"delta":{"content":"no"},"finish_reason":"stop"')
+    error = await refusal(upstream, engine, raw(foreign, b"data: [DONE]\n\n"))
+    assert (error.status, error.code) == (502, "upstream_incomplete")
+
+
+async def test_twenty_thousand_choices_are_one(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+    body = {
+        "choices": [
+            {"index": n, "message": {"content": "Hi"}, "finish_reason": "stop"} for n in range(20_000)
+        ]
+    }
+    answer = raw(json.dumps(body).encode(), content_type="application/json")
+    assert await answered(upstream, engine, answer) == HI
+
+
+@pytest.mark.parametrize("ended", [(), (0,), (2, 0)])
+async def test_an_answer_is_whole_when_each_choice_asked_for_has_ended(
+    upstream: FakeUpstream, engine: OpenAICompatible, ended: tuple[int, ...]
+) -> None:
+    upstream.will(stream(say("Hi"), *(end(index=index) for index in ended), {**end(index=3)}))
+    seen: list[Event] = []
+    with pytest.raises(EngineError) as caught:
+        await collect(engine, seen, n=3)
+    assert caught.value.code == "upstream_incomplete"
+    assert seen == [TextDelta("Hi")]
+
+
+async def test_a_choice_that_ends_without_a_word_has_ended(
+    upstream: FakeUpstream, engine: OpenAICompatible
+) -> None:
+    seen = await answered(upstream, engine, stream(say("Hi"), end(index=1), end()), n=2)
+    assert seen == [TextDelta("Hi"), Finish("stop"), Finish("stop", 1)]
+
+
+# --- counts -------------------------------------------------------------------------------------
+
+COUNTS = {
+    b"7": 7,
+    b"7.0": 7,
+    b"-7": 0,
+    b"2147483648": 2**31 - 1,
+    b"1e300": 2**31 - 1,
+    b"-1e300": 0,
+    b"1" * 1000: 2**31 - 1,
+    b"NaN": 0,
+    b"Infinity": 2**31 - 1,
+    b'"7"': 0,
+    b"true": 0,
+    b"[7]": 0,
+    b"null": 0,
+}
+
+
+@pytest.mark.parametrize(("theirs", "ours"), COUNTS.items(), ids=[key.decode()[:12] for key in COUNTS])
+async def test_counts_are_whole_numbers_that_can_be_stored(
+    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: int
+) -> None:
+    usage = (
+        b'{"prompt_tokens":3,"completion_tokens":@,"total_tokens":@,'
+        b'"prompt_tokens_details":{"cached_tokens":@},"completion_tokens_details":{"reasoning_tokens":@}}'
+    ).replace(b"@", theirs)
+    last = b'data: {"choices":[],"usage":' + usage + b"}\n\n"
+    seen = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
+    assert seen == [*HI, Usage(3, ours, cached_tokens=ours, reasoning_tokens=ours)]
+    assert type(seen[-1].completion_tokens) is int  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("usage", [17, "many", [], {}, True, {"prompt_tokens": "3"}, {"prompt_tokens": None}])
+async def test_usage_that_counts_nothing_is_not_told(
+    upstream: FakeUpstream, engine: OpenAICompatible, usage: Any
+) -> None:
+    assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == HI
+
+
+@pytest.mark.parametrize("details", [17, "many", [], True, {"cached_tokens": {}}])
+async def test_odd_details_do_no_harm(upstream: FakeUpstream, engine: OpenAICompatible, details: Any) -> None:
+    usage = {
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "prompt_tokens_details": details,
+        "completion_tokens_details": details,
+    }
+    assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == [*HI, Usage(3, 4)]
+
+
+@pytest.mark.parametrize("expires_at", [b"1e300", b"-1", b"1e999", b'"soon"', b"true", b"[]", b"1" * 1000])
+async def test_an_expiry_that_is_no_time_is_not_told(
+    upstream: FakeUpstream, engine: OpenAICompatible, expires_at: bytes
+) -> None:
+    sound = placed(b"0", b'"delta":{"audio":{"id":"a1","expires_at":' + expires_at + b"}}")
+    seen = await answered(upstream, engine, raw(sound, frame(end())))
+    assert seen == [AudioDelta("a1"), Finish("stop")]
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+CODES: dict[bytes, str | None] = {
+    b'"the_code"': "the_code",
+    b"1302": "1302",
+    b'"1302"': "1302",
+    b"400": None,
+    b'"400"': None,
+    b"-1": "-1",
+    b"9" * 19: "9" * 19,
+    b"9" * 20: None,
+    b"9" * 5000: None,
+    b'"' + b"9" * 5000 + b'"': None,
+    '"٤٠٠"'.encode(): "٤٠٠",
+    b'"' + b"x" * 200 + b'"': "x" * 200,
+    b'"' + b"x" * 201 + b'"': None,
+    b'"\\ud83d\\u0000"': "\ufffd\ufffd",
+    b"4.5": None,
+    b"true": None,
+    b"[1]": None,
+    b'{"a":1}': None,
+    b"null": None,
+    b'""': None,
+}
+
+
+@pytest.mark.parametrize(("theirs", "ours"), CODES.items(), ids=[key.decode()[:12] for key in CODES])
+async def test_code_type_and_param_are_short_texts_or_nothing(
+    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: str | None
+) -> None:
+    body = b'{"error":{"message":"So it is","code":@,"type":@,"param":@}}'.replace(b"@", theirs)
+    error = await refusal(upstream, engine, raw(body, status=400))
+    assert (error.status, error.message) == (400, "So it is")
+    assert error.code == (ours or "invalid_value")
+    assert error.param == ("400" if theirs.strip(b'"') == b"400" else ours)
+    error = await refusal(upstream, engine, raw(b"data: " + body + b"\n\n"))
+    assert error.message == "So it is"
+
+
+MESSAGES: dict[bytes, str] = {
+    b'"a\\ud83dz"': "a\ufffdz",
+    b'"a\\ud83d\\ude00z"': "a😀z",
+    b'"a\xf0\x9fz"': "a\ufffdz",
+    b'"a\\u0000z"': "a\ufffdz",
+    b'{"a":"\\ud83d"}': '{"a":"\ufffd"}',
+    b'["\\ud83d",NaN]': '["\ufffd",null]',
+    b"[" * 5000 + b"]" * 5000: "",
+    b"[" * 400 + b"]" * 400: "",
+}
+
+
+@pytest.mark.parametrize(("theirs", "ours"), MESSAGES.items(), ids=[repr(key[:9]) for key in MESSAGES])
+@pytest.mark.parametrize("in_stream", [False, True])
+async def test_a_broken_message_is_repaired(
+    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: str, in_stream: bool
+) -> None:
+    body = b'{"error":{"message":' + theirs + b',"code":"c"}}'
+    answer = raw(b"data: " + body + b"\n\n") if in_stream else raw(body, status=404)
+    error = await refusal(upstream, engine, answer)
+    assert error.status == (502 if in_stream else 404)
+    if ours:
+        assert (error.message, error.code) == (ours, "c")
+    error.message.encode()
+
+
+# --- half characters ----------------------------------------------------------------------------
+
+HALF = "\ud83d"
+SPOILED: dict[str, Any] = {
+    "text": delta(content=f"x{HALF}y"),
+    "text in parts": delta(content=[{"type": "text", "text": f"x{HALF}y"}]),
+    "text at the end": delta(content=f"x{HALF}"),
+    "refusal": delta(refusal=f"x{HALF}y"),
+    "refusal in parts": delta(content=[{"type": "refusal", "refusal": f"x{HALF}y"}]),
+    "reasoning": delta(reasoning_content=f"x{HALF}y"),
+    "other reasoning": delta(reasoning=f"x{HALF}y"),
+    "thinking": delta(content=[{"type": "thinking", "thinking": [{"text": f"x{HALF}y"}]}]),
+    "call": delta(tool_calls=[call(0, f"c{HALF}", f"f{HALF}", f'{{"a":"{HALF}"}}')]),
+    "call's object": delta(tool_calls=[call(0, f"c{HALF}", f"f{HALF}", {f"a{HALF}": [HALF, 2**70]})]),
+    "two calls": delta(tool_calls=[call(0, "a", "f", HALF), call(1, "b", HALF, HALF)]),
+    "function": delta(function_call={"name": f"f{HALF}", "arguments": f"x{HALF}"}),
+    "transcript": delta(audio={"id": f"a{HALF}", "transcript": f"x{HALF}y", "data": "UklGRg=="}),
+    "transcript at the end": delta(audio={"transcript": f"x{HALF}"}),
+    "logprobs": {
+        "choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": {HALF: [{"token": HALF}, 2**70]}}]
+    },
+    "logprobs alone": {"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [HALF, 1e999]}}]},
+}
+
+
+@pytest.mark.parametrize("chunk", SPOILED.values(), ids=SPOILED)
+@pytest.mark.parametrize("after", [None, say("Hi")], ids=["at first", "later"])
+async def test_no_half_character_leaves_the_engine(
+    upstream: FakeUpstream, engine: OpenAICompatible, chunk: Any, after: Any
+) -> None:
+    before = [after] if after else []
+    seen = await answered(upstream, engine, stream(*before, chunk, end()))
+    assert len(seen) > 1 + len(before)
+    assert "\ufffd" in msgspec.json.encode(seen).decode(), "what cannot be encoded cannot be stored"
+
+
+@pytest.mark.parametrize("opening", [b'{"a":', b"["])
+async def test_what_nests_too_deep_is_a_clear_error(
+    upstream: FakeUpstream, engine: OpenAICompatible, opening: bytes
+) -> None:
+    for place in (b'"x":@', b'"delta":{"x":@}', b'"delta":{"content":@}', b'"delta":{},"logprobs":{"a":@}'):
+        bomb = b"data: " + b'{"choices":[{"index":0,' + place.replace(b"@", opening * 50_000) + b"\n\n"
+        error = await refusal(upstream, engine, raw(frame(say("Hi")), bomb))
+        assert (error.status, error.code) == (502, "upstream_error")
+
+
+ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", HALF, "\0"])
+ODD_JSON = st.recursive(ODD, lambda inner: st.lists(inner, max_size=2), max_leaves=3)
+FIELDS = ["content", "refusal", "reasoning", "tool_calls", "function_call", "audio", "index", "id", "name"]
+FIELDS += ["arguments", "function", "type", "text", "thinking", "data", "transcript", "expires_at", "delta"]
+FIELDS += ["message", "finish_reason", "logprobs", "choices", "usage", "error", "code", "prompt_tokens"]
+CHUNKS = st.recursive(
+    ODD_JSON,
+    lambda inner: st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4) | st.lists(inner, max_size=2),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHUNKS | st.builds(lambda fields: {"choices": [{"delta": fields}]}, CHUNKS))
+def test_whatever_a_chunk_holds_it_is_events_or_a_clear_error(chunk: Any) -> None:
+    events: list[Event] = []
+    reader = ChunkReader(1)
+    with contextlib.suppress(EngineError):
+        reader.read(json.dumps(chunk).encode(), events)
+        events += reader.finish()
+    msgspec.json.encode(events)

@@ -8,6 +8,7 @@ wire, chunks  lines → events
 calls         the order of tool calls
 completeness  whether a call's arguments are whole yet
 sound         spoken answers
+counts        token counts and times
 errors        upstream failures → `EngineError`
 reachability  whether the upstream is there
 """

@@ -1,6 +1,6 @@
 """Turns what an upstream sends, chunk by chunk or whole, into events."""
 
-import json
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,17 +15,20 @@ from ..values import (
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    Usage,
 )
 from .calls import CallAssembler
+from .counts import usage_in
 from .errors import error_in_stream, fault_in_body
 from .sound import SoundReader
-from .wire import Call, Choice, Chunk, ContentPart, Delta, Tokens
+from .wire import Call, Choice, Chunk, ContentPart, Delta, decode_leniently
+
+logger = logging.getLogger(__name__)
 
 _Texts = TextDelta | RefusalDelta | ReasoningDelta
 
 _decode = msgspec.json.Decoder(Chunk).decode
 _DONE = b"[DONE]"
+INCOMPLETE = "upstream_incomplete"
 
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -38,36 +41,38 @@ _REASONS: dict[str, FinishReason] = {
 
 
 class ChunkReader:
-    """Reads the chunks of one answer. `finish` gives the events that close it.
+    """Reads the chunks of one answer of so many choices. `finish` gives the events that close it.
 
     The ends of the choices and the usage are held back until then: some upstreams repeat them,
     with other numbers, and some send more of the answer after them.
     """
 
-    def __init__(self, secret: str | None = None) -> None:
+    def __init__(self, choices: int, secret: str | None = None) -> None:
         self._secret = secret
-        self._choices: dict[int, _Choice] = {}
-        self._usage: Tokens | None = None
+        self._choices = [_Choice(index) for index in range(choices)]
+        self._has_foreign = False
+        self._usage: Any = None
+        self.has_begun = False
+        """There was something of a choice that was asked for."""
         self.is_done = False
         """`[DONE]` was read; nothing of interest can follow."""
 
     @property
-    def has_begun(self) -> bool:
-        return bool(self._choices)
-
-    @property
     def has_ended(self) -> bool:
         """Each choice has told why it stopped."""
-        return self.has_begun and all(choice.reason is not None for choice in self._choices.values())
+        return all(choice.reason is not None for choice in self._choices)
 
     def read(self, payload: bytes, events: list[Event]) -> None:
         """Append the events of one chunk (or one whole answer) to the list."""
         try:
-            chunk = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._read_odd(payload, events)
-        else:
-            self._read_chunk(chunk, payload, events)
+            try:
+                chunk = _decode(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._read_odd(payload, events)
+            else:
+                self._read_chunk(chunk, payload, events)
+        except RecursionError as error:
+            raise EngineError("The upstream nested its answer too deeply.") from error
 
     def _read_chunk(self, chunk: Chunk, payload: bytes, events: list[Event]) -> None:
         if chunk.error or chunk.choices is None:
@@ -75,21 +80,26 @@ class ChunkReader:
         if chunk.usage is not None:
             self._usage = chunk.usage
         for choice in chunk.choices or ():
-            index = choice.index or 0
-            state = self._choices.get(index)
-            if state is None:
-                state = self._choices[index] = _Choice(index)
-            state.read(choice, events)
+            index = 0 if choice.index is None else choice.index
+            if type(index) is int and 0 <= index < len(self._choices):
+                self.has_begun = True
+                self._choices[index].read(choice, events)
+            else:
+                self._note_foreign()
+
+    def _note_foreign(self) -> None:
+        if not self._has_foreign:
+            self._has_foreign = True
+            logger.info("the upstream answers with choices that nobody asked for; they are dropped")
 
     def _read_odd(self, payload: bytes, events: list[Event]) -> None:
         text = payload.strip()
         if text == _DONE:
             self.is_done = True
         elif text:
-            chunk = _decode_leniently(text)
-            for choice in chunk.choices or ():
-                index = choice.index or 0
-                self._choices.setdefault(index, _Choice(index)).join_surrogates()
+            chunk = _convert(text)
+            for choice in self._choices:
+                choice.join_surrogates()
             self._read_chunk(chunk, text, events)
 
     def _raise_error_in(self, payload: bytes) -> None:
@@ -100,21 +110,21 @@ class ChunkReader:
     def finish(self) -> list[Event]:
         """The rest of each choice, their ends, and the usage. Raises where the answer broke off."""
         events: list[Event] = []
-        if not self._choices:
-            raise EngineError("The upstream ended its answer before it began one.")
-        for choice in self._choices.values():
+        if not self.has_begun:
+            raise EngineError("The upstream ended its answer before it began one.", code=INCOMPLETE)
+        for choice in self._choices:
             choice.flush(events)
-        events.extend([choice.end() for _, choice in sorted(self._choices.items())])
-        if self._usage is not None:
-            events.append(_usage(self._usage))
+        events.extend([choice.end() for choice in self._choices])
+        usage = usage_in(self._usage)
+        if usage is not None:
+            events.append(usage)
         return events
 
 
-def _decode_leniently(payload: bytes) -> Chunk:
-    """For halves of surrogate pairs and broken UTF-8, which msgspec rightly refuses."""
+def _convert(payload: bytes) -> Chunk:
     try:
-        return msgspec.convert(json.loads(payload.decode("utf-8", "replace")), Chunk)
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        return msgspec.convert(decode_leniently(payload), Chunk)
+    except (ValueError, msgspec.ValidationError) as error:
         raise EngineError("The upstream sent what is no chat completion.") from error
 
 
@@ -201,7 +211,7 @@ class _Choice:
 
     def end(self) -> Finish:
         if self.reason is None:
-            raise EngineError("The upstream broke off in the middle of its answer.")
+            raise EngineError("The upstream broke off in the middle of its answer.", code=INCOMPLETE)
         if self.reason == "error":
             raise EngineError("The upstream failed in the middle of its answer.")
         reason = _REASONS.get(self.reason, "stop")
@@ -214,22 +224,3 @@ def _thinking(thinking: str | list[ContentPart]) -> str:
     if isinstance(thinking, str):
         return thinking
     return "".join(part.text or "" for part in thinking)
-
-
-def _usage(tokens: Tokens) -> Usage:
-    prompt, completion = tokens.prompt_tokens_details, tokens.completion_tokens_details
-    cached = (prompt and prompt.cached_tokens) or tokens.prompt_cache_hit_tokens
-    return Usage(
-        prompt_tokens=_count(tokens.prompt_tokens),
-        completion_tokens=_count(tokens.completion_tokens),
-        cached_tokens=_count(cached),
-        prompt_audio_tokens=_count(prompt and prompt.audio_tokens),
-        reasoning_tokens=_count(completion and completion.reasoning_tokens),
-        completion_audio_tokens=_count(completion and completion.audio_tokens),
-        accepted_prediction_tokens=_count(completion and completion.accepted_prediction_tokens),
-        rejected_prediction_tokens=_count(completion and completion.rejected_prediction_tokens),
-    )
-
-
-def _count(number: object) -> int:
-    return max(0, int(number)) if isinstance(number, int | float) else 0

@@ -98,7 +98,7 @@ class OpenAICompatible:
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         body = await encode_request(request, self._model, supports_n=self._supports_n)
-        exchange, events = await self._begin(body, request.stream)
+        exchange, events = await self._begin(body, request)
         try:
             while events:
                 for event in events:
@@ -107,11 +107,11 @@ class OpenAICompatible:
         finally:
             exchange.close()
 
-    async def _begin(self, body: list[bytes], streamed: bool) -> tuple[Exchange, list[Event]]:
+    async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[Exchange, list[Event]]:
         """The first events, after as many attempts as it takes and is allowed."""
         for attempt in itertools.count():
             try:
-                return await self._attempt(body, streamed)
+                return await self._attempt(body, request)
             except Transient as error:
                 delay = self._delay(error, attempt)
                 if delay is None:
@@ -130,12 +130,13 @@ class OpenAICompatible:
             return None
         return BACK_OFF * float(2**attempt) * random.uniform(0.5, 1)  # noqa: S311  (jitter is no secret)
 
-    async def _attempt(self, body: list[bytes], streamed: bool) -> tuple[Exchange, list[Event]]:
+    async def _attempt(self, body: list[bytes], request: EngineRequest) -> tuple[Exchange, list[Event]]:
         deadline = asyncio.get_running_loop().time() + self._first_event_timeout
-        response = await self._post(body, streamed, deadline)
+        response = await self._post(body, request.stream, deadline)
         exchange = Exchange(
             response,
-            streamed=streamed,
+            choices=request.n,
+            streamed=request.stream,
             first_deadline=deadline,
             idle_timeout=self._idle_timeout,
             secret=self._api_key,

@@ -9,6 +9,7 @@ EngineError
 """
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -17,9 +18,14 @@ from typing import Any
 import msgspec
 
 from ..base import EngineError, InvalidRequest, Unavailable
-from ..text import whole
+from ..text import whole, whole_json
+from .wire import decode_leniently
 
 MESSAGE_LIMIT = 2000
+NAME_LIMIT = 200
+"""Characters of a code, type or param."""
+NUMBER_LIMIT = 10**19
+_STATUS = re.compile("[1-5][0-9][0-9]")
 
 
 class Transient(EngineError):
@@ -36,7 +42,7 @@ class TimedOut(Unavailable):
 
 
 class Fault(msgspec.Struct):
-    """An upstream's error object; `number` is a code given as a number, usually a status."""
+    """An upstream's error object; `number` is a code that is an HTTP status."""
 
     message: str
     type: str | None = None
@@ -101,7 +107,7 @@ def _server_status(status: int) -> int:
 def _clean(message: str, secret: str | None) -> str:
     if secret:
         message = message.replace(secret, "***")
-    return whole(message[:MESSAGE_LIMIT]) or "The upstream reported an error."
+    return _valid(message[:MESSAGE_LIMIT]) or "The upstream reported an error."
 
 
 # --- what the request did wrong -----------------------------------------------------------------
@@ -132,10 +138,16 @@ def _is_about_context_length(fault: Fault) -> bool:
 def fault_in_body(body: bytes) -> Fault | None:
     """The error object of a JSON body; None where there is none (HTML, nothing, a whole answer)."""
     try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return fault_in(_decoded(body))
+    except (ValueError, RecursionError):
         return None
-    return fault_in(document)
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_leniently(body)
 
 
 def fault_in(document: Any) -> Fault | None:
@@ -148,7 +160,7 @@ def fault_in(document: Any) -> Fault | None:
     if isinstance(error, dict):
         return _fault(error)
     if error:
-        return _fault({**document, "message": error if isinstance(error, str) else str(error)})
+        return _fault({**document, "message": error})
     if "choices" not in document and (document.get("message") or document.get("detail")):
         return _fault(document)
     return None
@@ -156,20 +168,27 @@ def fault_in(document: Any) -> Fault | None:
 
 def _fault(error: Mapping[str, Any]) -> Fault:
     message = error.get("message") or error.get("detail") or "The upstream reported an error."
-    code = error.get("code")
-    if isinstance(code, str) and code.isdecimal():
-        code = int(code)
+    code = _name(error.get("code"))
+    number = int(code) if code and _STATUS.fullmatch(code) else None
     return Fault(
-        message=message if isinstance(message, str) else msgspec.json.encode(message).decode(),
-        type=_text(error.get("type")),
-        code=_text(code),
-        number=code if isinstance(code, int) else None,
-        param=_text(error.get("param")),
+        message=message if isinstance(message, str) else msgspec.json.encode(whole_json(message)).decode(),
+        type=_name(error.get("type")),
+        code=code if number is None else None,
+        number=number,
+        param=_name(error.get("param")),
     )
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _name(value: Any) -> str | None:
+    """A code, type or param, if it is one: a short text, or a number that stands for one."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < NUMBER_LIMIT:
+        value = str(value)
+    return _valid(value) if isinstance(value, str) and 0 < len(value) <= NAME_LIMIT else None
+
+
+def _valid(text: str) -> str:
+    """The text as it can be encoded and stored."""
+    return whole(text).replace("\0", "\ufffd")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

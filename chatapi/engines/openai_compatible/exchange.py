@@ -70,14 +70,15 @@ class Watchdog:
 class Exchange:
     """The events of one response, read as they come.
 
-    `first_deadline`, in the loop's time, ends the wait for the first event; `streamed` says that
-    a stream was asked for.
+    `choices` is how many were asked for; `first_deadline`, in the loop's time, ends the wait for
+    the first event; `streamed` says that a stream was asked for.
     """
 
     def __init__(
         self,
         response: aiohttp.ClientResponse,
         *,
+        choices: int,
         streamed: bool,
         first_deadline: float,
         idle_timeout: float,
@@ -90,7 +91,7 @@ class Exchange:
         self._idle_timeout = idle_timeout
         self._watchdog = Watchdog(response, min(1.0, idle_timeout / 4))
         self._lines = LineSplitter()
-        self._reader = ChunkReader(secret)
+        self._reader = ChunkReader(choices, secret)
         self._failure: EngineError | None = None
         self._is_over = False
         self._rest: memoryview | None = None

@@ -5,6 +5,7 @@ import binascii
 from ..base import EngineError
 from ..text import SurrogateJoiner, whole
 from ..values import AudioDelta, Event
+from .counts import time_in
 from .wire import Sound
 
 PIECE = 2**18
@@ -23,14 +24,14 @@ class SoundReader:
 
     def read(self, sound: Sound, events: list[Event]) -> None:
         id_ = sound.id if sound.id and not self._id_sent else None
-        expires_at = sound.expires_at if sound.expires_at and not self._expiry_sent else None
+        expires_at = None if self._expiry_sent else time_in(sound.expires_at)
         self._id_sent = self._id_sent or id_ is not None
         self._expiry_sent = self._expiry_sent or expires_at is not None
         delta = AudioDelta(
             id=whole(id_) if id_ else None,
             data=self._decode(sound.data) if sound.data else None,
             transcript=self._joiner.push(sound.transcript) or None if sound.transcript else None,
-            expires_at=None if expires_at is None else int(expires_at),
+            expires_at=expires_at,
             choice=self._choice,
         )
         if delta != AudioDelta(choice=self._choice):

@@ -1,13 +1,13 @@
 """What an upstream sends, as far as it is read: everything may be missing or null.
 
-`delta` of a chunk and `message` of a whole answer have the same shape and are read as one.
+`delta` of a chunk and `message` of a whole answer have the same shape and are read as one. What is
+`Any` comes in every type, and a wrong one is no reason to give up an answer.
 """
 
+import json
 from typing import Any
 
 import msgspec
-
-Number = int | float | None
 
 
 class _Wire(msgspec.Struct, gc=False):
@@ -29,7 +29,7 @@ class Sound(_Wire):
     id: str | None = None
     data: str | None = None
     transcript: str | None = None
-    expires_at: Number = None
+    expires_at: Any = None
 
 
 class ContentPart(_Wire):
@@ -52,34 +52,30 @@ class Delta(_Wire):
 
 
 class Choice(_Wire):
-    index: int | None = None
+    index: Any = None
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: dict[str, Any] | None = None
 
 
-class PromptDetails(_Wire):
-    cached_tokens: Number = None
-    audio_tokens: Number = None
-
-
-class CompletionDetails(_Wire):
-    reasoning_tokens: Number = None
-    audio_tokens: Number = None
-    accepted_prediction_tokens: Number = None
-    rejected_prediction_tokens: Number = None
-
-
-class Tokens(_Wire):
-    prompt_tokens: Number = None
-    completion_tokens: Number = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: Number = None
-
-
 class Chunk(_Wire):
     choices: list[Choice] | None = None
-    usage: Tokens | None = None
+    usage: Any = None
     error: Any = None
+
+
+def decode_leniently(payload: bytes) -> Any:
+    """For halves of surrogate pairs, broken UTF-8 and endless numbers, which msgspec rightly refuses.
+
+    Raises ValueError or RecursionError where it is no JSON at all.
+    """
+    text = payload.decode("utf-8", "replace")
+    return json.loads(text, parse_int=_integer, parse_constant=_CONSTANTS.get)
+
+
+_CONSTANTS = {"Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
