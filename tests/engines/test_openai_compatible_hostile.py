@@ -173,7 +173,7 @@ async def test_a_long_line_is_no_patience_lost(
 
 async def test_the_loop_takes_turns_with_a_flood() -> None:
     """Between any two pieces of what came in one read, others run."""
-    pieces = 40
+    pieces = 12
     response = Canned(b":\n" * (pieces * exchange.PIECE // 2), frame(say("Hi")), frame(end()))
     turns = 0
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -49,18 +50,23 @@ class ChunkReader:
 
     def __init__(self, choices: int, secret: str | None = None) -> None:
         self._secret = secret
-        self._choices = [_Choice(index) for index in range(choices)]
+        self._asked_for = choices
+        self._choices: dict[int, _Choice] = {}
         self._has_foreign = False
         self._usage: Any = None
-        self.has_begun = False
-        """There was something of a choice that was asked for."""
         self.is_done = False
         """`[DONE]` was read; nothing of interest can follow."""
 
     @property
+    def has_begun(self) -> bool:
+        return bool(self._choices)
+
+    @property
     def has_ended(self) -> bool:
-        """Each choice has told why it stopped."""
-        return all(choice.reason is not None for choice in self._choices)
+        """Each choice that was asked for has told why it stopped."""
+        return len(self._choices) == self._asked_for and all(
+            choice.reason is not None for choice in self._choices.values()
+        )
 
     def read(self, payload: bytes, events: list[Event]) -> None:
         """Append the events of one chunk (or one whole answer) to the list."""
@@ -80,17 +86,19 @@ class ChunkReader:
         if chunk.usage is not None:
             self._usage = chunk.usage
         for choice in chunk.choices or ():
-            index = 0 if choice.index is None else choice.index
-            if type(index) is int and 0 <= index < len(self._choices):
-                self.has_begun = True
-                self._choices[index].read(choice, events)
-            else:
-                self._note_foreign()
+            index = choice.index or 0
+            state = self._choices.get(index) or self._begin(index)
+            if state is not None:
+                state.read(choice, events)
 
-    def _note_foreign(self) -> None:
+    def _begin(self, index: int) -> "_Choice | None":
+        """What will be remembered of a choice; None for one that was not asked for."""
+        if 0 <= index < self._asked_for:
+            return self._choices.setdefault(index, _Choice(index))
         if not self._has_foreign:
             self._has_foreign = True
             logger.info("the upstream answers with choices that nobody asked for; they are dropped")
+        return None
 
     def _read_odd(self, payload: bytes, events: list[Event]) -> None:
         text = payload.strip()
@@ -98,8 +106,10 @@ class ChunkReader:
             self.is_done = True
         elif text:
             chunk = _convert(text)
-            for choice in self._choices:
-                choice.join_surrogates()
+            for choice in chunk.choices or ():
+                state = self._begin(choice.index or 0)
+                if state is not None:
+                    state.join_surrogates()
             self._read_chunk(chunk, text, events)
 
     def _raise_error_in(self, payload: bytes) -> None:
@@ -112,9 +122,11 @@ class ChunkReader:
         events: list[Event] = []
         if not self.has_begun:
             raise EngineError("The upstream ended its answer before it began one.", code=INCOMPLETE)
-        for choice in self._choices:
+        for choice in self._choices.values():
             choice.flush(events)
-        events.extend([choice.end() for choice in self._choices])
+        events.extend([choice.end() for _, choice in sorted(self._choices.items())])
+        if not self.has_ended:
+            raise _broken_off()
         usage = usage_in(self._usage)
         if usage is not None:
             events.append(usage)
@@ -123,9 +135,22 @@ class ChunkReader:
 
 def _convert(payload: bytes) -> Chunk:
     try:
-        return msgspec.convert(decode_leniently(payload), Chunk)
+        return msgspec.convert(_with_sound_indexes(decode_leniently(payload)), Chunk)
     except (ValueError, msgspec.ValidationError) as error:
         raise EngineError("The upstream sent what is no chat completion.") from error
+
+
+def _with_sound_indexes(document: Any) -> Any:
+    """The chunk, its choices with an index that is no integer made such that nobody asked for."""
+    choices = document.get("choices") if isinstance(document, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and type(choice.get("index", 0)) not in (int, NoneType):
+            choice["index"] = -1
+    return document
+
+
+def _broken_off() -> EngineError:
+    return EngineError("The upstream broke off in the middle of its answer.", code=INCOMPLETE)
 
 
 class _Choice:
@@ -211,7 +236,7 @@ class _Choice:
 
     def end(self) -> Finish:
         if self.reason is None:
-            raise EngineError("The upstream broke off in the middle of its answer.", code=INCOMPLETE)
+            raise _broken_off()
         if self.reason == "error":
             raise EngineError("The upstream failed in the middle of its answer.")
         reason = _REASONS.get(self.reason, "stop")

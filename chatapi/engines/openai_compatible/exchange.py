@@ -13,7 +13,7 @@ from .sse import LINE_LIMIT, LineSplitter
 
 ERROR_BODY_LIMIT = 2**20
 ERROR_BODY_TIMEOUT = 5.0
-PIECE = 2**15
+PIECE = 2**16
 """Bytes that are worked on in one go; between two pieces the loop may do something else."""
 BARREN_LIMIT = 64 * 2**20
 """Bytes that may come in a row without making an event. A ping a second for days stays below, and
@@ -40,22 +40,17 @@ class Watchdog:
         self._tick = tick
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(tick, self._check)
-        self._deadline = math.inf
         self._is_late = False
+        self.deadline = math.inf
+        """In the loop's time; none while nobody waits: a slow reader of ours is not the upstream's
+        fault."""
         self.has_bitten = False
 
-    def wait_until(self, deadline: float) -> None:
-        self._deadline = deadline
-
     def wait_for(self, seconds: float) -> None:
-        self._deadline = self._loop.time() + seconds
-
-    def rest(self) -> None:
-        """Nobody waits for the upstream now: a slow reader of ours is not its fault."""
-        self._deadline = math.inf
+        self.deadline = self._loop.time() + seconds
 
     def _check(self) -> None:
-        was_late, self._is_late = self._is_late, self._loop.time() >= self._deadline
+        was_late, self._is_late = self._is_late, self._loop.time() >= self.deadline
         if was_late and self._is_late:
             self.has_bitten = True
             self._response.close()
@@ -197,13 +192,13 @@ class Exchange:
         if self._first_deadline is None:
             self._watchdog.wait_for(self._idle_timeout)
         else:
-            self._watchdog.wait_until(self._first_deadline)
+            self._watchdog.deadline = self._first_deadline
         try:
             data = await self._content.readany()
         except (aiohttp.ClientError, OSError) as error:
             data = self._rescue(error)
         finally:
-            self._watchdog.rest()
+            self._watchdog.deadline = math.inf
         return data if len(data) <= PIECE else self._next_piece(memoryview(data))
 
     def _next_piece(self, data: memoryview) -> bytes:

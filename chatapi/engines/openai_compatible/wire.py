@@ -52,7 +52,7 @@ class Delta(_Wire):
 
 
 class Choice(_Wire):
-    index: Any = None
+    index: int | None = None
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
