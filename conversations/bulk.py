@@ -6,6 +6,7 @@ once; the fields still say how a value is stored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -45,18 +46,24 @@ def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
             _execute(statement.text, [value for row in some for value in statement.parameters(row.values())])
 
 
-def update_rows(model: type[models.Model], changes: Sequence[tuple[Row, Row]]) -> None:
-    """For each pair, set the second mapping's fields on the rows of which the first mapping is true."""
-    for where, values in changes:
-        statement = _update(model, tuple(where), tuple(values), connection.vendor)
-        _execute(statement.text, statement.parameters((*values.values(), *where.values())))
+def update_rows(model: type[models.Model], changes: Sequence[tuple[Row, Row]]) -> list[bool]:
+    """For each pair, set the second mapping's fields on the rows of which the first mapping is true;
+    whether there were any."""
+    return [_update_row(model, where, values) > 0 for where, values in changes]
 
 
-def _execute(text: str, parameters: Sequence[Any]) -> None:
-    """By the driver itself: Django's cursor for SQLite rewrites the place holders of each text anew."""
+def _update_row(model: type[models.Model], where: Row, values: Row) -> int:
+    statement = _update(model, tuple(where), tuple(values), connection.vendor)
+    return _execute(statement.text, statement.parameters((*values.values(), *where.values())))
+
+
+def _execute(text: str, parameters: Sequence[Any]) -> int:
+    """The number of rows. By the driver itself: Django's cursor for SQLite rewrites the place holders of
+    each text anew."""
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        connection.connection.execute(text, parameters)
+        count: int = connection.connection.execute(text, parameters).rowcount
+    return count
 
 
 def _place() -> str:
@@ -102,7 +109,7 @@ def _converter(model: type[models.Model], name: str) -> Convert | None:
     if isinstance(stored_as, models.UUIDField):
         return None if connection.features.has_native_uuid_field else _hex
     if isinstance(stored_as, models.DateTimeField):
-        return connection.ops.adapt_datetimefield_value
+        return _naive_text if connection.vendor == "sqlite" else None
     if type(stored_as) in _STORED_AS_THEY_ARE:
         return None
     return lambda value: field.get_db_prep_save(value, connection)
@@ -117,6 +124,11 @@ _STORED_AS_THEY_ARE = {
     models.AutoField,
     models.BigAutoField,
 }
+
+
+def _naive_text(value: datetime | None) -> str | None:
+    """As Django writes it for SQLite, which has no times, without asking its settings each time."""
+    return None if value is None else str(value.astimezone(UTC).replace(tzinfo=None))
 
 
 def _hex(value: UUID | None) -> str | None:

@@ -39,16 +39,12 @@ def settle_all(settlements: Sequence[Settlement]) -> None:
     A completion that has ended already, or that was deleted with its conversation, is passed over:
     no end is settled twice. But one that the sweep took for interrupted, wrongly, gets its true end.
     """
-    ids = [settlement.completion_id for settlement in settlements]
-    states = (Completion.State.IN_PROGRESS, Completion.State.INTERRUPTED)
-    unsettled = Completion.objects.select_for_update().filter(id__in=ids, state__in=states, served_by="")
-    open_ids = set(unsettled.values_list("id", flat=True))
-    ending = [settlement for settlement in settlements if settlement.completion_id in open_ids]
+    were_open = update_rows(Completion, [_ended_row(settlement) for settlement in settlements])
+    ending = [settlement for settlement, was_open in zip(settlements, were_open, strict=True) if was_open]
     answers = [(settlement, answer) for settlement in ending for answer in _answers(settlement)]
     register_blobs([(ended.workspace_id, blob) for ended in ending for blob in ended.blobs])
     insert_rows(Message, [answer for _, answer in answers])
     update_rows(Conversation, [_moved_head(*pair) for pair in answers if pair[1]["choice"] == 0])
-    update_rows(Completion, [_ended_row(settlement) for settlement in ending])
 
 
 def _answers(ended: Settlement) -> list[Row]:
@@ -79,9 +75,12 @@ def _moved_head(ended: Settlement, answer: Row) -> tuple[Row, Row]:
 
 
 def _ended_row(ended: Settlement) -> tuple[Row, Row]:
-    """An answer that failed gives up its idempotency key: a repeat is meant to succeed."""
+    """Only what has no end yet is ended: `served_by` is written with the end, not by the sweep.
+
+    An answer that failed gives up its idempotency key: a repeat is meant to succeed.
+    """
     may_be_joined = ended.state in ("completed", "cancelled")
-    return {"id": ended.completion_id}, {
+    return {"id": ended.completion_id, "served_by": ""}, {
         **({} if may_be_joined else {"idempotency_key": None}),
         "state": ended.state,
         "served_by": ended.served_by,
