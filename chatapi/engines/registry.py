@@ -12,6 +12,8 @@ import msgspec
 
 from .base import Engine
 
+ID_LENGTH = 200
+
 
 class ModelsFileError(Exception):
     """The models file cannot be used; the message says where and why."""
@@ -142,8 +144,8 @@ def _problems(specs: tuple[ModelSpec, ...]) -> Iterator[str]:
     if sum(spec.default for spec in specs) > 1:
         yield "more than one model is the default"
     for spec in specs:
-        if not spec.id:
-            yield "a model has an empty id"
+        if not 0 < len(spec.id) <= ID_LENGTH:
+            yield f"an id has 1 to {ID_LENGTH} characters, unlike {spec.id[:40]!r}"
         if spec.engine == "openai_compatible" and not spec.base_url:
             yield f"{spec.id!r} needs a base_url"
         if spec.base_url and not spec.base_url.startswith(("http://", "https://")):

@@ -1,0 +1,82 @@
+"""A model that fails before its first event is answered for by its fallbacks."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from msgspec.structs import replace
+
+from chatapi.engines.base import EngineError, InvalidRequest, Unavailable
+from chatapi.engines.scripted import ScriptedEngine
+from chatapi.engines.values import EngineRequest, Event, TextDelta
+from conversations.models import Completion
+from tests.people import Person
+from tests.serving import PATHS, Server, events, said
+
+
+class Failing(ScriptedEngine):
+    """Fails with `error`, after having said something where `after` is given."""
+
+    def __init__(self, error: EngineError, after: str = "") -> None:
+        super().__init__()
+        self._error = error
+        self._after = after
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        if self._after:
+            yield TextDelta(self._after)
+        raise self._error
+
+
+@pytest.fixture
+def failing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the default model fall back to `text-only`."""
+    registry = server.service.registry
+    spec = replace(registry.default, fallbacks=("house/with-a-slash", "text-only"))
+    monkeypatch.setitem(registry._specs, spec.id, spec)
+    monkeypatch.setitem(registry._engines, "house/with-a-slash", Failing(Unavailable("It is down too.")))
+
+
+def ask(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, engine: Failing, stream: bool
+) -> object:
+    monkeypatch.setitem(server.service.registry._engines, "scripted", engine)
+    with server.client(alice) as client:
+        response = client.post(PATHS["openai"], json=said("Hello", stream=stream))
+    return events(response) if stream and response.is_success else response.json()
+
+
+@pytest.mark.usefixtures("failing")
+def test_the_first_that_can_answers(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Failing(EngineError("Slow down.", status=429, retry_after=60))
+    answer = ask(server, alice, monkeypatch, engine, stream=False)
+    assert isinstance(answer, dict)
+    assert answer["model"] == "scripted"
+    assert answer["choices"][0]["message"]["content"] == "You said: Hello"
+    completion = Completion.objects.get()
+    assert (completion.model, completion.served_by, completion.state) == (
+        "scripted",
+        "text-only",
+        "completed",
+    )
+
+
+@pytest.mark.usefixtures("failing")
+def test_after_its_first_event_there_is_no_other(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Failing(EngineError("It broke."), after="Well")
+    received = ask(server, alice, monkeypatch, engine, stream=True)
+    assert isinstance(received, list)
+    assert received[-1]["error"]["message"] == "It broke."
+    assert Completion.objects.get().served_by == "scripted"
+
+
+@pytest.mark.usefixtures("failing")
+def test_what_is_wrong_with_the_request_is_wrong_with_all(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Failing(InvalidRequest("Too long.", code="context_length_exceeded", param="messages"))
+    answer = ask(server, alice, monkeypatch, engine, stream=True)
+    assert isinstance(answer, dict)
+    assert answer["error"]["code"] == "context_length_exceeded"
+    assert Completion.objects.get().served_by == "scripted"
