@@ -27,7 +27,7 @@ install-dev:  ## only install what the commands below need
 	@exec $(DEV)
 
 test:  ## run the tests; ARGS="-k word" is given to pytest
-	@exec $(DEV) $(TEST) -m "not services" $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services" $(ARGS)
 
 test-services:  ## run the tests against PostgreSQL, Redis and RabbitMQ
 	@exec $(DEV) deploy/with_services.py $(TEST) $(ARGS)
