@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from chatapi.completions.answers import AnswerHead, Ended, Failure, sound_as_base64
+from chatapi.completions.answers import Answer, AnswerHead, Ended, Failure, sound_as_base64
 from chatapi.engines.values import (
     AudioDelta,
     Event,
@@ -193,6 +193,24 @@ class Encoder(ABC):
 
     @abstractmethod
     def _finish(self, ended: Ended) -> Iterable[bytes]: ...
+
+
+def completion_as_json(answer: Answer, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """A whole answer, what is absent left out; its choices are each dialect's own."""
+    body: dict[str, Any] = {
+        "id": answer.head.id,
+        "object": "chat.completion",
+        "created": answer.head.created,
+        "model": answer.head.model,
+        "choices": choices,
+    }
+    if answer.usage is not None:
+        body["usage"] = usage_as_json(answer.usage)
+    if answer.service_tier is not None:
+        body["service_tier"] = answer.service_tier
+    if answer.metadata:
+        body["metadata"] = answer.metadata
+    return body
 
 
 def usage_as_json(usage: Usage) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from chatapi.engines.values import (
 )
 
 from .base import Dialect
-from .encoder import Delta, Encoder, usage_as_json
+from .encoder import Delta, Encoder, completion_as_json, usage_as_json
 from .messages import merge_turns
 from .openai import call_as_json, sound_as_json
 
@@ -37,20 +37,8 @@ class NativeDialect(Dialect):
         choices = [_choice(choice, sounds) for choice in answer.choices]
         further = [extra for choice in answer.choices for extra in _further_calls(choice)]
         first_free = max((choice.index for choice in answer.choices), default=-1) + 1
-        body: dict[str, Any] = {
-            "id": answer.head.id,
-            "object": "chat.completion",
-            "created": answer.head.created,
-            "model": answer.head.model,
-            "choices": [*choices, *({"index": i, **extra} for i, extra in enumerate(further, first_free))],
-        }
-        if answer.usage is not None:
-            body["usage"] = usage_as_json(answer.usage)
-        if answer.service_tier is not None:
-            body["service_tier"] = answer.service_tier
-        if answer.metadata:
-            body["metadata"] = answer.metadata
-        return body
+        numbered = ({"index": index, **extra} for index, extra in enumerate(further, first_free))
+        return completion_as_json(answer, [*choices, *numbered])
 
     def encoder(
         self, head: AnswerHead, *, include_usage: bool, n: int = 1, ndjson: bool = False

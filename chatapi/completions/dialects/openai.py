@@ -22,7 +22,7 @@ from chatapi.engines.values import (
 )
 
 from .base import Dialect
-from .encoder import Delta, Encoder, usage_as_json
+from .encoder import Delta, Encoder, completion_as_json, usage_as_json
 from .messages import check_calls_are_answered
 
 
@@ -32,20 +32,7 @@ class OpenAIDialect(Dialect):
     streams_by_default = False
 
     def render(self, answer: Answer, sounds: Mapping[str, bytes]) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "id": answer.head.id,
-            "object": "chat.completion",
-            "created": answer.head.created,
-            "model": answer.head.model,
-            "choices": [_choice(choice, sounds) for choice in answer.choices],
-        }
-        if answer.usage is not None:
-            body["usage"] = usage_as_json(answer.usage)
-        if answer.service_tier is not None:
-            body["service_tier"] = answer.service_tier
-        if answer.metadata:
-            body["metadata"] = answer.metadata
-        return body
+        return completion_as_json(answer, [_choice(choice, sounds) for choice in answer.choices])
 
     def encoder(
         self, head: AnswerHead, *, include_usage: bool, n: int = 1, ndjson: bool = False
