@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from chatapi.engines.values import (
     AudioDelta,
+    AudioOutput,
     Blob,
     Event,
     Finish,
@@ -163,10 +164,6 @@ class Assembler:
             case Finish():
                 draft.finish = event.reason
 
-    @property
-    def is_empty(self) -> bool:
-        return not any(True for draft in self._drafts.values() for _ in draft.parts(self._sound_type))
-
     def choices(self) -> tuple[Choice, ...]:
         return tuple(
             Choice(
@@ -182,6 +179,17 @@ class Assembler:
         """The bytes of the spoken parts, by SHA-256."""
         sounds = (bytes(draft.sound) for draft in self._drafts.values() if draft.sound)
         return {sha256(sound).hexdigest(): sound for sound in sounds}
+
+
+def assembled(
+    entries: Iterable[Event | Ended], finishes: Iterable[Finish], *, choices: int, audio: AudioOutput | None
+) -> Assembler:
+    """What a log's entries and the finishes held back until its end make together."""
+    assembler = Assembler(choices=choices, sound_format=(audio and audio.format) or "pcm16")
+    for entry in (*entries, *finishes):
+        if not isinstance(entry, Ended):
+            assembler.add(entry)
+    return assembler
 
 
 def sound_as_base64(data: bytes) -> str:

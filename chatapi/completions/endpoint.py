@@ -11,7 +11,7 @@ import msgspec
 from django.db import InterfaceError, OperationalError
 from starlette.types import Message, Receive, Scope, Send
 
-from chatapi.completions.answers import Answer, Assembler, Ended, Failure
+from chatapi.completions.answers import Answer, Ended, Failure, assembled
 from chatapi.completions.body import ClientGone, drain, read_body
 from chatapi.completions.callers import Callers
 from chatapi.completions.dialects import DIALECTS
@@ -160,10 +160,7 @@ class CompletionsEndpoint:
         if ended.failure or ended.state != "completed":
             await _send_json(send, *_failed(ended.failure or _stopped(ended)), running)
             return
-        assembler = Assembler(choices=request.n, sound_format=_sound_format(request))
-        for entry in (*running.log.entries, *ended.finishes):
-            if not isinstance(entry, Ended):
-                assembler.add(entry)
+        assembler = assembled(running.log.entries, ended.finishes, choices=request.n, audio=request.audio)
         answer = Answer(
             head=running.head,
             choices=assembler.choices(),
@@ -204,10 +201,6 @@ def _stopped(ended: Ended) -> Failure:
             "The completion was cancelled.", type="invalid_request_error", code="cancelled", status=400
         )
     return Failure("The service is stopping.", code="interrupted", status=503, retry_after=1)
-
-
-def _sound_format(request: CompletionRequest) -> str:
-    return (request.audio and request.audio.format) or "pcm16"
 
 
 def _idempotency_key(scope: Scope) -> str | None:

@@ -43,7 +43,6 @@ class Viewer:
         self._cursor = 0
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._is_due = False
 
     def __enter__(self) -> "Viewer":
         self.log.viewers.add(self)
@@ -80,9 +79,8 @@ class Viewer:
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        self._is_due = False
         if self._timer is None:
-            # one timer at a time, not one a chunk: it looks back when it fires
+            # one timer at a time, not one a chunk: some keep-alives go out that need not
             self._timer = loop.call_later(self._keep_alive, self._ring)
         try:
             await self._waiter

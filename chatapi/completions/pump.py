@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-from chatapi.completions.answers import Assembler, Choice, Ended, Failure, State
+from chatapi.completions.answers import Choice, Ended, Failure, State, assembled
 from chatapi.completions.log import EventLog
 from chatapi.completions.repeat import repeated
 from chatapi.completions.ssml import SpeakDocument
@@ -114,8 +114,7 @@ class Pump:
         """Store the end, or where it cannot be stored as it is, as much of it as can be."""
         finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
         ended = Ended(state, finishes, self._usage_so_far(), failure)
-        choices, sounds = self._assembled(finishes)
-        for outcome in (self._outcome(ended, choices, sounds), *self._makeshifts(choices)):
+        for outcome in self._outcomes(ended):
             try:
                 await self._settle(outcome)
             except Exception:
@@ -126,11 +125,17 @@ class Pump:
             ended = Ended("failed", failure=_UNSTORABLE)
         self.log.end(ended)
 
-    def _makeshifts(self, choices: tuple[Choice, ...]) -> Iterator[Outcome]:
-        """The end without what may have kept it from being stored: without sound, without anything."""
-        ended = Ended("failed", usage=self._usage_so_far(), failure=_UNSTORABLE)
-        yield self._outcome(ended, tuple(map(_text_alone, choices)), {})
-        yield self._outcome(ended, (), {})
+    def _outcomes(self, ended: Ended) -> Iterator[Outcome]:
+        """The end as it is; then, made only where it is asked for, without what may have kept it from
+        being stored: without sound, without anything."""
+        whole = assembled(
+            self.log.entries, ended.finishes, choices=self._request.n, audio=self._request.audio
+        )
+        choices = whole.choices()
+        yield self._outcome(ended, choices, whole.sounds())
+        makeshift = Ended("failed", usage=ended.usage, failure=_UNSTORABLE)
+        yield self._outcome(makeshift, tuple(map(_text_alone, choices)), {})
+        yield self._outcome(makeshift, (), {})
 
     async def _answer(self) -> None:
         """Ask the model, and where it fails before its first event, its fallbacks."""
@@ -199,16 +204,6 @@ class Pump:
     def _usage_so_far(self) -> Usage:
         usage = self._usage or estimated_usage(self._request.messages, self.log.entries)
         return usage.bounded
-
-    def _assembled(self, finishes: tuple[Finish, ...]) -> tuple[tuple[Choice, ...], dict[str, bytes]]:
-        audio = self._request.audio
-        assembler = Assembler(
-            choices=self._request.n, sound_format=(audio.format if audio else None) or "pcm16"
-        )
-        for entry in (*self.log.entries, *finishes):
-            if not isinstance(entry, Ended):
-                assembler.add(entry)
-        return assembler.choices(), assembler.sounds()
 
     def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:
         return Outcome(

@@ -498,4 +498,4 @@ def test_whatever_a_chunk_holds_it_is_events_or_a_clear_error(chunk: Any) -> Non
     with contextlib.suppress(EngineError):
         reader.read(json.dumps(chunk).encode(), events)
         events += reader.finish()
-    msgspec.json.encode(events)
+    assert msgspec.json.encode(events)
