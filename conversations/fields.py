@@ -1,8 +1,7 @@
-"""A column of compact JSON text: nothing is queried inside it, so no database need parse it."""
+"""The column of a message's parts."""
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from django.db import models
 
 from chatapi.engines.values import decode_parts, encode_parts
@@ -11,22 +10,6 @@ if TYPE_CHECKING:
     _TextField = models.TextField[Any, Any]
 else:
     _TextField = models.TextField
-
-
-class CompactJSONField(_TextField):
-    """Python values as JSON text, the same on every database. Null is the database's own."""
-
-    def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
-        return None if value is None else msgspec.json.decode(value)
-
-    def to_python(self, value: Any) -> Any:
-        return value
-
-    def get_prep_value(self, value: Any) -> str | None:
-        return None if value is None else msgspec.json.encode(value).decode()
-
-    def value_to_string(self, obj: models.Model) -> str:
-        return self.get_prep_value(self.value_from_object(obj)) or ""
 
 
 class PartsField(_TextField):

@@ -1,13 +1,17 @@
 """The stored history: conversations, their trees of messages, and the completions that grew them."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from chatapi.accounts.models import ApiKey, Workspace
-from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, new_id, public
-from conversations.fields import CompactJSONField, PartsField
+from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, derived_id, new_id, public
+from conversations.fields import PartsField
+from media.fields import CompactJSONField
+from media.models import Asset
 
 # Foreign keys have no index of their own where a composite index begins with them, or where only
 # the rare deletion of a user or key would read it: each index is written by every completion.
@@ -107,6 +111,33 @@ class Message(models.Model):
         return public(MESSAGE, self.id)
 
 
+class ConversationAsset(models.Model):
+    """A conversation's hold on a file: it is kept while anything holds it."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="media")
+    asset = models.ForeignKey(Asset, on_delete=models.RESTRICT, related_name="conversations")
+
+    def __str__(self) -> str:
+        return f"{self.asset_id} in {self.conversation_id}"
+
+
+class SpokenAnswer(models.Model):
+    """Under which id a spoken answer can be sent back, and until when."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="spoken")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+def spoken_answer_id(workspace_id: UUID, audio_id: str) -> UUID:
+    """Made of the public id: upstreams that speak themselves choose theirs."""
+    return derived_id(workspace_id, audio_id)
+
+
 class ServerProcess(models.Model):
     """A process that makes completions; when it is gone, what it left in progress is interrupted."""
 
@@ -166,6 +197,8 @@ class Completion(models.Model):
     completion_audio_tokens = models.PositiveIntegerField(default=0)
     accepted_prediction_tokens = models.PositiveIntegerField(default=0)
     rejected_prediction_tokens = models.PositiveIntegerField(default=0)
+    image_text_tokens = models.PositiveIntegerField(default=0)
+    transcript_tokens = models.PositiveIntegerField(default=0)
     usage_estimated = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     first_event_at = models.DateTimeField(null=True, blank=True)

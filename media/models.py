@@ -1,20 +1,32 @@
 """Uploaded and generated files: a row each, the bytes in the storage."""
 
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from chatapi.accounts.models import Workspace
-from chatapi.identifiers import new_id
+from chatapi.identifiers import FILE, derived_id, new_id, public
+from media.fields import CompactJSONField
 
 
 class Asset(models.Model):
-    """A file of a workspace, addressed by its content."""
+    """A file of a workspace, addressed by its content: its id is made of both.
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="assets")
+    `width` and `height` (pixels) are known of pictures, `milliseconds` of sounds.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="assets", db_index=False)
     sha256 = models.CharField(max_length=64, editable=False)
     media_type = models.CharField(max_length=100)
     size = models.PositiveBigIntegerField()
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    milliseconds = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -24,3 +36,112 @@ class Asset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.media_type} {self.sha256[:12]}"
+
+    @property
+    def storage_name(self) -> str:
+        return storage_name(self.workspace_id, self.sha256)
+
+
+def asset_id(workspace_id: UUID, sha256: str) -> UUID:
+    """Known before the row is: what refers to an asset needs no look-up."""
+    return derived_id(workspace_id, sha256)
+
+
+def storage_name(workspace_id: UUID, sha256: str) -> str:
+    return f"{workspace_id.hex}/{sha256[:2]}/{sha256}"
+
+
+class Rendition(models.Model):
+    """What is made of an asset: the same sound or picture in another format, or what can be read from it.
+
+    A worker takes a pending one whose `due_at` has come, and moves that ahead while it works: so another
+    takes it when the first is dead. `content` is what has no file: a transcript, text, peaks.
+    """
+
+    class Kind(models.TextChoices):
+        PICTURE = "picture", "picture for models"
+        THUMBNAIL = "thumbnail"
+        TEXT = "text", "text in the picture"
+        WAV = "wav", "sound for models"
+        TRANSCRIPT = "transcript"
+        OPUS = "opus"
+        MP3 = "mp3"
+        PEAKS = "peaks"
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        FAILED = "failed"
+
+    WITHOUT_FILE: ClassVar = frozenset({Kind.TEXT, Kind.TRANSCRIPT, Kind.PEAKS})
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="renditions")
+    kind = models.CharField(max_length=10, choices=Kind)
+    state = models.CharField(max_length=7, choices=State, default=State.PENDING)
+    media_type = models.CharField(max_length=100, blank=True)
+    size = models.PositiveBigIntegerField(default=0)
+    content = CompactJSONField(null=True, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="rendition_due", condition=Q(state="pending")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.asset_id}"
+
+
+def rendition_id(asset: UUID, kind: str) -> UUID:
+    """One of a kind for each asset: the id says both."""
+    return derived_id(asset, kind)
+
+
+def rendition_name(workspace_id: UUID, rendition: UUID) -> str:
+    return f"{workspace_id.hex}/renditions/{rendition.hex}"
+
+
+class File(models.Model):
+    """An upload under a name of its own; several may be of one asset."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="files", db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    asset = models.ForeignKey(Asset, on_delete=models.RESTRICT, related_name="files")
+    filename = models.CharField(max_length=255)
+    purpose = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="file_page"),
+            models.Index(fields=["expires_at"], name="file_expiry", condition=Q(expires_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def public_id(self) -> str:
+        return public(FILE, self.id)
+
+
+class RemoteCopy(models.Model):
+    """What lay at an address when it was last fetched: a history that is sent again is not fetched again."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="copies_of")
+    fetched_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+def remote_copy_id(workspace_id: UUID, url: str) -> UUID:
+    return derived_id(workspace_id, url)

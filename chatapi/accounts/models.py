@@ -46,6 +46,9 @@ class Workspace(models.Model):
         User, null=True, blank=True, on_delete=models.PROTECT, related_name="personal_workspace"
     )
     members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
+    media_quota = models.PositiveBigIntegerField(
+        "media quota (bytes)", null=True, blank=True, help_text="Empty: CHATAPI_MEDIA_QUOTA_BYTES."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

@@ -43,7 +43,7 @@ class ReasoningPart(Value, frozen=True, tag="reasoning"):
 
 
 class ImagePart(Value, frozen=True, tag="image"):
-    """A picture: either `blob`, or `url` where it lies on another server."""
+    """A picture. `url` says from where it was fetched; before that there is no `blob`."""
 
     blob: Blob | None = None
     url: str | None = None
@@ -58,9 +58,13 @@ class AudioPart(Value, frozen=True, tag="audio"):
 
 
 class FilePart(Value, frozen=True, tag="file"):
+    """A document; or, until the file is looked at, a picture or sound that `file_id` stands for."""
+
     blob: Blob | None = None
     filename: str | None = None
     file_id: str | None = None
+    stands_for: Literal["image_url", "input_audio"] | None = None
+    detail: str | None = None
 
 
 class SpokenPart(Value, frozen=True, tag="spoken"):
@@ -234,6 +238,10 @@ class Usage(Value, frozen=True):
     completion_audio_tokens: int = 0
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
+    image_text_tokens: int = 0
+    """Of the prompt's: text read from pictures for a model that does not see."""
+    transcript_tokens: int = 0
+    """Of the prompt's: what was heard for a model that does not hear."""
     estimated: bool = False
 
     @property

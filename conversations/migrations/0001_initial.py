@@ -7,6 +7,7 @@ from django.db import migrations, models
 
 import chatapi.identifiers
 import conversations.fields
+import media.fields
 
 
 class Migration(migrations.Migration):
@@ -55,7 +56,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("title", models.CharField(blank=True, max_length=200)),
-                ("metadata", conversations.fields.CompactJSONField(blank=True, default=dict)),
+                ("metadata", media.fields.CompactJSONField(blank=True, default=dict)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 (
@@ -125,11 +126,11 @@ class Migration(migrations.Migration):
                 ("body_digest", models.CharField(blank=True, editable=False, max_length=64)),
                 (
                     "request",
-                    conversations.fields.CompactJSONField(
+                    media.fields.CompactJSONField(
                         default=dict, help_text="Parameters, context and metadata."
                     ),
                 ),
-                ("error", conversations.fields.CompactJSONField(blank=True, null=True)),
+                ("error", media.fields.CompactJSONField(blank=True, null=True)),
                 ("prompt_tokens", models.PositiveIntegerField(default=0)),
                 ("completion_tokens", models.PositiveIntegerField(default=0)),
                 ("cached_tokens", models.PositiveIntegerField(default=0)),
@@ -210,7 +211,7 @@ class Migration(migrations.Migration):
                 ("digest", models.CharField(editable=False, max_length=64)),
                 ("choice", models.PositiveSmallIntegerField(blank=True, null=True)),
                 ("finish_reason", models.CharField(blank=True, max_length=20)),
-                ("logprobs", conversations.fields.CompactJSONField(blank=True, null=True)),
+                ("logprobs", media.fields.CompactJSONField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 (
                     "completion",
