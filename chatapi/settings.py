@@ -155,6 +155,19 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 
 CHATAPI_MODELS_FILE: Path | None = models_file()
 CHATAPI_MAX_BODY_BYTES = env_int("CHATAPI_MAX_BODY_BYTES", 32 * 1024 * 1024)
+CHATAPI_MAX_UPLOAD_BYTES = env_int("CHATAPI_MAX_UPLOAD_BYTES", 128 * 1024 * 1024)
+CHATAPI_MEDIA_QUOTA_BYTES = env_int("CHATAPI_MEDIA_QUOTA_BYTES", 20 * 1024**3)
+CHATAPI_MEDIA_WAIT_SECONDS = env_int("CHATAPI_MEDIA_WAIT_SECONDS", 300)
+CHATAPI_MEDIA_URL_SECONDS = env_int("CHATAPI_MEDIA_URL_SECONDS", 3600)
+CHATAPI_PICTURE_PIXELS = env_int("CHATAPI_PICTURE_PIXELS", 50_000_000)
+CHATAPI_PICTURE_SIDE = env_int("CHATAPI_PICTURE_SIDE", 2048)
+CHATAPI_PICTURE_BYTES = 4 * 1024 * 1024
+CHATAPI_THUMBNAIL_SIDE = 256
+CHATAPI_SOUND_SECONDS = env_int("CHATAPI_SOUND_SECONDS", 2 * 3600)
+CHATAPI_SPEECH_KEPT_SECONDS = env_int("CHATAPI_SPEECH_KEPT_SECONDS", 3600)
+CHATAPI_VOICES_FOLDER = env("CHATAPI_VOICES_FOLDER") or None
+CHATAPI_RECOGNITION_MODEL = env("CHATAPI_RECOGNITION_MODEL") or None
+CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
 CHATAPI_EMBEDDED_WORKER = env_flag("CHATAPI_EMBEDDED_WORKER", default=True)
@@ -203,9 +216,18 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"media.tasks.*": {"queue": "media"}, "chatapi.billing.*": {"queue": "billing"}}
+CELERY_TASK_QUEUES = {name: {} for name in ("default", "media", "billing")}  # a worker works off all, or -Q
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.02} if CELERY_BROKER_URL.startswith("memory://") else {}
+)
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "settle-interrupted": {"task": "conversations.tasks.settle_interrupted", "schedule": 15.0},
+    "make-overdue": {"task": "media.tasks.make_overdue", "schedule": 15.0},
+    "free-media": {"task": "media.tasks.free_media", "schedule": 600.0},
+    "remove-strays": {"task": "media.tasks.remove_strays", "schedule": 86_400.0},
     "clear-sessions": {"task": "chatapi.accounts.tasks.clear_sessions", "schedule": 86_400.0},
 }
 

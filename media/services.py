@@ -1,76 +1,167 @@
-"""What is written about assets: the bytes into the storage, a row for each."""
+"""What is written about files: the bytes into the storage, rows for what is kept and what is to be made.
+
+An asset is registered in the transaction that makes something hold it. Its bytes are stored before: a file
+without a row costs room until the sweep, a row without its file would lie.
+"""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from uuid import UUID
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import Sum
+from django.utils import timezone
 
-from chatapi.engines.values import Blob
-from chatapi.errors import ServiceUnavailable
-from media.models import Asset
+from chatapi.accounts.models import Workspace
+from chatapi.engines.values import Blob, Value
+from chatapi.errors import ApiError, ServiceUnavailable
+from media.models import Asset, Rendition, asset_id, rendition_id, storage_name
+from media.storage import delete_tree, save_file
 
 logger = logging.getLogger(__name__)
 
+Kind = Rendition.Kind
 
-def _path(workspace_id: UUID, sha256: str) -> str:
-    return f"{workspace_id.hex}/{sha256[:2]}/{sha256}"
+OF_PICTURES = (Kind.PICTURE, Kind.THUMBNAIL)
+OF_SOUNDS = (Kind.WAV, Kind.TRANSCRIPT)
+OF_SPEECH = (Kind.OPUS, Kind.MP3, Kind.PEAKS)
+
+
+class StoredFile(Value, frozen=True):
+    """A file that was looked at and stored. `renditions` are what is to be made of it."""
+
+    blob: Blob
+    width: int | None = None
+    height: int | None = None
+    milliseconds: int | None = None
+    renditions: tuple[str, ...] = ()
 
 
 def store_bytes(workspace_id: UUID, contents: Mapping[str, bytes]) -> None:
     """Write files under their SHA-256 (the mapping's keys); the same bytes twice are one file.
 
-    The rows are `register_blobs`'s: a file without a row costs room, a row without its file would lie.
     Raises `ServiceUnavailable` where the storage fails, such as on a full disk.
     """
     try:
         for sha256, data in contents.items():
-            _store(_path(workspace_id, sha256), data)
+            name = storage_name(workspace_id, sha256)
+            if not _is_whole(name, len(data)):
+                default_storage.save(name, ContentFile(data))
     except OSError as error:
-        logger.error("A file could not be stored: %s", error)
-        raise ServiceUnavailable("The file could not be stored. Try again.", code="storage") from error
+        raise _storage_failed(error) from error
 
 
-def _store(path: str, data: bytes) -> None:
+def store_file(workspace_id: UUID, sha256: str, path: Path) -> None:
+    """The same for a file on the disk."""
+    try:
+        name = storage_name(workspace_id, sha256)
+        if not _is_whole(name, path.stat().st_size):
+            save_file(name, path)
+    except OSError as error:
+        raise _storage_failed(error) from error
+
+
+def _is_whole(name: str, size: int) -> bool:
     """A file of another size is the ruin of a write that failed, and is replaced."""
-    if not (default_storage.exists(path) and default_storage.size(path) == len(data)):
-        default_storage.save(path, ContentFile(data))
+    return default_storage.exists(name) and default_storage.size(name) == size
+
+
+def _storage_failed(error: OSError) -> ServiceUnavailable:
+    logger.error("A file could not be stored: %s", error)
+    return ServiceUnavailable("The file could not be stored. Try again.", code="storage")
 
 
 def read_bytes(workspace_id: UUID, blob: Blob) -> bytes:
     """The bytes of a workspace's blob. Raises `FileNotFoundError`."""
-    with default_storage.open(_path(workspace_id, blob.sha256)) as file:
+    return read_name(storage_name(workspace_id, blob.sha256))
+
+
+def read_name(name: str) -> bytes:
+    with default_storage.open(name) as file:
         return bytes(file.read())
 
 
-def register_blobs(blobs: Iterable[tuple[UUID, Blob]]) -> None:
-    """A row for each stored file that has none yet. Runs inside the caller's transaction."""
-    assets = {
-        (workspace_id, blob.sha256): Asset(
-            workspace_id=workspace_id, sha256=blob.sha256, media_type=blob.media_type, size=blob.size
-        )
-        for workspace_id, blob in blobs
+def register(files: Iterable[tuple[UUID, StoredFile]]) -> None:
+    """A row for each stored file and each rendition of it, where there is none yet. Runs inside the
+    caller's transaction."""
+    known = {(workspace_id, file.blob.sha256): file for workspace_id, file in files}
+    if not known:
+        return
+    Asset.objects.bulk_create(
+        (_asset(workspace_id, file) for (workspace_id, _), file in known.items()), ignore_conflicts=True
+    )
+    renditions = [
+        Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
+        for (workspace_id, sha256), file in known.items()
+        for asset in [asset_id(workspace_id, sha256)]
+        for kind in file.renditions
+    ]
+    Rendition.objects.bulk_create(renditions, ignore_conflicts=True)
+
+
+def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
+    return Asset(
+        id=asset_id(workspace_id, file.blob.sha256),
+        workspace_id=workspace_id,
+        sha256=file.blob.sha256,
+        media_type=file.blob.media_type,
+        size=file.blob.size,
+        width=file.width,
+        height=file.height,
+        milliseconds=file.milliseconds,
+        created_at=timezone.now(),
+    )
+
+
+def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
+    """The workspaces whose quota these files would exceed, together with what they have.
+
+    Inside a transaction, which then owns the workspaces: of two uploads at once both are counted.
+    """
+    if not files:
+        return set()
+    added: dict[UUID, dict[str, int]] = defaultdict(dict)
+    for workspace_id, file in files:
+        added[workspace_id][file.blob.sha256] = file.blob.size
+    quotas = dict(
+        Workspace.objects.select_for_update(of=("self",)).filter(pk__in=added).values_list("pk", "media_quota")
+    )
+    return {
+        workspace_id
+        for workspace_id, sizes in added.items()
+        if _would_use(workspace_id, sizes) > _quota(quotas.get(workspace_id))
     }
-    if assets:
-        Asset.objects.bulk_create(assets.values(), ignore_conflicts=True)
+
+
+def _quota(own: int | None) -> int:
+    return settings.CHATAPI_MEDIA_QUOTA_BYTES if own is None else own
+
+
+def _would_use(workspace_id: UUID, sizes: dict[str, int]) -> int:
+    assets = Asset.objects.filter(workspace_id=workspace_id)
+    known = set(assets.filter(sha256__in=sizes).values_list("sha256", flat=True))
+    fresh = sum(size for sha256, size in sizes.items() if sha256 not in known)
+    used: int = assets.aggregate(used=Sum("size", default=0))["used"]
+    return used + fresh if fresh else 0
+
+
+def quota_exceeded(*, param: str | None = None) -> ApiError:
+    return ApiError(
+        "The workspace has no room left for this file. Delete files or conversations, or ask for more.",
+        status=413,
+        type="invalid_request_error",
+        code="storage_quota_exceeded",
+        param=param,
+    )
 
 
 def delete_files(workspace_id: UUID) -> None:
     """Delete every file of a workspace that is gone. What the storage refuses is logged, and stays."""
     try:
-        _delete_folder(workspace_id.hex)
+        delete_tree(workspace_id.hex)
     except OSError as error:
         logger.error("The files of workspace %s could not all be deleted: %s", workspace_id, error)
-
-
-def _delete_folder(path: str) -> None:
-    try:
-        folders, files = default_storage.listdir(path)
-    except FileNotFoundError:
-        return
-    for name in files:
-        default_storage.delete(f"{path}/{name}")
-    for name in folders:
-        _delete_folder(f"{path}/{name}")
-    default_storage.delete(path)

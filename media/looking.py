@@ -1,0 +1,91 @@
+"""What a file is, told by its bytes: pictures and sounds are looked into by the `files` workshop."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+
+from chatapi.engines.values import Blob
+from chatapi.errors import ApiError, BadRequest, ServiceUnavailable
+from media.pictures.inspection import InspectPicture, PictureLimits, inspect_picture
+from media.pictures.kinds import sniff_picture
+from media.problems import MediaProblem, TooLarge, Unreadable
+from media.services import OF_PICTURES, OF_SOUNDS, StoredFile
+from media.sound.inspection import InspectSound, SoundLimits, inspect_sound
+from media.sound.kinds import sniff_sound
+from media.workshop import WorkshopBusy, WorkshopFailed, shops
+
+Wanted = Literal["image", "audio"]
+
+HEAD_BYTES = 4096
+PIECE = 1024 * 1024
+INSPECT_SECONDS = 60
+_SIGNATURES = {b"%PDF-": "application/pdf", b"PK\x03\x04": "application/zip"}
+
+
+async def look_at(
+    path: Path, *, wanted: Wanted | None = None, claimed: str | None = None, sha256: str | None = None
+) -> StoredFile:
+    """The facts of a file on the disk; what is `claimed` of it counts only where bytes tell nothing.
+
+    Raises `MediaProblem` for a file that is damaged, beyond a limit, or not what is `wanted`, and
+    `ServiceUnavailable` where it could not be looked at now.
+    """
+    with path.open("rb") as file:  # noqa: ASYNC230 (a local file, and some kilobytes)
+        head = file.read(HEAD_BYTES)
+    try:
+        if wanted == "image" or (wanted is None and sniff_picture(head)):
+            return await _picture(path, sha256)
+        if wanted == "audio" or (wanted is None and sniff_sound(head)):
+            return await _sound(path, claimed, sha256)
+    except WorkshopBusy as error:
+        raise ServiceUnavailable("Too many files are being looked at. Try again.", code="busy") from error
+    except WorkshopFailed as error:
+        raise Unreadable(error.message) from error
+    return StoredFile(_blob(path, document_type(head), sha256))
+
+
+def document_type(head: bytes) -> str:
+    """The media type of what is neither picture nor sound. Nothing is told that a browser would run."""
+    for signature, media_type in _SIGNATURES.items():
+        if head.startswith(signature):
+            return media_type
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return "application/octet-stream"
+    return "application/octet-stream" if b"\0" in head else "text/plain"
+
+
+async def _picture(path: Path, sha256: str | None) -> StoredFile:
+    limits = PictureLimits(pixels=settings.CHATAPI_PICTURE_PIXELS)
+    work = InspectPicture(path=str(path), limits=limits)
+    facts = await shops.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
+    return StoredFile(
+        _blob(path, facts.media_type, sha256), facts.width, facts.height, renditions=OF_PICTURES
+    )
+
+
+async def _sound(path: Path, claimed: str | None, sha256: str | None) -> StoredFile:
+    limits = SoundLimits(seconds=settings.CHATAPI_SOUND_SECONDS)
+    work = InspectSound(path=str(path), claimed=claimed, limits=limits)
+    facts = await shops.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
+    blob = _blob(path, facts.media_type, sha256)
+    return StoredFile(blob, milliseconds=facts.milliseconds, renditions=OF_SOUNDS)
+
+
+def _blob(path: Path, media_type: str, sha256: str | None) -> Blob:
+    return Blob(sha256 or digest_of(path), media_type, path.stat().st_size)
+
+
+def digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refusal(problem: MediaProblem, param: str) -> ApiError:
+    """A problem with a file as the answer to whoever sent it."""
+    status = 413 if isinstance(problem, TooLarge) and param == "file" else 400
+    return BadRequest(problem.message, param=param, code=problem.code, status=status)

@@ -1,0 +1,213 @@
+"""Making renditions: take one that is due, have a workshop make it, keep what came of it.
+
+May be run twice, at once, or die anywhere: what is taken is taken back when its worker falls silent.
+"""
+
+import asyncio
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from chatapi.engines.values import Value
+from media.models import Asset, Rendition, rendition_id, rendition_name
+from media.pictures.reading import ReadText, read_text
+from media.pictures.rendering import RenderPicture, render_picture
+from media.problems import MediaProblem
+from media.sound.peaks import SoundPeaks, sound_peaks
+from media.sound.transcoding import Transcode, transcode_sound
+from media.speech.hearing import transcribed
+from media.storage import local_copy, save_file
+from media.workshop import WorkshopFailed, shops
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=45)
+RENEW_SECONDS = 10.0
+ATTEMPTS = 5
+BACK_OFF_SECONDS = 3
+PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS = 60, 600, 120
+
+Kind = Rendition.Kind
+State = Rendition.State
+
+
+class Made(Value, frozen=True):
+    """What came of it: a file that was stored, or `content`."""
+
+    media_type: str = ""
+    size: int = 0
+    content: Any = None
+
+
+class NotYet(Exception):
+    """Another rendition, which this one is made of, is not there yet."""
+
+
+def make(id: UUID) -> float | None:
+    """Make a rendition if it is due; gives the seconds after which it is to be tried again, if so."""
+    rendition = _take(id)
+    if rendition is None:
+        return None
+    try:
+        with _kept_taken(id):
+            made = _MAKERS[rendition.kind.partition("-")[0]](rendition)
+    except NotYet:
+        _pending(id).update(due_at=timezone.now(), attempts=F("attempts") - 1)
+    except MediaProblem as problem:
+        _fail(id, problem.message)
+    except (WorkshopFailed, OSError) as error:
+        logger.warning("Rendition %s could not be made: %s", rendition, error)
+        return _put_off(rendition)
+    else:
+        _pending(id).update(state=State.READY, **msgspec.structs.asdict(made))
+    return None
+
+
+def due_since(age: timedelta, limit: int) -> list[UUID]:
+    """Renditions that nobody has taken for so long, marked as looked at."""
+    due = Rendition.objects.filter(state=State.PENDING, due_at__lte=timezone.now() - age).order_by("due_at")
+    ids = list(due.values_list("id", flat=True)[:limit])
+    Rendition.objects.filter(id__in=ids, state=State.PENDING).update(due_at=timezone.now())
+    return ids
+
+
+def _pending(id: UUID) -> Any:
+    return Rendition.objects.filter(id=id, state=State.PENDING)
+
+
+def _take(id: UUID) -> Rendition | None:
+    now = timezone.now()
+    taken = _pending(id).filter(due_at__lte=now).update(due_at=now + LEASE, attempts=F("attempts") + 1)
+    return Rendition.objects.select_related("asset").filter(id=id).first() if taken else None
+
+
+@contextmanager
+def _kept_taken(id: UUID) -> Iterator[None]:
+    """Moves `due_at` ahead for as long as the block runs."""
+    is_done = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not is_done.wait(RENEW_SECONDS):
+                _pending(id).update(due_at=timezone.now() + LEASE)
+        finally:
+            connection.close()
+
+    renewing = threading.Thread(target=renew, name="rendition-lease", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        renewing.join()
+
+
+def _put_off(rendition: Rendition) -> float | None:
+    if rendition.attempts >= ATTEMPTS:
+        _fail(rendition.id, "The file could not be processed.")
+        return None
+    seconds: float = BACK_OFF_SECONDS * 2**rendition.attempts
+    _pending(rendition.id).update(due_at=timezone.now() + timedelta(seconds=seconds))
+    return seconds
+
+
+def _fail(id: UUID, reason: str) -> None:
+    _pending(id).update(state=State.FAILED, error=reason[:300])
+
+
+# --- how each kind is made ------------------------------------------------------------------------
+
+
+def _picture(rendition: Rendition) -> Made:
+    return _rendered(rendition, picture_side(rendition.kind), "model", settings.CHATAPI_PICTURE_BYTES)
+
+
+def _thumbnail(rendition: Rendition) -> Made:
+    return _rendered(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail", None)
+
+
+def _rendered(rendition: Rendition, side: int, purpose: str, max_bytes: int | None) -> Made:
+    with _source_and_target(rendition) as (source, out):
+        work = RenderPicture(path=source, out=out, max_side=side, max_bytes=max_bytes, purpose=purpose)
+        made = shops.files.ask_blocking(render_picture, work, seconds=PICTURE_SECONDS)
+        return _kept(rendition, Path(out), made.media_type)
+
+
+def _text(rendition: Rendition) -> Made:
+    with local_copy(rendition.asset.storage_name) as path:
+        found = shops.recognition.ask_blocking(read_text, ReadText(path=str(path)), seconds=READING_SECONDS)
+    return Made(content={"text": found.text})
+
+
+def _sound(rendition: Rendition) -> Made:
+    with _source_and_target(rendition) as (source, out):
+        work = Transcode(path=source, out=out, to=rendition.kind, claimed=claim_of(rendition.asset))
+        made = shops.files.ask_blocking(transcode_sound, work, seconds=SOUND_SECONDS)
+        return _kept(rendition, Path(out), made.media_type)
+
+
+def _transcript(rendition: Rendition) -> Made:
+    wav = Rendition.objects.filter(id=rendition_id(rendition.asset_id, Kind.WAV)).first()
+    if wav is None or wav.state == State.PENDING:
+        raise NotYet
+    if wav.state == State.FAILED:
+        raise MediaProblem(wav.error)
+    with local_copy(rendition_name(rendition.asset.workspace_id, wav.id)) as path:
+        heard = asyncio.run(transcribed(path, seconds=_patience(rendition.asset)))
+    return Made(content=msgspec.to_builtins(heard))
+
+
+def _peaks(rendition: Rendition) -> Made:
+    with local_copy(rendition.asset.storage_name) as path:
+        work = SoundPeaks(path=str(path), claimed=claim_of(rendition.asset))
+        found = shops.files.ask_blocking(sound_peaks, work, seconds=SOUND_SECONDS)
+    return Made(content=msgspec.to_builtins(found))
+
+
+_MAKERS: Mapping[str, Callable[[Rendition], Made]] = {
+    Kind.PICTURE: _picture,
+    Kind.THUMBNAIL: _thumbnail,
+    Kind.TEXT: _text,
+    Kind.WAV: _sound,
+    Kind.OPUS: _sound,
+    Kind.MP3: _sound,
+    Kind.TRANSCRIPT: _transcript,
+    Kind.PEAKS: _peaks,
+}
+
+
+@contextmanager
+def _source_and_target(rendition: Rendition) -> Iterator[tuple[str, str]]:
+    with local_copy(rendition.asset.storage_name) as source, tempfile.TemporaryDirectory() as folder:
+        yield str(source), f"{folder}/made"
+
+
+def _kept(rendition: Rendition, out: Path, media_type: str) -> Made:
+    save_file(rendition_name(rendition.asset.workspace_id, rendition.id), out)
+    return Made(media_type, out.stat().st_size)
+
+
+def claim_of(asset: Asset) -> str | None:
+    """Raw samples have no signature: their type is all that tells."""
+    return "pcm16" if asset.media_type.startswith("audio/pcm") else None
+
+
+def picture_side(kind: str) -> int:
+    return int(kind.partition("-")[2] or settings.CHATAPI_PICTURE_SIDE)
+
+
+def _patience(asset: Asset) -> float:
+    """Seconds that recognition may take: more than the sound lasts."""
+    return 60 + 2 * (asset.milliseconds or 0) / 1000
