@@ -1,15 +1,102 @@
-"""Where files are kept on a disk of one's own."""
+"""Where files are kept: a disk of one's own, or the S3 bucket of `media.object_storage`.
 
+The functions work on either, with names like "workspace/ab/abc…". A file stands under its name whole or not
+at all; what fails raises `OSError`, what is not there `FileNotFoundError`.
+"""
+
+import errno
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple, Protocol, cast
 from uuid import uuid4
 
 from django.core.files.base import File
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, default_storage
 
 DRAFTS = ".drafts"
 ABANDONED_SECONDS = 24 * 3600
+PIECE = 2**16
+
+
+class Found(NamedTuple):
+    name: str
+    size: int
+    modified_at: datetime
+
+
+class MediaStorage(Protocol):
+    """What a storage does besides what Django asks of one."""
+
+    def local_copy(self, name: str) -> AbstractContextManager[Path]: ...
+    def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]: ...
+    def walk(self, prefix: str) -> Iterator[Found]: ...
+    def delete_tree(self, prefix: str) -> None: ...
+
+
+def _storage() -> MediaStorage:
+    return cast("MediaStorage", default_storage)
+
+
+def save_file(name: str, path: Path) -> None:
+    """Store a file of the disk under a name; one that has the name is replaced as a whole."""
+    with path.open("rb") as file:
+        default_storage.save(name, File(file))
+
+
+def local_copy(name: str) -> AbstractContextManager[Path]:
+    """Lend a path with the file's bytes, to be read only: the file itself, or a copy that goes at the end."""
+    return _storage().local_copy(name)
+
+
+def open_range(name: str, start: int, length: int) -> Iterator[bytes]:
+    """Read exactly `length` bytes from `start` on, in small pieces and with the first `next`.
+
+    Raises `OSError` too where the file has not that many. Close the iterator where it is left early.
+    """
+    return _storage().open_range(name, start, length) if length else iter(())
+
+
+def size(name: str) -> int:
+    return default_storage.size(name)
+
+
+def exists(name: str) -> bool:
+    return default_storage.exists(name)
+
+
+def modified_at(name: str) -> datetime:
+    """When it was stored, with its time zone."""
+    return default_storage.get_modified_time(name)
+
+
+def delete(name: str) -> None:
+    """What is not there already counts as deleted."""
+    default_storage.delete(name)
+
+
+def walk(prefix: str) -> Iterator[Found]:
+    """Each file in a folder and in the folders below it; "" is all. They may be deleted on the way."""
+    return _storage().walk(prefix)
+
+
+def delete_tree(prefix: str) -> None:
+    """Delete a folder with all that is below it."""
+    if not prefix.strip("/"):
+        raise ValueError("All of the storage is never deleted.")
+    _storage().delete_tree(prefix)
+
+
+def read_exactly(read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
+    while length > 0:
+        piece = read(min(length, PIECE))
+        if not piece:
+            raise OSError("The file ends before the range that was asked for.")
+        length -= len(piece)
+        yield piece
 
 
 class WholeFileStorage(FileSystemStorage):
@@ -37,6 +124,37 @@ class WholeFileStorage(FileSystemStorage):
         _flush(final.parent)
         return name
 
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        path = Path(self.path(name))
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        yield path
+
+    def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]:
+        with Path(self.path(name)).open("rb") as file:
+            file.seek(start)
+            yield from read_exactly(file.read, length)
+
+    def walk(self, prefix: str) -> Iterator[Found]:
+        root = Path(self.path(""))
+        for folder, folders, files in os.walk(self.path(prefix), onerror=_raise_unless_missing):
+            if Path(folder) == root and DRAFTS in folders:
+                folders.remove(DRAFTS)
+            for path in (Path(folder, file) for file in files):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    facts = path.stat()
+                    modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    yield Found(path.relative_to(root).as_posix(), facts.st_size, modified_at)
+
+    def delete_tree(self, prefix: str) -> None:
+        tree = os.walk(self.path(prefix), topdown=False, onerror=_raise_unless_missing)
+        for folder, _, files in tree:
+            for file in files:
+                Path(folder, file).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                Path(folder).rmdir()
+
     def _write(self, draft: Path, content: File) -> None:  # type: ignore[type-arg]
         with draft.open("xb") as file:
             for chunk in content.chunks():
@@ -45,6 +163,11 @@ class WholeFileStorage(FileSystemStorage):
             os.fsync(file.fileno())
         if self.file_permissions_mode is not None:
             draft.chmod(self.file_permissions_mode)
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _remove_abandoned(drafts: Path) -> None:

@@ -6,7 +6,7 @@ the request line are all made from these parts.
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import quote, urljoin
 
 import idna
@@ -91,9 +91,9 @@ def follow(target: Target, location: str) -> Target:
 
 
 def _scheme(scheme: str) -> Literal["http", "https"]:
-    if scheme == "http" or scheme == "https":
-        return scheme
-    raise UrlNotAllowed("Only http and https URLs are fetched.")
+    if scheme not in _DEFAULT_PORTS:
+        raise UrlNotAllowed("Only http and https URLs are fetched.")
+    return cast("Literal['http', 'https']", scheme)
 
 
 def _authority(authority: str) -> tuple[str, str | None]:
