@@ -1,0 +1,17 @@
+"""Workshops: child processes for work on hostile bytes, with heavy models, or by GPL code.
+
+A job is a module-level function (`jobs.py`) that takes one Struct and returns one, or yields them. A
+`MediaProblem` it raises arrives as it is. All else that can happen is a `WorkshopFailed`:
+
+- A job beyond its seconds, or abandoned and still going on, has its child killed.
+- A job that was alone in a child that ended (a crash, out of memory) is to blame, and fails.
+- Where several were at work nobody can tell whose fault it was, and where one was late the others are
+  innocent: each is repeated once, alone in a child, so it can only fail by itself. A stream that has
+  delivered pieces cannot be repeated, and fails.
+- A child that ends before it is ready fails all that wait; the next call tries anew.
+"""
+
+from .problems import WorkshopBusy, WorkshopFailed
+from .workshop import Workshop
+
+__all__ = ["Workshop", "WorkshopBusy", "WorkshopFailed"]

@@ -1,0 +1,14 @@
+"""What a workshop is made of."""
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`memory` is in bytes of address space a child, `idle_seconds` those after which it is ended."""
+
+    name: str
+    threads: int
+    processes: int
+    memory: int | None
+    idle_seconds: float | None
+    preload: tuple[str, ...]

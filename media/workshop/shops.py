@@ -1,0 +1,24 @@
+"""The workshops there are. `memory` is in bytes, a child's address space."""
+
+from . import Workshop
+
+FILES_MEMORY = 2 * 2**30
+"""The largest picture that is taken unpacks to a quarter of it; what wants more is a bomb."""
+FILES_THREADS = 2
+"""A long sound that is transcoded must not hold up every thumbnail."""
+RECOGNITION_THREADS = 1
+"""A recogniser uses all cores already."""
+RECOGNITION_IDLE = 300.0
+"""Seconds. Its models hold hundreds of megabytes that others may need."""
+SYNTHESIS_THREADS = 2
+"""So that two listeners hear their first words at once."""
+
+files = Workshop("files", threads=FILES_THREADS, memory=FILES_MEMORY)
+recognition = Workshop("recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
+synthesis = Workshop("synthesis", threads=SYNTHESIS_THREADS)
+
+
+def close_all() -> None:
+    """End all children; blocks for milliseconds. A workshop that is asked again starts again."""
+    for workshop in (files, recognition, synthesis):
+        workshop.close()
