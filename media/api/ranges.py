@@ -1,0 +1,78 @@
+"""Parts of a file, as a request's headers ask for them (RFC 9110, sections 13 and 14)."""
+
+import re
+from typing import NamedTuple
+
+MAX_RANGES = 16
+_one = re.compile(r"(\d{0,18})-(\d{0,18})").fullmatch
+
+
+class Unsatisfiable(Exception):
+    """Nothing that was asked for is in the file."""
+
+
+class Span(NamedTuple):
+    """Bytes from `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+
+    def content_range(self, size: int) -> str:
+        return f"bytes {self.start}-{self.stop - 1}/{size}"
+
+
+def spans_asked(header: str | None, size: int) -> list[Span] | None:
+    """What a `Range` header asks for of `size` bytes, without overlaps and in order; None for all of it,
+    also where the header is nonsense or asks for too many pieces.
+
+    Raises `Unsatisfiable`.
+    """
+    unit, _, ranges = (header or "").partition("=")
+    if unit.strip().lower() != "bytes":
+        return None
+    asked = [part.strip() for part in ranges.split(",")]
+    if len(asked) > MAX_RANGES:
+        return None
+    spans: list[Span] = []
+    for part in filter(None, asked):
+        found = _one(part)
+        if found is None or part == "-":
+            return None
+        first, last = found.groups()
+        if first and last and int(first) > int(last):
+            return None
+        span = _span(first, last, size)
+        if span.start < span.stop:
+            spans.append(span)
+    if not any(asked):
+        return None
+    if not spans:
+        raise Unsatisfiable
+    return _merged(spans)
+
+
+def _span(first: str, last: str, size: int) -> Span:
+    if not first:
+        return Span(max(0, size - int(last)), size)
+    return Span(int(first), min(int(last) + 1, size) if last else size)
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for span in sorted(spans):
+        if merged and span.start <= merged[-1].stop:
+            merged[-1] = Span(merged[-1].start, max(span.stop, merged[-1].stop))
+        else:
+            merged.append(span)
+    return merged
+
+
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client has this very file already."""
+    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return etag in known or known == ["*"]
+
+
+def may_be_partial(if_range: str | None, etag: str) -> bool:
+    """Whether the client's part, if it has one, is of this very file."""
+    return if_range is None or if_range.strip() == etag

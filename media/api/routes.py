@@ -1,0 +1,21 @@
+"""The endpoints that stand beside Django: what takes a large body, or sends one."""
+
+from typing import Any
+
+from django.urls import URLPattern, path
+from starlette.types import ASGIApp
+
+from chatapi.completions.callers import Callers
+from media.api.connection import ByMethod
+from media.api.downloads import ContentEndpoint, SignedEndpoint
+from media.api.uploads import UploadEndpoint
+
+
+def routes(callers: Callers, others: ASGIApp) -> list[URLPattern]:
+    """For Channels' `URLRouter`; `others` serves what the API has at the same addresses."""
+    endpoints: dict[str, Any] = {
+        "v1/files": ByMethod(UploadEndpoint(callers), others),
+        "v1/files/<str:file_id>/content": ContentEndpoint(callers),
+        "media/<str:token>": SignedEndpoint(),
+    }
+    return [path(address, endpoint) for address, endpoint in endpoints.items()]

@@ -1,0 +1,86 @@
+"""What the API says of files, of what is made of them, and of voices."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from chatapi.identifiers import FILE
+from chatapi.serializers import ConstantField, ListSerializer, PublicIdField, TimestampField
+from media.files import PURPOSES
+from media.models import File, Rendition
+from media.signing import media_url
+
+
+class FileSerializer(serializers.Serializer[File]):
+    id = PublicIdField(FILE)
+    object = ConstantField("file")
+    bytes = serializers.IntegerField(source="asset.size")
+    created_at = TimestampField()
+    expires_at = TimestampField(allow_null=True)
+    filename = serializers.CharField()
+    purpose = serializers.ChoiceField(PURPOSES)
+    status = ConstantField("processed")
+    media_type = serializers.CharField(source="asset.media_type", help_text="As its bytes tell it.")
+    width = serializers.IntegerField(source="asset.width", allow_null=True, help_text="Pixels; of pictures.")
+    height = serializers.IntegerField(source="asset.height", allow_null=True)
+    seconds = serializers.SerializerMethodField(help_text="Of sounds.")
+    url = serializers.SerializerMethodField(
+        help_text="A path that needs no key, for `<img>` and `<audio>`; it expires."
+    )
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_seconds(self, file: File) -> float | None:
+        milliseconds = file.asset.milliseconds
+        return None if milliseconds is None else milliseconds / 1000
+
+    def get_url(self, file: File) -> str:
+        return media_url(file.workspace_id, file.asset.sha256)
+
+
+class FileListSerializer(ListSerializer):
+    data = FileSerializer(many=True)  # type: ignore[assignment]
+
+
+class FileDeletedSerializer(serializers.Serializer[File]):
+    id = PublicIdField(FILE)
+    object = ConstantField("file")
+    deleted = serializers.SerializerMethodField()
+
+    def get_deleted(self, file: File) -> bool:
+        return True
+
+
+class RenditionSerializer(serializers.Serializer[Rendition]):
+    object = ConstantField("rendition")
+    kind = serializers.CharField(help_text="Such as `opus`, `thumbnail`, `peaks`.")
+    state = serializers.ChoiceField(Rendition.State.choices)
+    error = serializers.SerializerMethodField(help_text="Why it failed.")
+    media_type = serializers.SerializerMethodField()
+    bytes = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField(help_text="Of one that is a file, once it is ready.")
+    content = serializers.JSONField(help_text="Of one that is none: a transcript, text, or peaks.")
+
+    def get_error(self, rendition: Rendition) -> str | None:
+        return rendition.error or None
+
+    def get_media_type(self, rendition: Rendition) -> str | None:
+        return rendition.media_type or None
+
+    @extend_schema_field({"type": "integer", "nullable": True})
+    def get_bytes(self, rendition: Rendition) -> int | None:
+        return rendition.size if _is_file(rendition) else None
+
+    def get_url(self, rendition: Rendition) -> str | None:
+        asset = rendition.asset
+        return media_url(asset.workspace_id, asset.sha256, rendition.kind) if _is_file(rendition) else None
+
+
+def _is_file(rendition: Rendition) -> bool:
+    is_ready = rendition.state == Rendition.State.READY
+    return is_ready and rendition.kind not in Rendition.WITHOUT_FILE
+
+
+class RenditionListSerializer(serializers.Serializer[Any]):
+    object = ConstantField("list")
+    data = RenditionSerializer(many=True)  # type: ignore[assignment]

@@ -1,0 +1,89 @@
+"""`POST /v1/files`."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+from channels.db import database_sync_to_async
+from django.conf import settings
+from starlette.types import Receive, Scope, Send
+
+from chatapi.accounts.authentication import Principal
+from chatapi.errors import BadRequest
+from media.api.connection import KeyedEndpoint, send_whole
+from media.api.forms import Form, Upload, read_form
+from media.api.serializers import FileSerializer
+from media.files import (
+    DEFAULT_PURPOSE,
+    LONGEST_LIFE,
+    PURPOSES,
+    SHORTEST_LIFE,
+    NewFile,
+    check_quota,
+    keep_file,
+    renditions_of,
+)
+from media.looking import look_at
+from media.models import File
+from media.services import store_file
+from media.tasks import enqueue
+
+ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+
+
+class UploadEndpoint(KeyedEndpoint):
+    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        async with read_form(scope, receive, settings.CHATAPI_MAX_UPLOAD_BYTES) as form:
+            purpose, expires_after, upload = _purpose(form), _expires_after(form), form.file
+            stored = await look_at(upload.path, sha256=upload.sha256)
+            new = NewFile(
+                principal.workspace_id, principal.user_id, upload.filename, stored, purpose, expires_after
+            )
+            file = await _kept(new, upload)
+        await asyncio.to_thread(enqueue, renditions_of(new))
+        shown = await database_sync_to_async(_shown)(file)
+        await send_whole(send, 200, [(b"content-type", b"application/json")], shown)
+
+
+async def _kept(new: NewFile, upload: Upload) -> File:
+    await database_sync_to_async(check_quota)(new)  # what is refused now leaves no bytes behind
+    await _store(new, upload.path)
+    file: File = await database_sync_to_async(keep_file)(new)
+    await _store(new, upload.path)  # the same bytes may have been freed until the row was there
+    return file
+
+
+async def _store(new: NewFile, path: Path) -> None:
+    await asyncio.to_thread(store_file, new.workspace_id, new.stored.blob.sha256, path)
+
+
+def _shown(file: File) -> bytes:
+    return msgspec.json.encode(FileSerializer(file).data)
+
+
+def _purpose(form: Form) -> str:
+    purpose = form.text("purpose")
+    if purpose is None:
+        return DEFAULT_PURPOSE
+    if purpose not in PURPOSES:
+        known = ", ".join(f"'{purpose}'" for purpose in PURPOSES)
+        raise BadRequest(f"Invalid value for 'purpose': it is not one of {known}.", param="purpose")
+    return purpose
+
+
+def _expires_after(form: Form) -> int | None:
+    anchor, seconds = form.text(ANCHOR), form.text(SECONDS)
+    if anchor is None and seconds is None:
+        return None
+    if anchor != "created_at":
+        raise BadRequest(f"Invalid value for '{ANCHOR}': it must be 'created_at'.", param=ANCHOR)
+    if seconds is None or not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10):
+        raise BadRequest(
+            f"Invalid type for '{SECONDS}': expected an integer.", param=SECONDS, code="invalid_type"
+        )
+    if not SHORTEST_LIFE <= int(seconds) <= LONGEST_LIFE:
+        raise BadRequest(
+            f"Invalid value for '{SECONDS}': it must be from {SHORTEST_LIFE} to {LONGEST_LIFE}.",
+            param=SECONDS,
+        )
+    return int(seconds)

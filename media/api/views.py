@@ -1,0 +1,127 @@
+"""Files and voices where the answer is a little JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chatapi.errors import BadRequest
+from chatapi.serializers import refusals
+from chatapi.views import ApiView
+from conversations.api import workspace_of
+from media.api.documentation import UploadSerializer
+from media.api.serializers import (
+    FileDeletedSerializer,
+    FileListSerializer,
+    FileSerializer,
+    RenditionListSerializer,
+    RenditionSerializer,
+)
+from media.files import PURPOSES, delete_file, file_page, renditions_made, require_file
+from media.models import File
+
+MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
+
+LIST_PARAMETERS = [
+    OpenApiParameter("purpose", enum=PURPOSES),
+    OpenApiParameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    ),
+    OpenApiParameter("order", enum=["asc", "desc"], default="desc"),
+    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
+]
+
+
+class FileListView(ApiView):
+    @extend_schema(
+        operation_id="listFiles",
+        summary="The workspace's files, newest first",
+        tags=["files"],
+        parameters=LIST_PARAMETERS,
+        responses={200: FileListSerializer} | refusals(400, 401),
+    )
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        rows, has_more = file_page(
+            workspace_of(request),
+            limit=_limit(query.get("limit", str(DEFAULT_LIMIT))),
+            descending=_order(query.get("order", "desc")) == "desc",
+            after=query.get("after"),
+            purpose=query.get("purpose"),
+        )
+        return Response(_page(rows, has_more=has_more))
+
+    @extend_schema(
+        operation_id="createFile",
+        summary="Upload a file",
+        description="Its type is told by its bytes. The same bytes twice in a workspace are kept once.",
+        tags=["files"],
+        request={"multipart/form-data": UploadSerializer},
+        responses={200: FileSerializer} | refusals(400, 401, 403, 413, 503),
+    )
+    def post(self, request: Request) -> None:
+        """Documents it, and is named in `Allow`; never called: an ASGI endpoint stands before."""
+
+
+class FileView(ApiView):
+    @extend_schema(
+        operation_id="getFile",
+        summary="A file, without its bytes",
+        tags=["files"],
+        responses={200: FileSerializer} | refusals(401, 404),
+    )
+    def get(self, request: Request, file_id: str) -> Response:
+        return Response(FileSerializer(require_file(workspace_of(request), file_id)).data)
+
+    @extend_schema(
+        operation_id="deleteFile",
+        summary="Delete a file; messages that hold its bytes keep them",
+        tags=["files"],
+        responses={200: FileDeletedSerializer} | refusals(401, 403, 404),
+    )
+    def delete(self, request: Request, file_id: str) -> Response:
+        file = require_file(workspace_of(request), file_id)
+        answer = FileDeletedSerializer(file).data
+        delete_file(file)
+        return Response(answer)
+
+
+class RenditionListView(ApiView):
+    @extend_schema(
+        operation_id="listFileRenditions",
+        summary="What was made of a file: formats to play, a thumbnail, peaks, a transcript",
+        tags=["files"],
+        responses={200: RenditionListSerializer} | refusals(401, 404),
+    )
+    def get(self, request: Request, file_id: str) -> Response:
+        renditions = renditions_made(require_file(workspace_of(request), file_id))
+        show = RenditionSerializer().to_representation
+        return Response({"object": "list", "data": [show(rendition) for rendition in renditions]})
+
+
+def _page(rows: Sequence[File], *, has_more: bool) -> dict[str, Any]:
+    show = FileSerializer().to_representation
+    return {
+        "object": "list",
+        "data": [show(file) for file in rows],
+        "first_id": rows[0].public_id if rows else None,
+        "last_id": rows[-1].public_id if rows else None,
+        "has_more": has_more,
+    }
+
+
+def _order(text: str) -> str:
+    if text not in {"asc", "desc"}:
+        raise BadRequest("Invalid value for 'order': it is neither 'asc' nor 'desc'.", param="order")
+    return text
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadRequest("Invalid type for 'limit': expected an integer.", param="limit", code="invalid_type")
+    if not 1 <= int(text) <= MAX_LIMIT:
+        raise BadRequest(f"Invalid value for 'limit': it must be from 1 to {MAX_LIMIT}.", param="limit")
+    return int(text)

@@ -1,0 +1,111 @@
+"""What is written of uploaded files: kept under a name, and given up again."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from chatapi.engines.values import Value
+from chatapi.errors import BadRequest, NotFound
+from chatapi.identifiers import FILE, parse
+from media.models import File, Rendition, asset_id, rendition_id
+from media.selectors import file_of
+from media.services import StoredFile, over_quota, quota_exceeded, register
+
+PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+DEFAULT_PURPOSE = "user_data"
+SHORTEST_LIFE, LONGEST_LIFE = 3600, 30 * 24 * 3600
+"""Seconds after which a file may be told to expire."""
+
+
+class NewFile(Value, frozen=True):
+    """An upload that was looked at. `expires_after` is in seconds."""
+
+    workspace_id: UUID
+    user_id: int
+    filename: str
+    stored: StoredFile
+    purpose: str = DEFAULT_PURPOSE
+    expires_after: int | None = None
+
+
+def check_quota(new: NewFile) -> None:
+    """Raises `ApiError` where the workspace has no room for it."""
+    with transaction.atomic():
+        if over_quota([(new.workspace_id, new.stored)]):
+            raise quota_exceeded(param="file")
+
+
+def keep_file(new: NewFile) -> File:
+    """The rows of a file whose bytes are stored. Raises as `check_quota` does."""
+    try:
+        return _keep(new)
+    except IntegrityError:  # its asset was freed in this very moment, or the whole workspace
+        try:
+            return _keep(new)
+        except IntegrityError:
+            raise NotFound("The workspace is no longer there.") from None
+
+
+def _keep(new: NewFile) -> File:
+    now = timezone.now()
+    expires_after = None if new.expires_after is None else timedelta(seconds=new.expires_after)
+    with transaction.atomic():
+        check_quota(new)
+        register([(new.workspace_id, new.stored)])
+        return File.objects.create(
+            workspace_id=new.workspace_id,
+            user_id=new.user_id,
+            asset_id=asset_id(new.workspace_id, new.stored.blob.sha256),
+            filename=new.filename,
+            purpose=new.purpose,
+            created_at=now,
+            expires_at=now + expires_after if expires_after else None,
+        )
+
+
+def renditions_of(new: NewFile) -> list[UUID]:
+    asset = asset_id(new.workspace_id, new.stored.blob.sha256)
+    return [rendition_id(asset, kind) for kind in new.stored.renditions]
+
+
+def delete_file(file: File) -> None:
+    """The sweep frees its bytes, if nothing else holds them."""
+    file.delete()
+
+
+def require_file(workspace_id: UUID, file_id: str) -> File:
+    """Raises `NotFound` where there is none, it has expired, or it is a stranger's."""
+    file = file_of(workspace_id, file_id)
+    if file is None:
+        raise NotFound("There is no such file.", param="file_id")
+    return file
+
+
+def file_page(
+    workspace_id: UUID, *, limit: int, descending: bool, after: str | None, purpose: str | None
+) -> tuple[Sequence[File], bool]:
+    """Files with their assets, and whether others follow."""
+    files = File.objects.select_related("asset").filter(workspace_id=workspace_id)
+    files = files.exclude(expires_at__lte=timezone.now())
+    if purpose is not None:
+        files = files.filter(purpose=purpose)
+    if after is not None:
+        files = _beyond(files, after, descending=descending)
+    found = list(files.order_by("-id" if descending else "id")[: limit + 1])
+    return found[:limit], len(found) > limit
+
+
+def _beyond(files: QuerySet[File], after: str, *, descending: bool) -> QuerySet[File]:
+    """`after` need not be there any more: who deletes a list while reading it gets to its end."""
+    id = parse(FILE, after)
+    if id is None:
+        raise BadRequest("Invalid value for 'after': it is no file's id.", param="after")
+    return files.filter(id__lt=id) if descending else files.filter(id__gt=id)
+
+
+def renditions_made(file: File) -> list[Rendition]:
+    return list(file.asset.renditions.select_related("asset").order_by("kind"))
