@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import dj_database_url
+from kombu import Queue
 
 from chatapi.environment import ROOT, data_dir, env, env_flag, env_int, env_list, models_file
 from chatapi.serving.logs import is_news
@@ -218,7 +219,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {"media.tasks.*": {"queue": "media"}, "chatapi.billing.*": {"queue": "billing"}}
-CELERY_TASK_QUEUES = {name: {} for name in ("default", "media", "billing")}  # a worker works off all, or -Q
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "billing")]
+CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"polling_interval": 0.02} if CELERY_BROKER_URL.startswith("memory://") else {}
 )

@@ -6,14 +6,15 @@ from uuid import UUID
 
 from chatapi.accounts.authentication import principals_of, wrong_key
 from chatapi.engines import values
-from chatapi.engines.values import Blob, Value
+from chatapi.engines.values import Value
 from chatapi.errors import ApiError, Conflict
 from chatapi.identifiers import CONVERSATION, new_id, public
 from conversations.bulk import Row, insert_rows, update_rows
+from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
 from conversations.threading import digests, scope_of
-from media.services import register_blobs
+from media.services import StoredFile, over_quota, quota_exceeded
 
 TITLE_LENGTH = 80
 
@@ -57,15 +58,18 @@ class _Batch:
         self.messages: list[Row] = []
         self.completions: list[Row] = []
         self.heads: list[tuple[Row, Row]] = []
-        self.blobs: list[tuple[UUID, Blob]] = []
+        self.held: list[tuple[UUID, UUID, StoredFile]] = []
 
     def run(self) -> list[Admitted | Deferred | ApiError]:
         self.live_keys = principals_of({a.key_digest for a in self.admissions if a.key_digest})
         self.repeated = _completions_by_idempotency_key(self.admissions)
         self.places = places_by_digest(self.admissions)
+        self.over_quota = over_quota(
+            [(a.principal.workspace_id, file) for a in self.admissions for file in a.files]
+        )
         outcomes = [self._outcome(admission) for admission in self.admissions]
-        register_blobs(self.blobs)
         insert_rows(Conversation, self.conversations)
+        hold_files(self.held)
         insert_rows(Message, self.messages)
         insert_rows(Completion, self.completions)
         update_rows(Conversation, self.heads)
@@ -85,6 +89,8 @@ class _Batch:
             first = self.repeated.get((workspace_id, admission.idempotency_key))
             if first is not None:
                 return _repetition(admission, first)
+        if admission.files and workspace_id in self.over_quota:
+            raise quota_exceeded(param="messages")
         # claimed before anything is read for this call alone: many may wait for one conversation
         for name in (admission.idempotency_key, admission.conversation_id):
             if name and not self._claim((workspace_id, name)):
@@ -141,7 +147,8 @@ class _Batch:
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
         self.completions.append(_completion_row(admission, place.conversation_id, prompt_id))
-        self.blobs += [(admission.principal.workspace_id, blob) for blob in admission.blobs]
+        workspace_id = admission.principal.workspace_id
+        self.held += [(workspace_id, place.conversation_id, file) for file in admission.files]
         history = place.before + admission.messages
         return Admitted(place.conversation_id, prompt_id, prompt_digest, history)
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from conversations.models import Completion, Conversation, Message
+from conversations.models import Completion, Conversation, ConversationAsset, Message, SpokenAnswer
 
 
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
@@ -21,10 +21,12 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     ids = conversations.order_by().values("pk")
     completions = Completion.objects.filter(conversation__in=ids)
     messages = Message.objects.filter(conversation__in=ids)
+    spoken = SpokenAnswer.objects.filter(message__in=messages.order_by().values("pk"))
+    media = ConversationAsset.objects.filter(conversation__in=ids)
     with transaction.atomic():
         _delete(completions)
         list(conversations.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-        for rows in (completions, messages, conversations.order_by()):
+        for rows in (completions, spoken, messages, media, conversations.order_by()):
             _delete(rows)
 
 

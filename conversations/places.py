@@ -11,12 +11,13 @@ from django.db import connection
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.tool_results import check_tool_results
 from chatapi.engines import values
-from chatapi.engines.values import Blob, Value
+from chatapi.engines.values import Value
 from chatapi.errors import NotFound
 from chatapi.identifiers import MESSAGE, parse
 from conversations.models import Conversation, Message
 from conversations.selectors import conversation_of
 from conversations.threading import digests, scope_of
+from media.services import StoredFile
 
 
 class Admission(Value, frozen=True):
@@ -38,7 +39,7 @@ class Admission(Value, frozen=True):
     parent_message_id: str | None = None
     idempotency_key: str | None = None
     body_digest: str = ""
-    blobs: tuple[Blob, ...] = ()
+    files: tuple[StoredFile, ...] = ()
 
 
 class Place(Value, frozen=True):

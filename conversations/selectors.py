@@ -1,6 +1,7 @@
 """What is read of the history. Everything here is scoped to one workspace and bounded to a page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -9,10 +10,10 @@ from django.db.models import Model, Prefetch, QuerySet
 
 from chatapi.completions.answers import Answer, AnswerHead, Choice, Failure, State
 from chatapi.engines import values
-from chatapi.engines.values import SpokenPart, Usage, Value
+from chatapi.engines.values import Part, SpokenPart, Usage, Value
 from chatapi.errors import BadRequest, NotFound
 from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse, public
-from conversations.models import Completion, Conversation, Message
+from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from media.services import read_bytes
 
 Row = TypeVar("Row", bound=Model)
@@ -98,6 +99,13 @@ def usage_of(completion: Completion) -> Usage | None:
 
 def failure_of(completion: Completion) -> Failure | None:
     return None if completion.error is None else msgspec.convert(completion.error, Failure)
+
+
+def spoken_messages(workspace_id: UUID, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:
+    """The parts of the answers that were spoken under these ids, without those that have expired."""
+    names = {spoken_answer_id(workspace_id, id): id for id in ids}
+    rows = SpokenAnswer.objects.select_related("message").filter(id__in=names, expires_at__gt=now)
+    return {names[row.id]: row.message.parts for row in rows}
 
 
 def sounds_of(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:

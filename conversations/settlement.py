@@ -1,18 +1,23 @@
 """Settle: store how a completion ended, many in one transaction, each once."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 
-from chatapi.completions.answers import Choice, Failure, State
-from chatapi.engines.values import Blob, Usage, Value
+from chatapi.completions.answers import PCM16, Choice, Failure, State
+from chatapi.engines.values import Blob, SpokenPart, Usage, Value
 from chatapi.identifiers import new_id
 from conversations.bulk import Row, insert_rows, update_rows
-from conversations.models import Completion, Conversation, Message
+from conversations.holding import hold_files
+from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from conversations.threading import digests
-from media.services import register_blobs
+from media.services import OF_SPEECH, StoredFile
+
+PCM16_BYTES_A_MILLISECOND = 48
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999: whatever an upstream says, the database can hold it."""
 
 
 class Settlement(Value, frozen=True):
@@ -30,7 +35,7 @@ class Settlement(Value, frozen=True):
     ended_at: datetime
     first_event_at: datetime | None = None
     failure: Failure | None = None
-    blobs: tuple[Blob, ...] = ()
+    files: tuple[StoredFile, ...] = ()
 
 
 def settle_all(settlements: Sequence[Settlement]) -> None:
@@ -42,9 +47,47 @@ def settle_all(settlements: Sequence[Settlement]) -> None:
     were_open = update_rows(Completion, [_ended_row(settlement) for settlement in settlements])
     ending = [settlement for settlement, was_open in zip(settlements, were_open, strict=True) if was_open]
     answers = [(settlement, answer) for settlement in ending for answer in _answers(settlement)]
-    register_blobs([(ended.workspace_id, blob) for ended in ending for blob in ended.blobs])
+    hold_files([(end.workspace_id, end.conversation_id, file) for end in ending for file in end.files])
     insert_rows(Message, [answer for _, answer in answers])
+    _remember_spoken([row for pair in answers for row in _spoken_rows(*pair)])
     update_rows(Conversation, [_moved_head(*pair) for pair in answers if pair[1]["choice"] == 0])
+
+
+def speech_files(choices: Iterable[Choice]) -> tuple[StoredFile, ...]:
+    """The sounds of an answer, and what players want made of them."""
+    return tuple(
+        StoredFile(part.blob, milliseconds=_milliseconds(part.blob), renditions=OF_SPEECH)
+        for choice in choices
+        for part in choice.message.parts
+        if isinstance(part, SpokenPart) and part.blob is not None
+    )
+
+
+def _milliseconds(blob: Blob) -> int | None:
+    return blob.size // PCM16_BYTES_A_MILLISECOND if blob.media_type == PCM16 else None
+
+
+def _remember_spoken(rows: list[SpokenAnswer]) -> None:
+    if rows:  # an upstream may name two answers alike: then the id means the last
+        SpokenAnswer.objects.bulk_create(
+            {row.id: row for row in rows}.values(),
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["message", "expires_at"],
+        )
+
+
+def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
+    """Under which ids an answer can be sent back."""
+    return [
+        SpokenAnswer(
+            id=spoken_answer_id(ended.workspace_id, part.id),
+            message_id=answer["id"],
+            expires_at=datetime.fromtimestamp(min(part.expires_at, LAST_SECOND), UTC),
+        )
+        for part in answer["parts"]
+        if isinstance(part, SpokenPart) and part.expires_at
+    ]
 
 
 def _answers(ended: Settlement) -> list[Row]:

@@ -44,7 +44,11 @@ def digests(start: str, messages: Iterable[Message]) -> list[str]:
 
 def canonical(message: Message) -> bytes:
     """A message's content in one spelling: nulls, empties and what is no history dropped."""
-    parts = [spelling for part in message.parts if (spelling := _canonical_part(part))]
+    said = message.parts
+    if any(isinstance(part, TextPart) for part in said):
+        # a spoken answer comes back by its id, by its text, or by both
+        said = tuple(part for part in said if not isinstance(part, SpokenPart))
+    parts = [spelling for part in said if (spelling := _canonical_part(part))]
     return _encode([message.role, message.name or "", message.tool_call_id or "", parts])
 
 
@@ -57,7 +61,7 @@ def _canonical_part(part: Part) -> Any:
         case ReasoningPart():
             return None
         case ImagePart():
-            return ["image", part.blob.sha256 if part.blob else part.url]
+            return ["image", part.url or (part.blob and part.blob.sha256)]
         case AudioPart():
             return ["audio", part.blob.sha256]
         case FilePart():

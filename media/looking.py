@@ -12,13 +12,13 @@ from media.pictures.inspection import InspectPicture, PictureLimits, inspect_pic
 from media.pictures.kinds import sniff_picture
 from media.problems import MediaProblem, TooLarge, Unreadable
 from media.services import OF_PICTURES, OF_SOUNDS, StoredFile
-from media.sound.inspection import InspectSound, SoundLimits, inspect_sound
-from media.sound.kinds import sniff_sound
+from media.sound.inspection import InspectSound, inspect_sound
+from media.sound.kinds import HEAD_BYTES, sniff_sound
+from media.sound.limits import SoundLimits
 from media.workshop import WorkshopBusy, WorkshopFailed, shops
 
 Wanted = Literal["image", "audio"]
 
-HEAD_BYTES = 4096
 PIECE = 1024 * 1024
 INSPECT_SECONDS = 60
 _SIGNATURES = {b"%PDF-": "application/pdf", b"PK\x03\x04": "application/zip"}
@@ -32,7 +32,7 @@ async def look_at(
     Raises `MediaProblem` for a file that is damaged, beyond a limit, or not what is `wanted`, and
     `ServiceUnavailable` where it could not be looked at now.
     """
-    with path.open("rb") as file:  # noqa: ASYNC230 (a local file, and some kilobytes)
+    with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     try:
         if wanted == "image" or (wanted is None and sniff_picture(head)):
@@ -60,8 +60,7 @@ def document_type(head: bytes) -> str:
 
 
 async def _picture(path: Path, sha256: str | None) -> StoredFile:
-    limits = PictureLimits(pixels=settings.CHATAPI_PICTURE_PIXELS)
-    work = InspectPicture(path=str(path), limits=limits)
+    work = InspectPicture(str(path), picture_limits())
     facts = await shops.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
     return StoredFile(
         _blob(path, facts.media_type, sha256), facts.width, facts.height, renditions=OF_PICTURES
@@ -69,11 +68,18 @@ async def _picture(path: Path, sha256: str | None) -> StoredFile:
 
 
 async def _sound(path: Path, claimed: str | None, sha256: str | None) -> StoredFile:
-    limits = SoundLimits(seconds=settings.CHATAPI_SOUND_SECONDS)
-    work = InspectSound(path=str(path), claimed=claimed, limits=limits)
+    work = InspectSound(str(path), claimed, sound_limits())
     facts = await shops.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
     blob = _blob(path, facts.media_type, sha256)
     return StoredFile(blob, milliseconds=facts.milliseconds, renditions=OF_SOUNDS)
+
+
+def picture_limits() -> PictureLimits:
+    return PictureLimits(max_pixels=settings.CHATAPI_PICTURE_PIXELS)
+
+
+def sound_limits() -> SoundLimits:
+    return SoundLimits(bytes=settings.CHATAPI_MAX_UPLOAD_BYTES, seconds=settings.CHATAPI_SOUND_SECONDS)
 
 
 def _blob(path: Path, media_type: str, sha256: str | None) -> Blob:

@@ -5,13 +5,12 @@ May be run twice, at once, or die anywhere: what is taken is taken back when its
 
 import asyncio
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,14 +20,16 @@ from django.db.models import F
 from django.utils import timezone
 
 from chatapi.engines.values import Value
+from media.hearing import transcribed
+from media.looking import picture_limits, sound_limits
 from media.models import Asset, Rendition, rendition_id, rendition_name
 from media.pictures.reading import ReadText, read_text
 from media.pictures.rendering import RenderPicture, render_picture
 from media.problems import MediaProblem
 from media.sound.peaks import SoundPeaks, sound_peaks
 from media.sound.transcoding import Transcode, transcode_sound
-from media.speech.hearing import transcribed
 from media.storage import local_copy, save_file
+from media.temporary import temporary_folder
 from media.workshop import WorkshopFailed, shops
 
 logger = logging.getLogger(__name__)
@@ -131,29 +132,30 @@ def _fail(id: UUID, reason: str) -> None:
 
 
 def _picture(rendition: Rendition) -> Made:
-    return _rendered(rendition, picture_side(rendition.kind), "model", settings.CHATAPI_PICTURE_BYTES)
+    return _rendered(rendition, picture_side(rendition.kind), "model")
 
 
 def _thumbnail(rendition: Rendition) -> Made:
-    return _rendered(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail", None)
+    return _rendered(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail")
 
 
-def _rendered(rendition: Rendition, side: int, purpose: str, max_bytes: int | None) -> Made:
+def _rendered(rendition: Rendition, side: int, purpose: Literal["model", "thumbnail"]) -> Made:
     with _source_and_target(rendition) as (source, out):
-        work = RenderPicture(path=source, out=out, max_side=side, max_bytes=max_bytes, purpose=purpose)
+        work = RenderPicture(source, out, side, settings.CHATAPI_PICTURE_BYTES, purpose, picture_limits())
         made = shops.files.ask_blocking(render_picture, work, seconds=PICTURE_SECONDS)
         return _kept(rendition, Path(out), made.media_type)
 
 
 def _text(rendition: Rendition) -> Made:
     with local_copy(rendition.asset.storage_name) as path:
-        found = shops.recognition.ask_blocking(read_text, ReadText(path=str(path)), seconds=READING_SECONDS)
-    return Made(content={"text": found.text})
+        work = ReadText(str(path), limits=picture_limits())
+        found = shops.recognition.ask_blocking(read_text, work, seconds=READING_SECONDS)
+    return Made(content={"text": found.text, "width": found.width, "height": found.height})
 
 
 def _sound(rendition: Rendition) -> Made:
     with _source_and_target(rendition) as (source, out):
-        work = Transcode(path=source, out=out, to=rendition.kind, claimed=claim_of(rendition.asset))
+        work = Transcode(source, out, rendition.kind, claim_of(rendition.asset), sound_limits())
         made = shops.files.ask_blocking(transcode_sound, work, seconds=SOUND_SECONDS)
         return _kept(rendition, Path(out), made.media_type)
 
@@ -171,7 +173,7 @@ def _transcript(rendition: Rendition) -> Made:
 
 def _peaks(rendition: Rendition) -> Made:
     with local_copy(rendition.asset.storage_name) as path:
-        work = SoundPeaks(path=str(path), claimed=claim_of(rendition.asset))
+        work = SoundPeaks(str(path), claim_of(rendition.asset), limits=sound_limits())
         found = shops.files.ask_blocking(sound_peaks, work, seconds=SOUND_SECONDS)
     return Made(content=msgspec.to_builtins(found))
 
@@ -190,7 +192,7 @@ _MAKERS: Mapping[str, Callable[[Rendition], Made]] = {
 
 @contextmanager
 def _source_and_target(rendition: Rendition) -> Iterator[tuple[str, str]]:
-    with local_copy(rendition.asset.storage_name) as source, tempfile.TemporaryDirectory() as folder:
+    with local_copy(rendition.asset.storage_name) as source, temporary_folder() as folder:
         yield str(source), f"{folder}/made"
 
 

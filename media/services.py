@@ -19,8 +19,17 @@ from django.utils import timezone
 from chatapi.accounts.models import Workspace
 from chatapi.engines.values import Blob, Value
 from chatapi.errors import ApiError, ServiceUnavailable
-from media.models import Asset, Rendition, asset_id, rendition_id, storage_name
-from media.storage import delete_tree, save_file
+from media.models import (
+    Asset,
+    RemoteCopy,
+    Rendition,
+    asset_id,
+    remote_copy_id,
+    rendition_id,
+    storage_name,
+)
+from media.storage import delete_tree, exists, save_file
+from media.storage import size as size_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +76,7 @@ def store_file(workspace_id: UUID, sha256: str, path: Path) -> None:
 
 def _is_whole(name: str, size: int) -> bool:
     """A file of another size is the ruin of a write that failed, and is replaced."""
-    return default_storage.exists(name) and default_storage.size(name) == size
+    return exists(name) and size_of(name) == size
 
 
 def _storage_failed(error: OSError) -> ServiceUnavailable:
@@ -117,6 +126,23 @@ def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
     )
 
 
+def remember_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
+    """Which asset lay at each address (the mapping's keys) just now."""
+    RemoteCopy.objects.bulk_create(
+        [
+            RemoteCopy(
+                id=remote_copy_id(workspace_id, url),
+                asset_id=asset_id(workspace_id, sha256),
+                fetched_at=timezone.now(),
+            )
+            for url, sha256 in fetched.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["asset", "fetched_at"],
+    )
+
+
 def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
     """The workspaces whose quota these files would exceed, together with what they have.
 
@@ -128,7 +154,9 @@ def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
     for workspace_id, file in files:
         added[workspace_id][file.blob.sha256] = file.blob.size
     quotas = dict(
-        Workspace.objects.select_for_update(of=("self",)).filter(pk__in=added).values_list("pk", "media_quota")
+        Workspace.objects.select_for_update(of=("self",))
+        .filter(pk__in=added)
+        .values_list("pk", "media_quota")
     )
     return {
         workspace_id

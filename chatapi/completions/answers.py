@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from chatapi.engines.values import (
     AudioDelta,
-    AudioOutput,
     Blob,
     Event,
     Finish,
@@ -182,10 +181,10 @@ class Assembler:
 
 
 def assembled(
-    entries: Iterable[Event | Ended], finishes: Iterable[Finish], *, choices: int, audio: AudioOutput | None
+    entries: Iterable[Event | Ended], finishes: Iterable[Finish], *, choices: int, sound_format: str
 ) -> Assembler:
     """What a log's entries and the finishes held back until its end make together."""
-    assembler = Assembler(choices=choices, sound_format=(audio and audio.format) or "pcm16")
+    assembler = Assembler(choices=choices, sound_format=sound_format)
     for entry in (*entries, *finishes):
         if not isinstance(entry, Ended):
             assembler.add(entry)

@@ -160,7 +160,9 @@ class CompletionsEndpoint:
         if ended.failure or ended.state != "completed":
             await _send_json(send, *_failed(ended.failure or _stopped(ended)), running)
             return
-        assembler = assembled(running.log.entries, ended.finishes, choices=request.n, audio=request.audio)
+        assembler = assembled(
+            running.log.entries, ended.finishes, choices=request.n, sound_format=request.sound_format
+        )
         answer = Answer(
             head=running.head,
             choices=assembler.choices(),

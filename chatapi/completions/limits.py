@@ -1,12 +1,15 @@
 """Refusing what the model that was asked for cannot do, by the parameter's name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from django.conf import settings
 
 from chatapi.completions.requests import CompletionRequest
 from chatapi.engines.base import Engine
 from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import AudioPart, ImagePart
+from chatapi.engines.values import FilePart, Message
 from chatapi.errors import ApiError, BadRequest
+from media.speech.voices import find_voice
 
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 
@@ -22,7 +25,7 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
         if request.params.get(name):
             yield _unsupported(f"The model {spec.id!r} does not support {name!r}.", name)
     if "audio" in request.modalities and "audio" not in spec.output_modalities:
-        yield _unsupported(f"The model {spec.id!r} does not answer in sound.", "modalities")
+        yield from _voice_problems(request)
     if spec.max_output_tokens is not None:
         for name in _OUTPUT_LIMITS:
             if (request.params.get(name) or 0) > spec.max_output_tokens:
@@ -31,19 +34,29 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
                     param=name,
                     code="integer_above_max_value",
                 )
-    if len(set(spec.input_modalities)) < 3:
-        yield from _modality_problems(request, spec)
 
 
-def _modality_problems(request: CompletionRequest, spec: ModelSpec) -> Iterator[ApiError]:
-    for i, message in enumerate(request.messages):
-        position = request.positions[i] if request.positions else i
+def _voice_problems(request: CompletionRequest) -> Iterator[ApiError]:
+    """This service speaks for a model that does not speak itself."""
+    voice = request.audio.voice if request.audio else None
+    if voice is not None and find_voice(voice, settings.CHATAPI_VOICES_FOLDER) is None:
+        yield BadRequest(
+            f"There is no voice {voice!r}; GET /v1/audio/voices lists them.", param="audio.voice"
+        )
+
+
+def check_documents(messages: Sequence[Message], positions: Sequence[int], spec: ModelSpec) -> None:
+    """Pictures, sounds and text files reach every model in some form; other files only some."""
+    if "file" in spec.input_modalities:
+        return
+    for i, message in enumerate(messages):
         for j, part in enumerate(message.parts):
-            path = f"messages[{position}].content[{j}]"
-            if isinstance(part, ImagePart) and "image" not in spec.input_modalities:
-                yield _unsupported(f"The model {spec.id!r} does not see pictures.", f"{path}.image_url")
-            if isinstance(part, AudioPart) and "audio" not in spec.input_modalities:
-                yield _unsupported(f"The model {spec.id!r} does not hear sound.", f"{path}.input_audio")
+            if isinstance(part, FilePart) and part.blob and not part.blob.media_type.startswith("text/"):
+                position = positions[i] if positions else i
+                raise _unsupported(
+                    f"The model {spec.id!r} does not read files of the type {part.blob.media_type!r}.",
+                    f"messages[{position}].content[{j}].file",
+                )
 
 
 def _unsupported(message: str, param: str) -> BadRequest:

@@ -6,15 +6,15 @@ It belongs to no connection: viewers come and go. It ends the log once the end i
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from chatapi.completions.answers import Choice, Ended, Failure, State, assembled
 from chatapi.completions.log import EventLog
 from chatapi.completions.repeat import repeated
-from chatapi.completions.ssml import SpeakDocument
+from chatapi.completions.speaker import Manner, Speaker
 from chatapi.completions.usage import estimated_usage
 from chatapi.engines.base import EngineError
 from chatapi.engines.registry import ModelSpec, Registry
@@ -32,6 +32,7 @@ from chatapi.engines.values import (
     Usage,
     Value,
 )
+from media.speech.ssml import PlainStream, SpeakStream
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,13 @@ EVENT_BYTES = 100
 """What an event costs beside its content."""
 
 _UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", status=500)
+
+
+class Asked(Value, frozen=True):
+    """What a certain model is asked. `substitutes` counts what stands for media in its prompt."""
+
+    request: EngineRequest
+    substitutes: Usage = Usage()
 
 
 class Outcome(Value, frozen=True):
@@ -65,19 +73,27 @@ class Pump:
         spec: ModelSpec,
         registry: Registry,
         *,
-        ssml: bool = False,
+        prepare: Callable[[EngineRequest, ModelSpec], Awaitable[Asked]],
         settle: Callable[[Outcome], Awaitable[None]],
+        manner: Manner | None = None,
+        ssml: bool = False,
     ) -> None:
+        """`manner` is how the answer is spoken where the model does not speak itself; None: not at all."""
         self.completion_id = completion_id
         self.log = EventLog()
         self._request = request
+        self._asked = Asked(request)
+        self._prepare = prepare
+        self._manner = manner
+        self._ssml = ssml
+        self._texts: dict[int, SpeakStream | PlainStream] = {}
+        self._speakers: dict[int, Speaker] = {}
         self._spec = spec
         self._served_by = spec
         self._registry = registry
         self._settle = settle
         self._finishes: dict[int, Finish] = {}
         self._usage: Usage | None = None
-        self._speak = {n: SpeakDocument(n) for n in range(request.n)} if ssml else {}
         self._first_event_at: datetime | None = None
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
@@ -106,8 +122,9 @@ class Pump:
             logger.exception("Completion %s failed", self.completion_id)
             state, failure = "failed", Failure("The engine failed.", code="internal_error", status=500)
         self._engine_is_running = False
-        for document in self._speak.values():
-            self._append_all(document.close())
+        self._close_texts()
+        for speaker in self._speakers.values():
+            speaker.end()
         await self._end(self._cancelled_as or state, failure)
 
     async def _end(self, state: State, failure: Failure | None) -> None:
@@ -129,7 +146,10 @@ class Pump:
         """The end as it is; then, made only where it is asked for, without what may have kept it from
         being stored: without sound, without anything."""
         whole = assembled(
-            self.log.entries, ended.finishes, choices=self._request.n, audio=self._request.audio
+            self.log.entries,
+            ended.finishes,
+            choices=self._request.n,
+            sound_format=self._request.sound_format,
         )
         choices = whole.choices()
         yield self._outcome(ended, choices, whole.sounds())
@@ -153,6 +173,10 @@ class Pump:
                 return
 
     async def _answer_by(self, spec: ModelSpec) -> None:
+        self._asked = await self._prepare(self._request, spec)
+        self._begin_texts(
+            speaks="audio" in self._request.modalities and "audio" not in spec.output_modalities
+        )
         try:
             async with (
                 asyncio.timeout(spec.total_timeout),
@@ -165,12 +189,43 @@ class Pump:
                 status=504,
                 code="answer_timeout",
             ) from None
+        await self._finish_speaking()
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
-        engine = self._registry.engine(spec)
-        if self._request.n == 1 or spec.supports_n:
-            return engine.stream(self._request)
-        return repeated(engine.stream, self._request)
+        engine, request = self._registry.engine(spec), self._asked.request
+        if request.n == 1 or spec.supports_n:
+            return engine.stream(request)
+        return repeated(engine.stream, request)
+
+    # --- text that is read aloud, or is SSML ------------------------------------------------------
+
+    def _begin_texts(self, *, speaks: bool) -> None:
+        choices = range(self._request.n) if self._ssml or speaks else ()
+        self._texts = {choice: SpeakStream() if self._ssml else PlainStream() for choice in choices}
+        if speaks and self._manner is not None:
+            self._speakers = {n: Speaker(n, self._manner, self.log.append) for n in choices}
+
+    def _add_text(self, event: TextDelta) -> None:
+        text = self._texts[event.choice]
+        self._append_text(text.add(event.text), event.choice, event.logprobs)
+        if event.choice in self._speakers:
+            self._speakers[event.choice].say(text.take())
+
+    def _append_text(self, text: str, choice: int, logprobs: dict[str, Any] | None = None) -> None:
+        if text or logprobs:
+            self.log.append(TextDelta(text, choice, logprobs))
+
+    def _close_texts(self) -> None:
+        """However the answer ended, what went out is whole."""
+        for choice, text in self._texts.items():
+            self._append_text(text.close(), choice)
+
+    async def _finish_speaking(self) -> None:
+        self._close_texts()
+        for choice, speaker in self._speakers.items():
+            speaker.say(self._texts[choice].take(rest=True))
+        for speaker in self._speakers.values():
+            await speaker.finish()
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
         append = self.log.append
@@ -190,20 +245,19 @@ class Pump:
             size += EVENT_BYTES + _size_of(event)
             if size > ANSWER_BYTES:
                 raise EngineError("The model's answer is too long to be kept.", code="answer_too_long")
-            if self._speak and isinstance(event, TextDelta):
-                self._append_all(self._speak[event.choice].add(event))
+            if self._texts and isinstance(event, TextDelta):
+                self._add_text(event)
             else:
                 append(event)
         if len(self._finishes) < self._request.n:
             raise EngineError("The model's answer broke off.", code="upstream_incomplete")
 
-    def _append_all(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.log.append(event)
-
     def _usage_so_far(self) -> Usage:
-        usage = self._usage or estimated_usage(self._request.messages, self.log.entries)
-        return usage.bounded
+        """What the engine counted, or what we must; and the speech that was made of it here."""
+        usage = self._usage or estimated_usage(self._asked.request.messages, self.log.entries)
+        sound = sum(speaker.tokens for speaker in self._speakers.values())
+        spoken = Usage(completion_tokens=sound, completion_audio_tokens=sound)
+        return (usage + self._asked.substitutes + spoken).bounded
 
     def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:
         return Outcome(

@@ -10,6 +10,7 @@ from chatapi.engines.values import (
     Tool,
     ToolChoice,
     Value,
+    sound_format,
 )
 
 DialectName = Literal["native", "openai"]
@@ -46,3 +47,7 @@ class CompletionRequest(Value, frozen=True):
     on_disconnect: OnDisconnect | None = None
     uploads: Mapping[str, bytes] = {}
     positions: tuple[int, ...] = ()
+
+    @property
+    def sound_format(self) -> str:
+        return sound_format(self.audio, stream=self.stream)

@@ -2,33 +2,45 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from channels.db import database_sync_to_async
+from django.conf import settings
 from django.db import DatabaseError
 
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.answers import AnswerHead
-from chatapi.completions.limits import check_against_model
+from chatapi.completions.intake import TakenIn, carries_media, take_in
+from chatapi.completions.limits import check_against_model, check_documents
 from chatapi.completions.log import EventLog
-from chatapi.completions.pump import Outcome, Pump
+from chatapi.completions.preparation import prepared, told_to_write_ssml
+from chatapi.completions.pump import Asked, Outcome, Pump
 from chatapi.completions.replay import replayed
 from chatapi.completions.requests import CompletionRequest, OnDisconnect
+from chatapi.completions.speaker import Manner
 from chatapi.completions.writer import Writer
 from chatapi.engines.registry import ModelSpec, Registry
-from chatapi.engines.values import Blob, EngineRequest, blobs_of
+from chatapi.engines.values import Blob, EngineRequest
 from chatapi.errors import NotFound, ServiceUnavailable
 from chatapi.identifiers import COMPLETION, CONVERSATION, new_id, public
 from conversations import processes
 from conversations.admission import Admission, Admitted
-from conversations.settlement import Settlement
-from media.services import read_bytes, store_bytes
+from conversations.settlement import Settlement, speech_files
+from media.fetching import Fetcher, FetchLimits
+from media.models import asset_id, rendition_id, storage_name
+from media.services import StoredFile, read_name, remember_copies, store_bytes
+from media.tasks import enqueue
+from media.workshop import shops
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
+DEFAULT_VOICE = "joe"
 POLL_SECONDS = 0.25
 POLLS = 240
 STOP_SECONDS = 10.0
@@ -79,6 +91,9 @@ class CompletionService:
             return
         self._loop = asyncio.get_running_loop()
         self._writer = Writer()
+        self._fetcher = Fetcher(
+            FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
+        )
         await self._say_alive()
         await self._settle_what_the_dead_left()
         self._heartbeat = asyncio.create_task(self._beat())
@@ -95,6 +110,8 @@ class CompletionService:
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.registry.close()
+        await self._fetcher.close()
+        await asyncio.to_thread(shops.close_all)
         if self._writer:
             await self._writer.close()
         await database_sync_to_async(processes.say_farewell)(self.process_id)
@@ -113,8 +130,10 @@ class CompletionService:
             raise ServiceUnavailable("The service is stopping.")
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
-        if request.uploads:
-            await asyncio.to_thread(store_bytes, principal.workspace_id, request.uploads)
+        taken = TakenIn(request.messages)
+        if carries_media(request.messages):
+            taken = await take_in(principal.workspace_id, request, self._fetcher)
+            check_documents(taken.messages, request.positions, spec)
         admission = Admission(
             completion_id=new_id(),
             process_id=self.process_id,
@@ -122,7 +141,7 @@ class CompletionService:
             key_digest=key_digest,
             dialect=request.dialect,
             model=spec.id,
-            messages=request.messages,
+            messages=taken.messages,
             positions=request.positions,
             request=_kept(request),
             at=datetime.now(UTC),
@@ -132,11 +151,13 @@ class CompletionService:
             parent_message_id=request.parent_message_id,
             idempotency_key=idempotency_key,
             body_digest=body_digest,
-            blobs=blobs_of(request.messages) if request.uploads else (),
+            files=taken.files,
         )
         admitted = await self._writer.admit(admission)
         if admitted.repeats is not None:
             return await self._join(admitted.repeats, principal)
+        if taken.files:
+            await asyncio.to_thread(_follow_up_files, principal.workspace_id, taken)
         return self._begin(admission, admitted, request, spec)
 
     def _begin(
@@ -179,11 +200,16 @@ class CompletionService:
     ) -> Pump:
         workspace_id = admission.principal.workspace_id
 
-        async def read_blob(blob: Blob) -> bytes:
-            uploaded = request.uploads.get(blob.sha256)
-            if uploaded is not None:
-                return uploaded
-            return await asyncio.to_thread(read_bytes, workspace_id, blob)
+        async def prepare(asked: EngineRequest, spec: ModelSpec) -> Asked:
+            if request.ssml:
+                asked = msgspec.structs.replace(asked, messages=told_to_write_ssml(asked.messages))
+            if "audio" in asked.modalities and "audio" not in spec.output_modalities:
+                asked = msgspec.structs.replace(asked, modalities=("text",), audio=None)
+            ready = await prepared(asked.messages, spec, workspace_id)
+            asked = msgspec.structs.replace(
+                asked, messages=ready.messages, read_blob=_reader(workspace_id, ready.names)
+            )
+            return Asked(asked, ready.substitutes)
 
         async def settle(outcome: Outcome) -> None:
             try:
@@ -195,7 +221,7 @@ class CompletionService:
             admission.completion_id,
             EngineRequest(
                 messages=admitted.history,
-                read_blob=read_blob,
+                read_blob=_reader(workspace_id, {}),
                 tools=request.tools,
                 tool_choice=request.tool_choice,
                 parallel_tool_calls=request.parallel_tool_calls,
@@ -208,8 +234,10 @@ class CompletionService:
             ),
             spec,
             self.registry,
-            ssml=request.ssml,
+            prepare=prepare,
             settle=settle,
+            manner=_manner(request),
+            ssml=request.ssml,
         )
 
     async def _settle(self, admission: Admission, admitted: Admitted, outcome: Outcome) -> None:
@@ -232,9 +260,11 @@ class CompletionService:
                 ended_at=outcome.ended_at,
                 first_event_at=outcome.first_event_at,
                 failure=outcome.failure,
-                blobs=blobs_of(choice.message for choice in outcome.choices) if outcome.sounds else (),
+                files=speech_files(outcome.choices) if outcome.sounds else (),
             )
         )
+        if outcome.sounds:
+            await asyncio.to_thread(_begin_renditions, workspace_id, speech_files(outcome.choices))
 
     async def _join(self, completion_id: UUID, principal: Principal) -> Running:
         """View what the same idempotency key has begun: here, in another process, or long ago."""
@@ -264,6 +294,42 @@ class CompletionService:
             await database_sync_to_async(processes.say_alive)(self.process_id)
         except DatabaseError as error:
             logger.warning("This process could not say that it lives: %s", error)
+
+
+def _reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
+    """Reads blobs of a workspace; `names` are the storage names of those that are renditions."""
+
+    async def read_blob(blob: Blob) -> bytes:
+        name = names.get(blob.sha256) or storage_name(workspace_id, blob.sha256)
+        return await asyncio.to_thread(read_name, name)
+
+    return read_blob
+
+
+def _manner(request: CompletionRequest) -> Manner | None:
+    if "audio" not in request.modalities:
+        return None
+    return Manner(
+        voice=(request.audio and request.audio.voice) or DEFAULT_VOICE,
+        kept_seconds=settings.CHATAPI_SPEECH_KEPT_SECONDS,
+        whole_format=None if request.stream else request.sound_format,
+        voices_folder=settings.CHATAPI_VOICES_FOLDER,
+    )
+
+
+def _follow_up_files(workspace_id: UUID, taken: TakenIn) -> None:
+    """After admission: from now on something holds these files."""
+    store_bytes(workspace_id, taken.inline)  # again, where the sweep freed the same bytes just before
+    remember_copies(workspace_id, taken.fetched)
+    _begin_renditions(workspace_id, taken.files)
+
+
+def _begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
+    enqueue(
+        rendition_id(asset_id(workspace_id, file.blob.sha256), kind)
+        for file in files
+        for kind in file.renditions
+    )
 
 
 def _on_disconnect(request: CompletionRequest, spec: ModelSpec, *, may_return: bool) -> OnDisconnect:

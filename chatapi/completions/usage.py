@@ -41,6 +41,10 @@ def estimated_usage(messages: Iterable[Message], events: Iterable[object]) -> Us
     )
 
 
+def tokens_in(text: str) -> int:
+    return _tokens(len(text.encode()))
+
+
 def _tokens(size: int) -> int:
     return -(-size // BYTES_A_TOKEN)
 

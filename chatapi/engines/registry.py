@@ -27,10 +27,12 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     base_url: str | None = None
     api_key_env: str | None = None
     upstream_model: str | None = None
-    input_modalities: tuple[Literal["text", "image", "audio"], ...] = ("text",)
+    input_modalities: tuple[Literal["text", "image", "audio", "file"], ...] = ("text",)
     output_modalities: tuple[Literal["text", "audio"], ...] = ("text",)
     context_length: int | None = None
     max_output_tokens: int | None = None
+    max_image_side: int | None = None
+    """Pixels: larger pictures are scaled down."""
     default: bool = False
     on_disconnect: Literal["cancel", "continue"] | None = None
     fallbacks: tuple[str, ...] = ()

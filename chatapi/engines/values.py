@@ -154,6 +154,11 @@ class AudioOutput(Value, frozen=True):
     format: str | None = None
 
 
+def sound_format(audio: AudioOutput | None, *, stream: bool) -> str:
+    """A stream of sound has one format only, so that its pieces can be joined."""
+    return "pcm16" if stream else (audio and audio.format) or "wav"
+
+
 class EngineRequest(Value, frozen=True):
     """One question to an engine.
 
@@ -172,6 +177,10 @@ class EngineRequest(Value, frozen=True):
     params: dict[str, Any] = {}
     n: int = 1
     stream: bool = True
+
+    @property
+    def sound_format(self) -> str:
+        return sound_format(self.audio, stream=self.stream)
 
 
 # --- events -------------------------------------------------------------------------------------

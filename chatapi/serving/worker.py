@@ -22,7 +22,7 @@ class EmbeddedWorker:
     The threads are daemons: a task that does not end in time is left to the sweep, as in a crash.
     """
 
-    def __init__(self, app: Celery, *, threads: int = 2) -> None:
+    def __init__(self, app: Celery, *, threads: int = 4) -> None:
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they ran already
         self._worker = WorkController(
             app=app,

@@ -13,8 +13,6 @@ from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart
 _URL_LIMIT = 8192
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]{1,100})?(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
 _FORMAT = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.IGNORECASE)
-_SIGNATURES = {"UklGR": "wav", "SUQz": "mp3", "//": "mp3", "T2dnUw": "ogg", "ZkxhQ": "flac", "GkXfo": "webm"}
-"""How the base64 of a sound begins, by the format it tells."""
 
 
 class Uploads:
@@ -43,9 +41,9 @@ class Uploads:
             raise problems.wrong_value("a data URL must begin with 'data:image/…;base64,'")
         return ImagePart(blob=self.keep(url[header.end() :], header[1].lower()), detail=detail)
 
-    def sound(self, data: str, format: str | None) -> AudioPart:
-        format = format or _sniffed_format(data)
-        if not _FORMAT.fullmatch(format):
+    def sound(self, data: str, format: str) -> AudioPart:
+        """`format` is the sender's claim, empty where there is none: what it is, its bytes will tell."""
+        if format and not _FORMAT.fullmatch(format):
             raise problems.wrong_value(f"{problems.shown(format)} is no audio format").at("format")
         media_type = SOUND_TYPES.get(format.lower(), f"audio/{format.lower()}")
         try:
@@ -61,13 +59,6 @@ class Uploads:
         media_type = (header[1] or guessed).lower() if header else guessed
         blob = self.keep(data[header.end() :] if header else data, media_type)
         return FilePart(blob=blob, filename=filename, file_id=file_id)
-
-
-def _sniffed_format(data: str) -> str:
-    for signature, format in _SIGNATURES.items():
-        if data.startswith(signature):
-            return format
-    raise problems.missing("format")
 
 
 def _check_url(url: str) -> None:

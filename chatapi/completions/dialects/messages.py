@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chatapi.completions.schemas import problems
-from chatapi.engines.values import Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
+from chatapi.engines.values import FilePart, Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
 
 from .media import Uploads
 
@@ -76,10 +76,14 @@ class MessageReader:
             raise problem.at("content", index, kind) from None
 
     def _image(self, image: dict[str, Any]) -> Part:
+        if "url" not in image:
+            return FilePart(file_id=image["file_id"], stands_for="image_url", detail=image.get("detail"))
         return self.uploads.image(image["url"], image.get("detail"))
 
     def _sound(self, sound: dict[str, Any]) -> Part:
-        return self.uploads.sound(sound["data"], sound.get("format"))
+        if "data" not in sound:
+            return FilePart(file_id=sound["file_id"], stands_for="input_audio")
+        return self.uploads.sound(sound["data"], sound.get("format") or "")
 
     def _file(self, file: dict[str, Any]) -> Part:
         try:

@@ -6,7 +6,7 @@ from . import problems
 from .fields import BooleanField, DiscriminatedField, EnumField, ListField, StrictSerializer, StringField
 from .native import MAX_MESSAGES, NAME_LIMIT, SpokenReferenceSerializer, check_ssml
 from .parameters import ConversationContextField, ParametersSerializer
-from .parts import ASSISTANT, OPENAI_USER, TEXT, ContentField
+from .parts import ASSISTANT, TEXT, USER, ContentField
 from .tools import (
     FunctionCallSerializer,
     FunctionChoiceField,
@@ -28,7 +28,7 @@ class OpenAISystemMessageSerializer(StrictSerializer):
 
 class OpenAIUserMessageSerializer(StrictSerializer):
     role = EnumField(("user",))
-    content = ContentField(OPENAI_USER)
+    content = ContentField(USER)
     name = StringField(required=False, max_length=NAME_LIMIT)
 
 

@@ -25,8 +25,14 @@ class TextContentSerializer(StrictSerializer):
 
 
 class ImageReferenceSerializer(StrictSerializer):
-    url = StringField()
+    url = StringField(required=False)
+    file_id = StringField(required=False, max_length=256)
     detail = EnumField(DETAILS, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "url" not in attrs and "file_id" not in attrs:
+            raise problems.missing("url")
+        return attrs
 
 
 class ImageUrlField(DescribedField):
@@ -51,23 +57,19 @@ class ImageContentSerializer(StrictSerializer):
 
 
 class InputAudioSerializer(StrictSerializer):
-    data = StringField()  # type: ignore[assignment]
+    data = StringField(required=False)  # type: ignore[assignment]
+    file_id = StringField(required=False, max_length=256)
     format = StringField(required=False, max_length=32)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "data" not in attrs and "file_id" not in attrs:
+            raise problems.missing("data")
+        return attrs
 
 
 class AudioContentSerializer(StrictSerializer):
     type = EnumField(("input_audio",))
     input_audio = InputAudioSerializer()
-
-
-class OpenAIInputAudioSerializer(StrictSerializer):
-    data = StringField()  # type: ignore[assignment]
-    format = EnumField(("wav", "mp3"))
-
-
-class OpenAIAudioContentSerializer(StrictSerializer):
-    type = EnumField(("input_audio",))
-    input_audio = OpenAIInputAudioSerializer()
 
 
 class FileReferenceSerializer(StrictSerializer):
@@ -147,4 +149,3 @@ USER = {
     "input_audio": AudioContentSerializer(),
     "file": FileContentSerializer(),
 }
-OPENAI_USER = {**USER, "input_audio": OpenAIAudioContentSerializer()}

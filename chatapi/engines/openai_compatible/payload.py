@@ -236,7 +236,6 @@ def _response_format(response_format: ResponseFormat) -> Wire:
 
 def _audio_output(request: EngineRequest) -> Wire:
     asked = request.audio
-    # a stream of sound has one format only, so that its pieces can be joined
-    format_ = "pcm16" if request.stream else (asked and asked.format) or "wav"
     voice = (asked and asked.voice) or DEFAULT_VOICE
-    return {"modalities": list(request.modalities), "audio": {"voice": voice, "format": format_}}
+    audio = {"voice": voice, "format": request.sound_format}
+    return {"modalities": list(request.modalities), "audio": audio}

@@ -1,0 +1,250 @@
+"""Taking in what a call carries beside text: each file is fetched, looked at and stored, each id looked up.
+
+It runs before anything of the call is stored, so a refusal leaves no row. Raises `ApiError` that names the
+part (`messages[1].content[0].image_url`).
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from channels.db import database_sync_to_async
+from django.utils import timezone
+
+from chatapi.completions.requests import CompletionRequest
+from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
+from chatapi.errors import ApiError, BadRequest, NotFound
+from conversations.selectors import spoken_messages
+from media.fetching import Fetcher
+from media.looking import Wanted, digest_of, look_at, refusal
+from media.problems import MediaProblem, Unreadable
+from media.selectors import asset_of_file, known_files, last_copy, stored_file
+from media.services import StoredFile, store_bytes, store_file
+from media.sound.kinds import CLAIMS
+from media.temporary import temporary_folder
+
+AT_ONCE = 4
+"""Files of one call that are fetched or looked at together."""
+COPY_AGE = timedelta(hours=1)
+"""For so long an address is not fetched again."""
+
+MediaPart = ImagePart | AudioPart | FilePart
+_FORMATS = {kind.media_type: kind.name for kind in reversed(CLAIMS.values())}
+_KEYS = {ImagePart: "image_url", AudioPart: "input_audio", FilePart: "file"}
+
+
+class TakenIn(msgspec.Struct, frozen=True):
+    """The call's messages with every file in its place, and the files to be registered and held.
+
+    `fetched` tells the SHA-256 of what lay at each address, `inline` the bytes that came with the call.
+    """
+
+    messages: tuple[Message, ...]
+    files: tuple[StoredFile, ...] = ()
+    fetched: dict[str, str] = {}
+    inline: dict[str, bytes] = {}
+
+
+def carries_media(messages: Iterable[Message]) -> bool:
+    return any(type(part) in _KEYS or type(part) is SpokenPart for m in messages for part in m.parts)
+
+
+async def take_in(workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher) -> TakenIn:
+    return await _Intake(workspace_id, request, fetcher).run()
+
+
+class _Intake:
+    def __init__(self, workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher) -> None:
+        self._workspace_id = workspace_id
+        self._request = request
+        self._fetcher = fetcher
+        self._known: dict[str, StoredFile] = {}
+        self._files: dict[str, StoredFile] = {}
+        self._fetched: dict[str, str] = {}
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._one_at_a_time: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._looked_at: dict[object, StoredFile] = {}
+
+    async def run(self) -> TakenIn:
+        messages = await self._with_spoken_answers()
+        if self._request.uploads:
+            self._known = await database_sync_to_async(known_files)(
+                self._workspace_id, list(self._request.uploads)
+            )
+        try:
+            async with asyncio.TaskGroup() as group:
+                taking = [
+                    [group.create_task(self._part(part, self._path(i, j, part)))
+                     for j, part in enumerate(message.parts)]
+                    for i, message in enumerate(messages)
+                ]  # fmt: skip
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
+        return TakenIn(
+            tuple(
+                msgspec.structs.replace(message, parts=tuple(task.result() for task in parts))
+                for message, parts in zip(messages, taking, strict=True)
+            ),
+            tuple(self._files.values()),
+            self._fetched,
+            {sha256: data for sha256, data in self._request.uploads.items() if sha256 in self._files},
+        )
+
+    def _path(self, message: int, part_index: int, part: Part) -> str:
+        key = _KEYS.get(type(part), "")
+        if isinstance(part, FilePart) and part.stands_for:
+            key = part.stands_for
+        return f"messages[{self._position(message)}].content[{part_index}].{key}"
+
+    def _position(self, message: int) -> int:
+        return self._request.positions[message] if self._request.positions else message
+
+    # --- earlier spoken answers, by their id ------------------------------------------------------
+
+    async def _with_spoken_answers(self) -> list[Message]:
+        """Each `audio.id` as what was said: its sound, its transcript, and the text beside it."""
+        messages = list(self._request.messages)
+        ids = {part.id for message in messages for part in message.parts if isinstance(part, SpokenPart)}
+        if not ids:
+            return messages
+        stored = await database_sync_to_async(spoken_messages)(self._workspace_id, ids, timezone.now())
+        return [self._restored(index, message, stored) for index, message in enumerate(messages)]
+
+    def _restored(self, index: int, message: Message, stored: dict[str, tuple[Part, ...]]) -> Message:
+        parts: list[Part] = []
+        for part in message.parts:
+            if not isinstance(part, SpokenPart):
+                parts.append(part)
+            elif part.id in stored:
+                said = stored[part.id]
+                has_text = any(isinstance(own, TextPart) for own in message.parts)
+                parts += [p for p in said if isinstance(p, TextPart) and not has_text]
+                parts += [p for p in said if isinstance(p, SpokenPart)]
+            else:
+                raise BadRequest(
+                    f"There is no spoken answer {part.id!r}, or it has expired.",
+                    param=f"messages[{self._position(index)}].audio.id",
+                    code="audio_not_found",
+                )
+        return msgspec.structs.replace(message, parts=tuple(parts))
+
+    # --- files ------------------------------------------------------------------------------------
+
+    async def _part(self, part: Part, param: str) -> Part:
+        if not isinstance(part, MediaPart):
+            return part
+        try:
+            file = await self._file_of(part, param)
+        except MediaProblem as problem:
+            raise refusal(problem, param) from problem
+        self._files[file.blob.sha256] = file
+        return _as_what_it_is(part, file.blob)
+
+    async def _file_of(self, part: MediaPart, param: str) -> StoredFile:
+        if isinstance(part, ImagePart) and part.url is not None:
+            return await self._once(part.url, partial(self._copy_of, part.url))
+        if isinstance(part, FilePart) and part.blob is None:
+            return await self._named(part, param)
+        if part.blob is None:
+            raise Unreadable("It holds no data.")
+        inspect = partial(self._inline, part.blob.sha256, _wanted(part), _claim(part))
+        return await self._once((part.blob.sha256, _wanted(part)), inspect)
+
+    async def _once(self, key: object, look: Callable[[], Awaitable[StoredFile]]) -> StoredFile:
+        """A history names the same file again and again."""
+        async with self._one_at_a_time[key]:
+            if key not in self._looked_at:
+                self._looked_at[key] = await look()
+            return self._looked_at[key]
+
+    async def _inline(self, sha256: str, wanted: Wanted | None, claim: str | None) -> StoredFile:
+        known = self._known.get(sha256)
+        if known is not None and _is(known.blob, wanted):
+            return known
+        async with self._turn:
+            with temporary_folder() as folder:
+                path = folder / "inline"
+                data = self._request.uploads[sha256]
+                await asyncio.to_thread(path.write_bytes, data)
+                file = await look_at(path, wanted=wanted, claimed=claim, sha256=sha256)
+            await asyncio.to_thread(store_bytes, self._workspace_id, {sha256: data})
+        return file
+
+    async def _copy_of(self, url: str) -> StoredFile:
+        """What lies at an address; where it cannot be fetched any more, what lay there before."""
+        copy = await database_sync_to_async(last_copy)(self._workspace_id, url)
+        if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
+            return stored_file(copy.asset)
+        async with self._turn:
+            with temporary_folder() as folder:
+                path = folder / "fetched"
+                try:
+                    await self._fetcher.fetch(url, path)
+                except MediaProblem:
+                    if copy is not None:
+                        return stored_file(copy.asset)
+                    raise
+                file = await self._looked_at_andstored_file(path)
+        self._fetched[url] = file.blob.sha256
+        return file
+
+    async def _looked_at_andstored_file(self, path: Path) -> StoredFile:
+        file = await look_at(path, wanted="image", sha256=await asyncio.to_thread(digest_of, path))
+        await asyncio.to_thread(store_file, self._workspace_id, file.blob.sha256, path)
+        return file
+
+    async def _named(self, part: FilePart, param: str) -> StoredFile:
+        asset = await database_sync_to_async(asset_of_file)(self._workspace_id, part.file_id or "")
+        if asset is None:
+            raise NotFound(f"There is no file {part.file_id!r}.", param=f"{param}.file_id")
+        file = stored_file(asset)
+        if not _is(file.blob, _wanted(part)):
+            what = "picture" if part.stands_for == "image_url" else "sound"
+            raise Unreadable(f"The file is no {what}, but {file.blob.media_type}.")
+        return file
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of several problems the one that is the client's to mend, the first of them."""
+    flat = list(_leaves(errors))
+    return next((error for error in flat if isinstance(error, ApiError)), flat[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _wanted(part: MediaPart) -> Wanted | None:
+    if isinstance(part, ImagePart) or (isinstance(part, FilePart) and part.stands_for == "image_url"):
+        return "image"
+    if isinstance(part, AudioPart) or (isinstance(part, FilePart) and part.stands_for == "input_audio"):
+        return "audio"
+    return None
+
+
+def _claim(part: MediaPart) -> str | None:
+    return (part.format or None) if isinstance(part, AudioPart) else None
+
+
+def _is(blob: Blob, wanted: Wanted | None) -> bool:
+    kind = blob.media_type.partition("/")[0]
+    return wanted is None or kind == wanted or (wanted == "audio" and kind == "video")
+
+
+def _as_what_it_is(part: MediaPart, blob: Blob) -> Part:
+    if _is(blob, "image"):
+        url = part.url if isinstance(part, ImagePart) else None
+        return ImagePart(blob, url, getattr(part, "detail", None))
+    if _is(blob, "audio"):
+        return AudioPart(blob, _FORMATS.get(blob.media_type, "pcm16"))
+    filename = part.filename if isinstance(part, FilePart) else None
+    return FilePart(blob, filename)

@@ -1,0 +1,27 @@
+"""What a conversation keeps: files are held for as long as it is there."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chatapi.identifiers import derived_id
+from conversations.models import ConversationAsset
+from media.models import asset_id
+from media.services import StoredFile, register
+
+
+def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
+    """Register files and hold them, each given with its workspace and conversation. Runs inside the
+    caller's transaction."""
+    if not held:
+        return
+    register((workspace_id, file) for workspace_id, _, file in held)
+    assets = {(conversation, asset_id(workspace, file.blob.sha256)) for workspace, conversation, file in held}
+    ConversationAsset.objects.bulk_create(
+        [
+            ConversationAsset(
+                id=derived_id(conversation, asset.hex), conversation_id=conversation, asset_id=asset
+            )
+            for conversation, asset in sorted(assets)
+        ],
+        ignore_conflicts=True,
+    )

@@ -1,0 +1,47 @@
+"""What is read of files; everything here is scoped to one workspace."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.utils import timezone
+
+from chatapi.engines.values import Blob
+from chatapi.identifiers import FILE, parse
+from media.models import Asset, File, RemoteCopy, remote_copy_id
+from media.services import StoredFile
+from media.storage import exists
+
+
+def stored_file(asset: Asset) -> StoredFile:
+    blob = Blob(asset.sha256, asset.media_type, asset.size)
+    return StoredFile(blob, asset.width, asset.height, asset.milliseconds)
+
+
+def known_files(workspace_id: UUID, digests: Collection[str]) -> dict[str, StoredFile]:
+    """What was looked at before, and is still there, by SHA-256."""
+    assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
+    return {asset.sha256: stored_file(asset) for asset in assets if _is_there(asset)}
+
+
+def last_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
+    """What was fetched from this address last, if that is still there."""
+    copies = RemoteCopy.objects.select_related("asset").filter(id=remote_copy_id(workspace_id, url))
+    return next((copy for copy in copies if _is_there(copy.asset)), None)
+
+
+def file_of(workspace_id: UUID, file_id: str) -> File | None:
+    """None where there is no such file, it has expired, or it is a stranger's."""
+    id = parse(FILE, file_id)
+    if id is None:
+        return None
+    files = File.objects.select_related("asset").filter(workspace_id=workspace_id, id=id)
+    return files.exclude(expires_at__lte=timezone.now()).first()
+
+
+def asset_of_file(workspace_id: UUID, file_id: str) -> Asset | None:
+    file = file_of(workspace_id, file_id)
+    return file.asset if file else None
+
+
+def _is_there(asset: Asset) -> bool:
+    return exists(asset.storage_name)

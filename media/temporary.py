@@ -1,0 +1,35 @@
+"""Files on their way: on the disk that holds the data, not in a `/tmp` that may be memory."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from django.conf import settings
+
+ABANDONED_SECONDS = 24 * 3600
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that goes with the block; one that a killed process left goes a day later."""
+    parent = Path(settings.DATA_DIR) / "tmp"
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_abandoned(parent)
+    folder = Path(mkdtemp(dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    latest = time.time() - ABANDONED_SECONDS
+    for folder in parent.iterdir():
+        try:
+            if folder.stat().st_mtime < latest:
+                shutil.rmtree(folder, ignore_errors=True)
+        except FileNotFoundError:
+            continue
