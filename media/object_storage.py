@@ -28,7 +28,7 @@ IN_MEMORY = 2 * 2**20
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
-class ObjectStorage(S3Storage):  # type: ignore[misc]  (django-storages has no types)
+class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
     """One request writes a file, so it is there whole or not at all; a name that exists is replaced.
 
     Whatever fails raises `OSError`, without what the server said about keys and signatures. Nothing has a
