@@ -1,0 +1,33 @@
+"""Who makes the sound: one small interface, a file an engine, and a line here."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from media.speech.synthesis.espeak_engine import espeak_engine
+from media.speech.synthesis.piper_engine import piper_engine
+from media.speech.synthesis.sound import Samples
+from media.speech.voices import Voice
+
+
+class SpeechEngine(Protocol):
+    """Sound comes at `sample_rate`, with the engine's own silence around it."""
+
+    sample_rate: int
+
+    def bounded_rate(self, rate: float) -> float:
+        """The nearest speed, as a factor of the voice's own, that the engine speaks well at."""
+
+    def words(self, words: str, rate: float) -> Samples: ...
+
+    def phonemes(self, ipa: str, rate: float) -> Samples | None:
+        """None where the engine cannot say these."""
+
+
+ENGINES: dict[str, Callable[[Voice], SpeechEngine]] = {
+    "piper": piper_engine,
+    "espeak": espeak_engine,
+}
+
+
+def engine_of(voice: Voice) -> SpeechEngine:
+    return ENGINES[voice.engine](voice)

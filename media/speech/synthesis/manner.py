@@ -1,0 +1,69 @@
+"""How something is said: rate, pitch and volume, whoever says it."""
+
+from typing import Self
+
+import msgspec
+
+from media.speech.plan import Say
+from media.speech.synthesis.engines import engine_of
+from media.speech.synthesis.sound import (
+    OUTPUT_RATE,
+    SILENCE,
+    Samples,
+    amplified,
+    limited,
+    resampled,
+    stretched,
+    trimmed,
+)
+from media.speech.voices import Voice
+
+SLOWEST, FASTEST = 0.2, 5.0
+LOWEST, HIGHEST = -24.0, 24.0
+QUIETEST, LOUDEST = -60.0, 24.0
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """`rate` is a factor, `pitch` in semitones, `volume` in decibels."""
+
+    rate: float
+    pitch: float
+    volume: float
+    is_silent: bool
+
+    @classmethod
+    def of(cls, say: Say, voice: Voice, speed: float) -> Self:
+        return cls(
+            rate=_bounded(say.rate * speed * voice.rate, SLOWEST, FASTEST),
+            pitch=_bounded(say.pitch, LOWEST, HIGHEST),
+            volume=_bounded(say.volume, QUIETEST, LOUDEST),
+            is_silent=say.is_silent,
+        )
+
+    def words(self, voice: Voice, words: str) -> Samples:
+        """At 24 kHz, without the silence around it; empty where nothing is heard."""
+        return self._made(voice, words, None)
+
+    def phonemes(self, voice: Voice, ipa: str) -> Samples:
+        """Empty where the voice cannot say these."""
+        return self._made(voice, "", ipa)
+
+    def _made(self, voice: Voice, words: str, ipa: str | None) -> Samples:
+        """A higher pitch is the same sound made slower, and played faster."""
+        engine = engine_of(voice)
+        shift = 2 ** ((self.pitch + voice.pitch) / 12)
+        wanted = self.rate / shift
+        given = engine.bounded_rate(wanted)
+        made = engine.words(words, given) if ipa is None else engine.phonemes(ipa, given)
+        if made is None:
+            return SILENCE
+        heard = trimmed(made, engine.sample_rate)
+        stretch = stretched(heard, wanted / given, engine.sample_rate)
+        return self._levelled(resampled(stretch, engine.sample_rate * shift, OUTPUT_RATE))
+
+    def _levelled(self, samples: Samples) -> Samples:
+        return samples * 0 if self.is_silent else limited(amplified(samples, self.volume))
+
+
+def _bounded(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)

@@ -1,0 +1,90 @@
+"""Sound as arrays of float32 in −1…1, mono: changing its rate, length, edges and loudness."""
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+SILENCE: Samples = np.zeros(0, np.float32)
+
+OUTPUT_RATE = 24_000
+CEILING = 0.97
+"""Nothing is louder."""
+QUIET = 0.004
+"""What lies below counts as silence at the edges: −48 dB."""
+LEAD, TAIL, FADE = 0.015, 0.04, 0.005
+"""Seconds kept before and after what is heard, and faded."""
+LIMITER_BLOCK = 64
+PADDING = 512
+
+
+def resampled(sound: Samples, from_rate: float, to_rate: float) -> Samples:
+    """Through the spectrum: exact, and without an image or alias. It wants edges that are silent."""
+    if from_rate == to_rate or not len(sound):
+        return sound
+    ratio = to_rate / from_rate
+    padded = np.pad(sound, (PADDING, PADDING + len(sound) % 2))
+    length = round(len(padded) * ratio)
+    spectrum = np.fft.rfft(padded)[: length // 2 + 1]
+    longer = np.fft.irfft(spectrum, length) * (length / len(padded))
+    start = round(PADDING * ratio)
+    return longer[start : start + round(len(sound) * ratio)].astype(np.float32)
+
+
+def stretched(sound: Samples, speed: float, rate: int) -> Samples:
+    """Faster or slower at the same pitch: frames overlap where their waves agree (WSOLA)."""
+    hop, reach = round(rate * 0.012), round(rate * 0.008)
+    if abs(speed - 1) < 0.01 or len(sound) < 6 * hop:
+        return sound
+    window = np.hanning(2 * hop + 1)[:-1].astype(np.float32)
+    padded = np.pad(sound, (reach, 4 * hop + reach))
+    steps = max(1, int(len(sound) / speed) // hop)
+    longer = np.zeros((steps + 2) * hop, np.float32)
+    follows = padded[reach : reach + 2 * hop]
+    for step in range(steps):
+        start = int(step * hop * speed)
+        around = padded[start : start + 2 * hop + 2 * reach]
+        if len(around) < 2 * hop + 2 * reach:
+            break
+        at = start + int(np.argmax(np.correlate(around, follows, "valid")))
+        longer[step * hop : (step + 2) * hop] += padded[at : at + 2 * hop] * window
+        follows = padded[at + hop : at + 3 * hop]
+        if len(follows) < 2 * hop:
+            break
+    wanted: Samples = longer[: int(len(sound) / speed)]
+    return wanted
+
+
+def trimmed(sound: Samples, rate: float) -> Samples:
+    """Without the silence around it; empty where nothing is heard. The edges fade from and to silence."""
+    heard = np.flatnonzero(np.abs(sound) > QUIET)
+    if not len(heard):
+        return sound[:0]
+    first = max(0, heard[0] - int(LEAD * rate))
+    kept = sound[first : heard[-1] + 1 + int(TAIL * rate)].astype(np.float32, copy=True)
+    length = min(len(kept) // 2, int(FADE * rate))
+    ramp = np.linspace(0, 1, length, endpoint=False, dtype=np.float32)
+    kept[:length] *= ramp
+    kept[len(kept) - length :] *= ramp[::-1]
+    return kept
+
+
+def limited(sound: Samples) -> Samples:
+    """Turned down around peaks above the ceiling, so smoothly that they do not crackle."""
+    if not len(sound) or np.abs(sound).max() <= CEILING:
+        return sound
+    blocks = np.pad(sound, (0, -len(sound) % LIMITER_BLOCK)).reshape(-1, LIMITER_BLOCK)
+    gains = np.minimum(1, CEILING / np.maximum(np.abs(blocks).max(axis=1), CEILING))
+    around = np.pad(gains, 1, mode="edge")
+    lowest = np.minimum(np.minimum(around[:-2], around[1:-1]), around[2:])
+    centres = (np.arange(len(lowest)) + 0.5) * LIMITER_BLOCK
+    smooth = np.interp(np.arange(len(sound)), centres, lowest)
+    return (sound * smooth).astype(np.float32)
+
+
+def amplified(sound: Samples, decibels: float) -> Samples:
+    return (sound * np.float32(10 ** (decibels / 20))).astype(np.float32)
+
+
+def as_pcm16(sound: Samples) -> bytes:
+    return (np.clip(sound, -1, 1) * 32767).round().astype("<i2").tobytes()

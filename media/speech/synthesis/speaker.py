@@ -1,0 +1,102 @@
+"""Speaks a plan, item after item."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from media.speech.plan import Mark, Pause, Say
+from media.speech.synthesis import sound as sounds
+from media.speech.synthesis.casting import cast, speaker_of
+from media.speech.synthesis.manner import Manner
+from media.speech.synthesis.phrases import LONGEST, phrases
+from media.speech.synthesis.say_as import said_as
+from media.speech.synthesis.scripts import runs
+from media.speech.synthesis.sound import Samples
+from media.speech.synthesis.spoken_text import spoken_text
+from media.speech.synthesis.track import Track
+from media.speech.synthesis.values import Speak, SpokenPiece
+from media.speech.voices import Voice, require_voice
+
+FIRST_PHRASE = 60
+"""Characters, about ten words: a longer first sentence is broken at a clause, so that sound comes sooner."""
+LONGEST_PAUSES = 60_000
+"""Milliseconds of all pauses of a request."""
+
+SENTENCE_GAP, LINE_GAP, CLAUSE_GAP = 0.3, 0.5, 0.1
+"""Seconds between phrases, by what the one before ends with."""
+SENTENCE_MARKS = ".!?…。！？।؟۔:"
+CLAUSE_MARKS = ",;–—)、，；،؛"
+
+
+class Phrase(NamedTuple):
+    """`transcript` is what the plan has for the words; `gap` the seconds of silence that follow them."""
+
+    words: str
+    transcript: str
+    gap: float
+
+
+def spoken(work: Speak) -> Iterator[SpokenPiece]:
+    """pcm16. VoiceProblem: the voice is unknown or refused."""
+    voice = require_voice(work.voice, work.voices_folder)
+    track = Track()
+    pauses = LONGEST_PAUSES
+    for item in work.items:
+        match item:
+            case Mark():
+                track.mark(item.name)
+            case Pause():
+                milliseconds = min(max(item.milliseconds, 0), pauses)
+                pauses -= milliseconds
+                yield from track.pause(milliseconds)
+            case Say():
+                yield from _say(item, voice, work, track)
+    yield from track.end()
+
+
+def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[SpokenPiece]:
+    voice = cast(say, default, work.voices_folder)
+    manner = Manner.of(say, voice, work.speed)
+    if say.phonemes is not None:
+        samples = manner.phonemes(voice, say.phonemes)
+        if len(samples):
+            yield from track.sound(samples, say.transcript)
+            return
+    first = FIRST_PHRASE if track.is_empty else LONGEST
+    for phrase in _phrases(say, say.language or voice.language, first):
+        transcript = phrase.transcript
+        for samples in _sound(phrase.words, voice, manner, work.voices_folder):
+            yield from track.sound(samples, transcript)
+            transcript = ""
+            track.gap(phrase.gap / manner.rate)
+        yield from track.said(transcript)
+
+
+def _phrases(say: Say, language: str, first: int) -> Iterator[Phrase]:
+    text = say.text
+    if say.interpret_as is not None:
+        text = said_as(text, say.interpret_as, say.format, language)
+    raw_phrases = list(phrases(text, first)) or [""]
+    is_written_so = say.transcript == text
+    for at, raw in enumerate(raw_phrases):
+        words, gap = spoken_text(raw, language), _gap(raw)
+        if gap == LINE_GAP and words[-1:].isalnum():
+            words += "."
+        yield Phrase(words, raw if is_written_so else "" if at else say.transcript, gap)
+
+
+def _gap(raw: str) -> float:
+    said = raw.rstrip()
+    if "\n" in raw[len(said) :]:
+        return LINE_GAP
+    last = said.rstrip("\"'”’»)]*_`」』")[-1:]
+    if last and last in SENTENCE_MARKS:
+        return SENTENCE_GAP
+    return CLAUSE_GAP if last and last in CLAUSE_MARKS else 0.0
+
+
+def _sound(words: str, voice: Voice, manner: Manner, folder: str | None) -> Iterator[Samples]:
+    for run in runs(words, voice.language):
+        speaker = voice if run.language is None else speaker_of(run.language, voice, folder)
+        samples = manner.words(speaker, run.words) if speaker else sounds.SILENCE
+        if len(samples):
+            yield samples
