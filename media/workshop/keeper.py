@@ -114,11 +114,12 @@ class Keeper:
                 self._serve(key.data, key.fd, events)
         while self._inbox:
             self._inbox.popleft()()
+        self._dispatch()
         now = time.monotonic()
         for child in tuple(self._children):
             if child.deadline <= now:
                 self._call_time(child, now)
-        self._dispatch()
+        self._dispatch()  # what ended may have left work, and room
 
     def _patience(self) -> float | None:
         soonest = min((child.deadline for child in self._children), default=float("inf"))
@@ -209,7 +210,7 @@ class Keeper:
 
     def _hear(self, child: ChildProcess, report: Report) -> None:
         if isinstance(report, Ready):
-            child.is_ready = True
+            child.become_ready()
             return
         call = child.calls.get(report.call)
         if call is None:

@@ -86,6 +86,10 @@ class ChildProcess:
             return 0
         return self._plan.threads - len(self.calls)
 
+    def become_ready(self) -> None:
+        self.is_ready = True
+        self._idle_since = time.monotonic()
+
     def begin(self, call: Call) -> None:
         self.calls[call.number] = call
         call.begin(time.monotonic())

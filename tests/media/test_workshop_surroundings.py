@@ -1,0 +1,81 @@
+"""What surrounds the work of a child: its environment, files, limits and output."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from media.workshop import Workshop, shops
+from media.workshop.jobs import Nothing, rest
+from tests.media import workshop_jobs as jobs
+from tests.media.workshop_jobs import Surroundings, Text
+
+MEMORY = 2**31
+
+
+@pytest.fixture
+def workshop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "LD_PRELOAD_KEY"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("LC_TIME", "C.UTF-8")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    made = Workshop("surroundings", memory=MEMORY, preload=("tests.media.people_unknown", "colorsys"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def seen(workshop: Workshop) -> Surroundings:
+    return workshop.ask_blocking(jobs.look_around, Text(""), seconds=20)
+
+
+def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
+    assert "hunter2" not in seen.environment.values()
+    assert seen.environment["OMP_WAIT_POLICY"] == "passive"
+    assert seen.environment["OMP_NUM_THREADS"] == "3"
+    assert seen.environment["LC_TIME"] == "C.UTF-8"
+
+
+def test_a_child_holds_no_file_but_its_own(workshop: Workshop) -> None:
+    inherited = os.open(__file__, os.O_RDONLY)
+    os.set_inheritable(inherited, True)
+    try:
+        seen = workshop.ask_blocking(jobs.look_around, Text(""), seconds=20)
+    finally:
+        os.close(inherited)
+    files = {number: name.split(":")[0] for number, name in seen.files.items() if "/proc/" not in name}
+    assert sorted(files.values()) == ["/dev/null", "pipe", "pipe", "socket"]
+    assert files[0] == "/dev/null"
+
+
+def test_a_child_is_limited_polite_and_in_a_session_of_its_own(seen: Surroundings) -> None:
+    assert (seen.memory, seen.core) == (MEMORY, 0)
+    assert seen.niceness >= min(19, os.nice(0) + 5)
+    assert seen.session == seen.pid
+    assert seen.parent == os.getpid()
+
+
+def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: Surroundings) -> None:
+    assert "colorsys" in seen.modules
+    assert not {name for name in seen.modules if name.split(".")[0] in ("django", "chatapi", "celery")}
+
+
+def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "media.workshop"):
+        assert workshop.ask_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
+        workshop.close()
+    assert "hello by Python" in caplog.text
+    assert "hello by a library" in caplog.text
+    assert max(len(record.getMessage()) for record in caplog.records) < 600
+
+
+async def test_the_three_shops_are_closed_together_and_open_again() -> None:
+    for workshop in (shops.files, shops.recognition, shops.synthesis):
+        assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
+        await workshop.warm()
+    shops.close_all()
+    assert await shops.files.ask(rest, Nothing(), seconds=20) == Nothing()
+    shops.close_all()

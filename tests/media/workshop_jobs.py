@@ -1,0 +1,188 @@
+"""Jobs for the tests of the workshops, well-behaved and not."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from media.problems import MediaProblem, TooLarge
+
+
+class Text(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Data(msgspec.Struct, frozen=True):
+    data: bytes
+
+
+class Number(msgspec.Struct, frozen=True):
+    number: int
+
+
+class Nap(msgspec.Struct, frozen=True):
+    """A line goes to `diary` when the nap begins."""
+
+    diary: str
+    seconds: float = 0
+    name: str = ""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """A character goes to `diary` for each number, and a full stop at the end, however that came."""
+
+    diary: str
+    to: int
+    size: int = 0
+    pause: float = 0
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    number: int
+    data: bytes
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    pid: int
+    parent: int
+    session: int
+    niceness: int
+    environment: dict[str, str]
+    files: dict[int, str]
+    modules: set[str]
+    memory: int
+    core: int
+
+
+class TooOld(MediaProblem):
+    code = "media_too_old"
+
+
+def echo(work: Text) -> Text:
+    return work
+
+
+def mirror(work: Data) -> Data:
+    return work
+
+
+def nap(work: Nap) -> Number:
+    _write(work.diary, f"{work.name}\n")
+    time.sleep(work.seconds)
+    return Number(os.getpid())
+
+
+def count(work: Count) -> Iterator[Numbered]:
+    try:
+        for number in range(work.to):
+            _write(work.diary, "x")
+            yield Numbered(number, bytes(work.size))
+            time.sleep(work.pause)
+    finally:
+        _write(work.diary, ".")
+
+
+def look_around(work: Text) -> Surroundings:
+    files = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        if entry.is_symlink():
+            files[int(entry.name)] = str(entry.readlink())
+    return Surroundings(
+        pid=os.getpid(),
+        parent=os.getppid(),
+        session=os.getsid(0),
+        niceness=os.nice(0),
+        environment=dict(os.environ),
+        files=files,
+        modules=set(sys.modules),
+        memory=resource.getrlimit(resource.RLIMIT_AS)[0],
+        core=resource.getrlimit(resource.RLIMIT_CORE)[0],
+    )
+
+
+def refuse(work: Text) -> Text:
+    raise TooLarge(f"The picture is {work.text}.")
+
+
+def refuse_specially(work: Text) -> Text:
+    raise TooOld("The wax cylinder is too old.", code=work.text)
+
+
+def stumble(work: Text) -> Text:
+    raise LookupError(f"no such thing as {work.text}")
+
+
+def lie(work: Text) -> Text:
+    return Number(1)  # type: ignore[return-value]
+
+
+def stumble_after_one(work: Text) -> Iterator[Text]:
+    yield work
+    raise LookupError("no second")
+
+
+def exit_at_once(work: Nap) -> Number:
+    _write(work.diary, f"{work.name}\n")
+    sys.stderr.write("the last words\n")
+    os._exit(3)
+
+
+def abort(work: Nap) -> Number:
+    _write(work.diary, f"{work.name}\n")
+    os.abort()
+
+
+def crash(work: Nap) -> Number:
+    _write(work.diary, f"{work.name}\n")
+    return Number(ctypes.string_at(1)[0])
+
+
+def be_killed(work: Nap) -> Number:
+    _write(work.diary, f"{work.name}\n")
+    time.sleep(work.seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return Number(0)
+
+
+def grasp(work: Number) -> Number:
+    """Take that many bytes of memory."""
+    return Number(len(bytearray(work.number)))
+
+
+def hold_the_lock(work: Nap) -> Number:
+    """Native code that lets no other thread of Python run."""
+    _write(work.diary, f"{os.getpid()}\n")
+    ctypes.PyDLL(None).sleep(int(work.seconds))
+    return Number(0)
+
+
+def chatter(work: Text) -> Text:
+    """Print in every way there is, and read standard input."""
+    sys.stdout.write(f"{work.text} by Python\n")
+    os.write(1, f"{work.text} by a library\n".encode())
+    os.write(2, b"y" * 3_000_000)
+    return Text(sys.stdin.read())
+
+
+def impersonate(work: Data) -> Text:
+    """What hostile bytes that took the child over may do: write what they like to the parent."""
+    for entry in Path("/proc/self/fd").iterdir():
+        if entry.is_symlink() and str(entry.readlink()).startswith("socket:"):
+            os.write(int(entry.name), work.data)
+    time.sleep(30)
+    return Text("")
+
+
+def _write(diary: str, text: str) -> None:
+    with Path(diary).open("a") as file:
+        file.write(text)
+
+
+def annotated_wrongly(work: Text):  # type: ignore[no-untyped-def]
+    return work
