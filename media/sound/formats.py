@@ -1,0 +1,35 @@
+"""The formats that sound is made in."""
+
+import msgspec
+
+SPEECH_RATE = 24_000
+"""Hz of spoken answers, and of every format made from them."""
+RECOGNITION_RATE = 16_000
+"""Hz of the WAV that recognition and upstreams take."""
+
+
+class SoundFormat(msgspec.Struct, frozen=True):
+    """`muxer` and `encoder` are FFmpeg's names, empty where no FFmpeg is needed. `bit_rate` in bit/s."""
+
+    name: str
+    media_type: str
+    muxer: str = ""
+    encoder: str = ""
+    bit_rate: int = 0
+    options: dict[str, str] = {}
+
+
+WAV = SoundFormat("wav", "audio/wav")
+PCM16 = SoundFormat("pcm16", "audio/pcm")
+FORMATS = {
+    "wav": WAV,
+    "pcm16": PCM16,
+    "pcm": PCM16,
+    "mp3": SoundFormat("mp3", "audio/mpeg", "mp3", "libmp3lame", 64_000, {"id3v2_version": "0"}),
+    "opus": SoundFormat("opus", "audio/ogg", "ogg", "libopus", 32_000, {"page_duration": "100000"}),
+    "flac": SoundFormat("flac", "audio/flac", "flac", "flac"),
+    "aac": SoundFormat("aac", "audio/aac", "adts", "aac", 64_000),
+    "m4a": SoundFormat("m4a", "audio/mp4", "ipod", "aac", 64_000),
+}
+"""By the names of `audio.format` and `response_format`. M4A has its index at the end: no stream."""
+STREAMED = tuple(name for name in FORMATS if name != "m4a")

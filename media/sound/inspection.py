@@ -1,0 +1,41 @@
+"""What a sound file is and whether it is taken, told without decoding any of it."""
+
+import msgspec
+
+from media.sound.limits import SoundLimits
+
+
+class InspectSound(msgspec.Struct, frozen=True):
+    """`claimed` is the format as the client names it (`wav`, `pcm16`, …), or None."""
+
+    path: str
+    claimed: str | None = None
+    limits: SoundLimits = SoundLimits()
+
+
+class SoundFacts(msgspec.Struct, frozen=True):
+    """`kind` and `media_type` are what the bytes are, whatever was claimed; `codec` is FFmpeg's name."""
+
+    kind: str
+    media_type: str
+    codec: str
+    milliseconds: int
+    channels: int
+    sample_rate: int
+
+
+def inspect_sound(work: InspectSound) -> SoundFacts:
+    """Unreadable if the file is no sound, damaged or cut off; TooLarge if it is beyond `work.limits`."""
+    from media.sound.measuring import measure
+    from media.sound.opening import open_sound
+
+    with open_sound(work.path, work.claimed, work.limits) as sound:
+        seconds = measure(sound, work.path, work.limits)
+        return SoundFacts(
+            kind=sound.kind.name,
+            media_type=sound.kind.media_type,
+            codec=sound.codec,
+            milliseconds=max(1, round(seconds * 1000)),
+            channels=sound.channels,
+            sample_rate=sound.sample_rate,
+        )
