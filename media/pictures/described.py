@@ -27,9 +27,7 @@ def described(text: str, width: int, height: int, max_characters: int = MAX_CHAR
     closing = "\n[End of the picture's text.]"
     room = max_characters - len(opening) - len(closing) - 1
     if len(quoted) > room:
-        closing = (
-            f"\n[The picture's text goes on; it was cut here, after {{kept}} of {len(quoted)} characters.]"
-        )
+        closing = f"\n[The picture's text is cut here, after {{kept}} of {len(quoted)} characters.]"
         room = max_characters - len(opening) - len(closing) - 1
         quoted = quoted[:room].rstrip()
         closing = closing.format(kept=len(quoted))

@@ -37,11 +37,15 @@ def laid_out(rows: list[Row]) -> str:
 
 
 def _side_by_side(lines: list[TextLine], gutter: float) -> list[Row]:
-    left = [line for line in lines if line.box[2] <= gutter]
-    right = [line for line in lines if line.box[0] >= gutter]
+    left, right = _sides(lines, gutter)
     if not (_is_running_text(left) and _is_running_text(right)):
         return _rows(lines)
     return in_reading_order(left) + in_reading_order(right)
+
+
+def _sides(lines: list[TextLine], gutter: float) -> tuple[list[TextLine], list[TextLine]]:
+    left = [line for line in lines if line.box[2] <= gutter]
+    return left, [line for line in lines if line.box[0] >= gutter]
 
 
 def _gutter(lines: list[TextLine]) -> float | None:
@@ -64,11 +68,14 @@ def _gutter(lines: list[TextLine]) -> float | None:
 
 
 def _is_running_text(lines: list[TextLine]) -> bool:
-    if len(lines) < _FEWEST_LINES:
+    """In one column, or in several."""
+    if len(lines) < _FEWEST_LINES or median(len(line.text) for line in lines) < _LONG_LINE:
         return False
     width = max(line.box[2] for line in lines) - min(line.box[0] for line in lines)
-    is_full = median(line.box[2] - line.box[0] for line in lines) >= _FULL_SHARE * width
-    return is_full and median(len(line.text) for line in lines) >= _LONG_LINE
+    if median(line.box[2] - line.box[0] for line in lines) >= _FULL_SHARE * width:
+        return True
+    gutter = _gutter(lines)
+    return gutter is not None and all(_is_running_text(side) for side in _sides(lines, gutter))
 
 
 def _rows(lines: list[TextLine]) -> list[Row]:
