@@ -3,7 +3,7 @@
 from . import Workshop
 
 FILES_MEMORY = 2 * 2**30
-"""The largest picture that is taken unpacks to a quarter of it; what wants more is a bomb."""
+"""Several times what the decoders map for a file within the limits; what wants more is a bomb."""
 FILES_THREADS = 2
 """A long sound that is transcoded must not hold up every thumbnail."""
 RECOGNITION_THREADS = 1

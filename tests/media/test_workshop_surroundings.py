@@ -14,15 +14,19 @@ from tests.media.workshop_jobs import Surroundings, Text
 MEMORY = 2**31
 
 
-@pytest.fixture
-def workshop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "LD_PRELOAD_KEY"):
-        monkeypatch.setenv(name, "hunter2")
-    monkeypatch.setenv("LC_TIME", "C.UTF-8")
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    made = Workshop("surroundings", memory=MEMORY, preload=("tests.media.people_unknown", "colorsys"))
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Workshop]:
+    made = Workshop("surroundings", memory=MEMORY, preload=("tests.media.nothing_there", "colorsys"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"):
+            patch.setenv(name, "hunter2")
+        patch.setenv("LC_TIME", "C.UTF-8")
+        patch.setenv("OMP_NUM_THREADS", "3")
+        inherited = os.open(__file__, os.O_RDONLY)
+        os.set_inheritable(inherited, True)
+        yield made
+        os.close(inherited)
+        made.close()
 
 
 @pytest.fixture
@@ -37,13 +41,7 @@ def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
     assert seen.environment["LC_TIME"] == "C.UTF-8"
 
 
-def test_a_child_holds_no_file_but_its_own(workshop: Workshop) -> None:
-    inherited = os.open(__file__, os.O_RDONLY)
-    os.set_inheritable(inherited, True)
-    try:
-        seen = workshop.ask_blocking(jobs.look_around, Text(""), seconds=20)
-    finally:
-        os.close(inherited)
+def test_a_child_holds_no_file_but_its_own(seen: Surroundings) -> None:
     files = {number: name.split(":")[0] for number, name in seen.files.items() if "/proc/" not in name}
     assert sorted(files.values()) == ["/dev/null", "pipe", "pipe", "socket"]
     assert files[0] == "/dev/null"
@@ -72,10 +70,8 @@ def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
     assert max(len(record.getMessage()) for record in caplog.records) < 600
 
 
-async def test_the_three_shops_are_closed_together_and_open_again() -> None:
+async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
     for workshop in (shops.files, shops.recognition, shops.synthesis):
-        assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
         await workshop.warm()
-    shops.close_all()
-    assert await shops.files.ask(rest, Nothing(), seconds=20) == Nothing()
+        assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
     shops.close_all()
