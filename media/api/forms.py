@@ -11,6 +11,7 @@ from typing import BinaryIO
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from chatapi.completions.body import ClientGone
@@ -81,8 +82,9 @@ async def read_form(scope: Scope, receive: Receive, max_file: int) -> AsyncItera
     Raises `BadRequest` for what is no form or comes too slowly, `BodyTooLarge` as soon as it is known to be
     too large, and `ClientGone`.
     """
-    parser = _Parser(_boundary(scope), max_file)
-    if _declared_length(scope) > max_file + SURROUNDINGS:
+    headers = Headers(scope=scope)
+    parser = _Parser(_boundary(headers), max_file)
+    if _declared_length(headers) > max_file + SURROUNDINGS:
         raise BodyTooLarge(max_file)
     manager = temporary_folder()
     folder = await asyncio.to_thread(manager.__enter__)
@@ -276,22 +278,25 @@ def clean_name(filename: str) -> str:
     return "".join(seen).strip()[:NAME_LENGTH] or "upload"
 
 
-def _boundary(scope: Scope) -> bytes:
-    content_type = dict(scope["headers"]).get(b"content-type", b"")
-    kind, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary")
+def _boundary(headers: Headers) -> bytes:
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise BadRequest(
+            "The body must be sent without a content-encoding.", status=415, code="unsupported_encoding"
+        )
+    kind, options = parse_options_header(headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise BadRequest(
             "The body must be a form: multipart/form-data.", status=415, code="unsupported_media_type"
         )
+    boundary = options.get(b"boundary")
     if not boundary:
         raise BadRequest("The form's content-type names no boundary.", code="invalid_form")
     return boundary
 
 
-def _declared_length(scope: Scope) -> int:
-    length = dict(scope["headers"]).get(b"content-length", b"")
-    return int(length) if length.isdigit() and len(length) < 20 else 0
+def _declared_length(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
 def _decoded(text: bytes) -> str:

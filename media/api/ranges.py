@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 MAX_RANGES = 16
-_one = re.compile(r"(\d{0,18})-(\d{0,18})").fullmatch
+_one = re.compile(r"([0-9]{0,18})-([0-9]{0,18})").fullmatch
 
 
 class Unsatisfiable(Exception):

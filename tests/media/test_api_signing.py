@@ -1,0 +1,87 @@
+"""Addresses that open one file, for a while."""
+
+import time
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from media.models import asset_id
+from media.signing import LONGEST, STEADY_SECONDS, media_url, opened
+
+WORKSPACE = uuid4()
+DIGEST = "ab" * 32
+
+
+def token(kind: str | None = None) -> str:
+    return media_url(WORKSPACE, DIGEST, kind).removeprefix("/media/")
+
+
+def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(time, "time", lambda: seconds)
+
+
+def test_an_address_opens_the_file_it_was_made_for() -> None:
+    found = opened(token())
+
+    assert found is not None
+    assert (found.asset_id, found.kind) == (asset_id(WORKSPACE, DIGEST), None)
+
+
+def test_or_one_of_its_renditions() -> None:
+    found = opened(token("opus"))
+
+    assert found is not None
+    assert found.kind == "opus"
+    assert token() != token("opus") != token("mp3")
+
+
+def test_it_stays_the_same_for_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, 3 * STEADY_SECONDS)
+    first = token()
+    at(monkeypatch, 4 * STEADY_SECONDS - 1)
+    assert token() == first
+    at(monkeypatch, 4 * STEADY_SECONDS)
+    assert token() != first
+
+
+@pytest.mark.parametrize("made_at", [0, 1, STEADY_SECONDS - 1])
+def test_it_lives_as_long_as_the_setting_says_or_some_minutes_more(
+    made_at: int, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CHATAPI_MEDIA_URL_SECONDS = 600
+    start = 1000 * STEADY_SECONDS + made_at
+    at(monkeypatch, start)
+    made = token()
+    at(monkeypatch, start + 600)
+    assert opened(made)
+    at(monkeypatch, start + 600 + STEADY_SECONDS)
+    assert opened(made) is None
+
+
+def test_no_setting_makes_it_live_longer_than_a_day(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.CHATAPI_MEDIA_URL_SECONDS = 10 * LONGEST
+    at(monkeypatch, 1_000_000)
+    made = token()
+    at(monkeypatch, 1_000_000 + LONGEST)
+    assert opened(made) is None
+
+
+def test_no_letter_of_it_can_be_changed() -> None:
+    made = token()
+    for place, letter in enumerate(made):
+        other = "0" if letter != "0" else "1"
+        assert opened(made[:place] + other + made[place + 1 :]) is None
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "~", "a~b", "..~x", "é~é", "\udcff~x", "\0", "a" * 5000])
+def test_what_is_not_ours_opens_nothing(nonsense: str) -> None:
+    assert opened(nonsense) is None
+
+
+def test_a_change_of_the_secret_closes_all(settings: Settings) -> None:
+    made = token()
+    settings.SECRET_KEY = "another"
+    assert opened(made) is None

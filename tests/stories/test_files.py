@@ -1,0 +1,571 @@
+"""Files over HTTP: uploaded, listed, read in parts, shown without a key, and deleted."""
+
+import hashlib
+import io
+import socket
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+from pytest_django import Settings
+
+from chatapi.accounts.models import Workspace
+from media import files
+from media.api import uploads
+from media.freeing import free
+from media.models import Asset, File, Rendition, rendition_id, rendition_name
+from media.signing import LONGEST, media_url
+from tests.people import Person
+from tests.serving import Server, wait_until
+
+TEXT = b"Some notes.\n" * 10
+
+
+@pytest.fixture(autouse=True)
+def nothing_made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The renditions that were asked for: no worker runs here."""
+    asked: list[Any] = []
+    monkeypatch.setattr("media.api.uploads.enqueue", asked.extend)
+    return asked
+
+
+def png(width: int = 3, height: int = 2) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, "PNG")
+    return out.getvalue()
+
+
+def wav(seconds: float = 0.5) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(b"\1\0" * int(seconds * 16_000))
+    return out.getvalue()
+
+
+def upload(client: httpx2.Client, data: bytes = TEXT, name: str = "notes.txt", **fields: str) -> Any:
+    answer = client.post("/v1/files", files={"file": (name, data)}, data=fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def assert_refused(
+    answer: httpx2.Response, status: int, param: str | None = None, code: str | None = None
+) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"]
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    if param is not None:
+        assert error["param"] == param
+    if code is not None:
+        assert error["code"] == code
+
+
+def stored_files() -> int:
+    root = Path(default_storage.path(""))
+    return sum(path.is_file() for path in root.rglob("*")) if root.exists() else 0
+
+
+# --- what clients do --------------------------------------------------------------------------------
+
+
+def test_the_sdk_uploads_lists_reads_and_deletes(server: Server, alice: Person) -> None:
+    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=20) as sdk:
+        made = sdk.files.create(file=("notes.txt", TEXT), purpose="user_data")
+        expiring = sdk.files.create(
+            file=("cat.png", png()),
+            purpose="vision",
+            expires_after={"anchor": "created_at", "seconds": 3600},
+        )
+
+        assert made.id.startswith("file-")
+        assert (made.object, made.bytes, made.filename) == ("file", len(TEXT), "notes.txt")
+        assert (made.purpose, made.status, made.expires_at) == ("user_data", "processed", None)
+        assert abs(made.created_at - time.time()) < 60
+        assert expiring.expires_at == expiring.created_at + 3600
+
+        assert [file.id for file in sdk.files.list()] == [expiring.id, made.id]
+        assert [file.id for file in sdk.files.list(order="asc", limit=1)] == [made.id, expiring.id]
+        assert [file.id for file in sdk.files.list(purpose="vision")] == [expiring.id]
+        assert sdk.files.retrieve(made.id) == made
+        assert sdk.files.content(made.id).content == TEXT
+        with sdk.files.with_streaming_response.content(made.id) as streamed:
+            assert b"".join(streamed.iter_bytes()) == TEXT
+
+        assert sdk.files.delete(made.id).deleted
+        with pytest.raises(openai.NotFoundError):
+            sdk.files.retrieve(made.id)
+        assert [file.id for file in sdk.files.list()] == [expiring.id]
+
+
+def test_a_file_is_what_its_bytes_say(server: Server, alice: Person, nothing_made: list[Any]) -> None:
+    with server.client(alice) as client:
+        picture = upload(client, png(), "notes.txt", purpose="vision")
+        sound = upload(client, wav(), "x")
+        text = upload(client)
+
+    assert (picture["media_type"], picture["width"], picture["height"]) == ("image/png", 3, 2)
+    assert picture["seconds"] is None
+    assert (sound["media_type"], sound["seconds"], sound["width"]) == ("audio/wav", 0.5, None)
+    assert (text["media_type"], text["purpose"]) == ("text/plain", "user_data")
+    kinds = dict(Rendition.objects.values_list("id", "kind"))
+    assert [kinds[id] for id in nothing_made] == ["picture", "thumbnail", "wav", "transcript"]
+
+
+def test_the_same_bytes_are_kept_once_in_a_workspace(
+    server: Server, alice: Person, bob: Person, charlie: Person
+) -> None:
+    with server.client(alice) as one, server.client(bob) as teammate, server.client(charlie) as stranger:
+        first = upload(one, TEXT, "a.txt")
+        again = upload(teammate, TEXT, "b.txt")
+        elsewhere = upload(stranger, TEXT, "a.txt")
+
+    assert len({first["id"], again["id"], elsewhere["id"]}) == 3
+    assert Asset.objects.filter(workspace=alice.workspace).count() == 1
+    assert Asset.objects.filter(workspace=charlie.workspace).count() == 1
+    assert File.objects.count() == 3
+
+
+def test_bytes_that_were_freed_between_are_stored_again(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = files.keep_file
+
+    def freed_then_kept(new: Any) -> File:
+        file = keep(new)
+        default_storage.delete(file.asset.storage_name)
+        return file
+
+    monkeypatch.setattr(uploads, "keep_file", freed_then_kept)
+    with server.client(alice) as client:
+        made = upload(client)
+        assert client.get(f"/v1/files/{made['id']}/content").content == TEXT
+
+
+def test_many_upload_the_same_bytes_at_once(server: Server, alice: Person) -> None:
+    with server.client(alice) as client, ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda n: upload(client, TEXT, f"{n}.txt"), range(6)))
+        assert {client.get(f"/v1/files/{file['id']}/content").content for file in made} == {TEXT}
+    assert Asset.objects.count() == 1
+
+
+def test_a_deleted_file_frees_its_bytes_once_nothing_holds_them(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        one, other = upload(client, name="a"), upload(client, name="b")
+        asset = Asset.objects.get()
+        later = timezone.now() + timedelta(days=1)
+
+        assert client.delete(f"/v1/files/{one['id']}").json() == {
+            "id": one["id"],
+            "object": "file",
+            "deleted": True,
+        }
+        assert free(later) == 0
+        assert client.get(f"/v1/files/{other['id']}/content").content == TEXT
+        client.delete(f"/v1/files/{other['id']}")
+        assert free(later) == 1
+    assert not default_storage.exists(asset.storage_name)
+
+
+def test_an_expired_file_is_not_there(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        expiry = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+        made = client.post("/v1/files", files={"file": TEXT}, data=expiry).json()
+        assert client.get(f"/v1/files/{made['id']}").is_success
+        File.objects.update(expires_at=timezone.now())
+
+        for address in ("", "/content", "/renditions"):
+            assert_refused(client.get(f"/v1/files/{made['id']}{address}"), 404, "file_id", "not_found")
+        assert_refused(client.delete(f"/v1/files/{made['id']}"), 404)
+        assert client.get("/v1/files").json()["data"] == []
+
+
+def test_a_list_is_read_in_pages(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        made = [upload(client, bytes([n]), str(n))["id"] for n in range(5)]
+        page = client.get("/v1/files", params={"limit": 2}).json()
+        assert [file["id"] for file in page["data"]] == made[:2:-1]
+        assert (page["first_id"], page["last_id"], page["has_more"]) == (made[4], made[3], True)
+
+        client.delete(f"/v1/files/{made[3]}")  # while its list is read
+        page = client.get("/v1/files", params={"limit": 10_000, "after": made[3]}).json()
+        assert [file["id"] for file in page["data"]] == made[2::-1]
+        assert page["has_more"] is False
+        page = client.get("/v1/files", params={"order": "asc", "after": made[4]}).json()
+        assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "10001"}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"limit": "9" * 5000}, "limit"),
+        ({"order": "up"}, "order"),
+        ({"after": "file-x"}, "after"),
+    ],
+)
+def test_a_wrong_query_is_refused(query: dict[str, str], param: str, alice: Person, client: Client) -> None:
+    answer = client.get("/v1/files", query, headers=alice.headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+# --- who may ----------------------------------------------------------------------------------------
+
+
+def test_each_route_is_the_workspaces_own(
+    server: Server, alice: Person, bob: Person, charlie: Person
+) -> None:
+    with server.client(alice) as owner:
+        id = upload(owner)["id"]
+    routes = [f"/v1/files/{id}", f"/v1/files/{id}/content", f"/v1/files/{id}/renditions"]
+
+    for who in (alice, bob):
+        with server.client(who) as client:
+            assert all(client.get(route).status_code == 200 for route in routes)
+            assert [file["id"] for file in client.get("/v1/files").json()["data"]] == [id]
+    with server.client(charlie) as client:
+        for route in routes:
+            assert_refused(client.get(route), 404, "file_id", "not_found")
+        assert_refused(client.delete(routes[0]), 404)
+        assert client.get("/v1/files").json()["data"] == []
+    with server.client() as client:
+        for route in [*routes, "/v1/files"]:
+            assert_refused(client.get(route), 401)
+        assert_refused(client.delete(routes[0]), 401)
+        assert_refused(client.post("/v1/files", files={"file": b"x"}), 401)
+    assert File.objects.count() == 1
+
+
+def test_nothing_is_read_of_a_body_before_the_key(server: Server) -> None:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    head = b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(head)
+        assert b" 401 " in connection.recv(65536)
+
+
+def test_a_browser_session_needs_its_token(server: Server, alice: Person) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(alice.user)
+    browser.get("/admin/login/")
+    session = browser.cookies["sessionid"].value
+    cookies = f"sessionid={session}; csrftoken={'t' * 32}"
+    with server.client(Cookie=cookies) as client:
+        forged = client.post("/v1/files", files={"file": b"x"})
+        assert_refused(forged, 403, code="csrf_failed")
+        own = client.post("/v1/files", files={"file": b"x"}, headers={"X-CSRFToken": "t" * 32})
+        assert own.status_code == 200, own.text
+        assert client.get(f"/v1/files/{own.json()['id']}/content").content == b"x"
+
+
+@pytest.mark.parametrize("id", ["x", "file-", "file-" + "0" * 32, "file-" + "z" * 32, "é", "%00", "a" * 3000])
+def test_an_id_that_cannot_be_is_not_found(id: str, server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        for route in (f"/v1/files/{id}", f"/v1/files/{id}/content", f"/v1/files/{id}/renditions"):
+            assert_refused(client.get(route), 404)
+
+
+def test_other_methods_are_told_what_is_allowed(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        id = upload(client)["id"]
+        refused = client.post(f"/v1/files/{id}/content")
+        assert_refused(refused, 405)
+        assert refused.headers["allow"] == "GET, HEAD"
+        refused = client.put("/v1/files")
+        assert_refused(refused, 405)
+        assert set(refused.headers["allow"].split(", ")) >= {"GET", "POST"}
+        assert_refused(client.delete("/media/x"), 405)
+
+
+# --- bytes ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def content(server: Server, alice: Person) -> Iterator[tuple[httpx2.Client, str, bytes]]:
+    """A client, the address of a file's bytes, and those: more than two blocks."""
+    data = bytes(range(256)) * 10_000
+    with server.client(alice) as client:
+        yield client, f"/v1/files/{upload(client, data)['id']}/content", data
+
+
+Content = tuple[httpx2.Client, str, bytes]
+
+
+def test_all_of_it(content: Content) -> None:
+    client, address, data = content
+    whole, head = client.get(address), client.head(address)
+
+    assert whole.content == data
+    assert head.content == b""
+    for answer in (whole, head):
+        assert answer.status_code == 200
+        assert answer.headers["content-length"] == str(len(data))
+        assert answer.headers["etag"] == f'"{hashlib.sha256(data).hexdigest()}"'
+        assert answer.headers["accept-ranges"] == "bytes"
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-disposition"] == 'attachment; filename="notes.txt"'
+        assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"].startswith("private")
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [("0-0", 0, 1), ("100-199", 100, 200), ("-5", 2_559_995, 2_560_000), ("1000-2000000", 1000, 2_000_001)],
+)
+def test_a_range_of_it(asked: str, start: int, stop: int, content: Content) -> None:
+    client, address, data = content
+    part = client.get(address, headers={"Range": f"bytes={asked}"})
+
+    assert part.status_code == 206
+    assert part.content == data[start:stop]
+    assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(data)}"
+    assert part.headers["content-length"] == str(stop - start)
+
+
+def test_several_ranges_of_it(content: Content) -> None:
+    client, address, data = content
+    parts = client.get(address, headers={"Range": "bytes=0-3,1000-1500000,-2"})
+
+    assert parts.status_code == 206
+    boundary = parts.headers["content-type"].removeprefix("multipart/byteranges; boundary=")
+    pieces = parts.content.split(f"\r\n--{boundary}".encode())
+    assert pieces[0] == b""
+    assert pieces[-1] == b"--\r\n"
+    found = [piece.split(b"\r\n\r\n", 1) for piece in pieces[1:-1]]
+    assert [body for _, body in found] == [data[:4], data[1000:1_500_001], data[-2:]]
+    assert b"content-range: bytes 0-3/2560000" in found[0][0]
+    assert b"content-type: application/octet-stream" in found[0][0]
+
+
+def test_a_range_beyond_it_is_refused(content: Content) -> None:
+    client, address, data = content
+    refused = client.get(address, headers={"Range": f"bytes={len(data)}-"})
+
+    assert_refused(refused, 416, code="range_not_satisfiable")
+    assert refused.headers["content-range"] == f"bytes */{len(data)}"
+
+
+def test_what_the_client_has_is_not_sent_again(content: Content) -> None:
+    client, address, data = content
+    etag = client.head(address).headers["etag"]
+
+    known = client.get(address, headers={"If-None-Match": etag, "Range": "bytes=0-1"})
+    assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", etag)
+    assert client.get(address, headers={"If-None-Match": '"other"'}).content == data
+    same = client.get(address, headers={"If-Range": etag, "Range": "bytes=0-1"})
+    assert (same.status_code, same.content) == (206, data[:2])
+    other = client.get(address, headers={"If-Range": '"other"', "Range": "bytes=0-1"})
+    assert (other.status_code, other.content) == (200, data)
+
+
+def test_a_picture_is_shown_in_place_and_a_name_can_do_no_harm(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        picture = upload(client, png(), '../\r\nSet-Cookie: x=1;"Bär.png')
+        answer = client.get(f"/v1/files/{picture['id']}/content")
+        page = upload(client, b"<html><script>alert(1)</script>", "page.html")
+        script = client.get(f"/v1/files/{page['id']}/content")
+
+    assert "\r" not in picture["filename"]
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-disposition"].startswith('inline; filename=".._')
+    assert "set-cookie" not in answer.headers
+    assert script.headers["content-type"] == "text/plain"
+    assert script.headers["content-disposition"].startswith("attachment")
+
+
+def test_bytes_that_are_lost_are_not_found(content: Content) -> None:
+    client, address, _ = content
+    default_storage.delete(Asset.objects.get().storage_name)
+    assert_refused(client.get(address), 404)
+
+
+def test_a_slow_reader_holds_no_thread(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        id = upload(client, bytes(6 * 2**20), "large")["id"]
+        before = threading.active_count()
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        head = f"GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.key}\r\n\r\n"
+        readers = [socket.create_connection((host, int(port)), timeout=5) for _ in range(30)]
+        try:
+            for reader in readers:
+                reader.sendall(head.encode())
+                assert reader.recv(15) == b"HTTP/1.1 200 OK"
+            assert client.get(f"/v1/files/{id}").status_code == 200
+            assert threading.active_count() < before + 20
+        finally:
+            for reader in readers:
+                reader.close()
+
+
+# --- without a key ----------------------------------------------------------------------------------
+
+
+def test_a_signed_address_needs_no_key(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        picture = upload(client, png())
+    with server.client() as anybody:
+        shown = anybody.get(picture["url"])
+        part = anybody.get(picture["url"], headers={"Range": "bytes=1-3"})
+        known = anybody.get(picture["url"], headers={"If-None-Match": shown.headers["etag"]})
+
+    assert (shown.status_code, shown.content, shown.headers["content-type"]) == (200, png(), "image/png")
+    assert shown.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert shown.headers["access-control-allow-origin"] == "*"
+    assert shown.headers["content-disposition"] == "inline"
+    assert (part.status_code, part.content) == (206, b"PNG")
+    assert known.status_code == 304
+
+
+def test_one_that_is_wrong_expired_or_freed_is_not_found_and_nobody_can_tell_which(
+    server: Server, alice: Person, settings: Settings
+) -> None:
+    with server.client(alice) as client, server.client() as anybody:
+        url = upload(client)["url"]
+        never = media_url(alice.workspace.id, "0" * 64)
+        answers = [anybody.get(address) for address in (f"{url}x", "/media/x", "/media/%00", never)]
+        settings.CHATAPI_MEDIA_URL_SECONDS = -LONGEST
+        answers.append(anybody.get(upload(client)["url"]))
+        Asset.objects.all()[0].files.all().delete()
+        assert anybody.get(url).status_code == 200
+        free(timezone.now() + timedelta(days=1))
+        answers.append(anybody.get(url))
+
+    for answer in answers:
+        assert_refused(answer, 404)
+    assert len({answer.text for answer in answers}) == 1
+
+
+def test_what_was_made_of_a_file_is_listed_and_can_be_played(server: Server, alice: Person) -> None:
+    with server.client(alice) as client:
+        sound = upload(client, wav())
+        asset = Asset.objects.get()
+        opus = Rendition.objects.create(
+            id=rendition_id(asset.id, "opus"), asset=asset, kind="opus", state="ready"
+        )
+        Rendition.objects.filter(id=opus.id).update(media_type="audio/ogg", size=4)
+        Rendition.objects.filter(kind="transcript").update(state="ready", content={"text": "Hello."})
+        Rendition.objects.filter(kind="wav").update(state="failed", error="The sound is cut off.")
+        default_storage.save(rendition_name(asset.workspace_id, opus.id), ContentFile(b"Opus"))
+
+        listed = client.get(f"/v1/files/{sound['id']}/renditions").json()
+    with server.client() as anybody:
+        played = anybody.get(listed["data"][0]["url"], headers={"Range": "bytes=1-"})
+
+    made = {rendition["kind"]: rendition for rendition in listed["data"]}
+    assert list(made) == ["opus", "transcript", "wav"]
+    assert made["opus"] | {"url": None} == {
+        "object": "rendition",
+        "kind": "opus",
+        "state": "ready",
+        "error": None,
+        "media_type": "audio/ogg",
+        "bytes": 4,
+        "url": None,
+        "content": None,
+    }
+    assert (made["transcript"]["content"], made["transcript"]["url"]) == ({"text": "Hello."}, None)
+    assert (made["wav"]["state"], made["wav"]["error"]) == ("failed", "The sound is cut off.")
+    assert made["wav"]["url"] is None
+    assert (played.status_code, played.content, played.headers["content-type"]) == (206, b"pus", "audio/ogg")
+
+
+# --- what is refused --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"purpose": "world-domination"}, "purpose"),
+        ({"purpose": ""}, "purpose"),
+        ({"expires_after[seconds]": "3600"}, "expires_after[anchor]"),
+        ({"expires_after[anchor]": "now", "expires_after[seconds]": "3600"}, "expires_after[anchor]"),
+        ({"expires_after[anchor]": "created_at"}, "expires_after[seconds]"),
+        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "3599"}, "expires_after[seconds]"),
+        (
+            {"expires_after[anchor]": "created_at", "expires_after[seconds]": "2592001"},
+            "expires_after[seconds]",
+        ),
+        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "-1"}, "expires_after[seconds]"),
+        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "x"}, "expires_after[seconds]"),
+    ],
+)
+def test_a_wrong_field_is_refused_and_nothing_is_kept(
+    fields: dict[str, str], param: str, server: Server, alice: Person
+) -> None:
+    before = stored_files()
+    with server.client(alice) as client:
+        assert_refused(client.post("/v1/files", files={"file": b"x"}, data=fields), 400, param)
+    assert not File.objects.exists()
+    assert stored_files() == before
+
+
+def test_a_damaged_picture_or_sound_is_refused(server: Server, alice: Person) -> None:
+    before = stored_files()
+    with server.client(alice) as client:
+        for damaged in (png()[:40], wav()[:40], b"\x89PNG\r\n\x1a\n" + b"x" * 100):
+            assert_refused(client.post("/v1/files", files={"file": damaged}), 400, "file", "invalid_media")
+    assert not Asset.objects.exists()
+    assert stored_files() == before
+
+
+def test_a_file_over_the_limit_is_refused(server: Server, alice: Person, settings: Settings) -> None:
+    settings.CHATAPI_MAX_UPLOAD_BYTES = 1000
+    with server.client(alice) as client:
+        assert_refused(client.post("/v1/files", files={"file": b"x" * 1001}), 413, code="body_too_large")
+        assert client.post("/v1/files", files={"file": b"x" * 1000}).status_code == 200
+
+
+def test_a_full_workspace_takes_nothing_more_and_keeps_no_bytes(server: Server, alice: Person) -> None:
+    Workspace.objects.filter(pk=alice.workspace.pk).update(media_quota=len(TEXT) + 5)
+    with server.client(alice) as client:
+        upload(client)
+        before = stored_files()
+        assert_refused(
+            client.post("/v1/files", files={"file": b"123456"}), 413, "file", "storage_quota_exceeded"
+        )
+        assert stored_files() == before
+        upload(client, TEXT, "the same again.txt")
+        upload(client, b"12345")
+
+
+def test_a_workspace_that_goes_meanwhile_is_no_fault(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "register", lambda stored: None)  # as if its rows were gone at once
+    with server.client(alice) as client:
+        assert_refused(client.post("/v1/files", files={"file": b"x"}), 404)
+
+
+def test_a_client_that_vanishes_leaves_nothing(server: Server, alice: Person, settings: Settings) -> None:
+    folder = Path(settings.DATA_DIR) / "tmp"
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    head = (
+        f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.key}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000000\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    )
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(head.encode() + b"x" * 1_000_000)
+        wait_until(lambda: any(folder.glob("*/upload")))
+    wait_until(lambda: not any(folder.glob("*")))
+    assert not File.objects.exists()
