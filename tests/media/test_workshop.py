@@ -13,7 +13,7 @@ from blockbuster import blockbuster_ctx
 
 from media.problems import MediaProblem, TooLarge
 from media.workshop import Workshop, WorkshopBusy, WorkshopFailed, calls, keeper
-from media.workshop.jobs import NotAJob
+from media.workshop.jobs import NotAJob, find
 from media.workshop.wire import WINDOW, FrameTooLarge
 from tests.media import workshop_jobs as jobs
 from tests.media.workshop_jobs import Count, Data, Nap, Text
@@ -124,6 +124,24 @@ async def test_only_functions_written_as_jobs_are_taken(pair: Workshop) -> None:
         await pair.ask(jobs.count, Count("", 1), seconds=10)  # type: ignore[type-var]
     with pytest.raises(NotAJob):
         await anext(pair.follow(jobs.echo, Text(""), seconds=10))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "shutil:rmtree",
+        "tests.serving:wait_until",
+        "media_impostor:echo",
+        "tests.media.workshop_jobs:Path",
+        "tests.media.workshop_jobs:MediaProblem",
+        "tests.media.workshop_jobs:nothing_there",
+        "tests.media.test_workshop:wait_until",
+        "",
+    ],
+)
+def test_a_child_finds_nothing_but_functions_in_their_own_rooms(address: str) -> None:
+    with pytest.raises(NotAJob):
+        find(address)
 
 
 # --- the queue ----------------------------------------------------------------------------------
