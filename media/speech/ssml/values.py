@@ -1,0 +1,149 @@
+"""Attribute values of SSML: read into numbers, and written as SSML 1.1 has them.
+
+Each `*_of` reads what documents of SSML 1.0 and of other vendors write too, and answers None for what it
+cannot read. Each `written_*` answers the same value as SSML 1.1 spells it, or None.
+"""
+
+import math
+import re
+
+RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "fast": 1.25, "x-fast": 1.6, "default": 1.0}
+PITCHES = {"x-low": -6.0, "low": -3.0, "medium": 0.0, "high": 3.0, "x-high": 6.0, "default": 0.0}
+VOLUMES = {
+    "silent": -math.inf,
+    "x-soft": -12.0,
+    "soft": -6.0,
+    "medium": 0.0,
+    "loud": 4.0,
+    "x-loud": 8.0,
+    "default": 0.0,
+}
+STRENGTHS = {"none": 0, "x-weak": 100, "weak": 200, "medium": 350, "strong": 700, "x-strong": 1200}
+
+SLOWEST, FASTEST = 0.25, 4.0
+PITCH_RANGE = 12.0
+QUIETEST, LOUDEST = -40.0, 12.0
+LONGEST_BREAK = 10_000
+"""Milliseconds of one break, and of breaks with nothing spoken between them."""
+
+_TYPICAL_HZ = 150.0
+"""Between a low and a high voice: hertz can only be approximated while the voice is not known."""
+
+_NUMBER = re.compile(r"([+-]?)([0-9]{1,5}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(%|st|hz|db|ms|s|)", re.IGNORECASE)
+
+
+def rate_of(value: str) -> float | None:
+    """A factor: `slow`, `80%`, `+10%`, `1.2`."""
+    if (label := RATES.get(value)) is not None:
+        return label
+    sign, number, unit = _parsed(value)
+    if unit == "%":
+        factor = (100 + number if sign else number) / 100
+    elif unit == "" and not sign and 0 < number <= 10:
+        factor = number
+    else:
+        return None
+    return min(max(factor, SLOWEST), FASTEST)
+
+
+def pitch_of(value: str) -> float | None:
+    """Semitones: `high`, `+2st`, `-10%`; `+20Hz` and `180Hz` as they would be for a middling voice."""
+    if (label := PITCHES.get(value)) is not None:
+        return label
+    sign, number, unit = _parsed(value)
+    if unit == "st":
+        semitones = number
+    elif unit == "%" and sign:
+        semitones = _semitones(1 + number / 100)
+    elif unit == "hz":
+        semitones = _semitones((_TYPICAL_HZ + number if sign else number) / _TYPICAL_HZ)
+    else:
+        return None
+    return bounded_pitch(semitones)
+
+
+def volume_of(value: str) -> float | None:
+    """Decibels, -inf for silence: `loud`, `-6dB`, `+20%`, and SSML 1.0's 0 to 100 where 100 is full."""
+    if (label := VOLUMES.get(value)) is not None:
+        return label
+    sign, number, unit = _parsed(value)
+    if unit == "db":
+        return bounded_volume(number)
+    if unit == "%":
+        factor = (100 + number if sign else number) / 100
+    elif unit == "" and not sign and number <= 100:
+        factor = number / 100
+    else:
+        return None
+    return bounded_volume(20 * math.log10(factor)) if factor > 0 else -math.inf
+
+
+def milliseconds_of(value: str) -> int | None:
+    """`250ms`, `1.5s`, at most ten seconds."""
+    sign, number, unit = _parsed(value)
+    if sign == "-" or unit not in ("ms", "s"):
+        return None
+    return min(round(number * (1000 if unit == "s" else 1)), LONGEST_BREAK)
+
+
+def written_rate(value: str) -> str | None:
+    value = _bare(value)
+    factor = rate_of(value)
+    return value if value in RATES else None if factor is None else f"{_plain(factor * 100)}%"
+
+
+def written_pitch(value: str) -> str | None:
+    value = _bare(value)
+    if value in PITCHES or pitch_of(value) is None:
+        return value if value in PITCHES else None
+    sign, number, unit = _parsed(value)
+    if unit == "hz":
+        return f"{sign}{_plain(abs(number))}Hz"
+    return f"{sign or '+'}{_plain(abs(number))}{unit}"
+
+
+def written_volume(value: str) -> str | None:
+    value = _bare(value)
+    decibels = volume_of(value)
+    if value in VOLUMES or decibels is None:
+        return value if value in VOLUMES else None
+    if decibels == -math.inf:
+        return "silent"
+    return f"{'-' if decibels < 0 else '+'}{_plain(abs(decibels))}dB"
+
+
+def written_time(value: str) -> str | None:
+    milliseconds = milliseconds_of(_bare(value))
+    return None if milliseconds is None else f"{milliseconds}ms"
+
+
+def bounded_rate(factor: float) -> float:
+    return round(min(max(factor, SLOWEST), FASTEST), 3)
+
+
+def bounded_pitch(semitones: float) -> float:
+    return round(min(max(semitones, -PITCH_RANGE), PITCH_RANGE), 2)
+
+
+def bounded_volume(decibels: float) -> float:
+    return round(min(max(decibels, QUIETEST), LOUDEST), 2)
+
+
+def _bare(value: str) -> str:
+    return value.replace(" ", "").lower()
+
+
+def _parsed(value: str) -> tuple[str, float, str]:
+    """Its sign as written, its signed number and its unit; the unit is `?` where it is no number."""
+    if (match := _NUMBER.fullmatch(value)) is None:
+        return "", 0.0, "?"
+    sign, digits, unit = match.groups()
+    return sign, -float(digits) if sign == "-" else float(digits), unit.lower()
+
+
+def _semitones(factor: float) -> float:
+    return 12 * math.log2(factor) if factor > 0 else -PITCH_RANGE
+
+
+def _plain(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
