@@ -15,6 +15,7 @@ from chatapi.completions.callers import Callers
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from chatapi.request_id import RequestId
+from media.api.routes import routes
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,12 @@ def make_application(django_application: ASGIHandler, service: CompletionService
     openai: Any = CompletionsEndpoint(service, callers, "openai", **limits)
     others: Any = BoundedBody(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     http = URLRouter(
-        [path("chat/completions", native), path("v1/chat/completions", openai), re_path("", others)]
+        [
+            path("chat/completions", native),
+            path("v1/chat/completions", openai),
+            *routes(callers, others),
+            re_path("", others),
+        ]
     )
     routed = ProtocolTypeRouter({"http": StartedFirst(http, service), "lifespan": Lifespan(service)})
     shared = CORSMiddleware(

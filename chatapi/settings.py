@@ -201,7 +201,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # without the outside validator the page needs no network
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
-    "PREPROCESSING_HOOKS": ["chatapi.schema.add_streaming_endpoints"],
+    "PREPROCESSING_HOOKS": [
+        "chatapi.schema.add_streaming_endpoints",
+        "media.api.documentation.add_media_endpoints",
+    ],
     "POSTPROCESSING_HOOKS": ["chatapi.schema.finish"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,

@@ -1,7 +1,7 @@
 """What Django serves. The completions' endpoints stand before it: `chatapi.asgi`."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from chatapi import schema, views
@@ -24,6 +24,7 @@ urlpatterns = [
     path("v1/conversations", api.ConversationListView.as_view()),
     path("v1/conversations/<str:conversation_id>", api.ConversationView.as_view()),
     path("v1/conversations/<str:conversation_id>/items", api.ItemListView.as_view()),
+    path("", include("media.api.urls")),
 ]
 
 handler400 = "chatapi.views.handler400"

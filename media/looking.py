@@ -1,5 +1,6 @@
 """What a file is, told by its bytes: pictures and sounds are looked into by the `files` workshop."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import Literal
@@ -32,18 +33,18 @@ async def look_at(
     Raises `MediaProblem` for a file that is damaged, beyond a limit, or not what is `wanted`, and
     `ServiceUnavailable` where it could not be looked at now.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = await asyncio.to_thread(_head_of, path)
+    digest: str = sha256 or await asyncio.to_thread(digest_of, path)
     try:
         if wanted == "image" or (wanted is None and sniff_picture(head)):
-            return await _picture(path, sha256)
+            return await _picture(path, digest)
         if wanted == "audio" or (wanted is None and sniff_sound(head)):
-            return await _sound(path, claimed, sha256)
+            return await _sound(path, claimed, digest)
     except WorkshopBusy as error:
         raise ServiceUnavailable("Too many files are being looked at. Try again.", code="busy") from error
     except WorkshopFailed as error:
         raise Unreadable(error.message) from error
-    return StoredFile(_blob(path, document_type(head), sha256))
+    return StoredFile(await _blob(path, document_type(head), digest))
 
 
 def document_type(head: bytes) -> str:
@@ -59,18 +60,17 @@ def document_type(head: bytes) -> str:
     return "application/octet-stream" if b"\0" in head else "text/plain"
 
 
-async def _picture(path: Path, sha256: str | None) -> StoredFile:
+async def _picture(path: Path, sha256: str) -> StoredFile:
     work = InspectPicture(str(path), picture_limits())
     facts = await shops.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
-    return StoredFile(
-        _blob(path, facts.media_type, sha256), facts.width, facts.height, renditions=OF_PICTURES
-    )
+    blob = await _blob(path, facts.media_type, sha256)
+    return StoredFile(blob, facts.width, facts.height, renditions=OF_PICTURES)
 
 
-async def _sound(path: Path, claimed: str | None, sha256: str | None) -> StoredFile:
+async def _sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
     work = InspectSound(str(path), claimed, sound_limits())
     facts = await shops.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
-    blob = _blob(path, facts.media_type, sha256)
+    blob = await _blob(path, facts.media_type, sha256)
     return StoredFile(blob, milliseconds=facts.milliseconds, renditions=OF_SOUNDS)
 
 
@@ -82,8 +82,13 @@ def sound_limits() -> SoundLimits:
     return SoundLimits(bytes=settings.CHATAPI_MAX_UPLOAD_BYTES, seconds=settings.CHATAPI_SOUND_SECONDS)
 
 
-def _blob(path: Path, media_type: str, sha256: str | None) -> Blob:
-    return Blob(sha256 or digest_of(path), media_type, path.stat().st_size)
+async def _blob(path: Path, media_type: str, sha256: str) -> Blob:
+    return Blob(sha256, media_type, (await asyncio.to_thread(path.stat)).st_size)
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def digest_of(path: Path) -> str:

@@ -35,7 +35,7 @@ async def made(wanted: Collection[Rendition], *, seconds: float) -> dict[UUID, R
     Raises `Failed` as soon as one cannot be made, and `TookTooLong`.
     """
     latest = time.monotonic() + seconds
-    found = await database_sync_to_async(_found_or_begun)(wanted)
+    found: dict[UUID, Rendition] = await database_sync_to_async(_found_or_begun)(wanted)
     nap = FIRST_LOOK
     while True:
         for rendition in found.values():
@@ -52,7 +52,7 @@ async def made(wanted: Collection[Rendition], *, seconds: float) -> dict[UUID, R
 
 
 def _look(ids: Collection[UUID]) -> dict[UUID, Rendition]:
-    return Rendition.objects.in_bulk(ids)
+    return {rendition.id: rendition for rendition in Rendition.objects.filter(id__in=ids)}
 
 
 def _found_or_begun(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:

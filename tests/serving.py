@@ -10,16 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpx2
 import msgspec
 import uvicorn
 from blockbuster import BlockBuster
+from celery.worker import WorkController
 from django.core.asgi import get_asgi_application
 from django.db import connection
 
 from chatapi.application import make_application
+from chatapi.celery import app as celery_app
 from chatapi.completions.pump import Pump
 from chatapi.completions.service import CompletionService
 from chatapi.environment import ROOT
@@ -54,9 +57,25 @@ class Server:
         wait_until(lambda: not self.service._running)
 
 
+@cache
+def work() -> None:
+    """A worker for background tasks, in this process and until its end, as `manage.py run` has one."""
+    os.environ["CELERY_SKIP_CHECKS"] = "1"
+    worker = WorkController(
+        app=celery_app,
+        pool="threads",
+        concurrency=4,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    threading.Thread(target=worker.start, name="test-worker", daemon=True).start()
+
+
 @contextmanager
 def serving() -> Iterator[Server]:
     """Serve the ASGI application until the block ends; a blocking call in its loop is an error."""
+    work()
     service = CompletionService(current_registry())
     application = make_application(get_asgi_application(), service)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -26,7 +26,7 @@ from media.problems import MediaProblem, Unreadable
 from media.selectors import asset_of_file, known_files, last_copy, stored_file
 from media.services import StoredFile, store_bytes, store_file
 from media.sound.kinds import CLAIMS
-from media.temporary import temporary_folder
+from media.temporary import temporary_folder_beside
 
 AT_ONCE = 4
 """Files of one call that are fetched or looked at together."""
@@ -167,7 +167,7 @@ class _Intake:
         if known is not None and _is(known.blob, wanted):
             return known
         async with self._turn:
-            with temporary_folder() as folder:
+            async with temporary_folder_beside() as folder:
                 path = folder / "inline"
                 data = self._request.uploads[sha256]
                 await asyncio.to_thread(path.write_bytes, data)
@@ -180,16 +180,15 @@ class _Intake:
         copy = await database_sync_to_async(last_copy)(self._workspace_id, url)
         if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
             return stored_file(copy.asset)
-        async with self._turn:
-            with temporary_folder() as folder:
-                path = folder / "fetched"
-                try:
-                    await self._fetcher.fetch(url, path)
-                except MediaProblem:
-                    if copy is not None:
-                        return stored_file(copy.asset)
-                    raise
-                file = await self._looked_at_andstored_file(path)
+        async with self._turn, temporary_folder_beside() as folder:
+            path = folder / "fetched"
+            try:
+                await self._fetcher.fetch(url, path)
+            except MediaProblem:
+                if copy is not None:
+                    return stored_file(copy.asset)
+                raise
+            file = await self._looked_at_andstored_file(path)
         self._fetched[url] = file.blob.sha256
         return file
 

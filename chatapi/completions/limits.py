@@ -40,9 +40,8 @@ def _voice_problems(request: CompletionRequest) -> Iterator[ApiError]:
     """This service speaks for a model that does not speak itself."""
     voice = request.audio.voice if request.audio else None
     if voice is not None and find_voice(voice, settings.CHATAPI_VOICES_FOLDER) is None:
-        yield BadRequest(
-            f"There is no voice {voice!r}; GET /v1/audio/voices lists them.", param="audio.voice"
-        )
+        message = f"There is no voice {voice!r}; GET /v1/audio/voices lists them."
+        yield BadRequest(message, param="audio.voice", code="voice_not_found")
 
 
 def check_documents(messages: Sequence[Message], positions: Sequence[int], spec: ModelSpec) -> None:

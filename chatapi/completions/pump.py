@@ -174,9 +174,7 @@ class Pump:
 
     async def _answer_by(self, spec: ModelSpec) -> None:
         self._asked = await self._prepare(self._request, spec)
-        self._begin_texts(
-            speaks="audio" in self._request.modalities and "audio" not in spec.output_modalities
-        )
+        self._begin_texts(speaks=self._manner is not None and "audio" not in spec.output_modalities)
         try:
             async with (
                 asyncio.timeout(spec.total_timeout),
@@ -202,7 +200,7 @@ class Pump:
     def _begin_texts(self, *, speaks: bool) -> None:
         choices = range(self._request.n) if self._ssml or speaks else ()
         self._texts = {choice: SpeakStream() if self._ssml else PlainStream() for choice in choices}
-        if speaks and self._manner is not None:
+        if speaks and self._manner:
             self._speakers = {n: Speaker(n, self._manner, self.log.append) for n in choices}
 
     def _add_text(self, event: TextDelta) -> None:

@@ -13,7 +13,7 @@ from media.sound.encoding import EncodeSound, encode_sound
 from media.speech.plan import Item, Say
 from media.speech.synthesis.jobs import speak
 from media.speech.synthesis.values import Speak, SpokenPiece
-from media.temporary import temporary_folder
+from media.temporary import temporary_folder_beside
 from media.workshop import WorkshopFailed, shops
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Speaker:
 
 
 async def _encoded(pcm: bytes, format: str) -> bytes:
-    with temporary_folder() as folder:
+    async with temporary_folder_beside() as folder:
         raw, out = folder / "pcm", folder / "encoded"
         await asyncio.to_thread(raw.write_bytes, pcm)
         work = EncodeSound(str(out), format, path=str(raw))

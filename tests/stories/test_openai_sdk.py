@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from chatapi.accounts.models import ApiKey
 from chatapi.accounts.services import revoke_api_key
-from chatapi.engines.scripted.tone import word_pcm
+from chatapi.engines.scripted.tone import wav, word_pcm
 from conversations.models import Completion, Conversation, Message
 from tests.people import Person
 from tests.serving import Server, wait_until
@@ -344,7 +344,7 @@ def test_a_spoken_stream(sdk: openai.OpenAI) -> None:
 
 
 def test_pictures_and_sound_are_taken(sdk: openai.OpenAI) -> None:
-    spoken = base64.b64encode(b"RIFF" + b"\0" * 40).decode()
+    spoken = base64.b64encode(wav(word_pcm())).decode()
     answer = sdk.chat.completions.create(
         model="scripted",
         messages=[
