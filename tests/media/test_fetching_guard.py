@@ -14,58 +14,8 @@ from hypothesis import strategies as st
 
 from media.fetching import Fetcher, FetchProblem, network
 from media.fetching.network import GuardedConnector, NetworkPolicy, ThreadedLookUp, is_public
+from tests.media.addresses import PRIVATE, PUBLIC, SPELLINGS
 from tests.media.websites import Names, Visit, fetching, send_picture, website
-
-PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1", "64:ff9b::808:808"]
-PRIVATE = [
-    "0.0.0.0",
-    "0.1.2.3",
-    "10.0.0.1",
-    "100.64.0.1",
-    "100.100.100.200",
-    "127.0.0.1",
-    "127.255.255.254",
-    "168.63.129.16",
-    "169.254.169.254",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.0.0.192",
-    "192.0.2.1",
-    "192.88.99.1",
-    "192.168.1.1",
-    "198.18.0.1",
-    "198.51.100.1",
-    "203.0.113.1",
-    "224.0.0.1",
-    "239.255.255.250",
-    "240.0.0.1",
-    "255.255.255.255",
-    "::",
-    "::1",
-    "::7f00:1",
-    "::ffff:127.0.0.1",
-    "::ffff:8.8.8.8",
-    "::ffff:0:127.0.0.1",
-    "64:ff9b::7f00:1",
-    "64:ff9b::a9fe:a9fe",
-    "64:ff9b:1::1",
-    "100::1",
-    "2001::1",
-    "2001:10::1",
-    "2001:db8::1",
-    "2002:7f00:1::1",
-    "2002:808:808::1",
-    "3fff::1",
-    "4000::1",
-    "5f00::1",
-    "fc00::1",
-    "fd00:ec2::254",
-    "fe80::1",
-    "fe80::1%lo",
-    "2606:4700::1111%lo",
-    "fec0::1",
-    "ff02::1",
-]
 
 
 @pytest.fixture
@@ -101,52 +51,6 @@ def test_public_addresses_are_public(text: str) -> None:
 @pytest.mark.parametrize("text", PRIVATE)
 def test_other_addresses_are_not(text: str) -> None:
     assert not is_public(ip_address(text))
-
-
-SPELLINGS = [
-    "127.0.0.1",
-    "127.0.0.1.",
-    "127.1",
-    "127.0.1",
-    "2130706433",
-    "017700000001",
-    "0177.0.0.1",
-    "0x7f000001",
-    "0x7f.1",
-    "0X7F.0.0.1",
-    "127.0.0.1%00",
-    "127.0.0.1%2eexample.com",
-    "１２７.0.0.1",
-    "①②⑦.0.0.1",
-    "127。0。0。1",
-    "127．0．0．1",
-    "0",
-    "0.0.0.0",
-    "[::]",
-    "[::1]",
-    "[0:0:0:0:0:0:0:1]",
-    "[::127.0.0.1]",
-    "[::ffff:127.0.0.1]",
-    "[::ffff:7f00:1]",
-    "[0:0:0:0:0:ffff:127.0.0.1]",
-    "[64:ff9b::127.0.0.1]",
-    "[2002:7f00:1::]",
-    "[fe80::1%25lo]",
-    "[::1%25lo]",
-    "localhost",
-    "LocalHost.",
-    "a.localhost",
-    "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ",
-    "example.com@127.0.0.1",
-    "8.8.8.8@127.0.0.1",
-    "127.0.0.1:80@127.0.0.1",
-    "127.0.0.1#@example.com",
-    "127.0.0.1\\@example.com",
-    "example.com\\@127.0.0.1",
-    "example.com\t@127.0.0.1",
-    "127.0.0.1\r\n",
-    "127.0.0.1 example.com",
-]
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
@@ -276,6 +180,7 @@ async def test_a_connection_that_ended_elsewhere_is_told_nothing(
     connect = asyncio.SelectorEventLoop.sock_connect
 
     async def diverted(loop: Any, sock: socket.socket, address: tuple[str, int]) -> None:
+        sock.bind(("127.0.0.2", 0))
         await connect(loop, sock, ("127.0.0.1", address[1]))
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", diverted)

@@ -10,12 +10,13 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from media.fetching import Fetcher, FetchLimits
+from media.fetching import Fetcher, FetchLimits, FetchProblem
 from media.fetching.network import LookUp, Network
 
 LOOPBACK = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
@@ -138,6 +139,17 @@ async def fetching(
 
 async def send_picture(visit: Visit) -> None:
     await visit.answer(PICTURE, Content_Type="image/png")
+
+
+async def problem_with(answer: Answer, out: Path, **limits: Any) -> FetchProblem:
+    """What is said of a website; the connection is closed and nothing is left of the file."""
+    async with website(answer) as site, fetching(**limits) as fetcher:
+        with pytest.raises(FetchProblem) as refused:
+            await fetcher.fetch(site.url(), out)
+        await site.until_left()
+    assert not out.exists()
+    assert "127.0.0.1" not in refused.value.message
+    return refused.value
 
 
 def write_certificate(folder: Path, name: str) -> Path:
