@@ -66,4 +66,5 @@ class Manner(msgspec.Struct, frozen=True):
 
 
 def _bounded(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
+    """`low` for what is not a number."""
+    return min(value, high) if value > low else low

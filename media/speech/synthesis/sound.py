@@ -39,7 +39,7 @@ def stretched(sound: Samples, speed: float, rate: int) -> Samples:
     window = np.hanning(2 * hop + 1)[:-1].astype(np.float32)
     padded = np.pad(sound, (reach, 4 * hop + reach))
     steps = max(1, int(len(sound) / speed) // hop)
-    longer = np.zeros((steps + 2) * hop, np.float32)
+    longer: Samples = np.zeros((steps + 2) * hop, np.float32)
     follows = padded[reach : reach + 2 * hop]
     for step in range(steps):
         start = int(step * hop * speed)
@@ -51,8 +51,7 @@ def stretched(sound: Samples, speed: float, rate: int) -> Samples:
         follows = padded[at + hop : at + 3 * hop]
         if len(follows) < 2 * hop:
             break
-    wanted: Samples = longer[: int(len(sound) / speed)]
-    return wanted
+    return longer[: int(len(sound) / speed)]
 
 
 def trimmed(sound: Samples, rate: float) -> Samples:
@@ -79,7 +78,8 @@ def limited(sound: Samples) -> Samples:
     lowest = np.minimum(np.minimum(around[:-2], around[1:-1]), around[2:])
     centres = (np.arange(len(lowest)) + 0.5) * LIMITER_BLOCK
     smooth = np.interp(np.arange(len(sound)), centres, lowest)
-    return (sound * smooth).astype(np.float32)
+    quieter: Samples = (sound * smooth).astype(np.float32)
+    return quieter
 
 
 def amplified(sound: Samples, decibels: float) -> Samples:

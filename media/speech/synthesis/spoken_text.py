@@ -97,9 +97,9 @@ def _said(letter: str, before: str) -> str:
     category = unicodedata.category(letter)
     if category[0] in "LN" or letter in SPOKEN_SYMBOLS:
         return letter
-    if category[0] == "M":
+    if category in ("Mn", "Mc"):
         return letter if unicodedata.category(before)[0] in "LM" or before in JOINERS else ""
     if category == "Cf":
         joins = letter in JOINERS and unicodedata.category(before) in ("Lo", "Mn", "Mc")
         return letter if joins else ""
-    return "" if letter in "*_`~" else " "
+    return "" if letter in "*_`~" or category == "Me" else " "

@@ -10,7 +10,7 @@ SpeechFormat = Literal["pcm16", "wav", "mp3", "opus", "aac", "flac"]
 
 
 class Speak(msgspec.Struct, frozen=True):
-    """`voice` is a registered id, `speed` a factor for the whole, `voices_folder` holds the operator's own."""
+    """`voice` is a registered id, `speed` a factor for all, `voices_folder` holds the operator's own."""
 
     items: list[Item]
     voice: str
