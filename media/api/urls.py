@@ -8,4 +8,5 @@ urlpatterns = [
     path("v1/files", views.FileListView.as_view()),
     path("v1/files/<str:file_id>", views.FileView.as_view()),
     path("v1/files/<str:file_id>/renditions", views.RenditionListView.as_view()),
+    path("v1/audio/voices", views.VoiceListView.as_view()),
 ]

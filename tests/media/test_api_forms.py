@@ -15,7 +15,8 @@ from starlette.types import Message, Receive, Scope
 from chatapi.completions.body import ClientGone
 from chatapi.errors import ApiError, BodyTooLarge
 from media.api import forms
-from media.api.forms import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, Form, clean_name, read_form
+from media.api.forms import Form, read_form
+from media.api.multipart import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name
 
 B = b"----limit"
 LIMIT = 1024 * 1024

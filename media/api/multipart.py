@@ -1,0 +1,187 @@
+"""A multipart form, taken apart as it comes: everything in it is bounded."""
+
+import unicodedata
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
+
+from chatapi.errors import BadRequest, BodyTooLarge
+
+MAX_FIELDS = 64
+FIELD_BYTES = 16 * 1024
+SURROUNDINGS = 1024 * 1024
+"""Bytes that a body may have beside its file."""
+NAME_LENGTH = 255
+PIECE = 256 * 1024
+
+_UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that show a name in another order than it has."""
+
+
+class FormParser:
+    """Takes the body apart: fields are kept, the file's bytes are given back as they come."""
+
+    def __init__(self, boundary: bytes, max_file: int) -> None:
+        self.fields: list[tuple[str, str]] = []
+        self.filename: str | None = None
+        self._max_file = max_file
+        self._pending = bytearray()
+        self._size = self._around = 0
+        self._parts = 0
+        self._is_whole = False
+        self._header = self._value = b""
+        self._disposition = b""
+        self._field: str | None = None
+        self._data = bytearray()
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._take_header,
+                    "on_header_value": self._take_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._end_headers,
+                    "on_part_data": self._take_data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise _no_form() from error
+
+    def take(self, piece: bytes) -> bytes:
+        """Bytes of the file to be written now, if so many wait."""
+        before = self._size
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise _no_form() from error
+        self._around += len(piece) - (self._size - before)
+        if self._around > SURROUNDINGS:
+            raise BodyTooLarge(self._max_file)
+        return self._flush() if len(self._pending) >= PIECE else b""
+
+    def finish(self) -> bytes:
+        """What is left of the file. Raises `BadRequest` where the form has no end."""
+        if not self._is_whole:
+            raise BadRequest("The form is cut off: it has no last boundary.", code="invalid_form")
+        return self._flush()
+
+    def _flush(self) -> bytes:
+        data = bytes(self._pending)
+        self._pending.clear()
+        return data
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_FIELDS:
+            raise BadRequest(f"A form has at most {MAX_FIELDS} fields.", code="invalid_form")
+        self._header = self._value = self._disposition = b""
+        self._data.clear()
+
+    def _take_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _take_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"name")
+        if name is None:
+            raise BadRequest("A part of the form has no name.", code="invalid_form")
+        self._field = _decoded(name)
+        if b"filename" in options:
+            self._begin_file(_decoded(options[b"filename"]))
+
+    def _begin_file(self, filename: str) -> None:
+        if self._field != "file":
+            raise BadRequest(
+                "A file was sent under another name than 'file'.", param=_shown_name(self._field or "")
+            )
+        if self.filename is not None:
+            raise BadRequest("Invalid value for 'file': one file at a time.", param="file")
+        self.filename = clean_name(filename)
+        self._field = None
+
+    def _take_data(self, data: bytes, start: int, end: int) -> None:
+        length = end - start
+        if self._field is None:
+            self._size += length
+            if self._size > self._max_file:
+                raise BodyTooLarge(self._max_file)
+            self._pending += memoryview(data)[start:end]
+        elif len(self._data) + length > FIELD_BYTES:
+            raise BadRequest(
+                f"A field has at most {FIELD_BYTES} bytes.",
+                param=_shown_name(self._field),
+                code="string_above_max_length",
+            )
+        else:
+            self._data += data[start:end]
+
+    def _end_part(self) -> None:
+        if self._field == "file":
+            raise BadRequest(
+                "Invalid type for 'file': expected a file, but got a text.",
+                param="file",
+                code="invalid_type",
+            )
+        if self._field is not None:
+            self.fields.append((self._field, _decoded(bytes(self._data))))
+
+    def _end(self) -> None:
+        self._is_whole = True
+
+
+def boundary_of(headers: Headers) -> bytes:
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise BadRequest(
+            "The body must be sent without a content-encoding.", status=415, code="unsupported_encoding"
+        )
+    kind, options = parse_options_header(headers.get("content-type"))
+    if kind != b"multipart/form-data":
+        raise BadRequest(
+            "The body must be a form: multipart/form-data.", status=415, code="unsupported_media_type"
+        )
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise BadRequest("The form's content-type names no boundary.", code="invalid_form")
+    return boundary
+
+
+def declared_length(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def clean_name(filename: str) -> str:
+    """A file's name as it was given, without what cannot be seen; it is a label, and never a path."""
+    seen = (c for c in filename if unicodedata.category(c) not in _UNSEEN and c not in _TURNING)
+    return "".join(seen).strip()[:NAME_LENGTH] or "upload"
+
+
+def _decoded(text: bytes) -> str:
+    """Without the NUL that no database takes."""
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError:
+        decoded = text.decode("latin-1")
+    return decoded.replace("\0", "")
+
+
+def _shown_name(name: str) -> str:
+    return clean_name(name)[:100]
+
+
+def _no_form() -> BadRequest:
+    return BadRequest("The body is no valid form.", code="invalid_form")

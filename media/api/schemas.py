@@ -1,0 +1,56 @@
+"""Bodies that come as JSON."""
+
+from typing import Any
+
+from rest_framework.fields import empty
+
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import (
+    BooleanField,
+    DescribedField,
+    EnumField,
+    NumberField,
+    Reference,
+    StrictSerializer,
+    StringField,
+)
+
+INPUT_LENGTH = 4096
+SLOWEST, FASTEST = 0.25, 4.0
+SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+
+
+class SpeechInputField(StringField):
+    def run_validation(self, data: Any = empty) -> str:
+        text = super().run_validation(data)
+        if not text.strip():
+            raise problems.wrong_value("there is nothing in it to speak")
+        return text
+
+
+class VoiceField(DescribedField):
+    """A voice's id, or an object that holds it."""
+
+    def run_validation(self, data: Any = empty) -> str:
+        if type(data) is dict:
+            if "id" not in data:
+                raise problems.missing("id")
+            data = data["id"]
+        if type(data) is not str:
+            raise problems.wrong_type("a string", data)
+        return data
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        by_id = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
+        return {"oneOf": [{"type": "string"}, by_id]}
+
+
+class SpeechRequestSerializer(StrictSerializer):
+    model = StringField(max_length=256, help_text="Any: there is one synthesiser for each voice.")
+    input = SpeechInputField(max_length=INPUT_LENGTH)
+    voice = VoiceField(help_text="One of `GET /v1/audio/voices`, such as OpenAI's names.")
+    instructions = StringField(required=False, help_text="Taken, and not heeded.")
+    response_format = EnumField(SPEECH_FORMATS, required=False, default="mp3")
+    speed = NumberField(required=False, min_value=SLOWEST, max_value=FASTEST, default=1.0)
+    stream_format = EnumField(("audio", "sse"), required=False, default="audio")
+    ssml_enabled = BooleanField(required=False, default=False, help_text="Whether `input` is SSML 1.1.")

@@ -1,0 +1,159 @@
+"""`POST /v1/audio/speech`."""
+
+import asyncio
+from base64 import b64encode
+from typing import Any
+
+from django.conf import settings
+from starlette.types import Receive, Scope, Send
+
+from chatapi.accounts.authentication import Principal
+from chatapi.completions.body import read_body
+from chatapi.completions.jsonbody import parse_json
+from chatapi.completions.schemas import problems
+from chatapi.completions.usage import tokens_in
+from chatapi.engines.values import Value
+from chatapi.errors import ApiError, BadRequest
+from media.api.connection import KeyedEndpoint, api_error, watched
+from media.api.schemas import SpeechRequestSerializer
+from media.api.streaming import (
+    EVENT_STREAM,
+    ReadAhead,
+    begin,
+    end,
+    event,
+    failure_event,
+    read_ahead,
+    send_piece,
+)
+from media.problems import MediaProblem
+from media.sound.formats import FORMATS
+from media.speech.plan import Item, Say
+from media.speech.ssml import SsmlProblem, parse_ssml
+from media.speech.synthesis.jobs import speak
+from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece
+from media.speech.voices import Voice, VoiceNotFound, VoiceProblem, find_voice, voices
+from media.workshop import WorkshopFailed, shops
+
+BODY_BYTES = 512 * 1024
+NAMED_VOICES = 14
+SECONDS, SECONDS_A_CHARACTER = 120.0, 0.1
+"""What synthesis may take at most, for all and for each character at the voice's own speed."""
+MILLISECONDS_A_TOKEN = 50
+
+_serializer = SpeechRequestSerializer()
+
+
+class SpeechRequest(Value, frozen=True):
+    text: str
+    items: list[Item]
+    voice: str
+    format: SpeechFormat
+    speed: float
+    as_events: bool
+
+
+class SpeechEndpoint(KeyedEndpoint):
+    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        body = parse_json(await read_body(scope, receive, BODY_BYTES))
+        asked = await asyncio.to_thread(_request, body)
+        work = Speak(asked.items, asked.voice, asked.speed, asked.format, settings.CHATAPI_VOICES_FOLDER)
+        seconds = SECONDS + len(asked.text) * SECONDS_A_CHARACTER / min(1.0, asked.speed)
+        spoken = shops.synthesis.follow(speak, work, seconds=seconds)
+        async with watched(receive) as is_gone, read_ahead(spoken, _size) as pieces:
+            try:
+                await _send(asked, pieces, is_gone, send)
+            except VoiceProblem as problem:
+                raise _unusable(problem) from problem
+
+
+async def _send(
+    asked: SpeechRequest, pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event, send: Send
+) -> None:
+    piece = await pieces.take(is_gone)  # until then a failure has its true status
+    if piece is None:
+        raise BadRequest("Invalid value for 'input': there is nothing in it to speak.", param="input")
+    if asked.as_events:
+        await _send_events(asked, piece, pieces, is_gone, send)
+        return
+    await begin(send, (b"content-type", FORMATS[asked.format].media_type.encode()))
+    while piece is not None:
+        if piece.data:
+            await send_piece(send, piece.data)
+        piece = await pieces.take(is_gone)
+    await end(send)
+
+
+async def _send_events(
+    asked: SpeechRequest,
+    piece: SpokenPiece | None,
+    pieces: ReadAhead[SpokenPiece],
+    is_gone: asyncio.Event,
+    send: Send,
+) -> None:
+    await begin(send, EVENT_STREAM)
+    milliseconds = 0
+    try:
+        while piece is not None:
+            milliseconds = max(milliseconds, piece.milliseconds)
+            if piece.data:
+                audio = b64encode(piece.data).decode()
+                await send_piece(send, event({"type": "speech.audio.delta", "audio": audio}))
+            piece = await pieces.take(is_gone)
+    except (MediaProblem, WorkshopFailed, ApiError) as error:
+        await end(send, failure_event(api_error(error)))
+    else:
+        usage = _usage(asked.text, milliseconds)
+        await end(send, event({"type": "speech.audio.done", "usage": usage}))
+
+
+def _usage(text: str, milliseconds: int) -> dict[str, int]:
+    heard, spoken = tokens_in(text), -(-milliseconds // MILLISECONDS_A_TOKEN)
+    return {"input_tokens": heard, "output_tokens": spoken, "total_tokens": heard + spoken}
+
+
+def _request(body: dict[str, Any]) -> SpeechRequest:
+    try:
+        asked = _serializer.run_validation(body)
+    except problems.Invalid as problem:
+        raise problem.as_bad_request from None
+    text = asked["input"]
+    return SpeechRequest(
+        text=text,
+        items=_plan(text, is_ssml=asked.get("ssml_enabled", False)),
+        voice=_voice(asked["voice"]).id,
+        format="pcm16" if asked.get("response_format") == "pcm" else asked.get("response_format", "mp3"),
+        speed=asked.get("speed", 1.0),
+        as_events=asked.get("stream_format") == "sse",
+    )
+
+
+def _plan(text: str, *, is_ssml: bool) -> list[Item]:
+    if not is_ssml:
+        return [Say(text)]
+    try:
+        return parse_ssml(text)
+    except SsmlProblem as problem:
+        raise BadRequest(problem.message, param="input", code=problem.code) from None
+
+
+def _voice(name: str) -> Voice:
+    folder = settings.CHATAPI_VOICES_FOLDER
+    voice = find_voice(name, folder)
+    if voice is None:
+        some = ", ".join(f"'{known.id}'" for known in voices(folder)[:NAMED_VOICES])
+        message = (
+            f"Invalid value for 'voice': there is no voice {problems.shown(name)}. Some there are: {some}."
+        )
+        raise BadRequest(message, param="voice", code=VoiceNotFound.code)
+    return voice
+
+
+def _unusable(problem: VoiceProblem) -> ApiError:
+    if isinstance(problem, VoiceNotFound):
+        return BadRequest(problem.message, param="voice", code=problem.code)
+    return ApiError(problem.message, code=problem.code, headers={"x-should-retry": "false"})
+
+
+def _size(piece: SpokenPiece) -> int:
+    return len(piece.data)
