@@ -11,7 +11,7 @@ from av.error import FFmpegError
 
 from media.problems import Unreadable
 from media.sound.limits import SoundLimits
-from media.sound.measuring import packets_of, stamp_of
+from media.sound.measuring import packets_of
 from media.sound.opening import OpenedSound, check_length, check_shape, open_sound
 from media.sound.timeline import Timeline
 
@@ -38,7 +38,7 @@ def mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> 
             channels = frame.layout.nb_channels
             check_shape(channels, frame.sample_rate, limits)
             unpacked += frame.samples * channels * frame.format.bytes
-            gap = timeline.add(stamp_of(sound, frame.pts), frame.samples / frame.sample_rate)
+            gap = timeline.add(sound.stamp(frame.pts), frame.samples / frame.sample_rate)
             check_length(timeline.position, unpacked, limits)
             yield from _silence(round(gap * rate) * SAMPLE)
             yield from converter.convert(frame)

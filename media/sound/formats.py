@@ -27,7 +27,7 @@ FORMATS = {
     "pcm": PCM16,
     "mp3": SoundFormat("mp3", "audio/mpeg", "mp3", "libmp3lame", 64_000, {"id3v2_version": "0"}),
     "opus": SoundFormat("opus", "audio/ogg", "ogg", "libopus", 32_000, {"page_duration": "100000"}),
-    "flac": SoundFormat("flac", "audio/flac", "flac", "flac"),
+    "flac": SoundFormat("flac", "audio/flac", "flac", "flac", 0, {"metadata_header_padding": "0"}),
     "aac": SoundFormat("aac", "audio/aac", "adts", "aac", 64_000),
     "m4a": SoundFormat("m4a", "audio/mp4", "ipod", "aac", 64_000),
 }

@@ -22,8 +22,6 @@ from media.sound.wholeness import CutOff, Damaged
 
 DECODED_SAMPLE = 4
 """Bytes: decoders of lossy codecs give floats."""
-STAMPED = {"ogg", "matroska", "mp4", "mov", "flac"}
-"""Demuxers of files that say when a packet is to be heard."""
 COUNTED_WRONG = 0.01
 """How far an MP3's own count may be off in a file that is whole."""
 
@@ -48,7 +46,7 @@ def measure(sound: OpenedSound, path: str, limits: SoundLimits) -> float:
     for packet in packets_of(sound):
         view = memoryview(packet)
         samples = _samples(sound, packet, view)
-        timeline.add(stamp_of(sound, packet.pts), samples / sound.sample_rate)
+        timeline.add(sound.stamp(packet.pts), samples / sound.sample_rate)
         found.packets += 1
         found.samples += samples
         found.last, found.last_length = bytes(view[:8]), len(view)
@@ -70,21 +68,12 @@ def packets_of(sound: OpenedSound) -> Iterator["Packet[AudioStream]"]:
         raise Damaged from error
 
 
-def stamp_of(sound: OpenedSound, pts: int | None) -> float | None:
-    """Seconds at which a packet or frame is to be heard, where its container says so."""
-    base = sound.stream.time_base
-    if pts is None or base is None or sound.kind.demuxer not in STAMPED:
-        return None
-    return float(pts * base)
-
-
 def _samples(sound: OpenedSound, packet: "Packet[AudioStream]", view: memoryview) -> int:
     exact = samples_of(sound.codec, view, sound.channels)
     if exact is not None:
         return exact
-    base = sound.stream.time_base
-    said = float(packet.duration * base) if packet.duration and base else 0.0
-    return max(round(said * sound.sample_rate), AT_LEAST.get(sound.codec, 1))
+    said = round((packet.duration or 0) * sound.tick * sound.sample_rate)
+    return max(said, AT_LEAST.get(sound.codec, 1))
 
 
 def _check_ending(sound: OpenedSound, path: str, found: Found) -> None:

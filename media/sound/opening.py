@@ -27,13 +27,18 @@ PCM = {
 CODECS = PCM | {"mp3", "flac", "opus", "vorbis", "aac", "alac", "amr_nb", "amr_wb"}
 PROBED = CODECS - {"alac"} | {"mp3float", "amrnb", "amrwb"}
 """Decoders, by FFmpeg's own names, that opening may try. ALAC's header says how much it takes to try it."""
+STAMPED = {"ogg", "matroska", "mp4", "mov", "flac"}
+"""Demuxers of files that say when a packet is to be heard."""
 PCM16_RATE = 24_000
 LARGEST_ALAC_FRAME = 16_384
 READ_BYTES = 64 * 1024
 
 
 class OpenedSound(msgspec.Struct):
-    """The first audio track of a file. `sample_rate` in Hz; `codec` is one of `CODECS`."""
+    """The first audio track of a file. `sample_rate` in Hz; `codec` is one of `CODECS`.
+
+    `tick` is the unit of its stamps and durations in seconds.
+    """
 
     kind: SoundKind
     codec: str
@@ -41,6 +46,11 @@ class OpenedSound(msgspec.Struct):
     sample_rate: int
     container: InputContainer
     stream: AudioStream
+    tick: float
+
+    def stamp(self, pts: int | None) -> float | None:
+        """Seconds at which a packet or frame is to be heard, where its container says so."""
+        return None if pts is None or self.kind.demuxer not in STAMPED else pts * self.tick
 
 
 @contextmanager
@@ -93,7 +103,15 @@ def _checked(container: InputContainer, kind: SoundKind, limits: SoundLimits) ->
         if other is not stream:
             other.discard = Discard.all
     check_shape(context.layout.nb_channels, context.sample_rate, limits)
-    return OpenedSound(kind, codec, context.layout.nb_channels, context.sample_rate, container, stream)
+    return OpenedSound(
+        kind=kind,
+        codec=codec,
+        channels=context.layout.nb_channels,
+        sample_rate=context.sample_rate,
+        container=container,
+        stream=stream,
+        tick=float(stream.time_base or 0),
+    )
 
 
 def check_shape(channels: int, sample_rate: int, limits: SoundLimits) -> None:

@@ -19,6 +19,7 @@ UNKNOWN_SIZE = 0x7FFF_0000
 """From here on a WAV's size is what is written where the length is not known yet."""
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 ESSENTIAL = {b"ftyp", b"moov", b"mdat", b"moof"}
+DEEPEST = len(PARENTS)
 OGG_HEADER = 27
 
 
@@ -102,13 +103,13 @@ def _check_mp4(file: BinaryIO, size: int) -> None:
         raise CutOff
 
 
-def _samples_said(file: BinaryIO, start: int, end: int) -> Iterator[int]:
+def _samples_said(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[int]:
     """The samples that tables tell of. Each takes a byte at least, so more than the file's are forged."""
     for name, inner, inner_end in _boxes(file, start, end):
-        if inner_end > end or name == b"cmov":
+        if inner_end > end or name == b"cmov" or depth > DEEPEST:
             raise Damaged
         if name in PARENTS:
-            yield from _samples_said(file, inner, inner_end)
+            yield from _samples_said(file, inner, inner_end, depth + 1)
         elif name in (b"stsz", b"trun"):
             file.seek(inner + (8 if name == b"stsz" else 4))
             yield int.from_bytes(file.read(4), "big")

@@ -3,6 +3,7 @@
 import io
 import struct
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from av.audio.stream import AudioStream
 
 RATE = 48_000
 Samples = np.ndarray[Any, np.dtype[np.int16]]
+
+CLUSTER = b"\x1f\x43\xb6\x75"
 
 FILES = {
     "wav": ("wav", "pcm_s16le", {}),
@@ -68,14 +71,16 @@ def tone(seconds: float, hertz: float = 440.0, rate: int = RATE, channels: int =
     return np.repeat(wave[:, None], channels, axis=1)
 
 
+@cache
 def sound_file(kind: str, seconds: float = 1.0, *, rate: int = RATE, channels: int = 2) -> bytes:
     """A tone of 440 Hz as a file of one of the kinds in `FILES`."""
     muxer, encoder, options = FILES[kind]
     if kind == "3gp":
         rate, channels = 8_000, 1
-    return encoded(
-        tone(seconds, rate=rate, channels=channels), muxer, encoder, options, rate, is_pipe=kind == "livewebm"
-    )
+    is_live = kind == "livewebm"
+    samples = tone(seconds, rate=rate, channels=channels)
+    data = encoded(samples, muxer, encoder, options, rate, is_pipe=is_live)
+    return _without_cluster_sizes(data) if is_live else data
 
 
 def encoded(
@@ -105,6 +110,13 @@ def encoded(
             container.mux(stream.encode(_frame(samples[start : start + 960], layout, rate, start + moved)))
         container.mux(stream.encode(None))
     return bytes((sink.written if is_pipe else sink).getvalue())
+
+
+def _without_cluster_sizes(webm: bytes) -> bytes:
+    """FFmpeg knows a cluster's size when it writes it; Chrome's recorder does not."""
+    first, *clusters = webm.split(CLUSTER)
+    unknown = CLUSTER + b"\x01" + b"\xff" * 7
+    return unknown.join([first, *(cluster[9 - cluster[0].bit_length() :] for cluster in clusters)])
 
 
 def _frame(samples: Samples, layout: str, rate: int, pts: int) -> AudioFrame:
@@ -181,6 +193,23 @@ def picture_tag(length: int) -> bytes:
 def box(name: bytes, *contents: bytes) -> bytes:
     content = b"".join(contents)
     return struct.pack(">I", len(content) + 8) + name + content
+
+
+def with_external_data(quicktime: bytes, path: str) -> bytes:
+    """The same file with its samples said to lie in another one (a data reference of kind `alis`)."""
+    place = (
+        struct.pack(">HH", 2, len(path)) + path.encode() + bytes(len(path) % 2) + struct.pack(">hH", -1, 0)
+    )
+    entry = box(b"alis", bytes(4), bytes(10 + 28 + 12 + 64 + 16 + 4 + 16), place)
+    content = struct.pack(">II", 0, 1) + entry
+    start = quicktime.index(b"dref") - 4
+    old = struct.unpack(">I", quicktime[start : start + 4])[0]
+    data = bytearray(quicktime[:start] + box(b"dref", content) + quicktime[start + old :])
+    longer = len(content) + 8 - old
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+        at = data.index(name) - 4
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + longer)
+    return bytes(data)
 
 
 def samples_of_wav(path: str | Path) -> tuple[int, Samples]:
