@@ -48,7 +48,6 @@ def read_text(work: ReadText) -> PictureText:
     from media.pictures.colours import flattened, srgb
     from media.pictures.decoding import opened_picture, turned_size, upright
     from media.pictures.ordering import in_reading_order, laid_out
-    from media.pictures.recognizer import recognized_lines
     from media.pictures.scaling import fitted, scaled
 
     with opened_picture(work.path, work.limits) as picture:
@@ -56,5 +55,9 @@ def read_text(work: ReadText) -> PictureText:
         image = scaled(picture.load(at_least=(2 * size[0], 2 * size[1])), size)
         image = flattened(upright(srgb(image, profile=None), picture)).convert("RGB")
         width, height = turned_size(picture)
+
+    # Only now: the models' libraries take seconds to load, and a refusal need not wait for them.
+    from media.pictures.recognizer import recognized_lines
+
     rows = in_reading_order(recognized_lines(image, (width, height), work.max_side))
     return PictureText(laid_out(rows), width, height, [line for row in rows for line in row])

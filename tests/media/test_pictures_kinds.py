@@ -1,5 +1,8 @@
 """A picture is what its bytes say, and what is refused is called by its name."""
 
+import subprocess
+import sys
+
 import pytest
 
 from media.pictures.kinds import picture_kind, sniff_picture
@@ -74,3 +77,13 @@ def test_what_is_not_recognised_is_refused_too(head: bytes) -> None:
 def test_nothing_is_no_picture() -> None:
     with pytest.raises(Unreadable, match="The picture is empty"):
         picture_kind(b"")
+
+
+def test_the_web_process_loads_no_decoder_for_the_jobs_it_names() -> None:
+    modules = "kinds", "inspection", "rendering", "reading", "described"
+    program = f"import sys, {', '.join(f'media.pictures.{name}' for name in modules)}; print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    heavy = {"PIL", "pillow_heif", "numpy", "cv2", "rapidocr", "onnxruntime", "django"}
+    assert not heavy & set(loaded.stdout.split())

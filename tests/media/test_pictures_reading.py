@@ -132,9 +132,8 @@ class TestReading:
 
         assert words(read(tmp_path, clear).text) == words(" ".join(SENTENCES))
 
-    @pytest.mark.parametrize("orientation", [3, 6, 8])
-    def test_a_turned_photo(self, tmp_path: Path, orientation: int) -> None:
-        found = read(tmp_path, turned(orientation, "jpeg", page()))
+    def test_a_photo_taken_sideways(self, tmp_path: Path) -> None:
+        found = read(tmp_path, turned(6, "jpeg", page()))
 
         assert words(found.text) == words(" ".join(SENTENCES))
         assert (found.width, found.height) == (620, 180)
