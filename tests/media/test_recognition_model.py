@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -183,3 +185,14 @@ def test_an_own_model_is_asked_for_instead_of_the_embedded_one(tmp_path: Path) -
     with pytest.raises(ModelUnusable, match=r"nowhere: .* it has no model\.bin"):
         warm_recogniser(WarmRecogniser(models_folder=str(tmp_path), model_path=nowhere))
     assert not (tmp_path / "whisper-base").exists()
+
+
+def test_the_web_process_learns_the_types_without_loading_what_is_heavy() -> None:
+    source = (
+        "import sys; from media.speech import transcripts; from media.speech.recognition import jobs;"
+        "from media.workshop.jobs import job_of; assert job_of(jobs.transcribe).streams;"
+        "job_of(jobs.warm_recogniser);"
+        "print({'numpy', 'faster_whisper', 'ctranslate2', 'django'} & {*sys.modules})"
+    )
+    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    assert told.stdout == "set()\n"

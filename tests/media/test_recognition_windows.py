@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from media.problems import Unreadable
-from media.speech.recognition.windows import LONGEST, RATE, Pcm, Window, open_sound, windows
+from media.sound.formats import RECOGNITION_RATE as RATE
+from media.speech.recognition.windows import LONGEST, Pcm, Window, open_sound, windows
 
 
 def written(path: Path, pcm: Pcm, rate: int = RATE, channels: int = 1) -> str:

@@ -12,11 +12,12 @@ from faster_whisper.transcribe import restore_speech_timestamps
 from faster_whisper.vad import SpeechTimestampsMap, VadOptions, get_speech_timestamps
 
 from media.problems import Unreadable
+from media.sound.formats import RECOGNITION_RATE as RATE
 
 from .recogniser import Recogniser, recogniser
 from .times import Clock
 from .values import Heard, Segment, Transcribe, Word
-from .windows import RATE, Samples, Window, open_sound, windows
+from .windows import Samples, Window, open_sound, windows
 
 SPEECH = VadOptions(min_speech_duration_ms=100)
 """Without a least duration, single frames of white noise are taken for speech."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.problems import Unreadable
+from media.sound.formats import RECOGNITION_RATE as RATE
 
-RATE = 16_000
 LONGEST = 120 * RATE
 """Samples of a window: its spectrum takes 60 MB while it is computed, and every cut costs some decoding."""
 CUT_WITHIN = 30 * RATE
