@@ -4,16 +4,19 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope
 
 from chatapi.completions.body import ClientGone
-from chatapi.errors import ApiError, BodyTooLarge
+from chatapi.errors import ApiError, BadRequest, BodyTooLarge
 from media.api import forms
 from media.api.forms import Form, read_form
 from media.api.multipart import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name
@@ -271,3 +274,23 @@ async def test_nothing_is_left_where_its_reader_fails() -> None:
     with nothing_left(), pytest.raises(ZeroDivisionError):
         async with read_form(scope_of(), receiving(body), LIMIT) as form:
             assert form.file.size // 0
+
+
+WHOLE = (
+    part("purpose", b"vision") + part("file", b"\r\n--" + B[:-2] + b"\0", "a.bin") + part("t[]", b"1") + END
+)
+
+
+@settings_of_hypothesis(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), st.binary(max_size=12)), max_size=4),
+    st.integers(1, 400),
+)
+async def test_whatever_is_sent_is_read_or_refused(changes: list[tuple[int, int, bytes]], step: int) -> None:
+    body = WHOLE
+    for at, removed, added in changes:
+        body = body[:at] + added + body[at + removed :]
+    with suppress(BadRequest):
+        _, filename, data, _ = await read(body or b" ", step=step)
+        assert data
+        assert filename

@@ -1,0 +1,107 @@
+"""Reading a workshop's stream ahead of a client that may be slow, silent or gone."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from chatapi.completions.body import ClientGone
+from media.api import streaming
+from media.api.streaming import Silence, read_ahead
+
+Source = AsyncGenerator[bytes, None]
+
+
+class Workshop:
+    def __init__(self, pieces: int, size: int = 1, error: Exception | None = None) -> None:
+        self.made = 0
+        self.is_closed = False
+        self._pieces = pieces
+        self._size = size
+        self._error = error
+
+    async def stream(self) -> Source:
+        try:
+            for _ in range(self._pieces):
+                self.made += 1
+                yield b"x" * self._size
+            if self._error:
+                raise self._error
+            await asyncio.sleep(0)
+        finally:
+            self.is_closed = True
+
+
+async def until_quiet() -> None:
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+async def test_it_gives_what_there_is_and_then_nothing() -> None:
+    workshop, is_gone = Workshop(3), asyncio.Event()
+    async with read_ahead(workshop.stream(), len) as pieces:
+        assert [await pieces.take(is_gone) for _ in range(4)] == [b"x", b"x", b"x", None]
+
+
+async def test_all_is_made_while_nobody_takes_it_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "AHEAD_BYTES", 100)
+    workshop, is_gone = Workshop(50, 10), asyncio.Event()
+    async with read_ahead(workshop.stream(), len) as pieces:
+        await until_quiet()
+        assert workshop.made == 11
+        await pieces.take(is_gone)
+        await pieces.take(is_gone)
+        await until_quiet()
+        assert workshop.made == 13
+        while await pieces.take(is_gone) is not None:
+            pass
+    assert workshop.made == 50
+
+
+async def test_what_fails_in_it_is_raised_after_what_it_gave() -> None:
+    workshop, is_gone = Workshop(1, error=ZeroDivisionError()), asyncio.Event()
+    async with read_ahead(workshop.stream(), len) as pieces:
+        assert await pieces.take(is_gone) == b"x"
+        with pytest.raises(ZeroDivisionError):
+            await pieces.take(is_gone)
+
+
+async def test_it_is_closed_when_the_client_leaves() -> None:
+    workshop, is_gone = Workshop(10**9), asyncio.Event()
+
+    async def listen() -> None:
+        async with read_ahead(endless(workshop), len) as pieces:
+            await pieces.take(is_gone)
+            asyncio.get_running_loop().call_later(0.01, is_gone.set)
+            while True:
+                await pieces.take(is_gone)
+
+    with pytest.raises(ClientGone):
+        await listen()
+    assert workshop.is_closed
+
+
+async def test_silence_is_told_and_nothing_is_lost_by_it() -> None:
+    release, is_gone = asyncio.Event(), asyncio.Event()
+
+    async def late() -> Source:
+        await release.wait()
+        yield b"late"
+
+    async with read_ahead(late(), len) as pieces:
+        with pytest.raises(Silence):
+            await pieces.take(is_gone, 0.01)
+        release.set()
+        assert await pieces.take(is_gone, 5) == b"late"
+        assert await pieces.take(is_gone, 5) is None
+
+
+async def endless(workshop: Workshop) -> Source:
+    """One piece a turn of the loop."""
+    stream = workshop.stream()
+    try:
+        async for piece in stream:
+            yield piece
+            await asyncio.sleep(0.001)
+    finally:
+        await stream.aclose()
