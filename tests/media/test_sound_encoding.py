@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from chatapi.environment import ROOT
 from media.sound.encoding import EncodeSound, encode_pcm, encode_sound
 from media.sound.formats import FORMATS, STREAMED
 from media.sound.inspection import InspectSound, inspect_sound
@@ -43,7 +46,7 @@ def test_the_first_bytes_leave_before_a_quarter_of_a_second_is_in(format: str) -
             taken += len(piece)
             yield piece
 
-    out, heard = io.BytesIO(), 0
+    out, heard = io.BytesIO(), 0.0
     for data in encode_pcm(spoken(), format):
         out.write(data)
         heard = decoded_samples(out.getvalue(), format)
@@ -132,6 +135,16 @@ def test_a_lossless_file_holds_the_same_samples(tmp_path: Path) -> None:
     with av.open(str(out), "r") as container:
         samples: Samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     assert samples.tobytes() == PCM
+
+
+def test_who_only_asks_for_jobs_loads_no_ffmpeg() -> None:
+    """The web process imports them for their types."""
+    modules = ", ".join(
+        f"media.sound.{name}" for name in ("encoding", "inspection", "kinds", "peaks", "transcoding")
+    )
+    code = f"import sys, {modules}; sys.exit(bool({{'av', 'numpy', 'django'}} & set(sys.modules)))"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def pieces(length: int) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ SIGNATURES = [
     *(b"\xff\xfb\x90\x64", b"\xff\xf1\x50\x80"),
 ]
 bounded = settings(
-    max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -40,14 +40,14 @@ def test_noise_is_refused_or_read(data: bytes, claimed: str | None) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(bounded, max_examples=12)
+@settings(bounded, max_examples=6)
 @given(changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_a_file_with_bytes_changed_is_refused_or_read(kind: str, changes: list[tuple[float, bytes]]) -> None:
     survives(_changed(sound_file(kind, 0.3), changes, 1.0))
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(bounded, max_examples=12)
+@settings(bounded, max_examples=6)
 @given(changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_headers_with_bytes_changed_are_refused_or_read(
     kind: str, changes: list[tuple[float, bytes]]
@@ -59,7 +59,7 @@ def test_headers_with_bytes_changed_are_refused_or_read(
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(bounded, max_examples=15)
+@settings(bounded, max_examples=6)
 @given(part=st.floats(0, 1))
 def test_a_file_cut_anywhere_is_refused_or_nearly_whole(kind: str, part: float) -> None:
     data = sound_file(kind, 1.0)
