@@ -1,6 +1,6 @@
 """Writes a well-formed SSML 1.1 document from whatever tags come, in whatever order."""
 
-from media.speech.ssml.planning import PARAGRAPH_PAUSE, Planner
+from media.speech.ssml.planning import Planner
 from media.speech.ssml.vocabulary import (
     DEPTH_LIMIT,
     ELEMENTS,
@@ -31,7 +31,7 @@ class Document:
         self._written: list[str] = []
         self._open: list[tuple[str, bool]] = []
         self._too_deep = 0
-        self._gap = ""
+        self._has_ended = False
 
     def take(self) -> str:
         written = "".join(self._written)
@@ -45,19 +45,15 @@ class Document:
         return root + (ends or "</speak>")
 
     def close(self) -> None:
-        self._enter()
+        if not self._open:
+            self._enter()
         self._close_to(0)
         self._planner = None
 
     def text(self, text: str) -> None:
         if self.is_outside:
-            inner = text.lstrip()
-            if self._open and len(inner) < len(text):
-                blank = text[: len(text) - len(inner)]
-                self._gap = "\n" if "\n" in self._gap + blank else " "
-            if not inner:
+            if not (text := text.lstrip()):
                 return
-            text = inner
             self._enter()
         self._written.append(text.translate(_ESCAPES))
         if self._planner:
@@ -70,15 +66,20 @@ class Document:
             self._enter()
             self._start_known(name, attributes, is_closed or ELEMENTS[name].is_empty)
         elif name in _BLOCKS_OF_HTML:
-            self.text("\n\n")
+            self._part()
 
     def end(self, name: str) -> None:
         if name == "speak":
             self._end_speak()
         elif name in _BLOCKS_OF_HTML:
-            self.text("\n\n")
+            self._part()
         elif name in ELEMENTS and not ELEMENTS[name].is_empty:
             self._end_known(name)
+
+    def _part(self) -> None:
+        """The words before and those after are two sentences."""
+        if not self.is_outside:
+            self.text("\n\n")
 
     def _enter(self, language: str | None = None) -> None:
         if not self._open:
@@ -86,19 +87,19 @@ class Document:
             self._open.append(("speak", True))
             if language and self._planner:
                 self._planner.speak(language)
-        elif self._gap:
-            self._written.append(self._gap)
-        self.is_outside = False
-        self._gap = ""
+        is_after, self.is_outside = self.is_outside, False
+        if is_after and self._has_ended:
+            self._part()
 
     def _start_speak(self, attributes: dict[str, str], is_closed: bool) -> None:
         if self.is_outside:
             self._enter(checked("speak", _relevant("speak", attributes))[0].get("xml:lang"))
             self.is_outside = is_closed
-        elif not is_closed:
-            self._push("speak", is_written=False)
-        if self._planner:
-            self._planner.boundary(PARAGRAPH_PAUSE)
+            self._has_ended = is_closed
+        else:
+            self._part()
+            if not is_closed:
+                self._push("speak", is_written=False)
 
     def _end_speak(self) -> None:
         """The end of an inner `speak`, else of the document: closed only when no text follows."""
@@ -106,11 +107,11 @@ class Document:
             return
         inner = self._topmost("speak")
         self._close_to(inner or 1)
-        if not inner:
+        if inner:
+            self._part()
+        else:
             self._too_deep = 0
-            self.is_outside = True
-        if self._planner:
-            self._planner.boundary(PARAGRAPH_PAUSE)
+            self.is_outside = self._has_ended = True
 
     def _start_known(self, name: str, given: dict[str, str], is_closed: bool) -> None:
         if name in ("p", "s"):

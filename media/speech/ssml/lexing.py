@@ -93,10 +93,10 @@ class Lexer:
             place = self._read(data, place)
 
     def finish(self) -> None:
-        """The end came: half a tag or a fence is dropped, anything else is text."""
+        """The end came: half a tag or half a fence is dropped, half an entity is text."""
         held, self._held = self._held, ""
         if self._read == self._read_text:
-            if held and not held.startswith(("<", "```")):
+            if held and not held.startswith(("<", "`")):
                 self._text(held)
         elif self._read == self._read_cdata and held:
             self._text(held)

@@ -21,6 +21,7 @@ from media.speech.ssml.vocabulary import (
 LENGTH_LIMIT = 65_536
 """Characters of a document."""
 ELEMENT_LIMIT = 4_000
+ITEM_LIMIT = 4_000
 
 _XML = "http://www.w3.org/XML/1998/namespace"
 _SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
@@ -77,7 +78,10 @@ class _Reader:
             what = expat.errors.messages[error.code]
             raise self._problem(f"The SSML is not well-formed: {what}", error.lineno, error.offset) from None
         self._planner.finish()
-        return self._planner.take()
+        items = self._planner.take()
+        if len(items) > ITEM_LIMIT:
+            raise self._problem(f"The SSML has more than {ITEM_LIMIT} parts to be spoken")
+        return items
 
     def _start(self, qualified: str, given: dict[str, str]) -> None:
         name = self._known(qualified)

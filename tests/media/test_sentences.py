@@ -1,0 +1,112 @@
+"""A stream of text, cut into sentences as early as they are sure to be some."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.speech.sentences import CODE_LIMIT, LIMIT, SentenceCutter
+
+TABLE = [
+    ("Hello there. How are you? Fine!", ["Hello there.", " How are you?", " Fine!"]),
+    ("What?! No... Yes", ["What?!", " No...", " Yes"]),
+    ("Wait... what? Hmm… no.", ["Wait... what?", " Hmm… no."]),
+    ("Mr. Fox and Dr. Who, e.g. here, vs. there. Ok", ["Mr. Fox and Dr. Who, e.g. here, vs. there.", " Ok"]),
+    ("It is 3.14 at example.org. Ok", ["It is 3.14 at example.org.", " Ok"]),
+    (
+        "In the U.S. Army. J. R. R. Tolkien wrote. So",
+        ["In the U.S. Army.", " J. R. R. Tolkien wrote.", " So"],
+    ),
+    ("At 5 p.m. he left. At 6 p.m. She left.", ["At 5 p.m. he left.", " At 6 p.m.", " She left."]),
+    ("Cats, dogs, etc. are pets. Cats, etc. Dogs", ["Cats, dogs, etc. are pets.", " Cats, etc.", " Dogs"]),
+    ("It was me. It was I. Then no. Yes", ["It was me.", " It was I.", " Then no.", " Yes"]),
+    ("In 1999. Then", ["In 1999.", " Then"]),
+    ("“Really?” she asked. “Yes.” (He left.) Ok", ["“Really?” she asked.", " “Yes.”", " (He left.)", " Ok"]),
+    ("**Bold.** Next", ["**Bold.**", " Next"]),
+    ("你好。再见！「好。」是吗？好", ["你好。", "再见！", "「好。」", "是吗？", "好"]),
+    ("क्या? यह। वह", ["क्या?", " यह।", " वह"]),
+    ("- one\n- two\n\n1. three\n2. four", ["- one", "\n- two", "\n\n1. three", "\n2. four"]),
+    ("# Title\nText goes. On", ["# Title", "\nText goes.", " On"]),
+    ("---\n\n...\nOk.", ["---\n\n...\nOk."]),
+    ("So:\n```py\nx = 1. \n\ny\n```\nDone. Ok", ["So:", "\n```py\nx = 1. \n\ny\n```", "\nDone.", " Ok"]),
+    ("```\na. b\n```", ["```\na. b\n```"]),
+    ("```\nnever closed. At all", ["```\nnever closed. At all"]),
+    ("", []),
+    ("  \n", ["  \n"]),
+]
+
+
+@pytest.mark.parametrize(("text", "sentences"), TABLE)
+def test_sentences(text: str, sentences: list[str]) -> None:
+    cutter = SentenceCutter()
+    assert cutter.add(text) + cutter.rest() == sentences
+
+
+def test_without_lines_only_an_empty_line_ends_a_sentence() -> None:
+    cutter = SentenceCutter(breaks_lines=False)
+    assert cutter.add("One\n two\n \n three") + cutter.rest() == ["One\n two", "\n \n three"]
+
+
+def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
+    cutter = SentenceCutter()
+    assert [cutter.add(piece) for piece in ("It is 3", ".", "14", ".", " ", "So")] == [
+        [], [], [], [], ["It is 3.14."], [],
+    ]  # fmt: skip
+    assert cutter.rest() == [" So"]
+    assert cutter.rest() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("word " * 100, "word " * 49 + "word"),
+        ("one, two " * 50, "one, two " * 27 + "one,"),
+        ("x" * 600, "x" * LIMIT),
+        ("一" * 200 + "，" + "二" * 300, "一" * 200 + "，"),
+    ],
+)
+def test_a_long_sentence_is_cut_at_a_clause_or_a_space(text: str, begins: str) -> None:
+    cutter = SentenceCutter()
+    pieces = cutter.add(text) + cutter.rest()
+    assert pieces[0] == begins
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= LIMIT
+
+
+def test_long_code_is_cut_at_a_line() -> None:
+    cutter = SentenceCutter()
+    text = "```\n" + "x = 1\n" * 400 + "```\nDone."
+    pieces = cutter.add(text) + cutter.rest()
+    assert "".join(pieces) == text
+    assert len(pieces) == 4
+    assert all(len(piece) <= CODE_LIMIT and not piece.endswith("\n") for piece in pieces)
+    assert pieces[-1] == "\nDone."
+
+
+FRAGMENTS = [
+    "Hello", "Mr", ".", ". ", "..", "…", "?", "!", '"', "”", ")", "*", " ", "  ", "\n", "\n\n", "\r\n",
+    "\t", "a.m",
+    "U.S", "etc", "3", "14", "1. ", "- ", "```", "\n```\n", "``", "`py\n", "。", "」", "，", ",",
+    "x" * 90, "word " * 30,
+    " " * 120, "Then", "then", "😀", "\ufffc", "J",
+]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join), st.data(), st.booleans())
+def test_pieces_are_the_text_and_do_not_depend_on_how_it_came(
+    text: str, data: st.DataObject, breaks_lines: bool
+) -> None:
+    whole = SentenceCutter(breaks_lines=breaks_lines)
+    pieces = whole.add(text) + whole.rest()
+    assert "".join(pieces) == text
+    assert all(0 < len(piece) <= CODE_LIMIT for piece in pieces)
+
+    edges = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=30)) | {0, len(text)})
+    cutter = SentenceCutter(breaks_lines=breaks_lines)
+    streamed = [piece for start, end in pairwise(edges) for piece in cutter.add(text[start:end])]
+    assert streamed + cutter.rest() == pieces
+
+    one_by_one = SentenceCutter(breaks_lines=breaks_lines)
+    assert [piece for character in text for piece in one_by_one.add(character)] + one_by_one.rest() == pieces
