@@ -27,7 +27,7 @@ from tests.media.sounds import (
 
 Inspect = Callable[..., SoundFacts]
 
-CUTS = (0.02, 0.3, 0.5, 0.75, 0.9)
+CUTS = (0.05, 0.5, 0.9)
 DEFAULT = SoundLimits()
 GENEROUS = SoundLimits(seconds=1e9, decoded_bytes=10**15)
 
