@@ -67,7 +67,7 @@ def _keep(new: NewFile) -> File:
         )
 
 
-def renditions_of(new: NewFile) -> list[UUID]:
+def rendition_ids(new: NewFile) -> list[UUID]:
     asset = asset_id(new.workspace_id, new.stored.blob.sha256)
     return [rendition_id(asset, kind) for kind in new.stored.renditions]
 

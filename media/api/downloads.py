@@ -51,6 +51,8 @@ def _of_address(allowed: Opened) -> Content | None:
     if allowed.kind is None:
         asset = Asset.objects.filter(id=allowed.asset_id).first()
         return content_of(asset) if asset else None
-    made = Rendition.objects.select_related("asset").filter(state=Rendition.State.READY)
+    made = (
+        Rendition.objects.select_related("asset").filter(state=Rendition.State.READY).exclude(media_type="")
+    )
     rendition = made.filter(id=rendition_id(allowed.asset_id, allowed.kind)).first()
     return content_of_rendition(rendition) if rendition else None

@@ -79,8 +79,7 @@ class RenditionSerializer(serializers.Serializer[Rendition]):
 
 
 def _is_file(rendition: Rendition) -> bool:
-    is_ready = rendition.state == Rendition.State.READY
-    return is_ready and rendition.kind not in Rendition.WITHOUT_FILE
+    return rendition.state == Rendition.State.READY and bool(rendition.media_type)
 
 
 class RenditionListSerializer(serializers.Serializer[Any]):

@@ -21,7 +21,7 @@ from media.files import (
     NewFile,
     check_quota,
     keep_file,
-    renditions_of,
+    rendition_ids,
 )
 from media.looking import look_at
 from media.models import File
@@ -40,15 +40,16 @@ class UploadEndpoint(KeyedEndpoint):
                 principal.workspace_id, principal.user_id, upload.filename, stored, purpose, expires_after
             )
             file = await _kept(new, upload)
-        await asyncio.to_thread(enqueue, renditions_of(new))
+        await asyncio.to_thread(enqueue, rendition_ids(new))
         shown = await database_sync_to_async(_shown)(file)
         await send_whole(send, 200, [(b"content-type", b"application/json")], shown)
 
 
 async def _kept(new: NewFile, upload: Upload) -> File:
-    await database_sync_to_async(check_quota)(new)  # what is refused now leaves no bytes behind
+    # in threads of their own, since both may wait for another upload to the same workspace
+    await database_sync_to_async(check_quota, thread_sensitive=False)(new)  # before bytes are left behind
     await _store(new, upload.path)
-    file: File = await database_sync_to_async(keep_file)(new)
+    file: File = await database_sync_to_async(keep_file, thread_sensitive=False)(new)
     await _store(new, upload.path)  # the same bytes may have been freed until the row was there
     return file
 

@@ -470,6 +470,8 @@ def test_what_was_made_of_a_file_is_listed_and_can_be_played(server: Server, ali
         listed = client.get(f"/v1/files/{sound['id']}/renditions").json()
     with server.client() as anybody:
         played = anybody.get(listed["data"][0]["url"], headers={"Range": "bytes=1-"})
+        for kind in ("transcript", "wav", "mp3"):  # none of these is a file
+            assert_refused(anybody.get(media_url(alice.workspace.id, asset.sha256, kind)), 404)
 
     made = {rendition["kind"]: rendition for rendition in listed["data"]}
     assert list(made) == ["opus", "transcript", "wav"]
