@@ -10,6 +10,7 @@ from kombu import Queue
 
 from chatapi.environment import ROOT, data_dir, env, env_flag, env_int, env_list, models_file
 from chatapi.serving.logs import is_news
+from media.storage_settings import storages
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
@@ -140,13 +141,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-STORAGES = {
-    "default": {
-        "BACKEND": "media.storage.WholeFileStorage",
-        "OPTIONS": {"location": str(DATA_DIR / "media"), "file_permissions_mode": 0o600},
-    },
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-}
+STORAGES = storages(DATA_DIR, os.environ)
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: no collectstatic
 

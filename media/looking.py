@@ -34,7 +34,7 @@ async def look_at(
     `ServiceUnavailable` where it could not be looked at now.
     """
     head = await asyncio.to_thread(_head_of, path)
-    digest: str = sha256 or await asyncio.to_thread(digest_of, path)
+    digest = await asyncio.to_thread(digest_of, path) if sha256 is None else sha256
     try:
         if wanted == "image" or (wanted is None and sniff_picture(head)):
             return await _picture(path, digest)

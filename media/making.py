@@ -22,7 +22,7 @@ from django.utils import timezone
 from chatapi.engines.values import Value
 from media.hearing import transcribed
 from media.looking import picture_limits, sound_limits
-from media.models import Asset, Rendition, rendition_id, rendition_name
+from media.models import Asset, Rendition, rendition_id, rendition_name, renditions_of
 from media.pictures.reading import ReadText, read_text
 from media.pictures.rendering import RenderPicture, render_picture
 from media.problems import MediaProblem
@@ -56,8 +56,15 @@ class NotYet(Exception):
     """Another rendition, which this one is made of, is not there yet."""
 
 
-def make(id: UUID) -> float | None:
-    """Make a rendition if it is due; gives the seconds after which it is to be tried again, if so."""
+class Next(Value, frozen=True):
+    """What is to be made then: `id`, in so many seconds."""
+
+    id: UUID
+    seconds: float = 0
+
+
+def make(id: UUID) -> Next | None:
+    """Make a rendition if it is due."""
     rendition = _take(id)
     if rendition is None:
         return None
@@ -66,14 +73,16 @@ def make(id: UUID) -> float | None:
             made = _MAKERS[rendition.kind.partition("-")[0]](rendition)
     except NotYet:
         _pending(id).update(due_at=timezone.now(), attempts=F("attempts") - 1)
+        return _begin_what_is_needed(rendition)
     except MediaProblem as problem:
         _fail(id, problem.message)
     except (WorkshopFailed, OSError) as error:
         logger.warning("Rendition %s could not be made: %s", rendition, error)
-        return _put_off(rendition)
+        seconds = _put_off(rendition)
+        return None if seconds is None else Next(id, seconds)
     else:
         _pending(id).update(state=State.READY, **msgspec.structs.asdict(made))
-    return None
+    return _what_waits_for(rendition)
 
 
 def due_since(age: timedelta, limit: int) -> list[UUID]:
@@ -82,6 +91,20 @@ def due_since(age: timedelta, limit: int) -> list[UUID]:
     ids = list(due.values_list("id", flat=True)[:limit])
     Rendition.objects.filter(id__in=ids, state=State.PENDING).update(due_at=timezone.now())
     return ids
+
+
+def _begin_what_is_needed(rendition: Rendition) -> Next:
+    needed = renditions_of(rendition.asset_id, [rendition.kind])[0]
+    Rendition.objects.bulk_create([needed], ignore_conflicts=True)
+    return Next(needed.id)
+
+
+def _what_waits_for(rendition: Rendition) -> Next | None:
+    for kind, made_of in Rendition.MADE_OF.items():
+        if made_of == rendition.kind:
+            waiting = rendition_id(rendition.asset_id, kind)
+            return Next(waiting) if _pending(waiting).exists() else None
+    return None
 
 
 def _pending(id: UUID) -> Any:
@@ -147,10 +170,10 @@ def _rendered(rendition: Rendition, side: int, purpose: Literal["model", "thumbn
 
 
 def _text(rendition: Rendition) -> Made:
-    with local_copy(rendition.asset.storage_name) as path:
+    with local_copy(_needed_name(rendition)) as path:
         work = ReadText(str(path), limits=picture_limits())
         found = shops.recognition.ask_blocking(read_text, work, seconds=READING_SECONDS)
-    return Made(content={"text": found.text, "width": found.width, "height": found.height})
+    return Made(content={"text": found.text})
 
 
 def _sound(rendition: Rendition) -> Made:
@@ -161,12 +184,7 @@ def _sound(rendition: Rendition) -> Made:
 
 
 def _transcript(rendition: Rendition) -> Made:
-    wav = Rendition.objects.filter(id=rendition_id(rendition.asset_id, Kind.WAV)).first()
-    if wav is None or wav.state == State.PENDING:
-        raise NotYet
-    if wav.state == State.FAILED:
-        raise MediaProblem(wav.error)
-    with local_copy(rendition_name(rendition.asset.workspace_id, wav.id)) as path:
+    with local_copy(_needed_name(rendition)) as path:
         heard = asyncio.run(transcribed(path, seconds=_patience(rendition.asset)))
     return Made(content=msgspec.to_builtins(heard))
 
@@ -188,6 +206,17 @@ _MAKERS: Mapping[str, Callable[[Rendition], Made]] = {
     Kind.TRANSCRIPT: _transcript,
     Kind.PEAKS: _peaks,
 }
+
+
+def _needed_name(rendition: Rendition) -> str:
+    """Where that lies which this one is made of."""
+    id = rendition_id(rendition.asset_id, Rendition.MADE_OF[Kind(rendition.kind)])
+    needed = Rendition.objects.filter(id=id).first()
+    if needed is None or needed.state == State.PENDING:
+        raise NotYet
+    if needed.state == State.FAILED:
+        raise MediaProblem(needed.error)
+    return rendition_name(rendition.asset.workspace_id, id)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Uploaded and generated files: a row each, the bytes in the storage."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 from uuid import UUID
 
@@ -74,10 +75,12 @@ class Rendition(models.Model):
         FAILED = "failed"
 
     WITHOUT_FILE: ClassVar = frozenset({Kind.TEXT, Kind.TRANSCRIPT, Kind.PEAKS})
+    MADE_OF: ClassVar[dict[str, str]] = {Kind.TRANSCRIPT: Kind.WAV, Kind.TEXT: Kind.PICTURE}
+    """Models never see the bytes that somebody sent, but what was made of these."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="renditions")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=12)
     state = models.CharField(max_length=7, choices=State, default=State.PENDING)
     media_type = models.CharField(max_length=100, blank=True)
     size = models.PositiveBigIntegerField(default=0)
@@ -98,6 +101,13 @@ class Rendition(models.Model):
 def rendition_id(asset: UUID, kind: str) -> UUID:
     """One of a kind for each asset: the id says both."""
     return derived_id(asset, kind)
+
+
+def renditions_of(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:
+    """Rows, not stored yet, for these kinds and for what they are made of."""
+    wanted = dict.fromkeys(kinds)
+    needed = {Rendition.MADE_OF[kind]: None for kind in wanted if kind in Rendition.MADE_OF}
+    return [Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind) for kind in needed | wanted]
 
 
 def rendition_name(workspace_id: UUID, rendition: UUID) -> str:

@@ -25,7 +25,7 @@ from media.models import (
     Rendition,
     asset_id,
     remote_copy_id,
-    rendition_id,
+    renditions_of,
     storage_name,
 )
 from media.storage import delete_tree, exists, save_file
@@ -104,10 +104,9 @@ def register(files: Iterable[tuple[UUID, StoredFile]]) -> None:
         (_asset(workspace_id, file) for (workspace_id, _), file in known.items()), ignore_conflicts=True
     )
     renditions = [
-        Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
+        rendition
         for (workspace_id, sha256), file in known.items()
-        for asset in [asset_id(workspace_id, sha256)]
-        for kind in file.renditions
+        for rendition in renditions_of(asset_id(workspace_id, sha256), file.renditions)
     ]
     Rendition.objects.bulk_create(renditions, ignore_conflicts=True)
 

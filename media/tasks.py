@@ -18,9 +18,9 @@ AT_ONCE = 200
 
 @shared_task(time_limit=3600)
 def make_rendition(rendition: str) -> None:
-    again_in = making.make(UUID(rendition))
-    if again_in is not None:
-        make_rendition.apply_async((rendition,), countdown=again_in)
+    then = making.make(UUID(rendition))
+    if then is not None:
+        enqueue([then.id], seconds=then.seconds)
 
 
 @shared_task
@@ -39,11 +39,11 @@ def remove_strays() -> None:
     freeing.remove_strays()
 
 
-def enqueue(renditions: Iterable[UUID]) -> None:
+def enqueue(renditions: Iterable[UUID], *, seconds: float = 0) -> None:
     """Ask workers to make these. Where the broker is away the sweep will ask again."""
     for id in renditions:
         try:
-            make_rendition.apply_async((str(id),), retry=False)
+            make_rendition.apply_async((str(id),), countdown=seconds, retry=False)
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
             return

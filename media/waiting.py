@@ -7,7 +7,7 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from media.models import Asset, Rendition
+from media.models import Asset, Rendition, renditions_of
 from media.problems import MediaProblem
 from media.tasks import enqueue
 
@@ -52,12 +52,14 @@ async def made(wanted: Collection[Rendition], *, seconds: float) -> dict[UUID, R
 
 
 def _look(ids: Collection[UUID]) -> dict[UUID, Rendition]:
-    return {rendition.id: rendition for rendition in Rendition.objects.filter(id__in=ids)}
+    rows = Rendition.objects.select_related("asset").filter(id__in=ids)
+    return {rendition.id: rendition for rendition in rows}
 
 
 def _found_or_begun(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:
     found = _look([rendition.id for rendition in wanted])
-    fresh = [rendition for rendition in wanted if rendition.id not in found]
+    missing = [rendition for rendition in wanted if rendition.id not in found]
+    fresh = [needed for row in missing for needed in renditions_of(row.asset_id, [row.kind])]
     if fresh:
         kept = set(Asset.objects.filter(id__in={r.asset_id for r in fresh}).values_list("id", flat=True))
         fresh = [rendition for rendition in fresh if rendition.asset_id in kept]

@@ -26,7 +26,7 @@ from chatapi.engines.values import (
     Usage,
 )
 from chatapi.identifiers import SPEECH, parse
-from media.models import Rendition, asset_id, rendition_id, rendition_name
+from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
 from media.pictures.described import described
 from media.services import read_bytes
 from media.speech.ssml import INSTRUCTIONS
@@ -191,7 +191,7 @@ class _Preparation:
     def _as_made(self, part: NeedsMaking, blob: Blob, rendition: Rendition) -> Part:
         match rendition.kind:
             case Kind.TEXT:
-                text = described(rendition.content["text"], *_size_in(rendition.content))
+                text = described(rendition.content["text"], *_size_of(rendition.asset))
                 self._image_text += tokens_in(text)
                 return TextPart(text)
             case Kind.TRANSCRIPT:
@@ -216,5 +216,5 @@ def heard(transcript: str) -> str:
     return transcript.strip()
 
 
-def _size_in(content: dict[str, int]) -> tuple[int, int]:
-    return content["width"], content["height"]
+def _size_of(asset: Asset) -> tuple[int, int]:
+    return asset.width or 0, asset.height or 0

@@ -126,22 +126,7 @@ class Migration(migrations.Migration):
             name="Rendition",
             fields=[
                 ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("picture", "picture for models"),
-                            ("thumbnail", "Thumbnail"),
-                            ("text", "text in the picture"),
-                            ("wav", "sound for models"),
-                            ("transcript", "Transcript"),
-                            ("opus", "Opus"),
-                            ("mp3", "Mp3"),
-                            ("peaks", "Peaks"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
+                ("kind", models.CharField(max_length=12)),
                 (
                     "state",
                     models.CharField(

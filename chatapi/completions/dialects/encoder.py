@@ -214,6 +214,8 @@ def completion_as_json(answer: Answer, choices: list[dict[str, Any]]) -> dict[st
 
 
 def usage_as_json(usage: Usage) -> dict[str, Any]:
+    """`image_text_tokens` and `transcript_tokens` are there where text stood for pictures or sounds."""
+    substitutes = {name: getattr(usage, name) for name in ("image_text_tokens", "transcript_tokens")}
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -221,6 +223,7 @@ def usage_as_json(usage: Usage) -> dict[str, Any]:
         "prompt_tokens_details": {
             "cached_tokens": usage.cached_tokens,
             "audio_tokens": usage.prompt_audio_tokens,
+            **{name: count for name, count in substitutes.items() if count},
         },
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning_tokens,
