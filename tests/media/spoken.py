@@ -37,8 +37,8 @@ class Spoken(NamedTuple):
         return float(np.sqrt(np.mean(self.samples**2)))
 
     def resembles(self, other: "Spoken") -> bool:
-        """eSpeak NG says the same thing a few samples longer or shorter each time."""
-        return abs(self.seconds - other.seconds) < 0.004 and abs(self.loudness / other.loudness - 1) < 0.05
+        """eSpeak NG says the same thing some milliseconds longer or shorter each time."""
+        return abs(self.seconds - other.seconds) < 0.025 and abs(self.loudness / other.loudness - 1) < 0.05
 
     @property
     def pitch(self) -> float:

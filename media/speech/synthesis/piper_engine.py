@@ -25,9 +25,9 @@ CONSTANT_PART = 0.25
 """Of a sentence's length; the model's length scale does not touch it. Measured."""
 GAIN = 1.7
 """Models speak at half of full scale; a fixed gain keeps short and long sentences equally loud."""
-MOST_PHONEMES = 200
-"""In one go, at the model's own speed: bounds the memory it takes, which it keeps. Measured: 340 MB with 200,
-530 MB with 300. Digits make many times more phonemes than letters."""
+MOST_PHONEMES = 150
+"""In one go, at the model's own speed: bounds the memory it takes, and keeps. Measured: 530 MB with 300.
+Digits make many times more phonemes than letters."""
 
 _loaded: dict[str, "PiperEngine"] = {}
 _loading = threading.Lock()

@@ -67,7 +67,7 @@ def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[Spoken
         for samples in _sound(phrase.words, voice, manner, work.voices_folder):
             yield from track.sound(samples, transcript)
             transcript = ""
-            track.gap(phrase.gap / manner.rate)
+        track.gap(phrase.gap / manner.rate)
         yield from track.said(transcript)
 
 

@@ -17,6 +17,7 @@ class Track:
     def __init__(self) -> None:
         self._written = 0
         self._gap = 0.0
+        self._ends_in_words = False
         self._marks: list[str] = []
 
     @property
@@ -24,8 +25,12 @@ class Track:
         return self._written == 0
 
     def gap(self, seconds: float) -> None:
-        """The natural silence after a phrase. It comes before the next one; a pause takes its place."""
-        self._gap = seconds
+        """The natural silence after a phrase. It comes before the next one; a pause takes its place.
+
+        Marks that follow a word without being spoken (its full stop, say) can make it longer.
+        """
+        if self._ends_in_words:
+            self._gap = max(self._gap, seconds)
 
     def mark(self, name: str) -> None:
         self._marks.append(name)
@@ -38,9 +43,11 @@ class Track:
     def sound(self, samples: Samples, transcript: str) -> Iterator[SpokenPiece]:
         yield from self._silence(self._gap)
         yield from self._placed_marks()
+        self._ends_in_words = True
         yield from self._pieces(samples, transcript)
 
     def pause(self, milliseconds: int) -> Iterator[SpokenPiece]:
+        self._ends_in_words = False
         yield from self._placed_marks()
         yield from self._silence(milliseconds / 1000)
 
