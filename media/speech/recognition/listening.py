@@ -22,6 +22,7 @@ from .windows import Samples, Window, open_sound, windows
 SPEECH = VadOptions(min_speech_duration_ms=100)
 """Without a least duration, single frames of white noise are taken for speech."""
 BEAM = 5
+"""Whisper's own. It takes up to half as much again as greedy decoding, 0.2 s for a second of sound."""
 TEMPERATURES = (0.0, 0.4, 0.8)
 """Tried in turn where a text is repetitive or unlikely. Whisper's own six take 27 s for 30 s of noise."""
 NEW_TOKENS = 220
@@ -53,7 +54,7 @@ class _Listener:
         self._model = model
         self._work = work
         # what looks like one of the decoder's control tokens would be taken for it
-        self._prompt: str | list[int] = re.sub(r"<\|[^<>|]*\|>", " ", work.prompt or "")
+        self._prompt: str | list[int] = re.sub(r"<\|[^<>|]*\|>", " ", work.prompt or "").strip()
         self._count = 0
         self._clock = Clock()
 
