@@ -334,3 +334,24 @@ def test_bombs_are_refused_before_they_go_off() -> None:
 def test_the_instructions_show_a_document_that_is_taken() -> None:
     example = INSTRUCTIONS.partition("Example:\n")[2]
     assert transcript_of(parse_ssml(example)).startswith("Good morning! It is really warm today. Call 555")
+
+
+HOSTILE = [
+    "<", '<a b="', "<p>", "<!--", "<![CDATA[]", "<!DOCTYPE [", "<script></scrip", "\n```\n", "a.a.", '." ',
+    "<emphasis>", '<p a="' + "x" * 999, "x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_costs_no_more_than_its_length(part: str) -> None:
+    """A guard against the grossly quadratic: what is linear takes a tenth of the time allowed."""
+    text = part * (30_000 // len(part))
+    began = process_time()
+    stream = SpeakStream()
+    for start in range(0, len(text), 3):
+        stream.add(text[start : start + 3])
+        stream.take()
+    stream.close()
+    whole = SpeakStream()
+    whole.add(text)
+    assert process_time() - began < 3

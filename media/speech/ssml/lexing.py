@@ -134,6 +134,8 @@ class Lexer:
             return self._read_declaration(data, place)
         if following == "?":
             return self._drop_to("?>", 2, data, place)
+        if following and not following.isalpha() and following not in "/_":
+            return self._not_markup(data, place)
         if (match := _TAG.match(data, place, place + MARKUP_LIMIT)) is not None:
             self.previous = ""
             self._read_tag(match)
