@@ -1,12 +1,11 @@
 """Documents, and what is spoken for them."""
 
 from time import process_time
-from typing import Any
 
 import pytest
 
 from media.speech.plan import InterpretAs, Item, Mark, Pause, Say
-from media.speech.ssml import INSTRUCTIONS, SpeakStream, SsmlProblem, parse_ssml, transcript_of
+from media.speech.ssml import SpeakStream, parse_ssml, transcript_of
 
 INTERPRETED: list[tuple[InterpretAs, str]] = [
     ("characters", "NATO"),
@@ -271,69 +270,6 @@ def test_what_is_not_spoken_is_not_planned() -> None:
     stream = SpeakStream(is_spoken=False)
     stream.add("One. Two. Three.")
     assert stream.take(rest=True) == []
-
-
-REFUSED: list[tuple[str, Any, int, int]] = [
-    ("", "not well-formed", 1, 1),
-    ("Hello", "not well-formed", 1, 1),
-    ("<speak>a", "not well-formed", 1, 9),
-    ("<speak><p>a</speak>", "not well-formed", 1, 14),
-    ("<p>a</p>", "begins with <p>", 1, 1),
-    ("<speak>\n <audio src='a'/></speak>", "The element <audio> is not supported", 2, 2),
-    ("<speak xmlns='urn:other'>a</speak>", "namespace urn:other", 1, 1),
-    ("<speak version='2.0'>a</speak>", "version", 1, 1),
-    ("<speak><p><p>a</p></p></speak>", "<p> may not stand inside <p>", 1, 11),
-    ("<speak><s><prosody rate='slow'><p>a</p></prosody></s></speak>", "inside <s>", 1, 32),
-    ("<speak><emphasis><s>a</s></emphasis></speak>", "inside <emphasis>", 1, 18),
-    ("<speak><sub alias='a'><break/></sub></speak>", "inside <sub>", 1, 23),
-    ("<speak><speak/></speak>", "inside <speak>", 1, 8),
-    ("<speak><break>a</break></speak>", "must be empty", 1, 16),
-    ("<speak><break><mark name='a'/></break></speak>", "must be empty", 1, 15),
-    ("<speak><prosody range='high'>a</prosody></speak>", "range of <prosody> is not supported", 1, 8),
-    ("<speak><prosody rate='quick'>a</prosody></speak>", '"quick" is no value for rate', 1, 8),
-    ("<speak><prosody>a</prosody></speak>", "<prosody> has no attribute", 1, 8),
-    ("<speak><say-as>a</say-as></speak>", "lacks its attribute interpret-as", 1, 8),
-    ("<speak><say-as interpret-as='date' format='x'>a</say-as></speak>", "no value for format", 1, 8),
-    ("<speak><phoneme alphabet='x-sampa' ph='a'>a</phoneme></speak>", "no value for alphabet", 1, 8),
-    (f"<speak><sub alias='{'x' * 600}'>a</sub></speak>", "longer than 512", 1, 8),
-    ("<speak>&nbsp;</speak>", "undefined entity", 1, 8),
-    ("<speak>\n\n<?php echo 1 ?></speak>", "instruction <[?]php[?]>", 3, 1),
-    ("<!DOCTYPE speak SYSTEM 'http://127.0.0.1/x.dtd'><speak/>", "document type", 1, 48),
-    ("<speak>\x00</speak>", "not well-formed", 1, 8),
-    ("<speak>\n a\ud83d</speak>", "half a character", 2, 3),
-    ("<speak>" + "<emphasis>" * 40, "deeper than 32", 1, 318),
-    ("<speak>" + "<break/>" * 4001 + "</speak>", "more than 4000 elements", 1, 32000),
-    ("<speak>" + "a. " * 5000 + "</speak>", "more than 4000 parts", 1, 15016),
-    ("<speak>" + "a" * 70_000 + "</speak>", "longer than 65536", 1, 1),
-]
-
-
-@pytest.mark.parametrize(("document", "message", "line", "column"), REFUSED, ids=range(len(REFUSED)))
-def test_user_written_ssml_is_refused_by_name_and_place(
-    document: str, message: str, line: int, column: int
-) -> None:
-    with pytest.raises(SsmlProblem, match=message) as refused:
-        parse_ssml(document)
-    assert (refused.value.line, refused.value.column) == (line, column)
-    assert len(refused.value.message) < 250
-
-
-def test_bombs_are_refused_before_they_go_off() -> None:
-    levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
-    laughs = f'<!DOCTYPE speak [<!ENTITY l0 "lol">{levels}]><speak>&l9;</speak>'
-    quadratic = f'<!DOCTYPE speak [<!ENTITY a "{"x" * 30_000}">]><speak>{"&a;" * 11_000}</speak>'
-    for bomb in (laughs, quadratic):
-        began = process_time()
-        with pytest.raises(SsmlProblem, match="document type"):
-            parse_ssml(bomb)
-        assert process_time() - began < 0.2
-        stream = SpeakStream()
-        assert len(stream.add(bomb) + stream.close()) < 200_000
-
-
-def test_the_instructions_show_a_document_that_is_taken() -> None:
-    example = INSTRUCTIONS.partition("Example:\n")[2]
-    assert transcript_of(parse_ssml(example)).startswith("Good morning! It is really warm today. Call 555")
 
 
 HOSTILE = [
