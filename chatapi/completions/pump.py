@@ -87,6 +87,7 @@ class Pump:
         self._manner = manner
         self._ssml = ssml
         self._texts: dict[int, SpeakStream | PlainStream] = {}
+        self._written: set[int] = set()
         self._speakers: dict[int, Speaker] = {}
         self._spec = spec
         self._served_by = spec
@@ -199,12 +200,14 @@ class Pump:
 
     def _begin_texts(self, *, speaks: bool) -> None:
         choices = range(self._request.n) if self._ssml or speaks else ()
-        self._texts = {choice: SpeakStream() if self._ssml else PlainStream() for choice in choices}
+        stream = SpeakStream if self._ssml else PlainStream
+        self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
         if speaks and self._manner:
             self._speakers = {n: Speaker(n, self._manner, self.log.append) for n in choices}
 
     def _add_text(self, event: TextDelta) -> None:
         text = self._texts[event.choice]
+        self._written.add(event.choice)
         self._append_text(text.add(event.text), event.choice, event.logprobs)
         if event.choice in self._speakers:
             self._speakers[event.choice].say(text.take())
@@ -215,8 +218,8 @@ class Pump:
 
     def _close_texts(self) -> None:
         """However the answer ended, what went out is whole."""
-        for choice, text in self._texts.items():
-            self._append_text(text.close(), choice)
+        for choice in self._written:
+            self._append_text(self._texts[choice].close(), choice)
 
     async def _finish_speaking(self) -> None:
         self._close_texts()
