@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -227,15 +228,26 @@ def test_a_list_without_parts_is_an_empty_text() -> None:
     assert native(user(), called, {**result(), "content": []}).messages[-1].text == ""
 
 
-@pytest.mark.parametrize(
-    ("beginning", "format"), [(b"RIFF", "wav"), (b"ID3\x04", "mp3"), (b"OggS\0\0", "ogg")]
-)
-def test_a_sound_without_a_format_is_known_by_its_beginning(beginning: bytes, format: str) -> None:
-    data = b64(beginning + b"\0" * 8)
-    request = native(user([{"type": "input_audio", "input_audio": {"data": data}}]))
+@pytest.mark.parametrize("dialect", [native, openai])
+def test_a_sound_needs_no_format(dialect: Callable[..., CompletionRequest]) -> None:
+    """What it is, its bytes tell once they are looked at."""
+    data = b64(b"OggS\0\0")
+    request = dialect(user([{"type": "input_audio", "input_audio": {"data": data}}]))
     part = request.messages[0].parts[0]
     assert isinstance(part, AudioPart)
-    assert part.format == format
+    assert part.format == ""
+
+
+@pytest.mark.parametrize("dialect", [native, openai])
+def test_a_file_stands_where_data_would(dialect: Callable[..., CompletionRequest]) -> None:
+    picture = {"type": "image_url", "image_url": {"file_id": "file-1", "detail": "low"}}
+    heard = {"type": "input_audio", "input_audio": {"file_id": "file-2"}}
+    request = dialect(user([picture, heard]))
+    assert request.messages[0].parts == (
+        FilePart(file_id="file-1", stands_for="image_url", detail="low"),
+        FilePart(file_id="file-2", stands_for="input_audio"),
+    )
+    assert request.uploads == {}
 
 
 def test_a_browsers_sound_is_taken_as_it_names_it() -> None:

@@ -8,7 +8,7 @@ from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.requests import DialectName
 from chatapi.errors import BadRequest
 
-from .requests import PICTURE_URL, b64, body, call, image, result, sound, text, tool, user
+from .requests import PICTURE_URL, body, call, image, result, sound, text, tool, user
 
 DEEP: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "objekt"}}}}
 
@@ -159,6 +159,23 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
     (body(user([sound("aGk")])), "invalid_value", "messages[0].content[0].input_audio.data"),
     (body(user([sound("aGk=\n")])), "invalid_value", "messages[0].content[0].input_audio.data"),
     (body(user([sound("grüß")])), "invalid_value", "messages[0].content[0].input_audio.data"),
+    (body(user([sound(format="a/b")])), "invalid_value", "messages[0].content[0].input_audio.format"),
+    (body(user([sound(format=3)])), "invalid_type", "messages[0].content[0].input_audio.format"),
+    (
+        body(user([{"type": "input_audio", "input_audio": {"format": "wav"}}])),
+        "missing_required_parameter",
+        "messages[0].content[0].input_audio.data",
+    ),
+    (
+        body(user([{"type": "input_audio", "input_audio": {"file_id": 3}}])),
+        "invalid_type",
+        "messages[0].content[0].input_audio.file_id",
+    ),
+    (
+        body(user([image({"file_id": "x" * 257})])),
+        "string_above_max_length",
+        "messages[0].content[0].image_url.file_id",
+    ),
     (
         body(user([{"type": "file", "file": {"filename": "a"}}])),
         "missing_required_parameter",
@@ -254,7 +271,6 @@ IN_THE_OPENAI_DIALECT: list[tuple[Any, str, str | None]] = [
         "invalid_value",
         "audio.format",
     ),
-    (body(user([sound(format="ogg")])), "invalid_value", "messages[0].content[0].input_audio.format"),
 ]
 
 IN_THE_NATIVE_DIALECT: list[tuple[Any, str, str | None]] = [
@@ -265,12 +281,6 @@ IN_THE_NATIVE_DIALECT: list[tuple[Any, str, str | None]] = [
         "missing_required_parameter",
         "messages[1].tool_calls.function.arguments",
     ),
-    (
-        body(user([{"type": "input_audio", "input_audio": {"data": b64(b"????")}}])),
-        "missing_required_parameter",
-        "messages[0].content[0].input_audio.format",
-    ),
-    (body(user([sound(format="a/b")])), "invalid_value", "messages[0].content[0].input_audio.format"),
 ]
 
 
