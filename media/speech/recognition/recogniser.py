@@ -3,6 +3,7 @@
 Only imported by jobs, for it loads faster-whisper.
 """
 
+import ctypes
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from .model import embedded_model, own_model
 
 THREADS = 2
 """Processor cores that a recognition uses."""
+
+LARGE = 2**20
+"""Bytes from which memory is given back as soon as it is free."""
+M_MMAP_THRESHOLD = -3
+"""Of glibc's malloc.h."""
 
 Features = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -67,6 +73,14 @@ def recogniser(models_folder: str, model_path: str | None) -> Recogniser:
     with _loading:
         if place not in _loaded:
             _loaded.clear()
+            _give_memory_back()
             folder = own_model(Path(model_path)) if model_path else embedded_model(Path(models_folder))
             _loaded[place] = Recogniser(folder)
         return _loaded[place]
+
+
+def _give_memory_back() -> None:
+    """glibc would keep the spectra of past windows: twice the memory after an hour of sound."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE)
