@@ -281,7 +281,7 @@ WHOLE = (
 )
 
 
-@settings_of_hypothesis(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings_of_hypothesis(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), st.binary(max_size=12)), max_size=4),
     st.integers(1, 400),

@@ -277,11 +277,11 @@ def test_a_browser_session_needs_its_token(server: Server, alice: Person) -> Non
         assert client.get(f"/v1/files/{own.json()['id']}/content").content == b"x"
 
 
-@pytest.mark.parametrize("id", ["x", "file-", "file-" + "0" * 32, "file-" + "z" * 32, "é", "%00", "a" * 3000])
-def test_an_id_that_cannot_be_is_not_found(id: str, server: Server, alice: Person) -> None:
+def test_an_id_that_cannot_be_is_not_found(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        for route in (f"/v1/files/{id}", f"/v1/files/{id}/content", f"/v1/files/{id}/renditions"):
-            assert_refused(client.get(route), 404)
+        for id in ("x", "file-", "file-" + "0" * 32, "file-" + "z" * 32, "é", "%00", "a" * 3000):
+            for route in (f"/v1/files/{id}", f"/v1/files/{id}/content", f"/v1/files/{id}/renditions"):
+                assert_refused(client.get(route), 404)
 
 
 def test_other_methods_are_told_what_is_allowed(server: Server, alice: Person) -> None:
@@ -328,18 +328,17 @@ def test_all_of_it(content: Content) -> None:
         assert answer.headers["cache-control"].startswith("private")
 
 
-@pytest.mark.parametrize(
-    ("asked", "start", "stop"),
-    [("0-0", 0, 1), ("100-199", 100, 200), ("-5", 2_559_995, 2_560_000), ("1000-2000000", 1000, 2_000_001)],
-)
-def test_a_range_of_it(asked: str, start: int, stop: int, content: Content) -> None:
+def test_a_range_of_it(content: Content) -> None:
     client, address, data = content
-    part = client.get(address, headers={"Range": f"bytes={asked}"})
+    ranges = {"0-0": (0, 1), "100-199": (100, 200), "-5": (-5, None), "1000-2000000": (1000, 2_000_001)}
+    for asked, (start, stop) in ranges.items():
+        part = client.get(address, headers={"Range": f"bytes={asked}"})
+        first, last, _ = slice(start, stop).indices(len(data))
 
-    assert part.status_code == 206
-    assert part.content == data[start:stop]
-    assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(data)}"
-    assert part.headers["content-length"] == str(stop - start)
+        assert part.status_code == 206
+        assert part.content == data[start:stop]
+        assert part.headers["content-range"] == f"bytes {first}-{last - 1}/{len(data)}"
+        assert part.headers["content-length"] == str(last - first)
 
 
 def test_several_ranges_of_it(content: Content) -> None:
@@ -494,29 +493,25 @@ def test_what_was_made_of_a_file_is_listed_and_can_be_played(server: Server, ali
 # --- what is refused --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"purpose": "world-domination"}, "purpose"),
-        ({"purpose": ""}, "purpose"),
-        ({"expires_after[seconds]": "3600"}, "expires_after[anchor]"),
-        ({"expires_after[anchor]": "now", "expires_after[seconds]": "3600"}, "expires_after[anchor]"),
-        ({"expires_after[anchor]": "created_at"}, "expires_after[seconds]"),
-        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "3599"}, "expires_after[seconds]"),
-        (
-            {"expires_after[anchor]": "created_at", "expires_after[seconds]": "2592001"},
-            "expires_after[seconds]",
-        ),
-        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "-1"}, "expires_after[seconds]"),
-        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "x"}, "expires_after[seconds]"),
-    ],
-)
-def test_a_wrong_field_is_refused_and_nothing_is_kept(
-    fields: dict[str, str], param: str, server: Server, alice: Person
-) -> None:
+ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+WRONG_FIELDS = [
+    ({"purpose": "world-domination"}, "purpose"),
+    ({"purpose": ""}, "purpose"),
+    ({SECONDS: "3600"}, ANCHOR),
+    ({ANCHOR: "now", SECONDS: "3600"}, ANCHOR),
+    ({ANCHOR: "created_at"}, SECONDS),
+    ({ANCHOR: "created_at", SECONDS: "3599"}, SECONDS),
+    ({ANCHOR: "created_at", SECONDS: "2592001"}, SECONDS),
+    ({ANCHOR: "created_at", SECONDS: "-1"}, SECONDS),
+    ({ANCHOR: "created_at", SECONDS: "x"}, SECONDS),
+]
+
+
+def test_a_wrong_field_is_refused_and_nothing_is_kept(server: Server, alice: Person) -> None:
     before = stored_files()
     with server.client(alice) as client:
-        assert_refused(client.post("/v1/files", files={"file": b"x"}, data=fields), 400, param)
+        for fields, param in WRONG_FIELDS:
+            assert_refused(client.post("/v1/files", files={"file": b"x"}, data=fields), 400, param)
     assert not File.objects.exists()
     assert stored_files() == before
 
