@@ -1,0 +1,175 @@
+"""What the stories about pictures and sounds share: parts of messages, and servers around the service."""
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from ipaddress import ip_network
+from typing import Any, TypeVar
+
+import httpx2
+import pytest
+from django.apps import apps
+
+from chatapi.engines.registry import ModelSpec
+from media.fetching import Fetcher, FetchLimits
+from media.hearing import Transcript
+from media.models import Rendition
+from tests.engines.fake_upstream import FakeUpstream, whole
+from tests.media.websites import LOOPBACK, Answer, Site, website
+from tests.people import Person
+from tests.serving import PATHS, Server, wait_until
+
+T = TypeVar("T")
+
+UPSTREAM = "upstream"
+MEDIA_TABLES = ("media", "conversations")
+
+
+# --- what is sent -----------------------------------------------------------------------------------
+
+
+def b64(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def picture(data: bytes, media_type: str = "image/png", **more: Any) -> dict[str, Any]:
+    return picture_at(f"data:{media_type};base64,{b64(data)}", **more)
+
+
+def picture_at(url: str, **more: Any) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url, **more}}
+
+
+def picture_file(file_id: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"file_id": file_id}}
+
+
+def sound(data: bytes, format: str | None = None) -> dict[str, Any]:
+    claim = {} if format is None else {"format": format}
+    return {"type": "input_audio", "input_audio": {"data": b64(data), **claim}}
+
+
+def sound_file_part(file_id: str) -> dict[str, Any]:
+    return {"type": "input_audio", "input_audio": {"file_id": file_id}}
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
+def asked(*parts: dict[str, Any], model: str = UPSTREAM, **more: Any) -> dict[str, Any]:
+    """A body with one user message."""
+    return {"model": model, "messages": [{"role": "user", "content": list(parts)}], "stream": False, **more}
+
+
+def post(server: Server, who: Person, body: dict[str, Any], dialect: str = "openai") -> httpx2.Response:
+    with server.client(who) as client:
+        client.timeout = 60
+        return client.post(PATHS[dialect], json=body)
+
+
+def answered(server: Server, who: Person, body: dict[str, Any], dialect: str = "openai") -> Any:
+    answer = post(server, who, body, dialect)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def uploaded(server: Server, who: Person, data: bytes, name: str = "file") -> str:
+    with server.client(who) as client:
+        answer = client.post("/v1/files", files={"file": (name, data)}, data={"purpose": "user_data"})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+# --- what is there ----------------------------------------------------------------------------------
+
+
+def rows() -> dict[str, int]:
+    """How many rows each table of the history and of the media has."""
+    models = (model for app in MEDIA_TABLES for model in apps.get_app_config(app).get_models())
+    return {
+        model.__name__: model._default_manager.count()
+        for model in models
+        if model.__name__ != "ServerProcess"
+    }
+
+
+def until_made() -> None:
+    """Wait until the worker has nothing more to make."""
+    wait_until(lambda: not Rendition.objects.filter(state="pending").exists(), seconds=60)
+
+
+# --- servers around the service ---------------------------------------------------------------------
+
+
+def run(server: Server, work: Coroutine[Any, Any, T]) -> T:
+    """In the service's own loop."""
+    return asyncio.run_coroutine_threadsafe(work, server.loop).result(timeout=30)
+
+
+@contextmanager
+def upstream_model(server: Server, id: str = UPSTREAM, **spec: Any) -> Iterator[FakeUpstream]:
+    """A model whose upstream keeps what reaches it, and answers "Seen." to each call."""
+    upstream = FakeUpstream()
+    upstream.will(whole({"role": "assistant", "content": "Seen."}))
+    registry = server.service.registry
+    run(server, upstream.__aenter__())
+    registry._specs[id] = ModelSpec(
+        id=id, engine="openai_compatible", base_url=upstream.base_url, retries=0, **spec
+    )
+    try:
+        yield upstream
+    finally:
+        server.until_idle()
+        del registry._specs[id]
+        if engine := registry._engines.pop(id, None):
+            run(server, engine.close())
+        run(server, upstream.__aexit__(None, None, None))
+
+
+@contextmanager
+def site_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch, answer: Answer, **limits: Any
+) -> Iterator[Site]:
+    """A website on loopback, which this service may fetch from."""
+    stack = AsyncExitStack()
+    site = run(server, stack.enter_async_context(website(answer)))
+    fetcher = run(server, _fetcher(FetchLimits(**limits)))
+    monkeypatch.setattr(server.service, "_fetcher", fetcher)
+    try:
+        yield site
+    finally:
+        monkeypatch.undo()
+        run(server, fetcher.close())
+        run(server, stack.aclose())
+
+
+async def _fetcher(limits: FetchLimits) -> Fetcher:
+    return Fetcher(limits, allowed_networks=[ip_network(str(network)) for network in LOOPBACK])
+
+
+def parts_seen(upstream: FakeUpstream, message: int = -1) -> list[dict[str, Any]]:
+    """The parts of a message as they reached the upstream."""
+    content: list[dict[str, Any]] = upstream.body["messages"][message]["content"]
+    return content
+
+
+def pictures_seen(upstream: FakeUpstream, message: int = -1) -> list[tuple[str, bytes]]:
+    """Media type and bytes of each picture that reached the upstream."""
+    urls = [p["image_url"]["url"] for p in parts_seen(upstream, message) if p["type"] == "image_url"]
+    return [(url[5 : url.index(";")], b64decode(url[url.index(",") + 1 :])) for url in urls]
+
+
+def sounds_heard(upstream: FakeUpstream, message: int = -1) -> list[tuple[str, bytes]]:
+    """Format and bytes of each sound that reached the upstream."""
+    sounds = [p["input_audio"] for p in parts_seen(upstream, message) if p["type"] == "input_audio"]
+    return [(sound["format"], b64decode(sound["data"])) for sound in sounds]
+
+
+# --- recognition that needs no model ----------------------------------------------------------------
+
+
+async def nothing_heard(*args: Any, **more: Any) -> Transcript:
+    """Takes the place of recognition where a test is about something else."""
+    return Transcript("Some words.", "en", 1.0, [])
