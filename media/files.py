@@ -11,7 +11,7 @@ from django.utils import timezone
 from chatapi.engines.values import Value
 from chatapi.errors import BadRequest, NotFound
 from chatapi.identifiers import FILE, parse
-from media.models import File, Rendition, asset_id, rendition_id
+from media.models import File, Rendition, asset_id, renditions_of
 from media.selectors import file_of
 from media.services import StoredFile, over_quota, quota_exceeded, register
 
@@ -69,7 +69,7 @@ def _keep(new: NewFile) -> File:
 
 def rendition_ids(new: NewFile) -> list[UUID]:
     asset = asset_id(new.workspace_id, new.stored.blob.sha256)
-    return [rendition_id(asset, kind) for kind in new.stored.renditions]
+    return [rendition.id for rendition in renditions_of(asset, new.stored.renditions)]
 
 
 def delete_file(file: File) -> None:

@@ -138,7 +138,7 @@ class Transcription(ApiView):
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "text/event-stream"): TranscriptEventSerializer,
         }
-        | refusals(400, 401, 403, 413, 503),
+        | refusals(400, 401, 403, 413, 429, 503),
     )
     def post(self) -> None:
         """Documents it; never called."""
@@ -155,7 +155,7 @@ class Translation(ApiView):
             (200, "application/json"): TranscriptSerializer,
             (200, "text/plain"): OpenApiTypes.STR,
         }
-        | refusals(400, 401, 403, 413, 503),
+        | refusals(400, 401, 403, 413, 429, 503),
     )
     def post(self) -> None:
         """Documents it; never called."""

@@ -2,22 +2,28 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import UUID
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from chatapi.completions.body import ClientGone
 from chatapi.engines.values import Value
-from chatapi.errors import BadRequest, BodyTooLarge
+from chatapi.errors import BadRequest, BodyTooLarge, RateLimited
 from media.api.multipart import SURROUNDINGS, FormParser, boundary_of, declared_length
 from media.temporary import temporary_folder_beside
 
 STALLED_SECONDS = 30.0
 UPLOAD_SECONDS = 1800.0
+AT_ONCE = 16
+"""Forms of one workspace that are read or worked on in this process: what lies on the disk is bounded."""
+
+_at_work: Counter[UUID] = Counter()
 
 
 class Upload(Value, frozen=True):
@@ -63,18 +69,32 @@ class Form:
 
 
 @asynccontextmanager
-async def read_form(scope: Scope, receive: Receive, max_file: int) -> AsyncIterator[Form]:
+async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file: int) -> AsyncIterator[Form]:
     """The form of a request's body, whose file has at most `max_file` bytes and goes with the block.
 
     Raises `BadRequest` for what is no form or comes too slowly, `BodyTooLarge` as soon as it is known to be
-    too large, and `ClientGone`.
+    too large, `RateLimited` where the workspace sends too many at once, and `ClientGone`.
     """
     headers = Headers(scope=scope)
     parser = FormParser(boundary_of(headers), max_file)
     if declared_length(headers) > max_file + SURROUNDINGS:
         raise BodyTooLarge(max_file)
-    async with temporary_folder_beside() as folder:
-        yield await _read(parser, receive, folder / "upload")
+    with _counted(workspace_id):
+        async with temporary_folder_beside() as folder:
+            yield await _read(parser, receive, folder / "upload")
+
+
+@contextmanager
+def _counted(workspace_id: UUID) -> Iterator[None]:
+    if _at_work[workspace_id] >= AT_ONCE:
+        raise RateLimited(f"Send at most {AT_ONCE} files at once.", headers={"retry-after": "1"})
+    _at_work[workspace_id] += 1
+    try:
+        yield
+    finally:
+        _at_work[workspace_id] -= 1
+        if not _at_work[workspace_id]:
+            del _at_work[workspace_id]
 
 
 async def _read(parser: FormParser, receive: Receive, path: Path) -> Form:

@@ -61,7 +61,8 @@ class TranscriptionEndpoint(KeyedEndpoint):
         self._keep_alive = keep_alive
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        async with read_form(scope, receive, settings.CHATAPI_MAX_UPLOAD_BYTES) as form:
+        limit = settings.CHATAPI_MAX_UPLOAD_BYTES
+        async with read_form(principal.workspace_id, scope, receive, limit) as form:
             asked = transcription_request(form, self._task)
             async with watched(receive) as is_gone:
                 wav, seconds = await unless_gone(is_gone, _wav_of(form))

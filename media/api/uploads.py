@@ -33,7 +33,8 @@ ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 
 class UploadEndpoint(KeyedEndpoint):
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        async with read_form(scope, receive, settings.CHATAPI_MAX_UPLOAD_BYTES) as form:
+        limit = settings.CHATAPI_MAX_UPLOAD_BYTES
+        async with read_form(principal.workspace_id, scope, receive, limit) as form:
             purpose, expires_after, upload = _purpose(form), _expires_after(form), form.file
             stored = await look_at(upload.path, sha256=upload.sha256)
             new = NewFile(

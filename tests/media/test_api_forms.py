@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -16,13 +17,14 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope
 
 from chatapi.completions.body import ClientGone
-from chatapi.errors import ApiError, BadRequest, BodyTooLarge
+from chatapi.errors import ApiError, BadRequest, BodyTooLarge, RateLimited
 from media.api import forms
 from media.api.forms import Form, read_form
 from media.api.multipart import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name
 
 B = b"----limit"
 LIMIT = 1024 * 1024
+WORKSPACE = uuid4()
 Read = tuple[dict[str, list[str]], str, bytes, str]
 
 
@@ -62,7 +64,7 @@ def receiving(*pieces: bytes, end: str = "last") -> Receive:
 async def read(body: bytes, *, step: int | None = None, scope: Scope | None = None) -> Read:
     """Fields, the file's name, its bytes and its digest."""
     pieces = [body[at : at + step] for at in range(0, len(body), step)] if step else [body]
-    async with read_form(scope or scope_of(), receiving(*pieces), LIMIT) as form:
+    async with read_form(WORKSPACE, scope or scope_of(), receiving(*pieces), LIMIT) as form:
         file = form.file
         data = await asyncio.to_thread(file.path.read_bytes)
         assert file.size == len(data)
@@ -117,7 +119,7 @@ async def test_a_file_over_the_limit_is_refused_as_soon_as_it_is_known() -> None
         return {"type": "http.request", "body": whole[read_bytes - 65536 : read_bytes], "more_body": True}
 
     with nothing_left(), pytest.raises(BodyTooLarge):
-        async with read_form(scope_of(), receive, LIMIT):
+        async with read_form(WORKSPACE, scope_of(), receive, LIMIT):
             pytest.fail("it was taken")
     assert read_bytes < LIMIT + 2 * 65536
 
@@ -125,7 +127,7 @@ async def test_a_file_over_the_limit_is_refused_as_soon_as_it_is_known() -> None
 async def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
     scope = scope_of(content_length=str(LIMIT + SURROUNDINGS + 1))
     with nothing_left(), pytest.raises(BodyTooLarge):
-        async with read_form(scope, receiving(b"", end="stalls"), LIMIT):
+        async with read_form(WORKSPACE, scope, receiving(b"", end="stalls"), LIMIT):
             pytest.fail("it was taken")
 
 
@@ -256,7 +258,9 @@ async def test_a_name_is_read_as_utf_8_or_else_latin_1(sent: bytes, kept: str) -
 
 async def test_a_client_that_leaves_leaves_nothing() -> None:
     with nothing_left(), pytest.raises(ClientGone):
-        async with read_form(scope_of(), receiving(part("file", b"x" * 600_000, "a"), end="leaves"), LIMIT):
+        async with read_form(
+            WORKSPACE, scope_of(), receiving(part("file", b"x" * 600_000, "a"), end="leaves"), LIMIT
+        ):
             pytest.fail("it was taken")
 
 
@@ -264,15 +268,30 @@ async def test_a_client_that_leaves_leaves_nothing() -> None:
 async def test_a_client_that_stalls_is_given_up(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forms, limit, 0.05)
     with nothing_left(), pytest.raises(ApiError) as caught:
-        async with read_form(scope_of(), receiving(part("file", b"x", "a"), end="stalls"), LIMIT):
+        async with read_form(WORKSPACE, scope_of(), receiving(part("file", b"x", "a"), end="stalls"), LIMIT):
             pytest.fail("it was taken")
     assert (caught.value.status, caught.value.code) == (408, "request_timeout")
+
+
+async def test_a_workspace_sends_so_many_at_once_and_others_are_not_held_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forms, "AT_ONCE", 1)
+    body = part("file", b"x", "a") + END
+    async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT):
+        with pytest.raises(RateLimited):
+            async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT):
+                pytest.fail("it was taken")
+        async with read_form(uuid4(), scope_of(), receiving(body), LIMIT) as form:
+            assert form.file.size == 1
+    async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT) as form:
+        assert form.file.size == 1
 
 
 async def test_nothing_is_left_where_its_reader_fails() -> None:
     body = part("file", b"x", "a") + END
     with nothing_left(), pytest.raises(ZeroDivisionError):
-        async with read_form(scope_of(), receiving(body), LIMIT) as form:
+        async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT) as form:
             assert form.file.size // 0
 
 
