@@ -4,11 +4,15 @@ import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from io import BytesIO
 from ipaddress import ip_network
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import av
 import httpx2
+import numpy as np
 import pytest
+from av.container import InputContainer
 from django.apps import apps
 
 from chatapi.engines.registry import ModelSpec
@@ -16,6 +20,7 @@ from media.fetching import Fetcher, FetchLimits
 from media.hearing import Transcript
 from media.models import Rendition
 from tests.engines.fake_upstream import FakeUpstream, whole
+from tests.media.sounds import Samples
 from tests.media.websites import LOOPBACK, Answer, Site, website
 from tests.people import Person
 from tests.serving import PATHS, Server, wait_until
@@ -173,3 +178,21 @@ def sounds_heard(upstream: FakeUpstream, message: int = -1) -> list[tuple[str, b
 async def nothing_heard(*args: Any, **more: Any) -> Transcript:
     """Takes the place of recognition where a test is about something else."""
     return Transcript("Some words.", "en", 1.0, [])
+
+
+# --- what is heard ----------------------------------------------------------------------------------
+
+RATE = 24_000
+
+
+def decoded(data: bytes) -> tuple[str, Samples]:
+    """FFmpeg's name of the container, and its sound as mono samples at 24 kHz."""
+    with cast("InputContainer", av.open(BytesIO(data))) as container:
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        frames = [made for frame in container.decode(audio=0) for made in resampler.resample(frame)]
+        frames += resampler.resample(None)
+        return container.format.name, np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def seconds_of(data: bytes) -> float:
+    return len(decoded(data)[1]) / RATE
