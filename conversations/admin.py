@@ -1,7 +1,7 @@
 """The history in the admin: to be looked at, searched and filtered; nobody edits it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
@@ -17,7 +17,9 @@ from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse
 from chatapi.models_file import current_registry
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
+from conversations.selectors import blobs_in
 from conversations.threads import laid_out, shown_part
+from media.showing import shown_files
 
 SHOWN_MESSAGES = 500
 
@@ -26,10 +28,10 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Read-only. The search also takes a public id."""
 
     id_prefix = ""
-    ordering = ("-id",)
-    date_hierarchy = "created_at"
+    ordering: ClassVar[tuple[str, ...]] = ("-id",)
+    date_hierarchy: ClassVar[str | None] = "created_at"
     show_full_result_count = False
-    actions = None
+    actions: tuple[str, ...] | None = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -103,6 +105,7 @@ class ConversationAdmin(HistoryAdmin):
         messages = list(newest[:SHOWN_MESSAGES])[::-1]
         answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
         completions = list(answering.defer("request").order_by("pk")) if messages else []
+        files = shown_files(conversation.workspace_id, blobs_in(messages))
         lines = [
             {
                 "message": line.message,
@@ -110,7 +113,7 @@ class ConversationAdmin(HistoryAdmin):
                 "indent": min(line.depth, 8) * 2,
                 "starts_branch": line.starts_branch,
                 "completions": line.completions,
-                "parts": [shown_part(part) for part in line.message.parts],
+                "parts": [shown_part(part, files) for part in line.message.parts],
             }
             for line in laid_out(messages, completions, conversation.head_id)
         ]
@@ -174,7 +177,8 @@ class MessageAdmin(HistoryAdmin):
 
     @admin.display(description="content")
     def content(self, message: Message) -> SafeString:
-        parts = [shown_part(part) for part in message.parts]
+        files = shown_files(message.conversation.workspace_id, blobs_in([message]))
+        parts = [shown_part(part, files) for part in message.parts]
         line = {"message": message, "depth": 0, "indent": 0, "parts": parts}
         return render_to_string("conversations/admin/thread.html", {"lines": [line]})
 

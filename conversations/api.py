@@ -1,5 +1,6 @@
 """The history API: a completion as it was answered, conversations, and their items."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,20 +15,25 @@ from chatapi.accounts.authentication import Principal
 from chatapi.completions.answers import Answer
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.engines.values import SpokenPart
 from chatapi.errors import BadRequest, Conflict, envelope
 from chatapi.identifiers import CONVERSATION, public
 from chatapi.serializers import refusals
 from chatapi.views import ApiView
 from conversations import selectors
-from conversations.models import Completion
+from conversations.deletion import delete_conversations
+from conversations.models import Completion, Conversation
 from conversations.selectors import Page, PageRequest
 from conversations.serializers import (
+    ConversationDeletedSerializer,
     ConversationListSerializer,
     ConversationSerializer,
     ItemListSerializer,
     ItemSerializer,
     StoredCompletionSerializer,
+    stored_sound,
 )
+from media.showing import ShownFile
 
 MAX_LIMIT = 100
 
@@ -49,7 +55,9 @@ class CompletionView(ApiView):
         workspace_id = workspace_of(request)
         completion = selectors.completion_of(workspace_id, completion_id)
         answer = selectors.answer_of(completion)
-        return Response(stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer)))
+        shown = stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer))
+        _add_stored_sounds(shown, answer, selectors.files_of(workspace_id, completion.answers.all()))
+        return Response(shown)
 
 
 class CompletionCancelView(CompletionView):
@@ -96,6 +104,20 @@ class ConversationView(ApiView):
         conversation = selectors.conversation_of(workspace_of(request), conversation_id)
         return Response(ConversationSerializer(conversation).data)
 
+    @extend_schema(
+        operation_id="deleteConversation",
+        summary="Delete a conversation with its messages and completions",
+        description="Files that nothing else holds are freed within minutes, but an hour after they came at "
+        "the earliest. An answer that is being made still reaches its client, and is not stored.",
+        tags=["history"],
+        responses={200: ConversationDeletedSerializer} | refusals(401, 403, 404),
+    )
+    def delete(self, request: Request, conversation_id: str) -> Response:
+        workspace_id = workspace_of(request)
+        conversation = selectors.conversation_of(workspace_id, conversation_id)
+        delete_conversations(Conversation.objects.filter(workspace_id=workspace_id, id=conversation.id))
+        return Response(ConversationDeletedSerializer(conversation).data)
+
 
 class ItemListView(ApiView):
     @extend_schema(
@@ -107,9 +129,11 @@ class ItemListView(ApiView):
     )
     def get(self, request: Request, conversation_id: str) -> Response:
         page_asked = page_request(request)
-        conversation = selectors.conversation_of(workspace_of(request), conversation_id)
+        workspace_id = workspace_of(request)
+        conversation = selectors.conversation_of(workspace_id, conversation_id)
         page = selectors.item_page(conversation, page_asked)
-        return Response(page_of(page, ItemSerializer()))
+        files = selectors.files_of(workspace_id, page.rows)
+        return Response(page_of(page, ItemSerializer(context={"files": files})))
 
 
 def workspace_of(request: Request) -> UUID:
@@ -160,3 +184,10 @@ def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, 
         "metadata": answer.metadata,
         "conversation_id": public(CONVERSATION, completion.conversation_id),
     }
+
+
+def _add_stored_sounds(shown: dict[str, Any], answer: Answer, files: Mapping[str, ShownFile]) -> None:
+    for choice, shown_choice in zip(answer.choices, shown["choices"], strict=True):
+        for part in choice.message.parts:
+            if isinstance(part, SpokenPart):
+                shown_choice["message"]["audio"] |= stored_sound(part, files)

@@ -1,6 +1,6 @@
 """What is read of the history. Everything here is scoped to one workspace and bounded to a page."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -10,11 +10,15 @@ from django.db.models import Model, Prefetch, QuerySet
 
 from chatapi.completions.answers import Answer, AnswerHead, Choice, Failure, State
 from chatapi.engines import values
-from chatapi.engines.values import Part, SpokenPart, Usage, Value
+from chatapi.engines.values import Blob, Part, SpokenPart, Usage, Value
 from chatapi.errors import BadRequest, NotFound
 from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse, public
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
-from media.services import read_bytes
+from media.models import Rendition
+from media.services import OF_SPEECH, read_bytes
+from media.showing import WITH_WORDS, ShownFile, shown_files
+
+Kind = Rendition.Kind
 
 Row = TypeVar("Row", bound=Model)
 _USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
@@ -119,6 +123,26 @@ def sounds_of(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:
                 except FileNotFoundError:
                     continue
     return sounds
+
+
+def blobs_in(messages: Iterable[Message]) -> Iterator[Blob]:
+    """The files that these messages refer to, whether they are still kept or not."""
+    for message in messages:
+        for part in message.parts:
+            blob = getattr(part, "blob", None)
+            if blob is not None:
+                yield blob
+
+
+def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, ShownFile]:
+    """The files of these messages that are still kept, by SHA-256, with what the API tells of them. At most
+    two queries."""
+    return shown_files(
+        workspace_id,
+        blobs_in(messages),
+        kinds=(Kind.THUMBNAIL, *WITH_WORDS, *OF_SPEECH),
+        with_content=(*WITH_WORDS, Kind.PEAKS),
+    )
 
 
 def _page(rows: QuerySet[Row], prefix: str, page: PageRequest) -> Page[Row]:

@@ -1,10 +1,16 @@
 """The stored history as OpenAI's Conversations API shows it: a message is an item."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
 
-from chatapi.completions.schemas.openai_answers import OpenAIChatCompletionResponseSerializer
+from chatapi.completions.schemas.answers import AudioSerializer
+from chatapi.completions.schemas.openai_answers import (
+    OpenAIChatCompletionResponseSerializer,
+    OpenAIChoiceSerializer,
+    OpenAIResponseMessageSerializer,
+)
 from chatapi.engines.values import (
     AudioPart,
     Blob,
@@ -27,6 +33,12 @@ from chatapi.serializers import (
     TimestampField,
 )
 from conversations.models import Completion, Conversation, Message
+from media.api.serializers import RenditionSerializer
+from media.services import OF_SPEECH
+from media.showing import ShownFile
+
+Files = Mapping[str, ShownFile]
+"""By SHA-256."""
 
 _CUT_SHORT = {"length", "content_filter"}
 _LEFT_OUT_WHEN_EMPTY = {"tool_calls", "tool_call_id", "name"}
@@ -46,10 +58,25 @@ class ConversationListSerializer(ListSerializer):
     data = ConversationSerializer(many=True)  # type: ignore[assignment]
 
 
+class ConversationDeletedSerializer(serializers.Serializer[Conversation]):
+    id = PublicIdField(CONVERSATION)
+    object = ConstantField("conversation.deleted")
+    deleted = serializers.SerializerMethodField()
+
+    def get_deleted(self, conversation: Conversation) -> bool:
+        return True
+
+
 class AssetReferenceSerializer(serializers.Serializer[Blob]):
+    """`url` is there while the file is kept: a path that needs no key, and expires."""
+
     sha256 = serializers.CharField()
     media_type = serializers.CharField()
     bytes = serializers.IntegerField(source="size")
+    url = serializers.CharField(required=False)
+    width = serializers.IntegerField(required=False, help_text="Pixels; of pictures.")
+    height = serializers.IntegerField(required=False)
+    seconds = serializers.FloatField(required=False, help_text="Of sounds.")
 
 
 class ItemPartSerializer(serializers.Serializer[Part]):
@@ -67,7 +94,7 @@ class ItemPartSerializer(serializers.Serializer[Part]):
             "output_audio",
         ]
     )
-    text = serializers.CharField(required=False)
+    text = serializers.CharField(required=False, help_text="Of a picture: what was read in it.")
     annotations = serializers.ListField(child=serializers.DictField(), required=False)
     refusal = serializers.CharField(required=False)
     image_url = serializers.CharField(required=False)
@@ -76,9 +103,11 @@ class ItemPartSerializer(serializers.Serializer[Part]):
     filename = serializers.CharField(required=False)
     format = serializers.CharField(required=False)
     id = serializers.CharField(required=False)
-    transcript = serializers.CharField(required=False)
+    transcript = serializers.CharField(required=False, help_text="Of a sound; absent until it was heard.")
     expires_at = serializers.IntegerField(required=False)
     asset = AssetReferenceSerializer(required=False)
+    thumbnail_url = serializers.CharField(required=False)
+    renditions = RenditionSerializer(many=True, required=False)
 
 
 class CalledFunctionSerializer(serializers.Serializer[ToolCall]):
@@ -94,6 +123,8 @@ class ItemToolCallSerializer(serializers.Serializer[ToolCall]):
 
 class ItemSerializer(serializers.Serializer[Message]):
     """One stored message. `tool_calls`, `tool_call_id` and `name` are there where there are any."""
+
+    # the context holds `files`: those of the messages' parts
 
     id = PublicIdField(MESSAGE)
     object = ConstantField("conversation.item")
@@ -118,7 +149,7 @@ class ItemSerializer(serializers.Serializer[Message]):
             "type": "message",
             "status": _status(instance),
             "role": instance.role,
-            "content": [_part(part, instance.role) for part in content],
+            "content": [_part(part, instance.role, self.context["files"]) for part in content],
             "tool_calls": [_tool_call(call) for call in calls],
             "tool_call_id": instance.tool_call_id,
             "name": instance.name,
@@ -130,9 +161,23 @@ class ItemSerializer(serializers.Serializer[Message]):
         return {key: value for key, value in item.items() if value or key not in _LEFT_OUT_WHEN_EMPTY}
 
 
+class StoredAudioSerializer(AudioSerializer):
+    asset = AssetReferenceSerializer(required=False)
+    renditions = RenditionSerializer(many=True, required=False)
+
+
+class StoredMessageSerializer(OpenAIResponseMessageSerializer):
+    audio = StoredAudioSerializer(required=False)
+
+
+class StoredChoiceSerializer(OpenAIChoiceSerializer):
+    message = StoredMessageSerializer()
+
+
 class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
     """As it was answered, or as far as it came; `error` is there where it failed."""
 
+    choices = StoredChoiceSerializer(many=True)
     state = serializers.ChoiceField(Completion.State.values)
     conversation_id = PublicIdField(CONVERSATION)
     error = ErrorDetailSerializer(required=False)
@@ -159,12 +204,7 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
     }
 
 
-def _part(part: Part, role: str) -> dict[str, Any]:
-    shown = _part_with_nulls(part, role)
-    return {key: value for key, value in shown.items() if value is not None}
-
-
-def _part_with_nulls(part: Part, role: str) -> dict[str, Any]:
+def _part(part: Part, role: str, files: Files) -> dict[str, Any]:
     match part:
         case TextPart() if role == Message.Role.ASSISTANT:
             return {"type": "output_text", "text": part.text, "annotations": []}
@@ -174,21 +214,34 @@ def _part_with_nulls(part: Part, role: str) -> dict[str, Any]:
             return {"type": "refusal", "refusal": part.text}
         case ReasoningPart():
             return {"type": "reasoning_text", "text": part.text}
+        case ToolCall():
+            raise TypeError("a tool call is no content")
+        case _:
+            return _without_nulls(_media_part(part, files))
+
+
+def _media_part(part: ImagePart | AudioPart | FilePart | SpokenPart, files: Files) -> dict[str, Any]:
+    file = files.get(part.blob.sha256) if part.blob else None
+    asset = _asset(part.blob, file)
+    match part:
         case ImagePart():
             return {
                 "type": "input_image",
                 "image_url": part.url,
                 "detail": part.detail or "auto",
-                "asset": _asset(part.blob),
+                "asset": asset,
+                "thumbnail_url": file and file.thumbnail_url,
+                "text": file and file.text,
             }
         case AudioPart():
-            return {"type": "input_audio", "format": part.format, "asset": _asset(part.blob)}
+            heard = file and file.transcript
+            return {"type": "input_audio", "format": part.format, "asset": asset, "transcript": heard}
         case FilePart():
             return {
                 "type": "input_file",
                 "file_id": part.file_id,
                 "filename": part.filename,
-                "asset": _asset(part.blob),
+                "asset": asset,
             }
         case SpokenPart():
             return {
@@ -196,13 +249,28 @@ def _part_with_nulls(part: Part, role: str) -> dict[str, Any]:
                 "id": part.id,
                 "transcript": part.transcript,
                 "expires_at": part.expires_at,
-                "asset": _asset(part.blob),
+                **stored_sound(part, files),
             }
-        case ToolCall():
-            raise TypeError("a tool call is no content")
 
 
-def _asset(blob: Blob | None) -> dict[str, Any] | None:
+def stored_sound(part: SpokenPart, files: Files) -> dict[str, Any]:
+    """Where a spoken answer can be heard: the sound as it was made, and what players want of it."""
+    file = files.get(part.blob.sha256) if part.blob else None
+    show = RenditionSerializer().to_representation
+    made = file and [show(file.renditions[kind]) for kind in OF_SPEECH if kind in file.renditions]
+    return _without_nulls({"asset": _asset(part.blob, file), "renditions": made})
+
+
+def _asset(blob: Blob | None, file: ShownFile | None) -> dict[str, Any] | None:
     if blob is None:
         return None
-    return {"sha256": blob.sha256, "media_type": blob.media_type, "bytes": blob.size}
+    reference = {"sha256": blob.sha256, "media_type": blob.media_type, "bytes": blob.size}
+    if file is None:
+        return reference
+    width, height = file.asset.width, file.asset.height
+    facts = {"url": file.url, "width": width, "height": height, "seconds": file.seconds}
+    return reference | _without_nulls(facts)
+
+
+def _without_nulls(shown: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in shown.items() if value is not None}

@@ -1,7 +1,7 @@
 """A conversation laid out for reading: the branch that goes on, and beside it those that do not."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from chatapi.engines.values import (
     Value,
 )
 from conversations.models import Completion, Message
+from media.showing import ShownFile
 
 
 class Line(Value, frozen=True):
@@ -32,11 +33,12 @@ class Line(Value, frozen=True):
 
 
 class ShownPart(Value, frozen=True):
-    """A part in words: `kind` is its heading, `reference` says where bytes lie."""
+    """A part in words: `kind` is its heading, `reference` says where bytes lie, `file` shows them."""
 
     kind: str
     text: str = ""
     reference: str = ""
+    file: Any = None
 
 
 def laid_out(
@@ -75,7 +77,8 @@ def _after(siblings: list[Message], depth: int, current: set[UUID]) -> list[tupl
     return [(going_on, depth, False), *((message, depth + 1, True) for message in reversed(others))]
 
 
-def shown_part(part: Part) -> ShownPart:
+def shown_part(part: Part, files: Mapping[str, ShownFile]) -> ShownPart:
+    """`files` are those of the message, as far as they are still kept, by SHA-256."""
     match part:
         case TextPart():
             return ShownPart("text", part.text)
@@ -83,17 +86,22 @@ def shown_part(part: Part) -> ShownPart:
             return ShownPart("refusal", part.text)
         case ReasoningPart():
             return ShownPart("reasoning", part.text)
-        case ImagePart():
-            return ShownPart("image", reference=part.url or _where(part.blob))
-        case AudioPart():
-            return ShownPart("audio", reference=_where(part.blob))
-        case FilePart():
-            return ShownPart("file", part.filename or "", part.file_id or _where(part.blob))
-        case SpokenPart():
-            return ShownPart("spoken", part.transcript, _where(part.blob))
         case ToolCall():
             return ShownPart("tool call", f"{part.name}({part.arguments})", part.id)
+        case ImagePart():
+            return _shown_media("image", "", part.url or "", part.blob, files)
+        case AudioPart():
+            return _shown_media("audio", "", "", part.blob, files)
+        case FilePart():
+            return _shown_media("file", part.filename or "", part.file_id or "", part.blob, files)
+        case SpokenPart():
+            return _shown_media("spoken", part.transcript, "", part.blob, files)
 
 
-def _where(blob: Blob | None) -> str:
-    return f"{blob.media_type}, {blob.size} bytes, {blob.sha256}" if blob else ""
+def _shown_media(
+    kind: str, text: str, reference: str, blob: Blob | None, files: Mapping[str, ShownFile]
+) -> ShownPart:
+    file = files.get(blob.sha256) if blob else None
+    if blob is not None and file is None:
+        reference = f"{reference} {blob.media_type}, {blob.size} bytes, {blob.sha256}: no longer kept".strip()
+    return ShownPart(kind, text, reference, file)

@@ -1,27 +1,191 @@
-"""Assets in the admin, to look at."""
+"""Files in the admin, to look at; what failed can be made again."""
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from media.models import Asset
+from chatapi.identifiers import FILE
+from conversations.admin import HistoryAdmin, link_to
+from media.again import make_again
+from media.models import Asset, File, Rendition
+from media.showing import shown_asset
+from media.signing import media_url
+
+SHOWN_HOLDERS = 50
 
 
-@admin.register(Asset)
-class AssetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("sha256", "media_type", "size", "workspace", "created_at")
-    list_select_related = ("workspace",)
-    search_fields = ("sha256", "workspace__name")
-    date_hierarchy = "created_at"
-    ordering = ("-id",)
-    show_full_result_count = False
+def preview_of(asset: Asset) -> SafeString:
+    return render_to_string("media/admin/preview.html", {"file": shown_asset(asset)})
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+
+def links_to(rows: list[Model]) -> str:
+    """The first of these; one more than are shown says that there are others."""
+    if not rows:
+        return "–"
+    links = format_html_join("", "<li>{}</li>", ((link_to(row),) for row in rows[:SHOWN_HOLDERS]))
+    others = format_html("<li>and others</li>") if len(rows) > SHOWN_HOLDERS else ""
+    return format_html("<ul>{}{}</ul>", links, others)
+
+
+class RenditionInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Rendition
+    fields = readonly_fields = ("kind", "state", "attempts", "error", "media_type", "stored", "due_at")
+    ordering = ("kind",)
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rendition]:
+        return super().get_queryset(request).defer("content")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    @admin.display(description="size")
+    def stored(self, rendition: Rendition) -> str:
+        return filesizeformat(rendition.size) if rendition.media_type else "–"
+
+
+@admin.register(Asset)
+class AssetAdmin(HistoryAdmin):
+    list_display = ("sha256", "small", "media_type", "stored", "workspace", "created_at")
+    list_filter = ("renditions__state", "created_at")
+    list_select_related = ("workspace",)
+    search_fields = ("sha256", "media_type", "workspace__name")
+    search_help_text = "SHA-256, media type, or workspace"
+    ordering = ("-created_at", "-id")
+    inlines = (RenditionInline,)
+    fields = (
+        "sha256",
+        "preview",
+        "media_type",
+        "stored",
+        "width",
+        "height",
+        "milliseconds",
+        "workspace",
+        "created_at",
+        "in_conversations",
+        "as_files",
+    )
+    readonly_fields = ("preview", "stored", "in_conversations", "as_files")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Asset]:
+        thumbnails = Rendition.objects.filter(
+            asset=OuterRef("pk"), kind=Rendition.Kind.THUMBNAIL, state=Rendition.State.READY
+        )
+        assets: QuerySet[Asset] = super().get_queryset(request)
+        return assets.annotate(_has_thumbnail=Exists(thumbnails))
+
+    @admin.display(description="preview")
+    def small(self, asset: Asset) -> str:
+        if not getattr(asset, "_has_thumbnail"):  # noqa: B009 (an annotation)
+            return "–"
+        url = media_url(asset.workspace_id, asset.sha256, Rendition.Kind.THUMBNAIL)
+        return format_html('<img src="{}" alt="" loading="lazy" style="max-height: 3rem">', url)
+
+    @admin.display(description="size", ordering="size")
+    def stored(self, asset: Asset) -> str:
+        return filesizeformat(asset.size)
+
+    @admin.display(description="preview")
+    def preview(self, asset: Asset) -> SafeString:
+        return preview_of(asset)
+
+    @admin.display(description="held by conversations")
+    def in_conversations(self, asset: Asset) -> str:
+        holds = asset.conversations.select_related("conversation").defer("conversation__metadata")
+        return links_to([hold.conversation for hold in holds.order_by("-conversation")[: SHOWN_HOLDERS + 1]])
+
+    @admin.display(description="held by files")
+    def as_files(self, asset: Asset) -> str:
+        return links_to(list(asset.files.order_by("-id")[: SHOWN_HOLDERS + 1]))
+
+
+@admin.register(Rendition)
+class RenditionAdmin(HistoryAdmin):
+    list_display = ("__str__", "kind", "state", "attempts", "error", "due_at", "workspace")
+    list_filter = ("state", "kind", "due_at")
+    list_select_related = ("asset__workspace",)
+    search_fields = ("asset__sha256", "asset__workspace__name", "error")
+    search_help_text = "The file's SHA-256, its workspace, or the error"
+    ordering = ("-due_at", "id")
+    date_hierarchy = None
+    actions = ("make_again",)
+    fields = ("of", "kind", "state", "attempts", "error", "media_type", "size", "due_at", "content")
+    readonly_fields = ("of",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rendition]:
+        return super().get_queryset(request).select_related("asset__workspace").defer("content")
+
+    def has_making_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("media.change_rendition")
+
+    @admin.action(description="Make again what failed", permissions=["making"])
+    def make_again(self, request: HttpRequest, renditions: QuerySet[Rendition]) -> None:
+        count = make_again(list(renditions))
+        messages.success(request, f"To be made again: {count}")
+
+    @admin.display(description="workspace")
+    def workspace(self, rendition: Rendition) -> str:
+        return str(rendition.asset.workspace)
+
+    @admin.display(description="of")
+    def of(self, rendition: Rendition) -> str:
+        return link_to(rendition.asset)
+
+
+@admin.register(File)
+class FileAdmin(HistoryAdmin):
+    id_prefix = FILE
+    list_display = (
+        "filename",
+        "public_id",
+        "purpose",
+        "media_type",
+        "stored",
+        "workspace",
+        "created_at",
+        "expires_at",
+    )
+    list_filter = ("purpose", "created_at", "expires_at")
+    list_select_related = ("workspace", "asset")
+    search_fields = ("filename", "asset__sha256", "workspace__name", "user__email")
+    search_help_text = "Name, SHA-256, workspace, user, or file-… id"
+    fields = (
+        "filename",
+        "public_id",
+        "preview",
+        "purpose",
+        "of",
+        "workspace",
+        "user",
+        "created_at",
+        "expires_at",
+    )
+    readonly_fields = ("public_id", "preview", "of")
+
+    @admin.display(description="type", ordering="asset__media_type")
+    def media_type(self, file: File) -> str:
+        return file.asset.media_type
+
+    @admin.display(description="size", ordering="asset__size")
+    def stored(self, file: File) -> str:
+        return filesizeformat(file.asset.size)
+
+    @admin.display(description="preview")
+    def preview(self, file: File) -> SafeString:
+        return preview_of(file.asset)
+
+    @admin.display(description="stored as")
+    def of(self, file: File) -> str:
+        return link_to(file.asset)

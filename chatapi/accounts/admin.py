@@ -3,12 +3,14 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -24,6 +26,7 @@ from chatapi.accounts.deletion import (
 from chatapi.accounts.models import ApiKey, Membership, User, Workspace
 from chatapi.accounts.services import create_api_key, revoke_api_key
 from conversations.admin import link_to
+from media.models import Asset
 
 
 class _LowerCaseEmail(forms.ModelForm):  # type: ignore[type-arg]
@@ -126,9 +129,16 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")
     ordering = ("-id",)
-    readonly_fields = ("id", "personal_of", "created_at")
+    fields = ("name", "id", "personal_of", "media_quota", "media_used", "created_at")
+    readonly_fields = ("id", "personal_of", "media_used", "created_at")
     inlines = (MembershipInline, ApiKeyInline)
     show_full_result_count = False
+
+    @admin.display(description="media kept")
+    def media_used(self, workspace: Workspace) -> str:
+        used = Asset.objects.filter(workspace=workspace).aggregate(used=Sum("size", default=0))["used"]
+        quota = settings.CHATAPI_MEDIA_QUOTA_BYTES if workspace.media_quota is None else workspace.media_quota
+        return f"{used} bytes ({filesizeformat(used)} of {filesizeformat(quota)})"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
         """Counts: Django's own tree has a level for each message. History is for superusers to delete."""
