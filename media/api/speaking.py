@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -70,41 +71,51 @@ class SpeechEndpoint(KeyedEndpoint):
 async def _send(
     asked: SpeechRequest, pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event, send: Send
 ) -> None:
-    piece = await pieces.take(is_gone)  # until then a failure has its true status
-    if piece is None:
-        raise BadRequest("Invalid value for 'input': there is nothing in it to speak.", param="input")
+    first = await _up_to_the_first_sound(pieces, is_gone)  # until then a failure has its true status
+    all_pieces = _following(first, pieces, is_gone)
     if asked.as_events:
-        await _send_events(asked, piece, pieces, is_gone, send)
+        await _send_events(asked, all_pieces, send)
         return
     await begin(send, (b"content-type", FORMATS[asked.format].media_type.encode()))
-    while piece is not None:
+    async for piece in all_pieces:
         if piece.data:
             await send_piece(send, piece.data)
-        piece = await pieces.take(is_gone)
     await end(send)
 
 
-async def _send_events(
-    asked: SpeechRequest,
-    piece: SpokenPiece | None,
-    pieces: ReadAhead[SpokenPiece],
-    is_gone: asyncio.Event,
-    send: Send,
-) -> None:
+async def _send_events(asked: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
     await begin(send, EVENT_STREAM)
     milliseconds = 0
     try:
-        while piece is not None:
-            milliseconds = max(milliseconds, piece.milliseconds)
+        async for piece in pieces:
+            milliseconds = piece.milliseconds
             if piece.data:
                 audio = b64encode(piece.data).decode()
                 await send_piece(send, event({"type": "speech.audio.delta", "audio": audio}))
-            piece = await pieces.take(is_gone)
     except (MediaProblem, WorkshopFailed, ApiError) as error:
         await end(send, failure_event(api_error(error)))
     else:
         usage = _usage(asked.text, milliseconds)
         await end(send, event({"type": "speech.audio.done", "usage": usage}))
+
+
+async def _up_to_the_first_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:
+    """Raises `BadRequest` where there is no sound."""
+    taken: list[SpokenPiece] = []
+    while (piece := await pieces.take(is_gone)) is not None:
+        taken.append(piece)
+        if piece.milliseconds:
+            return taken
+    raise BadRequest("Invalid value for 'input': there is nothing in it to speak.", param="input")
+
+
+async def _following(
+    first: Iterable[SpokenPiece], pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event
+) -> AsyncIterator[SpokenPiece]:
+    for piece in first:
+        yield piece
+    while (following := await pieces.take(is_gone)) is not None:
+        yield following
 
 
 def _usage(text: str, milliseconds: int) -> dict[str, int]:

@@ -169,6 +169,8 @@ WRONG_SPEECH: list[tuple[dict[str, Any], str, str]] = [
     ({"speed": "1"}, "speed", "invalid_type"),
     ({"stream_format": "ndjson"}, "stream_format", "invalid_value"),
     ({"ssml_enabled": "yes"}, "ssml_enabled", "invalid_type"),
+    ({"input": "…"}, "input", "invalid_value"),
+    ({"ssml_enabled": True, "input": "<speak/>"}, "input", "invalid_value"),
     ({"ssml_enabled": True}, "input", "invalid_ssml"),
     ({"ssml_enabled": True, "input": "<speak>\n <p></speak>"}, "input", "invalid_ssml"),
     ({"ssml_enabled": True, "input": "<!DOCTYPE x><speak/>"}, "input", "invalid_ssml"),
@@ -251,7 +253,7 @@ def breaking_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Synthesis yields one piece, and fails."""
 
     async def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
-        yield SpokenPiece(b"123456", "Hello")
+        yield SpokenPiece(b"123456", "Hello", milliseconds=1)
         raise WorkshopFailed
 
     monkeypatch.setattr(shops.synthesis, "follow", follow)
