@@ -1,5 +1,6 @@
 """Refusing what the model that was asked for cannot do, by the parameter's name."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from django.conf import settings
@@ -24,8 +25,6 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
     for name in engine.unsupported:
         if request.params.get(name):
             yield _unsupported(f"The model {spec.id!r} does not support {name!r}.", name)
-    if "audio" in request.modalities and "audio" not in spec.output_modalities:
-        yield from _voice_problems(request)
     if spec.max_output_tokens is not None:
         for name in _OUTPUT_LIMITS:
             if (request.params.get(name) or 0) > spec.max_output_tokens:
@@ -36,12 +35,14 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
                 )
 
 
-def _voice_problems(request: CompletionRequest) -> Iterator[ApiError]:
-    """This service speaks for a model that does not speak itself."""
+async def check_voice(request: CompletionRequest, spec: ModelSpec) -> None:
+    """Raises `BadRequest` for a voice that is not there, where this service speaks for the model."""
     voice = request.audio.voice if request.audio else None
-    if voice is not None and find_voice(voice, settings.CHATAPI_VOICES_FOLDER) is None:
-        message = f"There is no voice {voice!r}; GET /v1/audio/voices lists them."
-        yield BadRequest(message, param="audio.voice", code="voice_not_found")
+    if voice is None or "audio" not in request.modalities or "audio" in spec.output_modalities:
+        return
+    if await asyncio.to_thread(find_voice, voice, settings.CHATAPI_VOICES_FOLDER) is None:
+        message = f"There is no voice {voice[:64]!r}; GET /v1/audio/voices lists them."
+        raise BadRequest(message, param="audio.voice", code="voice_not_found")
 
 
 def check_documents(messages: Sequence[Message], positions: Sequence[int], spec: ModelSpec) -> None:

@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.answers import AnswerHead
 from chatapi.completions.intake import TakenIn, carries_media, take_in
-from chatapi.completions.limits import check_against_model, check_documents
+from chatapi.completions.limits import check_against_model, check_documents, check_voice
 from chatapi.completions.log import EventLog
 from chatapi.completions.preparation import prepared, told_to_write_ssml
 from chatapi.completions.pump import Asked, Outcome, Pump
@@ -130,6 +130,7 @@ class CompletionService:
             raise ServiceUnavailable("The service is stopping.")
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
+        await check_voice(request, spec)
         taken = TakenIn(request.messages)
         if carries_media(request.messages):
             taken = await take_in(principal.workspace_id, request, self._fetcher)
