@@ -1,6 +1,9 @@
 from django.apps import AppConfig
 from django.core import checks
 
+# tasks are shared: they belong to the application that is made here
+from chatapi import celery  # noqa: F401
+
 
 class AccountsConfig(AppConfig):
     name = "chatapi.accounts"

@@ -1,167 +1,42 @@
-"""The model's files: joined from packages that are never imported, and refused unless they are right."""
+"""The model's files: the embedded ones, checked, or a user's own."""
 
-import hashlib
-import os
-import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from chatapi.packaged_files import PackagedFile, Part
 from media.speech.recognition import model
 from media.speech.recognition.jobs import warm_recogniser
 from media.speech.recognition.model import ModelUnusable, embedded_model, own_model
-from media.speech.recognition.packaged import PackagedFile, PackagedFileError, Part, make_ready
 from media.speech.recognition.values import WarmRecogniser
 
-CONTENT = bytes(range(256)) * 40
 SMALL = b'{"small": true}'
 
 
-class DiskUsage(NamedTuple):
-    total: int
-    used: int
-    free: int
-
-
-def described(name: str, content: bytes, *parts: Part) -> PackagedFile:
-    return PackagedFile(name, len(content), hashlib.sha256(content).hexdigest(), parts)
-
-
-BIG = described("big.bin", CONTENT, Part("speech_part1", "data/big.1"), Part("speech_part2", "data/big.2"))
-FILES = (BIG, described("small.json", SMALL, Part("speech_part1", "data/small.json")))
-
-
-@pytest.fixture(autouse=True)
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two packages, which would blow up if they were imported."""
-    site = tmp_path / "site"
-    for name, inner, content in (
-        ("speech_part1", "big.1", CONTENT[:5000]),
-        ("speech_part2", "big.2", CONTENT[5000:]),
-        ("speech_part1", "small.json", SMALL),
-    ):
-        data = site / name / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        (data / inner).write_bytes(content)
-        (data.parent / "__init__.py").write_text("raise AssertionError('imported')")
-    monkeypatch.syspath_prepend(str(site))
-    return site
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "models" / "speech"
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One file stands for all that the model consists of."""
+    package = tmp_path / "site" / "speech_part1"
+    package.mkdir(parents=True)
+    (package / "small.json").write_bytes(SMALL)
+    monkeypatch.syspath_prepend(str(package.parent))
+    parts = (Part("speech_part1", "small.json"),)
+    file = PackagedFile("small.json", len(SMALL), sha256(SMALL).hexdigest(), parts)
+    monkeypatch.setattr(model, "FILES", (file,))
+    return package
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
-
-
-READY = {"big.bin": CONTENT, "small.json": SMALL}
-
-
-def test_files_are_joined_from_their_parts(folder: Path) -> None:
-    make_ready(FILES, folder)
-    assert contents(folder) == READY
-
-
-def test_files_that_are_right_are_not_written_again(folder: Path, site: Path) -> None:
-    make_ready(FILES, folder)
-    shutil.rmtree(site)
-
-    make_ready(FILES, folder)
-
-    assert contents(folder) == READY
-
-
-def test_a_changed_byte_under_an_old_time_stamp_is_noticed(folder: Path) -> None:
-    make_ready(FILES, folder)
-    file = folder / "big.bin"
-    before = file.stat()
-    file.write_bytes(b"\xff" + CONTENT[1:])
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-    make_ready(FILES, folder)
-
-    assert contents(folder) == READY
-
-
-def test_what_a_killed_process_left_is_overwritten(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "big.bin.draft").write_bytes(b"half")
-
-    make_ready(FILES, folder)
-
-    assert contents(folder) == READY
-
-
-def test_parts_that_were_tampered_with_are_refused(folder: Path, site: Path) -> None:
-    (site / "speech_part2" / "data" / "big.2").write_bytes(b"\xff" + CONTENT[5001:])
-
-    with pytest.raises(PackagedFileError) as refused:
-        make_ready(FILES, folder)
-
-    assert "big.bin: its SHA-256 is " in str(refused.value)
-    assert f"it must be {BIG.sha256}" in str(refused.value)
-    assert contents(folder) == {}
-
-
-def test_a_part_of_another_size_is_refused_before_it_is_copied(folder: Path, site: Path) -> None:
-    with (site / "speech_part2" / "data" / "big.2").open("wb") as file:
-        file.truncate(2**40)
-
-    with pytest.raises(PackagedFileError, match=rf"parts have \d+ bytes, but it must have {len(CONTENT)}"):
-        make_ready(FILES, folder)
-
-    assert contents(folder) == {}
-
-
-def test_a_package_that_is_missing_is_named(folder: Path, site: Path) -> None:
-    shutil.rmtree(site / "speech_part2")
-
-    with pytest.raises(PackagedFileError, match=r"^speech-part2: this package, .* is not installed$"):
-        make_ready(FILES, folder)
-
-
-def test_a_full_disk_is_noticed_before_anything_is_written(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: DiskUsage(10, 10, 0))
-
-    with pytest.raises(PackagedFileError, match="the disk is full: 64 MiB are needed, 0 MiB are free"):
-        make_ready(FILES, folder)
-
-    assert contents(folder) == {}
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-
-    with pytest.raises(PackagedFileError, match="file: File exists"):
-        make_ready(FILES, tmp_path / "file")
-
-
-def test_several_may_ask_at_once(folder: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: make_ready(FILES, folder), range(16)))
-    assert contents(folder) == READY
-
-
-def test_the_embedded_model_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "FILES", FILES)
+@pytest.mark.usefixtures("package")
+def test_the_embedded_model_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert embedded_model(tmp_path) == tmp_path / "whisper-base"
-    assert contents(tmp_path / "whisper-base") == READY
+    assert (tmp_path / "whisper-base" / "small.json").read_bytes() == SMALL
 
 
-def test_an_embedded_model_that_is_not_right_is_never_loaded(
-    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model, "FILES", FILES)
-    (site / "speech_part1" / "data" / "small.json").write_bytes(b'{"small": evil}')
+def test_an_embedded_model_that_is_not_right_is_never_loaded(tmp_path: Path, package: Path) -> None:
+    (package / "small.json").write_bytes(b'{"small": evil}')
 
     with pytest.raises(ModelUnusable, match=r"small\.json: its SHA-256 is "):
         warm_recogniser(WarmRecogniser(models_folder=str(tmp_path / "models")))

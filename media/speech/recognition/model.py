@@ -5,7 +5,7 @@ Both are folders of a Whisper model converted for CTranslate2.
 
 from pathlib import Path
 
-from .packaged import PackagedFile, PackagedFileError, Part, make_ready
+from chatapi.packaged_files import PackagedFile, PackagedFileError, Part, make_ready
 
 NAME = "whisper-base"
 
@@ -34,7 +34,7 @@ class ModelUnusable(Exception):
 def embedded_model(models_folder: Path) -> Path:
     """The folder of the checked model, joined from its packages unless it lies there already.
 
-    Digests are computed at every call (0.3 s): nothing cheaper would notice a changed byte.
+    Checking takes 0.3 seconds.
     """
     folder = models_folder / NAME
     try:

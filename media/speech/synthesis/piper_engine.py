@@ -1,6 +1,5 @@
 """Piper: neural voices. Its models are shared by all that speak; each is checked before its first load."""
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chatapi.packaged_files import file_digest
 from media.speech.synthesis.ipa import piper_phonemes
 from media.speech.synthesis.sound import SILENCE, Samples
 from media.speech.voices import Voice, VoiceRefused, is_same_language
@@ -97,8 +97,7 @@ def _load(voice: Voice) -> "PiperVoice":
 
 def _check(voice: Voice, path: Path, expected: str) -> None:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_digest(path)
     except OSError as error:
         raise VoiceRefused(f"The voice {voice.id!r} cannot be read: {error.strerror}.") from error
     if found != expected:

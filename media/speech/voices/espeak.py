@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from media.speech.voices.packages import package_folder
+from chatapi.packaged_files import find_packaged
 from media.speech.voices.values import Gender, Voice
 
 DATA = "espeak-ng-data"
@@ -22,8 +22,7 @@ class Language(NamedTuple):
 
 
 def data_folder() -> Path | None:
-    package = package_folder("espeakng_loader")
-    return None if package is None else package / DATA
+    return find_packaged("espeakng_loader", DATA)
 
 
 @lru_cache(maxsize=1)

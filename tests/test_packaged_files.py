@@ -1,0 +1,233 @@
+"""Files joined from packages that are never imported, and refused unless they are right."""
+
+import errno
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from chatapi import packaged_files
+from chatapi.packaged_files import (
+    PackagedFile,
+    PackagedFileError,
+    Part,
+    file_digest,
+    find_packaged,
+    make_ready,
+)
+
+CONTENT = bytes(range(256)) * 40
+SMALL = b'{"small": true}'
+PIECE = 512
+
+
+class DiskUsage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def described(name: str, content: bytes, *parts: Part) -> PackagedFile:
+    return PackagedFile(name, len(content), hashlib.sha256(content).hexdigest(), parts)
+
+
+BIG = described("big.bin", CONTENT, Part("model_part1", "data/big.1"), Part("model_part2", "data/big.2"))
+FILES = (BIG, described("small.json", SMALL, Part("model_part1", "data/small.json")))
+READY = {"big.bin": CONTENT, "small.json": SMALL}
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two packages, which would blow up if they were imported."""
+    site = tmp_path / "site"
+    for name, inner, content in (
+        ("model_part1", "big.1", CONTENT[:5000]),
+        ("model_part2", "big.2", CONTENT[5000:]),
+        ("model_part1", "small.json", SMALL),
+    ):
+        data = site / name / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        (data / inner).write_bytes(content)
+        (data.parent / "__init__.py").write_text("raise AssertionError('imported')")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(packaged_files, "PIECE", PIECE)
+    return site
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "of one kind"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+class Told:
+    """What the progress was told."""
+
+    def __init__(self) -> None:
+        self.doings: list[str] = []
+        self.fractions: list[float] = []
+
+    def __call__(self, doing: str, fraction: float) -> None:
+        self.doings.append(doing)
+        self.fractions.append(fraction)
+
+
+def test_files_are_joined_from_their_parts(folder: Path) -> None:
+    make_ready(FILES, folder)
+    assert contents(folder) == READY
+
+
+def test_progress_is_told_while_a_file_is_joined(folder: Path) -> None:
+    told = Told()
+    make_ready([BIG], folder, told)
+    assert set(told.doings) == {"joining"}
+    assert told.fractions == sorted(told.fractions)
+    assert told.fractions[-1] == 1
+
+
+def test_a_right_copy_is_checked_and_not_joined_again(folder: Path, site: Path) -> None:
+    make_ready(FILES, folder)
+    before = (folder / "big.bin").stat()
+    shutil.rmtree(site)
+    told = Told()
+
+    make_ready(FILES, folder, told)
+
+    after = (folder / "big.bin").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert contents(folder) == READY
+    assert set(told.doings) == {"checking"}
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data[:100] + b"?" + data[101:]])
+def test_a_spoilt_copy_is_joined_anew(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
+    make_ready(FILES, folder)
+    (folder / "big.bin").write_bytes(spoil(CONTENT))
+
+    make_ready(FILES, folder)
+
+    assert contents(folder) == READY
+
+
+def test_a_changed_byte_under_an_old_time_stamp_is_noticed(folder: Path) -> None:
+    make_ready(FILES, folder)
+    file = folder / "big.bin"
+    before = file.stat()
+    file.write_bytes(b"\xff" + CONTENT[1:])
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    make_ready(FILES, folder)
+
+    assert contents(folder) == READY
+
+
+def test_what_a_killed_process_left_is_overwritten(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "big.bin.partial").write_bytes(b"half")
+
+    make_ready(FILES, folder)
+
+    assert contents(folder) == READY
+
+
+def test_parts_that_were_tampered_with_are_refused_in_one_line(folder: Path, site: Path) -> None:
+    changed = CONTENT[:5000] + b"\xff" + CONTENT[5001:]
+    (site / "model_part2" / "data" / "big.2").write_bytes(changed[5000:])
+
+    with pytest.raises(PackagedFileError) as refused:
+        make_ready(FILES, folder)
+
+    found = hashlib.sha256(changed).hexdigest()
+    assert str(refused.value) == f"{folder / 'big.bin'}: its SHA-256 is {found}, but it must be {BIG.sha256}"
+    assert contents(folder) == {}
+
+
+def test_a_part_of_another_size_is_refused_before_it_is_copied(folder: Path, site: Path) -> None:
+    with (site / "model_part2" / "data" / "big.2").open("wb") as file:
+        file.truncate(2**40)
+
+    with pytest.raises(PackagedFileError, match=rf"parts have \d+ bytes, but it must have {len(CONTENT)}"):
+        make_ready(FILES, folder)
+
+    assert contents(folder) == {}
+
+
+def test_a_package_that_is_missing_is_named(folder: Path, site: Path) -> None:
+    shutil.rmtree(site / "model_part2")
+
+    with pytest.raises(PackagedFileError, match=r"^model-part2: this package, .* is not installed$"):
+        make_ready(FILES, folder)
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: DiskUsage(10, 10, 0))
+
+    with pytest.raises(PackagedFileError, match="the disk is full: 64 MiB are needed, 0 MiB are free"):
+        make_ready(FILES, folder)
+
+    assert contents(folder) == {}
+
+
+def test_a_disk_that_fills_up_while_joining_leaves_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(PackagedFileError, match=r"No space left on device$"):
+        make_ready(FILES, folder)
+    assert contents(folder) == {}
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(PackagedFileError, match="file: File exists"):
+        make_ready(FILES, tmp_path / "file")
+
+
+def test_of_many_that_ask_at_once_one_joins_and_the_others_wait(folder: Path) -> None:
+    told = Told()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: make_ready([BIG], folder, told), range(16)))
+
+    assert contents(folder) == {"big.bin": CONTENT}
+    pieces = len(range(0, 5000, PIECE)) + len(range(5000, len(CONTENT), PIECE))
+    assert told.doings.count("joining") == pieces
+
+
+def test_files_and_folders_of_packages_are_found(site: Path) -> None:
+    assert find_packaged("model_part1", "data") == site / "model_part1" / "data"
+    assert find_packaged("model_part1", "data/big.1") == site / "model_part1" / "data" / "big.1"
+    assert find_packaged("model_part1", "data/big.2") is None
+    assert find_packaged("model_part3", "data") is None
+
+
+def test_a_files_digest_is_that_of_all_its_pieces(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    done: list[int] = []
+    assert file_digest(tmp_path / "file", done.append) == BIG.sha256
+    assert done == list(range(PIECE, len(CONTENT) + 1, PIECE))
+
+
+def test_processes_that_need_files_load_neither_django_nor_celery() -> None:
+    """Workshops and the model's own process: each would pay for it in memory and at its start."""
+    source = (
+        "import sys, chatapi.packaged_files;"
+        "print([name for name in ('django', 'celery', 'kombu') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    assert told.stdout == "[]\n"
