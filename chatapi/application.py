@@ -19,7 +19,15 @@ from media.api.routes import routes
 
 logger = logging.getLogger(__name__)
 
-EXPOSED_HEADERS = ["x-request-id", "x-conversation-id", "x-stream", "retry-after"]
+EXPOSED_HEADERS = [
+    "x-request-id",
+    "x-conversation-id",
+    "x-stream",
+    "retry-after",
+    "accept-ranges",
+    "content-range",
+    "etag",
+]
 
 
 def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import dj_database_url
 from kombu import Queue
 
+from chatapi.brokers import every, transport_options
 from chatapi.environment import ROOT, data_dir, env, env_flag, env_int, env_list, models_file
 from chatapi.serving.logs import is_news
 from media.storage_settings import storages
@@ -208,27 +209,36 @@ SPECTACULAR_SETTINGS = {
 # --- background work ----------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", "memory://")
+# no request waits longer for a broker that is away; workers try again for as long as they live
+CELERY_BROKER_CONNECTION_TIMEOUT = 3
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(CELERY_BROKER_URL, CELERY_BROKER_CONNECTION_TIMEOUT)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SOFT_TIME_LIMIT = 270
+CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TASK_TIME_LIMIT = 300
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30  # where others use all cores, Django takes seconds to start
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # done twice, a task does its work once
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"media.tasks.*": {"queue": "media"}, "chatapi.billing.*": {"queue": "billing"}}
-CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "billing")]
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"polling_interval": 0.02} if CELERY_BROKER_URL.startswith("memory://") else {}
-)
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "billing")]
+CELERY_TASK_ROUTES = {
+    "media.tasks.make_overdue": {"queue": "default"},  # no long queue of media holds up what mends it
+    "media.tasks.*": {"queue": "media"},
+    "chatapi.billing.*": {"queue": "billing"},
+}
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "settle-interrupted": {"task": "conversations.tasks.settle_interrupted", "schedule": 15.0},
-    "make-overdue": {"task": "media.tasks.make_overdue", "schedule": 15.0},
-    "free-media": {"task": "media.tasks.free_media", "schedule": 600.0},
-    "remove-strays": {"task": "media.tasks.remove_strays", "schedule": 86_400.0},
-    "clear-sessions": {"task": "chatapi.accounts.tasks.clear_sessions", "schedule": 86_400.0},
+    "settle-interrupted": every(15, "conversations.tasks.settle_interrupted"),
+    "make-overdue": every(15, "media.tasks.make_overdue"),
+    "free-media": every(600, "media.tasks.free_media"),
+    "remove-strays": every(86_400, "media.tasks.remove_strays"),
+    "clear-sessions": every(86_400, "chatapi.accounts.tasks.clear_sessions"),
 }
 
 # --- language, time, safety ---------------------------------------------------------------------
@@ -266,6 +276,7 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # every scan of a port would log one
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
+        "python_multipart": {"level": "ERROR"},  # a bad form is the client's affair
         "whitenoise": {"level": "WARNING"},
     },
 }

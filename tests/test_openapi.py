@@ -10,10 +10,21 @@ from django.test import Client
 from django.urls import URLPattern
 
 from chatapi.urls import urlpatterns
+from media.api.urls import urlpatterns as media_urlpatterns
 from tests.contract import DOCUMENT, SCHEMAS
 
 PAGES = {"/", "/docs", "/openapi.json", "/admin"}
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
+BESIDE_DJANGO = {
+    NATIVE,
+    OPENAI,
+    "/v1/files/{file_id}/content",
+    "/media/{token}",
+    "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+}
+PUBLIC = {"/livez", "/healthz", "/media/{token}"}
 
 
 @pytest.fixture
@@ -31,10 +42,12 @@ def test_it_is_valid_and_made_without_a_warning(capsys: pytest.CaptureFixture[st
 
 
 def test_it_names_every_route(document: dict[str, Any]) -> None:
-    routes = {f"/{route.pattern}" for route in urlpatterns if isinstance(route, URLPattern)}
+    routes = {
+        f"/{route.pattern}" for route in (*urlpatterns, *media_urlpatterns) if isinstance(route, URLPattern)
+    }
     served = {re.sub(r"<\w+:(\w+)>", r"{\1}", route) for route in routes}
 
-    assert set(document["paths"]) == (served - PAGES) | {NATIVE, OPENAI}
+    assert set(document["paths"]) == (served - PAGES) | BESIDE_DJANGO
 
 
 def test_the_native_endpoint_is_documented_as_the_contract_has_it(document: dict[str, Any]) -> None:
@@ -64,8 +77,7 @@ def test_every_way_to_sign_in_is_named(document: dict[str, Any]) -> None:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             ways = operation.get("security", [])
-            public = path in {"/livez", "/healthz"}
-            assert ways == ([] if public else [{"bearer": []}, {"x-api-key": []}, {"session": []}])
+            assert ways == ([] if path in PUBLIC else [{"bearer": []}, {"x-api-key": []}, {"session": []}])
 
 
 def test_every_refusal_is_the_one_envelope(document: dict[str, Any]) -> None:
