@@ -1,6 +1,8 @@
 """Making renditions: take one that is due, have a workshop make it, keep what came of it.
 
-May be run twice, at once, or die anywhere: what is taken is taken back when its worker falls silent.
+May be run twice, at once, or die anywhere: what is taken is taken back when its worker falls silent. Each
+taking counts an attempt, and the count tells whose it is: who was silent for too long, and finds it taken
+by another, changes nothing of it any more.
 """
 
 import asyncio
@@ -9,14 +11,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import connection
-from django.db.models import F
+from django.db import DatabaseError, connection
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from chatapi.engines.values import Value
@@ -35,10 +39,16 @@ from media.workshop import WorkshopFailed, shops
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=45)
+"""How long a worker may be silent before another takes what it had."""
 RENEW_SECONDS = 10.0
 ATTEMPTS = 5
 BACK_OFF_SECONDS = 3
+QUEUED = timedelta(seconds=30)
+"""How long one that nobody took yet may wait in the broker before it is asked for again."""
+LAPSED = timedelta(seconds=5)
+"""The same for one whose worker fell silent, or that failed and was put off."""
 PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS = 60, 600, 120
+GAVE_UP = "The file could not be processed."
 
 Kind = Rendition.Kind
 State = Rendition.State
@@ -64,32 +74,49 @@ class Next(Value, frozen=True):
 
 
 def make(id: UUID) -> Next | None:
-    """Make a rendition if it is due."""
+    """Make a rendition if it is due; gives what is to be made then."""
     rendition = _take(id)
     if rendition is None:
-        return None
+        return _what_waits_for(id)
+    if rendition.attempts > ATTEMPTS:
+        logger.error("Rendition %s ended each worker that took it", rendition)
+        _fail(rendition, GAVE_UP)
+        return _what_waits_for(id)
     try:
-        with _kept_taken(id):
+        with _kept_taken(rendition):
             made = _MAKERS[rendition.kind.partition("-")[0]](rendition)
     except NotYet:
-        _pending(id).update(due_at=timezone.now(), attempts=F("attempts") - 1)
+        _taken(rendition).update(due_at=timezone.now(), attempts=F("attempts") - 1)
         return _begin_what_is_needed(rendition)
     except MediaProblem as problem:
-        _fail(id, problem.message)
-    except (WorkshopFailed, OSError) as error:
+        _fail(rendition, problem.message)
+    except (WorkshopFailed, OSError, SoftTimeLimitExceeded) as error:
         logger.warning("Rendition %s could not be made: %s", rendition, error)
-        seconds = _put_off(rendition)
-        return None if seconds is None else Next(id, seconds)
+        return _put_off(rendition)
+    except Exception:
+        logger.exception("Rendition %s could not be made", rendition)
+        return _put_off(rendition)
     else:
-        _pending(id).update(state=State.READY, **msgspec.structs.asdict(made))
-    return _what_waits_for(rendition)
+        _taken(rendition).update(state=State.READY, **msgspec.structs.asdict(made))
+    return _what_waits_for(id)
 
 
-def due_since(age: timedelta, limit: int) -> list[UUID]:
-    """Renditions that nobody has taken for so long, marked as looked at."""
-    due = Rendition.objects.filter(state=State.PENDING, due_at__lte=timezone.now() - age).order_by("due_at")
-    ids = list(due.values_list("id", flat=True)[:limit])
-    Rendition.objects.filter(id__in=ids, state=State.PENDING).update(due_at=timezone.now())
+def next_try(id: UUID) -> Next | None:
+    """When a rendition is due that somebody has taken, and may have died with."""
+    due_at = _pending(id).values_list("due_at", flat=True).first()
+    if due_at is None:
+        return None
+    return Next(id, max(0.0, (due_at - timezone.now()).total_seconds()))
+
+
+def overdue(limit: int) -> list[UUID]:
+    """Renditions that are due for longer than a message takes, marked as looked at."""
+    now = timezone.now()
+    lapsed = Q(due_at__lte=now - LAPSED, attempts__gt=0)
+    due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED), state=State.PENDING)
+    ids = list(due.order_by("due_at").values_list("id", flat=True)[:limit])
+    # who takes one meanwhile has moved its time ahead, and keeps it
+    Rendition.objects.filter(id__in=ids, state=State.PENDING, due_at__lte=now).update(due_at=now)
     return ids
 
 
@@ -99,16 +126,24 @@ def _begin_what_is_needed(rendition: Rendition) -> Next:
     return Next(needed.id)
 
 
-def _what_waits_for(rendition: Rendition) -> Next | None:
-    for kind, made_of in Rendition.MADE_OF.items():
-        if made_of == rendition.kind:
-            waiting = rendition_id(rendition.asset_id, kind)
+def _what_waits_for(id: UUID) -> Next | None:
+    """What is made of this one, once that has come to its end."""
+    ended = Rendition.objects.filter(id=id).exclude(state=State.PENDING)
+    asset, kind = ended.values_list("asset_id", "kind").first() or (None, "")
+    for waiting_kind, made_of in Rendition.MADE_OF.items():
+        if asset is not None and made_of == kind:
+            waiting = rendition_id(asset, waiting_kind)
             return Next(waiting) if _pending(waiting).exists() else None
     return None
 
 
-def _pending(id: UUID) -> Any:
+def _pending(id: UUID) -> QuerySet[Rendition]:
     return Rendition.objects.filter(id=id, state=State.PENDING)
+
+
+def _taken(rendition: Rendition) -> QuerySet[Rendition]:
+    """The row, unless another has taken it since."""
+    return _pending(rendition.id).filter(attempts=rendition.attempts)
 
 
 def _take(id: UUID) -> Rendition | None:
@@ -118,14 +153,14 @@ def _take(id: UUID) -> Rendition | None:
 
 
 @contextmanager
-def _kept_taken(id: UUID) -> Iterator[None]:
+def _kept_taken(rendition: Rendition) -> Iterator[None]:
     """Moves `due_at` ahead for as long as the block runs."""
     is_done = threading.Event()
 
     def renew() -> None:
         try:
             while not is_done.wait(RENEW_SECONDS):
-                _pending(id).update(due_at=timezone.now() + LEASE)
+                _renew(rendition)
         finally:
             connection.close()
 
@@ -138,17 +173,25 @@ def _kept_taken(id: UUID) -> Iterator[None]:
         renewing.join()
 
 
-def _put_off(rendition: Rendition) -> float | None:
+def _renew(rendition: Rendition) -> None:
+    try:
+        _taken(rendition).update(due_at=timezone.now() + LEASE)
+    except DatabaseError as error:
+        logger.warning("The lease of rendition %s could not be renewed: %s", rendition, error)
+        connection.close()  # the next try shall not meet the broken one
+
+
+def _put_off(rendition: Rendition) -> Next | None:
     if rendition.attempts >= ATTEMPTS:
-        _fail(rendition.id, "The file could not be processed.")
-        return None
-    seconds: float = BACK_OFF_SECONDS * 2**rendition.attempts
-    _pending(rendition.id).update(due_at=timezone.now() + timedelta(seconds=seconds))
-    return seconds
+        _fail(rendition, GAVE_UP)
+        return _what_waits_for(rendition.id)
+    seconds = float(BACK_OFF_SECONDS * 2**rendition.attempts)
+    _taken(rendition).update(due_at=timezone.now() + timedelta(seconds=seconds))
+    return Next(rendition.id, seconds)
 
 
-def _fail(id: UUID, reason: str) -> None:
-    _pending(id).update(state=State.FAILED, error=reason[:300])
+def _fail(rendition: Rendition, reason: str) -> None:
+    _taken(rendition).update(state=State.FAILED, error=reason[:300])
 
 
 # --- how each kind is made ------------------------------------------------------------------------
@@ -185,7 +228,7 @@ def _sound(rendition: Rendition) -> Made:
 
 def _transcript(rendition: Rendition) -> Made:
     with local_copy(_needed_name(rendition)) as path:
-        heard = asyncio.run(transcribed(path, seconds=_patience(rendition.asset)))
+        heard = asyncio.run(transcribed(path, seconds=_patience((rendition.asset.milliseconds or 0) / 1000)))
     return Made(content=msgspec.to_builtins(heard))
 
 
@@ -239,6 +282,13 @@ def picture_side(kind: str) -> int:
     return int(kind.partition("-")[2] or settings.CHATAPI_PICTURE_SIDE)
 
 
-def _patience(asset: Asset) -> float:
+def longest_seconds() -> int:
+    """What making any rendition may take, as its workshop sees it."""
+    return max(
+        PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS, ceil(_patience(settings.CHATAPI_SOUND_SECONDS))
+    )
+
+
+def _patience(sound_seconds: float) -> float:
     """Seconds that recognition may take: more than the sound lasts."""
-    return 60 + 2 * (asset.milliseconds or 0) / 1000
+    return 60 + 2 * sound_seconds

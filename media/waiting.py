@@ -36,6 +36,7 @@ async def made(wanted: Collection[Rendition], *, seconds: float) -> dict[UUID, R
     """
     latest = time.monotonic() + seconds
     found: dict[UUID, Rendition] = await database_sync_to_async(_found_or_begun)(wanted)
+    await asyncio.to_thread(enqueue, [id for id, row in found.items() if row.state == _State.PENDING])
     nap = FIRST_LOOK
     while True:
         for rendition in found.values():
@@ -65,5 +66,4 @@ def _found_or_begun(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:
         fresh = [rendition for rendition in fresh if rendition.asset_id in kept]
         Rendition.objects.bulk_create(fresh, ignore_conflicts=True)
         found |= {rendition.id: rendition for rendition in fresh}
-    enqueue(id for id, rendition in found.items() if rendition.state == _State.PENDING)
     return found

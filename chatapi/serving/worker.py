@@ -8,7 +8,13 @@ import time
 from celery import Celery
 from celery.beat import Scheduler
 from celery.worker import WorkController, state
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
+from django.db.utils import ConnectionHandler
 from kombu.exceptions import OperationalError
+
+from chatapi.serving.preflight import CannotStart, check_database, check_storage
 
 logger = logging.getLogger(__name__)
 
@@ -68,3 +74,33 @@ class EmbeddedWorker:
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
             return LONGEST_NAP
+
+
+def check_surroundings() -> None:
+    """What a worker of its own needs; raises `CannotStart`.
+
+    No connection is left behind, which forked children would share.
+    """
+    check_storage(settings.DATA_DIR)
+    check_database()
+    try:
+        unapplied = _unapplied_migrations()
+    except DatabaseError as error:
+        why = " ".join(str(error).split())
+        raise CannotStart(f"the database (DATABASE_URL) cannot be used: {why}") from error
+    if unapplied:
+        raise CannotStart(
+            f"the database lacks {unapplied} migrations: start the web server of this release first, "
+            "or run manage.py migrate"
+        )
+
+
+def _unapplied_migrations() -> int:
+    database = settings.DATABASES["default"]
+    options = {name: value for name, value in database["OPTIONS"].items() if name != "pool"}
+    connection = ConnectionHandler({"default": {**database, "OPTIONS": options}})["default"]
+    try:
+        executor = MigrationExecutor(connection)
+        return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    finally:
+        connection.close()

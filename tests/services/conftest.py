@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.workers import Plant, plant, url_of
+
+REDIS, RABBITMQ = "CHATAPI_TEST_REDIS_URL", "CHATAPI_TEST_AMQP_URL"
+
+
+@pytest.fixture(params=[REDIS, RABBITMQ], ids=["redis", "rabbitmq"])
+def works(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
+    """Queues on a real broker. Ask for it before `alice`: her rows must be committed to be seen."""
+    with plant(url_of(request.param), tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def works_on_rabbitmq(transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
+    with plant(url_of(RABBITMQ), tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def works_on_redis(transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
+    with plant(url_of(REDIS), tmp_path) as made:
+        yield made

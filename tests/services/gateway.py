@@ -1,0 +1,104 @@
+"""A door before a real broker that can be shut: connections are cut, and new ones refused or swallowed."""
+
+import contextlib
+import selectors
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+Mode = Literal["open", "refusing", "silent"]
+
+
+class Gateway:
+    """Listens on a port of loopback while it is open or silent."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._broker = (str(parts.hostname), int(parts.port or 0))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listener.getsockname()
+        identity = parts.netloc.rpartition("@")[0]
+        netloc = f"{identity}@127.0.0.1:{self.address[1]}".removeprefix("@")
+        self.url = urlunsplit(parts._replace(netloc=netloc))
+        self._mode: Mode = "open"
+        self._pairs: dict[socket.socket, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def turn(self, mode: Mode) -> None:
+        with self._lock:
+            if self._mode == "refusing":
+                self._listener = socket.create_server(self.address)
+                self._selector.register(self._listener, selectors.EVENT_READ)
+            self._mode = mode
+            for connection in tuple(self._pairs):
+                self._drop(connection)
+            if mode == "refusing":
+                self._selector.unregister(self._listener)
+                self._listener.close()
+
+    def end(self) -> None:
+        self.turn("silent")
+        self._is_over = True
+        self._thread.join()
+        self._listener.close()
+        self._selector.close()
+
+    def _run(self) -> None:
+        while not self._is_over:
+            ready = self._selector.select(0.05)
+            with self._lock:
+                for key, _ in ready:
+                    connection = key.fileobj
+                    assert isinstance(connection, socket.socket)
+                    if connection.fileno() >= 0:
+                        self._serve(connection)
+        for connection in tuple(self._pairs):
+            self._drop(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        if connection is self._listener:
+            self._accept()
+        elif connection in self._pairs:
+            try:
+                data = connection.recv(2**16)
+                self._pairs[connection].sendall(data)
+            except OSError:
+                data = b""
+            if not data:
+                self._drop(connection)
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        if self._mode == "silent":
+            self._pairs[client] = client  # kept, never read
+            return
+        broker = socket.create_connection(self._broker)
+        for one, other in ((client, broker), (broker, client)):
+            self._pairs[one] = other
+            self._selector.register(one, selectors.EVENT_READ)
+
+    def _drop(self, connection: socket.socket) -> None:
+        other = self._pairs.pop(connection, None)
+        for one in {connection, other} - {None}:
+            assert one is not None
+            self._pairs.pop(one, None)
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(one)
+            one.close()
+
+
+@contextmanager
+def gateway(url: str) -> Iterator[Gateway]:
+    door = Gateway(url)
+    try:
+        yield door
+    finally:
+        door.end()

@@ -1,0 +1,32 @@
+"""What workers of the tests have besides the product's tasks."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready
+
+from media import making
+
+making.LEASE = timedelta(seconds=5)
+making.RENEW_SECONDS = 1.0
+making.BACK_OFF_SECONDS = 0
+making.QUEUED = making.LAPSED = timedelta(seconds=1)
+
+
+@worker_ready.connect
+def say_ready(**_: Any) -> None:
+    Path(os.environ["CHATAPI_TEST_READY"]).touch()
+
+
+@shared_task
+def note(file: str, word: str, seconds: float = 0) -> None:
+    """Writes the word, and after so many seconds that it is done."""
+    with Path(file).open("a") as notes:
+        notes.write(f"{word}\n")
+    time.sleep(seconds)
+    with Path(file).open("a") as notes:
+        notes.write(f"{word} done\n")

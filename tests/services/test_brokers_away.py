@@ -1,0 +1,67 @@
+"""The broker is away: requests go on, and what they wanted is made when it is back. The web server, a worker
+and the schedule are real processes, and a gateway before the broker is shut."""
+
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+from django.conf import settings
+
+from media.models import Rendition
+from tests.media.sounds import wav
+from tests.running import running
+from tests.services.gateway import Mode, gateway
+from tests.services.workers import Plant
+from tests.serving import wait_until
+
+pytestmark = pytest.mark.services
+
+
+def upload(client: httpx2.Client, length: int) -> float:
+    """The seconds it took."""
+    started = time.monotonic()
+    answer = client.post(
+        "/v1/files", files={"file": ("a.wav", wav(bytes(length)))}, data={"purpose": "user_data"}
+    )
+    assert answer.status_code == 200, answer.text
+    return time.monotonic() - started
+
+
+def all_made(count: int) -> bool:
+    states = list(Rendition.objects.filter(kind="wav").values_list("state", flat=True))
+    assert "failed" not in states
+    return states == ["ready"] * count
+
+
+@pytest.mark.parametrize("mode", ["refusing", "silent"])
+def test_requests_do_not_hang_and_nothing_is_lost(works: Plant, tmp_path: Path, mode: Mode) -> None:
+    with gateway(works.broker) as door:
+        works.broker = door.url
+        environment = works.environment(CHATAPI_EMBEDDED_WORKER="0")
+        with running(Path(environment["CHATAPI_DATA_DIR"]), **environment) as web:
+            client = web.client(web.api_key)
+            with client:
+                worker = works.worker("--pool", "threads", "--concurrency", "2", queues=("media", "default"))
+                beat = works.start(["beat", "--schedule", str(tmp_path / "beat")])
+                upload(client, 64_000)
+                wait_until(lambda: all_made(1), 40)
+
+                door.turn(mode)
+                assert max(upload(client, 64_000 + 2 * number) for number in range(1, 4)) < 10
+                door.turn("open")
+                wait_until(lambda: all_made(4), 90)
+                assert worker.process.poll() is None
+                assert beat.process.poll() is None
+                assert web.process.poll() is None
+
+
+def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: Plant) -> None:
+    """What is due is sent twice, and done once."""
+    beats = [works_on_redis.start(["beat"]) for _ in range(2)]
+    worker = works_on_redis.worker("--pool", "threads", "--concurrency", "1")
+    wait_until(lambda: list(Path(settings.DATA_DIR).glob("celerybeat-schedule*")), 20)
+    time.sleep(3)
+    assert [process.process.poll() for process in (*beats, worker)] == [None, None, None]
+    assert [beat.stop() for beat in beats] == [0, 0]
+    assert "Traceback" not in worker.output
