@@ -1,0 +1,447 @@
+"""Answers that are spoken, while they are written or whole, and what becomes of their sound."""
+
+import os
+import signal
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from chatapi.engines.values import SpokenPart
+from conversations.models import Completion, Conversation, Message, SpokenAnswer
+from media.models import Asset, Rendition, rendition_name
+from media.workshop import shops
+from tests.completions.frames import messages_of
+from tests.engines.fake_upstream import delta, end, say, stream
+from tests.people import Person
+from tests.serving import Server, text_of, wait_until
+from tests.stories.media_service import RATE, answered, post, rows, seconds_of, until_made, upstream_model
+from tests.stories.media_service import decoded as heard_in
+from tests.stories.media_spoken import (
+    TEXT,
+    VOICE,
+    audio_in,
+    in_format,
+    script,
+    seconds_in,
+    sound_in,
+    stream_of,
+)
+
+LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 21))
+
+
+@pytest.fixture(autouse=True)
+def done_in_the_end(server: Server) -> Iterator[None]:
+    yield
+    server.until_idle()
+    until_made()
+
+
+@pytest.fixture
+def sdk(server: Server, alice: Person) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=60) as client:
+        yield client
+
+
+def stored(server: Server, who: Person, completion_id: str) -> Any:
+    with server.client(who) as client:
+        return client.get(f"/v1/chat/completions/{completion_id}").json()
+
+
+def ended() -> Completion:
+    wait_until(lambda: Completion.objects.exclude(state="in_progress").exists())
+    return Completion.objects.get()
+
+
+def spoken_part(completion: Completion) -> SpokenPart:
+    [part] = (part for part in completion.answers.get().parts if isinstance(part, SpokenPart))
+    return part
+
+
+# --- streamed ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_a_spoken_stream(server: Server, alice: Person, dialect: str) -> None:
+    chunks = list(stream_of(server, alice, script(), dialect))
+    audio = [found for chunk in chunks if (found := audio_in(chunk))]
+
+    assert [key for one in audio for key in one if key in ("id", "expires_at")] == ["id", "expires_at"]
+    assert list(audio[0]) == ["id"]
+    assert list(audio[-1]) == ["expires_at"]
+    assert 3500 < audio[-1]["expires_at"] - time.time() <= 3600
+    sizes = [len(b64decode(one["data"])) for one in audio if "data" in one]
+    assert all(size % 6 == 0 for size in sizes[:-1])
+    assert sizes[-1] % 2 == 0
+    assert "".join(one.get("transcript", "") for one in audio) == text_of(chunks) == TEXT
+    assert 2 < seconds_in(sound_in(chunks)) < 7
+    assert np.abs(np.frombuffer(sound_in(chunks), "<i2")).max() > 2000
+
+    [message] = messages_of(chunks).values()
+    assert message["finish_reason"] == "stop"
+    kept = stored(server, alice, chunks[0]["id"])["choices"][0]["message"]
+    assert kept["content"] == message["content"] == TEXT
+    assert kept["audio"].items() >= message["audio"].items()
+
+
+def test_transcript_and_sound_go_in_step(server: Server, alice: Person) -> None:
+    """A sentence's words come with its sound, not all at once before or after it."""
+    audio = [audio_in(chunk) for chunk in stream_of(server, alice, script(LONG))]
+    heard, written = 0, 0
+    gaps = []
+    for one in audio:
+        heard += len(one.get("data", ""))
+        written += len(one.get("transcript", ""))
+        gaps.append((heard, written))
+    whole_sound, whole_text = gaps[-1]
+    assert all(abs(sound / whole_sound - text / whole_text) < 0.2 for sound, text in gaps)
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_the_first_sound_leaves_before_the_text_is_complete(
+    server: Server, alice: Person, dialect: str
+) -> None:
+    chunks = list(stream_of(server, alice, script(LONG, slow=0.02), dialect))
+    sounds = [at for at, chunk in enumerate(chunks) if "data" in audio_in(chunk)]
+    texts = [at for at, chunk in enumerate(chunks) if text_of([chunk])]
+    assert sounds[0] < texts[len(texts) // 2]
+    assert sounds[-1] > texts[-1]
+    assert text_of(chunks) == LONG
+
+
+def test_the_sdk_hears_a_stream(sdk: openai.OpenAI) -> None:
+    ids, pcm, transcript, expiries = [], b"", "", []
+    body: Any = script()
+    with sdk.chat.completions.create(**body, stream=True, stream_options={"include_usage": True}) as chunks:
+        for chunk in chunks:
+            for choice in chunk.choices:
+                audio: Any = choice.delta.to_dict().get("audio", {})
+                ids += [audio["id"]] if "id" in audio else []
+                expiries += [audio["expires_at"]] if "expires_at" in audio else []
+                pcm += b64decode(audio.get("data", ""))
+                transcript += audio.get("transcript", "")
+            usage = chunk.usage
+    assert (len(ids), len(expiries), transcript) == (1, 1, TEXT)
+    assert usage
+    assert usage.completion_tokens_details
+    assert usage.completion_tokens_details.audio_tokens == pytest.approx(seconds_in(pcm) * 20, abs=1)
+    assert sdk.chat.completions.retrieve(chunk.id).choices[0].message.content == TEXT
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_two_choices_are_spoken_each(server: Server, alice: Person, dialect: str) -> None:
+    chunks = list(stream_of(server, alice, script(n=2), dialect))
+    messages = messages_of(chunks)
+    assert sorted(messages) == [0, 1]
+    assert messages[0]["audio"]["id"] != messages[1]["audio"]["id"]
+    for choice, message in messages.items():
+        assert message["audio"]["transcript"] == TEXT
+        assert 2 < seconds_in(sound_in(chunks, choice)) < 7
+    for choice in stored(server, alice, chunks[0]["id"])["choices"]:
+        assert choice["message"]["audio"].items() >= messages[choice["index"]]["audio"].items()
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_calls_are_not_spoken(server: Server, alice: Person, dialect: str) -> None:
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    call = '[[tool: weather {"city": "Oslo"}]]'
+    both = script(tools=tools)
+    both["messages"][0]["content"] = f"[[text: Let me look.]] {call}"
+    [first, *_] = (
+        messages_of(list(stream_of(server, alice, both, dialect))).values()
+        if (dialect == "openai")
+        else [answered(server, alice, {**both, "stream": False}, dialect)["choices"][0]["message"]]
+    )
+    assert first["audio"]["transcript"] == "Let me look."
+    assert first["tool_calls"]
+
+    alone = script(tools=tools, stream=False)
+    alone["messages"][0]["content"] = call
+    message = answered(server, alice, alone, dialect)["choices"][0]["message"]
+    assert "audio" not in message
+    assert message["tool_calls"]
+
+
+# --- whole ------------------------------------------------------------------------------------------
+
+
+def test_a_whole_answer_is_spoken_in_every_format(server: Server, alice: Person) -> None:
+    names = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "flac": "flac", "aac": "aac"}
+    raw = answered(server, alice, in_format("pcm16"))["choices"][0]["message"]["audio"]
+    seconds = seconds_in(b64decode(raw["data"]))
+    assert 2 < seconds < 7
+    for format, container in names.items():
+        answer = answered(server, alice, in_format(format))
+        audio = answer["choices"][0]["message"]["audio"]
+        data = b64decode(audio["data"])
+        assert heard_in(data)[0] == container
+        assert seconds_of(data) == pytest.approx(seconds, abs=0.15)
+        assert audio["transcript"] == answer["choices"][0]["message"]["content"] == TEXT
+        assert audio["expires_at"] > time.time()
+        kept = stored(server, alice, answer["id"])["choices"][0]["message"]["audio"]
+        assert kept.items() >= audio.items()
+
+
+def test_a_whole_answer_is_a_wav_unless_told_otherwise(server: Server, alice: Person) -> None:
+    body = script(stream=False)
+    body["audio"] = {"voice": VOICE}
+    audio = answered(server, alice, body, "native")["choices"][0]["message"]["audio"]
+    assert heard_in(b64decode(audio["data"]))[0] == "wav"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "stream", "voice"),
+    [("native", True, "nobody"), ("openai", False, "nobody"), ("openai", True, "x" * 5_000)],
+)
+def test_a_voice_that_is_not_there(
+    server: Server, alice: Person, dialect: str, stream: bool, voice: str
+) -> None:
+    before = rows()
+    body = script(stream=stream) | {"audio": {"voice": voice, "format": "pcm16"}}
+    refused = post(server, alice, body, dialect)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "audio.voice"
+    assert rows() == before
+
+
+# --- kept -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_players_get_what_they_play(server: Server, alice: Person, streamed: bool) -> None:
+    if streamed:
+        list(stream_of(server, alice, script()))
+    else:
+        answered(server, alice, in_format("flac"))
+    until_made()
+    asset = Asset.objects.get()
+    assert asset.media_type == ("audio/pcm;rate=24000" if streamed else "audio/flac")
+    made = {rendition.kind: rendition for rendition in Rendition.objects.all()}
+    assert {kind: rendition.state for kind, rendition in made.items()} == {
+        "opus": "ready",
+        "mp3": "ready",
+        "peaks": "ready",
+    }
+    lengths = []
+    for kind, container in {"opus": "ogg", "mp3": "mp3"}.items():
+        with default_storage.open(rendition_name(alice.workspace.pk, made[kind].id)) as file:
+            data = file.read()
+        assert heard_in(data)[0] == container
+        assert len(data) == made[kind].size
+        lengths.append(seconds_of(data))
+    assert lengths == pytest.approx([(asset.milliseconds or 0) / 1000 or lengths[0]] * 2, abs=0.15)
+    peaks = made["peaks"].content
+    assert min(peaks["lowest"]) < -20
+    assert max(peaks["highest"]) > 20
+
+
+REPLAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "by its id": lambda message: {"content": None, "audio": {"id": message["audio"]["id"]}},
+    "by its id and its text": lambda message: {
+        "content": message["content"],
+        "audio": {"id": message["audio"]["id"]},
+    },
+    "by its text": lambda message: {"content": message["content"]},
+    "as the SDK gives it": lambda message: message,
+}
+
+
+@pytest.mark.parametrize("how", REPLAYS)
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_a_spoken_answer_comes_back(server: Server, alice: Person, dialect: str, how: str) -> None:
+    body = script(stream=False)
+    answer = answered(server, alice, body, dialect)["choices"][0]["message"]
+    again = {"role": "assistant", **REPLAYS[how](answer)}
+    if dialect == "native":
+        again = {key: value for key, value in again.items() if value is not None}
+    with upstream_model(server) as upstream:
+        messages = [*body["messages"], again, {"role": "user", "content": "And now?"}]
+        answered(server, alice, {"model": "upstream", "messages": messages, "stream": False}, dialect)
+        assert upstream.body["messages"][1:] == [
+            {"role": "assistant", "content": TEXT},
+            {"role": "user", "content": "And now?"},
+        ]
+    assert Conversation.objects.count() == 1
+    assert Message.objects.count() == 4
+
+
+def test_a_teammate_may_go_on_by_an_id_and_no_stranger(
+    server: Server, alice: Person, bob: Person, charlie: Person
+) -> None:
+    body = script(stream=False)
+    audio = answered(server, alice, body)["choices"][0]["message"]["audio"]
+    again = {
+        "model": "text-only",
+        "messages": [
+            *body["messages"],
+            {"role": "assistant", "audio": {"id": audio["id"]}},
+            {"role": "user", "content": "And now?"},
+        ],
+        "stream": False,
+    }
+    answered(server, bob, again)
+    before = rows()
+    for dialect in ("native", "openai"):
+        assert_no_such_audio(post(server, charlie, again, dialect))
+        unknown = {
+            **again,
+            "messages": [*body["messages"], {"role": "assistant", "audio": {"id": "audio_x"}}],
+        }
+        assert_no_such_audio(post(server, alice, unknown, dialect))
+    SpokenAnswer.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    for dialect in ("native", "openai"):
+        assert_no_such_audio(post(server, alice, again, dialect))
+    assert rows() == before
+
+
+def assert_no_such_audio(refused: Any) -> None:
+    assert refused.status_code == 400, refused.text
+    error = refused.json()["error"]
+    assert (error["code"], error["param"]) == ("audio_not_found", "messages[1].audio.id")
+
+
+def test_the_sdk_holds_a_spoken_conversation(sdk: openai.OpenAI) -> None:
+    messages: list[Any] = [{"role": "user", "content": "Hello."}]
+    for words in ("How are you?", "Good bye."):
+        answer = sdk.chat.completions.create(
+            model="text-only",
+            messages=messages,
+            modalities=["text", "audio"],
+            audio={"voice": VOICE, "format": "mp3"},
+        )
+        audio = answer.choices[0].message.audio
+        assert audio
+        assert seconds_of(b64decode(audio.data)) > 0.5
+        messages += [{"role": "assistant", "audio": {"id": audio.id}}, {"role": "user", "content": words}]
+    assert Conversation.objects.count() == 1
+
+
+# --- broken off -------------------------------------------------------------------------------------
+
+
+def assert_what_was_spoken_is_kept(completion: Completion, heard: bytes) -> None:
+    """The sound that is stored begins with what the client heard, and can be sent back."""
+    part = spoken_part(completion)
+    assert part.blob
+    assert part.expires_at
+    asset = Asset.objects.get(sha256=part.blob.sha256)
+    with default_storage.open(asset.storage_name) as file:
+        assert file.read().startswith(heard)
+    assert part.transcript
+    assert LONG.startswith(part.transcript)
+    assert completion.answers.get().parts[0].text.startswith(part.transcript)
+    assert SpokenAnswer.objects.count() == 1
+    assert completion.completion_audio_tokens > 0
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_a_cancelled_answer_keeps_what_was_spoken(server: Server, alice: Person, dialect: str) -> None:
+    chunks = []
+    with server.client(alice) as client:
+        for chunk in stream_of(server, alice, script(LONG, slow=0.02), dialect):
+            chunks.append(chunk)
+            if "data" in audio_in(chunk) and len(sound_in(chunks)) > RATE:
+                client.post(f"/v1/chat/completions/{chunks[0]['id']}/cancel")
+                break
+    completion = ended()
+    assert completion.state == "cancelled"
+    assert_what_was_spoken_is_kept(completion, sound_in(chunks))
+
+
+def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, alice: Person) -> None:
+    chunks: list[dict[str, Any]] = []
+    for chunk in stream_of(server, alice, script(LONG, slow=0.02)):
+        chunks.append(chunk)
+        if "data" in audio_in(chunk):
+            server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._running else None
+    assert chunks[-1]["error"]["code"] == "cancelled"
+    assert [one for chunk in chunks if (one := audio_in(chunk).get("expires_at"))] == [
+        spoken_part(ended()).expires_at
+    ]
+    kept = stored(server, alice, chunks[0]["id"])["choices"][0]["message"]
+    [message] = messages_of(chunks[:-1]).values()
+    assert kept["audio"].items() >= message["audio"].items()
+    assert kept["content"] == message["content"]
+
+
+def test_who_leaves_stops_the_voice_too(server: Server, alice: Person) -> None:
+    chunks = []
+    for chunk in stream_of(server, alice, script(LONG, slow=0.02)):
+        chunks.append(chunk)
+        if "data" in audio_in(chunk):
+            break
+    completion = ended()
+    assert completion.state == "cancelled"
+    assert_what_was_spoken_is_kept(completion, sound_in(chunks))
+
+
+def test_a_synthesiser_that_is_killed_fails_the_sound_and_keeps_the_text(
+    server: Server, alice: Person
+) -> None:
+    list(stream_of(server, alice, script("Good morning.")))
+    Completion.objects.all().delete()
+    keeper = shops.synthesis._keeper
+    assert keeper
+    [child] = keeper._children
+
+    chunks = []
+    for chunk in stream_of(server, alice, script(LONG, slow=0.01)):
+        chunks.append(chunk)
+        if len(chunks) == 3:
+            os.kill(child.pid, signal.SIGSTOP)  # what it is asked from now on it will never answer
+        if "error" not in chunk and text_of(chunks) == LONG:
+            os.kill(child.pid, signal.SIGKILL)
+    assert chunks[-1]["error"]["code"] == "speech_failed"
+    completion = ended()
+    assert completion.state == "failed"
+    assert completion.answers.get().parts[0].text == LONG == text_of(chunks[:-1])
+
+    chunks = list(stream_of(server, alice, script("Once more.")))
+    assert seconds_in(sound_in(chunks)) > 0.3
+    [message] = messages_of(chunks).values()
+    assert message["finish_reason"] == "stop"
+
+
+# --- an upstream that speaks itself -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_a_voice_of_the_upstreams_own_is_passed_through(server: Server, alice: Person, dialect: str) -> None:
+    pieces = [bytes([n, n]) * 3 * 100 for n in range(1, 6)]
+    words = ["Good ", "morning ", "to ", "you ", "all."]
+    expires_at = int(time.time()) + 600
+    said = [delta(audio={"id": "audio_theirs"})]
+    for piece, word in zip(pieces, words, strict=True):
+        said += [delta(audio={"transcript": word}), delta(audio={"data": b64encode(piece).decode()})]
+    said.append(delta(audio={"expires_at": expires_at}))
+    with upstream_model(server, output_modalities=("text", "audio")) as upstream:
+        upstream.will(stream(*said, end()))
+        body = script(model="upstream") | {"audio": {"voice": "their-own", "format": "pcm16"}}
+        chunks = list(stream_of(server, alice, body, dialect))
+        assert upstream.body["audio"] == {"voice": "their-own", "format": "pcm16"}
+        assert upstream.body["modalities"] == ["text", "audio"]
+    [message] = messages_of(chunks).values()
+    assert message["audio"] == {
+        "id": "audio_theirs",
+        "transcript": "".join(words),
+        "data": b64encode(b"".join(pieces)).decode(),
+        "expires_at": expires_at,
+    }
+    kept = stored(server, alice, chunks[0]["id"])["choices"][0]["message"]
+    assert kept["audio"].items() >= message["audio"].items()
+
+
+def test_a_model_that_does_not_speak_is_asked_for_text_alone(server: Server, alice: Person) -> None:
+    with upstream_model(server) as upstream:
+        upstream.will(stream(say("Good "), say("morning."), end()))
+        chunks = list(stream_of(server, alice, script(model="upstream")))
+        assert not {"audio", "modalities"} & upstream.body.keys()
+    assert "".join(audio_in(chunk).get("transcript", "") for chunk in chunks) == "Good morning."
