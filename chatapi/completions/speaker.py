@@ -11,8 +11,8 @@ from chatapi.identifiers import SPEECH, new_id, public
 from media.problems import MediaProblem
 from media.sound.encoding import EncodeSound, encode_sound
 from media.speech.plan import Item, Say
-from media.speech.synthesis.jobs import speak
-from media.speech.synthesis.values import Speak, SpokenPiece
+from media.speech.synthesis.jobs import speak, warm_voice
+from media.speech.synthesis.values import Speak, SpokenPiece, WarmVoice
 from media.temporary import temporary_folder_beside
 from media.workshop import WorkshopFailed, shops
 
@@ -23,6 +23,9 @@ MILLISECONDS_A_TOKEN = 50
 """As OpenAI counts sound that is made."""
 UTTERANCE_SECONDS = 120.0
 ENCODE_SECONDS = 120.0
+
+_warm: set[WarmVoice] = set()
+"""Voices that were loaded once; after a crash of the synthesiser the first sentence loads its own."""
 
 
 class Manner(Value, frozen=True):
@@ -81,6 +84,7 @@ class Speaker:
 
     async def _run(self) -> None:
         try:
+            await self._warm()
             while (items := await self._next()) is not None:
                 await self._speak(items)
         except MediaProblem as problem:
@@ -88,6 +92,13 @@ class Speaker:
         except WorkshopFailed as error:
             logger.error("An answer could not be spoken: %s", error)
             raise EngineError("The answer could not be spoken.", status=503, code="speech_failed") from error
+
+    async def _warm(self) -> None:
+        """The voice is loaded while the model still thinks about its first sentence."""
+        work = WarmVoice(self._manner.voice, self._manner.voices_folder)
+        if work not in _warm:
+            await shops.synthesis.ask(warm_voice, work, seconds=UTTERANCE_SECONDS)
+            _warm.add(work)
 
     async def _next(self) -> list[Item] | None:
         """What waits, all of it: a job for each sentence would cost more than it spares."""
