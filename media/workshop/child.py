@@ -42,8 +42,7 @@ from .wire import (
     pack,
 )
 
-NICENESS = 5
-"""Whoever waits for the web process comes first."""
+AUTOGROUP = Path("/proc/self/autogroup")
 OOM_SCORE = 500
 """Where memory runs out, the kernel ends a child before it ends the service."""
 TRACE_LIMIT = 8000
@@ -181,12 +180,20 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _settle_in(setup: Setup) -> None:
-    os.nice(NICENESS)
+    give_way(setup.niceness)
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if setup.memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory, setup.memory))
+
+
+def give_way(niceness: int) -> None:
+    """Be nicer by so much, as a session too: where Linux shares out its cores by sessions, a process that
+    has its own is not nice to anybody else (sched(7))."""
+    own = os.nice(niceness)
+    with contextlib.suppress(OSError):  # there are no such groups, or one was changed just now
+        AUTOGROUP.write_text(str(own))
 
 
 def _preload(module: str) -> None:

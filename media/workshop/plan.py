@@ -4,7 +4,10 @@ import msgspec
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`memory` is in bytes of address space a child, `idle_seconds` those after which it is ended."""
+    """`memory` is in bytes of address space a child, `idle_seconds` those after which it is ended.
+
+    `niceness` is what its children are nicer by than this process.
+    """
 
     name: str
     threads: int
@@ -12,3 +15,4 @@ class Plan(msgspec.Struct, frozen=True):
     memory: int | None
     idle_seconds: float | None
     preload: tuple[str, ...]
+    niceness: int

@@ -71,7 +71,7 @@ class ChildProcess:
         os.set_blocking(self._output, False)
         selector.register(self._link, selectors.EVENT_READ, self)
         selector.register(self._output, selectors.EVENT_READ, self)
-        self._send(Setup(os.getpid(), plan.threads, plan.memory, plan.preload))
+        self._send(Setup(os.getpid(), plan.threads, plan.memory, plan.preload, plan.niceness))
 
     @property
     def pid(self) -> int:

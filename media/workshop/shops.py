@@ -12,10 +12,12 @@ RECOGNITION_IDLE = 300.0
 """Seconds. Its models hold hundreds of megabytes that others may need."""
 SYNTHESIS_THREADS = 2
 """So that two listeners hear their first words at once."""
+SYNTHESIS_NICENESS = 0
+"""A listener waits for it, and it must keep up with a voice while a local model takes every core."""
 
 files = Workshop("files", threads=FILES_THREADS, memory=FILES_MEMORY)
 recognition = Workshop("recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
-synthesis = Workshop("synthesis", threads=SYNTHESIS_THREADS)
+synthesis = Workshop("synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHESIS_NICENESS)
 
 
 def close_all() -> None:

@@ -33,6 +33,7 @@ class Setup(Message, frozen=True):
     threads: int
     memory: int | None
     preload: tuple[str, ...]
+    niceness: int
 
 
 class Start(Message, frozen=True, tag=1):

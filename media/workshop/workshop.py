@@ -22,6 +22,8 @@ A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
 CREDIT_BATCH = WINDOW // 4
+NICENESS = 5
+"""Whoever waits for the web process comes first."""
 HEADROOM = 4096
 """Bytes of a frame beside its value."""
 
@@ -31,7 +33,7 @@ class Workshop:
 
     A child works on `threads` jobs at once; there are up to `processes` children. `memory` bounds the
     address space of each, in bytes. One that had no work for `idle_seconds` is ended. `preload` are
-    modules it imports at its start.
+    modules it imports at its start. It gives way to others by `niceness`.
 
     May be used from any thread and any event loop, after a fork, and again after `close`.
     """
@@ -45,8 +47,9 @@ class Workshop:
         memory: int | None = None,
         idle_seconds: float | None = None,
         preload: tuple[str, ...] = (),
+        niceness: int = NICENESS,
     ) -> None:
-        self._plan = Plan(name, threads, processes, memory, idle_seconds, preload)
+        self._plan = Plan(name, threads, processes, memory, idle_seconds, preload, niceness)
         self._lock = threading.Lock()
         self._keeper: Keeper | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None

@@ -54,6 +54,19 @@ def test_a_child_is_limited_polite_and_in_a_session_of_its_own(seen: Surrounding
     assert seen.parent == os.getpid()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel lets others change a group now and then only")
+def test_a_child_is_polite_to_other_sessions_too(seen: Surroundings) -> None:
+    assert seen.session_niceness in (None, seen.niceness)
+
+
+async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
+    workshop = Workshop("test", niceness=shops.SYNTHESIS_NICENESS)
+    try:
+        assert (await workshop.ask(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
+    finally:
+        workshop.close()
+
+
 def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: Surroundings) -> None:
     assert "colorsys" in seen.modules
     assert not {name for name in seen.modules if name.split(".")[0] in ("django", "chatapi", "celery")}

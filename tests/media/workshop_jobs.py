@@ -53,6 +53,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     parent: int
     session: int
     niceness: int
+    session_niceness: int | None
     environment: dict[str, str]
     files: dict[int, str]
     modules: set[str]
@@ -98,12 +99,19 @@ def look_around(work: Text) -> Surroundings:
         parent=os.getppid(),
         session=os.getsid(0),
         niceness=os.nice(0),
+        session_niceness=_session_niceness(),
         environment=dict(os.environ),
         files=files,
         modules=set(sys.modules),
         memory=resource.getrlimit(resource.RLIMIT_AS)[0],
         core=resource.getrlimit(resource.RLIMIT_CORE)[0],
     )
+
+
+def _session_niceness() -> int | None:
+    """None where the kernel knows no groups of sessions."""
+    group = Path("/proc/self/autogroup")
+    return int(group.read_text().split()[-1]) if group.exists() else None
 
 
 def refuse(work: Text) -> Text:
