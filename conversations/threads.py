@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from msgspec import structs
+
 from chatapi.engines.values import (
     AudioPart,
     Blob,
@@ -33,12 +35,14 @@ class Line(Value, frozen=True):
 
 
 class ShownPart(Value, frozen=True):
-    """A part in words: `kind` is its heading, `reference` says where bytes lie, `file` shows them."""
+    """A part in words: `kind` is its heading, `reference` says where bytes lie, `file` shows them.
+    `transcript` is what was said."""
 
     kind: str
     text: str = ""
     reference: str = ""
     file: Any = None
+    transcript: str | None = None
 
 
 def laid_out(
@@ -89,19 +93,21 @@ def shown_part(part: Part, files: Mapping[str, ShownFile]) -> ShownPart:
         case ToolCall():
             return ShownPart("tool call", f"{part.name}({part.arguments})", part.id)
         case ImagePart():
-            return _shown_media("image", "", part.url or "", part.blob, files)
+            return _shown_media("image", part.blob, files, reference=part.url or "")
         case AudioPart():
-            return _shown_media("audio", "", "", part.blob, files)
+            shown = _shown_media("audio", part.blob, files)
+            return structs.replace(shown, transcript=shown.file and shown.file.transcript)
         case FilePart():
-            return _shown_media("file", part.filename or "", part.file_id or "", part.blob, files)
+            name, reference = part.filename or "", part.file_id or ""
+            return _shown_media("file", part.blob, files, text=name, reference=reference)
         case SpokenPart():
-            return _shown_media("spoken", part.transcript, "", part.blob, files)
+            return _shown_media("spoken", part.blob, files, transcript=part.transcript)
 
 
 def _shown_media(
-    kind: str, text: str, reference: str, blob: Blob | None, files: Mapping[str, ShownFile]
+    kind: str, blob: Blob | None, files: Mapping[str, ShownFile], *, reference: str = "", **words: str
 ) -> ShownPart:
     file = files.get(blob.sha256) if blob else None
     if blob is not None and file is None:
         reference = f"{reference} {blob.media_type}, {blob.size} bytes, {blob.sha256}: no longer kept".strip()
-    return ShownPart(kind, text, reference, file)
+    return ShownPart(kind, reference=reference, file=file, **words)

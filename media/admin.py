@@ -1,20 +1,22 @@
 """Files in the admin, to look at; what failed can be made again."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from chatapi.identifiers import FILE
 from conversations.admin import HistoryAdmin, link_to
 from media.again import make_again
+from media.files import PURPOSES
 from media.models import Asset, File, Rendition
-from media.showing import shown_asset
+from media.showing import WITH_WORDS, shown_asset
 from media.signing import media_url
 
 SHOWN_HOLDERS = 50
@@ -28,9 +30,47 @@ def links_to(rows: list[Model]) -> str:
     """The first of these; one more than are shown says that there are others."""
     if not rows:
         return "–"
-    links = format_html_join("", "<li>{}</li>", ((link_to(row),) for row in rows[:SHOWN_HOLDERS]))
-    others = format_html("<li>and others</li>") if len(rows) > SHOWN_HOLDERS else ""
-    return format_html("<ul>{}{}</ul>", links, others)
+    others = [("and others",)] if len(rows) > SHOWN_HOLDERS else []
+    links = [(link_to(row),) for row in rows[:SHOWN_HOLDERS]]
+    return format_html_join(mark_safe("<br>"), "{}", [*links, *others])
+
+
+class FixedFilter(admin.SimpleListFilter):
+    """Values that are known: the table need not be read for them."""
+
+    values: Iterable[str] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return self.chosen(queryset, self.value() or "") if self.value() else queryset
+
+    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(**{self.parameter_name or "": value})
+
+
+class KindFilter(FixedFilter):
+    title = parameter_name = "kind"
+    values = Rendition.Kind.values
+
+    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        sized = Q(kind__startswith=f"{value}-")  # such as picture-768
+        return rows.filter(Q(kind=value) | sized)
+
+
+class HasRenditionFilter(FixedFilter):
+    title = "rendition"
+    parameter_name = "rendition"
+    values = Rendition.State.values
+
+    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(Exists(Rendition.objects.filter(asset=OuterRef("pk"), state=value)))
+
+
+class PurposeFilter(FixedFilter):
+    title = parameter_name = "purpose"
+    values = PURPOSES
 
 
 class RenditionInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -57,8 +97,8 @@ class RenditionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Asset)
 class AssetAdmin(HistoryAdmin):
-    list_display = ("sha256", "small", "media_type", "stored", "workspace", "created_at")
-    list_filter = ("renditions__state", "created_at")
+    list_display = ("content", "small", "stored", "workspace", "created_at")
+    list_filter = (HasRenditionFilter, "created_at")
     list_select_related = ("workspace",)
     search_fields = ("sha256", "media_type", "workspace__name")
     search_help_text = "SHA-256, media type, or workspace"
@@ -85,6 +125,10 @@ class AssetAdmin(HistoryAdmin):
         )
         assets: QuerySet[Asset] = super().get_queryset(request)
         return assets.annotate(_has_thumbnail=Exists(thumbnails))
+
+    @admin.display(description="content", ordering="media_type")
+    def content(self, asset: Asset) -> str:
+        return format_html('<span title="{}">{}</span>', asset.sha256, asset)
 
     @admin.display(description="preview")
     def small(self, asset: Asset) -> str:
@@ -113,16 +157,16 @@ class AssetAdmin(HistoryAdmin):
 
 @admin.register(Rendition)
 class RenditionAdmin(HistoryAdmin):
-    list_display = ("__str__", "kind", "state", "attempts", "error", "due_at", "workspace")
-    list_filter = ("state", "kind", "due_at")
+    list_display = ("kind", "of", "state", "attempts", "error", "due_at", "workspace")
+    list_filter = ("state", KindFilter, "due_at")
     list_select_related = ("asset__workspace",)
     search_fields = ("asset__sha256", "asset__workspace__name", "error")
     search_help_text = "The file's SHA-256, its workspace, or the error"
     ordering = ("-due_at", "id")
     date_hierarchy = None
     actions = ("make_again",)
-    fields = ("of", "kind", "state", "attempts", "error", "media_type", "size", "due_at", "content")
-    readonly_fields = ("of",)
+    fields = ("of", "kind", "state", "attempts", "error", "media_type", "size", "due_at", "words")
+    readonly_fields = ("of", "words")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rendition]:
         return super().get_queryset(request).select_related("asset__workspace").defer("content")
@@ -134,6 +178,12 @@ class RenditionAdmin(HistoryAdmin):
     def make_again(self, request: HttpRequest, renditions: QuerySet[Rendition]) -> None:
         count = make_again(list(renditions))
         messages.success(request, f"To be made again: {count}")
+
+    @admin.display(description="words")
+    def words(self, rendition: Rendition) -> str:
+        if rendition.kind not in WITH_WORDS or rendition.content is None:
+            return "–"
+        return format_html('<pre style="white-space: pre-wrap">{}</pre>', rendition.content["text"])
 
     @admin.display(description="workspace")
     def workspace(self, rendition: Rendition) -> str:
@@ -149,15 +199,14 @@ class FileAdmin(HistoryAdmin):
     id_prefix = FILE
     list_display = (
         "filename",
-        "public_id",
-        "purpose",
         "media_type",
         "stored",
+        "purpose",
         "workspace",
         "created_at",
         "expires_at",
     )
-    list_filter = ("purpose", "created_at", "expires_at")
+    list_filter = (PurposeFilter, "created_at", "expires_at")
     list_select_related = ("workspace", "asset")
     search_fields = ("filename", "asset__sha256", "workspace__name", "user__email")
     search_help_text = "Name, SHA-256, workspace, user, or file-… id"

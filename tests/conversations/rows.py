@@ -1,10 +1,14 @@
 """Rows of history for tests that read: what the service would have stored."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
-from chatapi.engines.values import Part, TextPart
+from chatapi.engines.values import Blob, Part, TextPart
+from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
+from media.models import Rendition, asset_id, rendition_id
+from media.services import StoredFile, store_bytes
 from tests.people import Person
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -58,3 +62,18 @@ def exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -
         conversation, "assistant", answer, after=asked, completion=completion, choice=0, finish_reason="stop"
     )
     return completion
+
+
+def kept(conversation: Conversation, data: bytes, media_type: str, *kinds: str, **facts: Any) -> Blob:
+    """A file that the conversation holds; renditions of these kinds are to be made of it."""
+    blob = Blob(sha256(data).hexdigest(), media_type, len(data))
+    store_bytes(conversation.workspace_id, {blob.sha256: data})
+    file = StoredFile(blob, renditions=kinds, **facts)
+    hold_files([(conversation.workspace_id, conversation.id, file)])
+    return blob
+
+
+def made(conversation: Conversation, blob: Blob, kind: str, **fields: Any) -> None:
+    """What became of a rendition: ready, unless `fields` say otherwise."""
+    id = rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind)
+    Rendition.objects.filter(id=id).update(**{"state": "ready", **fields})

@@ -9,7 +9,6 @@ from chatapi.accounts.models import User
 from chatapi.engines.values import Blob, ImagePart, ToolCall
 from conversations.admin import SHOWN_MESSAGES
 from conversations.models import Completion, Conversation, Message
-from media.models import Asset
 from tests.conversations.rows import completion_of, conversation_of, exchange, said
 from tests.people import Person
 
@@ -226,10 +225,3 @@ def test_somebody_who_is_no_reviewer_sees_nothing(client: Client, alice: Person)
     alice.user.is_staff = True
     alice.user.save()
     assert client.get(detail(completion.conversation)).status_code == 403
-
-
-def test_assets_are_listed(reviewer: Client, alice: Person) -> None:
-    asset = Asset.objects.create(workspace=alice.workspace, sha256="ab" * 32, media_type="image/png", size=7)
-
-    assert "ab" * 32 in reviewer.get(ASSETS).text
-    assert reviewer.get(f"{ASSETS}{asset.pk}/change/").status_code == 200

@@ -1,0 +1,210 @@
+"""Reviewers see pictures, hear sounds and read what was said in them, beside the conversation."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.accounts.models import User
+from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, SpokenPart
+from conversations.models import Conversation, Message
+from media.making import make
+from media.models import asset_id, rendition_id
+from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
+from media.signing import opened
+from tests.conversations.rows import conversation_of, kept, made, said
+from tests.media.pictures_made import encoded, quarters
+from tests.people import Person
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def reviewer(db: None) -> Client:
+    """Staff who may look at the history and nothing else."""
+    user = User.objects.create_user("rita@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_conversation"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def conversation(alice: Person) -> Conversation:
+    return conversation_of(alice)
+
+
+def detail(row: Conversation | Message) -> str:
+    return f"/admin/conversations/{row._meta.model_name}/{row.pk}/change/"
+
+
+def thread(conversation: Conversation, reader: Client) -> str:
+    page = reader.get(detail(conversation))
+    assert page.status_code == 200
+    return page.text
+
+
+def kinds_opened(page: str, attribute: str) -> list[str | None]:
+    """Of each signed address, which rendition it opens; None is the original."""
+    tokens = re.findall(rf'{attribute}="/media/([^"]+)"', page)
+    found = [opened(token) for token in tokens]
+    assert all(found)
+    return [one.kind for one in found if one]
+
+
+def test_a_picture_is_shown_small_and_leads_to_one_without_metadata(
+    reviewer: Client, conversation: Conversation
+) -> None:
+    blob = kept(conversation, encoded(quarters(600, 400)), "image/png", *OF_PICTURES, width=600, height=400)
+    said(conversation, "user", ImagePart(blob))
+    for kind in OF_PICTURES:
+        make(rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind))
+
+    page = thread(conversation, reviewer)
+
+    assert kinds_opened(page, "src") == ["thumbnail"]
+    assert kinds_opened(page, "href") == ["picture", None]
+    assert re.findall(r'href="/media/[^"]+"[^>]*>(original)?', page) == ["", "original"]
+    assert "600 × 400" in page
+    assert "picture ready" in page
+    assert blob.sha256 not in page
+
+
+def test_text_in_a_picture_is_shown_and_is_no_markup(reviewer: Client, conversation: Conversation) -> None:
+    blob = kept(conversation, b"picture", "image/png", "text")
+    made(conversation, blob, "text", content={"text": f"Total 11.10 {SCRIPT}"})
+    said(conversation, "user", ImagePart(blob))
+
+    page = thread(conversation, reviewer)
+
+    assert "Total 11.10 &lt;script&gt;" in page
+    assert SCRIPT not in page
+
+
+@pytest.mark.parametrize(
+    ("ready", "played"),
+    [((), [None]), (("wav",), ["wav"]), (("opus", "mp3", "wav"), ["opus", "mp3", "wav"])],
+)
+def test_a_sound_is_played_from_what_was_made_of_it(
+    ready: tuple[str, ...], played: list[str | None], reviewer: Client, conversation: Conversation
+) -> None:
+    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS, *OF_SPEECH, milliseconds=2345)
+    for kind in ready:
+        made(conversation, blob, kind, media_type="audio/x", size=3)
+    said(conversation, "user", AudioPart(blob, "mp3"))
+
+    page = thread(conversation, reviewer)
+
+    assert page.count('<audio controls preload="none">') == 1
+    assert kinds_opened(page, "src") == played
+    assert kinds_opened(page, "href") == [None]
+    assert "2.3 s" in page
+
+
+def test_what_was_said_stands_beside_the_player(reviewer: Client, conversation: Conversation) -> None:
+    heard = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
+    made(conversation, heard, "transcript", content={"text": f"What time is it? {SCRIPT}", "passages": []})
+    asked = said(conversation, "user", AudioPart(heard, "mp3"))
+    answer = kept(conversation, b"answer", "audio/wav", *OF_SPEECH)
+    said(conversation, "assistant", SpokenPart("audio_1", f"Noon. {SCRIPT}", answer), after=asked)
+
+    page = thread(conversation, reviewer)
+
+    assert re.findall(r"<h4>Transcript</h4><pre>(.*?)</pre>", page) == [
+        "What time is it? &lt;script&gt;alert(1)&lt;/script&gt;",
+        "Noon. &lt;script&gt;alert(1)&lt;/script&gt;",
+    ]
+    assert page.count("<audio ") == 2
+
+
+def test_the_state_of_what_is_made_is_told_with_its_error(
+    reviewer: Client, conversation: Conversation
+) -> None:
+    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
+    made(conversation, blob, "transcript", state="failed", error=f"It is cut off. {SCRIPT}")
+    said(conversation, "user", AudioPart(blob, "mp3"))
+
+    page = thread(conversation, reviewer)
+
+    assert 'title="It is cut off. &lt;script&gt;' in page
+    assert "transcript failed" in page
+    assert "wav pending" in page
+    assert SCRIPT not in page
+
+
+def test_a_document_is_linked_and_never_embedded(reviewer: Client, conversation: Conversation) -> None:
+    blob = kept(conversation, b"<html>", "text/plain")
+    said(conversation, "user", FilePart(blob, "page.html"))
+
+    page = thread(conversation, reviewer)
+
+    assert "page.html" in page
+    assert kinds_opened(page, "href") == [None]
+    assert not re.search(r"<(img|audio|iframe|object|embed)\b", page)
+
+
+def test_what_was_freed_is_named(reviewer: Client, conversation: Conversation) -> None:
+    said(
+        conversation,
+        "user",
+        ImagePart(Blob("cd" * 32, "image/png", 99), url="https://example.com/a.png"),
+        SpokenPart("audio_1", "Still to be read", Blob("ef" * 32, "audio/wav", 98)),
+    )
+
+    page = thread(conversation, reviewer)
+
+    assert f"https://example.com/a.png image/png, 99 bytes, {'cd' * 32}: no longer kept" in page
+    assert "Still to be read" in page
+    assert kinds_opened(page, "src") == kinds_opened(page, "href") == []
+
+
+def test_a_long_thread_of_media_costs_two_queries_more(
+    reviewer: Client,
+    conversation: Conversation,
+    alice: Person,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    message = None
+    for number in range(20):
+        seen = kept(conversation, b"picture %d" % number, "image/png", *OF_PICTURES)
+        made(conversation, seen, "thumbnail", media_type="image/webp", size=5)
+        spoken = kept(conversation, b"sound %d" % number, "audio/wav", *OF_SPEECH)
+        made(conversation, spoken, "peaks", content={"lowest": [-99] * 800})
+        message = said(conversation, "user", ImagePart(seen), AudioPart(spoken, "wav"), after=message)
+
+    with django_assert_max_num_queries(14) as queries:
+        page = thread(conversation, reviewer)
+
+    assert page.count("<img ") == page.count("<audio ") == 20
+    [renditions] = [row["sql"] for row in queries.captured_queries if 'FROM "media_rendition"' in row["sql"]]
+    contents = renditions.count('"media_rendition"."content"')
+    assert contents == renditions.count('THEN "media_rendition"."content"') == 1
+
+
+def test_one_message_shows_its_media(conversation: Conversation) -> None:
+    user = User.objects.create_user("rita@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_message"))
+    reader = Client()
+    reader.force_login(user)
+    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
+    message = said(conversation, "user", AudioPart(blob, "mp3"))
+
+    assert kinds_opened(reader.get(detail(message)).text, "src") == [None]
+
+
+def test_who_may_see_assets_only_sees_no_conversation(conversation: Conversation) -> None:
+    user = User.objects.create_user("rita@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="media"))
+    reader = Client()
+    reader.force_login(user)
+    said(conversation, "user", "Hello")
+
+    assert reader.get(detail(conversation)).status_code == 403
+
+
+def test_pages_stay_out_of_frames(reviewer: Client, conversation: Conversation) -> None:
+    said(conversation, "user", ImagePart(kept(conversation, b"picture", "image/png")))
+
+    assert reviewer.get(detail(conversation))["x-frame-options"] == "DENY"

@@ -1,0 +1,146 @@
+"""Deleting a conversation over HTTP: by whom, what goes with it, and what stays."""
+
+from datetime import timedelta
+from typing import Any
+
+import openai
+import pytest
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+
+from chatapi.engines.values import ImagePart
+from conversations.models import Completion, Conversation, ConversationAsset, Message
+from media.freeing import free
+from media.models import Asset, File, asset_id, storage_name
+from tests.conversations.rows import conversation_of, exchange, kept, said
+from tests.people import Person, person
+from tests.serving import Server, events, text_of
+from tests.serving import said as asking
+
+LATER = timedelta(hours=2)
+
+
+def address(conversation: Conversation) -> str:
+    return f"/v1/conversations/{conversation.public_id}"
+
+
+def test_a_conversation_goes_with_all_that_was_said(alice: Person, client: Client) -> None:
+    gone, stays = exchange(alice).conversation, exchange(alice).conversation
+
+    answer = client.delete(address(gone), headers=alice.headers)
+
+    assert answer.status_code == 200
+    assert answer.json() == {"id": gone.public_id, "object": "conversation.deleted", "deleted": True}
+    assert list(Conversation.objects.all()) == [stays]
+    assert (Message.objects.count(), Completion.objects.count()) == (2, 1)
+
+
+def test_a_teammate_may(alice: Person, bob: Person, client: Client) -> None:
+    conversation = exchange(alice).conversation
+
+    assert client.delete(address(conversation), headers=bob.headers).status_code == 200
+    assert not Conversation.objects.exists()
+
+
+def test_to_a_stranger_it_is_not_there(alice: Person, charlie: Person, client: Client) -> None:
+    conversation = exchange(alice).conversation
+
+    answer = client.delete(address(conversation), headers=charlie.headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert Message.objects.count() == 2
+
+
+@pytest.mark.parametrize(("headers", "code"), [({}, None), ({"x-api-key": "sk-wrong"}, "invalid_api_key")])
+def test_somebody_unknown_is_asked_for_a_key(
+    headers: dict[str, str], code: str | None, alice: Person, client: Client
+) -> None:
+    conversation = exchange(alice).conversation
+
+    answer = client.delete(address(conversation), headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
+    assert Conversation.objects.exists()
+
+
+def test_a_browser_session_must_show_its_token(db: None) -> None:
+    dana = person("dana@example.com")
+    conversation = exchange(dana).conversation
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(dana.user)
+
+    assert browser.delete(address(conversation)).status_code == 403
+    assert Conversation.objects.exists()
+
+
+@pytest.mark.parametrize("id", ["x", "conv_", "conv_" + "0" * 32, "chatcmpl-" + "0" * 32, "é", "%00"])
+def test_an_id_that_cannot_be_is_not_found(id: str, alice: Person, client: Client) -> None:
+    assert client.delete(f"/v1/conversations/{id}", headers=alice.headers).status_code == 404
+
+
+def test_what_is_gone_is_not_found_again(alice: Person, client: Client) -> None:
+    completion = exchange(alice)
+    conversation = completion.conversation
+    client.delete(address(conversation), headers=alice.headers)
+
+    for gone in (
+        client.delete(address(conversation), headers=alice.headers),
+        client.get(f"{address(conversation)}/items", headers=alice.headers),
+        client.get(f"/v1/chat/completions/{completion.public_id}", headers=alice.headers),
+    ):
+        assert gone.status_code == 404
+
+
+def test_files_that_nothing_else_holds_are_freed(alice: Person, client: Client) -> None:
+    conversation, other = conversation_of(alice), conversation_of(alice)
+    only = kept(conversation, b"only here", "image/png", "thumbnail")
+    shared = kept(conversation, b"here and there", "image/png")
+    kept(other, b"here and there", "image/png")
+    uploaded = kept(conversation, b"uploaded too", "image/png")
+    upload = asset_id(alice.workspace.id, uploaded.sha256)
+    File.objects.create(workspace=alice.workspace, asset_id=upload, filename="a.png", purpose="vision")
+    said(conversation, "user", ImagePart(only), ImagePart(shared), ImagePart(uploaded))
+
+    client.delete(address(conversation), headers=alice.headers)
+    free(timezone.now() + LATER)
+
+    assert set(Asset.objects.values_list("sha256", flat=True)) == {shared.sha256, uploaded.sha256}
+    assert ConversationAsset.objects.count() == 1
+    assert [
+        default_storage.exists(storage_name(alice.workspace.id, blob.sha256))
+        for blob in (only, shared, uploaded)
+    ] == [False, True, True]
+
+
+def test_an_answer_that_is_being_made_reaches_its_client_and_is_not_stored(
+    server: Server, alice: Person
+) -> None:
+    body = asking("[[slow: 0.02]] [[chunks: 40]]", stream=True)
+    with server.client(alice) as client, server.client(alice) as other:
+        with client.stream("POST", "/v1/chat/completions", json=body) as stream:
+            conversation = stream.headers["x-conversation-id"]
+            deleted = other.delete(f"/v1/conversations/{conversation}")
+            stream.read()
+        chunks: list[Any] = events(stream)
+    server.until_idle()
+
+    assert deleted.status_code == 200
+    assert text_of(chunks).endswith("w40")
+    assert chunks[-1] == "[DONE]"
+    assert [model.objects.count() for model in (Conversation, Message, Completion)] == [0, 0, 0]
+
+
+def test_openais_client_deletes(server: Server, alice: Person) -> None:
+    conversation = exchange(alice).conversation
+
+    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0) as sdk:
+        deleted = sdk.conversations.delete(conversation.public_id)
+        with pytest.raises(openai.NotFoundError):
+            sdk.conversations.retrieve(conversation.public_id)
+
+    assert (deleted.id, deleted.object, deleted.deleted) == (
+        conversation.public_id,
+        "conversation.deleted",
+        True,
+    )

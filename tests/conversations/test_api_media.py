@@ -1,0 +1,269 @@
+"""Pictures and sound in the history: where they can be had, what was read and heard in them."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.engines.values import AudioPart, FilePart, ImagePart, Part, SpokenPart
+from conversations.models import Conversation, ConversationAsset
+from media.making import make
+from media.models import Asset, asset_id, rendition_id
+from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
+from media.signing import opened
+from tests.conversations.rows import completion_of, conversation_of, kept, made, said
+from tests.media.pictures_made import encoded, quarters
+from tests.media.sounds import sound_file, wav
+from tests.media.speaking import RATE, spoken
+from tests.people import Person
+from tests.serving import Server
+from tests.stories.media_service import answered, asked, picture, text, until_made
+
+AUTHENTICATION = 2
+PEAKS = {"lowest": [-3, -8], "highest": [4, 7], "milliseconds": 1500}
+
+
+@pytest.fixture
+def conversation(alice: Person) -> Conversation:
+    return conversation_of(alice)
+
+
+def items(conversation: Conversation, who: Person, client: Client, query: str = "") -> list[Any]:
+    address = f"/v1/conversations/{conversation.public_id}/items{query}"
+    rows: list[Any] = client.get(address, headers=who.headers).json()["data"]
+    return rows
+
+
+def shown(conversation: Conversation, role: str, part: Part, who: Person, client: Client) -> Any:
+    said(conversation, role, part)
+    [item] = items(conversation, who, client)
+    [content] = item["content"]
+    return content
+
+
+def opens(url: str) -> tuple[str, str | None]:
+    """The SHA-256 of the asset that an address opens, and the kind of its rendition."""
+    assert url.startswith("/media/")
+    found = opened(url.removeprefix("/media/"))
+    assert found is not None
+    return Asset.objects.get(id=found.asset_id).sha256, found.kind
+
+
+def test_a_picture_has_its_size_its_thumbnail_and_the_text_in_it(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    blob = kept(conversation, b"picture", "image/png", "thumbnail", "text", width=640, height=480)
+    made(conversation, blob, "thumbnail", media_type="image/webp", size=9)
+    made(conversation, blob, "text", content={"text": "Total 11.10"})
+
+    part = shown(conversation, "user", ImagePart(blob), alice, client)
+
+    assert opens(part["asset"].pop("url")) == (blob.sha256, None)
+    assert opens(part.pop("thumbnail_url")) == (blob.sha256, "thumbnail")
+    assert part == {
+        "type": "input_image",
+        "detail": "auto",
+        "asset": {
+            "sha256": blob.sha256,
+            "media_type": "image/png",
+            "bytes": 7,
+            "width": 640,
+            "height": 480,
+        },
+        "text": "Total 11.10",
+    }
+
+
+def test_a_picture_that_was_never_read_has_no_text_and_an_empty_one_an_empty_text(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    never = kept(conversation, b"1", "image/png", "thumbnail")
+    empty = kept(conversation, b"2", "image/png", "text")
+    made(conversation, empty, "text", content={"text": ""})
+    said(conversation, "user", ImagePart(never), ImagePart(empty))
+
+    first, second = items(conversation, alice, client)[0]["content"]
+
+    assert "text" not in first
+    assert "thumbnail_url" not in first
+    assert second["text"] == ""
+
+
+@pytest.mark.parametrize("state", ["pending", "failed"])
+def test_a_sound_has_no_transcript_until_it_was_heard(
+    state: str, conversation: Conversation, alice: Person, client: Client
+) -> None:
+    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS, milliseconds=2345)
+    made(conversation, blob, "transcript", state=state, error="x" if state == "failed" else "")
+
+    waiting = shown(conversation, "user", AudioPart(blob, "mp3"), alice, client)
+    made(conversation, blob, "transcript", content={"text": "Hello.", "passages": []}, error="")
+    heard = items(conversation, alice, client)[0]["content"][0]
+
+    assert "transcript" not in waiting
+    assert waiting["asset"]["seconds"] == 2.345
+    assert opens(waiting["asset"]["url"]) == (blob.sha256, None)
+    assert heard["transcript"] == "Hello."
+    assert set(heard) == {"type", "format", "asset", "transcript"}
+
+
+def test_a_spoken_answer_has_what_players_want(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    blob = kept(conversation, b"\0\0" * 36_000, "audio/pcm;rate=24000", *OF_SPEECH)
+    made(conversation, blob, "opus", media_type="audio/ogg", size=10)
+    made(conversation, blob, "mp3", state="failed", error="The sound is cut off.")
+    made(conversation, blob, "peaks", content=PEAKS)
+
+    part = shown(conversation, "assistant", SpokenPart("audio_1", "Hi", blob, 1767268800), alice, client)
+    opus, mp3, peaks = part["renditions"]
+
+    assert (part["id"], part["transcript"], part["asset"]["seconds"]) == ("audio_1", "Hi", 1.5)
+    assert opens(opus["url"]) == (blob.sha256, "opus")
+    assert [row["kind"] for row in part["renditions"]] == ["opus", "mp3", "peaks"]
+    assert [row["state"] for row in part["renditions"]] == ["ready", "failed", "ready"]
+    assert (mp3["url"], mp3["error"]) == (None, "The sound is cut off.")
+    assert (peaks["url"], peaks["content"]) == (None, PEAKS)
+
+
+def test_a_stored_completion_says_where_its_sound_is(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    question = said(conversation, "user", "Speak")
+    completion = completion_of(alice, question)
+    blob = kept(conversation, b"RIFF", "audio/wav", *OF_SPEECH, milliseconds=10)
+    made(conversation, blob, "mp3", media_type="audio/mpeg", size=10)
+    part = SpokenPart("audio_1", "Hi", blob, 1767268800)
+    said(conversation, "assistant", part, after=question, completion=completion, choice=0)
+
+    found = client.get(f"/v1/chat/completions/{completion.public_id}", headers=alice.headers).json()
+    audio = found["choices"][0]["message"]["audio"]
+
+    assert set(audio) == {"id", "transcript", "expires_at", "data", "asset", "renditions"}
+    assert opens(audio["asset"]["url"]) == (blob.sha256, None)
+    assert [(row["kind"], row["state"]) for row in audio["renditions"]] == [
+        ("opus", "pending"),
+        ("mp3", "ready"),
+        ("peaks", "pending"),
+    ]
+
+
+def test_a_document_can_be_had(conversation: Conversation, alice: Person, client: Client) -> None:
+    blob = kept(conversation, b"%PDF-", "application/pdf")
+
+    part = shown(conversation, "user", FilePart(blob, "a.pdf"), alice, client)
+
+    assert opens(part["asset"]["url"]) == (blob.sha256, None)
+    assert (part["type"], part["filename"]) == ("input_file", "a.pdf")
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_what_was_freed_is_named_and_not_linked(
+    role: str, conversation: Conversation, alice: Person, client: Client
+) -> None:
+    blob = kept(conversation, b"gone", "audio/wav", *OF_SPEECH)
+    ConversationAsset.objects.all().delete()
+    Asset.objects.all().delete()
+    part = AudioPart(blob, "wav") if role == "user" else SpokenPart("audio_1", "Hi", blob)
+
+    found = shown(conversation, role, part, alice, client)
+
+    assert found["asset"] == {"sha256": blob.sha256, "media_type": "audio/wav", "bytes": 4}
+    assert "renditions" not in found
+
+
+def test_a_strangers_file_of_the_same_bytes_stays_theirs(
+    conversation: Conversation, alice: Person, charlie: Person, client: Client
+) -> None:
+    blob = kept(conversation_of(charlie), b"same", "image/png", "thumbnail", width=1, height=1)
+
+    part = shown(conversation, "user", ImagePart(blob), alice, client)
+
+    assert set(part["asset"]) == {"sha256", "media_type", "bytes"}
+
+
+def test_a_page_full_of_media_costs_two_queries_more(
+    conversation: Conversation,
+    alice: Person,
+    client: Client,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    message = None
+    for number in range(12):
+        seen = kept(conversation, b"picture %d" % number, "image/png", *OF_PICTURES, "text")
+        heard = kept(conversation, b"sound %d" % number, "audio/wav", *OF_SOUNDS)
+        parts = (ImagePart(seen), AudioPart(heard, "wav"))
+        message = said(conversation, "user", *parts, after=message)
+        answer = kept(conversation, b"answer %d" % number, "audio/wav", *OF_SPEECH)
+        message = said(conversation, "assistant", SpokenPart(f"audio_{number}", "Hi", answer), after=message)
+
+    with django_assert_num_queries(AUTHENTICATION + 4) as queries:
+        page = items(conversation, alice, client, "?limit=20")
+
+    assert len(page) == 20
+    assert all("url" in part["asset"] for item in page for part in item["content"])
+    *_, assets, renditions = (query["sql"] for query in queries.captured_queries)
+    assert 'FROM "media_asset"' in assets
+    assert 'FROM "media_rendition"' in renditions
+
+
+def test_a_list_of_conversations_reads_nothing_of_their_media(
+    conversation: Conversation,
+    alice: Person,
+    client: Client,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    said(conversation, "user", ImagePart(kept(conversation, b"picture", "image/png", *OF_PICTURES)))
+
+    with django_assert_num_queries(AUTHENTICATION + 1) as queries:
+        client.get("/v1/conversations", headers=alice.headers)
+
+    assert not any("media_" in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: Person) -> None:
+    data = encoded(quarters(600, 400))
+    answered(server, alice, asked(text("What is this?"), picture(data), model="scripted"))
+    until_made()
+
+    with server.client(alice) as client:
+        [conversation] = client.get("/v1/conversations").json()["data"]
+        page = client.get(f"/v1/conversations/{conversation['id']}/items?order=asc").json()["data"]
+    part = page[0]["content"][1]
+    with server.client() as browser:
+        small, original = browser.get(part["thumbnail_url"]), browser.get(part["asset"]["url"])
+
+    assert (part["asset"]["width"], part["asset"]["height"]) == (600, 400)
+    assert (small.status_code, small.headers["content-type"]) == (200, "image/webp")
+    assert (original.status_code, original.content) == (200, data)
+    assert small.headers["content-disposition"] == "inline"
+
+
+def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person, client: Client) -> None:
+    blob = kept(conversation, sound_file("wav", 0.5), "audio/wav", *OF_SPEECH)
+    for kind in OF_SPEECH:
+        make(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
+
+    part = shown(conversation, "assistant", SpokenPart("audio_1", "A tone", blob), alice, client)
+    opus, mp3, peaks = part["renditions"]
+
+    assert [row["state"] for row in (opus, mp3, peaks)] == ["ready"] * 3
+    assert (opus["media_type"], mp3["media_type"]) == ("audio/ogg", "audio/mpeg")
+    assert max(peaks["content"]["highest"]) > 10
+    assert part["asset"]["seconds"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.speech_model
+@pytest.mark.xdist_group("speech")
+def test_what_was_said_stands_beside_the_sound(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    data = wav(spoken("Good morning.").tobytes(), rate=RATE)
+    blob = kept(conversation, data, "audio/wav", *OF_SOUNDS, milliseconds=1000)
+    for kind in OF_SOUNDS:
+        make(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
+
+    part = shown(conversation, "user", AudioPart(blob, "wav"), alice, client)
+
+    assert "good morning" in part["transcript"].lower()

@@ -1,0 +1,381 @@
+"""Files in the admin: what they are, what holds them, what was made of them, and made again."""
+
+import re
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
+
+from chatapi.accounts.models import User
+from conversations.models import Conversation
+from media import again
+from media.models import Asset, File, Rendition, asset_id, rendition_id
+from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
+from media.signing import opened
+from tests.conversations.rows import conversation_of, kept, made
+from tests.people import Person
+
+ASSETS, RENDITIONS, FILES = "/admin/media/asset/", "/admin/media/rendition/", "/admin/media/file/"
+WORKSPACES = "/admin/accounts/workspace/"
+SCRIPT = "<script>alert(1)</script>"
+
+
+def staff(*permissions: str) -> Client:
+    user = User.objects.create_user("rita@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def reviewer(db: None) -> Client:
+    return staff("view_asset", "view_rendition", "view_file")
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root@example.com", "a good password"))
+    return client
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """The renditions that workers were asked to make."""
+    asked: list[UUID] = []
+    monkeypatch.setattr(again, "enqueue", asked.extend)
+    return asked
+
+
+@pytest.fixture
+def conversation(alice: Person) -> Conversation:
+    return conversation_of(alice, title="Holidays in Norway")
+
+
+def asset_of(conversation: Conversation, data: bytes, media_type: str, *kinds: str) -> Asset:
+    blob = kept(conversation, data, media_type, *kinds)
+    return Asset.objects.get(id=asset_id(conversation.workspace_id, blob.sha256))
+
+
+def file_of(person: Person, asset: Asset, name: str = "photo.png") -> File:
+    return File.objects.create(
+        workspace=person.workspace, user=person.user, asset=asset, filename=name, purpose="vision"
+    )
+
+
+def detail(row: Asset | Rendition | File) -> str:
+    return f"/admin/media/{row._meta.model_name}/{row.pk}/change/"
+
+
+def kinds_opened(page: str) -> list[str | None]:
+    found = [opened(token) for token in re.findall(r'(?:src|href)="/media/([^"]+)"', page)]
+    assert all(found)
+    return [one.kind for one in found if one]
+
+
+# --- lists ------------------------------------------------------------------------------------------
+
+
+def test_assets_are_listed(reviewer: Client, conversation: Conversation) -> None:
+    asset = asset_of(conversation, b"picture", "image/png", *OF_PICTURES)
+
+    assert asset.sha256 in reviewer.get(ASSETS).text
+    assert reviewer.get(detail(asset)).status_code == 200
+
+
+@pytest.mark.parametrize("address", [ASSETS, RENDITIONS, FILES])
+def test_a_list_costs_the_same_for_one_row_and_for_many_and_reads_no_content(
+    address: str,
+    reviewer: Client,
+    alice: Person,
+    conversation: Conversation,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for number in range(20):
+        asset = asset_of(conversation, b"%d" % number, "image/png", *OF_PICTURES, "text")
+        Rendition.objects.filter(asset=asset).update(state="ready", media_type="image/webp")
+        file_of(alice, asset)
+
+    with django_assert_max_num_queries(9) as queries:
+        page = reviewer.get(address)
+
+    assert page.text.count("<tr><") >= 20
+    assert not any('"content"' in query["sql"] for query in queries.captured_queries)
+
+
+def test_the_list_of_assets_shows_the_thumbnails_that_are_there(
+    reviewer: Client, conversation: Conversation
+) -> None:
+    ready = kept(conversation, b"1", "image/png", *OF_PICTURES)
+    made(conversation, ready, "thumbnail", media_type="image/webp", size=5)
+    kept(conversation, b"2", "image/png", *OF_PICTURES)
+
+    page = reviewer.get(ASSETS).text
+
+    assert kinds_opened(page) == ["thumbnail"]
+    assert page.count("<tr><") >= 2
+
+
+def test_lists_are_filtered_and_searched(
+    reviewer: Client, alice: Person, charlie: Person, conversation: Conversation
+) -> None:
+    broken = asset_of(conversation, b"1", "image/png", "picture-768")
+    whole = asset_of(conversation_of(charlie), b"2", "audio/wav", "opus")
+    Rendition.objects.filter(asset=broken).update(state="failed")
+    photo, tune = file_of(alice, broken, "photo.png"), file_of(charlie, whole, "tune.wav")
+    File.objects.filter(id=tune.id).update(purpose="user_data")
+
+    for address, query, found, other in (
+        (ASSETS, {"rendition": "failed"}, broken, whole),
+        (ASSETS, {"q": broken.sha256}, broken, whole),
+        (ASSETS, {"q": "alice@"}, broken, whole),
+        (RENDITIONS, {"state__exact": "failed"}, broken.renditions.get(), whole.renditions.get()),
+        (RENDITIONS, {"kind": "picture"}, broken.renditions.get(), whole.renditions.get()),
+        (FILES, {"purpose": "vision"}, photo, tune),
+        (FILES, {"q": photo.public_id}, photo, tune),
+        (FILES, {"q": "photo"}, photo, tune),
+    ):
+        page = reviewer.get(address, query).text
+        assert str(found.pk) in page, (address, query)
+        assert str(other.pk) not in page, (address, query)
+
+
+# --- one file ---------------------------------------------------------------------------------------
+
+
+def test_an_asset_tells_what_holds_it_and_what_was_made_of_it(
+    reviewer: Client, alice: Person, conversation: Conversation
+) -> None:
+    asset = asset_of(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
+    file = file_of(alice, asset, f"tune {SCRIPT}.mp3")
+    blob = kept(conversation, b"sound", "audio/mpeg")
+    made(conversation, blob, "wav", media_type="audio/wav", size=2048)
+    made(conversation, blob, "transcript", state="failed", attempts=5, error=f"Cut off {SCRIPT}")
+
+    page = reviewer.get(detail(asset)).text
+
+    assert conversation.title in page
+    assert detail(file) in page
+    assert "2.0\xa0KB" in page
+    assert "Cut off &lt;script&gt;" in page
+    assert SCRIPT not in page
+    assert kinds_opened(page) == ["wav", None]
+    assert re.findall(r'field-state">\s*<p>(\w+)', page) == ["Failed", "Ready"]
+
+
+def test_many_holders_are_cut_short(
+    reviewer: Client, alice: Person, monkeypatch: pytest.MonkeyPatch, conversation: Conversation
+) -> None:
+    monkeypatch.setattr("media.admin.SHOWN_HOLDERS", 2)
+    asset = asset_of(conversation, b"picture", "image/png")
+    for number in range(5):
+        file_of(alice, asset, f"copy {number}")
+
+    page = reviewer.get(detail(asset)).text
+
+    assert re.findall(r"copy \d", page) == ["copy 4", "copy 3"]
+    assert page.count("and others") == 1
+
+
+def test_one_asset_costs_a_few_queries(
+    reviewer: Client,
+    alice: Person,
+    conversation: Conversation,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    asset = asset_of(conversation, b"sound", "audio/wav", *OF_SOUNDS, *OF_SPEECH)
+    for number in range(10):
+        file_of(alice, asset, f"copy {number}")
+        kept(conversation_of(alice), b"sound", "audio/wav")
+
+    with django_assert_max_num_queries(14) as queries:
+        reviewer.get(detail(asset))
+
+    assert not any('"metadata"' in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_file_is_shown_with_its_preview(
+    reviewer: Client, alice: Person, conversation: Conversation
+) -> None:
+    blob = kept(conversation, b"picture", "image/png", *OF_PICTURES)
+    made(conversation, blob, "thumbnail", media_type="image/webp", size=5)
+    asset = Asset.objects.get()
+
+    page = reviewer.get(detail(file_of(alice, asset, SCRIPT))).text
+
+    assert kinds_opened(page) == ["thumbnail", "thumbnail", None]
+    assert detail(asset) in page
+    assert SCRIPT not in page
+
+
+def test_a_rendition_shows_its_words_and_no_peaks(reviewer: Client, conversation: Conversation) -> None:
+    blob = kept(conversation, b"sound", "audio/wav", "transcript", "peaks")
+    made(conversation, blob, "transcript", content={"text": f"Hello {SCRIPT}"})
+    made(conversation, blob, "peaks", content={"lowest": [-77]})
+    words, peaks = (Rendition.objects.get(kind=kind) for kind in ("transcript", "peaks"))
+
+    assert "Hello &lt;script&gt;" in reviewer.get(detail(words)).text
+    assert "-77" not in reviewer.get(detail(peaks)).text
+
+
+# --- who may ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("may", "seen"),
+    [("view_asset", ASSETS), ("view_rendition", RENDITIONS), ("view_file", FILES)],
+)
+def test_each_page_asks_for_its_own_permission(
+    may: str, seen: str, alice: Person, conversation: Conversation
+) -> None:
+    asset = asset_of(conversation, b"picture", "image/png", "thumbnail")
+    rows: dict[str, Asset | Rendition | File] = {
+        ASSETS: asset,
+        RENDITIONS: asset.renditions.get(),
+        FILES: file_of(alice, asset),
+    }
+    reader = staff(may)
+
+    for address, row in rows.items():
+        expected = 200 if address == seen else 403
+        assert reader.get(address).status_code == expected
+        assert reader.get(detail(row)).status_code == expected
+
+
+def test_renditions_beside_an_asset_are_for_those_who_may_see_them(conversation: Conversation) -> None:
+    asset = asset_of(conversation, b"sound", "audio/wav", "transcript")
+    Rendition.objects.update(attempts=4321)
+
+    assert "4321" not in staff("view_asset").get(detail(asset)).text
+
+
+def test_nobody_writes_rows_by_hand(operator: Client, alice: Person, conversation: Conversation) -> None:
+    asset = asset_of(conversation, b"picture", "image/png", "thumbnail")
+    for row in (asset, asset.renditions.get(), file_of(alice, asset)):
+        assert operator.post(detail(row), {"media_type": "text/html", "state": "ready"}).status_code == 403
+        assert operator.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
+    for address in (ASSETS, RENDITIONS, FILES):
+        assert operator.get(f"{address}add/").status_code == 403
+
+
+# --- made again -------------------------------------------------------------------------------------
+
+
+def chosen(client: Client, *rows: Rendition) -> int:
+    body = {"action": "make_again", "_selected_action": [str(row.pk) for row in rows]}
+    return client.post(RENDITIONS, body).status_code
+
+
+def failed(conversation: Conversation, *kinds: str) -> list[Rendition]:
+    asset = asset_of(conversation, b"sound", "audio/wav", *kinds)
+    Rendition.objects.filter(asset=asset).update(state="failed", error="Broken.", attempts=5)
+    return list(Rendition.objects.filter(asset=asset).order_by("kind"))
+
+
+def test_what_failed_is_pending_again_with_all_its_attempts(
+    operator: Client,
+    conversation: Conversation,
+    asked_for: list[UUID],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    mp3, opus = failed(conversation, "mp3", "opus")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        assert chosen(operator, mp3) == 302
+    mp3.refresh_from_db()
+    opus.refresh_from_db()
+
+    assert (mp3.state, mp3.error, mp3.attempts) == ("pending", "", 0)
+    assert (opus.state, opus.attempts) == ("failed", 5)
+    assert asked_for == [mp3.id]
+
+
+def test_what_it_is_made_of_is_made_again_too(
+    operator: Client,
+    conversation: Conversation,
+    asked_for: list[UUID],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    transcript, wav = failed(conversation, "transcript")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        chosen(operator, transcript)
+
+    assert wav.kind == "wav"
+    assert set(asked_for) == {transcript.id, wav.id}
+    assert set(Rendition.objects.values_list("state", flat=True)) == {"pending"}
+
+
+@pytest.mark.parametrize("state", ["ready", "pending"])
+def test_what_did_not_fail_is_left_alone(
+    state: str, operator: Client, conversation: Conversation, asked_for: list[UUID]
+) -> None:
+    transcript, wav = failed(conversation, "transcript")
+    Rendition.objects.filter(id=transcript.id).update(state=state, attempts=1)
+
+    chosen(operator, transcript)
+
+    assert list(Rendition.objects.order_by("kind").values_list("state", flat=True)) == [state, "failed"]
+    assert asked_for == []
+    assert wav.id == rendition_id(wav.asset_id, "wav")
+
+
+@pytest.mark.parametrize(("may", "count"), [((), 0), (("change_rendition",), 1)])
+def test_making_again_is_for_those_who_may_change_renditions(
+    may: tuple[str, ...], count: int, conversation: Conversation, asked_for: list[UUID]
+) -> None:
+    [mp3] = failed(conversation, "mp3")
+    reader = staff("view_rendition", *may)
+
+    chosen(reader, mp3)
+
+    assert Rendition.objects.filter(state="pending").count() == count
+    assert ("Make again" in reader.get(RENDITIONS).text) == bool(count)
+
+
+# --- what a workspace may keep ----------------------------------------------------------------------
+
+
+def workspace_form(**fields: str) -> dict[str, str]:
+    inlines = {
+        f"{name}-{count}": "0"
+        for name in ("memberships", "api_keys")
+        for count in ("TOTAL_FORMS", "INITIAL_FORMS")
+    }
+    return {"name": "Ours", **inlines, **fields}
+
+
+def test_a_workspace_shows_what_it_keeps_of_its_quota(
+    operator: Client, alice: Person, charlie: Person, conversation: Conversation, settings: Settings
+) -> None:
+    settings.CHATAPI_MEDIA_QUOTA_BYTES = 4096
+    kept(conversation, b"x" * 1000, "image/png")
+    kept(conversation, b"y" * 24, "image/png")
+    kept(conversation_of(charlie), b"z" * 5000, "image/png")
+    page = f"{WORKSPACES}{alice.workspace.pk}/change/"
+
+    assert "1024 bytes (1.0\xa0KB of 4.0\xa0KB)" in operator.get(page).text
+    assert operator.post(page, workspace_form(media_quota="2048")).status_code == 302
+    alice.workspace.refresh_from_db()
+    assert alice.workspace.media_quota == 2048
+    assert "1024 bytes (1.0\xa0KB of 2.0\xa0KB)" in operator.get(page).text
+    assert operator.post(page, workspace_form(media_quota="")).status_code == 302
+    alice.workspace.refresh_from_db()
+    assert alice.workspace.media_quota is None
+
+
+@pytest.mark.parametrize("quota", ["-1", "many", str(2**63)])
+def test_a_quota_is_a_number_of_bytes(quota: str, operator: Client, alice: Person) -> None:
+    page = f"{WORKSPACES}{alice.workspace.pk}/change/"
+
+    assert operator.post(page, workspace_form(media_quota=quota)).status_code == 200
+    alice.workspace.refresh_from_db()
+    assert alice.workspace.media_quota is None
+
+
+def test_a_new_workspace_is_made_with_its_quota(operator: Client) -> None:
+    assert operator.get(f"{WORKSPACES}add/").status_code == 200
+    assert operator.post(f"{WORKSPACES}add/", workspace_form(media_quota="5")).status_code == 302
