@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.speech.sentences import CODE_LIMIT, LIMIT, SentenceCutter
+from media.speech.sentences import CODE_LIMIT, LIMIT, Code, SentenceCutter, is_code, sentences
 
 TABLE = [
     ("Hello there. How are you? Fine!", ["Hello there.", " How are you?", " Fine!"]),
@@ -31,6 +31,10 @@ TABLE = [
     ("---\n\n...\nOk.", ["---\n\n...\nOk."]),
     ("So:\n```py\nx = 1. \n\ny\n```\nDone. Ok", ["So:", "\n```py\nx = 1. \n\ny\n```", "\nDone.", " Ok"]),
     ("```\na. b\n```", ["```\na. b\n```"]),
+    ("~~~\na. b\n```\nc\n~~~~\nDone.", ["~~~\na. b\n```\nc\n~~~~", "\nDone."]),
+    ("````\n```\na. b\n```\n````\nDone.", ["````\n```\na. b\n```\n````", "\nDone."]),
+    ("Use it. ```a``` is code. So", ["Use it.", " ```a``` is code.", " So"]),
+    ("یہ ہے۔ وہ", ["یہ ہے۔", " وہ"]),
     ("```\nnever closed. At all", ["```\nnever closed. At all"]),
     ("", []),
     ("  \n", ["  \n"]),
@@ -86,11 +90,40 @@ def test_long_code_is_cut_at_a_line() -> None:
 
 FRAGMENTS = [
     "Hello", "Mr", ".", ". ", "..", "…", "?", "!", '"', "”", ")", "*", " ", "  ", "\n", "\n\n", "\r\n",
-    "\t", "a.m",
+    "\t", "a.m", "~~~", "\n~~~~\n", "`" * 25,
     "U.S", "etc", "3", "14", "1. ", "- ", "```", "\n```\n", "``", "`py\n", "。", "」", "，", ",",
     "x" * 90, "word " * 30,
     " " * 120, "Then", "then", "😀", "\ufffc", "J",
 ]  # fmt: skip
+
+
+def test_a_line_that_was_wrapped_goes_on() -> None:
+    cutter = SentenceCutter()
+    line = "This line is as long as lines are where they are wrapped, and\n"
+    assert cutter.add(line) == []
+    assert cutter.add("goes on.\nOk") == [f"{line}goes on."]
+    assert cutter.add(" then\nno more") == ["\nOk then"]
+
+
+def test_of_a_whole_text_all_code_is_one_and_white_space_ends_a_sentence() -> None:
+    code = "```\n" + "x = 1\n" * 400 + "```\n"
+    assert sentences(f"Look:\n\n{code}\nDone. Yes.\n") == ["Look:\n\n", f"{code}\n", "Done. ", "Yes.\n"]
+    assert sentences("\n```\na\n```") == ["\n```\na\n```"]
+    assert is_code("\n```\na\n```")
+    assert sentences("") == []
+
+
+@pytest.mark.parametrize("length", range(CODE_LIMIT - 12, CODE_LIMIT + 2))
+def test_a_block_that_closes_where_it_would_be_cut_is_closed(length: int) -> None:
+    cutter = SentenceCutter()
+    pieces = [*cutter.add("\n\n```\n" + "x" * (length - 6) + "\n```\nDone. Ok"), *cutter.rest()]
+    assert pieces[-2:] == ["\nDone.", " Ok"]
+
+
+def test_all_pieces_of_long_code_are_code() -> None:
+    cutter = SentenceCutter()
+    pieces = [*cutter.add("So:\n```\n" + "x = 1\n" * 400 + "```\nDone."), *cutter.rest()]
+    assert [isinstance(piece, Code) for piece in pieces] == [False, True, True, True, False]
 
 
 @settings(max_examples=200, deadline=None)

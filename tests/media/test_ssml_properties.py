@@ -193,6 +193,15 @@ def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]
     assert items == whole_stream.take(rest=True)
 
 
+def test_code_is_written_and_never_spoken_however_long_it_is() -> None:
+    text = "So:\n```\n" + "x = 1\n" * 400 + "```\nDone."
+    stream = PlainStream()
+    stream.add(text)
+    items = stream.take(rest=True)
+    assert transcript_of(items) == text
+    assert [item.text for item in items if isinstance(item, Say) and item.text] == ["So:", "Done."]
+
+
 def test_a_real_answer_cut_by_length_at_any_place_is_a_part_of_it() -> None:
     full = text_of(whole(REAL)).strip()
     for place in range(len(REAL) + 1):

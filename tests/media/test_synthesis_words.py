@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, strategies
 
 from media.speech.plan import InterpretAs
-from media.speech.synthesis import finished_sentences
+from media.speech.sentences import sentences
 from media.speech.synthesis.ipa import espeak_mnemonics, piper_phonemes
-from media.speech.synthesis.phrases import LONGEST, phrases, sentences
+from media.speech.synthesis.phrases import LONGEST, phrases
 from media.speech.synthesis.say_as import said_as
 from media.speech.synthesis.scripts import runs
 from media.speech.synthesis.spoken_text import spoken_text
@@ -177,12 +177,6 @@ def test_text_is_cut_into_sentences(text: str, expected: list[str]) -> None:
 def test_a_line_that_was_wrapped_goes_on() -> None:
     text = "This is a line that is long enough to have been wrapped by an editor\nand it goes on here."
     assert sentences(text) == [text]
-
-
-def test_of_growing_text_the_last_sentence_is_not_finished() -> None:
-    assert finished_sentences("One. Two. Thr") == (["One. ", "Two. "], "Thr")
-    assert finished_sentences("```\na. B. C.\n") == ([], "```\na. B. C.\n")
-    assert finished_sentences("") == ([], "")
 
 
 def test_a_long_first_sentence_is_broken_at_a_clause() -> None:

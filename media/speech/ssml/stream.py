@@ -1,7 +1,7 @@
 """The two streams an answer goes through: one that is always SSML, and one that never is."""
 
 from media.speech.plan import Item, Say
-from media.speech.sentences import SentenceCutter
+from media.speech.sentences import Code, SentenceCutter
 from media.speech.ssml import vocabulary
 from media.speech.ssml.document import Document
 from media.speech.ssml.lexing import Lexer, find_special
@@ -62,7 +62,7 @@ class SpeakStream:
 
 
 class PlainStream:
-    """The text goes out as it is, and is spoken as it is: markup is text."""
+    """The text goes out as it is, and is spoken as it is: markup is text. Code is written, never spoken."""
 
     def __init__(self, *, is_spoken: bool = True) -> None:
         self._cutter = SentenceCutter() if is_spoken else None
@@ -89,7 +89,9 @@ class PlainStream:
     def _say(self, pieces: list[str]) -> None:
         for piece in pieces:
             written = self._blank + piece
-            text = " ".join(piece.split())
-            self._blank = "" if text else written
-            if text:
+            is_code = isinstance(piece, Code)
+            text = "" if is_code else " ".join(piece.split())
+            is_item = bool(text) or is_code
+            self._blank = "" if is_item else written
+            if is_item:
                 self._items.append(Say(text, None if written == text else written))

@@ -1,5 +1,4 @@
 from media.speech.synthesis.jobs import speak, warm_voice
-from media.speech.synthesis.phrases import finished_sentences
 from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece, VoiceReady, WarmVoice
 
 __all__ = [
@@ -8,7 +7,6 @@ __all__ = [
     "SpokenPiece",
     "VoiceReady",
     "WarmVoice",
-    "finished_sentences",
     "speak",
     "warm_voice",
 ]

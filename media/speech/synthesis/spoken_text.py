@@ -9,9 +9,9 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from media.speech.sentences import is_code
 from media.speech.synthesis.amounts import amount_words
 from media.speech.synthesis.dates import date_words
-from media.speech.synthesis.phrases import is_code
 from media.speech.voices import primary_language
 
 
