@@ -6,7 +6,7 @@ part (`messages[1].content[0].image_url`).
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 from channels.db import database_sync_to_async
+from django.conf import settings
 from django.utils import timezone
 
 from chatapi.completions.requests import CompletionRequest
@@ -28,6 +29,7 @@ from media.services import StoredFile, store_bytes, store_file
 from media.sound.kinds import CLAIMS
 from media.temporary import temporary_folder_beside
 
+FILES_A_CALL = 250
 AT_ONCE = 4
 """Files of one call that are fetched or looked at together."""
 COPY_AGE = timedelta(hours=1)
@@ -76,24 +78,54 @@ class _Intake:
             self._known = await database_sync_to_async(known_files)(
                 self._workspace_id, list(self._request.uploads)
             )
-        try:
-            async with asyncio.TaskGroup() as group:
-                taking = [
-                    [group.create_task(self._part(part, self._path(i, j, part)))
-                     for j, part in enumerate(message.parts)]
-                    for i, message in enumerate(messages)
-                ]  # fmt: skip
-        except ExceptionGroup as errors:
-            raise _first(errors) from None
+        parts = await self._taken(messages)
         return TakenIn(
             tuple(
-                msgspec.structs.replace(message, parts=tuple(task.result() for task in parts))
-                for message, parts in zip(messages, taking, strict=True)
+                msgspec.structs.replace(
+                    message, parts=tuple(parts.get((i, j), part) for j, part in enumerate(message.parts))
+                )
+                for i, message in enumerate(messages)
             ),
             tuple(self._files.values()),
             self._fetched,
             {sha256: data for sha256, data in self._request.uploads.items() if sha256 in self._files},
         )
+
+    async def _taken(self, messages: Sequence[Message]) -> dict[tuple[int, int], Part]:
+        """What becomes of each part that is a file, by its place."""
+        places = [
+            (i, j, part)
+            for i, message in enumerate(messages)
+            for j, part in enumerate(message.parts)
+            if isinstance(part, MediaPart)
+        ]
+        self._check_count(places)
+        try:
+            async with asyncio.timeout(settings.CHATAPI_MEDIA_WAIT_SECONDS), asyncio.TaskGroup() as group:
+                tasks = {
+                    (i, j): group.create_task(self._part(part, self._path(i, j, part)))
+                    for i, j, part in places
+                }
+        except TimeoutError:
+            raise BadRequest(
+                f"The files of this call could not be looked at within "
+                f"{settings.CHATAPI_MEDIA_WAIT_SECONDS} seconds.",
+                status=504,
+                type="server_error",
+                code="media_timeout",
+            ) from None
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
+        return {place: task.result() for place, task in tasks.items()}
+
+    def _check_count(self, places: Sequence[tuple[int, int, MediaPart]]) -> None:
+        if len(places) > FILES_A_CALL:
+            i, j, part = places[FILES_A_CALL]
+            raise BadRequest(
+                f"A call may carry {FILES_A_CALL} pictures, sounds and files; this one has {len(places)}.",
+                param=self._path(i, j, part),
+                code="array_above_max_length",
+            )
 
     def _path(self, message: int, part_index: int, part: Part) -> str:
         key = _KEYS.get(type(part), "")
@@ -135,9 +167,7 @@ class _Intake:
 
     # --- files ------------------------------------------------------------------------------------
 
-    async def _part(self, part: Part, param: str) -> Part:
-        if not isinstance(part, MediaPart):
-            return part
+    async def _part(self, part: MediaPart, param: str) -> Part:
         try:
             file = await self._file_of(part, param)
         except MediaProblem as problem:

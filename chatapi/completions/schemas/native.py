@@ -106,8 +106,15 @@ class ChatCompletionRequestSerializer(ParametersSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "stream_options" in attrs and not attrs.get("stream", True):
             raise problems.wrong_value("it is only allowed with 'stream': true").at("stream_options")
+        if attrs.get("stream", True):
+            check_streamed_sound(attrs)
         check_ssml(attrs)
         return super().validate(attrs)
+
+
+def check_streamed_sound(attrs: dict[str, Any]) -> None:
+    if "audio" in attrs.get("modalities", ()) and attrs.get("audio", {}).get("format", "pcm16") != "pcm16":
+        raise problems.wrong_value("a stream can only carry 'pcm16'").at("audio", "format")
 
 
 def check_ssml(attrs: dict[str, Any]) -> None:

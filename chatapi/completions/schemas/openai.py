@@ -4,7 +4,13 @@ from typing import Any
 
 from . import problems
 from .fields import BooleanField, DiscriminatedField, EnumField, ListField, StrictSerializer, StringField
-from .native import MAX_MESSAGES, NAME_LIMIT, SpokenReferenceSerializer, check_ssml
+from .native import (
+    MAX_MESSAGES,
+    NAME_LIMIT,
+    SpokenReferenceSerializer,
+    check_ssml,
+    check_streamed_sound,
+)
 from .parameters import ConversationContextField, ParametersSerializer
 from .parts import ASSISTANT, TEXT, USER, ContentField
 from .tools import (
@@ -104,5 +110,5 @@ def _check_audio(attrs: dict[str, Any]) -> None:
         return
     if "audio" not in attrs:
         raise problems.missing("audio")
-    if attrs.get("stream") and attrs["audio"]["format"] != "pcm16":
-        raise problems.wrong_value("a stream can only carry 'pcm16'").at("audio", "format")
+    if attrs.get("stream"):
+        check_streamed_sound(attrs)
