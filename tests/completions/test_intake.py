@@ -18,7 +18,8 @@ def call_with(parts: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 def test_a_call_has_so_many_files_at_most(server: Server, alice: Person, dialect: str) -> None:
     picture = {"type": "image_url", "image_url": {"url": "http://203.0.113.1/one.png"}}
 
-    answer = server.client(alice).post(PATHS[dialect], json=call_with([picture] * 251))
+    with server.client(alice) as client:
+        answer = client.post(PATHS[dialect], json=call_with([picture] * 251))
 
     assert answer.status_code == 400
     error = answer.json()["error"]
@@ -38,7 +39,8 @@ def test_files_that_take_too_long_end_in_a_clear_refusal(
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
     picture = {"type": "image_url", "image_url": {"url": "http://203.0.113.1/one.png"}}
 
-    answer = server.client(alice).post(PATHS["openai"], json=call_with([picture]))
+    with server.client(alice) as client:
+        answer = client.post(PATHS["openai"], json=call_with([picture]))
 
     assert answer.status_code == 504
     assert answer.json()["error"]["code"] == "media_timeout"
@@ -51,9 +53,8 @@ def test_a_stream_of_sound_is_raw_samples_in_both_dialects(
 ) -> None:
     spoken = {"modalities": ["text", "audio"], "audio": {"voice": "joe", "format": "mp3"}, "stream": True}
 
-    answer = server.client(alice).post(
-        PATHS[dialect], json=call_with([{"type": "text", "text": "Hi"}], **spoken)
-    )
+    with server.client(alice) as client:
+        answer = client.post(PATHS[dialect], json=call_with([{"type": "text", "text": "Hi"}], **spoken))
 
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "audio.format"
