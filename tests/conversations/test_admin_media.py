@@ -54,6 +54,7 @@ def kinds_opened(page: str, attribute: str) -> list[str | None]:
     return [one.kind for one in found if one]
 
 
+@pytest.mark.django_db(transaction=True)  # a lease is renewed from another thread
 def test_a_picture_is_shown_small_and_leads_to_one_without_metadata(
     reviewer: Client, conversation: Conversation
 ) -> None:

@@ -240,6 +240,7 @@ def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: P
     assert small.headers["content-disposition"] == "inline"
 
 
+@pytest.mark.django_db(transaction=True)  # a lease is renewed from another thread
 def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person, client: Client) -> None:
     blob = kept(conversation, sound_file("wav", 0.5), "audio/wav", *OF_SPEECH)
     for kind in OF_SPEECH:
@@ -254,6 +255,7 @@ def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person
     assert part["asset"]["seconds"] == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
 def test_what_was_said_stands_beside_the_sound(
