@@ -32,6 +32,7 @@ from media.pictures.rendering import RenderPicture, render_picture
 from media.problems import MediaProblem
 from media.sound.peaks import SoundPeaks, sound_peaks
 from media.sound.transcoding import Transcode, transcode_sound
+from media.speech.transcripts import as_content
 from media.storage import local_copy, save_file
 from media.temporary import temporary_folder
 from media.workshop import WorkshopFailed, shops
@@ -229,7 +230,7 @@ def _sound(rendition: Rendition) -> Made:
 def _transcript(rendition: Rendition) -> Made:
     with local_copy(_needed_name(rendition)) as path:
         heard = asyncio.run(transcribed(path, seconds=_patience((rendition.asset.milliseconds or 0) / 1000)))
-    return Made(content=msgspec.to_builtins(heard))
+    return Made(content=as_content(heard))
 
 
 def _peaks(rendition: Rendition) -> Made:

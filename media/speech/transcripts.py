@@ -1,4 +1,4 @@
-"""A transcript, and the forms in which `/v1/audio/transcriptions` and `translations` give it out."""
+"""A transcript, the form it is kept in, and those in which `/v1/audio/*` gives it out."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator
@@ -57,12 +57,17 @@ class TranscriptWriter:
         return Transcript("".join(self._pieces), self._heard.language, self._heard.duration, self._segments)
 
 
-def transcript_of(stream: Iterable[Segment | Heard]) -> Transcript:
-    """Raises TranscriptCutShort."""
-    writer = TranscriptWriter()
-    for item in stream:
-        writer.add(item)
-    return writer.transcript()
+def as_content(transcript: Transcript) -> dict[str, Any]:
+    """What is kept of the transcript of a sound; times in seconds."""
+    return {
+        "text": transcript.text,
+        "language": transcript.language,
+        "seconds": transcript.duration,
+        "passages": [
+            {"start": round(segment.start, 2), "end": round(segment.end, 2), "text": segment.text.strip()}
+            for segment in transcript.segments
+        ],
+    }
 
 
 # --- whole answers --------------------------------------------------------------------------------------

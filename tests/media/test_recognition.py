@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from media.problems import Unreadable
 from media.speech.recognition.jobs import transcribe, warm_recogniser
 from media.speech.recognition.values import Segment, Transcribe, WarmRecogniser
-from media.speech.transcripts import Transcript, transcript_of
+from media.speech.transcripts import Transcript
 from tests.media.speaking import RATE, Pcm, spoken, spoken_in
+from tests.media.transcribed import transcript_of
 from tests.media.word_errors import word_error_rate
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]

@@ -19,6 +19,7 @@ from media.speech.transcripts import (
     Transcript,
     TranscriptCutShort,
     TranscriptWriter,
+    as_content,
     as_json,
     as_srt,
     as_text,
@@ -26,9 +27,9 @@ from media.speech.transcripts import (
     as_vtt,
     delta_event,
     done_event,
-    transcript_of,
     usage,
 )
+from tests.media.transcribed import transcript_of
 
 
 def segment(text: str, start: float = 0.0, end: float = 1.0, **changes: Any) -> Segment:
@@ -59,6 +60,19 @@ SPOKEN = transcript_of([HELLO, BYE, Heard("en", 8.47)])
 
 def cues(*segments: Segment) -> Transcript:
     return transcript_of([*segments, Heard("en", 10_000_000)])
+
+
+def test_what_is_kept_has_the_text_and_when_it_was_said() -> None:
+    said = transcript_of([HELLO, segment(" Good bye.", 2.2549, 3.1), Heard("en", 8.47)])
+    assert as_content(said) == {
+        "text": "Hello there. Good bye.",
+        "language": "en",
+        "seconds": 8.47,
+        "passages": [
+            {"start": 0.0, "end": 1.5, "text": "Hello there."},
+            {"start": 2.25, "end": 3.1, "text": "Good bye."},
+        ],
+    }
 
 
 # --- from a stream to a transcript ----------------------------------------------------------------------

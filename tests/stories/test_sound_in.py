@@ -11,8 +11,8 @@ from pytest_django import Settings
 
 from chatapi.completions import log
 from conversations.models import Completion, Conversation, Message
-from media.hearing import Transcript
 from media.models import Asset, Rendition
+from media.speech.transcripts import Transcript
 from tests.engines.fake_upstream import FakeUpstream
 from tests.media.sounds import pitch, sound_file, tone
 from tests.media.word_errors import word_error_rate
