@@ -1,8 +1,10 @@
-"""Measures the service and the plain relay in turn, both before the same fake upstream.
+"""Measures the service: streams against a plain relay, speech against the bare models, media.
 
-make bench                            4 rounds, about two minutes
+make bench                            3 rounds, about four minutes on an idle machine
 make bench ARGS="--quick"             1 short round
 make bench ARGS="--rounds 7"
+make bench ARGS="--only speech"       or: media, streams; may be given twice
+make bench ARGS="--only speech --minutes 10"
 make bench ARGS="--profile streams"   where the service's time goes (or: plain)
 """
 
@@ -12,9 +14,11 @@ import platform
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from . import conversions, findings, speech
 from .processes import BenchmarkError
 from .profile import profile_service
 from .runs import footprint_while_holding, run_load
@@ -52,7 +56,17 @@ def main() -> None:
         if arguments.profile:
             print(profile_service(folder, stack, arguments.profile, CONNECTIONS, arguments.seconds))
             return
-        _say("starting " + ", ".join(arguments.targets))
+        for name, part in PARTS.items():
+            if name in arguments.only:
+                own = folder / name
+                own.mkdir()
+                print(_conditions(arguments))
+                print(part(own, arguments) + "\n", flush=True)
+
+
+def _streams(folder: Path, arguments: argparse.Namespace) -> str:
+    _say("starting " + ", ".join(arguments.targets))
+    with ExitStack() as stack:
         upstream = start_upstream(folder)
         stack.callback(upstream.process.stop)
         targets = [upstream]
@@ -61,14 +75,34 @@ def main() -> None:
             stack.callback(target.process.stop)
             targets.append(target)
         measured = measure(targets, arguments.rounds, arguments.seconds, arguments.open_streams)
-    print(_conditions(arguments))
-    print(render(measured, arguments.open_streams, CONNECTIONS))
+    title = f"streams and plain requests, {arguments.seconds:g} s each\n"
+    return title + render(measured, arguments.open_streams, CONNECTIONS)
+
+
+def _speech(folder: Path, arguments: argparse.Namespace) -> str:
+    _say("speech")
+    sentences = 3 if arguments.quick else 6
+    plan = speech.Plan(arguments.rounds, sentences, arguments.minutes)
+    return findings.render("speech", speech.measure_speech(folder, plan))
+
+
+def _media(folder: Path, arguments: argparse.Namespace) -> str:
+    _say("media")
+    plan = conversions.Plan(arguments.rounds, *((10, 6) if arguments.quick else (30, 60)))
+    return findings.render("media", conversions.measure_conversions(folder, plan))
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace], str]] = {
+    "media": _media,
+    "speech": _speech,
+    "streams": _streams,
+}
 
 
 def _conditions(arguments: argparse.Namespace) -> str:
     return (
         f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, Python {platform.python_version()}; "
-        f"{arguments.rounds} interleaved round(s) of {arguments.seconds:g} s: median [least–most]"
+        f"{arguments.rounds} interleaved round(s): median [least–most]"
     )
 
 
@@ -83,17 +117,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help=f"of {', '.join(STARTERS)} (default: all)"
     )
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=4.0, help="each load of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="each load of each round")
     parser.add_argument("--open-streams", type=int, default=500)
-    parser.add_argument("--quick", action="store_true", help="one round of 1.5 s")
+    parser.add_argument("--quick", action="store_true", help="one round, of 1.5 s, and less sound")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part (default: all)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how much of a long sound is heard")
     parser.add_argument("--profile", choices=("streams", "plain"), help="profile the service under this load")
     arguments = parser.parse_args()
     arguments.targets = arguments.targets or list(STARTERS)
+    arguments.only = arguments.only or list(PARTS)
     if unknown := set(arguments.targets) - set(STARTERS):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     if arguments.quick:
-        arguments.rounds, arguments.seconds = 1, 1.5
+        arguments.rounds, arguments.seconds, arguments.minutes = 1, 1.5, 0.5
     return arguments
 
 

@@ -95,6 +95,18 @@ class Process:
             )
 
 
+def children() -> set[int]:
+    """The processes that this one has started, and that have not ended."""
+    pids = (int(path.name) for path in _PROC.iterdir() if path.name.isdigit())
+    return {pid for pid in pids if (stat := _stat(pid)) and stat.parent == os.getpid()}
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has had resident so far."""
+    status = (_PROC / str(pid) / "status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 class _Stat(NamedTuple):
     parent: int
     session: int

