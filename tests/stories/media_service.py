@@ -2,10 +2,9 @@
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from io import BytesIO
-from ipaddress import ip_network
 from typing import Any, TypeVar, cast
 
 import av
@@ -17,11 +16,12 @@ from django.apps import apps
 
 from chatapi.engines.registry import ModelSpec
 from media.fetching import Fetcher, FetchLimits
-from media.hearing import Transcript
+from media.fetching.network import LookUp, Network
 from media.models import Rendition
+from media.speech.transcripts import Transcript
 from tests.engines.fake_upstream import FakeUpstream, whole
 from tests.media.sounds import Samples
-from tests.media.websites import LOOPBACK, Answer, Site, website
+from tests.media.websites import LOOPBACK, Answer, Names, Site, website
 from tests.people import Person
 from tests.serving import PATHS, Server, wait_until
 
@@ -69,8 +69,8 @@ def asked(*parts: dict[str, Any], model: str = UPSTREAM, **more: Any) -> dict[st
 
 
 def post(server: Server, who: Person, body: dict[str, Any], dialect: str = "openai") -> httpx2.Response:
-    with server.client(who) as client:
-        client.timeout = 60
+    # reading the certificates of this machine takes longer than most answers
+    with httpx2.Client(base_url=server.url, headers=who.headers, timeout=120, verify=False) as client:
         return client.post(PATHS[dialect], json=body)
 
 
@@ -140,18 +140,33 @@ def site_for(
     """A website on loopback, which this service may fetch from."""
     stack = AsyncExitStack()
     site = run(server, stack.enter_async_context(website(answer)))
-    fetcher = run(server, _fetcher(FetchLimits(**limits)))
-    monkeypatch.setattr(server.service, "_fetcher", fetcher)
     try:
-        yield site
+        with fetching_by(server, monkeypatch, allowed=LOOPBACK, **limits):
+            yield site
     finally:
-        monkeypatch.undo()
-        run(server, fetcher.close())
         run(server, stack.aclose())
 
 
-async def _fetcher(limits: FetchLimits) -> Fetcher:
-    return Fetcher(limits, allowed_networks=[ip_network(str(network)) for network in LOOPBACK])
+@contextmanager
+def fetching_by(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    look_up: LookUp | None = None,
+    allowed: Sequence[Network] = (),
+    **limits: Any,
+) -> Iterator[None]:
+    """The service fetches with these limits, in a world with the names that `look_up` knows."""
+
+    async def make() -> Fetcher:
+        return Fetcher(FetchLimits(**limits), allowed_networks=allowed, look_up=look_up or Names())
+
+    fetcher = run(server, make())
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(server.service, "_fetcher", fetcher)
+            yield
+    finally:
+        run(server, fetcher.close())
 
 
 def parts_seen(upstream: FakeUpstream, message: int = -1) -> list[dict[str, Any]]:

@@ -1,0 +1,424 @@
+"""Pictures, sounds and addresses that must be refused: clearly, at their place, leaving nothing behind."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from media.models import File
+from tests.media.addresses import PRIVATE, SPELLINGS
+from tests.media.pictures_made import FORMATS, encoded, quarters
+from tests.media.sounds import FILES, sound_file
+from tests.media.websites import Names, Visit
+from tests.people import Person
+from tests.serving import PATHS, Server
+from tests.stories.media_hostile import (
+    HTML,
+    MARK,
+    PDF,
+    PICTURES,
+    POLYGLOTS,
+    SOUNDS,
+    SSML_BOMBS,
+    large_opus_bomb,
+)
+from tests.stories.media_service import (
+    answered,
+    asked,
+    b64,
+    fetching_by,
+    nothing_heard,
+    picture,
+    picture_at,
+    picture_file,
+    pictures_seen,
+    post,
+    rows,
+    site_for,
+    sound,
+    sound_file_part,
+    text,
+    until_made,
+    uploaded,
+    upstream_model,
+)
+from tests.stories.media_spoken import VOICE
+
+GOOD = picture(encoded(quarters()))
+IMAGE, AUDIO = "messages[1].content[2].image_url", "messages[1].content[2].input_audio"
+UNLINKED = pytest.mark.xfail(
+    strict=True,
+    reason="media.fetching.fetcher removes the half file in the event loop, where nothing may block",
+)
+
+
+@pytest.fixture(autouse=True)
+def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("media.making.transcribed", nothing_heard)
+    yield
+    server.until_idle()
+    until_made()
+
+
+def body_with(part: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The part stands third in the second message, behind a good picture."""
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [text("Look."), GOOD, part]},
+    ]
+    return {"model": "scripted", "messages": messages, "stream": False, **more}
+
+
+def assert_refused(
+    server: Server,
+    who: Person,
+    part: dict[str, Any],
+    param: str,
+    *,
+    code: str | None = None,
+    status: int = 400,
+    **more: Any,
+) -> str:
+    """In both dialects, streamed or not, alike; nothing is left. Gives the message."""
+    before = rows()
+    messages: set[str] = set()
+    for dialect, stream in (("native", True), ("openai", False), ("openai", True)):
+        answer = post(server, who, body_with(part, **more) | {"stream": stream}, dialect)
+        assert answer.status_code == status, answer.text[:500]
+        assert answer.headers["content-type"] == "application/json"
+        error = answer.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert (error["param"], error["type"]) == (param, "invalid_request_error")
+        if code is not None:
+            assert error["code"] == code
+        messages.add(error["message"])
+    assert rows() == before
+    [message] = messages
+    return message
+
+
+# --- what is sent inline ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_no_picture(server: Server, alice: Person, kind: str) -> None:
+    message = assert_refused(server, alice, picture(PICTURES[kind]), IMAGE)
+    assert message.endswith(".")
+    assert "Traceback" not in message
+    assert "/tmp" not in message
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_no_sound(server: Server, alice: Person, kind: str, settings: Settings) -> None:
+    settings.CHATAPI_SOUND_SECONDS = 60
+    message = assert_refused(server, alice, sound(SOUNDS[kind], "wav"), AUDIO)
+    assert message.endswith(".")
+    assert "/tmp" not in message
+
+
+def test_wrong_base64(server: Server, alice: Person) -> None:
+    for url in ("data:image/png;base64,@@@@", "data:image/png;base64,iVBORw", "data:image/png,iVBORw0K"):
+        assert_refused(server, alice, picture_at(url), IMAGE, code="invalid_value")
+    for data in ("@@@@", "UklGR", "UklGRg==\n", ""):
+        part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+        assert_refused(server, alice, part, f"{AUDIO}.data", code="invalid_value")
+
+
+def test_a_bomb_of_25_megabytes(server: Server, alice: Person) -> None:
+    before = rows()
+    began = time.monotonic()
+    answer = post(server, alice, body_with(sound(large_opus_bomb(), "opus")))
+    assert answer.status_code == 400, answer.text[:500]
+    assert answer.json()["error"]["param"] == AUDIO
+    assert answer.json()["error"]["code"] == "media_too_large"
+    assert time.monotonic() - began < 20
+    assert rows() == before
+
+
+def test_of_several_that_are_wrong_one_is_named(server: Server, alice: Person) -> None:
+    answer = post(server, alice, asked(picture(HTML), GOOD, sound(b"Nothing."), model="scripted"))
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] in (
+        "messages[0].content[0].image_url",
+        "messages[0].content[2].input_audio",
+    )
+
+
+@pytest.mark.parametrize("kind", POLYGLOTS)
+def test_of_a_polyglot_only_the_pixels_go_on(server: Server, alice: Person, kind: str) -> None:
+    data = POLYGLOTS[kind]
+    assert MARK in data
+    with upstream_model(server, input_modalities=("text", "image")) as eyes:
+        answered(server, alice, asked(picture(data)))
+        [(media_type, seen)] = pictures_seen(eyes)
+    assert media_type in ("image/png", "image/jpeg", "image/webp")
+    assert not any(word in seen for word in (b"script", b"PK\x03\x04", b"/*"))
+
+
+# --- what is named by its id ------------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_there(server: Server, alice: Person, bob: Person, charlie: Person) -> None:
+    mine = uploaded(server, alice, encoded(quarters()), "a.png")
+    answered(server, bob, body_with(picture_file(mine)))
+    assert_refused(server, charlie, picture_file(mine), f"{IMAGE}.file_id", status=404)
+    assert_refused(server, alice, picture_file("file-unknown"), f"{IMAGE}.file_id", status=404)
+    file = {"type": "file", "file": {"file_id": mine}}
+    assert_refused(server, charlie, file, "messages[1].content[2].file.file_id", status=404)
+    File.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert_refused(server, alice, picture_file(mine), f"{IMAGE}.file_id", status=404)
+
+
+def test_nobody_is_told_whether_a_file_is_there(server: Server, alice: Person) -> None:
+    mine = uploaded(server, alice, encoded(quarters()), "a.png")
+    with server.client() as nobody:
+        for dialect in PATHS:
+            answer = nobody.post(PATHS[dialect], json=body_with(picture_file(mine)))
+            assert answer.status_code == 401
+
+
+def test_a_file_of_another_kind(server: Server, alice: Person) -> None:
+    notes = uploaded(server, alice, b"Some notes.", "notes.txt")
+    melody = uploaded(server, alice, sound_file("mp3"), "a.mp3")
+    photo = uploaded(server, alice, encoded(quarters()), "a.png")
+    for file_id in (notes, melody):
+        assert "no picture" in assert_refused(server, alice, picture_file(file_id), IMAGE)
+    for file_id in (notes, photo):
+        assert "no sound" in assert_refused(server, alice, sound_file_part(file_id), AUDIO)
+
+
+def test_a_document_for_a_model_that_takes_none(server: Server, alice: Person) -> None:
+    param = "messages[1].content[2].file"
+    inline = {"type": "file", "file": {"file_data": b64(PDF), "filename": "a.pdf"}}
+    assert_refused(server, alice, inline, param, code="unsupported_parameter")
+    by_id = {"type": "file", "file": {"file_id": uploaded(server, alice, PDF, "a.pdf")}}
+    assert_refused(server, alice, by_id, param, code="unsupported_parameter")
+
+    with upstream_model(server, input_modalities=("text", "file", "image")) as reader:
+        answered(server, alice, body_with(by_id, model="upstream"))
+        file = reader.body["messages"][1]["content"][2]["file"]
+    assert file["file_data"] == f"data:application/pdf;base64,{b64(PDF)}"
+
+
+def test_a_file_of_text_is_read_by_every_model(server: Server, alice: Person) -> None:
+    notes = {"type": "file", "file": {"file_data": b64(b"Buy milk."), "filename": "notes.txt"}}
+    with upstream_model(server) as reader:
+        answered(server, alice, asked(notes))
+        assert "Buy milk." in str(reader.body["messages"])
+
+
+# --- addresses --------------------------------------------------------------------------------------
+
+
+async def serve_picture(visit: Visit) -> None:
+    await visit.answer(encoded(quarters()))
+
+
+def test_no_spelling_leads_into_this_network(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Someone listens at 127.0.0.1, and is never asked."""
+    hosts = [*SPELLINGS, *(f"[{ip}]" if ":" in ip else ip for ip in PRIVATE[::3]), "metadata.internal"]
+    names = Names(localhost=[["127.0.0.1"]], metadata_internal=[["169.254.169.254"]])
+    before = rows()
+    with site_for(server, monkeypatch, serve_picture) as site, fetching_by(server, monkeypatch, names):
+        for host in hosts:
+            address = picture_at(f"http://{host}:{site.port}/a.png")
+            answer = post(server, alice, asked(address, model="scripted"))
+            assert answer.status_code == 400, host
+            error = answer.json()["error"]
+            assert error["param"] == "messages[0].content[0].image_url", host
+            assert "169.254" not in error["message"].replace(host, "")
+        assert site.connections == 0
+    assert rows() == before
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1"])
+def test_a_name_that_means_a_private_address(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    with (
+        site_for(server, monkeypatch, serve_picture) as site,
+        fetching_by(server, monkeypatch, Names(pictures_example=[["8.8.8.8", address]])),
+    ):
+        part = picture_at(site.url(host="pictures.example"))
+        message = assert_refused(server, alice, part, IMAGE, code="url_not_allowed")
+        assert address not in message
+        assert site.connections == 0
+
+
+@pytest.mark.parametrize(
+    "scheme", ["file:///etc/passwd", "ftp://example.com/a.png", "gopher://127.0.0.1/", "//example.com/a.png"]
+)
+def test_no_other_scheme(server: Server, alice: Person, scheme: str) -> None:
+    assert_refused(server, alice, picture_at(scheme), IMAGE)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://169.254.169.254/latest/", "http://127.0.0.2/", "http://[::ffff:10.0.0.1]/", "file:///x"],
+)
+def test_a_redirect_leads_nowhere_else(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    async def redirect(visit: Visit) -> None:
+        await visit.answer(status="302 Found", Location=target)
+
+    with site_for(server, monkeypatch, redirect) as site:
+        message = assert_refused(server, alice, picture_at(site.url()), IMAGE)
+        assert "169.254" not in message
+
+
+def test_redirects_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def redirect(visit: Visit) -> None:
+        await visit.answer(status="302 Found", Location=visit.path)
+
+    with site_for(server, monkeypatch, redirect) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
+
+
+@UNLINKED
+def test_a_body_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(visit: Visit) -> None:
+        await visit.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await visit.send(bytes(2**16))
+
+    with site_for(server, monkeypatch, endless, bytes=2**20) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="media_too_large")
+
+
+@UNLINKED
+def test_a_body_that_trickles(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle(visit: Visit) -> None:
+        await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        await visit.silence()
+
+    with site_for(server, monkeypatch, trickle, seconds=0.3) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_timeout")
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Broken", "204 No Content"])
+def test_an_address_without_a_picture(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    async def without(visit: Visit) -> None:
+        await visit.answer(b"" if status.startswith("204") else b"Sorry.", status=status)
+
+    with site_for(server, monkeypatch, without) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
+
+
+@pytest.mark.parametrize("kind", ["HTML", "SVG", "2,500,000,000 pixels", "half a JPEG"])
+def test_an_address_of_something_else(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def serve(visit: Visit) -> None:
+        await visit.answer(PICTURES[kind], Content_Type="image/png")
+
+    with site_for(server, monkeypatch, serve) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE)
+
+
+# --- SSML that somebody wrote -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", SSML_BOMBS)
+def test_ssml_that_reaches_out_or_blows_up(server: Server, alice: Person, kind: str) -> None:
+    body = {"model": "tts-1", "voice": VOICE, "input": SSML_BOMBS[kind], "ssml_enabled": True}
+    with server.client(alice) as client:
+        answer = client.post("/v1/audio/speech", json=body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["param"], error["code"]) == ("input", "invalid_ssml")
+    assert "passwd" not in error["message"].replace("file:///etc/passwd", "")
+
+
+def test_ssml_that_is_silent_for_hours_is_not_made(server: Server, alice: Person) -> None:
+    silence = "<speak>" + '<break time="10s"/>' * 200 + "</speak>"
+    body = {
+        "model": "tts-1",
+        "voice": VOICE,
+        "input": silence,
+        "ssml_enabled": True,
+        "response_format": "pcm",
+    }
+    with server.client(alice) as client:
+        answer = client.post("/v1/audio/speech", json=body)
+    assert answer.status_code == 400 or len(answer.content) < 48_000 * 600
+
+
+# --- whatever else ----------------------------------------------------------------------------------
+
+
+SEEDS = [encoded(quarters(), kind) for kind in FORMATS] + [sound_file(kind, 0.2) for kind in FILES]
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A file of some kind with bytes changed and its end cut off; or noise."""
+    data = bytearray(draw(st.sampled_from(SEEDS)))
+    for at, value in draw(
+        st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=4)
+    ):
+        data[at] = value
+    kept = draw(st.one_of(st.just(len(data)), st.integers(1, len(data))))
+    return draw(st.one_of(st.just(bytes(data[:kept])), st.binary(min_size=1, max_size=200)))
+
+
+ODD_TEXTS = st.one_of(
+    st.text(max_size=20), st.sampled_from(["wav", "mp3", "pcm16", "opus", "WEBM", "..", "a/b"])
+)
+PARTS = st.one_of(
+    st.builds(picture, damaged(), st.sampled_from(["image/png", "image/jpeg", "image/svg+xml", "text/html"])),
+    st.builds(sound, damaged(), st.one_of(st.none(), ODD_TEXTS)),
+    st.builds(picture_at, ODD_TEXTS),
+    st.builds(picture_file, ODD_TEXTS),
+    st.builds(sound_file_part, ODD_TEXTS),
+    st.builds(
+        lambda data, name: {"type": "file", "file": {"file_data": b64(data), "filename": name}},
+        damaged(),
+        ODD_TEXTS,
+    ),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["image_url", "input_audio", "file"])},
+        optional={
+            key: st.one_of(ODD_TEXTS, st.none(), st.integers()) for key in ("image_url", "input_audio")
+        },
+    ),
+)
+
+
+@given(parts=st.lists(PARTS, min_size=1, max_size=3), dialect=st.sampled_from(["native", "openai"]))
+@bounded(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_nothing_makes_the_server_fail(
+    server: Server, alice: Person, parts: list[dict[str, Any]], dialect: str
+) -> None:
+    before = rows()
+    answer: httpx2.Response = post(server, alice, asked(*parts, model="scripted"), dialect)
+    assert answer.status_code in (200, 400, 404, 413), answer.text[:500]
+    if answer.status_code != 200:
+        assert answer.json()["error"]["param"].startswith("messages[0]")
+        assert rows() == before
+
+
+def test_what_was_refused_lies_nowhere(server: Server, alice: Person) -> None:
+    """But for good files of the same call, which the sweep frees as strays."""
+    answer = post(server, alice, asked(picture(HTML), model="scripted"))
+    assert answer.status_code == 400
+    assert not default_storage.exists(alice.workspace.pk.hex)
