@@ -14,7 +14,7 @@ from media import again
 from media.models import Asset, File, Rendition, asset_id, rendition_id
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
 from media.signing import opened
-from tests.conversations.rows import conversation_of, kept, made
+from tests.conversations.rows import NOON, conversation_of, kept, made
 from tests.people import Person
 
 ASSETS, RENDITIONS, FILES = "/admin/media/asset/", "/admin/media/rendition/", "/admin/media/file/"
@@ -22,8 +22,8 @@ WORKSPACES = "/admin/accounts/workspace/"
 SCRIPT = "<script>alert(1)</script>"
 
 
-def staff(*permissions: str) -> Client:
-    user = User.objects.create_user("rita@example.com", is_staff=True)
+def staff(*permissions: str, email: str = "rita@example.com") -> Client:
+    user = User.objects.create_user(email, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client()
     client.force_login(user)
@@ -214,11 +214,11 @@ def test_a_file_is_shown_with_its_preview(
 def test_a_rendition_shows_its_words_and_no_peaks(reviewer: Client, conversation: Conversation) -> None:
     blob = kept(conversation, b"sound", "audio/wav", "transcript", "peaks")
     made(conversation, blob, "transcript", content={"text": f"Hello {SCRIPT}"})
-    made(conversation, blob, "peaks", content={"lowest": [-77]})
+    made(conversation, blob, "peaks", content={"lowest": [-77], "highest": [5]})
     words, peaks = (Rendition.objects.get(kind=kind) for kind in ("transcript", "peaks"))
 
     assert "Hello &lt;script&gt;" in reviewer.get(detail(words)).text
-    assert "-77" not in reviewer.get(detail(peaks)).text
+    assert "lowest" not in reviewer.get(detail(peaks)).text
 
 
 # --- who may ----------------------------------------------------------------------------------------
@@ -247,9 +247,11 @@ def test_each_page_asks_for_its_own_permission(
 
 def test_renditions_beside_an_asset_are_for_those_who_may_see_them(conversation: Conversation) -> None:
     asset = asset_of(conversation, b"sound", "audio/wav", "transcript")
-    Rendition.objects.update(attempts=4321)
+    Rendition.objects.update(due_at=NOON)
+    due = "Jan. 1, 2026, noon"
 
-    assert "4321" not in staff("view_asset").get(detail(asset)).text
+    assert due not in staff("view_asset").get(detail(asset)).text
+    assert due in staff("view_asset", "view_rendition", email="rob@example.com").get(detail(asset)).text
 
 
 def test_nobody_writes_rows_by_hand(operator: Client, alice: Person, conversation: Conversation) -> None:
