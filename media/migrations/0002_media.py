@@ -2,12 +2,13 @@
 
 from typing import Any
 
-import chatapi.identifiers
 import django.db.models.deletion
 import django.utils.timezone
-import media.fields
 from django.conf import settings
 from django.db import migrations, models
+
+import chatapi.identifiers
+import media.fields
 
 
 def derive_ids(apps: Any, schema_editor: Any) -> None:

@@ -16,7 +16,7 @@ from chatapi.accounts.services import personal_workspace
 from chatapi.engines.values import Blob
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset
-from media.services import register_blobs, store_bytes
+from media.services import StoredFile, register, store_bytes
 from tests.conversations.rows import exchange
 from tests.people import Person, person
 
@@ -47,7 +47,7 @@ def deletion_of(row: User | Workspace) -> str:
 def upload(who: Person) -> Path:
     """A stored picture of the person's workspace; gives its file."""
     store_bytes(who.workspace.id, {BLOB.sha256: PICTURE})
-    register_blobs([(who.workspace.id, BLOB)])
+    register([(who.workspace.id, StoredFile(BLOB))])
     return Path(default_storage.path(f"{who.workspace.id.hex}/{BLOB.sha256[:2]}/{BLOB.sha256}"))
 
 

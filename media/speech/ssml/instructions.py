@@ -4,6 +4,6 @@ and no content; large ones know the tags."""
 EXAMPLE = '<break time="300ms"/>, stress is <emphasis>words</emphasis>'
 
 INSTRUCTIONS = f"""\
-Answer the user in SSML 1.1: begin with <speak>, end with </speak>, no Markdown. These tags are allowed inside, \
-sparingly: p, s, break, emphasis, prosody, say-as, sub, phoneme, lang, voice. A short pause is {EXAMPLE}. \
+Answer the user in SSML 1.1: begin with <speak>, end with </speak>, no Markdown. These tags are allowed \
+inside, sparingly: p, s, break, emphasis, prosody, say-as, sub, phoneme, lang, voice. A short pause is {EXAMPLE}. \
 Write &amp; for & and &lt; for < in text."""
