@@ -12,7 +12,7 @@ from media.models import Rendition
 from tests.media.sounds import wav
 from tests.running import running
 from tests.services.gateway import Mode, gateway
-from tests.services.workers import Plant
+from tests.services.workers import PATIENCE, Plant
 from tests.serving import wait_until
 
 pytestmark = pytest.mark.services
@@ -45,12 +45,12 @@ def test_requests_do_not_hang_and_nothing_is_lost(works: Plant, tmp_path: Path, 
                 worker = works.worker("--pool", "threads", "--concurrency", "2", queues=("media", "default"))
                 beat = works.start(["beat", "--schedule", str(tmp_path / "beat")])
                 upload(client, 64_000)
-                wait_until(lambda: all_made(1), 40)
+                wait_until(lambda: all_made(1), PATIENCE)
 
                 door.turn(mode)
                 assert max(upload(client, 64_000 + 2 * number) for number in range(1, 4)) < 10
                 door.turn("open")
-                wait_until(lambda: all_made(4), 90)
+                wait_until(lambda: all_made(4), PATIENCE)
                 assert worker.process.poll() is None
                 assert beat.process.poll() is None
                 assert web.process.poll() is None
@@ -60,7 +60,7 @@ def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: Plant) -> None:
     """What is due is sent twice, and done once."""
     beats = [works_on_redis.start(["beat"]) for _ in range(2)]
     worker = works_on_redis.worker("--pool", "threads", "--concurrency", "1")
-    wait_until(lambda: list(Path(settings.DATA_DIR).glob("celerybeat-schedule*")), 20)
+    wait_until(lambda: list(Path(settings.DATA_DIR).glob("celerybeat-schedule*")), PATIENCE)
     time.sleep(3)
     assert [process.process.poll() for process in (*beats, worker)] == [None, None, None]
     assert [beat.stop() for beat in beats] == [0, 0]

@@ -13,7 +13,7 @@ from media.services import StoredFile
 from tests.media.sounds import wav
 from tests.people import Person
 from tests.services.processes import lives
-from tests.services.workers import Plant, state_of, uploaded
+from tests.services.workers import PATIENCE, Plant, state_of, uploaded
 from tests.serving import wait_until
 
 pytestmark = pytest.mark.services
@@ -43,12 +43,12 @@ def test_a_worker_takes_from_its_own_queues_only(works: Plant, tmp_path: Path) -
         works.send("tests.services.tasks.note", str(notes), queue, queue=queue)
     media = works.worker("--pool", "threads", "--concurrency", "2", queues=("media",))
     works.send("tests.services.tasks.note", str(notes), "second")
-    wait_until(lambda: "second done" in words_of(notes), 30)
+    wait_until(lambda: "second done" in words_of(notes), PATIENCE)
     assert words_of(notes) == {"media", "media done", "second", "second done"}
     assert media.stop() == 0
 
     works.worker("--pool", "threads", "--concurrency", "1")
-    wait_until(lambda: {"billing done", "default done"} <= words_of(notes), 30)
+    wait_until(lambda: {"billing done", "default done"} <= words_of(notes), PATIENCE)
 
 
 def test_a_task_delivered_many_times_does_its_work_once(works: Plant, alice: Person) -> None:
@@ -57,7 +57,7 @@ def test_a_task_delivered_many_times_does_its_work_once(works: Plant, alice: Per
         works.make(peaks)
     works.worker("--pool", "prefork", "--concurrency", "2")
     works.worker("--pool", "threads", "--concurrency", "2")
-    wait_until(lambda: ended(peaks), 40)
+    wait_until(lambda: ended(peaks), PATIENCE)
     works.make(peaks)
     made = Rendition.objects.get(id=peaks)
     assert (made.state, made.attempts) == ("ready", 1)
@@ -65,8 +65,9 @@ def test_a_task_delivered_many_times_does_its_work_once(works: Plant, alice: Per
 
 
 def test_what_is_wrong_with_a_file_is_said_at_once_and_what_may_pass_is_tried_again(
-    works: Plant, alice: Person
+    works_on_rabbitmq: Plant, alice: Person
 ) -> None:
+    works = works_on_rabbitmq
     broken = peaks_of(alice, b"RIFF\x10\0\0\0WAVEnothing of it")
     lost = sound_of(alice, "opus")
     default_storage.delete(lost.storage_name)
@@ -74,7 +75,7 @@ def test_what_is_wrong_with_a_file_is_said_at_once_and_what_may_pass_is_tried_ag
     works.worker("--pool", "prefork", "--concurrency", "1")
     works.make(broken)
     works.make(opus)
-    wait_until(lambda: ended(broken) and ended(opus), 40)
+    wait_until(lambda: ended(broken) and ended(opus), PATIENCE)
     unreadable, given_up = Rendition.objects.get(id=broken), Rendition.objects.get(id=opus)
     assert (unreadable.state, unreadable.attempts) == ("failed", 1)
     assert "sound" in unreadable.error
@@ -89,11 +90,11 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
     works, notes, peaks = works_on_redis, tmp_path / "notes", peaks_of(alice)
     worker = works.worker("--pool", pool, "--concurrency", "1")
     works.make(peaks)
-    wait_until(lambda: ended(peaks), 30)
+    wait_until(lambda: ended(peaks), PATIENCE)
     workshops = worker.workshops
     assert workshops
     works.send("tests.services.tasks.note", str(notes), "long", 3)
-    wait_until(lambda: "long" in words_of(notes), 30)
+    wait_until(lambda: "long" in words_of(notes), PATIENCE)
     works.send("tests.services.tasks.note", str(notes), "next")
     assert worker.stop() == 0
     assert words_of(notes) == {"long", "long done"}
@@ -103,7 +104,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
 def test_a_worker_answers_when_it_is_asked_whether_it_lives(works: Plant) -> None:
     works.worker("--pool", "threads", "--concurrency", "1")
     ping = works.start(["inspect", "ping", "--timeout", "10"])
-    assert ping.process.wait(30) == 0
+    assert ping.process.wait(PATIENCE) == 0
     assert "pong" in ping.output
 
 
@@ -112,7 +113,7 @@ def test_a_worker_does_not_start_on_a_database_without_its_tables(
 ) -> None:
     empty = f"sqlite:///{tmp_path}/empty.sqlite3"
     worker = works_on_redis.start(["worker", "--pool", "solo"], DATABASE_URL=empty)
-    assert worker.process.wait(30) == 1
+    assert worker.process.wait(PATIENCE) == 1
     assert worker.output.startswith("chatapi: the database lacks ")
     assert worker.output.count("\n") == 1
 

@@ -24,6 +24,8 @@ from tests.services.processes import children, descendants, is_workshop, kill, l
 from tests.serving import _database_url, wait_until
 
 QUEUES = ("default", "media", "billing")
+PATIENCE = 90.0
+"""Seconds: all of these are processes that start, on machines that do other things too."""
 
 
 class Process:
@@ -56,12 +58,12 @@ class Process:
 
     def hang_workshop(self) -> int:
         """Stop the child that has the decoders as soon as it is there: what it works on hangs."""
-        wait_until(lambda: self.workshops, 30)
+        wait_until(lambda: self.workshops, PATIENCE)
         [child] = self.workshops
         kill(child, signal.SIGSTOP)
         return child
 
-    def stop(self, number: int = signal.SIGTERM, *, within: float = 30) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, within: float = PATIENCE) -> int:
         self.process.send_signal(number)
         return self.process.wait(within)
 
@@ -72,14 +74,14 @@ class Process:
             for pid in (self.process.pid, *family):
                 kill(pid)
             self.process.wait()
-            wait_until(lambda: not any(lives(pid) for pid in family))
+            wait_until(lambda: not any(lives(pid) for pid in family), PATIENCE)
 
 
 class Plant:
     """A broker with queues of the test's own, and the processes on it; they share the test's database."""
 
     def __init__(self, broker: str, folder: Path) -> None:
-        self.broker = broker
+        self.broker = self._own_broker = broker
         self.folder = folder
         self.prefix = f"test-{uuid4().hex[:12]}-"
         self._processes: list[Process] = []
@@ -89,7 +91,7 @@ class Plant:
 
     @property
     def _options(self) -> dict[str, str]:
-        return {"global_keyprefix": self.prefix} if self.broker.startswith("redis") else {}
+        return {"global_keyprefix": self.prefix} if self._own_broker.startswith("redis") else {}
 
     def _queue(self, name: str) -> Queue:
         return Queue(self.prefix + name, routing_key=self.prefix + name, expires=300)
@@ -116,7 +118,7 @@ class Plant:
         if queues:
             command += ["--queues", ",".join(self.prefix + name for name in queues)]
         worker = self.start(command, CHATAPI_TEST_READY=str(ready), **environment)
-        wait_until(lambda: ready.exists() or worker.process.poll() is not None, 60)
+        wait_until(lambda: ready.exists() or worker.process.poll() is not None, PATIENCE)
         assert ready.exists(), worker.output
         return worker
 
@@ -130,8 +132,8 @@ class Plant:
         for process in self._processes:
             process.end()
         self._sender.close()
-        if self.broker.startswith("redis"):
-            with redis.Redis.from_url(self.broker) as connection:
+        if self._own_broker.startswith("redis"):
+            with redis.Redis.from_url(self._own_broker) as connection:
                 if names := connection.keys(f"*{self.prefix}*"):
                     connection.delete(*names)
 
