@@ -4,13 +4,13 @@ A model that does not see is given the text read from each picture; one that doe
 What workers have to make for that is waited for here, while viewers are kept alive.
 """
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
 
+from chatapi.completions.documents import check_weight, texts_of_files
 from chatapi.completions.usage import tokens_in
 from chatapi.engines.base import EngineError, InvalidRequest
 from chatapi.engines.registry import ModelSpec
@@ -28,7 +28,6 @@ from chatapi.engines.values import (
 from chatapi.identifiers import SPEECH, parse
 from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
 from media.pictures.described import described
-from media.services import read_bytes
 from media.speech.ssml import INSTRUCTIONS
 from media.waiting import Failed, TookTooLong, made
 
@@ -38,8 +37,6 @@ PASSED_ON = {"wav", "mp3"}
 """Formats that every upstream which hears is known to take as they are."""
 PICTURE_SIDES = (1536, 1024, 768, 512)
 """Pixels: to which pictures are scaled for models that take no larger ones."""
-TEXT_LIMIT = 200_000
-"""Characters of a text file that a model without files is given."""
 
 NeedsMaking = ImagePart | AudioPart
 
@@ -53,11 +50,16 @@ class Prepared(msgspec.Struct, frozen=True):
     substitutes: Usage = Usage()
 
 
-async def prepared(messages: tuple[Message, ...], spec: ModelSpec, workspace_id: UUID) -> Prepared:
-    """Raises `EngineError` where something cannot be made for this model, or not in time."""
+async def prepared(
+    messages: tuple[Message, ...], spec: ModelSpec, workspace_id: UUID, positions: Sequence[int] = ()
+) -> Prepared:
+    """`positions` tell where the last messages stood in the client's list; those before were stored.
+
+    Raises `EngineError` where something cannot be made for this model, or not in time.
+    """
     if all(type(part) not in _CONCERNED for message in messages for part in message.parts):
         return Prepared(messages)
-    return await _Preparation(messages, spec, workspace_id).run()
+    return await _Preparation(messages, spec, workspace_id, positions).run()
 
 
 def told_to_write_ssml(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -75,10 +77,17 @@ _CONCERNED = {ImagePart, AudioPart, FilePart, SpokenPart}
 
 
 class _Preparation:
-    def __init__(self, messages: tuple[Message, ...], spec: ModelSpec, workspace_id: UUID) -> None:
+    def __init__(
+        self,
+        messages: tuple[Message, ...],
+        spec: ModelSpec,
+        workspace_id: UUID,
+        positions: Sequence[int],
+    ) -> None:
         self._messages = messages
         self._spec = spec
         self._workspace_id = workspace_id
+        self._positions = positions
         self._names: dict[str, str] = {}
         self._image_text = 0
         self._transcript = 0
@@ -87,11 +96,13 @@ class _Preparation:
     async def run(self) -> Prepared:
         wanted = {rendition.id: rendition for rendition in self._wanted()}
         found = await self._made(wanted)
-        self._texts = await self._texts_of_files()
+        if "file" not in self._spec.input_modalities:
+            self._texts = await texts_of_files(self._messages, self._workspace_id)
         messages = tuple(
             msgspec.structs.replace(message, parts=tuple(self._parts(message, found)))
             for message in self._messages
         )
+        check_weight(messages)
         counted = Usage(image_text_tokens=self._image_text, transcript_tokens=self._transcript)
         return Prepared(messages, self._names, counted)
 
@@ -112,25 +123,6 @@ class _Preparation:
                 return Kind.TRANSCRIPT
             return None if part.format in PASSED_ON else Kind.WAV
         return None
-
-    async def _texts_of_files(self) -> dict[str, str]:
-        """What stands in the text files, for a model that takes no files."""
-        if "file" in self._spec.input_modalities:
-            return {}
-        files = {
-            part.blob.sha256: part
-            for message in self._messages
-            for part in message.parts
-            if isinstance(part, FilePart) and part.blob is not None
-        }
-        return {sha256: await asyncio.to_thread(self._text_of, part) for sha256, part in files.items()}
-
-    def _text_of(self, part: FilePart) -> str:
-        if part.blob is None:
-            return ""
-        text = read_bytes(self._workspace_id, part.blob).decode(errors="replace")
-        cut = f"\n[Cut: the file has {len(text)} characters.]" if len(text) > TEXT_LIMIT else ""
-        return f"[File {part.filename or 'without a name'}:]\n{text[:TEXT_LIMIT]}{cut}\n[End of the file.]"
 
     def _picture_kind(self) -> str:
         most = self._spec.max_image_side or settings.CHATAPI_PICTURE_SIDE
@@ -157,7 +149,8 @@ class _Preparation:
             ) from None
 
     def _place_of(self, rendition: Rendition) -> str | None:
-        for i, message in enumerate(self._messages):
+        sent = self._messages[len(self._messages) - len(self._positions) :]
+        for i, message in zip(self._positions, sent, strict=True):
             for j, part in enumerate(message.parts):
                 blob = getattr(part, "blob", None)
                 if blob and asset_id(self._workspace_id, blob.sha256) == rendition.asset_id:

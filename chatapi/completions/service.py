@@ -200,15 +200,15 @@ class CompletionService:
         self, admission: Admission, admitted: Admitted, request: CompletionRequest, spec: ModelSpec
     ) -> Pump:
         workspace_id = admission.principal.workspace_id
+        positions = request.positions or range(len(admission.messages))
 
         async def prepare(asked: EngineRequest, spec: ModelSpec) -> Asked:
-            if request.ssml:
-                asked = msgspec.structs.replace(asked, messages=told_to_write_ssml(asked.messages))
             if "audio" in asked.modalities and "audio" not in spec.output_modalities:
                 asked = msgspec.structs.replace(asked, modalities=("text",), audio=None)
-            ready = await prepared(asked.messages, spec, workspace_id)
+            ready = await prepared(asked.messages, spec, workspace_id, positions)
+            messages = told_to_write_ssml(ready.messages) if request.ssml else ready.messages
             asked = msgspec.structs.replace(
-                asked, messages=ready.messages, read_blob=_reader(workspace_id, ready.names)
+                asked, messages=messages, read_blob=_reader(workspace_id, ready.names)
             )
             return Asked(asked, ready.substitutes)
 

@@ -1,8 +1,13 @@
-"""What a sound file is and whether it is taken, told without decoding any of it."""
+"""What a sound file is and whether it is taken, told without decoding more than an instant of it."""
 
 import msgspec
 
+from media.problems import Unreadable
+from media.sound.formats import RECOGNITION_RATE
 from media.sound.limits import SoundLimits
+
+SHORT_SECONDS = 0.1
+"""Of sound so short, decoding may leave nothing: what encoders pad is cut off, and filters delay the rest."""
 
 
 class InspectSound(msgspec.Struct, frozen=True):
@@ -31,6 +36,8 @@ def inspect_sound(work: InspectSound) -> SoundFacts:
 
     with open_sound(work.path, work.claimed, work.limits) as sound:
         seconds = measure(sound, work.path, work.limits)
+        if seconds < SHORT_SECONDS:
+            _check_audible(work)
         return SoundFacts(
             kind=sound.kind.name,
             media_type=sound.kind.media_type,
@@ -39,3 +46,10 @@ def inspect_sound(work: InspectSound) -> SoundFacts:
             channels=sound.channels,
             sample_rate=sound.sample_rate,
         )
+
+
+def _check_audible(work: InspectSound) -> None:
+    from media.sound.decoding import mono_pcm
+
+    if not any(mono_pcm(work.path, work.claimed, RECOGNITION_RATE, work.limits)):
+        raise Unreadable("There is no sound in this file.")

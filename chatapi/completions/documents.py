@@ -1,0 +1,70 @@
+"""How much of the files of a call a model is given: each waits in memory until its upstream has taken it."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from chatapi.engines.base import InvalidRequest
+from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Message, Part
+from media.models import storage_name
+from media.storage import open_range
+
+TEXT_LIMIT = 200_000
+"""Characters of a text file that a model without files is given."""
+TEXTS_LIMIT = 4_000_000
+"""The same of all text files of a call, one that is named twice counted twice."""
+PASSED_ON_LIMIT = 128 * 1024 * 1024
+"""Bytes of pictures, sounds and files that go to a model with one call."""
+
+_CHARACTER = 4
+"""The most bytes that one takes in UTF-8."""
+
+
+async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dict[str, str]:
+    """What stands in the text files, by their SHA-256, for a model that takes no files.
+
+    Raises `InvalidRequest` where it is too much in all.
+    """
+    files = [part for part in _parts(messages) if isinstance(part, FilePart) and part.blob is not None]
+    texts: dict[str, str] = {}
+    length = 0
+    for part in files:
+        blob = part.blob
+        if blob is None:
+            continue
+        if blob.sha256 not in texts:
+            texts[blob.sha256] = await asyncio.to_thread(_text_of, blob, part.filename, workspace_id)
+        length += len(texts[blob.sha256])
+        if length > TEXTS_LIMIT:
+            raise InvalidRequest(
+                f"The text files of this call are too long: a model is given {TEXTS_LIMIT} characters.",
+                code="media_too_large",
+            )
+    return texts
+
+
+def _text_of(blob: Blob, filename: str | None, workspace_id: UUID) -> str:
+    length = min(blob.size, TEXT_LIMIT * _CHARACTER)
+    text = b"".join(open_range(storage_name(workspace_id, blob.sha256), 0, length)).decode(errors="replace")
+    is_cut = length < blob.size or len(text) > TEXT_LIMIT
+    cut = f"\n[Cut: the file has {blob.size} bytes.]" if is_cut else ""
+    return f"[File {filename or 'without a name'}:]\n{text[:TEXT_LIMIT]}{cut}\n[End of the file.]"
+
+
+def check_weight(messages: Sequence[Message]) -> None:
+    """Raises `InvalidRequest` where the files that a model is to be given are too large together."""
+    weight = sum(
+        part.blob.size
+        for part in _parts(messages)
+        if isinstance(part, (ImagePart, AudioPart, FilePart)) and part.blob is not None
+    )
+    if weight > PASSED_ON_LIMIT:
+        raise InvalidRequest(
+            f"The pictures, sounds and files of this conversation have {weight} bytes as the model takes "
+            f"them; {PASSED_ON_LIMIT} are allowed.",
+            code="media_too_large",
+        )
+
+
+def _parts(messages: Sequence[Message]) -> list[Part]:
+    return [part for message in messages for part in message.parts]

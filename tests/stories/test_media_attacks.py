@@ -1,0 +1,109 @@
+"""What hostile users tried with pictures, sounds and files, and what became of it."""
+
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from media.problems import Unreadable
+from tests.media.sounds import sound_file
+from tests.people import Person
+from tests.serving import PATHS, Server
+from tests.stories.media_service import (
+    answered,
+    asked,
+    nothing_heard,
+    post,
+    rows,
+    sound,
+    sound_file_part,
+    text,
+    until_made,
+    uploaded,
+    upstream_model,
+)
+
+
+@pytest.fixture(autouse=True)
+def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("media.making.transcribed", nothing_heard)
+    yield
+    server.until_idle()
+    until_made()
+
+
+SHORT = {
+    "one sample": (b"\1\2", "pcm16"),
+    "a millisecond": (bytes(48), "pcm16"),
+    "an MP3 of padding": (sound_file("mp3", 0.001), "mp3"),
+    "an Opus of padding": (sound_file("opus", 0.001), "opus"),
+    "an M4A of padding": (sound_file("m4a", 0.0001), "m4a"),
+}
+
+
+@pytest.mark.parametrize("dialect", PATHS)
+@pytest.mark.parametrize("kind", SHORT)
+def test_sound_of_which_nothing_is_left(server: Server, alice: Person, kind: str, dialect: str) -> None:
+    before = rows()
+    answer = post(server, alice, asked(text("Listen."), sound(*SHORT[kind]), model="text-only"), dialect)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["param"], error["code"]) == ("messages[0].content[1].input_audio", "invalid_media")
+    assert rows() == before
+
+
+@pytest.mark.parametrize("more", [{}, {"ssml_enabled": True, "modalities": ["text", "audio"]}])
+def test_what_workers_cannot_make_is_named_where_the_client_put_it(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]
+) -> None:
+    async def unreadable(*_: object, **__: object) -> None:
+        raise Unreadable("Nobody can read this.")
+
+    monkeypatch.setattr("media.making.transcribed", unreadable)
+    body = asked(text("Listen."), sound(sound_file("mp3")), model="text-only", **more)
+    answer = post(server, alice, body, "native")
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == "messages[0].content[1].input_audio"
+
+
+def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable(*_: object, **__: object) -> None:
+        raise Unreadable("Nobody can read this.")
+
+    monkeypatch.setattr("media.making.transcribed", unreadable)
+    first = post(server, alice, asked(text("Hello."), model="text-only"), "native")
+    conversation = first.headers["x-conversation-id"]
+    body = asked(sound(sound_file("mp3")), model="text-only", conversation_id=conversation)
+    answer = post(server, alice, body, "native")
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == "messages[0].content[0].input_audio"
+
+
+def test_a_large_text_file_is_not_read_whole(server: Server, alice: Person) -> None:
+    size = 24 * 2**20
+    file_id = uploaded(server, alice, b"caf\xc3\xa9 " * (size // 6), "large.txt")
+    with upstream_model(server) as reader:
+        tracemalloc.start()
+        try:
+            answered(server, alice, asked({"type": "file", "file": {"file_id": file_id}}, text("Read.")))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        seen = str(reader.body)
+    assert peak < size / 2
+    assert f"[Cut: the file has {size // 6 * 6} bytes.]" in seen
+    assert seen.count("café") == 40_000
+
+
+def test_files_that_are_named_again_and_again(server: Server, alice: Person) -> None:
+    text_id = uploaded(server, alice, b"x" * 200_000, "long.txt")
+    texts = [{"type": "file", "file": {"file_id": text_id}}] * 21
+    melody = uploaded(server, alice, sound_file("wav", 60), "long.wav")
+    size = len(sound_file("wav", 60))
+    sounds = [sound_file_part(melody)] * (128 * 2**20 // size + 1)
+    with upstream_model(server, input_modalities=("text", "audio")) as upstream:
+        for parts in (texts, sounds):
+            answer = post(server, alice, asked(*parts))
+            assert answer.status_code == 400, answer.text[:200]
+            assert answer.json()["error"]["code"] == "media_too_large"
+        assert not upstream.requests
