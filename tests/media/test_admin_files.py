@@ -1,33 +1,21 @@
 """Files in the admin: what they are, what holds them, what was made of them, and made again."""
 
 import re
-from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
+from pytest_django import DjangoAssertNumQueries
 
-from chatapi.accounts.models import User
 from conversations.models import Conversation
-from media import again
-from media.models import Asset, File, Rendition, asset_id, rendition_id
+from media.models import Asset, File, Rendition
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
 from media.signing import opened
 from tests.conversations.rows import NOON, conversation_of, kept, made
+from tests.media.admins import asset_of, staff, superuser
 from tests.people import Person
 
 ASSETS, RENDITIONS, FILES = "/admin/media/asset/", "/admin/media/rendition/", "/admin/media/file/"
-WORKSPACES = "/admin/accounts/workspace/"
 SCRIPT = "<script>alert(1)</script>"
-
-
-def staff(*permissions: str, email: str = "rita@example.com") -> Client:
-    user = User.objects.create_user(email, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
@@ -37,27 +25,12 @@ def reviewer(db: None) -> Client:
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("root@example.com", "a good password"))
-    return client
-
-
-@pytest.fixture
-def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    """The renditions that workers were asked to make."""
-    asked: list[UUID] = []
-    monkeypatch.setattr(again, "enqueue", asked.extend)
-    return asked
+    return superuser()
 
 
 @pytest.fixture
 def conversation(alice: Person) -> Conversation:
     return conversation_of(alice, title="Holidays in Norway")
-
-
-def asset_of(conversation: Conversation, data: bytes, media_type: str, *kinds: str) -> Asset:
-    blob = kept(conversation, data, media_type, *kinds)
-    return Asset.objects.get(id=asset_id(conversation.workspace_id, blob.sha256))
 
 
 def file_of(person: Person, asset: Asset, name: str = "photo.png") -> File:
@@ -261,123 +234,3 @@ def test_nobody_writes_rows_by_hand(operator: Client, alice: Person, conversatio
         assert operator.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
     for address in (ASSETS, RENDITIONS, FILES):
         assert operator.get(f"{address}add/").status_code == 403
-
-
-# --- made again -------------------------------------------------------------------------------------
-
-
-def chosen(client: Client, *rows: Rendition) -> int:
-    body = {"action": "make_again", "_selected_action": [str(row.pk) for row in rows]}
-    return client.post(RENDITIONS, body).status_code
-
-
-def failed(conversation: Conversation, *kinds: str) -> list[Rendition]:
-    asset = asset_of(conversation, b"sound", "audio/wav", *kinds)
-    Rendition.objects.filter(asset=asset).update(state="failed", error="Broken.", attempts=5)
-    return list(Rendition.objects.filter(asset=asset).order_by("kind"))
-
-
-def test_what_failed_is_pending_again_with_all_its_attempts(
-    operator: Client,
-    conversation: Conversation,
-    asked_for: list[UUID],
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-) -> None:
-    mp3, opus = failed(conversation, "mp3", "opus")
-
-    with django_capture_on_commit_callbacks(execute=True):
-        assert chosen(operator, mp3) == 302
-    mp3.refresh_from_db()
-    opus.refresh_from_db()
-
-    assert (mp3.state, mp3.error, mp3.attempts) == ("pending", "", 0)
-    assert (opus.state, opus.attempts) == ("failed", 5)
-    assert asked_for == [mp3.id]
-
-
-def test_what_it_is_made_of_is_made_again_too(
-    operator: Client,
-    conversation: Conversation,
-    asked_for: list[UUID],
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-) -> None:
-    transcript, wav = failed(conversation, "transcript")
-
-    with django_capture_on_commit_callbacks(execute=True):
-        chosen(operator, transcript)
-
-    assert wav.kind == "wav"
-    assert set(asked_for) == {transcript.id, wav.id}
-    assert set(Rendition.objects.values_list("state", flat=True)) == {"pending"}
-
-
-@pytest.mark.parametrize("state", ["ready", "pending"])
-def test_what_did_not_fail_is_left_alone(
-    state: str, operator: Client, conversation: Conversation, asked_for: list[UUID]
-) -> None:
-    transcript, wav = failed(conversation, "transcript")
-    Rendition.objects.filter(id=transcript.id).update(state=state, attempts=1)
-
-    chosen(operator, transcript)
-
-    assert list(Rendition.objects.order_by("kind").values_list("state", flat=True)) == [state, "failed"]
-    assert asked_for == []
-    assert wav.id == rendition_id(wav.asset_id, "wav")
-
-
-@pytest.mark.parametrize(("may", "count"), [((), 0), (("change_rendition",), 1)])
-def test_making_again_is_for_those_who_may_change_renditions(
-    may: tuple[str, ...], count: int, conversation: Conversation, asked_for: list[UUID]
-) -> None:
-    [mp3] = failed(conversation, "mp3")
-    reader = staff("view_rendition", *may)
-
-    chosen(reader, mp3)
-
-    assert Rendition.objects.filter(state="pending").count() == count
-    assert ("Make again" in reader.get(RENDITIONS).text) == bool(count)
-
-
-# --- what a workspace may keep ----------------------------------------------------------------------
-
-
-def workspace_form(**fields: str) -> dict[str, str]:
-    inlines = {
-        f"{name}-{count}": "0"
-        for name in ("memberships", "api_keys")
-        for count in ("TOTAL_FORMS", "INITIAL_FORMS")
-    }
-    return {"name": "Ours", **inlines, **fields}
-
-
-def test_a_workspace_shows_what_it_keeps_of_its_quota(
-    operator: Client, alice: Person, charlie: Person, conversation: Conversation, settings: Settings
-) -> None:
-    settings.CHATAPI_MEDIA_QUOTA_BYTES = 4096
-    kept(conversation, b"x" * 1000, "image/png")
-    kept(conversation, b"y" * 24, "image/png")
-    kept(conversation_of(charlie), b"z" * 5000, "image/png")
-    page = f"{WORKSPACES}{alice.workspace.pk}/change/"
-
-    assert "1024 bytes (1.0\xa0KB of 4.0\xa0KB)" in operator.get(page).text
-    assert operator.post(page, workspace_form(media_quota="2048")).status_code == 302
-    alice.workspace.refresh_from_db()
-    assert alice.workspace.media_quota == 2048
-    assert "1024 bytes (1.0\xa0KB of 2.0\xa0KB)" in operator.get(page).text
-    assert operator.post(page, workspace_form(media_quota="")).status_code == 302
-    alice.workspace.refresh_from_db()
-    assert alice.workspace.media_quota is None
-
-
-@pytest.mark.parametrize("quota", ["-1", "many", str(2**63)])
-def test_a_quota_is_a_number_of_bytes(quota: str, operator: Client, alice: Person) -> None:
-    page = f"{WORKSPACES}{alice.workspace.pk}/change/"
-
-    assert operator.post(page, workspace_form(media_quota=quota)).status_code == 200
-    alice.workspace.refresh_from_db()
-    assert alice.workspace.media_quota is None
-
-
-def test_a_new_workspace_is_made_with_its_quota(operator: Client) -> None:
-    assert operator.get(f"{WORKSPACES}add/").status_code == 200
-    assert operator.post(f"{WORKSPACES}add/", workspace_form(media_quota="5")).status_code == 302
