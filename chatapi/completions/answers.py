@@ -26,18 +26,14 @@ from chatapi.engines.values import (
     Usage,
     Value,
 )
+from media.sound.formats import FORMATS, SPEECH_RATE
 
 State = Literal["in_progress", "completed", "cancelled", "interrupted", "failed"]
 
-PCM16 = "audio/pcm;rate=24000"
-SOUND_TYPES = {
-    "pcm16": PCM16,
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-}
+PCM16 = f"{FORMATS['pcm16'].media_type};rate={SPEECH_RATE}"
+"""Samples without a header do not tell their rate."""
+SOUND_TYPES = {name: made.media_type for name, made in FORMATS.items()} | {"pcm16": PCM16}
+"""Media types by the names of `audio.format`."""
 
 
 class AnswerHead(Value, frozen=True):

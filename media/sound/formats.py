@@ -2,6 +2,8 @@
 
 import msgspec
 
+from media.sound import kinds
+
 SPEECH_RATE = 24_000
 """Hz of spoken answers, and of every format made from them."""
 RECOGNITION_RATE = 16_000
@@ -19,17 +21,17 @@ class SoundFormat(msgspec.Struct, frozen=True):
     options: dict[str, str] = {}
 
 
-WAV = SoundFormat("wav", "audio/wav")
-PCM16 = SoundFormat("pcm16", "audio/pcm")
+WAV = SoundFormat("wav", kinds.WAV.media_type)
+PCM16 = SoundFormat("pcm16", kinds.PCM16.media_type)
 FORMATS = {
     "wav": WAV,
     "pcm16": PCM16,
     "pcm": PCM16,
-    "mp3": SoundFormat("mp3", "audio/mpeg", "mp3", "libmp3lame", 64_000, {"id3v2_version": "0"}),
-    "opus": SoundFormat("opus", "audio/ogg", "ogg", "libopus", 32_000, {"page_duration": "100000"}),
-    "flac": SoundFormat("flac", "audio/flac", "flac", "flac", 0, {"metadata_header_padding": "0"}),
-    "aac": SoundFormat("aac", "audio/aac", "adts", "aac", 64_000),
-    "m4a": SoundFormat("m4a", "audio/mp4", "ipod", "aac", 64_000),
+    "mp3": SoundFormat("mp3", kinds.MP3.media_type, "mp3", "libmp3lame", 64_000, {"id3v2_version": "0"}),
+    "opus": SoundFormat("opus", kinds.OPUS.media_type, "ogg", "libopus", 32_000, {"page_duration": "100000"}),
+    "flac": SoundFormat("flac", kinds.FLAC.media_type, "flac", "flac", 0, {"metadata_header_padding": "0"}),
+    "aac": SoundFormat("aac", kinds.AAC.media_type, "adts", "aac", 64_000),
+    "m4a": SoundFormat("m4a", kinds.M4A.media_type, "ipod", "aac", 64_000),
 }
 """By the names of `audio.format` and `response_format`. M4A has its index at the end: no stream."""
 STREAMED = tuple(name for name in FORMATS if name != "m4a")
