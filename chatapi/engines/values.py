@@ -4,7 +4,7 @@ They are no vendor's wire format. Dialects translate requests into them, engines
 for their upstream, and messages are stored in their JSON form (`encode_parts`).
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
@@ -100,13 +100,6 @@ class Message(Value, frozen=True):
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
-
-
-def blobs_of(messages: Iterable[Message]) -> tuple[Blob, ...]:
-    """The blobs that these messages refer to."""
-    return tuple(
-        blob for message in messages for part in message.parts if (blob := getattr(part, "blob", None))
-    )
 
 
 _parts_decoder = msgspec.json.Decoder(tuple[Part, ...])

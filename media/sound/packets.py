@@ -2,7 +2,6 @@
 
 from media.sound.mpeg import mp3_header
 
-OPUS_RATE = 48_000
 OPUS_LONGEST = 5_760
 OPUS_SILK = (480, 960, 1920, 2880)
 OPUS_HYBRID = (480, 960)

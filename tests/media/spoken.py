@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from media.speech.plan import Item, Say
-from media.speech.synthesis import Speak, SpokenPiece, speak
+from media.speech.synthesis.jobs import speak
+from media.speech.synthesis.values import Speak, SpokenPiece
 
 RATE = 24_000
 TEN_WORDS = "The quick brown fox jumps over the lazy dog today."

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from media.speech.plan import Item, Mark, Pause, Say
-from media.speech.synthesis import Speak, WarmVoice, speak, warm_voice
+from media.speech.synthesis.jobs import speak, warm_voice
 from media.speech.synthesis.sound import OUTPUT_RATE, Samples, limited, resampled, stretched, trimmed
+from media.speech.synthesis.values import Speak, WarmVoice
 from media.speech.voices import VoiceNotFound
 from media.workshop.jobs import job_of
 from tests.media.spoken import TEN_WORDS, fundamental, longest_silence, spoken

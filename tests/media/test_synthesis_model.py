@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from media.speech.plan import Say
-from media.speech.synthesis import WarmVoice, warm_voice
+from media.speech.synthesis.jobs import warm_voice
+from media.speech.synthesis.values import WarmVoice
 from tests.media.spoken import TEN_WORDS, Spoken, spoken
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]

