@@ -12,6 +12,7 @@ for name in [name for name in os.environ if name.startswith(("CHATAPI_", "CELERY
 os.environ.pop("DATABASE_URL", None)
 os.environ["CHATAPI_DATA_DIR"] = tempfile.mkdtemp(prefix="chatapi-test-")
 atexit.register(shutil.rmtree, os.environ["CHATAPI_DATA_DIR"], ignore_errors=True)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for jobs that run in the test's own process
 os.environ["CHATAPI_MODELS_FILE"] = str(Path(__file__).with_name("models.toml"))
 if os.environ.get("CHATAPI_TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = os.environ["CHATAPI_TEST_DATABASE_URL"]

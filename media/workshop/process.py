@@ -32,6 +32,12 @@ LINE_LIMIT = 500
 PASSED_ON = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"})
 PASSED_ON_PREFIXES = ("LC_", "OMP_")
 """A child reads hostile bytes: of the environment it gets what it needs, and no secret is among that."""
+IMPOSED = {
+    # threads that spin at every barrier would fall to a tenth of their speed beside other work
+    "OMP_WAIT_POLICY": "passive",
+    # ONNX Runtime would report to its maker, and leave a database of that in the user's home
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 
 _decode_report = msgspec.msgpack.Decoder(Report).decode
 
@@ -254,8 +260,7 @@ def environment() -> dict[str, str]:
     }
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    # threads that spin at every barrier would fall to a tenth of their speed beside other work
-    return {"OMP_WAIT_POLICY": "passive", **passed_on, "PYTHONPATH": path}
+    return {**IMPOSED, **passed_on, "PYTHONPATH": path}
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,16 @@ def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
     assert seen.environment["OMP_WAIT_POLICY"] == "passive"
     assert seen.environment["OMP_NUM_THREADS"] == "3"
     assert seen.environment["LC_TIME"] == "C.UTF-8"
+
+
+def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    workshop = Workshop("quiet")
+    try:
+        workshop.ask_blocking(jobs.open_onnx_model, Text(""), seconds=60)
+    finally:
+        workshop.close()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_child_holds_no_file_but_its_own(seen: Surroundings) -> None:

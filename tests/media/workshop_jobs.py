@@ -108,6 +108,14 @@ def look_around(work: Text) -> Surroundings:
     )
 
 
+def open_onnx_model(work: Text) -> Text:
+    import onnxruntime
+    from onnxruntime.datasets import get_example
+
+    session = onnxruntime.InferenceSession(get_example("sigmoid.onnx"), providers=["CPUExecutionProvider"])
+    return Text(session.get_inputs()[0].name)
+
+
 def _session_niceness() -> int | None:
     """None where the kernel knows no groups of sessions."""
     group = Path("/proc/self/autogroup")
