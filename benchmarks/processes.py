@@ -101,6 +101,14 @@ def children() -> set[int]:
     return {pid for pid in pids if (stat := _stat(pid)) and stat.parent == os.getpid()}
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads together."""
+    stat = _stat(pid)
+    if stat is None:
+        raise BenchmarkError(f"process {pid} ended")
+    return stat.cpu
+
+
 def peak_megabytes(pid: int) -> float:
     """The most memory that a process has had resident so far."""
     status = (_PROC / str(pid) / "status").read_text()

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,8 +20,8 @@ from media.workshop import Workshop, shops
 from .findings import Finding
 from .first_sound import measure_first_sounds
 from .material import SENTENCES, VOICE, first_minutes, speech, write_recording
-from .processes import children, peak_megabytes
-from .yardsticks import Yardstick, yardstick
+from .processes import children, cpu_seconds, peak_megabytes
+from .yardsticks import Taken, Yardstick, yardstick
 
 RECORDING_SECONDS = 30
 SHORT_SECONDS = 7
@@ -44,26 +45,25 @@ def measure_speech(folder: Path, plan: Plan) -> list[Finding]:
 
 def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
     sentences = SENTENCES[: plan.sentences]
+    ours, theirs = [], []
     with own_child(shops.synthesis) as child:
         loading = shops.synthesis.ask_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
-        ours, theirs = [], []
         for _ in range(plan.rounds):
-            ours.append(asyncio.run(_spoken_factor(sentences)))
-            theirs.append(bare.measure(" ".join(sentences)).factor)
+            ours.append(_taken(child, _speak(sentences)))
+            theirs.append(bare.measure(" ".join(sentences)))
         peak = peak_megabytes(child)
     return [
-        Finding("synthesis, seconds a second of sound", ours, theirs, "≤ 0.2", 3),
+        *_compared("synthesis", ours, theirs, "≤ 0.2"),
         Finding("  loading the voice, s", [loading.seconds], digits=2),
         Finding("  peak memory of its process, MB", [peak]),
     ]
 
 
-async def _spoken_factor(sentences: tuple[str, ...]) -> float:
+async def _speak(sentences: tuple[str, ...]) -> float:
+    """Seconds of sound."""
     work = Speak(items=[Say(f"{sentence} ") for sentence in sentences], voice=VOICE)
-    began, size = time.perf_counter(), 0
-    async for piece in shops.synthesis.follow(speak, work, seconds=SECONDS):
-        size += len(piece.data)
-    return (time.perf_counter() - began) / (size / 2 / SPEECH_RATE)
+    pieces = shops.synthesis.follow(speak, work, seconds=SECONDS)
+    return sum([len(piece.data) async for piece in pieces]) / 2 / SPEECH_RATE
 
 
 def _recognition(folder: Path, plan: Plan) -> list[Finding]:
@@ -72,6 +72,8 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
         seconds: write_recording(folder / f"{seconds}.wav", minute[: seconds * SPEECH_RATE * 2])
         for seconds in (SHORT_SECONDS, RECORDING_SECONDS)
     }
+    long = write_recording(folder / "long.wav", minute * round(plan.minutes + 0.5))
+    beginning = first_minutes(folder / "beginning.wav", long, plan.minutes)
     shops.synthesis.close()
     models = str(folder / "recognition")
     findings = []
@@ -79,37 +81,42 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
         ready = shops.recognition.ask_blocking(warm_recogniser, WarmRecogniser(models), seconds=SECONDS)
         with yardstick("whisper", ready.folder) as bare:
             for seconds, path in recordings.items():
-                ours, theirs = _heard_in_turn(path, models, -(-plan.rounds // 2), bare)
-                name = f"recognition of {seconds} s, seconds a second of sound"
-                findings.append(Finding(name, ours, theirs, "≤ 0.7", 3))
-        long = write_recording(folder / "long.wav", minute * round(plan.minutes + 0.5))
-        factor = asyncio.run(
-            _heard_factor(first_minutes(folder / "beginning.wav", long, plan.minutes), models)
-        )
+                ours, theirs = [], []
+                for _ in range(-(-plan.rounds // 2)):
+                    ours.append(_taken(child, _hear(path, models)))
+                    theirs.append(bare.measure(str(path)))
+                findings += _compared(f"recognition of {seconds} s", ours, theirs, "≤ 0.7")
+        whole = _taken(child, _hear(beginning, models))
         peak = peak_megabytes(child)
     return [
         *findings,
-        Finding(f"  of {plan.minutes:g} minutes", [factor], digits=3),
+        Finding(f"  of {plan.minutes:g} minutes", [whole.factor], digits=3),
         Finding("  loading the model, s", [ready.seconds], digits=2),
         Finding("  peak memory of its process, MB", [peak]),
     ]
 
 
-def _heard_in_turn(path: Path, models: str, rounds: int, bare: Yardstick) -> tuple[list[float], list[float]]:
-    ours, theirs = [], []
-    for _ in range(rounds):
-        ours.append(asyncio.run(_heard_factor(path, models)))
-        theirs.append(bare.measure(str(path)).factor)
-    return ours, theirs
-
-
-async def _heard_factor(path: Path, models: str) -> float:
+async def _hear(path: Path, models: str) -> float:
+    """Seconds of sound."""
     work = Transcribe(path=str(path), models_folder=models)
-    began, duration = time.perf_counter(), 0.0
-    async for piece in shops.recognition.follow(transcribe, work, seconds=SECONDS):
-        if isinstance(piece, Heard):
-            duration = piece.duration
-    return (time.perf_counter() - began) / duration
+    pieces = shops.recognition.follow(transcribe, work, seconds=SECONDS)
+    return sum([piece.duration async for piece in pieces if isinstance(piece, Heard)])
+
+
+def _taken(child: int, work: Coroutine[Any, Any, float]) -> Taken:
+    began, cpu = time.perf_counter(), cpu_seconds(child)
+    sound = asyncio.run(work)
+    whole = time.perf_counter() - began
+    return Taken(whole, whole, cpu_seconds(child) - cpu, sound)
+
+
+def _compared(name: str, ours: Sequence[Taken], theirs: Sequence[Taken], aim: str) -> list[Finding]:
+    factor, bare_factor = ([taken.factor for taken in side] for side in (ours, theirs))
+    cpu, bare_cpu = ([taken.cpu_factor for taken in side] for side in (ours, theirs))
+    return [
+        Finding(f"{name}, seconds a second of sound", factor, bare_factor, aim, digits=3),
+        Finding("  of all cores", cpu, bare_cpu, digits=3),
+    ]
 
 
 @contextmanager
