@@ -1,7 +1,6 @@
 """What a file is, told by its bytes: pictures and sounds are looked into by the `files` workshop."""
 
 import asyncio
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +8,7 @@ from django.conf import settings
 
 from chatapi.engines.values import Blob
 from chatapi.errors import ApiError, BadRequest, ServiceUnavailable
+from chatapi.packaged_files import file_digest
 from media.pictures.inspection import InspectPicture, PictureLimits, inspect_picture
 from media.pictures.kinds import sniff_picture
 from media.problems import MediaProblem, TooLarge, Unreadable
@@ -20,7 +20,6 @@ from media.workshop import WorkshopBusy, WorkshopFailed, shops
 
 Wanted = Literal["image", "audio"]
 
-PIECE = 1024 * 1024
 INSPECT_SECONDS = 60
 _SIGNATURES = {b"%PDF-": "application/pdf", b"PK\x03\x04": "application/zip"}
 
@@ -34,7 +33,7 @@ async def look_at(
     `ServiceUnavailable` where it could not be looked at now.
     """
     head = await asyncio.to_thread(_head_of, path)
-    digest = await asyncio.to_thread(digest_of, path) if sha256 is None else sha256
+    digest = await asyncio.to_thread(file_digest, path) if sha256 is None else sha256
     try:
         if wanted == "image" or (wanted is None and sniff_picture(head)):
             return await _picture(path, digest)
@@ -89,11 +88,6 @@ async def _blob(path: Path, media_type: str, sha256: str) -> Blob:
 def _head_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
-
-
-def digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def refusal(problem: MediaProblem, param: str) -> ApiError:

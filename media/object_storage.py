@@ -18,6 +18,7 @@ from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
 from media.storage import PIECE, Found, read_exactly
+from media.temporary import temporary_folder
 
 CONNECT_SECONDS = 3
 IDLE_SECONDS = 20
@@ -97,10 +98,11 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
-        with tempfile.NamedTemporaryFile(prefix="chatapi-") as copy:
-            self._download(name, copy)
-            copy.flush()
-            yield Path(copy.name)
+        with temporary_folder() as folder:
+            path = folder / "copy"
+            with path.open("wb") as copy:
+                self._download(name, copy)
+            yield path
 
     def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]:
         with _as_os_errors(name):

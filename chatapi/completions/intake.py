@@ -22,7 +22,7 @@ from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Message
 from chatapi.errors import ApiError, BadRequest, NotFound
 from conversations.selectors import spoken_messages
 from media.fetching import Fetcher
-from media.looking import Wanted, digest_of, look_at, refusal
+from media.looking import Wanted, look_at, refusal
 from media.problems import MediaProblem, Unreadable
 from media.selectors import asset_of_file, known_files, last_copy, stored_file
 from media.services import StoredFile, store_bytes, store_file
@@ -223,7 +223,7 @@ class _Intake:
         return file
 
     async def _looked_at_andstored_file(self, path: Path) -> StoredFile:
-        file = await look_at(path, wanted="image", sha256=await asyncio.to_thread(digest_of, path))
+        file = await look_at(path, wanted="image")
         await asyncio.to_thread(store_file, self._workspace_id, file.blob.sha256, path)
         return file
 
