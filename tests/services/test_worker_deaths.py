@@ -1,10 +1,13 @@
 """Workers that are killed, and tasks that hang: the work is done in the end, once, and no process is left."""
 
 import signal
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from media.models import Rendition
+from tests.media.sounds import wav
 from tests.people import Person
 from tests.services.processes import kill, lives
 from tests.services.test_workers import ended, peaks_of
@@ -26,54 +29,66 @@ def kill_outright(worker: Process) -> None:
     worker.process.wait()
 
 
+def hang(works: Plant, worker: Process, who: Person, **limits: Any) -> tuple[UUID, int]:
+    """A rendition that the worker has taken and that does not end, and the process that works on it."""
+    first = peaks_of(who, wav(bytes(2_000)))
+    works.make(first)
+    wait_until(lambda: ended(first), PATIENCE)
+    [workshop] = worker.workshops
+    kill(workshop, signal.SIGSTOP)
+    hanging = peaks_of(who)
+    works.make(hanging, **limits)
+    wait_until(lambda: Rendition.objects.get(id=hanging).attempts, PATIENCE)
+    return hanging, workshop
+
+
+def assert_made_by_the_second(rendition: UUID) -> None:
+    wait_until(lambda: ended(rendition), PATIENCE)
+    assert Rendition.objects.values_list("state", "attempts").get(id=rendition) == ("ready", 2)
+
+
 @pytest.mark.parametrize("pool", [ONE_CHILD, ONE_THREAD], ids=["prefork", "threads"])
 def test_what_a_killed_worker_had_is_delivered_to_another_at_once(
     works_on_rabbitmq: Plant, alice: Person, pool: tuple[str, ...]
 ) -> None:
-    works, peaks = works_on_rabbitmq, peaks_of(alice)
+    works = works_on_rabbitmq
     first = works.worker(*pool)
-    works.make(peaks)
-    hanging, children = first.hang_workshop(), first.pool
+    peaks, workshop = hang(works, first, alice)
+    children = first.pool
     kill_outright(first)
-    until_gone(hanging, *children)
+    until_gone(workshop, *children)
     works.worker(*ONE_THREAD)
-    wait_until(lambda: ended(peaks), PATIENCE)
-    assert Rendition.objects.values_list("state", "attempts").get(id=peaks) == ("ready", 2)
+    assert_made_by_the_second(peaks)
 
 
 def test_what_a_killed_worker_had_is_found_by_the_sweep_where_the_broker_waits_for_an_hour(
     works_on_redis: Plant, alice: Person
 ) -> None:
-    works, peaks = works_on_redis, peaks_of(alice)
+    works = works_on_redis
     first = works.worker(*ONE_CHILD)
-    works.make(peaks)
-    hanging, children = first.hang_workshop(), first.pool
+    peaks, workshop = hang(works, first, alice)
+    children = first.pool
     kill_outright(first)
-    until_gone(hanging, *children)
+    until_gone(workshop, *children)
     works.worker(*ONE_THREAD)
     works.start(["beat", "--schedule", str(works.folder / "beat")])
-    wait_until(lambda: ended(peaks), PATIENCE)
-    assert Rendition.objects.values_list("state", "attempts").get(id=peaks) == ("ready", 2)
+    assert_made_by_the_second(peaks)
 
 
 def test_what_a_killed_child_had_is_delivered_again_at_once(works: Plant, alice: Person) -> None:
-    peaks = peaks_of(alice)
     worker = works.worker(*ONE_CHILD)
-    works.make(peaks)
-    hanging = worker.hang_workshop()
+    peaks, workshop = hang(works, worker, alice)
     [child] = worker.pool
     kill(child)
-    until_gone(hanging, child)
-    wait_until(lambda: ended(peaks), PATIENCE)
-    assert Rendition.objects.values_list("state", "attempts").get(id=peaks) == ("ready", 2)
+    until_gone(workshop, child)
+    assert_made_by_the_second(peaks)
 
 
 def test_what_kills_each_worker_that_takes_it_is_given_up(works_on_rabbitmq: Plant, alice: Person) -> None:
-    works, peaks = works_on_rabbitmq, peaks_of(alice)
-    Rendition.objects.filter(id=peaks).update(attempts=4)
+    works = works_on_rabbitmq
     worker = works.worker(*ONE_CHILD)
-    works.make(peaks)
-    worker.hang_workshop()
+    peaks, _ = hang(works, worker, alice)
+    Rendition.objects.filter(id=peaks).update(attempts=5)
     [child] = worker.pool
     kill(child)
     wait_until(lambda: ended(peaks), PATIENCE)
@@ -84,25 +99,23 @@ def test_what_kills_each_worker_that_takes_it_is_given_up(works_on_rabbitmq: Pla
 def test_a_task_that_hangs_is_told_to_stop_and_its_work_is_tried_again(
     works_on_redis: Plant, alice: Person
 ) -> None:
-    works, peaks = works_on_redis, peaks_of(alice)
+    works = works_on_redis
     worker = works.worker(*ONE_CHILD)
-    works.make(peaks, soft_time_limit=3, time_limit=60)
-    hanging, pool = worker.hang_workshop(), worker.pool
-    until_gone(hanging)
-    wait_until(lambda: ended(peaks), PATIENCE)
-    assert Rendition.objects.values_list("state", "attempts").get(id=peaks) == ("ready", 2)
+    peaks, workshop = hang(works, worker, alice, soft_time_limit=2, time_limit=60)
+    pool = worker.pool
+    until_gone(workshop)
+    assert_made_by_the_second(peaks)
     assert worker.pool == pool
 
 
 def test_a_child_that_does_not_listen_is_killed_and_its_work_done_by_the_next(
     works_on_redis: Plant, alice: Person
 ) -> None:
-    works, peaks = works_on_redis, peaks_of(alice)
+    works = works_on_redis
     worker = works.worker(*ONE_CHILD)
-    works.make(peaks, soft_time_limit=2, time_limit=4)
-    hanging, [child] = worker.hang_workshop(), worker.pool
+    peaks, workshop = hang(works, worker, alice, soft_time_limit=5, time_limit=8)
+    [child] = worker.pool
     kill(child, signal.SIGSTOP)
-    until_gone(hanging, child)
+    until_gone(workshop, child)
     works.start(["beat", "--schedule", str(works.folder / "beat")])
-    wait_until(lambda: ended(peaks), PATIENCE)
-    assert Rendition.objects.values_list("state", "attempts").get(id=peaks) == ("ready", 2)
+    assert_made_by_the_second(peaks)

@@ -56,13 +56,6 @@ class Process:
         """The children that a prefork worker has its tasks done by."""
         return [pid for pid in children(self.process.pid) if not is_workshop(pid)]
 
-    def hang_workshop(self) -> int:
-        """Stop the child that has the decoders as soon as it is there: what it works on hangs."""
-        wait_until(lambda: self.workshops, PATIENCE)
-        [child] = self.workshops
-        kill(child, signal.SIGSTOP)
-        return child
-
     def stop(self, number: int = signal.SIGTERM, *, within: float = PATIENCE) -> int:
         self.process.send_signal(number)
         return self.process.wait(within)
