@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,8 @@ from django.utils import timezone
 from chatapi.engines.values import SpokenPart
 from conversations.models import Completion, Conversation, Message, SpokenAnswer
 from media.models import Asset, Rendition, rendition_name
-from media.workshop import shops
+from media.speech.synthesis.values import SpokenPiece
+from media.workshop import WorkshopFailed, shops
 from tests.completions.frames import messages_of
 from tests.engines.fake_upstream import delta, end, say, stream
 from tests.people import Person
@@ -35,7 +36,7 @@ from tests.stories.media_spoken import (
     stream_of,
 )
 
-LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 21))
+LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 13))
 
 
 @pytest.fixture(autouse=True)
@@ -392,7 +393,7 @@ def test_a_synthesiser_that_is_killed_fails_the_sound_and_keeps_the_text(
     assert keeper
     [child] = keeper._children
 
-    chunks = []
+    chunks: list[dict[str, Any]] = []
     for chunk in stream_of(server, alice, script(LONG, slow=0.01)):
         chunks.append(chunk)
         if len(chunks) == 3:
@@ -408,6 +409,19 @@ def test_a_synthesiser_that_is_killed_fails_the_sound_and_keeps_the_text(
     assert seconds_in(sound_in(chunks)) > 0.3
     [message] = messages_of(chunks).values()
     assert message["finish_reason"] == "stop"
+
+
+def test_a_whole_answer_that_cannot_be_spoken_is_an_error_and_its_texts_are_kept(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
+        raise WorkshopFailed
+
+    monkeypatch.setattr(shops.synthesis, "follow", follow)
+    answer = post(server, alice, in_format("wav", n=2))
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "speech_failed"
+    assert [message.parts[0].text for message in ended().answers.all()] == [TEXT, TEXT]
 
 
 # --- an upstream that speaks itself -----------------------------------------------------------------
