@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -56,17 +57,17 @@ def eyes(server: Server) -> Iterator[FakeUpstream]:
 
 
 @pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The digests of what was looked into."""
-    digests: list[str] = []
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were looked into."""
+    files: list[Path] = []
     original = looking.look_at
 
-    async def counting(*args: Any, **more: Any) -> Any:
-        digests.append(more["sha256"])
-        return await original(*args, **more)
+    async def counting(path: Path, **more: Any) -> Any:
+        files.append(path)
+        return await original(path, **more)
 
     monkeypatch.setattr(intake, "look_at", counting)
-    return digests
+    return files
 
 
 def opened(data: bytes) -> Image.Image:
@@ -251,7 +252,7 @@ class Talk:
 
 
 def test_a_history_that_comes_again_is_not_looked_at_again(
-    server: Server, alice: Person, eyes: FakeUpstream, looked_at: list[str]
+    server: Server, alice: Person, eyes: FakeUpstream, looked_at: list[Path]
 ) -> None:
     Talk(server, alice, picture(encoded(quarters()))).go_on("And now?", "And now?", "And now?")
     assert len(looked_at) == 1
@@ -264,7 +265,7 @@ def test_an_address_is_asked_once_and_may_die_then(
     server: Server,
     alice: Person,
     eyes: FakeUpstream,
-    looked_at: list[str],
+    looked_at: list[Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def serve(visit: Visit) -> None:
