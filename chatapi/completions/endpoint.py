@@ -18,7 +18,8 @@ from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.jsonbody import parse_json
 from chatapi.completions.log import Viewer
 from chatapi.completions.requests import CompletionRequest, DialectName
-from chatapi.completions.service import CompletionService, Running
+from chatapi.completions.running import Running
+from chatapi.completions.service import CompletionService
 from chatapi.errors import ApiError, BadRequest, BodyTooLarge, Internal, MethodNotAllowed, ServiceUnavailable
 
 logger = logging.getLogger(__name__)

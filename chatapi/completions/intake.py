@@ -218,11 +218,11 @@ class _Intake:
                 if copy is not None:
                     return stored_file(copy.asset)
                 raise
-            file = await self._looked_at_andstored_file(path)
+            file = await self._looked_at_and_stored(path)
         self._fetched[url] = file.blob.sha256
         return file
 
-    async def _looked_at_andstored_file(self, path: Path) -> StoredFile:
+    async def _looked_at_and_stored(self, path: Path) -> StoredFile:
         file = await look_at(path, wanted="image")
         await asyncio.to_thread(store_file, self._workspace_id, file.blob.sha256, path)
         return file

@@ -51,3 +51,19 @@ class CompletionRequest(Value, frozen=True):
     @property
     def sound_format(self) -> str:
         return sound_format(self.audio, stream=self.stream)
+
+
+def kept(request: CompletionRequest) -> dict[str, Any]:
+    """What reviewers see of the request beside its messages: all that was not left at its default."""
+    return {name: value for name, default in _KEPT.items() if (value := getattr(request, name)) != default}
+
+
+_KEPT = {
+    name: default
+    for name, default in zip(
+        CompletionRequest.__struct_fields__[-len(CompletionRequest.__struct_defaults__) :],
+        CompletionRequest.__struct_defaults__,
+        strict=True,
+    )
+    if name not in {"uploads", "end_user", "positions"}
+}

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from ipaddress import ip_network
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,14 +14,14 @@ from django.db import DatabaseError
 
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.answers import AnswerHead
+from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
 from chatapi.completions.intake import TakenIn, carries_media, take_in
 from chatapi.completions.limits import check_against_model, check_documents, check_voice
-from chatapi.completions.log import EventLog
 from chatapi.completions.preparation import prepared, told_to_write_ssml
 from chatapi.completions.pump import Asked, Outcome, Pump
 from chatapi.completions.replay import replayed
-from chatapi.completions.requests import CompletionRequest, OnDisconnect
-from chatapi.completions.speaker import Manner
+from chatapi.completions.requests import CompletionRequest, kept
+from chatapi.completions.running import Running, on_disconnect
 from chatapi.completions.writer import Writer
 from chatapi.engines.registry import ModelSpec, Registry
 from chatapi.engines.values import Blob, EngineRequest
@@ -32,43 +31,17 @@ from conversations import processes
 from conversations.admission import Admission, Admitted
 from conversations.settlement import Settlement, speech_files
 from media.fetching import Fetcher, FetchLimits
-from media.models import asset_id, rendition_id, storage_name
-from media.services import StoredFile, read_name, remember_copies, store_bytes
-from media.tasks import enqueue
+from media.services import store_bytes
 from media.workshop import shops
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
-DEFAULT_VOICE = "joe"
 POLL_SECONDS = 0.25
 POLLS = 240
 STOP_SECONDS = 10.0
 SCOPE_KEY = "chatapi.service"
 """Under which an ASGI scope tells Django's views of the service."""
-
-
-class Running:
-    """A completion that was begun, or joined: its log can be viewed."""
-
-    def __init__(
-        self,
-        head: AnswerHead,
-        conversation_id: str,
-        log: EventLog,
-        pump: Pump | None = None,
-        on_disconnect: OnDisconnect = "continue",
-    ) -> None:
-        self.head = head
-        self.conversation_id = conversation_id
-        self.log = log
-        self.pump = pump
-        self._on_disconnect = on_disconnect
-
-    def viewer_left(self) -> None:
-        """A client is gone before the end: the last one's going stops the answer, if that is meant."""
-        if self.pump is not None and self._on_disconnect == "cancel" and not self.log.viewers:
-            self.pump.cancel()
 
 
 class CompletionService:
@@ -79,6 +52,7 @@ class CompletionService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
         self._heartbeat: asyncio.Task[None] | None = None
+        self._following_up: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
     @property
@@ -107,6 +81,8 @@ class CompletionService:
             pump.cancel("interrupted")
         if pumps:
             await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
+        if self._following_up:
+            await asyncio.wait(self._following_up, timeout=STOP_SECONDS)
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.registry.close()
@@ -144,7 +120,7 @@ class CompletionService:
             model=spec.id,
             messages=taken.messages,
             positions=request.positions,
-            request=_kept(request),
+            request=kept(request),
             at=datetime.now(UTC),
             end_user=request.end_user,
             metadata=request.metadata,
@@ -157,9 +133,10 @@ class CompletionService:
         admitted = await self._writer.admit(admission)
         if admitted.repeats is not None:
             return await self._join(admitted.repeats, principal)
+        running = self._begin(admission, admitted, request, spec)
         if taken.files:
-            await asyncio.to_thread(_follow_up_files, principal.workspace_id, taken)
-        return self._begin(admission, admitted, request, spec)
+            self._follow_up(settle_in, principal.workspace_id, taken)
+        return running
 
     def _begin(
         self, admission: Admission, admitted: Admitted, request: CompletionRequest, spec: ModelSpec
@@ -170,7 +147,7 @@ class CompletionService:
             public(CONVERSATION, admitted.conversation_id),
             pump.log,
             pump,
-            _on_disconnect(request, spec, may_return=admission.idempotency_key is not None),
+            on_disconnect(request, spec, may_return=admission.idempotency_key is not None),
         )
         self._running[admission.completion_id] = running
         return running
@@ -208,7 +185,7 @@ class CompletionService:
             ready = await prepared(asked.messages, spec, workspace_id, positions)
             messages = told_to_write_ssml(ready.messages) if request.ssml else ready.messages
             asked = msgspec.structs.replace(
-                asked, messages=messages, read_blob=_reader(workspace_id, ready.names)
+                asked, messages=messages, read_blob=blob_reader(workspace_id, ready.names)
             )
             return Asked(asked, ready.substitutes)
 
@@ -220,24 +197,12 @@ class CompletionService:
 
         return Pump(
             admission.completion_id,
-            EngineRequest(
-                messages=admitted.history,
-                read_blob=_reader(workspace_id, {}),
-                tools=request.tools,
-                tool_choice=request.tool_choice,
-                parallel_tool_calls=request.parallel_tool_calls,
-                response_format=request.response_format,
-                modalities=request.modalities,
-                audio=request.audio,
-                params=request.params,
-                n=request.n,
-                stream=request.stream,
-            ),
+            _asked(request, admitted, blob_reader(workspace_id, {})),
             spec,
             self.registry,
             prepare=prepare,
             settle=settle,
-            manner=_manner(request),
+            manner=manner_of(request),
             ssml=request.ssml,
         )
 
@@ -265,7 +230,20 @@ class CompletionService:
             )
         )
         if outcome.sounds:
-            await asyncio.to_thread(_begin_renditions, workspace_id, speech_files(outcome.choices))
+            self._follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
+
+    def _follow_up(self, work: Callable[..., None], *arguments: object) -> None:
+        """Do what a sweep would do later, beside the answer: it may fail without harm."""
+
+        async def do() -> None:
+            try:
+                await asyncio.to_thread(work, *arguments)
+            except Exception:
+                logger.exception("What follows on a call was left to the sweep")
+
+        task = asyncio.create_task(do())
+        self._following_up.add(task)
+        task.add_done_callback(self._following_up.discard)
 
     async def _join(self, completion_id: UUID, principal: Principal) -> Running:
         """View what the same idempotency key has begun: here, in another process, or long ago."""
@@ -297,60 +275,20 @@ class CompletionService:
             logger.warning("This process could not say that it lives: %s", error)
 
 
-def _reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
-    """Reads blobs of a workspace; `names` are the storage names of those that are renditions."""
-
-    async def read_blob(blob: Blob) -> bytes:
-        name = names.get(blob.sha256) or storage_name(workspace_id, blob.sha256)
-        return await asyncio.to_thread(read_name, name)
-
-    return read_blob
-
-
-def _manner(request: CompletionRequest) -> Manner | None:
-    if "audio" not in request.modalities:
-        return None
-    return Manner(
-        voice=(request.audio and request.audio.voice) or DEFAULT_VOICE,
-        kept_seconds=settings.CHATAPI_SPEECH_KEPT_SECONDS,
-        whole_format=None if request.stream else request.sound_format,
-        voices_folder=settings.CHATAPI_VOICES_FOLDER,
+def _asked(
+    request: CompletionRequest, admitted: Admitted, read_blob: Callable[[Blob], Awaitable[bytes]]
+) -> EngineRequest:
+    """What any model would be asked; what a certain one is asked is made of it."""
+    return EngineRequest(
+        messages=admitted.history,
+        read_blob=read_blob,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
+        response_format=request.response_format,
+        modalities=request.modalities,
+        audio=request.audio,
+        params=request.params,
+        n=request.n,
+        stream=request.stream,
     )
-
-
-def _follow_up_files(workspace_id: UUID, taken: TakenIn) -> None:
-    """After admission: from now on something holds these files."""
-    store_bytes(workspace_id, taken.inline)  # again, where the sweep freed the same bytes just before
-    remember_copies(workspace_id, taken.fetched)
-    _begin_renditions(workspace_id, taken.files)
-
-
-def _begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
-    enqueue(
-        rendition_id(asset_id(workspace_id, file.blob.sha256), kind)
-        for file in files
-        for kind in file.renditions
-    )
-
-
-def _on_disconnect(request: CompletionRequest, spec: ModelSpec, *, may_return: bool) -> OnDisconnect:
-    """On `/v1` clients mean "stop" by closing, but not those that hold an idempotency key to come back
-    with; the product's own frontend reads on later."""
-    by_dialect: OnDisconnect = "cancel" if request.dialect == "openai" and not may_return else "continue"
-    return request.on_disconnect or spec.on_disconnect or by_dialect
-
-
-def _kept(request: CompletionRequest) -> dict[str, Any]:
-    """What reviewers see of the request beside its messages: all that was not left at its default."""
-    return {name: value for name, default in _KEPT.items() if (value := getattr(request, name)) != default}
-
-
-_KEPT = {
-    name: default
-    for name, default in zip(
-        CompletionRequest.__struct_fields__[-len(CompletionRequest.__struct_defaults__) :],
-        CompletionRequest.__struct_defaults__,
-        strict=True,
-    )
-    if name not in {"uploads", "end_user", "positions"}
-}

@@ -1,0 +1,54 @@
+"""What belongs to the files of a call once it is admitted, and to the sound of its answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from uuid import UUID
+
+from django.conf import settings
+
+from chatapi.completions.intake import TakenIn
+from chatapi.completions.requests import CompletionRequest
+from chatapi.completions.speaker import Manner
+from chatapi.engines.values import Blob
+from media.models import asset_id, rendition_id, storage_name
+from media.services import StoredFile, read_name, remember_copies, store_bytes
+from media.tasks import enqueue
+
+DEFAULT_VOICE = "joe"
+
+
+def settle_in(workspace_id: UUID, taken: TakenIn) -> None:
+    """From now on something holds these files."""
+    store_bytes(workspace_id, taken.inline)  # again, where the sweep freed the same bytes just before
+    remember_copies(workspace_id, taken.fetched)
+    begin_renditions(workspace_id, taken.files)
+
+
+def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
+    enqueue(
+        rendition_id(asset_id(workspace_id, file.blob.sha256), kind)
+        for file in files
+        for kind in file.renditions
+    )
+
+
+def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
+    """Reads blobs of a workspace; `names` are the storage names of those that are renditions."""
+
+    async def read_blob(blob: Blob) -> bytes:
+        name = names.get(blob.sha256) or storage_name(workspace_id, blob.sha256)
+        return await asyncio.to_thread(read_name, name)
+
+    return read_blob
+
+
+def manner_of(request: CompletionRequest) -> Manner | None:
+    """How the answer is to be spoken; None where it is not."""
+    if "audio" not in request.modalities:
+        return None
+    return Manner(
+        voice=(request.audio and request.audio.voice) or DEFAULT_VOICE,
+        kept_seconds=settings.CHATAPI_SPEECH_KEPT_SECONDS,
+        whole_format=None if request.stream else request.sound_format,
+        voices_folder=settings.CHATAPI_VOICES_FOLDER,
+    )
