@@ -13,7 +13,7 @@ from media import making
 
 making.LEASE = timedelta(seconds=5)
 making.RENEW_SECONDS = 1.0
-making.BACK_OFF_SECONDS = 0
+making.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
 making.QUEUED = making.LAPSED = timedelta(seconds=1)
 
 

@@ -100,7 +100,7 @@ def test_a_task_that_hangs_is_told_to_stop_and_its_work_is_tried_again(
     works_on_redis: Plant, alice: Person
 ) -> None:
     works = works_on_redis
-    worker = works.worker(*ONE_CHILD)
+    worker = works.worker(*ONE_CHILD, CHATAPI_TEST_BACK_OFF="4")  # longer than its child is given to end
     peaks, workshop = hang(works, worker, alice, soft_time_limit=2, time_limit=60)
     pool = worker.pool
     until_gone(workshop)
