@@ -13,7 +13,7 @@ from chatapi.errors import BadRequest, NotFound
 from chatapi.identifiers import FILE, parse
 from media.models import File, Rendition, asset_id, renditions_of
 from media.selectors import file_of
-from media.services import StoredFile, over_quota, quota_exceeded, register
+from media.services import StoredFile, check_room, register
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 DEFAULT_PURPOSE = "user_data"
@@ -34,9 +34,7 @@ class NewFile(Value, frozen=True):
 
 def check_quota(new: NewFile) -> None:
     """Raises `ApiError` where the workspace has no room for it."""
-    with transaction.atomic():
-        if over_quota([(new.workspace_id, new.stored)]):
-            raise quota_exceeded(param="file")
+    check_room([(new.workspace_id, new.stored)], param="file")
 
 
 def keep_file(new: NewFile) -> File:

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -162,6 +163,15 @@ def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
         for workspace_id, sizes in added.items()
         if _would_use(workspace_id, sizes) > _quota(quotas.get(workspace_id))
     }
+
+
+def check_room(files: Sequence[tuple[UUID, StoredFile]], *, param: str | None = None) -> None:
+    """Raises `ApiError` where a workspace has no room for its files."""
+    if not files:
+        return
+    with transaction.atomic():
+        if over_quota(files):
+            raise quota_exceeded(param=param)
 
 
 def _quota(own: int | None) -> int:

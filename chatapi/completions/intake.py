@@ -25,7 +25,7 @@ from media.fetching import Fetcher
 from media.looking import Wanted, look_at, refusal
 from media.problems import MediaProblem, Unreadable
 from media.selectors import asset_of_file, known_files, last_copy, stored_file
-from media.services import StoredFile, store_bytes, store_file
+from media.services import StoredFile, check_room, store_bytes, store_file
 from media.sound.kinds import CLAIMS
 from media.temporary import temporary_folder_beside
 
@@ -71,6 +71,7 @@ class _Intake:
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._one_at_a_time: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._looked_at: dict[object, StoredFile] = {}
+        self._fresh: dict[str, StoredFile] = {}
 
     async def run(self) -> TakenIn:
         messages = await self._with_spoken_answers()
@@ -79,6 +80,7 @@ class _Intake:
                 self._workspace_id, list(self._request.uploads)
             )
         parts = await self._taken(messages)
+        await self._store_inline()
         return TakenIn(
             tuple(
                 msgspec.structs.replace(
@@ -196,14 +198,24 @@ class _Intake:
         known = self._known.get(sha256)
         if known is not None and _is(known.blob, wanted):
             return known
-        async with self._turn:
-            async with temporary_folder_beside() as folder:
-                path = folder / "inline"
-                data = self._request.uploads[sha256]
-                await asyncio.to_thread(path.write_bytes, data)
-                file = await look_at(path, wanted=wanted, claimed=claim, sha256=sha256)
-            await asyncio.to_thread(store_bytes, self._workspace_id, {sha256: data})
+        async with self._turn, temporary_folder_beside() as folder:
+            path = folder / "inline"
+            data = self._request.uploads[sha256]
+            await asyncio.to_thread(path.write_bytes, data)
+            file = await look_at(path, wanted=wanted, claimed=claim, sha256=sha256)
+        self._fresh[sha256] = file
         return file
+
+    async def _store_inline(self) -> None:
+        """Once nothing of the call is refused any more: what a refused one left would count for no quota."""
+        await self._check_room(self._fresh.values())
+        fresh = {sha256: self._request.uploads[sha256] for sha256 in self._fresh}
+        await asyncio.to_thread(store_bytes, self._workspace_id, fresh)
+
+    async def _check_room(self, files: Iterable[StoredFile]) -> None:
+        # in a thread of its own, since it may wait for an upload to the same workspace
+        check = database_sync_to_async(check_room, thread_sensitive=False)
+        await check([(self._workspace_id, file) for file in files], param="messages")
 
     async def _copy_of(self, url: str) -> StoredFile:
         """What lies at an address; where it cannot be fetched any more, what lay there before."""

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 import pytest
 
 from media.problems import Unreadable
+from media.storage import walk
 from tests.media.sounds import sound_file
 from tests.people import Person
 from tests.serving import PATHS, Server
 from tests.stories.media_service import (
     answered,
     asked,
+    b64,
     nothing_heard,
+    picture,
     post,
     rows,
     sound,
@@ -107,3 +110,19 @@ def test_files_that_are_named_again_and_again(server: Server, alice: Person) -> 
             assert answer.status_code == 400, answer.text[:200]
             assert answer.json()["error"]["code"] == "media_too_large"
         assert not upstream.requests
+
+
+def test_a_workspace_without_room_leaves_nothing_on_the_disk(server: Server, alice: Person) -> None:
+    alice.workspace.media_quota = 1000
+    alice.workspace.save()
+    part = {"type": "file", "file": {"file_data": b64(b"Some notes. " * 100)}}
+    answer = post(server, alice, asked(part, model="text-only"))
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "storage_quota_exceeded"
+    assert list(walk(alice.workspace.pk.hex)) == []
+
+
+def test_good_files_of_a_refused_call_are_not_left_on_the_disk(server: Server, alice: Person) -> None:
+    body = asked(sound(sound_file("mp3")), picture(b"This is no picture."), model="scripted")
+    assert post(server, alice, body).status_code == 400
+    assert list(walk(alice.workspace.pk.hex)) == []
