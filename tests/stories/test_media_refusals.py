@@ -1,4 +1,4 @@
-"""Pictures, sounds and addresses that must be refused: clearly, at their place, leaving nothing behind."""
+"""Pictures, sounds and files that must be refused: clearly, at their place, leaving nothing behind."""
 
 import time
 from collections.abc import Iterator
@@ -15,10 +15,8 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from media.models import File
-from tests.media.addresses import PRIVATE, SPELLINGS
 from tests.media.pictures_made import FORMATS, encoded, quarters
 from tests.media.sounds import FILES, sound_file
-from tests.media.websites import Names, Visit
 from tests.people import Person
 from tests.serving import PATHS, Server
 from tests.stories.media_hostile import (
@@ -31,11 +29,11 @@ from tests.stories.media_hostile import (
     SSML_BOMBS,
     large_opus_bomb,
 )
+from tests.stories.media_refused import AUDIO, GOOD, IMAGE, assert_refused, body_with
 from tests.stories.media_service import (
     answered,
     asked,
     b64,
-    fetching_by,
     nothing_heard,
     picture,
     picture_at,
@@ -43,22 +41,13 @@ from tests.stories.media_service import (
     pictures_seen,
     post,
     rows,
-    site_for,
     sound,
     sound_file_part,
-    text,
     until_made,
     uploaded,
     upstream_model,
 )
 from tests.stories.media_spoken import VOICE
-
-GOOD = picture(encoded(quarters()))
-IMAGE, AUDIO = "messages[1].content[2].image_url", "messages[1].content[2].input_audio"
-UNLINKED = pytest.mark.xfail(
-    strict=True,
-    reason="media.fetching.fetcher removes the half file in the event loop, where nothing may block",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -67,43 +56,6 @@ def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator
     yield
     server.until_idle()
     until_made()
-
-
-def body_with(part: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The part stands third in the second message, behind a good picture."""
-    messages = [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [text("Look."), GOOD, part]},
-    ]
-    return {"model": "scripted", "messages": messages, "stream": False, **more}
-
-
-def assert_refused(
-    server: Server,
-    who: Person,
-    part: dict[str, Any],
-    param: str,
-    *,
-    code: str | None = None,
-    status: int = 400,
-    **more: Any,
-) -> str:
-    """In both dialects, streamed or not, alike; nothing is left. Gives the message."""
-    before = rows()
-    messages: set[str] = set()
-    for dialect, stream in (("native", True), ("openai", False), ("openai", True)):
-        answer = post(server, who, body_with(part, **more) | {"stream": stream}, dialect)
-        assert answer.status_code == status, answer.text[:500]
-        assert answer.headers["content-type"] == "application/json"
-        error = answer.json()["error"]
-        assert set(error) == {"message", "type", "param", "code"}
-        assert (error["param"], error["type"]) == (param, "invalid_request_error")
-        if code is not None:
-            assert error["code"] == code
-        messages.add(error["message"])
-    assert rows() == before
-    [message] = messages
-    return message
 
 
 # --- what is sent inline ----------------------------------------------------------------------------
@@ -214,119 +166,6 @@ def test_a_file_of_text_is_read_by_every_model(server: Server, alice: Person) ->
     with upstream_model(server) as reader:
         answered(server, alice, asked(notes))
         assert "Buy milk." in str(reader.body["messages"])
-
-
-# --- addresses --------------------------------------------------------------------------------------
-
-
-async def serve_picture(visit: Visit) -> None:
-    await visit.answer(encoded(quarters()))
-
-
-def test_no_spelling_leads_into_this_network(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Someone listens at 127.0.0.1, and is never asked."""
-    hosts = [*SPELLINGS, *(f"[{ip}]" if ":" in ip else ip for ip in PRIVATE[::3]), "metadata.internal"]
-    names = Names(localhost=[["127.0.0.1"]], metadata_internal=[["169.254.169.254"]])
-    before = rows()
-    with site_for(server, monkeypatch, serve_picture) as site, fetching_by(server, monkeypatch, names):
-        for host in hosts:
-            address = picture_at(f"http://{host}:{site.port}/a.png")
-            answer = post(server, alice, asked(address, model="scripted"))
-            assert answer.status_code == 400, host
-            error = answer.json()["error"]
-            assert error["param"] == "messages[0].content[0].image_url", host
-            assert "169.254" not in error["message"].replace(host, "")
-        assert site.connections == 0
-    assert rows() == before
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1"])
-def test_a_name_that_means_a_private_address(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    with (
-        site_for(server, monkeypatch, serve_picture) as site,
-        fetching_by(server, monkeypatch, Names(pictures_example=[["8.8.8.8", address]])),
-    ):
-        part = picture_at(site.url(host="pictures.example"))
-        message = assert_refused(server, alice, part, IMAGE, code="url_not_allowed")
-        assert address not in message
-        assert site.connections == 0
-
-
-@pytest.mark.parametrize(
-    "scheme", ["file:///etc/passwd", "ftp://example.com/a.png", "gopher://127.0.0.1/", "//example.com/a.png"]
-)
-def test_no_other_scheme(server: Server, alice: Person, scheme: str) -> None:
-    assert_refused(server, alice, picture_at(scheme), IMAGE)
-
-
-@pytest.mark.parametrize(
-    "target",
-    ["http://169.254.169.254/latest/", "http://127.0.0.2/", "http://[::ffff:10.0.0.1]/", "file:///x"],
-)
-def test_a_redirect_leads_nowhere_else(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, target: str
-) -> None:
-    async def redirect(visit: Visit) -> None:
-        await visit.answer(status="302 Found", Location=target)
-
-    with site_for(server, monkeypatch, redirect) as site:
-        message = assert_refused(server, alice, picture_at(site.url()), IMAGE)
-        assert "169.254" not in message
-
-
-def test_redirects_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def redirect(visit: Visit) -> None:
-        await visit.answer(status="302 Found", Location=visit.path)
-
-    with site_for(server, monkeypatch, redirect) as site:
-        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
-
-
-@UNLINKED
-def test_a_body_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def endless(visit: Visit) -> None:
-        await visit.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
-            await visit.send(bytes(2**16))
-
-    with site_for(server, monkeypatch, endless, bytes=2**20) as site:
-        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="media_too_large")
-
-
-@UNLINKED
-def test_a_body_that_trickles(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def trickle(visit: Visit) -> None:
-        await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        await visit.silence()
-
-    with site_for(server, monkeypatch, trickle, seconds=0.3) as site:
-        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_timeout")
-
-
-@pytest.mark.parametrize("status", ["404 Not Found", "500 Broken", "204 No Content"])
-def test_an_address_without_a_picture(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, status: str
-) -> None:
-    async def without(visit: Visit) -> None:
-        await visit.answer(b"" if status.startswith("204") else b"Sorry.", status=status)
-
-    with site_for(server, monkeypatch, without) as site:
-        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
-
-
-@pytest.mark.parametrize("kind", ["HTML", "SVG", "2,500,000,000 pixels", "half a JPEG"])
-def test_an_address_of_something_else(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    async def serve(visit: Visit) -> None:
-        await visit.answer(PICTURES[kind], Content_Type="image/png")
-
-    with site_for(server, monkeypatch, serve) as site:
-        assert_refused(server, alice, picture_at(site.url()), IMAGE)
 
 
 # --- SSML that somebody wrote -----------------------------------------------------------------------
