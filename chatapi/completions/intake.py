@@ -208,6 +208,8 @@ class _Intake:
 
     async def _store_inline(self) -> None:
         """Once nothing of the call is refused any more: what a refused one left would count for no quota."""
+        if not self._fresh:
+            return
         await self._check_room(self._fresh.values())
         fresh = {sha256: self._request.uploads[sha256] for sha256 in self._fresh}
         await asyncio.to_thread(store_bytes, self._workspace_id, fresh)

@@ -99,6 +99,7 @@ class Pump:
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
         self._has_started = False
+        self._has_asked = False
         self.task = asyncio.create_task(self._run(), name=f"pump {completion_id}")
 
     def cancel(self, state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
@@ -192,6 +193,7 @@ class Pump:
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
         engine, request = self._registry.engine(spec), self._asked.request
+        self._has_asked = True
         if request.n == 1 or spec.supports_n:
             return engine.stream(request)
         return repeated(engine.stream, request)
@@ -254,7 +256,10 @@ class Pump:
             raise EngineError("The model's answer broke off.", code="upstream_incomplete")
 
     def _usage_so_far(self) -> Usage:
-        """What the engine counted, or what we must; and the speech that was made of it here."""
+        """What the engine counted, or what we must; and the speech that was made of it here. Nothing where
+        it was never asked: for a picture that could not be prepared, say."""
+        if not self._has_asked:
+            return Usage()
         usage = self._usage or estimated_usage(self._asked.request.messages, self.log.entries)
         sound = sum(speaker.tokens for speaker in self._speakers.values())
         spoken = Usage(completion_tokens=sound, completion_audio_tokens=sound)

@@ -1,11 +1,16 @@
 """What hostile users tried with pictures, sounds and files, and what became of it."""
 
+import asyncio
+import threading
 import tracemalloc
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 
+from conversations.models import Completion
 from media.problems import Unreadable
+from media.speech.transcripts import Transcript
 from media.storage import walk
 from tests.media.sounds import sound_file
 from tests.people import Person
@@ -67,6 +72,9 @@ def test_what_workers_cannot_make_is_named_where_the_client_put_it(
     answer = post(server, alice, body, "native")
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == "messages[0].content[1].input_audio"
+    completion = Completion.objects.get()
+    assert (completion.state, completion.prompt_tokens, completion.transcript_tokens) == ("failed", 0, 0)
+    assert not completion.usage_estimated
 
 
 def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +88,29 @@ def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: 
     answer = post(server, alice, body, "native")
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == "messages[0].content[0].input_audio"
+
+
+def test_who_leaves_before_the_model_is_asked_pays_nothing(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+
+    async def patiently(*_: object, **__: object) -> Transcript:
+        await asyncio.to_thread(let_go.wait, 30)
+        return await nothing_heard()
+
+    monkeypatch.setattr("media.making.transcribed", patiently)
+    body = asked(text("Listen. " * 50), sound(sound_file("mp3")), model="text-only", stream=True)
+    try:
+        with server.client(alice) as client:
+            client.timeout = 1
+            with pytest.raises(httpx2.ReadTimeout):
+                client.post(PATHS["openai"], json=body)
+        server.until_idle()
+    finally:
+        let_go.set()
+    completion = Completion.objects.get()
+    assert (completion.state, completion.prompt_tokens) == ("cancelled", 0)
 
 
 def test_a_large_text_file_is_not_read_whole(server: Server, alice: Person) -> None:
