@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.body import read_body
+from chatapi.completions.callers import Callers
 from chatapi.completions.jsonbody import parse_json
 from chatapi.completions.schemas import problems
 from chatapi.completions.usage import tokens_in
@@ -27,6 +28,7 @@ from media.api.streaming import (
     read_ahead,
     send_piece,
 )
+from media.api.turns import Turns
 from media.problems import MediaProblem
 from media.sound.formats import FORMATS
 from media.speech.plan import Item, Say
@@ -35,12 +37,15 @@ from media.speech.synthesis.jobs import speak
 from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece
 from media.speech.voices import Voice, VoiceNotFound, VoiceProblem, find_voice, voices
 from media.workshop import WorkshopFailed, shops
+from media.workshop.shops import SYNTHESIS_THREADS
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
 SECONDS, SECONDS_A_CHARACTER = 120.0, 0.1
 """What synthesis may take at most, for all and for each character at the voice's own speed."""
 MILLISECONDS_A_TOKEN = 50
+AT_ONCE, MOST = SYNTHESIS_THREADS // 2, 32
+"""Requests of a workspace that are spoken at once, and with those that wait: one may take half an hour."""
 
 _serializer = SpeechRequestSerializer()
 
@@ -55,17 +60,22 @@ class SpeechRequest(Value, frozen=True):
 
 
 class SpeechEndpoint(KeyedEndpoint):
+    def __init__(self, callers: Callers) -> None:
+        super().__init__(callers)
+        self._turns = Turns(AT_ONCE, MOST)
+
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
         asked = await asyncio.to_thread(_request, body)
         work = Speak(asked.items, asked.voice, asked.speed, asked.format, settings.CHATAPI_VOICES_FOLDER)
         seconds = SECONDS + len(asked.text) * SECONDS_A_CHARACTER / min(1.0, asked.speed)
-        spoken = shops.synthesis.follow(speak, work, seconds=seconds)
-        async with watched(receive) as is_gone, read_ahead(spoken, _size) as pieces:
-            try:
-                await _send(asked, pieces, is_gone, send)
-            except VoiceProblem as problem:
-                raise _unusable(problem) from problem
+        async with watched(receive) as is_gone, self._turns.turn(principal.workspace_id, is_gone):
+            spoken = shops.synthesis.follow(speak, work, seconds=seconds)
+            async with read_ahead(spoken, _size) as pieces:
+                try:
+                    await _send(asked, pieces, is_gone, send)
+                except VoiceProblem as problem:
+                    raise _unusable(problem) from problem
 
 
 async def _send(

@@ -10,8 +10,8 @@ RECOGNITION_THREADS = 1
 """A recogniser uses all cores already."""
 RECOGNITION_IDLE = 300.0
 """Seconds. Its models hold hundreds of megabytes that others may need."""
-SYNTHESIS_THREADS = 2
-"""So that two listeners hear their first words at once."""
+SYNTHESIS_THREADS = 4
+"""So that listeners hear their first words at once, also beside texts that take long."""
 SYNTHESIS_NICENESS = 0
 """A listener waits for it, and it must keep up with a voice while a local model takes every core."""
 
