@@ -3,7 +3,7 @@
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 
 from chatapi.serializers import refusals
@@ -18,19 +18,24 @@ SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS
 Endpoints = list[tuple[str, str, str, Any]]
 
 
+@extend_schema_field(OpenApiTypes.BINARY)
+class UploadedField(serializers.FileField):
+    """Bytes in a form: a plain FileField would be documented as the URI that it is in an answer."""
+
+
 class ExpiresAfterSerializer(serializers.Serializer[Any]):
     anchor = serializers.ChoiceField(["created_at"])
     seconds = serializers.IntegerField(min_value=SHORTEST_LIFE, max_value=LONGEST_LIFE)
 
 
 class UploadSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField()
+    file = UploadedField()
     purpose = serializers.ChoiceField(PURPOSES, default=DEFAULT_PURPOSE)
     expires_after = ExpiresAfterSerializer(required=False)
 
 
 class TranslationFormSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(help_text="wav, mp3, flac, ogg, opus, webm, m4a, mp4 or aac, by its bytes.")
+    file = UploadedField(help_text="wav, mp3, flac, ogg, opus, webm, m4a, mp4 or aac, by its bytes.")
     model = serializers.CharField(required=False, help_text="Any: there is one recogniser.")
     prompt = serializers.CharField(required=False, help_text="What came before, or spellings.")
     temperature = serializers.FloatField(min_value=0, max_value=1, default=0)

@@ -7,12 +7,11 @@ from rest_framework.fields import empty
 from chatapi.completions.schemas import problems
 from chatapi.completions.schemas.fields import (
     BooleanField,
-    DescribedField,
     EnumField,
     NumberField,
-    Reference,
     StrictSerializer,
     StringField,
+    VoiceField,
 )
 
 INPUT_LENGTH = 4096
@@ -26,23 +25,6 @@ class SpeechInputField(StringField):
         if not text.strip():
             raise problems.wrong_value("there is nothing in it to speak")
         return text
-
-
-class VoiceField(DescribedField):
-    """A voice's id, or an object that holds it."""
-
-    def run_validation(self, data: Any = empty) -> str:
-        if type(data) is dict:
-            if "id" not in data:
-                raise problems.missing("id")
-            data = data["id"]
-        if type(data) is not str:
-            raise problems.wrong_type("a string", data)
-        return data
-
-    def describe(self, reference: Reference) -> dict[str, Any]:
-        by_id = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
-        return {"oneOf": [{"type": "string"}, by_id]}
 
 
 class SpeechRequestSerializer(StrictSerializer):

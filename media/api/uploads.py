@@ -28,7 +28,12 @@ from media.models import File
 from media.services import store_file
 from media.tasks import enqueue
 
-ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+WHOLE, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
+
+
+class ExpiresAfter(msgspec.Struct):
+    anchor: str | None = None
+    seconds: int | None = None
 
 
 class UploadEndpoint(KeyedEndpoint):
@@ -74,7 +79,7 @@ def _purpose(form: Form) -> str:
 
 
 def _expires_after(form: Form) -> int | None:
-    anchor, seconds = form.text(ANCHOR), form.text(SECONDS)
+    anchor, seconds = _expiry(form)
     if anchor is None and seconds is None:
         return None
     if anchor != "created_at":
@@ -89,3 +94,19 @@ def _expires_after(form: Form) -> int | None:
             param=SECONDS,
         )
     return int(seconds)
+
+
+def _expiry(form: Form) -> tuple[str | None, str | None]:
+    """Anchor and seconds, as fields of their own or as one of JSON, which Swagger UI sends."""
+    whole = form.text(WHOLE)
+    if not whole:
+        return form.text(ANCHOR), form.text(SECONDS)
+    try:
+        asked = msgspec.json.decode(whole, type=ExpiresAfter)
+    except msgspec.DecodeError:
+        raise BadRequest(
+            f"Invalid type for '{WHOLE}': expected an object with 'anchor' and 'seconds'.",
+            param=WHOLE,
+            code="invalid_type",
+        ) from None
+    return asked.anchor, None if asked.seconds is None else str(asked.seconds)

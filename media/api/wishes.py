@@ -48,13 +48,14 @@ def _granularities(form: Form, format: TranscriptFormat) -> tuple[Granularity, .
     asked = [*form.texts(f"{GRANULARITIES_FIELD}[]"), *form.texts(GRANULARITIES_FIELD)]
     if not asked:
         return SEGMENTS
-    if format != "verbose_json":
+    granularities = tuple(dict.fromkeys(_among(GRANULARITIES_FIELD, GRANULARITIES, one) for one in asked))
+    if "word" in granularities and format != "verbose_json":  # SDKs ask of any format for segments
         raise BadRequest(
             f"Unsupported parameter: '{GRANULARITIES_FIELD}' needs the response_format 'verbose_json'.",
             param=GRANULARITIES_FIELD,
             code="unsupported_parameter",
         )
-    return tuple(dict.fromkeys(_among(GRANULARITIES_FIELD, GRANULARITIES, one) for one in asked))
+    return granularities
 
 
 def _language(form: Form) -> str | None:

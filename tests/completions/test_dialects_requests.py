@@ -255,6 +255,30 @@ def test_a_browsers_sound_is_taken_as_it_names_it() -> None:
     assert part == AudioPart(Blob(sha256(SOUND).hexdigest(), "audio/webm", len(SOUND)), "webm")
 
 
+@pytest.mark.parametrize("dialect", [native, openai])
+@pytest.mark.parametrize(
+    ("data", "format"),
+    [
+        (b64(SOUND), "audio/webm;codecs=opus"),  # MediaRecorder.mimeType
+        (b64(SOUND), 'video/webm; codecs="opus"'),
+        (b64(SOUND), "webm;codecs=opus"),  # LangChain, of the first
+        (f"data:audio/webm;codecs=opus;base64,{b64(SOUND)}", "webm"),  # FileReader.readAsDataURL
+        (f"data:audio/webm;base64,{b64(SOUND)}", None),
+    ],
+)
+def test_a_sound_may_be_named_by_its_media_type_and_be_a_data_url(
+    dialect: Callable[..., CompletionRequest], data: str, format: str | None
+) -> None:
+    part = dialect(user([sound(data, format=format)])).messages[0].parts[0]
+    assert part == AudioPart(Blob(sha256(SOUND).hexdigest(), "audio/webm", len(SOUND)), "webm")
+
+
+def test_a_voice_may_be_an_object_with_its_id() -> None:
+    request = openai(user(), modalities=["audio"], audio={"voice": {"id": "marin"}, "format": "wav"})
+    assert request.audio is not None
+    assert request.audio.voice == "marin"
+
+
 # --- the OpenAI dialect -------------------------------------------------------------------------
 
 

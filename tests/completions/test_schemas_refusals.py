@@ -159,7 +159,13 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
     (body(user([sound("aGk")])), "invalid_value", "messages[0].content[0].input_audio.data"),
     (body(user([sound("aGk=\n")])), "invalid_value", "messages[0].content[0].input_audio.data"),
     (body(user([sound("grüß")])), "invalid_value", "messages[0].content[0].input_audio.data"),
-    (body(user([sound(format="a/b")])), "invalid_value", "messages[0].content[0].input_audio.format"),
+    (body(user([sound(format="image/png")])), "invalid_value", "messages[0].content[0].input_audio.format"),
+    (body(user([sound(format="audio/")])), "invalid_value", "messages[0].content[0].input_audio.format"),
+    (
+        body(user([sound("data:audio/wav;base64,aGk")])),
+        "invalid_value",
+        "messages[0].content[0].input_audio.data",
+    ),
     (body(user([sound(format=3)])), "invalid_type", "messages[0].content[0].input_audio.format"),
     (
         body(user([{"type": "input_audio", "input_audio": {"format": "wav"}}])),
@@ -266,6 +272,21 @@ IN_THE_OPENAI_DIALECT: list[tuple[Any, str, str | None]] = [
     (body(modalities=["text", "audio"]), "missing_required_parameter", "audio"),
     (body(modalities=["audio"], audio={"voice": "a"}), "missing_required_parameter", "audio.format"),
     (body(modalities=["audio"], audio={"voice": "a", "format": "midi"}), "invalid_value", "audio.format"),
+    (
+        body(modalities=["audio"], audio={"voice": {}, "format": "wav"}),
+        "missing_required_parameter",
+        "audio.voice.id",
+    ),
+    (
+        body(modalities=["audio"], audio={"voice": {"id": 3}, "format": "wav"}),
+        "invalid_type",
+        "audio.voice.id",
+    ),
+    (
+        body(modalities=["audio"], audio={"voice": {"id": "x" * 129}, "format": "wav"}),
+        "string_above_max_length",
+        "audio.voice.id",
+    ),
     (
         body(stream=True, modalities=["audio"], audio={"voice": "a", "format": "mp3"}),
         "invalid_value",

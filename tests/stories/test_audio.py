@@ -159,7 +159,7 @@ WRONG_SPEECH: list[tuple[dict[str, Any], str, str]] = [
     ({"input": "x" * 4097}, "input", "string_above_max_length"),
     ({"model": 3}, "model", "invalid_type"),
     ({"voice": "nobody"}, "voice", "voice_not_found"),
-    ({"voice": "x" * 10_000}, "voice", "voice_not_found"),
+    ({"voice": "x" * 10_000}, "voice", "string_above_max_length"),
     ({"voice": {"id": "nobody"}}, "voice", "voice_not_found"),
     ({"voice": {}}, "voice.id", "missing_required_parameter"),
     ({"voice": 3}, "voice", "invalid_type"),

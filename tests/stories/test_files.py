@@ -197,6 +197,14 @@ def test_an_expired_file_is_not_there(server: Server, alice: Person) -> None:
         assert client.get("/v1/files").json()["data"] == []
 
 
+def test_an_expiry_may_come_as_json(server: Server, alice: Person) -> None:
+    """So the API document's own page sends it."""
+    with server.client(alice) as client:
+        expiry = {"expires_after": '{"anchor": "created_at", "seconds": 3600}'}
+        made = client.post("/v1/files", files={"file": TEXT}, data=expiry).json()
+    assert made["expires_at"] == made["created_at"] + 3600
+
+
 def test_a_list_is_read_in_pages(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         made = [upload(client, bytes([n]), str(n))["id"] for n in range(5)]
@@ -493,7 +501,7 @@ def test_what_was_made_of_a_file_is_listed_and_can_be_played(server: Server, ali
 # --- what is refused --------------------------------------------------------------------------------
 
 
-ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+WHOLE, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
 WRONG_FIELDS = [
     ({"purpose": "world-domination"}, "purpose"),
     ({"purpose": ""}, "purpose"),
@@ -504,6 +512,10 @@ WRONG_FIELDS = [
     ({ANCHOR: "created_at", SECONDS: "2592001"}, SECONDS),
     ({ANCHOR: "created_at", SECONDS: "-1"}, SECONDS),
     ({ANCHOR: "created_at", SECONDS: "x"}, SECONDS),
+    ({WHOLE: "3600"}, WHOLE),
+    ({WHOLE: '{"anchor": "created_at", "seconds": "soon"}'}, WHOLE),
+    ({WHOLE: '{"anchor": "created_at"}'}, SECONDS),
+    ({WHOLE: '{"anchor": "created_at", "seconds": 1}'}, SECONDS),
 ]
 
 

@@ -12,7 +12,7 @@ from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart
 
 _URL_LIMIT = 8192
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]{1,100})?(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
-_FORMAT = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.IGNORECASE)
+_FORMAT = re.compile(r"(?:(?:audio|video)/)?([a-z0-9][a-z0-9.+-]*)(?:;.*)?", re.IGNORECASE)
 
 
 class Uploads:
@@ -42,14 +42,19 @@ class Uploads:
         return ImagePart(blob=self.keep(url[header.end() :], header[1].lower()), detail=detail)
 
     def sound(self, data: str, format: str) -> AudioPart:
-        """`format` is the sender's claim, empty where there is none: what it is, its bytes will tell."""
-        if format and not _FORMAT.fullmatch(format):
-            raise problems.wrong_value(f"{problems.shown(format)} is no audio format").at("format")
-        media_type = SOUND_TYPES.get(format.lower(), f"audio/{format.lower()}")
+        """`data` is base64 or a data URL. `format` is the sender's claim, a name or a media type, empty where
+        there is none: what it is, its bytes will tell."""
+        header = _DATA_URL.match(data)
+        claim = format or (header and header[1]) or ""
+        name = _FORMAT.fullmatch(claim)
+        if claim and name is None:
+            raise problems.wrong_value(f"{problems.shown(claim)} is no audio format").at("format")
+        kind = name[1].lower() if name else ""
         try:
-            return AudioPart(self.keep(data, media_type), format.lower())
+            blob = self.keep(data[header.end() :] if header else data, SOUND_TYPES.get(kind, f"audio/{kind}"))
         except problems.Invalid as problem:
             raise problem.at("data") from None
+        return AudioPart(blob, kind)
 
     def file(self, data: str | None, filename: str | None, file_id: str | None) -> FilePart:
         if data is None:

@@ -76,6 +76,26 @@ class StringField(serializers.CharField):
         return data
 
 
+class VoiceField(DescribedField):
+    """A voice's id, or an object that holds it; read as the id."""
+
+    _id = StringField(max_length=128)
+
+    def run_validation(self, data: Any = empty) -> str:
+        if type(data) is not dict:
+            return self._id.run_validation(data)
+        if "id" not in data:
+            raise problems.missing("id")
+        try:
+            return self._id.run_validation(data["id"])
+        except problems.Invalid as problem:
+            raise problem.at("id") from None
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        voice = {"type": "string", "maxLength": 128}
+        return {"oneOf": [voice, {"type": "object", "properties": {"id": voice}, "required": ["id"]}]}
+
+
 class NameField(StringField):
     """The name of a function or of a schema."""
 

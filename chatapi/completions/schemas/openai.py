@@ -3,7 +3,15 @@
 from typing import Any
 
 from . import problems
-from .fields import BooleanField, DiscriminatedField, EnumField, ListField, StrictSerializer, StringField
+from .fields import (
+    BooleanField,
+    DiscriminatedField,
+    EnumField,
+    ListField,
+    StrictSerializer,
+    StringField,
+    VoiceField,
+)
 from .native import (
     MAX_MESSAGES,
     NAME_LIMIT,
@@ -78,7 +86,7 @@ class OpenAIMessageField(DiscriminatedField):
 
 
 class OpenAIAudioOptionsSerializer(StrictSerializer):
-    voice = StringField(max_length=128)
+    voice = VoiceField()
     format = EnumField(("wav", "aac", "mp3", "flac", "opus", "pcm16"))
 
 
