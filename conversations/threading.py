@@ -67,7 +67,7 @@ def _canonical_part(part: Part) -> Any:
         case FilePart():
             return ["file", part.blob.sha256 if part.blob else part.file_id]
         case SpokenPart():
-            return ["spoken", part.id]
+            return part.transcript or ["spoken", part.id]
         case ToolCall():
             return ["tool_call", part.id, part.name, _canonical_json(part.arguments)]
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -118,7 +118,7 @@ class Fetcher:
 
     async def _write(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> int:
         size = 0
-        with _whole_or_gone(out) as file:
+        async with _whole_or_gone(out) as file:
             while piece := await _read(response, target):
                 size += len(piece)
                 self._check_size(size)
@@ -149,14 +149,22 @@ def _network_problems(target: Target) -> Iterator[None]:
         raise FetchFailed("The URL's server broke off or does not speak HTTP.") from error
 
 
-@contextmanager
-def _whole_or_gone(out: Path) -> Iterator[BinaryIO]:
+@asynccontextmanager
+async def _whole_or_gone(out: Path) -> AsyncIterator[BinaryIO]:
+    """The loop never waits for the disk, nor does it leave before the disk has what it shall have."""
+    file = await asyncio.to_thread(out.open, "wb")
     try:
-        with out.open("wb") as file:  # closing it waits for a thread that is still writing
-            yield file
+        yield file
     except BaseException:
-        out.unlink(missing_ok=True)
+        await asyncio.shield(asyncio.to_thread(_drop, file, out))
         raise
+    await asyncio.to_thread(file.close)
+
+
+def _drop(file: BinaryIO, out: Path) -> None:
+    with suppress(OSError):
+        file.close()  # waits for a thread that is still writing
+    out.unlink(missing_ok=True)
 
 
 def _media_type(header: str) -> str | None:

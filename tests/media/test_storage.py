@@ -134,10 +134,10 @@ def test_the_ruin_of_a_file_is_repaired_when_it_comes_again() -> None:
 def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
     server: Server, alice: Person, full_disk: pytest.MonkeyPatch
 ) -> None:
-    picture = f"data:image/png;base64,{b64encode(DATA).decode()}"
+    text = {"file_data": b64encode(DATA).decode(), "filename": "a.txt"}
     body = {
         "model": "scripted",
-        "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture}}]}],
+        "messages": [{"role": "user", "content": [{"type": "file", "file": text}]}],
     }
     with server.client(alice) as client:
         refused = client.post(PATHS["openai"], json=body)

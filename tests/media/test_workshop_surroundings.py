@@ -1,5 +1,6 @@
 """What surrounds the work of a child: its environment, files, limits and output."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
     try:
         assert (await workshop.ask(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
     finally:
-        workshop.close()
+        await asyncio.to_thread(workshop.close)
 
 
 def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: Surroundings) -> None:
@@ -98,4 +99,4 @@ async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
     for workshop in (shops.files, shops.recognition, shops.synthesis):
         await workshop.warm()
         assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
-    shops.close_all()
+    await asyncio.to_thread(shops.close_all)

@@ -24,11 +24,6 @@ from tests.stories.media_service import (
     until_made,
 )
 
-UNLINKED = pytest.mark.xfail(
-    strict=True,
-    reason="media.fetching.fetcher removes the half file in the event loop, where nothing may block",
-)
-
 
 @pytest.fixture(autouse=True)
 def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -108,7 +103,6 @@ def test_redirects_without_end(server: Server, alice: Person, monkeypatch: pytes
         assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
 
 
-@UNLINKED
 def test_a_body_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     async def endless(visit: Visit) -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -119,7 +113,6 @@ def test_a_body_without_end(server: Server, alice: Person, monkeypatch: pytest.M
         assert_refused(server, alice, picture_at(site.url()), IMAGE, code="media_too_large")
 
 
-@UNLINKED
 def test_a_body_that_trickles(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     async def trickle(visit: Visit) -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

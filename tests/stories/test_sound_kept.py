@@ -306,20 +306,7 @@ def test_a_voice_of_the_upstreams_own_is_passed_through(server: Server, alice: P
     assert kept["audio"].items() >= message["audio"].items()
 
 
-WITH_ITS_TEXT = pytest.mark.xfail(
-    strict=True,
-    reason="conversations.threading spells a spoken answer without text by its id, not by its words",
-)
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        "by its id",
-        pytest.param("by its id and its text", marks=WITH_ITS_TEXT),
-        pytest.param("by its text", marks=WITH_ITS_TEXT),
-    ],
-)
+@pytest.mark.parametrize("how", ["by its id", "by its id and its text", "by its text"])
 def test_what_an_upstream_said_comes_back(server: Server, alice: Person, how: str) -> None:
     """It gave no text: what a client shows and sends back is the transcript."""
     body: dict[str, Any] = {
