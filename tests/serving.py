@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import msgspec
 import uvicorn
+import uvloop
 from blockbuster import BlockBuster
 from celery.worker import WorkController
 from django.core.asgi import get_asgi_application
@@ -81,7 +82,6 @@ def serving() -> Iterator[Server]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
-        loop="uvloop",
         http=BoundedHttpProtocol,
         lifespan="on",
         log_config=None,
@@ -96,7 +96,9 @@ def serving() -> Iterator[Server]:
         await server.serve(sockets=[listener])
 
     def run() -> None:
-        asyncio.run(serve())
+        # the product's loop; asyncio's own leaves Nagle's algorithm on, which costs 40 ms a request
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
 
     guard = BlockBuster(scanned_modules=["chatapi", "conversations", "media"])
     guard.activate()
