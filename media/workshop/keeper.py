@@ -228,7 +228,9 @@ class Keeper:
                 call.caller.fail(_problem(report))
 
     def _hear_failure(self, child: ChildProcess, call: Call, report: Failed) -> None:
-        logger.error("%s: the job %s failed\n%s", self._plan.name, call.job.address, report.trace)
+        # whose caller left may have taken the job's files along
+        level = logging.ERROR if call.abandoned_at is None else logging.DEBUG
+        logger.log(level, "%s: the job %s failed\n%s", self._plan.name, call.job.address, report.trace)
         had_company = len(child.calls) > 1
         child.release(call)
         # what ran out of memory is fit for nothing more, and whoever took it may be another
@@ -265,7 +267,8 @@ class Keeper:
         work = [call for call in child.calls.values() if call.abandoned_at is None]
         jobs = ", ".join(call.job.address for call in work) or "nothing"
         name = f"{self._plan.name}[{child.pid}]"
-        logger.error("%s %s at work on %s: %s\n%s", name, why, jobs, how, child.last_lines)
+        level = logging.ERROR if work else logging.INFO
+        logger.log(level, "%s %s at work on %s: %s\n%s", name, why, jobs, how, child.last_lines)
         if not child.is_ready:
             self._fail_waiting()
         for call in reversed(work):
