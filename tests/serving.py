@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import httpx2
@@ -18,7 +17,7 @@ import msgspec
 import uvicorn
 import uvloop
 from blockbuster import BlockBuster
-from celery.worker import WorkController
+from celery.worker import WorkController, state
 from django.core.asgi import get_asgi_application
 from django.db import connection
 
@@ -31,6 +30,7 @@ from chatapi.models_file import current_registry
 from chatapi.serving.protocol import BoundedHttpProtocol
 from tests.people import Person
 
+WORKER = "test-worker"
 PATHS = {"native": "/chat/completions", "openai": "/v1/chat/completions"}
 
 
@@ -58,9 +58,10 @@ class Server:
         wait_until(lambda: not self.service._running)
 
 
-@cache
 def work() -> None:
     """A worker for background tasks, in this process and until its end, as `manage.py run` has one."""
+    if _at_work():
+        return
     os.environ["CELERY_SKIP_CHECKS"] = "1"
     worker = WorkController(
         app=celery_app,
@@ -70,7 +71,24 @@ def work() -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
-    threading.Thread(target=worker.start, name="test-worker", daemon=True).start()
+    threading.Thread(target=worker.start, name=WORKER, daemon=True).start()
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """No worker but the block's own: Celery has one switch for all that run in a process."""
+    was_at_work = _at_work()
+    if was_at_work:
+        state.should_stop = os.EX_OK  # type: ignore[assignment]
+        wait_until(lambda: not _at_work())
+        state.should_stop = None
+    yield
+    if was_at_work:
+        work()
+
+
+def _at_work() -> bool:
+    return WORKER in {thread.name for thread in threading.enumerate()}
 
 
 @contextmanager

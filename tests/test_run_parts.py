@@ -22,7 +22,7 @@ from chatapi.serving import announce, first_start, preflight
 from chatapi.serving.preflight import CannotStart
 from chatapi.serving.worker import EmbeddedWorker
 from tests.people import Person
-from tests.serving import wait_until
+from tests.serving import resting, wait_until
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -149,17 +149,18 @@ def worker() -> Iterator[EmbeddedWorker]:
     for event in (Signals.begun, Signals.may_end, Signals.due):
         event.clear()
     ordinary = celery_app.conf.beat_schedule
-    celery_app.conf.beat_schedule = {"often": {"task": "tests.due", "schedule": 0.1}}
-    celery_app.control.purge()
-    worker = EmbeddedWorker(celery_app)
-    worker.start()
-    yield worker
-    worker.stop()
-    Signals.may_end.set()
-    names = {"celery-worker", "celery-beat"}
-    wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
-    state.should_stop = None
-    celery_app.conf.beat_schedule = ordinary
+    with resting():
+        celery_app.conf.beat_schedule = {"often": {"task": "tests.due", "schedule": 0.1}}
+        celery_app.control.purge()
+        worker = EmbeddedWorker(celery_app)
+        worker.start()
+        yield worker
+        worker.stop()
+        Signals.may_end.set()
+        names = {"celery-worker", "celery-beat"}
+        wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
+        state.should_stop = None
+        celery_app.conf.beat_schedule = ordinary
 
 
 def test_the_embedded_worker_does_what_is_sent_and_what_is_due(worker: EmbeddedWorker) -> None:
