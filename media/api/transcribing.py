@@ -24,6 +24,7 @@ from media.api.streaming import (
     read_ahead,
     send_piece,
 )
+from media.api.turns import Turns
 from media.api.wishes import TranscriptionRequest, transcription_request
 from media.hearing import listening
 from media.looking import look_at, sound_limits
@@ -52,6 +53,10 @@ JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 Heeding = ReadAhead[Segment | Heard]
 
 
+AT_ONCE, MOST = 2, 32
+"""Requests of one workspace that are at work, and that are taken."""
+
+
 class TranscriptionEndpoint(KeyedEndpoint):
     """`keep_alive` is in seconds: how often a stream says that it lives."""
 
@@ -59,12 +64,14 @@ class TranscriptionEndpoint(KeyedEndpoint):
         super().__init__(callers)
         self._task = task
         self._keep_alive = keep_alive
+        self._turns = Turns(AT_ONCE, MOST)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(principal.workspace_id, scope, receive, limit) as form:
             asked = transcription_request(form, self._task)
-            async with watched(receive) as is_gone:
+            turn = self._turns.turn
+            async with watched(receive) as is_gone, turn(principal.workspace_id, is_gone):
                 wav, seconds = await unless_gone(is_gone, _wav_of(form))
                 heard = listening(
                     wav,

@@ -6,8 +6,9 @@ FILES_MEMORY = 2 * 2**30
 """Several times what the decoders map for a file within the limits; what wants more is a bomb."""
 FILES_THREADS = 2
 """A long sound that is transcoded must not hold up every thumbnail."""
-RECOGNITION_THREADS = 1
-"""A recogniser uses all cores already."""
+RECOGNITION_THREADS = 6
+"""A recogniser uses all cores already, but takes its work by half minutes: so a short sound is heard while
+an hour is. The model is there once."""
 RECOGNITION_IDLE = 300.0
 """Seconds. Its models hold hundreds of megabytes that others may need."""
 SYNTHESIS_THREADS = 4
