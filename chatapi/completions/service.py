@@ -237,7 +237,8 @@ class CompletionService:
 
         async def do() -> None:
             try:
-                await asyncio.to_thread(work, *arguments)
+                # not a bare thread: that would keep its database connection for as long as it lives
+                await database_sync_to_async(work, thread_sensitive=False)(*arguments)
             except Exception:
                 logger.exception("What follows on a call was left to the sweep")
 
