@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chatapi.completions.answers import PCM16, Choice, Failure, State
+from chatapi.completions.answers import PCM16, PCM16_BYTES_A_MILLISECOND, Choice, Failure, State
 from chatapi.engines.values import Blob, SpokenPart, Usage, Value
 from chatapi.identifiers import new_id
 from conversations.bulk import Row, insert_rows, update_rows
@@ -15,7 +15,6 @@ from conversations.models import Completion, Conversation, Message, SpokenAnswer
 from conversations.threading import digests
 from media.services import OF_SPEECH, StoredFile
 
-PCM16_BYTES_A_MILLISECOND = 48
 LAST_SECOND = 253_402_300_799
 """Of the year 9999: whatever an upstream says, the database can hold it."""
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from chatapi.engines.values import Value
 from chatapi.errors import BadRequest, NotFound
 from chatapi.identifiers import FILE, parse
-from media.models import File, Rendition, asset_id, renditions_of
+from media.models import File, Rendition, asset_id
 from media.selectors import file_of
 from media.services import StoredFile, check_room, register
 
@@ -63,11 +63,6 @@ def _keep(new: NewFile) -> File:
             created_at=now,
             expires_at=now + expires_after if expires_after else None,
         )
-
-
-def rendition_ids(new: NewFile) -> list[UUID]:
-    asset = asset_id(new.workspace_id, new.stored.blob.sha256)
-    return [rendition.id for rendition in renditions_of(asset, new.stored.renditions)]
 
 
 def delete_file(file: File) -> None:

@@ -22,6 +22,11 @@ def listening(wav: Path, *, seconds: float, **wishes: object) -> AsyncGenerator[
     return shops.recognition.follow(transcribe, work, seconds=seconds)
 
 
+def patience(sound_seconds: float) -> float:
+    """Seconds that recognition may take: more than the sound lasts."""
+    return 60 + 2 * sound_seconds
+
+
 async def transcribed(wav: Path, *, seconds: float) -> Transcript:
     writer = TranscriptWriter()
     async for news in listening(wav, seconds=seconds):

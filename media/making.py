@@ -24,7 +24,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from chatapi.engines.values import Value
-from media.hearing import transcribed
+from media.hearing import patience, transcribed
 from media.looking import picture_limits, sound_limits
 from media.models import Asset, Rendition, rendition_id, rendition_name, renditions_of
 from media.pictures.reading import ReadText, read_text
@@ -229,7 +229,7 @@ def _sound(rendition: Rendition) -> Made:
 
 def _transcript(rendition: Rendition) -> Made:
     with local_copy(_needed_name(rendition)) as path:
-        heard = asyncio.run(transcribed(path, seconds=_patience((rendition.asset.milliseconds or 0) / 1000)))
+        heard = asyncio.run(transcribed(path, seconds=patience((rendition.asset.milliseconds or 0) / 1000)))
     return Made(content=as_content(heard))
 
 
@@ -286,10 +286,5 @@ def picture_side(kind: str) -> int:
 def longest_seconds() -> int:
     """What making any rendition may take, as its workshop sees it."""
     return max(
-        PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS, ceil(_patience(settings.CHATAPI_SOUND_SECONDS))
+        PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS, ceil(patience(settings.CHATAPI_SOUND_SECONDS))
     )
-
-
-def _patience(sound_seconds: float) -> float:
-    """Seconds that recognition may take: more than the sound lasts."""
-    return 60 + 2 * sound_seconds

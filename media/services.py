@@ -126,6 +126,12 @@ def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
     )
 
 
+def rendition_ids(workspace_id: UUID, file: StoredFile) -> list[UUID]:
+    """Of all that is to be made of a file."""
+    asset = asset_id(workspace_id, file.blob.sha256)
+    return [rendition.id for rendition in renditions_of(asset, file.renditions)]
+
+
 def remember_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
     """Which asset lay at each address (the mapping's keys) just now."""
     RemoteCopy.objects.bulk_create(

@@ -18,8 +18,8 @@ class ClientGone(Exception):
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
-    _refuse_encoded(scope)
-    if (_declared_length(scope) or 0) > limit:
+    refuse_encoded(scope)
+    if (declared_length(scope) or 0) > limit:
         raise BodyTooLarge(limit)
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -59,7 +59,7 @@ async def drain(receive: Receive) -> None:
                 left -= len(message.get("body", b""))
 
 
-def _refuse_encoded(scope: Scope) -> None:
+def refuse_encoded(scope: Scope) -> None:
     for name, value in scope["headers"]:
         if name == b"content-encoding" and value.strip().lower() != b"identity":
             raise BadRequest(
@@ -67,7 +67,7 @@ def _refuse_encoded(scope: Scope) -> None:
             )
 
 
-def _declared_length(scope: Scope) -> int | None:
+def declared_length(scope: Scope) -> int | None:
     for name, value in scope["headers"]:
         if name == b"content-length":
             if not value.isdigit():

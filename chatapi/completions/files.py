@@ -10,8 +10,8 @@ from chatapi.completions.intake import TakenIn
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.speaker import Manner
 from chatapi.engines.values import Blob
-from media.models import asset_id, rendition_id, storage_name
-from media.services import StoredFile, read_name, remember_copies, store_bytes
+from media.models import storage_name
+from media.services import StoredFile, read_name, remember_copies, rendition_ids, store_bytes
 from media.tasks import enqueue
 
 DEFAULT_VOICE = "joe"
@@ -25,11 +25,7 @@ def settle_in(workspace_id: UUID, taken: TakenIn) -> None:
 
 
 def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
-    enqueue(
-        rendition_id(asset_id(workspace_id, file.blob.sha256), kind)
-        for file in files
-        for kind in file.renditions
-    )
+    enqueue(id for file in files for id in rendition_ids(workspace_id, file))
 
 
 def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:

@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from chatapi.completions.answers import PCM16_BYTES_A_MILLISECOND
+from chatapi.completions.usage import tokens_of_sound
 from chatapi.engines.base import EngineError
 from chatapi.engines.values import AudioDelta, Value
 from chatapi.identifiers import SPEECH, new_id, public
@@ -12,16 +14,12 @@ from media.problems import MediaProblem
 from media.sound.encoding import EncodeSound, encode_sound
 from media.speech.plan import Item, Say
 from media.speech.synthesis.jobs import speak, warm_voice
-from media.speech.synthesis.values import Speak, SpokenPiece, WarmVoice
+from media.speech.synthesis.values import Speak, SpokenPiece, WarmVoice, patience
 from media.temporary import temporary_folder_beside
 from media.workshop import WorkshopFailed, shops
 
 logger = logging.getLogger(__name__)
 
-BYTES_A_MILLISECOND = 48
-MILLISECONDS_A_TOKEN = 50
-"""As OpenAI counts sound that is made."""
-UTTERANCE_SECONDS = 120.0
 ENCODE_SECONDS = 120.0
 
 _warm: set[WarmVoice] = set()
@@ -59,7 +57,7 @@ class Speaker:
     @property
     def tokens(self) -> int:
         """What the sound so far counts for."""
-        return -(-self._size // (BYTES_A_MILLISECOND * MILLISECONDS_A_TOKEN))
+        return tokens_of_sound(-(-self._size // PCM16_BYTES_A_MILLISECOND))
 
     def say(self, items: Iterable[Item]) -> None:
         """To be spoken after what was said before."""
@@ -97,7 +95,7 @@ class Speaker:
         """The voice is loaded while the model still thinks about its first sentence."""
         work = WarmVoice(self._manner.voice, self._manner.voices_folder)
         if work not in _warm:
-            await shops.synthesis.ask(warm_voice, work, seconds=UTTERANCE_SECONDS)
+            await shops.synthesis.ask(warm_voice, work, seconds=patience(0))
             _warm.add(work)
 
     async def _next(self) -> list[Item] | None:
@@ -115,8 +113,7 @@ class Speaker:
         manner = self._manner
         work = Speak(items=items, voice=manner.voice, voices_folder=manner.voices_folder)
         characters = sum(len(item.text) for item in items if isinstance(item, Say))
-        seconds = UTTERANCE_SECONDS + characters / 10
-        async for piece in shops.synthesis.follow(speak, work, seconds=seconds):
+        async for piece in shops.synthesis.follow(speak, work, seconds=patience(characters)):
             self._send(piece)
 
     def _send(self, piece: SpokenPiece) -> None:

@@ -16,6 +16,8 @@ from chatapi.engines.values import (
 )
 
 BYTES_A_TOKEN = 4
+MILLISECONDS_A_TOKEN = 50
+"""Of sound that is made, as OpenAI counts it."""
 TOKENS_A_MESSAGE = 4
 
 
@@ -43,6 +45,10 @@ def estimated_usage(messages: Iterable[Message], events: Iterable[object]) -> Us
 
 def tokens_in(text: str) -> int:
     return _tokens(len(text.encode()))
+
+
+def tokens_of_sound(milliseconds: int) -> int:
+    return -(-milliseconds // MILLISECONDS_A_TOKEN)
 
 
 def _tokens(size: int) -> int:

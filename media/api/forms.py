@@ -12,10 +12,10 @@ from uuid import UUID
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from chatapi.completions.body import ClientGone
+from chatapi.completions.body import ClientGone, declared_length, refuse_encoded
 from chatapi.engines.values import Value
 from chatapi.errors import BadRequest, BodyTooLarge, RateLimited
-from media.api.multipart import SURROUNDINGS, FormParser, boundary_of, declared_length
+from media.api.multipart import SURROUNDINGS, FormParser, boundary_of
 from media.temporary import temporary_folder_beside
 
 STALLED_SECONDS = 30.0
@@ -75,9 +75,9 @@ async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file
     Raises `BadRequest` for what is no form or comes too slowly, `BodyTooLarge` as soon as it is known to be
     too large, `RateLimited` where the workspace sends too many at once, and `ClientGone`.
     """
-    headers = Headers(scope=scope)
-    parser = FormParser(boundary_of(headers), max_file)
-    if declared_length(headers) > max_file + SURROUNDINGS:
+    refuse_encoded(scope)
+    parser = FormParser(boundary_of(Headers(scope=scope)), max_file)
+    if (declared_length(scope) or 0) > max_file + SURROUNDINGS:
         raise BodyTooLarge(max_file)
     with _counted(workspace_id):
         async with temporary_folder_beside() as folder:

@@ -144,10 +144,6 @@ class FormParser:
 
 
 def boundary_of(headers: Headers) -> bytes:
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise BadRequest(
-            "The body must be sent without a content-encoding.", status=415, code="unsupported_encoding"
-        )
     kind, options = parse_options_header(headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise BadRequest(
@@ -157,11 +153,6 @@ def boundary_of(headers: Headers) -> bytes:
     if not boundary:
         raise BadRequest("The form's content-type names no boundary.", code="invalid_form")
     return boundary
-
-
-def declared_length(headers: Headers) -> int:
-    length = headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
 def clean_name(filename: str) -> str:

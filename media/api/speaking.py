@@ -13,7 +13,7 @@ from chatapi.completions.body import read_body
 from chatapi.completions.callers import Callers
 from chatapi.completions.jsonbody import parse_json
 from chatapi.completions.schemas import problems
-from chatapi.completions.usage import tokens_in
+from chatapi.completions.usage import tokens_in, tokens_of_sound
 from chatapi.engines.values import Value
 from chatapi.errors import ApiError, BadRequest
 from media.api.connection import KeyedEndpoint, api_error, watched
@@ -34,16 +34,13 @@ from media.sound.formats import FORMATS
 from media.speech.plan import Item, Say
 from media.speech.ssml import SsmlProblem, parse_ssml
 from media.speech.synthesis.jobs import speak
-from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece
+from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece, patience
 from media.speech.voices import Voice, VoiceNotFound, VoiceProblem, find_voice, voices
 from media.workshop import WorkshopFailed, shops
 from media.workshop.shops import SYNTHESIS_THREADS
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
-SECONDS, SECONDS_A_CHARACTER = 120.0, 0.1
-"""What synthesis may take at most, for all and for each character at the voice's own speed."""
-MILLISECONDS_A_TOKEN = 50
 AT_ONCE, MOST = SYNTHESIS_THREADS // 2, 32
 """Requests of a workspace that are spoken at once, and with those that wait: one may take half an hour."""
 
@@ -68,7 +65,7 @@ class SpeechEndpoint(KeyedEndpoint):
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
         asked = await asyncio.to_thread(_request, body)
         work = Speak(asked.items, asked.voice, asked.speed, asked.format, settings.CHATAPI_VOICES_FOLDER)
-        seconds = SECONDS + len(asked.text) * SECONDS_A_CHARACTER / min(1.0, asked.speed)
+        seconds = patience(len(asked.text), asked.speed)
         async with watched(receive) as is_gone, self._turns.turn(principal.workspace_id, is_gone):
             spoken = shops.synthesis.follow(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
@@ -129,7 +126,7 @@ async def _following(
 
 
 def _usage(text: str, milliseconds: int) -> dict[str, int]:
-    heard, spoken = tokens_in(text), -(-milliseconds // MILLISECONDS_A_TOKEN)
+    heard, spoken = tokens_in(text), tokens_of_sound(milliseconds)
     return {"input_tokens": heard, "output_tokens": spoken, "total_tokens": heard + spoken}
 
 

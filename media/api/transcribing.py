@@ -26,8 +26,9 @@ from media.api.streaming import (
 )
 from media.api.turns import Turns
 from media.api.wishes import TranscriptionRequest, transcription_request
-from media.hearing import listening
+from media.hearing import listening, patience
 from media.looking import look_at, sound_limits
+from media.making import SOUND_SECONDS
 from media.problems import MediaProblem
 from media.sound.transcoding import Transcode, transcode_sound
 from media.speech.recognition.values import Heard, Segment
@@ -45,9 +46,6 @@ from media.speech.transcripts import (
 )
 from media.workshop import WorkshopFailed, shops
 
-TRANSCODE_SECONDS = 600
-SECONDS, SECONDS_A_SECOND = 60.0, 2.0
-"""What recognition may take at most, for all and for each second of sound."""
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 
 Heeding = ReadAhead[Segment | Heard]
@@ -75,7 +73,7 @@ class TranscriptionEndpoint(KeyedEndpoint):
                 wav, seconds = await unless_gone(is_gone, _wav_of(form))
                 heard = listening(
                     wav,
-                    seconds=SECONDS + SECONDS_A_SECOND * seconds,
+                    seconds=patience(seconds),
                     language=asked.language,
                     prompt=asked.prompt,
                     temperature=asked.temperature,
@@ -126,7 +124,7 @@ async def _wav_of(form: Form) -> tuple[Path, float]:
     looked = await look_at(path, wanted="audio", sha256=form.file.sha256)
     wav = path.with_name("sound.wav")
     work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
-    made = await shops.files.ask(transcode_sound, work, seconds=TRANSCODE_SECONDS)
+    made = await shops.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
     return wav, max(made.milliseconds, looked.milliseconds or 0) / 1000
 
 

@@ -21,11 +21,10 @@ from media.files import (
     NewFile,
     check_quota,
     keep_file,
-    rendition_ids,
 )
 from media.looking import look_at
 from media.models import File
-from media.services import store_file
+from media.services import rendition_ids, store_file
 from media.tasks import enqueue
 
 WHOLE, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
@@ -46,7 +45,7 @@ class UploadEndpoint(KeyedEndpoint):
                 principal.workspace_id, principal.user_id, upload.filename, stored, purpose, expires_after
             )
             file = await _kept(new, upload)
-        await asyncio.to_thread(enqueue, rendition_ids(new))
+        await asyncio.to_thread(enqueue, rendition_ids(new.workspace_id, new.stored))
         shown = await database_sync_to_async(_shown)(file)
         await send_whole(send, 200, [(b"content-type", b"application/json")], shown)
 

@@ -19,6 +19,11 @@ class Speak(msgspec.Struct, frozen=True):
     voices_folder: str | None = None
 
 
+def patience(characters: int, speed: float = 1.0) -> float:
+    """Seconds that synthesis may take, loading the voice included."""
+    return 120 + characters * 0.1 / min(1.0, speed)
+
+
 class SpokenPiece(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of the sound, and what belongs to it; any part may be empty.
 
