@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from chatapi.billing.money import InvalidAmount, nano_of
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,6 +25,28 @@ def env_int(name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit():
         raise SystemExit(f"chatapi: {name}={value!r} is not a whole number")
     return int(value)
+
+
+def env_choice(name: str, *choices: str) -> str:
+    """One of these words; the first is the default."""
+    value = env(name, choices[0]).strip().lower()
+    if value not in choices:
+        raise SystemExit(f"chatapi: {name}={value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def env_nano_usd(name: str, default: str) -> int | None:
+    """An amount of USD in nano-USD; None where it says `none`."""
+    value = env(name, default).strip().lower()
+    if value == "none":
+        return None
+    try:
+        nano = nano_of(value)
+    except InvalidAmount as problem:
+        raise SystemExit(f"chatapi: {name}: {problem}") from None
+    if nano < 0:
+        raise SystemExit(f"chatapi: {name}={value!r} is negative")
+    return nano
 
 
 def env_list(name: str, default: str = "") -> list[str]:

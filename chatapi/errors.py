@@ -9,8 +9,10 @@ ApiError
 ├── Conflict             409   an idempotency key used for another body
 ├── BodyTooLarge         413
 ├── RateLimited          429
+├── InsufficientQuota    429   a wallet or a budget that cannot bear the call
 ├── Internal             500   our fault; the message tells nothing of the inside
-└── ServiceUnavailable   503   the database, or this process while it stops
+├── ServiceUnavailable   503   the database, or this process while it stops
+└── ModelUnpriced        503   nothing is done for a price that nobody set
 """
 
 from collections.abc import Mapping
@@ -106,6 +108,17 @@ class RateLimited(ApiError):
     code = "rate_limit_exceeded"
 
 
+class InsufficientQuota(ApiError):
+    """To try again would not help, and clients are told so."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
 class Internal(ApiError):
     code = "internal_error"
 
@@ -119,3 +132,11 @@ class ServiceUnavailable(ApiError):
 
     def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
         super().__init__(message, code=code, headers={"retry-after": str(retry_after)})
+
+
+class ModelUnpriced(ApiError):
+    status = 503
+    code = "model_unpriced"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model", headers={"x-should-retry": "false"})

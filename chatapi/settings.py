@@ -9,7 +9,17 @@ import dj_database_url
 from kombu import Queue
 
 from chatapi.brokers import every, transport_options
-from chatapi.environment import ROOT, data_dir, env, env_flag, env_int, env_list, models_file
+from chatapi.environment import (
+    ROOT,
+    data_dir,
+    env,
+    env_choice,
+    env_flag,
+    env_int,
+    env_list,
+    env_nano_usd,
+    models_file,
+)
 from chatapi.serving.logs import is_news
 from media.storage_settings import storages
 
@@ -81,6 +91,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "chatapi.accounts",
+    "chatapi.billing",
     "chatapi.completions",
     "conversations",
     "media",
@@ -205,6 +216,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }
+
+# --- money --------------------------------------------------------------------------------------
+
+CHATAPI_UNPRICED = env_choice("CHATAPI_UNPRICED", "refuse", "record")
+CHATAPI_CREDIT_LIMIT = env_nano_usd("CHATAPI_CREDIT_LIMIT_USD", "0")
 
 # --- background work ----------------------------------------------------------------------------
 

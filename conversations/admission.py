@@ -5,11 +5,14 @@ from datetime import datetime
 from uuid import UUID
 
 from chatapi.accounts.authentication import principals_of, wrong_key
+from chatapi.billing.books import Books, Hold
+from chatapi.billing.problems import BillingProblem
+from chatapi.billing.refusals import refusal
+from chatapi.bulk import Row, insert_rows, update_rows
 from chatapi.engines import values
 from chatapi.engines.values import Value
 from chatapi.errors import ApiError, Conflict
 from chatapi.identifiers import CONVERSATION, new_id, public
-from conversations.bulk import Row, insert_rows, update_rows
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
@@ -26,13 +29,14 @@ class Admitted(Value, frozen=True):
     """Where a call was stored. `history` is what the engine is to answer, all of it.
 
     `repeats` is the completion that the same idempotency key has started before: then nothing was
-    stored and there is nothing to run.
+    stored or held, and there is nothing to run.
     """
 
     conversation_id: UUID
     prompt_id: UUID
     prompt_digest: str
     history: tuple[values.Message, ...]
+    hold: Hold
     repeats: UUID | None = None
 
 
@@ -42,17 +46,18 @@ class Deferred(Value, frozen=True):
     claim: tuple[UUID, str]
 
 
-def admit_all(admissions: Sequence[Admission]) -> list[Admitted | Deferred | ApiError]:
-    """Store these calls, as far as they do not touch the same conversation. Runs inside the caller's
-    transaction. Gives for each what became of it."""
-    return _Batch(admissions).run()
+def admit_all(admissions: Sequence[Admission], books: Books) -> list[Admitted | Deferred | ApiError]:
+    """Store these calls, as far as they do not touch the same conversation and can be paid. Runs inside the
+    caller's transaction. Gives for each what became of it."""
+    return _Batch(admissions, books).run()
 
 
 class _Batch:
     """Reads a table once, decides call by call, writes a table once."""
 
-    def __init__(self, admissions: Sequence[Admission]) -> None:
+    def __init__(self, admissions: Sequence[Admission], books: Books) -> None:
         self.admissions = admissions
+        self.books = books
         self.claimed: set[tuple[UUID, str]] = set()
         self.conversations: list[Row] = []
         self.messages: list[Row] = []
@@ -138,6 +143,8 @@ class _Batch:
         return admitted
 
     def _store(self, admission: Admission, place: Place) -> Admitted:
+        history = place.before + admission.messages
+        hold = self._hold(admission, history)
         prompt_id, prompt_digest = place.parent_id, place.parent_digest
         fresh = admission.messages[place.known :]
         for message, digest in zip(fresh, digests(place.parent_digest, fresh), strict=True):
@@ -149,8 +156,13 @@ class _Batch:
         self.completions.append(_completion_row(admission, place.conversation_id, prompt_id))
         workspace_id = admission.principal.workspace_id
         self.held += [(workspace_id, place.conversation_id, file) for file in admission.files]
-        history = place.before + admission.messages
-        return Admitted(place.conversation_id, prompt_id, prompt_digest, history)
+        return Admitted(place.conversation_id, prompt_id, prompt_digest, history, hold)
+
+    def _hold(self, admission: Admission, history: tuple[values.Message, ...]) -> Hold:
+        try:
+            return self.books.hold(admission.order, lambda: admission.bound(history))
+        except BillingProblem as problem:
+            raise refusal(problem) from problem
 
 
 def _completions_by_idempotency_key(
@@ -169,7 +181,8 @@ def _completions_by_idempotency_key(
 def _repetition(admission: Admission, first: Completion) -> Admitted:
     if first.body_digest != admission.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    return Admitted(first.conversation_id, first.prompt_id, "", (), repeats=first.id)
+    nothing = Hold(admission.order, {}, 0)
+    return Admitted(first.conversation_id, first.prompt_id, "", (), nothing, repeats=first.id)
 
 
 def _title(messages: Sequence[values.Message]) -> str:

@@ -200,6 +200,9 @@ class Completion(models.Model):
     image_text_tokens = models.PositiveIntegerField(default=0)
     transcript_tokens = models.PositiveIntegerField(default=0)
     usage_estimated = models.BooleanField(default=False)
+    cost = models.BigIntegerField(
+        null=True, blank=True, help_text="Nano-USD. Empty until it has ended, and where it is unpriced."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     first_event_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -1,7 +1,7 @@
 """Where a call's messages belong: which stored conversation they continue, and after which message."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db import connection
 
 from chatapi.accounts.authentication import Principal
+from chatapi.billing.books import Order
+from chatapi.billing.tariffs import Bound
 from chatapi.completions.tool_results import check_tool_results
 from chatapi.engines import values
 from chatapi.engines.values import Value
@@ -21,7 +23,8 @@ from media.services import StoredFile
 
 
 class Admission(Value, frozen=True):
-    """A validated call that asks to be stored. `key_digest` is None for a browser session."""
+    """A validated call that asks to be stored. `key_digest` is None for a browser session. `bound` tells of
+    the whole history what the call may use at most."""
 
     completion_id: UUID
     process_id: UUID
@@ -32,6 +35,8 @@ class Admission(Value, frozen=True):
     messages: tuple[values.Message, ...]
     request: dict[str, Any]
     at: datetime
+    order: Order
+    bound: Callable[[tuple[values.Message, ...]], Bound]
     positions: tuple[int, ...] = ()
     end_user: str = ""
     metadata: dict[str, str] = {}

@@ -1,15 +1,16 @@
 """Settle: store how a completion ended, many in one transaction, each once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 
+from chatapi.billing.books import End
+from chatapi.bulk import Row, insert_rows, update_rows
 from chatapi.completions.answers import PCM16, PCM16_BYTES_A_MILLISECOND, Choice, Failure, State
 from chatapi.engines.values import Blob, SpokenPart, Usage, Value
 from chatapi.identifiers import new_id
-from conversations.bulk import Row, insert_rows, update_rows
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from conversations.threading import digests
@@ -20,7 +21,8 @@ LAST_SECOND = 253_402_300_799
 
 
 class Settlement(Value, frozen=True):
-    """How a completion ended. `choices` hold what was made of the answer, as far as it came."""
+    """How a completion ended. `choices` hold what was made of the answer, as far as it came; `charge` is
+    what it used, as it is billed."""
 
     completion_id: UUID
     workspace_id: UUID
@@ -30,6 +32,7 @@ class Settlement(Value, frozen=True):
     state: State
     choices: tuple[Choice, ...]
     usage: Usage
+    charge: End
     served_by: str
     ended_at: datetime
     first_event_at: datetime | None = None
@@ -37,13 +40,15 @@ class Settlement(Value, frozen=True):
     files: tuple[StoredFile, ...] = ()
 
 
-def settle_all(settlements: Sequence[Settlement]) -> None:
-    """Store these ends. Runs inside the caller's transaction.
+def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | None]) -> None:
+    """Store these ends, and the costs of those that were settled just now, in nano-USD. Runs inside the
+    caller's transaction.
 
     A completion that has ended already, or that was deleted with its conversation, is passed over:
-    no end is settled twice. But one that the sweep took for interrupted, wrongly, gets its true end.
+    no end is settled twice. But one that the sweep took for interrupted, wrongly, gets its true end, if not
+    another bill.
     """
-    were_open = update_rows(Completion, [_ended_row(settlement) for settlement in settlements])
+    were_open = update_rows(Completion, [_ended_row(settlement, costs) for settlement in settlements])
     ending = [settlement for settlement, was_open in zip(settlements, were_open, strict=True) if was_open]
     answers = [(settlement, answer) for settlement in ending for answer in _answers(settlement)]
     hold_files([(end.workspace_id, end.conversation_id, file) for end in ending for file in end.files])
@@ -116,12 +121,14 @@ def _moved_head(ended: Settlement, answer: Row) -> tuple[Row, Row]:
     return where, {"head": answer["id"], "updated_at": ended.ended_at}
 
 
-def _ended_row(ended: Settlement) -> tuple[Row, Row]:
+def _ended_row(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Row, Row]:
     """Only what has no end yet is ended: `served_by` is written with the end, not by the sweep.
 
-    An answer that failed gives up its idempotency key: a repeat is meant to succeed.
+    An answer that failed gives up its idempotency key: a repeat is meant to succeed. Usage and cost stay
+    what was billed, where that is settled already.
     """
     may_be_joined = ended.state in ("completed", "cancelled")
+    is_billed_now = ended.completion_id in costs
     return {"id": ended.completion_id, "served_by": ""}, {
         **({} if may_be_joined else {"idempotency_key": None}),
         "state": ended.state,
@@ -129,6 +136,9 @@ def _ended_row(ended: Settlement) -> tuple[Row, Row]:
         "error": None if ended.failure is None else msgspec.to_builtins(ended.failure),
         "first_event_at": ended.first_event_at,
         "ended_at": ended.ended_at,
-        "usage_estimated": ended.usage.estimated,
-        **ended.usage.counts,
+        **(billed(ended.usage, costs[ended.completion_id]) if is_billed_now else {}),
     }
+
+
+def billed(usage: Usage, cost: int | None) -> Row:
+    return {"usage_estimated": usage.estimated, **usage.counts, "cost": cost}

@@ -12,10 +12,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chatapi.completions.answers import Choice, Ended, Failure, State, assembled
+from chatapi.completions.journal import Slot
 from chatapi.completions.log import EventLog
 from chatapi.completions.repeat import repeated
 from chatapi.completions.speaker import Manner, Speaker
-from chatapi.completions.usage import estimated_usage
+from chatapi.completions.usage import prompt_estimate
 from chatapi.engines.base import EngineError
 from chatapi.engines.registry import ModelSpec, Registry
 from chatapi.engines.values import (
@@ -45,10 +46,13 @@ _UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", stat
 
 
 class Asked(Value, frozen=True):
-    """What a certain model is asked. `substitutes` counts what stands for media in its prompt."""
+    """What a certain model is asked, and at which price. `substitutes` counts what stands for media in its
+    prompt, `images` the pictures that it sees."""
 
     request: EngineRequest
     substitutes: Usage = Usage()
+    images: int = 0
+    price_id: UUID | None = None
 
 
 class Outcome(Value, frozen=True):
@@ -59,6 +63,7 @@ class Outcome(Value, frozen=True):
     choices: tuple[Choice, ...]
     sounds: dict[str, bytes]
     usage: Usage
+    images: int
     served_by: str
     failure: Failure | None
     first_event_at: datetime | None
@@ -73,16 +78,19 @@ class Pump:
         spec: ModelSpec,
         registry: Registry,
         *,
+        slot: Slot,
         prepare: Callable[[EngineRequest, ModelSpec], Awaitable[Asked]],
         settle: Callable[[Outcome], Awaitable[None]],
         manner: Manner | None = None,
         ssml: bool = False,
     ) -> None:
-        """`manner` is how the answer is spoken where the model does not speak itself; None: not at all."""
+        """`slot` is where progress is noted. `manner` is how the answer is spoken where the model does not
+        speak itself; None: not at all."""
         self.completion_id = completion_id
         self.log = EventLog()
         self._request = request
         self._asked = Asked(request)
+        self._slot = slot
         self._prepare = prepare
         self._manner = manner
         self._ssml = ssml
@@ -94,12 +102,10 @@ class Pump:
         self._registry = registry
         self._settle = settle
         self._finishes: dict[int, Finish] = {}
-        self._usage: Usage | None = None
         self._first_event_at: datetime | None = None
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
         self._has_started = False
-        self._has_asked = False
         self.task = asyncio.create_task(self._run(), name=f"pump {completion_id}")
 
     def cancel(self, state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
@@ -132,13 +138,14 @@ class Pump:
     async def _end(self, state: State, failure: Failure | None) -> None:
         """Store the end, or where it cannot be stored as it is, as much of it as can be."""
         finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
-        ended = Ended(state, finishes, self._usage_so_far(), failure)
+        ended = Ended(state, finishes, self._usage_so_far(state), failure)
         for outcome in self._outcomes(ended):
             try:
                 await self._settle(outcome)
             except Exception:
                 logger.exception("The end of completion %s could not be stored", self.completion_id)
             else:
+                self._slot.release()
                 break
         if outcome.state != state:
             ended = Ended("failed", failure=_UNSTORABLE)
@@ -193,10 +200,10 @@ class Pump:
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
         engine, request = self._registry.engine(spec), self._asked.request
-        self._has_asked = True
-        if request.n == 1 or spec.supports_n:
-            return engine.stream(request)
-        return repeated(engine.stream, request)
+        asks_once = request.n == 1 or spec.supports_n
+        prompt = prompt_estimate(request.messages) * (1 if asks_once else request.n)
+        self._slot.asked(self._asked.price_id, prompt, self._asked.images)
+        return engine.stream(request) if asks_once else repeated(engine.stream, request)
 
     # --- text that is read aloud, or is SSML ------------------------------------------------------
 
@@ -205,7 +212,9 @@ class Pump:
         stream = SpeakStream if self._ssml else PlainStream
         self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
         if speaks and self._manner:
-            self._speakers = {n: Speaker(n, self._manner, self.log.append) for n in choices}
+            self._speakers = {
+                n: Speaker(n, self._manner, self.log.append, self._slot.spoken) for n in choices
+            }
 
     def _add_text(self, event: TextDelta) -> None:
         text = self._texts[event.choice]
@@ -231,23 +240,25 @@ class Pump:
             await speaker.finish()
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
-        append = self.log.append
+        append, note = self.log.append, self._slot
         wanted = range(self._request.n)
         size = 0
         async for event in events:
             if isinstance(event, Usage):
-                self._usage = event
+                note.counted(event)
                 continue
             if event.choice not in wanted:
                 continue
             if self._first_event_at is None:
                 self._first_event_at = datetime.now(UTC)
+                note.begun()
             if isinstance(event, Finish):
                 self._finishes[event.choice] = event
                 continue
             size += EVENT_BYTES + _size_of(event)
             if size > ANSWER_BYTES:
                 raise EngineError("The model's answer is too long to be kept.", code="answer_too_long")
+            note.add(event)
             if self._texts and isinstance(event, TextDelta):
                 self._add_text(event)
             else:
@@ -255,15 +266,11 @@ class Pump:
         if len(self._finishes) < self._request.n:
             raise EngineError("The model's answer broke off.", code="upstream_incomplete")
 
-    def _usage_so_far(self) -> Usage:
-        """What the engine counted, or what we must; and the speech that was made of it here. Nothing where
-        it was never asked: for a picture that could not be prepared, say."""
-        if not self._has_asked:
+    def _usage_so_far(self, state: State) -> Usage:
+        """What is billed: nothing where the model failed before it said anything."""
+        if state == "failed" and self._first_event_at is None:
             return Usage()
-        usage = self._usage or estimated_usage(self._asked.request.messages, self.log.entries)
-        sound = sum(speaker.tokens for speaker in self._speakers.values())
-        spoken = Usage(completion_tokens=sound, completion_audio_tokens=sound)
-        return (usage + self._asked.substitutes + spoken).bounded
+        return (self._slot.usage + self._asked.substitutes).bounded
 
     def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:
         return Outcome(
@@ -272,6 +279,7 @@ class Pump:
             choices=choices,
             sounds=sounds,
             usage=ended.usage or Usage(),
+            images=self._asked.images if ended.usage and ended.usage.prompt_tokens else 0,
             served_by=self._served_by.id,
             failure=ended.failure,
             first_event_at=self._first_event_at,

@@ -13,9 +13,13 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from chatapi.accounts.authentication import Principal
+from chatapi.billing.books import End, Order
+from chatapi.billing.prices import declare
 from chatapi.completions.answers import AnswerHead
+from chatapi.completions.charging import bound_of, declared_prices, held_to, images_in, units_of
 from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
 from chatapi.completions.intake import TakenIn, carries_media, take_in
+from chatapi.completions.journal import Journal
 from chatapi.completions.limits import check_against_model, check_documents, check_voice
 from chatapi.completions.preparation import prepared, told_to_write_ssml
 from chatapi.completions.pump import Asked, Outcome, Pump
@@ -54,6 +58,7 @@ class CompletionService:
         self._heartbeat: asyncio.Task[None] | None = None
         self._following_up: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._declared = declared_prices(registry)
 
     @property
     def is_started(self) -> bool:
@@ -69,6 +74,8 @@ class CompletionService:
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
         )
         await self._say_alive()
+        self._journal = await asyncio.to_thread(Journal, processes.journal_path(self.process_id))
+        await database_sync_to_async(declare)(self._declared)
         await self._settle_what_the_dead_left()
         self._heartbeat = asyncio.create_task(self._beat())
         await self.registry.start()
@@ -90,6 +97,7 @@ class CompletionService:
         await asyncio.to_thread(shops.close_all)
         if self._writer:
             await self._writer.close()
+        await asyncio.to_thread(self._journal.close)
         await database_sync_to_async(processes.say_farewell)(self.process_id)
 
     async def complete(
@@ -111,8 +119,10 @@ class CompletionService:
         if carries_media(request.messages):
             taken = await take_in(principal.workspace_id, request, self._fetcher)
             check_documents(taken.messages, request.positions, spec)
+        completion_id, at = new_id(), datetime.now(UTC)
+        candidates = tuple(self.registry.candidates(spec))
         admission = Admission(
-            completion_id=new_id(),
+            completion_id=completion_id,
             process_id=self.process_id,
             principal=principal,
             key_digest=key_digest,
@@ -121,7 +131,19 @@ class CompletionService:
             messages=taken.messages,
             positions=request.positions,
             request=kept(request),
-            at=datetime.now(UTC),
+            at=at,
+            order=Order(
+                charge_id=completion_id,
+                kind="completion",
+                workspace_id=principal.workspace_id,
+                user_id=principal.user_id,
+                key_id=principal.key_id,
+                models=tuple(candidate.id for candidate in candidates),
+                at=at,
+                process_id=self.process_id,
+                declared=self._declared,
+            ),
+            bound=lambda history: bound_of(request, candidates, history),
             end_user=request.end_user,
             metadata=request.metadata,
             conversation_id=request.conversation_id,
@@ -178,16 +200,19 @@ class CompletionService:
     ) -> Pump:
         workspace_id = admission.principal.workspace_id
         positions = request.positions or range(len(admission.messages))
+        hold = admitted.hold
 
         async def prepare(asked: EngineRequest, spec: ModelSpec) -> Asked:
             if "audio" in asked.modalities and "audio" not in spec.output_modalities:
                 asked = msgspec.structs.replace(asked, modalities=("text",), audio=None)
+            if hold.amount:
+                asked = msgspec.structs.replace(asked, params=held_to(asked.params, spec))
             ready = await prepared(asked.messages, spec, workspace_id, positions)
             messages = told_to_write_ssml(ready.messages) if request.ssml else ready.messages
             asked = msgspec.structs.replace(
                 asked, messages=messages, read_blob=blob_reader(workspace_id, ready.names)
             )
-            return Asked(asked, ready.substitutes)
+            return Asked(asked, ready.substitutes, images_in(messages, spec), hold.prices.get(spec.id))
 
         async def settle(outcome: Outcome) -> None:
             try:
@@ -200,6 +225,7 @@ class CompletionService:
             _asked(request, admitted, blob_reader(workspace_id, {})),
             spec,
             self.registry,
+            slot=self._journal.slot(admission.completion_id),
             prepare=prepare,
             settle=settle,
             manner=manner_of(request),
@@ -222,6 +248,14 @@ class CompletionService:
                 state=outcome.state,
                 choices=outcome.choices,
                 usage=outcome.usage,
+                charge=End(
+                    hold=admitted.hold,
+                    model=outcome.served_by,
+                    units=units_of(outcome.usage, outcome.images),
+                    end=outcome.state,
+                    at=outcome.ended_at,
+                    is_estimated=outcome.usage.estimated,
+                ),
                 served_by=outcome.served_by,
                 ended_at=outcome.ended_at,
                 first_event_at=outcome.first_event_at,

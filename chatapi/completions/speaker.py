@@ -5,8 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from chatapi.completions.answers import PCM16_BYTES_A_MILLISECOND
-from chatapi.completions.usage import tokens_of_sound
 from chatapi.engines.base import EngineError
 from chatapi.engines.values import AudioDelta, Value
 from chatapi.identifiers import SPEECH, new_id, public
@@ -41,23 +39,21 @@ class Manner(Value, frozen=True):
 class Speaker:
     """The voice of one choice: sentences in, in their order; `AudioDelta`s out."""
 
-    def __init__(self, choice: int, manner: Manner, append: Callable[[AudioDelta], None]) -> None:
+    def __init__(
+        self, choice: int, manner: Manner, append: Callable[[AudioDelta], None], note: Callable[[int], None]
+    ) -> None:
+        """`note` is told how many bytes of sound were made."""
         self._choice = choice
         self._manner = manner
         self._append = append
+        self._note = note
         self._id = public(SPEECH, new_id())
         self._has_begun = False
         self._has_ended = False
         self._waiting: asyncio.Queue[list[Item] | None] = asyncio.Queue()
         self._sound = bytearray()
         self._transcript: list[str] = []
-        self._size = 0
         self._task = asyncio.create_task(self._run(), name=f"speaker {self._id}")
-
-    @property
-    def tokens(self) -> int:
-        """What the sound so far counts for."""
-        return tokens_of_sound(-(-self._size // PCM16_BYTES_A_MILLISECOND))
 
     def say(self, items: Iterable[Item]) -> None:
         """To be spoken after what was said before."""
@@ -119,7 +115,7 @@ class Speaker:
     def _send(self, piece: SpokenPiece) -> None:
         if not (piece.data or piece.transcript):
             return
-        self._size += len(piece.data)
+        self._note(len(piece.data))
         is_first, self._has_begun = not self._has_begun, True
         if self._manner.whole_format is not None:
             self._sound += piece.data

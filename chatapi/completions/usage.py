@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from chatapi.completions.answers import PCM16_BYTES_A_MILLISECOND
 from chatapi.engines.values import (
+    AudioDelta,
     Event,
     Message,
     ReasoningDelta,
@@ -21,26 +23,71 @@ MILLISECONDS_A_TOKEN = 50
 TOKENS_A_MESSAGE = 4
 
 
-def estimated_usage(messages: Iterable[Message], events: Iterable[object]) -> Usage:
-    """Tokens by the length of what went in and of what came out, marked `estimated`.
+class Tally:
+    """The bytes that came of an answer: of its text, of its reasoning, of the sound that the model made, and
+    of the sound that was made of it here."""
 
-    Four bytes of UTF-8 are taken for a token, and four tokens for what frames a message: within a
-    quarter of the truth for English, more than the truth for code, less for few other languages.
-    """
-    prompt = sum(TOKENS_A_MESSAGE + _tokens(_bytes_in(message)) for message in messages)
-    reasoning, answer = 0, 0
-    for event in events:
-        if isinstance(event, ReasoningDelta):
-            reasoning += len(event.text.encode())
-        else:
-            answer += _bytes_out(event)
-    thought = _tokens(reasoning)
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=thought + _tokens(answer),
-        reasoning_tokens=thought,
-        estimated=True,
-    )
+    __slots__ = ("answer", "reasoning", "sound", "spoken")
+
+    def __init__(self, answer: int = 0, reasoning: int = 0, sound: int = 0, spoken: int = 0) -> None:
+        self.answer = answer
+        self.reasoning = reasoning
+        self.sound = sound
+        self.spoken = spoken
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        return self.answer, self.reasoning, self.sound, self.spoken
+
+    def add(self, event: Event) -> None:
+        match event:
+            case TextDelta() | RefusalDelta():
+                self.answer += len(event.text.encode())
+            case ReasoningDelta():
+                self.reasoning += len(event.text.encode())
+            case ToolCallArguments():
+                self.answer += len(event.fragment.encode())
+            case ToolCallStart():
+                self.answer += len(event.name.encode())
+            case AudioDelta():
+                self.sound += len(event.data or b"")
+
+    def estimate(self, prompt_tokens: int) -> Usage:
+        """Tokens by the length of what went in and of what came out, marked `estimated`.
+
+        Four bytes of UTF-8 are taken for a token: within a quarter of the truth for English, more than the
+        truth for code, less for few other languages. Sound is taken for PCM16, which it is in streams.
+        """
+        thought, sound = _tokens(self.reasoning), tokens_of_pcm16(self.sound)
+        return Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=thought + _tokens(self.answer) + sound,
+            reasoning_tokens=thought,
+            completion_audio_tokens=sound,
+            estimated=True,
+        )
+
+    @property
+    def speech(self) -> Usage:
+        """What was spoken here, which no engine counts."""
+        tokens = tokens_of_pcm16(self.spoken)
+        return Usage(completion_tokens=tokens, completion_audio_tokens=tokens)
+
+
+def prompt_estimate(messages: Iterable[Message]) -> int:
+    """Tokens: those of the texts, and four for what frames each message."""
+    return sum(TOKENS_A_MESSAGE + _tokens(text_bytes(message)) for message in messages)
+
+
+def text_bytes(message: Message) -> int:
+    """Bytes of UTF-8 in what a model reads of a message as text."""
+    size = 0
+    for part in message.parts:
+        if isinstance(part, TextPart):
+            size += len(part.text.encode())
+        elif isinstance(part, ToolCall):
+            size += len(part.name.encode()) + len(part.arguments.encode())
+    return size
 
 
 def tokens_in(text: str) -> int:
@@ -51,23 +98,9 @@ def tokens_of_sound(milliseconds: int) -> int:
     return -(-milliseconds // MILLISECONDS_A_TOKEN)
 
 
+def tokens_of_pcm16(size: int) -> int:
+    return tokens_of_sound(-(-size // PCM16_BYTES_A_MILLISECOND))
+
+
 def _tokens(size: int) -> int:
     return -(-size // BYTES_A_TOKEN)
-
-
-def _bytes_in(message: Message) -> int:
-    texts = [part.text for part in message.parts if isinstance(part, TextPart)]
-    texts += [part.name + part.arguments for part in message.parts if isinstance(part, ToolCall)]
-    return sum(len(text.encode()) for text in texts)
-
-
-def _bytes_out(event: Event | object) -> int:
-    match event:
-        case TextDelta() | RefusalDelta():
-            return len(event.text.encode())
-        case ToolCallArguments():
-            return len(event.fragment.encode())
-        case ToolCallStart():
-            return len(event.name.encode())
-        case _:
-            return 0

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
+from chatapi.billing.books import Books, WalletMoved
 from chatapi.errors import ApiError, Internal, ServiceUnavailable
 from conversations.admission import Admission, Admitted, Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
@@ -130,13 +131,13 @@ class Writer:
 
 
 def _transact_again_if_it_may_help(jobs: Sequence[_Job]) -> list[_Outcome]:
-    """A connection that broke while it was idle is told only by its first statement, and that another
-    process has the same idempotency key by a constraint."""
+    """A connection that broke while it was idle is told only by its first statement, that another process
+    has the same idempotency key by a constraint, and that it spent from the same wallet by an update."""
     try:
         return _transact(jobs)
     except (OperationalError, InterfaceError):
         connection.close()
-    except IntegrityError:
+    except (IntegrityError, WalletMoved):
         pass
     return _transact(jobs)
 
@@ -170,15 +171,17 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
 
     Ends come first: a call may continue an answer that ends in the same batch.
     """
-    settlements = [job for job in jobs if isinstance(job.item, Settlement)]
-    admissions = [job for job in jobs if isinstance(job.item, Admission)]
-    outcomes: list[_Outcome] = [(job, None) for job in settlements]
+    settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
+    admissions = [job.item for job in jobs if isinstance(job.item, Admission)]
+    outcomes: list[_Outcome] = [(job, None) for job in jobs if isinstance(job.item, Settlement)]
     with transaction.atomic():
+        books = Books([call.order for call in admissions], [end.charge for end in settlements])
         if settlements:
-            settle_all([job.item for job in settlements if isinstance(job.item, Settlement)])
+            settle_all(settlements, books.costs)
         if admissions:
-            admitted = admit_all([job.item for job in admissions if isinstance(job.item, Admission)])
-            outcomes += zip(admissions, admitted, strict=True)
+            asking = [job for job in jobs if isinstance(job.item, Admission)]
+            outcomes += zip(asking, admit_all(admissions, books), strict=True)
+        books.write()
     return outcomes
 
 

@@ -5,6 +5,7 @@ A new engine is one module and one line in `ENGINES`.
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,13 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """How often a call is tried again that failed before its first event."""
     model_path: str | None = None
     """`local`: a GGUF file of your own instead of the one that is installed."""
+    price: Literal["free"] | dict[str, Decimal] | None = None
+    """USD by the names of billing's units."""
+
+    @property
+    def is_local(self) -> bool:
+        """It answers on this machine: nobody else charges for it."""
+        return self.engine != "openai_compatible"
 
 
 LOCAL_DEFAULT = ModelSpec(
@@ -124,7 +132,7 @@ def load_models(path: Path | None) -> tuple[ModelSpec, ...]:
     if path is None:
         return (LOCAL_DEFAULT,)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
         specs = msgspec.convert(document, _ModelsFile).models
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ModelsFileError(f"{path}: {error}") from error

@@ -9,7 +9,8 @@ import pytest
 
 from chatapi.engines.scripted import ScriptedEngine
 from chatapi.engines.values import EngineRequest, Event, Finish, TextDelta, Usage
-from conversations import bulk, places
+from chatapi import bulk
+from conversations import places
 from conversations.models import Completion, Conversation, Message
 from tests.people import Person
 from tests.serving import PATHS, Server, events, said, text_of

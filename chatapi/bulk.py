@@ -120,6 +120,7 @@ _STORED_AS_THEY_ARE = {
     models.TextField,
     models.BooleanField,
     models.PositiveIntegerField,
+    models.BigIntegerField,
     models.PositiveSmallIntegerField,
     models.AutoField,
     models.BigAutoField,

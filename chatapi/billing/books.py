@@ -1,0 +1,325 @@
+"""The hot path: holding what calls may cost at most, and settling what they did cost, many at once.
+
+One instance a transaction, which the caller has begun. It looks up prices, locks the wallets at stake in one
+order, decides in memory, and writes each table once.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from chatapi.billing.models import Budget, Charge, Spend, Wallet
+from chatapi.billing.money import format_usd
+from chatapi.billing.prices import Declared, current_tariffs, declare, tariffs_of
+from chatapi.billing.problems import Unaffordable, Unpriced
+from chatapi.billing.tariffs import Bound, Tariff
+from chatapi.billing.units import Units
+from chatapi.bulk import insert_rows, update_rows
+from chatapi.identifiers import derived_id
+
+Kind = Literal["completion", "speech", "transcription"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A call that asks to be admitted. `models` are those that may answer it, the one that was asked for
+    first; `declared` is what the models file says of their prices."""
+
+    charge_id: UUID
+    kind: Kind
+    workspace_id: UUID
+    user_id: int | None
+    key_id: UUID | None
+    models: tuple[str, ...]
+    at: datetime
+    process_id: UUID | None = None
+    declared: Declared = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What was promised to an admitted call: what each model that may answer it costs, by price, and the
+    nano-USD that are held for it."""
+
+    order: Order
+    prices: Mapping[str, UUID]
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What an admitted call used in the end, whose `model` was the one that answered."""
+
+    hold: Hold
+    model: str
+    units: Units
+    end: str
+    at: datetime
+    is_estimated: bool = False
+
+    @property
+    def charge_id(self) -> UUID:
+        return self.hold.order.charge_id
+
+    @property
+    def price_id(self) -> UUID | None:
+        """The one that was promised; None: unpriced."""
+        return self.hold.prices.get(self.model)
+
+
+def order_of(charge: Charge) -> Order:
+    """The order that a charge was made of, as far as its end needs it."""
+    return Order(
+        charge_id=charge.id,
+        kind=cast("Kind", charge.kind),
+        workspace_id=charge.workspace_id,
+        user_id=charge.user_id,
+        key_id=charge.key_id,
+        models=(charge.model,),
+        at=charge.admitted_at,
+        process_id=charge.process_id,
+    )
+
+
+class WalletMoved(Exception):
+    """Another process spent from a wallet between its being read and being written: to be tried again."""
+
+
+class Books:
+    def __init__(self, orders: Sequence[Order], ends: Sequence[End]) -> None:
+        self._at = timezone.now()
+        self._tariffs = _tariffs_for(orders, self._at)
+        self._end_tariffs = tariffs_of(end.price_id for end in ends if end.price_id)
+        self._charges: list[dict[str, Any]] = []
+        self._taken: dict[UUID, int] = defaultdict(int)
+        self._given_back: dict[UUID, int] = defaultdict(int)
+        self._spent: dict[tuple[UUID, date], int] = defaultdict(int)
+        self._costs: dict[UUID, int | None] = {}
+        self._wallets = _locked({*self._workspaces_of(orders), *self._workspaces_at_stake(ends)})
+        self._limits = _Limits(orders, self._wallets, self._at.date())
+        for end in ends:
+            self._settle(end)
+
+    @property
+    def costs(self) -> Mapping[UUID, int | None]:
+        """In nano-USD, of each call that is settled now; None: it has no price. What was settled before is
+        not among them."""
+        return self._costs
+
+    def hold(self, order: Order, bound: Callable[[], Bound]) -> Hold:
+        """Take what this call may cost at most; `bound` is asked for only where a price is not free. Raises
+        `Unaffordable` or `Unpriced`."""
+        tariffs = [self._tariff(model) for model in order.models]
+        amount = _amount([tariff for tariff in tariffs if tariff], bound)
+        if amount:
+            self._check_wallet(order, amount)
+            self._limits.check(order, amount, self._spent)
+            self._taken[order.workspace_id] += amount
+            self._spend(order.workspace_id, order.key_id, order.at, amount)
+        asked_for = tariffs[0]
+        self._charges.append(
+            {
+                "id": order.charge_id,
+                "kind": order.kind,
+                "workspace_id": order.workspace_id,
+                "user_id": order.user_id,
+                "key_id": order.key_id,
+                "model": order.models[0],
+                "price_id": asked_for and asked_for.price_id,
+                "held": amount,
+                "process_id": order.process_id,
+                "admitted_at": order.at,
+            }
+        )
+        return Hold(order, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
+
+    def write(self) -> None:
+        """Write what was held, and what of it was given back."""
+        insert_rows(Charge, self._charges)
+        for workspace_id in sorted({*self._taken, *self._given_back}):
+            self._write_wallet(workspace_id)
+        _add_spends({scope: amount for scope, amount in self._spent.items() if amount})
+
+    # --- holding ----------------------------------------------------------------------------------
+
+    def _tariff(self, model: str) -> Tariff | None:
+        tariff = self._tariffs.get(model)
+        if tariff is None and settings.CHATAPI_UNPRICED == "refuse":
+            raise Unpriced(model)
+        return tariff
+
+    def _check_wallet(self, order: Order, amount: int) -> None:
+        wallet = self._wallets[order.workspace_id]
+        if wallet.available is None:
+            return
+        id = order.workspace_id
+        available = wallet.available + self._given_back[id] - self._taken[id]
+        if amount > available:
+            raise Unaffordable(
+                f"This call may cost up to {format_usd(amount)} USD, and {format_usd(max(0, available))} USD "
+                "are left to spend in this workspace. Ask for a shorter answer, or have it topped up."
+            )
+
+    def _spend(self, workspace_id: UUID, key_id: UUID | None, at: datetime, amount: int) -> None:
+        for scope in (workspace_id, key_id):
+            if scope is not None:
+                self._spent[scope, at.date()] += amount
+
+    # --- settling ---------------------------------------------------------------------------------
+
+    def _settle(self, end: End) -> None:
+        order = end.hold.order
+        cost = self._end_tariffs[end.price_id].cost(end.units) if end.price_id else None
+        settled = {
+            "state": Charge.State.SETTLED.value,
+            "model": end.model,
+            "price_id": end.price_id,
+            **end.units.counts,
+            "is_estimated": end.is_estimated,
+            "cost": cost,
+            "end": end.end,
+            "ended_at": end.at,
+        }
+        where = {"id": end.charge_id, "state": Charge.State.HELD.value}
+        if not update_rows(Charge, [(where, settled)])[0]:
+            return  # a sweep has, since its process was silent for long
+        self._costs[end.charge_id] = cost
+        if difference := end.hold.amount - (cost or 0):
+            self._given_back[order.workspace_id] += difference
+            self._spend(order.workspace_id, order.key_id, order.at, -difference)
+
+    def _workspaces_at_stake(self, ends: Sequence[End]) -> Iterable[UUID]:
+        for end in ends:
+            is_free = end.price_id is None or self._end_tariffs[end.price_id].is_free
+            if end.hold.amount or not is_free:
+                yield end.hold.order.workspace_id
+
+    def _workspaces_of(self, orders: Sequence[Order]) -> Iterable[UUID]:
+        for order in orders:
+            tariffs = (self._tariffs.get(model) for model in order.models)
+            if any(tariff and not tariff.is_free for tariff in tariffs):
+                yield order.workspace_id
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def _write_wallet(self, workspace_id: UUID) -> None:
+        """The conditional update that nothing gets past, whatever was read before."""
+        taken, given_back = self._taken[workspace_id], self._given_back[workspace_id]
+        if not taken and not given_back:
+            return
+        table = connection.ops.quote_name(Wallet._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET held = held + %s WHERE workspace_id = %s"  # noqa: S608
+                " AND (%s = 0 OR credit_limit IS NULL OR balance + credit_limit - held + %s >= %s)",
+                [taken - given_back, _as_stored(workspace_id), taken, given_back, taken],
+            )
+            if cursor.rowcount != 1:
+                raise WalletMoved
+
+
+class _Limits:
+    """The budgets of those who ask, and what is spent of them."""
+
+    def __init__(self, orders: Sequence[Order], wallets: Collection[UUID], today: date) -> None:
+        self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
+        self._used: dict[tuple[UUID, date], int] = {}
+        asking = [order for order in orders if order.workspace_id in wallets]
+        if not asking:
+            return
+        keys = {order.key_id for order in asking}
+        for budget in Budget.objects.filter(workspace_id__in={order.workspace_id for order in asking}):
+            if budget.key_id is None or budget.key_id in keys:
+                self._budgets[budget.scope_id].append(budget)
+        if self._budgets:
+            first = min(order.at.date().replace(day=1) for order in asking)
+            spends = Spend.objects.filter(scope_id__in=self._budgets, day__gte=first)
+            self._used = {(spend.scope_id, spend.day): spend.amount for spend in spends}
+
+    def check(self, order: Order, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
+        """`spent` is what this transaction adds. Raises `Unaffordable`."""
+        day = order.at.date()
+        for scope in (order.key_id, order.workspace_id):
+            for budget in self._budgets.get(scope, ()) if scope else ():
+                used = self._in_period(budget, day, self._used) + self._in_period(budget, day, spent)
+                if used + amount > budget.limit:
+                    whose = "API key" if budget.key_id else "workspace"
+                    raise Unaffordable(
+                        f"This call may cost up to {format_usd(amount)} USD, and of this {whose}'s budget of "
+                        f"{format_usd(budget.limit)} USD a {budget.period} "
+                        f"{format_usd(max(0, budget.limit - used))} USD are left."
+                    )
+
+    @staticmethod
+    def _in_period(budget: Budget, day: date, amounts: Mapping[tuple[UUID, date], int]) -> int:
+        if budget.period == Budget.Period.DAY:
+            return amounts.get((budget.scope_id, day), 0)
+        month = (day.year, day.month)
+        return sum(
+            amount
+            for (scope, spent_on), amount in amounts.items()
+            if scope == budget.scope_id and (spent_on.year, spent_on.month) == month
+        )
+
+
+def _tariffs_for(orders: Sequence[Order], now: datetime) -> dict[str, Tariff]:
+    """Of all models that may answer. One that the models file gives a price, but that is new, gets it now."""
+    models = {model for order in orders for model in order.models}
+    if not models:
+        return {}
+    tariffs = current_tariffs(models, now)
+    missing = {
+        model: order.declared[model]
+        for order in orders
+        for model in order.models
+        if model not in tariffs and model in order.declared
+    }
+    if missing:
+        declare(missing)
+        tariffs |= current_tariffs(missing, timezone.now())
+    return tariffs
+
+
+def _amount(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
+    costly = [tariff for tariff in tariffs if not tariff.is_free]
+    return max(tariff.most(bound()) for tariff in costly) if costly else 0
+
+
+def _locked(workspace_ids: Collection[UUID]) -> dict[UUID, Wallet]:
+    """Their wallets, made where they are missing. In one order, so that no two transactions wait for each
+    other; SQLite has one writer anyway."""
+    if not workspace_ids:
+        return {}
+    wallets = _wallets(workspace_ids)
+    missing = [id for id in workspace_ids if id not in wallets]
+    if missing:
+        new = [Wallet(workspace_id=id, credit_limit=settings.CHATAPI_CREDIT_LIMIT) for id in sorted(missing)]
+        Wallet.objects.bulk_create(new, ignore_conflicts=True)
+        wallets = _wallets(workspace_ids)
+    return wallets
+
+
+def _wallets(workspace_ids: Collection[UUID]) -> dict[UUID, Wallet]:
+    rows = Wallet.objects.select_for_update().filter(workspace_id__in=workspace_ids).order_by("workspace_id")
+    return {wallet.workspace_id: wallet for wallet in rows}
+
+
+def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
+    """Whoever comes here has the lock of the workspace's wallet, also for the spends of its keys."""
+    for (scope_id, day), amount in amounts.items():
+        known = Spend.objects.filter(scope_id=scope_id, day=day)
+        if not known.update(amount=F("amount") + amount):
+            id = derived_id(scope_id, day.isoformat())
+            Spend.objects.create(id=id, scope_id=scope_id, day=day, amount=amount)
+
+
+def _as_stored(id: UUID) -> Any:
+    return id if connection.features.has_native_uuid_field else id.hex

@@ -1,0 +1,185 @@
+"""What the database itself refuses, by triggers: whoever writes, and by whatever way.
+
+Entries are written before the transaction that they belong to, rates before their price: the parent's row
+seals them. The foreign keys are deferred, so nothing stays unsealed beyond a commit.
+"""
+
+# ruff: noqa: S608 (all names are our own)
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+ENTRIES, TRANSACTIONS = "billing_entry", "billing_transaction"
+PRICES, RATES, CHARGES = "billing_price", "billing_rate", "billing_charge"
+
+
+class Guard(NamedTuple):
+    """`refused` is an SQL condition over OLD and NEW; where it is true the statement fails with `message`."""
+
+    name: str
+    table: str
+    event: str
+    refused: str
+    message: str
+
+
+def _never(table: str, event: str) -> Guard:
+    done = "changed" if event == "UPDATE" else "deleted"
+    what = table.removeprefix("billing_")
+    return Guard(f"{table}_never_{done}", table, event, "TRUE", f"a {what} is never {done}")
+
+
+GUARDS = (
+    *(
+        _never(table, event)
+        for table in (ENTRIES, TRANSACTIONS, PRICES, RATES)
+        for event in ("UPDATE", "DELETE")
+    ),
+    _never(CHARGES, "DELETE"),
+    Guard(
+        "billing_charge_goes_forward",
+        CHARGES,
+        "UPDATE",
+        "NOT ((OLD.state = 'held' AND NEW.state = 'settled' AND NEW.id = OLD.id)"
+        " OR (OLD.state = 'settled' AND NEW.state = 'posted' AND NEW.id = OLD.id"
+        " AND NEW.cost IS NOT DISTINCT FROM OLD.cost))",
+        "a charge is settled once and posted once",
+    ),
+    Guard(
+        "billing_entry_after_seal",
+        ENTRIES,
+        "INSERT",
+        f"EXISTS (SELECT 1 FROM {TRANSACTIONS} WHERE id = NEW.transaction_id)",
+        "a transaction gains no entry",
+    ),
+    Guard(
+        "billing_transaction_sums_to_zero",
+        TRANSACTIONS,
+        "INSERT",
+        f"(SELECT COUNT(*) < 2 OR SUM(amount) <> 0 FROM {ENTRIES} WHERE transaction_id = NEW.id)",
+        "the entries of a transaction sum to zero",
+    ),
+    Guard(
+        "billing_rate_after_seal",
+        RATES,
+        "INSERT",
+        f"EXISTS (SELECT 1 FROM {PRICES} WHERE id = NEW.price_id)",
+        "a price gains no rate",
+    ),
+    Guard(
+        "billing_price_is_free_or_has_rates",
+        PRICES,
+        "INSERT",
+        f"NEW.is_free = EXISTS (SELECT 1 FROM {RATES} WHERE price_id = NEW.id)",
+        "a price is free, or has rates",
+    ),
+    Guard(
+        "billing_price_follows_the_last",
+        PRICES,
+        "INSERT",
+        f"EXISTS (SELECT 1 FROM {PRICES} WHERE model = NEW.model AND starts_at >= NEW.starts_at)",
+        "a price begins after all other prices of its model",
+    ),
+)
+
+_BALANCED_AT_COMMIT = "billing_entry_balanced_at_commit"
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        for statement in _creations(connection.vendor):
+            cursor.execute(statement)
+
+
+def remove(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        for statement in _removals(connection.vendor):
+            cursor.execute(statement)
+
+
+def missing(connection: BaseDatabaseWrapper) -> set[str]:
+    """Guards that are not there: a migration that alters a table on SQLite drops them silently, and must
+    install them again."""
+    catalogue = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(catalogue[connection.vendor])
+        return {guard.name for guard in GUARDS} - {name for (name,) in cursor.fetchall()}
+
+
+@contextmanager
+def unguarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """For tests, which empty the tables. Not for any mistake in the books: that is reversed."""
+    remove(connection)
+    try:
+        yield
+    finally:
+        install(connection)
+
+
+def _creations(vendor: str) -> Iterator[str]:
+    for guard in GUARDS:
+        yield from _on_postgresql(guard) if vendor == "postgresql" else _on_sqlite(guard)
+    if vendor == "postgresql":
+        yield from _truncation_guards()
+        yield from _balance_guard()
+
+
+def _on_sqlite(guard: Guard) -> Iterator[str]:
+    condition = guard.refused.replace("IS NOT DISTINCT FROM", "IS")
+    yield (
+        f"CREATE TRIGGER {guard.name} BEFORE {guard.event} ON {guard.table} WHEN {condition} "
+        f"BEGIN SELECT RAISE(ABORT, '{guard.message}'); END"
+    )
+
+
+def _on_postgresql(guard: Guard) -> Iterator[str]:
+    row = "OLD" if guard.event == "DELETE" else "NEW"
+    yield _function(guard.name, f"IF {guard.refused} THEN {_raise(guard.message)} END IF; RETURN {row};")
+    yield (
+        f"CREATE TRIGGER {guard.name} BEFORE {guard.event} ON {guard.table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {guard.name}()"
+    )
+
+
+def _truncation_guards() -> Iterator[str]:
+    name = "billing_never_truncated"
+    yield _function(name, _raise("the books are never emptied"))
+    for table in (ENTRIES, TRANSACTIONS, PRICES, RATES, CHARGES):
+        yield (
+            f"CREATE TRIGGER {table}_never_truncated BEFORE TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+        )
+
+
+def _balance_guard() -> Iterator[str]:
+    """PostgreSQL has many writers: one might add an entry while another seals, neither seeing the other."""
+    total = f"(SELECT SUM(amount) FROM {ENTRIES} WHERE transaction_id = NEW.transaction_id)"
+    problem = _raise("the entries of a transaction sum to zero")
+    yield _function(_BALANCED_AT_COMMIT, f"IF {total} <> 0 THEN {problem} END IF; RETURN NULL;")
+    yield (
+        f"CREATE CONSTRAINT TRIGGER {_BALANCED_AT_COMMIT} AFTER INSERT ON {ENTRIES} "
+        f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {_BALANCED_AT_COMMIT}()"
+    )
+
+
+def _function(name: str, body: str) -> str:
+    return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
+
+
+def _raise(message: str) -> str:
+    return f"RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation';"
+
+
+def _removals(vendor: str) -> Iterator[str]:
+    if vendor != "postgresql":
+        for guard in GUARDS:
+            yield f"DROP TRIGGER IF EXISTS {guard.name}"
+        return
+    for name in (*(guard.name for guard in GUARDS), "billing_never_truncated", _BALANCED_AT_COMMIT):
+        yield f"DROP FUNCTION IF EXISTS {name}() CASCADE"

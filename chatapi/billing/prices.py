@@ -1,0 +1,131 @@
+"""The price book: adding prices, and finding what a model costs at a moment."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from chatapi.billing.models import Price, Rate
+from chatapi.billing.money import MOST_PICO
+from chatapi.billing.problems import InvalidPrice
+from chatapi.billing.tariffs import Rates, Tariff, Tiers, tiers_of
+from chatapi.billing.units import UNITS
+from chatapi.identifiers import new_id
+
+BACKDATED = timedelta(seconds=5)
+"""How far in the past a price may begin: for clocks, and for who wrote "now" a moment ago."""
+TIERS = 10
+
+Declared = Mapping[str, Literal["free"] | Rates]
+"""What the models file says of prices, by model."""
+
+_known: dict[UUID, Tariff] = {}
+"""Tariffs by price: they never change."""
+_KNOWN_AT_MOST = 10_000
+
+
+def add_price(
+    model: str, tiers: Tiers | None, *, starts_at: datetime | None = None, source: str = ""
+) -> Price:
+    """What `model` costs from `starts_at` (now) on; `tiers` None: free. Raises `InvalidPrice`."""
+    now = timezone.now()
+    starts_at = starts_at or now
+    _check(model, tiers, starts_at, now)
+    price = Price(
+        id=new_id(), model=model, starts_at=starts_at, is_free=tiers is None, source=source, created_at=now
+    )
+    rates = [
+        Rate(price=price, unit=unit, pico_usd=pico, from_prompt_tokens=start)
+        for start, rates in (tiers or {}).items()
+        for unit, pico in rates.items()
+    ]
+    try:
+        with transaction.atomic():
+            last = Price.objects.filter(model=model).aggregate(last=Max("starts_at"))["last"]
+            if last is not None and last >= starts_at:
+                raise InvalidPrice(
+                    f"{model!r} has a price that begins at {last:%Y-%m-%d %H:%M:%S} UTC already; "
+                    "the next one begins later."
+                )
+            Rate.objects.bulk_create(rates)  # before the price, which seals them
+            price.save(force_insert=True)
+    except IntegrityError as error:  # another process added one at the same moment
+        raise InvalidPrice(f"{model!r} has just been given another price.") from error
+    return price
+
+
+def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) -> None:
+    if not 0 < len(model) <= 200:
+        raise InvalidPrice("A model's name has 1 to 200 characters.")
+    if starts_at < now - BACKDATED:
+        raise InvalidPrice("A price does not begin in the past: what was billed stays as it was.")
+    if tiers is None:
+        return
+    if not tiers.get(0):
+        raise InvalidPrice(f"A price names a unit at least: {', '.join(UNITS)}; or it is free.")
+    if len(tiers) > TIERS:
+        raise InvalidPrice(f"A price has at most {TIERS} tiers.")
+    for start, rates in tiers.items():
+        if not 0 <= start < 2**31:
+            raise InvalidPrice(f"A tier begins at 0 tokens or more, unlike {start}.")
+        for unit, pico in rates.items():
+            if unit not in UNITS:
+                raise InvalidPrice(f"There is no unit {unit[:40]!r}; there are: {', '.join(UNITS)}.")
+            if not 0 <= pico <= MOST_PICO:
+                raise InvalidPrice(f"{pico} pico-USD for {UNITS[unit].label} is out of bounds.")
+
+
+def current_tariffs(models: Collection[str], at: datetime) -> dict[str, Tariff]:
+    """What these models cost at a moment; those without a price are left out. One query, and another where
+    a price is met for the first time."""
+    found: dict[str, tuple[datetime, UUID]] = {}
+    rows = Price.objects.filter(model__in=models, starts_at__lte=at).values_list("model", "starts_at", "id")
+    for model, starts_at, id in rows:
+        if model not in found or found[model][0] < starts_at:
+            found[model] = starts_at, id
+    tariffs = tariffs_of([id for _, id in found.values()])
+    return {model: tariffs[id] for model, (_, id) in found.items()}
+
+
+def tariffs_of(ids: Iterable[UUID]) -> dict[UUID, Tariff]:
+    """Those of these prices that exist."""
+    wanted = set(ids)
+    unknown = [id for id in wanted if id not in _known]
+    if unknown:
+        if len(_known) > _KNOWN_AT_MOST:
+            _known.clear()
+        for price in Price.objects.filter(id__in=unknown).prefetch_related("rates"):
+            _known[price.id] = tariff_of(price)
+    return {id: _known[id] for id in wanted if id in _known}
+
+
+def tariff_of(price: Price) -> Tariff:
+    rows = ((rate.from_prompt_tokens, rate.unit, rate.pico_usd) for rate in price.rates.all())
+    return Tariff(price.id, price.model, price.starts_at, price.is_free, tiers_of(rows))
+
+
+def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
+    """Make the book say what the models file says: a price that differs from the model's last becomes its
+    next one. May run twice, or in several processes at once."""
+    added = []
+    for model, declared in prices.items():
+        tiers: Tiers | None = None if declared == "free" else {0: declared}
+        if not _is_last(model, tiers):
+            try:
+                added.append(add_price(model, tiers, source=source))
+            except InvalidPrice:
+                if not _is_last(model, tiers):  # another process was faster, with another price
+                    raise
+    return added
+
+
+def _is_last(model: str, tiers: Tiers | None) -> bool:
+    last = Price.objects.filter(model=model).order_by("-starts_at").first()
+    if last is None:
+        return False
+    tariff = tariff_of(last)
+    return tariff.is_free if tiers is None else (not tariff.is_free and tariff.tiers == tiers)

@@ -1,0 +1,123 @@
+"""A call in the terms of billing: who may answer, what it may use at most, and what it used."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from chatapi.billing.prices import Declared
+from chatapi.billing.tariffs import Bound, rates_of
+from chatapi.billing.units import Units
+from chatapi.completions.requests import CompletionRequest
+from chatapi.completions.usage import TOKENS_A_MESSAGE, text_bytes
+from chatapi.engines.registry import ModelSpec
+from chatapi.engines.values import AudioPart, FilePart, ImagePart, Message, SpokenPart, Usage
+from media.speech.ssml import INSTRUCTIONS
+
+OUTPUT_TOKENS = 16_384
+"""What an answer is held to where neither the call nor the models file bounds it."""
+FRAMING = 4 * TOKENS_A_MESSAGE
+IMAGE_TOKENS = 8_192
+"""What a picture may count for, or the text that is read from it."""
+SOUND_BYTES_A_TOKEN = 90
+"""At 24 kbit/s, and at 32 tokens a second, which is the most that any model is known to count."""
+SPOKEN_TOKENS_A_TOKEN = 12
+"""Sound made of a token of text: at 20 tokens of sound a second, slow speech with pauses."""
+
+_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
+
+
+def declared_prices(specs: Iterable[ModelSpec]) -> Declared:
+    """What the models file says of prices; models that answer on this machine are free where it says
+    nothing. The file was checked when it was read."""
+    declared: dict[str, Any] = {}
+    for spec in specs:
+        if isinstance(spec.price, Mapping):
+            declared[spec.id] = rates_of(spec.price)
+        elif spec.price == "free" or spec.is_local:
+            declared[spec.id] = "free"
+    return declared
+
+
+def bound_of(request: CompletionRequest, specs: Sequence[ModelSpec], history: Sequence[Message]) -> Bound:
+    """What this call may use at most, whichever of the models answers.
+
+    A token is at least one byte of UTF-8, so the bytes of a text bound its tokens; what pictures and sounds
+    count for is known of no model exactly. Where the history fits no context the call will be refused.
+    """
+    prompt = sum(_prompt_bound(message) for message in history) + _surroundings(request)
+    contexts = [spec.context_length for spec in specs]
+    if all(contexts):
+        prompt = min(prompt, max(length for length in contexts if length))
+    output = max(output_limit(request.params, spec) for spec in specs)
+    speaks = "audio" in request.modalities
+    asks = 1 if all(spec.supports_n for spec in specs) else request.n
+    return Bound(
+        prompt=asks * prompt,
+        output=request.n * output,
+        spoken=request.n * output * SPOKEN_TOKENS_A_TOKEN if speaks and not all(map(_speaks, specs)) else 0,
+        images=asks * sum(isinstance(part, ImagePart) for message in history for part in message.parts),
+        hears=any("audio" in spec.input_modalities for spec in specs),
+        speaks=speaks and any(map(_speaks, specs)),
+    )
+
+
+def output_limit(params: Mapping[str, Any], spec: ModelSpec) -> int:
+    """Tokens that an answer may have: as the call says, or the models file."""
+    asked = next((params[name] for name in _OUTPUT_LIMITS if params.get(name)), None)
+    return asked or spec.max_output_tokens or spec.context_length or OUTPUT_TOKENS
+
+
+def held_to(params: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
+    """The parameters with a limit of the answer, so that it costs no more than is held for it."""
+    is_bounded = any(params.get(name) for name in _OUTPUT_LIMITS)
+    if is_bounded or (spec.context_length and not spec.max_output_tokens):
+        return params
+    return {**params, "max_completion_tokens": output_limit(params, spec)}
+
+
+def units_of(usage: Usage, images: int) -> Units:
+    """Usage in units that do not overlap, whatever an upstream says."""
+    cached = min(usage.cached_tokens, usage.prompt_tokens)
+    audio_in = min(usage.prompt_audio_tokens, usage.prompt_tokens - cached)
+    reasoning = min(usage.reasoning_tokens, usage.completion_tokens)
+    audio_out = min(usage.completion_audio_tokens, usage.completion_tokens - reasoning)
+    return Units(
+        prompt=usage.prompt_tokens - cached - audio_in,
+        cached=cached,
+        completion=usage.completion_tokens - reasoning - audio_out,
+        reasoning=reasoning,
+        audio_in=audio_in,
+        audio_out=audio_out,
+        images=images,
+    )
+
+
+def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
+    """Pictures that the model sees; one that does not see is given text, which counts as such."""
+    if "image" not in spec.input_modalities:
+        return 0
+    return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
+
+
+def _prompt_bound(message: Message) -> int:
+    size = FRAMING + text_bytes(message) + len((message.name or "") + (message.tool_call_id or ""))
+    for part in message.parts:
+        match part:
+            case ImagePart():
+                size += IMAGE_TOKENS
+            case AudioPart() | SpokenPart(blob=_) if part.blob:
+                size += part.blob.size // SOUND_BYTES_A_TOKEN + FRAMING
+            case FilePart() if part.blob:
+                size += part.blob.size
+    return size
+
+
+def _surroundings(request: CompletionRequest) -> int:
+    """What models read beside the messages."""
+    around = msgspec.json.encode((request.tools, request.response_format))
+    return len(around) + FRAMING * len(request.tools) + (len(INSTRUCTIONS.encode()) if request.ssml else 0)
+
+
+def _speaks(spec: ModelSpec) -> bool:
+    return "audio" in spec.output_modalities
