@@ -34,6 +34,7 @@ _MODELS = """
 id = "{model}"
 engine = "openai_compatible"
 base_url = "http://{host}:{port}/v1"
+price = "free"
 
 [[models]]
 id = "{local}"

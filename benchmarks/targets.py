@@ -60,6 +60,8 @@ def _service_env(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
         "\n".join(
             f'[[models]]\nid = "{model_id}"\nengine = "openai_compatible"\n'
             f'base_url = "http://{HOST}:{upstream_port}/v1"\n'
+            "max_output_tokens = 4096\n"
+            "price = { prompt = 0.15, completion = 0.60 }\n"
             for model_id in (MODEL, SLOW_MODEL)
         )
     )
@@ -71,6 +73,7 @@ def _service_env(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
         "PORT": str(port),
         "CHATAPI_DATA_DIR": str(data),
         "CHATAPI_MODELS_FILE": str(models_file),
+        "CHATAPI_CREDIT_LIMIT_USD": "1000000",
     }
 
 

@@ -251,6 +251,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "settle-interrupted": every(15, "conversations.tasks.settle_interrupted"),
+    "post-settled": every(5, "chatapi.billing.tasks.post_settled"),
     "make-overdue": every(15, "media.tasks.make_overdue"),
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),

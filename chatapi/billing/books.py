@@ -22,6 +22,7 @@ from chatapi.billing.prices import Declared, current_tariffs, declare, tariffs_o
 from chatapi.billing.problems import Unaffordable, Unpriced
 from chatapi.billing.tariffs import Bound, Tariff
 from chatapi.billing.units import Units
+from chatapi.billing.wallets import locked
 from chatapi.bulk import insert_rows, update_rows
 from chatapi.identifiers import derived_id
 
@@ -103,7 +104,7 @@ class Books:
         self._given_back: dict[UUID, int] = defaultdict(int)
         self._spent: dict[tuple[UUID, date], int] = defaultdict(int)
         self._costs: dict[UUID, int | None] = {}
-        self._wallets = _locked({*self._workspaces_of(orders), *self._workspaces_at_stake(ends)})
+        self._wallets = locked({*self._workspaces_of(orders), *self._workspaces_at_stake(ends)})
         self._limits = _Limits(orders, self._wallets, self._at.date())
         for end in ends:
             self._settle(end)
@@ -291,25 +292,6 @@ def _tariffs_for(orders: Sequence[Order], now: datetime) -> dict[str, Tariff]:
 def _amount(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
     costly = [tariff for tariff in tariffs if not tariff.is_free]
     return max(tariff.most(bound()) for tariff in costly) if costly else 0
-
-
-def _locked(workspace_ids: Collection[UUID]) -> dict[UUID, Wallet]:
-    """Their wallets, made where they are missing. In one order, so that no two transactions wait for each
-    other; SQLite has one writer anyway."""
-    if not workspace_ids:
-        return {}
-    wallets = _wallets(workspace_ids)
-    missing = [id for id in workspace_ids if id not in wallets]
-    if missing:
-        new = [Wallet(workspace_id=id, credit_limit=settings.CHATAPI_CREDIT_LIMIT) for id in sorted(missing)]
-        Wallet.objects.bulk_create(new, ignore_conflicts=True)
-        wallets = _wallets(workspace_ids)
-    return wallets
-
-
-def _wallets(workspace_ids: Collection[UUID]) -> dict[UUID, Wallet]:
-    rows = Wallet.objects.select_for_update().filter(workspace_id__in=workspace_ids).order_by("workspace_id")
-    return {wallet.workspace_id: wallet for wallet in rows}
 
 
 def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:

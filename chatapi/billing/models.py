@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from chatapi.billing.money import MOST_PICO, format_rate, format_usd
-from chatapi.billing.units import UNIT_NAMES, UNITS
+from chatapi.billing.units import UNIT_NAMES, UNITS, Units
 from chatapi.identifiers import derived_id, new_id
 
 NOWHERE = UUID(int=0)
@@ -212,6 +212,10 @@ class Charge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+    @property
+    def units(self) -> Units:
+        return Units(**{name: getattr(self, name) for name in UNIT_NAMES})
 
 
 # --- the ledger -----------------------------------------------------------------------------------

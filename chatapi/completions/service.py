@@ -58,7 +58,6 @@ class CompletionService:
         self._heartbeat: asyncio.Task[None] | None = None
         self._following_up: set[asyncio.Task[None]] = set()
         self._is_stopping = False
-        self._declared = declared_prices(registry)
 
     @property
     def is_started(self) -> bool:
@@ -75,7 +74,7 @@ class CompletionService:
         )
         await self._say_alive()
         self._journal = await asyncio.to_thread(Journal, processes.journal_path(self.process_id))
-        await database_sync_to_async(declare)(self._declared)
+        await database_sync_to_async(declare)(declared_prices(self.registry))
         await self._settle_what_the_dead_left()
         self._heartbeat = asyncio.create_task(self._beat())
         await self.registry.start()
@@ -141,7 +140,7 @@ class CompletionService:
                 models=tuple(candidate.id for candidate in candidates),
                 at=at,
                 process_id=self.process_id,
-                declared=self._declared,
+                declared=declared_prices(candidates),
             ),
             bound=lambda history: bound_of(request, candidates, history),
             end_user=request.end_user,

@@ -121,7 +121,7 @@ def upstream_model(server: Server, id: str = UPSTREAM, **spec: Any) -> Iterator[
     registry = server.service.registry
     run(server, upstream.__aenter__())
     registry._specs[id] = ModelSpec(
-        id=id, engine="openai_compatible", base_url=upstream.base_url, retries=0, **spec
+        id=id, engine="openai_compatible", base_url=upstream.base_url, retries=0, price="free", **spec
     )
     try:
         yield upstream

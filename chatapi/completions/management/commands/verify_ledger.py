@@ -1,0 +1,25 @@
+"""Prove that the books add up."""
+
+from itertools import chain
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from chatapi.billing import verification
+from chatapi.billing.models import Charge, Transaction
+from conversations import auditing
+
+
+class Command(BaseCommand):
+    help = "Compute all that was billed anew, from usage and prices; print what differs, and exit 1 on any."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with verification.snapshot():
+            found = 0
+            for discrepancy in chain(verification.discrepancies(), auditing.discrepancies()):
+                found += 1
+                self.stdout.write(str(discrepancy))
+            charges, transactions = Charge.objects.count(), Transaction.objects.count()
+        self.stdout.write(f"{charges} charges, {transactions} transactions, {found} discrepancies")
+        if found:
+            raise SystemExit(1)

@@ -1,0 +1,52 @@
+"""Whether the history tells of each completion what was billed for it."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from chatapi.billing.models import Charge
+from chatapi.billing.verification import Discrepancy
+from chatapi.completions.charging import units_of
+from chatapi.engines.values import Usage
+from conversations.models import Completion
+
+CHUNK = 2000
+_COUNTS = tuple(Usage().counts)
+
+
+def discrepancies() -> Iterator[Discrepancy]:
+    """To be read within billing's `snapshot`. What was deleted from the history stays in the books alone."""
+    first = Charge.objects.order_by("id").values_list("id", flat=True).first()
+    if first is None:
+        return
+    last = UUID(int=first.int - 1)  # what is older was made before anything was billed
+    while completions := list(Completion.objects.filter(id__gt=last).order_by("id").defer("request")[:CHUNK]):
+        yield from _of(completions)
+        last = completions[-1].id
+
+
+def _of(completions: Sequence[Completion]) -> Iterator[Discrepancy]:
+    charges = Charge.objects.in_bulk([completion.id for completion in completions])
+    for completion in completions:
+        charge = charges.get(completion.id)
+        if charge is None:
+            yield Discrepancy(completion.public_id, "nothing was held for it, and nothing billed")
+        elif charge.state == Charge.State.HELD:
+            if completion.state == Completion.State.COMPLETED:
+                yield Discrepancy(completion.public_id, "it has ended, but is not settled")
+        else:
+            yield from _ended(completion, charge)
+
+
+def _ended(completion: Completion, charge: Charge) -> Iterator[Discrepancy]:
+    if completion.state == Completion.State.IN_PROGRESS:
+        yield Discrepancy(completion.public_id, "it is settled, but has not ended")
+    if completion.cost != charge.cost:
+        yield Discrepancy(
+            completion.public_id,
+            f"it says that it cost {completion.cost} nano-USD, and {charge.cost} were billed",
+        )
+    usage = Usage(**{name: getattr(completion, name) for name in _COUNTS})
+    if units_of(usage, charge.images) != charge.units:
+        yield Discrepancy(completion.public_id, "its usage is not what was billed")
+    if completion.first_event_at and completion.state != Completion.State.FAILED and not usage.total_tokens:
+        yield Discrepancy(completion.public_id, "something was answered, and nothing was billed")
