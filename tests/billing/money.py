@@ -1,0 +1,28 @@
+"""What tests of money share. Prices of tests/models.toml: `priced` costs 1,000 nano-USD a prompt token, 10,000
+a completion token, 20,000 a reasoning token."""
+
+from chatapi.billing import ledger, verification
+from chatapi.billing.models import Wallet
+from chatapi.billing.posting import post_settled
+from conversations import auditing
+from tests.people import Person
+
+PROMPT, COMPLETION, REASONING = 1_000, 10_000, 20_000
+BOUND = 1000 * PROMPT + 100 * REASONING
+"""What a call of `priced` holds at most: its whole context, and a longest answer at the dearest rate."""
+
+
+def give(who: Person, nano: int) -> None:
+    ledger.top_up(who.workspace.id, nano, reason="paid by bank transfer", by="treasurer@example.com")
+
+
+def wallet_of(who: Person) -> Wallet:
+    return Wallet.objects.get(pk=who.workspace.id)
+
+
+def books_add_up() -> None:
+    """In whatever state they are, and when all is posted."""
+    for post in (lambda: 0, post_settled):
+        post()
+        assert [str(one) for one in verification.discrepancies()] == []
+        assert [str(one) for one in auditing.discrepancies()] == []

@@ -1,0 +1,381 @@
+"""What an answer costs, however it ends, told as stories. Nothing is billed twice, nothing is forgotten."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from pytest_django import Settings
+
+from chatapi.billing import ledger
+from chatapi.billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wallet
+from chatapi.billing.posting import post_settled
+from chatapi.billing.prices import add_price
+from chatapi.billing.tariffs import rates_of
+from conversations.deletion import delete_conversations
+from conversations.models import Completion, Conversation
+from tests.billing.money import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
+from tests.people import Person
+from tests.serving import PATHS, Server, events, said, wait_until
+
+USD = 10**9
+SLOW = "[[slow: 0.02]] [[chunks: 60]]"
+ECHO_COST = 5 * PROMPT + 7 * COMPLETION
+"""Of five words that are said again behind "You said:"."""
+
+
+@pytest.fixture(autouse=True)
+def books_are_kept(server: Server) -> Iterator[None]:
+    yield
+    server.until_idle()
+    books_add_up()
+
+
+def post(client: httpx2.Client, text: str, *, dialect: str = "openai", **more: Any) -> httpx2.Response:
+    headers = more.pop("headers", {})
+    return client.post(PATHS[dialect], json=said(text, **{"model": "priced", **more}), headers=headers)
+
+
+def answered(server: Server, who: Person, text: str, **more: Any) -> dict[str, Any]:
+    with server.client(who) as client:
+        answer = post(client, text, **more)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def ended(server: Server) -> tuple[Completion, Charge]:
+    """The one completion, once it has ended, and what it cost."""
+    server.until_idle()
+    completion = Completion.objects.get()
+    return completion, Charge.objects.get(pk=completion.pk)
+
+
+def read_until(pieces: Iterator[str], word: str) -> None:
+    read = ""
+    for piece in pieces:
+        read += piece
+        if word in read:
+            return
+    raise AssertionError(f"the stream ended before {word!r}")
+
+
+def leave_after(client: httpx2.Client, word: str, text: str, *, dialect: str = "openai") -> None:
+    with client.stream("POST", PATHS[dialect], json=said(text, model="priced", stream=True)) as response:
+        read_until(response.iter_text(), word)
+
+
+# --- whole answers --------------------------------------------------------------------------------
+
+
+def test_a_prepaid_month(server: Server, alice: Person) -> None:
+    give(alice, 5 * USD)
+    usage = answered(server, alice, "What is the weather like?")["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (5, 7)
+    completion, charge = ended(server)
+    assert (charge.state, charge.cost, charge.end) == ("settled", ECHO_COST, "completed")
+    assert completion.cost == ECHO_COST
+
+    wallet = wallet_of(alice)
+    assert (wallet.balance, wallet.held, wallet.available) == (5 * USD, ECHO_COST, 5 * USD - ECHO_COST)
+    assert post_settled() == 1
+    wallet = wallet_of(alice)
+    assert (wallet.balance, wallet.held, wallet.available) == (5 * USD - ECHO_COST, 0, 5 * USD - ECHO_COST)
+    assert post_settled() == 0
+    entries = Entry.objects.filter(transaction__kind="charge")
+    assert sorted(entries.values_list("amount", flat=True)) == [-ECHO_COST, ECHO_COST]
+
+
+def test_what_cannot_be_paid_is_refused_before_anything_is_stored(server: Server, alice: Person) -> None:
+    give(alice, BOUND - 1)
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=alice.key, max_retries=2)
+    with client, pytest.raises(openai.RateLimitError) as refused:
+        client.chat.completions.create(
+            model="priced", messages=[{"role": "user", "content": " ".join(["word"] * 1000)}]
+        )
+    assert refused.value.code == "insufficient_quota"
+    assert refused.value.response.headers["x-should-retry"] == "false"
+    assert "0.002999" in str(refused.value)
+    assert not Completion.objects.exists()
+    assert not Conversation.objects.exists()
+    assert not Charge.objects.exists()
+    assert wallet_of(alice).held == 0
+
+
+def test_a_shorter_answer_can_be_paid_where_a_longer_cannot(server: Server, alice: Person) -> None:
+    give(alice, 500_000)
+    with server.client(alice) as client:
+        assert post(client, "Hello").status_code == 429
+        assert post(client, "Hello", max_tokens=5).status_code == 200
+
+
+def test_a_workspace_with_credit_pays_later(server: Server, alice: Person) -> None:
+    Wallet.objects.create(workspace_id=alice.workspace.id, credit_limit=BOUND)
+    answered(server, alice, "What is the weather like?")
+    post_settled()
+    assert wallet_of(alice).balance == -ECHO_COST
+
+
+def test_a_free_model_needs_no_wallet(server: Server, alice: Person) -> None:
+    answered(server, alice, "Hello", model="scripted")
+    completion, charge = ended(server)
+    assert (charge.cost, completion.cost) == (0, 0)
+    assert Price.objects.get(pk=charge.price_id).is_free
+    assert not Wallet.objects.exists()
+    assert post_settled() == 1
+    assert not Transaction.objects.exists()
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_that_was_cut_costs_what_was_made(server: Server, alice: Person, reason: str) -> None:
+    give(alice, USD)
+    answered(server, alice, f"[[chunks: 4]] [[finish: {reason}]]")
+    assert ended(server)[1].cost == 4 * PROMPT + 4 * COMPLETION
+
+
+def test_reasoning_has_a_rate_of_its_own(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    usage = answered(server, alice, "[[reason: Let me think]] [[text: Yes]]")["usage"]
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 3
+    charge = ended(server)[1]
+    assert charge.cost == usage["prompt_tokens"] * PROMPT + 3 * REASONING + 1 * COMPLETION
+
+
+def test_a_teammate_spends_the_same_money_and_a_stranger_does_not(
+    server: Server, alice: Person, bob: Person, charlie: Person
+) -> None:
+    give(alice, USD)
+    answered(server, alice, "Hello")
+    answered(server, bob, "Hello")
+    with server.client(charlie) as client:
+        assert post(client, "Hello").status_code == 429
+    assert Charge.objects.filter(workspace_id=alice.workspace.id).count() == 2
+    assert Charge.objects.values("user_id").distinct().count() == 2
+
+
+# --- answers that end otherwise -------------------------------------------------------------------
+
+
+def test_a_cancelled_answer_costs_what_was_made(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        body = said(SLOW, model="priced", stream=True)
+        with client.stream("POST", PATHS["openai"], json=body) as response:
+            read_until(response.iter_text(), "w3")
+            id = Completion.objects.get().public_id
+            cancelled = client.post(f"/v1/chat/completions/{id}/cancel")
+    assert cancelled.json()["state"] == "cancelled"
+    completion, charge = ended(server)
+    assert (charge.end, charge.is_estimated) == ("cancelled", True)
+    assert 0 < charge.completion < 60
+    assert charge.cost == charge.prompt * PROMPT + charge.completion * COMPLETION == completion.cost
+
+
+def test_a_client_that_leaves_pays_what_was_made_for_it(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        leave_after(client, "w3", SLOW)
+    charge = ended(server)[1]
+    assert (charge.end, charge.is_estimated) == ("cancelled", True)
+    assert 0 < charge.completion < 60
+
+
+def test_an_answer_that_goes_on_without_its_reader_is_paid_whole(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        leave_after(client, "w3", SLOW, dialect="native")
+    charge = ended(server)[1]
+    assert (charge.end, charge.is_estimated, charge.completion) == ("completed", False, 60)
+
+
+def test_a_failure_before_the_first_word_costs_nothing(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        assert post(client, "[[error: 503 Broken]]").status_code == 503
+    completion, charge = ended(server)
+    assert (charge.end, charge.cost, completion.cost) == ("failed", 0, 0)
+    assert wallet_of(alice).held == 0
+    assert post_settled() == 1
+    assert not Transaction.objects.filter(kind="charge").exists()
+
+
+def test_a_failure_after_it_costs_what_was_made(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        answer = post(client, "[[chunks: 10]] [[error-after: 3 500 Broken]]", stream=True)
+    assert "error" in events(answer)[-1]
+    charge = ended(server)[1]
+    assert (charge.end, charge.is_estimated) == ("failed", True)
+    assert charge.cost == charge.prompt * PROMPT + charge.completion * COMPLETION > 0
+
+
+def test_an_answer_whose_conversation_is_deleted_meanwhile_is_paid(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        body = said(SLOW, model="priced", stream=True)
+        with client.stream("POST", PATHS["openai"], json=body) as response:
+            read_until(response.iter_text(), "w3")
+            delete_conversations(Conversation.objects.all())
+            read_until(response.iter_text(), "[DONE]")
+    server.until_idle()
+    charge = Charge.objects.get()
+    assert (charge.end, charge.completion) == ("completed", 60)
+    assert not Completion.objects.exists()
+
+
+# --- prices ---------------------------------------------------------------------------------------
+
+
+def test_an_answer_keeps_the_price_it_was_admitted_under(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        body = said("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
+        with client.stream("POST", PATHS["openai"], json=body) as response:
+            read_until(response.iter_text(), "w3")
+            dearer = add_price("priced", {0: rates_of({"prompt": 100, "completion": 1000})})
+            read_until(response.iter_text(), "[DONE]")
+    _, charge = ended(server)
+    assert charge.price_id != dearer.id
+    assert charge.cost == 4 * PROMPT + 20 * COMPLETION
+
+    answered(server, alice, "What is the weather like?")
+    new = Charge.objects.order_by("-id").first()
+    assert new is not None
+    assert (new.price_id, new.cost) == (dearer.id, 100 * ECHO_COST)
+
+
+def test_who_answered_is_paid_at_the_price_that_was_promised_for_it(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    answered(server, alice, "What is the weather like?", model="priced-with-fallback")
+    completion, charge = ended(server)
+    assert (completion.served_by, charge.model, charge.cost) == ("priced", "priced", ECHO_COST)
+    assert charge.held > wallet_of(alice).held  # what the dearer of both might have cost
+
+
+def test_nothing_is_done_for_a_price_that_nobody_set(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    with server.client(alice) as client:
+        refused = post(client, "Hello", model="unpriced")
+    assert refused.status_code == 503
+    assert refused.headers["x-should-retry"] == "false"
+    assert refused.json()["error"]["code"] == "model_unpriced"
+    assert "import_prices" in refused.json()["error"]["message"]
+    assert not Completion.objects.exists()
+
+
+def test_or_it_is_recorded_as_unpriced_where_that_is_wanted(
+    server: Server, alice: Person, settings: Settings
+) -> None:
+    settings.CHATAPI_UNPRICED = "record"
+    with server.client(alice) as client:
+        assert post(client, "Hello", model="unpriced").status_code == 503  # its upstream is away
+    completion, charge = ended(server)
+    assert (charge.price_id, charge.cost, completion.cost) == (None, None, None)
+
+
+# --- repeats and refunds --------------------------------------------------------------------------
+
+
+def test_a_retry_after_a_network_error_is_paid_once(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    again = {"Idempotency-Key": "order-22"}
+    body = said("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
+    with server.client(alice) as client:
+        with client.stream("POST", PATHS["openai"], json=body, headers=again) as response:
+            read_until(response.iter_text(), "w3")  # and the network is gone
+        whole = client.post(PATHS["openai"], json=body, headers=again)
+    assert events(whole)[-1] == "[DONE]"
+    charge = ended(server)[1]
+    assert (charge.end, charge.completion) == ("completed", 20)
+    post_settled()
+    assert Transaction.objects.filter(kind="charge").count() == 1
+
+
+def test_a_refund(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    answered(server, alice, "What is the weather like?")
+    post_settled()
+    charged = Transaction.objects.get(kind="charge")
+    ledger.reverse(charged.id, reason="the answer was nonsense", by="support@example.com")
+    wallet = wallet_of(alice)
+    assert (wallet.balance, wallet.held) == (USD, 0)
+    with pytest.raises(ledger.InvalidDeed, match="already"):
+        ledger.reverse(charged.id, reason="twice", by="support@example.com")
+    assert wallet_of(alice).balance == USD
+
+
+# --- budgets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("period", ["day", "month"])
+@pytest.mark.parametrize("of_key", [True, False], ids=["key", "workspace"])
+def test_a_budget_is_not_overspent(
+    server: Server, alice: Person, bob: Person, period: str, of_key: bool
+) -> None:
+    give(alice, USD)
+    key = alice.user.api_keys.get()
+    Budget.objects.create(
+        workspace_id=alice.workspace.id,
+        key_id=key.id if of_key else None,
+        period=period,
+        limit=BOUND + ECHO_COST,
+    )
+    long = " ".join(["word"] * 300)  # whose bytes are more than the context
+    with server.client(alice) as client:
+        assert post(client, "What is the weather like?").status_code == 200
+        assert post(client, long).status_code == 200
+        refused = post(client, long)
+    assert refused.json()["error"]["code"] == "insufficient_quota"
+    assert f"a {period}" in refused.json()["error"]["message"]
+    with server.client(bob) as client:
+        assert post(client, long).status_code == (200 if of_key else 429)
+
+
+def test_what_is_spent_is_counted_for_budgets_that_come_later(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    answered(server, alice, "What is the weather like?")
+    assert {spend.amount for spend in Spend.objects.all()} == {ECHO_COST}
+    Budget.objects.create(workspace_id=alice.workspace.id, period="day", limit=ECHO_COST)
+    with server.client(alice) as client:
+        assert post(client, "Hello", max_tokens=1).status_code == 429
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def test_a_spoken_answer(server: Server, alice: Person) -> None:
+    give(alice, USD)
+    usage = answered(
+        server,
+        alice,
+        "[[text: Good morning]]",
+        model="priced-voice",
+        modalities=["text", "audio"],
+        audio={"voice": "alloy", "format": "wav"},
+    )["usage"]
+    sound = usage["completion_tokens_details"]["audio_tokens"]
+    assert sound > 0
+    words = usage["completion_tokens"] - sound
+    charge = ended(server)[1]
+    assert (charge.audio_out, charge.completion) == (sound, words)
+    assert charge.cost == usage["prompt_tokens"] * PROMPT + words * COMPLETION + sound * 40_000
+
+
+def test_calls_of_one_moment_share_a_wallet_exactly(server: Server, alice: Person) -> None:
+    """Money for three of ten, at their bounds."""
+    give(alice, 3 * BOUND)
+    codes: list[int] = []
+
+    def call() -> None:
+        with server.client(alice) as client:
+            long = "[[wait: 0.5]] " + " ".join(["word"] * 300)
+            codes.append(post(client, long).status_code)
+
+    threads = [threading.Thread(target=call) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [200] * 3 + [429] * 7
+    wait_until(lambda: wallet_of(alice).held < 3 * BOUND)
