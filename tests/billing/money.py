@@ -1,5 +1,5 @@
-"""What tests of money share. Prices of tests/models.toml: `priced` costs 1,000 nano-USD a prompt token, 10,000
-a completion token, 20,000 a reasoning token."""
+"""What tests of money share. By tests/models.toml `priced` costs 1,000 nano-USD a prompt token, 10,000 a
+completion token and 20,000 a reasoning token."""
 
 from chatapi.billing import ledger, verification
 from chatapi.billing.models import Wallet
