@@ -216,9 +216,10 @@ def test_an_answer_whose_conversation_is_deleted_meanwhile_is_paid(server: Serve
     with server.client(alice) as client:
         body = said(SLOW, model="priced", stream=True)
         with client.stream("POST", PATHS["openai"], json=body) as response:
-            read_until(response.iter_text(), "w3")
+            pieces = response.iter_text()
+            read_until(pieces, "w3")
             delete_conversations(Conversation.objects.all())
-            read_until(response.iter_text(), "[DONE]")
+            read_until(pieces, "[DONE]")
     server.until_idle()
     charge = Charge.objects.get()
     assert (charge.end, charge.completion) == ("completed", 60)
@@ -233,9 +234,10 @@ def test_an_answer_keeps_the_price_it_was_admitted_under(server: Server, alice: 
     with server.client(alice) as client:
         body = said("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
         with client.stream("POST", PATHS["openai"], json=body) as response:
-            read_until(response.iter_text(), "w3")
+            pieces = response.iter_text()
+            read_until(pieces, "w3")
             dearer = add_price("priced", {0: rates_of({"prompt": 100, "completion": 1000})})
-            read_until(response.iter_text(), "[DONE]")
+            read_until(pieces, "[DONE]")
     _, charge = ended(server)
     assert charge.price_id != dearer.id
     assert charge.cost == 4 * PROMPT + 20 * COMPLETION

@@ -7,9 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from chatapi import bulk
 from chatapi.engines.scripted import ScriptedEngine
 from chatapi.engines.values import EngineRequest, Event, Finish, TextDelta, Usage
-from chatapi import bulk
 from conversations import places
 from conversations.models import Completion, Conversation, Message
 from tests.people import Person
