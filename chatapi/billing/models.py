@@ -351,7 +351,10 @@ class UsageRollup(models.Model):
     SUMS: ClassVar[tuple[str, ...]] = ("requests", *UNIT_NAMES, "cost", "unpriced")
 
     class Meta:
-        indexes = [models.Index(fields=["workspace_id", "width", "starts_at"], name="rollup_of_workspace")]
+        indexes = [
+            models.Index(fields=["workspace_id", "width", "starts_at"], name="rollup_of_workspace"),
+            models.Index(fields=["starts_at"], name="rollup_unpriced", condition=Q(unpriced__gt=0)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model} in the {self.width} of {self.starts_at:%Y-%m-%d %H:%M}"
@@ -385,6 +388,7 @@ class Alert(models.Model):
         UNPRICED = "unpriced"
         DISCREPANCY = "discrepancy"
         OVERDRAWN = "overdrawn"
+        EXPORT = "export"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     kind = models.CharField(max_length=11, choices=Kind)
@@ -392,6 +396,7 @@ class Alert(models.Model):
     text = models.TextField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     settled_at = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [
@@ -414,6 +419,9 @@ class MeterEvent(models.Model):
     amount = models.BigIntegerField(help_text="Nano-USD.")
     customer = models.CharField(max_length=100)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    tried_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it may be there, though nobody said so."
+    )
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

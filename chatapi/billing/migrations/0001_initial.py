@@ -70,6 +70,7 @@ class Migration(migrations.Migration):
                             ("unpriced", "Unpriced"),
                             ("discrepancy", "Discrepancy"),
                             ("overdrawn", "Overdrawn"),
+                            ("export", "Export"),
                         ],
                         max_length=11,
                     ),
@@ -78,6 +79,7 @@ class Migration(migrations.Migration):
                 ("text", models.TextField()),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("settled_at", models.DateTimeField(blank=True, null=True)),
+                ("mailed_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 "constraints": [
@@ -230,6 +232,12 @@ class Migration(migrations.Migration):
                 ("amount", models.BigIntegerField(help_text="Nano-USD.")),
                 ("customer", models.CharField(max_length=100)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "tried_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Since when it may be there, though nobody said so.", null=True
+                    ),
+                ),
                 ("sent_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
@@ -429,7 +437,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["workspace_id", "width", "starts_at"], name="rollup_of_workspace")
+                    models.Index(fields=["workspace_id", "width", "starts_at"], name="rollup_of_workspace"),
+                    models.Index(
+                        condition=models.Q(("unpriced__gt", 0)), fields=["starts_at"], name="rollup_unpriced"
+                    ),
                 ],
             },
         ),
