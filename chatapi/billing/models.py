@@ -282,7 +282,14 @@ class Transaction(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["workspace_id", "-id"], name="transaction_page")]
+        indexes = [
+            models.Index(fields=["workspace_id", "-created_at", "-id"], name="transaction_page"),
+            models.Index(
+                fields=["workspace_id", "-created_at", "-id"],
+                condition=~Q(kind="charge"),
+                name="transaction_no_charge",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["charge_id", "kind"], name="nothing_is_charged_twice"),
             models.CheckConstraint(
@@ -369,6 +376,7 @@ class Statement(models.Model):
     opening = models.BigIntegerField()
     closing = models.BigIntegerField()
     totals = models.JSONField(default=dict, help_text="Nano-USD by kind of transaction.")
+    lines = models.JSONField(default=list, help_text="Of its charges: units and nano-USD by model and kind.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

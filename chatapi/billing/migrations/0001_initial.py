@@ -305,6 +305,12 @@ class Migration(migrations.Migration):
                 ("opening", models.BigIntegerField()),
                 ("closing", models.BigIntegerField()),
                 ("totals", models.JSONField(default=dict, help_text="Nano-USD by kind of transaction.")),
+                (
+                    "lines",
+                    models.JSONField(
+                        default=list, help_text="Of its charges: units and nano-USD by model and kind."
+                    ),
+                ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
@@ -550,7 +556,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="transaction",
-            index=models.Index(fields=["workspace_id", "-id"], name="transaction_page"),
+            index=models.Index(fields=["workspace_id", "-created_at", "-id"], name="transaction_page"),
+        ),
+        migrations.AddIndex(
+            model_name="transaction",
+            index=models.Index(
+                condition=models.Q(("kind", "charge"), _negated=True),
+                fields=["workspace_id", "-created_at", "-id"],
+                name="transaction_no_charge",
+            ),
         ),
         migrations.AddConstraint(
             model_name="transaction",
