@@ -1,8 +1,7 @@
 """The history API: a completion as it was answered, conversations, and their items."""
 
 from collections.abc import Mapping
-from typing import Any, cast
-from uuid import UUID
+from typing import Any
 
 import msgspec
 from drf_spectacular.types import OpenApiTypes
@@ -11,13 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from chatapi.accounts.authentication import Principal
 from chatapi.completions.answers import Answer
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from chatapi.engines.values import SpokenPart
-from chatapi.errors import BadRequest, Conflict, envelope
+from chatapi.errors import Conflict, envelope
 from chatapi.identifiers import CONVERSATION, public
+from chatapi.queries import integer, one_of, workspace_of
 from chatapi.serializers import refusals
 from chatapi.views import ApiView
 from conversations import selectors
@@ -136,30 +135,11 @@ class ItemListView(ApiView):
         return Response(page_of(page, ItemSerializer(context={"files": files})))
 
 
-def workspace_of(request: Request) -> UUID:
-    return cast("Principal", request.auth).workspace_id
-
-
 def page_request(request: Request) -> PageRequest:
     query = request.query_params
-    order = query.get("order", "desc")
-    if order not in {"asc", "desc"}:
-        raise BadRequest("Invalid value for 'order': it is neither 'asc' nor 'desc'.", param="order")
-    return PageRequest(_limit(query.get("limit", "20")), order == "desc", query.get("after"))
-
-
-def _limit(text: str) -> int:
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise BadRequest("Invalid type for 'limit': expected an integer.", param="limit", code="invalid_type")
-    limit = int(text)
-    if limit < 1:
-        raise BadRequest("Invalid 'limit': it is below 1.", param="limit", code="integer_below_min_value")
-    if limit > MAX_LIMIT:
-        raise BadRequest(
-            f"Invalid 'limit': it is above {MAX_LIMIT}.", param="limit", code="integer_above_max_value"
-        )
-    return limit
+    order = one_of(query, "order", ("asc", "desc"), "desc")
+    limit = integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
+    return PageRequest(limit, order == "desc", query.get("after"))
 
 
 def page_of(page: Page[Any], serializer: Serializer[Any]) -> dict[str, Any]:

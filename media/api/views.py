@@ -9,10 +9,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chatapi.errors import BadRequest
+from chatapi.queries import integer, one_of, workspace_of
 from chatapi.serializers import refusals
 from chatapi.views import ApiView
-from conversations.api import workspace_of
 from media.api.documentation import UploadSerializer
 from media.api.serializers import (
     FileDeletedSerializer,
@@ -51,8 +50,8 @@ class FileListView(ApiView):
         query = request.query_params
         rows, has_more = file_page(
             workspace_of(request),
-            limit=_limit(query.get("limit", str(DEFAULT_LIMIT))),
-            descending=_order(query.get("order", "desc")) == "desc",
+            limit=integer(query, "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT),
+            descending=one_of(query, "order", ("asc", "desc"), "desc") == "desc",
             after=query.get("after"),
             purpose=query.get("purpose"),
         )
@@ -127,17 +126,3 @@ def _page(rows: Sequence[File], *, has_more: bool) -> dict[str, Any]:
         "last_id": rows[-1].public_id if rows else None,
         "has_more": has_more,
     }
-
-
-def _order(text: str) -> str:
-    if text not in {"asc", "desc"}:
-        raise BadRequest("Invalid value for 'order': it is neither 'asc' nor 'desc'.", param="order")
-    return text
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadRequest("Invalid type for 'limit': expected an integer.", param="limit", code="invalid_type")
-    if not 1 <= int(text) <= MAX_LIMIT:
-        raise BadRequest(f"Invalid value for 'limit': it must be from 1 to {MAX_LIMIT}.", param="limit")
-    return int(text)
