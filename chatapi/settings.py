@@ -222,6 +222,14 @@ SPECTACULAR_SETTINGS = {
 CHATAPI_UNPRICED = env_choice("CHATAPI_UNPRICED", "refuse", "record")
 CHATAPI_CREDIT_LIMIT = env_nano_usd("CHATAPI_CREDIT_LIMIT_USD", "0")
 
+# --- limits -------------------------------------------------------------------------------------
+
+# of each workspace that has none of its own; 0: as much as it likes
+CHATAPI_REQUESTS_PER_MINUTE = env_int("CHATAPI_REQUESTS_PER_MINUTE", 0)
+CHATAPI_TOKENS_PER_MINUTE = env_int("CHATAPI_TOKENS_PER_MINUTE", 0)
+CHATAPI_CONCURRENT_STREAMS = env_int("CHATAPI_CONCURRENT_STREAMS", 0)
+REDIS_URL = env("REDIS_URL") or None
+
 # --- background work ----------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", "memory://")

@@ -9,7 +9,8 @@ from pathlib import Path
 for name in [name for name in os.environ if name.startswith(("CHATAPI_", "CELERY_"))]:
     if not name.startswith("CHATAPI_TEST_"):
         del os.environ[name]
-os.environ.pop("DATABASE_URL", None)
+for name in ("DATABASE_URL", "REDIS_URL"):
+    os.environ.pop(name, None)
 os.environ["CHATAPI_DATA_DIR"] = tempfile.mkdtemp(prefix="chatapi-test-")
 atexit.register(shutil.rmtree, os.environ["CHATAPI_DATA_DIR"], ignore_errors=True)
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for jobs that run in the test's own process

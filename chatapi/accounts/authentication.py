@@ -6,6 +6,7 @@ The functions here serve Django's views and the ASGI endpoint alike.
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import get_user
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
@@ -18,14 +19,18 @@ from chatapi.accounts.models import ApiKey, User
 from chatapi.accounts.services import digest_of, personal_workspace
 from chatapi.engines.values import Value
 from chatapi.errors import Forbidden, NotAuthenticated
+from chatapi.ratelimits.values import UNLIMITED, Limits
 
 
 class Principal(Value, frozen=True):
-    """On whose behalf a request acts. `key_id` is None for a browser session."""
+    """On whose behalf a request acts, and how much of it. `key_id` is None for a browser session; `limits`
+    are the workspace's, `key_limits` those that the key has beside them."""
 
     workspace_id: UUID
     user_id: int
     key_id: UUID | None = None
+    limits: Limits = UNLIMITED
+    key_limits: Limits = UNLIMITED
 
 
 def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -41,6 +46,10 @@ def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return found
 
 
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_streams")
+_LIMITS_OF_BOTH = (*_LIMITS, *(f"workspace__{name}" for name in _LIMITS))
+
+
 def principals_of(digests: Iterable[str]) -> dict[str, Principal]:
     """Whom these key digests stand for; those that are unknown, revoked, expired or of a user who was
     deactivated, or is no longer a member of the key's workspace, are left out."""
@@ -50,12 +59,26 @@ def principals_of(digests: Iterable[str]) -> dict[str, Principal]:
         revoked_at=None,
         user__is_active=True,
         user__memberships__workspace=F("workspace"),
-    ).values_list("digest", "workspace_id", "user_id", "id", "expires_at")
+    ).values_list("digest", "expires_at", "workspace_id", "user_id", "id", *_LIMITS_OF_BOTH)
     return {
-        digest: Principal(workspace_id, user_id, key_id)
-        for digest, workspace_id, user_id, key_id, expires_at in rows
+        digest: Principal(
+            workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
+        )
+        for digest, expires_at, workspace_id, user_id, key_id, *limits in rows
         if expires_at is None or expires_at > now
     }
+
+
+def _limits_of_workspace(requests: int | None, tokens: int | None, streams: int | None) -> Limits:
+    return Limits(
+        settings.CHATAPI_REQUESTS_PER_MINUTE if requests is None else requests,
+        settings.CHATAPI_TOKENS_PER_MINUTE if tokens is None else tokens,
+        settings.CHATAPI_CONCURRENT_STREAMS if streams is None else streams,
+    )
+
+
+def _limits_of_key(requests: int | None, tokens: int | None, streams: int | None) -> Limits:
+    return Limits(requests or 0, tokens or 0, streams or 0)
 
 
 def wrong_key() -> NotAuthenticated:
@@ -87,7 +110,9 @@ def principal_of_session(request: HttpRequest) -> Principal | None:
     if not isinstance(user, User) or not user.is_active:
         return None
     _refuse_forged(request)
-    return Principal(personal_workspace(user).id, user.pk)
+    workspace = personal_workspace(user)
+    own = (getattr(workspace, name) for name in _LIMITS)
+    return Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own))
 
 
 class _CsrfCheck(CsrfViewMiddleware):

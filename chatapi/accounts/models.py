@@ -37,7 +37,18 @@ class User(AbstractUser):
         return self.email
 
 
-class Workspace(models.Model):
+class Limited(models.Model):
+    """What has limits of its own."""
+
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    concurrent_streams = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Workspace(Limited):
     """The tenant: members, keys, conversations and media belong to one."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -73,7 +84,7 @@ class Membership(models.Model):
         return f"{self.user} in {self.workspace}"
 
 
-class ApiKey(models.Model):
+class ApiKey(Limited):
     """A secret of a workspace: shown once, stored as its SHA-256."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
