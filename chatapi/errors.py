@@ -16,6 +16,7 @@ ApiError
 """
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 
@@ -103,9 +104,21 @@ class BodyTooLarge(ApiError):
 
 
 class RateLimited(ApiError):
+    """`retry_after` is in seconds; None: to try again would not help, and clients are told so."""
+
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float | None, type: str | None = None) -> None:
+        super().__init__(message, type=type, headers=_retry(retry_after))
+
+
+def _retry(after: float | None) -> dict[str, str]:
+    if after is None:
+        return {"x-should-retry": "false"}
+    milliseconds = max(1, ceil(after * 1000))
+    return {"retry-after": str(ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
 
 
 class InsufficientQuota(ApiError):

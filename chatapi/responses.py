@@ -1,7 +1,6 @@
 """Refusals of Django's views in the one error envelope, whatever raised them."""
 
 from collections.abc import Callable
-from math import ceil
 
 import msgspec
 from django.conf import settings
@@ -88,9 +87,7 @@ def _of_drf(exception: drf_exceptions.APIException) -> ApiError:
 
 
 def _throttled(exception: drf_exceptions.Throttled) -> RateLimited:
-    wait: float | None = getattr(exception, "wait", None)
-    headers = {} if wait is None else {"retry-after": str(ceil(wait))}
-    return RateLimited("Too many requests.", headers=headers)
+    return RateLimited("Too many requests.", retry_after=getattr(exception, "wait", None) or 1)
 
 
 _OF_STATUS: dict[int, Callable[[], ApiError]] = {

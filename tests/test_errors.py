@@ -33,7 +33,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "media": lambda: drf.UnsupportedMediaType("text/plain"),
     "throttled": lambda: drf.Throttled(wait=7.2),
     "failed": lambda: drf.AuthenticationFailed(SECRET),
-    "limited": lambda: RateLimited("Slow down.", headers={"retry-after": "3"}),
+    "limited": lambda: RateLimited("Slow down.", retry_after=3),
 }
 STATUSES = {
     "denied": (403, "permission_denied"),

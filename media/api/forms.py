@@ -87,7 +87,7 @@ async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file
 @contextmanager
 def _counted(workspace_id: UUID) -> Iterator[None]:
     if _at_work[workspace_id] >= AT_ONCE:
-        raise RateLimited(f"Send at most {AT_ONCE} files at once.", headers={"retry-after": "1"})
+        raise RateLimited(f"Send at most {AT_ONCE} files at once.", retry_after=1)
     _at_work[workspace_id] += 1
     try:
         yield

@@ -23,9 +23,7 @@ class Turns:
         """The block runs when its turn has come. Raises `RateLimited` where too many wait, `ClientGone`."""
         queue = self._queues.setdefault(workspace_id, _Queue(self._at_once))
         if queue.length >= self._most:
-            raise RateLimited(
-                f"Send at most {self._most} such requests at once.", headers={"retry-after": "1"}
-            )
+            raise RateLimited(f"Send at most {self._most} such requests at once.", retry_after=1)
         queue.length += 1
         try:
             await queue.enter(is_gone)
