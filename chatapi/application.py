@@ -14,6 +14,7 @@ from chatapi.bounded_body import BoundedBody
 from chatapi.completions.callers import Callers
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.ratelimits.counters import Counters
 from chatapi.request_id import RequestId
 from media.api.routes import routes
 
@@ -24,6 +25,12 @@ EXPOSED_HEADERS = [
     "x-conversation-id",
     "x-stream",
     "retry-after",
+    "retry-after-ms",
+    *(
+        f"x-ratelimit-{what}-{kind}"
+        for kind in ("requests", "tokens")
+        for what in ("limit", "remaining", "reset")
+    ),
     "accept-ranges",
     "content-range",
     "etag",
@@ -32,23 +39,25 @@ EXPOSED_HEADERS = [
 
 def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
     """The endpoints of both dialects, everything else of Django's, and what surrounds them all."""
-    callers = Callers()
+    callers, counters = Callers(), Counters(settings.REDIS_URL)
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,
         "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,
     }
-    native: Any = CompletionsEndpoint(service, callers, "native", **limits)
-    openai: Any = CompletionsEndpoint(service, callers, "openai", **limits)
+    native: Any = CompletionsEndpoint(service, callers, counters, "native", **limits)
+    openai: Any = CompletionsEndpoint(service, callers, counters, "openai", **limits)
     others: Any = BoundedBody(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     http = URLRouter(
         [
             path("chat/completions", native),
             path("v1/chat/completions", openai),
-            *routes(callers, others),
+            *routes(callers, counters, others),
             re_path("", others),
         ]
     )
-    routed = ProtocolTypeRouter({"http": StartedFirst(http, service), "lifespan": Lifespan(service)})
+    routed = ProtocolTypeRouter(
+        {"http": StartedFirst(http, service), "lifespan": Lifespan(service, counters)}
+    )
     shared = CORSMiddleware(
         routed,
         allow_origins=settings.CHATAPI_CORS_ORIGINS,
@@ -77,8 +86,9 @@ class StartedFirst:
 class Lifespan:
     """The server's start and stop."""
 
-    def __init__(self, service: CompletionService) -> None:
+    def __init__(self, service: CompletionService, counters: Counters) -> None:
         self._service = service
+        self._counters = counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         while True:
@@ -93,5 +103,6 @@ class Lifespan:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._service.stop()
+                await self._counters.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

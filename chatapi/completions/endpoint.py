@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chatapi.completions.answers import Answer, Ended, Failure, assembled
 from chatapi.completions.body import ClientGone, drain, read_body
-from chatapi.completions.callers import Callers
+from chatapi.completions.callers import Caller, Callers
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.jsonbody import parse_json
 from chatapi.completions.log import Viewer
@@ -21,6 +21,8 @@ from chatapi.completions.requests import CompletionRequest, DialectName
 from chatapi.completions.running import Running
 from chatapi.completions.service import CompletionService
 from chatapi.errors import ApiError, BadRequest, BodyTooLarge, Internal, MethodNotAllowed, ServiceUnavailable
+from chatapi.ratelimits.allowance import Allowance
+from chatapi.ratelimits.counters import Counters
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class CompletionsEndpoint:
         self,
         service: CompletionService,
         callers: Callers,
+        counters: Counters,
         dialect: DialectName,
         *,
         max_body: int,
@@ -50,13 +53,17 @@ class CompletionsEndpoint:
     ) -> None:
         self._service = service
         self._callers = callers
+        self._counters = counters
         self._dialect = DIALECTS[dialect]
         self._max_body = max_body
         self._keep_alive = keep_alive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            request, running = await self._begin(scope, receive)
+            caller = await self._caller(scope)
+            allowance = Allowance(self._counters, caller.principal)
+            send = allowance.telling(send)
+            request, running = await self._begin(caller, allowance, scope, receive)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -74,16 +81,21 @@ class CompletionsEndpoint:
         else:
             await self._respond(scope, receive, send, request, running)
 
-    async def _begin(self, scope: Scope, receive: Receive) -> tuple[CompletionRequest, Running]:
+    async def _caller(self, scope: Scope) -> Caller:
         if scope["method"] != "POST":
             raise MethodNotAllowed(scope["method"], "POST")
-        caller = await self._callers.identify(scope)
+        return await self._callers.identify(scope)
+
+    async def _begin(
+        self, caller: Caller, allowance: Allowance, scope: Scope, receive: Receive
+    ) -> tuple[CompletionRequest, Running]:
+        await allowance.take_request()
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
         running = await self._service.complete(
-            caller.principal,
-            caller.key_digest,
+            caller,
+            allowance,
             request,
             idempotency_key=idempotency_key,
             body_digest=sha256(raw).hexdigest() if idempotency_key else "",

@@ -52,6 +52,11 @@ class CompletionRequest(Value, frozen=True):
     def sound_format(self) -> str:
         return sound_format(self.audio, stream=self.stream)
 
+    @property
+    def output_limit(self) -> int:
+        """Tokens that an answer may have, as the call says; 0 where it says nothing."""
+        return self.params.get("max_completion_tokens") or self.params.get("max_tokens") or 0
+
 
 def kept(request: CompletionRequest) -> dict[str, Any]:
     """What reviewers see of the request beside its messages: all that was not left at its default."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine
 from ipaddress import ip_network
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -12,11 +12,12 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 
-from chatapi.accounts.authentication import Principal
-from chatapi.billing.books import End, Order
+from chatapi.billing.books import End
 from chatapi.billing.prices import declare
 from chatapi.completions.answers import AnswerHead
-from chatapi.completions.charging import bound_of, declared_prices, held_to, images_in, units_of
+from chatapi.completions.callers import Caller
+from chatapi.completions.calls import Call, admission_of, engine_request
+from chatapi.completions.charging import declared_prices, held_to, images_in, units_of
 from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
 from chatapi.completions.intake import TakenIn, carries_media, take_in
 from chatapi.completions.journal import Journal
@@ -24,13 +25,15 @@ from chatapi.completions.limits import check_against_model, check_documents, che
 from chatapi.completions.preparation import prepared, told_to_write_ssml
 from chatapi.completions.pump import Asked, Outcome, Pump
 from chatapi.completions.replay import replayed
-from chatapi.completions.requests import CompletionRequest, kept
+from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.running import Running, on_disconnect
+from chatapi.completions.usage import tokens_expected
 from chatapi.completions.writer import Writer
 from chatapi.engines.registry import ModelSpec, Registry
-from chatapi.engines.values import Blob, EngineRequest
+from chatapi.engines.values import EngineRequest
 from chatapi.errors import NotFound, ServiceUnavailable
 from chatapi.identifiers import COMPLETION, CONVERSATION, new_id, public
+from chatapi.ratelimits.allowance import Allowance
 from conversations import processes
 from conversations.admission import Admission, Admitted
 from conversations.settlement import Settlement, speech_files
@@ -101,8 +104,8 @@ class CompletionService:
 
     async def complete(
         self,
-        principal: Principal,
-        key_digest: str | None,
+        caller: Caller,
+        allowance: Allowance,
         request: CompletionRequest,
         *,
         idempotency_key: str | None = None,
@@ -114,61 +117,42 @@ class CompletionService:
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
+        await allowance.take_tokens(lambda: tokens_expected(request))
+        try:
+            return await self._admit(
+                Call(caller, allowance, request, spec, idempotency_key, body_digest), self._writer
+            )
+        except BaseException:
+            await allowance.correct_tokens(0)
+            raise
+
+    async def _admit(self, call: Call, writer: Writer) -> Running:
+        request, workspace_id = call.request, call.caller.principal.workspace_id
         taken = TakenIn(request.messages)
         if carries_media(request.messages):
-            taken = await take_in(principal.workspace_id, request, self._fetcher)
-            check_documents(taken.messages, request.positions, spec)
-        completion_id, at = new_id(), datetime.now(UTC)
-        candidates = tuple(self.registry.candidates(spec))
-        admission = Admission(
-            completion_id=completion_id,
-            process_id=self.process_id,
-            principal=principal,
-            key_digest=key_digest,
-            dialect=request.dialect,
-            model=spec.id,
-            messages=taken.messages,
-            positions=request.positions,
-            request=kept(request),
-            at=at,
-            order=Order(
-                charge_id=completion_id,
-                kind="completion",
-                workspace_id=principal.workspace_id,
-                user_id=principal.user_id,
-                key_id=principal.key_id,
-                models=tuple(candidate.id for candidate in candidates),
-                at=at,
-                process_id=self.process_id,
-                declared=declared_prices(candidates),
-            ),
-            bound=lambda history: bound_of(request, candidates, history),
-            end_user=request.end_user,
-            metadata=request.metadata,
-            conversation_id=request.conversation_id,
-            parent_message_id=request.parent_message_id,
-            idempotency_key=idempotency_key,
-            body_digest=body_digest,
-            files=taken.files,
-        )
-        admitted = await self._writer.admit(admission)
+            taken = await take_in(workspace_id, request, self._fetcher)
+            check_documents(taken.messages, request.positions, call.spec)
+        candidates = tuple(self.registry.candidates(call.spec))
+        admission = admission_of(call, taken, candidates, self.process_id)
+        admitted = await writer.admit(admission)
         if admitted.repeats is not None:
-            return await self._join(admitted.repeats, principal)
-        running = self._begin(admission, admitted, request, spec)
+            await call.allowance.correct_tokens(0)
+            return await self._join(admitted.repeats, workspace_id)
+        running = self._begin(call, admission, admitted)
         if taken.files:
-            self._follow_up(settle_in, principal.workspace_id, taken)
+            self._follow_up(settle_in, workspace_id, taken)
         return running
 
-    def _begin(
-        self, admission: Admission, admitted: Admitted, request: CompletionRequest, spec: ModelSpec
-    ) -> Running:
-        pump = self._pump(admission, admitted, request, spec)
+    def _begin(self, call: Call, admission: Admission, admitted: Admitted) -> Running:
+        pump = self._pump(call, admission, admitted)
         running = Running(
-            AnswerHead(public(COMPLETION, admission.completion_id), int(admission.at.timestamp()), spec.id),
+            AnswerHead(
+                public(COMPLETION, admission.completion_id), int(admission.at.timestamp()), call.spec.id
+            ),
             public(CONVERSATION, admitted.conversation_id),
             pump.log,
             pump,
-            on_disconnect(request, spec, may_return=admission.idempotency_key is not None),
+            on_disconnect(call.request, call.spec, may_return=call.idempotency_key is not None),
         )
         self._running[admission.completion_id] = running
         return running
@@ -194,10 +178,8 @@ class CompletionService:
             )
         return spec
 
-    def _pump(
-        self, admission: Admission, admitted: Admitted, request: CompletionRequest, spec: ModelSpec
-    ) -> Pump:
-        workspace_id = admission.principal.workspace_id
+    def _pump(self, call: Call, admission: Admission, admitted: Admitted) -> Pump:
+        request, workspace_id = call.request, admission.principal.workspace_id
         positions = request.positions or range(len(admission.messages))
         hold = admitted.hold
 
@@ -218,11 +200,13 @@ class CompletionService:
                 await self._settle(admission, admitted, outcome)
             finally:
                 self._running.pop(outcome.completion_id, None)
+                if call.allowance.holds_tokens:
+                    self._beside(call.allowance.correct_tokens(outcome.usage.total_tokens))
 
         return Pump(
             admission.completion_id,
-            _asked(request, admitted, blob_reader(workspace_id, {})),
-            spec,
+            engine_request(request, admitted, blob_reader(workspace_id, {})),
+            call.spec,
             self.registry,
             slot=self._journal.slot(admission.completion_id),
             prepare=prepare,
@@ -275,16 +259,20 @@ class CompletionService:
             except Exception:
                 logger.exception("What follows on a call was left to the sweep")
 
-        task = asyncio.create_task(do())
+        self._beside(do())
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Nothing waits for it but the service's own end."""
+        task = asyncio.create_task(work)
         self._following_up.add(task)
         task.add_done_callback(self._following_up.discard)
 
-    async def _join(self, completion_id: UUID, principal: Principal) -> Running:
+    async def _join(self, completion_id: UUID, workspace_id: UUID) -> Running:
         """View what the same idempotency key has begun: here, in another process, or long ago."""
         if completion_id in self._running:
             return self._running[completion_id]
         for _ in range(POLLS):
-            finished = await database_sync_to_async(replayed)(principal.workspace_id, completion_id)
+            finished = await database_sync_to_async(replayed)(workspace_id, completion_id)
             if finished is not None:
                 return Running(*finished)
             await asyncio.sleep(POLL_SECONDS)
@@ -307,22 +295,3 @@ class CompletionService:
             await database_sync_to_async(processes.say_alive)(self.process_id)
         except DatabaseError as error:
             logger.warning("This process could not say that it lives: %s", error)
-
-
-def _asked(
-    request: CompletionRequest, admitted: Admitted, read_blob: Callable[[Blob], Awaitable[bytes]]
-) -> EngineRequest:
-    """What any model would be asked; what a certain one is asked is made of it."""
-    return EngineRequest(
-        messages=admitted.history,
-        read_blob=read_blob,
-        tools=request.tools,
-        tool_choice=request.tool_choice,
-        parallel_tool_calls=request.parallel_tool_calls,
-        response_format=request.response_format,
-        modalities=request.modalities,
-        audio=request.audio,
-        params=request.params,
-        n=request.n,
-        stream=request.stream,
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from chatapi.completions.answers import PCM16_BYTES_A_MILLISECOND
+from chatapi.completions.requests import CompletionRequest
 from chatapi.engines.values import (
     AudioDelta,
     Event,
@@ -77,6 +78,11 @@ class Tally:
 def prompt_estimate(messages: Iterable[Message]) -> int:
     """Tokens: those of the texts, and four for what frames each message."""
     return sum(TOKENS_A_MESSAGE + _tokens(text_bytes(message)) for message in messages)
+
+
+def tokens_expected(request: CompletionRequest) -> int:
+    """What a call may use, as far as it tells: its messages, and the answers where it bounds them."""
+    return prompt_estimate(request.messages) + request.n * request.output_limit
 
 
 def text_bytes(message: Message) -> int:

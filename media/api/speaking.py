@@ -16,7 +16,8 @@ from chatapi.completions.schemas import problems
 from chatapi.completions.usage import tokens_in, tokens_of_sound
 from chatapi.engines.values import Value
 from chatapi.errors import ApiError, BadRequest
-from media.api.connection import KeyedEndpoint, api_error, watched
+from chatapi.ratelimits.counters import Counters
+from media.api.connection import LimitedEndpoint, api_error, watched
 from media.api.schemas import SpeechRequestSerializer
 from media.api.streaming import (
     EVENT_STREAM,
@@ -56,9 +57,9 @@ class SpeechRequest(Value, frozen=True):
     as_events: bool
 
 
-class SpeechEndpoint(KeyedEndpoint):
-    def __init__(self, callers: Callers) -> None:
-        super().__init__(callers)
+class SpeechEndpoint(LimitedEndpoint):
+    def __init__(self, callers: Callers, counters: Counters) -> None:
+        super().__init__(callers, counters)
         self._turns = Turns(AT_ONCE, MOST)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:

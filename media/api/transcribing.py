@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from chatapi.accounts.authentication import Principal
 from chatapi.completions.callers import Callers
 from chatapi.errors import ApiError
-from media.api.connection import KeyedEndpoint, api_error, send_whole, unless_gone, watched
+from chatapi.ratelimits.counters import Counters
+from media.api.connection import LimitedEndpoint, api_error, send_whole, unless_gone, watched
 from media.api.forms import Form, read_form
 from media.api.streaming import (
     EVENT_STREAM,
@@ -55,11 +56,11 @@ AT_ONCE, MOST = 2, 32
 """Requests of one workspace that are at work, and that are taken."""
 
 
-class TranscriptionEndpoint(KeyedEndpoint):
+class TranscriptionEndpoint(LimitedEndpoint):
     """`keep_alive` is in seconds: how often a stream says that it lives."""
 
-    def __init__(self, callers: Callers, task: Task, *, keep_alive: float) -> None:
-        super().__init__(callers)
+    def __init__(self, callers: Callers, counters: Counters, task: Task, *, keep_alive: float) -> None:
+        super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive
         self._turns = Turns(AT_ONCE, MOST)

@@ -1,0 +1,83 @@
+"""A call on its way: as it is admitted, and as a model is asked."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from chatapi.billing.books import Order
+from chatapi.completions.callers import Caller
+from chatapi.completions.charging import bound_of, declared_prices
+from chatapi.completions.intake import TakenIn
+from chatapi.completions.requests import CompletionRequest, kept
+from chatapi.engines.registry import ModelSpec
+from chatapi.engines.values import Blob, EngineRequest, Value
+from chatapi.identifiers import new_id
+from chatapi.ratelimits.allowance import Allowance
+from conversations.admission import Admission, Admitted
+
+
+class Call(Value, frozen=True):
+    """A validated request, and what surrounds it."""
+
+    caller: Caller
+    allowance: Allowance
+    request: CompletionRequest
+    spec: ModelSpec
+    idempotency_key: str | None = None
+    body_digest: str = ""
+
+
+def admission_of(call: Call, taken: TakenIn, candidates: Sequence[ModelSpec], process_id: UUID) -> Admission:
+    """`candidates` are the models that may answer."""
+    request, principal = call.request, call.caller.principal
+    completion_id, at = new_id(), datetime.now(UTC)
+    return Admission(
+        completion_id=completion_id,
+        process_id=process_id,
+        principal=principal,
+        key_digest=call.caller.key_digest,
+        dialect=request.dialect,
+        model=call.spec.id,
+        messages=taken.messages,
+        positions=request.positions,
+        request=kept(request),
+        at=at,
+        order=Order(
+            charge_id=completion_id,
+            kind="completion",
+            workspace_id=principal.workspace_id,
+            user_id=principal.user_id,
+            key_id=principal.key_id,
+            models=tuple(candidate.id for candidate in candidates),
+            at=at,
+            process_id=process_id,
+            declared=declared_prices(candidates),
+        ),
+        bound=lambda history: bound_of(request, candidates, history),
+        end_user=request.end_user,
+        metadata=request.metadata,
+        conversation_id=request.conversation_id,
+        parent_message_id=request.parent_message_id,
+        idempotency_key=call.idempotency_key,
+        body_digest=call.body_digest,
+        files=taken.files,
+    )
+
+
+def engine_request(
+    request: CompletionRequest, admitted: Admitted, read_blob: Callable[[Blob], Awaitable[bytes]]
+) -> EngineRequest:
+    """What any model would be asked; what a certain one is asked is made of it."""
+    return EngineRequest(
+        messages=admitted.history,
+        read_blob=read_blob,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
+        response_format=request.response_format,
+        modalities=request.modalities,
+        audio=request.audio,
+        params=request.params,
+        n=request.n,
+        stream=request.stream,
+    )
