@@ -2,10 +2,11 @@
 
 E001 models file         E002 data folder      E003 database engine     E004 CORS origins
 W001 a key is not set    W002 nobody works     W003 no local engine     W004 hosts
+W005 no price            W006 no bound of what a call costs
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db import DatabaseError, transaction
+from django.utils import timezone
 
-from chatapi.engines.registry import ModelsFileError, ModelSpec, load_models
+from chatapi.billing.prices import current_tariffs
+from chatapi.completions.charging import OUTPUT_TOKENS
+from chatapi.engines.registry import ModelsFileError, ModelSpec
+from chatapi.models_file import read_models
 
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
-def check_models_file(**_: Any) -> list[CheckMessage]:
+def check_models_file(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     try:
-        specs = load_models(settings.CHATAPI_MODELS_FILE)
+        specs = read_models(settings.CHATAPI_MODELS_FILE)
     except ModelsFileError as error:
         return [
             Error(
@@ -31,7 +37,13 @@ def check_models_file(**_: Any) -> list[CheckMessage]:
                 id="chatapi.E001",
             )
         ]
-    return [*_missing_keys(specs), *_missing_local_engine(specs)]
+    priced = _priced_in_the_book(specs) if databases else set()
+    return [
+        *_missing_keys(specs),
+        *_missing_local_engine(specs),
+        *_missing_prices(specs, priced),
+        *_missing_bounds(specs, priced),
+    ]
 
 
 def _missing_keys(specs: Iterable[ModelSpec]) -> Iterator[CheckMessage]:
@@ -52,6 +64,54 @@ def _missing_local_engine(specs: Iterable[ModelSpec]) -> Iterator[CheckMessage]:
             hint="Install requirements/run.txt, or set CHATAPI_MODELS_FILE to a file without local models.",
             id="chatapi.W003",
         )
+
+
+def _missing_prices(specs: Iterable[ModelSpec], priced: set[str]) -> Iterator[CheckMessage]:
+    models = [spec.id for spec in specs if not spec.is_local and spec.price is None and spec.id not in priced]
+    if models:
+        meanwhile = {
+            "refuse": "calls of such models are refused",
+            "record": "calls of such models are answered, recorded as unpriced, and not billed",
+        }
+        yield checks.Warning(
+            f"Without a price in the models file: {_some(models)}. Where the price book has none either, "
+            f"{meanwhile[settings.CHATAPI_UNPRICED]}.",
+            hint="Write `price` into the models file, add a price in the admin site, or run `manage.py "
+            "import_prices`. `manage.py check --database default` looks into the price book, too.",
+            id="chatapi.W005",
+        )
+
+
+def _missing_bounds(specs: Iterable[ModelSpec], priced: set[str]) -> Iterator[CheckMessage]:
+    models = [
+        spec.id
+        for spec in specs
+        if (isinstance(spec.price, Mapping) or spec.id in priced)
+        and not spec.max_output_tokens
+        and not spec.context_length
+    ]
+    if models:
+        yield checks.Warning(
+            f"Nothing bounds what an answer costs: {_some(models)}. Calls that set no limit are held to "
+            f"{OUTPUT_TOKENS:,} tokens, and that much is held for each.",
+            hint="Write max_output_tokens, context_length or both into the models file.",
+            id="chatapi.W006",
+        )
+
+
+def _priced_in_the_book(specs: Iterable[ModelSpec]) -> set[str]:
+    """Models that have cost something since before now, where there is a price book to tell."""
+    models = [spec.id for spec in specs if not spec.is_local and spec.price is None]
+    try:
+        with transaction.atomic():
+            return set(current_tariffs(models, timezone.now()))
+    except DatabaseError:  # the first start: there are no tables yet
+        return set()
+
+
+def _some(models: Sequence[str]) -> str:
+    others = f" and {len(models) - 5} others" if len(models) > 5 else ""
+    return ", ".join(map(repr, models[:5])) + others
 
 
 def check_data_dir(**_: Any) -> list[CheckMessage]:

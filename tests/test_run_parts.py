@@ -52,9 +52,9 @@ def test_a_failing_system_check_stops_the_start(monkeypatch: pytest.MonkeyPatch)
         checks.Warning("a little odd", hint="Mend it.", id="x.W001"),
         checks.Error("quite\nwrong", id="x.E001"),
     ]
-    monkeypatch.setattr(checks, "run_checks", lambda: found[:1])
+    monkeypatch.setattr(checks, "run_checks", lambda **_: found[:1])
     assert preflight.system_warnings() == ["x.W001: a little odd Mend it."]
-    monkeypatch.setattr(checks, "run_checks", lambda: found)
+    monkeypatch.setattr(checks, "run_checks", lambda **_: found)
     with pytest.raises(CannotStart, match=r"^x\.E001: quite wrong$"):
         preflight.system_warnings()
 

@@ -5,7 +5,7 @@ costs more than a larger one, and nothing that has a price costs nothing.
 """
 
 import re
-from decimal import ROUND_CEILING, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, Decimal, Inexact, InvalidOperation, localcontext
 
 CURRENCY = "USD"
 PICO_A_USD = 10**12
@@ -29,9 +29,11 @@ def usd(text: str | int | Decimal) -> Decimal:
         text = text.strip()
         if not _DECIMAL.fullmatch(text):
             raise InvalidAmount(f"{text[:40]!r} is no decimal number of {CURRENCY}.")
+    if isinstance(text, bool) or not isinstance(text, str | int | Decimal):
+        raise InvalidAmount(f"{str(text)[:40]!r} is no decimal number of {CURRENCY}.")
     try:
         amount = Decimal(text)
-    except (InvalidOperation, ValueError, TypeError):
+    except (InvalidOperation, ValueError):
         raise InvalidAmount(f"{str(text)[:40]!r} is no decimal number of {CURRENCY}.") from None
     if not amount.is_finite():
         raise InvalidAmount(f"{str(text)[:40]!r} is no decimal number of {CURRENCY}.")
@@ -59,13 +61,14 @@ def pico_of(text: str | int | Decimal, units: int) -> int:
 
 
 def _whole(amount: Decimal, times: int, problem: str, *, divided_by: int = 1) -> int:
-    with localcontext(prec=80):
-        if abs(amount) > Decimal(10) ** 15:
-            raise InvalidAmount(problem)
-        product = amount * times / divided_by
-        if product != product.to_integral_value() or product * divided_by != amount * times:
-            raise InvalidAmount(problem)
-        return int(product)
+    try:
+        with localcontext(prec=80, traps=[Inexact]):
+            product = amount * times / divided_by
+    except Inexact:
+        raise InvalidAmount(problem) from None
+    if product.adjusted() > 40 or product != product.to_integral_value():
+        raise InvalidAmount(problem)
+    return int(product)
 
 
 def nano_rounded_up(pico: int) -> int:

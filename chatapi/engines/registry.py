@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -49,8 +49,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """How often a call is tried again that failed before its first event."""
     model_path: str | None = None
     """`local`: a GGUF file of your own instead of the one that is installed."""
-    price: Literal["free"] | dict[str, Decimal] | None = None
-    """USD by the names of billing's units."""
+    price: Literal["free"] | dict[str, Any] | None = None
+    """Decimals of USD by the names of billing's units; `chatapi.models_file` checks them."""
 
     @property
     def is_local(self) -> bool:

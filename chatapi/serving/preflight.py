@@ -13,8 +13,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from django.db.utils import ConnectionHandler
 
-from chatapi.engines.registry import ModelsFileError, ModelSpec, load_models
+from chatapi.engines.registry import ModelsFileError, ModelSpec
 from chatapi.environment import env
+from chatapi.models_file import read_models
 
 NEEDED_BYTES = 64 * 1024 * 1024
 
@@ -78,7 +79,7 @@ def check_storage(folder: Path) -> None:
 
 def served_models() -> tuple[ModelSpec, ...]:
     try:
-        return load_models(settings.CHATAPI_MODELS_FILE)
+        return read_models(settings.CHATAPI_MODELS_FILE)
     except ModelsFileError as error:
         raise CannotStart(f"models file {_one_line(error)}") from error
 
@@ -105,7 +106,8 @@ def _impatient(settings_of: Mapping[str, Any]) -> dict[str, Any]:
 
 def system_warnings() -> list[str]:
     """Runs Django's system checks: the first error stops the start, the warnings are returned."""
-    found = [message for message in checks.run_checks() if not message.is_silenced()]
+    run = checks.run_checks(databases=["default"])
+    found = [message for message in run if not message.is_silenced()]
     for message in found:
         if message.level >= checks.ERROR:
             raise CannotStart(_line_of(message))
