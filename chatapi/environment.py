@@ -2,6 +2,8 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from chatapi.billing.money import InvalidAmount, nano_of
 
@@ -51,6 +53,37 @@ def env_nano_usd(name: str, default: str) -> int | None:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+class MailServer(NamedTuple):
+    host: str
+    port: int
+    user: str
+    password: str
+    uses_tls: bool
+    uses_ssl: bool
+
+
+_MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+def env_mail_server(name: str) -> MailServer:
+    """Such as `smtp+tls://USER:PASSWORD@HOST:587`."""
+    try:
+        url = urlsplit(env(name, "smtp://localhost"))
+        port = url.port or _MAIL_PORTS[url.scheme]
+    except (KeyError, ValueError):  # its text may hold the password
+        raise SystemExit(
+            f"chatapi: {name} is no mail server's URL, such as smtp+tls://USER:PASSWORD@HOST:587"
+        ) from None
+    return MailServer(
+        host=url.hostname or "localhost",
+        port=port,
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        uses_tls=url.scheme == "smtp+tls",
+        uses_ssl=url.scheme == "smtps",
+    )
 
 
 def data_dir() -> Path:

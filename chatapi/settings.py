@@ -17,6 +17,7 @@ from chatapi.environment import (
     env_flag,
     env_int,
     env_list,
+    env_mail_server,
     env_nano_usd,
     models_file,
 )
@@ -221,6 +222,20 @@ SPECTACULAR_SETTINGS = {
 
 CHATAPI_UNPRICED = env_choice("CHATAPI_UNPRICED", "refuse", "record")
 CHATAPI_CREDIT_LIMIT = env_nano_usd("CHATAPI_CREDIT_LIMIT_USD", "0")
+STRIPE_API_KEY = env("STRIPE_API_KEY")
+CHATAPI_STRIPE_METER = env("CHATAPI_STRIPE_METER", "chatapi_cost")
+CHATAPI_STRIPE_URL = env("CHATAPI_STRIPE_URL", "https://api.stripe.com")
+
+# --- mail, for alerts alone ---------------------------------------------------------------------
+
+ADMINS = [(address, address) for address in env_list("CHATAPI_ADMIN_EMAILS")]
+_mail = env_mail_server("CHATAPI_EMAIL_URL")
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.uses_tls, _mail.uses_ssl
+EMAIL_TIMEOUT = 10
+EMAIL_SUBJECT_PREFIX = "[chatapi] "
+SERVER_EMAIL = env("CHATAPI_EMAIL_FROM", "chatapi@localhost")
 
 # --- limits -------------------------------------------------------------------------------------
 
@@ -254,12 +269,20 @@ CELERY_TASK_ROUTES = {
     "media.tasks.make_overdue": {"queue": "default"},  # no long queue of media holds up what mends it
     "media.tasks.*": {"queue": "media"},
     "chatapi.billing.*": {"queue": "billing"},
+    "conversations.tasks.reconcile": {"queue": "billing"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "settle-interrupted": every(15, "conversations.tasks.settle_interrupted"),
     "post-settled": every(5, "chatapi.billing.tasks.post_settled"),
+    "alert-low-balances": every(300, "chatapi.billing.tasks.alert_low_balances"),
+    "alert-overdrawn": every(300, "chatapi.billing.tasks.alert_overdrawn"),
+    "alert-unpriced": every(300, "chatapi.billing.tasks.alert_unpriced"),
+    "mail-alerts": every(60, "chatapi.billing.tasks.mail_alerts"),
+    "export-meters": every(600, "chatapi.billing.tasks.export_meters"),
+    "export-late-meters": every(86_400, "chatapi.billing.tasks.export_late_meters"),
+    "reconcile": every(86_400, "conversations.tasks.reconcile"),
     "make-overdue": every(15, "media.tasks.make_overdue"),
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
@@ -301,6 +324,7 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # every scan of a port would log one
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         "python_multipart": {"level": "ERROR"},  # a bad form is the client's affair
         "whitenoise": {"level": "WARNING"},
     },

@@ -1,16 +1,42 @@
-"""Whether the history tells of each completion what was billed for it."""
+"""Whether the history tells of each completion what was billed for it, and all of the books add up."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from uuid import UUID
 
-from chatapi.billing.models import Charge
+from chatapi.billing import alerts, verification
+from chatapi.billing.models import Alert, Charge
 from chatapi.billing.verification import Discrepancy
 from chatapi.completions.charging import units_of
 from chatapi.engines.values import Usage
 from conversations.models import Completion
 
 CHUNK = 2000
+NAMED = 10
+"""How many discrepancies an alert lists."""
 _COUNTS = tuple(Usage().counts)
+
+
+def reconcile() -> int:
+    """Prove all of the books, and tell an operator where they do not add up. Gives how many discrepancies
+    there are. Keeps nobody from writing; `manage.py verify_ledger` lists all of them."""
+    found = 0
+    named: list[str] = []
+    with verification.snapshot():
+        for discrepancy in chain(verification.discrepancies(), discrepancies()):
+            found += 1
+            if found <= NAMED:
+                named.append(str(discrepancy))
+    matters = {"books": _told(found, named)} if found else {}
+    alerts.show(Alert.Kind.DISCREPANCY, matters)
+    return found
+
+
+def _told(found: int, named: Sequence[str]) -> str:
+    lines = [f"The books do not add up: {found} discrepancies.", *named]
+    if found > len(named):
+        lines.append(f"and {found - len(named)} more: `manage.py verify_ledger`")
+    return "\n".join(lines)
 
 
 def discrepancies() -> Iterator[Discrepancy]:

@@ -2,9 +2,17 @@
 
 from celery import shared_task
 
-from conversations import processes
+from conversations import auditing, processes
+
+RECONCILING_SECONDS = 3 * 3600
+"""Millions of charges take their time."""
 
 
 @shared_task
 def settle_interrupted() -> None:
     processes.settle_interrupted()
+
+
+@shared_task(soft_time_limit=RECONCILING_SECONDS, time_limit=RECONCILING_SECONDS + 60)
+def reconcile() -> None:
+    auditing.reconcile()
