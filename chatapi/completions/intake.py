@@ -6,7 +6,8 @@ part (`messages[1].content[0].image_url`).
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -72,15 +73,21 @@ class _Intake:
         self._one_at_a_time: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._looked_at: dict[object, StoredFile] = {}
         self._fresh: dict[str, StoredFile] = {}
+        self._fetched_files: dict[str, Path] = {}
+        self._folders = AsyncExitStack()
 
     async def run(self) -> TakenIn:
+        async with self._folders:
+            return await self._run()
+
+    async def _run(self) -> TakenIn:
         messages = await self._with_spoken_answers()
         if self._request.uploads:
             self._known = await database_sync_to_async(known_files)(
                 self._workspace_id, list(self._request.uploads)
             )
         parts = await self._taken(messages)
-        await self._store_inline()
+        await self._store()
         return TakenIn(
             tuple(
                 msgspec.structs.replace(
@@ -206,13 +213,14 @@ class _Intake:
         self._fresh[sha256] = file
         return file
 
-    async def _store_inline(self) -> None:
+    async def _store(self) -> None:
         """Once nothing of the call is refused any more: what a refused one left would count for no quota."""
         if not self._fresh:
             return
         await self._check_room(self._fresh.values())
-        fresh = {sha256: self._request.uploads[sha256] for sha256 in self._fresh}
-        await asyncio.to_thread(store_bytes, self._workspace_id, fresh)
+        uploads = self._request.uploads
+        inline = {sha256: uploads[sha256] for sha256 in self._fresh if sha256 in uploads}
+        await asyncio.to_thread(_store, self._workspace_id, inline, self._fetched_files)
 
     async def _check_room(self, files: Iterable[StoredFile]) -> None:
         # in a thread of its own, since it may wait for an upload to the same workspace
@@ -224,21 +232,18 @@ class _Intake:
         copy = await database_sync_to_async(last_copy)(self._workspace_id, url)
         if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
             return stored_file(copy.asset)
-        async with self._turn, temporary_folder_beside() as folder:
-            path = folder / "fetched"
+        async with self._turn:
+            path = await self._folders.enter_async_context(temporary_folder_beside()) / "fetched"
             try:
                 await self._fetcher.fetch(url, path)
             except MediaProblem:
                 if copy is not None:
                     return stored_file(copy.asset)
                 raise
-            file = await self._looked_at_and_stored(path)
+            file = await look_at(path, wanted="image")
         self._fetched[url] = file.blob.sha256
-        return file
-
-    async def _looked_at_and_stored(self, path: Path) -> StoredFile:
-        file = await look_at(path, wanted="image")
-        await asyncio.to_thread(store_file, self._workspace_id, file.blob.sha256, path)
+        self._fresh[file.blob.sha256] = file
+        self._fetched_files[file.blob.sha256] = path
         return file
 
     async def _named(self, part: FilePart, param: str) -> StoredFile:
@@ -250,6 +255,12 @@ class _Intake:
             what = "picture" if part.stands_for == "image_url" else "sound"
             raise Unreadable(f"The file is no {what}, but {file.blob.media_type}.")
         return file
+
+
+def _store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str, Path]) -> None:
+    store_bytes(workspace_id, inline)
+    for sha256, path in fetched.items():
+        store_file(workspace_id, sha256, path)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

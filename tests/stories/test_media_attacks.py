@@ -12,7 +12,9 @@ from conversations.models import Completion
 from media.problems import Unreadable
 from media.speech.transcripts import Transcript
 from media.storage import walk
+from tests.media.pictures_made import encoded, quarters
 from tests.media.sounds import sound_file
+from tests.media.websites import Visit
 from tests.people import Person
 from tests.serving import PATHS, Server
 from tests.stories.media_service import (
@@ -21,8 +23,10 @@ from tests.stories.media_service import (
     b64,
     nothing_heard,
     picture,
+    picture_at,
     post,
     rows,
+    site_for,
     sound,
     sound_file_part,
     text,
@@ -157,3 +161,25 @@ def test_good_files_of_a_refused_call_are_not_left_on_the_disk(server: Server, a
     body = asked(sound(sound_file("mp3")), picture(b"This is no picture."), model="scripted")
     assert post(server, alice, body).status_code == 400
     assert list(walk(alice.workspace.pk.hex)) == []
+
+
+def test_what_was_fetched_for_a_refused_call_is_not_left_on_the_disk(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(visit: Visit) -> None:
+        if visit.path == "/late":
+            await asyncio.sleep(0.5)
+            await visit.answer(b"This is no picture.")
+        else:
+            await visit.answer(encoded(quarters()))
+
+    with site_for(server, monkeypatch, serve) as site:
+        late = asked(picture_at(site.url("/picture")), picture_at(site.url("/late")), model="scripted")
+        assert post(server, alice, late).json()["error"]["param"] == "messages[0].content[1].image_url"
+        assert list(walk(alice.workspace.pk.hex)) == []
+
+        alice.workspace.media_quota = 10
+        alice.workspace.save()
+        answer = post(server, alice, asked(picture_at(site.url("/other")), model="scripted"))
+        assert answer.json()["error"]["code"] == "storage_quota_exceeded"
+        assert list(walk(alice.workspace.pk.hex)) == []
