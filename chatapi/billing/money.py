@@ -5,7 +5,7 @@ costs more than a larger one, and nothing that has a price costs nothing.
 """
 
 import re
-from decimal import ROUND_CEILING, Decimal, Inexact, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, Context, Decimal, Inexact, InvalidOperation, localcontext
 
 CURRENCY = "USD"
 PICO_A_USD = 10**12
@@ -62,7 +62,7 @@ def pico_of(text: str | int | Decimal, units: int) -> int:
 
 def _whole(amount: Decimal, times: int, problem: str, *, divided_by: int = 1) -> int:
     try:
-        with localcontext(prec=80, traps=[Inexact]):
+        with localcontext(Context(prec=80, traps=[Inexact])):
             product = amount * times / divided_by
     except Inexact:
         raise InvalidAmount(problem) from None
