@@ -7,6 +7,8 @@ import uuid_utils.compat as uuid_utils
 
 CONVERSATION, MESSAGE, COMPLETION = "conv_", "msg_", "chatcmpl-"
 FILE, SPEECH = "file-", "audio_"
+PROJECT, KEY, USER = "proj_", "key_", "user-"
+TRANSACTION, BUDGET = "txn_", "budget_"
 
 
 def new_id() -> UUID:
@@ -31,3 +33,15 @@ def parse(prefix: str, text: str) -> UUID | None:
         return UUID(hex=text[len(prefix) :])
     except ValueError:
         return None
+
+
+def public_user(id: int) -> str:
+    return f"{USER}{id}"
+
+
+def parse_user(text: str) -> int | None:
+    """The user behind a public id; None where it cannot be one of ours."""
+    digits = text.removeprefix(USER)
+    if digits == text or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        return None
+    return int(digits)

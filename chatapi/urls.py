@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from chatapi import schema, views
+from chatapi.billing.api import usage
 from conversations import api
 
 admin.site.site_header = admin.site.site_title = "chatapi"
@@ -24,6 +25,8 @@ urlpatterns = [
     path("v1/conversations", api.ConversationListView.as_view()),
     path("v1/conversations/<str:conversation_id>", api.ConversationView.as_view()),
     path("v1/conversations/<str:conversation_id>/items", api.ItemListView.as_view()),
+    path("v1/organization/usage/completions", usage.CompletionUsageView.as_view()),
+    path("v1/organization/costs", usage.CostView.as_view()),
     path("", include("media.api.urls")),
 ]
 

@@ -1,0 +1,163 @@
+"""`GET /v1/organization/costs`: what was used costs, digit for digit."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from chatapi.billing.models import Charge
+from chatapi.billing.units import Units
+from chatapi.identifiers import KEY, PROJECT, new_id, public, public_user
+from tests.billing.months import SHORT_COST, USD, day, key_of, opened, post, posted, settled
+from tests.people import Person
+
+COSTS = "/v1/organization/costs"
+
+Ask = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def ask(client: Client, alice: Person) -> Ask:
+    """What Alice is told of the 3rd of January; amounts as they were written."""
+    opened(alice)
+
+    def asked(who: Person = alice, **query: object) -> dict[str, Any]:
+        stretch = {"start_time": day(3), "end_time": day(4, hour=0), **query}
+        written = {
+            name: int(value.timestamp()) if isinstance(value, datetime) else value
+            for name, value in stretch.items()
+        }
+        answer = client.get(COSTS, written, headers=who.headers)  # type: ignore[arg-type]
+        assert answer.status_code == 200, answer.text
+        assert answer["content-type"] == "application/json"
+        page: dict[str, Any] = json.loads(answer.content, parse_float=Decimal)
+        return page
+
+    return asked
+
+
+def results(page: dict[str, Any]) -> list[dict[str, Any]]:
+    [bucket] = page["data"]
+    rows: list[dict[str, Any]] = bucket["results"]
+    return rows
+
+
+def copied(charge: Charge, **columns: object) -> None:
+    """Another charge like this one, but for these columns."""
+    same = {field.name: getattr(charge, field.name) for field in charge._meta.concrete_fields}
+    Charge.objects.create(**{**same, "id": new_id(), **columns})
+
+
+def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
+    posted(alice, day(3))
+
+    page = ask()
+
+    assert (page["object"], page["has_more"], page["next_page"]) == ("page", False, None)
+    assert page["data"][0]["object"] == "bucket"
+    assert results(page) == [
+        {
+            "object": "organization.costs.result",
+            "amount": {"value": Decimal("0.000023"), "currency": "usd"},
+            "line_item": None,
+            "project_id": None,
+            "user_id": None,
+            "api_key_id": None,
+            "unpriced_requests": 0,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nano", "written"),
+    [
+        (1, b'"value":0.000000001,'),
+        (USD + 1, b'"value":1.000000001,'),
+        (9_007_199_254_740_993, b'"value":9007199.254740993,'),
+        (123_456_789_123_456_789, b'"value":123456789.123456789,'),
+        (0, b'"value":0.00,'),
+    ],
+)
+def test_an_amount_arrives_digit_for_digit(nano: int, written: bytes, alice: Person, client: Client) -> None:
+    opened(alice)
+    copied(settled(alice, day(3), Units()), cost=nano)
+
+    start, end = int(day(3).timestamp()), int(day(4, hour=0).timestamp())
+    answer = client.get(COSTS, {"start_time": start, "end_time": end}, headers=alice.headers)
+
+    assert written in answer.content
+
+
+def test_it_is_right_before_and_after_it_is_posted(ask: Ask, alice: Person) -> None:
+    settled(alice, day(3))
+    settled(alice, day(3))
+
+    before = ask()
+    post(day(4))
+
+    assert results(before)[0]["amount"]["value"] == Decimal(2 * SHORT_COST) / USD
+    assert before == ask()
+
+
+def test_groups_and_filters(ask: Ask, alice: Person, bob: Person) -> None:
+    posted(alice, day(3))
+    posted(bob, day(3), Units(prompt=1))
+    settled(alice, day(3), Units(completion=1), model="tts", kind="speech")
+
+    def costs(**query: object) -> dict[Any, int]:
+        group = str(query.get("group_by", "line_item"))
+        return {row[group]: int(row["amount"]["value"] * USD) for row in results(ask(**query))}
+
+    assert costs(group_by="line_item") == {"gpt, completion": SHORT_COST + 1000, "tts, speech": 10_000}
+    assert costs(group_by="project_id") == {public(PROJECT, alice.workspace.id): SHORT_COST + 11_000}
+    assert costs(group_by="user_id") == {
+        public_user(alice.user.pk): SHORT_COST + 10_000,
+        public_user(bob.user.pk): 1000,
+    }
+    assert costs(group_by="api_key_id", api_key_ids=public(KEY, key_of(bob))) == {
+        public(KEY, key_of(bob)): 1000
+    }
+    assert costs(line_items="tts, speech") == {None: 10_000}
+    assert costs(line_items=["tts, speech", "gpt, completion"]) == {None: SHORT_COST + 11_000}
+    assert costs(line_items="gpt") == {}
+
+
+def test_a_workspace_sees_its_own(
+    ask: Ask, alice: Person, bob: Person, charlie: Person, client: Client
+) -> None:
+    posted(alice, day(3))
+
+    assert results(ask(bob)) == results(ask(alice)) != []
+    assert results(ask(charlie)) == []
+    assert client.get(COSTS, {"start_time": 0}).status_code == 401
+
+
+def test_what_nobody_priced_is_not_passed_over(ask: Ask, alice: Person) -> None:
+    copied(settled(alice, day(3)), price_id=None, cost=None)
+
+    [row] = results(ask())
+
+    assert (row["amount"]["value"], row["unpriced_requests"]) == (Decimal("0.000023"), 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "param", "code"),
+    [
+        ("", "start_time", "missing_required_parameter"),
+        ("start_time=9&end_time=8", "end_time", "invalid_value"),
+        ("start_time=0&bucket_width=1h", "bucket_width", "invalid_value"),
+        ("start_time=0&limit=181", "limit", "integer_above_max_value"),
+        ("start_time=0&group_by=model", "group_by", "invalid_value"),
+        ("start_time=0&page=x", "page", "invalid_value"),
+        ("start_time=0&line_items=%00", "line_items", "invalid_value"),
+    ],
+)
+def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Person, client: Client) -> None:
+    answer = client.get(f"{COSTS}?{query}", headers=alice.headers)
+
+    assert answer.status_code == 400
+    assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
