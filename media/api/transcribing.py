@@ -1,6 +1,7 @@
 """`POST /v1/audio/transcriptions` and `/v1/audio/translations`. Nothing of these uploads is kept."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -98,9 +99,12 @@ class TranscriptionEndpoint(LimitedEndpoint):
 
     async def _stream(self, news: Heeding, is_gone: asyncio.Event, send: Send) -> None:
         writer = TranscriptWriter()
-        item = await news.take(is_gone)  # until then a failure has its true status
+        first = []
+        with suppress(Silence):  # until then a failure has its true status
+            first.append(await news.take(is_gone, self._keep_alive))
         await begin(send, EVENT_STREAM)
         try:
+            item = first[0] if first else await self._next(news, is_gone, send)
             while item is not None:
                 text = writer.add(item)
                 if text:

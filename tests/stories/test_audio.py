@@ -1,9 +1,11 @@
 """Speech in and out over HTTP, asked for by OpenAI's own client."""
 
+import asyncio
 import io
 import json
 import re
 import socket
+import threading
 import wave
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -18,7 +20,9 @@ from django.conf import settings
 from django.test import Client
 from pytest_django import Settings
 
+from media.api.streaming import ReadAhead
 from media.models import Asset, File
+from media.speech.recognition.values import Heard, Segment
 from media.speech.synthesis.values import SpokenPiece
 from media.speech.voices import VoiceRefused
 from media.workshop import WorkshopBusy, WorkshopFailed, shops
@@ -351,6 +355,32 @@ class TestWithModels:
         with sent(server, alice, TRANSCRIPTS[0], "multipart/form-data; boundary=b", form):
             wait_until(lambda: spy.state == "open")
         wait_until(lambda: spy.state == "closed early")
+
+
+def test_who_waits_for_the_first_words_is_kept_alive(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window of sound may take as long as it lasts, and others may be before it."""
+    may_end = threading.Event()
+
+    async def slowly(*_: object, **__: object) -> AsyncGenerator[Segment | Heard, None]:
+        await asyncio.to_thread(may_end.wait, 30)
+        yield Segment(0, 0, 0.0, 0.5, " Hello.", [], 0.0, -0.1, 1.0, 0.0, [])
+        yield Heard("en", 0.5)
+
+    take = ReadAhead.take
+    monkeypatch.setattr("media.api.transcribing.listening", slowly)
+    monkeypatch.setattr(
+        ReadAhead, "take", lambda self, is_gone, patience=None: take(self, is_gone, patience and 0.1)
+    )
+    form: Any = {"files": {"file": ("a.wav", wav())}, "data": {"stream": "true"}}
+    with server.client(alice) as client, client.stream("POST", TRANSCRIPTS[0], **form) as answer:
+        lines = answer.iter_lines()
+        waited = [next(lines) for _ in range(3)]
+        may_end.set()
+        rest = "\n".join(lines)
+    assert waited == [": ping"] * 3
+    assert '"transcript.text.done","text":"Hello."' in rest
 
 
 def bare(text: str) -> str:
