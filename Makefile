@@ -1,7 +1,7 @@
 # `make` lists the commands. The first one that needs packages installs them into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run install-run install-dev test test-services check format bench lock clean
+.PHONY: help run install-run install-dev test test-services chaos check format bench lock clean
 MAKEFLAGS += --no-print-directory
 
 # python3, or a newer sibling where python3 is too old; the bootstrap says so where none is found
@@ -31,6 +31,9 @@ test:  ## run the tests; ARGS="-k word" is given to pytest
 
 test-services:  ## run the tests against PostgreSQL, Redis and RabbitMQ
 	@exec $(DEV) deploy/with_services.py $(TEST) $(ARGS)
+
+chaos:  ## kill -9 servers and workers under load, 200 times, and prove the books; ARGS="--kills 20"
+	@exec $(DEV) -m tests.storm $(ARGS)
 
 # the settings make a data folder where there is none: these shall not touch an operator's var/
 check: export CHATAPI_DATA_DIR = $(CURDIR)/.venv/scratch

@@ -1,0 +1,13 @@
+"""`make chaos`: the storm of tests/chaos.py, outside of pytest."""
+
+import os
+import sys
+
+import django
+
+if __name__ == "__main__":
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+    from tests.chaos import main
+
+    main(sys.argv[1:])
