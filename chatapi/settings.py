@@ -283,6 +283,7 @@ CELERY_BEAT_SCHEDULE = {
     "export-meters": every(600, "chatapi.billing.tasks.export_meters"),
     "export-late-meters": every(86_400, "chatapi.billing.tasks.export_late_meters"),
     "reconcile": every(86_400, "conversations.tasks.reconcile"),
+    "make-statements": every(600, "chatapi.billing.tasks.make_statements"),
     "make-overdue": every(15, "media.tasks.make_overdue"),
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chatapi.billing import alerts, verification
 from chatapi.billing.models import Alert, Charge
+from chatapi.billing.snapshots import snapshot
 from chatapi.billing.verification import Discrepancy
 from chatapi.completions.charging import units_of
 from chatapi.engines.values import Usage
@@ -22,7 +23,7 @@ def reconcile() -> int:
     there are. Keeps nobody from writing; `manage.py verify_ledger` lists all of them."""
     found = 0
     named: list[str] = []
-    with verification.snapshot():
+    with snapshot():
         for discrepancy in chain(verification.discrepancies(), discrepancies()):
             found += 1
             if found <= NAMED:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from chatapi.billing import alerts, meters, posting, stripe_meters
+from chatapi.billing import alerts, meters, posting, statements, stripe_meters
 
 
 @shared_task
@@ -48,3 +48,8 @@ def _export(since: timedelta) -> None:
     if meter := stripe_meters.configured():
         with closing(meter):
             meters.export(meter, since)
+
+
+@shared_task
+def make_statements() -> None:
+    statements.make_missing()

@@ -15,8 +15,8 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Trunc
 
 from chatapi.billing.models import Charge, UsageRollup
+from chatapi.billing.snapshots import snapshot
 from chatapi.billing.units import UNIT_NAMES
-from chatapi.billing.verification import snapshot
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 COLUMNS = ("user_id", "key_id", "model", "kind")

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from chatapi.billing import verification
 from chatapi.billing.models import Charge, Transaction
+from chatapi.billing.snapshots import snapshot
 from conversations import auditing
 
 
@@ -14,7 +15,7 @@ class Command(BaseCommand):
     help = "Compute all that was billed anew, from usage and prices; print what differs, and exit 1 on any."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with verification.snapshot():
+        with snapshot():
             found = 0
             for discrepancy in chain(verification.discrepancies(), auditing.discrepancies()):
                 found += 1

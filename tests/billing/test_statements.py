@@ -1,0 +1,256 @@
+"""A month of a ledger, closed: what moved in it, made once, and right to the last digit."""
+
+from datetime import date, datetime
+from unittest.mock import patch
+from uuid import UUID
+
+import pytest
+
+from chatapi.billing import ledger, statements, verification
+from chatapi.billing.models import Statement, Transaction
+from chatapi.billing.statements import Report, make_missing, report
+from chatapi.billing.tasks import make_statements
+from chatapi.billing.units import Units
+from tests.billing.months import SHORT_COST, USD, clock, day, opened, post, posted, settled
+from tests.people import Person
+
+JANUARY, FEBRUARY, MARCH, APRIL = (date(2026, month, 1) for month in range(1, 5))
+
+
+def paid(who: Person, at: datetime, amount: int, reason: str = "Invoice 7") -> Transaction:
+    with clock(at):
+        return ledger.top_up(who.workspace.id, amount, reason=reason, by="treasurer@example.com")
+
+
+def close(at: datetime) -> int:
+    with clock(at):
+        return make_missing()
+
+
+def seen(who: Person, month: date, at: datetime) -> Report:
+    with clock(at):
+        found = report(who.workspace.id, month)
+    assert found
+    return found
+
+
+def of(who: Person, month: date) -> Statement:
+    return Statement.objects.get(workspace_id=who.workspace.id, month=month)
+
+
+def books_add_up() -> None:
+    assert [str(one) for one in verification.discrepancies()] == []
+
+
+def test_two_months(alice: Person) -> None:
+    opened(alice)
+    paid(alice, day(2), 5 * USD)
+    posted(alice, day(3))
+    posted(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
+    with clock(day(20)):
+        ledger.promote(alice.workspace.id, USD, reason="Welcome", by="treasurer@example.com")
+    wrong = posted(alice, day(4, month=2))
+    with clock(day(5, month=2)):
+        charged = Transaction.objects.get(charge_id=wrong.id)
+        ledger.reverse(charged.id, reason="It was cut off", by="treasurer@example.com")
+
+    assert close(day(2, month=3)) == 2
+
+    january, february = of(alice, JANUARY), of(alice, FEBRUARY)
+    spent = SHORT_COST + 105_000
+    assert (january.opening, january.closing) == (0, 6 * USD - spent)
+    assert january.totals == {
+        "charge": -spent,
+        "top_up": 5 * USD,
+        "promotion": USD,
+        "adjustment": 0,
+        "reversal": 0,
+    }
+    assert [(line["model"], line["kind"], line["requests"], line["amount"]) for line in january.lines] == [
+        ("gpt", "completion", 1, -SHORT_COST),
+        ("gpt-mini", "completion", 1, -105_000),
+    ]
+    assert january.lines[1]["units"]["cached"] == 10
+    assert (february.opening, february.closing) == (january.closing, january.closing)
+    assert (february.totals["charge"], february.totals["reversal"]) == (-SHORT_COST, SHORT_COST)
+    books_add_up()
+
+
+def test_a_month_is_closed_once(alice: Person) -> None:
+    opened(alice)
+    posted(alice, day(3))
+
+    assert close(day(1, month=2)) == 1
+    first = of(alice, JANUARY)
+    assert close(day(2, month=2)) == 0
+    assert of(alice, JANUARY).created_at == first.created_at == day(1, month=2)
+
+
+def test_two_workers_at_once_make_one(alice: Person) -> None:
+    opened(alice)
+    workspace_id = alice.workspace.id
+
+    with clock(day(1, month=2)):
+        statements._close(workspace_id, JANUARY)
+        statements._close(workspace_id, JANUARY)
+
+    assert Statement.objects.count() == 1
+
+
+@pytest.mark.parametrize(("minute", "made"), [(5, 0), (11, 1)])
+def test_clocks_may_differ_by_minutes(minute: int, made: int, alice: Person) -> None:
+    opened(alice)
+
+    assert close(day(1, month=2, hour=0, minute=minute)) == made
+
+
+def test_what_a_dead_schedule_left_out_is_made_up_for(alice: Person, bob: Person) -> None:
+    opened(alice)
+    posted(alice, day(3))
+    posted(alice, day(3, month=3))
+
+    assert close(day(2, month=4)) == 3
+
+    assert [of(alice, month).opening for month in (JANUARY, FEBRUARY, MARCH)] == [
+        0,
+        -SHORT_COST,
+        -SHORT_COST,
+    ]
+    assert of(alice, FEBRUARY).lines == []
+    books_add_up()
+
+
+def test_a_run_ends_in_time_and_the_next_goes_on(alice: Person) -> None:
+    opened(alice)
+
+    for left in (2, 1, 0):
+        with clock(day(2, month=4)):
+            assert make_missing(seconds=-1) == 1
+        assert Statement.objects.count() == 3 - left
+
+
+def test_every_wallet_has_one_since_it_is_there(alice: Person, charlie: Person) -> None:
+    opened(alice)
+    opened(charlie, day(5, month=2))
+
+    assert close(day(2, month=3)) == 3
+    assert Statement.objects.filter(workspace_id=charlie.workspace.id).count() == 1
+
+
+def test_what_ended_before_midnight_is_on_the_month_it_was_posted_in(alice: Person) -> None:
+    opened(alice)
+    settled(alice, day(31, hour=23, minute=59, second=59))
+    post(day(1, month=2, hour=0, second=4))
+
+    close(day(2, month=3))
+
+    assert (of(alice, JANUARY).lines, of(alice, JANUARY).totals["charge"]) == ([], 0)
+    assert [line["amount"] for line in of(alice, FEBRUARY).lines] == [-SHORT_COST]
+    books_add_up()
+
+
+def test_months_end_at_midnight_utc(alice: Person) -> None:
+    opened(alice)
+    paid(alice, day(31, hour=23, minute=59, second=59), 1)
+    paid(alice, day(1, month=2, hour=0), 10)
+
+    close(day(2, month=3))
+
+    assert (of(alice, JANUARY).closing, of(alice, FEBRUARY).closing) == (1, 11)
+
+
+def test_what_moved_before_the_wallet_says_it_was_opened_is_in_the_opening(alice: Person) -> None:
+    opened(alice, day(5, month=2))
+    paid(alice, day(5), 7)
+
+    close(day(2, month=3))
+
+    assert (of(alice, FEBRUARY).opening, of(alice, FEBRUARY).closing) == (7, 7)
+    books_add_up()
+
+
+def test_the_running_month_is_a_preview(alice: Person) -> None:
+    opened(alice)
+    paid(alice, day(2), 5 * USD)
+    close(day(1, month=2))
+    posted(alice, day(3, month=2))
+
+    shown = seen(alice, FEBRUARY, day(4, month=2))
+
+    assert not shown.is_closed
+    assert (shown.statement.opening, shown.statement.closing) == (5 * USD, 5 * USD - SHORT_COST)
+    assert Statement.objects.count() == 1
+    assert seen(alice, JANUARY, day(4, month=2)).is_closed
+
+
+def test_there_are_none_of_other_months(alice: Person, charlie: Person) -> None:
+    opened(alice, day(5, month=2))
+
+    with clock(day(4, month=3)):
+        assert report(alice.workspace.id, JANUARY) is None
+        assert report(alice.workspace.id, APRIL) is None
+        assert report(charlie.workspace.id, FEBRUARY) is None
+        assert report(charlie.workspace.id, MARCH)
+
+
+def test_what_is_no_charge_is_listed_and_the_rest_summed_up(alice: Person) -> None:
+    opened(alice)
+    for number in (1, 2, 3):
+        paid(alice, day(number), number)
+    posted(alice, day(4))
+
+    with patch.object(statements, "LISTED", 2):
+        shown = seen(alice, JANUARY, day(5))
+
+    assert [(booking.amount, booking.transaction.kind) for booking in shown.movements] == [
+        (1, "top_up"),
+        (2, "top_up"),
+    ]
+    assert shown.others == (1, 3)
+    assert seen(alice, JANUARY, day(5)).others == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"opening": 1}, {"opening or its totals", "close with"}),
+        ({"closing": 1}, {"close with"}),
+        ({"lines": []}, {"lines"}),
+        ({"totals": {}}, {"opening or its totals", "close with"}),
+    ],
+)
+def test_verification_finds_what_is_wrong(columns: dict[str, object], found: set[str], alice: Person) -> None:
+    opened(alice)
+    posted(alice, day(3))
+    close(day(2, month=2))
+    Statement.objects.update(**columns)
+
+    told = [str(one) for one in verification.discrepancies()]
+
+    assert len(told) == len(found)
+    assert all(any(words in text for text in told) for words in found)
+
+
+def test_the_schedule_makes_them(alice: Person) -> None:
+    opened(alice)
+    posted(alice, day(3))
+
+    with clock(day(2, month=2)):
+        make_statements()
+
+    assert of(alice, JANUARY).totals["charge"] == -SHORT_COST
+
+
+def test_nobody_else_is_on_it(alice: Person, charlie: Person) -> None:
+    for who in (alice, charlie):
+        opened(who)
+        posted(who, day(3))
+    posted(charlie, day(4))
+
+    close(day(2, month=2))
+
+    def requests(workspace_id: UUID) -> int:
+        statement = Statement.objects.get(workspace_id=workspace_id)
+        return sum(line["requests"] for line in statement.lines)
+
+    assert (requests(alice.workspace.id), requests(charlie.workspace.id)) == (1, 2)
