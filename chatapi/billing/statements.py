@@ -18,6 +18,7 @@ from django.utils import timezone
 from chatapi.billing.models import Account, Charge, Entry, Statement, Transaction, Wallet, account_id
 from chatapi.billing.selectors import Booking, bookings, transactions_of
 from chatapi.billing.snapshots import snapshot
+from chatapi.billing.tallies import CHUNK, Discrepancy
 from chatapi.billing.units import UNIT_NAMES
 from chatapi.billing.wallets import locked
 from chatapi.identifiers import derived_id
@@ -206,3 +207,24 @@ def _report(statement: Statement, *, is_closed: bool) -> Report:
     moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
     rest = moved - sum(booking.amount for booking in listed)
     return Report(statement, is_closed, listed, (others, rest))
+
+
+# --- proving --------------------------------------------------------------------------------------
+
+
+def discrepancies() -> Iterator[Discrepancy]:
+    """Statements that are not what the ledger says. To be read within a `snapshot`."""
+    last: Statement | None = None
+    for statement in Statement.objects.order_by("workspace_id", "month").iterator(CHUNK):
+        workspace_id, month = statement.workspace_id, statement.month
+        follows = last and (last.workspace_id, last.month) == (workspace_id, month_before(month))
+        opening = last.closing if last and follows else balance_before(workspace_id, month)
+        totals, lines = totals_of(workspace_id, month), lines_of(workspace_id, month)
+        name = f"statement {month:%Y-%m} of workspace {workspace_id}"
+        if (statement.opening, statement.totals) != (opening, totals):
+            yield Discrepancy(name, "its opening or its totals are not the ledger's")
+        if statement.closing != statement.opening + sum(statement.totals.values()):
+            yield Discrepancy(name, "it does not close with what it opens with and what moved")
+        if statement.lines != lines or sum(line["amount"] for line in lines) != totals["charge"]:
+            yield Discrepancy(name, "its lines are not what was charged for")
+        last = statement

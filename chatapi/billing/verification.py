@@ -7,41 +7,22 @@ What there is much of is read in chunks, or summed up by the database.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Sum
 
-from chatapi.billing import guards, tallies
+from chatapi.billing import guards, statements, tallies
 from chatapi.billing.models import Account, Charge, Entry, Price, Transaction
 from chatapi.billing.prices import tariffs_of
 from chatapi.billing.tallies import CHUNK, Discrepancy
 from chatapi.billing.tariffs import Tariff
 
-__all__ = ["Discrepancy", "discrepancies", "snapshot"]
+__all__ = ["Discrepancy", "discrepancies"]
 
 SLACK = timedelta(seconds=60)
 """A call that is admitted while a price is added may have been promised the one before."""
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """What is committed at one moment, without keeping anybody from writing."""
-    if connection.in_atomic_block:
-        yield
-    elif connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield
-    else:
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN DEFERRED")
-            try:
-                yield
-            finally:
-                cursor.execute("ROLLBACK")
 
 
 def discrepancies() -> Iterator[Discrepancy]:
@@ -52,6 +33,7 @@ def discrepancies() -> Iterator[Discrepancy]:
     yield from _charges()
     yield from _charges_of_nothing()
     yield from tallies.discrepancies()
+    yield from statements.discrepancies()
 
 
 def _guards() -> Iterator[Discrepancy]:
