@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from chatapi.accounts.authentication import principals_of, wrong_key
+from chatapi.accounts.authentication import valid_keys, wrong_key
 from chatapi.billing.books import Books, Hold
 from chatapi.billing.problems import BillingProblem
 from chatapi.billing.refusals import refusal
@@ -16,6 +16,7 @@ from chatapi.identifiers import CONVERSATION, new_id, public
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
+from conversations.streams import Streams
 from conversations.threading import digests, scope_of
 from media.services import StoredFile, over_quota, quota_exceeded
 
@@ -66,9 +67,10 @@ class _Batch:
         self.held: list[tuple[UUID, UUID, StoredFile]] = []
 
     def run(self) -> list[Admitted | Deferred | ApiError]:
-        self.live_keys = principals_of({a.key_digest for a in self.admissions if a.key_digest})
+        self.valid_keys = valid_keys({a.key_digest for a in self.admissions if a.key_digest})
         self.repeated = _completions_by_idempotency_key(self.admissions)
         self.places = places_by_digest(self.admissions)
+        self.streams = Streams(self.admissions)
         self.over_quota = over_quota(
             [(a.principal.workspace_id, file) for a in self.admissions for file in a.files]
         )
@@ -87,13 +89,14 @@ class _Batch:
             return refusal
 
     def _admit(self, admission: Admission) -> Admitted | Deferred:
-        if admission.key_digest and admission.key_digest not in self.live_keys:
+        if admission.key_digest and admission.key_digest not in self.valid_keys:
             raise wrong_key()
         workspace_id = admission.principal.workspace_id
         if admission.idempotency_key:
             first = self.repeated.get((workspace_id, admission.idempotency_key))
             if first is not None:
                 return _repetition(admission, first)
+        self.streams.check(admission.principal)
         if admission.files and workspace_id in self.over_quota:
             raise quota_exceeded(param="messages")
         # claimed before anything is read for this call alone: many may wait for one conversation
@@ -154,6 +157,7 @@ class _Batch:
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
         self.completions.append(_completion_row(admission, place.conversation_id, prompt_id))
+        self.streams.add(admission.principal)
         workspace_id = admission.principal.workspace_id
         self.held += [(workspace_id, place.conversation_id, file) for file in admission.files]
         return Admitted(place.conversation_id, prompt_id, prompt_digest, history, hold)

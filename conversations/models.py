@@ -210,7 +210,9 @@ class Completion(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["workspace", "-id"], name="completion_page"),
-            models.Index(fields=["process"], name="completion_in_progress", condition=Q(state="in_progress")),
+            models.Index(
+                fields=["workspace"], name="completion_in_progress", condition=Q(state="in_progress")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

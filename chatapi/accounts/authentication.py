@@ -3,7 +3,8 @@
 The functions here serve Django's views and the ASGI endpoint alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -47,26 +48,25 @@ def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_streams")
-_LIMITS_OF_BOTH = (*_LIMITS, *(f"workspace__{name}" for name in _LIMITS))
+_OF_A_PRINCIPAL = ("workspace_id", "user_id", "id", *_LIMITS, *(f"workspace__{name}" for name in _LIMITS))
 
 
-def principals_of(digests: Iterable[str]) -> dict[str, Principal]:
-    """Whom these key digests stand for; those that are unknown, revoked, expired or of a user who was
-    deactivated, or is no longer a member of the key's workspace, are left out."""
+def valid_keys(digests: Iterable[str]) -> set[str]:
+    """Of these key digests those that are known, not revoked, not expired, and of an active user who is a
+    member of the key's workspace."""
+    return {digest for (digest,) in _valid(digests)}
+
+
+def _valid(digests: Iterable[str], *more: str) -> Iterator[Sequence[Any]]:
+    """The digest of each valid key, and the values of more fields."""
     now = timezone.now()
     rows = ApiKey.objects.filter(
         digest__in=list(digests),
         revoked_at=None,
         user__is_active=True,
         user__memberships__workspace=F("workspace"),
-    ).values_list("digest", "expires_at", "workspace_id", "user_id", "id", *_LIMITS_OF_BOTH)
-    return {
-        digest: Principal(
-            workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
-        )
-        for digest, expires_at, workspace_id, user_id, key_id, *limits in rows
-        if expires_at is None or expires_at > now
-    }
+    ).values_list("expires_at", "digest", *more)
+    return (values for expires_at, *values in rows if expires_at is None or expires_at > now)
 
 
 def _limits_of_workspace(requests: int | None, tokens: int | None, streams: int | None) -> Limits:
@@ -93,11 +93,11 @@ def no_key() -> NotAuthenticated:
 
 
 def principal_of_secret(secret: str) -> Principal:
-    digest = digest_of(secret)
-    try:
-        return principals_of([digest])[digest]
-    except KeyError:
-        raise wrong_key() from None
+    for _, workspace_id, user_id, key_id, *limits in _valid([digest_of(secret)], *_OF_A_PRINCIPAL):
+        return Principal(
+            workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
+        )
+    raise wrong_key()
 
 
 def principal_of_session(request: HttpRequest) -> Principal | None:

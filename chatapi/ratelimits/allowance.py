@@ -13,6 +13,7 @@ from chatapi.ratelimits.counters import Counters
 from chatapi.ratelimits.windows import Window, duration
 
 Kind = Literal["requests", "tokens"]
+MILLISECOND = 0.001
 SHORT: dict[Kind, str] = {"requests": "RPM", "tokens": "TPM"}
 
 
@@ -34,9 +35,15 @@ class Limit(NamedTuple):
 
 
 class _Taken(NamedTuple):
+    """`until` is when its window ends."""
+
     limit: Limit
     amount: int
-    at: float
+    until: float
+
+    @property
+    def since(self) -> float:
+        return time.monotonic() - self.until
 
 
 class Allowance:
@@ -64,11 +71,11 @@ class Allowance:
     async def correct_tokens(self, used: int) -> None:
         """Count what the call did use in place of the estimate; 0 where it was refused after all."""
         taken, self._tokens = self._tokens, []
-        for limit, estimate, at in taken:
-            if used > estimate:
-                await self._counters.add(limit.key, used - estimate)
-            elif used < estimate:
-                await self._counters.give_back(limit.key, estimate - used, time.monotonic() - at)
+        for part in taken:
+            if used > part.amount:
+                await self._counters.add(part.limit.key, used - part.amount)
+            elif used < part.amount:
+                await self._counters.give_back(part.limit.key, part.amount - used, part.since)
 
     @property
     def holds_tokens(self) -> bool:
@@ -95,14 +102,13 @@ class Allowance:
         taken: list[_Taken] = []
         windows: list[tuple[Limit, Window]] = []
         for limit in limits:
-            at = time.monotonic()
             is_taken, window = await self._counters.take(limit.key, limit.most, amount)
             if not is_taken:
                 self.headers |= _headers(limit, window)
                 for other in taken:
-                    await self._counters.give_back(other.limit.key, amount, at - other.at)
+                    await self._counters.give_back(other.limit.key, amount, other.since)
                 raise _exceeded(limit, window, amount)
-            taken.append(_Taken(limit, amount, at))
+            taken.append(_Taken(limit, amount, time.monotonic() + window.remainder))
             windows.append((limit, window))
         if windows:
             self.headers |= _headers(*min(windows, key=_left))
@@ -139,7 +145,7 @@ def _exceeded(limit: Limit, window: Window, amount: int) -> RateLimited:
         f"Rate limit reached {limit.sentence}: Limit {limit.most}, Used {window.used}, Requested {amount}. "
         f"Please try again in {duration(wait)}.",
         type=limit.kind,
-        retry_after=wait,
+        retry_after=wait + MILLISECOND,  # just then it is still too early
     )
 
 

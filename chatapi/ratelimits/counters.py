@@ -49,18 +49,18 @@ class Counters:
 
         await self._ask(add)
 
-    async def give_back(self, key: str, amount: int, age: float) -> None:
-        """Count no more what was taken `age` seconds ago, as far as it counts still."""
+    async def give_back(self, key: str, amount: int, since: float) -> None:
+        """Count no more what was taken in the window that ended `since` seconds ago, or is to end."""
 
         async def give_back(storage: Storage) -> None:
             window = Window(*await storage.get_sliding_window(key, SECONDS))
             previous, current = storage.windows_of(key)
-            begun = SECONDS - window.remainder
-            place, count = (current, window.current) if age <= begun else (previous, window.previous)
-            if age <= begun + SECONDS and (less := min(amount, count)):
-                await storage.incr(place, 2 * SECONDS, -less)
+            taken_in, count = (previous, window.previous) if since > 0 else (current, window.current)
+            if less := min(amount, count):
+                await storage.incr(taken_in, 2 * SECONDS, -less)
 
-        await self._ask(give_back)
+        if since < SECONDS:
+            await self._ask(give_back)
 
     async def close(self) -> None:
         if self._redis is not None:

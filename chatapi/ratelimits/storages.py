@@ -64,7 +64,8 @@ class InRedis(RedisStorage):
     """`patience` is in seconds."""
 
     def __init__(self, url: str, patience: float) -> None:
-        # waits for a connection where all are in use, and never tries again by itself
+        # waits for a connection where all are in use, never tries again by itself, and does not look up its
+        # own version on the disk each time that it connects
         self._pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
@@ -72,6 +73,7 @@ class InRedis(RedisStorage):
             socket_timeout=patience,
             socket_connect_timeout=patience,
             retry=Retry(NoBackoff(), 0),
+            driver_info=None,
         )
         super().__init__(
             f"async+redis+{url}" if url.startswith("unix:") else f"async+{url}",

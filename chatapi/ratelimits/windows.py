@@ -4,7 +4,6 @@ from math import ceil
 from typing import NamedTuple
 
 SECONDS = 60
-MILLISECOND = 0.001
 
 
 class Window(NamedTuple):
@@ -29,18 +28,15 @@ class Window(NamedTuple):
         return max(0.0, self.current_ttl - SECONDS)
 
     def seconds_until(self, most: int) -> float:
-        """How long it takes, if nothing more is taken, until no more than `most` are used."""
+        """After how long, if nothing more is taken, no more than `most` are used."""
         if self.current <= most:
             return _shrinking(self.previous, self.previous_ttl, most - self.current)
         return self.remainder + _shrinking(self.current, SECONDS, most)
 
 
 def _shrinking(count: int, ttl: float, most: int) -> float:
-    """Seconds until `count * ttl / SECONDS`, in whole numbers, is no more than `most`."""
-    if count <= most:
-        return 0.0
-    wait = ttl - SECONDS * (most + 1) / count
-    return 0.0 if wait < 0 else wait + MILLISECOND
+    """Seconds after which `count * ttl / SECONDS`, in whole numbers, is no more than `most`."""
+    return max(0.0, ttl - SECONDS * (most + 1) / count) if count > most else 0.0
 
 
 def duration(seconds: float) -> str:
