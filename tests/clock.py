@@ -1,0 +1,31 @@
+"""A clock that goes only when it is told to, for the counters of rate limits in memory."""
+
+import pytest
+
+BEGIN = 60.0 * 30_000_000
+"""A window of 60 seconds begins."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = BEGIN
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def goes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (
+        "limits.aio.storage.memory",
+        "chatapi.ratelimits.storages",
+        "chatapi.ratelimits.allowance",
+    ):
+        monkeypatch.setattr(f"{module}.time", clock)
+    return clock

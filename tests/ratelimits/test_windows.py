@@ -1,0 +1,53 @@
+"""The arithmetic of windows, and durations."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatapi.ratelimits.windows import Window, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.000_001, "1ms"),
+        (0.012, "12ms"),
+        (0.0121, "13ms"),
+        (0.9991, "1s"),
+        (1, "1s"),
+        (7.2, "8s"),
+        (59.5, "1m0s"),
+        (90, "1m30s"),
+        (119.2, "2m0s"),
+    ],
+)
+def test_a_duration_is_written_as_openai_writes_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def after(window: Window, seconds: float) -> Window:
+    """The same, later, where nothing more was taken."""
+    if seconds < window.remainder:
+        return window._replace(
+            previous_ttl=max(0.0, window.previous_ttl - seconds), current_ttl=window.current_ttl - seconds
+        )
+    rest = max(0.0, 60 - (seconds - window.remainder))
+    return Window(window.current, rest, 0, 0)
+
+
+counts, seconds = st.integers(0, 3_000), st.floats(0, 60, exclude_min=True)
+
+
+@given(counts, counts, seconds, st.integers(0, 5_000))
+def test_who_waits_as_long_as_told_finds_room_and_not_much_sooner(
+    previous: int, current: int, remainder: float, most: int
+) -> None:
+    window = Window(previous, remainder, current, remainder + 60)
+    wait = window.seconds_until(most)
+    assert after(window, wait + 0.001).used <= most
+    assert wait == 0 or after(window, wait - 0.001).used > most
+
+
+def test_nothing_taken_is_nothing_to_wait_for() -> None:
+    assert (Window().used, Window().seconds_until(0)) == (0, 0)
