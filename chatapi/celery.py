@@ -6,8 +6,11 @@ from typing import Any
 import django
 from celery import Celery
 from celery.signals import celeryd_init
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
+
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_broker:Transport"))
 
 app = Celery("chatapi")
 app.config_from_object("django.conf:settings", namespace="CELERY")

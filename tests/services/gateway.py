@@ -38,7 +38,8 @@ class Gateway:
                 self._listener = socket.create_server(self.address)
                 self._selector.register(self._listener, selectors.EVENT_READ)
             self._mode = mode
-            for connection in tuple(self._pairs):
+            # the newest first: a worker learns of it where it listens for commands, and still waits for tasks
+            for connection in reversed(tuple(self._pairs)):
                 self._drop(connection)
             if mode == "refusing":
                 self._selector.unregister(self._listener)

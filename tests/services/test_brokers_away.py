@@ -12,6 +12,7 @@ from media.models import Rendition
 from tests.media.sounds import wav
 from tests.running import running
 from tests.services.gateway import Mode, gateway
+from tests.services.test_workers import words_of
 from tests.services.workers import PATIENCE, Plant
 from tests.serving import wait_until
 
@@ -45,15 +46,36 @@ def test_requests_do_not_hang_and_nothing_is_lost(works: Plant, tmp_path: Path, 
                 worker = works.worker("--pool", "threads", "--concurrency", "2", queues=("media", "default"))
                 beat = works.start(["beat", "--schedule", str(tmp_path / "beat")])
                 upload(client, 64_000)
-                wait_until(lambda: all_made(1), PATIENCE)
+                wait_until(lambda: all_made(1) and list(tmp_path.glob("beat*")), PATIENCE)
 
                 door.turn(mode)
                 assert max(upload(client, 64_000 + 2 * number) for number in range(1, 4)) < 10
                 door.turn("open")
-                wait_until(lambda: all_made(4), PATIENCE)
-                assert worker.process.poll() is None
-                assert beat.process.poll() is None
+                wait_until(lambda: all_made(4) or worker.has_ended or beat.has_ended, PATIENCE)
+                assert not worker.has_ended, worker.output
+                assert not beat.has_ended, beat.output
                 assert web.process.poll() is None
+
+
+@pytest.mark.parametrize("mode", ["refusing", "silent"])
+def test_a_worker_outlives_its_connection_while_tasks_run(works: Plant, tmp_path: Path, mode: Mode) -> None:
+    """One ends while the broker is away, one after it is back: neither can be acknowledged any more."""
+    notes = tmp_path / "notes"
+    with gateway(works.broker) as door:
+        works.broker = door.url
+        worker = works.worker("--pool", "threads", "--concurrency", "3")
+        works.send("tests.services.tasks.note", str(notes), "short", 1)
+        works.send("tests.services.tasks.note", str(notes), "long", 5)
+        wait_until(lambda: {"short", "long"} <= words_of(notes), PATIENCE)
+        door.turn(mode)
+        wait_until(lambda: "short done" in words_of(notes), PATIENCE)
+        door.turn("open")
+        works.send("tests.services.tasks.note", str(notes), "next")
+        wait_until(lambda: {"long done", "next done"} <= words_of(notes) or worker.has_ended, PATIENCE)
+        works.send("tests.services.tasks.note", str(notes), "last")
+        wait_until(lambda: "last done" in words_of(notes) or worker.has_ended, PATIENCE)
+        assert not worker.has_ended, worker.output
+        assert worker.stop() == 0
 
 
 def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: Plant) -> None:

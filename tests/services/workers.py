@@ -48,6 +48,10 @@ class Process:
         return self._output.read_text(errors="replace")
 
     @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
     def workshops(self) -> list[int]:
         return [pid for pid in descendants(self.process.pid) if is_workshop(pid)]
 
