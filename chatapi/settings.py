@@ -262,6 +262,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30  # where others use all cores, Django takes seconds to start
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # done twice, a task does its work once
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False  # done by a task's thread, which hangs
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "billing")]
