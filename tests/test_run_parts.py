@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from celery import shared_task
-from celery.worker import state
+from celery.worker import WorkController, state
 from django.contrib.auth import authenticate
 from django.core import checks
 
@@ -19,6 +19,7 @@ from chatapi.accounts.models import ApiKey, User, Workspace
 from chatapi.accounts.services import digest_of
 from chatapi.celery import app as celery_app
 from chatapi.serving import announce, first_start, preflight
+from chatapi.serving import worker as embedded
 from chatapi.serving.preflight import CannotStart
 from chatapi.serving.worker import EmbeddedWorker
 from tests.people import Person
@@ -144,6 +145,20 @@ def due() -> None:
 
 
 @pytest.fixture
+def first_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that met an error of its own, which it logs."""
+    ordinary, started = WorkController.start, []
+
+    def start(worker: WorkController) -> None:
+        started.append(worker)
+        if len(started) > 1:
+            ordinary(worker)
+
+    monkeypatch.setattr(WorkController, "start", start)
+    monkeypatch.setattr(embedded, "RESPITE_SECONDS", 0.05)
+
+
+@pytest.fixture
 def worker() -> Iterator[EmbeddedWorker]:
     """The product's own, but with a schedule of this test's."""
     for event in (Signals.begun, Signals.may_end, Signals.due):
@@ -179,3 +194,10 @@ def test_a_stop_waits_for_the_task_that_runs(worker: EmbeddedWorker) -> None:
     assert not worker.wait(0.1)
     Signals.may_end.set()
     assert worker.wait(10)
+
+
+@pytest.mark.usefixtures("first_worker_ends")
+def test_another_worker_follows_one_that_ended_by_itself(worker: EmbeddedWorker) -> None:
+    Signals.may_end.set()
+    long.delay()
+    assert Signals.begun.wait(10)

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_NAP = 60.0
 """Seconds until the schedule is looked at again, also when nothing is due."""
+RESPITE_SECONDS = 5.0
+"""Until another worker follows one that ended by itself."""
 
 
 class EmbeddedWorker:
@@ -30,18 +32,13 @@ class EmbeddedWorker:
 
     def __init__(self, app: Celery, *, threads: int = 4) -> None:
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they ran already
-        self._worker = WorkController(
-            app=app,
-            pool="threads",
-            concurrency=threads,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-        )
+        self._app = app
+        self._concurrency = threads
+        self._worker = self._another_worker()
         self._scheduler = Scheduler(app=app)
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self._worker.start, name="celery-worker", daemon=True),
+            threading.Thread(target=self._work, name="celery-worker", daemon=True),
             threading.Thread(target=self._beat, name="celery-beat", daemon=True),
         ]
 
@@ -61,6 +58,23 @@ class EmbeddedWorker:
         while state.active_requests and time.monotonic() < latest:
             time.sleep(0.02)
         return not state.active_requests
+
+    def _work(self) -> None:
+        """Celery logs what a worker cannot go on with, and ends it: the server would be left without one."""
+        self._worker.start()
+        while not self._stopping.wait(RESPITE_SECONDS):
+            self._worker = self._another_worker()
+            self._worker.start()
+
+    def _another_worker(self) -> WorkController:
+        return WorkController(
+            app=self._app,
+            pool="threads",
+            concurrency=self._concurrency,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
 
     def _beat(self) -> None:
         while not self._stopping.wait(self._tick()):
