@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import time
@@ -464,6 +465,17 @@ async def test_an_upstream_that_says_done_and_stays_is_left(
     async with engine_for(upstream) as engine:
         assert await asyncio.wait_for(events_of(engine), 1) == HI
         await asyncio.wait_for(upstream.client_gone.wait(), 1)
+
+
+async def test_nothing_of_what_lingers_is_left_open(upstream: FakeUpstream) -> None:
+    upstream.will(raw(frame(say("Hi")), frame(end()), b"data: [DONE]\n\n", HANG))
+    async with engine_for(upstream) as engine:
+        assert await events_of(engine) == HI
+        [lingering] = engine._lingering
+        assert not lingering.closed
+    assert lingering.closed
+    del lingering, engine
+    gc.collect()  # an open connection would warn of it, and a warning fails the test
 
 
 async def test_two_hundred_answers_at_once_wait_for_none_of_each_other(upstream: FakeUpstream) -> None:

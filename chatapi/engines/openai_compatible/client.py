@@ -65,6 +65,7 @@ class OpenAICompatible:
         self._supports_n = supports_n
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lingering: set[aiohttp.ClientResponse] = set()
         self._reachability = Reachability(self._url, connect_timeout)
 
     @classmethod
@@ -92,6 +93,8 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         await self._reachability.close()
+        while self._lingering:
+            self._lingering.pop().close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -140,6 +143,7 @@ class OpenAICompatible:
             first_deadline=deadline,
             idle_timeout=self._idle_timeout,
             secret=self._api_key,
+            lingering=self._lingering,
         )
         try:
             return exchange, await exchange.read()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import partial
 
 import aiohttp
 
@@ -66,7 +67,8 @@ class Exchange:
     """The events of one response, read as they come.
 
     `choices` is how many were asked for; `first_deadline`, in the loop's time, ends the wait for
-    the first event; `streamed` says that a stream was asked for.
+    the first event; `streamed` says that a stream was asked for. `lingering` are those responses
+    that are over but for their end.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Exchange:
         first_deadline: float,
         idle_timeout: float,
         secret: str | None,
+        lingering: set[aiohttp.ClientResponse],
     ) -> None:
         self._response = response
+        self._lingering = lingering
         self._content = response.content
         self._is_whole = _is_whole(response.content_type, streamed)
         self._first_deadline: float | None = first_deadline
@@ -114,10 +118,16 @@ class Exchange:
         """Let go of the upstream at once; after a whole answer its connection is kept."""
         self._watchdog.stop()
         if self._is_over and self._reader.is_done and not self._content.is_eof():
-            timer = asyncio.get_running_loop().call_later(LINGER, self._response.close)
+            self._lingering.add(self._response)
+            timer = asyncio.get_running_loop().call_later(LINGER, self._leave)
             self._content.on_eof(timer.cancel)
+            self._content.on_eof(partial(self._lingering.discard, self._response))
         else:
             self._response.close()
+
+    def _leave(self) -> None:
+        self._lingering.discard(self._response)
+        self._response.close()
 
     async def _read_more(self, events: list[Event]) -> None:
         try:
