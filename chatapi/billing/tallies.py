@@ -93,7 +93,7 @@ def _roll_ups(width: UsageRollup.Width) -> Iterator[Discrepancy]:
     kept = _blocks(rows, lambda row: (row.workspace_id, row.starts_at))
     counted = _blocks(_counted(width).iterator(CHUNK), lambda row: (row["workspace_id"], row["start"]))
     for (_, start), rollups, sums in side_by_side(kept, counted):
-        yield from _compared(width, start, rollups or (), sums or ())
+        yield from _compared(str(width), start, rollups or (), sums or ())
 
 
 def _counted(width: UsageRollup.Width) -> QuerySet[Charge, dict[str, Any]]:
