@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from chatapi import schema, views
-from chatapi.billing.api import usage
+from chatapi.billing.api import account, usage
 from conversations import api
 
 admin.site.site_header = admin.site.site_title = "chatapi"
@@ -27,6 +27,13 @@ urlpatterns = [
     path("v1/conversations/<str:conversation_id>/items", api.ItemListView.as_view()),
     path("v1/organization/usage/completions", usage.CompletionUsageView.as_view()),
     path("v1/organization/costs", usage.CostView.as_view()),
+    path("v1/billing/balance", account.BalanceView.as_view()),
+    path("v1/billing/transactions", account.TransactionListView.as_view()),
+    path("v1/billing/transactions/<str:transaction_id>", account.TransactionView.as_view()),
+    path("v1/billing/statements", account.StatementListView.as_view()),
+    path("v1/billing/statements/<str:month>.csv", account.StatementCsvView.as_view()),
+    path("v1/billing/statements/<str:month>.html", account.StatementPageView.as_view()),
+    path("v1/billing/statements/<str:month>", account.StatementView.as_view()),
     path("", include("media.api.urls")),
 ]
 

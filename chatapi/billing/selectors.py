@@ -76,6 +76,12 @@ def transaction_page(
     return found[:limit], len(found) > limit
 
 
+def transaction_of(workspace_id: UUID, id: UUID | None) -> Booking | None:
+    """None for a stranger's, too."""
+    found = bookings(workspace_id, Transaction.objects.filter(workspace_id=workspace_id, id=id)) if id else []
+    return found[0] if found else None
+
+
 def transactions_of(workspace_id: UUID, kinds: Collection[str] = ()) -> "QuerySet[Transaction]":
     rows = Transaction.objects.filter(workspace_id=workspace_id)
     if kinds:

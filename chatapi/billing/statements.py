@@ -35,13 +35,14 @@ LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A statement with all that it shows. `others` are movements that are not listed: how many, and their
-    sum in nano-USD."""
+    """A statement with all that it shows: `movements` are what moved but charges, `others` those that are too
+    many to be listed; `others_amount` is their sum in nano-USD."""
 
     statement: Statement
     is_closed: bool
     movements: Sequence[Booking]
-    others: tuple[int, int] = (0, 0)
+    others: int
+    others_amount: int
 
 
 def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
@@ -97,8 +98,8 @@ def month_after(month: date) -> date:
     return (month + timedelta(days=31)).replace(day=1)
 
 
-def start_of(month: date) -> datetime:
-    return datetime(month.year, month.month, 1, tzinfo=UTC)
+def start_of(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
 
 
 # --- making ---------------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ def _report(statement: Statement, *, is_closed: bool) -> Report:
     others = rows.count() - len(listed) if len(listed) == LISTED else 0
     moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
     rest = moved - sum(booking.amount for booking in listed)
-    return Report(statement, is_closed, listed, (others, rest))
+    return Report(statement, is_closed, listed, others, rest)
 
 
 # --- proving --------------------------------------------------------------------------------------

@@ -1,0 +1,286 @@
+"""`/v1/billing/…`: what a workspace may know of its money, in the shapes of the document."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.billing import ledger
+from chatapi.billing.models import Budget, Transaction, Wallet
+from chatapi.identifiers import COMPLETION, KEY, PROJECT, TRANSACTION, public
+from tests.billing.months import SHORT_COST, USD, clock, day, key_of, opened, post, posted, settled
+from tests.people import Person
+
+BALANCE, TRANSACTIONS = "/v1/billing/balance", "/v1/billing/transactions"
+
+
+def get(client: Client, who: Person, address: str, **query: object) -> dict[str, Any]:
+    answer = client.get(address, query, headers=who.headers)  # type: ignore[arg-type]
+    assert answer.status_code == 200, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+def paid(who: Person, number: int, amount: int = USD) -> Transaction:
+    with clock(day(number)):
+        return ledger.top_up(
+            who.workspace.id,
+            amount,
+            reason=f"Invoice {number}",
+            by="treasurer@example.com",
+            reference=f"{who.user.email} {number}",
+        )
+
+
+# --- balance --------------------------------------------------------------------------------------
+
+
+def test_a_balance(alice: Person, client: Client) -> None:
+    opened(alice, credit=2 * USD)
+    paid(alice, 2, 5 * USD)
+    settled(alice, day(3))
+
+    assert get(client, alice, BALANCE) == {
+        "object": "billing.balance",
+        "project_id": public(PROJECT, alice.workspace.id),
+        "currency": "USD",
+        "balance": "5.00",
+        "held": "0.000023",
+        "credit_limit": "2.00",
+        "available": "6.999977",
+        "budgets": [],
+    }
+
+    post(day(4))
+    after = get(client, alice, BALANCE)
+    assert (after["balance"], after["held"], after["available"]) == ("4.999977", "0.00", "6.999977")
+
+
+def test_a_workspace_without_limit(alice: Person, client: Client) -> None:
+    opened(alice, credit=None)
+
+    shown = get(client, alice, BALANCE)
+
+    assert (shown["credit_limit"], shown["available"]) == (None, None)
+
+
+def test_one_in_which_nothing_has_moved_yet(alice: Person, client: Client, settings: Any) -> None:
+    settings.CHATAPI_CREDIT_LIMIT = 3 * USD
+
+    shown = get(client, alice, BALANCE)
+
+    assert (shown["balance"], shown["held"], shown["available"]) == ("0.00", "0.00", "3.00")
+    assert not Wallet.objects.exists()
+
+
+def test_amounts_are_exact_however_large(alice: Person, client: Client) -> None:
+    opened(alice)
+    Wallet.objects.update(balance=9_007_199_254_740_993, held=1)
+
+    shown = get(client, alice, BALANCE)
+
+    assert (shown["balance"], shown["held"]) == ("9007199.254740993", "0.000000001")
+
+
+def test_budgets_and_what_is_used_of_them(alice: Person, client: Client) -> None:
+    opened(alice)
+    settled(alice, day(3))
+    settled(alice, day(4))
+    settled(alice, day(4), by_key=False)
+    id = alice.workspace.id
+    Budget.objects.create(workspace_id=id, key_id=key_of(alice), period="day", limit=SHORT_COST)
+    Budget.objects.create(workspace_id=id, period="month", limit=USD)
+
+    with clock(day(4)):
+        of_month, of_day = get(client, alice, BALANCE)["budgets"]
+
+    assert (of_month["used"], of_month["limit"], of_month["remaining"]) == ("0.000069", "1.00", "0.999931")
+    assert (of_month["api_key_id"], of_month["period"]) == (None, "month")
+    assert of_month["starts_at"] == int(day(1, hour=0).timestamp())
+    assert of_month["ends_at"] == int(day(1, month=2, hour=0).timestamp())
+    assert (of_day["used"], of_day["remaining"]) == ("0.000023", "0.00")
+    assert of_day["api_key_id"] == public(KEY, key_of(alice))
+    assert of_day["ends_at"] - of_day["starts_at"] == 86_400
+
+
+# --- transactions ---------------------------------------------------------------------------------
+
+
+def test_transactions_newest_first(alice: Person, client: Client) -> None:
+    opened(alice)
+    payment = paid(alice, 2, 5 * USD)
+    charge = posted(alice, day(3))
+    charged = Transaction.objects.get(charge_id=charge.id)
+    with clock(day(4)):
+        reversal = ledger.reverse(charged.id, reason="It was cut off", by="treasurer@example.com")
+
+    newest, second, oldest = get(client, alice, TRANSACTIONS)["data"]
+
+    completion = {"completion_id": public(COMPLETION, charge.id), "model": "gpt"}
+    assert oldest == {
+        "id": public(TRANSACTION, payment.id),
+        "object": "billing.transaction",
+        "created_at": int(day(2).timestamp()),
+        "kind": "top_up",
+        "amount": "5.00",
+        "currency": "USD",
+        "reason": "Invoice 2",
+        "reference": "alice@example.com 2",
+        "completion_id": None,
+        "model": None,
+        "reverses": None,
+        "reversed_by": None,
+    }
+    assert (second["kind"], second["amount"], second["reason"]) == ("charge", "-0.000023", None)
+    assert second["reversed_by"] == newest["id"] == public(TRANSACTION, reversal.id)
+    assert newest["reverses"] == second["id"]
+    assert (newest["kind"], newest["amount"]) == ("reversal", "0.000023")
+    assert second | completion == second
+    assert newest | completion == newest
+
+
+def test_who_did_it_is_the_houses_affair(alice: Person, client: Client) -> None:
+    paid(alice, 2)
+
+    assert "treasurer@example.com" not in client.get(TRANSACTIONS, headers=alice.headers).text
+
+
+def test_speech_has_no_completion(alice: Person, client: Client) -> None:
+    opened(alice)
+    settled(alice, day(3), model="tts", kind="speech")
+    post(day(3))
+
+    [row] = get(client, alice, TRANSACTIONS)["data"]
+
+    assert (row["completion_id"], row["model"]) == (None, "tts")
+
+
+def test_pages_follow_each_other_to_the_end(alice: Person, client: Client) -> None:
+    opened(alice)
+    for _ in range(3):
+        settled(alice, day(3))
+    post(day(3))  # at one moment
+    made = [public(TRANSACTION, paid(alice, number).id) for number in (4, 5)]
+
+    seen: list[str] = []
+    page = get(client, alice, TRANSACTIONS, limit=2)
+    while page["has_more"]:
+        seen += [row["id"] for row in page["data"]]
+        assert page["first_id"] == page["data"][0]["id"]
+        page = get(client, alice, TRANSACTIONS, limit=2, after=page["last_id"])
+    seen += [row["id"] for row in page["data"]]
+
+    assert len(seen) == len(set(seen)) == 5
+    assert seen[:2] == made[::-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kinds"),
+    [
+        ("charge", ["charge"]),
+        ("top_up", ["top_up"]),
+        ("charge,top_up", ["top_up", "charge"]),
+        ("promotion", []),
+    ],
+)
+def test_kinds(kind: str, kinds: list[str], alice: Person, client: Client) -> None:
+    opened(alice)
+    posted(alice, day(3))
+    paid(alice, 4)
+
+    found = get(client, alice, TRANSACTIONS, kind=kind)["data"]
+
+    assert [row["kind"] for row in found] == kinds
+
+
+def test_an_empty_list(alice: Person, client: Client) -> None:
+    empty: dict[str, Any] = {
+        "object": "list",
+        "data": [],
+        "first_id": None,
+        "last_id": None,
+        "has_more": False,
+    }
+
+    assert get(client, alice, TRANSACTIONS) == empty
+
+
+def test_a_page_costs_two_queries(
+    alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    opened(alice)
+    for _ in range(5):
+        settled(alice, day(3))
+    post(day(3))
+    authentication = 2
+
+    with django_assert_num_queries(authentication + 2):
+        get(client, alice, TRANSACTIONS, limit=5)
+
+
+@pytest.mark.parametrize(
+    ("query", "param", "code"),
+    [
+        ("limit=0", "limit", "integer_below_min_value"),
+        ("limit=101", "limit", "integer_above_max_value"),
+        ("limit=NaN", "limit", "invalid_type"),
+        ("kind=refund", "kind", "invalid_value"),
+        ("kind[]=charge&kind[]=%00", "kind", "invalid_value"),
+        ("after=", "after", "invalid_value"),
+        ("after=txn_%00", "after", "invalid_value"),
+        ("after=txn_" + "0" * 32, "after", "invalid_value"),
+    ],
+)
+def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Person, client: Client) -> None:
+    answer = client.get(f"{TRANSACTIONS}?{query}", headers=alice.headers)
+
+    assert answer.status_code == 400
+    assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
+
+
+# --- who may see it -------------------------------------------------------------------------------
+
+
+def test_owner_and_teammate_see_it_and_a_stranger_does_not(
+    alice: Person, bob: Person, charlie: Person, client: Client
+) -> None:
+    id = public(TRANSACTION, paid(alice, 2, 5 * USD).id)
+
+    for who in (alice, bob):
+        assert get(client, who, BALANCE)["balance"] == "5.00"
+        assert [row["id"] for row in get(client, who, TRANSACTIONS)["data"]] == [id]
+        assert get(client, who, f"{TRANSACTIONS}/{id}")["amount"] == "5.00"
+    assert get(client, charlie, BALANCE)["balance"] == "0.00"
+    assert get(client, charlie, TRANSACTIONS)["data"] == []
+    assert client.get(f"{TRANSACTIONS}/{id}", headers=charlie.headers).status_code == 404
+    assert client.get(TRANSACTIONS, {"after": id}, headers=charlie.headers).status_code == 400
+
+
+@pytest.mark.parametrize("address", [BALANCE, TRANSACTIONS, f"{TRANSACTIONS}/txn_{'0' * 32}"])
+def test_somebody_unknown_is_asked_for_a_key(address: str, client: Client, db: None) -> None:
+    answer = client.get(address)
+
+    assert answer.status_code == 401
+    assert answer["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("address", [BALANCE, TRANSACTIONS])
+def test_nothing_is_written_here(address: str, alice: Person, client: Client) -> None:
+    for method in (client.post, client.put, client.patch, client.delete):
+        assert method(address, headers=alice.headers).status_code == 405
+
+
+@pytest.mark.parametrize("id", ["x", "txn_", "txn_" + "z" * 32, "%00", "é", "a" * 3000, "0" * 32])
+def test_an_id_that_cannot_be_is_not_found(id: str, alice: Person, client: Client) -> None:
+    answer = client.get(f"{TRANSACTIONS}/{id}", headers=alice.headers)
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+def test_a_session_sees_the_personal_workspace(alice: Person, client: Client) -> None:
+    paid(alice, 2)
+    client.force_login(alice.user)
+
+    assert client.get(BALANCE).json()["balance"] == "1.00"
