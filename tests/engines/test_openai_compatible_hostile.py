@@ -191,6 +191,7 @@ async def test_the_loop_takes_turns_with_a_flood() -> None:
         first_deadline=asyncio.get_running_loop().time() + 60,
         idle_timeout=60,
         secret=None,
+        lingering=set(),
     )
     assert await answer.read() == [TextDelta("Hi")]
     answer.close()
