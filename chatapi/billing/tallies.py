@@ -1,14 +1,15 @@
-"""What the charges sum up to, and whether all that is kept of it is right: wallets, spends, roll-ups, and what
-Stripe was told.
+"""What the charges sum up to, and whether all that is kept of it is right: wallets, spends, roll-ups, and
+what Stripe was told.
 
-The database sums up. Of what there may be millions of, kept rows and sums are read side by side in one order, so
-that none of it is held in memory.
+The database sums up. Of what there may be millions of, kept rows and sums are read side by side in one order,
+so that little of it is held in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from heapq import merge
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -96,7 +97,7 @@ def _roll_ups(width: UsageRollup.Width) -> Iterator[Discrepancy]:
         yield from _compared(str(width), start, rollups or (), sums or ())
 
 
-def _counted(width: UsageRollup.Width) -> QuerySet[Charge, dict[str, Any]]:
+def _counted(width: UsageRollup.Width) -> QuerySet[Any, Any]:
     posted = Charge.objects.filter(state=Charge.State.POSTED)
     groups = posted.annotate(start=Trunc("ended_at", width.value, tzinfo=UTC)).values(
         "workspace_id", "start", "user_id", "key_id", "model", "kind"
@@ -114,7 +115,9 @@ def _compared(
     """Of one workspace and one hour or day."""
     expected = {}
     for row in counted:
-        group = Group(width, start, row["workspace_id"], row["user_id"], row["key_id"], row["model"], row["kind"])
+        group = Group(
+            str(width), start, row["workspace_id"], row["user_id"], row["key_id"], row["model"], row["kind"]
+        )
         expected[group.id] = [row[f"sum_of_{name}"] or 0 for name in SUMS]
     for rollup in rollups:
         name = f"roll-up {rollup.id} ({rollup})"
@@ -138,7 +141,9 @@ def _meter_events() -> Iterator[Discrepancy]:
     hours = UsageRollup.objects.filter(width=UsageRollup.Width.HOUR)
     costs = hours.values_list("workspace_id", "starts_at").annotate(total=Sum("cost"))
     told = (((id, hour), sum) for id, hour, sum in events.order_by("workspace_id", "hour").iterator(CHUNK))
-    spent = (((id, hour), sum) for id, hour, sum in costs.order_by("workspace_id", "starts_at").iterator(CHUNK))
+    spent = (
+        ((id, hour), sum) for id, hour, sum in costs.order_by("workspace_id", "starts_at").iterator(CHUNK)
+    )
     if not MeterEvent.objects.exists():
         return
     for (workspace_id, hour), amount, cost in side_by_side(told, spent):
@@ -155,21 +160,16 @@ def _meter_events() -> Iterator[Discrepancy]:
 def side_by_side(
     left: Iterable[tuple[Any, Any]], right: Iterable[tuple[Any, Any]]
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Of two streams of (key, value), each in the order of its keys and with each key once: every key with both
-    its values, None where one has none."""
-    lefts, rights = iter(left), iter(right)
-    one, other = next(lefts, None), next(rights, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and one[0] < other[0]):
-            assert one is not None
-            yield one[0], one[1], None
-            one = next(lefts, None)
-        elif one is None or other[0] < one[0]:
-            yield other[0], None, other[1]
-            other = next(rights, None)
-        else:
-            yield one[0], one[1], other[1]
-            one, other = next(lefts, None), next(rights, None)
+    """Of two streams of (key, value), each in the order of its keys and with each key once: every key with
+    both of its values, None where there is none."""
+    lefts = ((key, 0, value) for key, value in left)
+    rights = ((key, 1, value) for key, value in right)
+    in_order = merge(lefts, rights, key=itemgetter(0))
+    for key, found in groupby(in_order, itemgetter(0)):
+        values = [None, None]
+        for _, side, value in found:
+            values[side] = value
+        yield key, values[0], values[1]
 
 
 def _blocks(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, list[Any]]]:

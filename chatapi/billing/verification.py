@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Sum
 
 from chatapi.billing import guards, statements, tallies
-from chatapi.billing.models import Account, Charge, Entry, Price, Transaction
+from chatapi.billing.models import Account, Charge, Entry, Price, Transaction, account_id
 from chatapi.billing.prices import tariffs_of
 from chatapi.billing.tallies import CHUNK, Discrepancy
 from chatapi.billing.tariffs import Tariff
@@ -23,6 +23,8 @@ __all__ = ["Discrepancy", "discrepancies"]
 
 SLACK = timedelta(seconds=60)
 """A call that is admitted while a price is added may have been promised the one before."""
+
+_REVENUE = account_id(Account.Kind.REVENUE)
 
 
 def discrepancies() -> Iterator[Discrepancy]:
@@ -74,7 +76,7 @@ def _charges() -> Iterator[Discrepancy]:
     starts = _starts_by_model()
     for charges in _in_chunks():
         tariffs = tariffs_of(charge.price_id for charge in charges if charge.price_id)
-        posted = _posted_amounts(charges)
+        posted = _posted(charges)
         for charge in charges:
             yield from _price(charge, tariffs, starts[charge.model])
             yield from _posting(charge, posted.get(charge.id, {}))
@@ -122,27 +124,31 @@ def _was_superseded(tariff: Tariff, at: datetime, starts: Sequence[datetime]) ->
     return tariff.starts_at > at + SLACK or bool(following and following[0] < at - SLACK)
 
 
-def _posted_amounts(charges: Sequence[Charge]) -> dict[UUID, dict[UUID, int]]:
-    """What the ledger took for each charge, by the workspace whose wallet it was taken from."""
+def _posted(charges: Sequence[Charge]) -> Mapping[UUID | None, dict[UUID, int]]:
+    """What the ledger moved for each charge, by account. Without a look at the accounts themselves: SQLite
+    would begin with them, and go through all entries."""
     entries = Entry.objects.filter(
         transaction__charge_id__in=[charge.id for charge in charges],
         transaction__kind=Transaction.Kind.CHARGE,
-        account__kind=Account.Kind.WALLET,
     )
-    amounts: dict[UUID, dict[UUID, int]] = defaultdict(dict)
-    rows = entries.values_list("transaction__charge_id", "account__workspace_id", "amount")
-    for charge_id, workspace_id, amount in rows:
-        amounts[charge_id][workspace_id] = amount
+    amounts: dict[UUID | None, dict[UUID, int]] = defaultdict(dict)
+    for charge_id, account, amount in entries.values_list("transaction__charge_id", "account_id", "amount"):
+        amounts[charge_id][account] = amount
     return amounts
 
 
 def _posting(charge: Charge, posted: Mapping[UUID, int]) -> Iterator[Discrepancy]:
-    due = -charge.cost if charge.cost and charge.state == Charge.State.POSTED else 0
-    amount = sum(posted.values())
-    if amount != due:
-        yield Discrepancy(_name(charge), f"{due} nano-USD of it should be in the ledger, and {amount} are")
-    elif posted.keys() - {charge.workspace_id}:
-        yield Discrepancy(_name(charge), "it was taken from the wallet of another workspace")
+    cost = charge.cost if charge.cost and charge.state == Charge.State.POSTED else 0
+    if not cost and not posted:
+        return
+    wallet = account_id(Account.Kind.WALLET, charge.workspace_id)
+    taken = -posted.get(wallet, 0)
+    if taken != cost:
+        yield Discrepancy(
+            _name(charge), f"{cost} nano-USD should have been taken from its wallet, and {taken} were"
+        )
+    elif posted != {wallet: -cost, _REVENUE: cost}:
+        yield Discrepancy(_name(charge), "it was posted to accounts that it has nothing to do with")
 
 
 def _charges_of_nothing() -> Iterator[Discrepancy]:
