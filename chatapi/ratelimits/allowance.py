@@ -9,7 +9,8 @@ from starlette.types import Message, Send
 
 from chatapi.accounts.authentication import Principal
 from chatapi.errors import RateLimited
-from chatapi.ratelimits.counters import Counters
+from chatapi.ratelimits.counters import Change, Counters
+from chatapi.ratelimits.storages import Wanted
 from chatapi.ratelimits.windows import Window, duration
 
 Kind = Literal["requests", "tokens"]
@@ -34,16 +35,33 @@ class Limit(NamedTuple):
         return f"for this {self.whose} on {self.kind} per min ({SHORT[self.kind]})"
 
 
+class _Standing(NamedTuple):
+    limit: Limit
+    window: Window
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit.most - self.window.used)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        kind = self.limit.kind
+        return {
+            f"x-ratelimit-limit-{kind}": str(self.limit.most),
+            f"x-ratelimit-remaining-{kind}": str(self.left),
+            f"x-ratelimit-reset-{kind}": duration(self.window.seconds_until(0)),
+        }
+
+
 class _Taken(NamedTuple):
     """`until` is when its window ends."""
 
-    limit: Limit
+    standing: _Standing
     amount: int
     until: float
 
-    @property
-    def since(self) -> float:
-        return time.monotonic() - self.until
+    def changed_to(self, amount: int) -> Change:
+        return Change(self.standing.limit.key, amount - self.amount, time.monotonic() - self.until)
 
 
 class Allowance:
@@ -71,11 +89,7 @@ class Allowance:
     async def correct_tokens(self, used: int) -> None:
         """Count what the call did use in place of the estimate; 0 where it was refused after all."""
         taken, self._tokens = self._tokens, []
-        for part in taken:
-            if used > part.amount:
-                await self._counters.add(part.limit.key, used - part.amount)
-            elif used < part.amount:
-                await self._counters.give_back(part.limit.key, part.amount - used, part.since)
+        await self._counters.change([part.changed_to(used) for part in taken if part.amount != used])
 
     @property
     def holds_tokens(self) -> bool:
@@ -99,19 +113,21 @@ class Allowance:
         for limit in limits:
             if amount > limit.most:
                 raise _too_large(limit, amount)
+        results = await self._counters.take([Wanted(limit.key, limit.most, amount) for limit in limits])
         taken: list[_Taken] = []
-        windows: list[tuple[Limit, Window]] = []
-        for limit in limits:
-            is_taken, window = await self._counters.take(limit.key, limit.most, amount)
-            if not is_taken:
-                self.headers |= _headers(limit, window)
-                for other in taken:
-                    await self._counters.give_back(other.limit.key, amount, other.since)
-                raise _exceeded(limit, window, amount)
-            taken.append(_Taken(limit, amount, time.monotonic() + window.remainder))
-            windows.append((limit, window))
-        if windows:
-            self.headers |= _headers(*min(windows, key=_left))
+        refusing: list[_Standing] = []
+        for limit, (is_taken, window) in zip(limits, results, strict=True):
+            standing = _Standing(limit, window)
+            if is_taken:
+                taken.append(_Taken(standing, amount, time.monotonic() + window.remainder))
+            else:
+                refusing.append(standing)
+        if refusing:
+            await self._counters.change([part.changed_to(0) for part in taken])
+            self.headers |= refusing[0].headers
+            raise _exceeded(refusing[0], amount)
+        if taken:
+            self.headers |= min((part.standing for part in taken), key=_left).headers
         return taken
 
 
@@ -126,20 +142,12 @@ def _limits(kind: Kind, principal: Principal) -> list[Limit]:
     return found
 
 
-def _left(standing: tuple[Limit, Window]) -> tuple[int, int]:
+def _left(standing: _Standing) -> tuple[int, int]:
+    return standing.left, standing.limit.most
+
+
+def _exceeded(standing: _Standing, amount: int) -> RateLimited:
     limit, window = standing
-    return limit.most - window.used, limit.most
-
-
-def _headers(limit: Limit, window: Window) -> Mapping[str, str]:
-    return {
-        f"x-ratelimit-limit-{limit.kind}": str(limit.most),
-        f"x-ratelimit-remaining-{limit.kind}": str(max(0, limit.most - window.used)),
-        f"x-ratelimit-reset-{limit.kind}": duration(window.seconds_until(0)),
-    }
-
-
-def _exceeded(limit: Limit, window: Window, amount: int) -> RateLimited:
     wait = window.seconds_until(limit.most - amount)
     return RateLimited(
         f"Rate limit reached {limit.sentence}: Limit {limit.most}, Used {window.used}, Requested {amount}. "

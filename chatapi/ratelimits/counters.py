@@ -1,15 +1,15 @@
-"""Counting what is taken of a limit, in Redis where there is one, and never waiting long for it."""
+"""Counting what is taken of limits, in Redis where there is one, and never waiting long for it."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
 
-from limits.errors import StorageError
+from redis.exceptions import RedisError
 
-from chatapi.ratelimits.storages import InMemory, InRedis, Storage
-from chatapi.ratelimits.windows import SECONDS, Window
+from chatapi.ratelimits.storages import InMemory, InRedis, Storage, Taken, Wanted
+from chatapi.ratelimits.windows import SECONDS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -18,6 +18,15 @@ PATIENCE = 1.0
 LEFT_ALONE = 5.0
 """Seconds for which a Redis that did not answer is not asked again."""
 COMPLAIN_SECONDS = 60.0
+
+
+class Change(NamedTuple):
+    """So much more is counted of a limit, or less, where `amount` is negative: less of what was taken in the
+    window that ended `since` seconds ago, or is to end."""
+
+    key: str
+    amount: int
+    since: float
 
 
 class Counters:
@@ -30,37 +39,16 @@ class Counters:
         self._away_until: float | None = None
         self._complained_at = -COMPLAIN_SECONDS
 
-    async def take(self, key: str, limit: int, amount: int) -> tuple[bool, Window]:
-        """Whether there was so much left, and what is taken now."""
+    async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:
+        """Of each limit for itself, as far as there is so much left."""
+        return await self._ask(lambda storage: storage.take(wanted)) if wanted else []
 
-        async def take(storage: Storage) -> tuple[bool, Window]:
-            is_taken = await storage.acquire_sliding_window_entry(key, limit, SECONDS, amount)
-            return is_taken, Window(*await storage.get_sliding_window(key, SECONDS))
-
-        return await self._ask(take)
-
-    async def add(self, key: str, amount: int) -> None:
-        """Count what was used already, be there so much left or not."""
-
-        async def add(storage: Storage) -> None:
-            await storage.get_sliding_window(key, SECONDS)  # a new window begins, where one is due
-            _, current = storage.windows_of(key)
-            await storage.incr(current, 2 * SECONDS, amount)
-
-        await self._ask(add)
-
-    async def give_back(self, key: str, amount: int, since: float) -> None:
-        """Count no more what was taken in the window that ended `since` seconds ago, or is to end."""
-
-        async def give_back(storage: Storage) -> None:
-            window = Window(*await storage.get_sliding_window(key, SECONDS))
-            previous, current = storage.windows_of(key)
-            taken_in, count = (previous, window.previous) if since > 0 else (current, window.current)
-            if less := min(amount, count):
-                await storage.incr(taken_in, 2 * SECONDS, -less)
-
-        if since < SECONDS:
-            await self._ask(give_back)
+    async def change(self, changes: Sequence[Change]) -> None:
+        """Count what was used already, be there so much left or not; or what was taken and not used no more,
+        as far as it counts still."""
+        due = [change for change in changes if change.amount > 0 or change.since < SECONDS]
+        if due:
+            await self._ask(lambda storage: _change(storage, due))
 
     async def close(self) -> None:
         if self._redis is not None:
@@ -72,7 +60,7 @@ class Counters:
         try:
             async with asyncio.timeout(PATIENCE):
                 result = await work(self._redis)
-        except (StorageError, TimeoutError, OSError) as error:
+        except (RedisError, TimeoutError, OSError) as error:
             self._leave_alone(error)
             return await work(self._memory)
         if self._away_until is not None:
@@ -95,3 +83,17 @@ class Counters:
             return False
         self._away_until = now + PATIENCE  # one call finds out, and the others do not wait with it
         return True
+
+
+async def _change(storage: Storage, changes: Sequence[Change]) -> None:
+    amounts = []
+    # to read a window begins the next one where that is due
+    windows = await storage.windows([change.key for change in changes])
+    for (key, amount, since), window in zip(changes, windows, strict=True):
+        previous, current = storage.keys_of_windows(key)
+        if amount > 0:
+            amounts.append((current, amount))
+            continue
+        taken_in, count = (previous, window.previous) if since > 0 else (current, window.current)
+        amounts.append((taken_in, max(amount, -count)))
+    await storage.add([(key, amount) for key, amount in amounts if amount])

@@ -1,0 +1,193 @@
+"""Limits over several processes: minutes counted in Redis, streams in the database."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+import redis
+from pytest_django import Settings
+
+from chatapi.accounts.models import Workspace
+from chatapi.ratelimits import counters as module
+from chatapi.ratelimits.counters import Change, Counters
+from chatapi.ratelimits.storages import Taken, Wanted
+from conversations.models import Completion
+from tests.people import Person, person
+from tests.running import Run, running
+from tests.services.conftest import REDIS
+from tests.services.gateway import Gateway, Mode, gateway
+from tests.services.workers import url_of
+from tests.serving import PATHS, _database_url, said, serving, wait_until
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Counters, Counters]]:
+    """As two processes have them, but more patient: this machine may have other things to do."""
+    monkeypatch.setattr(module, "PATIENCE", 30.0)
+    made = Counters(url_of(REDIS)), Counters(url_of(REDIS))
+    yield made
+    for counters in made:
+        await counters.close()
+
+
+@pytest.fixture
+def key() -> str:
+    return uuid4().hex
+
+
+@pytest.fixture
+def door() -> Iterator[Gateway]:
+    with gateway(url_of(REDIS)) as made:
+        yield made
+
+
+async def take(counters: Counters, key: str, most: int, amount: int = 1) -> Taken:
+    [taken] = await counters.take([Wanted(key, most, amount)])
+    return taken
+
+
+async def test_of_many_at_once_over_processes_just_as_many_are_taken_as_there_are(
+    two: tuple[Counters, Counters], key: str
+) -> None:
+    taken = await asyncio.gather(*(take(two[i % 2], key, 70) for i in range(200)))
+    assert sum(each.is_taken for each in taken) == 70
+    assert max(each.window.used for each in taken) == 70
+    assert 0 < taken[-1].window.seconds_until(69) <= 120
+
+
+async def test_what_one_process_took_another_may_correct(two: tuple[Counters, Counters], key: str) -> None:
+    one, other = two
+    first = await take(one, key, 1000, 600)
+    assert (first.is_taken, first.window.used) == (True, 600)
+    assert not (await take(other, key, 1000, 600)).is_taken
+    await other.change([Change(key, -500, -first.window.remainder)])
+    assert (await take(other, key, 1000, 600)).window.used == 700
+    await one.change([Change(key, 900, -30), Change(f"{key}-new", 10, -30)])
+    assert (await take(one, key, 1000)).window.used == 1600
+    assert (await take(one, f"{key}-new", 20)).window.used == 11
+    await one.change([Change(key, -5000, -30), Change(f"{key}-unknown", -5, -30)])
+    assert (await take(one, key, 1000)).window.used == 1
+
+
+async def test_a_window_that_is_over_counts_for_less_and_less(
+    two: tuple[Counters, Counters], key: str
+) -> None:
+    one, other = two
+    await take(one, key, 100, 60)
+    current = one._redis.keys_of_windows(key)[1] if one._redis else ""
+    with redis.Redis.from_url(url_of(REDIS)) as client:
+        client.pexpire(current, 30_000)  # as if 90 seconds had passed: half of the next window
+        taken = await take(other, key, 100)
+        assert 25 <= taken.window.used <= 31
+        assert taken.window.previous == 60
+        assert 0 < taken.window.remainder <= 30
+        await other.change([Change(key, -60, 1)])
+        assert (await take(other, key, 100)).window.used == 2
+
+
+async def test_a_redis_that_was_started_anew_is_told_the_scripts_again(
+    two: tuple[Counters, Counters], key: str
+) -> None:
+    assert (await take(two[0], key, 10)).is_taken
+    with redis.Redis.from_url(url_of(REDIS)) as client:
+        client.script_flush()
+    assert (await take(two[0], key, 10)).window.used == 2
+
+
+@pytest.mark.parametrize("mode", ["refusing", "silent"])
+async def test_while_redis_is_away_each_process_counts_for_itself(
+    mode: Mode, door: Gateway, key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LEFT_ALONE", 0.3)
+    counters = Counters(door.url)
+    assert (await take(counters, key, 10, 9)).is_taken
+    with caplog.at_level(logging.WARNING):
+        await asyncio.to_thread(door.turn, mode)
+        async with asyncio.timeout(10):
+            taken = await asyncio.gather(*(take(counters, key, 10) for _ in range(40)))
+        assert sum(each.is_taken for each in taken) == 10
+        await asyncio.to_thread(door.turn, "open")
+        async with asyncio.timeout(30):
+            while caplog.messages[-1] != "Redis answers again":
+                await asyncio.sleep(0.1)
+                await take(counters, f"{key}-other", 1)
+        assert (await take(counters, key, 10)).window.used == 10
+    assert [message.split(",")[0] for message in caplog.messages] == [
+        "Redis does not answer",
+        "Redis answers again",
+    ]
+    await counters.close()
+
+
+def test_a_server_asks_redis_without_blocking_its_loop(
+    transactional_db: None, alice: Person, settings: Settings
+) -> None:
+    Workspace.objects.update(requests_per_minute=2, tokens_per_minute=1000)
+    settings.REDIS_URL = url_of(REDIS)
+    statuses = []
+    for _ in range(2):  # the second finds what the first has counted
+        with serving() as server, server.client(alice) as client:
+            for _ in range(2):
+                answer = client.post(PATHS["openai"], json=said("Hello"))
+                statuses.append((answer.status_code, answer.headers["x-ratelimit-remaining-requests"]))
+            server.until_idle()
+    assert statuses == [(200, "1"), (200, "0"), (429, "0"), (429, "0")]
+
+
+# --- two processes ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def processes(transactional_db: None, tmp_path: Path) -> Iterator[tuple[Run, Run, Person]]:
+    """Ask for Alice here: her rows must be there when they start, and be committed."""
+    alice = person("alice@example.com")
+    surroundings = {
+        "DATABASE_URL": _database_url(),
+        "REDIS_URL": url_of(REDIS),
+        "CHATAPI_EMBEDDED_WORKER": "0",
+        "CHATAPI_REQUESTS_PER_MINUTE": "100",
+        "CHATAPI_CONCURRENT_STREAMS": "7",
+    }
+    with running(tmp_path, **surroundings) as one, running(tmp_path, **surroundings) as other:
+        assert one.url != other.url
+        yield one, other, alice
+
+
+def test_two_processes_hold_a_workspace_to_one_limit(processes: tuple[Run, Run, Person]) -> None:
+    one, other, alice = processes
+    assert os.getpid() not in {one.process.pid, other.process.pid}
+
+    async def ask_all() -> list[int]:
+        """Streams that do not end while the others are refused."""
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(
+                    httpx2.AsyncClient(base_url=run.url, headers=alice.headers, timeout=60)
+                )
+                for run in (one, other)
+            ]
+            body = said("[[text: begun]] [[stall]]", stream=True)
+            asked = [
+                stack.enter_async_context(clients[i % 2].stream("POST", PATHS["openai"], json=body))
+                for i in range(40)
+            ]
+            return [answer.status_code for answer in await asyncio.gather(*asked)]
+
+    statuses = asyncio.run(ask_all())
+    assert sorted(statuses) == [200] * 7 + [429] * 33
+    wait_until(lambda: not Completion.objects.filter(state="in_progress").exists(), 30)
+    assert Completion.objects.count() == 7
+    left = []
+    for run in (one, other):
+        with run.client(alice.key) as client:
+            answer = client.post(PATHS["openai"], json=said("Hello"))
+            left.append(answer.headers["x-ratelimit-remaining-requests"])
+    assert left == ["59", "58"]
