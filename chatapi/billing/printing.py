@@ -1,7 +1,7 @@
 """Statements as accountants take them: a table for spreadsheets, and a page to print."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from io import StringIO
 from typing import Any
@@ -18,7 +18,7 @@ COLUMNS = ("month", "type", "date", "description", "reference", "requests", *UNI
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """With these a spreadsheet's formulas begin, also in what others have written."""
 _CHARGED = dict(Charge.Kind.choices)
-_MOVED = dict(Transaction.Kind.choices)
+_MOVED = {kind: label.capitalize().replace(" ", "-") for kind, label in Transaction.Kind.choices}
 
 Row = Sequence[str | int]
 
@@ -74,7 +74,7 @@ def as_html(report: Report, name: str) -> str:
 
 def _shown(report: Report, name: str) -> dict[str, Any]:
     statement = report.statement
-    used = [unit for unit in UNIT_NAMES if any(line["units"][unit] for line in statement.lines)]
+    usd = _written_alike(report)
     return {
         "name": name,
         "project_id": public(PROJECT, statement.workspace_id),
@@ -82,27 +82,40 @@ def _shown(report: Report, name: str) -> dict[str, Any]:
         "is_closed": report.is_closed,
         "last_day": _last_day(report),
         "currency": CURRENCY,
-        "opening": format_usd(statement.opening),
-        "closing": format_usd(statement.closing),
-        "totals": [(label, format_usd(statement.totals[kind])) for kind, label in _MOVED.items()],
-        "units": [UNITS[unit].label for unit in used],
+        "opening": usd(statement.opening),
+        "closing": usd(statement.closing),
+        "totals": [(f"{label}s", usd(statement.totals[kind])) for kind, label in _MOVED.items()],
         "lines": [
-            line
-            | {
-                "kind": _CHARGED[line["kind"]],
-                "units": [line["units"][unit] for unit in used],
-                "amount": format_usd(line["amount"]),
-            }
+            line | {"kind": _CHARGED[line["kind"]], "used": _used(line), "amount": usd(line["amount"])}
             for line in statement.lines
         ],
-        "charged": format_usd(statement.totals[Transaction.Kind.CHARGE]),
+        "charged": usd(statement.totals[Transaction.Kind.CHARGE]),
         "movements": [
-            (booking.transaction, _MOVED[booking.transaction.kind], format_usd(booking.amount))
+            (booking.transaction, _MOVED[booking.transaction.kind], usd(booking.amount))
             for booking in report.movements
         ],
         "others": report.others,
-        "others_amount": format_usd(report.others_amount),
+        "others_amount": usd(report.others_amount),
     }
+
+
+def _used(line: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(f"{count:,}", UNITS[unit].label) for unit, count in line["units"].items() if count]
+
+
+def _written_alike(report: Report) -> Callable[[int], str]:
+    """How to write amounts so that their points are below each other: with as many decimals as one needs."""
+    statement = report.statement
+    amounts = [statement.opening, statement.closing, report.others_amount, *statement.totals.values()]
+    amounts += [line["amount"] for line in statement.lines]
+    amounts += [booking.amount for booking in report.movements]
+    decimals = max(len(format_usd(amount).partition(".")[2]) for amount in amounts)
+
+    def written(amount: int) -> str:
+        whole, _, rest = format_usd(amount).partition(".")
+        return f"{whole}.{rest.ljust(decimals, '0')}"
+
+    return written
 
 
 def _last_day(report: Report) -> date:

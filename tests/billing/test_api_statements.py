@@ -201,8 +201,9 @@ def test_a_page_to_print(alice: Person, client: Client) -> None:
     assert "@page" in text
     assert "Preview" not in text
     assert "alice@example.com&#x27;s workspace" in text
-    assert "Cached prompt tokens" in text
-    assert "Images" not in text
+    assert "10 cached prompt tokens" in text
+    assert "images" not in text
+    assert "5.000000" in text  # below each other
 
 
 def test_a_preview_says_that_it_is_one(alice: Person, client: Client) -> None:
