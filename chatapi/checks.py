@@ -1,6 +1,7 @@
 """Bad configuration, as numbered system checks that say how to mend it.
 
 E001 models file         E002 data folder      E003 database engine     E004 CORS origins
+E005 Redis
 W001 a key is not set    W002 nobody works     W003 no local engine     W004 hosts
 W005 no price            W006 no bound of what a call costs
 """
@@ -17,6 +18,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.db import DatabaseError, transaction
 from django.utils import timezone
+from redis.connection import parse_url
 
 from chatapi.billing.prices import current_tariffs
 from chatapi.completions.charging import OUTPUT_TOKENS
@@ -161,6 +163,21 @@ def _is_origin(text: str) -> bool:
     return url.scheme in {"http", "https"} and bool(url.netloc) and text == f"{url.scheme}://{url.netloc}"
 
 
+def check_redis_url(**_: Any) -> list[CheckMessage]:
+    try:
+        if settings.REDIS_URL:
+            parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]
+    except ValueError:  # its text may hold the password
+        return [
+            Error(
+                "REDIS_URL is not the address of a Redis.",
+                hint="Write redis://USER:PASSWORD@HOST:6379/0, rediss://… or unix:///PATH, or unset it.",
+                id="chatapi.E005",
+            )
+        ]
+    return []
+
+
 def check_worker(**_: Any) -> list[CheckMessage]:
     if not settings.CELERY_BROKER_URL.startswith("memory://") or settings.CHATAPI_EMBEDDED_WORKER:
         return []
@@ -190,6 +207,7 @@ ALL = [
     check_data_dir,
     check_database_engine,
     check_cors_origins,
+    check_redis_url,
     check_worker,
     check_hosts,
 ]

@@ -58,6 +58,18 @@ def test_a_key_that_is_named_but_not_set(
     assert complaint("chatapi.W001") is None
 
 
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost:6379", "redis://:secret@localhost:port"])
+def test_an_address_that_is_no_redis_s(url: str, settings: Settings) -> None:
+    settings.REDIS_URL = url
+
+    found = complaint("chatapi.E005")
+
+    assert found
+    assert "secret" not in found.msg
+    settings.REDIS_URL = "rediss://:secret@redis.example:6380/1"
+    assert complaint("chatapi.E005") is None
+
+
 def test_a_data_folder_where_nothing_can_be_written(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings.DATA_DIR = tmp_path / "file" / "data"

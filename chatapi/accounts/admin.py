@@ -23,7 +23,7 @@ from chatapi.accounts.deletion import (
     what_keeps,
     workspace_counts,
 )
-from chatapi.accounts.models import ApiKey, Membership, User, Workspace
+from chatapi.accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from chatapi.accounts.services import create_api_key, revoke_api_key
 from conversations.admin import link_to
 from media.models import Asset
@@ -129,7 +129,17 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")
     ordering = ("-id",)
-    fields = ("name", "id", "personal_of", "media_quota", "media_used", "created_at")
+    fieldsets = (
+        (None, {"fields": ("name", "id", "personal_of", "media_quota", "media_used", "created_at")}),
+        (
+            "Limits",
+            {
+                "fields": LIMITS,
+                "description": "Of all its keys and users together. Empty: as the server's settings say. "
+                "0: none.",
+            },
+        ),
+    )
     readonly_fields = ("id", "personal_of", "media_used", "created_at")
     inlines = (MembershipInline, ApiKeyInline)
     show_full_result_count = False
@@ -179,9 +189,11 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ("revoke",)
     show_full_result_count = False
 
-    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+    def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         asked = ("workspace", "user", "name", "expires_at")
-        return asked if obj is None else ("prefix", *asked, "created_at", "revoked_at")
+        shown = asked if obj is None else ("prefix", *asked, "created_at", "revoked_at")
+        limits = {"fields": LIMITS, "description": "Of this key, within its workspace's. Empty or 0: none."}
+        return ((None, {"fields": shown}), ("Limits", limits))
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, *(("workspace", "user") if obj else ()))
@@ -196,7 +208,10 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if change:
             super().save_model(request, obj, form, change)
             return
-        key, secret = create_api_key(obj.workspace, obj.user, name=obj.name, expires_at=obj.expires_at)
+        limits = {name: getattr(obj, name) for name in LIMITS}
+        key, secret = create_api_key(
+            obj.workspace, obj.user, name=obj.name, expires_at=obj.expires_at, **limits
+        )
         obj.pk = key.pk
         obj.refresh_from_db()
         told = format_html("The key is <code>{}</code>. Copy it now: it cannot be shown again.", secret)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from chatapi.accounts.models import ApiKey, User
+from chatapi.accounts.models import LIMITS, ApiKey, User
 from chatapi.accounts.services import digest_of, personal_workspace
 from chatapi.engines.values import Value
 from chatapi.errors import Forbidden, NotAuthenticated
@@ -47,8 +47,7 @@ def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return found
 
 
-_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_streams")
-_OF_A_PRINCIPAL = ("workspace_id", "user_id", "id", *_LIMITS, *(f"workspace__{name}" for name in _LIMITS))
+_OF_A_PRINCIPAL = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
 
 
 def valid_keys(digests: Iterable[str]) -> set[str]:
@@ -111,7 +110,7 @@ def principal_of_session(request: HttpRequest) -> Principal | None:
         return None
     _refuse_forged(request)
     workspace = personal_workspace(user)
-    own = (getattr(workspace, name) for name in _LIMITS)
+    own = (getattr(workspace, name) for name in LIMITS)
     return Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own))
 
 

@@ -37,8 +37,11 @@ class User(AbstractUser):
         return self.email
 
 
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_streams")
+
+
 class Limited(models.Model):
-    """What has limits of its own."""
+    """What may have limits of its own: `LIMITS` names them."""
 
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)

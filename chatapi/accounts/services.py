@@ -38,9 +38,14 @@ def user_of(email: str) -> User:
 
 
 def create_api_key(
-    workspace: Workspace, user: User, *, name: str = "", expires_at: datetime | None = None
+    workspace: Workspace,
+    user: User,
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+    **limits: int | None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which nothing can show again."""
+    """A new key and its secret, which nothing can show again; `limits` as the model has them."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         workspace=workspace,
@@ -49,6 +54,7 @@ def create_api_key(
         prefix=secret[:SHOWN],
         digest=digest_of(secret),
         expires_at=expires_at,
+        **limits,
     )
     return key, secret
 

@@ -6,7 +6,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from chatapi.accounts.models import ApiKey, Membership, User, Workspace
+from chatapi.accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from chatapi.accounts.services import digest_of
 from tests.people import Person, person
 
@@ -80,6 +80,42 @@ def test_a_new_key_is_shown_once(operator: Client, alice: Person) -> None:
     assert secret not in page
     assert key.digest not in page
     assert key.prefix in page
+
+
+def test_a_new_key_may_have_limits_of_its_own(operator: Client, alice: Person) -> None:
+    form = {
+        "workspace": str(alice.workspace.pk),
+        "user": str(alice.user.pk),
+        "name": "phone",
+        "requests_per_minute": "60",
+        "tokens_per_minute": "",
+        "concurrent_streams": "2",
+    }
+
+    assert operator.post(f"{KEYS}add/", form).status_code == 302
+
+    key = ApiKey.objects.get(name="phone")
+    assert [getattr(key, name) for name in LIMITS] == [60, None, 2]
+    assert operator.post(f"{KEYS}{key.pk}/change/", form | {"tokens_per_minute": "9000"}).status_code == 302
+    key.refresh_from_db()
+    assert [getattr(key, name) for name in LIMITS] == [60, 9000, 2]
+    refused = operator.post(f"{KEYS}{key.pk}/change/", form | {"requests_per_minute": "-1"})
+    assert "greater than or equal to 0" in refused.text
+
+
+def test_a_workspace_s_limits_are_set(operator: Client, alice: Person) -> None:
+    page = f"/admin/accounts/workspace/{alice.workspace.pk}/change/"
+    inlines = {
+        f"{name}-{field}": "0"
+        for name in ("memberships", "api_keys")
+        for field in ("TOTAL_FORMS", "INITIAL_FORMS")
+    }
+    form = {"name": "Alice's", "requests_per_minute": "0", "tokens_per_minute": "90000", **inlines}
+
+    assert operator.post(page, form).status_code == 302
+
+    alice.workspace.refresh_from_db()
+    assert [getattr(alice.workspace, name) for name in LIMITS] == [0, 90_000, None]
 
 
 def test_a_key_is_only_for_members(operator: Client, alice: Person, charlie: Person) -> None:

@@ -87,7 +87,9 @@ async def test_cors_covers_the_endpoint_django_and_refusals(
         refused = await client.post(PATHS["native"], headers=origin)
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://chat.example"
-        assert "x-conversation-id" in refused.headers["access-control-expose-headers"].lower()
+        exposed = refused.headers["access-control-expose-headers"].lower()
+        for name in ("x-conversation-id", "retry-after-ms", "x-ratelimit-remaining-tokens"):
+            assert name in exposed
         stranger = await client.get("/livez", headers={"origin": "https://evil.example"})
         assert "access-control-allow-origin" not in stranger.headers
 
