@@ -26,7 +26,7 @@ from chatapi.completions.schemas.openai_answers import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from chatapi.serializers import refusals
+from chatapi.serializers import rate_limit_headers, refusals
 from chatapi.views import ApiView, FirstRenderer, PublicView
 
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
@@ -41,6 +41,7 @@ class NativeCompletion(ApiView):
         summary="Create a streaming chat completion",
         description="Streams a chat completion response",
         tags=["chat"],
+        parameters=rate_limit_headers("requests", "tokens"),
         request=ChatCompletionRequestSerializer,
         responses={
             (200, "application/json"): ChatCompletionResponseSerializer,
@@ -59,6 +60,7 @@ class OpenAICompletion(ApiView):
         summary="The same in OpenAI's dialect",
         description="Streams where `stream` is true; each event is a chunk, the last is `[DONE]`.",
         tags=["chat"],
+        parameters=rate_limit_headers("requests", "tokens"),
         request=OpenAIChatCompletionRequestSerializer,
         responses={
             (200, "application/json"): OpenAIChatCompletionResponseSerializer,

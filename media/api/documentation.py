@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 
-from chatapi.serializers import refusals
+from chatapi.serializers import rate_limit_headers, refusals
 from chatapi.views import ApiView, PublicView
 from media.api.schemas import SPEECH_FORMATS, SpeechRequestSerializer
 from media.api.wishes import FORMATS, GRANULARITIES
@@ -121,10 +121,11 @@ class Speech(ApiView):
         description="The sound is sent as it is made. With `stream_format: sse` as events: "
         "`speech.audio.delta` with base64, then `speech.audio.done` with usage.",
         tags=["audio"],
+        parameters=rate_limit_headers("requests"),
         request=SpeechRequestSerializer,
         responses={(200, media_type): OpenApiTypes.BINARY for media_type in SPEECH_TYPES}
         | {(200, "text/event-stream"): SpeechEventSerializer}
-        | refusals(400, 401, 403, 413, 503),
+        | refusals(400, 401, 403, 413, 429, 503),
     )
     def post(self) -> None:
         """Documents it; never called."""
@@ -137,6 +138,7 @@ class Transcription(ApiView):
         description="Nothing of the upload is kept. With `stream` as events: `transcript.text.delta`, then "
         "`transcript.text.done`; the formats with times are always answered whole.",
         tags=["audio"],
+        parameters=rate_limit_headers("requests"),
         request={"multipart/form-data": TranscriptionFormSerializer},
         responses={
             (200, "application/json"): TranscriptSerializer,
@@ -155,6 +157,7 @@ class Translation(ApiView):
         summary="Write down in English what is said in a sound",
         description="Nothing of the upload is kept.",
         tags=["audio"],
+        parameters=rate_limit_headers("requests"),
         request={"multipart/form-data": TranslationFormSerializer},
         responses={
             (200, "application/json"): TranscriptSerializer,
