@@ -1,10 +1,13 @@
 """A month of a ledger, closed: what moved in it, made once, and right to the last digit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
+from threading import Event, Timer
 from unittest.mock import patch
 from uuid import UUID
 
 import pytest
+from django.db import connection, transaction
 
 from chatapi.billing import ledger, statements, verification
 from chatapi.billing.models import Statement, Transaction
@@ -12,7 +15,7 @@ from chatapi.billing.statements import Report, make_missing, report
 from chatapi.billing.tasks import make_statements
 from chatapi.billing.units import Units
 from tests.billing.months import SHORT_COST, USD, clock, day, opened, post, posted, settled
-from tests.people import Person
+from tests.people import Person, person
 
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2026, month, 1) for month in range(1, 5))
 
@@ -255,3 +258,26 @@ def test_nobody_else_is_on_it(alice: Person, charlie: Person) -> None:
         return sum(line["requests"] for line in statement.lines)
 
     assert (requests(alice.workspace.id), requests(charlie.workspace.id)) == (1, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_still_moves_money_of_that_month_is_waited_for() -> None:
+    alice = person("alice@example.com")
+    opened(alice)
+    paying, enough = Event(), Event()
+
+    def pay_slowly() -> None:
+        with transaction.atomic():
+            paid(alice, day(31, hour=23, minute=59, second=59), 5 * USD)
+            paying.set()
+            enough.wait(10)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as clerk:
+        payment = clerk.submit(pay_slowly)
+        assert paying.wait(10)
+        Timer(0.5, enough.set).start()
+        close(day(1, month=2))
+        payment.result()
+
+    assert of(alice, JANUARY).closing == 5 * USD
