@@ -101,8 +101,8 @@ def remove(connection: BaseDatabaseWrapper) -> None:
 
 
 def missing(connection: BaseDatabaseWrapper) -> set[str]:
-    """Guards that are not there: a migration that alters a table on SQLite drops them silently, and must
-    install them again."""
+    """Guards that are not there. On SQLite a migration that alters a table makes it anew, and loses its
+    guards without a word; it removes all guards before, and installs them after."""
     catalogue = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')",

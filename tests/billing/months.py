@@ -80,6 +80,14 @@ def settled(
     return Charge.objects.get(pk=order.charge_id)
 
 
+def held(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
+    """A call that was admitted at that moment, and is being made."""
+    priced(model)
+    order = Order(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
+    with clock(at):
+        return _held(order)
+
+
 def _held(order: Order) -> Hold:
     with transaction.atomic():
         books = Books([order], [])

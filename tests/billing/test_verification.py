@@ -1,0 +1,405 @@
+"""Whatever somebody does to the books, `verify_ledger` names it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from uuid import UUID
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import F
+
+from chatapi.billing import ledger, tallies, verification
+from chatapi.billing.guards import GUARDS, install, remove
+from chatapi.billing.models import (
+    NOWHERE,
+    Account,
+    Alert,
+    Charge,
+    Entry,
+    MeterEvent,
+    Price,
+    Spend,
+    Transaction,
+    UsageRollup,
+    Wallet,
+    account_id,
+)
+from chatapi.billing.posting import post_settled
+from chatapi.billing.prices import add_price
+from chatapi.billing.snapshots import snapshot
+from chatapi.billing.units import Units
+from chatapi.identifiers import new_id
+from conversations import auditing
+from conversations.models import Completion
+from tests.billing.forgery import tampering
+from tests.billing.months import SHORT_COST, USD, clock, day, held, key_of, priced, settled
+from tests.people import Person
+from tests.serving import Server, said
+
+SECOND = Units(prompt=100, completion=7)
+
+
+class Books:
+    """Alice's: 5 USD paid in; two calls that are posted, one of which she got back, one that has ended, one
+    that is being made."""
+
+    def __init__(self, alice: Person) -> None:
+        self.alice = alice
+        self.workspace = alice.workspace.id
+        ledger.top_up(self.workspace, 5 * USD, reason="paid", by="treasurer")
+        self.first = settled(alice, day(3))
+        self.second = settled(alice, day(4), SECOND)
+        post_settled()
+        refunded = Transaction.objects.get(charge_id=self.first.id)
+        self.reversal = ledger.reverse(refunded.id, reason="it was nonsense", by="treasurer")
+        self.ended = settled(alice, day(4, hour=13))
+        self.running = held(alice, day(5))
+
+
+@pytest.fixture
+def books(alice: Person) -> Books:
+    return Books(alice)
+
+
+def verified() -> list[str]:
+    with snapshot():
+        return [str(one) for one in verification.discrepancies()]
+
+
+def test_clean_books_give_nothing(books: Books) -> None:
+    assert verified() == []
+    post_settled()
+    assert verified() == []
+
+
+def test_empty_books_add_up(db: None) -> None:
+    assert verified() == []
+
+
+# --- what somebody may do -------------------------------------------------------------------------
+
+
+def change_an_entry(books: Books) -> None:
+    Entry.objects.filter(transaction__charge_id=books.second.id, amount__lt=0).update(amount=F("amount") - 1)
+
+
+def take_an_entry(books: Books) -> None:
+    Entry.objects.filter(transaction__charge_id=books.second.id, amount__gt=0).delete()
+
+
+def write_a_transaction_without_entries(books: Books) -> None:
+    Transaction.objects.create(kind="top_up", workspace_id=books.workspace, reason="none")
+
+
+def charge_for_nothing(books: Books) -> None:
+    stray = Transaction(kind="charge", workspace_id=books.workspace, charge_id=new_id())
+    for account, amount in (("revenue", 5), ("promotion", -5)):
+        id = account_id(account)
+        Account.objects.get_or_create(id=id, defaults={"kind": account})
+        Entry.objects.create(transaction_id=stray.id, account_id=id, amount=amount)
+    stray.save(force_insert=True)
+
+
+def refund_twice_as_much(books: Books) -> None:
+    Entry.objects.filter(transaction=books.reversal).update(amount=F("amount") * 2)
+    Wallet.objects.filter(pk=books.workspace).update(balance=F("balance") + books.first.cost)
+
+
+def reverse_nothing(books: Books) -> None:
+    other = ledger.top_up(books.workspace, 7, reason="paid", by="treasurer")
+    Transaction.objects.filter(pk=books.reversal.pk).update(reverses=other)
+
+
+def charge_by_another_models_price(books: Books) -> None:
+    priced("other")
+    Charge.objects.filter(pk=books.second.id).update(price_id=Price.objects.get(model="other").id)
+
+
+def charge_by_no_price(books: Books) -> None:
+    Charge.objects.filter(pk=books.second.id).update(price_id=new_id())
+
+
+def charge_by_a_price_of_later(books: Books) -> None:
+    Charge.objects.filter(pk=books.second.id).update(admitted_at=day(1, month=1, hour=0) - timedelta(days=1))
+
+
+def forget_the_price(books: Books) -> None:
+    Charge.objects.filter(pk=books.ended.id).update(price_id=None, cost=None)
+
+
+def change_what_was_used(books: Books) -> None:
+    Charge.objects.filter(pk=books.ended.id).update(completion=3)
+
+
+def change_the_cost(books: Books) -> None:
+    Charge.objects.filter(pk=books.ended.id).update(cost=F("cost") + 1)
+
+
+def post_without_a_transaction(books: Books) -> None:
+    Charge.objects.filter(pk=books.ended.id).update(state="posted")
+
+
+def settle_what_is_posted(books: Books) -> None:
+    Charge.objects.filter(pk=books.second.id).update(state="settled")
+
+
+def take_it_from_a_stranger(books: Books) -> None:
+    stranger = new_id()
+    wallet = Account.objects.create(id=account_id("wallet", stranger), kind="wallet", workspace_id=stranger)
+    Entry.objects.filter(transaction__charge_id=books.second.id, amount__lt=0).update(account=wallet)
+
+
+def give_it_to_another_account(books: Books) -> None:
+    gifts = Account.objects.create(id=account_id("promotion"), kind="promotion")
+    Entry.objects.filter(transaction__charge_id=books.second.id, amount__gt=0).update(account=gifts)
+
+
+def fill_the_wallet(books: Books) -> None:
+    Wallet.objects.filter(pk=books.workspace).update(balance=F("balance") + 1)
+
+
+def release_a_hold(books: Books) -> None:
+    Wallet.objects.filter(pk=books.workspace).update(held=0)
+
+
+def take_the_wallet(books: Books) -> None:
+    Wallet.objects.filter(pk=books.workspace).delete()
+
+
+def forget_a_spend(books: Books) -> None:
+    Spend.objects.filter(scope_id=key_of(books.alice), day=day(4).date()).delete()
+
+
+def count_a_spend_twice(books: Books) -> None:
+    Spend.objects.filter(scope_id=books.workspace, day=day(3).date()).update(amount=F("amount") * 2)
+
+
+def invent_a_spend(books: Books) -> None:
+    Spend.objects.create(id=new_id(), scope_id=new_id(), day=day(4).date(), amount=1)
+
+
+def change_a_roll_up(books: Books) -> None:
+    UsageRollup.objects.filter(width="hour", starts_at=day(4)).update(requests=2, cost=0)
+
+
+def take_a_roll_up(books: Books) -> None:
+    UsageRollup.objects.filter(width="day", starts_at=day(3, hour=0)).delete()
+
+
+def invent_a_roll_up(books: Books) -> None:
+    UsageRollup.objects.create(
+        id=new_id(),
+        width="hour",
+        starts_at=day(9),
+        workspace_id=NOWHERE,
+        model="gpt",
+        kind="completion",
+        cost=1,
+    )
+
+
+def give_a_roll_up_to_another_model(books: Books) -> None:
+    UsageRollup.objects.filter(width="day", starts_at=day(3, hour=0)).update(model="cheaper")
+
+
+def tell_stripe_too_much(books: Books) -> None:
+    MeterEvent.objects.create(
+        id=new_id(),
+        workspace_id=books.workspace,
+        hour=day(3),
+        part=0,
+        amount=SHORT_COST + 1,
+        customer="cus_1",
+    )
+
+
+DEEDS = [
+    (change_an_entry, "it has 2 entries, and they sum to -1 nano-USD"),
+    (take_an_entry, "it has 1 entries"),
+    (write_a_transaction_without_entries, "it has no entries"),
+    (charge_for_nothing, "it charges for something that was never admitted"),
+    (refund_twice_as_much, "it is not the opposite of what it reverses"),
+    (reverse_nothing, "it is not the opposite of what it reverses"),
+    (charge_by_another_models_price, "is no price of 'gpt'"),
+    (charge_by_no_price, "is no price of 'gpt'"),
+    (charge_by_a_price_of_later, "was not in force when it was admitted"),
+    (forget_the_price, "'gpt' had a price, and it has none"),
+    (change_what_was_used, "what was used costs 33000 nano-USD, but 23000 nano-USD were billed"),
+    (change_the_cost, "what was used costs 23000 nano-USD, but 23001 nano-USD were billed"),
+    (post_without_a_transaction, "23000 nano-USD should have been taken from its wallet, and 0 were"),
+    (settle_what_is_posted, "0 nano-USD should have been taken from its wallet, and 170000 were"),
+    (take_it_from_a_stranger, "170000 nano-USD should have been taken from its wallet, and 0 were"),
+    (give_it_to_another_account, "it was posted to accounts that it has nothing to do with"),
+    (fill_the_wallet, "its balance is 4999830001, the ledger's 4999830000 nano-USD"),
+    (release_a_hold, "it holds 0, its charges"),
+    (take_the_wallet, "its account has entries, but it has no wallet"),
+    (take_the_wallet, "nano-USD are held, but it has no wallet"),
+    (forget_a_spend, "0 nano-USD are counted for its budgets, 193000 were spent"),
+    (count_a_spend_twice, "46000 nano-USD are counted for its budgets, 23000 were spent"),
+    (invent_a_spend, "1 nano-USD are counted for its budgets, 0 were spent"),
+    (change_a_roll_up, "wrong: requests, cost"),
+    (take_a_roll_up, "(the day of 2026-01-03 00:00): it is missing"),
+    (invent_a_roll_up, "wrong: cost"),
+    (give_a_roll_up_to_another_model, "its id is that of another group"),
+    (tell_stripe_too_much, "23001 nano-USD are told to Stripe, 23000 were spent"),
+]
+
+
+@pytest.mark.parametrize(
+    ("deed", "named"), DEEDS, ids=[f"{deed.__name__}-{count}" for count, (deed, _) in enumerate(DEEDS)]
+)
+def test_each_deed_is_named(books: Books, deed: Callable[[Books], None], named: str) -> None:
+    with tampering():
+        deed(books)
+    assert [line for line in verified() if named in line], verified()
+
+
+def test_a_price_that_was_superseded_long_before_is_named(books: Books) -> None:
+    with clock(day(10)):
+        add_price("gpt", {0: {"prompt": 1}})
+    with tampering():
+        Charge.objects.filter(pk=books.ended.id).update(admitted_at=day(11), ended_at=day(11))
+    assert any("was not in force when it was admitted" in line for line in verified())
+
+
+@pytest.mark.parametrize("guard", [guard.name for guard in GUARDS])
+def test_a_guard_that_is_gone_is_named(db: None, guard: str) -> None:
+    table = next(found.table for found in GUARDS if found.name == guard)
+    on = f" ON {table}" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TRIGGER {guard}{on}")
+    assert verified() == [f"database: the trigger {guard} is missing, which keeps the books from change"]
+    remove(connection)
+    install(connection)
+    assert verified() == []
+
+
+# --- the history ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(server: Server, alice: Person) -> Completion:
+    """An answer that was billed."""
+    ledger.top_up(alice.workspace.id, 5 * USD, reason="paid", by="treasurer")
+    with server.client(alice) as client:
+        client.post("/v1/chat/completions", json=said("hello", model="priced")).raise_for_status()
+    server.until_idle()
+    assert list(auditing.discrepancies()) == []
+    return Completion.objects.get()
+
+
+def audited() -> str:
+    return "\n".join(str(one) for one in auditing.discrepancies())
+
+
+def test_a_history_that_says_another_cost_is_named(told: Completion) -> None:
+    cost = told.cost or 0
+    assert cost > 0
+    Completion.objects.update(cost=cost + 1)
+    assert audited() == f"{told.public_id}: it says that it cost {cost + 1} nano-USD, and {cost} were billed"
+
+
+def test_a_history_that_says_another_use_is_named(told: Completion) -> None:
+    Completion.objects.update(completion_tokens=told.completion_tokens + 1)
+    assert audited() == f"{told.public_id}: its usage is not what was billed"
+
+
+def test_an_answer_that_is_settled_but_goes_on_is_named(told: Completion) -> None:
+    Completion.objects.update(state=Completion.State.IN_PROGRESS)
+    assert f"{told.public_id}: it is settled, but has not ended" in audited()
+
+
+def test_an_answer_that_nothing_was_held_for_is_named(told: Completion, alice: Person) -> None:
+    settled(alice, day(2))  # older than it
+    with tampering():
+        Charge.objects.filter(pk=told.pk).delete()
+    first = Charge.objects.get()
+    with tampering():
+        Charge.objects.filter(pk=first.pk).update(id=UUID(int=1))
+    assert audited() == f"{told.public_id}: nothing was held for it, and nothing billed"
+
+
+def test_an_answer_that_has_ended_but_is_still_held_is_named(told: Completion) -> None:
+    with tampering():
+        Charge.objects.filter(pk=told.pk).update(state="held", cost=None, ended_at=None)
+    assert audited() == f"{told.public_id}: it has ended, but is not settled"
+
+
+def test_words_that_nothing_was_billed_for_are_named(told: Completion) -> None:
+    nothing = dict.fromkeys(auditing._COUNTS, 0)
+    Completion.objects.update(**nothing)
+    assert f"{told.public_id}: something was answered, and nothing was billed" in audited()
+
+
+# --- the command, and the task that runs each day -------------------------------------------------
+
+
+def verify_ledger() -> tuple[int, list[str]]:
+    output = StringIO()
+    try:
+        call_command("verify_ledger", stdout=output)
+    except SystemExit as end:
+        return int(str(end.code)), output.getvalue().splitlines()
+    return 0, output.getvalue().splitlines()
+
+
+def test_the_command_finds_nothing_in_clean_books(books: Books) -> None:
+    assert verify_ledger() == (0, ["4 charges, 4 transactions, 0 discrepancies"])
+
+
+def test_the_command_prints_what_is_wrong_and_exits_1(books: Books) -> None:
+    with tampering():
+        fill_the_wallet(books)
+        change_the_cost(books)
+    status, lines = verify_ledger()
+    assert status == 1
+    assert f"completion {books.ended.id.hex}: what was used costs 23000" in "\n".join(lines)
+    assert f"wallet of workspace {books.workspace}: its balance is 4999830001" in "\n".join(lines)
+    assert lines[-1].startswith("4 charges, 4 transactions, ")
+    assert int(lines[-1].split()[4]) == len(lines) - 1
+
+
+def test_reconciling_raises_one_alert_and_settles_it(books: Books, caplog: pytest.LogCaptureFixture) -> None:
+    assert auditing.reconcile() == 0
+    assert not Alert.objects.exists()
+    Wallet.objects.update(balance=F("balance") + 1)
+    for _ in range(2):
+        assert auditing.reconcile() == 1
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.subject, alert.settled_at) == (Alert.Kind.DISCREPANCY, "books", None)
+    assert "1 discrepancies" in alert.text
+    assert f"wallet of workspace {books.workspace}" in alert.text
+    assert len([record for record in caplog.records if "do not add up" in record.message]) == 1
+    Wallet.objects.update(balance=F("balance") - 1)
+    assert auditing.reconcile() == 0
+    assert Alert.objects.get().settled_at is not None
+
+
+def test_an_alert_lists_the_first_and_counts_the_rest(books: Books) -> None:
+    Spend.objects.bulk_create(
+        Spend(id=new_id(), scope_id=new_id(), day=day(4).date(), amount=1) for _ in range(25)
+    )
+    assert auditing.reconcile() == 25
+    text = Alert.objects.get().text
+    assert text.count("were spent") == auditing.NAMED
+    assert "and 15 more" in text
+
+
+# --- reading side by side -------------------------------------------------------------------------
+
+
+def test_streams_are_read_side_by_side() -> None:
+    left = [(1, "a"), (3, "b"), (4, "c")]
+    right = [(2, "A"), (3, "B"), (5, "C")]
+    assert list(tallies.side_by_side(left, right)) == [
+        (1, "a", None),
+        (2, None, "A"),
+        (3, "b", "B"),
+        (4, "c", None),
+        (5, None, "C"),
+    ]
+    assert list(tallies.side_by_side([], right)) == [(key, None, value) for key, value in right]
+    assert list(tallies.side_by_side(left, [])) == [(key, value, None) for key, value in left]
+    assert list(tallies.side_by_side([], [])) == []
