@@ -51,17 +51,21 @@ def top_up(
     return _once(Movement(Kind.TOP_UP, workspace_id, amount, None, reason, by, _reference(reference)))
 
 
-def promote(workspace_id: UUID, amount: int, *, reason: str, by: str) -> Transaction:
+def promote(
+    workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
+) -> Transaction:
     """Money that the house gives."""
     _check(amount, reason)
     if amount < 0:
         raise InvalidDeed("A promotion is positive; an adjustment may be negative.")
-    return _once(Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by))
+    return _once(Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by, _reference(reference)))
 
 
-def adjust(workspace_id: UUID, amount: int, *, reason: str, by: str) -> Transaction:
+def adjust(
+    workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
+) -> Transaction:
     _check(amount, reason)
-    return _once(Movement(Kind.ADJUSTMENT, workspace_id, amount, None, reason, by))
+    return _once(Movement(Kind.ADJUSTMENT, workspace_id, amount, None, reason, by, _reference(reference)))
 
 
 def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
@@ -75,7 +79,7 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
                 raise InvalidDeed("A reversal is not reversed; make the deed anew.")
             if Transaction.objects.filter(reverses=wrong).exists():
                 raise InvalidDeed("This transaction has been reversed already.")
-            locked([wrong.workspace_id])
+            wallet = locked([wrong.workspace_id])[wrong.workspace_id]
             reversal = Transaction(
                 id=new_id(),
                 kind=Kind.REVERSAL,
@@ -90,6 +94,8 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
                 Entry(transaction_id=reversal.id, account_id=entry.account_id, amount=-entry.amount)
                 for entry in wrong.entries.all()
             ]
+            own = account_id(Account.Kind.WALLET, wrong.workspace_id)
+            _check_balance(wallet, sum(entry.amount for entry in entries if entry.account_id == own))
             _seal([reversal], entries)
             return reversal
     except Transaction.DoesNotExist:
@@ -156,11 +162,12 @@ def _open_accounts(movements: Iterable[Movement]) -> None:
 
 def _once(movement: Movement) -> Transaction:
     with transaction.atomic():
-        locked([movement.workspace_id])
+        wallet = locked([movement.workspace_id])[movement.workspace_id]
         if movement.reference:
             known = Transaction.objects.filter(reference=movement.reference).first()
             if known is not None:
                 return _same(known, movement)
+        _check_balance(wallet, movement.amount)
         try:
             with transaction.atomic():
                 return post([movement])[0]
@@ -188,6 +195,12 @@ def _check(amount: int, reason: str) -> None:
         raise InvalidDeed("An amount is not zero.")
     if abs(amount) > MOST_NANO:
         raise InvalidDeed(f"An amount is at most {format_usd(MOST_NANO)} USD.")
+
+
+def _check_balance(wallet: Wallet, gain: int) -> None:
+    """A column holds nine times as much: what is charged meanwhile fits, too."""
+    if abs(wallet.balance + gain) > MOST_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
+        raise InvalidDeed(f"A balance is at most {format_usd(MOST_NANO)} USD.")
 
 
 def _reference(reference: str | None) -> str | None:

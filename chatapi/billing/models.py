@@ -358,6 +358,7 @@ class UsageRollup(models.Model):
     SUMS: ClassVar[tuple[str, ...]] = ("requests", *UNIT_NAMES, "cost", "unpriced")
 
     class Meta:
+        verbose_name = verbose_name_plural = "usage"
         indexes = [
             models.Index(fields=["workspace_id", "width", "starts_at"], name="rollup_of_workspace"),
             models.Index(fields=["starts_at"], name="rollup_unpriced", condition=Q(unpriced__gt=0)),

@@ -18,6 +18,8 @@ from chatapi.identifiers import new_id
 
 BACKDATED = timedelta(seconds=5)
 """How far in the past a price may begin: for clocks, and for who wrote "now" a moment ago."""
+AHEAD = timedelta(days=366)
+"""How far ahead a price may begin: no other can begin before it, nor can it be withdrawn."""
 TIERS = 10
 
 Declared = Mapping[str, Literal["free"] | Rates]
@@ -63,6 +65,10 @@ def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) 
         raise InvalidPrice("A model's name has 1 to 200 characters.")
     if starts_at < now - BACKDATED:
         raise InvalidPrice("A price does not begin in the past: what was billed stays as it was.")
+    if starts_at > now + AHEAD:
+        raise InvalidPrice(
+            "A price begins within a year: it cannot be withdrawn, nor can one begin before it."
+        )
     if tiers is None:
         return
     if not tiers.get(0):

@@ -442,6 +442,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "usage",
+                "verbose_name_plural": "usage",
                 "indexes": [
                     models.Index(fields=["workspace_id", "width", "starts_at"], name="rollup_of_workspace"),
                     models.Index(

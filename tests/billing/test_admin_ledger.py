@@ -1,0 +1,206 @@
+"""The ledger is looked at, and what is wrong in it is taken back; what was charged is explained."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from chatapi.billing import ledger
+from chatapi.billing.models import Charge, Transaction
+from chatapi.billing.money import NANO_A_USD
+from chatapi.billing.prices import add_price
+from tests.billing.admins import charged, complaints, fill_in, listed, logged, page, said
+from tests.billing.money import books_add_up, give, wallet_of
+from tests.media.admins import staff, superuser
+from tests.people import Person
+
+MODEL = "gpt-4o"
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return superuser()
+
+
+@pytest.fixture
+def charge(alice: Person) -> Charge:
+    """A call of 1,000 prompt tokens and 10 completion tokens that cost 0.0011 USD."""
+    give(alice, NANO_A_USD)
+    add_price(MODEL, {0: {"prompt": 1_000_000, "completion": 10_000_000}})
+    return Charge.objects.get(pk=charged(alice, MODEL, prompt=1000, completion=10))
+
+
+def of_charge(charge: Charge) -> Transaction:
+    return Transaction.objects.get(charge_id=charge.pk, kind="charge")
+
+
+# --- looking ---------------------------------------------------------------------------------------
+
+
+def test_a_transaction_shows_both_its_sides(operator: Client, alice: Person, charge: Charge) -> None:
+    text = operator.get(page("transaction", of_charge(charge).pk)).text
+
+    assert "-0.0011 USD: wallet of alice@example.com&#x27;s workspace" in text
+    assert "0.0011 USD: revenue" in text
+    assert page("charge", charge.pk) in text
+
+
+def test_a_charge_shows_what_was_used_and_what_it_cost(operator: Client, charge: Charge) -> None:
+    text = operator.get(page("charge", charge.pk)).text
+
+    assert "1000 prompt tokens<br>10 completion tokens" in text
+    assert ">0.0011<" in text
+    assert page("price", charge.price_id) in text
+    assert page("transaction", of_charge(charge).pk) in text
+    assert f"chatcmpl-{charge.pk.hex} (deleted)" in text
+
+
+@pytest.mark.parametrize("words", ["charge", "public id", "workspace", "project", "workspace's name"])
+@pytest.mark.parametrize("model", ["transaction", "charge"])
+def test_money_is_found_by_what_it_was_for_and_by_whose_it_was(
+    model: str, words: str, operator: Client, alice: Person, charlie: Person, charge: Charge
+) -> None:
+    give(charlie, NANO_A_USD)
+    other = charged(charlie, MODEL, prompt=1)
+    query = {
+        "charge": str(charge.pk),
+        "public id": f"chatcmpl-{charge.pk.hex}",
+        "workspace": str(alice.workspace.id),
+        "project": f"proj_{alice.workspace.id.hex}",
+        "workspace's name": "alice@",
+    }[words]
+
+    text = operator.get(listed(model, q=query)).text
+
+    def row(charge_id: UUID) -> str:
+        id = charge_id if model == "charge" else Transaction.objects.get(charge_id=charge_id).pk
+        return page(model, id)
+
+    assert row(charge.pk) in text
+    assert row(other) not in text
+
+
+def test_transactions_are_filtered_by_kind_and_date(operator: Client, alice: Person, charge: Charge) -> None:
+    paid = Transaction.objects.get(kind="top_up")
+
+    text = operator.get(listed("transaction", kind__exact="top_up", created_at__gte="2020-01-01 00:00Z")).text
+
+    assert page("transaction", paid.pk) in text
+    assert page("transaction", of_charge(charge).pk) not in text
+
+
+def test_a_workspace_that_was_deleted_is_shown_by_its_id(operator: Client) -> None:
+    gone = uuid4()
+    paid = ledger.top_up(gone, 1, reason="Bank", by="treasurer@example.com")
+
+    assert str(gone) in operator.get(listed("transaction")).text
+    assert f"wallet of {gone}" in operator.get(page("transaction", paid.pk)).text
+
+
+@pytest.mark.parametrize("model", ["transaction", "charge"])
+def test_a_long_list_asks_no_more_than_a_short_one(
+    model: str,
+    operator: Client,
+    alice: Person,
+    charlie: Person,
+    charge: Charge,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    give(charlie, NANO_A_USD)
+    for number in range(20):
+        charged(charlie if number % 2 else alice, MODEL, prompt=1)
+
+    with django_assert_max_num_queries(10):
+        text = operator.get(listed(model)).text
+
+    assert text.count("field-workspace") >= 20
+
+
+# --- taking back -----------------------------------------------------------------------------------
+
+
+def test_a_charge_is_refunded(operator: Client, alice: Person, charge: Charge) -> None:
+    wrong = of_charge(charge)
+    assert page("transaction", wrong.pk, "reversal") in operator.get(page("transaction", wrong.pk)).text
+
+    answer = fill_in(operator, page("transaction", wrong.pk, "reversal"), reason="The answer was nonsense.")
+
+    reversal = Transaction.objects.get(kind="reversal")
+    assert f"Reversed by transaction {reversal.pk}." in said(operator, answer)
+    assert (reversal.by, reversal.reason) == ("root@example.com", "The answer was nonsense.")
+    assert wallet_of(alice).balance == NANO_A_USD
+    [line] = logged()
+    assert str(reversal.pk) in line
+    assert LogEntry.objects.get().object_id == str(wrong.pk)
+    books_add_up()
+
+    shown = operator.get(page("transaction", wrong.pk)).text
+    assert page("transaction", reversal.pk) in shown
+    assert page("transaction", wrong.pk, "reversal") not in shown
+    assert page("transaction", wrong.pk) in operator.get(page("transaction", reversal.pk)).text
+
+
+def test_nothing_is_taken_back_twice(operator: Client, alice: Person, charge: Charge) -> None:
+    address = page("transaction", of_charge(charge).pk, "reversal")
+    fill_in(operator, address, reason="Wrong.")
+    reversal = Transaction.objects.get(kind="reversal")
+
+    assert "has been reversed already" in complaints(fill_in(operator, address, reason="Wrong."))
+    undone = fill_in(operator, page("transaction", reversal.pk, "reversal"), reason="Right.")
+    assert "A reversal is not reversed" in complaints(undone)
+    assert wallet_of(alice).balance == NANO_A_USD
+    assert len(logged()) == 1
+
+
+@pytest.mark.parametrize("reason", ["", " ", None, "x" * 501, "a\x00"])
+def test_a_reversal_needs_a_reason(reason: str | None, operator: Client, charge: Charge) -> None:
+    answer = fill_in(operator, page("transaction", of_charge(charge).pk, "reversal"), reason=reason)
+
+    assert complaints(answer)
+    assert not Transaction.objects.filter(kind="reversal").exists()
+
+
+# --- who may ---------------------------------------------------------------------------------------
+
+
+def test_staff_who_may_only_view_take_nothing_back(charge: Charge) -> None:
+    viewer = staff("view_transaction", "view_charge")
+    wrong = of_charge(charge)
+
+    assert viewer.get(listed("charge")).status_code == 200
+    shown = viewer.get(page("transaction", wrong.pk))
+    assert "USD: revenue" in shown.text
+    assert "reversal/" not in shown.text
+    assert viewer.get(page("transaction", wrong.pk, "reversal")).status_code == 403
+    assert viewer.post(page("transaction", wrong.pk, "reversal"), {"reason": "Mine"}).status_code == 403
+    assert not Transaction.objects.filter(kind="reversal").exists()
+
+
+@pytest.mark.parametrize("model", ["transaction", "charge"])
+def test_staff_without_permission_see_nothing(model: str, charge: Charge) -> None:
+    other = staff("view_wallet", "change_wallet")
+    id = charge.pk if model == "charge" else of_charge(charge).pk
+
+    for address in (listed(model), page(model, id), page(model, id, "history")):
+        assert other.get(address).status_code == 403
+
+
+@pytest.mark.parametrize("model", ["transaction", "charge"])
+def test_nothing_is_added_edited_or_deleted(model: str, operator: Client, charge: Charge) -> None:
+    id = charge.pk if model == "charge" else of_charge(charge).pk
+
+    shown = operator.get(listed(model)).text + operator.get(page(model, id)).text
+    assert "/add/" not in shown.split('id="content-main"')[1].split("</form>")[0]
+    assert 'name="_save"' not in shown
+    assert "deletelink" not in shown
+    assert operator.get(f"/admin/billing/{model}/add/").status_code == 403
+    for deed in ("change", "delete"):
+        assert operator.post(page(model, id, deed), {"post": "yes"}).status_code == 403
+
+
+def test_roll_ups_and_accounts_are_no_lists(operator: Client, charge: Charge) -> None:
+    for model in ("account", "entry", "rate", "spend"):
+        assert operator.get(listed(model)).status_code == 404
+    assert operator.get("/admin/billing/").status_code == 200

@@ -1,0 +1,377 @@
+"""Operators top wallets up, give, adjust and set terms: each deed once, with a reason, and on record."""
+
+from uuid import uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from chatapi.billing import ledger
+from chatapi.billing.models import Transaction, Wallet
+from chatapi.billing.money import NANO_A_USD
+from chatapi.billing.terms import open_wallet, set_terms
+from tests.billing.admins import HOME, LISTS, complaints, fill_in, listed, logged, page, said
+from tests.billing.money import books_add_up, give, wallet_of
+from tests.media.admins import staff, superuser
+from tests.people import Person
+
+DEEDS = ("top-up", "promotion", "adjustment")
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return superuser()
+
+
+@pytest.fixture
+def wallet(alice: Person) -> Wallet:
+    return open_wallet(alice.workspace.id)
+
+
+# --- money in --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deed", "kind", "amount", "nano"),
+    [
+        ("top-up", "top_up", "25", 25 * NANO_A_USD),
+        ("top-up", "top_up", " 0.000000001 ", 1),
+        ("promotion", "promotion", "5.00", 5 * NANO_A_USD),
+        ("adjustment", "adjustment", "-3.5", -35 * NANO_A_USD // 10),
+        ("adjustment", "adjustment", "+1", NANO_A_USD),
+    ],
+)
+def test_money_is_put_in_and_taken_out(
+    deed: str, kind: str, amount: str, nano: int, operator: Client, alice: Person, wallet: Wallet
+) -> None:
+    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount=amount, reason=" They paid. ")
+
+    assert "USD, by transaction" in said(operator, answer)
+    assert answer["Location"] == page("wallet", wallet.pk)
+    made = Transaction.objects.get()
+    assert (made.kind, made.reason, made.by) == (kind, "They paid.", "root@example.com")
+    assert wallet_of(alice).balance == nano
+    [line] = logged()
+    assert str(made.pk) in line
+    assert line.endswith("They paid.")
+    assert LogEntry.objects.get().object_id == str(wallet.pk)
+    books_add_up()
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize(
+    ("amount", "reason"),
+    [
+        ("", "This field is required."),
+        ("0", "An amount is not zero."),
+        ("0.00", "An amount is not zero."),
+        ("1e5", "'1e5' is no decimal number of USD."),
+        ("5 EUR", "'5 EUR' is no decimal number of USD."),
+        ("$5", "'$5' is no decimal number of USD."),
+        ("5,00", "'5,00' is no decimal number of USD."),
+        ("NaN", "'NaN' is no decimal number of USD."),
+        ("٣", "is no decimal number of USD."),
+        ("0.0000000001", "USD have at most nine decimals, unlike 0.0000000001."),
+        ("1000000001", "1000000001 USD is more than 1000000000.00 USD."),
+        ("9" * 5000, "is no decimal number of USD."),
+        ("5\x00", "Null characters are not allowed."),
+    ],
+)
+def test_what_is_no_amount_is_refused_and_nothing_moves(
+    deed: str, amount: str, reason: str, operator: Client, alice: Person, wallet: Wallet
+) -> None:
+    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount=amount, reason="They paid.")
+
+    assert reason in complaints(answer)
+    assert wallet_of(alice).balance == 0
+    assert not Transaction.objects.exists()
+    assert logged() == []
+
+
+@pytest.mark.parametrize("deed", ["top-up", "promotion"])
+def test_only_adjustments_are_negative(deed: str, operator: Client, wallet: Wallet) -> None:
+    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount="-5", reason="Back.")
+    assert "an adjustment may be negative" in complaints(answer)
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("", "This field is required."),
+        ("  \n ", "This field is required."),
+        (None, "This field is required."),
+        ("x" * 501, "at most 500 characters"),
+        ("a\x00b", "Null characters are not allowed."),
+    ],
+)
+def test_a_reason_is_needed(
+    deed: str, reason: str | None, told: str, operator: Client, wallet: Wallet
+) -> None:
+    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount="5", reason=reason)
+
+    assert told in complaints(answer)
+    assert not Transaction.objects.exists()
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_what_is_sent_twice_is_done_once(deed: str, operator: Client, alice: Person, wallet: Wallet) -> None:
+    """A double click, or a page that is sent anew."""
+    address, token = page("wallet", wallet.pk, deed), str(uuid4())
+
+    answers = [fill_in(operator, address, amount="5", reason="They paid.", token=token) for _ in range(2)]
+
+    assert "This was done before: nothing was added." in said(operator, answers[1])
+    assert wallet_of(alice).balance == 5 * NANO_A_USD
+    assert len(logged()) == 1
+    other = fill_in(operator, address, amount="6", reason="They paid.", token=token)
+    assert "is that of another payment" in complaints(other)
+
+
+def test_a_payment_is_taken_once_by_its_reference(operator: Client, alice: Person, wallet: Wallet) -> None:
+    address = page("wallet", wallet.pk, "top-up")
+
+    fill_in(operator, address, amount="5", reason="Bank", payment="INV-1")
+    again = fill_in(operator, address, amount="5", reason="Bank", payment="INV-1")
+
+    assert "nothing was added" in said(operator, again)
+    assert wallet_of(alice).balance == 5 * NANO_A_USD
+    too_long = fill_in(operator, address, amount="5", reason="Bank", payment="x" * 201)
+    assert "at most 200 characters" in complaints(too_long)
+
+
+def test_a_deed_without_its_page_is_refused(operator: Client, wallet: Wallet) -> None:
+    for body in ({}, {"amount": "5", "reason": "Bank"}, {"amount": "5", "reason": "Bank", "token": "x"}):
+        assert complaints(operator.post(page("wallet", wallet.pk, "adjustment"), body))
+    assert not Transaction.objects.exists()
+
+
+def test_no_wallet_holds_more_than_a_column(operator: Client, alice: Person, wallet: Wallet) -> None:
+    address = page("wallet", wallet.pk, "top-up")
+    fill_in(operator, address, amount="1000000000", reason="Rich")
+
+    answer = fill_in(operator, address, amount="0.01", reason="Richer")
+
+    assert "A balance is at most 1000000000.00 USD." in complaints(answer)
+    fill_in(operator, page("wallet", wallet.pk, "adjustment"), amount="-0.01", reason="Poorer")
+    assert wallet_of(alice).balance == 10**18 - 10**7
+
+
+# --- terms -----------------------------------------------------------------------------------------
+
+
+def test_terms_are_written_in_usd_and_leave_the_money_alone(
+    operator: Client, alice: Person, wallet: Wallet
+) -> None:
+    give(alice, 5 * NANO_A_USD)
+    address = page("wallet", wallet.pk, "terms")
+
+    answer = fill_in(
+        operator, address, credit_limit="12.5", low_balance="0.000001", stripe_customer="cus_Abc123"
+    )
+
+    assert "Credit limit: 12.50 USD; low balance: 0.000001 USD; Stripe customer: cus_Abc123." in said(
+        operator, answer
+    )
+    known = wallet_of(alice)
+    assert (known.credit_limit, known.low_balance, known.stripe_customer) == (
+        12_500_000_000,
+        1000,
+        "cus_Abc123",
+    )
+    assert (known.balance, known.held) == (5 * NANO_A_USD, 0)
+    shown = operator.get(address).text
+    assert 'value="12.50"' in shown
+    assert 'value="0.000001"' in shown
+    assert len(logged()) == 1
+
+
+def test_no_limit_is_chosen_never_left_empty(operator: Client, alice: Person, wallet: Wallet) -> None:
+    address = page("wallet", wallet.pk, "terms")
+
+    assert "Write 0 for a prepaid workspace" in complaints(fill_in(operator, address, credit_limit=""))
+    assert wallet_of(alice).credit_limit == 0
+
+    assert "no limit" in said(operator, fill_in(operator, address, is_unlimited="on", credit_limit="5"))
+    assert wallet_of(alice).credit_limit is None
+    assert "no limit" in operator.get(page("wallet", wallet.pk)).text
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ({"credit_limit": "-1"}, "A credit limit is 0 to"),
+        ({"credit_limit": "1e5"}, "no decimal number"),
+        ({"credit_limit": "5 EUR"}, "no decimal number"),
+        ({"credit_limit": "1000000001"}, "is more than"),
+        ({"credit_limit": "0", "low_balance": "-0.01"}, "The balance that an alert is raised for is 0 to"),
+        ({"credit_limit": "0", "low_balance": "0.0000000001"}, "at most nine decimals"),
+        ({"credit_limit": "0", "stripe_customer": "sk_live_1"}, "is written cus_…"),
+        ({"credit_limit": "0", "stripe_customer": "cus_" + "x" * 99}, "is written cus_…"),
+        ({"credit_limit": "0", "stripe_customer": "cus_a\x00"}, "Null characters"),
+    ],
+)
+def test_wrong_terms_are_refused(
+    terms: dict[str, str], told: str, operator: Client, alice: Person, wallet: Wallet
+) -> None:
+    answer = fill_in(operator, page("wallet", wallet.pk, "terms"), **terms)
+
+    assert told in complaints(answer)
+    assert wallet_of(alice).credit_limit == 0
+
+
+# --- opening ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["id", "name", "address"])
+def test_a_wallet_is_opened_for_a_workspace_that_has_none(
+    name: str, operator: Client, alice: Person, settings: Settings
+) -> None:
+    settings.CHATAPI_CREDIT_LIMIT = 7
+    names = {"id": alice.workspace.id, "name": alice.workspace.name, "address": "Alice@Example.com"}
+
+    answer = fill_in(operator, HOME + "wallet/add/", workspace=names[name])
+
+    assert "was opened" in said(operator, answer)
+    assert wallet_of(alice).credit_limit == 7
+    again = fill_in(operator, HOME + "wallet/add/", workspace=names[name])
+    assert "is open already" in said(operator, again)
+    assert len(logged()) == 1
+
+
+@pytest.mark.parametrize("workspace", ["", "nobody", "  ", str(uuid4()), "x" * 5000, "a\x00b"])
+def test_a_wallet_is_not_opened_for_nobody(workspace: str, operator: Client, alice: Person) -> None:
+    assert complaints(fill_in(operator, HOME + "wallet/add/", workspace=workspace))
+    assert not Wallet.objects.exists()
+
+
+def test_a_name_that_several_workspaces_have_is_not_enough(
+    operator: Client, alice: Person, charlie: Person
+) -> None:
+    charlie.workspace.name = alice.workspace.name
+    charlie.workspace.save()
+
+    answer = fill_in(operator, HOME + "wallet/add/", workspace=alice.workspace.name)
+
+    assert "write the id of one" in complaints(answer)
+
+
+# --- looking ---------------------------------------------------------------------------------------
+
+
+def test_the_list_tells_whose_money_it_is(operator: Client, alice: Person, charlie: Person) -> None:
+    give(alice, 5 * NANO_A_USD)
+    set_terms(alice.workspace.id, credit_limit=NANO_A_USD, low_balance=9 * NANO_A_USD)
+    open_wallet(charlie.workspace.id)
+    gone = uuid4()
+    open_wallet(gone)
+
+    text = operator.get(listed("wallet")).text
+    assert "alice@example.com&#x27;s workspace" in text
+    assert str(gone) in text
+    assert ">6.00<" in text
+
+    for query, shown in (
+        ({"q": "alice@"}, {alice.workspace.id}),
+        ({"q": str(gone)}, {gone}),
+        ({"left": "low"}, {alice.workspace.id}),
+        ({"left": "nothing"}, {charlie.workspace.id, gone}),
+        ({"left": "no limit"}, set()),
+        ({"left": "nonsense"}, {alice.workspace.id, charlie.workspace.id, gone}),
+        ({"q": "nobody"}, set()),
+    ):
+        text = operator.get(listed("wallet", **query)).text
+        assert {
+            id for id in (alice.workspace.id, charlie.workspace.id, gone) if f"{id}/change" in text
+        } == shown
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_a_list_costs_the_same_for_one_row_and_for_many(
+    model: str, operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(20):
+        ledger.top_up(uuid4(), 1, reason="Bank", by="treasurer@example.com")
+
+    with django_assert_max_num_queries(10):
+        assert operator.get(listed(model)).status_code == 200
+
+
+@pytest.mark.parametrize("model", LISTS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"q": "a\x00b"},
+        {"q": "'; --"},
+        {"q": "9" * 999},
+        {"p": "-1"},
+        {"p": "9" * 99},
+        {"o": "99.-99"},
+        {"id__exact": "x"},
+        {"created_at__gte": "yesterday"},
+        {"kind__exact": "\x00"},
+        {"workspace": "\x00"},
+    ],
+)
+def test_no_query_breaks_a_list(model: str, query: dict[str, str], operator: Client) -> None:
+    assert operator.get(listed(model, **query)).status_code in {200, 302}
+
+
+# --- who may ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deed", [*DEEDS, "terms"])
+def test_staff_who_may_only_view_do_nothing(deed: str, alice: Person, wallet: Wallet) -> None:
+    viewer = staff("view_wallet")
+
+    shown = viewer.get(page("wallet", wallet.pk))
+    assert shown.status_code == 200
+    assert f"/{deed}/" not in shown.text
+    assert "Add wallet" not in viewer.get(listed("wallet")).text
+    address = page("wallet", wallet.pk, deed)
+    assert viewer.get(address).status_code == 403
+    body = {"amount": "5", "reason": "Mine", "token": str(uuid4()), "credit_limit": "99"}
+    assert viewer.post(address, body).status_code == 403
+    assert viewer.post(HOME + "wallet/add/", {"workspace": alice.workspace.name}).status_code == 403
+    assert not Transaction.objects.exists()
+    assert wallet_of(alice).credit_limit == 0
+
+
+@pytest.mark.parametrize("deed", [*DEEDS, "terms"])
+def test_staff_without_permission_and_users_see_nothing(deed: str, alice: Person, wallet: Wallet) -> None:
+    other = staff("view_price", "change_price")
+    user = Client()
+    user.force_login(alice.user)
+
+    for address in (listed("wallet"), page("wallet", wallet.pk), page("wallet", wallet.pk, deed)):
+        assert other.get(address).status_code == 403
+        assert user.get(address).status_code == 302  # to sign in
+        assert Client().get(address).status_code == 302
+
+
+def test_staff_who_may_change_wallets_act_under_their_own_name(alice: Person, wallet: Wallet) -> None:
+    treasurer = staff("change_wallet", email="treasurer@example.com")
+
+    said(treasurer, fill_in(treasurer, page("wallet", wallet.pk, "top-up"), amount="5", reason="Bank"))
+
+    assert Transaction.objects.get().by == "treasurer@example.com"
+
+
+@pytest.mark.parametrize("deed", [*DEEDS, "terms", "change"])
+def test_a_wallet_that_is_not_there(deed: str, operator: Client) -> None:
+    assert operator.get(page("wallet", uuid4(), deed)).status_code in {302, 404}
+    assert operator.post(page("wallet", uuid4(), deed), {"amount": "5"}).status_code in {302, 403, 404}
+    assert operator.get(page("wallet", "x", deed)).status_code in {302, 404}
+    assert not Wallet.objects.exists()
+
+
+def test_rows_are_never_edited_nor_deleted(operator: Client, alice: Person, wallet: Wallet) -> None:
+    body = {"balance": "99", "credit_limit": "99", "_save": "Save", "post": "yes"}
+
+    assert operator.post(page("wallet", wallet.pk), body).status_code == 403
+    assert operator.post(page("wallet", wallet.pk, "delete"), body).status_code == 403
+    assert operator.post(
+        listed("wallet"), {"action": "delete_selected", "_selected_action": [str(wallet.pk)]}
+    ).status_code in {200, 302, 403}
+    assert wallet_of(alice).balance == 0
