@@ -35,25 +35,17 @@ _WIDTHS = {HOUR: UsageRollup.Width.HOUR, DAY: UsageRollup.Width.DAY}
 
 
 class Sums(NamedTuple):
-    """Of the requests of a group: how many there were, the units they used, and nano-USD. `unpriced` of them
-    cost nothing because nobody had set a price."""
+    """Of the requests of a group: how many there were, how many of each unit they used, and nano-USD.
+    `unpriced` of them cost nothing because nobody had set a price."""
 
+    requests: int
+    units: Mapping[str, int]
+    cost: int
+    unpriced: int
     user_id: int | None = None
     key_id: UUID | None = None
     model: str | None = None
     kind: str | None = None
-    requests: int = 0
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    reasoning: int = 0
-    audio_in: int = 0
-    audio_out: int = 0
-    images: int = 0
-    seconds: int = 0
-    characters: int = 0
-    cost: int = 0
-    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +118,5 @@ def _in_order(by: Sequence[str], groups: Mapping[tuple[Any, ...], Mapping[str, i
 
 
 def _sums_of(group: dict[str, Any], total: Mapping[str, int]) -> Sums:
-    return Sums(**group | {name.removeprefix("sum_"): count for name, count in total.items()})
+    units = {name: total[f"sum_{name}"] for name in UNIT_NAMES}
+    return Sums(total["sum_requests"], units, total["sum_cost"], total["sum_unpriced"], **group)

@@ -36,18 +36,18 @@ class CompletionUsageSerializer(_ResultSerializer):
     object = ConstantField("organization.usage.completions.result")
     input_tokens = serializers.SerializerMethodField(help_text="Cached ones and those of sound among them.")
     output_tokens = serializers.SerializerMethodField(help_text="Those of reasoning and sound among them.")
-    input_cached_tokens = serializers.IntegerField(source="cached")
-    input_audio_tokens = serializers.IntegerField(source="audio_in")
-    output_audio_tokens = serializers.IntegerField(source="audio_out")
+    input_cached_tokens = serializers.IntegerField(source="units.cached")
+    input_audio_tokens = serializers.IntegerField(source="units.audio_in")
+    output_audio_tokens = serializers.IntegerField(source="units.audio_out")
     num_model_requests = serializers.IntegerField(source="requests")
     model = serializers.CharField(allow_null=True, help_text=NOT_GROUPED)
     batch = serializers.SerializerMethodField(help_text=NOT_GROUPED)
 
     def get_input_tokens(self, sums: Sums) -> int:
-        return sums.prompt + sums.cached + sums.audio_in
+        return sum(sums.units[name] for name in ("prompt", "cached", "audio_in"))
 
     def get_output_tokens(self, sums: Sums) -> int:
-        return sums.completion + sums.reasoning + sums.audio_out
+        return sum(sums.units[name] for name in ("completion", "reasoning", "audio_out"))
 
     def get_batch(self, sums: Sums) -> bool | None:
         return False if self._is_by("batch") else None
