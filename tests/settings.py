@@ -9,7 +9,7 @@ from pathlib import Path
 for name in [name for name in os.environ if name.startswith(("CHATAPI_", "CELERY_"))]:
     if not name.startswith("CHATAPI_TEST_"):
         del os.environ[name]
-for name in ("DATABASE_URL", "REDIS_URL"):
+for name in ("DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY"):
     os.environ.pop(name, None)
 os.environ["CHATAPI_DATA_DIR"] = tempfile.mkdtemp(prefix="chatapi-test-")
 atexit.register(shutil.rmtree, os.environ["CHATAPI_DATA_DIR"], ignore_errors=True)
