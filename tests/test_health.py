@@ -83,7 +83,8 @@ def test_models_are_listed_with_what_they_can(alice: Person, client: Client) -> 
     listed = client.get("/v1/models", headers=alice.headers).json()
 
     assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == ["scripted", "text-only", "house/with-a-slash"]
+    ids = [model["id"] for model in listed["data"]]
+    assert ids[:3] == ["scripted", "text-only", "house/with-a-slash"]
     first = listed["data"][0]
     assert first.pop("created") > 1_700_000_000
     assert first == {
