@@ -129,6 +129,13 @@ def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
     return added
 
 
+def free_where_unpriced(models: Iterable[str]) -> None:
+    """Say that these are free, unless the book has said otherwise."""
+    wanted = set(models)
+    priced = set(Price.objects.filter(model__in=wanted).values_list("model", flat=True))
+    declare(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
+
+
 def _is_last(model: str, tiers: Tiers | None) -> bool:
     last = Price.objects.filter(model=model).order_by("-starts_at").first()
     if last is None:

@@ -24,6 +24,9 @@ SOUND_BYTES_A_TOKEN = 90
 SPOKEN_TOKENS_A_TOKEN = 12
 """Sound made of a token of text: at 20 tokens of sound a second, slow speech with pauses."""
 
+AUDIO_MODELS = {"speech": "speech", "transcription": "transcription"}
+"""Under which names the service's own synthesis and recognition have prices, by kinds of charges."""
+
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 
 

@@ -12,12 +12,13 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 
-from chatapi.billing.books import End
-from chatapi.billing.prices import declare
+from chatapi.billing.books import End, Hold, Order
+from chatapi.billing.prices import declare, free_where_unpriced
+from chatapi.billing.tariffs import Bound
 from chatapi.completions.answers import AnswerHead
 from chatapi.completions.callers import Caller
 from chatapi.completions.calls import Call, admission_of, engine_request
-from chatapi.completions.charging import declared_prices, held_to, images_in, units_of
+from chatapi.completions.charging import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
 from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
 from chatapi.completions.intake import TakenIn, carries_media, take_in
 from chatapi.completions.journal import Journal
@@ -28,7 +29,7 @@ from chatapi.completions.replay import replayed
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.running import Running, on_disconnect
 from chatapi.completions.usage import tokens_expected
-from chatapi.completions.writer import Writer
+from chatapi.completions.writer import Ask, Writer
 from chatapi.engines.registry import ModelSpec, Registry
 from chatapi.engines.values import EngineRequest
 from chatapi.errors import NotFound, ServiceUnavailable
@@ -77,7 +78,7 @@ class CompletionService:
         )
         await self._say_alive()
         self._journal = await asyncio.to_thread(Journal, processes.journal_path(self.process_id))
-        await database_sync_to_async(declare)(declared_prices(self.registry))
+        await database_sync_to_async(self._declare_prices)()
         await self._settle_what_the_dead_left()
         self._heartbeat = asyncio.create_task(self._beat())
         await self.registry.start()
@@ -156,6 +157,17 @@ class CompletionService:
         )
         self._running[admission.completion_id] = running
         return running
+
+    async def hold(self, order: Order, bound: Bound) -> Hold:
+        """Hold what a call costs at most that is no completion. Raises `ApiError` for every refusal."""
+        if self._writer is None or self._is_stopping:
+            raise ServiceUnavailable("The service is stopping.")
+        return await self._writer.hold(Ask(order, bound))
+
+    async def settle(self, end: End) -> None:
+        """Store what such a call used."""
+        if self._writer is not None:
+            await self._writer.settle(end)
 
     def cancel_from_thread(self, completion_id: UUID) -> None:
         """Stop an answer that this process makes, and wait until its end is stored."""
@@ -289,6 +301,11 @@ class CompletionService:
             await database_sync_to_async(processes.settle_interrupted)()
         except DatabaseError as error:
             logger.warning("What dead processes left could not be looked for: %s", error)
+
+    def _declare_prices(self) -> None:
+        """What the models file says is in the book; what answers on this machine is free until it is not."""
+        declare(declared_prices(spec for spec in self.registry if spec.price is not None))
+        free_where_unpriced([*(spec.id for spec in self.registry if spec.is_local), *AUDIO_MODELS.values()])
 
     async def _say_alive(self) -> None:
         try:

@@ -15,7 +15,10 @@ from uuid import UUID
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from chatapi.billing.books import Books, WalletMoved
+from chatapi.billing.books import Books, End, Hold, Order, WalletMoved
+from chatapi.billing.problems import BillingProblem
+from chatapi.billing.refusals import refusal
+from chatapi.billing.tariffs import Bound
 from chatapi.errors import ApiError, Internal, ServiceUnavailable
 from conversations.admission import Admission, Admitted, Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
@@ -26,14 +29,24 @@ BATCH = 256
 RETRY_SECONDS = 0.5
 
 
+class Ask(NamedTuple):
+    """A call that is not stored, but paid."""
+
+    order: Order
+    bound: Bound
+
+
+Item = Admission | Settlement | Ask | End
+
+
 class _Job(NamedTuple):
     """Something to store, and the future of the coroutine that waits for it."""
 
-    item: Admission | Settlement
-    future: "asyncio.Future[Admitted | None]"
+    item: Item
+    future: "asyncio.Future[Admitted | Hold | None]"
 
 
-_Outcome = tuple[_Job, Admitted | Deferred | ApiError | None]
+_Outcome = tuple[_Job, Admitted | Hold | Deferred | ApiError | None]
 
 
 class Writer:
@@ -51,13 +64,20 @@ class Writer:
     async def admit(self, admission: Admission) -> Admitted:
         """Store a call. Raises the `ApiError` that refuses it, 503 where the database is dead."""
         admitted = await self._enqueue(admission)
-        if admitted is None:
+        if not isinstance(admitted, Admitted):
             raise Internal
         return admitted
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def hold(self, ask: Ask) -> Hold:
+        """Hold what a call may cost. Raises as `admit` does."""
+        hold = await self._enqueue(ask)
+        if not isinstance(hold, Hold):
+            raise Internal
+        return hold
+
+    async def settle(self, end: Settlement | End) -> None:
         """Store an end. Waits for as long as the database is dead: an end must not be lost."""
-        await self._enqueue(settlement)
+        await self._enqueue(end)
 
     async def close(self) -> None:
         """Store what waits, then stop."""
@@ -65,8 +85,8 @@ class Writer:
         self._has_work.set()
         await asyncio.to_thread(self._thread.join)
 
-    def _enqueue(self, item: Admission | Settlement) -> "asyncio.Future[Admitted | None]":
-        future: asyncio.Future[Admitted | None] = self._loop.create_future()
+    def _enqueue(self, item: Item) -> "asyncio.Future[Admitted | Hold | None]":
+        future: asyncio.Future[Admitted | Hold | None] = self._loop.create_future()
         self._jobs.append(_Job(item, future))
         self._has_work.set()
         return future
@@ -110,9 +130,9 @@ class Writer:
     def _wait_for_the_database(self, jobs: list[_Job], error: Exception) -> None:
         """Calls are refused, but ends are kept until the database lives again."""
         logger.error("The database does not answer: %s", error)
-        kept = [] if self._is_closing else [job for job in jobs if isinstance(job.item, Settlement)]
-        refusal = ServiceUnavailable("The database does not answer.", code="database")
-        self._deliver([(job, refusal) for job in jobs if job not in kept])
+        kept = [] if self._is_closing else [job for job in jobs if isinstance(job.item, Settlement | End)]
+        dead = ServiceUnavailable("The database does not answer.", code="database")
+        self._deliver([(job, dead) for job in jobs if job not in kept])
         if kept:
             self._jobs.extend(kept)
             time.sleep(RETRY_SECONDS)
@@ -173,19 +193,30 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
     """
     settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
     admissions = [job.item for job in jobs if isinstance(job.item, Admission)]
-    outcomes: list[_Outcome] = [(job, None) for job in jobs if isinstance(job.item, Settlement)]
+    asks = [job.item for job in jobs if isinstance(job.item, Ask)]
+    ends = [job.item for job in jobs if isinstance(job.item, End)]
+    outcomes: list[_Outcome] = [(job, None) for job in jobs if isinstance(job.item, Settlement | End)]
     with transaction.atomic():
-        books = Books([call.order for call in admissions], [end.charge for end in settlements])
+        orders = [*(call.order for call in admissions), *(ask.order for ask in asks)]
+        books = Books(orders, [*ends, *(end.charge for end in settlements)])
         if settlements:
             settle_all(settlements, books.costs)
         if admissions:
             asking = [job for job in jobs if isinstance(job.item, Admission)]
             outcomes += zip(asking, admit_all(admissions, books), strict=True)
+        outcomes += [(job, _held(job.item, books)) for job in jobs if isinstance(job.item, Ask)]
         books.write()
     return outcomes
 
 
-def _tell(outcomes: Iterable[tuple[_Job, Admitted | ApiError | None]]) -> None:
+def _held(ask: Ask, books: Books) -> Hold | ApiError:
+    try:
+        return books.hold(ask.order, lambda: ask.bound)
+    except BillingProblem as problem:
+        return refusal(problem)
+
+
+def _tell(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:
     for job, outcome in outcomes:
         if job.future.done():
             continue

@@ -9,6 +9,8 @@ from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
 from chatapi.accounts.authentication import Principal
+from chatapi.billing.tariffs import Bound
+from chatapi.billing.units import Units
 from chatapi.completions.body import read_body
 from chatapi.completions.callers import Callers
 from chatapi.completions.jsonbody import parse_json
@@ -17,6 +19,7 @@ from chatapi.completions.usage import tokens_in, tokens_of_sound
 from chatapi.engines.values import Value
 from chatapi.errors import ApiError, BadRequest
 from chatapi.ratelimits.counters import Counters
+from media.api.billed import Bill, billed
 from media.api.connection import LimitedEndpoint, api_error, watched
 from media.api.schemas import SpeechRequestSerializer
 from media.api.streaming import (
@@ -67,20 +70,29 @@ class SpeechEndpoint(LimitedEndpoint):
         asked = await asyncio.to_thread(_request, body)
         work = Speak(asked.items, asked.voice, asked.speed, asked.format, settings.CHATAPI_VOICES_FOLDER)
         seconds = patience(len(asked.text), asked.speed)
-        async with watched(receive) as is_gone, self._turns.turn(principal.workspace_id, is_gone):
+        bound = Bound(characters=len(asked.text))
+        async with (
+            watched(receive) as is_gone,
+            self._turns.turn(principal.workspace_id, is_gone),
+            billed(scope, principal, "speech", bound) as bill,
+        ):
             spoken = shops.synthesis.follow(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
                 try:
-                    await _send(asked, pieces, is_gone, send)
+                    await _send(asked, pieces, is_gone, send, bill)
                 except VoiceProblem as problem:
                     raise _unusable(problem) from problem
 
 
 async def _send(
-    asked: SpeechRequest, pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event, send: Send
+    asked: SpeechRequest,
+    pieces: ReadAhead[SpokenPiece],
+    is_gone: asyncio.Event,
+    send: Send,
+    bill: Bill,
 ) -> None:
     first = await _up_to_the_first_sound(pieces, is_gone)  # until then a failure has its true status
-    all_pieces = _following(first, pieces, is_gone)
+    all_pieces = _counting(_following(first, pieces, is_gone), asked, bill)
     if asked.as_events:
         await _send_events(asked, all_pieces, send)
         return
@@ -124,6 +136,18 @@ async def _following(
         yield piece
     while (following := await pieces.take(is_gone)) is not None:
         yield following
+
+
+async def _counting(
+    pieces: AsyncIterator[SpokenPiece], asked: SpeechRequest, bill: Bill
+) -> AsyncIterator[SpokenPiece]:
+    """A text that was spoken to its end costs all its characters, another what of it was spoken."""
+    spoken, whole = 0, len(asked.text)
+    async for piece in pieces:
+        spoken = min(whole, spoken + len(piece.transcript))
+        bill.units = Units(characters=spoken)
+        yield piece
+    bill.units = Units(characters=whole)
 
 
 def _usage(text: str, milliseconds: int) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """`POST /v1/audio/transcriptions` and `/v1/audio/translations`. Nothing of these uploads is kept."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import msgspec
@@ -9,9 +10,12 @@ from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
 from chatapi.accounts.authentication import Principal
+from chatapi.billing.tariffs import Bound
+from chatapi.billing.units import Units
 from chatapi.completions.callers import Callers
 from chatapi.errors import ApiError
 from chatapi.ratelimits.counters import Counters
+from media.api.billed import Bill, billed
 from media.api.connection import LimitedEndpoint, api_error, send_whole, unless_gone, watched
 from media.api.forms import Form, read_form
 from media.api.streaming import (
@@ -43,6 +47,7 @@ from media.speech.transcripts import (
     as_text,
     as_verbose_json,
     as_vtt,
+    begun_seconds,
     delta_event,
     done_event,
 )
@@ -82,7 +87,11 @@ class TranscriptionEndpoint(LimitedEndpoint):
                     translate=self._task == "translate",
                     words="word" in asked.granularities,
                 )
-                async with read_ahead(heard, _nothing) as news:
+                bound = Bound(seconds=begun_seconds(seconds))
+                async with (
+                    billed(scope, principal, "transcription", bound) as bill,
+                    read_ahead(_counting(heard, bill), _nothing) as news,
+                ):
                     if asked.streams:
                         await self._stream(news, is_gone, send)
                     else:
@@ -121,6 +130,18 @@ class TranscriptionEndpoint(LimitedEndpoint):
                 return await news.take(is_gone, self._keep_alive)
             except Silence:
                 await send_piece(send, KEEP_ALIVE)
+
+
+async def _counting(
+    heard: AsyncGenerator[Segment | Heard, None], bill: Bill
+) -> AsyncGenerator[Segment | Heard, None]:
+    """A sound that was heard to its end costs all its seconds, another what of it was heard."""
+    async with aclosing(heard) as items:
+        async for item in items:
+            bill.units = Units(
+                seconds=begun_seconds(item.end if isinstance(item, Segment) else item.duration)
+            )
+            yield item
 
 
 async def _wav_of(form: Form) -> tuple[Path, float]:

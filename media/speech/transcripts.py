@@ -74,8 +74,12 @@ def as_content(transcript: Transcript) -> dict[str, Any]:
 
 
 def usage(transcript: Transcript) -> dict[str, Any]:
-    """In seconds begun, as OpenAI counts them."""
-    return {"type": "duration", "seconds": math.ceil(transcript.duration)}
+    return {"type": "duration", "seconds": begun_seconds(transcript.duration)}
+
+
+def begun_seconds(seconds: float) -> int:
+    """As OpenAI counts sound that is recognised, and as it is billed."""
+    return math.ceil(seconds)
 
 
 def as_json(transcript: Transcript, task: Task = "transcribe") -> dict[str, Any]:

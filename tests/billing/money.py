@@ -22,9 +22,9 @@ def wallet_of(who: Person) -> Wallet:
 
 def books_add_up() -> None:
     """In whatever state they are, and when all is posted."""
-    assert found() == []
+    assert not (problems := found()), problems
     post_settled()
-    assert found() == []
+    assert not (problems := found()), problems
 
 
 def found() -> list[str]:
