@@ -7,18 +7,22 @@ make chaos ARGS="--webs 2 --workers 1 --database postgres://… --broker redis:/
 import argparse
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
 
 import httpx2
 import msgspec
+import psycopg
 
 from chatapi.environment import ROOT
 from tests.running import Run, surroundings
@@ -39,7 +43,7 @@ class Storm:
     database: str = ""
     broker: str = ""
     seed: int = 1
-    pause: float = 0.5
+    pause: float = 0.3
     answered: set[str] = field(default_factory=set)
     asked: int = 0
 
@@ -73,7 +77,8 @@ class Storm:
                 client.start()
             try:
                 for _ in range(self.kills):
-                    time.sleep(self._random.uniform(0.1, 2 * self.pause))
+                    self._until_somebody_is_answered()
+                    time.sleep(self._random.uniform(0, 2 * self.pause))
                     self._kill_one(stack, webs, workers)
             finally:
                 self._stop.set()
@@ -108,15 +113,8 @@ class Storm:
 
     def unbilled(self) -> set[str]:
         """Of those that were answered."""
-        billed = self._manage(
-            "shell",
-            "--no-imports",
-            "-c",
-            "from chatapi.billing.models import Charge\n"
-            "billed = Charge.objects.exclude(state='held').filter(cost__gt=0)\n"
-            "print(*('chatcmpl-' + id.hex for id in billed.values_list('id', flat=True)))",
-        )
-        return self.answered - set(billed.stdout.split())
+        billed = self._rows("SELECT id FROM billing_charge WHERE state <> 'held' AND cost > 0")
+        return self.answered - {f"chatcmpl-{UUID(str(id)).hex}" for (id,) in billed}
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -148,6 +146,12 @@ class Storm:
             workers[number - len(webs)].wait()
             workers[number - len(webs)] = self._worker()
 
+    def _until_somebody_is_answered(self) -> None:
+        known, deadline = len(self.answered), time.monotonic() + QUIET_SECONDS
+        while len(self.answered) == known:
+            assert time.monotonic() < deadline, "nobody is answered"
+            time.sleep(0.02)
+
     def _manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
@@ -158,27 +162,30 @@ class Storm:
             check=False,
         )
 
-    def _unfinished(self) -> str:
-        counted = self._manage(
-            "shell",
-            "--no-imports",
-            "-c",
-            "from chatapi.billing.models import Charge\n"
-            "print(Charge.objects.exclude(state='posted').count())",
-        )
-        return "" if counted.stdout.strip() == "0" else counted.stdout + counted.stderr
+    def _unfinished(self) -> int:
+        [(count,)] = self._rows("SELECT COUNT(*) FROM billing_charge WHERE state <> 'posted'")
+        return int(count)
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        if self.database:
+            with psycopg.connect(self.database) as connection:
+                return connection.execute(cast("Any", sql)).fetchall()
+        with closing(sqlite3.connect(self.data / "chatapi.sqlite3")) as connection:
+            return connection.execute(sql).fetchall()
 
     # --- clients ----------------------------------------------------------------------------------
 
     def _ask_on(self, number: int) -> None:
         chance = random.Random(self.seed * 1000 + number)
-        while not self._stop.is_set():
-            try:
-                self._ask(chance, self._urls[number % len(self._urls)])
-            except (httpx2.HTTPError, OSError):
-                time.sleep(0.05)
+        headers = {"Authorization": f"Bearer {self._key}"}
+        with httpx2.Client(headers=headers, timeout=20) as client:
+            while not self._stop.is_set():
+                try:
+                    self._ask(chance, client, self._urls[number % len(self._urls)])
+                except (httpx2.HTTPError, OSError):
+                    self._stop.wait(0.3)  # whoever starts anew needs the machine
 
-    def _ask(self, chance: random.Random, url: str) -> None:
+    def _ask(self, chance: random.Random, client: httpx2.Client, url: str) -> None:
         text = f"[[slow: {chance.choice(('0', '0.005', '0.03'))}]] [[chunks: {chance.randrange(1, 40)}]]"
         body = {
             "model": chance.choice(("priced", "priced-voice")),
@@ -186,12 +193,8 @@ class Storm:
             "messages": [{"role": "user", "content": text}],
         }
         leaves_after = chance.choice((3, 1000, 1000))
-        headers = {"Authorization": f"Bearer {self._key}"}
-        self.asked += 1
-        with (
-            httpx2.Client(base_url=url, headers=headers, timeout=20) as client,
-            client.stream("POST", "/v1/chat/completions", json=body) as response,
-        ):
+        with client.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
+            self.asked += 1
             for count, line in enumerate(response.iter_lines()):
                 self._see(line)
                 if count > leaves_after:
