@@ -5,7 +5,7 @@ from typing import Any
 
 import django
 from celery import Celery
-from celery.signals import celeryd_init
+from celery.signals import celeryd_after_setup, celeryd_init
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
@@ -28,3 +28,11 @@ def check_worker(**_: Any) -> None:
         check_surroundings()
     except CannotStart as reason:
         raise SystemExit(f"chatapi: {reason}") from None
+
+
+@celeryd_after_setup.connect
+def take_what_is_awaited(conf: Any, **_: Any) -> None:
+    """With `--queues media` too: the same workers make it, and only first."""
+    queues, routes = app.amqp.queues, conf.task_routes
+    if routes["media.tasks.*"]["queue"] in queues.consume_from:
+        queues.select_add(queues[routes["media.tasks.make_awaited"]["queue"]])

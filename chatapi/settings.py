@@ -265,9 +265,10 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # done twice
 CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False  # done by a task's thread, which hangs
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
-CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "billing")]
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "awaited", "billing")]
 CELERY_TASK_ROUTES = {
-    "media.tasks.make_overdue": {"queue": "default"},  # no long queue of media holds up what mends it
+    "media.tasks.make_awaited": {"queue": "awaited"},  # no long queue holds up an answer
+    "media.tasks.make_overdue": {"queue": "default"},  # nor what mends it
     "media.tasks.*": {"queue": "media"},
     "chatapi.billing.*": {"queue": "billing"},
     "conversations.tasks.reconcile": {"queue": "billing"},

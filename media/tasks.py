@@ -2,20 +2,25 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from celery import Task, shared_task
+from celery.worker import state
 from kombu.exceptions import OperationalError
 
-from media import freeing, making
+from media import freeing, makers, making
+from media.models import Rendition
+from media.turns import Turns, Wish, lane_of
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 50
 """Few enough that a long queue does not fill with repetitions of what waits in it anyway."""
-MAKING_SECONDS = making.longest_seconds() + 60
+MAKING_SECONDS = makers.longest_seconds() + 60
 """The workshops end what takes too long. This is for what hangs around them."""
+IN_ONE_GO_SECONDS = 60
+"""How long a thread goes on with what waits, on one message: brokers do not like one to be kept for long."""
 SWEEPING_SECONDS = 1500
 RESPITE_SECONDS = 5.0
 """How long a broker that did not answer is not asked again: each try may hold up a thread for seconds."""
@@ -38,13 +43,61 @@ class Broker:
 broker = Broker()
 
 
+turns = Turns()
+
+
 @shared_task(bind=True, soft_time_limit=MAKING_SECONDS, time_limit=MAKING_SECONDS + 60)
 def make_rendition(task: "Task[[str], None]", rendition: str) -> None:
-    then = making.make(UUID(rendition))
-    if then is None and (task.request.delivery_info or {}).get("redelivered"):
-        then = making.next_try(UUID(rendition))  # its worker may be dead: whoever comes then finds out
-    if then is not None:
-        enqueue([then.id], seconds=then.seconds)
+    """Bring it in, and make what is next in turn."""
+    _work(task, UUID(rendition), is_awaited=False)
+
+
+@shared_task(bind=True, soft_time_limit=MAKING_SECONDS, time_limit=MAKING_SECONDS + 60)
+def make_awaited(task: "Task[[str], None]", rendition: str) -> None:
+    """The same where an answer waits for it: in a queue of its own, which is never long."""
+    _work(task, UUID(rendition), is_awaited=True)
+
+
+def _work(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
+    wish = _wish(id, is_awaited=is_awaited)
+    if wish is None:
+        return
+    turns.ask(wish)
+    for taken in _taken_in_turn():
+        then = None
+        try:
+            then = making.make(taken.id)
+        finally:
+            is_awaited = turns.done(taken)
+        if then is None and taken.id == id and (task.request.delivery_info or {}).get("redelivered"):
+            then = making.next_try(id)  # its worker may be dead: whoever comes then finds out
+        if then is not None:
+            enqueue([then.id], seconds=then.seconds, is_awaited=is_awaited)
+
+
+def _wish(id: UUID, *, is_awaited: bool) -> Wish | None:
+    facts = Rendition.objects.filter(id=id).values_list("asset__workspace_id", "kind", "asset__milliseconds")
+    for workspace_id, kind, milliseconds in facts:
+        return Wish(id, workspace_id, lane_of(kind, milliseconds), is_awaited)
+    return None
+
+
+def _taken_in_turn() -> Iterator[Wish]:
+    """What waits, for as long as a message may be kept: then another one goes on with it."""
+    latest = time.monotonic() + IN_ONE_GO_SECONDS
+    while (wish := turns.take()) is not None:
+        yield wish
+        if _is_stopping():
+            return  # the sweep finds the rest
+        if time.monotonic() > latest:
+            if (rest := turns.next()) is not None:
+                enqueue([rest.id], is_awaited=rest.is_awaited)
+            return
+
+
+def _is_stopping() -> bool:
+    number: int | bool | None = vars(state)["should_stop"]  # the exit status to be
+    return number is not None and number is not False
 
 
 # What follows comes again by itself, so that a message that was lost is no loss.
@@ -66,16 +119,18 @@ def remove_strays() -> None:
     freeing.remove_strays()
 
 
-def enqueue(renditions: Iterable[UUID], *, seconds: float = 0) -> None:
-    """Ask workers to make these. Where the broker is away the sweep will ask again.
+def enqueue(renditions: Iterable[UUID], *, seconds: float = 0, is_awaited: bool = False) -> None:
+    """Ask workers to make these, before others where an answer waits for them. Where the broker is away the
+    sweep will ask again.
 
     Blocks, for seconds where the broker is silent.
     """
+    task = make_awaited if is_awaited else make_rendition
     for id in renditions:
         if broker.is_left_alone:
             return
         try:
-            make_rendition.apply_async((str(id),), countdown=seconds, retry=False)
+            task.apply_async((str(id),), countdown=seconds, retry=False)
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
             broker.leave_alone()

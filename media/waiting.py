@@ -36,7 +36,8 @@ async def made(wanted: Collection[Rendition], *, seconds: float) -> dict[UUID, R
     """
     latest = time.monotonic() + seconds
     found: dict[UUID, Rendition] = await database_sync_to_async(_found_or_begun)(wanted)
-    await asyncio.to_thread(enqueue, [id for id, row in found.items() if row.state == _State.PENDING])
+    pending = [id for id, row in found.items() if row.state == _State.PENDING]
+    await asyncio.to_thread(enqueue, pending, is_awaited=True)
     nap = FIRST_LOOK
     while True:
         for rendition in found.values():

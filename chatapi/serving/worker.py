@@ -15,6 +15,7 @@ from django.db.utils import ConnectionHandler
 from kombu.exceptions import OperationalError
 
 from chatapi.serving.preflight import CannotStart, check_database, check_storage
+from media.turns import THREADS
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class EmbeddedWorker:
     The threads are daemons: a task that does not end in time is left to the sweep, as in a crash.
     """
 
-    def __init__(self, app: Celery, *, threads: int = 4) -> None:
+    def __init__(self, app: Celery, *, threads: int = THREADS) -> None:
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they ran already
         self._app = app
         self._concurrency = threads

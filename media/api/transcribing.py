@@ -34,7 +34,7 @@ from media.api.turns import Turns
 from media.api.wishes import TranscriptionRequest, transcription_request
 from media.hearing import listening, patience
 from media.looking import look_at, sound_limits
-from media.making import SOUND_SECONDS
+from media.makers import SOUND_SECONDS
 from media.problems import MediaProblem
 from media.sound.transcoding import Transcode, transcode_sound
 from media.speech.recognition.values import Heard, Segment

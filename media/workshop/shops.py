@@ -4,8 +4,8 @@ from . import Workshop
 
 FILES_MEMORY = 2 * 2**30
 """Several times what the decoders map for a file within the limits; what wants more is a bomb."""
-FILES_THREADS = 2
-"""A long sound that is transcoded must not hold up every thumbnail."""
+FILES_THREADS = 3
+"""Long sounds that are transcoded, two at once, must not hold up every picture."""
 RECOGNITION_THREADS = 6
 """A recogniser uses all cores already, but takes its work by half minutes: so a short sound is heard while
 an hour is. The model is there once."""

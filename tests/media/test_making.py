@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from chatapi.engines.values import Blob
 from media import making, tasks
+from media.makers import needed_name
 from media.making import Made, Next
 from media.models import Asset, Rendition, asset_id, rendition_id
 from media.problems import Unreadable
@@ -31,7 +32,7 @@ def makers(monkeypatch: pytest.MonkeyPatch) -> Makers:
     """Sets how kinds are made: here it is told when, not how."""
 
     def replace(**new: Maker) -> None:
-        monkeypatch.setattr(making, "_MAKERS", {**making._MAKERS, **new})
+        monkeypatch.setattr(making, "MAKERS", {**making.MAKERS, **new})
 
     return replace
 
@@ -265,7 +266,7 @@ def test_a_transcript_waits_for_the_sound_that_it_is_made_of(alice: Person, make
 
 
 def needing_wav(rendition: Rendition) -> Made:
-    making._needed_name(rendition)
+    needed_name(rendition)
     return Made(content={"text": "heard"})
 
 

@@ -23,7 +23,7 @@ from tests.running import surroundings
 from tests.services.processes import children, descendants, is_workshop, kill, lives
 from tests.serving import _database_url, wait_until
 
-QUEUES = ("default", "media", "billing")
+QUEUES = ("default", "media", "awaited", "billing")
 PATIENCE = 90.0
 """Seconds: all of these are processes that start, on machines that do other things too."""
 

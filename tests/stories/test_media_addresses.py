@@ -27,7 +27,7 @@ from tests.stories.media_service import (
 
 @pytest.fixture(autouse=True)
 def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.making.transcribed", nothing_heard)
+    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
     until_made()

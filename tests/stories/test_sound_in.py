@@ -73,7 +73,7 @@ def done_in_the_end() -> Iterator[None]:
 @pytest.fixture
 def ears(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
     """A model that hears; what is said in the sounds is not what these tests are about."""
-    monkeypatch.setattr("media.making.transcribed", nothing_heard)
+    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
     with upstream_model(server, input_modalities=("text", "audio")) as upstream:
         yield upstream
         until_made()
@@ -161,7 +161,7 @@ def test_a_history_with_sound_goes_on(server: Server, alice: Person, ears: FakeU
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media.making.transcribed", nothing_heard)
+    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
 
 
 @pytest.mark.usefixtures("heard")
@@ -191,7 +191,7 @@ def slow_ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         await asyncio.to_thread(may_end.wait, 30)
         return Transcript("At last.", "en", 1.0, [])
 
-    monkeypatch.setattr("media.making.transcribed", listening)
+    monkeypatch.setattr("media.makers.transcribed", listening)
     yield may_end
     may_end.set()
     until_made()

@@ -1,0 +1,146 @@
+"""How each kind of rendition is made: a workshop makes it, the storage keeps it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from django.conf import settings
+from django.db import close_old_connections
+
+from chatapi.engines.values import Value
+from media.hearing import patience, transcribed
+from media.looking import picture_limits, sound_limits
+from media.models import Asset, Rendition, rendition_id, rendition_name
+from media.pictures.reading import ReadText, read_text
+from media.pictures.rendering import RenderPicture, render_picture
+from media.problems import MediaProblem
+from media.sound.peaks import SoundPeaks, sound_peaks
+from media.sound.transcoding import Transcode, transcode_sound
+from media.speech.transcripts import as_content
+from media.storage import local_copy, save_file
+from media.temporary import temporary_folder
+from media.workshop import Workshop, shops
+
+__all__ = ["MAKERS", "Made", "NotYet", "longest_seconds"]
+
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
+
+PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS = 60, 600, 120
+
+Kind = Rendition.Kind
+State = Rendition.State
+
+
+class Made(Value, frozen=True):
+    """What came of it: a file that was stored, or `content`."""
+
+    media_type: str = ""
+    size: int = 0
+    content: Any = None
+
+
+class NotYet(Exception):
+    """Another rendition, which this one is made of, is not there yet."""
+
+
+def _picture(rendition: Rendition) -> Made:
+    return _rendered(rendition, picture_side(rendition.kind), "model")
+
+
+def _thumbnail(rendition: Rendition) -> Made:
+    return _rendered(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail")
+
+
+def _rendered(rendition: Rendition, side: int, purpose: Literal["model", "thumbnail"]) -> Made:
+    with _source_and_target(rendition) as (source, out):
+        work = RenderPicture(source, out, side, settings.CHATAPI_PICTURE_BYTES, purpose, picture_limits())
+        made = _asked(shops.files, render_picture, work, seconds=PICTURE_SECONDS)
+        return _kept(rendition, Path(out), made.media_type)
+
+
+def _text(rendition: Rendition) -> Made:
+    with local_copy(needed_name(rendition)) as path:
+        work = ReadText(str(path), limits=picture_limits())
+        found = _asked(shops.recognition, read_text, work, seconds=READING_SECONDS)
+    return Made(content={"text": found.text})
+
+
+def _sound(rendition: Rendition) -> Made:
+    with _source_and_target(rendition) as (source, out):
+        work = Transcode(source, out, rendition.kind, claim_of(rendition.asset), sound_limits())
+        made = _asked(shops.files, transcode_sound, work, seconds=SOUND_SECONDS)
+        return _kept(rendition, Path(out), made.media_type)
+
+
+def _transcript(rendition: Rendition) -> Made:
+    with local_copy(needed_name(rendition)) as path:
+        close_old_connections()
+        heard = asyncio.run(transcribed(path, seconds=patience((rendition.asset.milliseconds or 0) / 1000)))
+    return Made(content=as_content(heard))
+
+
+def _peaks(rendition: Rendition) -> Made:
+    with local_copy(rendition.asset.storage_name) as path:
+        work = SoundPeaks(str(path), claim_of(rendition.asset), limits=sound_limits())
+        found = _asked(shops.files, sound_peaks, work, seconds=SOUND_SECONDS)
+    return Made(content=msgspec.to_builtins(found))
+
+
+MAKERS: Mapping[str, Callable[[Rendition], Made]] = {
+    Kind.PICTURE: _picture,
+    Kind.THUMBNAIL: _thumbnail,
+    Kind.TEXT: _text,
+    Kind.WAV: _sound,
+    Kind.OPUS: _sound,
+    Kind.MP3: _sound,
+    Kind.TRANSCRIPT: _transcript,
+    Kind.PEAKS: _peaks,
+}
+
+
+def _asked(shop: Workshop, job: Callable[[A], R], work: A, *, seconds: float) -> R:
+    close_old_connections()  # there are fewer than threads, and this may take minutes
+    return shop.ask_blocking(job, work, seconds=seconds)
+
+
+def needed_name(rendition: Rendition) -> str:
+    """Where that lies which this one is made of."""
+    id = rendition_id(rendition.asset_id, Rendition.MADE_OF[Kind(rendition.kind)])
+    needed = Rendition.objects.filter(id=id).first()
+    if needed is None or needed.state == State.PENDING:
+        raise NotYet
+    if needed.state == State.FAILED:
+        raise MediaProblem(needed.error)
+    return rendition_name(rendition.asset.workspace_id, id)
+
+
+@contextmanager
+def _source_and_target(rendition: Rendition) -> Iterator[tuple[str, str]]:
+    with local_copy(rendition.asset.storage_name) as source, temporary_folder() as folder:
+        yield str(source), f"{folder}/made"
+
+
+def _kept(rendition: Rendition, out: Path, media_type: str) -> Made:
+    save_file(rendition_name(rendition.asset.workspace_id, rendition.id), out)
+    return Made(media_type, out.stat().st_size)
+
+
+def claim_of(asset: Asset) -> str | None:
+    """Raw samples have no signature: their type is all that tells."""
+    return "pcm16" if asset.media_type.startswith("audio/pcm") else None
+
+
+def picture_side(kind: str) -> int:
+    return int(kind.partition("-")[2] or settings.CHATAPI_PICTURE_SIDE)
+
+
+def longest_seconds() -> int:
+    """What making any rendition may take, as its workshop sees it."""
+    return max(
+        PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS, ceil(patience(settings.CHATAPI_SOUND_SECONDS))
+    )

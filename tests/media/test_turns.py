@@ -1,0 +1,180 @@
+"""Whose turn it is, where more is asked for than can be made at once."""
+
+import threading
+import time
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from asgiref.sync import async_to_sync
+from celery.worker import state
+
+from chatapi.celery import app as celery_app
+from chatapi.engines.values import Blob
+from chatapi.serving.worker import EmbeddedWorker
+from media import making, tasks, waiting
+from media.making import Made
+from media.models import Rendition, asset_id, rendition_id
+from media.services import StoredFile, register
+from media.turns import PLACES, THREADS, Lane, Turns, Wish, lane_of
+from tests.people import Person
+from tests.serving import wait_until
+
+ALICE, BOB, CHARLIE = uuid4(), uuid4(), uuid4()
+SLOW_SECONDS = 0.5
+MANY = 60
+
+
+def wish(workspace: UUID, lane: Lane = Lane.RECOGNITION, *, is_awaited: bool = False) -> Wish:
+    return Wish(uuid4(), workspace, lane, is_awaited)
+
+
+def asked(turns: Turns, *wishes: Wish) -> list[Wish]:
+    for one in wishes:
+        turns.ask(one)
+    return list(wishes)
+
+
+def taken(turns: Turns) -> list[Wish]:
+    return list(iter(turns.take, None))
+
+
+def one_after_another(turns: Turns) -> list[Wish]:
+    order = []
+    while one := turns.take():
+        order.append(one)
+        turns.done(one)
+    return order
+
+
+# --- turns ------------------------------------------------------------------------------------------
+
+
+def test_each_workspace_has_its_turn() -> None:
+    turns = Turns()
+    hers = asked(turns, *(wish(ALICE) for _ in range(4)))
+    [his] = asked(turns, wish(CHARLIE))
+    assert one_after_another(turns) == [hers[0], his, *hers[1:]]
+
+
+def test_recognition_leaves_places_for_what_answers_wait_for() -> None:
+    turns = Turns()
+    hers = asked(turns, *(wish(ALICE) for _ in range(9)))
+    assert taken(turns) == hers[: PLACES[Lane.RECOGNITION].background]
+    awaited = asked(turns, wish(ALICE, is_awaited=True), wish(BOB, Lane.QUICK, is_awaited=True))
+    assert taken(turns) == [awaited[1], awaited[0]]
+
+
+def test_what_ends_makes_room_for_what_an_answer_waits_for_first() -> None:
+    turns = Turns()
+    asked(turns, *(wish(ALICE) for _ in range(9)), *(wish(ALICE, is_awaited=True) for _ in range(3)))
+    first, *_ = running = taken(turns)
+    [late] = asked(turns, wish(CHARLIE, is_awaited=True))
+    for one in running:
+        turns.done(one)
+    assert first.is_awaited
+    assert turns.take() == late
+
+
+def test_what_an_answer_begins_to_wait_for_goes_before_the_rest() -> None:
+    turns = Turns()
+    hers = asked(turns, *(wish(ALICE) for _ in range(9)))
+    running = taken(turns)
+    asked(turns, Wish(hers[8].id, ALICE, Lane.RECOGNITION, is_awaited=True))
+    for one in running:
+        assert not turns.done(one)
+    assert [one.id for one in one_after_another(turns)] == [hers[8].id, *(one.id for one in hers[2:8])]
+
+
+def test_what_follows_is_awaited_too_where_an_answer_began_to_wait_meanwhile() -> None:
+    turns = Turns()
+    asked(turns, sound := wish(ALICE, Lane.LONG))
+    assert taken(turns) == [sound]
+    asked(turns, Wish(sound.id, ALICE, Lane.LONG, is_awaited=True))
+    assert turns.done(sound)
+
+
+def test_what_is_asked_for_twice_is_taken_once() -> None:
+    turns = Turns()
+    one = wish(ALICE)
+    asked(turns, one, one)
+    assert taken(turns) == [one]
+
+
+@pytest.mark.parametrize(
+    ("kind", "milliseconds", "lane"),
+    [
+        ("picture-512", None, Lane.QUICK),
+        ("wav", 60_000, Lane.QUICK),
+        ("wav", 7_200_000, Lane.LONG),
+        ("text", None, Lane.RECOGNITION),
+        ("transcript", 1000, Lane.RECOGNITION),
+    ],
+)
+def test_work_is_told_apart_by_what_it_takes(kind: str, milliseconds: int | None, lane: Lane) -> None:
+    assert lane_of(kind, milliseconds) == lane
+
+
+def test_an_embedded_worker_has_threads_beside_all_places() -> None:
+    assert sum(places.all for places in PLACES.values()) < THREADS
+
+
+# --- the story, with a worker -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[EmbeddedWorker]:
+    celery_app.control.purge()
+    worker = EmbeddedWorker(celery_app)
+    worker.start()
+    yield worker
+    worker.stop()
+    names = {"celery-worker", "celery-beat"}
+    wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
+    assert worker.wait(5)
+    state.should_stop = None
+    celery_app.control.purge()
+
+
+@pytest.fixture
+def slow_ears(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(_: Rendition) -> Made:
+        time.sleep(SLOW_SECONDS)
+        return Made(content={"text": "heard"})
+
+    def at_once(_: Rendition) -> Made:
+        return Made("image/png", 1)
+
+    monkeypatch.setattr(making, "MAKERS", {"transcript": slowly, "picture": at_once, "wav": at_once})
+    monkeypatch.setattr(tasks, "turns", Turns())
+
+
+def file_of(who: Person, name: str, *kinds: str) -> UUID:
+    register([(who.workspace.id, StoredFile(Blob(name, "audio/wav", 1), renditions=kinds))])
+    return asset_id(who.workspace.id, name)
+
+
+def seconds_until_made(asset: UUID, kind: str) -> float:
+    began = time.monotonic()
+    rendition = Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
+    async_to_sync(waiting.made)([rendition], seconds=MANY * SLOW_SECONDS)
+    return time.monotonic() - began
+
+
+@pytest.mark.usefixtures("slow_ears")
+def test_sounds_of_one_hold_up_no_picture_and_nobody_elses_sound(
+    worker: EmbeddedWorker, alice: Person, charlie: Person
+) -> None:
+    for number in range(MANY):
+        tasks.enqueue([rendition_id(file_of(alice, f"sound {number}", "transcript"), "transcript")])
+    ready = Rendition.objects.filter(kind="transcript", state="ready")
+    wait_until(ready.exists)
+    pictures = [file_of(who, "a picture", "picture") for who in (charlie, alice)]
+    assert max(seconds_until_made(asset, "picture") for asset in pictures) < 2
+    assert seconds_until_made(file_of(charlie, "a sound", "transcript"), "transcript") < 4
+    assert seconds_until_made(file_of(alice, "another", "transcript"), "transcript") < 4
+    unawaited = rendition_id(file_of(charlie, "his other", "transcript"), "transcript")
+    tasks.enqueue([unawaited])
+    wait_until(ready.filter(id=unawaited).exists, 4)
+    assert ready.count() < MANY / 2, "hers were made meanwhile"
+    Rendition.objects.filter(state="pending").delete()
