@@ -1,16 +1,20 @@
 """The Celery application; `celery -A chatapi worker` finds it here."""
 
 import os
+import threading
 from typing import Any
 
 import django
 from celery import Celery
-from celery.signals import celeryd_after_setup, celeryd_init
+from celery.signals import celeryd_after_setup, celeryd_init, worker_shutting_down
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
 
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_broker:Transport"))
+
+PATIENCE_SECONDS = 60.0
+"""For tasks that run when a worker is to stop. Less than a service manager's, who kills what is left."""
 
 app = Celery("chatapi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -36,3 +40,13 @@ def take_what_is_awaited(conf: Any, **_: Any) -> None:
     queues, routes = app.amqp.queues, conf.task_routes
     if routes["media.tasks.*"]["queue"] in queues.consume_from:
         queues.select_add(queues[routes["media.tasks.make_awaited"]["queue"]])
+
+
+@worker_shutting_down.connect
+def interrupt_what_takes_too_long(how: str, **_: Any) -> None:
+    """It gives its attempt back then; of one that is killed nobody knows that it was not to blame."""
+    from media.workshop.shops import close_all
+
+    timer = threading.Timer(0 if how == "Cold" else PATIENCE_SECONDS, close_all)
+    timer.daemon = True
+    timer.start()

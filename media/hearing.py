@@ -11,7 +11,9 @@ from media.speech.transcripts import Transcript, TranscriptWriter
 from media.workshop import shops
 
 
-def listening(wav: Path, *, seconds: float, **wishes: object) -> AsyncGenerator[Segment | Heard, None]:
+def listening(
+    wav: Path, *, seconds: float, alone: bool = False, **wishes: object
+) -> AsyncGenerator[Segment | Heard, None]:
     """What is heard in a 16 kHz mono WAV, as it is heard; `wishes` are those of `Transcribe`."""
     work = Transcribe(
         path=str(wav),
@@ -19,7 +21,7 @@ def listening(wav: Path, *, seconds: float, **wishes: object) -> AsyncGenerator[
         model_path=settings.CHATAPI_RECOGNITION_MODEL,
         **wishes,  # type: ignore[arg-type]
     )
-    return shops.recognition.follow(transcribe, work, seconds=seconds)
+    return shops.recognition.follow(transcribe, work, seconds=seconds, alone=alone)
 
 
 def patience(sound_seconds: float) -> float:
@@ -27,8 +29,8 @@ def patience(sound_seconds: float) -> float:
     return 60 + 2 * sound_seconds
 
 
-async def transcribed(wav: Path, *, seconds: float) -> Transcript:
+async def transcribed(wav: Path, *, seconds: float, alone: bool = False) -> Transcript:
     writer = TranscriptWriter()
-    async for news in listening(wav, seconds=seconds):
+    async for news in listening(wav, seconds=seconds, alone=alone):
         writer.add(news)
     return writer.transcript()

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import connection
 
 from chatapi.engines.values import Value
 from media.hearing import patience, transcribed
@@ -79,8 +79,11 @@ def _sound(rendition: Rendition) -> Made:
 
 def _transcript(rendition: Rendition) -> Made:
     with local_copy(needed_name(rendition)) as path:
-        close_old_connections()
-        heard = asyncio.run(transcribed(path, seconds=patience((rendition.asset.milliseconds or 0) / 1000)))
+        _release_connection()
+        seconds = patience((rendition.asset.milliseconds or 0) / 1000)
+        # where it did not come to its end before, so that this time nothing but itself can be to blame
+        is_suspect = rendition.attempts > 1
+        heard = asyncio.run(transcribed(path, seconds=seconds, alone=is_suspect))
     return Made(content=as_content(heard))
 
 
@@ -104,8 +107,14 @@ MAKERS: Mapping[str, Callable[[Rendition], Made]] = {
 
 
 def _asked(shop: Workshop, job: Callable[[A], R], work: A, *, seconds: float) -> R:
-    close_old_connections()  # there are fewer than threads, and this may take minutes
+    _release_connection()
     return shop.ask_blocking(job, work, seconds=seconds)
+
+
+def _release_connection() -> None:
+    """There may be fewer than threads, and what comes may take minutes."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def needed_name(rendition: Rendition) -> str:

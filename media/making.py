@@ -22,7 +22,7 @@ from chatapi.engines.values import Value
 from media.makers import MAKERS, Made, NotYet
 from media.models import Rendition, rendition_id, renditions_of
 from media.problems import MediaProblem
-from media.workshop import WorkshopFailed
+from media.workshop import WorkInterrupted, WorkshopFailed
 
 __all__ = ["MAKERS", "Made", "Next", "NotYet", "make", "next_try", "overdue"]
 
@@ -62,8 +62,12 @@ def make(id: UUID) -> Next | None:
         with _kept_taken(rendition):
             made = MAKERS[rendition.kind.partition("-")[0]](rendition)
     except NotYet:
-        _taken(rendition).update(due_at=timezone.now(), attempts=F("attempts") - 1)
+        _give_back(rendition, 0)
         return _begin_what_is_needed(rendition)
+    except WorkInterrupted as error:
+        logger.info("Rendition %s was interrupted: %s", rendition, error)
+        _give_back(rendition, BACK_OFF_SECONDS)
+        return Next(id, BACK_OFF_SECONDS)
     except MediaProblem as problem:
         _fail(rendition, problem.message)
     except (WorkshopFailed, OSError, SoftTimeLimitExceeded) as error:
@@ -155,6 +159,12 @@ def _renew(rendition: Rendition) -> None:
     except DatabaseError as error:
         logger.warning("The lease of rendition %s could not be renewed: %s", rendition, error)
         connection.close()  # the next try shall not meet the broken one
+
+
+def _give_back(rendition: Rendition, seconds: float) -> None:
+    """As if it had not been tried: it is not its fault that it was not made."""
+    due_at = timezone.now() + timedelta(seconds=seconds)
+    _taken(rendition).update(due_at=due_at, attempts=F("attempts") - 1)
 
 
 def _put_off(rendition: Rendition) -> Next | None:

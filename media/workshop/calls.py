@@ -81,14 +81,21 @@ class Call:
     """
 
     def __init__(
-        self, job: Job, work: msgspec.Raw, caller: Caller, seconds: float, idle_seconds: float = math.inf
+        self,
+        job: Job,
+        work: msgspec.Raw,
+        caller: Caller,
+        seconds: float,
+        idle_seconds: float = math.inf,
+        *,
+        is_alone: bool = False,
     ) -> None:
         self.number = next(_numbers)
         self.job = job
         self.work = work
         self.caller = caller
-        self.is_repeated = False
-        """Its first child ended while others worked there too: this time it works alone."""
+        self.is_alone = is_alone
+        """An earlier child of its ended while others worked there too: this time it has one to itself."""
         self.has_delivered = False
         self.abandoned_at: float | None = None
         self._seconds = seconds

@@ -17,13 +17,20 @@ from functools import partial
 
 import msgspec
 
-from media.problems import MediaProblem
-
 from .calls import Call
 from .plan import Plan
-from .problems import WorkshopBusy, WorkshopFailed, took_too_long, was_closed, was_not_read
+from .problems import (
+    WorkInterrupted,
+    WorkshopBusy,
+    WorkshopFailed,
+    problem_of,
+    took_too_long,
+    was_closed,
+    was_not_read,
+)
 from .process import ChildGone, ChildProcess
-from .wire import Cancel, Credit, Done, Failed, Piece, Ready, Refused, Report
+from .staffing import child_for, more_children
+from .wire import Cancel, Credit, Done, Failed, Piece, Ready, Report
 
 logger = logging.getLogger("media.workshop")
 
@@ -165,21 +172,13 @@ class Keeper:
                 child.tell(Credit(call.number, pieces))
 
     def _dispatch(self) -> None:
-        while self._queue and (child := self._child_for(self._queue[0])):
-            child.begin(self._queue.popleft())
-        places = sum(child.places for child in self._children)
-        staff = sum(not child.is_retiring for child in self._children)
-        while places < len(self._queue) and staff < self._plan.processes and self._hire():
-            places += self._plan.threads
-            staff += 1
-
-    def _child_for(self, call: Call) -> ChildProcess | None:
-        able = [
-            child
-            for child in self._children
-            if child.is_ready and child.places and not (call.is_repeated and child.calls)
-        ]
-        return min(able, key=lambda child: len(child.calls), default=None)
+        for call in sorted(self._queue, key=lambda call: not call.is_alone):
+            if child := child_for(call, self._children):
+                self._queue.remove(call)
+                child.begin(call)
+        for _ in range(more_children(self._plan, self._children, self._queue)):
+            if not self._hire():
+                break
 
     def _hire(self) -> bool:
         try:
@@ -193,7 +192,7 @@ class Keeper:
     def _fail_waiting(self) -> None:
         """Whoever asks later starts the next attempt; nobody waits for a series of them."""
         while self._queue:
-            self._queue.popleft().caller.fail(WorkshopFailed())
+            self._queue.popleft().caller.fail(WorkInterrupted())
 
     # --- reports --------------------------------------------------------------------------------
 
@@ -225,7 +224,7 @@ class Keeper:
             if isinstance(report, Done):
                 call.caller.finish(report.value)
             else:
-                call.caller.fail(_problem(report))
+                call.caller.fail(problem_of(report))
 
     def _hear_failure(self, child: ChildProcess, call: Call, report: Failed) -> None:
         # whose caller left may have taken the job's files along
@@ -236,7 +235,7 @@ class Keeper:
         # what ran out of memory is fit for nothing more, and whoever took it may be another
         child.is_retiring |= report.out_of_memory
         if report.out_of_memory and had_company:
-            self._repeat(call)
+            self._repeat(call, or_else=WorkshopFailed())
         else:
             call.caller.fail(WorkshopFailed())
 
@@ -277,24 +276,12 @@ class Keeper:
             elif len(child.calls) == 1:
                 call.caller.fail(WorkshopFailed())
             else:
-                self._repeat(call)
+                self._repeat(call, or_else=WorkInterrupted() if late else WorkshopFailed())
 
-    def _repeat(self, call: Call) -> None:
+    def _repeat(self, call: Call, *, or_else: WorkshopFailed) -> None:
         """Once more, alone and before all others: then nothing but itself can be its end."""
-        if call.is_repeated or call.has_delivered:
-            call.caller.fail(WorkshopFailed())
+        if call.is_alone or call.has_delivered:
+            call.caller.fail(or_else)
         elif call.abandoned_at is None:
-            call.is_repeated = True
+            call.is_alone = True
             self._queue.appendleft(call)
-
-
-def _problem(refused: Refused) -> MediaProblem:
-    return _kinds().get(refused.kind, MediaProblem)(refused.message, code=refused.code)
-
-
-def _kinds() -> dict[str, type[MediaProblem]]:
-    """Those that this process knows: a child names a class, and never what to import."""
-    kinds = [MediaProblem]
-    for kind in kinds:
-        kinds.extend(kind.__subclasses__())
-    return {f"{kind.__module__}:{kind.__qualname__}": kind for kind in kinds}

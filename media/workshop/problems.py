@@ -1,8 +1,13 @@
 """What can go wrong with a workshop. What is wrong with a file is a `media.problems.MediaProblem`.
 
 WorkshopFailed              the work was not done, and its giver is not to blame
-└── WorkshopBusy            it was not even begun: too much is waiting already
+└── WorkInterrupted         nor is the work itself: done again it may well succeed
+    └── WorkshopBusy        it was not even begun: too much is waiting already
 """
+
+from media.problems import MediaProblem
+
+from .wire import Refused
 
 
 class WorkshopFailed(Exception):
@@ -13,7 +18,11 @@ class WorkshopFailed(Exception):
         self.message = message
 
 
-class WorkshopBusy(WorkshopFailed):
+class WorkInterrupted(WorkshopFailed):
+    pass
+
+
+class WorkshopBusy(WorkInterrupted):
     def __init__(self) -> None:
         super().__init__("Too many files are being processed just now. Try again later.")
 
@@ -22,9 +31,18 @@ def took_too_long() -> WorkshopFailed:
     return WorkshopFailed("The file took too long to process.")
 
 
-def was_closed() -> WorkshopFailed:
-    return WorkshopFailed("The file could not be processed: the service is being stopped.")
+def was_closed() -> WorkInterrupted:
+    return WorkInterrupted("The file could not be processed: the service is being stopped.")
 
 
 def was_not_read() -> WorkshopFailed:
     return WorkshopFailed("The result was not read in time.")
+
+
+def problem_of(refused: Refused) -> MediaProblem:
+    """Of those that this process knows: a child names a class, and never what to import."""
+    kinds = [MediaProblem]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    known = {f"{kind.__module__}:{kind.__qualname__}": kind for kind in kinds}
+    return known.get(refused.kind, MediaProblem)(refused.message, code=refused.code)

@@ -88,9 +88,11 @@ class ChildProcess:
     @property
     def places(self) -> int:
         """How many calls more it may be given now or, while it starts, then."""
-        if self.is_retiring or any(call.is_repeated for call in self.calls.values()):
-            return 0
-        return self._plan.threads - len(self.calls)
+        return 0 if self.is_retiring or self.is_given_to_one else self._plan.threads - len(self.calls)
+
+    @property
+    def is_given_to_one(self) -> bool:
+        return any(call.is_alone for call in self.calls.values())
 
     def become_ready(self) -> None:
         self.is_ready = True

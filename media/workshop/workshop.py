@@ -80,19 +80,26 @@ class Workshop:
             answer.future.cancel()
 
     async def follow(
-        self, job: Callable[[A], Iterator[R]], work: A, *, seconds: float, idle_seconds: float = math.inf
+        self,
+        job: Callable[[A], Iterator[R]],
+        work: A,
+        *,
+        seconds: float,
+        idle_seconds: float = math.inf,
+        alone: bool = False,
     ) -> AsyncGenerator[R, None]:
         """The job's pieces as they are made, never more than `WINDOW` ahead of their reader.
 
         `seconds` are for all of its work and `idle_seconds` for the work on one piece; waiting for the
         reader counts for neither, but a reader has `calls.READER_PATIENCE`. Closing it cancels the job.
+        With `alone` no other works in its child.
         Raises as `ask` does.
         """
         kind = job_of(job)
         if not kind.streams:
             raise NotAJob(f"{kind.address} yields nothing: ask for it")
         stream = Stream()
-        keeper, call = self._submit(kind, work, stream, seconds, idle_seconds)
+        keeper, call = self._submit(kind, work, stream, seconds, idle_seconds, alone=alone)
         try:
             unread = 0
             while (piece := await stream.next()) is not None:
@@ -121,13 +128,20 @@ class Workshop:
         return kind, answer
 
     def _submit(
-        self, kind: Job, work: msgspec.Struct, caller: Caller, seconds: float, idle_seconds: float
+        self,
+        kind: Job,
+        work: msgspec.Struct,
+        caller: Caller,
+        seconds: float,
+        idle_seconds: float,
+        *,
+        alone: bool = False,
     ) -> tuple[Keeper, Call]:
         encoded = msgspec.msgpack.encode(work)
         if len(encoded) > FRAME_LIMIT - HEADROOM:
             raise FrameTooLarge("work of that size goes through a file")
         keeper = self._open_keeper()
-        call = Call(kind, msgspec.Raw(encoded), caller, seconds, idle_seconds)
+        call = Call(kind, msgspec.Raw(encoded), caller, seconds, idle_seconds, is_alone=alone)
         keeper.submit(call)
         return keeper, call
 

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from media.making import Made, Next
 from media.models import Asset, Rendition, asset_id, rendition_id
 from media.problems import Unreadable
 from media.services import StoredFile, register, store_bytes
-from media.workshop import WorkshopFailed
+from media.workshop import WorkInterrupted, WorkshopFailed
 from tests.people import Person
 from tests.serving import wait_until
 
@@ -305,6 +306,43 @@ def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain
     then = making.make(transcript)
     assert then == Next(wav)
     assert making.make(then.id) == Next(transcript)
+
+
+# --- whose fault it was -----------------------------------------------------------------------------
+
+
+def test_what_was_interrupted_is_made_in_the_end_however_often(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=fails(WorkInterrupted()))
+    for _ in range(2 * making.ATTEMPTS):
+        assert making.make(opus) == Next(opus, making.BACK_OFF_SECONDS)
+        assert making.make(opus) is None, "not again at once"
+        pass_time(opus, minutes=1)
+    makers(opus=says("at last"))
+    making.make(opus)
+    assert (row(opus).state, row(opus).attempts) == ("ready", 1)
+
+
+def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several in a child that crashed nobody can tell whose fault it was."""
+    asset = sound(alice, "transcript")
+    transcript, wav = (rendition_id(asset.id, kind) for kind in ("transcript", "wav"))
+    Rendition.objects.filter(id=wav).update(state="ready")
+    was_alone = []
+
+    async def crashing(*_: object, alone: bool, **__: object) -> None:
+        was_alone.append(alone)
+        raise WorkshopFailed
+
+    monkeypatch.setattr("media.makers.transcribed", crashing)
+    monkeypatch.setattr("media.makers.local_copy", nullcontext)
+    for _ in range(making.ATTEMPTS):
+        making.make(transcript)
+        pass_time(transcript, hours=1)
+    assert was_alone == [False, True, True, True, True]
+    assert row(transcript).state == "failed"
 
 
 # --- what is left behind ----------------------------------------------------------------------------

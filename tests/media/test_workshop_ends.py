@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from media.workshop import Workshop, WorkshopFailed, process, wire
+from media.workshop import WorkInterrupted, Workshop, WorkshopFailed, process, wire
 from tests.media import workshop_jobs as jobs
 from tests.media.workshop_jobs import Count, Data, Nap, Number, Text
 from tests.serving import wait_until
@@ -116,6 +116,23 @@ async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_
     assert diary.read_text() == "x"
 
 
+async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path) -> None:
+    workshop = make(threads=2)
+    first = await asyncio.to_thread(pid_of, workshop)
+    long = workshop.ask(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
+    async with asyncio.TaskGroup() as group:
+        nap = group.create_task(long)
+        await asyncio.to_thread(wait_until, lambda: diary.read_text() == "nap\n")
+        pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
+        await anext(pieces)
+        assert await asyncio.to_thread(pid_of, workshop) == first
+        with pytest.raises(WorkshopFailed):
+            await workshop.ask(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+        assert (await anext(pieces)).number == 1, "it was not in that child"
+        await pieces.aclose()
+        assert (await nap).number != first, "repeated"
+
+
 # --- time ---------------------------------------------------------------------------------------
 
 
@@ -134,6 +151,27 @@ def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
         assert innocent.result(20).number != killed
     assert diary.read_text() == "nap\nnap\n"
     assert not is_alive(killed)
+
+
+async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: Make, tmp_path: Path) -> None:
+    workshop = make(threads=2)
+    pieces = workshop.follow(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
+    await anext(pieces)
+    with pytest.raises(WorkshopFailed, match="took too long") as late:
+        await workshop.ask(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
+    assert not isinstance(late.value, WorkInterrupted)
+    with pytest.raises(WorkInterrupted):
+        await anext(pieces)
+
+
+def test_what_the_end_of_the_workshop_cut_off_is_not_to_blame(make: Make, diary: Path) -> None:
+    workshop = make()
+    with ThreadPoolExecutor(1) as threads:
+        nap = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
+        wait_until(lambda: diary.read_text() == "\n")
+        workshop.close()
+        with pytest.raises(WorkInterrupted):
+            nap.result(10)
 
 
 def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diary: Path) -> None:
