@@ -120,6 +120,13 @@ def remove_strays(now: datetime | None = None) -> int:
     return removed
 
 
+def drop(workspace_id: UUID, digests: Iterable[str]) -> None:
+    """Delete the bytes of a call that was refused, where no row names them. Who stores the same bytes at this
+    moment looks for them again once there is a row."""
+    for sha256 in digests:
+        _remove(Stored(storage_name(workspace_id, sha256), workspace_id, asset_id(workspace_id, sha256)))
+
+
 def _without_row(some: Iterable[Stored]) -> list[Stored]:
     ids = [stored.row_id for stored in some]
     known = {
@@ -129,11 +136,13 @@ def _without_row(some: Iterable[Stored]) -> list[Stored]:
     return [stored for stored in some if stored.row_id not in known]
 
 
-def _remove(stray: Stored, latest: datetime) -> bool:
-    """Looks again: what was stored meanwhile is no stray."""
+def _remove(stray: Stored, latest: datetime | None = None) -> bool:
+    """Looks again: what was stored meanwhile, or after `latest`, is no stray."""
     try:
         with _nothing_uploaded(stray.workspace_id):
-            if not _without_row([stray]) or modified_at(stray.name) >= latest:
+            if not _without_row([stray]):
+                return False
+            if latest is not None and modified_at(stray.name) >= latest:
                 return False
             delete(stray.name)
     except FileNotFoundError:

@@ -7,8 +7,8 @@ from uuid import UUID
 from chatapi.billing.books import Order
 from chatapi.completions.callers import Caller
 from chatapi.completions.charging import bound_of, declared_prices
-from chatapi.completions.intake import TakenIn
 from chatapi.completions.requests import CompletionRequest, kept
+from chatapi.completions.taken import TakenIn
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import Blob, EngineRequest, Value
 from chatapi.identifiers import new_id

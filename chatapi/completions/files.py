@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.conf import settings
 
-from chatapi.completions.intake import TakenIn
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.speaker import Manner
+from chatapi.completions.taken import TakenIn
 from chatapi.engines.values import Blob
 from media.models import storage_name
-from media.services import StoredFile, read_name, remember_copies, rendition_ids, store_bytes
+from media.services import StoredFile, read_name, remember_copies, rendition_ids
 from media.tasks import enqueue
 
 DEFAULT_VOICE = "joe"
@@ -19,7 +19,7 @@ DEFAULT_VOICE = "joe"
 
 def settle_in(workspace_id: UUID, taken: TakenIn) -> None:
     """From now on something holds these files."""
-    store_bytes(workspace_id, taken.inline)  # again, where the sweep freed the same bytes just before
+    taken.store_again(workspace_id)
     remember_copies(workspace_id, taken.fetched)
     begin_renditions(workspace_id, taken.files)
 

@@ -1,12 +1,12 @@
 """Taking in what a call carries beside text: each file is fetched, looked at and stored, each id looked up.
 
-It runs before anything of the call is stored, so a refusal leaves no row. Raises `ApiError` that names the
-part (`messages[1].content[0].image_url`).
+It runs before anything of the call is stored, so a refusal leaves no row and no bytes. Raises `ApiError` that
+names the part (`messages[1].content[0].image_url`).
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -18,16 +18,17 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from chatapi.completions.parts import MediaPart, as_what_it_is, claim_of, fits, wanted_of
 from chatapi.completions.requests import CompletionRequest
-from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
+from chatapi.completions.taken import TakenIn, drop_bytes, store
+from chatapi.engines.values import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from chatapi.errors import ApiError, BadRequest, NotFound
 from conversations.selectors import spoken_messages
 from media.fetching import Fetcher
 from media.looking import Wanted, look_at, refusal
 from media.problems import MediaProblem, Unreadable
 from media.selectors import asset_of_file, known_files, last_copy, stored_file
-from media.services import StoredFile, check_room, store_bytes, store_file
-from media.sound.kinds import CLAIMS
+from media.services import StoredFile, check_room
 from media.temporary import temporary_folder_beside
 
 FILES_A_CALL = 250
@@ -36,33 +37,28 @@ AT_ONCE = 4
 COPY_AGE = timedelta(hours=1)
 """For so long an address is not fetched again."""
 
-MediaPart = ImagePart | AudioPart | FilePart
-_FORMATS = {kind.media_type: kind.name for kind in reversed(CLAIMS.values())}
 _KEYS = {ImagePart: "image_url", AudioPart: "input_audio", FilePart: "file"}
-
-
-class TakenIn(msgspec.Struct, frozen=True):
-    """The call's messages with every file in its place, and the files to be registered and held.
-
-    `fetched` tells the SHA-256 of what lay at each address, `inline` the bytes that came with the call.
-    """
-
-    messages: tuple[Message, ...]
-    files: tuple[StoredFile, ...] = ()
-    fetched: dict[str, str] = {}
-    inline: dict[str, bytes] = {}
 
 
 def carries_media(messages: Iterable[Message]) -> bool:
     return any(type(part) in _KEYS or type(part) is SpokenPart for m in messages for part in m.parts)
 
 
-async def take_in(workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher) -> TakenIn:
-    return await _Intake(workspace_id, request, fetcher).run()
+async def take_in(
+    workspace_id: UUID,
+    request: CompletionRequest,
+    fetcher: Fetcher,
+    folders: AsyncExitStack,
+    check: Callable[[Sequence[Message]], None],
+) -> TakenIn:
+    """`check` raises what else is to be said against the files; what was fetched lies in `folders`."""
+    return await _Intake(workspace_id, request, fetcher, folders).run(check)
 
 
 class _Intake:
-    def __init__(self, workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher) -> None:
+    def __init__(
+        self, workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher, folders: AsyncExitStack
+    ) -> None:
         self._workspace_id = workspace_id
         self._request = request
         self._fetcher = fetcher
@@ -74,30 +70,30 @@ class _Intake:
         self._looked_at: dict[object, StoredFile] = {}
         self._fresh: dict[str, StoredFile] = {}
         self._fetched_files: dict[str, Path] = {}
-        self._folders = AsyncExitStack()
+        self._folders = folders
 
-    async def run(self) -> TakenIn:
-        async with self._folders:
-            return await self._run()
-
-    async def _run(self) -> TakenIn:
+    async def run(self, check: Callable[[Sequence[Message]], None]) -> TakenIn:
         messages = await self._with_spoken_answers()
         if self._request.uploads:
             self._known = await database_sync_to_async(known_files)(
                 self._workspace_id, list(self._request.uploads)
             )
         parts = await self._taken(messages)
+        taken = tuple(
+            msgspec.structs.replace(
+                message, parts=tuple(parts.get((i, j), part) for j, part in enumerate(message.parts))
+            )
+            for i, message in enumerate(messages)
+        )
+        check(taken)
         await self._store()
         return TakenIn(
-            tuple(
-                msgspec.structs.replace(
-                    message, parts=tuple(parts.get((i, j), part) for j, part in enumerate(message.parts))
-                )
-                for i, message in enumerate(messages)
-            ),
+            taken,
             tuple(self._files.values()),
             self._fetched,
             {sha256: data for sha256, data in self._request.uploads.items() if sha256 in self._files},
+            self._fetched_files,
+            frozenset(self._fresh),
         )
 
     async def _taken(self, messages: Sequence[Message]) -> dict[tuple[int, int], Part]:
@@ -182,7 +178,7 @@ class _Intake:
         except MediaProblem as problem:
             raise refusal(problem, param) from problem
         self._files[file.blob.sha256] = file
-        return _as_what_it_is(part, file.blob)
+        return as_what_it_is(part, file.blob)
 
     async def _file_of(self, part: MediaPart, param: str) -> StoredFile:
         if isinstance(part, ImagePart) and part.url is not None:
@@ -191,8 +187,8 @@ class _Intake:
             return await self._named(part, param)
         if part.blob is None:
             raise Unreadable("It holds no data.")
-        inspect = partial(self._inline, part.blob.sha256, _wanted(part), _claim(part))
-        return await self._once((part.blob.sha256, _wanted(part)), inspect)
+        inspect = partial(self._inline, part.blob.sha256, wanted_of(part), claim_of(part))
+        return await self._once((part.blob.sha256, wanted_of(part)), inspect)
 
     async def _once(self, key: object, look: Callable[[], Awaitable[StoredFile]]) -> StoredFile:
         """A history names the same file again and again."""
@@ -203,7 +199,7 @@ class _Intake:
 
     async def _inline(self, sha256: str, wanted: Wanted | None, claim: str | None) -> StoredFile:
         known = self._known.get(sha256)
-        if known is not None and _is(known.blob, wanted):
+        if known is not None and fits(known.blob, wanted):
             return known
         async with self._turn, temporary_folder_beside() as folder:
             path = folder / "inline"
@@ -220,7 +216,11 @@ class _Intake:
         await self._check_room(self._fresh.values())
         uploads = self._request.uploads
         inline = {sha256: uploads[sha256] for sha256 in self._fresh if sha256 in uploads}
-        await asyncio.to_thread(_store, self._workspace_id, inline, self._fetched_files)
+        try:
+            await asyncio.to_thread(store, self._workspace_id, inline, self._fetched_files)
+        except ApiError:
+            await drop_bytes(self._workspace_id, self._fresh)
+            raise
 
     async def _check_room(self, files: Iterable[StoredFile]) -> None:
         # in a thread of its own, since it may wait for an upload to the same workspace
@@ -251,16 +251,10 @@ class _Intake:
         if asset is None:
             raise NotFound(f"There is no file {part.file_id!r}.", param=f"{param}.file_id")
         file = stored_file(asset)
-        if not _is(file.blob, _wanted(part)):
+        if not fits(file.blob, wanted_of(part)):
             what = "picture" if part.stands_for == "image_url" else "sound"
             raise Unreadable(f"The file is no {what}, but {file.blob.media_type}.")
         return file
-
-
-def _store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str, Path]) -> None:
-    store_bytes(workspace_id, inline)
-    for sha256, path in fetched.items():
-        store_file(workspace_id, sha256, path)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -275,30 +269,3 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]
             yield from _leaves(error)
         else:
             yield error
-
-
-def _wanted(part: MediaPart) -> Wanted | None:
-    if isinstance(part, ImagePart) or (isinstance(part, FilePart) and part.stands_for == "image_url"):
-        return "image"
-    if isinstance(part, AudioPart) or (isinstance(part, FilePart) and part.stands_for == "input_audio"):
-        return "audio"
-    return None
-
-
-def _claim(part: MediaPart) -> str | None:
-    return (part.format or None) if isinstance(part, AudioPart) else None
-
-
-def _is(blob: Blob, wanted: Wanted | None) -> bool:
-    kind = blob.media_type.partition("/")[0]
-    return wanted is None or kind == wanted or (wanted == "audio" and kind == "video")
-
-
-def _as_what_it_is(part: MediaPart, blob: Blob) -> Part:
-    if _is(blob, "image"):
-        url = part.url if isinstance(part, ImagePart) else None
-        return ImagePart(blob, url, getattr(part, "detail", None))
-    if _is(blob, "audio"):
-        return AudioPart(blob, _FORMATS.get(blob.media_type, "pcm16"))
-    filename = part.filename if isinstance(part, FilePart) else None
-    return FilePart(blob, filename)

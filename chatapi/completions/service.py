@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
 from ipaddress import ip_network
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -16,11 +16,12 @@ from chatapi.billing.books import End, Hold, Order
 from chatapi.billing.prices import declare, free_where_unpriced
 from chatapi.billing.tariffs import Bound
 from chatapi.completions.answers import AnswerHead
+from chatapi.completions.beside import Beside
 from chatapi.completions.callers import Caller
 from chatapi.completions.calls import Call, admission_of, engine_request
 from chatapi.completions.charging import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
 from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
-from chatapi.completions.intake import TakenIn, carries_media, take_in
+from chatapi.completions.intake import carries_media, take_in
 from chatapi.completions.journal import Journal
 from chatapi.completions.limits import check_against_model, check_documents, check_voice
 from chatapi.completions.preparation import prepared, told_to_write_ssml
@@ -28,11 +29,12 @@ from chatapi.completions.pump import Asked, Outcome, Pump
 from chatapi.completions.replay import replayed
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.running import Running, on_disconnect
+from chatapi.completions.taken import TakenIn, drop_fresh
 from chatapi.completions.usage import tokens_expected
 from chatapi.completions.writer import Ask, Writer
 from chatapi.engines.registry import ModelSpec, Registry
 from chatapi.engines.values import EngineRequest
-from chatapi.errors import NotFound, ServiceUnavailable
+from chatapi.errors import ApiError, NotFound, ServiceUnavailable
 from chatapi.identifiers import COMPLETION, CONVERSATION, new_id, public
 from chatapi.ratelimits.allowance import Allowance
 from conversations import processes
@@ -60,7 +62,7 @@ class CompletionService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
         self._heartbeat: asyncio.Task[None] | None = None
-        self._following_up: set[asyncio.Task[None]] = set()
+        self._beside = Beside()
         self._is_stopping = False
 
     @property
@@ -91,8 +93,7 @@ class CompletionService:
             pump.cancel("interrupted")
         if pumps:
             await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
-        if self._following_up:
-            await asyncio.wait(self._following_up, timeout=STOP_SECONDS)
+        await self._beside.end(STOP_SECONDS)
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.registry.close()
@@ -129,20 +130,26 @@ class CompletionService:
 
     async def _admit(self, call: Call, writer: Writer) -> Running:
         request, workspace_id = call.request, call.caller.principal.workspace_id
-        taken = TakenIn(request.messages)
-        if carries_media(request.messages):
-            taken = await take_in(workspace_id, request, self._fetcher)
-            check_documents(taken.messages, request.positions, call.spec)
-        candidates = tuple(self.registry.candidates(call.spec))
-        admission = admission_of(call, taken, candidates, self.process_id)
-        admitted = await writer.admit(admission)
-        if admitted.repeats is not None:
-            await call.allowance.correct_tokens(0)
-            return await self._join(admitted.repeats, workspace_id)
-        running = self._begin(call, admission, admitted)
-        if taken.files:
-            self._follow_up(settle_in, workspace_id, taken)
-        return running
+        async with AsyncExitStack() as folders:
+            taken = TakenIn(request.messages)
+            if carries_media(request.messages):
+                check = partial(check_documents, positions=request.positions, spec=call.spec)
+                taken = await take_in(workspace_id, request, self._fetcher, folders, check)
+            candidates = tuple(self.registry.candidates(call.spec))
+            admission = admission_of(call, taken, candidates, self.process_id)
+            try:
+                admitted = await writer.admit(admission)
+            except ApiError:
+                await drop_fresh(workspace_id, taken)
+                raise
+            if admitted.repeats is None:
+                running = self._begin(call, admission, admitted)
+                if taken.files:
+                    self._beside.follow_up(settle_in, workspace_id, taken, folders=folders.pop_all())
+                return running
+            await drop_fresh(workspace_id, taken)
+        await call.allowance.correct_tokens(0)
+        return await self._join(admitted.repeats, workspace_id)
 
     def _begin(self, call: Call, admission: Admission, admitted: Admitted) -> Running:
         pump = self._pump(call, admission, admitted)
@@ -213,7 +220,7 @@ class CompletionService:
             finally:
                 self._running.pop(outcome.completion_id, None)
                 if call.allowance.holds_tokens:
-                    self._beside(call.allowance.correct_tokens(outcome.usage.total_tokens))
+                    self._beside.do(call.allowance.correct_tokens(outcome.usage.total_tokens))
 
         return Pump(
             admission.completion_id,
@@ -259,25 +266,7 @@ class CompletionService:
             )
         )
         if outcome.sounds:
-            self._follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
-
-    def _follow_up(self, work: Callable[..., None], *arguments: object) -> None:
-        """Do what a sweep would do later, beside the answer: it may fail without harm."""
-
-        async def do() -> None:
-            try:
-                # not a bare thread: that would keep its database connection for as long as it lives
-                await database_sync_to_async(work, thread_sensitive=False)(*arguments)
-            except Exception:
-                logger.exception("What follows on a call was left to the sweep")
-
-        self._beside(do())
-
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Nothing waits for it but the service's own end."""
-        task = asyncio.create_task(work)
-        self._following_up.add(task)
-        task.add_done_callback(self._following_up.discard)
+            self._beside.follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
 
     async def _join(self, completion_id: UUID, workspace_id: UUID) -> Running:
         """View what the same idempotency key has begun: here, in another process, or long ago."""

@@ -19,8 +19,17 @@ from conversations.holding import hold_files
 from conversations.models import Conversation
 from media import freeing
 from media.files import NewFile, keep_file
-from media.freeing import GRACE, STRAY_AGE, free, remove_strays
-from media.models import Asset, File, RemoteCopy, Rendition, asset_id, rendition_id, rendition_name
+from media.freeing import GRACE, STRAY_AGE, drop, free, remove_strays
+from media.models import (
+    Asset,
+    File,
+    RemoteCopy,
+    Rendition,
+    asset_id,
+    rendition_id,
+    rendition_name,
+    storage_name,
+)
 from media.services import StoredFile, register, remember_copies, store_bytes
 from media.storage import delete, exists, walk
 from tests.conversations.rows import conversation_of
@@ -314,6 +323,20 @@ def test_bytes_without_a_row_go_a_day_later(alice: Person) -> None:
     assert remove_strays() == 1
     assert remove_strays() == 0
     assert names() == set()
+
+
+def test_bytes_of_a_refused_call_go_at_once_and_those_that_a_row_names_stay(
+    alice: Person, charlie: Person
+) -> None:
+    for who in (alice, charlie):
+        store_bytes(who.workspace.id, {SHA256: DATA})
+    drop(alice.workspace.id, [SHA256])
+    assert names() == {storage_name(charlie.workspace.id, SHA256)}
+    drop(alice.workspace.id, [SHA256])
+
+    asset = stored(alice)
+    drop(alice.workspace.id, [asset.sha256])
+    assert is_whole(alice)
 
 
 def test_renditions_without_a_row_go_too_and_those_with_one_stay(alice: Person) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from media.storage import walk
 from tests.media.addresses import PRIVATE, SPELLINGS
 from tests.media.pictures_made import encoded, quarters
 from tests.media.websites import Names, Visit
@@ -142,3 +143,16 @@ def test_an_address_of_something_else(
 
     with site_for(server, monkeypatch, serve) as site:
         assert_refused(server, alice, picture_at(site.url()), IMAGE)
+
+
+def test_what_was_fetched_for_a_call_that_is_refused_lies_nowhere(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobodys = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
+    with site_for(server, monkeypatch, serve_picture) as site:
+        body = asked(picture_at(site.url()), model="scripted", context=nobodys)
+        assert post(server, alice, body).status_code == 404
+        assert list(walk(alice.workspace.pk.hex)) == []
+        del body["context"]
+        assert post(server, alice, body).status_code == 200
+        assert list(walk(alice.workspace.pk.hex)) != []

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from django.core.files.storage import default_storage
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from media.models import File
+from media.storage import walk
 from tests.media.pictures_made import FORMATS, encoded, quarters
 from tests.media.sounds import FILES, sound_file
 from tests.people import Person
@@ -48,6 +48,8 @@ from tests.stories.media_service import (
     upstream_model,
 )
 from tests.stories.media_spoken import VOICE
+
+NOBODYS = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
 
 
 @pytest.fixture(autouse=True)
@@ -257,7 +259,30 @@ def test_nothing_makes_the_server_fail(
 
 
 def test_what_was_refused_lies_nowhere(server: Server, alice: Person) -> None:
-    """But for good files of the same call, which the sweep frees as strays."""
     answer = post(server, alice, asked(picture(HTML), model="scripted"))
     assert answer.status_code == 400
-    assert not default_storage.exists(alice.workspace.pk.hex)
+    assert stored_names(alice) == []
+
+
+def test_nor_do_good_files_of_a_call_that_is_refused(server: Server, alice: Person) -> None:
+    good = picture(encoded(quarters()))
+    document = {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{b64(PDF)}"}}
+    answer = post(server, alice, asked(good, document, model="scripted"))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
+    assert stored_names(alice) == []
+
+    strange = asked(good, model="scripted", context=NOBODYS)
+    assert post(server, alice, strange).status_code == 404
+    assert stored_names(alice) == []
+
+
+def test_what_another_call_holds_stays_when_a_later_one_is_refused(server: Server, alice: Person) -> None:
+    good = picture(encoded(quarters()))
+    answered(server, alice, asked(good, model="scripted"))
+    before = set(stored_names(alice))
+    assert post(server, alice, asked(good, model="scripted", context=NOBODYS)).status_code == 404
+    assert before <= set(stored_names(alice))
+
+
+def stored_names(who: Person) -> list[str]:
+    return [found.name for found in walk(who.workspace.pk.hex)]

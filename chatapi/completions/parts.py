@@ -1,0 +1,35 @@
+"""Parts of messages that are files: what they ask for, and what they turn out to be."""
+
+from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Part
+from media.looking import Wanted
+from media.sound.kinds import CLAIMS
+
+MediaPart = ImagePart | AudioPart | FilePart
+FORMATS = {kind.media_type: kind.name for kind in reversed(CLAIMS.values())}
+
+
+def wanted_of(part: MediaPart) -> Wanted | None:
+    if isinstance(part, ImagePart) or (isinstance(part, FilePart) and part.stands_for == "image_url"):
+        return "image"
+    if isinstance(part, AudioPart) or (isinstance(part, FilePart) and part.stands_for == "input_audio"):
+        return "audio"
+    return None
+
+
+def claim_of(part: MediaPart) -> str | None:
+    return (part.format or None) if isinstance(part, AudioPart) else None
+
+
+def fits(blob: Blob, wanted: Wanted | None) -> bool:
+    kind = blob.media_type.partition("/")[0]
+    return wanted is None or kind == wanted or (wanted == "audio" and kind == "video")
+
+
+def as_what_it_is(part: MediaPart, blob: Blob) -> Part:
+    if fits(blob, "image"):
+        url = part.url if isinstance(part, ImagePart) else None
+        return ImagePart(blob, url, getattr(part, "detail", None))
+    if fits(blob, "audio"):
+        return AudioPart(blob, FORMATS.get(blob.media_type, "pcm16"))
+    filename = part.filename if isinstance(part, FilePart) else None
+    return FilePart(blob, filename)
