@@ -1,6 +1,7 @@
 """Whatever somebody does to the books, `verify_ledger` names it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 from uuid import UUID
@@ -34,7 +35,7 @@ from chatapi.identifiers import new_id
 from conversations import auditing
 from conversations.models import Completion
 from tests.billing.forgery import tampering
-from tests.billing.months import SHORT_COST, USD, clock, day, held, key_of, priced, settled
+from tests.billing.months import SHORT_COST, USD, clock, day, held, key_of, opened, priced, settled
 from tests.people import Person
 from tests.serving import Server, said
 
@@ -75,6 +76,24 @@ def test_clean_books_give_nothing(books: Books) -> None:
 
 
 def test_empty_books_add_up(db: None) -> None:
+    assert verified() == []
+
+
+def test_who_verifies_keeps_nobody_from_writing(transactional_db: None, alice: Person) -> None:
+    """It sees what there was when it began."""
+    opened(alice)
+
+    def write() -> None:
+        ledger.top_up(alice.workspace.id, USD, reason="paid", by="treasurer")
+        connection.close()
+
+    with snapshot():
+        assert list(verification.discrepancies()) == []
+        with ThreadPoolExecutor(1) as other:
+            other.submit(write).result(timeout=10)
+        assert Wallet.objects.get().balance == 0
+        assert list(verification.discrepancies()) == []
+    assert Wallet.objects.get().balance == USD
     assert verified() == []
 
 
