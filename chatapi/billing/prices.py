@@ -1,5 +1,6 @@
 """The price book: adding prices, and finding what a model costs at a moment."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
@@ -16,11 +17,14 @@ from chatapi.billing.tariffs import Rates, Tariff, Tiers, tiers_of
 from chatapi.billing.units import UNITS
 from chatapi.identifiers import new_id
 
+logger = logging.getLogger(__name__)
+
 BACKDATED = timedelta(seconds=5)
 """How far in the past a price may begin: for clocks, and for who wrote "now" a moment ago."""
 AHEAD = timedelta(days=366)
 """How far ahead a price may begin: no other can begin before it, nor can it be withdrawn."""
 TIERS = 10
+_TICK = timedelta(microseconds=1)
 
 Declared = Mapping[str, Literal["free"] | Rates]
 """What the models file says of prices, by model."""
@@ -116,16 +120,23 @@ def tariff_of(price: Price) -> Tariff:
 
 def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
     """Make the book say what the models file says: a price that differs from the model's last becomes its
-    next one. May run twice, or in several processes at once."""
+    next one. Where one is scheduled already, which cannot be withdrawn, it begins right after that one. May run
+    twice, or in several processes at once."""
     added = []
     for model, declared in prices.items():
         tiers: Tiers | None = None if declared == "free" else {0: declared}
-        if not _is_last(model, tiers):
-            try:
-                added.append(add_price(model, tiers, source=source))
-            except InvalidPrice:
-                if not _is_last(model, tiers):  # another process was faster, with another price
-                    raise
+        last = _last(model)
+        if last is not None and _says(last, tiers):
+            continue
+        scheduled = last is not None and last.starts_at > timezone.now()
+        try:
+            starts_at = last.starts_at + _TICK if last and scheduled else None
+            added.append(add_price(model, tiers, starts_at=starts_at, source=source))
+        except InvalidPrice:
+            if (last := _last(model)) is None or not _says(last, tiers):
+                raise  # else another process was faster
+        if last is not None and scheduled:
+            logger.warning("The price of %r in the %s waits for one of %s", model, source, last.starts_at)
     return added
 
 
@@ -136,9 +147,10 @@ def free_where_unpriced(models: Iterable[str]) -> None:
     declare(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
 
 
-def _is_last(model: str, tiers: Tiers | None) -> bool:
-    last = Price.objects.filter(model=model).order_by("-starts_at").first()
-    if last is None:
-        return False
-    tariff = tariff_of(last)
+def _last(model: str) -> Price | None:
+    return Price.objects.filter(model=model).order_by("-starts_at").first()
+
+
+def _says(price: Price, tiers: Tiers | None) -> bool:
+    tariff = tariff_of(price)
     return tariff.is_free if tiers is None else (not tariff.is_free and tariff.tiers == tiers)

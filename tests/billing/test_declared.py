@@ -1,0 +1,41 @@
+"""The price book follows the models file."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from chatapi.billing.models import Price
+from chatapi.billing.prices import add_price, current_tariffs, declare, free_where_unpriced
+from chatapi.billing.tariffs import rates_of
+
+pytestmark = pytest.mark.django_db
+CHEAP, DEAR = rates_of({"prompt": 1, "completion": 2}), rates_of({"prompt": 10, "completion": 20})
+
+
+def test_what_the_file_says_becomes_the_next_price_once() -> None:
+    assert len(declare({"m": CHEAP})) == 1
+    assert declare({"m": CHEAP}) == []
+    assert len(declare({"m": DEAR})) == 1
+    assert len(declare({"m": "free"})) == 1
+    assert declare({"m": "free"}) == []
+    assert current_tariffs({"m"}, timezone.now())["m"].is_free
+
+
+def test_what_answers_here_is_free_until_somebody_says_otherwise() -> None:
+    free_where_unpriced(["m"])
+    add_price("m", {0: CHEAP})
+    free_where_unpriced(["m"])
+    assert not current_tariffs({"m"}, timezone.now())["m"].is_free
+
+
+def test_a_price_that_is_scheduled_comes_first_and_keeps_nothing_from_starting() -> None:
+    soon = timezone.now() + timedelta(days=1)
+    add_price("m", {0: CHEAP})
+    add_price("m", {0: DEAR}, starts_at=soon)
+    [added] = declare({"m": "free"})
+    assert added.starts_at > soon
+    assert declare({"m": "free"}) == []
+    assert Price.objects.count() == 3
+    assert current_tariffs({"m"}, timezone.now())["m"].tiers == {0: CHEAP}
+    assert current_tariffs({"m"}, soon + timedelta(seconds=1))["m"].is_free
