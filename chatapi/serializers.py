@@ -110,7 +110,10 @@ _REFUSALS = {
 def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:
     """What answers tell of the limits of these kinds, `requests` and `tokens`, as a view documents it."""
     told = {
-        f"x-ratelimit-{name}-{kind}": (type, f"{what}. Of the limits of key and workspace the tighter one is told.")
+        f"x-ratelimit-{name}-{kind}": (
+            type,
+            f"{what}. Of the key's and the workspace's limit the tighter one.",
+        )
         for kind in kinds
         for name, type, what in (
             ("limit", int, f"{kind.capitalize()} a minute"),

@@ -1,8 +1,9 @@
 """Requests and tokens a minute, and streams at once: who is held to them, and what they are told."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +20,15 @@ from conversations.models import Completion, Conversation, ServerProcess
 from conversations.processes import settle_interrupted
 from tests.clock import Clock, stopped_clock
 from tests.people import Person
-from tests.serving import PATHS, Server, said, wait_until
+from tests.serving import PATHS, Server, said, serving, wait_until
 
 STALLED = "[[text: begun]] [[stall]]"
 SPOKEN = {"model": "tts-1", "voice": "espeak-en-us", "input": "Hello."}
+
+
+@pytest.fixture
+def clock_alone(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return stopped_clock(monkeypatch)
 
 
 @pytest.fixture
@@ -162,6 +168,17 @@ def test_a_browser_user_is_held_to_the_workspace_s_limits(
     assert [answer.status_code for answer in answers] == [200, 429]
 
 
+def test_a_redis_that_says_nothing_fails_nobody_and_lets_nobody_do_without_limits(
+    transactional_db: None, clock_alone: Clock, alice: Person, settings: Settings
+) -> None:
+    limit_workspace(alice, requests_per_minute=2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        with serving() as server:
+            statuses = [asked(server, alice).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+
 # --- tokens a minute --------------------------------------------------------------------------------
 
 
@@ -193,6 +210,7 @@ def test_what_runs_at_once_cannot_expect_more_than_there_is(
         assert "for this API key" in error["message"]
         assert Completion.objects.count() == 1
     wait_until(none_in_progress)
+    server.until_idle()
     assert asked(server, alice, max_tokens=600).status_code == 200
 
 
@@ -290,10 +308,17 @@ def test_of_many_at_once_just_as_many_begin_as_may(server: Server, alice: Person
     limit_workspace(alice, concurrent_streams=3)
 
     async def ask_all() -> list[int]:
-        async with httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=20) as client:
-            body = said("[[wait: 1.5]] Hello")
-            answers = await asyncio.gather(*(client.post(PATHS["openai"], json=body) for _ in range(12)))
-        return sorted(answer.status_code for answer in answers)
+        """By streams that do not end before all are answered."""
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=20)
+            )
+            body = said(STALLED, stream=True)
+            asking = [
+                stack.enter_async_context(client.stream("POST", PATHS["openai"], json=body))
+                for _ in range(12)
+            ]
+            return sorted(answer.status_code for answer in await asyncio.gather(*asking))
 
     assert asyncio.run(ask_all()) == [200] * 3 + [429] * 9
     assert Completion.objects.count() == Conversation.objects.count() == 3
