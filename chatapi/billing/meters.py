@@ -83,11 +83,14 @@ def export(meter: Meter, since: timedelta) -> None:
 def note_due(since: timedelta) -> None:
     """Commit a row for each sum that is to be sent."""
     now = timezone.now()
-    wallets = Wallet.objects.exclude(stripe_customer="").order_by("workspace_id")
-    customers = list(wallets.values_list("workspace_id", "stripe_customer"))
+    customers = list(_customers().items())
     for start in range(0, len(customers), WALLETS):
         due = _due(dict(customers[start : start + WALLETS]), now - since, now - HOUR - CLOSED_FOR)
         MeterEvent.objects.bulk_create(due, batch_size=500, ignore_conflicts=True)
+
+
+def _customers() -> dict[UUID, str]:
+    return dict(Wallet.objects.exclude(stripe_customer="").values_list("workspace_id", "stripe_customer"))
 
 
 def _due(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
@@ -132,10 +135,13 @@ def send_due(meter: Meter) -> MeterProblem | None:
     ends_at = time.monotonic() + RUN_SECONDS
     now = timezone.now()
     due = _unsent().filter(hour__gte=now - MOST_AGE).exclude(tried_at__lt=now - REMEMBERED_FOR)
+    customers = _customers()
     problem = None
     for event in list(due.order_by("hour", "workspace_id", "part")[:RUN_EVENTS]):
         if time.monotonic() > ends_at:
             break
+        if event.tried_at is None:  # a customer that was mistyped may have been mended
+            event.customer = customers.get(event.workspace_id, event.customer)
         try:
             _send(meter, event)
         except MeterProblem as met:
@@ -149,7 +155,7 @@ def send_due(meter: Meter) -> MeterProblem | None:
 def _send(meter: Meter, event: MeterEvent) -> None:
     now = timezone.now()
     row = MeterEvent.objects.filter(pk=event.pk, sent_at=None)
-    if not row.update(tried_at=Coalesce("tried_at", now)):
+    if not row.update(tried_at=Coalesce("tried_at", now), customer=event.customer):
         return  # another worker has sent it
     try:
         meter.send(Reading(identifier_of(event), event.customer, event.amount, event.hour))

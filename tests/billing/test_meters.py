@@ -321,7 +321,7 @@ def test_one_customer_that_stripe_refuses_holds_up_no_other(
     assert "2 sums, 0.000046 USD, are not told to Stripe's meter yet." in alert.text
     assert "No such customer." in alert.text
 
-    MeterEvent.objects.filter(sent_at=None).update(customer="cus_charlie")
+    Wallet.objects.filter(pk=charlie.workspace.id).update(stripe_customer="cus_charlie")
     export(stripe, NOON + timedelta(minutes=210))
     assert stripe.total("cus_charlie") == 2 * SHORT_COST
     assert Alert.objects.get().settled_at is not None
