@@ -120,8 +120,10 @@ def tariff_of(price: Price) -> Tariff:
 
 def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
     """Make the book say what the models file says: a price that differs from the model's last becomes its
-    next one. Where one is scheduled already, which cannot be withdrawn, it begins right after that one. May run
-    twice, or in several processes at once."""
+    next one. Where one is scheduled already, which cannot be withdrawn, it begins right after that one.
+
+    May run twice, or in several processes at once.
+    """
     added = []
     for model, declared in prices.items():
         tiers: Tiers | None = None if declared == "free" else {0: declared}
