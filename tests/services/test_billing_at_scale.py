@@ -1,0 +1,53 @@
+"""Money on PostgreSQL, with several web servers and workers of their own."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from chatapi.billing import ledger
+from chatapi.billing.models import Wallet
+from tests.billing.crowd import CALLS, COST, PAID, ask_all
+from tests.billing.money import books_add_up
+from tests.chaos import Storm
+from tests.people import person
+from tests.running import running
+from tests.services.conftest import REDIS
+from tests.services.workers import url_of
+from tests.serving import _database_url
+
+pytestmark = pytest.mark.services
+
+
+def own_redis() -> str:
+    """Queues that no other test has: the storm's workers take theirs by the product's own names."""
+    url = urlsplit(url_of(REDIS))._replace(path="/9").geturl()
+    with redis.Redis.from_url(url) as connection:
+        connection.flushdb()
+    return url
+
+
+def test_a_thousand_calls_share_a_balance_for_a_hundred(transactional_db: None, tmp_path: Path) -> None:
+    alice = person("alice@example.com")
+    ledger.top_up(alice.workspace.id, PAID * COST, reason="paid", by="treasurer")
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    environment = {"DATABASE_URL": _database_url()}
+    with (
+        running(folders[0], **environment) as one,
+        running(folders[1], **environment) as two,
+        running(folders[2], **environment) as three,
+    ):
+        told = ask_all([one.url, two.url, three.url], alice.key)
+    assert told == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
+    assert Wallet.objects.get(pk=alice.workspace.id).available == 0
+    books_add_up()
+
+
+def test_killed_servers_and_workers_owe_what_was_seen_of_them(transactional_db: None, tmp_path: Path) -> None:
+    storm = Storm(tmp_path, kills=3, webs=2, workers=1, database=_database_url(), broker=own_redis())
+    storm.rage()
+    proof = storm.settle()
+    assert "0 discrepancies" in proof
+    assert storm.answered
+    assert not storm.unbilled()
