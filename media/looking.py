@@ -1,6 +1,7 @@
 """What a file is, told by its bytes: pictures and sounds are looked into by the `files` workshop."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from chatapi.errors import ApiError, BadRequest, ServiceUnavailable
 from chatapi.packaged_files import file_digest
 from media.pictures.inspection import InspectPicture, PictureLimits, inspect_picture
 from media.pictures.kinds import sniff_picture
-from media.problems import MediaProblem, TooLarge, Unreadable
+from media.problems import MediaProblem, NotTaken, TooLarge, Unreadable
 from media.services import OF_PICTURES, OF_SOUNDS, StoredFile
 from media.sound.inspection import InspectSound, inspect_sound
 from media.sound.kinds import HEAD_BYTES, sniff_sound
@@ -37,8 +38,11 @@ async def look_at(
     try:
         if wanted == "image" or (wanted is None and sniff_picture(head)):
             return await _picture(path, digest)
-        if wanted == "audio" or (wanted is None and sniff_sound(head)):
+        if wanted == "audio":
             return await _sound(path, claimed, digest)
+        if wanted is None and sniff_sound(head):
+            with suppress(NotTaken):  # a file as any other, such as a film without sound
+                return await _sound(path, claimed, digest)
     except WorkshopBusy as error:
         raise ServiceUnavailable("Too many files are being looked at. Try again.", code="busy") from error
     except WorkshopFailed as error:

@@ -2,6 +2,7 @@
 
 MediaProblem                the file cannot be used
 ├── Unreadable              it is not what it claims, is damaged, or of a kind that is not taken
+│   └── NotTaken            it is sound or a film, but holds nothing that can be heard here
 └── TooLarge                it, or what it would unpack to, is beyond a limit
 """
 
@@ -19,6 +20,10 @@ class MediaProblem(Exception):
 
 class Unreadable(MediaProblem):
     code = "invalid_media"
+
+
+class NotTaken(Unreadable):
+    pass
 
 
 class TooLarge(MediaProblem):

@@ -31,7 +31,7 @@ from media.sound.formats import FORMATS, SPEECH_RATE
 State = Literal["in_progress", "completed", "cancelled", "interrupted", "failed"]
 
 PCM16_BYTES_A_MILLISECOND = 2 * SPEECH_RATE // 1000
-PCM16 = f"{FORMATS['pcm16'].media_type};rate={SPEECH_RATE}"
+PCM16 = FORMATS["pcm16"].media_type
 """Samples without a header do not tell their rate."""
 SOUND_TYPES = {name: made.media_type for name, made in FORMATS.items()} | {"pcm16": PCM16}
 """Media types by the names of `audio.format`."""

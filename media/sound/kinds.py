@@ -31,7 +31,7 @@ MP4 = SoundKind("mp4", "audio/mp4", "mp4")
 M4A = SoundKind("m4a", "audio/mp4", "mp4")
 QUICKTIME = SoundKind("mov", "video/quicktime", "mov")
 AAC = SoundKind("aac", "audio/aac", "aac")
-PCM16 = SoundKind("pcm16", "audio/pcm", "s16le")
+PCM16 = SoundKind("pcm16", "audio/pcm;rate=24000", "s16le")
 """Headerless 24 kHz mono signed 16-bit little-endian: no bytes tell it, so it is taken where claimed."""
 
 CLAIMS = {

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Discard
 
-from media.problems import TooLarge, Unreadable
+from media.problems import NotTaken, TooLarge, Unreadable
 from media.sound.kinds import PCM16, SoundKind, sniff_file
 from media.sound.limits import LOWEST_SAMPLE_RATE, SoundLimits
 from media.sound.wholeness import check_whole
@@ -91,12 +91,12 @@ def _container(file: Any, kind: SoundKind) -> Iterator[InputContainer]:
 
 def _checked(container: InputContainer, kind: SoundKind, limits: SoundLimits) -> OpenedSound:
     if not container.streams.audio:
-        raise Unreadable(f"There is no sound in this {kind.name} file.")
+        raise NotTaken(f"There is no sound in this {kind.name} file.")
     stream = container.streams.audio[0]
     context = stream.codec_context
     codec = context.codec.canonical_name if context else "none"
     if codec not in CODECS:
-        raise Unreadable(f"The sound's codec ({codec}) is not taken.")
+        raise NotTaken(f"The sound's codec ({codec}) is not taken.")
     if codec == "alac" and _alac_frame(context.extradata) > LARGEST_ALAC_FRAME:
         raise Unreadable("The sound is damaged.")
     for other in container.streams:

@@ -173,6 +173,21 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
         "messages[0].content[0].input_audio.data",
     ),
     (
+        body(user([{"type": "input_audio", "input_audio": {"data": "AAAA", "file_id": "file-none"}}])),
+        "invalid_value",
+        "messages[0].content[0].input_audio.file_id",
+    ),
+    (
+        body(user([image({"url": PICTURE_URL, "file_id": "file-none"})])),
+        "invalid_value",
+        "messages[0].content[0].image_url.file_id",
+    ),
+    (
+        body(user([{"type": "file", "file": {"file_data": "AAAA", "file_id": "file-none"}}])),
+        "invalid_value",
+        "messages[0].content[0].file.file_id",
+    ),
+    (
         body(user([{"type": "input_audio", "input_audio": {"file_id": 3}}])),
         "invalid_type",
         "messages[0].content[0].input_audio.file_id",

@@ -31,7 +31,7 @@ FORMATS = {
     "flac": ("flac", "flac", "audio/flac", 24_000),
     "aac": ("aac", "aac", "audio/aac", 24_000),
     "m4a": ("m4a", "aac", "audio/mp4", 24_000),
-    "pcm16": ("pcm16", "pcm_s16le", "audio/pcm", 24_000),
+    "pcm16": ("pcm16", "pcm_s16le", "audio/pcm;rate=24000", 24_000),
 }
 """What inspection says of each format that is made: kind, codec, media type, sample rate."""
 

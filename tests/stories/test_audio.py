@@ -36,7 +36,7 @@ SIGNATURES = {
     "aac": (b"\xff\xf1", "audio/aac"),
     "flac": (b"fLaC", "audio/flac"),
     "wav": (b"RIFF", "audio/wav"),
-    "pcm": (b"", "audio/pcm"),
+    "pcm": (b"", "audio/pcm;rate=24000"),
 }
 speech_model = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
 SSML = '<speak version="1.1"><s>Hello <break time="300ms"/> there.</s></speak>'

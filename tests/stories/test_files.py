@@ -6,13 +6,15 @@ import socket
 import threading
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx2
+import numpy as np
 import openai
 import pytest
 from django.core.files.base import ContentFile
@@ -578,3 +580,40 @@ def test_a_client_that_vanishes_leaves_nothing(server: Server, alice: Person, se
         wait_until(lambda: any(folder.glob("*/upload")))
     wait_until(lambda: not any(folder.glob("*")))
     assert not File.objects.exists()
+
+
+def silent_film() -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(3):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = number
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    return out.getvalue()
+
+
+def adpcm() -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="wav") as sound:
+        stream = sound.add_stream("adpcm_ima_wav", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2041), np.int16), "s16p", "mono")
+        frame.rate = 16_000
+        sound.mux(stream.encode(frame))
+        sound.mux(stream.encode())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("make", [silent_film, adpcm])
+def test_what_holds_nothing_that_is_heard_here_is_a_file_as_any_other(
+    server: Server, alice: Person, nothing_made: list[Any], make: Callable[[], bytes]
+) -> None:
+    data = make()
+    with server.client(alice) as client:
+        file = upload(client, data, "film.bin")
+        content = client.get(f"/v1/files/{file['id']}/content")
+    assert content.content == data
+    assert nothing_made == []
+    assert Asset.objects.get().media_type == "application/octet-stream"

@@ -19,6 +19,15 @@ from .fields import (
 DETAILS = ("auto", "low", "high", "original")
 
 
+def _either(attrs: dict[str, Any], first: str, second: str) -> dict[str, Any]:
+    """One of the two says what the part is; with both, nobody could tell which."""
+    if first not in attrs and second not in attrs:
+        raise problems.missing(first)
+    if first in attrs and second in attrs:
+        raise problems.wrong_value(f"'{first}' and '{second}' exclude each other").at("file_id")
+    return attrs
+
+
 class TextContentSerializer(StrictSerializer):
     type = EnumField(("text",))
     text = StringField()
@@ -30,9 +39,7 @@ class ImageReferenceSerializer(StrictSerializer):
     detail = EnumField(DETAILS, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "url" not in attrs and "file_id" not in attrs:
-            raise problems.missing("url")
-        return attrs
+        return _either(attrs, "url", "file_id")
 
 
 class ImageUrlField(DescribedField):
@@ -62,9 +69,7 @@ class InputAudioSerializer(StrictSerializer):
     format = StringField(required=False, max_length=32)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "data" not in attrs and "file_id" not in attrs:
-            raise problems.missing("data")
-        return attrs
+        return _either(attrs, "data", "file_id")
 
 
 class AudioContentSerializer(StrictSerializer):
@@ -78,9 +83,7 @@ class FileReferenceSerializer(StrictSerializer):
     filename = StringField(required=False, max_length=256)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "file_id" not in attrs and "file_data" not in attrs:
-            raise problems.missing("file_id")
-        return attrs
+        return _either(attrs, "file_id", "file_data")
 
 
 class FileContentSerializer(StrictSerializer):
