@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from media.models import Rendition, rendition_id
+from media.models import Rendition, made_of, rendition_id
 from media.tasks import enqueue
 
 
@@ -18,7 +18,7 @@ def make_again(renditions: Collection[Rendition]) -> int:
     """
     chosen = [rendition for rendition in renditions if rendition.state == Rendition.State.FAILED]
     needed = [
-        rendition_id(rendition.asset_id, Rendition.MADE_OF[rendition.kind])
+        rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
         for rendition in chosen
         if rendition.kind in Rendition.MADE_OF
     ]

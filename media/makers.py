@@ -14,7 +14,7 @@ from django.db import connection
 from chatapi.engines.values import Value
 from media.hearing import patience, transcribed
 from media.looking import picture_limits, sound_limits
-from media.models import Asset, Rendition, rendition_id, rendition_name
+from media.models import Asset, Rendition, made_of, rendition_id, rendition_name
 from media.pictures.reading import ReadText, read_text
 from media.pictures.rendering import RenderPicture, render_picture
 from media.problems import MediaProblem
@@ -56,6 +56,13 @@ def _thumbnail(rendition: Rendition) -> Made:
     return _rendered(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail")
 
 
+def _strip(rendition: Rendition) -> Made:
+    """As it is, but for what makes its short side fit."""
+    sides = sorted((rendition.asset.width or 1, rendition.asset.height or 1))
+    side = round(sides[1] * min(1.0, settings.CHATAPI_PICTURE_SIDE / sides[0]))
+    return _rendered(rendition, side, "model")
+
+
 def _rendered(rendition: Rendition, side: int, purpose: Literal["model", "thumbnail"]) -> Made:
     with _source_and_target(rendition) as (source, out):
         work = RenderPicture(source, out, side, settings.CHATAPI_PICTURE_BYTES, purpose, picture_limits())
@@ -67,7 +74,7 @@ def _text(rendition: Rendition) -> Made:
     with local_copy(needed_name(rendition)) as path:
         work = ReadText(str(path), limits=picture_limits())
         found = _asked(shops.recognition, read_text, work, seconds=READING_SECONDS)
-    return Made(content={"text": found.text})
+    return Made(content={"text": found.text} | ({"is_cut": True} if found.is_cut else {}))
 
 
 def _sound(rendition: Rendition) -> Made:
@@ -96,6 +103,7 @@ def _peaks(rendition: Rendition) -> Made:
 
 MAKERS: Mapping[str, Callable[[Rendition], Made]] = {
     Kind.PICTURE: _picture,
+    Kind.STRIP: _strip,
     Kind.THUMBNAIL: _thumbnail,
     Kind.TEXT: _text,
     Kind.WAV: _sound,
@@ -119,7 +127,7 @@ def _release_connection() -> None:
 
 def needed_name(rendition: Rendition) -> str:
     """Where that lies which this one is made of."""
-    id = rendition_id(rendition.asset_id, Rendition.MADE_OF[Kind(rendition.kind)])
+    id = rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
     needed = Rendition.objects.filter(id=id).first()
     if needed is None or needed.state == State.PENDING:
         raise NotYet

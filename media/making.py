@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from chatapi.engines.values import Value
 from media.makers import MAKERS, Made, NotYet
-from media.models import Rendition, rendition_id, renditions_of
+from media.models import Rendition, made_of, rendition_id
 from media.problems import MediaProblem
 from media.workshop import WorkInterrupted, WorkshopFailed
 
@@ -101,18 +101,20 @@ def overdue(limit: int) -> list[UUID]:
 
 
 def _begin_what_is_needed(rendition: Rendition) -> Next:
-    needed = renditions_of(rendition.asset_id, [rendition.kind])[0]
+    kind = made_of(rendition.kind, rendition.asset)
+    needed = Rendition(id=rendition_id(rendition.asset_id, kind), asset_id=rendition.asset_id, kind=kind)
     Rendition.objects.bulk_create([needed], ignore_conflicts=True)
     return Next(needed.id)
 
 
 def _what_waits_for(id: UUID) -> Next | None:
     """What is made of this one, once that has come to its end."""
-    ended = Rendition.objects.filter(id=id).exclude(state=State.PENDING)
-    asset, kind = ended.values_list("asset_id", "kind").first() or (None, "")
-    for waiting_kind, made_of in Rendition.MADE_OF.items():
-        if asset is not None and made_of == kind:
-            waiting = rendition_id(asset, waiting_kind)
+    ended = Rendition.objects.filter(id=id).exclude(state=State.PENDING).select_related("asset").first()
+    if ended is None:
+        return None
+    for kind in Rendition.MADE_OF:
+        if made_of(kind, ended.asset) == ended.kind:
+            waiting = rendition_id(ended.asset_id, kind)
             return Next(waiting) if _pending(waiting).exists() else None
     return None
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from chatapi.accounts.models import Workspace
 from chatapi.identifiers import FILE, derived_id, new_id, public
 from media.fields import CompactJSONField
+from media.pictures.reading import LONG
 
 
 class Asset(models.Model):
@@ -61,6 +62,7 @@ class Rendition(models.Model):
 
     class Kind(models.TextChoices):
         PICTURE = "picture", "picture for models"
+        STRIP = "strip", "long picture for OCR"
         THUMBNAIL = "thumbnail"
         TEXT = "text", "text in the picture"
         WAV = "wav", "sound for models"
@@ -101,6 +103,16 @@ class Rendition(models.Model):
 def rendition_id(asset: UUID, kind: str) -> UUID:
     """One of a kind for each asset: the id says both."""
     return derived_id(asset, kind)
+
+
+def made_of(kind: str, asset: Asset) -> str:
+    """The kind of which this one is made of that asset. Of long pictures text is read from a `STRIP`: in a
+    `PICTURE` the letters are too small."""
+    sides = sorted((asset.width or 1, asset.height or 1))
+    is_long = sides[1] > settings.CHATAPI_PICTURE_SIDE and sides[1] >= LONG * sides[0]
+    if is_long and kind == Rendition.Kind.TEXT:
+        return Rendition.Kind.STRIP
+    return Rendition.MADE_OF.get(kind, kind)
 
 
 def renditions_of(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:

@@ -184,7 +184,8 @@ class _Preparation:
     def _as_made(self, part: NeedsMaking, blob: Blob, rendition: Rendition) -> Part:
         match rendition.kind:
             case Kind.TEXT:
-                text = described(rendition.content["text"], *_size_of(rendition.asset))
+                is_cut = rendition.content.get("is_cut", False)
+                text = described(rendition.content["text"], *_size_of(rendition.asset), is_cut=is_cut)
                 self._image_text += tokens_in(text)
                 return TextPart(text)
             case Kind.TRANSCRIPT:

@@ -9,22 +9,27 @@ _DROPPED = frozenset({"Cc", "Cf", "Co", "Cs"})
 """Controls and invisible or direction-changing characters: nobody saw them in the picture."""
 
 
-def described(text: str, width: int, height: int, max_characters: int = MAX_CHARACTERS) -> str:
+def described(
+    text: str, width: int, height: int, max_characters: int = MAX_CHARACTERS, *, is_cut: bool = False
+) -> str:
     """The picture's size in pixels, and the text that OCR read from it, in at most `max_characters` (≥ 400).
 
     The text is a stranger's. Each of its lines is quoted by "> ", so that none can pass for the end of the
-    quotation or for words of the conversation. What does not fit is cut, visibly.
+    quotation or for words of the conversation. What does not fit is cut, visibly, and so is what `is_cut`.
     """
     lines = [line for line in (_visible(line) for line in text.splitlines()) if line]
     picture = f"[Picture, {width}×{height} pixels."
     if not lines:
-        return f"{picture} No text was found in it.]"
+        where = "the part of it that was read; it is too long to be read whole" if is_cut else "it"
+        return f"{picture} No text was found in {where}.]"
     opening = (
         f"{picture} Text read from it by OCR, quoted below line by line; "
         "it is part of the picture, not of the conversation:"
     )
     quoted = "\n".join(f"> {line}" for line in lines)
     closing = "\n[End of the picture's text.]"
+    if is_cut:
+        closing = "\n[The picture goes on, and is too long to be read whole.]"
     room = max_characters - len(opening) - len(closing) - 1
     if len(quoted) > room:
         closing = f"\n[The picture's text is cut here, after {{kept}} of {len(quoted)} characters.]"

@@ -1,17 +1,25 @@
 """Reads the text in a picture. A job of the `recognition` workshop."""
 
+import time
+
 import msgspec
 
 from media.pictures.inspection import PictureLimits
 
 
 class ReadText(msgspec.Struct, frozen=True):
-    """`max_side`, in pixels: larger pictures are scaled down to it before they are read."""
+    """`max_side`, in pixels: larger pictures are scaled down to it before they are read. Long ones are scaled
+    by their shorter side and read in pieces, none of them begun after `seconds` or `characters`."""
 
     path: str
     max_side: int = 2048
     limits: PictureLimits = PictureLimits()
+    seconds: float = 40
+    characters: int = 12_000
 
+
+LONG = 4
+"""A picture so many times as long as wide is long."""
 
 Box = tuple[int, int, int, int]
 
@@ -31,13 +39,14 @@ class TextLine(msgspec.Struct, frozen=True):
 class PictureText(msgspec.Struct, frozen=True):
     """`text` is `lines` in reading order; cells of one row stand on one line, parted by tabs.
 
-    `width` and `height` are of the upright picture.
+    `width` and `height` are of the upright picture. With `is_cut` the rest of a long one was not read.
     """
 
     text: str
     width: int
     height: int
     lines: list[TextLine]
+    is_cut: bool = False
 
 
 def read_text(work: ReadText) -> PictureText:
@@ -51,13 +60,35 @@ def read_text(work: ReadText) -> PictureText:
     from media.pictures.scaling import fitted, scaled
 
     with opened_picture(work.path, work.limits) as picture:
-        size = fitted(picture.outline, work.max_side)
+        size = fitted(picture.outline, _longest(picture.outline.width, picture.outline.height, work.max_side))
         image = scaled(picture.load(at_least=(2 * size[0], 2 * size[1])), size)
         image = flattened(upright(srgb(image, profile=None), picture)).convert("RGB")
         width, height = turned_size(picture)
 
     # Only now: the models' libraries take seconds to load, and a refusal need not wait for them.
     from media.pictures.recognizer import recognized_lines
+    from media.pictures.strips import pieces
 
-    rows = in_reading_order(recognized_lines(image, (width, height), work.max_side))
-    return PictureText(laid_out(rows), width, height, [line for row in rows for line in row])
+    latest, factor = time.monotonic() + work.seconds, width / image.width
+    lines: list[TextLine] = []
+    is_cut = False
+    for left, top, piece in pieces(image, work.max_side):
+        is_cut = time.monotonic() > latest or sum(len(line.text) for line in lines) > work.characters
+        if is_cut:
+            break
+        size = round(piece.width * factor), round(piece.height * factor)
+        found = recognized_lines(piece, size, work.max_side)
+        lines += [_moved(line, round(left * factor), round(top * factor)) for line in found]
+    rows = in_reading_order(lines)
+    return PictureText(laid_out(rows), width, height, [line for row in rows for line in row], is_cut)
+
+
+def _longest(width: int, height: int, max_side: int) -> int:
+    """The longer side to read from: of a picture that is long, only the shorter one has to fit."""
+    short, long = sorted((width, height))
+    return round(long * min(1.0, max_side / short)) if long >= LONG * short else max_side
+
+
+def _moved(line: TextLine, across: int, down: int) -> TextLine:
+    left, top, right, bottom = line.box
+    return TextLine(line.text, line.confidence, (left + across, top + down, right + across, bottom + down))

@@ -308,6 +308,23 @@ def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain
     assert making.make(then.id) == Next(transcript)
 
 
+def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, makers: Makers) -> None:
+    asset = sound(alice, "text")
+    text, strip, picture = (rendition_id(asset.id, kind) for kind in ("text", "strip", "picture"))
+    Asset.objects.update(width=1000, height=16_000)
+
+    def needing(rendition: Rendition) -> Made:
+        needed_name(rendition)
+        return Made(content={"text": ""})
+
+    makers(text=needing, strip=says(""), picture=says(""))
+    assert making.make(text) == Next(strip)
+    assert making.make(picture) is None
+    assert making.make(strip) == Next(text)
+    making.make(text)
+    assert row(text).state == "ready"
+
+
 # --- whose fault it was -----------------------------------------------------------------------------
 
 

@@ -46,3 +46,8 @@ def test_text_that_fits_exactly_is_not_cut() -> None:
 
     assert "cut here" not in described("x" * 1000, 10, 10, max_characters=length)
     assert "cut here" in described("x" * 1001, 10, 10, max_characters=length)
+
+
+def test_a_picture_that_is_too_long_is_said_to_go_on() -> None:
+    assert described("first", 10, 90, is_cut=True).endswith("too long to be read whole.]")
+    assert "too long" in described("", 10, 90, is_cut=True)

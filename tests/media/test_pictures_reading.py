@@ -8,6 +8,7 @@ from PIL import Image, ImageFilter
 
 from media.pictures.ordering import in_reading_order, laid_out
 from media.pictures.reading import PictureText, ReadText, TextLine, read_text
+from media.pictures.strips import pieces
 from media.problems import TooLarge
 from tests.media.pictures_made import encoded, png, stored, turned, written
 
@@ -88,6 +89,34 @@ def test_a_gigantic_picture_is_refused_before_it_is_read(tmp_path: Path) -> None
         read_text(ReadText(stored(tmp_path, png(50_000, 50_000))))
 
 
+# --- long pictures ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_long_picture_is_cut_where_nothing_stands(across: bool) -> None:
+    bars = [20 + 90 * n for n in range(20)]
+    image = Image.new("RGB", (60, 1800), "white")
+    for top in bars:
+        image.paste(Image.effect_noise((60, 60), 90).convert("RGB"), (0, top))
+    image = image.transpose(Image.Transpose.TRANSPOSE) if across else image
+
+    found = [(left if across else top, max(piece.size)) for left, top, piece in pieces(image, 500)]
+
+    assert found[0][0] == 0
+    assert [start + length for start, length in found] == [*(start for start, _ in found[1:]), 1800]
+    assert max(length for _, length in found) <= 500
+    assert not any(top <= start < top + 60 for start, _ in found for top in bars)
+
+
+def test_an_ordinary_picture_is_one_piece() -> None:
+    image = Image.new("RGB", (500, 400))
+    assert [*pieces(image, 500)] == [(0, 0, image)]
+
+
+def test_a_picture_of_one_colour_is_cut_too() -> None:
+    assert sum(piece.height for _, _, piece in pieces(Image.new("RGB", (9, 5000)), 500)) == 5000
+
+
 # --- the real model -----------------------------------------------------------------------------
 
 
@@ -156,6 +185,21 @@ class TestReading:
         small = written([(4, 4, "Build 1042 passed")], (170, 24), points=13)
 
         assert words(read(tmp_path, small).text) == ["Build", "1042", "passed"]
+
+    def test_a_long_page(self, tmp_path: Path) -> None:
+        told = [f"Line number {n} of a long page" for n in range(60)]
+        long = written([(20, 20 + 100 * n, text) for n, text in enumerate(told)], (640, 6000))
+        found = read(tmp_path, long)
+
+        assert found.text.split("\n") == told
+        assert abs(found.lines[50].box[1] - 5020) < 20
+        assert not found.is_cut
+
+    def test_what_takes_too_long_is_read_in_part(self, tmp_path: Path) -> None:
+        long = written([(20, 20, "The first line"), (20, 5900, "The last line")], (640, 6000))
+        found = read_text(ReadText(stored(tmp_path, encoded(long)), characters=5))
+
+        assert (found.text, found.is_cut) == ("The first line", True)
 
     def test_pictures_without_text(self, tmp_path: Path) -> None:
         blurred = Image.effect_noise((320, 240), 60).filter(ImageFilter.GaussianBlur(8)).convert("RGB")
