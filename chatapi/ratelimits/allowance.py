@@ -43,6 +43,9 @@ class _Standing(NamedTuple):
     def left(self) -> int:
         return max(0, self.limit.most - self.window.used)
 
+    def wait_for(self, amount: int) -> float:
+        return self.window.seconds_until(self.limit.most - amount)
+
     @property
     def headers(self) -> Mapping[str, str]:
         kind = self.limit.kind
@@ -124,8 +127,9 @@ class Allowance:
                 refusing.append(standing)
         if refusing:
             await self._counters.change([part.changed_to(0) for part in taken])
-            self.headers |= refusing[0].headers
-            raise _exceeded(refusing[0], amount)
+            longest = max(refusing, key=lambda standing: standing.wait_for(amount))
+            self.headers |= longest.headers
+            raise _exceeded(longest, amount)
         if taken:
             self.headers |= min((part.standing for part in taken), key=_left).headers
         return taken
@@ -148,7 +152,7 @@ def _left(standing: _Standing) -> tuple[int, int]:
 
 def _exceeded(standing: _Standing, amount: int) -> RateLimited:
     limit, window = standing
-    wait = window.seconds_until(limit.most - amount)
+    wait = standing.wait_for(amount)
     return RateLimited(
         f"Rate limit reached {limit.sentence}: Limit {limit.most}, Used {window.used}, Requested {amount}. "
         f"Please try again in {duration(wait)}.",

@@ -48,6 +48,19 @@ async def test_the_tighter_of_two_limits_is_told() -> None:
     assert await left(counters, principal(Limits(requests_per_minute=3), key)) == 1
 
 
+async def test_where_both_refuse_the_longer_wait_is_told(clock: Clock) -> None:
+    counters = Counters()
+    key = Limits(requests_per_minute=1)
+    clock.goes(30)
+    for _ in range(5):
+        await left(counters, principal(Limits(requests_per_minute=10)))
+    await left(counters, principal(Limits(requests_per_minute=10), key))
+    with pytest.raises(RateLimited) as refused:
+        await Allowance(counters, principal(Limits(requests_per_minute=2), key)).take_request()
+    assert "for this workspace" in refused.value.message
+    assert "again in 1m10s" in refused.value.message
+
+
 async def test_a_limit_that_is_changed_counts_what_was_taken_before() -> None:
     counters = Counters()
     assert await left(counters, principal(Limits(requests_per_minute=5))) == 4

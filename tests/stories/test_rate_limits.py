@@ -168,6 +168,20 @@ def test_a_browser_user_is_held_to_the_workspace_s_limits(
     assert [answer.status_code for answer in answers] == [200, 429]
 
 
+@pytest.mark.parametrize("path", [*PATHS.values(), "/v1/audio/transcriptions"])
+def test_who_sends_much_is_refused_by_an_answer_too(
+    server: Server, clock: Clock, alice: Person, path: str
+) -> None:
+    limit_workspace(alice, requests_per_minute=1)
+    with server.client(alice) as client:
+        client.post(PATHS["openai"], json={})
+        for _ in range(3):
+            answer = client.post(
+                path, content=b" " * 20_000_000, headers={"content-type": "application/json"}
+            )
+            assert refused(answer)["type"] == "requests"
+
+
 def test_a_redis_that_says_nothing_fails_nobody_and_lets_nobody_do_without_limits(
     transactional_db: None, clock_alone: Clock, alice: Person, settings: Settings
 ) -> None:
