@@ -24,7 +24,7 @@ from media.models import Rendition, made_of, rendition_id
 from media.problems import MediaProblem
 from media.workshop import WorkInterrupted, WorkshopFailed
 
-__all__ = ["MAKERS", "Made", "Next", "NotYet", "make", "next_try", "overdue"]
+__all__ = ["MAKERS", "Made", "Next", "NotYet", "first_to_make", "make", "next_try", "overdue"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,15 @@ def make(id: UUID) -> Next | None:
     else:
         _taken(rendition).update(state=State.READY, **msgspec.structs.asdict(made))
     return _what_waits_for(id)
+
+
+def first_to_make(id: UUID) -> Rendition | None:
+    """This one, or what it is made of while that is still to be made: it would only be taken in vain."""
+    rendition = Rendition.objects.select_related("asset").filter(id=id).first()
+    if rendition is None or rendition.kind not in Rendition.MADE_OF:
+        return rendition
+    needed = rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
+    return _pending(needed).select_related("asset").first() or rendition
 
 
 def next_try(id: UUID) -> Next | None:

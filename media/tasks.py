@@ -10,7 +10,6 @@ from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from media import freeing, makers, making
-from media.models import Rendition
 from media.turns import Turns, Wish, lane_of
 
 logger = logging.getLogger(__name__)
@@ -76,10 +75,11 @@ def _work(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
 
 
 def _wish(id: UUID, *, is_awaited: bool) -> Wish | None:
-    facts = Rendition.objects.filter(id=id).values_list("asset__workspace_id", "kind", "asset__milliseconds")
-    for workspace_id, kind, milliseconds in facts:
-        return Wish(id, workspace_id, lane_of(kind, milliseconds), is_awaited)
-    return None
+    first = making.first_to_make(id)
+    if first is None:
+        return None
+    lane = lane_of(first.kind, first.asset.milliseconds)
+    return Wish(first.id, first.asset.workspace_id, lane, is_awaited)
 
 
 def _taken_in_turn() -> Iterator[Wish]:

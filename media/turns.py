@@ -36,7 +36,7 @@ class Places(NamedTuple):
 
 
 PLACES: Mapping[Lane, Places] = {
-    Lane.QUICK: Places(2, 1),
+    Lane.QUICK: Places(3, 2),
     Lane.LONG: Places(2, 1),
     Lane.RECOGNITION: Places(3, 2),
 }

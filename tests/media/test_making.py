@@ -308,6 +308,18 @@ def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain
     assert making.make(then.id) == Next(transcript)
 
 
+def test_nobody_takes_a_transcript_in_vain_while_its_sound_is_to_be_made(
+    alice: Person, makers: Makers
+) -> None:
+    asset = sound(alice, "transcript")
+    wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
+    assert making.first_to_make(transcript) == row(wav)
+    makers(wav=says(""))
+    making.make(wav)
+    assert making.first_to_make(transcript) == row(transcript)
+    assert making.first_to_make(wav) == row(wav)
+
+
 def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, makers: Makers) -> None:
     asset = sound(alice, "text")
     text, strip, picture = (rendition_id(asset.id, kind) for kind in ("text", "strip", "picture"))
