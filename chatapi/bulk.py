@@ -52,6 +52,31 @@ def update_rows(model: type[models.Model], changes: Sequence[tuple[Row, Row]]) -
     return [_update_row(model, where, values) > 0 for where, values in changes]
 
 
+def execute(text: str, parameters: Sequence[Any]) -> int:
+    """A statement of which the text is always the same, with `?` for each parameter; the number of rows."""
+    return _execute(_placed(text, connection.vendor), parameters)
+
+
+def fetch(text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of such a statement, as the driver gives them."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        rows: list[tuple[Any, ...]] = connection.connection.execute(
+            _placed(text, connection.vendor), parameters
+        ).fetchall()
+    return rows
+
+
+def stored_id(id: UUID) -> Any:
+    """As the database's driver takes it."""
+    return id if connection.features.has_native_uuid_field else id.hex
+
+
+@lru_cache
+def _placed(text: str, vendor: str) -> str:
+    return text if vendor == "sqlite" else text.replace("?", "%s")
+
+
 def _update_row(model: type[models.Model], where: Row, values: Row) -> int:
     statement = _update(model, tuple(where), tuple(values), connection.vendor)
     return _execute(statement.text, statement.parameters((*values.values(), *where.values())))

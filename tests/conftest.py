@@ -10,6 +10,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from pytest_django.plugin import DjangoDbBlocker
 
 from chatapi.billing.guards import unguarded
+from chatapi.billing.prices import forget_prices
 from tests.people import Person, person
 from tests.serving import Server, running_daphne, serving
 
@@ -38,6 +39,12 @@ def emptied_books() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", unguarded_flush)
         yield
+
+
+@pytest.fixture(autouse=True)
+def prices_of_this_test() -> None:
+    """What the test before had priced is gone with its database."""
+    forget_prices()
 
 
 @pytest.fixture

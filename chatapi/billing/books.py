@@ -5,25 +5,23 @@ order, decides in memory, and writes each table once.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import F
 from django.utils import timezone
 
 from chatapi.billing.models import Budget, Charge, Spend, Wallet
 from chatapi.billing.money import format_usd
-from chatapi.billing.prices import Declared, current_tariffs, declare, tariffs_of
+from chatapi.billing.prices import Declared, current_tariffs, declare, tariffs_in_force, tariffs_of
 from chatapi.billing.problems import Unaffordable, Unpriced
 from chatapi.billing.tariffs import Bound, Tariff
 from chatapi.billing.units import Units
-from chatapi.billing.wallets import locked
-from chatapi.bulk import insert_rows, update_rows
+from chatapi.billing.wallets import Purse, locked
+from chatapi.bulk import execute, insert_rows, stored_id, update_rows
 from chatapi.identifiers import derived_id
 
 Kind = Literal["completion", "speech", "transcription"]
@@ -105,7 +103,7 @@ class Books:
         self._spent: dict[tuple[UUID, date], int] = defaultdict(int)
         self._costs: dict[UUID, int | None] = {}
         self._wallets = locked({*self._workspaces_of(orders), *self._workspaces_at_stake(ends)})
-        self._limits = _Limits(orders, self._wallets, self._at.date())
+        self._limits = _Limits(orders, self._wallets)
         for end in ends:
             self._settle(end)
 
@@ -216,24 +214,28 @@ class Books:
         taken, given_back = self._taken[workspace_id], self._given_back[workspace_id]
         if not taken and not given_back:
             return
-        table = connection.ops.quote_name(Wallet._meta.db_table)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {table} SET held = held + %s WHERE workspace_id = %s"  # noqa: S608
-                " AND (%s = 0 OR credit_limit IS NULL OR balance + credit_limit - held + %s >= %s)",
-                [taken - given_back, _as_stored(workspace_id), taken, given_back, taken],
-            )
-            if cursor.rowcount != 1:
-                raise WalletMoved
+        if not execute(_HOLD, [taken - given_back, stored_id(workspace_id), taken, given_back, taken]):
+            raise WalletMoved
+
+
+_HOLD = (
+    f"UPDATE {Wallet._meta.db_table} SET held = held + ? WHERE workspace_id = ?"  # noqa: S608
+    " AND (? = 0 OR credit_limit IS NULL OR balance + credit_limit - held + ? >= ?)"
+)
+_SPEND = f"UPDATE {Spend._meta.db_table} SET amount = amount + ? WHERE id = ?"  # noqa: S608
 
 
 class _Limits:
     """The budgets of those who ask, and what is spent of them."""
 
-    def __init__(self, orders: Sequence[Order], wallets: Collection[UUID], today: date) -> None:
+    def __init__(self, orders: Sequence[Order], purses: Mapping[UUID, Purse]) -> None:
         self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
         self._used: dict[tuple[UUID, date], int] = {}
-        asking = [order for order in orders if order.workspace_id in wallets]
+        asking = [
+            order
+            for order in orders
+            if order.workspace_id in purses and purses[order.workspace_id].has_budgets
+        ]
         if not asking:
             return
         keys = {order.key_id for order in asking}
@@ -276,7 +278,7 @@ def _tariffs_for(orders: Sequence[Order], now: datetime) -> dict[str, Tariff]:
     models = {model for order in orders for model in order.models}
     if not models:
         return {}
-    tariffs = current_tariffs(models, now)
+    tariffs = tariffs_in_force(models, now)
     missing = {
         model: order.declared[model]
         for order in orders
@@ -297,11 +299,6 @@ def _amount(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
 def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
     """Whoever comes here has the lock of the workspace's wallet, also for the spends of its keys."""
     for (scope_id, day), amount in amounts.items():
-        known = Spend.objects.filter(scope_id=scope_id, day=day)
-        if not known.update(amount=F("amount") + amount):
-            id = derived_id(scope_id, day.isoformat())
+        id = derived_id(scope_id, day.isoformat())
+        if not execute(_SPEND, [amount, stored_id(id)]):
             Spend.objects.create(id=id, scope_id=scope_id, day=day, amount=amount)
-
-
-def _as_stored(id: UUID) -> Any:
-    return id if connection.features.has_native_uuid_field else id.hex

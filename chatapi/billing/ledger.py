@@ -12,7 +12,7 @@ from django.utils import timezone
 from chatapi.billing.models import NOWHERE, Account, Entry, Transaction, Wallet, account_id
 from chatapi.billing.money import MOST_NANO, format_usd
 from chatapi.billing.problems import InvalidDeed
-from chatapi.billing.wallets import locked
+from chatapi.billing.wallets import Purse, locked
 from chatapi.identifiers import new_id
 
 Kind = Transaction.Kind
@@ -197,7 +197,7 @@ def _check(amount: int, reason: str) -> None:
         raise InvalidDeed(f"An amount is at most {format_usd(MOST_NANO)} USD.")
 
 
-def _check_balance(wallet: Wallet, gain: int) -> None:
+def _check_balance(wallet: Purse, gain: int) -> None:
     """A column holds nine times as much: what is charged meanwhile fits, too."""
     if abs(wallet.balance + gain) > MOST_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
         raise InvalidDeed(f"A balance is at most {format_usd(MOST_NANO)} USD.")

@@ -107,7 +107,7 @@ class Budget(models.Model):
         MONTH = "month"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace_id = models.UUIDField()
+    workspace_id = models.UUIDField(db_index=True)
     key_id = models.UUIDField(null=True, blank=True, help_text="Empty: for the workspace as a whole.")
     period = models.CharField(max_length=5, choices=Period)
     limit = models.BigIntegerField(help_text="Nano-USD.")
@@ -190,7 +190,11 @@ class Charge(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["workspace_id", "ended_at"], name="charge_of_workspace"),
+            models.Index(
+                fields=["workspace_id", "ended_at"],
+                name="charge_of_workspace",
+                condition=Q(ended_at__isnull=False),  # each index is written by every completion
+            ),
             models.Index(fields=["id"], name="charge_to_post", condition=Q(state="settled")),
             models.Index(fields=["process_id"], name="charge_held", condition=Q(state="held")),
         ]

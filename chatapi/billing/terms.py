@@ -13,7 +13,8 @@ from chatapi.billing.wallets import locked
 def open_wallet(workspace_id: UUID) -> Wallet:
     """The workspace's wallet, made with the house's credit limit where there is none."""
     with transaction.atomic():
-        return locked([workspace_id])[workspace_id]
+        locked([workspace_id])
+        return Wallet.objects.get(pk=workspace_id)
 
 
 def set_terms(

@@ -1,6 +1,6 @@
 """Operators top wallets up, give, adjust and set terms: each deed once, with a reason, and on record."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -240,7 +240,7 @@ def test_a_wallet_is_opened_for_a_workspace_that_has_none(
     assert len(logged()) == 1
 
 
-@pytest.mark.parametrize("workspace", ["", "nobody", "  ", str(uuid4()), "x" * 5000, "a\x00b"])
+@pytest.mark.parametrize("workspace", ["", "nobody", "  ", str(UUID(int=7)), "x" * 5000, "a\x00b"])
 def test_a_wallet_is_not_opened_for_nobody(workspace: str, operator: Client, alice: Person) -> None:
     assert complaints(fill_in(operator, HOME + "wallet/add/", workspace=workspace))
     assert not Wallet.objects.exists()

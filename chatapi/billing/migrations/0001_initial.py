@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                         default=chatapi.identifiers.new_id, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("workspace_id", models.UUIDField()),
+                ("workspace_id", models.UUIDField(db_index=True)),
                 (
                     "key_id",
                     models.UUIDField(blank=True, help_text="Empty: for the workspace as a whole.", null=True),
@@ -186,7 +186,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["workspace_id", "ended_at"], name="charge_of_workspace"),
+                    models.Index(
+                        condition=models.Q(("ended_at__isnull", False)),
+                        fields=["workspace_id", "ended_at"],
+                        name="charge_of_workspace",
+                    ),
                     models.Index(
                         condition=models.Q(("state", "settled")), fields=["id"], name="charge_to_post"
                     ),
