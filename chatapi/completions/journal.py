@@ -5,18 +5,22 @@ what was noted outlives the process, whatever kills it, as the kernel keeps it. 
 loses the last seconds. One file a process, one slot a running answer.
 """
 
+import logging
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 from chatapi.completions.usage import Tally
-from chatapi.engines.values import Event, Usage, Value
+from chatapi.engines.values import Event, TextDelta, Usage, Value
+
+logger = logging.getLogger(__name__)
 
 _COUNTS = len(Usage().counts)
 _HEAD = struct.Struct("<16s16sIII")
-_TALLY = struct.Struct("<4Q")
+_TALLY = struct.Struct("=4Q")
 _COUNTED = struct.Struct(f"<{_COUNTS}I")
 _TALLY_AT = 64
 _COUNTED_AT = _TALLY_AT + _TALLY.size
@@ -54,22 +58,26 @@ class Journal:
 
     def close(self) -> None:
         """What still stands in it is left for the sweep."""
-        is_empty = len(self._free) == self._slots
-        self.memory.close()
-        self._file.close()
-        if is_empty:
+        self._file.close()  # the memory stays mapped for as long as a slot is held
+        if len(self._free) == self._slots:
             self._path.unlink(missing_ok=True)
 
     def release(self, offset: int) -> None:
-        if not self.memory.closed:
-            self.memory[offset : offset + _SLOT] = bytes(_SLOT)
-            self._free.append(offset // _SLOT)
+        self._free.append(offset // _SLOT)
 
     def _grow(self) -> None:
         first, self._slots = self._slots, self._slots * 2 or _SLOTS
-        self._file.truncate(self._slots * _SLOT)
-        self.memory = mmap.mmap(self._file.fileno(), self._slots * _SLOT)
+        self.memory = self._mapped(self._slots * _SLOT)
         self._free += range(self._slots - 1, first - 1, -1)
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        """The disk's room is taken before: a store that finds none would kill the process."""
+        try:
+            os.posix_fallocate(self._file.fileno(), 0, size)
+            return mmap.mmap(self._file.fileno(), size)
+        except OSError as error:
+            logger.error("Progress of answers cannot be noted on the disk: %s", error)
+            return mmap.mmap(-1, size)
 
 
 class Slot:
@@ -78,6 +86,9 @@ class Slot:
     def __init__(self, journal: Journal, offset: int, completion_id: UUID) -> None:
         self._journal = journal
         self._offset = offset
+        self._memory = journal.memory  # of the file, also after it has grown
+        sizes = memoryview(journal.memory)[offset + _TALLY_AT : offset + _TALLY_AT + _TALLY.size]
+        self._sizes = sizes.cast("Q")  # in the order of `Tally.sizes`, as this machine writes numbers
         self._id = completion_id.bytes
         self._price = _NOBODY
         self._images = 0
@@ -112,35 +123,32 @@ class Slot:
             self._write_head()
 
     def add(self, event: Event) -> None:
-        self._tally.add(event)
-        self._write_tally()
+        tally = self._tally
+        tally.add(event)
+        self._sizes[0] = tally.answer
+        if type(event) is not TextDelta:
+            self._sizes[1], self._sizes[2] = tally.reasoning, tally.sound
 
     def spoken(self, size: int) -> None:
         """So many bytes of PCM16 were made of the answer here."""
         self._tally.spoken += size
-        self._write_tally()
+        self._sizes[3] = self._tally.spoken
 
     def counted(self, usage: Usage) -> None:
         """By the engine itself."""
         self._counted = usage.bounded
-        if not self._journal.memory.closed:
-            counts = self._counted.counts.values()
-            _COUNTED.pack_into(self._journal.memory, self._offset + _COUNTED_AT, *counts)
+        _COUNTED.pack_into(self._memory, self._offset + _COUNTED_AT, *self._counted.counts.values())
         self._flags |= _WAS_COUNTED
         self._write_head()
 
     def release(self) -> None:
         """Its end is stored."""
+        self._memory[self._offset : self._offset + _SLOT] = bytes(_SLOT)
         self._journal.release(self._offset)
 
     def _write_head(self) -> None:
-        if not self._journal.memory.closed:
-            head = self._id, self._price, self._flags, self._prompt, self._images
-            _HEAD.pack_into(self._journal.memory, self._offset, *head)
-
-    def _write_tally(self) -> None:
-        if not self._journal.memory.closed:
-            _TALLY.pack_into(self._journal.memory, self._offset + _TALLY_AT, *self._tally.sizes)
+        head = self._id, self._price, self._flags, self._prompt, self._images
+        _HEAD.pack_into(self._memory, self._offset, *head)
 
 
 def read(path: Path) -> dict[UUID, Progress]:

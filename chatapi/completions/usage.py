@@ -43,7 +43,8 @@ class Tally:
     def add(self, event: Event) -> None:
         match event:
             case TextDelta() | RefusalDelta():
-                self.answer += len(event.text.encode())
+                text = event.text
+                self.answer += len(text) if text.isascii() else len(text.encode())
             case ReasoningDelta():
                 self.reasoning += len(event.text.encode())
             case ToolCallArguments():
