@@ -6,7 +6,7 @@ order, decides in memory, and writes each table once.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -30,7 +30,7 @@ Kind = Literal["completion", "speech", "transcription"]
 @dataclass(frozen=True, slots=True)
 class Order:
     """A call that asks to be admitted. `models` are those that may answer it, the one that was asked for
-    first; `declared` is what the models file says of their prices."""
+    first; `declared` tells what the models file says of the prices of those that the book does not know."""
 
     charge_id: UUID
     kind: Kind
@@ -40,7 +40,7 @@ class Order:
     models: tuple[str, ...]
     at: datetime
     process_id: UUID | None = None
-    declared: Declared = field(default_factory=dict)
+    declared: Callable[[], Declared] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +279,13 @@ def _tariffs_for(orders: Sequence[Order], now: datetime) -> dict[str, Tariff]:
     if not models:
         return {}
     tariffs = tariffs_in_force(models, now)
+    if len(tariffs) == len(models):
+        return tariffs
     missing = {
-        model: order.declared[model]
+        model: price
         for order in orders
-        for model in order.models
-        if model not in tariffs and model in order.declared
+        for model, price in order.declared().items()
+        if model in order.models and model not in tariffs
     }
     if missing:
         declare(missing)

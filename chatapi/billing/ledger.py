@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -13,6 +14,7 @@ from chatapi.billing.models import NOWHERE, Account, Entry, Transaction, Wallet,
 from chatapi.billing.money import MOST_NANO, format_usd
 from chatapi.billing.problems import InvalidDeed
 from chatapi.billing.wallets import Purse, locked
+from chatapi.bulk import Row, insert_rows
 from chatapi.identifiers import new_id
 
 Kind = Transaction.Kind
@@ -80,71 +82,72 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
             if Transaction.objects.filter(reverses=wrong).exists():
                 raise InvalidDeed("This transaction has been reversed already.")
             wallet = locked([wrong.workspace_id])[wrong.workspace_id]
-            reversal = Transaction(
-                id=new_id(),
-                kind=Kind.REVERSAL,
-                workspace_id=wrong.workspace_id,
-                charge_id=wrong.charge_id,
-                reverses=wrong,
-                reason=reason.strip(),
-                by=by,
-                created_at=timezone.now(),
-            )
-            entries = [
-                Entry(transaction_id=reversal.id, account_id=entry.account_id, amount=-entry.amount)
-                for entry in wrong.entries.all()
-            ]
+            id = new_id()
+            reversal = {
+                **_row(id, Kind.REVERSAL, wrong.workspace_id, wrong.charge_id, timezone.now()),
+                "reverses": wrong.pk,
+                "reason": reason.strip(),
+                "by": by,
+            }
+            entries = [_entry(id, entry.account_id, -entry.amount) for entry in wrong.entries.all()]
             own = account_id(Account.Kind.WALLET, wrong.workspace_id)
-            _check_balance(wallet, sum(entry.amount for entry in entries if entry.account_id == own))
+            _check_balance(wallet, sum(entry["amount"] for entry in entries if entry["account"] == own))
             _seal([reversal], entries)
-            return reversal
+            return Transaction.objects.get(pk=id)
     except Transaction.DoesNotExist:
         raise InvalidDeed("There is no such transaction.") from None
     except IntegrityError as error:
         raise InvalidDeed("This transaction has been reversed already.") from error
 
 
-def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[Transaction]:
+def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[UUID]:
     """Write these movements, a transaction each, and move the wallets' balances by them; `releases` is what
     the wallets hold no longer. Runs inside the caller's transaction, which has locked the wallets."""
     now = timezone.now()
     transactions, entries = [], []
     for movement in movements:
-        made = Transaction(
-            id=new_id(),
-            kind=movement.kind,
-            workspace_id=movement.workspace_id,
-            charge_id=movement.charge_id,
-            reference=movement.reference,
-            reason=movement.reason,
-            by=movement.by,
-            created_at=now,
+        id = new_id()
+        transactions.append(
+            {
+                **_row(id, movement.kind, movement.workspace_id, movement.charge_id, now),
+                "reference": movement.reference,
+                "reason": movement.reason,
+                "by": movement.by,
+            }
         )
-        transactions.append(made)
         wallet = account_id(Account.Kind.WALLET, movement.workspace_id)
-        against = account_id(_AGAINST[movement.kind])
-        entries += [
-            Entry(transaction_id=made.id, account_id=wallet, amount=movement.amount),
-            Entry(transaction_id=made.id, account_id=against, amount=-movement.amount),
-        ]
+        entries.append(_entry(id, wallet, movement.amount))
+        entries.append(_entry(id, account_id(_AGAINST[movement.kind]), -movement.amount))
     _open_accounts(movements)
     _seal(transactions, entries, releases)
-    return transactions
+    return [made["id"] for made in transactions]
 
 
-def _seal(
-    transactions: Sequence[Transaction], entries: Sequence[Entry], releases: Mapping[UUID, int] = {}
-) -> None:
+def _row(id: UUID, kind: Kind, workspace_id: UUID, charge_id: UUID | None, at: datetime) -> Row:
+    return {
+        "id": id,
+        "kind": kind.value,
+        "workspace_id": workspace_id,
+        "charge_id": charge_id,
+        "created_at": at,
+    }
+
+
+def _entry(transaction_id: UUID, account: UUID, amount: int) -> Row:
+    return {"id": new_id(), "transaction": transaction_id, "account": account, "amount": amount}
+
+
+def _seal(transactions: Sequence[Row], entries: Sequence[Row], releases: Mapping[UUID, int] = {}) -> None:
     """Entries first: a transaction whose entries do not sum to zero is refused by the database."""
-    Entry.objects.bulk_create(entries)
-    Transaction.objects.bulk_create(transactions)
+    insert_rows(Entry, entries)
+    insert_rows(Transaction, transactions)
     workspaces = {
-        account_id(Account.Kind.WALLET, made.workspace_id): made.workspace_id for made in transactions
+        account_id(Account.Kind.WALLET, made["workspace_id"]): made["workspace_id"] for made in transactions
     }
     gains: dict[UUID, int] = defaultdict(int)
     for entry in entries:
-        if entry.account_id in workspaces:
-            gains[workspaces[entry.account_id]] += entry.amount
+        if entry["account"] in workspaces:
+            gains[workspaces[entry["account"]]] += entry["amount"]
     for workspace_id in sorted({*gains, *releases}):
         Wallet.objects.filter(pk=workspace_id).update(
             balance=F("balance") + gains.get(workspace_id, 0), held=F("held") - releases.get(workspace_id, 0)
@@ -170,7 +173,7 @@ def _once(movement: Movement) -> Transaction:
         _check_balance(wallet, movement.amount)
         try:
             with transaction.atomic():
-                return post([movement])[0]
+                return Transaction.objects.get(pk=post([movement])[0])
         except IntegrityError:  # the same reference, of another workspace at the same moment
             known = Transaction.objects.filter(reference=movement.reference).first()
             if known is None or not movement.reference:

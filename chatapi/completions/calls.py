@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from chatapi.billing.books import Order
@@ -51,7 +52,7 @@ def admission_of(call: Call, taken: TakenIn, candidates: Sequence[ModelSpec], pr
             models=tuple(candidate.id for candidate in candidates),
             at=at,
             process_id=process_id,
-            declared=declared_prices(candidates),
+            declared=partial(declared_prices, candidates),
         ),
         bound=lambda history: bound_of(request, candidates, history),
         end_user=request.end_user,

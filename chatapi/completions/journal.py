@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+from msgspec.structs import astuple
+
 from chatapi.completions.usage import Tally
 from chatapi.engines.values import Event, TextDelta, Usage, Value
 
@@ -136,8 +138,12 @@ class Slot:
 
     def counted(self, usage: Usage) -> None:
         """By the engine itself."""
-        self._counted = usage.bounded
-        _COUNTED.pack_into(self._memory, self._offset + _COUNTED_AT, *self._counted.counts.values())
+        self._counted = usage
+        try:
+            _COUNTED.pack_into(self._memory, self._offset + _COUNTED_AT, *astuple(usage)[:_COUNTS])
+        except struct.error:  # no upstream means such counts
+            self._counted = usage.bounded
+            _COUNTED.pack_into(self._memory, self._offset + _COUNTED_AT, *astuple(self._counted)[:_COUNTS])
         self._flags |= _WAS_COUNTED
         self._write_head()
 
@@ -168,7 +174,7 @@ def _read(data: bytes) -> Iterator[tuple[UUID, Progress]]:
             Progress(
                 None if price == _NOBODY else UUID(bytes=price),
                 images,
-                _usage(flags, prompt, tally, counted),
+                _usage(flags, prompt, tally, counted).bounded,
                 bool(flags & _WAS_ASKED),
                 bool(flags & _HAS_BEGUN),
             ),
@@ -178,4 +184,5 @@ def _read(data: bytes) -> Iterator[tuple[UUID, Progress]]:
 def _usage(flags: int, prompt: int, tally: Tally, counted: Usage | None) -> Usage:
     if not flags & _WAS_ASKED:
         return Usage()
-    return ((counted or tally.estimate(prompt)) + tally.speech).bounded
+    usage = counted or tally.estimate(prompt)
+    return usage + tally.speech if tally.spoken else usage

@@ -42,6 +42,7 @@ ANSWER_BYTES = 128 * 1024 * 1024
 EVENT_BYTES = 100
 """What an event costs beside its content."""
 
+_NOTHING = Usage()
 _UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", status=500)
 
 
@@ -270,7 +271,8 @@ class Pump:
         """What is billed: nothing where the model failed before it said anything."""
         if state == "failed" and self._first_event_at is None:
             return Usage()
-        return (self._slot.usage + self._asked.substitutes).bounded
+        usage, substitutes = self._slot.usage, self._asked.substitutes
+        return (usage + substitutes if substitutes != _NOTHING else usage).bounded
 
     def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:
         return Outcome(

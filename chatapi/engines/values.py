@@ -252,19 +252,24 @@ class Usage(Value, frozen=True):
 
     @property
     def counts(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "estimated"}
+        return dict(zip(_COUNTS, msgspec.structs.astuple(self), strict=False))
 
     @property
     def bounded(self) -> "Usage":
         """With counts that any database can hold, whatever an upstream said."""
-        counts = {name: max(0, min(count, 2**31 - 1)) for name, count in self.counts.items()}
-        return Usage(**counts, estimated=self.estimated)
+        counts = msgspec.structs.astuple(self)[: len(_COUNTS)]
+        if min(counts) >= 0 and max(counts) <= _MOST:
+            return self
+        return Usage(*(max(0, min(count, _MOST)) for count in counts), self.estimated)
 
     def __add__(self, other: "Usage") -> "Usage":
         theirs = other.counts
         sums = {name: count + theirs[name] for name, count in self.counts.items()}
         return Usage(**sums, estimated=self.estimated or other.estimated)
 
+
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
+_MOST = 2**31 - 1
 
 Event = (
     TextDelta

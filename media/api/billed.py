@@ -39,7 +39,7 @@ async def billed(scope: Scope, principal: Principal, kind: Kind, bound: Bound) -
         models=(model,),
         at=datetime.now(UTC),
         process_id=service.process_id,
-        declared={model: "free"},
+        declared=lambda: {model: "free"},
     )
     hold = await service.hold(order, bound)
     bill, ended = Bill(), "failed"
