@@ -29,8 +29,8 @@ install-dev:  ## only install what the commands below need
 test:  ## run the tests; ARGS="-k word" is given to pytest
 	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services" $(ARGS)
 
-test-services:  ## run the tests against PostgreSQL, Redis and RabbitMQ
-	@exec $(DEV) deploy/with_services.py $(TEST) $(ARGS)
+test-services:  ## run what touches the database on PostgreSQL, and workers on Redis and RabbitMQ
+	@exec $(DEV) deploy/with_services.py $(TEST) -m "database or services" $(ARGS)
 
 chaos:  ## kill -9 servers and workers under load, 200 times, and prove the books; ARGS="--kills 20"
 	@exec $(DEV) -m tests.storm $(ARGS)

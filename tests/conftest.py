@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from _pytest.nodeid import NodeId
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -13,6 +14,22 @@ from chatapi.billing.guards import unguarded
 from chatapi.billing.prices import forget_prices
 from tests.people import Person, person
 from tests.serving import Server, running_daphne, serving
+
+TOUCHES_THE_DATABASE = {"db", "transactional_db", "django_db_setup"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what touches the database, which pytest-django forbids to all others, and tells the groups."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if TOUCHES_THE_DATABASE.intersection(fixtures) or item.get_closest_marker("django_db"):
+            item.add_marker("database")
+        group = item.get_closest_marker("xdist_group")
+        if group and config.getoption("loadgroup", False):
+            # pytest-xdist 3.8 tells it where pytest 9.2 looks no more (pytest-dev/pytest-xdist#1386), so that
+            # each worker loaded all models
+            item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
 
 
 @contextmanager
