@@ -23,7 +23,7 @@ from chatapi.serving import worker as embedded
 from chatapi.serving.preflight import CannotStart
 from chatapi.serving.worker import EmbeddedWorker
 from tests.people import Person
-from tests.serving import resting, wait_until
+from tests.serving import resting, wait_until, wake_workers
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -172,6 +172,7 @@ def worker() -> Iterator[EmbeddedWorker]:
         yield worker
         worker.stop()
         Signals.may_end.set()
+        wake_workers()
         names = {"celery-worker", "celery-beat"}
         wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
         state.should_stop = None
