@@ -260,7 +260,8 @@ class Usage(Value, frozen=True):
         counts = msgspec.structs.astuple(self)[: len(_COUNTS)]
         if min(counts) >= 0 and max(counts) <= _MOST:
             return self
-        return Usage(*(max(0, min(count, _MOST)) for count in counts), self.estimated)
+        bounded = (max(0, min(count, _MOST)) for count in counts)
+        return msgspec.structs.replace(self, **dict(zip(_COUNTS, bounded, strict=True)))
 
     def __add__(self, other: "Usage") -> "Usage":
         theirs = other.counts
