@@ -72,6 +72,11 @@ def stored_id(id: UUID) -> Any:
     return id if connection.features.has_native_uuid_field else id.hex
 
 
+def as_uuid(stored: Any) -> UUID:
+    """As the driver gave it."""
+    return stored if isinstance(stored, UUID) else UUID(hex=stored)
+
+
 @lru_cache
 def _placed(text: str, vendor: str) -> str:
     return text if vendor == "sqlite" else text.replace("?", "%s")

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from chatapi.billing.problems import Unaffordable, Unpriced
 from chatapi.billing.tariffs import Bound, Tariff
 from chatapi.billing.units import Units
 from chatapi.billing.wallets import Purse, locked
-from chatapi.bulk import execute, insert_rows, stored_id, update_rows
+from chatapi.bulk import as_uuid, execute, fetch, insert_rows, stored_id, update_rows
 from chatapi.identifiers import derived_id
 
 Kind = Literal["completion", "speech", "transcription"]
@@ -102,10 +103,10 @@ class Books:
         self._given_back: dict[UUID, int] = defaultdict(int)
         self._spent: dict[tuple[UUID, date], int] = defaultdict(int)
         self._costs: dict[UUID, int | None] = {}
-        self._wallets = locked({*self._workspaces_of(orders), *self._workspaces_at_stake(ends)})
-        self._limits = _Limits(orders, self._wallets)
-        for end in ends:
+        for end in sorted(ends, key=lambda end: end.charge_id):  # in one order, as the wallets
             self._settle(end)
+        self._purses = locked({*self._workspaces_of(orders), *self._given_back}, self._given_back)
+        self._limits = _Limits(orders, self._purses)
 
     @property
     def costs(self) -> Mapping[UUID, int | None]:
@@ -143,8 +144,8 @@ class Books:
     def write(self) -> None:
         """Write what was held, and what of it was given back."""
         insert_rows(Charge, self._charges)
-        for workspace_id in sorted({*self._taken, *self._given_back}):
-            self._write_wallet(workspace_id)
+        for workspace_id, taken in sorted(self._taken.items()):
+            _take(workspace_id, taken)
         _add_spends({scope: amount for scope, amount in self._spent.items() if amount})
 
     # --- holding ----------------------------------------------------------------------------------
@@ -156,11 +157,10 @@ class Books:
         return tariff
 
     def _check_wallet(self, order: Order, amount: int) -> None:
-        wallet = self._wallets[order.workspace_id]
-        if wallet.available is None:
+        available = self._purses[order.workspace_id].available
+        if available is None:
             return
-        id = order.workspace_id
-        available = wallet.available + self._given_back[id] - self._taken[id]
+        available -= self._taken[order.workspace_id]
         if amount > available:
             raise Unaffordable(
                 f"This call may cost up to {format_usd(amount)} USD, and {format_usd(max(0, available))} USD "
@@ -195,34 +195,11 @@ class Books:
             self._given_back[order.workspace_id] += difference
             self._spend(order.workspace_id, order.key_id, order.at, -difference)
 
-    def _workspaces_at_stake(self, ends: Sequence[End]) -> Iterable[UUID]:
-        for end in ends:
-            is_free = end.price_id is None or self._end_tariffs[end.price_id].is_free
-            if end.hold.amount or not is_free:
-                yield end.hold.order.workspace_id
-
     def _workspaces_of(self, orders: Sequence[Order]) -> Iterable[UUID]:
         for order in orders:
             tariffs = (self._tariffs.get(model) for model in order.models)
             if any(tariff and not tariff.is_free for tariff in tariffs):
                 yield order.workspace_id
-
-    # --- writing ----------------------------------------------------------------------------------
-
-    def _write_wallet(self, workspace_id: UUID) -> None:
-        """The conditional update that nothing gets past, whatever was read before."""
-        taken, given_back = self._taken[workspace_id], self._given_back[workspace_id]
-        if not taken and not given_back:
-            return
-        if not execute(_HOLD, [taken - given_back, stored_id(workspace_id), taken, given_back, taken]):
-            raise WalletMoved
-
-
-_HOLD = (
-    f"UPDATE {Wallet._meta.db_table} SET held = held + ? WHERE workspace_id = ?"  # noqa: S608
-    " AND (? = 0 OR credit_limit IS NULL OR balance + credit_limit - held + ? >= ?)"
-)
-_SPEND = f"UPDATE {Spend._meta.db_table} SET amount = amount + ? WHERE id = ?"  # noqa: S608
 
 
 class _Limits:
@@ -298,9 +275,33 @@ def _amount(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
     return max(tariff.most(bound()) for tariff in costly) if costly else 0
 
 
+_TAKE = (
+    f"UPDATE {Wallet._meta.db_table} SET held = held + ? WHERE workspace_id = ?"  # noqa: S608
+    " AND (credit_limit IS NULL OR balance + credit_limit - held >= ?)"
+)
+
+
+def _take(workspace_id: UUID, amount: int) -> None:
+    """The conditional update that nothing gets past, whatever was read before."""
+    if amount and not execute(_TAKE, [amount, stored_id(workspace_id), amount]):
+        raise WalletMoved
+
+
 def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
-    """Whoever comes here has the lock of the workspace's wallet, also for the spends of its keys."""
-    for (scope_id, day), amount in amounts.items():
-        id = derived_id(scope_id, day.isoformat())
-        if not execute(_SPEND, [amount, stored_id(id)]):
+    """Whoever comes here has the lock of the workspace's wallet, also for the spends of its keys. A statement
+    an amount: a workspace and its only key spend the same."""
+    scopes: dict[int, list[tuple[UUID, date]]] = defaultdict(list)
+    for scope, amount in amounts.items():
+        scopes[amount].append(scope)
+    for amount, alike in scopes.items():
+        ids = {derived_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in alike}
+        known = {as_uuid(id) for (id,) in fetch(_spend(len(ids)), [amount, *map(stored_id, ids)])}
+        for id in ids.keys() - known:
+            scope_id, day = ids[id]
             Spend.objects.create(id=id, scope_id=scope_id, day=day, amount=amount)
+
+
+@lru_cache
+def _spend(count: int) -> str:
+    places = ", ".join("?" * count)
+    return f"UPDATE {Spend._meta.db_table} SET amount = amount + ? WHERE id IN ({places}) RETURNING id"  # noqa: S608
