@@ -37,9 +37,8 @@ class Group(NamedTuple):
         return derived_id(self.workspace_id, repr(rest))
 
 
-def add(charges: Iterable[Charge]) -> None:
-    """Runs inside the transaction that posts these charges."""
-    sums = summed(charges)
+def add(sums: Mapping[Group, Mapping[str, int]]) -> None:
+    """Runs inside the transaction that posts the charges of which these are the sums."""
     known = UsageRollup.objects.in_bulk(sorted(group.id for group in sums))
     missing = [group for group in sums if group.id not in known]
     new = [UsageRollup(id=group.id, **group._asdict()) for group in missing]
