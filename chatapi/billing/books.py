@@ -6,12 +6,12 @@ order, decides in memory, and writes each table once.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Literal, cast
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.utils import timezone
 
@@ -28,8 +28,7 @@ from chatapi.identifiers import derived_id
 Kind = Literal["completion", "speech", "transcription"]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """A call that asks to be admitted. `models` are those that may answer it, the one that was asked for
     first; `declared` tells what the models file says of the prices of those that the book does not know."""
 
@@ -44,8 +43,7 @@ class Order:
     declared: Callable[[], Declared] = dict
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """What was promised to an admitted call: what each model that may answer it costs, by price, and the
     nano-USD that are held for it."""
 
@@ -54,8 +52,7 @@ class Hold:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """What an admitted call used in the end, whose `model` was the one that answered."""
 
     hold: Hold

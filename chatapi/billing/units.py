@@ -1,7 +1,8 @@
 """What is billed: kinds of units that do not overlap, and how many of each were used."""
 
-from dataclasses import dataclass, fields
 from typing import NamedTuple
+
+import msgspec
 
 MILLION = 10**6
 
@@ -35,8 +36,7 @@ UNITS = {
 MOST = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(msgspec.Struct, frozen=True):
     """How many of each kind. No unit is counted twice: `prompt` are the tokens that were neither cached nor
     sound, `completion` those that were neither reasoning nor sound."""
 
@@ -51,14 +51,14 @@ class Units:
     characters: int = 0
 
     def __post_init__(self) -> None:
-        for name in UNIT_NAMES:
-            count = getattr(self, name)
-            if not 0 <= count <= MOST:
-                raise ValueError(f"{count} {UNITS[name].label} cannot be billed")
+        counts = msgspec.structs.astuple(self)
+        if min(counts) < 0 or max(counts) > MOST:
+            wrong = next(name for name, count in self.counts.items() if not 0 <= count <= MOST)
+            raise ValueError(f"{self.counts[wrong]} {UNITS[wrong].label} cannot be billed")
 
     @property
     def counts(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in UNIT_NAMES}
+        return dict(zip(UNIT_NAMES, msgspec.structs.astuple(self), strict=True))
 
 
-UNIT_NAMES = tuple(field.name for field in fields(Units))
+UNIT_NAMES = Units.__struct_fields__
