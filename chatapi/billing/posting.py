@@ -19,7 +19,8 @@ def post_settled() -> int:
     """Post all that is settled; gives how many charges that were. May run twice, die anywhere, and in several
     workers at once: a batch is one transaction, and what another worker has posted is not posted again."""
     posted = 0
-    while charges := list(Charge.objects.filter(state=Charge.State.SETTLED).order_by("id")[:BATCH]):
+    settled = Charge.objects.filter(state=Charge.State.SETTLED).order_by("id")
+    while charges := list(settled.values_list("id", "workspace_id", "cost")[:BATCH]):
         try:
             _post(charges)
         except _PostedElsewhere:
@@ -32,18 +33,18 @@ class _PostedElsewhere(Exception):
     pass
 
 
-def _post(charges: Sequence[Charge]) -> None:
+def _post(charges: Sequence[tuple[UUID, UUID, int | None]]) -> None:
     """All that can be computed is before the transaction: meanwhile it holds SQLite's lock."""
     costs: dict[UUID, int] = defaultdict(int)
     movements = []
-    for charge in charges:
-        if charge.cost:
-            costs[charge.workspace_id] += charge.cost
-            movement = Movement(Transaction.Kind.CHARGE, charge.workspace_id, -charge.cost, charge.id)
-            movements.append(movement)
-    sums = rollups.summed(charges)
-    settled = Charge.objects.filter(id__in=[charge.id for charge in charges], state=Charge.State.SETTLED)
+    for id, workspace_id, cost in charges:
+        if cost:
+            costs[workspace_id] += cost
+            movements.append(Movement(Transaction.Kind.CHARGE, workspace_id, -cost, id))
+    these = Charge.objects.filter(id__in=[id for id, _, _ in charges])
+    sums = rollups.summed(these)
     with transaction.atomic():
+        settled = these.filter(state=Charge.State.SETTLED)
         if settled.update(state=Charge.State.POSTED) != len(charges):
             raise _PostedElsewhere
         locked(costs)

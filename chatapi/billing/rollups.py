@@ -5,12 +5,13 @@ settled but not posted yet is read from the charges themselves.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Trunc
 
 from chatapi.billing.models import Charge, UsageRollup
 from chatapi.billing.units import UNIT_NAMES
@@ -47,41 +48,29 @@ def add(sums: Mapping[Group, Mapping[str, int]]) -> None:
         _increase(group.id, sums[group])
 
 
-def summed(
-    charges: Iterable[Charge], widths: Iterable[str] = (Width.HOUR, Width.DAY)
-) -> dict[Group, dict[str, int]]:
-    """The sums of ended charges by group."""
+def summed(charges: QuerySet[Charge]) -> dict[Group, dict[str, int]]:
+    """The sums of these ended charges by group, hours and days. The database sums up."""
     sums: dict[Group, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
-    widths = tuple(str(width) for width in widths)
-    for charge in charges:
-        counts = _counts(charge)
-        for group in _groups(charge, widths):
-            total = sums[group]
+    for row in _by_hour(charges):
+        hour = row.pop("hour")
+        whose = [row.pop(name) for name in _WHOSE]
+        for width, start in ((Width.HOUR, hour), (Width.DAY, hour.replace(hour=0))):
+            total = sums[Group(width.value, start, *whose)]
             for name in SUMS:
-                total[name] += counts[name]
+                total[name] += row[f"sum_of_{name}"] or 0
     return dict(sums)
 
 
-def start_of(width: str, at: datetime) -> datetime:
-    hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return hour if width == Width.HOUR else hour.replace(hour=0)
+_WHOSE = ("workspace_id", "user_id", "key_id", "model", "kind")
 
 
-def _groups(charge: Charge, widths: Iterable[str]) -> Iterator[Group]:
-    for width in widths:
-        starts_at = start_of(width, charge.ended_at or charge.admitted_at)
-        yield Group(
-            width, starts_at, charge.workspace_id, charge.user_id, charge.key_id, charge.model, charge.kind
-        )
-
-
-def _counts(charge: Charge) -> Mapping[str, int]:
-    return {
-        "requests": 1,
-        **{name: getattr(charge, name) for name in UNIT_NAMES},
-        "cost": charge.cost or 0,
-        "unpriced": int(charge.price_id is None),
-    }
+def _by_hour(charges: QuerySet[Charge]) -> Iterable[dict[str, Any]]:
+    groups = charges.annotate(hour=Trunc("ended_at", "hour", tzinfo=UTC)).values("hour", *_WHOSE)
+    sums: dict[str, Any] = {f"sum_of_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
+    sums["sum_of_requests"] = Count("id")
+    sums["sum_of_unpriced"] = Count("id", filter=Q(price_id=None))
+    rows: Iterable[dict[str, Any]] = groups.annotate(**sums).order_by()
+    return rows
 
 
 def _increase(id: UUID, sums: Mapping[str, int]) -> None:
