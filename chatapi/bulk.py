@@ -67,6 +67,42 @@ def fetch(text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
+def fetch_as(make: Callable[..., models.QuerySet[Any, Any]], *values: Any) -> list[tuple[Any, ...]]:
+    """The rows, as the driver gives them, of the query that `make` makes of these values, text or times.
+
+    To make one takes the ORM ten times as long as it takes the database to answer, so it is asked once, with
+    values that stand for all.
+    """
+    text, parameters = _made(make, tuple(map(type, values)), connection.vendor)
+    given = [_naive_text(value) if type(value) is datetime and _is_sqlite() else value for value in values]
+    return fetch(text, [given[place] if is_value else place for is_value, place in parameters])
+
+
+@lru_cache
+def _made(
+    make: Callable[..., models.QuerySet[Any, Any]], types: tuple[type, ...], vendor: str
+) -> tuple[str, list[tuple[bool, Any]]]:
+    """The statement's text, and of each parameter either which value it is, or what it always is."""
+    stand_ins = [_STAND_INS[type](number) for number, type in enumerate(types)]
+    text, parameters = make(*stand_ins).query.sql_with_params()
+    places = {str(stand_in): number for number, stand_in in enumerate(stand_ins)}
+    places |= {_naive_text(one) or "": n for n, one in enumerate(stand_ins) if isinstance(one, datetime)}
+    return text.replace("%s", "?"), [
+        (True, places[str(parameter)]) if str(parameter) in places else (False, parameter)
+        for parameter in parameters
+    ]
+
+
+_STAND_INS: dict[type, Callable[[int], Any]] = {
+    str: lambda number: f"stands for value {number}",
+    datetime: lambda number: datetime(9999, 1, 1 + number, tzinfo=UTC),
+}
+
+
+def _is_sqlite() -> bool:
+    return connection.vendor == "sqlite"
+
+
 def stored_id(id: UUID) -> Any:
     """As the database's driver takes it."""
     return id if connection.features.has_native_uuid_field else id.hex
@@ -97,7 +133,7 @@ def _execute(text: str, parameters: Sequence[Any]) -> int:
 
 
 def _place() -> str:
-    return "?" if connection.vendor == "sqlite" else "%s"
+    return "?" if _is_sqlite() else "%s"
 
 
 @lru_cache

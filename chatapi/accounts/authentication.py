@@ -3,13 +3,14 @@
 The functions here serve Django's views and the ASGI endpoint alike.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
@@ -18,6 +19,7 @@ from rest_framework.request import Request
 
 from chatapi.accounts.models import LIMITS, ApiKey, User
 from chatapi.accounts.services import digest_of, personal_workspace
+from chatapi.bulk import fetch_as
 from chatapi.engines.values import Value
 from chatapi.errors import Forbidden, NotAuthenticated
 from chatapi.ratelimits.values import UNLIMITED, Limits
@@ -53,19 +55,22 @@ _OF_A_PRINCIPAL = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{nam
 def valid_keys(digests: Iterable[str]) -> set[str]:
     """Of these key digests those that are known, not revoked, not expired, and of an active user who is a
     member of the key's workspace."""
-    return {digest for (digest,) in _valid(digests)}
-
-
-def _valid(digests: Iterable[str], *more: str) -> Iterator[Sequence[Any]]:
-    """The digest of each valid key, and the values of more fields."""
     now = timezone.now()
-    rows = ApiKey.objects.filter(
-        digest__in=list(digests),
+    return {digest for digest in digests if fetch_as(_valid_digest, digest, now)}
+
+
+def _valid_digest(digest: str, now: datetime) -> QuerySet[ApiKey, Any]:
+    return _valid(digest, now).values_list("digest")
+
+
+def _valid(digest: str, now: datetime) -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        digest=digest,
         revoked_at=None,
         user__is_active=True,
         user__memberships__workspace=F("workspace"),
-    ).values_list("expires_at", "digest", *more)
-    return (values for expires_at, *values in rows if expires_at is None or expires_at > now)
+    )
 
 
 def _limits_of_workspace(requests: int | None, tokens: int | None, streams: int | None) -> Limits:
@@ -92,7 +97,8 @@ def no_key() -> NotAuthenticated:
 
 
 def principal_of_secret(secret: str) -> Principal:
-    for _, workspace_id, user_id, key_id, *limits in _valid([digest_of(secret)], *_OF_A_PRINCIPAL):
+    valid = _valid(digest_of(secret), timezone.now())
+    for workspace_id, user_id, key_id, *limits in valid.values_list(*_OF_A_PRINCIPAL):
         return Principal(
             workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
         )
