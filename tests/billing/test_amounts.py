@@ -1,0 +1,85 @@
+"""Money is read, rounded and written without losing a digit."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatapi.billing.money import (
+    MOST_NANO,
+    InvalidAmount,
+    format_rate,
+    format_usd,
+    nano_of,
+    nano_rounded_up,
+    pico_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "nano"),
+    [
+        ("25", 25 * 10**9),
+        (" 0.50 ", 5 * 10**8),
+        ("-0.000000001", -1),
+        ("+1.000000000", 10**9),
+        (".5", 5 * 10**8),
+        (3, 3 * 10**9),
+        (Decimal("0.1"), 10**8),
+        ("1000000000", MOST_NANO),
+    ],
+)
+def test_usd_become_nano_usd(written: str | int | Decimal, nano: int) -> None:
+    assert nano_of(written) == nano
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "five",
+        "5 EUR",
+        "$5",
+        "1e5",
+        "1,5",
+        "0.0000000001",
+        "1000000000.000000001",
+        "9" * 30,
+        "NaN",
+        "inf",
+        "٣",
+    ],
+)
+def test_what_is_no_amount_of_usd_is_refused(written: str) -> None:
+    with pytest.raises(InvalidAmount):
+        nano_of(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "units", "pico"),
+    [("0.15", 10**6, 150_000), ("0", 10**6, 0), ("0.0001", 1, 10**8), ("0.000000000001", 1, 1)],
+)
+def test_rates_are_pico_usd_a_unit(written: str, units: int, pico: int) -> None:
+    assert pico_of(written, units) == pico
+
+
+@pytest.mark.parametrize(("written", "units"), [("-1", 1), ("0.0000001", 10**6), ("1001", 1), ("x", 1)])
+def test_rates_that_cannot_be_kept_are_refused(written: str, units: int) -> None:
+    with pytest.raises(InvalidAmount):
+        pico_of(written, units)
+
+
+@given(st.integers(-MOST_NANO, MOST_NANO))
+def test_what_is_written_is_what_is_read(nano: int) -> None:
+    assert nano_of(format_usd(nano)) == nano
+
+
+@given(st.integers(0, 10**15), st.sampled_from([1, 10**6]))
+def test_a_rate_is_written_without_loss(pico: int, units: int) -> None:
+    assert Decimal(format_rate(pico, units)) * 10**12 == pico * units
+
+
+@given(st.integers(0, 10**20))
+def test_a_line_is_rounded_up_once(pico: int) -> None:
+    assert 0 <= nano_rounded_up(pico) * 1000 - pico < 1000

@@ -1,0 +1,130 @@
+"""What use costs, and that no use within a bound costs more than is held for it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatapi.billing.problems import InvalidPrice
+from chatapi.billing.tariffs import Bound, Tariff, Tiers, rates_of
+from chatapi.billing.units import UNIT_NAMES, Units
+from chatapi.completions.charging import bound_of, units_of
+from chatapi.completions.requests import CompletionRequest
+from chatapi.engines.registry import ModelSpec
+from chatapi.engines.values import ImagePart, Message, TextPart, Usage
+from chatapi.identifiers import new_id
+
+
+def tariff(tiers: Tiers | None) -> Tariff:
+    return Tariff(new_id(), "m", datetime.now(UTC), tiers is None, tiers or {})
+
+
+def test_each_unit_has_its_rate_and_what_is_left_out_is_like_another() -> None:
+    known = tariff({0: {"prompt": 1000, "completion": 10_000, "audio_out": 7000}})
+    assert known.cost(Units(prompt=1, cached=1, audio_in=1)) == 3
+    assert known.cost(Units(completion=1, reasoning=1)) == 20
+    assert known.cost(Units(audio_out=1)) == 7
+    assert known.cost(Units(images=5, seconds=5, characters=5)) == 0
+    whole = tariff({0: dict(zip(UNIT_NAMES, range(1000, 10_000, 1000), strict=True))})
+    assert whole.cost(Units(1, 1, 1, 1, 1, 1, 1, 1, 1)) == sum(range(1, 10))
+    assert tariff(None).cost(Units(prompt=10**9)) == 0
+
+
+def test_a_sum_is_rounded_once_and_not_by_unit() -> None:
+    assert tariff({0: {"prompt": 1, "completion": 1}}).cost(Units(prompt=1, completion=1)) == 1
+
+
+def test_long_prompts_have_rates_of_their_own() -> None:
+    tiered = tariff({0: {"prompt": 1000, "completion": 2000}, 100: {"prompt": 3000}})
+    assert tiered.cost(Units(prompt=99, completion=1)) == 99 + 2
+    assert tiered.cost(Units(prompt=60, cached=40, completion=1)) == 300 + 2
+    assert tiered.most(Bound(prompt=99, output=1)) == 99 + 2
+    assert tiered.most(Bound(prompt=100, output=1)) == 300 + 2
+
+
+rates = st.dictionaries(st.sampled_from(UNIT_NAMES), st.integers(0, 10**9), min_size=1)
+tiers = st.builds(
+    lambda first, later: {0: first, **later}, rates, st.dictionaries(st.integers(1, 5000), rates, max_size=3)
+)
+counts = st.integers(0, 2000)
+
+
+@given(tiers, counts, counts, counts, counts, counts, counts, counts)
+def test_no_use_within_a_bound_costs_more_than_is_held(
+    tiers: Any,
+    prompt: int,
+    cached: int,
+    heard: int,
+    completion: int,
+    reasoning: int,
+    spoken: int,
+    images: int,
+) -> None:
+    bound = Bound(
+        prompt=prompt + cached + heard,
+        output=completion + reasoning + spoken,
+        images=images,
+        hears=True,
+        speaks=True,
+    )
+    used = Units(prompt, cached, completion, reasoning, heard, spoken, images)
+    known = tariff(tiers)
+    assert 0 <= known.cost(used) <= known.most(bound)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ({}, "names a unit"),
+        ({"tokens": 1}, "no unit 'tokens'"),
+        ({"prompt": "-1"}, "prompt tokens"),
+        ({"prompt": "1 EUR"}, "no decimal number of USD"),
+        ({"completion": "0.0000001"}, "no whole number of pico-USD"),
+        ({"images": 10**9}, "images"),
+    ],
+)
+def test_a_wrong_price_is_refused_by_its_unit(written: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidPrice, match=says):
+        rates_of(written)
+
+
+# --- bounds and units of real calls ---------------------------------------------------------------
+
+
+def spec(**more: Any) -> ModelSpec:
+    return ModelSpec(id="m", engine="openai_compatible", base_url="http://127.0.0.1:9/v1", **more)
+
+
+def request(*texts: str, **more: Any) -> CompletionRequest:
+    return CompletionRequest("openai", tuple(Message("user", (TextPart(text),)) for text in texts), **more)
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_a_prompt_has_no_more_tokens_than_bytes(texts: list[str]) -> None:
+    asked = request(*texts)
+    bound = bound_of(asked, [spec(max_output_tokens=7)], asked.messages)
+    assert bound.prompt >= sum(len(text.encode()) for text in texts)
+    assert bound.output == 7
+
+
+def test_a_bound_is_of_all_who_may_answer() -> None:
+    asked = request("Hello", n=3, params={"max_tokens": 10})
+    narrow = spec(context_length=50, max_output_tokens=20)
+    wide = spec(context_length=60, max_output_tokens=40, supports_n=True)
+    assert bound_of(asked, [wide], asked.messages).prompt <= 60
+    both = bound_of(asked, [narrow, wide], asked.messages)
+    assert both.output == 3 * 10
+    assert both.prompt <= 3 * 60
+    assert bound_of(request("Hello"), [narrow, wide], asked.messages).output == 40
+    picture = (Message("user", (ImagePart(),)),)
+    assert bound_of(request("Hello"), [spec()], picture).images == 1
+
+
+@given(st.builds(Usage, **{name: st.integers(0, 2**31 - 1) for name in Usage().counts}), st.integers(0, 100))
+def test_units_never_overlap_whatever_an_upstream_says(usage: Usage, images: int) -> None:
+    units = units_of(usage, images)
+    assert units.prompt + units.cached + units.audio_in == usage.prompt_tokens
+    assert units.completion + units.reasoning + units.audio_out == usage.completion_tokens
+    assert min(units.counts.values()) >= 0
