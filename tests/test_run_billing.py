@@ -24,11 +24,12 @@ def manage(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_a_thousand_calls_share_a_balance_for_a_hundred(tmp_path: Path) -> None:
     with running(tmp_path) as one, running(tmp_path) as other:
         urls = [one.url, other.url]
+        api_key = next(run for run in (one, other) if "API key" in run.output).api_key
         paid = manage(tmp_path, "top_up", "admin@localhost", f"{PAID * COST / 10**9:.9f}")
         assert paid.returncode == 0, paid.stderr
-        told = ask_all(urls, one.api_key)
+        told = ask_all(urls, api_key)
         assert told == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
-        with one.client(one.api_key) as client:
+        with one.client(api_key) as client:
             balance = client.get("/v1/billing/balance").json()
         assert balance["available"] == "0.00"
         proof = manage(tmp_path, "verify_ledger")

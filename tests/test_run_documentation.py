@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chatapi.environment import ROOT
 
-READERS = {"env", "env_flag", "env_int", "env_list"}
+READERS = {"env", "env_choice", "env_flag", "env_int", "env_list", "env_mail_server", "env_nano_usd"}
 
 
 def names_read(source: Path) -> Iterator[str]:

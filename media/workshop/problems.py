@@ -45,4 +45,7 @@ def problem_of(refused: Refused) -> MediaProblem:
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
     known = {f"{kind.__module__}:{kind.__qualname__}": kind for kind in kinds}
-    return known.get(refused.kind, MediaProblem)(refused.message, code=refused.code)
+    kind = known.get(refused.kind, MediaProblem)
+    problem = kind.__new__(kind)  # those that always say the same take no words
+    MediaProblem.__init__(problem, refused.message, code=refused.code)
+    return problem

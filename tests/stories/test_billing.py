@@ -15,6 +15,7 @@ from chatapi.billing.posting import post_settled
 from chatapi.billing.prices import add_price
 from chatapi.billing.problems import InvalidDeed
 from chatapi.billing.tariffs import rates_of
+from chatapi.engines.registry import ModelSpec
 from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation
 from tests.billing.money import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
@@ -226,6 +227,15 @@ def test_an_answer_whose_conversation_is_deleted_meanwhile_is_paid(server: Serve
     assert not Completion.objects.exists()
 
 
+@pytest.fixture
+def unpriced(server: Server) -> Iterator[str]:
+    """A model of another server that nobody gave a price."""
+    spec = ModelSpec(id="unpriced", engine="openai_compatible", base_url="http://127.0.0.1:9/v1", retries=0)
+    server.service.registry._specs[spec.id] = spec
+    yield spec.id
+    del server.service.registry._specs[spec.id]
+
+
 # --- prices ---------------------------------------------------------------------------------------
 
 
@@ -256,10 +266,10 @@ def test_who_answered_is_paid_at_the_price_that_was_promised_for_it(server: Serv
     assert charge.held > wallet_of(alice).held  # what the dearer of both might have cost
 
 
-def test_nothing_is_done_for_a_price_that_nobody_set(server: Server, alice: Person) -> None:
+def test_nothing_is_done_for_a_price_that_nobody_set(server: Server, alice: Person, unpriced: str) -> None:
     give(alice, USD)
     with server.client(alice) as client:
-        refused = post(client, "Hello", model="unpriced")
+        refused = post(client, "Hello", model=unpriced)
     assert refused.status_code == 503
     assert refused.headers["x-should-retry"] == "false"
     assert refused.json()["error"]["code"] == "model_unpriced"
@@ -268,11 +278,11 @@ def test_nothing_is_done_for_a_price_that_nobody_set(server: Server, alice: Pers
 
 
 def test_or_it_is_recorded_as_unpriced_where_that_is_wanted(
-    server: Server, alice: Person, settings: Settings
+    server: Server, alice: Person, settings: Settings, unpriced: str
 ) -> None:
     settings.CHATAPI_UNPRICED = "record"
     with server.client(alice) as client:
-        assert post(client, "Hello", model="unpriced").status_code == 503  # its upstream is away
+        assert post(client, "Hello", model=unpriced).status_code == 503  # its upstream is away
     completion, charge = ended(server)
     assert (charge.price_id, charge.cost, completion.cost) == (None, None, None)
 

