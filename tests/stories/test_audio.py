@@ -26,6 +26,7 @@ from media.speech.recognition.values import Heard, Segment
 from media.speech.synthesis.values import SpokenPiece
 from media.speech.voices import VoiceRefused
 from media.workshop import WorkshopBusy, WorkshopFailed, shops
+from tests.media.word_errors import word_error_rate
 from tests.people import Person
 from tests.serving import Server, wait_until
 
@@ -302,6 +303,11 @@ def test_what_fails_before_the_first_sound_has_its_true_status(
 # --- speech in --------------------------------------------------------------------------------------
 
 
+def is_heard_in(text: str) -> bool:
+    """WORDS, of which Joe slurs one now and then: he never says a thing twice alike."""
+    return word_error_rate(WORDS, text) < 0.2
+
+
 class TestWithModels:
     pytestmark = speech_model
 
@@ -322,10 +328,10 @@ class TestWithModels:
             temperature=0,
             prompt="Animals.",
         )
-        assert bare(verbose.text) == bare(WORDS)
+        assert is_heard_in(verbose.text)
         assert (verbose.language, verbose.task) == ("english", "transcribe")
         assert 1.5 < verbose.duration < 6
-        assert [bare(word.word) for word in verbose.words] == bare(WORDS).split()
+        assert [bare(word.word) for word in verbose.words] == bare(verbose.text).split()
         assert verbose.segments[0].start < verbose.segments[0].end
         assert "-->" in asked(response_format="srt", extra_body={"stream": "true"})
 
@@ -336,14 +342,14 @@ class TestWithModels:
         assert {delta.type for delta in deltas} == {"transcript.text.delta"}
         assert done.type == "transcript.text.done"
         assert "".join(getattr(delta, "delta", "") for delta in deltas) == done.text
-        assert bare(done.text) == bare(WORDS)
+        assert is_heard_in(done.text)
 
     def test_the_sdk_translates(self, sdk: openai.OpenAI, sound: bytes) -> None:
         with pytest.warns(DeprecationWarning, match="deprecated"):
             text = sdk.audio.translations.create(
                 model="whisper-1", file=("a.mp3", sound), response_format="text"
             )
-        assert bare(str(text)) == bare(WORDS)
+        assert is_heard_in(str(text))
 
     def test_leaving_stops_the_listening(
         self, server: Server, alice: Person, sound: bytes, monkeypatch: pytest.MonkeyPatch
