@@ -28,6 +28,7 @@ from chatapi.completions.service import CompletionService
 from chatapi.environment import ROOT
 from chatapi.models_file import current_registry
 from chatapi.serving.protocol import BoundedHttpProtocol
+from chatapi.serving.worker import EmbeddedWorker
 from tests.people import Person
 
 WORKER = "test-worker"
@@ -83,9 +84,33 @@ def resting() -> Iterator[None]:
         wake_workers()
         wait_until(lambda: not _at_work())
         state.should_stop = None
-    yield
-    if was_at_work:
-        work()
+    try:
+        yield
+    finally:
+        if was_at_work:
+            work()
+
+
+@contextmanager
+def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
+    """The product's own, alone at work, but with a schedule of the test's."""
+    ordinary = celery_app.conf.beat_schedule
+    with resting():
+        celery_app.conf.beat_schedule = schedule
+        celery_app.control.purge()
+        worker = EmbeddedWorker(celery_app)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            wake_workers()
+            names = {"celery-worker", "celery-beat"}
+            wait_until(lambda: not names & {thread.name for thread in threading.enumerate()}, 30)
+            assert worker.wait(10)
+            state.should_stop = None
+            celery_app.control.purge()
+            celery_app.conf.beat_schedule = ordinary
 
 
 def wake_workers() -> None:

@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pytest
 from celery import shared_task
-from celery.worker import WorkController, state
+from celery.worker import WorkController
 from django.contrib.auth import authenticate
 from django.core import checks
 
 from chatapi.accounts.models import ApiKey, User, Workspace
 from chatapi.accounts.services import digest_of
-from chatapi.celery import app as celery_app
 from chatapi.serving import announce, first_start, preflight
 from chatapi.serving import worker as embedded
 from chatapi.serving.preflight import CannotStart
 from chatapi.serving.worker import EmbeddedWorker
 from tests.people import Person
-from tests.serving import resting, wait_until, wake_workers
+from tests.serving import embedded_worker
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -163,20 +162,9 @@ def worker() -> Iterator[EmbeddedWorker]:
     """The product's own, but with a schedule of this test's."""
     for event in (Signals.begun, Signals.may_end, Signals.due):
         event.clear()
-    ordinary = celery_app.conf.beat_schedule
-    with resting():
-        celery_app.conf.beat_schedule = {"often": {"task": "tests.due", "schedule": 0.1}}
-        celery_app.control.purge()
-        worker = EmbeddedWorker(celery_app)
-        worker.start()
+    with embedded_worker({"often": {"task": "tests.due", "schedule": 0.1}}) as worker:
         yield worker
-        worker.stop()
         Signals.may_end.set()
-        wake_workers()
-        names = {"celery-worker", "celery-beat"}
-        wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
-        state.should_stop = None
-        celery_app.conf.beat_schedule = ordinary
 
 
 def test_the_embedded_worker_does_what_is_sent_and_what_is_due(worker: EmbeddedWorker) -> None:

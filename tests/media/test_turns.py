@@ -1,13 +1,11 @@
 """Whose turn it is, where more is asked for than can be made at once."""
 
-import threading
 import time
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
-from celery.worker import state
 
 from chatapi.celery import app as celery_app
 from chatapi.engines.values import Blob
@@ -18,7 +16,7 @@ from media.models import Rendition, asset_id, rendition_id
 from media.services import StoredFile, register
 from media.turns import PLACES, THREADS, Lane, Turns, Wish, lane_of
 from tests.people import Person
-from tests.serving import wait_until
+from tests.serving import embedded_worker, wait_until
 
 ALICE, BOB, CHARLIE = uuid4(), uuid4(), uuid4()
 SLOW_SECONDS = 0.5
@@ -124,16 +122,9 @@ def test_an_embedded_worker_has_threads_beside_all_places() -> None:
 
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[EmbeddedWorker]:
-    celery_app.control.purge()
-    worker = EmbeddedWorker(celery_app)
-    worker.start()
-    yield worker
-    worker.stop()
-    names = {"celery-worker", "celery-beat"}
-    wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
-    assert worker.wait(5)
-    state.should_stop = None
-    celery_app.control.purge()
+    """The product's own."""
+    with embedded_worker(celery_app.conf.beat_schedule) as worker:
+        yield worker
 
 
 @pytest.fixture
