@@ -21,25 +21,33 @@ READINGS = (
     (
         "Good morning, how can I help you today?",
         "The train to the city leaves at half past nine.",
+        "Please remember to bring your passport and your ticket.",
         "It will rain in the afternoon, so take an umbrella with you.",
+        "The library is on the other side of the river.",
     ),
     (
         "First, cut the onions and fry them in a little butter.",
+        "Then add the potatoes, the carrots and a glass of water.",
         "Let the soup cook slowly for about twenty minutes.",
+        "Do not forget to turn off the stove when you are done.",
         "It tastes even better on the following day.",
     ),
     (
         "The meeting has been moved from Tuesday to Thursday.",
+        "Everybody should read the report before they come.",
         "We will talk about the budget and the new office.",
         "Send me a message if you cannot be there.",
+        "Coffee and sandwiches will be served at noon.",
     ),
     (
         "Most birds fly south before the winter begins.",
+        "Some of them travel thousands of miles without a rest.",
         "They find their way by the sun and the stars.",
+        "In the spring they return to the same forest.",
         "Nobody knows exactly how the young ones learn it.",
     ),
 )
-"""Twelve sentences as an assistant says them."""
+"""Twenty sentences as an assistant says them."""
 
 
 class Recorder(NamedTuple):
