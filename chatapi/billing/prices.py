@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -96,13 +96,7 @@ def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) 
 def current_tariffs(models: Collection[str], at: datetime) -> dict[str, Tariff]:
     """What these models cost at a moment; those without a price are left out. One query, and another where
     a price is met for the first time."""
-    found: dict[str, tuple[datetime, UUID]] = {}
-    rows = Price.objects.filter(model__in=models, starts_at__lte=at).values_list("model", "starts_at", "id")
-    for model, starts_at, id in rows:
-        if model not in found or found[model][0] < starts_at:
-            found[model] = starts_at, id
-    tariffs = tariffs_of([id for _, id in found.values()])
-    return {model: tariffs[id] for model, (_, id) in found.items()}
+    return _in_force(_read_starts(models), at)
 
 
 def tariffs_in_force(models: Collection[str], at: datetime) -> dict[str, Tariff]:
@@ -113,7 +107,15 @@ def tariffs_in_force(models: Collection[str], at: datetime) -> dict[str, Tariff]
     if unread:
         for model, starts in _read_starts(unread).items():
             _starts[model] = _Starts(now + REMEMBER_SECONDS, starts)
-    found = {model: id for model in models if (id := _starts[model].in_force(at))}
+    return _in_force({model: _starts[model].prices for model in models}, at)
+
+
+def _in_force(starts: Mapping[str, Sequence[tuple[datetime, UUID]]], at: datetime) -> dict[str, Tariff]:
+    found = {}
+    for model, prices in starts.items():
+        id = next((id for starts_at, id in prices if starts_at <= at), None)
+        if id is not None:
+            found[model] = id
     tariffs = tariffs_of(found.values())
     return {model: tariffs[id] for model, id in found.items() if id in tariffs}
 
@@ -123,9 +125,6 @@ class _Starts(NamedTuple):
 
     until: float
     prices: list[tuple[datetime, UUID]]
-
-    def in_force(self, at: datetime) -> UUID | None:
-        return next((id for starts_at, id in self.prices if starts_at <= at), None)
 
 
 _NEVER = _Starts(-1, [])
