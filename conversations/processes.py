@@ -135,9 +135,11 @@ def _end(charge: Charge, progress: Progress | None, units: Units) -> End:
     order = order_of(charge)
     price_id, model = charge.price_id, charge.model
     if progress is not None and progress.was_asked:
-        price_id = progress.price_id
-        if price_id is not None:
-            model = tariffs_of([price_id])[price_id].model
+        asked_at = tariffs_of([progress.price_id]) if progress.price_id else {}
+        for tariff in asked_at.values():
+            price_id, model = tariff.price_id, tariff.model
+        if progress.price_id is None:  # unlike a price that is nobody's: then the promised one stands
+            price_id = None
     hold = Hold(order, {model: price_id} if price_id else {}, charge.held)
     return End(hold, model, units, "interrupted", timezone.now(), is_estimated=True)
 

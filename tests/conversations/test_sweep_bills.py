@@ -1,0 +1,45 @@
+"""What a dead process left is billed as its journal tells."""
+
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from chatapi.billing.books import Books, Order
+from chatapi.billing.models import Charge
+from chatapi.billing.prices import add_price
+from chatapi.billing.tariffs import Bound
+from chatapi.completions.journal import Journal
+from chatapi.engines.values import TextDelta
+from chatapi.identifiers import new_id
+from conversations.processes import journal_path, settle_interrupted
+from tests.billing.money import give
+from tests.people import Person
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("names", ["its price", "nobody's price"])
+def test_by_the_price_it_names_or_where_that_is_nobodys_by_the_promised_one(
+    alice: Person, names: str
+) -> None:
+    price = add_price("m", {0: {"prompt": 1000, "completion": 2000}})
+    give(alice, 10**9)
+    process, id = new_id(), new_id()
+    order = Order(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
+    with transaction.atomic():
+        books = Books([order], [])
+        books.hold(order, lambda: Bound(prompt=10, output=10))
+        books.write()
+    kept = Journal(journal_path(process))
+    slot = kept.slot(id)
+    slot.asked(price.id if names == "its price" else UUID(int=5), 3, 0)
+    slot.begun()
+    slot.add(TextDelta("12345678"))
+    kept.close()
+    settle_interrupted()
+    charge = Charge.objects.get()
+    assert (charge.state, charge.end, charge.price_id) == ("settled", "interrupted", price.id)
+    assert charge.cost == 3 + 2 * 2
+    journal_path(process).unlink()
