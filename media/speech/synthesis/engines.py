@@ -1,6 +1,6 @@
 """Who makes the sound: one small interface, a file an engine, and a line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from media.speech.synthesis.espeak_engine import espeak_engine
@@ -10,16 +10,16 @@ from media.speech.voices import Voice
 
 
 class SpeechEngine(Protocol):
-    """Sound comes at `sample_rate`, with the engine's own silence around it."""
+    """Sound comes at `sample_rate`, in consecutive pieces, with the engine's own silence around the whole."""
 
     sample_rate: int
 
     def bounded_rate(self, rate: float) -> float:
         """The nearest speed, as a factor of the voice's own, that the engine speaks well at."""
 
-    def words(self, words: str, rate: float) -> Samples: ...
+    def words(self, words: str, rate: float) -> Iterator[Samples]: ...
 
-    def phonemes(self, ipa: str, rate: float) -> Samples | None:
+    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples] | None:
         """None where the engine cannot say these."""
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -79,14 +80,14 @@ class EspeakEngine:
     def bounded_rate(self, rate: float) -> float:
         return min(max(rate, SLOWEST), FASTEST)
 
-    def words(self, words: str, rate: float) -> Samples:
+    def words(self, words: str, rate: float) -> Iterator[Samples]:
         return self._speak(words, rate, UTF8)
 
-    def phonemes(self, ipa: str, rate: float) -> Samples | None:
+    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples] | None:
         mnemonics = espeak_mnemonics(ipa)
         return self._speak(f"[[{mnemonics}]]", rate, UTF8 | PHONEMES) if mnemonics else None
 
-    def _speak(self, text: str, rate: float, flags: int) -> Samples:
+    def _speak(self, text: str, rate: float, flags: int) -> Iterator[Samples]:
         written = text.replace("\0", " ").encode("utf-8", "ignore")
         pcm = self._library.speak(self._voice, written, round(WORDS_A_MINUTE * rate), flags)
-        return np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(GAIN / 32768)
+        yield np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(GAIN / 32768)

@@ -1,8 +1,10 @@
 """How something is said: rate, pitch and volume, whoever says it."""
 
+from collections.abc import Iterator
 from typing import Self
 
 import msgspec
+import numpy as np
 
 from media.speech.plan import Say
 from media.speech.synthesis.engines import engine_of
@@ -11,8 +13,10 @@ from media.speech.synthesis.sound import (
     SILENCE,
     Samples,
     amplified,
+    is_stretched,
     limited,
     resampled,
+    shaped_as_it_comes,
     stretched,
     trimmed,
 )
@@ -40,26 +44,31 @@ class Manner(msgspec.Struct, frozen=True):
             is_silent=say.is_silent,
         )
 
-    def words(self, voice: Voice, words: str) -> Samples:
-        """At 24 kHz, without the silence around it; empty where nothing is heard."""
+    def words(self, voice: Voice, words: str) -> Iterator[Samples]:
+        """Consecutive pieces at 24 kHz, without silence around the whole; none where nothing is heard."""
         return self._made(voice, words, None)
 
     def phonemes(self, voice: Voice, ipa: str) -> Samples:
         """Empty where the voice cannot say these."""
-        return self._made(voice, "", ipa)
+        return np.concatenate([SILENCE, *self._made(voice, "", ipa)])
 
-    def _made(self, voice: Voice, words: str, ipa: str | None) -> Samples:
+    def _made(self, voice: Voice, words: str, ipa: str | None) -> Iterator[Samples]:
         """A higher pitch is the same sound made slower, and played faster."""
         engine = engine_of(voice)
         shift = 2 ** ((self.pitch + voice.pitch) / 12)
         wanted = self.rate / shift
         given = engine.bounded_rate(wanted)
         made = engine.words(words, given) if ipa is None else engine.phonemes(ipa, given)
+        stretch = wanted / given
+
+        def shaped(raw: Samples) -> Samples:
+            heard = stretched(trimmed(raw, engine.sample_rate), stretch, engine.sample_rate)
+            return self._levelled(resampled(heard, engine.sample_rate * shift, OUTPUT_RATE))
+
         if made is None:
-            return SILENCE
-        heard = trimmed(made, engine.sample_rate)
-        stretch = stretched(heard, wanted / given, engine.sample_rate)
-        return self._levelled(resampled(stretch, engine.sample_rate * shift, OUTPUT_RATE))
+            return
+        raw = [np.concatenate([SILENCE, *made])] if is_stretched(stretch) else made
+        yield from shaped_as_it_comes(raw, shaped)
 
     def _levelled(self, samples: Samples) -> Samples:
         return samples * 0 if self.is_silent else limited(amplified(samples, self.volume))

@@ -13,34 +13,26 @@ SHORTEST = 12
 CLAUSE_END = re.compile(r"[,;:–—)、，；：،؛](?=[\s\"'”’])\s*|[、，；：،؛]")
 
 
-def phrases(text: str, first: int = LONGEST) -> Iterator[str]:
-    """Sentences, cut where they are longer than LONGEST; the first one where it is longer than `first`
-    and has a clause that ends before: its sound is waited for."""
-    limit = first
+def phrases(text: str) -> Iterator[str]:
+    """Sentences, cut at a clause or a space where they are longer than LONGEST; code is left whole."""
     for sentence in sentences(text):
-        yield from [sentence] if is_code(sentence) else _cut(sentence, limit)
-        if sentence.strip():
-            limit = LONGEST
+        yield from [sentence] if is_code(sentence) else _cut(sentence)
 
 
-def _cut(sentence: str, limit: int) -> Iterator[str]:
+def _cut(sentence: str) -> Iterator[str]:
     rest = sentence
-    while len(rest) > limit:
-        at = _last_clause(rest, limit)
-        if at is None and limit < LONGEST:
-            limit = LONGEST
-            continue
-        at = at or _last_space(rest, limit) or limit
+    while len(rest) > LONGEST:
+        at = _last_clause(rest) or _last_space(rest) or LONGEST
         yield rest[:at]
-        rest, limit = rest[at:], LONGEST
+        rest = rest[at:]
     if rest:
         yield rest
 
 
-def _last_clause(text: str, limit: int) -> int | None:
-    ends = [found.end() for found in CLAUSE_END.finditer(text, SHORTEST, limit)]
+def _last_clause(text: str) -> int | None:
+    ends = [found.end() for found in CLAUSE_END.finditer(text, SHORTEST, LONGEST)]
     return ends[-1] if ends else None
 
 
-def _last_space(text: str, limit: int) -> int | None:
-    return text.rfind(" ", 1, limit) + 1 or None
+def _last_space(text: str) -> int | None:
+    return text.rfind(" ", 1, LONGEST) + 1 or None

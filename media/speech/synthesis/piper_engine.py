@@ -10,15 +10,13 @@ import numpy as np
 
 from chatapi.packaged_files import file_digest
 from media.speech.synthesis.ipa import piper_phonemes
-from media.speech.synthesis.sound import SILENCE, Samples
+from media.speech.synthesis.piper_model import PiperModel
+from media.speech.synthesis.sound import Samples
 from media.speech.voices import Voice, VoiceRefused, is_same_language
 
 if TYPE_CHECKING:
-    from piper.config import SynthesisConfig
     from piper.voice import PiperVoice
 
-THREADS = 2
-"""Measured on two cores: 1.6 times as fast as one; more gain little, as sentences are short."""
 FASTEST, SLOWEST = 2.1, 0.5
 """Beyond, single sounds are lost, or the model mumbles."""
 CONSTANT_PART = 0.25
@@ -36,41 +34,36 @@ _loading = threading.Lock()
 def piper_engine(voice: Voice) -> "PiperEngine":
     with _loading:
         if voice.source not in _loaded:
-            _loaded[voice.source] = PiperEngine(_load(voice), voice.language)
+            _loaded[voice.source] = PiperEngine(*_load(voice), voice.language)
         return _loaded[voice.source]
 
 
 class PiperEngine:
-    def __init__(self, model: "PiperVoice", language: str) -> None:
+    def __init__(self, voice: "PiperVoice", model: PiperModel, language: str) -> None:
+        self._voice = voice
         self._model = model
         self._is_english = is_same_language(language, "en")
-        self._known = frozenset(model.config.phoneme_id_map) - {"_", "^", "$"}
-        self.sample_rate: int = model.config.sample_rate
+        self._known = frozenset(voice.config.phoneme_id_map) - {"_", "^", "$"}
+        self.sample_rate: int = voice.config.sample_rate
 
     def bounded_rate(self, rate: float) -> float:
         return min(max(rate, SLOWEST), FASTEST)
 
-    def words(self, words: str, rate: float) -> Samples:
+    def words(self, words: str, rate: float) -> Iterator[Samples]:
         plain = words.replace("[[", " ").replace("]]", " ")
-        return self._speak([sound for sentence in self._model.phonemize(plain) for sound in sentence], rate)
+        return self._speak([sound for sentence in self._voice.phonemize(plain) for sound in sentence], rate)
 
-    def phonemes(self, ipa: str, rate: float) -> Samples | None:
+    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples] | None:
         sounds = piper_phonemes(ipa, self._known, self._is_english)
         return self._speak(sounds, rate) if sounds else None
 
-    def _speak(self, phonemes: list[str], rate: float) -> Samples:
-        from piper.config import SynthesisConfig
-
-        scale = (1 / rate - CONSTANT_PART) / (1 - CONSTANT_PART) * self._model.config.length_scale
-        config = SynthesisConfig(length_scale=scale)
+    def _speak(self, phonemes: list[str], rate: float) -> Iterator[Samples]:
+        scale = (1 / rate - CONSTANT_PART) / (1 - CONSTANT_PART) * self._voice.config.length_scale
         known = [sound for sound in phonemes if sound in self._known]
-        blocks = _blocks(known, int(MOST_PHONEMES / max(1, scale)))
-        made = [self._sound(block, config) for block in blocks if any(map(str.isalpha, block))]
-        return np.concatenate(made) if made else SILENCE
-
-    def _sound(self, phonemes: list[str], config: "SynthesisConfig") -> Samples:
-        sound = self._model.phoneme_ids_to_audio(self._model.phonemes_to_ids(phonemes), config)
-        return np.atleast_1d(np.asarray(sound, np.float32)) * np.float32(GAIN)
+        for block in _blocks(known, int(MOST_PHONEMES / max(1, scale))):
+            if any(map(str.isalpha, block)):
+                for samples in self._model.sound(self._voice.phonemes_to_ids(block), scale):
+                    yield samples * np.float32(GAIN)
 
 
 def _blocks(phonemes: list[str], most: int) -> Iterator[list[str]]:
@@ -84,7 +77,7 @@ def _blocks(phonemes: list[str], most: int) -> Iterator[list[str]]:
     yield phonemes[start:]
 
 
-def _load(voice: Voice) -> "PiperVoice":
+def _load(voice: Voice) -> tuple["PiperVoice", PiperModel]:
     model, config = Path(voice.source), Path(f"{voice.source}.json")
     if voice.digests is not None:
         _check(voice, model, voice.digests.model)
@@ -106,19 +99,11 @@ def _check(voice: Voice, path: Path, expected: str) -> None:
         )
 
 
-def _read(model: Path, config: Path) -> "PiperVoice":
-    import onnxruntime
+def _read(path: Path, settings: Path) -> tuple["PiperVoice", PiperModel]:
     from piper.config import PiperConfig
     from piper.voice import PiperVoice
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    settings: dict[str, Any] = json.loads(config.read_bytes())
-    return PiperVoice(
-        config=PiperConfig.from_dict(settings),
-        session=onnxruntime.InferenceSession(
-            str(model), sess_options=options, providers=["CPUExecutionProvider"]
-        ),
-    )
+    content: dict[str, Any] = json.loads(settings.read_bytes())
+    config = PiperConfig.from_dict(content)
+    model = PiperModel(path, config)
+    return PiperVoice(config=config, session=model.encoder), model

@@ -1,5 +1,6 @@
 """Sound as arrays of float32 in −1…1, mono: changing its rate, length, edges and loudness."""
 
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +18,10 @@ QUIET = 0.004
 LEAD, TAIL, FADE = 0.015, 0.04, 0.005
 """Seconds kept before and after what is heard, and faded."""
 LIMITER_BLOCK = 64
+GRAIN = 3
+"""Samples: as pcm16 six bytes, so that pieces in base64 can be joined."""
+SETTLING = 1200
+"""Samples at OUTPUT_RATE: the end is faded, and resampling and the limiter look ahead."""
 PADDING = 512
 MOST_STEPS = 200
 
@@ -52,7 +57,7 @@ def _quick(length: int) -> int:
 def stretched(sound: Samples, speed: float, rate: int) -> Samples:
     """Faster or slower at the same pitch: frames overlap where their waves agree (WSOLA)."""
     hop, reach = round(rate * 0.012), round(rate * 0.008)
-    if abs(speed - 1) < 0.01 or len(sound) < 6 * hop:
+    if not is_stretched(speed) or len(sound) < 6 * hop:
         return sound
     window = np.hanning(2 * hop + 1)[:-1].astype(np.float32)
     padded = np.pad(sound, (reach, 4 * hop + reach))
@@ -70,6 +75,10 @@ def stretched(sound: Samples, speed: float, rate: int) -> Samples:
         if len(follows) < 2 * hop:
             break
     return longer[: int(len(sound) / speed)]
+
+
+def is_stretched(speed: float) -> bool:
+    return abs(speed - 1) >= 0.01
 
 
 def trimmed(sound: Samples, rate: float) -> Samples:
@@ -102,6 +111,25 @@ def limited(sound: Samples) -> Samples:
 
 def amplified(sound: Samples, decibels: float) -> Samples:
     return (sound * np.float32(10 ** (decibels / 20))).astype(np.float32)
+
+
+def shaped_as_it_comes(raw: Iterable[Samples], shaped: Callable[[Samples], Samples]) -> Iterator[Samples]:
+    """`shaped` of the whole of `raw`, in consecutive pieces, each as soon as it is known; none is empty.
+
+    With each piece all that came so far is shaped anew. However the sound goes on, that may change no more
+    than the last SETTLING samples, which are held back. All pieces but the last are whole GRAINs.
+    """
+    come: list[Samples] = []
+    sound, given = SILENCE, 0
+    for piece in raw:
+        come.append(piece)
+        sound = shaped(np.concatenate(come))
+        settled = (len(sound) - SETTLING) // GRAIN * GRAIN
+        if settled > given:
+            yield sound[given:settled]
+            given = settled
+    if len(sound) > given:
+        yield sound[given:]
 
 
 def as_pcm16(sound: Samples) -> bytes:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from media.speech.plan import Mark, Pause, Say
-from media.speech.synthesis import sound as sounds
 from media.speech.synthesis.casting import cast, speaker_of
 from media.speech.synthesis.manner import Manner
-from media.speech.synthesis.phrases import LONGEST, phrases
+from media.speech.synthesis.phrases import phrases
 from media.speech.synthesis.say_as import said_as
 from media.speech.synthesis.scripts import runs
 from media.speech.synthesis.sound import Samples
@@ -16,8 +15,6 @@ from media.speech.synthesis.track import Track
 from media.speech.synthesis.values import Speak, SpokenPiece
 from media.speech.voices import Voice, require_voice
 
-FIRST_PHRASE = 60
-"""Characters, about ten words: a longer first sentence is broken at a clause, so that sound comes sooner."""
 LONGEST_PAUSES = 60_000
 """Milliseconds of all pauses of a request."""
 
@@ -61,8 +58,7 @@ def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[Spoken
         if len(samples):
             yield from track.sound(samples, say.transcript)
             return
-    first = FIRST_PHRASE if track.is_empty else LONGEST
-    for phrase in _phrases(say, say.language or voice.language, first):
+    for phrase in _phrases(say, say.language or voice.language):
         transcript = phrase.transcript
         for samples in _sound(phrase.words, voice, manner, work.voices_folder):
             yield from track.sound(samples, transcript)
@@ -71,11 +67,11 @@ def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[Spoken
         yield from track.said(transcript)
 
 
-def _phrases(say: Say, language: str, first: int) -> Iterator[Phrase]:
+def _phrases(say: Say, language: str) -> Iterator[Phrase]:
     text = say.text
     if say.interpret_as is not None:
         text = said_as(text, say.interpret_as, say.format, language)
-    raw_phrases = list(phrases(text, first)) or [""]
+    raw_phrases = list(phrases(text)) or [""]
     is_written_so = say.transcript == text
     for at, raw in enumerate(raw_phrases):
         words, gap = spoken_text(raw, language), _gap(raw)
@@ -97,6 +93,5 @@ def _gap(raw: str) -> float:
 def _sound(words: str, voice: Voice, manner: Manner, folder: str | None) -> Iterator[Samples]:
     for run in runs(words, voice.language):
         speaker = voice if run.language is None else speaker_of(run.language, voice, folder)
-        samples = manner.words(speaker, run.words) if speaker else sounds.SILENCE
-        if len(samples):
-            yield samples
+        if speaker:
+            yield from manner.words(speaker, run.words)

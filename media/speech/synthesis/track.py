@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from media.speech.synthesis.sound import OUTPUT_RATE, Samples, as_pcm16
+from media.speech.synthesis.sound import GRAIN, OUTPUT_RATE, Samples, as_pcm16
 from media.speech.synthesis.values import SpokenPiece
 
-GRAIN = 3
-"""Samples: six bytes, so that pieces in base64 can be joined."""
 PIECE = 24_000
 """Samples: a second."""
 
@@ -19,10 +17,6 @@ class Track:
         self._gap = 0.0
         self._ends_in_words = False
         self._marks: list[str] = []
-
-    @property
-    def is_empty(self) -> bool:
-        return self._written == 0
 
     def gap(self, seconds: float) -> None:
         """The natural silence after a phrase. It comes before the next one; a pause takes its place.

@@ -1,0 +1,133 @@
+"""A voice's network, cut in two so that its first sound comes early: small graphs built like a voice's."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from media.speech.synthesis.piper_model import FIRST_FRAMES, MOST_FRAMES, PiperModel, cuts
+from media.speech.synthesis.sound import (
+    OUTPUT_RATE,
+    SETTLING,
+    Samples,
+    amplified,
+    limited,
+    resampled,
+    shaped_as_it_comes,
+    trimmed,
+)
+
+RATE = 22_050
+A_FRAME = 4
+"""Samples, in the small graphs. Each phoneme makes a frame."""
+DECODER = "dec.conv_pre.weight"
+
+
+def weights(name: str, *shape: int) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.random.default_rng(1).normal(0, 0.2, shape).astype(np.float32), name)
+
+
+def a_voice(path: Path, speakers: int = 1, decoder_begins_with: str = DECODER) -> PiperModel:
+    """Where there are several speakers, encoder and decoder both ask which."""
+    node, typed = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Gather", ["voices", "sid" if speakers > 1 else "none"], ["who"]),
+        node("Cast", ["input"], ["numbers"], to=TensorProto.FLOAT),
+        node("Unsqueeze", ["numbers", "axis"], ["row"]),
+        node("Add", ["row", "who"], ["said"]),
+        node("Conv", ["said", "encoder"], ["frames"], kernel_shape=[3], pads=[1, 1]),
+        node("Conv", ["frames", decoder_begins_with], ["begun"], kernel_shape=[7], pads=[3, 3]),
+        node("Add", ["begun", "who"], ["shaped"]),
+        node("ConvTranspose", ["shaped", "up"], ["sound"], kernel_shape=[8], strides=[A_FRAME], pads=[2, 2]),
+        node("Tanh", ["sound"], ["output"]),
+    ]
+    inputs = [
+        typed("input", TensorProto.INT64, [1, "phonemes"]),
+        typed("input_lengths", TensorProto.INT64, [1]),
+        typed("scales", TensorProto.FLOAT, [3]),
+        *([typed("sid", TensorProto.INT64, [1])] if speakers > 1 else []),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([1], np.int64), "axis"),
+        numpy_helper.from_array(np.array([0], np.int64), "none"),
+        weights("voices", speakers, 1, 1),
+        weights("encoder", 2, 1, 3),
+        weights(decoder_begins_with, 2, 2, 7),
+        weights("up", 2, 1, 8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "voice",
+        inputs,
+        [typed("output", TensorProto.FLOAT, None)],
+        constants,
+        value_info=[typed("frames", TensorProto.FLOAT, None)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8), path)
+    config: Any = SimpleNamespace(
+        noise_scale=0.6, noise_w_scale=0.8, num_speakers=speakers, default_speaker_id=speakers - 1
+    )
+    return PiperModel(path, config)
+
+
+def phonemes(count: int) -> list[int]:
+    return [int(number) for number in np.random.default_rng(count).integers(-3, 3, count)]
+
+
+@pytest.mark.parametrize("speakers", [1, 3])
+@pytest.mark.parametrize(
+    "length",
+    [1, FIRST_FRAMES, 2 * FIRST_FRAMES + 1, FIRST_FRAMES + MOST_FRAMES + 1, 3 * MOST_FRAMES],
+)
+def test_sound_made_in_pieces_is_the_sound_made_at_once(tmp_path: Path, speakers: int, length: int) -> None:
+    cut = a_voice(tmp_path / "cut.onnx", speakers)
+    whole = a_voice(tmp_path / "whole.onnx", speakers, decoder_begins_with="an exporter's own name")
+
+    pieces = list(cut.sound(phonemes(length), 1.0))
+    at_once = list(whole.sound(phonemes(length), 1.0))
+
+    assert len(at_once) == 1
+    assert (len(pieces) > 1) == (length > 2 * FIRST_FRAMES)
+    assert len(at_once[0]) == length * A_FRAME
+    np.testing.assert_allclose(np.concatenate(pieces), at_once[0], atol=1e-6)
+    assert np.std(at_once[0]) > 0.05 or length == 1
+
+
+@pytest.mark.parametrize(
+    "frames", [1, 2 * FIRST_FRAMES, 2 * FIRST_FRAMES + 1, MOST_FRAMES, 5 * MOST_FRAMES + 7]
+)
+def test_every_frame_is_decoded_once(frames: int) -> None:
+    spans = list(cuts(frames))
+    assert [place for start, end in spans for place in range(start, end)] == list(range(frames))
+    assert all(end - start <= MOST_FRAMES for start, end in spans)
+    assert (spans[0] == (0, FIRST_FRAMES)) == (frames > 2 * FIRST_FRAMES)
+
+
+@pytest.mark.parametrize("semitones", [0, 4.8, -3.2])
+def test_what_is_shaped_as_it_comes_has_no_seam(semitones: float) -> None:
+    """Silence, a loud and clipped voice, a pause as long as a word, a quiet voice, silence."""
+    times = np.arange(4 * RATE) / RATE
+    voice = sum(
+        np.sin(2 * np.pi * 120 * overtone * times + overtone**2) / overtone for overtone in range(1, 60)
+    )
+    loudness = np.interp(times, [0, 0.2, 0.25, 1.5, 1.6, 2.4, 2.5, 3.8, 3.9], [0, 0, 1, 1, 0, 0, 0.1, 0.1, 0])
+    raw: Samples = (np.asarray(voice) * loudness).astype(np.float32)
+    shift = 2 ** (semitones / 12)
+
+    def shaped(sound: Samples) -> Samples:
+        return limited(amplified(resampled(trimmed(sound, RATE), RATE * shift, OUTPUT_RATE), 6))
+
+    for at in range(2000, len(raw), 7919):
+        *first, last = shaped_as_it_comes([raw[:at], raw[at:]], shaped)
+        assert all(len(piece) % 3 == 0 for piece in first)
+        np.testing.assert_allclose(np.concatenate([*first, last])[: len(shaped(raw))], shaped(raw), atol=2e-4)
+
+
+def test_what_nobody_hears_has_no_pieces() -> None:
+    silence: Samples = np.zeros(SETTLING * 3, np.float32)
+    assert list(shaped_as_it_comes([silence, silence], lambda sound: trimmed(sound, RATE))) == []
+    assert list(shaped_as_it_comes([], lambda sound: sound)) == []
