@@ -1,17 +1,14 @@
 """What every test may ask for."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from _pytest.nodeid import NodeId
-from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.base.operations import BaseDatabaseOperations
+from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
-from chatapi.billing.guards import unguarded
 from chatapi.billing.prices import forget_prices
+from tests.emptying import empty_database
 from tests.people import Person, person
 from tests.serving import Server, running_daphne, serving
 
@@ -32,29 +29,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
 
 
-@contextmanager
-def _looking_away(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    if connection.vendor != "postgresql":
-        with unguarded(connection):
-            yield
-        return
-    with connection.cursor() as cursor:  # to drop and make the triggers would take locks, and 50 ms a test
-        cursor.execute("SET LOCAL session_replication_role = replica")
-    yield
-
-
 @pytest.fixture(scope="session", autouse=True)
-def emptied_books() -> Iterator[None]:
-    """Tests begin with an empty database, and books are never emptied: their guards look away for that."""
-    flush = BaseDatabaseOperations.execute_sql_flush
-
-    def unguarded_flush(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
-        connection: BaseDatabaseWrapper = self.connection
-        with transaction.atomic(using=connection.alias), _looking_away(connection):
-            flush(self, sql_list)
-
+def quick_emptying() -> Iterator[None]:
+    """After a test whose rows were committed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", unguarded_flush)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: empty_database())
         yield
 
 

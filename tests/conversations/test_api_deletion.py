@@ -134,7 +134,7 @@ def test_an_answer_that_is_being_made_reaches_its_client_and_is_not_stored(
 def test_openais_client_deletes(server: Server, alice: Person) -> None:
     conversation = exchange(alice).conversation
 
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0) as sdk:
+    with server.sdk(alice) as sdk:
         deleted = sdk.conversations.delete(conversation.public_id)
         with pytest.raises(openai.NotFoundError):
             sdk.conversations.retrieve(conversation.public_id)

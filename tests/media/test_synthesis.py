@@ -66,7 +66,10 @@ def test_words_come_with_the_sound_that_says_them() -> None:
 
 def test_the_first_sound_of_a_long_sentence_comes_before_the_rest_is_made() -> None:
     pieces = speak(Speak([Say(LONG)], "espeak-en-us"))
-    assert next(pieces).transcript == "When the sun had gone down behind the hills, "
+    assert (
+        next(pieces).transcript
+        == "When the sun had gone down behind the hills, the old man sat by the window, "
+    )
     pieces.close()  # type: ignore[attr-defined]
 
 

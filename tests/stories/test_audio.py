@@ -45,7 +45,7 @@ SSML = '<speak version="1.1"><s>Hello <break time="300ms"/> there.</s></speak>'
 
 @pytest.fixture
 def sdk(server: Server, alice: Person) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=60) as client:
+    with server.sdk(alice) as client:
         yield client
 
 

@@ -91,7 +91,7 @@ def test_a_prepaid_month(server: Server, alice: Person) -> None:
 
 def test_what_cannot_be_paid_is_refused_before_anything_is_stored(server: Server, alice: Person) -> None:
     give(alice, BOUND - 1)
-    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=alice.key, max_retries=2)
+    client = server.sdk(alice, max_retries=2)
     with client, pytest.raises(openai.RateLimitError) as refused:
         client.chat.completions.create(
             model="priced", messages=[{"role": "user", "content": " ".join(["word"] * 1000)}]

@@ -89,7 +89,7 @@ def stored_files() -> int:
 
 
 def test_the_sdk_uploads_lists_reads_and_deletes(server: Server, alice: Person) -> None:
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=20) as sdk:
+    with server.sdk(alice) as sdk:
         made = sdk.files.create(file=("notes.txt", TEXT), purpose="user_data")
         expiring = sdk.files.create(
             file=("cat.png", png()),

@@ -52,7 +52,7 @@ CLOCK = openai.pydantic_function_tool(City, name="clock")
 
 @pytest.fixture
 def sdk(server: Server, alice: Person) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=20) as client:
+    with server.sdk(alice) as client:
         yield client
 
 

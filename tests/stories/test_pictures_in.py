@@ -5,7 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from django.db import connection
 from PIL import Image
@@ -137,7 +136,7 @@ def test_a_picture_named_as_a_file_is_seen_too(server: Server, bob: Person, alic
     file_id = uploaded(server, alice, encoded(quarters()))
     with (
         upstream_model(server, input_modalities=("text", "image")) as eyes,
-        openai.OpenAI(api_key=bob.key, base_url=f"{server.url}/v1", max_retries=0) as sdk,
+        server.sdk(bob) as sdk,
     ):
         sdk.chat.completions.create(
             model="upstream",

@@ -88,7 +88,7 @@ def test_the_sdk_reads_what_is_left_and_is_told_when_to_come_back(
 ) -> None:
     limit_workspace(alice, requests_per_minute=2)
     clock.goes(15)
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0) as sdk:
+    with server.sdk(alice) as sdk:
         ask = sdk.chat.completions.with_raw_response.create
         hello: Any = said("Hello")
         assert [ask(**hello).headers["x-ratelimit-remaining-requests"] for _ in range(2)] == ["1", "0"]

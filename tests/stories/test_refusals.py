@@ -328,7 +328,7 @@ def test_no_request_whatever_makes_a_500_or_hangs_or_leaves_rows(
     with server.client(alice) as client:
 
         @settings(
-            max_examples=800,
+            max_examples=400,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import openai
 import pytest
 from pytest_django import Settings
 
@@ -127,7 +126,7 @@ def test_raw_samples_are_taken_where_they_are_named(
 
 def test_a_sound_is_named_by_the_id_of_its_upload(server: Server, alice: Person, ears: FakeUpstream) -> None:
     file_id = uploaded(server, alice, sound_file("webm"), "a.webm")
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0) as sdk:
+    with server.sdk(alice) as sdk:
         parts: Any = [sound_file_part(file_id), {"type": "file", "file": {"file_id": file_id}}]
         sdk.chat.completions.create(model="upstream", messages=[{"role": "user", "content": parts}])
     for format, data in sounds_heard(ears):
@@ -245,7 +244,7 @@ def test_what_somebody_said_is_heard(server: Server, alice: Person) -> None:
             "/v1/audio/speech",
             json={"model": "tts-1", "voice": "joe", "input": SENTENCE, "response_format": "opus"},
         ).content
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=120) as sdk:
+    with server.sdk(alice, timeout=120) as sdk:
         part: Any = {"type": "input_audio", "input_audio": {"data": b64(spoken), "format": "opus"}}
         answer = sdk.chat.completions.create(
             model="text-only", messages=[{"role": "user", "content": [part]}]

@@ -47,7 +47,7 @@ def done_in_the_end(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def sdk(server: Server, alice: Person) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(api_key=alice.key, base_url=f"{server.url}/v1", max_retries=0, timeout=60) as client:
+    with server.sdk(alice) as client:
         yield client
 
 
