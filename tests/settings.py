@@ -21,6 +21,7 @@ if os.environ.get("CHATAPI_TEST_DATABASE_URL"):
 from chatapi.settings import *  # noqa: E402, F403
 from chatapi.settings import DATA_DIR, DATABASES  # noqa: E402
 
+WHITENOISE_AUTOREFRESH = True  # looks up a file when it is asked for: each test client would look up all
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # a file, since the writer thread and the views have a connection each
