@@ -5,10 +5,13 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ERROR_FLAG
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -46,9 +49,16 @@ class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        """Where no row can be what the address asks for, Django's page that says so."""
         if any("\x00" in value for values in request.GET.lists() for value in values[1]):
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")  # PostgreSQL has no such text
-        return super().changelist_view(request, extra_context)
+        try:
+            page = super().changelist_view(request, extra_context)
+            return (
+                page.render() if isinstance(page, TemplateResponse) else page
+            )  # it asks the database itself
+        except (ValueError, OverflowError, ValidationError, DataError):
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -155,8 +156,9 @@ def _forget_journals(wanted: Collection[UUID]) -> None:
     """All but these, and those of which something is not settled yet."""
     kept = {id.hex for id in (*wanted, *_owners()) if id}
     for path in journal_path(NOBODY).parent.glob("*"):
-        if path.name not in kept and _is_old(path):
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process forgets it, too
+            if path.name not in kept and _is_old(path) and not journal.is_written(path):
+                path.unlink()
 
 
 def _is_old(path: Path) -> bool:

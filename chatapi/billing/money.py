@@ -13,6 +13,8 @@ NANO_A_USD = 10**9
 PICO_A_NANO = PICO_A_USD // NANO_A_USD
 MOST_NANO = 10**18
 """A thousand million USD: what an amount may be at most. Nine of them fit into a column."""
+MOST_A_CALL = 10**15
+"""A million USD: what one call may cost at most, whatever its price and its upstream say."""
 MOST_PICO = 10**15
 """A thousand USD for one unit: what a rate may be at most."""
 

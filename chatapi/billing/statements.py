@@ -4,6 +4,7 @@ A statement opens with what the one before closed with. Once a month is over not
 its statement is made once and stays as it is; of a month that is not closed there is a preview.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from chatapi.billing.tallies import CHUNK, Discrepancy
 from chatapi.billing.units import UNIT_NAMES
 from chatapi.billing.wallets import locked
 from chatapi.identifiers import derived_id
+
+logger = logging.getLogger(__name__)
 
 Kind = Transaction.Kind
 
@@ -52,11 +55,14 @@ def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
     made = 0
     last = month_before(month_of(timezone.now() - GRACE))
     for workspace_id, created_at in _without_statement(last):
-        for month in _missing(workspace_id, month_of(created_at), last):
-            _close(workspace_id, month)
-            made += 1
-            if time.monotonic() > deadline:
-                return made
+        try:
+            for month in _missing(workspace_id, month_of(created_at), last):
+                _close(workspace_id, month)
+                made += 1
+                if time.monotonic() > deadline:
+                    return made
+        except Exception:  # one workspace's trouble is not that of the others
+            logger.exception("The statements of workspace %s could not be made", workspace_id)
     return made
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
-from chatapi.billing.money import InvalidAmount, nano_rounded_up, pico_of
+from chatapi.billing.money import MOST_A_CALL, InvalidAmount, nano_rounded_up, pico_of
 from chatapi.billing.problems import InvalidPrice
 from chatapi.billing.units import UNITS, Units
 
@@ -46,12 +46,13 @@ class Tariff:
     tiers: Tiers
 
     def cost(self, units: Units) -> int:
-        """What so much use costs, rounded up once."""
+        """What so much use costs, rounded up once; MOST_A_CALL at most."""
         if self.is_free:
             return 0
         whole_prompt = units.prompt + units.cached + units.audio_in
         rates = self._complete[max(start for start in self._complete if start <= whole_prompt)]
-        return nano_rounded_up(sum(count * rates[name] for name, count in units.counts.items() if count))
+        exactly = sum(count * rates[name] for name, count in units.counts.items() if count)
+        return min(nano_rounded_up(exactly), MOST_A_CALL)
 
     def most(self, bound: Bound) -> int:
         """What a call within the bound costs at most."""
@@ -80,7 +81,7 @@ def _rate_of(name: str, stated: Rates) -> int:
 def _most(rates: Rates, bound: Bound) -> int:
     prompt = max(rates["prompt"], rates["cached"], rates["audio_in"] if bound.hears else 0)
     output = max(rates["completion"], rates["reasoning"], rates["audio_out"] if bound.speaks else 0)
-    return nano_rounded_up(
+    exactly = (
         bound.prompt * prompt
         + bound.output * output
         + bound.spoken * rates["audio_out"]
@@ -88,6 +89,7 @@ def _most(rates: Rates, bound: Bound) -> int:
         + bound.seconds * rates["seconds"]
         + bound.characters * rates["characters"]
     )
+    return min(nano_rounded_up(exactly), MOST_A_CALL)
 
 
 def rates_of(written: Mapping[str, Decimal | str | int]) -> Rates:

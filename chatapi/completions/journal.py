@@ -5,11 +5,13 @@ what was noted outlives the process, whatever kills it, as the kernel keeps it. 
 loses the last seconds. One file a process, one slot a running answer.
 """
 
+import fcntl
 import logging
 import mmap
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -49,6 +51,8 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = path.open("w+b")
+        with suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._free: list[int] = []
         self._slots = 0
         self._grow()
@@ -60,6 +64,9 @@ class Journal:
 
     def close(self) -> None:
         """What still stands in it is left for the sweep."""
+        if not self._file.closed:
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()  # the memory stays mapped for as long as a slot is held
         if len(self._free) == self._slots:
             self._path.unlink(missing_ok=True)
@@ -155,6 +162,17 @@ class Slot:
     def _write_head(self) -> None:
         head = self._id, self._price, self._flags, self._prompt, self._images
         _HEAD.pack_into(self._memory, self._offset, *head)
+
+
+def is_written(path: Path) -> bool:
+    """Whether a process that lives on this machine notes its answers there: the kernel lets go of the lock
+    when it is gone, but not while it is held up."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def read(path: Path) -> dict[UUID, Progress]:

@@ -139,7 +139,7 @@ class Pump:
     async def _end(self, state: State, failure: Failure | None) -> None:
         """Store the end, or where it cannot be stored as it is, as much of it as can be."""
         finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
-        ended = Ended(state, finishes, self._usage_so_far(state), failure)
+        ended = Ended(state, finishes, self._usage_so_far(), failure)
         for outcome in self._outcomes(ended):
             try:
                 await self._settle(outcome)
@@ -267,9 +267,9 @@ class Pump:
         if len(self._finishes) < self._request.n:
             raise EngineError("The model's answer broke off.", code="upstream_incomplete")
 
-    def _usage_so_far(self, state: State) -> Usage:
-        """What is billed: nothing where the model failed before it said anything."""
-        if state == "failed" and self._first_event_at is None:
+    def _usage_so_far(self) -> Usage:
+        """What is billed: nothing where the model said nothing, however the answer ended."""
+        if self._first_event_at is None:
             return Usage()
         usage, substitutes = self._slot.usage, self._asked.substitutes
         return (usage + substitutes if substitutes != _NOTHING else usage).bounded

@@ -312,10 +312,18 @@ def test_a_list_costs_the_same_for_one_row_and_for_many(
         {"created_at__gte": "yesterday"},
         {"kind__exact": "\x00"},
         {"workspace": "\x00"},
+        {"created_at__gte": "0001-01-01T00:00:00+23:59"},
+        {"created_at__year": "0"},
+        {"created_at__year": "99999"},
     ],
 )
 def test_no_query_breaks_a_list(model: str, query: dict[str, str], operator: Client) -> None:
     assert operator.get(listed(model, **query)).status_code in {200, 302}
+
+
+def test_an_action_that_is_none_on_rows_that_are_none_breaks_no_list(operator: Client) -> None:
+    body = {"action": "settle", "_selected_action": "x"}
+    assert operator.post(listed("alert"), body).status_code in {200, 302}
 
 
 # --- who may ---------------------------------------------------------------------------------------

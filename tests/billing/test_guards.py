@@ -138,6 +138,13 @@ def test_nothing_that_is_written_changes(posted: Charge, change: Callable[[], ob
         change()
 
 
+@on_sqlite
+@pytest.mark.parametrize("table", ["transaction", "charge"])
+def test_nothing_that_is_written_is_replaced(posted: Charge, table: str) -> None:
+    with refused(f"a {table} is never deleted"), connection.cursor() as cursor:
+        cursor.execute(f"INSERT OR REPLACE INTO billing_{table} SELECT * FROM billing_{table} LIMIT 1")
+
+
 @on_postgresql
 @pytest.mark.parametrize("table", ["entry", "transaction", "price", "rate", "charge"])
 def test_no_table_is_emptied(posted: Charge, table: str) -> None:

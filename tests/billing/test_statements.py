@@ -132,6 +132,21 @@ def test_a_run_ends_in_time_and_the_next_goes_on(alice: Person) -> None:
         assert Statement.objects.count() == 3 - left
 
 
+def test_one_workspaces_trouble_keeps_no_other_from_its_statements(alice: Person, charlie: Person) -> None:
+    opened(alice)
+    opened(charlie)
+    close_one = statements._close
+
+    def fail_for_alice(workspace_id: UUID, month: date) -> None:
+        if workspace_id == alice.workspace.id:
+            raise OverflowError("integer overflow")
+        close_one(workspace_id, month)
+
+    with patch.object(statements, "_close", fail_for_alice):
+        assert close(day(2, month=2)) == 1
+    assert close(day(2, month=2)) == 1
+
+
 def test_every_wallet_has_one_since_it_is_there(alice: Person, charlie: Person) -> None:
     opened(alice)
     opened(charlie, day(5, month=2))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatapi.billing.money import MOST_A_CALL, MOST_PICO
 from chatapi.billing.problems import InvalidPrice
 from chatapi.billing.tariffs import Bound, Tariff, Tiers, rates_of
 from chatapi.billing.units import UNIT_NAMES, Units
@@ -42,6 +43,12 @@ def test_long_prompts_have_rates_of_their_own() -> None:
     assert tiered.cost(Units(prompt=60, cached=40, completion=1)) == 300 + 2
     assert tiered.most(Bound(prompt=99, output=1)) == 99 + 2
     assert tiered.most(Bound(prompt=100, output=1)) == 300 + 2
+
+
+def test_no_call_costs_more_than_the_columns_of_the_books_can_add_up() -> None:
+    dearest = tariff({0: {"prompt": MOST_PICO, "completion": MOST_PICO}})
+    assert dearest.cost(Units(prompt=2**31 - 1, completion=2**31 - 1)) == MOST_A_CALL
+    assert dearest.most(Bound(prompt=2**31 - 1)) == MOST_A_CALL
 
 
 rates = st.dictionaries(st.sampled_from(UNIT_NAMES), st.integers(0, 10**9), min_size=1)

@@ -1,5 +1,6 @@
 """What a dead process left is billed as its journal tells."""
 
+import os
 from uuid import UUID
 
 import pytest
@@ -43,3 +44,22 @@ def test_by_the_price_it_names_or_where_that_is_nobodys_by_the_promised_one(
     assert (charge.state, charge.end, charge.price_id) == ("settled", "interrupted", price.id)
     assert charge.cost == 3 + 2 * 2
     journal_path(process).unlink()
+
+
+def test_what_a_process_that_was_held_up_goes_on_noting_is_not_thrown_away(alice: Person) -> None:
+    """Stopped, or with a database that was away for some minutes, it is silent, and lives."""
+    process = new_id()
+    path = journal_path(process)
+    kept = Journal(path)
+    long_ago = path.stat().st_mtime - 600
+    os.utime(path, (long_ago, long_ago))
+
+    settle_interrupted()
+    assert path.exists()
+
+    slot = kept.slot(new_id())
+    kept.close()  # what stands in it keeps the file: as a kill would, which ends the lock
+    os.utime(path, (long_ago, long_ago))
+    settle_interrupted()
+    assert not path.exists()
+    slot.release()
