@@ -54,7 +54,7 @@ def sentences(text: str) -> list[str]:
         if found:
             found[-1] += piece[: len(piece) - len(words)]
         if words:
-            found.append(words)
+            found.append(str(words))
     return found
 
 

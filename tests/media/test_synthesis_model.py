@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from media.speech.plan import Say
 from media.speech.synthesis.jobs import warm_voice
 from media.speech.synthesis.piper_model import PiperModel
 from media.speech.synthesis.values import WarmVoice
-from media.speech.voices import require_voice
+from media.speech.voices import VoiceRefused, require_voice
 from tests.media.spoken import TEN_WORDS, Spoken, spoken
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
@@ -93,6 +94,18 @@ def test_espeak_and_joe_share_a_process(usual: Spoken) -> None:
     assert mixed[0].result().resembles(alone)
     assert mixed[2].result().resembles(alone)
     assert 0.5 < mixed[1].result().seconds < 2.5
+
+
+@pytest.mark.parametrize("wrong", [{"num_speakers": 4}, {"audio": {"sample_rate": "22050"}}])
+def test_an_operators_voice_with_settings_of_another_is_refused_before_it_speaks(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    model = tmp_path / "marie.onnx"
+    model.symlink_to(require_voice("joe").source)
+    settings = json.loads(Path(f"{require_voice('joe').source}.json").read_bytes())
+    Path(f"{model}.json").write_text(json.dumps({**settings, **wrong}))
+    with pytest.raises(VoiceRefused, match="'marie' cannot be loaded"):
+        spoken("Hello.", voice="marie", voices_folder=str(tmp_path))
 
 
 def test_pipers_own_markup_in_a_text_is_not_obeyed(usual: Spoken) -> None:

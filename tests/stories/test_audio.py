@@ -175,6 +175,8 @@ WRONG_SPEECH: list[tuple[dict[str, Any], str, str]] = [
     ({"stream_format": "ndjson"}, "stream_format", "invalid_value"),
     ({"ssml_enabled": "yes"}, "ssml_enabled", "invalid_type"),
     ({"input": "…"}, "input", "invalid_value"),
+    ({"input": "```\ncode\n```"}, "input", "invalid_value"),
+    ({"input": "```\ncode\n```", "response_format": "pcm"}, "input", "invalid_value"),
     ({"ssml_enabled": True, "input": "<speak/>"}, "input", "invalid_value"),
     ({"ssml_enabled": True}, "input", "invalid_ssml"),
     ({"ssml_enabled": True, "input": "<speak>\n <p></speak>"}, "input", "invalid_ssml"),

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -172,6 +173,19 @@ def test_a_cancelled_answer_costs_what_was_made(server: Server, alice: Person) -
     assert (charge.end, charge.is_estimated) == ("cancelled", True)
     assert 0 < charge.completion < 60
     assert charge.cost == charge.prompt * PROMPT + charge.completion * COMPLETION == completion.cost
+
+
+def test_a_cancel_before_the_first_word_costs_nothing(server: Server, alice: Person) -> None:
+    """As an error does, and a killed server: nobody can tell whether the upstream has read the prompt."""
+    give(alice, USD)
+    with server.client(alice) as client, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, PATHS["openai"], json=said("[[wait: 30]] Hello", model="priced"))
+        wait_until(lambda: Completion.objects.filter(state="in_progress").exists())
+        cancelled = client.post(f"/v1/chat/completions/{Completion.objects.get().public_id}/cancel")
+        asked.result()
+    assert cancelled.json()["state"] == "cancelled"
+    completion, charge = ended(server)
+    assert (charge.end, charge.cost, completion.cost) == ("cancelled", 0, 0)
 
 
 def test_a_client_that_leaves_pays_what_was_made_for_it(server: Server, alice: Person) -> None:

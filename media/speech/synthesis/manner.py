@@ -13,9 +13,9 @@ from media.speech.synthesis.sound import (
     SILENCE,
     Samples,
     amplified,
-    is_stretched,
     limited,
     resampled,
+    settling_of,
     shaped_as_it_comes,
     stretched,
     trimmed,
@@ -67,8 +67,7 @@ class Manner(msgspec.Struct, frozen=True):
 
         if made is None:
             return
-        raw = [np.concatenate([SILENCE, *made])] if is_stretched(stretch) else made
-        yield from shaped_as_it_comes(raw, shaped)
+        yield from shaped_as_it_comes(made, shaped, settling_of(stretch, shift))
 
     def _levelled(self, samples: Samples) -> Samples:
         return samples * 0 if self.is_silent else limited(amplified(samples, self.volume))

@@ -32,10 +32,12 @@ _loading = threading.Lock()
 
 
 def piper_engine(voice: Voice) -> "PiperEngine":
-    with _loading:
-        if voice.source not in _loaded:
-            _loaded[voice.source] = PiperEngine(*_load(voice), voice.language)
-        return _loaded[voice.source]
+    """Who is loaded waits for nobody who is not."""
+    if voice.source not in _loaded:
+        with _loading:
+            if voice.source not in _loaded:
+                _loaded[voice.source] = PiperEngine(*_load(voice), voice.language)
+    return _loaded[voice.source]
 
 
 class PiperEngine:
@@ -60,7 +62,7 @@ class PiperEngine:
     def _speak(self, phonemes: list[str], rate: float) -> Iterator[Samples]:
         scale = (1 / rate - CONSTANT_PART) / (1 - CONSTANT_PART) * self._voice.config.length_scale
         known = [sound for sound in phonemes if sound in self._known]
-        for block in _blocks(known, int(MOST_PHONEMES / max(1, scale))):
+        for block in _blocks(known, max(1, int(MOST_PHONEMES / max(1, scale)))):
             if any(map(str.isalpha, block)):
                 for samples in self._model.sound(self._voice.phonemes_to_ids(block), scale):
                     yield samples * np.float32(GAIN)
@@ -106,4 +108,8 @@ def _read(path: Path, settings: Path) -> tuple["PiperVoice", PiperModel]:
     content: dict[str, Any] = json.loads(settings.read_bytes())
     config = PiperConfig.from_dict(content)
     model = PiperModel(path, config)
+    for _ in model.sound([0], 1.0):  # what its settings and its network disagree in is told now
+        pass
+    if not isinstance(config.sample_rate, int):
+        raise TypeError(f"audio.sample_rate is {config.sample_rate!r}")
     return PiperVoice(config=config, session=model.encoder), model

@@ -24,7 +24,8 @@ DECODER_BEGINS_WITH = "dec.conv_pre.weight"
 REACH = 14
 """Frames that a decoder looks at on either side: 11 in voices of medium quality, 13 in those of high."""
 FIRST_FRAMES = 56
-"""0.65 s at Piper's usual 22,050 Hz: longer than making the rest takes."""
+"""0.65 s at Piper's usual 22,050 Hz. Each further piece is twice as long, so that it is there before the last
+one is over, also where other work has the cores."""
 MOST_FRAMES = 350
 """4 s: bounds the memory that decoding takes."""
 
@@ -78,11 +79,11 @@ class PiperModel:
 
 def cuts(frames: int) -> Iterator[tuple[int, int]]:
     """Where to decode from and to. What is hardly longer than the first piece is left whole."""
-    start = 0
-    end = FIRST_FRAMES if frames > 2 * FIRST_FRAMES else min(frames, MOST_FRAMES)
+    start, length = 0, FIRST_FRAMES if frames > 2 * FIRST_FRAMES else MOST_FRAMES
     while start < frames:
+        end = min(frames, start + length)
         yield start, end
-        start, end = end, min(frames, end + MOST_FRAMES)
+        start, length = end, min(2 * length, MOST_FRAMES)
 
 
 def cut_off_decoder(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
@@ -93,11 +94,18 @@ def cut_off_decoder(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
     from onnx.utils import Extractor
 
     graph = model.graph
-    begins = [node for node in graph.node if any(name.endswith(DECODER_BEGINS_WITH) for name in node.input)]
-    described = {value.name: value for value in graph.value_info}
-    if len(begins) != 1 or begins[0].input[0] not in described:
+    begins = [node for node in graph.node if _is_first_of_decoder(node)]
+    given = {weights.name for weights in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in given]
+    if len(begins) != 1 or graph.quantization_annotation or graph.sparse_initializer:
         return None
-    frames, inputs = begins[0].input[0], [value.name for value in graph.input]
+    frames = begins[0].input[0]
+    if frames in inputs or frames in given:
+        return None
+    described = {value.name: value for value in graph.value_info}
+    if frames not in described:
+        described[frames] = graph.value_info.add(name=frames)
+        described[frames].type.tensor_type.elem_type = graph.output[0].type.tensor_type.elem_type
     decoder = Extractor(model).extract_model([frames, *inputs], [graph.output[0].name])
     used = {name for node in decoder.graph.node for name in node.input}
     _leave_out(decoder.graph.input, lambda value: value.name not in used)
@@ -110,8 +118,13 @@ def cut_off_decoder(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
     _leave_out(graph.node, lambda node: node.output[0] in behind)
     used -= {name for node in graph.node for name in node.input}
     _leave_out(graph.initializer, lambda weights: weights.name in used)
+    _leave_out(graph.input, lambda value: value.name in used and value.name in given)
     graph.output[0].CopyFrom(described[frames])
     return decoder
+
+
+def _is_first_of_decoder(node: "onnx.NodeProto") -> bool:
+    return node.op_type == "Conv" and node.input[1].endswith(DECODER_BEGINS_WITH)
 
 
 def _leave_out(items: Any, is_unwanted: Callable[[Any], bool]) -> None:

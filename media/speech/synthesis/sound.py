@@ -77,6 +77,13 @@ def stretched(sound: Samples, speed: float, rate: int) -> Samples:
     return longer[: int(len(sound) / speed)]
 
 
+def settling_of(speed: float, shift: float) -> int:
+    """Samples at OUTPUT_RATE. What is stretched looks ahead by two frames, and to where their waves agree."""
+    if not is_stretched(speed):
+        return SETTLING
+    return SETTLING + round(0.07 * OUTPUT_RATE * max(1, 1 / speed) / shift)
+
+
 def is_stretched(speed: float) -> bool:
     return abs(speed - 1) >= 0.01
 
@@ -113,18 +120,20 @@ def amplified(sound: Samples, decibels: float) -> Samples:
     return (sound * np.float32(10 ** (decibels / 20))).astype(np.float32)
 
 
-def shaped_as_it_comes(raw: Iterable[Samples], shaped: Callable[[Samples], Samples]) -> Iterator[Samples]:
+def shaped_as_it_comes(
+    raw: Iterable[Samples], shaped: Callable[[Samples], Samples], settling: int = SETTLING
+) -> Iterator[Samples]:
     """`shaped` of the whole of `raw`, in consecutive pieces, each as soon as it is known; none is empty.
 
     With each piece all that came so far is shaped anew. However the sound goes on, that may change no more
-    than the last SETTLING samples, which are held back. All pieces but the last are whole GRAINs.
+    than the last `settling` samples, which are held back. All pieces but the last are whole GRAINs.
     """
     come: list[Samples] = []
     sound, given = SILENCE, 0
     for piece in raw:
         come.append(piece)
         sound = shaped(np.concatenate(come))
-        settled = (len(sound) - SETTLING) // GRAIN * GRAIN
+        settled = (len(sound) - settling) // GRAIN * GRAIN
         if settled > given:
             yield sound[given:settled]
             given = settled
