@@ -112,6 +112,11 @@ class Slot:
         return bool(self._flags & _HAS_BEGUN)
 
     @property
+    def images(self) -> int:
+        """That the model was shown."""
+        return self._images
+
+    @property
     def usage(self) -> Usage:
         """What the engine counted, or what we must; and the speech that was made of it here. Nothing where
         it was never asked: for a picture that could not be prepared, say."""
@@ -124,6 +129,12 @@ class Slot:
         self._price = price_id.bytes if price_id else _NOBODY
         self._prompt = min(prompt_tokens, _MOST)
         self._images = images
+        self._write_head()
+
+    def asked_again(self, prompt_tokens: int, images: int) -> None:
+        """The same model, for a further choice."""
+        self._prompt = min(self._prompt + prompt_tokens, _MOST)
+        self._images += images
         self._write_head()
 
     def begun(self) -> None:

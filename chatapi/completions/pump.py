@@ -201,10 +201,24 @@ class Pump:
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
         engine, request = self._registry.engine(spec), self._asked.request
-        asks_once = request.n == 1 or spec.supports_n
-        prompt = prompt_estimate(request.messages) * (1 if asks_once else request.n)
-        self._slot.asked(self._asked.price_id, prompt, self._asked.images)
-        return engine.stream(request) if asks_once else repeated(engine.stream, request)
+        prompt, images = prompt_estimate(request.messages), self._asked.images
+        self._slot.asked(self._asked.price_id, prompt, images)
+        if request.n == 1 or spec.supports_n:
+            return engine.stream(request)
+        return self._noting_each(repeated(engine.stream, request), prompt, images)
+
+    async def _noting_each(
+        self, events: AsyncGenerator[Event, None], prompt: int, images: int
+    ) -> AsyncGenerator[Event, None]:
+        """Each choice that has begun has read the prompt, and those that have not are not billed for it."""
+        begun: set[int] = set()
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if not isinstance(event, Usage) and event.choice not in begun:
+                    if begun:
+                        self._slot.asked_again(prompt, images)
+                    begun.add(event.choice)
+                yield event
 
     # --- text that is read aloud, or is SSML ------------------------------------------------------
 
@@ -281,7 +295,7 @@ class Pump:
             choices=choices,
             sounds=sounds,
             usage=ended.usage or Usage(),
-            images=self._asked.images if ended.usage and ended.usage.prompt_tokens else 0,
+            images=self._slot.images if ended.usage and ended.usage.prompt_tokens else 0,
             served_by=self._served_by.id,
             failure=ended.failure,
             first_event_at=self._first_event_at,

@@ -16,7 +16,9 @@ from chatapi.billing.posting import post_settled
 from chatapi.billing.prices import add_price
 from chatapi.billing.problems import InvalidDeed
 from chatapi.billing.tariffs import rates_of
+from chatapi.completions.usage import prompt_estimate
 from chatapi.engines.registry import ModelSpec
+from chatapi.engines.values import Message, TextPart
 from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation
 from tests.billing.money import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
@@ -186,6 +188,19 @@ def test_a_cancel_before_the_first_word_costs_nothing(server: Server, alice: Per
     assert cancelled.json()["state"] == "cancelled"
     completion, charge = ended(server)
     assert (charge.end, charge.cost, completion.cost) == ("cancelled", 0, 0)
+
+
+def test_a_cancel_costs_the_prompts_of_those_choices_that_had_begun(server: Server, alice: Person) -> None:
+    """Eight were asked for, and four at once are made."""
+    give(alice, USD)
+    with server.client(alice) as client:
+        body = said(SLOW, model="priced", stream=True, n=8)
+        with client.stream("POST", PATHS["openai"], json=body) as response:
+            read_until(response.iter_text(), "w3")
+            client.post(f"/v1/chat/completions/{Completion.objects.get().public_id}/cancel")
+    charge = ended(server)[1]
+    assert charge.end == "cancelled"
+    assert charge.prompt == 4 * prompt_estimate((Message("user", (TextPart(SLOW),)),))
 
 
 def test_a_client_that_leaves_pays_what_was_made_for_it(server: Server, alice: Person) -> None:
