@@ -8,7 +8,7 @@ from uuid import UUID
 from chatapi.billing.books import Order
 from chatapi.completions.callers import Caller
 from chatapi.completions.charging import bound_of, declared_prices
-from chatapi.completions.requests import CompletionRequest, kept
+from chatapi.completions.requests import CompletionRequest, kept, with_one_limit
 from chatapi.completions.taken import TakenIn
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import Blob, EngineRequest, Value
@@ -78,7 +78,7 @@ def engine_request(
         response_format=request.response_format,
         modalities=request.modalities,
         audio=request.audio,
-        params=request.params,
+        params=with_one_limit(request.params),
         n=request.n,
         stream=request.stream,
     )

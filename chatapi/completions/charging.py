@@ -8,7 +8,7 @@ import msgspec
 from chatapi.billing.prices import Declared
 from chatapi.billing.tariffs import Bound, rates_of
 from chatapi.billing.units import Units
-from chatapi.completions.requests import CompletionRequest
+from chatapi.completions.requests import CompletionRequest, asked_limit
 from chatapi.completions.usage import TOKENS_A_MESSAGE, text_bytes
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import AudioPart, FilePart, ImagePart, Message, SpokenPart, Usage
@@ -26,8 +26,6 @@ SPOKEN_TOKENS_A_TOKEN = 12
 
 AUDIO_MODELS = {"speech": "speech", "transcription": "transcription"}
 """Under which names the service's own synthesis and recognition have prices, by kinds of charges."""
-
-_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 def declared_prices(specs: Iterable[ModelSpec]) -> Declared:
@@ -67,14 +65,12 @@ def bound_of(request: CompletionRequest, specs: Sequence[ModelSpec], history: Se
 
 def output_limit(params: Mapping[str, Any], spec: ModelSpec) -> int:
     """Tokens that an answer may have: as the call says, or the models file."""
-    asked = next((params[name] for name in _OUTPUT_LIMITS if params.get(name)), None)
-    return asked or spec.max_output_tokens or spec.context_length or OUTPUT_TOKENS
+    return asked_limit(params) or spec.max_output_tokens or spec.context_length or OUTPUT_TOKENS
 
 
 def held_to(params: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
     """The parameters with a limit of the answer, so that it costs no more than is held for it."""
-    is_bounded = any(params.get(name) for name in _OUTPUT_LIMITS)
-    if is_bounded or (spec.context_length and not spec.max_output_tokens):
+    if asked_limit(params) or (spec.context_length and not spec.max_output_tokens):
         return params
     return {**params, "max_completion_tokens": output_limit(params, spec)}
 

@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from django.conf import settings
 
-from chatapi.completions.requests import CompletionRequest
+from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest
 from chatapi.engines.base import Engine
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import FilePart, Message
 from chatapi.errors import ApiError, BadRequest
 from media.speech.voices import find_voice
-
-_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 def check_against_model(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> None:
@@ -26,7 +24,7 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
         if request.params.get(name):
             yield _unsupported(f"The model {spec.id!r} does not support {name!r}.", name)
     if spec.max_output_tokens is not None:
-        for name in _OUTPUT_LIMITS:
+        for name in OUTPUT_LIMITS:
             if (request.params.get(name) or 0) > spec.max_output_tokens:
                 yield BadRequest(
                     f"{name} is too large: {spec.id!r} makes at most {spec.max_output_tokens} tokens.",

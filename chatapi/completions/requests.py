@@ -16,6 +16,9 @@ from chatapi.engines.values import (
 DialectName = Literal["native", "openai"]
 OnDisconnect = Literal["cancel", "continue"]
 
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
+"""The names of one thing, the newer first: many upstreams know only one of them."""
+
 
 class CompletionRequest(Value, frozen=True):
     """`params` holds the sampling and other OpenAI parameters by OpenAI's names.
@@ -55,7 +58,18 @@ class CompletionRequest(Value, frozen=True):
     @property
     def output_limit(self) -> int:
         """Tokens that an answer may have, as the call says; 0 where it says nothing."""
-        return self.params.get("max_completion_tokens") or self.params.get("max_tokens") or 0
+        return asked_limit(self.params)
+
+
+def asked_limit(params: Mapping[str, Any]) -> int:
+    """The smaller where both names are given; 0 where neither is."""
+    return min((tokens for name in OUTPUT_LIMITS if (tokens := params.get(name))), default=0)
+
+
+def with_one_limit(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with that limit under each name that was given: no upstream reads another."""
+    limit = asked_limit(params)
+    return {**params, **{name: limit for name in OUTPUT_LIMITS if params.get(name)}}
 
 
 def kept(request: CompletionRequest) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from chatapi.billing.problems import InvalidPrice
 from chatapi.billing.tariffs import Bound, Tariff, Tiers, rates_of
 from chatapi.billing.units import UNIT_NAMES, Units
 from chatapi.completions.charging import bound_of, units_of
-from chatapi.completions.requests import CompletionRequest
+from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest, with_one_limit
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import ImagePart, Message, TextPart, Usage
 from chatapi.identifiers import new_id
@@ -127,6 +127,19 @@ def test_a_bound_is_of_all_who_may_answer() -> None:
     assert bound_of(request("Hello"), [narrow, wide], asked.messages).output == 40
     picture = (Message("user", (ImagePart(),)),)
     assert bound_of(request("Hello"), [spec()], picture).images == 1
+
+
+@pytest.mark.parametrize("given", [(1, 90), (90, 1), (1, 1), (1, None), (None, 1)])
+def test_of_two_limits_of_an_answer_the_smaller_is_held_counted_and_sent(given: Any) -> None:
+    """An upstream may know either name only: whichever it reads, it makes no more than is held."""
+    params = dict(zip(OUTPUT_LIMITS, given, strict=True))
+    asked = request("Hello", params={**params, "seed": 7})
+    assert bound_of(asked, [spec(max_output_tokens=100)], asked.messages).output == 1
+    assert asked.output_limit == 1
+    assert with_one_limit(asked.params) == {
+        "seed": 7,
+        **{name: 1 if tokens else None for name, tokens in params.items()},
+    }
 
 
 @given(st.builds(Usage, **{name: st.integers(0, 2**31 - 1) for name in Usage().counts}), st.integers(0, 100))

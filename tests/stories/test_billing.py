@@ -1,13 +1,14 @@
 """What an answer costs, however it ends, told as stories. Nothing is billed twice, nothing is forgotten."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
 import openai
 import pytest
+from msgspec.structs import replace
 from pytest_django import Settings
 
 from chatapi.billing import ledger
@@ -18,7 +19,8 @@ from chatapi.billing.problems import InvalidDeed
 from chatapi.billing.tariffs import rates_of
 from chatapi.completions.usage import prompt_estimate
 from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import Message, TextPart
+from chatapi.engines.scripted import ScriptedEngine
+from chatapi.engines.values import EngineRequest, Event, Message, TextPart
 from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation
 from tests.billing.money import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
@@ -113,6 +115,28 @@ def test_a_shorter_answer_can_be_paid_where_a_longer_cannot(server: Server, alic
     with server.client(alice) as client:
         assert post(client, "Hello").status_code == 429
         assert post(client, "Hello", max_tokens=5).status_code == 200
+
+
+@pytest.mark.parametrize("dialect", PATHS)
+def test_an_upstream_that_knows_one_of_two_limits_makes_no_more_than_is_held(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, dialect: str
+) -> None:
+    """Many servers read `max_tokens` alone, and made ninety tokens where one was held."""
+    give(alice, USD)
+    sent: list[dict[str, Any]] = []
+    stream = ScriptedEngine.stream
+
+    async def old_server(self: ScriptedEngine, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        sent.append(request.params)
+        params = {"max_tokens": request.params["max_tokens"]}
+        async for event in stream(self, replace(request, params=params)):
+            yield event
+
+    monkeypatch.setattr(ScriptedEngine, "stream", old_server)
+    limits = {"max_completion_tokens": 1, "max_tokens": 90}
+    answered(server, alice, "[[chunks: 90]]", dialect=dialect, stream=False, **limits)
+    assert sent == [{"max_completion_tokens": 1, "max_tokens": 1}]
+    assert ended(server)[1].completion == 1
 
 
 def test_a_workspace_with_credit_pays_later(server: Server, alice: Person) -> None:
