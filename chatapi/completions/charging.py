@@ -11,14 +11,30 @@ from chatapi.billing.units import Units
 from chatapi.completions.requests import CompletionRequest, asked_limit
 from chatapi.completions.usage import TOKENS_A_MESSAGE, text_bytes
 from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import AudioPart, FilePart, ImagePart, Message, SpokenPart, Usage
+from chatapi.engines.values import (
+    AudioPart,
+    Blob,
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    RefusalPart,
+    SpokenPart,
+    ToolCall,
+    Usage,
+)
+from media.pictures.described import MAX_CHARACTERS
 from media.speech.ssml import INSTRUCTIONS
 
 OUTPUT_TOKENS = 16_384
 """What an answer is held to where neither the call nor the models file bounds it."""
+CHARACTER_BYTES = 4
+"""The most that a character takes in UTF-8."""
 FRAMING = 4 * TOKENS_A_MESSAGE
 IMAGE_TOKENS = 8_192
-"""What a picture may count for, or the text that is read from it."""
+"""What a picture may count for."""
+PICTURE_TEXT_TOKENS = MAX_CHARACTERS * CHARACTER_BYTES
+"""What the text may count for that is read from one, for a model that does not see."""
 SOUND_BYTES_A_TOKEN = 90
 """At 24 kbit/s, and at 32 tokens a second, which is the most that any model is known to count."""
 SPOKEN_TOKENS_A_TOKEN = 12
@@ -46,7 +62,7 @@ def bound_of(request: CompletionRequest, specs: Sequence[ModelSpec], history: Se
     A token is at least one byte of UTF-8, so the bytes of a text bound its tokens; what pictures and sounds
     count for is known of no model exactly. Where the history fits no context the call will be refused.
     """
-    prompt = sum(_prompt_bound(message) for message in history) + _surroundings(request)
+    prompt = sum(_prompt_bound(message, specs) for message in history) + _surroundings(request)
     contexts = [spec.context_length for spec in specs]
     if all(contexts):
         prompt = min(prompt, max(length for length in contexts if length))
@@ -99,17 +115,36 @@ def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
     return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
 
 
-def _prompt_bound(message: Message) -> int:
-    size = FRAMING + text_bytes(message) + len((message.name or "") + (message.tool_call_id or ""))
-    for part in message.parts:
-        match part:
-            case ImagePart():
-                size += IMAGE_TOKENS
-            case AudioPart() | SpokenPart(blob=_) if part.blob:
-                size += part.blob.size // SOUND_BYTES_A_TOKEN + FRAMING
-            case FilePart() if part.blob:
-                size += part.blob.size
-    return size
+def _prompt_bound(message: Message, specs: Sequence[ModelSpec]) -> int:
+    framed = f"{message.name or ''}{message.tool_call_id or ''}"
+    parts = sum(_part_bound(part, specs) for part in message.parts)
+    return FRAMING + len(framed.encode()) + text_bytes(message) + parts
+
+
+def _part_bound(part: Part, specs: Sequence[ModelSpec]) -> int:
+    """Beside the text that `text_bytes` tells."""
+    match part:
+        case RefusalPart():
+            return len(part.text.encode())
+        case ToolCall():
+            return len(part.id.encode())
+        case ImagePart():
+            return max(map(_picture_bound, specs))
+        case AudioPart():
+            return _sound_bound(part.blob)
+        case SpokenPart():
+            return max(_sound_bound(part.blob) if part.blob else 0, len(part.transcript.encode()))
+        case FilePart() if part.blob:
+            return part.blob.size
+    return 0
+
+
+def _picture_bound(spec: ModelSpec) -> int:
+    return IMAGE_TOKENS if "image" in spec.input_modalities else PICTURE_TEXT_TOKENS
+
+
+def _sound_bound(blob: Blob) -> int:
+    return blob.size // SOUND_BYTES_A_TOKEN + FRAMING
 
 
 def _surroundings(request: CompletionRequest) -> int:

@@ -1,5 +1,6 @@
 """What use costs, and that no use within a bound costs more than is held for it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +12,22 @@ from chatapi.billing.money import MOST_A_CALL, MOST_PICO
 from chatapi.billing.problems import InvalidPrice
 from chatapi.billing.tariffs import Bound, Tariff, Tiers, rates_of
 from chatapi.billing.units import UNIT_NAMES, Units
-from chatapi.completions.charging import bound_of, units_of
+from chatapi.completions.charging import IMAGE_TOKENS, bound_of, units_of
 from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest, with_one_limit
 from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import ImagePart, Message, TextPart, Usage
+from chatapi.engines.values import (
+    Blob,
+    ImagePart,
+    Message,
+    Part,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+    Usage,
+)
 from chatapi.identifiers import new_id
+from media.pictures.described import described
 
 
 def tariff(tiers: Tiers | None) -> Tariff:
@@ -127,6 +139,38 @@ def test_a_bound_is_of_all_who_may_answer() -> None:
     assert bound_of(request("Hello"), [narrow, wide], asked.messages).output == 40
     picture = (Message("user", (ImagePart(),)),)
     assert bound_of(request("Hello"), [spec()], picture).images == 1
+
+
+def prompt_bound(*parts: Part, specs: Sequence[ModelSpec] = (), **more: Any) -> int:
+    history = [Message("user", parts, **more)]
+    return bound_of(request(), specs or [spec()], history).prompt
+
+
+WORDS = "発票の合計は四千二百円です"
+"""Three bytes a character."""
+
+
+@pytest.mark.parametrize(
+    ("said", "more"),
+    [
+        (RefusalPart(WORDS), {}),
+        (SpokenPart("audio_1", WORDS), {}),
+        (SpokenPart("audio_1", WORDS, Blob("5" * 64, "audio/mpeg", 90)), {}),
+        (ToolCall(WORDS, "", ""), {}),
+        (TextPart(""), {"name": WORDS}),
+        (TextPart(""), {"tool_call_id": WORDS}),
+    ],
+)
+def test_all_that_a_model_reads_of_a_message_is_bounded_in_bytes(said: Part, more: dict[str, Any]) -> None:
+    assert prompt_bound(said, **more) >= len(WORDS.encode())
+
+
+def test_a_picture_full_of_chinese_is_bounded_for_a_model_that_does_not_see() -> None:
+    read = described("\n".join(["発票" * 50] * 200), 4000, 4000)
+    blind, seeing = spec(), spec(input_modalities=("text", "image"))
+    assert prompt_bound(ImagePart(), specs=[blind]) >= len(read.encode()) > IMAGE_TOKENS
+    assert prompt_bound(ImagePart(), specs=[seeing, blind]) >= len(read.encode())
+    assert IMAGE_TOKENS <= prompt_bound(ImagePart(), specs=[seeing]) < 2 * IMAGE_TOKENS
 
 
 @pytest.mark.parametrize("given", [(1, 90), (90, 1), (1, 1), (1, None), (None, 1)])
