@@ -23,6 +23,13 @@ def known_files(workspace_id: UUID, digests: Collection[str]) -> dict[str, Store
     return {asset.sha256: stored_file(asset) for asset in assets if _is_there(asset)}
 
 
+def milliseconds_of(workspace_id: UUID, digests: Collection[str]) -> dict[str, int]:
+    """The lengths of sounds by SHA-256, as far as they are known."""
+    assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
+    lengths = assets.values_list("sha256", "milliseconds")
+    return {sha256: milliseconds for sha256, milliseconds in lengths if milliseconds is not None}
+
+
 def last_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
     """What was fetched from this address last, if that is still there."""
     copies = RemoteCopy.objects.select_related("asset").filter(id=remote_copy_id(workspace_id, url))

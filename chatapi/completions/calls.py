@@ -7,14 +7,15 @@ from uuid import UUID
 
 from chatapi.billing.books import Order
 from chatapi.completions.callers import Caller
-from chatapi.completions.charging import bound_of, declared_prices
+from chatapi.completions.charging import bound_of, declared_prices, sounds_in
 from chatapi.completions.requests import CompletionRequest, kept, with_one_limit
 from chatapi.completions.taken import TakenIn
 from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import Blob, EngineRequest, Value
+from chatapi.engines.values import Blob, EngineRequest, Message, Value
 from chatapi.identifiers import new_id
 from chatapi.ratelimits.allowance import Allowance
 from conversations.admission import Admission, Admitted
+from media.selectors import milliseconds_of
 
 
 class Call(Value, frozen=True):
@@ -54,7 +55,9 @@ def admission_of(call: Call, taken: TakenIn, candidates: Sequence[ModelSpec], pr
             process_id=process_id,
             declared=partial(declared_prices, candidates),
         ),
-        bound=lambda history: bound_of(request, candidates, history),
+        bound=lambda history: bound_of(
+            request, candidates, history, _lengths_of(history, taken, principal.workspace_id)
+        ),
         end_user=request.end_user,
         metadata=request.metadata,
         conversation_id=request.conversation_id,
@@ -63,6 +66,13 @@ def admission_of(call: Call, taken: TakenIn, candidates: Sequence[ModelSpec], pr
         body_digest=call.body_digest,
         files=taken.files,
     )
+
+
+def _lengths_of(history: Sequence[Message], taken: TakenIn, workspace_id: UUID) -> dict[str, int]:
+    """Milliseconds of its sounds: of those that came with the call, and of those of the turns before it."""
+    known = {file.blob.sha256: file.milliseconds for file in taken.files if file.milliseconds is not None}
+    missing = sounds_in(history) - known.keys()
+    return known | milliseconds_of(workspace_id, missing) if missing else known
 
 
 def engine_request(

@@ -1,6 +1,7 @@
 """A call in the terms of billing: who may answer, what it may use at most, and what it used."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,8 +36,13 @@ IMAGE_TOKENS = 8_192
 """What a picture may count for."""
 PICTURE_TEXT_TOKENS = MAX_CHARACTERS * CHARACTER_BYTES
 """What the text may count for that is read from one, for a model that does not see."""
-SOUND_BYTES_A_TOKEN = 90
-"""At 24 kbit/s, and at 32 tokens a second, which is the most that any model is known to count."""
+SOUND_TOKENS_A_SECOND = 32
+"""The most that any model is known to count. What was heard, as text, has fewer."""
+SAMPLES, SAMPLES_BYTES_A_TOKEN = ("audio/wav", "audio/pcm"), 90
+PACKED_BYTES_A_TOKEN = 8
+"""Where the length is not known: a second of silence in Opus has 276 bytes."""
+SOUND_FRAMING = 4 * FRAMING
+"""What is told of a sound in which nothing was heard has room in it."""
 SPOKEN_TOKENS_A_TOKEN = 12
 """Sound made of a token of text: at 20 tokens of sound a second, slow speech with pauses."""
 
@@ -56,13 +62,19 @@ def declared_prices(specs: Iterable[ModelSpec]) -> Declared:
     return declared
 
 
-def bound_of(request: CompletionRequest, specs: Sequence[ModelSpec], history: Sequence[Message]) -> Bound:
-    """What this call may use at most, whichever of the models answers.
+def bound_of(
+    request: CompletionRequest,
+    specs: Sequence[ModelSpec],
+    history: Sequence[Message],
+    milliseconds: Mapping[str, int] = MappingProxyType({}),
+) -> Bound:
+    """What this call may use at most, whichever of the models answers. `milliseconds` are the lengths of its
+    sounds by their SHA-256, as far as they are known.
 
     A token is at least one byte of UTF-8, so the bytes of a text bound its tokens; what pictures and sounds
     count for is known of no model exactly. Where the history fits no context the call will be refused.
     """
-    prompt = sum(_prompt_bound(message, specs) for message in history) + _surroundings(request)
+    prompt = sum(_prompt_bound(message, specs, milliseconds) for message in history) + _surroundings(request)
     contexts = [spec.context_length for spec in specs]
     if all(contexts):
         prompt = min(prompt, max(length for length in contexts if length))
@@ -91,6 +103,16 @@ def held_to(params: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
     return {**params, "max_completion_tokens": output_limit(params, spec)}
 
 
+def sounds_in(history: Iterable[Message]) -> set[str]:
+    """The SHA-256 of each sound, sent or spoken."""
+    return {
+        part.blob.sha256
+        for message in history
+        for part in message.parts
+        if isinstance(part, AudioPart | SpokenPart) and part.blob
+    }
+
+
 def units_of(usage: Usage, images: int) -> Units:
     """Usage in units that do not overlap, whatever an upstream says."""
     cached = min(usage.cached_tokens, usage.prompt_tokens)
@@ -115,13 +137,13 @@ def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
     return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
 
 
-def _prompt_bound(message: Message, specs: Sequence[ModelSpec]) -> int:
+def _prompt_bound(message: Message, specs: Sequence[ModelSpec], milliseconds: Mapping[str, int]) -> int:
     framed = f"{message.name or ''}{message.tool_call_id or ''}"
-    parts = sum(_part_bound(part, specs) for part in message.parts)
+    parts = sum(_part_bound(part, specs, milliseconds) for part in message.parts)
     return FRAMING + len(framed.encode()) + text_bytes(message) + parts
 
 
-def _part_bound(part: Part, specs: Sequence[ModelSpec]) -> int:
+def _part_bound(part: Part, specs: Sequence[ModelSpec], milliseconds: Mapping[str, int]) -> int:
     """Beside the text that `text_bytes` tells."""
     match part:
         case RefusalPart():
@@ -131,9 +153,10 @@ def _part_bound(part: Part, specs: Sequence[ModelSpec]) -> int:
         case ImagePart():
             return max(map(_picture_bound, specs))
         case AudioPart():
-            return _sound_bound(part.blob)
+            return _sound_bound(part.blob, milliseconds)
         case SpokenPart():
-            return max(_sound_bound(part.blob) if part.blob else 0, len(part.transcript.encode()))
+            heard = _sound_bound(part.blob, milliseconds) if part.blob else 0
+            return max(heard, len(part.transcript.encode()))
         case FilePart() if part.blob:
             return part.blob.size
     return 0
@@ -143,8 +166,12 @@ def _picture_bound(spec: ModelSpec) -> int:
     return IMAGE_TOKENS if "image" in spec.input_modalities else PICTURE_TEXT_TOKENS
 
 
-def _sound_bound(blob: Blob) -> int:
-    return blob.size // SOUND_BYTES_A_TOKEN + FRAMING
+def _sound_bound(blob: Blob, milliseconds: Mapping[str, int]) -> int:
+    length = milliseconds.get(blob.sha256)
+    if length is not None:
+        return -(-length // 1000) * SOUND_TOKENS_A_SECOND + SOUND_FRAMING
+    is_samples = blob.media_type.startswith(SAMPLES)
+    return blob.size // (SAMPLES_BYTES_A_TOKEN if is_samples else PACKED_BYTES_A_TOKEN) + SOUND_FRAMING
 
 
 def _surroundings(request: CompletionRequest) -> int:

@@ -16,6 +16,7 @@ from chatapi.completions.charging import IMAGE_TOKENS, bound_of, units_of
 from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest, with_one_limit
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import (
+    AudioPart,
     Blob,
     ImagePart,
     Message,
@@ -171,6 +172,25 @@ def test_a_picture_full_of_chinese_is_bounded_for_a_model_that_does_not_see() ->
     assert prompt_bound(ImagePart(), specs=[blind]) >= len(read.encode()) > IMAGE_TOKENS
     assert prompt_bound(ImagePart(), specs=[seeing, blind]) >= len(read.encode())
     assert IMAGE_TOKENS <= prompt_bound(ImagePart(), specs=[seeing]) < 2 * IMAGE_TOKENS
+
+
+QUIET = Blob("0" * 64, "audio/ogg", 331_924)
+"""Twenty minutes of Opus in which nobody speaks: an upstream counted 38,400 tokens."""
+
+
+def test_a_sound_is_bounded_by_its_length() -> None:
+    hearing = [spec(input_modalities=("text", "audio"))]
+    heard = [Message("user", (AudioPart(QUIET, "opus"), TextPart("What?")))]
+    bound = bound_of(request(), hearing, heard, {QUIET.sha256: 1_200_000})
+    assert 38_400 < bound.prompt < 39_000
+    longer = bound_of(request(), hearing, heard, {QUIET.sha256: 1_200_001})
+    assert longer.prompt == bound.prompt + 32
+
+
+def test_a_sound_of_unknown_length_is_bounded_by_the_most_that_its_bytes_may_hold() -> None:
+    assert prompt_bound(AudioPart(QUIET, "opus")) >= 38_400
+    second = Blob("1" * 64, "audio/pcm;rate=24000", 48_000)
+    assert 32 <= prompt_bound(AudioPart(second, "pcm16")) < 1000
 
 
 @pytest.mark.parametrize("given", [(1, 90), (90, 1), (1, 1), (1, None), (None, 1)])

@@ -5,15 +5,21 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 from pytest_django import Settings
 
+from chatapi.billing.models import Charge
+from chatapi.billing.prices import add_price
+from chatapi.billing.tariffs import rates_of
 from chatapi.completions import log
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset, Rendition
 from media.speech.transcripts import Transcript
+from tests.billing.money import PROMPT, give
 from tests.engines.fake_upstream import FakeUpstream
-from tests.media.sounds import pitch, sound_file, tone
+from tests.media.sounds import encoded, pitch, sound_file, tone
 from tests.media.word_errors import word_error_rate
 from tests.people import Person
 from tests.serving import Server, events, text_of
@@ -153,6 +159,27 @@ def test_a_history_with_sound_goes_on(server: Server, alice: Person, ears: FakeU
     answered(server, alice, {"model": "upstream", "messages": messages})
     assert (Conversation.objects.count(), Message.objects.count()) == (1, 6)
     assert sounds_heard(ears, 0) == [("mp3", sound_file("mp3"))]
+
+
+def test_what_is_held_for_a_sound_is_for_its_length_now_and_when_the_talk_goes_on(
+    server: Server, alice: Person, ears: FakeUpstream
+) -> None:
+    """Silence takes so few bytes that a wallet which paid for them alone was overdrawn."""
+    specs = server.service.registry._specs
+    specs["upstream"] = replace(specs["upstream"], price=None, max_output_tokens=1)
+    add_price("upstream", {0: rates_of({"prompt": 1})})
+    give(alice, 10**9)
+    quiet = encoded(np.zeros((60 * RATE, 1), np.int16), "ogg", "libopus", rate=RATE)
+    answered(server, alice, asked(sound(quiet, "opus")))
+    place = {"conversation_id": Conversation.objects.get().public_id}
+    answered(server, alice, asked(text("And?"), context=place))
+    server.until_idle()
+
+    held = list(Charge.objects.order_by("id").values_list("held", flat=True))
+    counted = 60 * 32 * PROMPT
+    assert len(held) == 2
+    assert len(quiet) // 90 * PROMPT < counted < min(held)
+    assert max(held) < counted + 300 * PROMPT
 
 
 # --- a model that does not hear ---------------------------------------------------------------------
