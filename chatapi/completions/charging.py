@@ -1,6 +1,7 @@
 """A call in the terms of billing: who may answer, what it may use at most, and what it used."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 from chatapi.billing.prices import Declared
 from chatapi.billing.tariffs import Bound, rates_of
 from chatapi.billing.units import Units
+from chatapi.completions.documents import longest_text
 from chatapi.completions.requests import CompletionRequest, asked_limit
 from chatapi.completions.usage import TOKENS_A_MESSAGE, text_bytes
 from chatapi.engines.registry import ModelSpec
@@ -74,7 +76,8 @@ def bound_of(
     A token is at least one byte of UTF-8, so the bytes of a text bound its tokens; what pictures and sounds
     count for is known of no model exactly. Where the history fits no context the call will be refused.
     """
-    prompt = sum(_prompt_bound(message, specs, milliseconds) for message in history) + _surroundings(request)
+    bounds = _Bounds(specs, milliseconds, request.uploads)
+    prompt = sum(map(bounds.of_message, history)) + _surroundings(request)
     contexts = [spec.context_length for spec in specs]
     if all(contexts):
         prompt = min(prompt, max(length for length in contexts if length))
@@ -137,41 +140,50 @@ def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
     return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
 
 
-def _prompt_bound(message: Message, specs: Sequence[ModelSpec], milliseconds: Mapping[str, int]) -> int:
-    framed = f"{message.name or ''}{message.tool_call_id or ''}"
-    parts = sum(_part_bound(part, specs, milliseconds) for part in message.parts)
-    return FRAMING + len(framed.encode()) + text_bytes(message) + parts
+@dataclass(frozen=True)
+class _Bounds:
+    """Of what the models may read of a history. `uploads` are the bytes at hand, by their SHA-256."""
 
+    specs: Sequence[ModelSpec]
+    milliseconds: Mapping[str, int]
+    uploads: Mapping[str, bytes]
 
-def _part_bound(part: Part, specs: Sequence[ModelSpec], milliseconds: Mapping[str, int]) -> int:
-    """Beside the text that `text_bytes` tells."""
-    match part:
-        case RefusalPart():
-            return len(part.text.encode())
-        case ToolCall():
-            return len(part.id.encode())
-        case ImagePart():
-            return max(map(_picture_bound, specs))
-        case AudioPart():
-            return _sound_bound(part.blob, milliseconds)
-        case SpokenPart():
-            heard = _sound_bound(part.blob, milliseconds) if part.blob else 0
-            return max(heard, len(part.transcript.encode()))
-        case FilePart() if part.blob:
-            return part.blob.size
-    return 0
+    def of_message(self, message: Message) -> int:
+        framed = f"{message.name or ''}{message.tool_call_id or ''}"
+        return FRAMING + len(framed.encode()) + text_bytes(message) + sum(map(self._of_part, message.parts))
+
+    def _of_part(self, part: Part) -> int:
+        """Beside the text that `text_bytes` tells."""
+        match part:
+            case RefusalPart():
+                return len(part.text.encode())
+            case ToolCall():
+                return len(part.id.encode())
+            case ImagePart():
+                return max(map(_picture_bound, self.specs))
+            case AudioPart():
+                return self._of_sound(part.blob)
+            case SpokenPart():
+                return max(self._of_sound(part.blob) if part.blob else 0, len(part.transcript.encode()))
+            case FilePart() if part.blob:
+                return self._of_file(part.blob, part.filename)
+        return 0
+
+    def _of_sound(self, blob: Blob) -> int:
+        length = self.milliseconds.get(blob.sha256)
+        if length is not None:
+            return -(-length // 1000) * SOUND_TOKENS_A_SECOND + SOUND_FRAMING
+        is_samples = blob.media_type.startswith(SAMPLES)
+        return blob.size // (SAMPLES_BYTES_A_TOKEN if is_samples else PACKED_BYTES_A_TOKEN) + SOUND_FRAMING
+
+    def _of_file(self, blob: Blob, filename: str | None) -> int:
+        as_file = blob.size + len((filename or "").encode()) + FRAMING
+        as_text = longest_text(blob, filename, self.uploads.get(blob.sha256))
+        return max(as_file if "file" in spec.input_modalities else as_text for spec in self.specs)
 
 
 def _picture_bound(spec: ModelSpec) -> int:
     return IMAGE_TOKENS if "image" in spec.input_modalities else PICTURE_TEXT_TOKENS
-
-
-def _sound_bound(blob: Blob, milliseconds: Mapping[str, int]) -> int:
-    length = milliseconds.get(blob.sha256)
-    if length is not None:
-        return -(-length // 1000) * SOUND_TOKENS_A_SECOND + SOUND_FRAMING
-    is_samples = blob.media_type.startswith(SAMPLES)
-    return blob.size // (SAMPLES_BYTES_A_TOKEN if is_samples else PACKED_BYTES_A_TOKEN) + SOUND_FRAMING
 
 
 def _surroundings(request: CompletionRequest) -> int:

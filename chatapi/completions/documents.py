@@ -18,6 +18,7 @@ PASSED_ON_LIMIT = 128 * 1024 * 1024
 
 _CHARACTER = 4
 """The most bytes that one takes in UTF-8."""
+_REPLACED = len("\ufffd".encode())
 
 
 async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dict[str, str]:
@@ -47,8 +48,28 @@ def _text_of(blob: Blob, filename: str | None, workspace_id: UUID) -> str:
     length = min(blob.size, TEXT_LIMIT * _CHARACTER)
     text = b"".join(open_range(storage_name(workspace_id, blob.sha256), 0, length)).decode(errors="replace")
     is_cut = length < blob.size or len(text) > TEXT_LIMIT
+    return _framed(text[:TEXT_LIMIT], blob, filename, is_cut=is_cut)
+
+
+def _framed(text: str, blob: Blob, filename: str | None, *, is_cut: bool) -> str:
     cut = f"\n[Cut: the file has {blob.size} bytes.]" if is_cut else ""
-    return f"[File {filename or 'without a name'}:]\n{text[:TEXT_LIMIT]}{cut}\n[End of the file.]"
+    return f"[File {filename or 'without a name'}:]\n{text}{cut}\n[End of the file.]"
+
+
+def longest_text(blob: Blob, filename: str | None, data: bytes | None) -> int:
+    """Bytes of UTF-8 that a model without files is given of a file at most. `data` are its bytes, where they
+    are at hand: what cannot be decoded becomes a character of three bytes for each of its own."""
+    most = TEXT_LIMIT * _CHARACTER
+    text = blob.size if data is not None and (blob.size >= most or _is_text(data)) else _REPLACED * blob.size
+    return min(text, most) + len(_framed("", blob, filename, is_cut=True).encode())
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def check_weight(messages: Sequence[Message]) -> None:

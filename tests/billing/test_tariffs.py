@@ -1,8 +1,11 @@
 """What use costs, and that no use within a bound costs more than is held for it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -13,11 +16,13 @@ from chatapi.billing.problems import InvalidPrice
 from chatapi.billing.tariffs import Bound, Tariff, Tiers, rates_of
 from chatapi.billing.units import UNIT_NAMES, Units
 from chatapi.completions.charging import IMAGE_TOKENS, bound_of, units_of
+from chatapi.completions.documents import texts_of_files
 from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest, with_one_limit
 from chatapi.engines.registry import ModelSpec
 from chatapi.engines.values import (
     AudioPart,
     Blob,
+    FilePart,
     ImagePart,
     Message,
     Part,
@@ -29,6 +34,7 @@ from chatapi.engines.values import (
 )
 from chatapi.identifiers import new_id
 from media.pictures.described import described
+from media.services import store_bytes
 
 
 def tariff(tiers: Tiers | None) -> Tariff:
@@ -191,6 +197,37 @@ def test_a_sound_of_unknown_length_is_bounded_by_the_most_that_its_bytes_may_hol
     assert prompt_bound(AudioPart(QUIET, "opus")) >= 38_400
     second = Blob("1" * 64, "audio/pcm;rate=24000", 48_000)
     assert 32 <= prompt_bound(AudioPart(second, "pcm16")) < 1000
+
+
+@pytest.mark.parametrize("name", [None, "請求書" * 40 + ".txt"], ids=["nameless", "named"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"plain", id="plain"),
+        pytest.param("発票".encode() * 500, id="chinese"),
+        pytest.param(b"\xff" * 1000, id="no-text"),
+        pytest.param("é".encode("latin-1") * 300_000, id="much-that-is-no-text"),
+        pytest.param("😀".encode() * 200_001, id="cut"),
+        pytest.param(b"a" * 900_000, id="cut-early"),
+    ],
+)
+def test_a_file_is_bounded_by_the_text_that_is_made_of_it(data: bytes, name: str | None) -> None:
+    """For a model without files: its name and frame are read too, and each byte that is no text as three."""
+    workspace, digest = uuid4(), sha256(data).hexdigest()
+    store_bytes(workspace, {digest: data})
+    part = FilePart(Blob(digest, "text/plain", len(data)), name)
+    asked = CompletionRequest("openai", (Message("user", (part,)),), uploads={digest: data})
+    made = asyncio.run(texts_of_files(asked.messages, workspace))[digest]
+
+    inline = bound_of(asked, [spec()], asked.messages).prompt
+    named = bound_of(request(), [spec()], asked.messages).prompt
+    assert len(made.encode()) <= inline <= named
+    if len(data) < 10_000 and b"\xff" not in data:
+        assert inline < len(made.encode()) + 150
+    reads_files = spec(input_modalities=("text", "file"))
+    assert bound_of(request(), [reads_files], asked.messages).prompt >= len(data) + len((name or "").encode())
+    assert bound_of(asked, [reads_files, spec()], asked.messages).prompt >= inline
 
 
 @pytest.mark.parametrize("given", [(1, 90), (90, 1), (1, 1), (1, None), (None, 1)])
