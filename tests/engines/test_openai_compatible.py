@@ -101,7 +101,7 @@ async def test_text_arrives_chunk_by_chunk_and_usage_comes_last(
         "completion_tokens": 2,
         "total_tokens": 11,
         "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 1},
-        "completion_tokens_details": {"reasoning_tokens": 3, "accepted_prediction_tokens": None},
+        "completion_tokens_details": {"reasoning_tokens": 1, "accepted_prediction_tokens": None},
     }
     events = await answered(
         upstream,
@@ -114,7 +114,7 @@ async def test_text_arrives_chunk_by_chunk_and_usage_comes_last(
         TextDelta("Hel"),
         TextDelta("lo"),
         Finish("stop"),
-        Usage(9, 2, cached_tokens=4, prompt_audio_tokens=1, reasoning_tokens=3),
+        Usage(9, 2, cached_tokens=4, prompt_audio_tokens=1, reasoning_tokens=1),
     ]
     assert upstream.body == {
         "model": "big-model",

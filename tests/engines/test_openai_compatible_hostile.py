@@ -333,12 +333,12 @@ async def test_counts_are_whole_numbers_that_can_be_stored(
     upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: int
 ) -> None:
     usage = (
-        b'{"prompt_tokens":3,"completion_tokens":@,"total_tokens":@,'
+        b'{"prompt_tokens":2147483647,"completion_tokens":@,"total_tokens":@,'
         b'"prompt_tokens_details":{"cached_tokens":@},"completion_tokens_details":{"reasoning_tokens":@}}'
     ).replace(b"@", theirs)
     last = b'data: {"choices":[],"usage":' + usage + b"}\n\n"
     seen = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
-    assert seen == [*HI, Usage(3, ours, cached_tokens=ours, reasoning_tokens=ours)]
+    assert seen == [*HI, Usage(2**31 - 1, ours, cached_tokens=ours, reasoning_tokens=ours)]
     assert type(seen[-1].completion_tokens) is int  # type: ignore[union-attr]
 
 
@@ -358,6 +358,30 @@ async def test_odd_details_do_no_harm(upstream: FakeUpstream, engine: OpenAIComp
         "completion_tokens_details": details,
     }
     assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == [*HI, Usage(3, 4)]
+
+
+async def test_a_part_is_no_more_than_its_whole(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+    usage = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 8, "audio_tokens": 7},
+        "completion_tokens_details": {
+            "reasoning_tokens": 99,
+            "audio_tokens": 1,
+            "accepted_prediction_tokens": 6,
+            "rejected_prediction_tokens": 7,
+        },
+    }
+    *_, told = await answered(upstream, engine, stream(say("Hi"), end(usage=usage)))
+    assert told == Usage(
+        10,
+        5,
+        cached_tokens=8,
+        prompt_audio_tokens=2,
+        reasoning_tokens=5,
+        accepted_prediction_tokens=5,
+        rejected_prediction_tokens=5,
+    )
 
 
 @pytest.mark.parametrize("expires_at", [b"1e300", b"-1", b"1e999", b'"soon"', b"true", b"[]", b"1" * 1000])

@@ -15,18 +15,25 @@ def usage_in(wire: Any) -> Usage | None:
     prompt_tokens, completion_tokens = _count(wire, "prompt_tokens"), _count(wire, "completion_tokens")
     if prompt_tokens is None and completion_tokens is None:
         return None
-    prompt, completion = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
-    cached = _count(prompt, "cached_tokens") or _count(wire, "prompt_cache_hit_tokens")
+    prompt, completion = prompt_tokens or 0, completion_tokens or 0
+    prompts, completions = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
+    cached = _part(prompt, prompts, "cached_tokens") or _part(prompt, wire, "prompt_cache_hit_tokens")
+    reasoning = _part(completion, completions, "reasoning_tokens")
     return Usage(
-        prompt_tokens=prompt_tokens or 0,
-        completion_tokens=completion_tokens or 0,
-        cached_tokens=cached or 0,
-        prompt_audio_tokens=_count(prompt, "audio_tokens") or 0,
-        reasoning_tokens=_count(completion, "reasoning_tokens") or 0,
-        completion_audio_tokens=_count(completion, "audio_tokens") or 0,
-        accepted_prediction_tokens=_count(completion, "accepted_prediction_tokens") or 0,
-        rejected_prediction_tokens=_count(completion, "rejected_prediction_tokens") or 0,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=cached,
+        prompt_audio_tokens=_part(prompt - cached, prompts, "audio_tokens"),
+        reasoning_tokens=reasoning,
+        completion_audio_tokens=_part(completion - reasoning, completions, "audio_tokens"),
+        accepted_prediction_tokens=_part(completion, completions, "accepted_prediction_tokens"),
+        rejected_prediction_tokens=_part(completion, completions, "rejected_prediction_tokens"),
     )
+
+
+def _part(whole: int, table: Any, name: str) -> int:
+    """A part's count, as it is billed: no more than the whole."""
+    return min(_count(table, name) or 0, whole)
 
 
 def _count(table: Any, name: str) -> int | None:
