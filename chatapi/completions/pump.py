@@ -16,7 +16,7 @@ from chatapi.completions.journal import Slot
 from chatapi.completions.log import EventLog
 from chatapi.completions.repeat import repeated
 from chatapi.completions.speaker import Manner, Speaker
-from chatapi.completions.usage import prompt_estimate
+from chatapi.completions.usage import filled, prompt_estimate
 from chatapi.engines.base import EngineError
 from chatapi.engines.registry import ModelSpec, Registry
 from chatapi.engines.values import (
@@ -103,6 +103,7 @@ class Pump:
         self._registry = registry
         self._settle = settle
         self._finishes: dict[int, Finish] = {}
+        self._counted_in_part: Usage | None = None
         self._first_event_at: datetime | None = None
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
@@ -202,6 +203,7 @@ class Pump:
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
         engine, request = self._registry.engine(spec), self._asked.request
         prompt, images = prompt_estimate(request.messages), self._asked.images
+        self._counted_in_part = None
         self._slot.asked(self._asked.price_id, prompt, images)
         if request.n == 1 or spec.supports_n:
             return engine.stream(request)
@@ -260,7 +262,7 @@ class Pump:
         size = 0
         async for event in events:
             if isinstance(event, Usage):
-                note.counted(event)
+                self._note_count(event)
                 continue
             if event.choice not in wanted:
                 continue
@@ -281,11 +283,21 @@ class Pump:
         if len(self._finishes) < self._request.n:
             raise EngineError("The model's answer broke off.", code="upstream_incomplete")
 
+    def _note_count(self, usage: Usage) -> None:
+        """What the engine counted. Where it lacks the answer, ours stands until the end: more of it may
+        be spoken yet."""
+        if usage.lacks_completion:
+            self._counted_in_part = usage
+        else:
+            self._slot.counted(filled(usage, self._slot.usage) if usage.lacks_prompt else usage)
+
     def _usage_so_far(self) -> Usage:
         """What is billed: nothing where the model said nothing, however the answer ended."""
         if self._first_event_at is None:
             return Usage()
         usage, substitutes = self._slot.usage, self._asked.substitutes
+        if self._counted_in_part is not None:
+            usage = filled(self._counted_in_part, usage)
         return (usage + substitutes if substitutes != _NOTHING else usage).bounded
 
     def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:

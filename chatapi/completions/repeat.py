@@ -14,7 +14,10 @@ AT_ONCE = 4
 async def repeated(
     stream: Callable[[EngineRequest], AsyncGenerator[Event, None]], request: EngineRequest
 ) -> AsyncGenerator[Event, None]:
-    """Ask `request.n` times, a few at once, and number the choices; the usages are added up."""
+    """Ask `request.n` times, a few at once, and number the choices; the usages are added up.
+
+    A sum that lacks what one of them did not count is no count, however much the others counted.
+    """
     single = replace(request, n=1)
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     slots = asyncio.Semaphore(AT_ONCE)
@@ -26,16 +29,16 @@ async def repeated(
 
     asking = asyncio.gather(*(ask(choice) for choice in range(request.n)))
     asking.add_done_callback(lambda _: queue.put_nowait(None))
-    usage: Usage | None = None
+    usages: list[Usage] = []
     try:
         while (event := await queue.get()) is not None:
             if isinstance(event, Usage):
-                usage = event if usage is None else usage + event
+                usages.append(event)
             else:
                 yield event
         await asking
-        if usage is not None:
-            yield usage
+        if len(usages) == request.n:
+            yield sum(usages, Usage())
     finally:
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):

@@ -76,6 +76,23 @@ class Tally:
         return Usage(completion_tokens=tokens, completion_audio_tokens=tokens)
 
 
+def filled(theirs: Usage, ours: Usage) -> Usage:
+    """Their count, with each half that it lacks taken whole from ours, marked `estimated` if any was."""
+    prompt = ours if theirs.lacks_prompt else theirs
+    completion = ours if theirs.lacks_completion else theirs
+    return Usage(
+        prompt_tokens=prompt.prompt_tokens,
+        cached_tokens=prompt.cached_tokens,
+        prompt_audio_tokens=prompt.prompt_audio_tokens,
+        completion_tokens=completion.completion_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
+        completion_audio_tokens=completion.completion_audio_tokens,
+        accepted_prediction_tokens=completion.accepted_prediction_tokens,
+        rejected_prediction_tokens=completion.rejected_prediction_tokens,
+        estimated=prompt.estimated or completion.estimated,
+    )
+
+
 def prompt_estimate(messages: Iterable[Message]) -> int:
     """Tokens: those of the texts, and four for what frames each message."""
     return sum(TOKENS_A_MESSAGE + _tokens(text_bytes(message)) for message in messages)

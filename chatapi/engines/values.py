@@ -247,6 +247,14 @@ class Usage(Value, frozen=True):
     estimated: bool = False
 
     @property
+    def lacks_prompt(self) -> bool:
+        return False
+
+    @property
+    def lacks_completion(self) -> bool:
+        return False
+
+    @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
@@ -266,7 +274,21 @@ class Usage(Value, frozen=True):
     def __add__(self, other: "Usage") -> "Usage":
         theirs = other.counts
         sums = {name: count + theirs[name] for name, count in self.counts.items()}
-        return Usage(**sums, estimated=self.estimated or other.estimated)
+        estimated = self.estimated or other.estimated
+        lacks_prompt = self.lacks_prompt or other.lacks_prompt
+        lacks_completion = self.lacks_completion or other.lacks_completion
+        if lacks_prompt or lacks_completion:
+            return PartialUsage(
+                **sums, estimated=estimated, lacks_prompt=lacks_prompt, lacks_completion=lacks_completion
+            )
+        return Usage(**sums, estimated=estimated)
+
+
+class PartialUsage(Usage, frozen=True):
+    """What an engine tells whose upstream did not count both halves; who bills it counts what it lacks."""
+
+    lacks_prompt: bool = False
+    lacks_completion: bool = False
 
 
 _COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")

@@ -24,6 +24,7 @@ from chatapi.engines.values import (
     Event,
     Finish,
     Message,
+    PartialUsage,
     TextDelta,
     TextPart,
     Usage,
@@ -337,9 +338,11 @@ async def test_counts_are_whole_numbers_that_can_be_stored(
         b'"prompt_tokens_details":{"cached_tokens":@},"completion_tokens_details":{"reasoning_tokens":@}}'
     ).replace(b"@", theirs)
     last = b'data: {"choices":[],"usage":' + usage + b"}\n\n"
-    seen = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
-    assert seen == [*HI, Usage(2**31 - 1, ours, cached_tokens=ours, reasoning_tokens=ours)]
-    assert type(seen[-1].completion_tokens) is int  # type: ignore[union-attr]
+    *seen, told = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
+    assert seen == HI
+    assert isinstance(told, Usage)
+    assert (told.completion_tokens, told.cached_tokens, told.reasoning_tokens) == (ours, ours, ours)
+    assert type(told.completion_tokens) is int
 
 
 @pytest.mark.parametrize("usage", [17, "many", [], {}, True, {"prompt_tokens": "3"}, {"prompt_tokens": None}])
@@ -347,6 +350,18 @@ async def test_usage_that_counts_nothing_is_not_told(
     upstream: FakeUpstream, engine: OpenAICompatible, usage: Any
 ) -> None:
     assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == HI
+
+
+@pytest.mark.parametrize("odd", [None, "5", [5], {}, True])
+async def test_a_half_that_is_not_counted_is_told_as_such(
+    upstream: FakeUpstream, engine: OpenAICompatible, odd: Any
+) -> None:
+    usage = {"prompt_tokens": odd, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 3}}
+    seen = await answered(upstream, engine, stream(say("Hi"), end(usage=usage)))
+    assert seen == [*HI, PartialUsage(0, 5, lacks_prompt=True)]
+    usage = {"prompt_tokens": 3, "completion_tokens": odd, "prompt_tokens_details": {"cached_tokens": 3}}
+    seen = await answered(upstream, engine, stream(say("Hi"), end(usage=usage)))
+    assert seen == [*HI, PartialUsage(3, 0, cached_tokens=3, lacks_completion=True)]
 
 
 @pytest.mark.parametrize("details", [17, "many", [], True, {"cached_tokens": {}}])

@@ -9,10 +9,10 @@ from chatapi.billing.models import Charge
 from chatapi.billing.prices import add_price
 from chatapi.billing.tariffs import rates_of
 from conversations.models import Completion
-from tests.billing.money import PROMPT, REASONING, books_add_up, give
-from tests.engines.fake_upstream import FakeUpstream, whole
+from tests.billing.money import COMPLETION, PROMPT, REASONING, books_add_up, give
+from tests.engines.fake_upstream import FakeUpstream, end, say, stream, whole
 from tests.people import Person
-from tests.serving import PATHS, Server, said
+from tests.serving import PATHS, Server, events, said
 from tests.stories.media_service import upstream_model
 
 USD = 10**9
@@ -32,16 +32,20 @@ def upstream(server: Server) -> Iterator[FakeUpstream]:
 def billed(
     server: Server, who: Person, upstream: FakeUpstream, usage: Any, **more: Any
 ) -> tuple[dict[str, Any], Charge]:
-    """What an answer of four tokens to a prompt of six says that it used, and what was billed for it."""
+    """What an answer of four tokens to a prompt of seven says that it used, and what was billed for it."""
     give(who, USD)
     upstream.will(whole({"role": "assistant", "content": "Sixteen letters."}, usage=usage))
+    if more.get("stream"):
+        upstream.will(stream(say("Sixteen "), say("letters."), end(usage=usage)))
+        more["stream_options"] = {"include_usage": True}
     with server.client(who) as client:
         answer = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, **more))
     assert answer.status_code == 200, answer.text
+    body = events(answer)[-2] if more.get("stream") else answer.json()
     server.until_idle()
     completion, charge = Completion.objects.get(), Charge.objects.get()
     assert completion.usage_estimated == charge.is_estimated
-    return answer.json()["usage"], charge
+    return body["usage"], charge
 
 
 def test_what_is_shown_is_what_was_billed(server: Server, alice: Person, upstream: FakeUpstream) -> None:
@@ -60,3 +64,57 @@ def test_what_is_shown_is_what_was_billed(server: Server, alice: Person, upstrea
     assert usage["completion_tokens_details"]["reasoning_tokens"] == charge.reasoning == 5
     assert charge.cost == 10 * CACHED + 5 * REASONING
     assert not charge.is_estimated
+
+
+@pytest.mark.parametrize("odd", [{}, {"completion_tokens": None}, {"completion_tokens": "5"}])
+@pytest.mark.parametrize("streams", [False, True])
+def test_an_answer_that_the_upstream_did_not_count_is_not_free(
+    server: Server, alice: Person, upstream: FakeUpstream, odd: Any, streams: bool
+) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 4}}
+    usage, charge = billed(server, alice, upstream, {"prompt_tokens": 10, **details, **odd}, stream=streams)
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (10, 4)
+    assert charge.cost == 6 * PROMPT + 4 * CACHED + 4 * COMPLETION
+    assert charge.is_estimated
+
+
+@pytest.mark.parametrize("odd", [{}, {"prompt_tokens": None}, {"prompt_tokens": "10"}])
+def test_a_prompt_that_the_upstream_did_not_count_is_not_free(
+    server: Server, alice: Person, upstream: FakeUpstream, odd: Any
+) -> None:
+    details = {"completion_tokens_details": {"reasoning_tokens": 2}}
+    usage, charge = billed(server, alice, upstream, {"completion_tokens": 5, **details, **odd})
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 5)
+    assert charge.cost == 7 * PROMPT + 3 * COMPLETION + 2 * REASONING
+    assert charge.is_estimated
+
+
+def test_one_of_several_answers_that_was_not_counted_is_not_free(
+    server: Server, alice: Person, upstream: FakeUpstream
+) -> None:
+    """Where each is asked for by itself, what one of them lacks is counted here for all of them."""
+    give(alice, USD)
+    told: list[Any] = [
+        {"prompt_tokens": 10, "completion_tokens": 5},
+        {"prompt_tokens": 10},
+        {"prompt_tokens": 10, "completion_tokens": 5},
+    ]
+    message = {"role": "assistant", "content": "Sixteen letters."}
+    upstream.will(*(whole(message, usage=usage) for usage in told))
+    with server.client(alice) as client:
+        first = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, n=3)).json()["usage"]
+        upstream.will(whole(message, usage=told[0]), whole(message))
+        second = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, n=2)).json()["usage"]
+    assert (first["prompt_tokens"], first["completion_tokens"]) == (30, 12)
+    assert (second["prompt_tokens"], second["completion_tokens"]) == (14, 8)
+    server.until_idle()
+    assert all(charge.is_estimated for charge in Charge.objects.all())
+
+
+def test_what_was_read_aloud_here_counts_beside_an_answer_that_was_not_counted(
+    server: Server, alice: Person, upstream: FakeUpstream
+) -> None:
+    spoken = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
+    usage, charge = billed(server, alice, upstream, {"prompt_tokens": 10}, **spoken)
+    assert charge.audio_out == usage["completion_tokens_details"]["audio_tokens"] > 10
+    assert (charge.prompt, charge.completion, charge.is_estimated) == (10, 4, True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..values import Usage
+from ..values import PartialUsage, Usage
 
 COUNT_LIMIT = 2**31 - 1
 """What a column of the database holds."""
@@ -19,7 +19,7 @@ def usage_in(wire: Any) -> Usage | None:
     prompts, completions = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
     cached = _part(prompt, prompts, "cached_tokens") or _part(prompt, wire, "prompt_cache_hit_tokens")
     reasoning = _part(completion, completions, "reasoning_tokens")
-    return Usage(
+    usage = Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=cached,
@@ -29,6 +29,12 @@ def usage_in(wire: Any) -> Usage | None:
         accepted_prediction_tokens=_part(completion, completions, "accepted_prediction_tokens"),
         rejected_prediction_tokens=_part(completion, completions, "rejected_prediction_tokens"),
     )
+    lacks_prompt, lacks_completion = prompt_tokens is None, completion_tokens is None
+    if lacks_prompt or lacks_completion:
+        return PartialUsage(
+            **usage.counts, estimated=False, lacks_prompt=lacks_prompt, lacks_completion=lacks_completion
+        )
+    return usage
 
 
 def _part(whole: int, table: Any, name: str) -> int:
