@@ -312,40 +312,53 @@ async def test_a_choice_that_ends_without_a_word_has_ended(
 
 # --- counts -------------------------------------------------------------------------------------
 
-COUNTS = {
+COUNTS: dict[bytes, int | None] = {
     b"7": 7,
     b"7.0": 7,
-    b"-7": 0,
-    b"2147483648": 2**31 - 1,
-    b"1e300": 2**31 - 1,
-    b"-1e300": 0,
-    b"1" * 1000: 2**31 - 1,
-    b"NaN": 0,
-    b"Infinity": 2**31 - 1,
-    b'"7"': 0,
-    b"true": 0,
-    b"[7]": 0,
-    b"null": 0,
+    b"0": 0,
+    b"1e7": 10_000_000,
+    b"10000000": 10_000_000,
+    b"10000001": None,
+    b"7.5": None,
+    b"-7": None,
+    b"2147483648": None,
+    b"1e30": None,
+    b"1e300": None,
+    b"1e400": None,
+    b"-1e300": None,
+    b"1" * 1000: None,
+    b"NaN": None,
+    b"Infinity": None,
+    b'"7"': None,
+    b"true": None,
+    b"[7]": None,
+    b"null": None,
 }
 
 
 @pytest.mark.parametrize(("theirs", "ours"), COUNTS.items(), ids=[key.decode()[:12] for key in COUNTS])
-async def test_counts_are_whole_numbers_that_can_be_stored(
-    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: int
+async def test_what_is_no_number_of_tokens_is_not_counted(
+    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: int | None
 ) -> None:
     usage = (
-        b'{"prompt_tokens":2147483647,"completion_tokens":@,"total_tokens":@,'
+        b'{"prompt_tokens":10000000,"completion_tokens":@,"total_tokens":@,'
         b'"prompt_tokens_details":{"cached_tokens":@},"completion_tokens_details":{"reasoning_tokens":@}}'
     ).replace(b"@", theirs)
     last = b'data: {"choices":[],"usage":' + usage + b"}\n\n"
     *seen, told = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
     assert seen == HI
     assert isinstance(told, Usage)
-    assert (told.completion_tokens, told.cached_tokens, told.reasoning_tokens) == (ours, ours, ours)
+    assert (told.completion_tokens, told.cached_tokens, told.reasoning_tokens) == (ours or 0,) * 3
+    assert told.lacks_completion == (ours is None)
     assert type(told.completion_tokens) is int
 
 
-@pytest.mark.parametrize("usage", [17, "many", [], {}, True, {"prompt_tokens": "3"}, {"prompt_tokens": None}])
+NEGATIVE = {"prompt_tokens": -1, "completion_tokens": -1}
+
+
+@pytest.mark.parametrize(
+    "usage", [17, "many", [], {}, True, {"prompt_tokens": "3"}, {"prompt_tokens": None}, NEGATIVE]
+)
 async def test_usage_that_counts_nothing_is_not_told(
     upstream: FakeUpstream, engine: OpenAICompatible, usage: Any
 ) -> None:

@@ -118,3 +118,13 @@ def test_what_was_read_aloud_here_counts_beside_an_answer_that_was_not_counted(
     usage, charge = billed(server, alice, upstream, {"prompt_tokens": 10}, **spoken)
     assert charge.audio_out == usage["completion_tokens_details"]["audio_tokens"] > 10
     assert (charge.prompt, charge.completion, charge.is_estimated) == (10, 4, True)
+
+
+@pytest.mark.parametrize("absurd", [1e30, 1e400, -1, 10.5, 2**31, 20_000_000])
+def test_a_count_that_nobody_can_mean_is_not_billed(
+    server: Server, alice: Person, upstream: FakeUpstream, absurd: float
+) -> None:
+    usage, charge = billed(server, alice, upstream, {"prompt_tokens": absurd, "completion_tokens": absurd})
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 4)
+    assert charge.cost == 7 * PROMPT + 4 * COMPLETION
+    assert charge.is_estimated

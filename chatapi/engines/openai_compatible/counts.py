@@ -4,8 +4,8 @@ from typing import Any
 
 from ..values import PartialUsage, Usage
 
-COUNT_LIMIT = 2**31 - 1
-"""What a column of the database holds."""
+COUNT_LIMIT = 10_000_000
+"""Tokens; more is no count of any prompt or answer, but a mistake that would be billed."""
 TIME_LIMIT = 253_402_300_800
 """Seconds since the epoch; the year 10000."""
 
@@ -43,8 +43,10 @@ def _part(whole: int, table: Any, name: str) -> int:
 
 
 def _count(table: Any, name: str) -> int | None:
+    """None where it is no number of tokens that anybody can mean."""
     value: Any = table.get(name) if isinstance(table, dict) else None
-    return int(min(max(value, 0), COUNT_LIMIT)) if _is_number(value) else None
+    is_count = _is_number(value) and 0 <= value <= COUNT_LIMIT and value == int(value)
+    return int(value) if is_count else None
 
 
 def time_in(value: Any) -> int | None:
