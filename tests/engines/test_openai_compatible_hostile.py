@@ -377,6 +377,17 @@ async def test_a_half_that_is_not_counted_is_told_as_such(
     assert seen == [*HI, PartialUsage(3, 0, cached_tokens=3, lacks_completion=True)]
 
 
+async def test_what_no_context_holds_is_not_counted(upstream: FakeUpstream) -> None:
+    """Sixteen times the model's context, for each answer that was asked for at once."""
+    usage = {"prompt_tokens": 32_000, "completion_tokens": 32_001}
+    engine = OpenAICompatible(upstream.base_url, "m", retries=0, supports_n=True, context_length=1000)
+    both = stream(say("Hi"), end(), end(index=1, usage=usage))
+    *_, told = await answered(upstream, engine, both, n=2)
+    assert told == PartialUsage(32_000, 0, lacks_completion=True)
+    assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == HI
+    await engine.close()
+
+
 @pytest.mark.parametrize("details", [17, "many", [], True, {"cached_tokens": {}}])
 async def test_odd_details_do_no_harm(upstream: FakeUpstream, engine: OpenAICompatible, details: Any) -> None:
     usage = {

@@ -128,3 +128,21 @@ def test_a_count_that_nobody_can_mean_is_not_billed(
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 4)
     assert charge.cost == 7 * PROMPT + 4 * COMPLETION
     assert charge.is_estimated
+
+
+def test_a_count_that_no_context_holds_is_not_billed(
+    server: Server, alice: Person, upstream: FakeUpstream
+) -> None:
+    usage, charge = billed(server, alice, upstream, {"prompt_tokens": 16_001, "completion_tokens": 5})
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 5)
+    assert charge.is_estimated
+
+
+def test_an_upstream_that_counts_more_than_the_context_is_billed_as_it_counts(
+    server: Server, alice: Person, upstream: FakeUpstream
+) -> None:
+    """Pictures may count for more than was thought."""
+    usage, charge = billed(server, alice, upstream, {"prompt_tokens": 16_000, "completion_tokens": 120})
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (16_000, 120)
+    assert charge.cost == 16_000 * PROMPT + 120 * COMPLETION
+    assert not charge.is_estimated

@@ -18,7 +18,7 @@ from ..values import (
     TextDelta,
 )
 from .calls import CallAssembler
-from .counts import usage_in
+from .counts import count_limit, usage_in
 from .errors import error_in_stream, fault_in_body
 from .sound import SoundReader
 from .wire import Call, Choice, Chunk, ContentPart, Delta, decode_leniently
@@ -43,14 +43,16 @@ _REASONS: dict[str, FinishReason] = {
 
 class ChunkReader:
     """Reads the chunks of one answer of so many choices. `finish` gives the events that close it.
+    `context_length`, where it is known, bounds what usage is believed.
 
     The ends of the choices and the usage are held back until then: some upstreams repeat them,
     with other numbers, and some send more of the answer after them.
     """
 
-    def __init__(self, choices: int, secret: str | None = None) -> None:
+    def __init__(self, choices: int, secret: str | None = None, *, context_length: int | None = None) -> None:
         self._secret = secret
         self._asked_for = choices
+        self._count_limit = count_limit(context_length, choices)
         self._choices: dict[int, _Choice] = {}
         self._has_foreign = False
         self._usage: Any = None
@@ -127,7 +129,7 @@ class ChunkReader:
         events.extend([choice.end() for _, choice in sorted(self._choices.items())])
         if not self.has_ended:
             raise _broken_off()
-        usage = usage_in(self._usage)
+        usage = usage_in(self._usage, self._count_limit)
         if usage is not None:
             events.append(usage)
         return events

@@ -54,6 +54,7 @@ class OpenAICompatible:
         idle_timeout: float = 120,
         retries: int = 2,
         supports_n: bool = False,
+        context_length: int | None = None,
     ) -> None:
         self._url = URL(base_url.rstrip("/") + "/chat/completions")
         self._model = model
@@ -63,6 +64,7 @@ class OpenAICompatible:
         self._idle_timeout = idle_timeout
         self._retries = retries
         self._supports_n = supports_n
+        self._context_length = context_length
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lingering: set[aiohttp.ClientResponse] = set()
@@ -82,6 +84,7 @@ class OpenAICompatible:
             idle_timeout=spec.idle_timeout,
             retries=spec.retries,
             supports_n=spec.supports_n,
+            context_length=spec.context_length,
         )
 
     @property
@@ -143,6 +146,7 @@ class OpenAICompatible:
             first_deadline=deadline,
             idle_timeout=self._idle_timeout,
             secret=self._api_key,
+            context_length=self._context_length,
             lingering=self._lingering,
         )
         try:

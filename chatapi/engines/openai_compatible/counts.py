@@ -6,13 +6,21 @@ from ..values import PartialUsage, Usage
 
 COUNT_LIMIT = 10_000_000
 """Tokens; more is no count of any prompt or answer, but a mistake that would be billed."""
+CONTEXTS = 16
+"""How many times a model's context a count may be: pictures may count for more than it is known to hold."""
 TIME_LIMIT = 253_402_300_800
 """Seconds since the epoch; the year 10000."""
 
 
-def usage_in(wire: Any) -> Usage | None:
-    """The usage object of a chunk; None where it counts nothing."""
-    prompt_tokens, completion_tokens = _count(wire, "prompt_tokens"), _count(wire, "completion_tokens")
+def count_limit(context_length: int | None, choices: int) -> int:
+    """The most that so many answers of a model may count for."""
+    return choices * min(COUNT_LIMIT, CONTEXTS * (context_length or COUNT_LIMIT))
+
+
+def usage_in(wire: Any, limit: int) -> Usage | None:
+    """The usage object of a chunk; None where it counts nothing. More than `limit` is not counted."""
+    prompt_tokens = _count(wire, "prompt_tokens", limit)
+    completion_tokens = _count(wire, "completion_tokens", limit)
     if prompt_tokens is None and completion_tokens is None:
         return None
     prompt, completion = prompt_tokens or 0, completion_tokens or 0
@@ -39,13 +47,13 @@ def usage_in(wire: Any) -> Usage | None:
 
 def _part(whole: int, table: Any, name: str) -> int:
     """A part's count, as it is billed: no more than the whole."""
-    return min(_count(table, name) or 0, whole)
+    return min(_count(table, name, COUNT_LIMIT) or 0, whole)
 
 
-def _count(table: Any, name: str) -> int | None:
+def _count(table: Any, name: str, limit: int) -> int | None:
     """None where it is no number of tokens that anybody can mean."""
     value: Any = table.get(name) if isinstance(table, dict) else None
-    is_count = _is_number(value) and 0 <= value <= COUNT_LIMIT and value == int(value)
+    is_count = _is_number(value) and 0 <= value <= limit and value == int(value)
     return int(value) if is_count else None
 
 

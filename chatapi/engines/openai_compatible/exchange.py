@@ -81,6 +81,7 @@ class Exchange:
         idle_timeout: float,
         secret: str | None,
         lingering: set[aiohttp.ClientResponse],
+        context_length: int | None = None,
     ) -> None:
         self._response = response
         self._lingering = lingering
@@ -90,7 +91,7 @@ class Exchange:
         self._idle_timeout = idle_timeout
         self._watchdog = Watchdog(response, min(1.0, idle_timeout / 4))
         self._lines = LineSplitter()
-        self._reader = ChunkReader(choices, secret)
+        self._reader = ChunkReader(choices, secret, context_length=context_length)
         self._failure: EngineError | None = None
         self._is_over = False
         self._rest: memoryview | None = None
