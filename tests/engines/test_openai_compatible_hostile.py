@@ -353,12 +353,20 @@ async def test_what_is_no_number_of_tokens_is_not_counted(
     assert type(told.completion_tokens) is int
 
 
-NEGATIVE = {"prompt_tokens": -1, "completion_tokens": -1}
+NO_USAGES: list[Any] = [
+    17,
+    "many",
+    [],
+    {},
+    True,
+    {"prompt_tokens": "3"},
+    {"prompt_tokens": None},
+    {"prompt_tokens": -1, "completion_tokens": -1},
+    {"prompt_tokens": 0, "completion_tokens": 0},
+]
 
 
-@pytest.mark.parametrize(
-    "usage", [17, "many", [], {}, True, {"prompt_tokens": "3"}, {"prompt_tokens": None}, NEGATIVE]
-)
+@pytest.mark.parametrize("usage", NO_USAGES)
 async def test_usage_that_counts_nothing_is_not_told(
     upstream: FakeUpstream, engine: OpenAICompatible, usage: Any
 ) -> None:

@@ -21,7 +21,7 @@ def usage_in(wire: Any, limit: int) -> Usage | None:
     """The usage object of a chunk; None where it counts nothing. More than `limit` is not counted."""
     prompt_tokens = _count(wire, "prompt_tokens", limit)
     completion_tokens = _count(wire, "completion_tokens", limit)
-    if prompt_tokens is None and completion_tokens is None:
+    if not prompt_tokens and not completion_tokens:  # no call uses nothing: it was not counted
         return None
     prompt, completion = prompt_tokens or 0, completion_tokens or 0
     prompts, completions = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
