@@ -41,9 +41,8 @@ def _those_with_rows() -> str:
 def _looking_away(tables: list[str]) -> Iterator[None]:
     """Books are never emptied: their guards look away for that."""
     if connection.vendor == "postgresql":
-        with (
-            connection.cursor() as cursor
-        ):  # to drop and make the triggers would take locks, and 50 ms a test
+        # to drop and make the triggers would take locks, and 50 ms a test
+        with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
         yield
     elif GUARDED.intersection(tables):

@@ -19,8 +19,8 @@ class SpeechEngine(Protocol):
 
     def words(self, words: str, rate: float) -> Iterator[Samples]: ...
 
-    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples] | None:
-        """None where the engine cannot say these."""
+    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
+        """None at all where the engine cannot say these."""
 
 
 ENGINES: dict[str, Callable[[Voice], SpeechEngine]] = {

@@ -83,9 +83,9 @@ class EspeakEngine:
     def words(self, words: str, rate: float) -> Iterator[Samples]:
         return self._speak(words, rate, UTF8)
 
-    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples] | None:
-        mnemonics = espeak_mnemonics(ipa)
-        return self._speak(f"[[{mnemonics}]]", rate, UTF8 | PHONEMES) if mnemonics else None
+    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
+        if mnemonics := espeak_mnemonics(ipa):
+            yield from self._speak(f"[[{mnemonics}]]", rate, UTF8 | PHONEMES)
 
     def _speak(self, text: str, rate: float, flags: int) -> Iterator[Samples]:
         written = text.replace("\0", " ").encode("utf-8", "ignore")

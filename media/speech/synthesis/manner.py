@@ -65,8 +65,6 @@ class Manner(msgspec.Struct, frozen=True):
             heard = stretched(trimmed(raw, engine.sample_rate), stretch, engine.sample_rate)
             return self._levelled(resampled(heard, engine.sample_rate * shift, OUTPUT_RATE))
 
-        if made is None:
-            return
         yield from shaped_as_it_comes(made, shaped, settling_of(stretch, shift))
 
     def _levelled(self, samples: Samples) -> Samples:

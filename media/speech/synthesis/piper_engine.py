@@ -55,9 +55,8 @@ class PiperEngine:
         plain = words.replace("[[", " ").replace("]]", " ")
         return self._speak([sound for sentence in self._voice.phonemize(plain) for sound in sentence], rate)
 
-    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples] | None:
-        sounds = piper_phonemes(ipa, self._known, self._is_english)
-        return self._speak(sounds, rate) if sounds else None
+    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
+        return self._speak(piper_phonemes(ipa, self._known, self._is_english), rate)
 
     def _speak(self, phonemes: list[str], rate: float) -> Iterator[Samples]:
         scale = (1 / rate - CONSTANT_PART) / (1 - CONSTANT_PART) * self._voice.config.length_scale
