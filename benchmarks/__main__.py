@@ -18,12 +18,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import conversions, findings, speech
-from .processes import BenchmarkError
-from .profile import profile_service
-from .runs import footprint_while_holding, run_load
-from .table import Measurements, render
-from .targets import STARTERS, Target, start_upstream
+from benchmarks import conversions, findings, speech
+from benchmarks.processes import BenchmarkError
+from benchmarks.profile import profile_service
+from benchmarks.runs import footprint_while_holding, run_load
+from benchmarks.table import Measurements, render
+from benchmarks.targets import STARTERS, Target, start_upstream
 
 CONNECTIONS = 16
 

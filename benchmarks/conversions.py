@@ -8,6 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
+from benchmarks.findings import Finding
+from benchmarks.material import KINDS, speech, write_long_mp3, write_picture, write_sound
+from benchmarks.processes import peak_megabytes
+from benchmarks.speech import own_child
 from media.pictures.inspection import InspectPicture, inspect_picture
 from media.pictures.rendering import RenderPicture, render_picture
 from media.sound.formats import FORMATS
@@ -15,11 +19,6 @@ from media.sound.inspection import InspectSound, inspect_sound
 from media.sound.peaks import SoundPeaks, sound_peaks
 from media.sound.transcoding import Transcode, transcode_sound
 from media.workshop import Workshop, shops
-
-from .findings import Finding
-from .material import KINDS, speech, write_long_mp3, write_picture, write_sound
-from .processes import peak_megabytes
-from .speech import own_child
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)

@@ -15,11 +15,11 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from .findings import Finding
-from .material import SENTENCES, VOICE
-from .processes import BenchmarkError
-from .targets import HOST, MODEL, Target, start_service
-from .yardsticks import Yardstick
+from benchmarks.findings import Finding
+from benchmarks.material import SENTENCES, VOICE
+from benchmarks.processes import BenchmarkError
+from benchmarks.targets import HOST, MODEL, Target, start_service
+from benchmarks.yardsticks import Yardstick
 
 WORD_SECONDS = 0.03
 """Between two words: as fast as the local model writes."""

@@ -19,7 +19,7 @@ from typing import cast
 import msgspec
 import uvloop
 
-from .fake_upstream import FIRST_TOKEN, SLOW_MODEL
+from benchmarks.fake_upstream import FIRST_TOKEN, SLOW_MODEL
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _FIRST_TOKEN = FIRST_TOKEN.encode()

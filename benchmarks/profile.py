@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from .runs import Kind, Sample, run_load
-from .targets import Target, start_service, start_upstream
+from benchmarks.runs import Kind, Sample, run_load
+from benchmarks.targets import Target, start_service, start_upstream
 
 _INJECT = Path(__file__).resolve().parent / "inject"
 _SHOWN = 20

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from .load import Report
-from .processes import ROOT, BenchmarkError, Footprint
-from .targets import MODEL, Target
+from benchmarks.load import Report
+from benchmarks.processes import ROOT, BenchmarkError, Footprint
+from benchmarks.targets import MODEL, Target
 
 Kind = Literal["streams", "plain", "hold"]
 

@@ -9,6 +9,11 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.findings import Finding
+from benchmarks.first_sound import measure_first_sounds
+from benchmarks.material import SENTENCES, VOICE, first_minutes, speech, write_recording
+from benchmarks.processes import children, cpu_seconds, peak_megabytes
+from benchmarks.yardsticks import Taken, Yardstick, yardstick
 from media.sound.formats import SPEECH_RATE
 from media.speech.plan import Say
 from media.speech.recognition.jobs import transcribe, warm_recogniser
@@ -16,12 +21,6 @@ from media.speech.recognition.values import Heard, Transcribe, WarmRecogniser
 from media.speech.synthesis.jobs import speak, warm_voice
 from media.speech.synthesis.values import Speak, WarmVoice
 from media.workshop import Workshop, shops
-
-from .findings import Finding
-from .first_sound import measure_first_sounds
-from .material import SENTENCES, VOICE, first_minutes, speech, write_recording
-from .processes import children, cpu_seconds, peak_megabytes
-from .yardsticks import Taken, Yardstick, yardstick
 
 RECORDING_SECONDS = 30
 SHORT_SECONDS = 7

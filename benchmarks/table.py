@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .processes import Footprint
-from .runs import Sample, median_percentile
+from benchmarks.processes import Footprint
+from benchmarks.runs import Sample, median_percentile
 
 _NAME_WIDTH = 58
 _COLUMN_WIDTH = 24

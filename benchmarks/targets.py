@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .fake_upstream import SLOW_MODEL
-from .processes import ROOT, BenchmarkError, Process
+from benchmarks.fake_upstream import SLOW_MODEL
+from benchmarks.processes import ROOT, BenchmarkError, Process
 
 HOST = "127.0.0.1"
 MODEL = "bench"

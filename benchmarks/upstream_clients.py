@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import msgspec
 import uvloop
 
-from .processes import ROOT
-from .targets import start_upstream
+from benchmarks.processes import ROOT
+from benchmarks.targets import start_upstream
 
 CONNECTIONS = 16
 SECONDS = 2.0

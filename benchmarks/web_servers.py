@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from .fake_upstream import CHUNKS, FIRST_TOKEN
-from .processes import Process
-from .runs import Kind, run_load
-from .targets import HOST, Target, free_port
+from benchmarks.fake_upstream import CHUNKS, FIRST_TOKEN
+from benchmarks.processes import Process
+from benchmarks.runs import Kind, run_load
+from benchmarks.targets import HOST, Target, free_port
 
 CONNECTIONS = 16
 SECONDS = 2.0

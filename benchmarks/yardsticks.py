@@ -18,11 +18,10 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.processes import ROOT, BenchmarkError
 from media.workshop.child import give_way
 from media.workshop.shops import SYNTHESIS_NICENESS
 from media.workshop.workshop import NICENESS
-
-from .processes import ROOT, BenchmarkError
 
 BEAM = 5
 

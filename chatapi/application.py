@@ -10,13 +10,14 @@ from django.urls import path, re_path
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from accounts.asgi_auth import Callers
+from accounts.ratelimits.counters import Counters
+from chatapi.audio.asgi_routes import audio_routes
 from chatapi.bounded_body import BoundedBody
-from chatapi.completions.callers import Callers
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
-from chatapi.ratelimits.counters import Counters
 from chatapi.request_id import RequestId
-from media.api.routes import routes
+from media.api.routes import file_routes
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ def make_application(django_application: ASGIHandler, service: CompletionService
         [
             path("chat/completions", native),
             path("v1/chat/completions", openai),
-            *routes(callers, counters, others),
+            *file_routes(callers, others),
+            *audio_routes(callers, counters),
             re_path("", others),
         ]
     )

@@ -11,6 +11,6 @@ django_application = get_asgi_application()
 # models need Django to be set up
 from chatapi.application import make_application  # noqa: E402
 from chatapi.completions.service import CompletionService  # noqa: E402
-from chatapi.models_file import current_registry  # noqa: E402
+from engines.served_models import current_registry  # noqa: E402
 
 application = make_application(django_application, CompletionService(current_registry()))

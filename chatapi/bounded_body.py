@@ -6,9 +6,9 @@ from typing import Any
 from django.core.handlers.asgi import ASGIHandler
 from starlette.types import Message, Receive, Scope, Send
 
-from chatapi.completions.body import ClientGone, read_body
-from chatapi.completions.endpoint import send_refusal
-from chatapi.errors import ApiError
+from core.exceptions import ApiError
+from core.http.body import ClientGone, read_body
+from core.http.responses import send_refusal
 
 BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
 BODILESS_BYTES = 8 * 1024

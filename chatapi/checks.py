@@ -20,10 +20,11 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from redis.connection import parse_url
 
-from chatapi.billing.prices import current_tariffs
+from billing.prices import current_tariffs
 from chatapi.completions.charging import OUTPUT_TOKENS
-from chatapi.engines.registry import ModelsFileError, ModelSpec
 from chatapi.models_file import read_models
+from engines.model_spec import ModelSpec
+from engines.registry import ModelsFileError
 
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from chatapi.billing.money import InvalidAmount, nano_of
+from billing.money import InvalidAmount, nano_of
 
 ROOT = Path(__file__).resolve().parent.parent
 

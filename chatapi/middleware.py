@@ -4,8 +4,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
-from chatapi.errors import Internal
-from chatapi.responses import api_error_of, api_error_of_status, error_response
+from core.exceptions import Internal
+from core.http.exception_handler import api_error_of, api_error_of_status, error_response
 
 _KEPT = ("Allow", "Retry-After", "Vary", "WWW-Authenticate")
 

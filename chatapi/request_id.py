@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chatapi.identifiers import new_id
+from core.ids import new_id
 
 _acceptable = re.compile(rb"[!-~]{1,200}").fullmatch
 

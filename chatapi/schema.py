@@ -26,8 +26,8 @@ from chatapi.completions.schemas.openai_answers import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from chatapi.serializers import rate_limit_headers, refusals
-from chatapi.views import ApiView, FirstRenderer, PublicView
+from core.http.openapi import rate_limit_headers, refusals
+from core.http.views import ApiView, FirstRenderer, PublicView
 
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
 _REFUSALS = refusals(400, 401, 403, 404, 409, 413, 429, 502, 503)
@@ -102,7 +102,7 @@ def _drop(node: Any, key: str) -> None:
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "chatapi.accounts.authentication.ApiKeyAuthentication"
+    target_class = "accounts.authentication.ApiKeyAuthentication"
     name = ["bearer", "x-api-key"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
@@ -116,7 +116,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 class BrowserSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "chatapi.accounts.authentication.BrowserSessionAuthentication"
+    target_class = "accounts.authentication.BrowserSessionAuthentication"
     name = "session"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:

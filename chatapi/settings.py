@@ -22,7 +22,7 @@ from chatapi.environment import (
     models_file,
 )
 from chatapi.serving.logs import is_news
-from media.storage_settings import storages
+from chatapi.storage_settings import storages
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
@@ -91,9 +91,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "chatapi.accounts",
-    "chatapi.billing",
-    "chatapi.completions",
+    "chatapi",
+    "accounts",
+    "billing",
     "conversations",
     "media",
 ]
@@ -189,14 +189,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "chatapi.accounts.authentication.ApiKeyAuthentication",
-        "chatapi.accounts.authentication.BrowserSessionAuthentication",
+        "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.BrowserSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "chatapi.views.exception_handler",
+    "EXCEPTION_HANDLER": "core.http.exception_handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 
@@ -213,7 +213,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "PREPROCESSING_HOOKS": [
         "chatapi.schema.add_streaming_endpoints",
-        "media.api.documentation.add_media_endpoints",
+        "media.api.documentation.add_file_endpoints",
+        "chatapi.audio.openapi.add_audio_endpoints",
     ],
     "POSTPROCESSING_HOOKS": ["chatapi.schema.finish"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
@@ -272,26 +273,26 @@ CELERY_TASK_ROUTES = {
     "media.tasks.make_awaited": {"queue": "awaited"},  # no long queue holds up an answer
     "media.tasks.make_overdue": {"queue": "default"},  # nor what mends it
     "media.tasks.*": {"queue": "media"},
-    "chatapi.billing.*": {"queue": "billing"},
-    "conversations.tasks.reconcile": {"queue": "billing"},
+    "billing.*": {"queue": "billing"},
+    "chatapi.tasks.reconcile": {"queue": "billing"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "settle-interrupted": every(15, "conversations.tasks.settle_interrupted"),
-    "post-settled": every(5, "chatapi.billing.tasks.post_settled"),
-    "alert-low-balances": every(300, "chatapi.billing.tasks.alert_low_balances"),
-    "alert-overdrawn": every(300, "chatapi.billing.tasks.alert_overdrawn"),
-    "alert-unpriced": every(300, "chatapi.billing.tasks.alert_unpriced"),
-    "mail-alerts": every(60, "chatapi.billing.tasks.mail_alerts"),
-    "export-meters": every(600, "chatapi.billing.tasks.export_meters"),
-    "export-late-meters": every(86_400, "chatapi.billing.tasks.export_late_meters"),
-    "reconcile": every(86_400, "conversations.tasks.reconcile"),
-    "make-statements": every(600, "chatapi.billing.tasks.make_statements"),
+    "settle-interrupted": every(15, "chatapi.tasks.settle_interrupted"),
+    "post-settled": every(5, "billing.tasks.post_settled"),
+    "alert-low-balances": every(300, "billing.tasks.alert_low_balances"),
+    "alert-overdrawn": every(300, "billing.tasks.alert_overdrawn"),
+    "alert-unpriced": every(300, "billing.tasks.alert_unpriced"),
+    "mail-alerts": every(60, "billing.tasks.mail_alerts"),
+    "export-meters": every(600, "billing.tasks.export_meters"),
+    "export-late-meters": every(86_400, "billing.tasks.export_late_meters"),
+    "reconcile": every(86_400, "chatapi.tasks.reconcile"),
+    "make-statements": every(600, "billing.tasks.make_statements"),
     "make-overdue": every(15, "media.tasks.make_overdue"),
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
-    "clear-sessions": every(86_400, "chatapi.accounts.tasks.clear_sessions"),
+    "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
 }
 
 # --- language, time, safety ---------------------------------------------------------------------
@@ -311,7 +312,7 @@ if HTTPS:
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "chatapi.views.csrf_failure"
+CSRF_FAILURE_VIEW = "chatapi.views.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "/admin/login/"

@@ -1,83 +1,31 @@
 """The history in the admin: to be looked at, searched and filtered; nobody edits it."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import ValidationError
-from django.db import DataError
-from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from chatapi.engines.registry import ModelsFileError
-from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse
-from chatapi.models_file import current_registry
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
 from conversations.threads import laid_out, shown_part
+from core.admin import ReadOnlyAdmin, link_to
+from core.ids import COMPLETION, CONVERSATION, MESSAGE
+from engines.registry import ModelsFileError
+from engines.served_models import current_registry
 from media.showing import shown_files
 
 SHOWN_MESSAGES = 500
 
 
-class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Read-only. The search also takes a public id."""
-
-    id_prefix = ""
-    ordering: ClassVar[tuple[str, ...]] = ("-id",)
-    date_hierarchy: ClassVar[str | None] = "created_at"
-    show_full_result_count = False
-    actions: tuple[str, ...] | None = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Where no row can be what the address asks for, Django's page that says so."""
-        if any("\x00" in value for values in request.GET.lists() for value in values[1]):
-            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")  # PostgreSQL has no such text
-        try:
-            page = super().changelist_view(request, extra_context)
-            return (
-                page.render() if isinstance(page, TemplateResponse) else page
-            )  # it asks the database itself
-        except (ValueError, OverflowError, ValidationError, DataError):
-            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        id = parse(self.id_prefix, search_term.strip())
-        if id is not None:
-            return queryset.filter(pk=id), False
-        return super().get_search_results(request, queryset, search_term)
-
-
-def link_to(row: Model | None) -> str:
-    if row is None:
-        return "–"
-    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', url, row)
-
-
 @admin.register(Conversation)
-class ConversationAdmin(HistoryAdmin):
+class ConversationAdmin(ReadOnlyAdmin):
     id_prefix = CONVERSATION
     list_display = ("__str__", "workspace", "end_user", "message_count", "created_at", "updated_at")
     list_filter = ("created_at", "updated_at")
@@ -151,7 +99,7 @@ def _message_count() -> Coalesce:
 
 
 @admin.register(Message)
-class MessageAdmin(HistoryAdmin):
+class MessageAdmin(ReadOnlyAdmin):
     id_prefix = MESSAGE
     list_display = ("public_id", "role", "conversation", "finish_reason", "created_at")
     list_filter = ("role", "finish_reason", "created_at")
@@ -218,7 +166,7 @@ class ServedByFilter(admin.SimpleListFilter):
 
 
 @admin.register(Completion)
-class CompletionAdmin(HistoryAdmin):
+class CompletionAdmin(ReadOnlyAdmin):
     id_prefix = COMPLETION
     list_display = (
         "public_id",

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from chatapi.accounts.authentication import valid_keys, wrong_key
-from chatapi.billing.books import Books, Hold
-from chatapi.billing.problems import BillingProblem
-from chatapi.billing.refusals import refusal
-from chatapi.bulk import Row, insert_rows, update_rows
-from chatapi.engines import values
-from chatapi.engines.values import Value
-from chatapi.errors import ApiError, Conflict
-from chatapi.identifiers import CONVERSATION, new_id, public
+from accounts.authentication import valid_keys
+from billing.books import Books, Hold
+from billing.problems import BillingProblem
+from billing.refusals import refusal
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
 from conversations.streams import Streams
 from conversations.threading import digests, scope_of
+from core.exceptions import ApiError, Conflict, InvalidApiKey
+from core.ids import CONVERSATION, new_id, public
+from core.sql import Row, insert_rows, update_rows
+from core.values import Value
+from engines import messages as engine_messages
 from media.services import StoredFile, over_quota, quota_exceeded
 
 TITLE_LENGTH = 80
@@ -36,7 +36,7 @@ class Admitted(Value, frozen=True):
     conversation_id: UUID
     prompt_id: UUID
     prompt_digest: str
-    history: tuple[values.Message, ...]
+    history: tuple[engine_messages.Message, ...]
     hold: Hold
     repeats: UUID | None = None
 
@@ -90,7 +90,7 @@ class _Batch:
 
     def _admit(self, admission: Admission) -> Admitted | Deferred:
         if admission.key_digest and admission.key_digest not in self.valid_keys:
-            raise wrong_key()
+            raise InvalidApiKey()
         workspace_id = admission.principal.workspace_id
         if admission.idempotency_key:
             first = self.repeated.get((workspace_id, admission.idempotency_key))
@@ -162,7 +162,7 @@ class _Batch:
         self.held += [(workspace_id, place.conversation_id, file) for file in admission.files]
         return Admitted(place.conversation_id, prompt_id, prompt_digest, history, hold)
 
-    def _hold(self, admission: Admission, history: tuple[values.Message, ...]) -> Hold:
+    def _hold(self, admission: Admission, history: tuple[engine_messages.Message, ...]) -> Hold:
         try:
             return self.books.hold(admission.order, lambda: admission.bound(history))
         except BillingProblem as problem:
@@ -189,13 +189,13 @@ def _repetition(admission: Admission, first: Completion) -> Admitted:
     return Admitted(first.conversation_id, first.prompt_id, "", (), nothing, repeats=first.id)
 
 
-def _title(messages: Sequence[values.Message]) -> str:
+def _title(messages: Sequence[engine_messages.Message]) -> str:
     said = next((message.text for message in messages if message.role == "user"), "")
     return " ".join(said[: 4 * TITLE_LENGTH].split())[:TITLE_LENGTH]
 
 
 def _message_row(
-    message: values.Message, conversation_id: UUID, parent_id: UUID | None, digest: str, at: datetime
+    message: engine_messages.Message, conversation_id: UUID, parent_id: UUID | None, digest: str, at: datetime
 ) -> Row:
     return {
         "id": new_id(),

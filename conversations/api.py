@@ -1,27 +1,17 @@
 """The history API: a completion as it was answered, conversations, and their items."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from chatapi.completions.answers import Answer
-from chatapi.completions.dialects import DIALECTS
-from chatapi.completions.service import SCOPE_KEY, CompletionService
-from chatapi.engines.values import SpokenPart
-from chatapi.errors import Conflict, envelope
-from chatapi.identifiers import CONVERSATION, public
-from chatapi.queries import integer, one_of, workspace_of
-from chatapi.serializers import refusals
-from chatapi.views import ApiView
+from accounts.authentication import workspace_of
 from conversations import selectors
 from conversations.deletion import delete_conversations
-from conversations.models import Completion, Conversation
+from conversations.models import Conversation
 from conversations.selectors import Page, PageRequest
 from conversations.serializers import (
     ConversationDeletedSerializer,
@@ -29,10 +19,10 @@ from conversations.serializers import (
     ConversationSerializer,
     ItemListSerializer,
     ItemSerializer,
-    StoredCompletionSerializer,
-    stored_sound,
 )
-from media.showing import ShownFile
+from core.http.openapi import refusals
+from core.http.query import integer, one_of
+from core.http.views import ApiView
 
 MAX_LIMIT = 100
 
@@ -41,42 +31,6 @@ PAGE_PARAMETERS = [
     OpenApiParameter("order", enum=["asc", "desc"], default="desc"),
     OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
 ]
-
-
-class CompletionView(ApiView):
-    @extend_schema(
-        operation_id="getChatCompletion",
-        summary="A completion as answered, with its state",
-        tags=["history"],
-        responses={200: StoredCompletionSerializer} | refusals(401, 404),
-    )
-    def get(self, request: Request, completion_id: str) -> Response:
-        workspace_id = workspace_of(request)
-        completion = selectors.completion_of(workspace_id, completion_id)
-        answer = selectors.answer_of(completion)
-        shown = stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer))
-        _add_stored_sounds(shown, answer, selectors.files_of(workspace_id, completion.answers.all()))
-        return Response(shown)
-
-
-class CompletionCancelView(CompletionView):
-    http_method_names = ["post", "options"]
-
-    @extend_schema(
-        operation_id="cancelChatCompletion",
-        summary="Stop an answer that is being made; one that has ended stays as it is",
-        tags=["history"],
-        request=None,
-        responses={200: StoredCompletionSerializer} | refusals(401, 404, 409),
-    )
-    def post(self, request: Request, completion_id: str) -> Response:
-        completion = selectors.completion_of(workspace_of(request), completion_id)
-        service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
-        service.cancel_from_thread(completion.id)
-        stopped = self.get(request, completion_id)
-        if stopped.data["state"] == Completion.State.IN_PROGRESS:
-            raise Conflict("Another process makes this answer.", code="made_elsewhere")
-        return stopped
 
 
 class ConversationListView(ApiView):
@@ -151,23 +105,3 @@ def page_of(page: Page[Any], serializer: Serializer[Any]) -> dict[str, Any]:
         "last_id": rows[-1].public_id if rows else None,
         "has_more": page.has_more,
     }
-
-
-def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, bytes]) -> dict[str, Any]:
-    """The OpenAI object, and beside it what became of the completion."""
-    shown: dict[str, Any] = msgspec.to_builtins(DIALECTS["openai"].render(answer, sounds))
-    failure = selectors.failure_of(completion)
-    if failure is not None:
-        shown |= envelope(failure.message, failure.type, failure.param, failure.code)
-    return shown | {
-        "state": completion.state,
-        "metadata": answer.metadata,
-        "conversation_id": public(CONVERSATION, completion.conversation_id),
-    }
-
-
-def _add_stored_sounds(shown: dict[str, Any], answer: Answer, files: Mapping[str, ShownFile]) -> None:
-    for choice, shown_choice in zip(answer.choices, shown["choices"], strict=True):
-        for part in choice.message.parts:
-            if isinstance(part, SpokenPart):
-                shown_choice["message"]["audio"] |= stored_sound(part, files)

@@ -3,7 +3,9 @@
 Django's own deletion reads every row first, and holds SQLite's only lock meanwhile.
 """
 
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -40,6 +42,14 @@ def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
         "messages": messages.count(),
         "completions": completions.count(),
     }
+
+
+def delete_history_of_workspace(workspace_id: UUID) -> None:
+    delete_conversations(Conversation.objects.filter(workspace_id=workspace_id))
+
+
+def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:
+    return history_counts(Conversation.objects.filter(workspace__in=workspace_ids))
 
 
 def _delete(rows: QuerySet[Any]) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from chatapi.engines.values import decode_parts, encode_parts
+from engines.messages import decode_parts, encode_parts
 
 if TYPE_CHECKING:
     _TextField = models.TextField[Any, Any]
@@ -13,7 +13,7 @@ else:
 
 
 class PartsField(_TextField):
-    """A message's parts (`tuple[Part, ...]`) in the JSON form of `chatapi.engines.values`."""
+    """A message's parts (`tuple[Part, ...]`) in the JSON form of `engines.values`."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         return None if value is None else decode_parts(value)

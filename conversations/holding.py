@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chatapi.identifiers import derived_id
 from conversations.models import ConversationAsset
+from core.ids import derived_id
 from media.models import asset_id
 from media.services import StoredFile, register
 

@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from chatapi.accounts.models import ApiKey, Workspace
-from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, derived_id, new_id, public
+from accounts.models import ApiKey, Workspace
 from conversations.fields import PartsField
-from media.fields import CompactJSONField
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, derived_id, new_id, public
+from core.model_fields import CompactJSONField
 from media.models import Asset
 
 # Foreign keys have no index of their own where a composite index begins with them, or where only

@@ -8,17 +8,17 @@ from uuid import UUID
 
 from django.db import connection
 
-from chatapi.accounts.authentication import Principal
-from chatapi.billing.books import Order
-from chatapi.billing.tariffs import Bound
-from chatapi.completions.tool_results import check_tool_results
-from chatapi.engines import values
-from chatapi.engines.values import Value
-from chatapi.errors import NotFound
-from chatapi.identifiers import MESSAGE, parse
+from accounts.authentication import Principal
+from billing.books import Order
+from billing.tariffs import Bound
 from conversations.models import Conversation, Message
 from conversations.selectors import conversation_of
 from conversations.threading import digests, scope_of
+from conversations.tool_results import check_tool_results
+from core.exceptions import NotFound
+from core.ids import MESSAGE, parse
+from core.values import Value
+from engines import messages as engine_messages
 from media.services import StoredFile
 
 
@@ -32,11 +32,11 @@ class Admission(Value, frozen=True):
     key_digest: str | None
     dialect: str
     model: str
-    messages: tuple[values.Message, ...]
+    messages: tuple[engine_messages.Message, ...]
     request: dict[str, Any]
     at: datetime
     order: Order
-    bound: Callable[[tuple[values.Message, ...]], Bound]
+    bound: Callable[[tuple[engine_messages.Message, ...]], Bound]
     positions: tuple[int, ...] = ()
     end_user: str = ""
     metadata: dict[str, str] = {}
@@ -57,7 +57,7 @@ class Place(Value, frozen=True):
     parent_id: UUID | None
     parent_digest: str
     known: int = 0
-    before: tuple[values.Message, ...] = ()
+    before: tuple[engine_messages.Message, ...] = ()
 
 
 # --- by digest: a stateless call that sends its whole history -------------------------------------
@@ -89,7 +89,7 @@ def places_by_digest(admissions: Sequence[Admission]) -> dict[UUID, Place]:
     }
 
 
-def _last_answer(messages: Sequence[values.Message]) -> int | None:
+def _last_answer(messages: Sequence[engine_messages.Message]) -> int | None:
     return next((i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), None)
 
 
@@ -162,7 +162,7 @@ def _place_after(parent: Message | None, conversation: Conversation, admission: 
     return Place(conversation.id, parent.id, parent.digest, before=before)
 
 
-def path_to(message: Message | None) -> tuple[values.Message, ...]:
+def path_to(message: Message | None) -> tuple[engine_messages.Message, ...]:
     """The messages from the root to this one, as engines read them; one query however long."""
     if message is None:
         return ()
@@ -180,6 +180,8 @@ def path_to(message: Message | None) -> tuple[values.Message, ...]:
         [Message._meta.pk.get_db_prep_value(message.id, connection)],
     )
     return tuple(
-        values.Message(cast("values.Role", row.role), row.parts, row.name or None, row.tool_call_id or None)
+        engine_messages.Message(
+            cast("engine_messages.Role", row.role), row.parts, row.name or None, row.tool_call_id or None
+        )
         for row in ancestors
     )

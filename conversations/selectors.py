@@ -8,12 +8,14 @@ from uuid import UUID
 import msgspec
 from django.db.models import Model, Prefetch, QuerySet
 
-from chatapi.completions.answers import Answer, AnswerHead, Choice, Failure, State
-from chatapi.engines import values
-from chatapi.engines.values import Blob, Part, SpokenPart, Usage, Value
-from chatapi.errors import BadRequest, NotFound
-from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, parse, public
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
+from core.exceptions import BadRequest, NotFound
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, parse, public
+from core.values import Blob, Value
+from engines import messages as engine_messages
+from engines.answers import Answer, AnswerHead, Choice, Failure, State
+from engines.events import FinishReason, Usage
+from engines.messages import Part, SpokenPart
 from media.models import Rendition
 from media.services import OF_SPEECH, read_bytes
 from media.showing import WITH_WORDS, ShownFile, shown_files
@@ -71,6 +73,11 @@ def completion_of(workspace_id: UUID, public_id: str) -> Completion:
     return found
 
 
+def find_completion(id: UUID) -> Completion | None:
+    """For billing's admin pages, which show all workspaces."""
+    return Completion.objects.defer("request").filter(pk=id).first()
+
+
 def answer_of(completion: Completion) -> Answer:
     """The answer as it was given, or as far as it came."""
     return Answer(
@@ -88,8 +95,8 @@ def answer_of(completion: Completion) -> Answer:
 
 
 def _choice_of(row: Message) -> Choice:
-    message = values.Message("assistant", row.parts, row.name or None)
-    finish_reason = msgspec.convert(row.finish_reason or None, values.FinishReason | None)
+    message = engine_messages.Message("assistant", row.parts, row.name or None)
+    finish_reason = msgspec.convert(row.finish_reason or None, FinishReason | None)
     return Choice(row.choice or 0, message, finish_reason, row.logprobs)
 
 

@@ -5,15 +5,18 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chatapi.completions.schemas.answers import AudioSerializer
-from chatapi.completions.schemas.openai_answers import (
-    OpenAIChatCompletionResponseSerializer,
-    OpenAIChoiceSerializer,
-    OpenAIResponseMessageSerializer,
+from conversations.models import Completion, Conversation, Message
+from core.http.serializers import (
+    ConstantField,
+    ListSerializer,
+    OptionalTextField,
+    PublicIdField,
+    TimestampField,
 )
-from chatapi.engines.values import (
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, public
+from core.values import Blob
+from engines.messages import (
     AudioPart,
-    Blob,
     FilePart,
     ImagePart,
     Part,
@@ -23,16 +26,6 @@ from chatapi.engines.values import (
     TextPart,
     ToolCall,
 )
-from chatapi.identifiers import COMPLETION, CONVERSATION, MESSAGE, public
-from chatapi.serializers import (
-    ConstantField,
-    ErrorDetailSerializer,
-    ListSerializer,
-    OptionalTextField,
-    PublicIdField,
-    TimestampField,
-)
-from conversations.models import Completion, Conversation, Message
 from media.api.serializers import RenditionSerializer
 from media.services import OF_SPEECH
 from media.showing import ShownFile
@@ -159,28 +152,6 @@ class ItemSerializer(serializers.Serializer[Message]):
             "created_at": int(instance.created_at.timestamp()),
         }
         return {key: value for key, value in item.items() if value or key not in _LEFT_OUT_WHEN_EMPTY}
-
-
-class StoredAudioSerializer(AudioSerializer):
-    asset = AssetReferenceSerializer(required=False)
-    renditions = RenditionSerializer(many=True, required=False)
-
-
-class StoredMessageSerializer(OpenAIResponseMessageSerializer):
-    audio = StoredAudioSerializer(required=False)
-
-
-class StoredChoiceSerializer(OpenAIChoiceSerializer):
-    message = StoredMessageSerializer()
-
-
-class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
-    """As it was answered, or as far as it came; `error` is there where it failed."""
-
-    choices = StoredChoiceSerializer(many=True)
-    state = serializers.ChoiceField(Completion.State.values)
-    conversation_id = PublicIdField(CONVERSATION)
-    error = ErrorDetailSerializer(required=False)
 
 
 class ItemListSerializer(ListSerializer):

@@ -6,15 +6,18 @@ from uuid import UUID
 
 import msgspec
 
-from chatapi.billing.books import End
-from chatapi.bulk import Row, insert_rows, update_rows
-from chatapi.completions.answers import PCM16, PCM16_BYTES_A_MILLISECOND, Choice, Failure, State
-from chatapi.engines.values import Blob, SpokenPart, Usage, Value
-from chatapi.identifiers import new_id
+from billing.books import End
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from conversations.threading import digests
+from core.ids import new_id
+from core.sql import Row, insert_rows, update_rows
+from core.values import Blob, Value
+from engines.answers import Choice, Failure, State
+from engines.events import Usage
+from engines.messages import SpokenPart
 from media.services import OF_SPEECH, StoredFile
+from media.sound.formats import PCM16_BYTES_A_MILLISECOND, PCM16_TYPE
 
 LAST_SECOND = 253_402_300_799
 """Of the year 9999: whatever an upstream says, the database can hold it."""
@@ -68,7 +71,7 @@ def speech_files(choices: Iterable[Choice]) -> tuple[StoredFile, ...]:
 
 
 def _milliseconds(blob: Blob) -> int | None:
-    return blob.size // PCM16_BYTES_A_MILLISECOND if blob.media_type == PCM16 else None
+    return blob.size // PCM16_BYTES_A_MILLISECOND if blob.media_type == PCM16_TYPE else None
 
 
 def _remember_spoken(rows: list[SpokenAnswer]) -> None:

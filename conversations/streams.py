@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db import connection
 
-from chatapi.accounts.authentication import Principal
-from chatapi.accounts.models import Workspace
-from chatapi.errors import RateLimited
+from accounts.authentication import Principal
+from accounts.models import Workspace
 from conversations.models import Completion
 from conversations.places import Admission
+from core.exceptions import RateLimited
 
 RETRY_SECONDS = 1
 

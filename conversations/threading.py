@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from chatapi.engines.values import (
+from engines.messages import (
     AudioPart,
     FilePart,
     ImagePart,

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from msgspec import structs
 
-from chatapi.engines.values import (
+from conversations.models import Completion, Message
+from core.values import Blob, Value
+from engines.messages import (
     AudioPart,
-    Blob,
     FilePart,
     ImagePart,
     Part,
@@ -18,9 +19,7 @@ from chatapi.engines.values import (
     SpokenPart,
     TextPart,
     ToolCall,
-    Value,
 )
-from conversations.models import Completion, Message
 from media.showing import ShownFile
 
 

@@ -1,6 +1,5 @@
 """Files in the admin, to look at; what failed can be made again."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,8 +10,8 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from chatapi.identifiers import FILE
-from conversations.admin import HistoryAdmin, link_to
+from core.admin import FixedFilter, ReadOnlyAdmin, link_to
+from core.ids import FILE
 from media.again import make_again
 from media.files import PURPOSES
 from media.models import Asset, File, Rendition
@@ -33,21 +32,6 @@ def links_to(rows: list[Model]) -> str:
     others = [("and others",)] if len(rows) > SHOWN_HOLDERS else []
     links = [(link_to(row),) for row in rows[:SHOWN_HOLDERS]]
     return format_html_join(mark_safe("<br>"), "{}", [*links, *others])
-
-
-class FixedFilter(admin.SimpleListFilter):
-    """Values that are known: the table need not be read for them."""
-
-    values: Iterable[str] = ()
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, value) for value in self.values]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return self.chosen(queryset, self.value() or "") if self.value() else queryset
-
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(**{self.parameter_name or "": value})
 
 
 class KindFilter(FixedFilter):
@@ -96,7 +80,7 @@ class RenditionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Asset)
-class AssetAdmin(HistoryAdmin):
+class AssetAdmin(ReadOnlyAdmin):
     list_display = ("content", "small", "stored", "workspace", "created_at")
     list_filter = (HasRenditionFilter, "created_at")
     list_select_related = ("workspace",)
@@ -156,7 +140,7 @@ class AssetAdmin(HistoryAdmin):
 
 
 @admin.register(Rendition)
-class RenditionAdmin(HistoryAdmin):
+class RenditionAdmin(ReadOnlyAdmin):
     list_display = ("kind", "of", "state", "attempts", "error", "due_at", "workspace")
     list_filter = ("state", KindFilter, "due_at")
     list_select_related = ("asset__workspace",)
@@ -195,7 +179,7 @@ class RenditionAdmin(HistoryAdmin):
 
 
 @admin.register(File)
-class FileAdmin(HistoryAdmin):
+class FileAdmin(ReadOnlyAdmin):
     id_prefix = FILE
     list_display = (
         "filename",

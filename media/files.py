@@ -8,9 +8,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from chatapi.engines.values import Value
-from chatapi.errors import BadRequest, NotFound
-from chatapi.identifiers import FILE, parse
+from core.exceptions import BadRequest, NotFound
+from core.ids import FILE, parse
+from core.values import Value
 from media.models import File, Rendition, asset_id
 from media.selectors import file_of
 from media.services import StoredFile, check_room, register

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from chatapi.accounts.models import Workspace
+from accounts.models import Workspace
 from media.models import Asset, File, Rendition, asset_id, rendition_name, storage_name
 from media.storage import delete, modified_at, walk
 

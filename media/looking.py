@@ -7,9 +7,9 @@ from typing import Literal
 
 from django.conf import settings
 
-from chatapi.engines.values import Blob
-from chatapi.errors import ApiError, BadRequest, ServiceUnavailable
-from chatapi.packaged_files import file_digest
+from core.exceptions import ApiError, BadRequest, ServiceUnavailable
+from core.packaged_files import file_digest
+from core.values import Blob
 from media.pictures.inspection import InspectPicture, PictureLimits, inspect_picture
 from media.pictures.kinds import sniff_picture
 from media.problems import MediaProblem, NotTaken, TooLarge, Unreadable

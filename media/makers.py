@@ -11,7 +11,7 @@ import msgspec
 from django.conf import settings
 from django.db import connection
 
-from chatapi.engines.values import Value
+from core.values import Value
 from media.hearing import patience, transcribed
 from media.looking import picture_limits, sound_limits
 from media.models import Asset, Rendition, made_of, rendition_id, rendition_name

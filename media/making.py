@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from chatapi.engines.values import Value
+from core.values import Value
 from media.makers import MAKERS, Made, NotYet
 from media.models import Rendition, made_of, rendition_id
 from media.problems import MediaProblem

@@ -9,9 +9,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from chatapi.accounts.models import Workspace
-from chatapi.identifiers import FILE, derived_id, new_id, public
-from media.fields import CompactJSONField
+from accounts.models import Workspace
+from core.ids import FILE, derived_id, new_id, public
+from core.model_fields import CompactJSONField
 from media.pictures.reading import LONG
 
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from chatapi.engines.values import Blob
-from chatapi.identifiers import FILE, parse
+from core.ids import FILE, parse
+from core.values import Blob
 from media.models import Asset, File, RemoteCopy, remote_copy_id
 from media.services import StoredFile
 from media.storage import exists
@@ -48,6 +48,11 @@ def file_of(workspace_id: UUID, file_id: str) -> File | None:
 def asset_of_file(workspace_id: UUID, file_id: str) -> Asset | None:
     file = file_of(workspace_id, file_id)
     return file.asset if file else None
+
+
+def file_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:
+    """How many files these workspaces keep, as `accounts.deletion` counts what would go with them."""
+    return {"files": Asset.objects.filter(workspace__in=workspace_ids).count()}
 
 
 def _is_there(asset: Asset) -> bool:

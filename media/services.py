@@ -17,9 +17,9 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from chatapi.accounts.models import Workspace
-from chatapi.engines.values import Blob, Value
-from chatapi.errors import ApiError, ServiceUnavailable
+from accounts.models import Workspace
+from core.exceptions import ApiError, ServiceUnavailable
+from core.values import Blob, Value
 from media.models import (
     Asset,
     RemoteCopy,

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import Case, F, QuerySet, When
 
-from chatapi.engines.values import Blob
-from media.fields import CompactJSONField
+from core.model_fields import CompactJSONField
+from core.values import Blob
 from media.models import Asset, Rendition
 from media.signing import media_url
 

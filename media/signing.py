@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 
-from chatapi.engines.values import Value
+from core.values import Value
 from media.models import asset_id
 
 LONGEST = 24 * 3600

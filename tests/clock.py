@@ -24,8 +24,8 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for module in (
         "limits.aio.storage.memory",
-        "chatapi.ratelimits.storages",
-        "chatapi.ratelimits.allowance",
+        "accounts.ratelimits.storages",
+        "accounts.ratelimits.allowance",
     ):
         monkeypatch.setattr(f"{module}.time", clock)
     return clock

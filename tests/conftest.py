@@ -7,7 +7,7 @@ from _pytest.nodeid import NodeId
 from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
-from chatapi.billing.prices import forget_prices
+from billing.prices import forget_prices
 from tests.emptying import empty_database
 from tests.people import Person, person
 from tests.serving import Server, running_daphne, serving

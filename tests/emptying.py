@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
-from chatapi.billing.guards import GUARDS, unguarded
+from billing.guards import GUARDS, unguarded
 
 KEPT = frozenset({ContentType._meta.db_table, Permission._meta.db_table})
 GUARDED = frozenset(guard.table for guard in GUARDS)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chatapi.accounts.models import Membership, User, Workspace
-from chatapi.accounts.services import create_api_key, personal_workspace, user_of
+from accounts.models import Membership, User, Workspace
+from accounts.services import create_api_key, personal_workspace, user_of
 
 
 @dataclass(frozen=True)

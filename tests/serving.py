@@ -27,9 +27,9 @@ from chatapi.celery import app as celery_app
 from chatapi.completions.pump import Pump
 from chatapi.completions.service import CompletionService
 from chatapi.environment import ROOT
-from chatapi.models_file import current_registry
 from chatapi.serving.protocol import BoundedHttpProtocol
 from chatapi.serving.worker import EmbeddedWorker
+from engines.served_models import current_registry
 from tests.people import Person
 
 WORKER = "test-worker"

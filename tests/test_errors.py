@@ -14,9 +14,9 @@ from pytest_django import Settings
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
-from chatapi.errors import RateLimited
 from chatapi.urls import handler400, handler403, handler404, handler500, urlpatterns
-from chatapi.views import PublicView
+from core.exceptions import RateLimited
+from core.http.views import PublicView
 from tests.people import Person
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]

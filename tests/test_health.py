@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from chatapi.engines import registry
-from chatapi.models_file import current_registry, reset_registry
+from engines import registry
+from engines.served_models import current_registry, reset_registry
 from tests.people import Person
 
 

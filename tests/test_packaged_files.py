@@ -13,15 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from chatapi import packaged_files
-from chatapi.packaged_files import (
-    PackagedFile,
-    PackagedFileError,
-    Part,
-    file_digest,
-    find_packaged,
-    make_ready,
-)
+from core import packaged_files
+from core.packaged_files import PackagedFile, PackagedFileError, Part, file_digest, find_packaged, make_ready
 
 CONTENT = bytes(range(256)) * 40
 SMALL = b'{"small": true}'
@@ -226,7 +219,7 @@ def test_a_files_digest_is_that_of_all_its_pieces(tmp_path: Path) -> None:
 def test_processes_that_need_files_load_neither_django_nor_celery() -> None:
     """Workshops and the model's own process: each would pay for it in memory and at its start."""
     source = (
-        "import sys, chatapi.packaged_files;"
+        "import sys, core.packaged_files;"
         "print([name for name in ('django', 'celery', 'kombu') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)

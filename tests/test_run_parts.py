@@ -15,8 +15,8 @@ from celery.worker import WorkController
 from django.contrib.auth import authenticate
 from django.core import checks
 
-from chatapi.accounts.models import ApiKey, User, Workspace
-from chatapi.accounts.services import digest_of
+from accounts.models import ApiKey, User, Workspace
+from accounts.services import digest_of
 from chatapi.serving import announce, first_start, preflight
 from chatapi.serving import worker as embedded
 from chatapi.serving.preflight import CannotStart
@@ -118,9 +118,9 @@ async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[s
 def test_the_engine_tells_its_progress_without_a_time_stamp(capsys: pytest.CaptureFixture[str]) -> None:
     progress = announce.Progress()
     progress.begin()
-    logging.getLogger("chatapi.engines.local").warning("Joining the model: %d %%", 40)
+    logging.getLogger("engines.local").warning("Joining the model: %d %%", 40)
     progress.end()
-    logging.getLogger("chatapi.engines.local").warning("not shown like that")
+    logging.getLogger("engines.local").warning("not shown like that")
     assert capsys.readouterr().out == "  Joining the model: 40 %\n"
 
 

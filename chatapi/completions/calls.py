@@ -5,16 +5,18 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from chatapi.billing.books import Order
-from chatapi.completions.callers import Caller
+from accounts.asgi_auth import Caller
+from accounts.ratelimits.allowance import Allowance
+from billing.books import Order
 from chatapi.completions.charging import bound_of, declared_prices, sounds_in
 from chatapi.completions.requests import CompletionRequest, kept, with_one_limit
 from chatapi.completions.taken import TakenIn
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import Blob, EngineRequest, Message, Value
-from chatapi.identifiers import new_id
-from chatapi.ratelimits.allowance import Allowance
 from conversations.admission import Admission, Admitted
+from core.ids import new_id
+from core.values import Blob, Value
+from engines.messages import Message
+from engines.model_spec import ModelSpec
+from engines.requests import EngineRequest
 from media.selectors import milliseconds_of
 
 

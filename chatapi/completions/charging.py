@@ -7,25 +7,16 @@ from typing import Any
 
 import msgspec
 
-from chatapi.billing.prices import Declared
-from chatapi.billing.tariffs import Bound, rates_of
-from chatapi.billing.units import Units
+from billing.prices import Declared
+from billing.tariffs import Bound, rates_of
+from billing.units import Units
 from chatapi.completions.documents import longest_text
 from chatapi.completions.requests import CompletionRequest, asked_limit
 from chatapi.completions.usage import TOKENS_A_MESSAGE, text_bytes
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import (
-    AudioPart,
-    Blob,
-    FilePart,
-    ImagePart,
-    Message,
-    Part,
-    RefusalPart,
-    SpokenPart,
-    ToolCall,
-    Usage,
-)
+from core.values import Blob
+from engines.events import Usage
+from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, RefusalPart, SpokenPart, ToolCall
+from engines.model_spec import ModelSpec
 from media.pictures.described import MAX_CHARACTERS
 from media.speech.ssml import INSTRUCTIONS
 

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from chatapi.engines.base import InvalidRequest
-from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Message, Part
+from core.values import Blob
+from engines.base import InvalidRequest
+from engines.messages import AudioPart, FilePart, ImagePart, Message, Part
 from media.models import storage_name
 from media.storage import open_range
 

@@ -7,22 +7,23 @@ import asyncio
 import logging
 from hashlib import sha256
 
-import msgspec
 from django.db import InterfaceError, OperationalError
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from chatapi.completions.answers import Answer, Ended, Failure, assembled
-from chatapi.completions.body import ClientGone, drain, read_body
-from chatapi.completions.callers import Caller, Callers
+from accounts.asgi_auth import Caller, Callers
+from accounts.ratelimits.allowance import Allowance
+from accounts.ratelimits.counters import Counters
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.jsonbody import parse_json
 from chatapi.completions.log import Viewer
 from chatapi.completions.requests import CompletionRequest, DialectName
 from chatapi.completions.running import Running
 from chatapi.completions.service import CompletionService
-from chatapi.errors import ApiError, BadRequest, BodyTooLarge, Internal, MethodNotAllowed, ServiceUnavailable
-from chatapi.ratelimits.allowance import Allowance
-from chatapi.ratelimits.counters import Counters
+from core.exceptions import ApiError, BadRequest, Internal, MethodNotAllowed, ServiceUnavailable
+from core.http.body import ClientGone, read_body
+from core.http.responses import send_json, send_refusal
+from engines.answers import Answer, Ended, Failure, assembled
+from media.sound.formats import sound_type_of
 
 logger = logging.getLogger(__name__)
 
@@ -138,15 +139,15 @@ class CompletionsEndpoint:
         entries = await viewer.read()
         if entries and isinstance(entries[0], Ended) and entries[0].failure:
             # nothing was sent yet, so the failure can have its true status
-            await _send_json(send, *_failed(entries[0].failure), running)
+            await _send_failure(send, entries[0].failure, running)
             return
         ndjson = self._dialect.name == "native" and _accepts_ndjson(scope)
         encoder = self._dialect.encoder(
             running.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
         )
-        await send(
-            _start(200, [(b"content-type", NDJSON if ndjson else EVENT_STREAM), *STREAM_HEADERS], running)
-        )
+        content_type = (b"content-type", NDJSON if ndjson else EVENT_STREAM)
+        headers = [content_type, *STREAM_HEADERS, _conversation_header(running)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
             while not viewer.is_gone:
                 body = encoder.encode(entries) if entries else encoder.keep_alive
@@ -171,10 +172,13 @@ class CompletionsEndpoint:
         if ended is None:
             return
         if ended.failure or ended.state != "completed":
-            await _send_json(send, *_failed(ended.failure or _stopped(ended)), running)
+            await _send_failure(send, ended.failure or _stopped(ended), running)
             return
         assembler = assembled(
-            running.log.entries, ended.finishes, choices=request.n, sound_format=request.sound_format
+            running.log.entries,
+            ended.finishes,
+            choices=request.n,
+            sound_type=sound_type_of(request.sound_format),
         )
         answer = Answer(
             head=running.head,
@@ -185,7 +189,7 @@ class CompletionsEndpoint:
             service_tier=request.params.get("service_tier"),
         )
         body = self._dialect.render(answer, assembler.sounds())
-        await _send_json(send, 200, body, [], running)
+        await send_json(send, 200, body, [_conversation_header(running)])
 
 
 def _is_stopping() -> ServiceUnavailable:
@@ -199,14 +203,14 @@ async def _watch_for_disconnect(receive: Receive, viewer: Viewer) -> None:
     viewer.leave()
 
 
-def _failed(failure: Failure) -> tuple[int, dict[str, object], list[tuple[bytes, bytes]]]:
-    headers = []
+async def _send_failure(send: Send, failure: Failure, running: Running) -> None:
+    headers = [_conversation_header(running)]
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
     error = ApiError(
         failure.message, param=failure.param, code=failure.code, status=failure.status, type=failure.type
     )
-    return failure.status, error.envelope, headers
+    await send_json(send, failure.status, error.envelope, headers)
 
 
 def _stopped(ended: Ended) -> Failure:
@@ -235,31 +239,5 @@ def _accepts_ndjson(scope: Scope) -> bool:
     return any(name == b"accept" and NDJSON in value.lower() for name, value in scope["headers"])
 
 
-def _start(status: int, headers: list[tuple[bytes, bytes]], running: Running | None) -> Message:
-    if running is not None:
-        headers.append((b"x-conversation-id", running.conversation_id.encode()))
-    return {"type": "http.response.start", "status": status, "headers": headers}
-
-
-async def _send_json(
-    send: Send,
-    status: int,
-    content: dict[str, object],
-    headers: list[tuple[bytes, bytes]],
-    running: Running | None = None,
-    *,
-    more_body: bool = False,
-) -> None:
-    body = msgspec.json.encode(content)
-    entity = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send(_start(status, entity + headers, running))
-    await send({"type": "http.response.body", "body": body, "more_body": more_body})
-
-
-async def send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
-    is_unread = isinstance(refusal, BodyTooLarge)
-    await _send_json(send, refusal.status, refusal.envelope, headers, more_body=is_unread)
-    if is_unread:
-        await drain(receive)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+def _conversation_header(running: Running) -> tuple[bytes, bytes]:
+    return b"x-conversation-id", running.conversation_id.encode()

@@ -9,7 +9,7 @@ from django.conf import settings
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.speaker import Manner
 from chatapi.completions.taken import TakenIn
-from chatapi.engines.values import Blob
+from core.values import Blob
 from media.models import storage_name
 from media.services import StoredFile, read_name, remember_copies, rendition_ids
 from media.tasks import enqueue

@@ -21,9 +21,9 @@ from django.utils import timezone
 from chatapi.completions.parts import MediaPart, as_what_it_is, claim_of, fits, wanted_of
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.taken import TakenIn, drop_bytes, store
-from chatapi.engines.values import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
-from chatapi.errors import ApiError, BadRequest, NotFound
 from conversations.selectors import spoken_messages
+from core.exceptions import ApiError, BadRequest, NotFound
+from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from media.fetching import Fetcher
 from media.looking import Wanted, look_at, refusal
 from media.problems import MediaProblem, Unreadable

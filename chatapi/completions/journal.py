@@ -18,7 +18,8 @@ from uuid import UUID
 from msgspec.structs import astuple
 
 from chatapi.completions.usage import Tally
-from chatapi.engines.values import Event, TextDelta, Usage, Value
+from core.values import Value
+from engines.events import Event, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from chatapi.errors import BadRequest
+from core.exceptions import BadRequest
 
 MAX_DEPTH = 100
 """How deep objects and arrays may lie in each other, the body itself included."""

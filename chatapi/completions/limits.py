@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from django.conf import settings
 
 from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest
-from chatapi.engines.base import Engine
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import FilePart, Message
-from chatapi.errors import ApiError, BadRequest
+from core.exceptions import ApiError, BadRequest
+from engines.base import Engine
+from engines.messages import FilePart, Message
+from engines.model_spec import ModelSpec
 from media.speech.voices import find_voice
 
 

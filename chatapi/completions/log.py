@@ -7,8 +7,8 @@ entry is `Ended`.
 import asyncio
 from collections.abc import Sequence
 
-from chatapi.completions.answers import Ended
-from chatapi.engines.values import Event
+from engines.answers import Ended
+from engines.events import Event
 
 Entry = Event | Ended
 

@@ -1,6 +1,7 @@
 """Parts of messages that are files: what they ask for, and what they turn out to be."""
 
-from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, Part
+from core.values import Blob
+from engines.messages import AudioPart, FilePart, ImagePart, Part
 from media.looking import Wanted
 from media.sound.kinds import CLAIMS
 

@@ -12,20 +12,12 @@ from django.conf import settings
 
 from chatapi.completions.documents import check_weight, texts_of_files
 from chatapi.completions.usage import tokens_in
-from chatapi.engines.base import EngineError, InvalidRequest
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import (
-    AudioPart,
-    Blob,
-    FilePart,
-    ImagePart,
-    Message,
-    Part,
-    SpokenPart,
-    TextPart,
-    Usage,
-)
-from chatapi.identifiers import SPEECH, parse
+from core.ids import SPEECH, parse
+from core.values import Blob
+from engines.base import EngineError, InvalidRequest
+from engines.events import Usage
+from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
+from engines.model_spec import ModelSpec
 from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
 from media.pictures.described import described
 from media.speech.ssml import INSTRUCTIONS

@@ -11,28 +11,29 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from chatapi.completions.answers import Choice, Ended, Failure, State, assembled
 from chatapi.completions.journal import Slot
 from chatapi.completions.log import EventLog
 from chatapi.completions.repeat import repeated
 from chatapi.completions.speaker import Manner, Speaker
 from chatapi.completions.usage import filled, prompt_estimate
-from chatapi.engines.base import EngineError
-from chatapi.engines.registry import ModelSpec, Registry
-from chatapi.engines.values import (
+from core.values import Value
+from engines.answers import Choice, Ended, Failure, State, assembled
+from engines.base import EngineError
+from engines.events import (
     AudioDelta,
-    EngineRequest,
     Event,
     Finish,
-    Message,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    TextPart,
     ToolCallArguments,
     Usage,
-    Value,
 )
+from engines.messages import Message, TextPart
+from engines.model_spec import ModelSpec
+from engines.registry import Registry
+from engines.requests import EngineRequest
+from media.sound.formats import sound_type_of
 from media.speech.ssml import PlainStream, SpeakStream
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class Pump:
             self.log.entries,
             ended.finishes,
             choices=self._request.n,
-            sound_format=self._request.sound_format,
+            sound_type=sound_type_of(self._request.sound_format),
         )
         choices = whole.choices()
         yield self._outcome(ended, choices, whole.sounds())

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 
 from msgspec.structs import replace
 
-from chatapi.engines.values import EngineRequest, Event, Usage
+from engines.events import Event, Usage
+from engines.requests import EngineRequest
 
 AT_ONCE = 4
 

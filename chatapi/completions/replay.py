@@ -3,25 +3,21 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from chatapi.completions.answers import Answer, AnswerHead, Choice, Ended
 from chatapi.completions.log import EventLog
-from chatapi.engines.values import (
+from conversations.selectors import answer_of, completion_of, failure_of, sounds_of
+from core.ids import COMPLETION, CONVERSATION, public
+from engines.answers import Answer, AnswerHead, Choice, Ended
+from engines.events import (
     AudioDelta,
     Event,
     Finish,
     ReasoningDelta,
-    ReasoningPart,
     RefusalDelta,
-    RefusalPart,
-    SpokenPart,
     TextDelta,
-    TextPart,
-    ToolCall,
     ToolCallArguments,
     ToolCallStart,
 )
-from chatapi.identifiers import COMPLETION, CONVERSATION, public
-from conversations.selectors import answer_of, completion_of, failure_of, sounds_of
+from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
 
 
 def replayed(workspace_id: UUID, completion_id: UUID) -> tuple[AnswerHead, str, EventLog] | None:

@@ -3,15 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from chatapi.engines.values import (
-    AudioOutput,
-    Message,
-    ResponseFormat,
-    Tool,
-    ToolChoice,
-    Value,
-    sound_format,
-)
+from core.values import Value
+from engines.messages import Message
+from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice, sound_format
 
 DialectName = Literal["native", "openai"]
 OnDisconnect = Literal["cancel", "continue"]

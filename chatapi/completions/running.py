@@ -1,10 +1,10 @@
 """A completion that is being made, as its viewers see it."""
 
-from chatapi.completions.answers import AnswerHead
 from chatapi.completions.log import EventLog
 from chatapi.completions.pump import Pump
 from chatapi.completions.requests import CompletionRequest, OnDisconnect
-from chatapi.engines.registry import ModelSpec
+from engines.answers import AnswerHead
+from engines.model_spec import ModelSpec
 
 
 class Running:

@@ -12,12 +12,13 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 
-from chatapi.billing.books import End, Hold, Order
-from chatapi.billing.prices import declare, free_where_unpriced
-from chatapi.billing.tariffs import Bound
-from chatapi.completions.answers import AnswerHead
+from accounts.asgi_auth import Caller
+from accounts.ratelimits.allowance import Allowance
+from billing.books import End, Hold, Order
+from billing.prices import declare, free_where_unpriced
+from billing.tariffs import Bound
+from chatapi.completions import recovery
 from chatapi.completions.beside import Beside
-from chatapi.completions.callers import Caller
 from chatapi.completions.calls import Call, admission_of, engine_request
 from chatapi.completions.charging import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
 from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
@@ -32,14 +33,14 @@ from chatapi.completions.running import Running, on_disconnect
 from chatapi.completions.taken import TakenIn, drop_fresh
 from chatapi.completions.usage import tokens_expected
 from chatapi.completions.writer import Ask, Writer
-from chatapi.engines.registry import ModelSpec, Registry
-from chatapi.engines.values import EngineRequest
-from chatapi.errors import ApiError, NotFound, ServiceUnavailable
-from chatapi.identifiers import COMPLETION, CONVERSATION, new_id, public
-from chatapi.ratelimits.allowance import Allowance
-from conversations import processes
 from conversations.admission import Admission, Admitted
 from conversations.settlement import Settlement, speech_files
+from core.exceptions import ApiError, NotFound, ServiceUnavailable
+from core.ids import COMPLETION, CONVERSATION, new_id, public
+from engines.answers import AnswerHead
+from engines.model_spec import ModelSpec
+from engines.registry import Registry
+from engines.requests import EngineRequest
 from media.fetching import Fetcher, FetchLimits
 from media.services import store_bytes
 from media.workshop import shops
@@ -79,7 +80,7 @@ class CompletionService:
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
         )
         await self._say_alive()
-        self._journal = await asyncio.to_thread(Journal, processes.journal_path(self.process_id))
+        self._journal = await asyncio.to_thread(Journal, recovery.journal_path(self.process_id))
         await database_sync_to_async(self._declare_prices)()
         await self._settle_what_the_dead_left()
         self._heartbeat = asyncio.create_task(self._beat())
@@ -102,7 +103,7 @@ class CompletionService:
         if self._writer:
             await self._writer.close()
         await asyncio.to_thread(self._journal.close)
-        await database_sync_to_async(processes.say_farewell)(self.process_id)
+        await database_sync_to_async(recovery.say_farewell)(self.process_id)
 
     async def complete(
         self,
@@ -287,7 +288,7 @@ class CompletionService:
     async def _settle_what_the_dead_left(self) -> None:
         """Now, not at the next sweep: who starts anew after a crash wants to see its end."""
         try:
-            await database_sync_to_async(processes.settle_interrupted)()
+            await database_sync_to_async(recovery.settle_interrupted)()
         except DatabaseError as error:
             logger.warning("What dead processes left could not be looked for: %s", error)
 
@@ -298,6 +299,6 @@ class CompletionService:
 
     async def _say_alive(self) -> None:
         try:
-            await database_sync_to_async(processes.say_alive)(self.process_id)
+            await database_sync_to_async(recovery.say_alive)(self.process_id)
         except DatabaseError as error:
             logger.warning("This process could not say that it lives: %s", error)

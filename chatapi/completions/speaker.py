@@ -5,9 +5,10 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from chatapi.engines.base import EngineError
-from chatapi.engines.values import AudioDelta, Value
-from chatapi.identifiers import SPEECH, new_id, public
+from core.ids import SPEECH, new_id, public
+from core.values import Value
+from engines.base import EngineError
+from engines.events import AudioDelta
 from media.problems import MediaProblem
 from media.sound.encoding import EncodeSound, encode_sound
 from media.speech.plan import Item, Say

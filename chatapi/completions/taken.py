@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from channels.db import database_sync_to_async
 
-from chatapi.engines.values import Message
+from engines.messages import Message
 from media.freeing import drop
 from media.services import StoredFile, store_bytes, store_file
 

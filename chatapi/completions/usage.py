@@ -2,21 +2,19 @@
 
 from collections.abc import Iterable
 
-from chatapi.completions.answers import PCM16_BYTES_A_MILLISECOND
 from chatapi.completions.requests import CompletionRequest
-from chatapi.engines.values import (
+from engines.events import (
     AudioDelta,
     Event,
-    Message,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    TextPart,
-    ToolCall,
     ToolCallArguments,
     ToolCallStart,
     Usage,
 )
+from engines.messages import Message, TextPart, ToolCall
+from media.sound.formats import PCM16_BYTES_A_MILLISECOND
 
 BYTES_A_TOKEN = 4
 MILLISECONDS_A_TOKEN = 50

@@ -15,13 +15,13 @@ from uuid import UUID
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from chatapi.billing.books import Books, End, Hold, Order, WalletMoved
-from chatapi.billing.problems import BillingProblem
-from chatapi.billing.refusals import refusal
-from chatapi.billing.tariffs import Bound
-from chatapi.errors import ApiError, Internal, ServiceUnavailable
+from billing.books import Books, End, Hold, Order, WalletMoved
+from billing.problems import BillingProblem
+from billing.refusals import refusal
+from billing.tariffs import Bound
 from conversations.admission import Admission, Admitted, Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
+from core.exceptions import ApiError, Internal, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 

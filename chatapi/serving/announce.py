@@ -69,7 +69,7 @@ def curl(url: str, api_key: str, model: str, **fields: Any) -> str:
 class Progress(logging.Handler):
     """Shows what the local engine logs (joining, loading) as plain lines until the server is ready."""
 
-    NAME = "chatapi.engines.local"
+    NAME = "engines.local"
 
     def __init__(self) -> None:
         super().__init__()

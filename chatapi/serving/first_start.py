@@ -12,8 +12,8 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from chatapi.accounts.models import User
-from chatapi.accounts.services import create_api_key, personal_workspace
+from accounts.models import User
+from accounts.services import create_api_key, personal_workspace
 
 ADMIN = "admin@localhost"
 _ADVISORY_LOCK = 0x63686174617069

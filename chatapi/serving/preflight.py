@@ -13,9 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from django.db.utils import ConnectionHandler
 
-from chatapi.engines.registry import ModelsFileError, ModelSpec
 from chatapi.environment import env
 from chatapi.models_file import read_models
+from engines.model_spec import ModelSpec
+from engines.registry import ModelsFileError
 
 NEEDED_BYTES = 64 * 1024 * 1024
 

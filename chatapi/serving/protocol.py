@@ -6,8 +6,8 @@ from http import HTTPStatus
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chatapi.errors import ApiError, BadRequest
 from chatapi.request_id import new_request_id
+from core.exceptions import ApiError, BadRequest
 
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0

@@ -9,14 +9,12 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatapi.accounts.authentication import Principal
-from chatapi.completions.body import ClientGone
-from chatapi.completions.callers import Callers
-from chatapi.completions.endpoint import send_refusal
-from chatapi.errors import ApiError, Internal, MethodNotAllowed, ServiceUnavailable
-from chatapi.ratelimits.allowance import Allowance
-from chatapi.ratelimits.counters import Counters
-from chatapi.responses import api_error_of
+from accounts.asgi_auth import Callers
+from accounts.authentication import Principal
+from core.exceptions import ApiError, Internal, MethodNotAllowed, ServiceUnavailable
+from core.http.body import ClientGone
+from core.http.exception_handler import api_error_of
+from core.http.responses import send_refusal
 from media.looking import refusal
 from media.problems import MediaProblem
 from media.workshop import WorkshopBusy, WorkshopFailed
@@ -76,27 +74,6 @@ class KeyedEndpoint(Endpoint):
 
     @abstractmethod
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-
-class LimitedEndpoint(KeyedEndpoint):
-    """One of which only so many requests a minute are answered."""
-
-    def __init__(self, callers: Callers, counters: Counters) -> None:
-        super().__init__(callers)
-        self._counters = counters
-
-    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = await self._callers.identify(scope)
-        allowance = Allowance(self._counters, caller.principal)
-        try:
-            await allowance.take_request()
-            await self.respond_to(caller.principal, scope, receive, allowance.telling(send))
-        except ClientGone:
-            raise
-        except Exception as error:
-            problem = api_error(error)
-            problem.headers |= allowance.headers
-            raise problem from error
 
 
 class ByMethod:

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from starlette.datastructures import Headers as RequestHeaders
 from starlette.types import Receive, Scope, Send
 
-from chatapi.engines.values import Value
-from chatapi.errors import BadRequest, NotFound, ServiceUnavailable
+from core.exceptions import BadRequest, NotFound, ServiceUnavailable
+from core.values import Value
 from media.api.connection import Headers, watched
 from media.api.ranges import Span, Unsatisfiable, is_known, may_be_partial, spans_asked
 from media.models import Asset, Rendition, rendition_name

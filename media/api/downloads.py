@@ -5,7 +5,7 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 from starlette.types import Receive, Scope, Send
 
-from chatapi.accounts.authentication import Principal
+from accounts.authentication import Principal
 from media.api.connection import Endpoint, KeyedEndpoint
 from media.api.contents import Content, content_of, content_of_rendition, gone, send_content
 from media.files import require_file

@@ -12,9 +12,9 @@ from uuid import UUID
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from chatapi.completions.body import ClientGone, declared_length, refuse_encoded
-from chatapi.engines.values import Value
-from chatapi.errors import BadRequest, BodyTooLarge, RateLimited
+from core.exceptions import BadRequest, BodyTooLarge, RateLimited
+from core.http.body import ClientGone, declared_length, refuse_encoded
+from core.values import Value
 from media.api.multipart import SURROUNDINGS, FormParser, boundary_of
 from media.temporary import temporary_folder_beside
 

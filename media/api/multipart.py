@@ -7,7 +7,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
-from chatapi.errors import BadRequest, BodyTooLarge
+from core.exceptions import BadRequest, BodyTooLarge
 
 MAX_FIELDS = 64
 FIELD_BYTES = 16 * 1024

@@ -1,17 +1,15 @@
 """What the API says of files, of what is made of them, and of voices."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chatapi.identifiers import FILE
-from chatapi.serializers import ConstantField, ListSerializer, PublicIdField, TimestampField
+from core.http.serializers import ConstantField, ListSerializer, PublicIdField, TimestampField
+from core.ids import FILE
 from media.files import PURPOSES
 from media.models import File, Rendition
 from media.signing import media_url
-from media.speech.voices import Voice
 
 
 class FileSerializer(serializers.Serializer[File]):
@@ -85,34 +83,3 @@ def _is_file(rendition: Rendition) -> bool:
 class RenditionListSerializer(serializers.Serializer[Any]):
     object = ConstantField("list")
     data = RenditionSerializer(many=True)  # type: ignore[assignment]
-
-
-class VoiceSerializer(serializers.Serializer[Voice]):
-    id = serializers.CharField()
-    object = ConstantField("voice")
-    name = serializers.CharField()
-    description = serializers.CharField()
-    language = serializers.CharField(help_text="A BCP 47 tag.")
-    gender = serializers.ChoiceField(["female", "male", "neutral"], allow_null=True)
-    engine = serializers.ChoiceField(["piper", "espeak"])
-    alias_of = serializers.CharField(allow_null=True, help_text="The voice that lends its sound.")
-    aliases = serializers.ListField(child=serializers.CharField(), help_text="The voices it lends it to.")
-
-
-class VoiceListSerializer(serializers.Serializer[Any]):
-    object = ConstantField("list")
-    data = VoiceSerializer(many=True)  # type: ignore[assignment]
-
-
-def shown_voice(voice: Voice, known: Iterable[Voice]) -> dict[str, Any]:
-    return {
-        "id": voice.id,
-        "object": "voice",
-        "name": voice.name,
-        "description": voice.description,
-        "language": voice.language,
-        "gender": voice.gender,
-        "engine": voice.engine,
-        "alias_of": voice.alias_of,
-        "aliases": [other.id for other in known if other.alias_of == voice.id],
-    }

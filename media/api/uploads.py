@@ -8,8 +8,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
-from chatapi.accounts.authentication import Principal
-from chatapi.errors import BadRequest
+from accounts.authentication import Principal
+from core.exceptions import BadRequest
 from media.api.connection import KeyedEndpoint, send_whole
 from media.api.forms import Form, Upload, read_form
 from media.api.serializers import FileSerializer

@@ -1,4 +1,4 @@
-"""What Django serves of the API for files and audio."""
+"""What Django serves of the API for files."""
 
 from django.urls import path
 
@@ -8,5 +8,4 @@ urlpatterns = [
     path("v1/files", views.FileListView.as_view()),
     path("v1/files/<str:file_id>", views.FileView.as_view()),
     path("v1/files/<str:file_id>/renditions", views.RenditionListView.as_view()),
-    path("v1/audio/voices", views.VoiceListView.as_view()),
 ]

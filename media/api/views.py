@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chatapi.queries import integer, one_of, workspace_of
-from chatapi.serializers import refusals
-from chatapi.views import ApiView
+from accounts.authentication import workspace_of
+from core.http.openapi import refusals
+from core.http.query import integer, one_of
+from core.http.views import ApiView
 from media.api.documentation import UploadSerializer
 from media.api.serializers import (
     FileDeletedSerializer,
@@ -19,12 +19,9 @@ from media.api.serializers import (
     FileSerializer,
     RenditionListSerializer,
     RenditionSerializer,
-    VoiceListSerializer,
-    shown_voice,
 )
 from media.files import PURPOSES, delete_file, file_page, renditions_made, require_file
 from media.models import File
-from media.speech.voices import voices
 
 MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
 
@@ -103,18 +100,6 @@ class RenditionListView(ApiView):
         renditions = renditions_made(require_file(workspace_of(request), file_id))
         show = RenditionSerializer().to_representation
         return Response({"object": "list", "data": [show(rendition) for rendition in renditions]})
-
-
-class VoiceListView(ApiView):
-    @extend_schema(
-        operation_id="listVoices",
-        summary="The voices that can speak",
-        tags=["audio"],
-        responses={200: VoiceListSerializer} | refusals(401),
-    )
-    def get(self, request: Request) -> Response:
-        known = voices(settings.CHATAPI_VOICES_FOLDER)
-        return Response({"object": "list", "data": [shown_voice(voice, known) for voice in known]})
 
 
 def _page(rows: Sequence[File], *, has_more: bool) -> dict[str, Any]:

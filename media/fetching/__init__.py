@@ -6,8 +6,15 @@ network    which addresses may be connected to, and a connector that holds to th
 problems   what goes wrong, in words for the client
 """
 
-from .fetcher import Fetched, Fetcher, FetchLimits
-from .problems import FetchFailed, FetchProblem, FetchTimedOut, FetchTooLarge, InvalidUrl, UrlNotAllowed
+from media.fetching.fetcher import Fetched, Fetcher, FetchLimits
+from media.fetching.problems import (
+    FetchFailed,
+    FetchProblem,
+    FetchTimedOut,
+    FetchTooLarge,
+    InvalidUrl,
+    UrlNotAllowed,
+)
 
 __all__ = [
     "FetchFailed",

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import aiohttp
 import msgspec
 
-from .network import GuardedConnector, LookUp, Network, NetworkPolicy, ThreadedLookUp
-from .problems import FetchFailed, FetchTimedOut, FetchTooLarge
-from .urls import Target, follow, parse_url
+from media.fetching.network import GuardedConnector, LookUp, Network, NetworkPolicy, ThreadedLookUp
+from media.fetching.problems import FetchFailed, FetchTimedOut, FetchTooLarge
+from media.fetching.urls import Target, follow, parse_url
 
 logger = logging.getLogger(__name__)
 

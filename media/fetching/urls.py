@@ -13,7 +13,7 @@ import idna
 import msgspec
 from yarl import URL
 
-from .problems import InvalidUrl, UrlNotAllowed
+from media.fetching.problems import InvalidUrl, UrlNotAllowed
 
 LONGEST_URL = 8000
 LONGEST_NAME = 253

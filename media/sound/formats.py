@@ -35,3 +35,14 @@ FORMATS = {
 }
 """By the names of `audio.format` and `response_format`. M4A has its index at the end: no stream."""
 STREAMED = tuple(name for name in FORMATS if name != "m4a")
+
+PCM16_BYTES_A_MILLISECOND = 2 * SPEECH_RATE // 1000
+PCM16_TYPE = PCM16.media_type
+"""Samples without a header do not tell their rate."""
+SOUND_TYPES = {name: made.media_type for name, made in FORMATS.items()}
+"""Media types by the names of `audio.format`."""
+
+
+def sound_type_of(format: str) -> str:
+    """The media type of a sound in the format of this name; that of any bytes where the name is unknown."""
+    return SOUND_TYPES.get(format, "application/octet-stream")

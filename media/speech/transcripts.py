@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from .recognition.languages import language_name
-from .recognition.values import Heard, Segment
+from media.speech.recognition.languages import language_name
+from media.speech.recognition.values import Heard, Segment
 
 Task = Literal["transcribe", "translate"]
 Granularity = Literal["segment", "word"]

@@ -14,7 +14,7 @@ A job is a module-level function (`jobs.py`) that takes one Struct and returns o
   call tries anew.
 """
 
-from .problems import WorkInterrupted, WorkshopBusy, WorkshopFailed
-from .workshop import Workshop
+from media.workshop.problems import WorkInterrupted, WorkshopBusy, WorkshopFailed
+from media.workshop.workshop import Workshop
 
 __all__ = ["WorkInterrupted", "Workshop", "WorkshopBusy", "WorkshopFailed"]

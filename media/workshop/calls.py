@@ -9,8 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from .jobs import Job
-from .wire import WINDOW
+from media.workshop.jobs import Job
+from media.workshop.wire import WINDOW
 
 READER_PATIENCE = 60.0
 """Seconds a full window may stay unread before its job, which holds a thread of a child, is cancelled."""

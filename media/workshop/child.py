@@ -23,9 +23,8 @@ from typing import Any
 import msgspec
 
 from media.problems import MediaProblem
-
-from .jobs import job_at
-from .wire import (
+from media.workshop.jobs import job_at
+from media.workshop.wire import (
     WINDOW,
     Cancel,
     Credit,

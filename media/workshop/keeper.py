@@ -17,9 +17,9 @@ from functools import partial
 
 import msgspec
 
-from .calls import Call
-from .plan import Plan
-from .problems import (
+from media.workshop.calls import Call
+from media.workshop.plan import Plan
+from media.workshop.problems import (
     WorkInterrupted,
     WorkshopBusy,
     WorkshopFailed,
@@ -28,9 +28,9 @@ from .problems import (
     was_closed,
     was_not_read,
 )
-from .process import ChildGone, ChildProcess
-from .staffing import child_for, more_children
-from .wire import Cancel, Credit, Done, Failed, Piece, Ready, Report
+from media.workshop.process import ChildGone, ChildProcess
+from media.workshop.staffing import child_for, more_children
+from media.workshop.wire import Cancel, Credit, Done, Failed, Piece, Ready, Report
 
 logger = logging.getLogger("media.workshop")
 

@@ -6,8 +6,7 @@ WorkshopFailed              the work was not done, and its giver is not to blame
 """
 
 from media.problems import MediaProblem
-
-from .wire import Refused
+from media.workshop.wire import Refused
 
 
 class WorkshopFailed(Exception):

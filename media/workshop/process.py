@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from .calls import Call
-from .plan import Plan
-from .wire import Message, Report, Setup, Start, Unpacker, pack
+from media.workshop.calls import Call
+from media.workshop.plan import Plan
+from media.workshop.wire import Message, Report, Setup, Start, Unpacker, pack
 
 logger = logging.getLogger("media.workshop")
 

@@ -1,6 +1,6 @@
 """The workshops there are. `memory` is in bytes, a child's address space."""
 
-from . import Workshop
+from media.workshop import Workshop
 
 FILES_MEMORY = 2 * 2**30
 """Several times what the decoders map for a file within the limits; what wants more is a bomb."""

@@ -6,9 +6,9 @@ at a time, since a child may hold much memory.
 
 from collections.abc import Collection
 
-from .calls import Call
-from .plan import Plan
-from .process import ChildProcess
+from media.workshop.calls import Call
+from media.workshop.plan import Plan
+from media.workshop.process import ChildProcess
 
 
 def child_for(call: Call, children: Collection[ChildProcess]) -> ChildProcess | None:

@@ -10,13 +10,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from .calls import Answer, Call, Caller, Stream
-from .jobs import Job, NotAJob, Nothing, job_of, rest
-from .keeper import Keeper
-from .plan import Plan
-from .problems import WorkshopFailed
-from .process import START_PATIENCE
-from .wire import FRAME_LIMIT, WINDOW, FrameTooLarge
+from media.workshop.calls import Answer, Call, Caller, Stream
+from media.workshop.jobs import Job, NotAJob, Nothing, job_of, rest
+from media.workshop.keeper import Keeper
+from media.workshop.plan import Plan
+from media.workshop.problems import WorkshopFailed
+from media.workshop.process import START_PATIENCE
+from media.workshop.wire import FRAME_LIMIT, WINDOW, FrameTooLarge
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)

@@ -6,8 +6,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from chatapi.accounts.models import LIMITS, ApiKey, Membership, User, Workspace
-from chatapi.accounts.services import digest_of
+from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
+from accounts.services import digest_of
 from tests.people import Person, person
 
 KEYS = "/admin/accounts/apikey/"

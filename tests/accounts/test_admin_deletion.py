@@ -10,11 +10,11 @@ from django.db.models import ProtectedError
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from chatapi.accounts.deletion import delete_user
-from chatapi.accounts.models import ApiKey, Membership, User, Workspace
-from chatapi.accounts.services import personal_workspace
-from chatapi.engines.values import Blob
+from accounts.deletion import delete_user
+from accounts.models import ApiKey, Membership, User, Workspace
+from accounts.services import personal_workspace
 from conversations.models import Completion, Conversation, Message
+from core.values import Blob
 from media.models import Asset
 from media.services import StoredFile, register, store_bytes
 from tests.conversations.rows import exchange

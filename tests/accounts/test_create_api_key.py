@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from chatapi.accounts.models import ApiKey, User
+from accounts.models import ApiKey, User
 from tests.people import Person
 
 

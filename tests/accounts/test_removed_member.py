@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatapi.accounts.models import Membership
+from accounts.models import Membership
 from conversations.models import Completion
 from tests.people import Person, person
 from tests.serving import PATHS, Server, said

@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from chatapi.accounts.tasks import clear_sessions
+from accounts.tasks import clear_sessions
 
 
 def test_sessions_past_their_end_are_deleted(db: None) -> None:

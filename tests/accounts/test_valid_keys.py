@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chatapi.accounts.authentication import valid_keys
-from chatapi.accounts.services import digest_of, revoke_api_key
+from accounts.authentication import valid_keys
+from accounts.services import digest_of, revoke_api_key
 from tests.people import Person
 
 pytestmark = pytest.mark.django_db

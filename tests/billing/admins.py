@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from chatapi.billing.books import Books, End, Order
-from chatapi.billing.posting import post_settled
-from chatapi.billing.tariffs import Bound
-from chatapi.billing.units import Units
-from chatapi.identifiers import new_id
+from billing.books import Books, End, Order
+from billing.posting import post_settled
+from billing.tariffs import Bound
+from billing.units import Units
+from core.ids import new_id
 from tests.people import Person
 
 Answer = Any

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from chatapi.billing.guards import unguarded
+from billing.guards import unguarded
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """What tests of money share. By tests/models.toml `priced` costs 1,000 nano-USD a prompt token, 10,000 a
 completion token and 20,000 a reasoning token."""
 
-from chatapi.billing import ledger, verification
-from chatapi.billing.models import Wallet
-from chatapi.billing.posting import post_settled
-from conversations import auditing
+from billing import ledger, verification
+from billing.models import Wallet
+from billing.posting import post_settled
+from chatapi.completions import billing_audit
 from tests.people import Person
 
 PROMPT, COMPLETION, REASONING = 1_000, 10_000, 20_000
@@ -28,4 +28,4 @@ def books_add_up() -> None:
 
 
 def found() -> list[str]:
-    return [str(one) for one in (*verification.discrepancies(), *auditing.discrepancies())]
+    return [str(one) for one in (*verification.discrepancies(), *billing_audit.discrepancies())]

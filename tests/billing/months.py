@@ -12,14 +12,14 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from chatapi.accounts.models import ApiKey
-from chatapi.billing.books import Books, End, Hold, Kind, Order
-from chatapi.billing.models import Charge, Price, Wallet
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
-from chatapi.billing.tariffs import Bound, rates_of
-from chatapi.billing.units import Units
-from chatapi.identifiers import new_id
+from accounts.models import ApiKey
+from billing.books import Books, End, Hold, Kind, Order
+from billing.models import Charge, Price, Wallet
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.tariffs import Bound, rates_of
+from billing.units import Units
+from core.ids import new_id
 from tests.people import Person
 
 PROMPT, CACHED, COMPLETION = 1_000, 500, 10_000

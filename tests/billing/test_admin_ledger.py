@@ -7,10 +7,10 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.billing import ledger
-from chatapi.billing.models import Charge, Transaction
-from chatapi.billing.money import NANO_A_USD
-from chatapi.billing.prices import add_price
+from billing import ledger
+from billing.models import Charge, Transaction
+from billing.money import NANO_A_USD
+from billing.prices import add_price
 from tests.billing.admins import charged, complaints, fill_in, listed, logged, page, said
 from tests.billing.money import books_add_up, give, wallet_of
 from tests.media.admins import staff, superuser

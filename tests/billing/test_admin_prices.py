@@ -9,9 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from chatapi.billing.models import Price
-from chatapi.billing.prices import add_price, current_tariffs
-from chatapi.models_file import reset_registry
+from billing.models import Price
+from billing.prices import add_price, current_tariffs
+from engines.served_models import reset_registry
 from tests.billing.admins import Answer, complaints, fill_in, listed, logged, page, said
 from tests.media.admins import staff, superuser
 

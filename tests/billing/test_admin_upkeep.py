@@ -5,12 +5,12 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from chatapi.accounts.models import ApiKey
-from chatapi.billing import alerts
-from chatapi.billing.models import Alert, Budget, Statement, Transaction
-from chatapi.billing.money import NANO_A_USD
-from chatapi.billing.terms import add_budget
-from chatapi.identifiers import new_id
+from accounts.models import ApiKey
+from billing import alerts
+from billing.models import Alert, Budget, Statement, Transaction
+from billing.money import NANO_A_USD
+from billing.terms import add_budget
+from core.ids import new_id
 from tests.billing.admins import HOME, Answer, complaints, fill_in, listed, logged, page, said
 from tests.media.admins import staff, superuser
 from tests.people import Person

@@ -9,11 +9,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.billing.admin.usage import HEIGHT, OTHERS
-from chatapi.billing.models import UsageRollup
-from chatapi.billing.money import NANO_A_USD
-from chatapi.billing.prices import add_price
-from chatapi.billing.rollups import Group
+from billing.admin.usage import HEIGHT, OTHERS
+from billing.models import UsageRollup
+from billing.money import NANO_A_USD
+from billing.prices import add_price
+from billing.rollups import Group
 from tests.billing.admins import Answer, charged, listed
 from tests.billing.money import give
 from tests.media.admins import staff, superuser

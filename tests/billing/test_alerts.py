@@ -14,11 +14,11 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from chatapi.billing import alerts, ledger, tasks
-from chatapi.billing.models import Alert, Wallet
-from chatapi.billing.money import format_usd
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
+from billing import alerts, ledger, tasks
+from billing.models import Alert, Wallet
+from billing.money import format_usd
+from billing.posting import post_settled
+from billing.prices import add_price
 from chatapi.environment import env_mail_server
 from tests.billing.months import USD, clock, day, held, opened, settled
 from tests.people import Person

@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatapi.billing.money import (
-    MOST_NANO,
-    InvalidAmount,
-    format_rate,
-    format_usd,
-    nano_of,
-    nano_rounded_up,
-    pico_of,
-)
+from billing.money import MOST_NANO, InvalidAmount, format_rate, format_usd, nano_of, nano_rounded_up, pico_of
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.billing import ledger
-from chatapi.billing.models import Budget, Transaction, Wallet
-from chatapi.identifiers import COMPLETION, KEY, PROJECT, TRANSACTION, public
+from billing import ledger
+from billing.models import Budget, Transaction, Wallet
+from core.ids import COMPLETION, KEY, PROJECT, TRANSACTION, public
 from tests.billing.months import SHORT_COST, USD, clock, day, key_of, opened, post, posted, settled
 from tests.people import Person
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chatapi.billing.models import Charge
-from chatapi.billing.units import Units
-from chatapi.identifiers import KEY, PROJECT, new_id, public, public_user
+from billing.models import Charge
+from billing.units import Units
+from core.ids import KEY, PROJECT, new_id, public, public_user
 from tests.billing.months import SHORT_COST, USD, day, key_of, opened, post, posted, settled
 from tests.people import Person
 

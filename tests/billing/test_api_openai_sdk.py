@@ -6,7 +6,7 @@ import openai
 import pytest
 from openai.types.admin.organization import UsageCompletionsResponse, UsageCostsResponse
 
-from chatapi.identifiers import KEY, public, public_user
+from core.ids import KEY, public, public_user
 from tests.billing.months import SHORT_COST, USD, day, key_of, opened, posted
 from tests.in_process import openai_client
 from tests.people import Person

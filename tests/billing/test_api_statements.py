@@ -10,10 +10,10 @@ from unittest.mock import patch
 import pytest
 from django.test import Client
 
-from chatapi.billing import ledger, statements
-from chatapi.billing.statements import make_missing
-from chatapi.billing.units import UNIT_NAMES, Units
-from chatapi.identifiers import PROJECT, public
+from billing import ledger, statements
+from billing.statements import make_missing
+from billing.units import UNIT_NAMES, Units
+from core.ids import PROJECT, public
 from tests.billing.months import USD, clock, day, opened, posted
 from tests.people import Person
 

@@ -11,11 +11,11 @@ from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.billing import usage
-from chatapi.billing.models import Charge
-from chatapi.billing.units import Units
-from chatapi.billing.usage import Question, Rows
-from chatapi.identifiers import KEY, PROJECT, public, public_user
+from billing import usage
+from billing.models import Charge
+from billing.units import Units
+from billing.usage import Question, Rows
+from core.ids import KEY, PROJECT, public, public_user
 from tests.billing.months import clock, day, key_of, opened, post, posted, settled
 from tests.people import Person, person
 

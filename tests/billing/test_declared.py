@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chatapi.billing.models import Price
-from chatapi.billing.prices import add_price, current_tariffs, declare, free_where_unpriced
-from chatapi.billing.tariffs import rates_of
+from billing.models import Price
+from billing.prices import add_price, current_tariffs, declare, free_where_unpriced
+from billing.tariffs import rates_of
 
 pytestmark = pytest.mark.django_db
 CHEAP, DEAR = rates_of({"prompt": 1, "completion": 2}), rates_of({"prompt": 10, "completion": 20})

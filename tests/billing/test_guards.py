@@ -11,11 +11,11 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F, Model
 from django.utils import timezone
 
-from chatapi.billing import guards, ledger
-from chatapi.billing.models import Account, Charge, Entry, Price, Rate, Transaction, account_id
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
-from chatapi.identifiers import new_id
+from billing import guards, ledger
+from billing.models import Account, Charge, Entry, Price, Rate, Transaction, account_id
+from billing.posting import post_settled
+from billing.prices import add_price
+from core.ids import new_id
 from tests.billing.months import USD, day, held, opened, settled
 from tests.people import Person
 

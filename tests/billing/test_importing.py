@@ -25,15 +25,15 @@ from genai_prices.types import (
 )
 from pytest_django import Settings
 
-from chatapi.billing.importing import Offer, Wanted, missing_versions, offer_for, take_over
-from chatapi.billing.models import Price
-from chatapi.billing.money import NANO_A_USD
-from chatapi.billing.prices import add_price, current_tariffs
-from chatapi.billing.problems import InvalidPrice
-from chatapi.billing.tariffs import Tariff
-from chatapi.billing.units import Units
-from chatapi.identifiers import new_id
-from chatapi.models_file import reset_registry
+from billing.importing import Offer, Wanted, missing_versions, offer_for, take_over
+from billing.models import Price
+from billing.money import NANO_A_USD
+from billing.prices import add_price, current_tariffs
+from billing.problems import InvalidPrice
+from billing.tariffs import Tariff
+from billing.units import Units
+from core.ids import new_id
+from engines.served_models import reset_registry
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLAIN = ModelPrice(input_mtok=Decimal("2.5"), output_mtok=Decimal(10))

@@ -21,16 +21,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chatapi.billing import ledger
-from chatapi.billing.books import Books, End, Hold, Order, order_of
-from chatapi.billing.models import Charge, Transaction, Wallet
-from chatapi.billing.money import nano_rounded_up
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
-from chatapi.billing.problems import InvalidDeed, Unaffordable
-from chatapi.billing.tariffs import Bound
-from chatapi.billing.units import Units
-from chatapi.identifiers import new_id
+from billing import ledger
+from billing.books import Books, End, Hold, Order, order_of
+from billing.models import Charge, Transaction, Wallet
+from billing.money import nano_rounded_up
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.problems import InvalidDeed, Unaffordable
+from billing.tariffs import Bound
+from billing.units import Units
+from core.ids import new_id
 from tests.billing.money import found
 
 counts = st.integers(0, 50)

@@ -15,14 +15,14 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from pytest_django import Settings
 
-from chatapi.billing import meters, stripe_meters, tasks
-from chatapi.billing.meters import Reading
-from chatapi.billing.models import Alert, MeterEvent, UsageRollup, Wallet
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
-from chatapi.billing.units import Units
+from billing import meters, stripe_meters, tasks
+from billing.meters import Reading
+from billing.models import Alert, MeterEvent, UsageRollup, Wallet
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.units import Units
 from chatapi.environment import ROOT
-from chatapi.identifiers import new_id
+from core.ids import new_id
 from tests.billing.months import COMPLETION, PROMPT, SHORT, SHORT_COST, clock, day, opened, settled
 from tests.billing.stripe_api import KEY, Answer, Stripe, stripe_api
 from tests.people import Person
@@ -158,9 +158,7 @@ def test_without_a_key_nothing_is_done(
 
 
 def test_nobody_else_pays_for_stripes_package() -> None:
-    code = (
-        "import django; django.setup(); import chatapi.billing.tasks, sys; sys.exit('stripe' in sys.modules)"
-    )
+    code = "import django; django.setup(); import billing.tasks, sys; sys.exit('stripe' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
 
 

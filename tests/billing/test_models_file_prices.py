@@ -8,11 +8,12 @@ from django.core.checks import CheckMessage, run_checks
 from django.utils import timezone
 from pytest_django import Settings
 
-from chatapi.billing.prices import add_price, current_tariffs, declare
-from chatapi.billing.units import Units
+from billing.prices import add_price, current_tariffs, declare
+from billing.units import Units
 from chatapi.completions.charging import declared_prices
-from chatapi.engines.registry import ModelsFileError
-from chatapi.models_file import current_registry, read_models, reset_registry
+from chatapi.models_file import read_models
+from engines.registry import ModelsFileError
+from engines.served_models import current_registry, reset_registry
 
 UPSTREAM = '[[models]]\nid = "m"\nengine = "openai_compatible"\nbase_url = "http://127.0.0.1:9/v1"\n'
 SPEAKING = UPSTREAM + 'output_modalities = ["text", "audio"]\n'

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
-from chatapi.billing import ledger, statements, verification
-from chatapi.billing.models import Statement, Transaction
-from chatapi.billing.statements import Report, make_missing, report
-from chatapi.billing.tasks import make_statements
-from chatapi.billing.units import Units
+from billing import ledger, statements, verification
+from billing.models import Statement, Transaction
+from billing.statements import Report, make_missing, report
+from billing.tasks import make_statements
+from billing.units import Units
 from tests.billing.months import SHORT_COST, USD, clock, day, opened, post, posted, settled
 from tests.people import Person, person
 

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatapi.billing.money import MOST_A_CALL, MOST_PICO
-from chatapi.billing.problems import InvalidPrice
-from chatapi.billing.tariffs import Bound, Tariff, Tiers, rates_of
-from chatapi.billing.units import UNIT_NAMES, Units
+from billing.money import MOST_A_CALL, MOST_PICO
+from billing.problems import InvalidPrice
+from billing.tariffs import Bound, Tariff, Tiers, rates_of
+from billing.units import UNIT_NAMES, Units
 from chatapi.completions.charging import IMAGE_TOKENS, bound_of, units_of
 from chatapi.completions.documents import texts_of_files
 from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest, with_one_limit
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import (
+from core.ids import new_id
+from core.values import Blob
+from engines.events import Usage
+from engines.messages import (
     AudioPart,
-    Blob,
     FilePart,
     ImagePart,
     Message,
@@ -30,9 +31,8 @@ from chatapi.engines.values import (
     SpokenPart,
     TextPart,
     ToolCall,
-    Usage,
 )
-from chatapi.identifiers import new_id
+from engines.model_spec import ModelSpec
 from media.pictures.described import described
 from media.services import store_bytes
 

@@ -11,9 +11,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 
-from chatapi.billing import ledger, tallies, verification
-from chatapi.billing.guards import GUARDS, install, remove
-from chatapi.billing.models import (
+from billing import ledger, tallies, verification
+from billing.guards import GUARDS, install, remove
+from billing.models import (
     NOWHERE,
     Account,
     Alert,
@@ -27,13 +27,13 @@ from chatapi.billing.models import (
     Wallet,
     account_id,
 )
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
-from chatapi.billing.snapshots import snapshot
-from chatapi.billing.units import Units
-from chatapi.identifiers import new_id
-from conversations import auditing
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.snapshots import snapshot
+from billing.units import Units
+from chatapi.completions import billing_audit
 from conversations.models import Completion
+from core.ids import new_id
 from tests.billing.forgery import tampering
 from tests.billing.months import SHORT_COST, USD, clock, day, held, key_of, opened, priced, settled
 from tests.people import Person
@@ -305,12 +305,12 @@ def told(server: Server, alice: Person) -> Completion:
     with server.client(alice) as client:
         client.post("/v1/chat/completions", json=said("hello", model="priced")).raise_for_status()
     server.until_idle()
-    assert list(auditing.discrepancies()) == []
+    assert list(billing_audit.discrepancies()) == []
     return Completion.objects.get()
 
 
 def audited() -> str:
-    return "\n".join(str(one) for one in auditing.discrepancies())
+    return "\n".join(str(one) for one in billing_audit.discrepancies())
 
 
 def test_a_history_that_says_another_cost_is_named(told: Completion) -> None:
@@ -347,7 +347,7 @@ def test_an_answer_that_has_ended_but_is_still_held_is_named(told: Completion) -
 
 
 def test_words_that_nothing_was_billed_for_are_named(told: Completion) -> None:
-    nothing = dict.fromkeys(auditing._COUNTS, 0)
+    nothing = dict.fromkeys(billing_audit._COUNTS, 0)
     Completion.objects.update(**nothing)
     assert f"{told.public_id}: something was answered, and nothing was billed" in audited()
 
@@ -381,18 +381,18 @@ def test_the_command_prints_what_is_wrong_and_exits_1(books: Books) -> None:
 
 
 def test_reconciling_raises_one_alert_and_settles_it(books: Books, caplog: pytest.LogCaptureFixture) -> None:
-    assert auditing.reconcile() == 0
+    assert billing_audit.reconcile() == 0
     assert not Alert.objects.exists()
     Wallet.objects.update(balance=F("balance") + 1)
     for _ in range(2):
-        assert auditing.reconcile() == 1
+        assert billing_audit.reconcile() == 1
     alert = Alert.objects.get()
     assert (alert.kind, alert.subject, alert.settled_at) == (Alert.Kind.DISCREPANCY, "books", None)
     assert "1 discrepancies" in alert.text
     assert f"wallet of workspace {books.workspace}" in alert.text
     assert len([record for record in caplog.records if "do not add up" in record.message]) == 1
     Wallet.objects.update(balance=F("balance") - 1)
-    assert auditing.reconcile() == 0
+    assert billing_audit.reconcile() == 0
     assert Alert.objects.get().settled_at is not None
 
 
@@ -400,9 +400,9 @@ def test_an_alert_lists_the_first_and_counts_the_rest(books: Books) -> None:
     Spend.objects.bulk_create(
         Spend(id=new_id(), scope_id=new_id(), day=day(4).date(), amount=1) for _ in range(25)
     )
-    assert auditing.reconcile() == 25
+    assert billing_audit.reconcile() == 25
     text = Alert.objects.get().text
-    assert text.count("were spent") == auditing.NAMED
+    assert text.count("were spent") == billing_audit.NAMED
     assert "and 15 more" in text
 
 

@@ -6,22 +6,22 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
-from chatapi.completions.answers import Answer, AnswerHead, Assembler, Choice
 from chatapi.completions.dialects import DIALECTS
-from chatapi.engines.values import (
+from engines.answers import Answer, AnswerHead, Assembler, Choice
+from engines.events import (
     AudioDelta,
     Event,
     Finish,
     FinishReason,
-    Message,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    ToolCall,
     ToolCallArguments,
     ToolCallStart,
     Usage,
 )
+from engines.messages import Message, ToolCall
+from media.sound.formats import PCM16_TYPE
 from tests.contract import validate_against_document
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
@@ -30,7 +30,7 @@ USAGE = Usage(10, 20, cached_tokens=3, reasoning_tokens=4)
 
 def rendered(*events: Event, **answer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same answer in the native dialect and in OpenAI's, each held to its contract."""
-    assembler = Assembler()
+    assembler = Assembler(sound_type=PCM16_TYPE)
     for event in events:
         assembler.add(event)
     answered = Answer(HEAD, assembler.choices(), usage=USAGE, **answer)
@@ -127,7 +127,7 @@ def test_a_spoken_answer() -> None:
 
 
 def test_a_voice_whose_bytes_are_gone() -> None:
-    assembler = Assembler()
+    assembler = Assembler(sound_type=PCM16_TYPE)
     assembler.add(AudioDelta(id="audio_1", transcript="Hello", data=b"12"))
     answer = Answer(HEAD, assembler.choices())
     native = DIALECTS["native"].render(answer, {})
@@ -153,7 +153,7 @@ def test_logprobs_metadata_and_service_tier_when_there() -> None:
 
 
 def test_an_answer_that_broke_off_has_no_finish_reason() -> None:
-    assembler = Assembler()
+    assembler = Assembler(sound_type=PCM16_TYPE)
     assembler.add(TextDelta("Hel"))
     answer = Answer(HEAD, assembler.choices(), state="cancelled")
     native = DIALECTS["native"].render(answer, {})

@@ -12,26 +12,21 @@ from hypothesis import strategies as st
 
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.requests import CompletionRequest, DialectName
-from chatapi.completions.tool_results import check_tool_results
-from chatapi.engines.values import (
-    AudioOutput,
+from conversations.tool_results import check_tool_results
+from core.exceptions import BadRequest
+from core.values import Blob
+from engines.messages import (
     AudioPart,
-    Blob,
     FilePart,
     ImagePart,
     Message,
     RefusalPart,
-    ResponseFormat,
     SpokenPart,
     TextPart,
-    Tool,
     ToolCall,
-    ToolChoice,
 )
-from chatapi.errors import BadRequest
-from tests.contract import validate_against_document
-
-from .requests import (
+from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice
+from tests.completions.requests import (
     EVERYTHING,
     PICTURE,
     SOUND,
@@ -45,6 +40,7 @@ from .requests import (
     tool,
     user,
 )
+from tests.contract import validate_against_document
 
 
 def native(*messages: Any, **parameters: Any) -> CompletionRequest:

@@ -12,11 +12,11 @@ from openai import APIError, OpenAI, Stream
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from chatapi.completions.answers import Answer, AnswerHead, Assembler, Ended, Failure
 from chatapi.completions.dialects import DIALECTS, KEEP_ALIVE, NDJSON_KEEP_ALIVE, Encoder
 from chatapi.completions.dialects.encoder import SOUND_PIECE
 from chatapi.completions.requests import DialectName
-from chatapi.engines.values import (
+from engines.answers import Answer, AnswerHead, Assembler, Ended, Failure
+from engines.events import (
     AudioDelta,
     Event,
     Finish,
@@ -27,9 +27,9 @@ from chatapi.engines.values import (
     ToolCallStart,
     Usage,
 )
+from media.sound.formats import PCM16_TYPE
+from tests.completions.frames import chunks_of, messages_of
 from tests.contract import validate_against_document
-
-from .frames import chunks_of, messages_of
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
 STOPPED = Ended("completed", (Finish("stop"),), Usage(10, 20))
@@ -374,7 +374,7 @@ def test_the_deltas_add_up_to_the_stored_message(
 ) -> None:
     n, events = answer
     ended = Ended("completed", tuple(Finish("stop", choice) for choice in range(n)))
-    assembler = Assembler(choices=n)
+    assembler = Assembler(choices=n, sound_type=PCM16_TYPE)
     for event in (*events, *ended.finishes):
         assembler.add(event)
     stored = Answer(HEAD, assembler.choices())

@@ -14,8 +14,8 @@ import pytest
 
 from chatapi.completions import journal
 from chatapi.completions.journal import Journal
-from chatapi.engines.values import AudioDelta, ReasoningDelta, TextDelta, ToolCallStart, Usage
 from chatapi.environment import ROOT
+from engines.events import AudioDelta, ReasoningDelta, TextDelta, ToolCallStart, Usage
 
 ID, PRICE = uuid4(), uuid4()
 
@@ -112,7 +112,7 @@ import os, signal, sys
 from pathlib import Path
 from uuid import UUID
 from chatapi.completions.journal import Journal
-from chatapi.engines.values import TextDelta
+from engines.values import TextDelta
 slot = Journal(Path(sys.argv[1])).slot(UUID(sys.argv[2]))
 slot.asked(None, 3, 0)
 slot.begun()

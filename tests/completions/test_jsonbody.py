@@ -5,7 +5,7 @@ import time
 import pytest
 
 from chatapi.completions.jsonbody import MAX_DEPTH, parse_json
-from chatapi.errors import BadRequest
+from core.exceptions import BadRequest
 
 
 def refusal(raw: bytes) -> BadRequest:

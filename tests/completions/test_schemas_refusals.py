@@ -6,9 +6,8 @@ import pytest
 
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.requests import DialectName
-from chatapi.errors import BadRequest
-
-from .requests import PICTURE_URL, body, call, image, result, sound, text, tool, user
+from core.exceptions import BadRequest
+from tests.completions.requests import PICTURE_URL, body, call, image, result, sound, text, tool, user
 
 DEEP: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "objekt"}}}}
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from chatapi.engines.values import Blob, Part, TextPart
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
+from core.values import Blob
+from engines.messages import Part, TextPart
 from media.models import Rendition, asset_id, rendition_id
 from media.services import StoredFile, store_bytes
 from tests.people import Person

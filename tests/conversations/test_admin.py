@@ -5,10 +5,11 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.accounts.models import User
-from chatapi.engines.values import Blob, ImagePart, ToolCall
+from accounts.models import User
 from conversations.admin import SHOWN_MESSAGES
 from conversations.models import Completion, Conversation, Message
+from core.values import Blob
+from engines.messages import ImagePart, ToolCall
 from tests.conversations.rows import completion_of, conversation_of, exchange, said
 from tests.people import Person
 

@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.accounts.models import User
-from chatapi.identifiers import new_id
+from accounts.models import User
 from conversations.models import Completion, Conversation, Message
+from core.ids import new_id
 from tests.conversations.rows import completion_of, conversation_of, exchange, said
 from tests.people import Person
 

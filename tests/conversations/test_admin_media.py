@@ -7,9 +7,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.accounts.models import User
-from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart, SpokenPart
+from accounts.models import User
 from conversations.models import Conversation, Message
+from core.values import Blob
+from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
 from media.making import make
 from media.models import asset_id, rendition_id
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH

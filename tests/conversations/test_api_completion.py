@@ -5,8 +5,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.engines.values import Blob, SpokenPart
 from conversations.models import Completion
+from core.values import Blob
+from engines.messages import SpokenPart
 from media.services import store_bytes
 from tests.conversations.rows import completion_of, conversation_of, exchange, said
 from tests.people import Person

@@ -9,8 +9,8 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 
-from chatapi.engines.values import ImagePart
 from conversations.models import Completion, Conversation, ConversationAsset, Message
+from engines.messages import ImagePart
 from media.freeing import free
 from media.models import Asset, File, asset_id, storage_name
 from tests.conversations.rows import conversation_of, exchange, kept, said

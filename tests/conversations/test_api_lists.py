@@ -2,9 +2,10 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.engines.values import (
+from conversations.models import Conversation
+from core.values import Blob
+from engines.messages import (
     AudioPart,
-    Blob,
     ImagePart,
     Part,
     ReasoningPart,
@@ -13,7 +14,6 @@ from chatapi.engines.values import (
     TextPart,
     ToolCall,
 )
-from conversations.models import Conversation
 from tests.conversations.rows import completion_of, conversation_of, exchange, said
 from tests.people import Person
 

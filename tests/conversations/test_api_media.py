@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from chatapi.engines.values import AudioPart, FilePart, ImagePart, Part, SpokenPart
 from conversations.models import Conversation, ConversationAsset
+from engines.messages import AudioPart, FilePart, ImagePart, Part, SpokenPart
 from media.making import make
 from media.models import Asset, asset_id, rendition_id
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from chatapi.engines.values import ToolCall
+from engines.messages import ToolCall
 from tests.conversations.rows import completion_of, conversation_of, exchange, said
 from tests.in_process import openai_client
 from tests.people import Person

@@ -7,14 +7,14 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from chatapi.billing.books import Books, Order
-from chatapi.billing.models import Charge
-from chatapi.billing.prices import add_price
-from chatapi.billing.tariffs import Bound
+from billing.books import Books, Order
+from billing.models import Charge
+from billing.prices import add_price
+from billing.tariffs import Bound
 from chatapi.completions.journal import Journal
-from chatapi.engines.values import TextDelta
-from chatapi.identifiers import new_id
-from conversations.processes import journal_path, settle_interrupted
+from chatapi.completions.recovery import journal_path, settle_interrupted
+from core.ids import new_id
+from engines.events import TextDelta
 from tests.billing.money import give
 from tests.people import Person
 

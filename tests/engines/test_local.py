@@ -15,25 +15,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from chatapi.engines.base import EngineError, InvalidRequest
-from chatapi.engines.local import LocalEngine
-from chatapi.engines.registry import LOCAL_DEFAULT
-from chatapi.engines.values import (
-    Blob,
-    EngineRequest,
-    Event,
-    Finish,
-    Message,
-    ResponseFormat,
-    TextDelta,
-    TextPart,
-    Tool,
-    ToolCall,
-    ToolCallArguments,
-    ToolCallStart,
-    ToolChoice,
-    Usage,
-)
+from core.values import Blob
+from engines.base import EngineError, InvalidRequest
+from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
+from engines.local import LocalEngine
+from engines.messages import Message, TextPart, ToolCall
+from engines.model_spec import LOCAL_DEFAULT
+from engines.requests import EngineRequest, ResponseFormat, Tool, ToolChoice
 
 pytestmark = [
     pytest.mark.local_model,
@@ -50,7 +38,7 @@ def data_folder(request: pytest.FixtureRequest) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(data_folder: Path) -> AsyncIterator[LocalEngine]:
-    engine = LocalEngine(LOCAL_DEFAULT, data_folder=data_folder)
+    engine = LocalEngine(LOCAL_DEFAULT, data_dir=data_folder)
     yield engine
     await engine.close()
 
@@ -359,9 +347,9 @@ async def test_a_crash_fails_its_streams_and_the_next_request_is_answered(engine
 PARENT = """
 import sys
 from pathlib import Path
-from chatapi.engines.local import LocalEngine
-from chatapi.engines.registry import LOCAL_DEFAULT
-engine = LocalEngine(LOCAL_DEFAULT, data_folder=Path(sys.argv[1]))
+from engines.local import LocalEngine
+from engines.registry import LOCAL_DEFAULT
+engine = LocalEngine(LOCAL_DEFAULT, data_dir=Path(sys.argv[1]))
 engine.process.start().result()
 print(engine.process.pid, flush=True)
 sys.stdin.read()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from chatapi.engines.local import model
-from chatapi.engines.local.model import ModelFileError, embedded_model, own_model
-from chatapi.packaged_files import PackagedFile, Part
+from core.packaged_files import PackagedFile, Part
+from engines.local import model
+from engines.local.model import ModelFileError, embedded_model, own_model
 
 CONTENT = b"GGUF" + bytes(range(256)) * 40
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chatapi.engines.base import Unavailable
-from chatapi.engines.local import process as module
-from chatapi.engines.local.process import ModelProcess
-from chatapi.engines.local.protocol import Settings
+from engines.base import Unavailable
+from engines.local import process as module
+from engines.local.process import ModelProcess
+from engines.local.protocol import Settings
 
 SAY = "import sys, json\nsettings = json.loads(sys.stdin.readline())\n"
 READY = SAY + (

@@ -8,17 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatapi.engines.base import InvalidRequest
-from chatapi.engines.local.decision import BY_NAME, EXAMPLES, YES_OR_NO, Decider
-from chatapi.engines.local.grammar import (
-    MARK,
-    MarkReader,
-    NotConstrained,
-    closed,
-    json_grammar,
-)
-from chatapi.engines.local.prompts import USE_RESULT, asking_for_call, asking_for_text
-from chatapi.engines.values import AudioPart, Blob, ImagePart, Message, TextPart, Tool, ToolCall
+from core.values import Blob
+from engines.base import InvalidRequest
+from engines.local.decision import BY_NAME, EXAMPLES, YES_OR_NO, Decider
+from engines.local.grammar import MARK, MarkReader, NotConstrained, closed, json_grammar
+from engines.local.prompts import USE_RESULT, asking_for_call, asking_for_text
+from engines.messages import AudioPart, ImagePart, Message, TextPart, ToolCall
+from engines.requests import Tool
 
 WEATHER = Tool(
     "get_weather", "Get the weather", {"type": "object", "properties": {"city": {"type": "string"}}}

@@ -7,24 +7,22 @@ from typing import Any
 
 import pytest
 
-from chatapi.engines.base import EngineError
-from chatapi.engines.openai_compatible import OpenAICompatible
-from chatapi.engines.values import (
+from core.values import Blob
+from engines.base import EngineError
+from engines.events import (
     AudioDelta,
-    Blob,
-    EngineRequest,
     Event,
     Finish,
-    ImagePart,
-    Message,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    TextPart,
     ToolCallArguments,
     ToolCallStart,
     Usage,
 )
+from engines.messages import ImagePart, Message, TextPart
+from engines.openai_compatible import OpenAICompatible
+from engines.requests import EngineRequest
 from tests.engines.fake_upstream import (
     ABORT,
     Answer,

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatapi.engines.base import EngineError
-from chatapi.engines.openai_compatible import calls
-from chatapi.engines.openai_compatible.calls import CallAssembler
-from chatapi.engines.openai_compatible.completeness import ObjectScanner
-from chatapi.engines.openai_compatible.wire import Call, Function
-from chatapi.engines.values import Event, ToolCallArguments, ToolCallStart
+from engines.base import EngineError
+from engines.events import Event, ToolCallArguments, ToolCallStart
+from engines.openai_compatible import calls
+from engines.openai_compatible.calls import CallAssembler
+from engines.openai_compatible.completeness import ObjectScanner
+from engines.openai_compatible.wire import Call, Function
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text('ab"\\{}[] \n', max_size=6),

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from chatapi.engines.base import EngineError, InvalidRequest, Unavailable
-from chatapi.engines.openai_compatible import OpenAICompatible, client, exchange
-from chatapi.engines.openai_compatible.sse import LineSplitter
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.values import Blob, EngineRequest, Event, Finish, Message, TextDelta, TextPart
+from core.values import Blob
+from engines.base import EngineError, InvalidRequest, Unavailable
+from engines.events import Event, Finish, TextDelta
+from engines.messages import Message, TextPart
+from engines.model_spec import ModelSpec
+from engines.openai_compatible import OpenAICompatible, client, exchange
+from engines.openai_compatible.sse import LineSplitter
+from engines.requests import EngineRequest
 from tests.engines.fake_upstream import (
     ABORT,
     CLOSE,

@@ -13,22 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatapi.engines.base import EngineError
-from chatapi.engines.openai_compatible import OpenAICompatible, exchange
-from chatapi.engines.openai_compatible.chunks import ChunkReader
-from chatapi.engines.openai_compatible.exchange import Exchange
-from chatapi.engines.values import (
-    AudioDelta,
-    Blob,
-    EngineRequest,
-    Event,
-    Finish,
-    Message,
-    PartialUsage,
-    TextDelta,
-    TextPart,
-    Usage,
-)
+from core.values import Blob
+from engines.base import EngineError
+from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
+from engines.messages import Message, TextPart
+from engines.openai_compatible import OpenAICompatible, exchange
+from engines.openai_compatible.chunks import ChunkReader
+from engines.openai_compatible.exchange import Exchange
+from engines.requests import EngineRequest
 from tests.engines.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
 HI: list[Event] = [TextDelta("Hi"), Finish("stop")]

@@ -7,24 +7,20 @@ from typing import Any
 
 import pytest
 
-from chatapi.engines.openai_compatible.payload import ENCODE_PIECE, encode_request
-from chatapi.engines.values import (
-    AudioOutput,
+from core.values import Blob
+from engines.messages import (
     AudioPart,
-    Blob,
-    EngineRequest,
     FilePart,
     ImagePart,
     Message,
     ReasoningPart,
     RefusalPart,
-    ResponseFormat,
     SpokenPart,
     TextPart,
-    Tool,
     ToolCall,
-    ToolChoice,
 )
+from engines.openai_compatible.payload import ENCODE_PIECE, encode_request
+from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
 
 PICTURE = Blob("a" * 64, "image/png", 3)
 SOUND = Blob("b" * 64, "audio/wav", 4)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapi.engines.registry import ModelsFileError, Registry, load_models
+from engines.registry import ModelsFileError, Registry, load_models
 
 WHOLE = """
 [[models]]
@@ -34,7 +34,7 @@ def models_file(folder: Path, text: str) -> Path:
 
 
 def test_every_key_is_read(tmp_path: Path) -> None:
-    registry = Registry(load_models(models_file(tmp_path, WHOLE)))
+    registry = Registry(load_models(models_file(tmp_path, WHOLE)), tmp_path)
     spec = registry.default
     assert (spec.id, spec.upstream_model, spec.max_output_tokens) == ("gpt-4o", "gpt-4o-2024-08-06", 16384)
     assert [candidate.id for candidate in registry.candidates(spec)] == ["gpt-4o", "other-model-id"]
@@ -47,7 +47,7 @@ def test_without_a_file_the_local_model_is_served() -> None:
 
 def test_the_first_model_is_the_default_where_none_says_so(tmp_path: Path) -> None:
     text = WHOLE.replace("default = true", "")
-    assert Registry(load_models(models_file(tmp_path, text))).default.id == "gpt-4o"
+    assert Registry(load_models(models_file(tmp_path, text)), tmp_path).default.id == "gpt-4o"
 
 
 @pytest.mark.parametrize(

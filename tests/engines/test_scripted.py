@@ -5,36 +5,31 @@ import io
 import json
 import time
 import wave
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from chatapi.engines.base import EngineError, InvalidRequest, Unavailable
-from chatapi.engines.registry import ModelSpec, Registry
-from chatapi.engines.scripted import ScriptedEngine
-from chatapi.engines.scripted.instances import instance_of
-from chatapi.engines.values import (
+from core.values import Blob
+from engines.base import EngineError, InvalidRequest, Unavailable
+from engines.events import (
     AudioDelta,
-    AudioOutput,
-    Blob,
-    EngineRequest,
     Event,
     Finish,
-    ImagePart,
-    Message,
     ReasoningDelta,
     RefusalDelta,
-    ResponseFormat,
     TextDelta,
-    TextPart,
-    Tool,
-    ToolCall,
     ToolCallArguments,
     ToolCallStart,
-    ToolChoice,
     Usage,
 )
+from engines.messages import ImagePart, Message, TextPart, ToolCall
+from engines.model_spec import ModelSpec
+from engines.registry import Registry
+from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
+from engines.scripted import ScriptedEngine
+from engines.scripted.instances import instance_of
 
 WEATHER = Tool(
     "weather",
@@ -387,7 +382,7 @@ async def test_it_waits_as_long_as_it_is_told() -> None:
 
 async def test_the_registry_makes_it() -> None:
     spec = ModelSpec(id="demo", engine="scripted")
-    registry = Registry((spec,))
+    registry = Registry((spec,), Path())
     await registry.start()
     engine = registry.engine(spec)
     assert engine.unready_because is None

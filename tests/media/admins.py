@@ -3,7 +3,7 @@
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from chatapi.accounts.models import User
+from accounts.models import User
 from conversations.models import Conversation
 from media.models import Asset, asset_id
 from tests.conversations.rows import kept

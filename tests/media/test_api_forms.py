@@ -16,8 +16,8 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope
 
-from chatapi.completions.body import ClientGone
-from chatapi.errors import ApiError, BadRequest, BodyTooLarge, RateLimited
+from core.exceptions import ApiError, BadRequest, BodyTooLarge, RateLimited
+from core.http.body import ClientGone
 from media.api import forms
 from media.api.forms import Form, read_form
 from media.api.multipart import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from chatapi.completions.body import ClientGone
-from media.api import streaming
-from media.api.streaming import Silence, read_ahead
+from chatapi.audio import streaming
+from chatapi.audio.streaming import Silence, read_ahead
+from core.http.body import ClientGone
 
 Source = AsyncGenerator[bytes, None]
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from chatapi.completions.body import ClientGone
-from chatapi.errors import RateLimited
-from media.api.turns import Turns
+from chatapi.audio.workspace_queue import Turns
+from core.exceptions import RateLimited
+from core.http.body import ClientGone
 
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 

@@ -13,10 +13,10 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
-from chatapi.engines.values import Blob
 from conversations.deletion import delete_conversations
 from conversations.holding import hold_files
 from conversations.models import Conversation
+from core.values import Blob
 from media import freeing
 from media.files import NewFile, keep_file
 from media.freeing import GRACE, STRAY_AGE, drop, free, remove_strays

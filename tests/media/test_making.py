@@ -13,7 +13,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
 from django.utils import timezone
 
-from chatapi.engines.values import Blob
+from core.values import Blob
 from media import making, tasks
 from media.makers import needed_name
 from media.making import Made, Next

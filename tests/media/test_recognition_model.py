@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapi.packaged_files import PackagedFile, Part
+from core.packaged_files import PackagedFile, Part
 from media.speech.recognition import model
 from media.speech.recognition.jobs import warm_recogniser
 from media.speech.recognition.model import ModelUnusable, embedded_model, own_model

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from media.speech.plan import Item, Pause, Say
 from media.speech.ssml import PlainStream, SpeakStream, SsmlProblem, closed, parse_ssml, transcript_of
-
-from .ssml_validator import assert_is_ssml, text_of
+from tests.media.ssml_validator import assert_is_ssml, text_of
 
 FRAGMENTS = [
     '<speak version="1.1" xml:lang="de-DE">', "<speak>", "</speak>", "<speak/>", "<p>", "</p>", "<s>", "</s>",

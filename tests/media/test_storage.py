@@ -15,10 +15,10 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from chatapi.engines.values import Blob
 from chatapi.environment import ROOT
-from chatapi.errors import ServiceUnavailable
 from conversations.models import Completion
+from core.exceptions import ServiceUnavailable
+from core.values import Blob
 from media import storage
 from media.models import Asset
 from media.services import read_bytes, store_bytes

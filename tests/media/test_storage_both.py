@@ -13,10 +13,10 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 from django.test import override_settings
 
+from chatapi.storage_settings import storages as storages_settings
 from media import storage
 from media.object_storage import ObjectStorage
 from media.storage import WholeFileStorage
-from media.storage_settings import storages as storages_settings
 from tests.media.s3 import bucket_options, s3_endpoint, s3_session
 
 __all__ = ["bucket_options", "s3_endpoint", "s3_session"]

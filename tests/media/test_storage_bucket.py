@@ -15,8 +15,8 @@ from django.core.files.base import ContentFile
 from moto.core.authorization import enable_iam_authentication
 
 from chatapi.environment import ROOT
+from chatapi.storage_settings import storages
 from media.object_storage import ObjectStorage
-from media.storage_settings import storages
 from tests.media.s3 import KEYS, bucket, bucket_options, s3_endpoint, s3_session
 
 __all__ = ["bucket", "bucket_options", "s3_endpoint", "s3_session"]
@@ -135,7 +135,7 @@ def test_without_a_bucket_files_are_kept_on_the_disk_and_nothing_of_amazon_is_lo
     default = storages(tmp_path, {"CHATAPI_S3_BUCKET": " "})["default"]
     assert default["BACKEND"] == "media.storage.WholeFileStorage"
     assert default["OPTIONS"]["location"] == str(tmp_path / "media")
-    check = "import sys, media.storage, media.storage_settings; sys.exit('botocore' in sys.modules)"
+    check = "import sys, media.storage, chatapi.storage_settings; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, timeout=60).returncode == 0
 
 

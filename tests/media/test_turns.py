@@ -8,8 +8,8 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from chatapi.celery import app as celery_app
-from chatapi.engines.values import Blob
 from chatapi.serving.worker import EmbeddedWorker
+from core.values import Blob
 from media import making, tasks, waiting
 from media.making import Made
 from media.models import Rendition, asset_id, rendition_id

@@ -2,12 +2,12 @@
 
 import pytest
 
-from chatapi.accounts.authentication import Principal
-from chatapi.errors import RateLimited
-from chatapi.identifiers import new_id
-from chatapi.ratelimits.allowance import Allowance
-from chatapi.ratelimits.counters import Counters
-from chatapi.ratelimits.values import Limits
+from accounts.authentication import Principal
+from accounts.ratelimits.allowance import Allowance
+from accounts.ratelimits.counters import Counters
+from accounts.ratelimits.values import Limits
+from core.exceptions import RateLimited
+from core.ids import new_id
 from tests.clock import Clock, stopped_clock
 
 

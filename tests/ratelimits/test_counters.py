@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from chatapi.ratelimits import counters as module
-from chatapi.ratelimits.counters import Change, Counters
-from chatapi.ratelimits.storages import Taken, Wanted
+from accounts.ratelimits import counters as module
+from accounts.ratelimits.counters import Change, Counters
+from accounts.ratelimits.storages import Taken, Wanted
 from tests.clock import Clock, stopped_clock
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatapi.ratelimits.windows import Window, duration
+from accounts.ratelimits.windows import Window, duration
 
 
 @pytest.mark.parametrize(

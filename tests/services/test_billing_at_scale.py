@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from chatapi.billing import ledger
-from chatapi.billing.models import Wallet
+from billing import ledger
+from billing.models import Wallet
 from tests.billing.crowd import CALLS, COST, PAID, ask_all
 from tests.billing.money import books_add_up
 from tests.chaos import Storm

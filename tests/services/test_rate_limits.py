@@ -13,10 +13,10 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from chatapi.accounts.models import Workspace
-from chatapi.ratelimits import counters as module
-from chatapi.ratelimits.counters import Change, Counters
-from chatapi.ratelimits.storages import Taken, Wanted
+from accounts.models import Workspace
+from accounts.ratelimits import counters as module
+from accounts.ratelimits.counters import Change, Counters
+from accounts.ratelimits.storages import Taken, Wanted
 from conversations.models import Completion
 from tests.people import Person, person
 from tests.running import Run, running

@@ -14,7 +14,7 @@ import pytest
 from av.container import InputContainer
 from django.apps import apps
 
-from chatapi.engines.registry import ModelSpec
+from engines.model_spec import ModelSpec
 from media.fetching import Fetcher, FetchLimits
 from media.fetching.network import LookUp, Network
 from media.models import Rendition

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.test import Client
 from pytest_django import Settings
 
-from media.api.streaming import ReadAhead
+from chatapi.audio.streaming import ReadAhead
 from media.models import Asset, File
 from media.speech.recognition.values import Heard, Segment
 from media.speech.synthesis.values import SpokenPiece
@@ -377,7 +377,7 @@ def test_who_waits_for_the_first_words_is_kept_alive(
         yield Heard("en", 0.5)
 
     take = ReadAhead.take
-    monkeypatch.setattr("media.api.transcribing.listening", slowly)
+    monkeypatch.setattr("chatapi.audio.transcriptions.listening", slowly)
     monkeypatch.setattr(
         ReadAhead, "take", lambda self, is_gone, patience=None: take(self, is_gone, patience and 0.1)
     )

@@ -11,18 +11,20 @@ import pytest
 from msgspec.structs import replace
 from pytest_django import Settings
 
-from chatapi.billing import ledger
-from chatapi.billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wallet
-from chatapi.billing.posting import post_settled
-from chatapi.billing.prices import add_price
-from chatapi.billing.problems import InvalidDeed
-from chatapi.billing.tariffs import rates_of
+from billing import ledger
+from billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wallet
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.problems import InvalidDeed
+from billing.tariffs import rates_of
 from chatapi.completions.usage import prompt_estimate
-from chatapi.engines.registry import ModelSpec
-from chatapi.engines.scripted import ScriptedEngine
-from chatapi.engines.values import EngineRequest, Event, Message, TextPart
 from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation
+from engines.events import Event
+from engines.messages import Message, TextPart
+from engines.model_spec import ModelSpec
+from engines.requests import EngineRequest
+from engines.scripted import ScriptedEngine
 from tests.billing.money import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
 from tests.people import Person
 from tests.serving import PATHS, Server, events, said, wait_until

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, Iterator
 import httpx2
 import pytest
 
-from chatapi.billing.models import Charge
-from chatapi.billing.prices import add_price
-from chatapi.billing.tariffs import rates_of
+from billing.models import Charge
+from billing.prices import add_price
+from billing.tariffs import rates_of
 from media.speech.recognition.values import Heard, Segment
 from media.workshop import WorkshopFailed
 from tests.billing.money import books_add_up, give, wallet_of
@@ -45,7 +45,7 @@ def hears(monkeypatch: pytest.MonkeyPatch, *news: Segment | Heard, error: Except
         if error:
             raise error
 
-    monkeypatch.setattr("media.api.transcribing.listening", listening)
+    monkeypatch.setattr("chatapi.audio.transcriptions.listening", listening)
 
 
 def said(text: str) -> Segment:

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from django.conf import settings
 
-from chatapi.accounts.models import User
+from accounts.models import User
 from chatapi.bounded_body import BODILESS_BYTES
-from chatapi.completions import body
+from core.http import body
 from tests.people import Person
 from tests.serving import Server
 

@@ -7,11 +7,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from chatapi import bulk
-from chatapi.engines.scripted import ScriptedEngine
-from chatapi.engines.values import EngineRequest, Event, Finish, TextDelta, Usage
 from conversations import places
 from conversations.models import Completion, Conversation, Message
+from core import sql
+from engines.events import Event, Finish, TextDelta, Usage
+from engines.requests import EngineRequest
+from engines.scripted import ScriptedEngine
 from tests.people import Person
 from tests.serving import PATHS, Server, events, said, text_of
 
@@ -38,13 +39,13 @@ def test_a_history_of_thousands_is_stored_and_one_of_too_many_refused(server: Se
 
 
 def test_statements_are_prepared_for_few_sizes(server: Server, alice: Person) -> None:
-    bulk._insertion.cache_clear()
+    sql._insertion.cache_clear()
     with server.client(alice) as client:
         for length in range(1, 40):
             messages = [{"role": "user", "content": str(n)} for n in range(length)]
             client.post(PATHS["openai"], json={"model": "scripted", "messages": messages})
     assert Message.objects.count() == sum(range(1, 40)) + 39
-    assert bulk._insertion.cache_info().currsize < 30
+    assert sql._insertion.cache_info().currsize < 30
 
 
 def test_a_usage_beyond_all_numbers_is_bounded(

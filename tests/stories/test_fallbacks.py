@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator
 import pytest
 from msgspec.structs import replace
 
-from chatapi.engines.base import EngineError, InvalidRequest, Unavailable
-from chatapi.engines.scripted import ScriptedEngine
-from chatapi.engines.values import EngineRequest, Event, TextDelta
 from conversations.models import Completion
+from engines.base import EngineError, InvalidRequest, Unavailable
+from engines.events import Event, TextDelta
+from engines.requests import EngineRequest
+from engines.scripted import ScriptedEngine
 from tests.people import Person
 from tests.serving import PATHS, Server, events, said
 

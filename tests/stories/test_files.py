@@ -24,7 +24,7 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
-from chatapi.accounts.models import Workspace
+from accounts.models import Workspace
 from media import files
 from media.api import uploads
 from media.freeing import free

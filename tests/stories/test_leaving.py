@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from django.utils import timezone
 
-from chatapi.identifiers import new_id
+from chatapi.completions.recovery import settle_interrupted
 from conversations.models import Completion, Message, ServerProcess
-from conversations.processes import settle_interrupted
+from core.ids import new_id
 from tests.people import Person
 from tests.serving import PATHS, Server, events, said, text_of, wait_until
 

@@ -18,10 +18,10 @@ from openai.types.chat import (
 )
 from pydantic import BaseModel
 
-from chatapi.accounts.models import ApiKey
-from chatapi.accounts.services import revoke_api_key
-from chatapi.engines.scripted.tone import wav, word_pcm
+from accounts.models import ApiKey
+from accounts.services import revoke_api_key
 from conversations.models import Completion, Conversation, Message
+from engines.scripted.tone import wav, word_pcm
 from tests.people import Person
 from tests.serving import Server, wait_until
 

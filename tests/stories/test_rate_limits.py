@@ -14,10 +14,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from chatapi.accounts.models import ApiKey, Workspace
-from chatapi.identifiers import new_id
+from accounts.models import ApiKey, Workspace
+from chatapi.completions.recovery import settle_interrupted
 from conversations.models import Completion, Conversation, ServerProcess
-from conversations.processes import settle_interrupted
+from core.ids import new_id
 from tests.clock import Clock, stopped_clock
 from tests.people import Person
 from tests.serving import PATHS, Server, said, serving, wait_until

@@ -14,11 +14,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatapi.accounts.models import ApiKey
-from chatapi.accounts.services import revoke_api_key
-from chatapi.completions import body
+from accounts.models import ApiKey
+from accounts.services import revoke_api_key
 from chatapi.serving import protocol
 from conversations.models import Completion, Conversation, Message
+from core.http import body
 from tests.people import Person
 from tests.serving import PATHS, Server, said
 

@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 from pytest_django import Settings
 
-from chatapi.billing.models import Charge
-from chatapi.billing.prices import add_price
-from chatapi.billing.tariffs import rates_of
+from billing.models import Charge
+from billing.prices import add_price
+from billing.tariffs import rates_of
 from chatapi.completions import log
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset, Rendition

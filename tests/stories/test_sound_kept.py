@@ -13,8 +13,8 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from chatapi.engines.values import SpokenPart
 from conversations.models import Completion, Conversation, Message, SpokenAnswer
+from engines.messages import SpokenPart
 from media.models import Asset, Rendition, rendition_name
 from media.speech.synthesis.values import SpokenPiece
 from media.workshop import WorkshopFailed, shops

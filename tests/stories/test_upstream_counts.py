@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chatapi.billing.models import Charge
-from chatapi.billing.prices import add_price
-from chatapi.billing.tariffs import rates_of
+from billing.models import Charge
+from billing.prices import add_price
+from billing.tariffs import rates_of
 from conversations.models import Completion
 from tests.billing.money import COMPLETION, PROMPT, REASONING, books_add_up, give
 from tests.engines.fake_upstream import FakeUpstream, end, say, stream, whole

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
+from chatapi.completions.dialects.base import Dialect
+from chatapi.completions.dialects.encoder import KEEP_ALIVE, NDJSON_KEEP_ALIVE, Encoder
+from chatapi.completions.dialects.native import NativeDialect
+from chatapi.completions.dialects.openai import OpenAIDialect
 from chatapi.completions.requests import DialectName
-
-from .base import Dialect
-from .encoder import KEEP_ALIVE, NDJSON_KEEP_ALIVE, Encoder
-from .native import NativeDialect
-from .openai import OpenAIDialect
 
 DIALECTS: Mapping[DialectName, Dialect] = {"native": NativeDialect(), "openai": OpenAIDialect()}
 

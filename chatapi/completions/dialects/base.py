@@ -4,16 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from chatapi.completions.answers import Answer, AnswerHead
+from chatapi.completions.dialects.encoder import Encoder
+from chatapi.completions.dialects.messages import MessageReader
 from chatapi.completions.requests import CompletionRequest, DialectName
 from chatapi.completions.schemas import problems
 from chatapi.completions.schemas.fields import StrictSerializer
 from chatapi.completions.schemas.parameters import PARAMETERS
-from chatapi.completions.tool_results import check_tool_results
-from chatapi.engines.values import AudioOutput, Message, ResponseFormat, Tool, ToolChoice
-
-from .encoder import Encoder
-from .messages import MessageReader
+from conversations.tool_results import check_tool_results
+from engines.answers import Answer, AnswerHead
+from engines.messages import Message
+from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice
 
 
 class Dialect(ABC):

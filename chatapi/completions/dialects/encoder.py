@@ -6,13 +6,15 @@ viewer was still there: an error, and no `[DONE]`, as SDKs take that for success
 """
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from chatapi.completions.answers import Answer, AnswerHead, Ended, Failure, sound_as_base64
-from chatapi.engines.values import (
+from core.exceptions import envelope
+from engines.answers import Answer, AnswerHead, Ended, Failure
+from engines.events import (
     AudioDelta,
     Event,
     Finish,
@@ -23,7 +25,6 @@ from chatapi.engines.values import (
     ToolCallStart,
     Usage,
 )
-from chatapi.errors import envelope
 
 KEEP_ALIVE = b": ping\n"
 NDJSON_KEEP_ALIVE = b"\n"
@@ -232,3 +233,7 @@ def usage_as_json(usage: Usage) -> dict[str, Any]:
             "rejected_prediction_tokens": usage.rejected_prediction_tokens,
         },
     }
+
+
+def sound_as_base64(data: bytes) -> str:
+    return b64encode(data).decode("ascii")

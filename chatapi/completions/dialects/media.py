@@ -6,9 +6,10 @@ from hashlib import sha256
 from mimetypes import MimeTypes
 from urllib.parse import urlsplit
 
-from chatapi.completions.answers import SOUND_TYPES
 from chatapi.completions.schemas import problems
-from chatapi.engines.values import AudioPart, Blob, FilePart, ImagePart
+from core.values import Blob
+from engines.messages import AudioPart, FilePart, ImagePart
+from media.sound.formats import SOUND_TYPES
 
 _URL_LIMIT = 8192
 _TYPES = MimeTypes()

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chatapi.completions.dialects.media import Uploads
 from chatapi.completions.schemas import problems
-from chatapi.engines.values import FilePart, Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
-
-from .media import Uploads
+from engines.messages import FilePart, Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
 
 Content = str | list[dict[str, Any]] | None
 

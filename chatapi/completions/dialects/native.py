@@ -6,26 +6,15 @@ One tool call a message, so parallel calls are choices of their own; no null any
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from chatapi.completions.answers import Answer, AnswerHead, Choice, Ended
+from chatapi.completions.dialects.base import Dialect
+from chatapi.completions.dialects.encoder import Delta, Encoder, completion_as_json, usage_as_json
+from chatapi.completions.dialects.messages import merge_turns
+from chatapi.completions.dialects.openai import call_as_json, sound_as_json
 from chatapi.completions.schemas.native import ChatCompletionRequestSerializer
-from chatapi.engines.values import (
-    Event,
-    Message,
-    ReasoningDelta,
-    RefusalDelta,
-    RefusalPart,
-    SpokenPart,
-    TextDelta,
-    ToolCall,
-    ToolCallArguments,
-    ToolCallStart,
-    ToolChoice,
-)
-
-from .base import Dialect
-from .encoder import Delta, Encoder, completion_as_json, usage_as_json
-from .messages import merge_turns
-from .openai import call_as_json, sound_as_json
+from engines.answers import Answer, AnswerHead, Choice, Ended
+from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
+from engines.messages import Message, RefusalPart, SpokenPart, ToolCall
+from engines.requests import ToolChoice
 
 
 class NativeDialect(Dialect):

@@ -3,27 +3,20 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chatapi.completions.answers import Answer, AnswerHead, Choice, Ended, sound_as_base64
-from chatapi.completions.schemas.openai import OpenAIChatCompletionRequestSerializer
-from chatapi.engines.values import (
-    Event,
-    Message,
-    ReasoningDelta,
-    ReasoningPart,
-    RefusalDelta,
-    RefusalPart,
-    SpokenPart,
-    TextDelta,
-    TextPart,
-    ToolCall,
-    ToolCallArguments,
-    ToolCallStart,
-    ToolChoice,
+from chatapi.completions.dialects.base import Dialect
+from chatapi.completions.dialects.encoder import (
+    Delta,
+    Encoder,
+    completion_as_json,
+    sound_as_base64,
+    usage_as_json,
 )
-
-from .base import Dialect
-from .encoder import Delta, Encoder, completion_as_json, usage_as_json
-from .messages import check_calls_are_answered
+from chatapi.completions.dialects.messages import check_calls_are_answered
+from chatapi.completions.schemas.openai import OpenAIChatCompletionRequestSerializer
+from engines.answers import Answer, AnswerHead, Choice, Ended
+from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
+from engines.messages import Message, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
+from engines.requests import ToolChoice
 
 
 class OpenAIDialect(Dialect):

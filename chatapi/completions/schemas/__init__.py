@@ -3,8 +3,8 @@
 The native ones mirror tests/contract/openapi.yaml name by name.
 """
 
-from . import documentation  # noqa: F401 - registers itself with drf-spectacular
-from .answers import (
+from chatapi.completions.schemas import documentation  # noqa: F401 - registers itself with drf-spectacular
+from chatapi.completions.schemas.answers import (
     AudioSerializer,
     ChatCompletionChunkSerializer,
     ChatCompletionResponseSerializer,
@@ -14,18 +14,25 @@ from .answers import (
     ResponseMessageSerializer,
     UsageSerializer,
 )
-from .native import (
+from chatapi.completions.schemas.native import (
     AssistantMessageSerializer,
     ChatCompletionRequestSerializer,
     SystemMessageSerializer,
     ToolMessageSerializer,
     UserMessageSerializer,
 )
-from .openai import OpenAIChatCompletionRequestSerializer
-from .openai_answers import OpenAIChatCompletionChunkSerializer, OpenAIChatCompletionResponseSerializer
-from .parts import AudioContentSerializer, ImageContentSerializer, TextContentSerializer
-from .problems import Invalid
-from .tools import ResponseFormatSerializer, ToolCallSerializer, ToolSerializer
+from chatapi.completions.schemas.openai import OpenAIChatCompletionRequestSerializer
+from chatapi.completions.schemas.openai_answers import (
+    OpenAIChatCompletionChunkSerializer,
+    OpenAIChatCompletionResponseSerializer,
+)
+from chatapi.completions.schemas.parts import (
+    AudioContentSerializer,
+    ImageContentSerializer,
+    TextContentSerializer,
+)
+from chatapi.completions.schemas.problems import Invalid
+from chatapi.completions.schemas.tools import ResponseFormatSerializer, ToolCallSerializer, ToolSerializer
 
 __all__ = [
     "AssistantMessageSerializer",

@@ -2,8 +2,8 @@
 
 from rest_framework import serializers
 
-from .fields import StrictSerializer
-from .tools import ToolCallSerializer
+from chatapi.completions.schemas.fields import StrictSerializer
+from chatapi.completions.schemas.tools import ToolCallSerializer
 
 
 class CompletionTokensDetailsSerializer(StrictSerializer):

@@ -13,7 +13,7 @@ from typing import Any, cast
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from . import problems
+from chatapi.completions.schemas import problems
 
 Reference = Callable[[serializers.BaseSerializer[Any]], dict[str, Any]]
 """Registers a serializer as a component of the API document and gives the `$ref` to it."""

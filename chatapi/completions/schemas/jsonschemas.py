@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import jsonschema_rs
 import msgspec
 
-from . import problems
-from .fields import ObjectField
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import ObjectField
 
 Path = tuple[str | int, ...]
 

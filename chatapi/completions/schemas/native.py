@@ -4,11 +4,23 @@ from typing import Any
 
 from rest_framework.fields import empty
 
-from . import problems
-from .fields import BooleanField, DiscriminatedField, EnumField, ListField, StrictSerializer, StringField
-from .parameters import ConversationContextField, ParametersSerializer
-from .parts import ASSISTANT, TEXT, USER, ContentField
-from .tools import ResponseFormatSerializer, ToolCallsField, ToolChoiceField, ToolSerializer
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import (
+    BooleanField,
+    DiscriminatedField,
+    EnumField,
+    ListField,
+    StrictSerializer,
+    StringField,
+)
+from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
+from chatapi.completions.schemas.parts import ASSISTANT, TEXT, USER, ContentField
+from chatapi.completions.schemas.tools import (
+    ResponseFormatSerializer,
+    ToolCallsField,
+    ToolChoiceField,
+    ToolSerializer,
+)
 
 NAME_LIMIT = 256
 MAX_MESSAGES = 10_000

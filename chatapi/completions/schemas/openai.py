@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from . import problems
-from .fields import (
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import (
     BooleanField,
     DiscriminatedField,
     EnumField,
@@ -12,16 +12,16 @@ from .fields import (
     StringField,
     VoiceField,
 )
-from .native import (
+from chatapi.completions.schemas.native import (
     MAX_MESSAGES,
     NAME_LIMIT,
     SpokenReferenceSerializer,
     check_ssml,
     check_streamed_sound,
 )
-from .parameters import ConversationContextField, ParametersSerializer
-from .parts import ASSISTANT, TEXT, USER, ContentField
-from .tools import (
+from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
+from chatapi.completions.schemas.parts import ASSISTANT, TEXT, USER, ContentField
+from chatapi.completions.schemas.tools import (
     FunctionCallSerializer,
     FunctionChoiceField,
     FunctionSerializer,

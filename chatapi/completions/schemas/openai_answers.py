@@ -2,9 +2,9 @@
 
 from rest_framework import serializers
 
-from .answers import AudioSerializer, UsageSerializer
-from .fields import StrictSerializer
-from .tools import FunctionCallSerializer, ToolCallSerializer
+from chatapi.completions.schemas.answers import AudioSerializer, UsageSerializer
+from chatapi.completions.schemas.fields import StrictSerializer
+from chatapi.completions.schemas.tools import FunctionCallSerializer, ToolCallSerializer
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
 

@@ -5,8 +5,8 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from . import problems
-from .fields import (
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import (
     BooleanField,
     DescribedField,
     EnumField,
@@ -18,7 +18,7 @@ from .fields import (
     StrictSerializer,
     StringField,
 )
-from .parts import TEXT, ContentField
+from chatapi.completions.schemas.parts import TEXT, ContentField
 
 PARAMETERS = (
     "frequency_penalty",

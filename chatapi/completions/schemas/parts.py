@@ -5,8 +5,8 @@ from typing import Any
 
 from rest_framework.fields import empty
 
-from . import problems
-from .fields import (
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import (
     DescribedField,
     DiscriminatedField,
     EnumField,

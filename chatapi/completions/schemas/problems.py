@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
-from chatapi.errors import BadRequest
+from core.exceptions import BadRequest
 
 _SHOWN = 80
 _JSON_TYPES = {

@@ -4,10 +4,8 @@ from typing import Any
 
 from rest_framework.fields import empty
 
-from chatapi.engines.values import ToolChoice
-
-from . import problems
-from .fields import (
+from chatapi.completions.schemas import problems
+from chatapi.completions.schemas.fields import (
     BooleanField,
     DescribedField,
     DiscriminatedField,
@@ -18,7 +16,8 @@ from .fields import (
     StrictSerializer,
     StringField,
 )
-from .jsonschemas import JsonSchemaField
+from chatapi.completions.schemas.jsonschemas import JsonSchemaField
+from engines.requests import ToolChoice
 
 MODES = ("auto", "none", "required")
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from .values import Heard, RecogniserReady, Segment, Transcribe, WarmRecogniser
+from media.speech.recognition.values import Heard, RecogniserReady, Segment, Transcribe, WarmRecogniser
 
 
 def transcribe(work: Transcribe) -> Iterator[Segment | Heard]:
@@ -13,7 +13,7 @@ def transcribe(work: Transcribe) -> Iterator[Segment | Heard]:
     Ends within one step of the decoder (30 s of sound: 2 to 5 s) after it was closed.
     """
     _stay_offline()
-    from .listening import listen
+    from media.speech.recognition.listening import listen
 
     yield from listen(work)
 
@@ -22,7 +22,7 @@ def warm_recogniser(work: WarmRecogniser) -> RecogniserReady:
     """Checks and loads the model, so that the first sound need not wait for it. Raises ModelUnusable."""
     _stay_offline()
     started = time.monotonic()
-    from .recogniser import recogniser
+    from media.speech.recognition.recogniser import recogniser
 
     model = recogniser(work.models_folder, work.model_path)
     return RecogniserReady(str(model.folder), time.monotonic() - started)

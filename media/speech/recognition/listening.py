@@ -13,11 +13,10 @@ from faster_whisper.vad import SpeechTimestampsMap, VadOptions, get_speech_times
 
 from media.problems import Unreadable
 from media.sound.formats import RECOGNITION_RATE as RATE
-
-from .recogniser import Recogniser, recogniser
-from .times import Clock
-from .values import Heard, Segment, Transcribe, Word
-from .windows import Samples, Window, open_sound, windows
+from media.speech.recognition.recogniser import Recogniser, recogniser
+from media.speech.recognition.times import Clock
+from media.speech.recognition.values import Heard, Segment, Transcribe, Word
+from media.speech.recognition.windows import Samples, Window, open_sound, windows
 
 SPEECH = VadOptions(min_speech_duration_ms=100)
 """Without a least duration, single frames of white noise are taken for speech."""

@@ -5,7 +5,7 @@ Both are folders of a Whisper model converted for CTranslate2.
 
 from pathlib import Path
 
-from chatapi.packaged_files import PackagedFile, PackagedFileError, Part, make_ready
+from core.packaged_files import PackagedFile, PackagedFileError, Part, make_ready
 
 NAME = "whisper-base"
 

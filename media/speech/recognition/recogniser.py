@@ -12,7 +12,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
 
-from .model import embedded_model, own_model
+from media.speech.recognition.model import embedded_model, own_model
 
 THREADS = 2
 """Processor cores that a recognition uses."""

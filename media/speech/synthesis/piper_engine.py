@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chatapi.packaged_files import file_digest
+from core.packaged_files import file_digest
 from media.speech.synthesis.ipa import piper_phonemes
 from media.speech.synthesis.piper_model import PiperModel
 from media.speech.synthesis.sound import Samples

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from chatapi.packaged_files import find_packaged
+from core.packaged_files import find_packaged
 from media.speech.voices.values import Gender, Voice
 
 DATA = "espeak-ng-data"

@@ -1,6 +1,6 @@
 """Joe: the voice that comes with the service (en-US, public domain), for Piper."""
 
-from chatapi.packaged_files import find_packaged
+from core.packaged_files import find_packaged
 from media.speech.voices.values import Digests, Voice
 
 MODEL = "data/en_US-joe-medium.onnx"

@@ -1,0 +1,63 @@
+"""Who calls the ASGI endpoint. Keys are remembered for some seconds; admission asks the database again,
+so that a revoked key makes no completion."""
+
+import time
+from importlib import import_module
+from io import BytesIO
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from starlette.types import Scope
+
+from accounts.authentication import Principal, principal_of_secret, principal_of_session, secret_in
+from accounts.services import digest_of
+from core.exceptions import MissingApiKey
+from core.values import Value
+
+REMEMBER_SECONDS = 5.0
+REMEMBER_KEYS = 10_000
+
+
+class Caller(Value, frozen=True):
+    """`key_digest` is None for a browser session."""
+
+    principal: Principal
+    key_digest: str | None
+
+
+class Callers:
+    def __init__(self) -> None:
+        self._remembered: dict[str, tuple[float, Principal]] = {}
+
+    async def identify(self, scope: Scope) -> Caller:
+        """Raises `NotAuthenticated`, or `Forbidden` for a session without its CSRF token."""
+        secret = secret_in(scope["headers"])
+        if secret is not None:
+            digest = digest_of(secret)
+            return Caller(await self._principal(secret, digest), digest)
+        principal = await database_sync_to_async(_principal_of_cookies)(scope)
+        if principal is None:
+            raise MissingApiKey()
+        return Caller(principal, None)
+
+    async def _principal(self, secret: str, digest: str) -> Principal:
+        found = self._remembered.get(digest)
+        now = time.monotonic()
+        if found is not None and found[0] > now:
+            return found[1]
+        principal: Principal = await database_sync_to_async(principal_of_secret)(secret)
+        if len(self._remembered) >= REMEMBER_KEYS:
+            self._remembered.clear()
+        self._remembered[digest] = now + REMEMBER_SECONDS, principal
+        return principal
+
+
+def _principal_of_cookies(scope: Scope) -> Principal | None:
+    request = ASGIRequest(scope, BytesIO())
+    session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if not session_key:
+        return None
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    request.session = store(session_key)
+    return principal_of_session(request)

@@ -1,0 +1,150 @@
+"""Who asks: by `Authorization: Bearer`, by `x-api-key`, or by the session of a signed-in browser user.
+
+The functions here serve Django's views and the ASGI endpoint alike.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.models import LIMITS, ApiKey, User
+from accounts.ratelimits.values import UNLIMITED, Limits
+from accounts.services import digest_of, personal_workspace
+from core.exceptions import Forbidden, InvalidApiKey
+from core.sql import fetch_as
+from core.values import Value
+
+
+class Principal(Value, frozen=True):
+    """On whose behalf a request acts, and how much of it. `key_id` is None for a browser session; `limits`
+    are the workspace's, `key_limits` those that the key has beside them."""
+
+    workspace_id: UUID
+    user_id: int
+    key_id: UUID | None = None
+    limits: Limits = UNLIMITED
+    key_limits: Limits = UNLIMITED
+
+
+def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The API key among ASGI headers, as it was sent; None where there is none."""
+    found = None
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, secret = value.decode("latin-1").strip().partition(" ")
+            if scheme.lower() == "bearer":
+                return secret.strip()
+        elif name == b"x-api-key":
+            found = value.decode("latin-1").strip()
+    return found
+
+
+_OF_A_PRINCIPAL = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
+
+
+def valid_keys(digests: Iterable[str]) -> set[str]:
+    """Of these key digests those that are known, not revoked, not expired, and of an active user who is a
+    member of the key's workspace."""
+    now = timezone.now()
+    return {digest for digest in digests if fetch_as(_valid_digest, digest, now)}
+
+
+def _valid_digest(digest: str, now: datetime) -> QuerySet[ApiKey, Any]:
+    return _valid(digest, now).values_list("digest")
+
+
+def _valid(digest: str, now: datetime) -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        digest=digest,
+        revoked_at=None,
+        user__is_active=True,
+        user__memberships__workspace=F("workspace"),
+    )
+
+
+def _limits_of_workspace(requests: int | None, tokens: int | None, streams: int | None) -> Limits:
+    return Limits(
+        settings.CHATAPI_REQUESTS_PER_MINUTE if requests is None else requests,
+        settings.CHATAPI_TOKENS_PER_MINUTE if tokens is None else tokens,
+        settings.CHATAPI_CONCURRENT_STREAMS if streams is None else streams,
+    )
+
+
+def _limits_of_key(requests: int | None, tokens: int | None, streams: int | None) -> Limits:
+    return Limits(requests or 0, tokens or 0, streams or 0)
+
+
+def principal_of_secret(secret: str) -> Principal:
+    valid = _valid(digest_of(secret), timezone.now())
+    for workspace_id, user_id, key_id, *limits in valid.values_list(*_OF_A_PRINCIPAL):
+        return Principal(
+            workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
+        )
+    raise InvalidApiKey
+
+
+def principal_of_session(request: HttpRequest) -> Principal | None:
+    """The signed-in browser user, acting in their personal workspace; None where nobody is signed in.
+
+    `request` must have passed Django's session middleware. Raises `Forbidden` where an unsafe
+    method comes without its CSRF token.
+    """
+    user = get_user(request)
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    _refuse_forged(request)
+    workspace = personal_workspace(user)
+    own = (getattr(workspace, name) for name in LIMITS)
+    return Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own))
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponseForbidden:
+        return HttpResponseForbidden(reason)
+
+
+def _refuse_forged(request: HttpRequest) -> None:
+    check = _CsrfCheck(lambda _: HttpResponse())
+    check.process_request(request)
+    refusal = check.process_view(request, lambda _: HttpResponse(), (), {})
+    if refusal is not None:
+        raise Forbidden(f"The CSRF check failed: {refusal.content.decode()}", code="csrf_failed")
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`request.auth` becomes the `Principal`."""
+
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        headers = [
+            (b"authorization", request.headers.get("authorization", "").encode("latin-1", "replace")),
+            (b"x-api-key", request.headers.get("x-api-key", "").encode("latin-1", "replace")),
+        ]
+        secret = secret_in((name, value) for name, value in headers if value)
+        if secret is None:
+            return None
+        principal = principal_of_secret(secret)
+        return User.objects.get(pk=principal.user_id), principal
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class BrowserSessionAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        principal = principal_of_session(request._request)
+        return None if principal is None else (User.objects.get(pk=principal.user_id), principal)
+
+
+def workspace_of(request: Request) -> UUID:
+    return cast("Principal", request.auth).workspace_id

@@ -1,0 +1,14 @@
+"""Limits as values."""
+
+from core.values import Value
+
+
+class Limits(Value, frozen=True):
+    """What one workspace, or one key, may do. 0: as much as it likes."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent_streams: int = 0
+
+
+UNLIMITED = Limits()

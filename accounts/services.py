@@ -1,0 +1,65 @@
+"""What is written about accounts, each deed in one place."""
+
+import secrets
+from datetime import datetime
+from hashlib import sha256
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import ApiKey, Membership, User, Workspace
+
+SECRET_PREFIX = "sk-chatapi-"  # noqa: S105
+SHOWN = len(SECRET_PREFIX) + 4
+
+
+def digest_of(secret: str) -> str:
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def personal_workspace(user: User) -> Workspace:
+    """The user's own workspace, made where it is missing."""
+    with transaction.atomic():
+        workspace, _ = Workspace.objects.get_or_create(
+            personal_of=user, defaults={"name": f"{user.email}'s workspace"}
+        )
+        Membership.objects.get_or_create(
+            workspace=workspace, user=user, defaults={"role": Membership.Role.OWNER}
+        )
+    return workspace
+
+
+def user_of(email: str) -> User:
+    """The user of that address, made without a usable password where there is none."""
+    try:
+        return User.objects.get_by_natural_key(email)
+    except User.DoesNotExist:
+        return User.objects.create_user(email)
+
+
+def create_api_key(
+    workspace: Workspace,
+    user: User,
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+    **limits: int | None,
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which nothing can show again; `limits` as the model has them."""
+    secret = SECRET_PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        workspace=workspace,
+        user=user,
+        name=name,
+        prefix=secret[:SHOWN],
+        digest=digest_of(secret),
+        expires_at=expires_at,
+        **limits,
+    )
+    return key, secret
+
+
+def revoke_api_key(key: ApiKey) -> None:
+    if key.revoked_at is None:
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])

@@ -1,0 +1,118 @@
+"""What operators write: USD, reasons, and which workspace."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+
+from accounts.models import ApiKey, Workspace
+from billing.ledger import REASON_LENGTH, REFERENCE_LENGTH
+from billing.money import InvalidAmount, format_usd, nano_of
+from core.ids import new_id
+
+
+class UsdField(forms.CharField):
+    """A decimal number of USD; its value is in nano-USD, and None where it is left empty."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = AdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "size": 20})
+        super().__init__(**{"widget": widget, "empty_value": None, **options})
+
+    def prepare_value(self, value: Any) -> Any:
+        return format_usd(value) if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if text is None:
+            return None
+        try:
+            return nano_of(text)
+        except InvalidAmount as problem:
+            raise ValidationError(str(problem)) from None
+
+
+class WorkspaceField(forms.CharField):
+    """A workspace, by its id, its name, or the address of the user whose own it is."""
+
+    def __init__(self, **options: Any) -> None:
+        told = "Its id, its name, or the e-mail address of the user whose own it is."
+        super().__init__(**{"widget": AdminTextInputWidget(), "help_text": told, **options})
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        named = Q(name=text) | Q(personal_of__email__iexact=text)
+        id = _uuid(text)
+        found = list(Workspace.objects.filter(Q(pk=id) if id else named)[:2])
+        if not found:
+            raise ValidationError(f"There is no workspace {text[:100]!r}.")
+        if len(found) > 1:
+            raise ValidationError("Several workspaces have this name: write the id of one.")
+        return found[0]
+
+
+class KeyField(forms.CharField):
+    """A key, by its id or by the beginning of its secret, as the lists of keys show it."""
+
+    def __init__(self, **options: Any) -> None:
+        told = "Empty: for the workspace as a whole. Else the key's id, or what the list of keys shows of it."
+        super().__init__(
+            **{"widget": AdminTextInputWidget(), "help_text": told, "required": False, **options}
+        )
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value).removesuffix("…")
+        if not text:
+            return None
+        id = _uuid(text)
+        found = list(ApiKey.objects.filter(Q(pk=id) if id else Q(prefix=text))[:2])
+        if not found:
+            raise ValidationError("There is no such key.")
+        if len(found) > 1:
+            raise ValidationError("Several keys begin like this: write the id of one.")
+        return found[0]
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        widget=AdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Why. It stays in the books.",
+    )
+
+
+class MoneyForm(forms.Form):
+    amount = UsdField(label="Amount in USD", help_text="Such as 25 or 0.000001.")
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        widget=AdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Why. It stays in the books.",
+    )
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
+
+    def reference(self) -> str:
+        """The page's own: what is sent twice is done once."""
+        return f"admin {self.cleaned_data['token']}"
+
+
+class TopUpForm(MoneyForm):
+    payment = forms.CharField(
+        label="Reference",
+        max_length=REFERENCE_LENGTH,
+        required=False,
+        widget=AdminTextInputWidget(),
+        help_text="Of the payment, where it has one: the same one is taken once.",
+    )
+    field_order = ("amount", "payment", "reason")
+
+    def reference(self) -> str:
+        return str(self.cleaned_data["payment"]) or super().reference()
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,196 @@
+"""The ledger and what was charged for: looked at, and taken back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
+
+from billing import ledger
+from billing.admin.deeds import Deed, Done, Values, deed_page, deed_path, posted, row_for_deed
+from billing.admin.fields import ReasonForm
+from billing.admin.rows import MoneyAdmin, at_second, names_of, unbroken, usd
+from billing.charged_completions import charged_completion
+from billing.models import NOWHERE, Account, Charge, Entry, Transaction
+from billing.units import UNITS
+from core.admin import link_to
+from core.ids import COMPLETION, public
+
+
+@admin.register(Transaction)
+class TransactionAdmin(MoneyAdmin):
+    list_display = ("at", "kind", "in_usd", "workspace", "reason", "by", "reference")
+    list_filter = ("kind", "created_at")
+    search_help_text = "Workspace by name or id, chatcmpl-… or other id of what was charged for, reference"
+    id_fields = ("pk", "charge_id", "workspace_id")
+    text_lookups = ("reference",)
+    fields = (
+        "id",
+        "created_at",
+        "kind",
+        "in_usd",
+        "workspace",
+        "workspace_id",
+        "charged_for",
+        "reason",
+        "by",
+        "reference",
+        "takes_back",
+        "taken_back",
+        "entries",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
+        transactions: QuerySet[Transaction] = super().get_queryset(request)
+        of_wallet = Entry.objects.filter(
+            transaction=OuterRef("pk"), account__kind=Account.Kind.WALLET
+        ).values("amount")
+        return transactions.annotate(_amount=Subquery(of_wallet[:1]))
+
+    def get_urls(self) -> list[URLPattern]:
+        return [deed_path(self, "reversal", self.reverse), *super().get_urls()]
+
+    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
+        if row.kind == Transaction.Kind.REVERSAL or _reversal_of(row):
+            return ()
+        return [("Reverse", self.deed_url(row, "reversal"))]
+
+    def reverse(self, request: HttpRequest, id: Any) -> HttpResponse:
+        wrong = row_for_deed(self, request, id)
+
+        def do(values: Values, by: str) -> Done:
+            reversal = ledger.reverse(wrong.pk, reason=values["reason"], by=by)
+            return Done(wrong, f"Reversed by transaction {reversal.pk}. {reversal.reason}")
+
+        owner = names_of([wrong.workspace_id]).get(wrong.workspace_id, wrong.workspace_id)
+        note = f"{self.in_usd(wrong)} USD in the wallet of {owner} are taken back by another transaction."
+        title = f"Reverse a transaction: {wrong.get_kind_display()} of {wrong.created_at:%Y-%m-%d %H:%M}"
+        form = ReasonForm(posted(request))
+        return deed_page(self, request, Deed(title, "Reverse", form, do, row=wrong, note=note))
+
+    @admin.display(description="at", ordering="id")
+    def at(self, row: Transaction) -> str:
+        return at_second(row.created_at)
+
+    @admin.display(description="USD")
+    def in_usd(self, row: Transaction) -> str:
+        return usd(getattr(row, "_amount"))  # noqa: B009 (an annotation)
+
+    @admin.display(description="charged for")
+    def charged_for(self, row: Transaction) -> str:
+        return link_to(Charge.objects.filter(pk=row.charge_id).first()) if row.charge_id else "–"
+
+    @admin.display(description="takes back")
+    def takes_back(self, row: Transaction) -> str:
+        return link_to(row.reverses)
+
+    @admin.display(description="taken back by")
+    def taken_back(self, row: Transaction) -> str:
+        return link_to(_reversal_of(row))
+
+    @admin.display(description="entries")
+    def entries(self, row: Transaction) -> str:
+        entries = list(row.entries.select_related("account").order_by("amount", "id"))
+        names = names_of(entry.account.workspace_id for entry in entries)
+        lines = ((usd(entry.amount), _account_of(entry, names)) for entry in entries)
+        return format_html_join(mark_safe("<br>"), "{} USD: {}", lines)
+
+
+def _account_of(entry: Entry, names: Mapping[UUID, str]) -> str:
+    owner = entry.account.workspace_id
+    return entry.account.kind if owner == NOWHERE else f"{entry.account.kind} of {names.get(owner, owner)}"
+
+
+def _reversal_of(row: Transaction) -> Transaction | None:
+    return Transaction.objects.filter(reverses=row).first()
+
+
+@admin.register(Charge)
+class ChargeAdmin(MoneyAdmin):
+    list_display = (
+        "at",
+        "in_usd",
+        "state",
+        "end",
+        "workspace",
+        "model",
+        "kind",
+        "on_hold",
+        "used",
+    )
+    list_filter = ("state", "kind", "is_estimated", ("price_id", admin.EmptyFieldListFilter), "admitted_at")
+    search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's id, model"
+    id_fields = ("pk", "workspace_id", "key_id")
+    text_lookups = ("model",)
+    date_hierarchy = None  # it would read the whole table
+    fields = (
+        "id",
+        "completion_made",
+        "kind",
+        "state",
+        "end",
+        "workspace",
+        "workspace_id",
+        "user_id",
+        "key_id",
+        "model",
+        "price",
+        "units_used",
+        "is_estimated",
+        "on_hold",
+        "in_usd",
+        "transactions",
+        "admitted_at",
+        "ended_at",
+    )
+    readonly_fields = fields
+
+    @admin.display(description="admitted at", ordering="id")
+    def at(self, charge: Charge) -> str:
+        return at_second(charge.admitted_at)
+
+    @admin.display(description="used")
+    def used(self, charge: Charge) -> str:
+        estimated = "~" if charge.is_estimated else ""
+        counts = [f"{count:,} {name}" for name, count in charge.units.counts.items() if count]
+        return unbroken(estimated + (" · ".join(counts) or "–"))
+
+    @admin.display(description="used")
+    def units_used(self, charge: Charge) -> str:
+        lines = ((count, UNITS[name].label) for name, count in charge.units.counts.items() if count)
+        return format_html_join(mark_safe("<br>"), "{} {}", lines) or "–"
+
+    @admin.display(description="held, USD", ordering="held")
+    def on_hold(self, charge: Charge) -> str:
+        return usd(charge.held)
+
+    @admin.display(description="cost, USD", ordering=F("cost").desc(nulls_last=True))
+    def in_usd(self, charge: Charge) -> str:
+        if charge.price_id is None and charge.state != Charge.State.HELD:
+            return "unpriced"
+        return usd(charge.cost)
+
+    @admin.display(description="price")
+    def price(self, charge: Charge) -> str:
+        if charge.price_id is None:
+            return "unpriced"
+        url = reverse("admin:billing_price_change", args=[charge.price_id])
+        return format_html('<a href="{}">{}</a>', url, charge.price_id)
+
+    @admin.display(description="completion")
+    def completion_made(self, charge: Charge) -> str:
+        if charge.kind != Charge.Kind.COMPLETION:
+            return "–"
+        completion = charged_completion(charge.pk)
+        return link_to(completion) if completion else f"{public(COMPLETION, charge.pk)} (deleted)"
+
+    @admin.display(description="in the ledger")
+    def transactions(self, charge: Charge) -> str:
+        rows = Transaction.objects.filter(charge_id=charge.pk).order_by("id")
+        return format_html_join(mark_safe("<br>"), "{}", ((link_to(row),) for row in rows)) or "–"

@@ -1,0 +1,145 @@
+"""How rows of money are shown: read-only, in USD, with the names of those workspaces that still exist."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from accounts.models import Workspace
+from billing.money import format_usd
+from core.admin import ReadOnlyAdmin
+from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse
+
+_PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
+
+
+def usd(nano: int | None) -> str:
+    return "–" if nano is None else format_usd(nano)
+
+
+def unbroken(text: object) -> str:
+    return format_html('<span style="white-space: nowrap">{}</span>', text)
+
+
+def at_second(at: datetime) -> str:
+    return unbroken(f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+def named(workspace_id: UUID, names: dict[UUID, str]) -> str:
+    """Its name, with the way to it; its id where it was deleted."""
+    name = names.get(workspace_id)
+    if name is None:
+        return format_html('<span title="It was deleted.">{}</span>', workspace_id)
+    url = reverse("admin:accounts_workspace_change", args=[workspace_id])
+    return format_html('<a href="{}" title="{}">{}</a>', url, workspace_id, name)
+
+
+def names_of(workspace_ids: Iterable[UUID]) -> dict[UUID, str]:
+    workspaces = Workspace.objects.filter(pk__in=set(workspace_ids))
+    return dict(workspaces.values_list("pk", "name"))
+
+
+def id_in(text: str) -> UUID | None:
+    """An id of ours, as it is stored or as clients see it."""
+    for prefix in _PREFIXES:
+        if id := parse(prefix, text):
+            return id
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+class NamedRows(ChangeList):
+    """A page of rows, and the names of their workspaces by one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        names = names_of(owner for row in self.result_list if (owner := owner_of(row)))
+        for row in self.result_list:
+            row.workspace_names = names
+
+
+def owner_of(row: Any) -> UUID | None:
+    """The workspace that a row is of; an alert says so in words."""
+    if hasattr(row, "workspace_id"):
+        owner: UUID = row.workspace_id
+        return owner
+    return id_in(getattr(row, "subject", ""))
+
+
+class MoneyAdmin(ReadOnlyAdmin):
+    """Whoever may view these rows sees them; whoever may change them does deeds. Nobody edits them."""
+
+    id_fields: Collection[str] = ("pk", "workspace_id")
+    text_lookups: Collection[str] = ()
+    search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # so that there is a search: see below
+    search_help_text = "Workspace by name or id"
+    list_per_page = 50
+    change_form_template = "billing/admin/row.html"
+
+    def may_act(self, request: HttpRequest) -> bool:
+        permission = get_permission_codename("change", self.opts)
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{permission}"))
+
+    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
+        """What can be done with a row: what it is called, and its address."""
+        return ()
+
+    def ways_from(self, row: Any) -> Sequence[tuple[str, str]]:
+        """Other pages of a row, for whoever may view it."""
+        return ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamedRows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        id = id_in(text)
+        found = Q()
+        if id is not None:
+            for field in self.id_fields:
+                found |= Q(**{field: id})
+        elif "workspace_id" in self.id_fields:
+            found |= Q(workspace_id__in=Workspace.objects.filter(name__icontains=text).values("pk"))
+        for lookup in self.text_lookups:
+            found |= Q(**{lookup: text})
+        return queryset.filter(found), False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        ways = [] if row is None else list(self.ways_from(row))
+        if row is not None and self.may_act(request):
+            ways += self.deeds_for(row)
+        told = {"ways": ways, "subtitle": None, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, told)
+
+    def deed_url(self, row: Model, deed: str) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{deed}", args=[row.pk])
+
+    @admin.display(description="workspace")
+    def workspace(self, row: Any) -> str:
+        owner = owner_of(row)
+        if owner is None:
+            return "–"
+        names = row.workspace_names if hasattr(row, "workspace_names") else names_of([owner])
+        return named(owner, names)

@@ -1,0 +1,237 @@
+"""Wallets: what is in them, and putting something in."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import mark_safe
+
+from billing import ledger
+from billing.admin.deeds import Deed, Done, Values, deed_page, deed_path, posted, row_for_deed
+from billing.admin.fields import MoneyForm, TopUpForm, UsdField, WorkspaceField
+from billing.admin.rows import MoneyAdmin, names_of, usd
+from billing.models import Transaction, Wallet
+from billing.money import format_usd
+from billing.terms import open_wallet, set_terms
+from core.admin import FixedFilter
+
+_CUSTOMER = re.compile(r"\Acus_[A-Za-z0-9]{1,90}\Z", re.ASCII)
+
+
+class TermsForm(forms.Form):
+    is_unlimited = forms.BooleanField(
+        label="No limit", required=False, help_text="Whatever is spent is billed later."
+    )
+    credit_limit = UsdField(
+        label="Credit limit in USD", required=False, help_text="How far it may be overdrawn. 0: prepaid."
+    )
+    low_balance = UsdField(
+        label="Low balance in USD",
+        required=False,
+        help_text="An alert is raised where less is left to spend. Empty: none.",
+    )
+    stripe_customer = forms.RegexField(
+        _CUSTOMER,
+        label="Stripe customer",
+        required=False,
+        widget=AdminTextInputWidget(),
+        error_messages={"invalid": "A customer of Stripe's is written cus_…"},
+        help_text="cus_…; what is spent is told to Stripe's meter.",
+    )
+
+    def clean(self) -> Values:
+        values = super().clean() or {}
+        if values.get("is_unlimited"):
+            values["credit_limit"] = None
+        elif values.get("credit_limit") is None and "credit_limit" not in self.errors:
+            self.add_error("credit_limit", "Write 0 for a prepaid workspace, or choose “No limit”.")
+        return values
+
+
+class OpenForm(forms.Form):
+    workspace = WorkspaceField()
+
+
+class LeftFilter(FixedFilter):
+    title = "left to spend"
+    parameter_name = "left"
+    values = ("low", "nothing", "no limit")
+
+    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        left: QuerySet[Any] = rows.annotate(left=F("balance") + F("credit_limit") - F("held"))
+        match value:
+            case "low":
+                return left.filter(left__lt=F("low_balance"))
+            case "nothing":
+                return left.filter(left__lte=0)
+            case _:
+                return rows.filter(credit_limit=None) if value == "no limit" else rows
+
+
+@admin.register(Wallet)
+class WalletAdmin(MoneyAdmin):
+    list_display = (
+        "owner",
+        "in_balance",
+        "on_hold",
+        "left_to_spend",
+        "limit",
+        "alert_below",
+        "stripe_customer",
+    )
+    list_filter = (LeftFilter,)
+    search_help_text = "Workspace by name or id, or Stripe customer"
+    text_lookups = ("stripe_customer",)
+    ordering = ("-workspace_id",)
+    date_hierarchy = None
+    fields = (
+        "workspace",
+        "workspace_id",
+        "in_balance",
+        "on_hold",
+        "left_to_spend",
+        "limit",
+        "alert_below",
+        "stripe_customer",
+        "created_at",
+        "ways",
+    )
+    readonly_fields = fields
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {
+            "top-up": self.top_up,
+            "promotion": self.promote,
+            "adjustment": self.adjust,
+            "terms": self.change_terms,
+        }
+        return [*(deed_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may_act(request)
+
+    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
+        named = {"Top up": "top-up", "Promotion": "promotion", "Adjust": "adjustment", "Terms": "terms"}
+        return [(label, self.deed_url(row, deed)) for label, deed in named.items()]
+
+    # --- deeds ------------------------------------------------------------------------------------
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        def do(values: Values, by: str) -> Done:
+            workspace = values["workspace"]
+            is_new = not Wallet.objects.filter(pk=workspace.pk).exists()
+            wallet = open_wallet(workspace.pk)
+            said = "was opened" if is_new else "is open already"
+            return Done(wallet, f"The wallet of {workspace.name} {said}.", is_new)
+
+        note = "A workspace's wallet opens by itself with its first call of a model that is not free."
+        form = OpenForm(posted(request))
+        return deed_page(self, request, Deed("Open a wallet", "Open", form, do, adds=True, note=note))
+
+    def top_up(self, request: HttpRequest, id: Any) -> HttpResponse:
+        return self._move(request, id, "Top up", TopUpForm(posted(request)), ledger.top_up)
+
+    def promote(self, request: HttpRequest, id: Any) -> HttpResponse:
+        return self._move(request, id, "Promotion", MoneyForm(posted(request)), ledger.promote)
+
+    def adjust(self, request: HttpRequest, id: Any) -> HttpResponse:
+        note = "A negative amount takes from the wallet. A transaction that was wrong is better reversed."
+        return self._move(request, id, "Adjust", MoneyForm(posted(request)), ledger.adjust, note)
+
+    def _move(
+        self,
+        request: HttpRequest,
+        id: Any,
+        title: str,
+        form: MoneyForm,
+        verb: Callable[..., Transaction],
+        note: str = "",
+    ) -> HttpResponse:
+        wallet = row_for_deed(self, request, id)
+
+        def do(values: Values, by: str) -> Done:
+            reference = form.reference()
+            is_new = not Transaction.objects.filter(reference=reference).exists()
+            made = verb(
+                wallet.pk, values["amount"], reason=values["reason"].strip(), by=by, reference=reference
+            )
+            if not is_new:
+                return Done(wallet, "This was done before: nothing was added.", is_new=False)
+            amount = format_usd(values["amount"])
+            return Done(wallet, f"{title}: {amount} USD, by transaction {made.pk}. {made.reason}")
+
+        told = f"The balance is {usd(wallet.balance)} USD now, and {usd(wallet.held)} USD are held. {note}"
+        deed = Deed(f"{title}: {_name_of(wallet)}", title, form, do, row=wallet, note=told)
+        return deed_page(self, request, deed)
+
+    def change_terms(self, request: HttpRequest, id: Any) -> HttpResponse:
+        wallet = row_for_deed(self, request, id)
+
+        def do(values: Values, by: str) -> Done:
+            terms = {name: values[name] for name in ("credit_limit", "low_balance", "stripe_customer")}
+            set_terms(wallet.pk, **terms)
+            limit = "no limit" if terms["credit_limit"] is None else f"{usd(terms['credit_limit'])} USD"
+            said = f"Credit limit: {limit}; low balance: {usd(terms['low_balance'])} USD; "
+            return Done(wallet, f"{said}Stripe customer: {terms['stripe_customer'] or '–'}.")
+
+        known = {
+            "is_unlimited": wallet.credit_limit is None,
+            "credit_limit": wallet.credit_limit,
+            "low_balance": wallet.low_balance,
+            "stripe_customer": wallet.stripe_customer,
+        }
+        form = TermsForm(posted(request), initial=known)
+        return deed_page(self, request, Deed(f"Terms: {_name_of(wallet)}", "Save", form, do, row=wallet))
+
+    # --- columns ----------------------------------------------------------------------------------
+
+    @admin.display(description="workspace")
+    def owner(self, wallet: Any) -> str:
+        return str(wallet.workspace_names.get(wallet.pk, wallet.pk))
+
+    @admin.display(description="see also")
+    def ways(self, wallet: Wallet) -> str:
+        query = urlencode({"q": str(wallet.pk)})
+        places = {
+            "its transactions": reverse("admin:billing_transaction_changelist"),
+            "its charges": reverse("admin:billing_charge_changelist"),
+            "its budgets": reverse("admin:billing_budget_changelist"),
+        }
+        links = [(f"{url}?{query}", label) for label, url in places.items()]
+        usage = (
+            f"{reverse('admin:billing_usagerollup_changelist')}?{urlencode({'workspace': str(wallet.pk)})}"
+        )
+        links.append((usage, "its usage"))
+        return format_html_join(mark_safe(" · "), '<a href="{}">{}</a>', links)
+
+    @admin.display(description="balance, USD", ordering="balance")
+    def in_balance(self, wallet: Wallet) -> str:
+        return usd(wallet.balance)
+
+    @admin.display(description="held, USD", ordering="held")
+    def on_hold(self, wallet: Wallet) -> str:
+        return usd(wallet.held)
+
+    @admin.display(description="left to spend, USD")
+    def left_to_spend(self, wallet: Wallet) -> str:
+        return "no limit" if wallet.credit_limit is None else usd(wallet.available)
+
+    @admin.display(description="credit limit, USD", ordering="credit_limit")
+    def limit(self, wallet: Wallet) -> str:
+        return "no limit" if wallet.credit_limit is None else usd(wallet.credit_limit)
+
+    @admin.display(description="alert below, USD", ordering="low_balance")
+    def alert_below(self, wallet: Wallet) -> str:
+        return usd(wallet.low_balance)
+
+
+def _name_of(wallet: Wallet) -> str:
+    return names_of([wallet.pk]).get(wallet.pk, str(wallet.pk))

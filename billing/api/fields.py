@@ -1,0 +1,44 @@
+"""Amounts in answers. Nano-USD are no float on their way out, whatever a client makes of them."""
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer
+
+from billing.money import CURRENCY, format_usd
+from core.http.serializers import ConstantField
+
+
+@extend_schema_field({"type": "string", "pattern": r"^-?\d+\.\d{2,9}$", "example": "-0.000012"})
+class UsdField(serializers.Field):  # type: ignore[type-arg]
+    """Nano-USD as a decimal number of USD, in a string."""
+
+    def to_representation(self, value: int) -> str:
+        return format_usd(value)
+
+
+@extend_schema_field({"type": "number"})
+class UsdNumberField(serializers.Field):  # type: ignore[type-arg]
+    """Nano-USD as a JSON number of USD, digit for digit. For `ExactJSONRenderer`."""
+
+    def to_representation(self, value: int) -> msgspec.Raw:
+        return msgspec.Raw(format_usd(value).encode())
+
+
+class CurrencyField(ConstantField):
+    def __init__(self) -> None:
+        super().__init__(CURRENCY)
+
+
+class ExactJSONRenderer(BaseRenderer):
+    """Writes JSON, and `msgspec.Raw` as it is."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
+        return msgspec.json.encode(data)

@@ -1,0 +1,82 @@
+"""A stretch of time in buckets, as OpenAI's usage API asks for it, page by page."""
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.http import QueryDict
+from django.utils import timezone
+
+from billing.usage import DAY, HOUR, MINUTE
+from core.exceptions import BadRequest
+from core.http.query import integer, one_of
+
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
+_CURSOR, _PREFIX = struct.Struct(">Q"), "page_"
+
+
+class Width(NamedTuple):
+    """Of a bucket. How many of them make a page, by default and at most."""
+
+    seconds: int
+    buckets: int
+    most: int
+
+
+USAGE_WIDTHS = {"1m": Width(MINUTE, 60, 1440), "1h": Width(HOUR, 24, 168), "1d": Width(DAY, 7, 31)}
+COST_WIDTHS = {"1d": Width(DAY, 7, 180)}
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPage:
+    """Whole buckets, by the seconds since the epoch at which they start. `next_page` is the cursor of those
+    that follow."""
+
+    width: int
+    starts: range
+    next_page: str | None
+
+
+def bucket_page(query: QueryDict, widths: Mapping[str, Width]) -> BucketPage:
+    """The buckets (UTC) that the stretch from `start_time` to `end_time` touches; none is in the future."""
+    width = widths[one_of(query, "bucket_width", widths, "1d")]
+    limit = integer(query, "limit", least=1, most=width.most, default=width.buckets)
+    start, end = _stretch(query)
+    first = start - start % width.seconds
+    last = min(end, int(timezone.now().timestamp()) + 1)
+    page = query.get("page")
+    begin = first if page is None else _position(page, first, width.seconds)
+    following = begin + limit * width.seconds
+    return BucketPage(
+        width.seconds,
+        range(begin, min(following, last), width.seconds),
+        _cursor(following) if following < last else None,
+    )
+
+
+def _stretch(query: QueryDict) -> tuple[int, int]:
+    start = integer(query, "start_time", least=0, most=LAST_SECOND)
+    end = integer(query, "end_time", least=0, most=LAST_SECOND, default=LAST_SECOND)
+    if end <= start:
+        raise BadRequest("Invalid value for 'end_time': it is not after 'start_time'.", param="end_time")
+    return start, end
+
+
+def _cursor(start: int) -> str:
+    return _PREFIX + urlsafe_b64encode(_CURSOR.pack(start)).decode().rstrip("=")
+
+
+def _position(page: str, first: int, width: int) -> int:
+    """Where the page begins. Raises `BadRequest` for a cursor that no answer to the same question held."""
+    try:
+        [start] = _CURSOR.unpack(urlsafe_b64decode(page.removeprefix(_PREFIX).encode("ascii") + b"="))
+    except (ValueError, struct.error):
+        start = -1
+    if not first < start <= LAST_SECOND or (start - first) % width or page != _cursor(start):
+        raise BadRequest(
+            "Invalid value for 'page': it is no `next_page` of an answer to these parameters.", param="page"
+        )
+    return int(start)

@@ -1,0 +1,186 @@
+"""Usage and costs in the shapes of OpenAI's administration API; the organisation is the key's workspace."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import QueryDict
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import workspace_of
+from billing import usage
+from billing.api.fields import ExactJSONRenderer
+from billing.api.ranges import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
+from billing.api.usage_serializers import (
+    CompletionUsageSerializer,
+    CostPageSerializer,
+    CostSerializer,
+    UsagePageSerializer,
+)
+from billing.models import Charge
+from core.exceptions import BadRequest
+from core.http.openapi import refusals
+from core.http.query import any_of, array, one_of
+from core.http.views import ApiView
+from core.ids import KEY, PROJECT, parse, parse_user
+
+Grouping = Mapping[str, Sequence[str]]
+"""What a client may group by, and the columns that this is."""
+
+USAGE_GROUPS: Grouping = {
+    "project_id": (),
+    "user_id": ("user_id",),
+    "api_key_id": ("key_id",),
+    "model": ("model",),
+    "batch": (),
+}
+COST_GROUPS: Grouping = {
+    "project_id": (),
+    "user_id": ("user_id",),
+    "api_key_id": ("key_id",),
+    "line_item": ("model", "kind"),
+}
+
+
+def _array_parameter(name: str, text: str, words: Sequence[str] | None = None) -> OpenApiParameter:
+    items = {"type": "string"} | ({"enum": list(words)} if words else {})
+    return OpenApiParameter(name, {"type": "array", "items": items}, description=text)
+
+
+def _parameters(widths: Mapping[str, Any], groups: Grouping) -> list[OpenApiParameter]:
+    seconds = {"type": "integer", "minimum": 0, "maximum": LAST_SECOND}
+    limits = ", ".join(f"{width.buckets} to {width.most} of {name}" for name, width in widths.items())
+    return [
+        OpenApiParameter(
+            "start_time", seconds, required=True, description="In seconds since the epoch, inclusive."
+        ),
+        OpenApiParameter("end_time", seconds, description="Exclusive; now, where it is left out."),
+        OpenApiParameter("bucket_width", enum=list(widths), default="1d"),
+        _array_parameter("group_by", "Also as `group_by[]`, or separated by commas.", list(groups)),
+        OpenApiParameter(
+            "limit", {"type": "integer", "minimum": 1}, description=f"Buckets, by default and most: {limits}."
+        ),
+        OpenApiParameter("page", {"type": "string"}, description="The `next_page` of the page before."),
+        _array_parameter("project_ids", "Only these; there is one, that of the workspace."),
+        _array_parameter("user_ids", "Only what these users asked for."),
+        _array_parameter("api_key_ids", "Only what came with these keys."),
+    ]
+
+
+class CompletionUsageView(ApiView):
+    @extend_schema(
+        operation_id="getCompletionUsage",
+        summary="How many tokens were used, by minutes, hours or days (UTC)",
+        description="Whole buckets, the first being the one that holds `start_time`. What is not grouped by "
+        "is null. Requests count where they ended.",
+        tags=["billing"],
+        parameters=[
+            *_parameters(USAGE_WIDTHS, USAGE_GROUPS),
+            _array_parameter("models", "Only what these models answered."),
+            OpenApiParameter("batch", bool, description="There are no batch jobs: nothing, where true."),
+        ],
+        responses={200: UsagePageSerializer} | refusals(400, 401),
+    )
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        page = bucket_page(query, USAGE_WIDTHS)
+        groups = any_of(query, "group_by", USAGE_GROUPS)
+        workspace_id = workspace_of(request)
+        where = _where(query, workspace_id) & Q(kind=Charge.Kind.COMPLETION)
+        if models := array(query, "models"):
+            where &= Q(model__in=models)
+        if one_of(query, "batch", ("true", "false"), "false") == "true":
+            where &= _NOTHING
+        sums = usage.sums(_question(workspace_id, page, groups, USAGE_GROUPS, where))
+        show = CompletionUsageSerializer(context={"groups": groups, "workspace_id": workspace_id})
+        return Response(_shown(page, sums, show.to_representation))
+
+
+class CostView(ApiView):
+    renderer_classes = (ExactJSONRenderer,)
+
+    @extend_schema(
+        operation_id="getCosts",
+        summary="What was used costs, by days (UTC)",
+        description="`amount.value` is exact to the last of its nine decimals. Costs count on the day on "
+        "which the request ended; what was given back is not taken off, it is among the transactions.",
+        tags=["billing"],
+        parameters=[
+            *_parameters(COST_WIDTHS, COST_GROUPS),
+            OpenApiParameter(
+                "line_items",
+                {"type": "array", "items": {"type": "string"}},
+                description="Only these, such as `gpt-5, completion`; not to be separated by commas.",
+            ),
+        ],
+        responses={200: CostPageSerializer} | refusals(400, 401),
+    )
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        page = bucket_page(query, COST_WIDTHS)
+        groups = any_of(query, "group_by", COST_GROUPS)
+        workspace_id = workspace_of(request)
+        where = _where(query, workspace_id) & _of_line_items(array(query, "line_items", separator=""))
+        sums = usage.sums(_question(workspace_id, page, groups, COST_GROUPS, where))
+        show = CostSerializer(context={"groups": groups, "workspace_id": workspace_id})
+        return Response(_shown(page, sums, show.to_representation))
+
+
+_NOTHING = Q(pk__in=())
+
+
+def _question(
+    workspace_id: UUID, page: BucketPage, groups: Sequence[str], grouping: Grouping, where: Q
+) -> usage.Question:
+    by = [column for group in groups for column in grouping[group]]
+    return usage.Question(workspace_id, page.width, page.starts, by, where)
+
+
+def _where(query: QueryDict, workspace_id: UUID) -> Q:
+    where = Q()
+    if users := _ids(query, "user_ids", parse_user):
+        where &= Q(user_id__in=users)
+    if keys := _ids(query, "api_key_ids", lambda text: parse(KEY, text)):
+        where &= Q(key_id__in=keys)
+    projects = _ids(query, "project_ids", lambda text: parse(PROJECT, text))
+    if projects and workspace_id not in projects:
+        where &= _NOTHING
+    return where
+
+
+def _ids(query: QueryDict, name: str, read: Callable[[str], Any]) -> list[Any]:
+    ids = {text: read(text) for text in array(query, name)}
+    for text, id in ids.items():
+        if id is None:
+            raise BadRequest(f"Invalid value for '{name}': {text[:80]!r} is no such id.", param=name)
+    return list(ids.values())
+
+
+def _of_line_items(names: Sequence[str]) -> Q:
+    where = Q()
+    for name in names:
+        model, _, kind = name.rpartition(", ")
+        where |= Q(model=model, kind=kind)
+    return where
+
+
+def _shown(
+    page: BucketPage, sums: Mapping[int, Sequence[usage.Sums]], show: Callable[[usage.Sums], dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "object": "page",
+        "data": [
+            {
+                "object": "bucket",
+                "start_time": start,
+                "end_time": start + page.width,
+                "results": [show(total) for total in sums.get(start, ())],
+            }
+            for start in page.starts
+        ],
+        "has_more": page.next_page is not None,
+        "next_page": page.next_page,
+    }

@@ -1,0 +1,98 @@
+"""Usage and costs as OpenAI's administration API shows them."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from billing.api.fields import UsdNumberField
+from billing.usage import Sums
+from core.http.serializers import ConstantField
+from core.ids import KEY, PROJECT, public, public_user
+
+NOT_GROUPED = "Null where it is not grouped by."
+
+
+class _ResultSerializer(serializers.Serializer[Sums]):
+    """Base of what is said of a group; the context holds `groups` and `workspace_id`."""
+
+    project_id = serializers.SerializerMethodField(help_text=NOT_GROUPED)
+    user_id = serializers.SerializerMethodField(help_text=NOT_GROUPED)
+    api_key_id = serializers.SerializerMethodField(help_text=f"{NOT_GROUPED} Or it came by a session.")
+
+    def get_project_id(self, sums: Sums) -> str | None:
+        return public(PROJECT, self.context["workspace_id"]) if self._is_by("project_id") else None
+
+    def get_user_id(self, sums: Sums) -> str | None:
+        return None if sums.user_id is None else public_user(sums.user_id)
+
+    def get_api_key_id(self, sums: Sums) -> str | None:
+        return None if sums.key_id is None else public(KEY, sums.key_id)
+
+    def _is_by(self, group: str) -> bool:
+        return group in self.context["groups"]
+
+
+class CompletionUsageSerializer(_ResultSerializer):
+    object = ConstantField("organization.usage.completions.result")
+    input_tokens = serializers.SerializerMethodField(help_text="Cached ones and those of sound among them.")
+    output_tokens = serializers.SerializerMethodField(help_text="Those of reasoning and sound among them.")
+    input_cached_tokens = serializers.IntegerField(source="units.cached")
+    input_audio_tokens = serializers.IntegerField(source="units.audio_in")
+    output_audio_tokens = serializers.IntegerField(source="units.audio_out")
+    num_model_requests = serializers.IntegerField(source="requests")
+    model = serializers.CharField(allow_null=True, help_text=NOT_GROUPED)
+    batch = serializers.SerializerMethodField(help_text=NOT_GROUPED)
+
+    def get_input_tokens(self, sums: Sums) -> int:
+        return sum(sums.units[name] for name in ("prompt", "cached", "audio_in"))
+
+    def get_output_tokens(self, sums: Sums) -> int:
+        return sum(sums.units[name] for name in ("completion", "reasoning", "audio_out"))
+
+    def get_batch(self, sums: Sums) -> bool | None:
+        return False if self._is_by("batch") else None
+
+
+class AmountSerializer(serializers.Serializer[Sums]):
+    value = UsdNumberField(source="cost")
+    currency = ConstantField("usd")
+
+
+class CostSerializer(_ResultSerializer):
+    object = ConstantField("organization.costs.result")
+    amount = AmountSerializer(source="*")
+    line_item = serializers.SerializerMethodField(help_text=f"Such as `gpt-5, completion`. {NOT_GROUPED}")
+    unpriced_requests = serializers.IntegerField(
+        source="unpriced", help_text="Requests that cost nothing since nobody had set a price."
+    )
+
+    def get_line_item(self, sums: Sums) -> str | None:
+        return None if sums.kind is None else f"{sums.model}, {sums.kind}"
+
+
+class _BucketSerializer(serializers.Serializer[Any]):
+    object = ConstantField("bucket")
+    start_time = serializers.IntegerField()
+    end_time = serializers.IntegerField()
+
+
+class UsageBucketSerializer(_BucketSerializer):
+    results = CompletionUsageSerializer(many=True)
+
+
+class CostBucketSerializer(_BucketSerializer):
+    results = CostSerializer(many=True)
+
+
+class _PageSerializer(serializers.Serializer[Any]):
+    object = ConstantField("page")
+    has_more = serializers.BooleanField()
+    next_page = serializers.CharField(allow_null=True)
+
+
+class UsagePageSerializer(_PageSerializer):
+    data = UsageBucketSerializer(many=True)  # type: ignore[assignment]
+
+
+class CostPageSerializer(_PageSerializer):
+    data = CostBucketSerializer(many=True)  # type: ignore[assignment]

@@ -1,0 +1,304 @@
+"""The hot path: holding what calls may cost at most, and settling what they did cost, many at once.
+
+One instance a transaction, which the caller has begun. It looks up prices, locks the wallets at stake in one
+order, decides in memory, and writes each table once.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Literal, cast
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from billing.models import Budget, Charge, Spend, Wallet
+from billing.money import format_usd
+from billing.prices import Declared, current_tariffs, declare, tariffs_in_force, tariffs_of
+from billing.problems import Unaffordable, Unpriced
+from billing.tariffs import Bound, Tariff
+from billing.units import Units
+from billing.wallets import Purse, locked
+from core.ids import derived_id
+from core.sql import as_uuid, execute, fetch, insert_rows, stored_id, update_rows
+
+Kind = Literal["completion", "speech", "transcription"]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A call that asks to be admitted. `models` are those that may answer it, the one that was asked for
+    first; `declared` tells what the models file says of the prices of those that the book does not know."""
+
+    charge_id: UUID
+    kind: Kind
+    workspace_id: UUID
+    user_id: int | None
+    key_id: UUID | None
+    models: tuple[str, ...]
+    at: datetime
+    process_id: UUID | None = None
+    declared: Callable[[], Declared] = dict
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What was promised to an admitted call: what each model that may answer it costs, by price, and the
+    nano-USD that are held for it."""
+
+    order: Order
+    prices: Mapping[str, UUID]
+    amount: int
+
+
+class End(msgspec.Struct, frozen=True):
+    """What an admitted call used in the end, whose `model` was the one that answered."""
+
+    hold: Hold
+    model: str
+    units: Units
+    end: str
+    at: datetime
+    is_estimated: bool = False
+
+    @property
+    def charge_id(self) -> UUID:
+        return self.hold.order.charge_id
+
+    @property
+    def price_id(self) -> UUID | None:
+        """The one that was promised; None: unpriced."""
+        return self.hold.prices.get(self.model)
+
+
+def order_of(charge: Charge) -> Order:
+    """The order that a charge was made of, as far as its end needs it."""
+    return Order(
+        charge_id=charge.id,
+        kind=cast("Kind", charge.kind),
+        workspace_id=charge.workspace_id,
+        user_id=charge.user_id,
+        key_id=charge.key_id,
+        models=(charge.model,),
+        at=charge.admitted_at,
+        process_id=charge.process_id,
+    )
+
+
+class WalletMoved(Exception):
+    """Another process spent from a wallet between its being read and being written: to be tried again."""
+
+
+class Books:
+    def __init__(self, orders: Sequence[Order], ends: Sequence[End]) -> None:
+        self._at = timezone.now()
+        self._tariffs = _tariffs_for(orders, self._at)
+        self._end_tariffs = tariffs_of(end.price_id for end in ends if end.price_id)
+        self._charges: list[dict[str, Any]] = []
+        self._taken: dict[UUID, int] = defaultdict(int)
+        self._given_back: dict[UUID, int] = defaultdict(int)
+        self._spent: dict[tuple[UUID, date], int] = defaultdict(int)
+        self._costs: dict[UUID, int | None] = {}
+        for end in sorted(ends, key=lambda end: end.charge_id):  # in one order, as the wallets
+            self._settle(end)
+        self._purses = locked({*self._workspaces_of(orders), *self._given_back}, self._given_back)
+        self._limits = _Limits(orders, self._purses)
+
+    @property
+    def costs(self) -> Mapping[UUID, int | None]:
+        """In nano-USD, of each call that is settled now; None: it has no price. What was settled before is
+        not among them."""
+        return self._costs
+
+    def hold(self, order: Order, bound: Callable[[], Bound]) -> Hold:
+        """Take what this call may cost at most; `bound` is asked for only where a price is not free. Raises
+        `Unaffordable` or `Unpriced`."""
+        tariffs = [self._tariff(model) for model in order.models]
+        amount = _amount([tariff for tariff in tariffs if tariff], bound)
+        if amount:
+            self._check_wallet(order, amount)
+            self._limits.check(order, amount, self._spent)
+            self._taken[order.workspace_id] += amount
+            self._spend(order.workspace_id, order.key_id, order.at, amount)
+        asked_for = tariffs[0]
+        self._charges.append(
+            {
+                "id": order.charge_id,
+                "kind": order.kind,
+                "workspace_id": order.workspace_id,
+                "user_id": order.user_id,
+                "key_id": order.key_id,
+                "model": order.models[0],
+                "price_id": asked_for and asked_for.price_id,
+                "held": amount,
+                "process_id": order.process_id,
+                "admitted_at": order.at,
+            }
+        )
+        return Hold(order, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
+
+    def write(self) -> None:
+        """Write what was held, and what of it was given back."""
+        insert_rows(Charge, self._charges)
+        for workspace_id, taken in sorted(self._taken.items()):
+            _take(workspace_id, taken)
+        _add_spends({scope: amount for scope, amount in self._spent.items() if amount})
+
+    # --- holding ----------------------------------------------------------------------------------
+
+    def _tariff(self, model: str) -> Tariff | None:
+        tariff = self._tariffs.get(model)
+        if tariff is None and settings.CHATAPI_UNPRICED == "refuse":
+            raise Unpriced(model)
+        return tariff
+
+    def _check_wallet(self, order: Order, amount: int) -> None:
+        available = self._purses[order.workspace_id].available
+        if available is None:
+            return
+        available -= self._taken[order.workspace_id]
+        if amount > available:
+            raise Unaffordable(
+                f"This call may cost up to {format_usd(amount)} USD, and {format_usd(max(0, available))} USD "
+                "are left to spend in this workspace. Ask for a shorter answer, or have it topped up."
+            )
+
+    def _spend(self, workspace_id: UUID, key_id: UUID | None, at: datetime, amount: int) -> None:
+        for scope in (workspace_id, key_id):
+            if scope is not None:
+                self._spent[scope, at.date()] += amount
+
+    # --- settling ---------------------------------------------------------------------------------
+
+    def _settle(self, end: End) -> None:
+        order = end.hold.order
+        cost = self._end_tariffs[end.price_id].cost(end.units) if end.price_id else None
+        settled = {
+            "state": Charge.State.SETTLED.value,
+            "model": end.model,
+            "price_id": end.price_id,
+            **end.units.counts,
+            "is_estimated": end.is_estimated,
+            "cost": cost,
+            "end": end.end,
+            "ended_at": end.at,
+        }
+        where = {"id": end.charge_id, "state": Charge.State.HELD.value}
+        if not update_rows(Charge, [(where, settled)])[0]:
+            return  # a sweep has, since its process was silent for long
+        self._costs[end.charge_id] = cost
+        if difference := end.hold.amount - (cost or 0):
+            self._given_back[order.workspace_id] += difference
+            self._spend(order.workspace_id, order.key_id, order.at, -difference)
+
+    def _workspaces_of(self, orders: Sequence[Order]) -> Iterable[UUID]:
+        for order in orders:
+            tariffs = (self._tariffs.get(model) for model in order.models)
+            if any(tariff and not tariff.is_free for tariff in tariffs):
+                yield order.workspace_id
+
+
+class _Limits:
+    """The budgets of those who ask, and what is spent of them."""
+
+    def __init__(self, orders: Sequence[Order], purses: Mapping[UUID, Purse]) -> None:
+        self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
+        self._used: dict[tuple[UUID, date], int] = {}
+        asking = [
+            order
+            for order in orders
+            if order.workspace_id in purses and purses[order.workspace_id].has_budgets
+        ]
+        if not asking:
+            return
+        keys = {order.key_id for order in asking}
+        for budget in Budget.objects.filter(workspace_id__in={order.workspace_id for order in asking}):
+            if budget.key_id is None or budget.key_id in keys:
+                self._budgets[budget.scope_id].append(budget)
+        if self._budgets:
+            first = min(order.at.date().replace(day=1) for order in asking)
+            spends = Spend.objects.filter(scope_id__in=self._budgets, day__gte=first)
+            self._used = {(spend.scope_id, spend.day): spend.amount for spend in spends}
+
+    def check(self, order: Order, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
+        """`spent` is what this transaction adds. Raises `Unaffordable`."""
+        day = order.at.date()
+        for scope in (order.key_id, order.workspace_id):
+            for budget in self._budgets.get(scope, ()) if scope else ():
+                used = self._in_period(budget, day, self._used) + self._in_period(budget, day, spent)
+                if used + amount > budget.limit:
+                    whose = "API key" if budget.key_id else "workspace"
+                    raise Unaffordable(
+                        f"This call may cost up to {format_usd(amount)} USD, and of this {whose}'s budget of "
+                        f"{format_usd(budget.limit)} USD a {budget.period} "
+                        f"{format_usd(max(0, budget.limit - used))} USD are left."
+                    )
+
+    @staticmethod
+    def _in_period(budget: Budget, day: date, amounts: Mapping[tuple[UUID, date], int]) -> int:
+        if budget.period == Budget.Period.DAY:
+            return amounts.get((budget.scope_id, day), 0)
+        month = (day.year, day.month)
+        return sum(
+            amount
+            for (scope, spent_on), amount in amounts.items()
+            if scope == budget.scope_id and (spent_on.year, spent_on.month) == month
+        )
+
+
+def _tariffs_for(orders: Sequence[Order], now: datetime) -> dict[str, Tariff]:
+    """Of all models that may answer. One that the models file gives a price, but that is new, gets it now."""
+    models = {model for order in orders for model in order.models}
+    if not models:
+        return {}
+    tariffs = tariffs_in_force(models, now)
+    if len(tariffs) == len(models):
+        return tariffs
+    missing = {
+        model: price
+        for order in orders
+        for model, price in order.declared().items()
+        if model in order.models and model not in tariffs
+    }
+    if missing:
+        declare(missing)
+        tariffs |= current_tariffs(missing, timezone.now())
+    return tariffs
+
+
+def _amount(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
+    costly = [tariff for tariff in tariffs if not tariff.is_free]
+    return max(tariff.most(bound()) for tariff in costly) if costly else 0
+
+
+_TAKE = (
+    f"UPDATE {Wallet._meta.db_table} SET held = held + ? WHERE workspace_id = ?"  # noqa: S608
+    " AND (credit_limit IS NULL OR balance + credit_limit - held >= ?)"
+)
+
+
+def _take(workspace_id: UUID, amount: int) -> None:
+    """The conditional update that nothing gets past, whatever was read before."""
+    if amount and not execute(_TAKE, [amount, stored_id(workspace_id), amount]):
+        raise WalletMoved
+
+
+def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
+    """Whoever comes here has the lock of the workspace's wallet, also for the spends of its keys. A statement
+    an amount: a workspace and its only key spend the same."""
+    scopes: dict[int, list[tuple[UUID, date]]] = defaultdict(list)
+    for scope, amount in amounts.items():
+        scopes[amount].append(scope)
+    for amount, alike in scopes.items():
+        ids = {derived_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in alike}
+        known = {as_uuid(id) for (id,) in fetch(_spend(len(ids)), [amount, *map(stored_id, ids)])}
+        for id in ids.keys() - known:
+            scope_id, day = ids[id]
+            Spend.objects.create(id=id, scope_id=scope_id, day=day, amount=amount)
+
+
+@lru_cache
+def _spend(count: int) -> str:
+    places = ", ".join("?" * count)
+    return f"UPDATE {Spend._meta.db_table} SET amount = amount + ? WHERE id IN ({places}) RETURNING id"  # noqa: S608

@@ -1,0 +1,213 @@
+"""The ledger: what moves money, each deed in one place. Nothing here is ever undone but by another deed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from billing.models import NOWHERE, Account, Entry, Transaction, Wallet, account_id
+from billing.money import MOST_NANO, format_usd
+from billing.problems import InvalidDeed
+from billing.wallets import Purse, locked
+from core.ids import new_id
+from core.sql import Row, insert_rows
+
+Kind = Transaction.Kind
+
+_AGAINST = {
+    Kind.CHARGE: Account.Kind.REVENUE,
+    Kind.TOP_UP: Account.Kind.PAYMENT,
+    Kind.PROMOTION: Account.Kind.PROMOTION,
+    Kind.ADJUSTMENT: Account.Kind.ADJUSTMENT,
+}
+"""Where the other side of a wallet's money is."""
+
+REASON_LENGTH, REFERENCE_LENGTH = 500, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Nano-USD that a wallet gains (or loses, where negative)."""
+
+    kind: Kind
+    workspace_id: UUID
+    amount: int
+    charge_id: UUID | None = None
+    reason: str = ""
+    by: str = ""
+    reference: str | None = None
+
+
+def top_up(
+    workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
+) -> Transaction:
+    """A payment came in. The same `reference` is taken once: a second time gives the first transaction."""
+    _check(amount, reason)
+    if amount < 0:
+        raise InvalidDeed("A top-up is positive; an adjustment may be negative.")
+    return _once(Movement(Kind.TOP_UP, workspace_id, amount, None, reason, by, _reference(reference)))
+
+
+def promote(
+    workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
+) -> Transaction:
+    """Money that the house gives."""
+    _check(amount, reason)
+    if amount < 0:
+        raise InvalidDeed("A promotion is positive; an adjustment may be negative.")
+    return _once(Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by, _reference(reference)))
+
+
+def adjust(
+    workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
+) -> Transaction:
+    _check(amount, reason)
+    return _once(Movement(Kind.ADJUSTMENT, workspace_id, amount, None, reason, by, _reference(reference)))
+
+
+def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
+    """Take a transaction back, a charge too: a refund. Raises `InvalidDeed` where it was before, is not
+    there, or is a reversal itself."""
+    _check(1, reason)
+    try:
+        with transaction.atomic():
+            wrong = Transaction.objects.prefetch_related("entries").get(pk=transaction_id)
+            if wrong.kind == Kind.REVERSAL:
+                raise InvalidDeed("A reversal is not reversed; make the deed anew.")
+            if Transaction.objects.filter(reverses=wrong).exists():
+                raise InvalidDeed("This transaction has been reversed already.")
+            wallet = locked([wrong.workspace_id])[wrong.workspace_id]
+            id = new_id()
+            reversal = {
+                **_row(id, Kind.REVERSAL, wrong.workspace_id, wrong.charge_id, timezone.now()),
+                "reverses": wrong.pk,
+                "reason": reason.strip(),
+                "by": by,
+            }
+            entries = [_entry(id, entry.account_id, -entry.amount) for entry in wrong.entries.all()]
+            own = account_id(Account.Kind.WALLET, wrong.workspace_id)
+            _check_balance(wallet, sum(entry["amount"] for entry in entries if entry["account"] == own))
+            _seal([reversal], entries)
+            return Transaction.objects.get(pk=id)
+    except Transaction.DoesNotExist:
+        raise InvalidDeed("There is no such transaction.") from None
+    except IntegrityError as error:
+        raise InvalidDeed("This transaction has been reversed already.") from error
+
+
+def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[UUID]:
+    """Write these movements, a transaction each, and move the wallets' balances by them; `releases` is what
+    the wallets hold no longer. Runs inside the caller's transaction, which has locked the wallets."""
+    now = timezone.now()
+    transactions, entries = [], []
+    for movement in movements:
+        id = new_id()
+        transactions.append(
+            {
+                **_row(id, movement.kind, movement.workspace_id, movement.charge_id, now),
+                "reference": movement.reference,
+                "reason": movement.reason,
+                "by": movement.by,
+            }
+        )
+        wallet = account_id(Account.Kind.WALLET, movement.workspace_id)
+        entries.append(_entry(id, wallet, movement.amount))
+        entries.append(_entry(id, account_id(_AGAINST[movement.kind]), -movement.amount))
+    _open_accounts(movements)
+    _seal(transactions, entries, releases)
+    return [made["id"] for made in transactions]
+
+
+def _row(id: UUID, kind: Kind, workspace_id: UUID, charge_id: UUID | None, at: datetime) -> Row:
+    return {
+        "id": id,
+        "kind": kind.value,
+        "workspace_id": workspace_id,
+        "charge_id": charge_id,
+        "created_at": at,
+    }
+
+
+def _entry(transaction_id: UUID, account: UUID, amount: int) -> Row:
+    return {"id": new_id(), "transaction": transaction_id, "account": account, "amount": amount}
+
+
+def _seal(transactions: Sequence[Row], entries: Sequence[Row], releases: Mapping[UUID, int] = {}) -> None:
+    """Entries first: a transaction whose entries do not sum to zero is refused by the database."""
+    insert_rows(Entry, entries)
+    insert_rows(Transaction, transactions)
+    workspaces = {
+        account_id(Account.Kind.WALLET, made["workspace_id"]): made["workspace_id"] for made in transactions
+    }
+    gains: dict[UUID, int] = defaultdict(int)
+    for entry in entries:
+        if entry["account"] in workspaces:
+            gains[workspaces[entry["account"]]] += entry["amount"]
+    for workspace_id in sorted({*gains, *releases}):
+        Wallet.objects.filter(pk=workspace_id).update(
+            balance=F("balance") + gains.get(workspace_id, 0), held=F("held") - releases.get(workspace_id, 0)
+        )
+
+
+def _open_accounts(movements: Iterable[Movement]) -> None:
+    wanted = {(Account.Kind.WALLET, movement.workspace_id) for movement in movements}
+    wanted |= {(_AGAINST[movement.kind], NOWHERE) for movement in movements}
+    accounts = {account_id(kind, owner): (kind, owner) for kind, owner in wanted}
+    missing = accounts.keys() - set(Account.objects.filter(id__in=accounts).values_list("id", flat=True))
+    new = [Account(id=id, kind=accounts[id][0], workspace_id=accounts[id][1]) for id in sorted(missing)]
+    Account.objects.bulk_create(new, ignore_conflicts=True)
+
+
+def _once(movement: Movement) -> Transaction:
+    with transaction.atomic():
+        wallet = locked([movement.workspace_id])[movement.workspace_id]
+        if movement.reference:
+            known = Transaction.objects.filter(reference=movement.reference).first()
+            if known is not None:
+                return _same(known, movement)
+        _check_balance(wallet, movement.amount)
+        try:
+            with transaction.atomic():
+                return Transaction.objects.get(pk=post([movement])[0])
+        except IntegrityError:  # the same reference, of another workspace at the same moment
+            known = Transaction.objects.filter(reference=movement.reference).first()
+            if known is None or not movement.reference:
+                raise
+            return _same(known, movement)
+
+
+def _same(known: Transaction, movement: Movement) -> Transaction:
+    wallet = account_id(Account.Kind.WALLET, movement.workspace_id)
+    amounts = {entry.account_id: entry.amount for entry in known.entries.all()}
+    if amounts.get(wallet) != movement.amount:
+        raise InvalidDeed(f"The reference {movement.reference!r} is that of another payment.")
+    return known
+
+
+def _check(amount: int, reason: str) -> None:
+    if not reason.strip():
+        raise InvalidDeed("Say why: a reason is needed.")
+    if len(reason.strip()) > REASON_LENGTH:
+        raise InvalidDeed(f"A reason has at most {REASON_LENGTH} characters.")
+    if amount == 0:
+        raise InvalidDeed("An amount is not zero.")
+    if abs(amount) > MOST_NANO:
+        raise InvalidDeed(f"An amount is at most {format_usd(MOST_NANO)} USD.")
+
+
+def _check_balance(wallet: Purse, gain: int) -> None:
+    """A column holds nine times as much: what is charged meanwhile fits, too."""
+    if abs(wallet.balance + gain) > MOST_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
+        raise InvalidDeed(f"A balance is at most {format_usd(MOST_NANO)} USD.")
+
+
+def _reference(reference: str | None) -> str | None:
+    reference = (reference or "").strip()
+    if len(reference) > REFERENCE_LENGTH:
+        raise InvalidDeed(f"A reference has at most {REFERENCE_LENGTH} characters.")
+    return reference or None

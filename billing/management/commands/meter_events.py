@@ -1,0 +1,41 @@
+"""Look after what could not be told to Stripe's meter."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from billing import meters
+from billing.money import format_usd
+from billing.problems import InvalidDeed
+
+
+class Command(BaseCommand):
+    help = (
+        "List the sums that are not told to Stripe's meter yet. One that is in doubt may have arrived: look "
+        "for its identifier in Stripe's dashboard, then say --arrived or --send-again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("identifier", nargs="?", help="chatapi-…")
+        deed = parser.add_mutually_exclusive_group()
+        deed.add_argument("--arrived", action="store_true", help="Stripe has it, or it was billed otherwise.")
+        deed.add_argument("--send-again", action="store_true", help="Stripe does not have it.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        identifier, arrived = options["identifier"], options["arrived"]
+        if (identifier is not None) != (arrived or options["send_again"]):
+            raise CommandError("Name an identifier with --arrived or --send-again, or neither.")
+        if identifier is None:
+            self._list()
+            return
+        try:
+            meters.settle(identifier, arrived=arrived)
+        except InvalidDeed as problem:
+            raise CommandError(str(problem)) from None
+
+    def _list(self) -> None:
+        for event in meters.overdue():
+            self.stdout.write(
+                f"{meters.identifier_of(event)}  {event.customer}  {format_usd(event.amount)} USD  "
+                f"{meters.plight(event)}"
+            )

@@ -1,0 +1,235 @@
+"""Telling a payment provider's meter what workspaces spent: hourly sums, each exactly once.
+
+A row is committed before its sum is sent, and marked after. Whoever dies in between leaves it to the next
+run, which sends it again under the same identifier, and the meter knows it. It remembers identifiers for a
+day only: what may have arrived before that is not sent again, but shown to a human.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from django.db.models import Max, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from billing import alerts
+from billing.models import Alert, MeterEvent, UsageRollup, Wallet
+from billing.money import format_usd
+from billing.problems import InvalidDeed
+from core.ids import derived_id
+
+logger = logging.getLogger(__name__)
+
+HOUR = timedelta(hours=1)
+CLOSED_FOR = timedelta(minutes=10)
+"""How long an hour is over before it is told. What is posted later is told as another part of it."""
+LATELY, MOST_AGE = timedelta(days=2), timedelta(days=34)
+"""Which hours each run looks at, and a thorough one. Stripe refuses what is older than 35 days."""
+REMEMBERED_FOR = timedelta(hours=23)
+"""Stripe knows an identifier for at least 24 hours."""
+MOST_AT_ONCE = 10**15 - 1
+"""Nano-USD: Stripe refuses values of more than 15 digits."""
+OVERDUE_AFTER = HOUR
+RUN_SECONDS, RUN_EVENTS = 240, 5000
+WALLETS = 50
+_HOUR_FORMAT = "%Y%m%dT%H"
+_IDENTIFIER = re.compile(r"chatapi-([0-9a-f]{32})-(\d{8}T\d{2})-(\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a customer spent in an hour, or a part of it, in nano-USD."""
+
+    identifier: str
+    customer: str
+    amount: int
+    hour: datetime
+
+
+class Meter(Protocol):
+    def send(self, reading: Reading) -> None:
+        """Returns once the meter has it, from now or from before. Raises `MeterProblem`."""
+
+    def close(self) -> None: ...
+
+
+class MeterProblem(Exception):
+    """The meter has not taken a reading; where `is_unsure`, it may have. `is_general`: others would fare no
+    better now. The message holds no secret."""
+
+    def __init__(self, message: str, *, is_unsure: bool = False, is_general: bool = False) -> None:
+        super().__init__(message)
+        self.is_unsure = is_unsure
+        self.is_general = is_general
+
+
+def export(meter: Meter, since: timedelta) -> None:
+    """Tell what was spent in the closed hours of the last `since`, and not told yet. May run twice, die
+    anywhere, and in several workers at once."""
+    note_due(since)
+    problem = send_due(meter)
+    _show_overdue(problem)
+
+
+# --- what is to be sent ---------------------------------------------------------------------------
+
+
+def note_due(since: timedelta) -> None:
+    """Commit a row for each sum that is to be sent."""
+    now = timezone.now()
+    customers = list(_customers().items())
+    for start in range(0, len(customers), WALLETS):
+        due = _due(dict(customers[start : start + WALLETS]), now - since, now - HOUR - CLOSED_FOR)
+        MeterEvent.objects.bulk_create(due, batch_size=500, ignore_conflicts=True)
+
+
+def _customers() -> dict[UUID, str]:
+    return dict(Wallet.objects.exclude(stripe_customer="").values_list("workspace_id", "stripe_customer"))
+
+
+def _due(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
+    """What was told is read before what was spent: where another worker tells some in between, its part has
+    this one's number, and the difference is left to the next run."""
+    told_rows = MeterEvent.objects.filter(workspace_id__in=customers, hour__gte=first)
+    told = {
+        (workspace_id, hour): (amount, parts)
+        for workspace_id, hour, amount, parts in told_rows.values_list("workspace_id", "hour").annotate(
+            amount=Sum("amount"), parts=Max("part")
+        )
+    }
+    hours = UsageRollup.objects.filter(
+        workspace_id__in=customers, width=UsageRollup.Width.HOUR, starts_at__gte=first, starts_at__lte=last
+    )
+    for workspace_id, hour, spent in hours.values_list("workspace_id", "starts_at").annotate(
+        cost=Sum("cost")
+    ):
+        amount, last_part = told.get((workspace_id, hour), (0, -1))
+        yield from _parts(workspace_id, hour, spent - amount, last_part + 1, customers[workspace_id])
+
+
+def _parts(workspace_id: UUID, hour: datetime, amount: int, part: int, customer: str) -> Iterator[MeterEvent]:
+    while amount > 0:
+        some = min(amount, MOST_AT_ONCE)
+        yield MeterEvent(
+            id=derived_id(workspace_id, f"{hour.isoformat()} {part}"),
+            workspace_id=workspace_id,
+            hour=hour,
+            part=part,
+            amount=some,
+            customer=customer,
+        )
+        amount, part = amount - some, part + 1
+
+
+# --- sending --------------------------------------------------------------------------------------
+
+
+def send_due(meter: Meter) -> MeterProblem | None:
+    """Send what is not marked as sent. Gives the last problem, if there was any."""
+    ends_at = time.monotonic() + RUN_SECONDS
+    now = timezone.now()
+    due = _unsent().filter(hour__gte=now - MOST_AGE).exclude(tried_at__lt=now - REMEMBERED_FOR)
+    customers = _customers()
+    problem = None
+    for event in list(due.order_by("hour", "workspace_id", "part")[:RUN_EVENTS]):
+        if time.monotonic() > ends_at:
+            break
+        if event.tried_at is None:  # a customer that was mistyped may have been mended
+            event.customer = customers.get(event.workspace_id, event.customer)
+        try:
+            _send(meter, event)
+        except MeterProblem as met:
+            problem = met
+            logger.warning("%s was not told to the meter: %s", identifier_of(event), met)
+            if met.is_general:
+                break
+    return problem
+
+
+def _send(meter: Meter, event: MeterEvent) -> None:
+    now = timezone.now()
+    row = MeterEvent.objects.filter(pk=event.pk, sent_at=None)
+    if not row.update(tried_at=Coalesce("tried_at", now), customer=event.customer):
+        return  # another worker has sent it
+    try:
+        meter.send(Reading(identifier_of(event), event.customer, event.amount, event.hour))
+    except MeterProblem as problem:
+        if problem.is_unsure:
+            row.update(tried_at=Coalesce("tried_at", now))
+        else:
+            row.filter(tried_at=now).update(tried_at=None)  # unless an earlier try may have succeeded
+        raise
+    row.update(sent_at=timezone.now())
+
+
+def identifier_of(event: MeterEvent) -> str:
+    return f"chatapi-{event.workspace_id.hex}-{event.hour.astimezone(UTC):{_HOUR_FORMAT}}-{event.part}"
+
+
+def _unsent() -> QuerySet[MeterEvent]:
+    return MeterEvent.objects.filter(sent_at=None)
+
+
+# --- what is left to a human ----------------------------------------------------------------------
+
+
+def overdue() -> QuerySet[MeterEvent]:
+    """What should have been sent by now."""
+    return (
+        _unsent()
+        .filter(created_at__lt=timezone.now() - OVERDUE_AFTER)
+        .order_by("hour", "workspace_id", "part")
+    )
+
+
+def plight(event: MeterEvent) -> str:
+    """Why it was not sent: no more than one word or two."""
+    if event.tried_at and event.tried_at < timezone.now() - REMEMBERED_FOR:
+        return "in doubt"
+    return "too old" if event.hour < timezone.now() - MOST_AGE else "to be sent"
+
+
+def settle(identifier: str, *, arrived: bool) -> None:
+    """A human has looked: it `arrived` (or was billed in another way), or it is to be sent again. Raises
+    `InvalidDeed`."""
+    event = _found(identifier)
+    row = _unsent().filter(pk=event.pk)
+    if not (row.update(sent_at=timezone.now()) if arrived else row.update(tried_at=None)):
+        raise InvalidDeed(f"{identifier} has been sent.")
+
+
+def _found(identifier: str) -> MeterEvent:
+    parts = _IDENTIFIER.fullmatch(identifier)
+    try:
+        if parts is None:
+            raise ValueError
+        hour = datetime.strptime(parts[2], _HOUR_FORMAT).replace(tzinfo=UTC)
+        return MeterEvent.objects.get(workspace_id=UUID(parts[1]), hour=hour, part=int(parts[3]))
+    except (ValueError, MeterEvent.DoesNotExist):
+        raise InvalidDeed(f"There is no meter event {identifier[:100]!r}.") from None
+
+
+def _show_overdue(problem: MeterProblem | None) -> None:
+    events = list(overdue()[:RUN_EVENTS])
+    if not events:
+        alerts.show(Alert.Kind.EXPORT, {})
+        return
+    total = sum(event.amount for event in events)
+    lines = [
+        f"{len(events)} sums, {format_usd(total)} USD, are not told to Stripe's meter yet.",
+        f"The first is {identifier_of(events[0])}.",
+    ]
+    plights = [plight(event) for event in events]
+    if count := plights.count("in doubt"):
+        lines.append(f"{count} of them may have arrived, and are not sent again: `manage.py meter_events`.")
+    if count := plights.count("too old"):
+        lines.append(f"{count} of them are older than Stripe takes: `manage.py meter_events`.")
+    if problem:
+        lines.append(f"The last problem: {problem}")
+    alerts.show(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})

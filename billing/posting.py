@@ -1,0 +1,53 @@
+"""Posting: what was settled goes into the ledger and into the roll-ups, in batches, each charge once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import rollups
+from billing.ledger import Movement, post
+from billing.models import Charge, Transaction
+from billing.wallets import locked
+
+BATCH = 250
+"""Few enough that calls do not wait long for SQLite's one lock."""
+
+
+def post_settled() -> int:
+    """Post all that is settled; gives how many charges that were. May run twice, die anywhere, and in several
+    workers at once: a batch is one transaction, and what another worker has posted is not posted again."""
+    posted = 0
+    settled = Charge.objects.filter(state=Charge.State.SETTLED).order_by("id")
+    while charges := list(settled.values_list("id", "workspace_id", "cost")[:BATCH]):
+        try:
+            _post(charges)
+        except _PostedElsewhere:
+            continue
+        posted += len(charges)
+    return posted
+
+
+class _PostedElsewhere(Exception):
+    pass
+
+
+def _post(charges: Sequence[tuple[UUID, UUID, int | None]]) -> None:
+    """All that can be computed is before the transaction: meanwhile it holds SQLite's lock."""
+    costs: dict[UUID, int] = defaultdict(int)
+    movements = []
+    for id, workspace_id, cost in charges:
+        if cost:
+            costs[workspace_id] += cost
+            movements.append(Movement(Transaction.Kind.CHARGE, workspace_id, -cost, id))
+    these = Charge.objects.filter(id__in=[id for id, _, _ in charges])
+    sums = rollups.summed(these)
+    with transaction.atomic():
+        settled = these.filter(state=Charge.State.SETTLED)
+        if settled.update(state=Charge.State.POSTED) != len(charges):
+            raise _PostedElsewhere
+        locked(costs)
+        if movements:
+            post(movements, releases=costs)
+        rollups.add(sums)

@@ -1,0 +1,201 @@
+"""The price book: adding prices, and finding what a model costs at a moment."""
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from billing.models import Price, Rate
+from billing.money import MOST_PICO
+from billing.problems import InvalidPrice
+from billing.tariffs import Rates, Tariff, Tiers, tiers_of
+from billing.units import UNITS
+from core.ids import new_id
+
+logger = logging.getLogger(__name__)
+
+BACKDATED = timedelta(seconds=5)
+"""How far in the past a price may begin: for clocks, and for who wrote "now" a moment ago."""
+AHEAD = timedelta(days=366)
+"""How far ahead a price may begin: no other can begin before it, nor can it be withdrawn."""
+TIERS = 10
+REMEMBER_SECONDS = 1.0
+_TICK = timedelta(microseconds=1)
+
+Declared = Mapping[str, Literal["free"] | Rates]
+"""What the models file says of prices, by model."""
+
+_known: dict[UUID, Tariff] = {}
+"""Tariffs by price: they never change."""
+_KNOWN_AT_MOST = 10_000
+
+
+def add_price(
+    model: str, tiers: Tiers | None, *, starts_at: datetime | None = None, source: str = ""
+) -> Price:
+    """What `model` costs from `starts_at` (now) on; `tiers` None: free. Raises `InvalidPrice`."""
+    now = timezone.now()
+    starts_at = starts_at or now
+    _check(model, tiers, starts_at, now)
+    price = Price(
+        id=new_id(), model=model, starts_at=starts_at, is_free=tiers is None, source=source, created_at=now
+    )
+    rates = [
+        Rate(price=price, unit=unit, pico_usd=pico, from_prompt_tokens=start)
+        for start, rates in (tiers or {}).items()
+        for unit, pico in rates.items()
+    ]
+    try:
+        with transaction.atomic():
+            last = Price.objects.filter(model=model).aggregate(last=Max("starts_at"))["last"]
+            if last is not None and last >= starts_at:
+                raise InvalidPrice(
+                    f"{model!r} has a price that begins at {last:%Y-%m-%d %H:%M:%S} UTC already; "
+                    "the next one begins later."
+                )
+            Rate.objects.bulk_create(rates)  # before the price, which seals them
+            price.save(force_insert=True)
+            forget_prices()
+            transaction.on_commit(forget_prices)  # again: somebody may have read the book meanwhile
+    except IntegrityError as error:  # another process added one at the same moment
+        raise InvalidPrice(f"{model!r} has just been given another price.") from error
+    return price
+
+
+def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) -> None:
+    if not 0 < len(model) <= 200:
+        raise InvalidPrice("A model's name has 1 to 200 characters.")
+    if starts_at < now - BACKDATED:
+        raise InvalidPrice("A price does not begin in the past: what was billed stays as it was.")
+    if starts_at > now + AHEAD:
+        raise InvalidPrice(
+            "A price begins within a year: it cannot be withdrawn, nor can one begin before it."
+        )
+    if tiers is None:
+        return
+    if not tiers.get(0):
+        raise InvalidPrice(f"A price names a unit at least: {', '.join(UNITS)}; or it is free.")
+    if len(tiers) > TIERS:
+        raise InvalidPrice(f"A price has at most {TIERS} tiers.")
+    for start, rates in tiers.items():
+        if not 0 <= start < 2**31:
+            raise InvalidPrice(f"A tier begins at 0 tokens or more, unlike {start}.")
+        for unit, pico in rates.items():
+            if unit not in UNITS:
+                raise InvalidPrice(f"There is no unit {unit[:40]!r}; there are: {', '.join(UNITS)}.")
+            if not 0 <= pico <= MOST_PICO:
+                raise InvalidPrice(f"{pico} pico-USD for {UNITS[unit].label} is out of bounds.")
+
+
+def current_tariffs(models: Collection[str], at: datetime) -> dict[str, Tariff]:
+    """What these models cost at a moment; those without a price are left out. One query, and another where
+    a price is met for the first time."""
+    return _in_force(_read_starts(models), at)
+
+
+def tariffs_in_force(models: Collection[str], at: datetime) -> dict[str, Tariff]:
+    """The same for the hot path, from what was read within the last second. A price that another process adds
+    is seen so much later; one that begins later, at its time."""
+    now = time.monotonic()
+    unread = [model for model in models if _starts.get(model, _NEVER).until < now]
+    if unread:
+        for model, starts in _read_starts(unread).items():
+            _starts[model] = _Starts(now + REMEMBER_SECONDS, starts)
+    return _in_force({model: _starts[model].prices for model in models}, at)
+
+
+def _in_force(starts: Mapping[str, Sequence[tuple[datetime, UUID]]], at: datetime) -> dict[str, Tariff]:
+    found = {}
+    for model, prices in starts.items():
+        id = next((id for starts_at, id in prices if starts_at <= at), None)
+        if id is not None:
+            found[model] = id
+    tariffs = tariffs_of(found.values())
+    return {model: tariffs[id] for model, id in found.items() if id in tariffs}
+
+
+class _Starts(NamedTuple):
+    """When the prices of a model begin, newest first; believed until a moment of the monotonic clock."""
+
+    until: float
+    prices: list[tuple[datetime, UUID]]
+
+
+_NEVER = _Starts(-1, [])
+_starts: dict[str, _Starts] = {}
+
+
+def _read_starts(models: Collection[str]) -> dict[str, list[tuple[datetime, UUID]]]:
+    starts: dict[str, list[tuple[datetime, UUID]]] = {model: [] for model in models}
+    rows = Price.objects.filter(model__in=models).order_by("-starts_at")
+    for model, starts_at, id in rows.values_list("model", "starts_at", "id"):
+        starts[model].append((starts_at, id))
+    return starts
+
+
+def forget_prices() -> None:
+    """Read the book again; for who has changed it."""
+    _starts.clear()
+
+
+def tariffs_of(ids: Iterable[UUID]) -> dict[UUID, Tariff]:
+    """Those of these prices that exist."""
+    wanted = set(ids)
+    unknown = [id for id in wanted if id not in _known]
+    if unknown:
+        if len(_known) > _KNOWN_AT_MOST:
+            _known.clear()
+        for price in Price.objects.filter(id__in=unknown).prefetch_related("rates"):
+            _known[price.id] = tariff_of(price)
+    return {id: _known[id] for id in wanted if id in _known}
+
+
+def tariff_of(price: Price) -> Tariff:
+    rows = ((rate.from_prompt_tokens, rate.unit, rate.pico_usd) for rate in price.rates.all())
+    return Tariff(price.id, price.model, price.starts_at, price.is_free, tiers_of(rows))
+
+
+def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
+    """Make the book say what the models file says: a price that differs from the model's last becomes its
+    next one. Where one is scheduled already, which cannot be withdrawn, it begins right after that one.
+
+    May run twice, or in several processes at once.
+    """
+    added = []
+    for model, declared in prices.items():
+        tiers: Tiers | None = None if declared == "free" else {0: declared}
+        last = _last(model)
+        if last is not None and _says(last, tiers):
+            continue
+        scheduled = last is not None and last.starts_at > timezone.now()
+        try:
+            starts_at = last.starts_at + _TICK if last and scheduled else None
+            added.append(add_price(model, tiers, starts_at=starts_at, source=source))
+        except InvalidPrice:
+            if (last := _last(model)) is None or not _says(last, tiers):
+                raise  # else another process was faster
+        if last is not None and scheduled:
+            logger.warning("The price of %r in the %s waits for one of %s", model, source, last.starts_at)
+    return added
+
+
+def free_where_unpriced(models: Iterable[str]) -> None:
+    """Say that these are free, unless the book has said otherwise."""
+    wanted = set(models)
+    priced = set(Price.objects.filter(model__in=wanted).values_list("model", flat=True))
+    declare(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
+
+
+def _last(model: str) -> Price | None:
+    return Price.objects.filter(model=model).order_by("-starts_at").first()
+
+
+def _says(price: Price, tiers: Tiers | None) -> bool:
+    tariff = tariff_of(price)
+    return tariff.is_free if tiers is None else (not tariff.is_free and tariff.tiers == tiers)

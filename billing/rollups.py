@@ -1,0 +1,77 @@
+"""Roll-ups: the posted charges of each hour and each day (UTC), by who they were for and which model.
+
+They are added to in the transaction that posts the charges, so they are right at every moment; what was
+settled but not posted yet is read from the charges themselves.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Trunc
+
+from billing.models import Charge, UsageRollup
+from billing.units import UNIT_NAMES
+from core.ids import derived_id
+
+Width = UsageRollup.Width
+SUMS = UsageRollup.SUMS
+
+
+class Group(NamedTuple):
+    """What a roll-up is of."""
+
+    width: str
+    starts_at: datetime
+    workspace_id: UUID
+    user_id: int | None
+    key_id: UUID | None
+    model: str
+    kind: str
+
+    @property
+    def id(self) -> UUID:
+        rest = (self.width, self.starts_at.isoformat(), self.user_id, self.key_id, self.model, self.kind)
+        return derived_id(self.workspace_id, repr(rest))
+
+
+def add(sums: Mapping[Group, Mapping[str, int]]) -> None:
+    """Runs inside the transaction that posts the charges of which these are the sums."""
+    known = UsageRollup.objects.in_bulk(sorted(group.id for group in sums))
+    missing = [group for group in sums if group.id not in known]
+    new = [UsageRollup(id=group.id, **group._asdict()) for group in missing]
+    UsageRollup.objects.bulk_create(new, ignore_conflicts=True)
+    for group in sorted(sums, key=lambda group: group.id):  # one order for all workers
+        _increase(group.id, sums[group])
+
+
+def summed(charges: QuerySet[Charge]) -> dict[Group, dict[str, int]]:
+    """The sums of these ended charges by group, hours and days. The database sums up."""
+    sums: dict[Group, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
+    for row in _by_hour(charges):
+        hour = row.pop("hour")
+        whose = [row.pop(name) for name in _WHOSE]
+        for width, start in ((Width.HOUR, hour), (Width.DAY, hour.replace(hour=0))):
+            total = sums[Group(width.value, start, *whose)]
+            for name in SUMS:
+                total[name] += row[f"sum_of_{name}"] or 0
+    return dict(sums)
+
+
+_WHOSE = ("workspace_id", "user_id", "key_id", "model", "kind")
+
+
+def _by_hour(charges: QuerySet[Charge]) -> Iterable[dict[str, Any]]:
+    groups = charges.annotate(hour=Trunc("ended_at", "hour", tzinfo=UTC)).values("hour", *_WHOSE)
+    sums: dict[str, Any] = {f"sum_of_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
+    sums["sum_of_requests"] = Count("id")
+    sums["sum_of_unpriced"] = Count("id", filter=Q(price_id=None))
+    rows: Iterable[dict[str, Any]] = groups.annotate(**sums).order_by()
+    return rows
+
+
+def _increase(id: UUID, sums: Mapping[str, int]) -> None:
+    UsageRollup.objects.filter(pk=id).update(**{name: F(name) + sums[name] for name in SUMS if sums[name]})

@@ -1,0 +1,112 @@
+"""What a workspace may know of its money. Everything here is scoped to one workspace."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, OuterRef, QuerySet, Subquery
+
+from billing.models import Account, Budget, Charge, Entry, Spend, Transaction, Wallet, account_id
+
+Kind = Transaction.Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A transaction as its workspace sees it. `amount` is what the wallet gained, in nano-USD; `charge` is
+    what was charged for, or given back."""
+
+    transaction: Transaction
+    amount: int
+    charge: Charge | None
+    reversed_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """A budget in its running period, which begins on one day (UTC) and ends before the other. `used` are
+    nano-USD, what is held among them."""
+
+    budget: Budget
+    used: int
+    starts_on: date
+    ends_before: date
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.budget.limit - self.used)
+
+
+def wallet_of(workspace_id: UUID) -> Wallet:
+    """One that is not stored, where nothing has moved yet."""
+    found = Wallet.objects.filter(pk=workspace_id).first()
+    return found or Wallet(workspace_id=workspace_id, credit_limit=settings.CHATAPI_CREDIT_LIMIT)
+
+
+def budgets_of(workspace_id: UUID, today: date) -> list[BudgetUse]:
+    """The workspace's own first, then those of its keys."""
+    budgets = Budget.objects.filter(workspace_id=workspace_id)
+    ordered = sorted(budgets, key=lambda budget: (str(budget.key_id or ""), budget.period))
+    spends = Spend.objects.filter(
+        scope_id__in={budget.scope_id for budget in ordered}, day__gte=today.replace(day=1), day__lte=today
+    )
+    return [_use(budget, list(spends), today) for budget in ordered]
+
+
+def _use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetUse:
+    first, end = today, today + timedelta(days=1)
+    if budget.period == Budget.Period.MONTH:
+        first = today.replace(day=1)
+        end = (first + timedelta(days=31)).replace(day=1)
+    used = sum(spend.amount for spend in spends if spend.scope_id == budget.scope_id and spend.day >= first)
+    return BudgetUse(budget, used, first, end)
+
+
+def transaction_page(
+    workspace_id: UUID, *, limit: int, after: Transaction | None = None, kinds: Collection[str] = ()
+) -> tuple[list[Booking], bool]:
+    """The newest, or those that follow `after`; and whether there are more."""
+    rows = transactions_of(workspace_id, kinds)
+    if after is not None:
+        at = after.created_at
+        rows = rows.filter(created_at__lte=at).exclude(created_at=at, id__gte=after.id)
+    found = bookings(workspace_id, rows.order_by("-created_at", "-id")[: limit + 1])
+    return found[:limit], len(found) > limit
+
+
+def transaction_of(workspace_id: UUID, id: UUID | None) -> Booking | None:
+    """None for a stranger's, too."""
+    found = bookings(workspace_id, Transaction.objects.filter(workspace_id=workspace_id, id=id)) if id else []
+    return found[0] if found else None
+
+
+def transactions_of(workspace_id: UUID, kinds: Collection[str] = ()) -> "QuerySet[Transaction]":
+    rows = Transaction.objects.filter(workspace_id=workspace_id)
+    if kinds:
+        rows = rows.filter(kind__in=kinds)
+        if Kind.CHARGE not in kinds:
+            rows = rows.exclude(kind=Kind.CHARGE)  # names the index of the few that are no charges
+    return rows
+
+
+def bookings(workspace_id: UUID, rows: "QuerySet[Transaction]") -> list[Booking]:
+    """Of a slice of this workspace's transactions; two queries."""
+    entry = Entry.objects.filter(
+        transaction=OuterRef("pk"), account_id=account_id(Account.Kind.WALLET, workspace_id)
+    )
+    found: Sequence[Transaction] = list(
+        rows.annotate(gained=Subquery(entry.values("amount")), reversal_id=F("reversed_by"))
+    )
+    ids = [made.charge_id for made in found if made.charge_id]
+    charges = Charge.objects.only("kind", "model").in_bulk(ids)
+    return [
+        Booking(
+            transaction=made,
+            amount=getattr(made, "gained"),  # noqa: B009 (annotated)
+            charge=charges.get(made.charge_id) if made.charge_id else None,
+            reversed_by=getattr(made, "reversal_id"),  # noqa: B009
+        )
+        for made in found
+    ]

@@ -1,0 +1,237 @@
+"""Statements: a month (UTC) of a workspace's ledger, by when money moved.
+
+A statement opens with what the one before closed with. Once a month is over nothing moves in it any more, so
+its statement is made once and stays as it is; of a month that is not closed there is a preview.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.utils import timezone
+
+from billing.models import Account, Charge, Entry, Statement, Transaction, Wallet, account_id
+from billing.selectors import Booking, bookings, transactions_of
+from billing.snapshots import snapshot
+from billing.tallies import CHUNK, Discrepancy
+from billing.units import UNIT_NAMES
+from billing.wallets import locked
+from core.ids import derived_id
+
+logger = logging.getLogger(__name__)
+
+Kind = Transaction.Kind
+
+GRACE = timedelta(minutes=10)
+"""How long after its end a month is closed: clocks of several machines differ."""
+AT_ONCE_SECONDS = 60.0
+"""How long statements are made in one go; the next one goes on from there."""
+LISTED = 1000
+"""Of what is no charge, so many movements are listed in a statement; the others are summed up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A statement with all that it shows: `movements` are what moved but charges, `others` those that are too
+    many to be listed; `others_amount` is their sum in nano-USD."""
+
+    statement: Statement
+    is_closed: bool
+    movements: Sequence[Booking]
+    others: int
+    others_amount: int
+
+
+def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
+    """Make the statements of all months that are over and have none; gives how many were made. May run twice,
+    die anywhere, and in several workers at once."""
+    deadline = time.monotonic() + seconds
+    made = 0
+    last = month_before(month_of(timezone.now() - GRACE))
+    for workspace_id, created_at in _without_statement(last):
+        try:
+            for month in _missing(workspace_id, month_of(created_at), last):
+                _close(workspace_id, month)
+                made += 1
+                if time.monotonic() > deadline:
+                    return made
+        except Exception:  # one workspace's trouble is not that of the others
+            logger.exception("The statements of workspace %s could not be made", workspace_id)
+    return made
+
+
+def report(workspace_id: UUID, month: date) -> Report | None:
+    """The statement of a month, or a preview of it; None for one before the workspace's first, or after the
+    running one."""
+    with snapshot():
+        statement = Statement.objects.filter(workspace_id=workspace_id, month=month).first()
+        is_closed = statement is not None
+        if statement is None:
+            if not _first_month(workspace_id) <= month <= month_of(timezone.now()):
+                return None
+            statement = _drawn_up(workspace_id, month)
+        return _report(statement, is_closed=is_closed)
+
+
+def statement_page(
+    workspace_id: UUID, *, limit: int, before: date | None = None
+) -> tuple[list[Statement], bool]:
+    """Those of closed months, newest first; and whether there are more."""
+    rows = Statement.objects.filter(workspace_id=workspace_id).defer("lines").order_by("-month")
+    found = list((rows.filter(month__lt=before) if before else rows)[: limit + 1])
+    return found[:limit], len(found) > limit
+
+
+# --- months ---------------------------------------------------------------------------------------
+
+
+def month_of(at: datetime) -> date:
+    """Its first day."""
+    return at.astimezone(UTC).date().replace(day=1)
+
+
+def month_before(month: date) -> date:
+    return (month - timedelta(days=1)).replace(day=1)
+
+
+def month_after(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def start_of(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+# --- making ---------------------------------------------------------------------------------------
+
+
+def _without_statement(month: date) -> Sequence[tuple[UUID, datetime]]:
+    """Workspaces whose wallet is as old as that."""
+    theirs = Statement.objects.filter(workspace_id=OuterRef("workspace_id"), month=month)
+    wallets = Wallet.objects.filter(~Exists(theirs), created_at__lt=start_of(month_after(month)))
+    return list(wallets.order_by("workspace_id").values_list("workspace_id", "created_at"))
+
+
+def _missing(workspace_id: UUID, first: date, last: date) -> Iterator[date]:
+    made = Statement.objects.filter(workspace_id=workspace_id).order_by("-month")
+    newest = made.values_list("month", flat=True).first()
+    month = first if newest is None else month_after(newest)
+    while month <= last:
+        yield month
+        month = month_after(month)
+
+
+def _close(workspace_id: UUID, month: date) -> None:
+    """Whoever moves money holds the wallet's lock from before it looks at the clock until it commits. So who
+    has had the lock after a month's end sees all that moved in it."""
+    with transaction.atomic():
+        locked([workspace_id])
+    with snapshot():
+        statement = _drawn_up(workspace_id, month)
+    Statement.objects.bulk_create([statement], ignore_conflicts=True)
+
+
+def _drawn_up(workspace_id: UUID, month: date) -> Statement:
+    opening = _opening(workspace_id, month)
+    totals = totals_of(workspace_id, month)
+    return Statement(
+        id=derived_id(workspace_id, f"statement of {month:%Y-%m}"),
+        workspace_id=workspace_id,
+        month=month,
+        opening=opening,
+        closing=opening + sum(totals.values()),
+        totals=totals,
+        lines=lines_of(workspace_id, month),
+        created_at=timezone.now(),
+    )
+
+
+def _opening(workspace_id: UUID, month: date) -> int:
+    before = Statement.objects.filter(workspace_id=workspace_id, month=month_before(month))
+    closing = before.values_list("closing", flat=True).first()
+    return balance_before(workspace_id, month) if closing is None else closing
+
+
+def balance_before(workspace_id: UUID, month: date) -> int:
+    """What the ledger says was in the wallet when the month began."""
+    entries = Entry.objects.filter(
+        account_id=account_id(Account.Kind.WALLET, workspace_id), transaction__created_at__lt=start_of(month)
+    )
+    return int(entries.aggregate(total=Sum("amount"))["total"] or 0)
+
+
+def totals_of(workspace_id: UUID, month: date) -> dict[str, int]:
+    """By every kind of transaction, what the wallet gained in the month."""
+    rows = transactions_of(workspace_id).filter(**_in(month, "created_at"))
+    own = Q(entries__account_id=account_id(Account.Kind.WALLET, workspace_id))
+    sums = rows.values_list("kind").annotate(total=Sum("entries__amount", filter=own))
+    return {**{kind.value: 0 for kind in Kind}, **{kind: int(total) for kind, total in sums}}
+
+
+def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
+    """What the month's charges were for. Each was posted at what it cost, so these add up to their total,
+    also where one ended before midnight and was posted after it."""
+    posted = transactions_of(workspace_id, [Kind.CHARGE]).filter(**_in(month, "created_at"))
+    charges = Charge.objects.filter(id__in=posted.values("charge_id"))
+    sums = {f"sum_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
+    grouped = charges.values("model", "kind").annotate(requests=Count("id"), **sums)
+    rows: list[Any] = list(grouped.order_by("model", "kind"))
+    return [
+        {
+            "model": row["model"],
+            "kind": row["kind"],
+            "requests": row["requests"],
+            "units": {name: int(row[f"sum_{name}"]) for name in UNIT_NAMES},
+            "amount": -int(row["sum_cost"]),
+        }
+        for row in rows
+    ]
+
+
+def _in(month: date, column: str) -> dict[str, datetime]:
+    return {f"{column}__gte": start_of(month), f"{column}__lt": start_of(month_after(month))}
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _first_month(workspace_id: UUID) -> date:
+    wallet = Wallet.objects.filter(pk=workspace_id).first()
+    return month_of(wallet.created_at if wallet else timezone.now())
+
+
+def _report(statement: Statement, *, is_closed: bool) -> Report:
+    kinds = [kind for kind in Kind if kind != Kind.CHARGE]
+    rows = transactions_of(statement.workspace_id, kinds).filter(**_in(statement.month, "created_at"))
+    listed = bookings(statement.workspace_id, rows.order_by("created_at", "id")[:LISTED])
+    others = rows.count() - len(listed) if len(listed) == LISTED else 0
+    moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
+    rest = moved - sum(booking.amount for booking in listed)
+    return Report(statement, is_closed, listed, others, rest)
+
+
+# --- proving --------------------------------------------------------------------------------------
+
+
+def discrepancies() -> Iterator[Discrepancy]:
+    """Statements that are not what the ledger says. To be read within a `snapshot`."""
+    last: Statement | None = None
+    for statement in Statement.objects.order_by("workspace_id", "month").iterator(CHUNK):
+        workspace_id, month = statement.workspace_id, statement.month
+        follows = last and (last.workspace_id, last.month) == (workspace_id, month_before(month))
+        opening = last.closing if last and follows else balance_before(workspace_id, month)
+        totals, lines = totals_of(workspace_id, month), lines_of(workspace_id, month)
+        name = f"statement {month:%Y-%m} of workspace {workspace_id}"
+        if (statement.opening, statement.totals) != (opening, totals):
+            yield Discrepancy(name, "its opening or its totals are not the ledger's")
+        if statement.closing != statement.opening + sum(statement.totals.values()):
+            yield Discrepancy(name, "it does not close with what it opens with and what moved")
+        if statement.lines != lines or sum(line["amount"] for line in lines) != totals["charge"]:
+            yield Discrepancy(name, "its lines are not what was charged for")
+        last = statement

@@ -1,0 +1,176 @@
+"""What the charges sum up to, and whether all that is kept of it is right: wallets, spends, roll-ups, and
+what Stripe was told.
+
+The database sums up. Of what there may be millions of, kept rows and sums are read side by side in one order,
+so that little of it is held in memory.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
+from django.db.models.functions import Coalesce, Trunc, TruncDate
+
+from billing.models import Account, Charge, Entry, MeterEvent, Spend, UsageRollup, Wallet
+from billing.rollups import SUMS, Group
+
+CHUNK = 2000
+
+
+class Discrepancy(NamedTuple):
+    """What does not add up, and how."""
+
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}"
+
+
+def discrepancies() -> Iterator[Discrepancy]:
+    """To be read within a `snapshot`."""
+    yield from _wallets()
+    yield from _spends()
+    for width in UsageRollup.Width:
+        yield from _roll_ups(width)
+    yield from _meter_events()
+
+
+_AMOUNT = Case(When(state=Charge.State.HELD, then=F("held")), default=Coalesce(F("cost"), 0))
+"""What a charge takes of a wallet: what it may cost until it has ended, then what it does."""
+
+
+def _wallets() -> Iterator[Discrepancy]:
+    of_wallets = Entry.objects.filter(account__kind=Account.Kind.WALLET)
+    balances = dict(of_wallets.values_list("account__workspace_id").annotate(total=Sum("amount")))
+    unposted = Charge.objects.exclude(state=Charge.State.POSTED)
+    holds = dict(unposted.values_list("workspace_id").annotate(total=Sum(_AMOUNT)))
+    for wallet in Wallet.objects.iterator(CHUNK):
+        name = f"wallet of workspace {wallet.workspace_id}"
+        balance = balances.pop(wallet.workspace_id, 0)
+        if wallet.balance != balance:
+            yield Discrepancy(name, f"its balance is {wallet.balance}, the ledger's {balance} nano-USD")
+        held = holds.pop(wallet.workspace_id, 0)
+        if wallet.held != held:
+            yield Discrepancy(name, f"it holds {wallet.held}, its charges {held} nano-USD")
+    for workspace_id in balances:
+        yield Discrepancy(f"workspace {workspace_id}", "its account has entries, but it has no wallet")
+    for workspace_id, held in holds.items():
+        if held:
+            yield Discrepancy(f"workspace {workspace_id}", f"{held} nano-USD are held, but it has no wallet")
+
+
+# --- spends ---------------------------------------------------------------------------------------
+
+
+def _spends() -> Iterator[Discrepancy]:
+    rows = Spend.objects.order_by("scope_id", "day").values_list("scope_id", "day", "amount")
+    kept = (((scope_id, day), amount) for scope_id, day, amount in rows.iterator(CHUNK))
+    for (scope_id, day), amount, spent in side_by_side(kept, merge(_spent("workspace_id"), _spent("key_id"))):
+        if (amount or 0) != (spent or 0):
+            yield Discrepancy(
+                f"spend of {scope_id} on {day}",
+                f"{amount or 0} nano-USD are counted for its budgets, {spent or 0} were spent",
+            )
+
+
+def _spent(scope: str) -> Iterator[tuple[tuple[UUID, date], int]]:
+    charges = Charge.objects.filter(**{f"{scope}__isnull": False})
+    days = charges.annotate(day=TruncDate("admitted_at", tzinfo=UTC)).values_list(scope, "day")
+    for scope_id, day, total in days.annotate(total=Sum(_AMOUNT)).order_by(scope, "day").iterator(CHUNK):
+        yield (scope_id, day), total
+
+
+# --- roll-ups -------------------------------------------------------------------------------------
+
+
+def _roll_ups(width: UsageRollup.Width) -> Iterator[Discrepancy]:
+    rows = UsageRollup.objects.filter(width=width).order_by("workspace_id", "starts_at").iterator(CHUNK)
+    kept = _blocks(rows, lambda row: (row.workspace_id, row.starts_at))
+    counted = _blocks(_counted(width).iterator(CHUNK), lambda row: (row["workspace_id"], row["start"]))
+    for (_, start), rollups, sums in side_by_side(kept, counted):
+        yield from _compared(str(width), start, rollups or (), sums or ())
+
+
+def _counted(width: UsageRollup.Width) -> QuerySet[Any, Any]:
+    posted = Charge.objects.filter(state=Charge.State.POSTED)
+    groups = posted.annotate(start=Trunc("ended_at", width.value, tzinfo=UTC)).values(
+        "workspace_id", "start", "user_id", "key_id", "model", "kind"
+    )
+    sums = {f"sum_of_{name}": Sum(name) for name in SUMS if name not in {"requests", "unpriced"}}
+    summed = groups.annotate(
+        **sums, sum_of_requests=Count("id"), sum_of_unpriced=Count("id", filter=Q(price_id=None))
+    )
+    return summed.order_by("workspace_id", "start")
+
+
+def _compared(
+    width: str, start: datetime, rollups: Iterable[UsageRollup], counted: Iterable[dict[str, Any]]
+) -> Iterator[Discrepancy]:
+    """Of one workspace and one hour or day."""
+    expected = {}
+    for row in counted:
+        group = Group(
+            str(width), start, row["workspace_id"], row["user_id"], row["key_id"], row["model"], row["kind"]
+        )
+        expected[group.id] = [row[f"sum_of_{name}"] or 0 for name in SUMS]
+    for rollup in rollups:
+        name = f"roll-up {rollup.id} ({rollup})"
+        group = Group(*(getattr(rollup, field) for field in Group._fields))
+        if group.id != rollup.id:
+            yield Discrepancy(name, "its id is that of another group")
+        sums = expected.pop(rollup.id, [0] * len(SUMS))
+        wrong = [field for field, count in zip(SUMS, sums, strict=True) if getattr(rollup, field) != count]
+        if wrong:
+            yield Discrepancy(name, f"wrong: {', '.join(wrong)}")
+    for id in expected:
+        yield Discrepancy(f"roll-up {id} (the {width} of {start:%Y-%m-%d %H:%M})", "it is missing")
+
+
+# --- what Stripe was told -------------------------------------------------------------------------
+
+
+def _meter_events() -> Iterator[Discrepancy]:
+    """More than was spent? Less is told later."""
+    events = MeterEvent.objects.values_list("workspace_id", "hour").annotate(total=Sum("amount"))
+    hours = UsageRollup.objects.filter(width=UsageRollup.Width.HOUR)
+    costs = hours.values_list("workspace_id", "starts_at").annotate(total=Sum("cost"))
+    told = (((id, hour), sum) for id, hour, sum in events.order_by("workspace_id", "hour").iterator(CHUNK))
+    spent = (
+        ((id, hour), sum) for id, hour, sum in costs.order_by("workspace_id", "starts_at").iterator(CHUNK)
+    )
+    if not MeterEvent.objects.exists():
+        return
+    for (workspace_id, hour), amount, cost in side_by_side(told, spent):
+        if amount and amount > (cost or 0):
+            yield Discrepancy(
+                f"meter of workspace {workspace_id} in the hour of {hour:%Y-%m-%d %H:%M}",
+                f"{amount} nano-USD are told to Stripe, {cost or 0} were spent",
+            )
+
+
+# --- reading in one order -------------------------------------------------------------------------
+
+
+def side_by_side(
+    left: Iterable[tuple[Any, Any]], right: Iterable[tuple[Any, Any]]
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Of two streams of (key, value), each in the order of its keys and with each key once: every key with
+    both of its values, None where there is none."""
+    lefts = ((key, 0, value) for key, value in left)
+    rights = ((key, 1, value) for key, value in right)
+    in_order = merge(lefts, rights, key=itemgetter(0))
+    for key, found in groupby(in_order, itemgetter(0)):
+        values = [None, None]
+        for _, side, value in found:
+            values[side] = value
+        yield key, values[0], values[1]
+
+
+def _blocks(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, list[Any]]]:
+    return ((found, list(some)) for found, some in groupby(rows, key))

@@ -1,0 +1,55 @@
+"""Background work on money. Thin: each task calls one verb, and may run twice or die anywhere."""
+
+from contextlib import closing
+from datetime import timedelta
+
+from celery import shared_task
+
+from billing import alerts, meters, posting, statements, stripe_meters
+
+
+@shared_task
+def post_settled() -> None:
+    posting.post_settled()
+
+
+@shared_task
+def alert_low_balances() -> None:
+    alerts.low_balances()
+
+
+@shared_task
+def alert_overdrawn() -> None:
+    alerts.overdrawn()
+
+
+@shared_task
+def alert_unpriced() -> None:
+    alerts.unpriced()
+
+
+@shared_task
+def mail_alerts() -> None:
+    alerts.mail_news()
+
+
+@shared_task
+def export_meters() -> None:
+    _export(meters.LATELY)
+
+
+@shared_task
+def export_late_meters() -> None:
+    """Also hours that are long over, for what was posted late and for customers that are new."""
+    _export(meters.MOST_AGE)
+
+
+def _export(since: timedelta) -> None:
+    if meter := stripe_meters.configured():
+        with closing(meter):
+            meters.export(meter, since)
+
+
+@shared_task
+def make_statements() -> None:
+    statements.make_missing()

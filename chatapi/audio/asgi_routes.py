@@ -1,0 +1,24 @@
+"""The audio endpoints, which stand beside Django: they take large bodies, and send sound as it is made."""
+
+from typing import Any
+
+from django.conf import settings
+from django.urls import URLPattern, path
+
+from accounts.asgi_auth import Callers
+from accounts.ratelimits.counters import Counters
+from chatapi.audio.speech import SpeechEndpoint
+from chatapi.audio.transcriptions import TranscriptionEndpoint
+
+
+def audio_routes(callers: Callers, counters: Counters) -> list[URLPattern]:
+    """For Channels' `URLRouter`."""
+    keep_alive = settings.CHATAPI_KEEP_ALIVE_SECONDS
+    endpoints: dict[str, Any] = {
+        "v1/audio/speech": SpeechEndpoint(callers, counters),
+        "v1/audio/transcriptions": TranscriptionEndpoint(
+            callers, counters, "transcribe", keep_alive=keep_alive
+        ),
+        "v1/audio/translations": TranscriptionEndpoint(callers, counters, "translate", keep_alive=keep_alive),
+    }
+    return [path(address, endpoint) for address, endpoint in endpoints.items()]

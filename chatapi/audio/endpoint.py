@@ -1,0 +1,30 @@
+"""An audio endpoint: so many requests a minute are answered, and it is told how many are left."""
+
+from starlette.types import Receive, Scope, Send
+
+from accounts.asgi_auth import Callers
+from accounts.ratelimits.allowance import Allowance
+from accounts.ratelimits.counters import Counters
+from core.http.body import ClientGone
+from media.api.connection import KeyedEndpoint, api_error
+
+
+class LimitedEndpoint(KeyedEndpoint):
+    """One of which only so many requests a minute are answered."""
+
+    def __init__(self, callers: Callers, counters: Counters) -> None:
+        super().__init__(callers)
+        self._counters = counters
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = await self._callers.identify(scope)
+        allowance = Allowance(self._counters, caller.principal)
+        try:
+            await allowance.take_request()
+            await self.respond_to(caller.principal, scope, receive, allowance.telling(send))
+        except ClientGone:
+            raise
+        except Exception as error:
+            problem = api_error(error)
+            problem.headers |= allowance.headers
+            raise problem from error

@@ -1,0 +1,203 @@
+"""`POST /v1/audio/speech`."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from django.conf import settings
+from starlette.types import Receive, Scope, Send
+
+from accounts.asgi_auth import Callers
+from accounts.authentication import Principal
+from accounts.ratelimits.counters import Counters
+from billing.tariffs import Bound
+from billing.units import Units
+from chatapi.audio.billing import Bill, billed
+from chatapi.audio.endpoint import LimitedEndpoint
+from chatapi.audio.speech_request import SpeechRequestSerializer
+from chatapi.audio.streaming import (
+    EVENT_STREAM,
+    ReadAhead,
+    begin,
+    end,
+    event,
+    failure_event,
+    read_ahead,
+    send_piece,
+)
+from chatapi.audio.workspace_queue import Turns
+from chatapi.completions.jsonbody import parse_json
+from chatapi.completions.schemas import problems
+from chatapi.completions.usage import tokens_in, tokens_of_sound
+from core.exceptions import ApiError, BadRequest
+from core.http.body import read_body
+from core.values import Value
+from media.api.connection import api_error, watched
+from media.problems import MediaProblem
+from media.sound.formats import FORMATS
+from media.speech.plan import Item, Say
+from media.speech.ssml import SsmlProblem, parse_ssml
+from media.speech.synthesis.jobs import speak
+from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece, patience
+from media.speech.voices import Voice, VoiceNotFound, VoiceProblem, find_voice, voices
+from media.workshop import WorkshopFailed, shops
+from media.workshop.shops import SYNTHESIS_THREADS
+
+BODY_BYTES = 512 * 1024
+NAMED_VOICES = 14
+AT_ONCE, MOST = SYNTHESIS_THREADS // 2, 32
+"""Requests of a workspace that are spoken at once, and with those that wait: one may take half an hour."""
+
+_serializer = SpeechRequestSerializer()
+
+
+class SpeechRequest(Value, frozen=True):
+    text: str
+    items: list[Item]
+    voice: str
+    format: SpeechFormat
+    speed: float
+    as_events: bool
+
+
+class SpeechEndpoint(LimitedEndpoint):
+    def __init__(self, callers: Callers, counters: Counters) -> None:
+        super().__init__(callers, counters)
+        self._turns = Turns(AT_ONCE, MOST)
+
+    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        body = parse_json(await read_body(scope, receive, BODY_BYTES))
+        asked = await asyncio.to_thread(_request, body)
+        work = Speak(asked.items, asked.voice, asked.speed, asked.format, settings.CHATAPI_VOICES_FOLDER)
+        seconds = patience(len(asked.text), asked.speed)
+        bound = Bound(characters=len(asked.text))
+        async with (
+            watched(receive) as is_gone,
+            self._turns.turn(principal.workspace_id, is_gone),
+            billed(scope, principal, "speech", bound) as bill,
+        ):
+            spoken = shops.synthesis.follow(speak, work, seconds=seconds)
+            async with read_ahead(spoken, _size) as pieces:
+                try:
+                    await _send(asked, pieces, is_gone, send, bill)
+                except VoiceProblem as problem:
+                    raise _unusable(problem) from problem
+
+
+async def _send(
+    asked: SpeechRequest,
+    pieces: ReadAhead[SpokenPiece],
+    is_gone: asyncio.Event,
+    send: Send,
+    bill: Bill,
+) -> None:
+    first = await _up_to_the_first_sound(pieces, is_gone)  # until then a failure has its true status
+    all_pieces = _counting(_following(first, pieces, is_gone), asked, bill)
+    if asked.as_events:
+        await _send_events(asked, all_pieces, send)
+        return
+    await begin(send, (b"content-type", FORMATS[asked.format].media_type.encode()))
+    async for piece in all_pieces:
+        if piece.data:
+            await send_piece(send, piece.data)
+    await end(send)
+
+
+async def _send_events(asked: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
+    await begin(send, EVENT_STREAM)
+    milliseconds = 0
+    try:
+        async for piece in pieces:
+            milliseconds = piece.milliseconds
+            if piece.data:
+                audio = b64encode(piece.data).decode()
+                await send_piece(send, event({"type": "speech.audio.delta", "audio": audio}))
+    except (MediaProblem, WorkshopFailed, ApiError) as error:
+        await end(send, failure_event(api_error(error)))
+    else:
+        usage = _usage(asked.text, milliseconds)
+        await end(send, event({"type": "speech.audio.done", "usage": usage}))
+
+
+async def _up_to_the_first_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:
+    """Raises `BadRequest` where there is no sound."""
+    taken: list[SpokenPiece] = []
+    while (piece := await pieces.take(is_gone)) is not None:
+        taken.append(piece)
+        if piece.milliseconds:
+            return taken
+    raise BadRequest("Invalid value for 'input': there is nothing in it to speak.", param="input")
+
+
+async def _following(
+    first: Iterable[SpokenPiece], pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event
+) -> AsyncIterator[SpokenPiece]:
+    for piece in first:
+        yield piece
+    while (following := await pieces.take(is_gone)) is not None:
+        yield following
+
+
+async def _counting(
+    pieces: AsyncIterator[SpokenPiece], asked: SpeechRequest, bill: Bill
+) -> AsyncIterator[SpokenPiece]:
+    """A text that was spoken to its end costs all its characters, another what of it was spoken."""
+    spoken, whole = 0, len(asked.text)
+    async for piece in pieces:
+        spoken = min(whole, spoken + len(piece.transcript))
+        bill.units = Units(characters=spoken)
+        yield piece
+    bill.units = Units(characters=whole)
+
+
+def _usage(text: str, milliseconds: int) -> dict[str, int]:
+    heard, spoken = tokens_in(text), tokens_of_sound(milliseconds)
+    return {"input_tokens": heard, "output_tokens": spoken, "total_tokens": heard + spoken}
+
+
+def _request(body: dict[str, Any]) -> SpeechRequest:
+    try:
+        asked = _serializer.run_validation(body)
+    except problems.Invalid as problem:
+        raise problem.as_bad_request from None
+    text = asked["input"]
+    return SpeechRequest(
+        text=text,
+        items=_plan(text, is_ssml=asked.get("ssml_enabled", False)),
+        voice=_voice(asked["voice"]).id,
+        format="pcm16" if asked.get("response_format") == "pcm" else asked.get("response_format", "mp3"),
+        speed=asked.get("speed", 1.0),
+        as_events=asked.get("stream_format") == "sse",
+    )
+
+
+def _plan(text: str, *, is_ssml: bool) -> list[Item]:
+    if not is_ssml:
+        return [Say(text)]
+    try:
+        return parse_ssml(text)
+    except SsmlProblem as problem:
+        raise BadRequest(problem.message, param="input", code=problem.code) from None
+
+
+def _voice(name: str) -> Voice:
+    folder = settings.CHATAPI_VOICES_FOLDER
+    voice = find_voice(name, folder)
+    if voice is None:
+        some = ", ".join(f"'{known.id}'" for known in voices(folder)[:NAMED_VOICES])
+        message = (
+            f"Invalid value for 'voice': there is no voice {problems.shown(name)}. Some there are: {some}."
+        )
+        raise BadRequest(message, param="voice", code=VoiceNotFound.code)
+    return voice
+
+
+def _unusable(problem: VoiceProblem) -> ApiError:
+    if isinstance(problem, VoiceNotFound):
+        return BadRequest(problem.message, param="voice", code=problem.code)
+    return ApiError(problem.message, code=problem.code, headers={"x-should-retry": "false"})
+
+
+def _size(piece: SpokenPiece) -> int:
+    return len(piece.data)

@@ -1,0 +1,107 @@
+"""What workshops yield, sent as it comes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from starlette.types import Send
+
+from core.exceptions import ApiError
+from core.http.body import ClientGone
+
+Item = TypeVar("Item")
+
+AHEAD_BYTES = 16 * 1024 * 1024
+"""How far a workshop may be ahead of a slow client, who then no longer holds up the others."""
+STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
+EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+KEEP_ALIVE = b": ping\n"
+
+
+class Silence(Exception):
+    """Nothing came in the time that was given."""
+
+
+class ReadAhead(Generic[Item]):
+    """A stream that is read whether or not somebody takes its items, up to AHEAD_BYTES."""
+
+    def __init__(self, source: AsyncGenerator[Item, None], size_of: Callable[[Item], int]) -> None:
+        self._source = source
+        self._size_of = size_of
+        self._items: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
+        self._waiting = 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> Item | None:
+        """The next item; None at the end. Raises what the source does, `ClientGone`, and `Silence` where
+        nothing came for `patience` seconds."""
+        getting = asyncio.ensure_future(self._items.get())
+        leaving = asyncio.ensure_future(is_gone.wait())
+        try:
+            await asyncio.wait({getting, leaving}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            getting.cancel()
+        if is_gone.is_set():
+            raise ClientGone
+        if not getting.done():
+            raise Silence
+        item = getting.result()
+        if isinstance(item, Exception):
+            raise item
+        if item is not None:
+            self._waiting -= self._size_of(item)
+            self._has_room.set()
+        return item
+
+    async def run(self) -> None:
+        try:
+            async for item in self._source:
+                self._waiting += self._size_of(item)
+                self._items.put_nowait(item)
+                if self._waiting > AHEAD_BYTES:
+                    self._has_room.clear()
+                    await self._has_room.wait()
+            self._items.put_nowait(None)
+        except Exception as error:  # noqa: BLE001 (whoever takes the items gets it)
+            self._items.put_nowait(error)
+
+
+@asynccontextmanager
+async def read_ahead(
+    source: AsyncGenerator[Item, None], size_of: Callable[[Item], int]
+) -> AsyncIterator[ReadAhead[Item]]:
+    """The stream, which is closed with the block: its job then stops."""
+    ahead = ReadAhead(source, size_of)
+    running = asyncio.ensure_future(ahead.run())
+    try:
+        yield ahead
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await source.aclose()
+
+
+def event(content: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
+
+
+def failure_event(error: ApiError) -> bytes:
+    """Where the status has gone out already; clients take any event with an `error` for the end."""
+    return event(error.envelope)
+
+
+async def begin(send: Send, content_type: tuple[bytes, bytes]) -> None:
+    headers = [content_type, *STREAM_HEADERS]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def send_piece(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def end(send: Send, data: bytes = b"") -> None:
+    await send({"type": "http.response.body", "body": data})

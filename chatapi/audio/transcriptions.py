@@ -1,0 +1,174 @@
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`. Nothing of these uploads is kept."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+import msgspec
+from django.conf import settings
+from starlette.types import Receive, Scope, Send
+
+from accounts.asgi_auth import Callers
+from accounts.authentication import Principal
+from accounts.ratelimits.counters import Counters
+from billing.tariffs import Bound
+from billing.units import Units
+from chatapi.audio.billing import Bill, billed
+from chatapi.audio.endpoint import LimitedEndpoint
+from chatapi.audio.streaming import (
+    EVENT_STREAM,
+    KEEP_ALIVE,
+    ReadAhead,
+    Silence,
+    begin,
+    end,
+    event,
+    failure_event,
+    read_ahead,
+    send_piece,
+)
+from chatapi.audio.transcription_request import TranscriptionRequest, transcription_request
+from chatapi.audio.workspace_queue import Turns
+from core.exceptions import ApiError
+from media.api.connection import api_error, send_whole, unless_gone, watched
+from media.api.forms import Form, read_form
+from media.hearing import listening, patience
+from media.looking import look_at, sound_limits
+from media.makers import SOUND_SECONDS
+from media.problems import MediaProblem
+from media.sound.transcoding import Transcode, transcode_sound
+from media.speech.recognition.values import Heard, Segment
+from media.speech.transcripts import (
+    Task,
+    Transcript,
+    TranscriptWriter,
+    as_json,
+    as_srt,
+    as_text,
+    as_verbose_json,
+    as_vtt,
+    begun_seconds,
+    delta_event,
+    done_event,
+)
+from media.workshop import WorkshopFailed, shops
+
+JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
+
+Heeding = ReadAhead[Segment | Heard]
+
+
+AT_ONCE, MOST = 2, 32
+"""Requests of one workspace that are at work, and that are taken."""
+
+
+class TranscriptionEndpoint(LimitedEndpoint):
+    """`keep_alive` is in seconds: how often a stream says that it lives."""
+
+    def __init__(self, callers: Callers, counters: Counters, task: Task, *, keep_alive: float) -> None:
+        super().__init__(callers, counters)
+        self._task = task
+        self._keep_alive = keep_alive
+        self._turns = Turns(AT_ONCE, MOST)
+
+    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = settings.CHATAPI_MAX_UPLOAD_BYTES
+        async with read_form(principal.workspace_id, scope, receive, limit) as form:
+            asked = transcription_request(form, self._task)
+            turn = self._turns.turn
+            async with watched(receive) as is_gone, turn(principal.workspace_id, is_gone):
+                wav, seconds = await unless_gone(is_gone, _wav_of(form))
+                heard = listening(
+                    wav,
+                    seconds=patience(seconds),
+                    language=asked.language,
+                    prompt=asked.prompt,
+                    temperature=asked.temperature,
+                    translate=self._task == "translate",
+                    words="word" in asked.granularities,
+                )
+                bound = Bound(seconds=begun_seconds(seconds))
+                async with (
+                    billed(scope, principal, "transcription", bound) as bill,
+                    read_ahead(_counting(heard, bill), _nothing) as news,
+                ):
+                    if asked.streams:
+                        await self._stream(news, is_gone, send)
+                    else:
+                        await self._send_whole(asked, news, is_gone, send)
+
+    async def _send_whole(
+        self, asked: TranscriptionRequest, news: Heeding, is_gone: asyncio.Event, send: Send
+    ) -> None:
+        writer = TranscriptWriter()
+        while (item := await news.take(is_gone)) is not None:
+            writer.add(item)
+        media_type, body = _rendered(writer.transcript(), asked, self._task)
+        await send_whole(send, 200, [(b"content-type", media_type)], body)
+
+    async def _stream(self, news: Heeding, is_gone: asyncio.Event, send: Send) -> None:
+        writer = TranscriptWriter()
+        first = []
+        with suppress(Silence):  # until then a failure has its true status
+            first.append(await news.take(is_gone, self._keep_alive))
+        await begin(send, EVENT_STREAM)
+        try:
+            item = first[0] if first else await self._next(news, is_gone, send)
+            while item is not None:
+                text = writer.add(item)
+                if text:
+                    await send_piece(send, event(delta_event(text)))
+                item = await self._next(news, is_gone, send)
+            last = event(done_event(writer.transcript()))
+        except (MediaProblem, WorkshopFailed, ApiError) as error:
+            last = failure_event(api_error(error))
+        await end(send, last)
+
+    async def _next(self, news: Heeding, is_gone: asyncio.Event, send: Send) -> Segment | Heard | None:
+        while True:
+            try:
+                return await news.take(is_gone, self._keep_alive)
+            except Silence:
+                await send_piece(send, KEEP_ALIVE)
+
+
+async def _counting(
+    heard: AsyncGenerator[Segment | Heard, None], bill: Bill
+) -> AsyncGenerator[Segment | Heard, None]:
+    """A sound that was heard to its end costs all its seconds, another what of it was heard."""
+    async with aclosing(heard) as items:
+        async for item in items:
+            bill.units = Units(
+                seconds=begun_seconds(item.end if isinstance(item, Segment) else item.duration)
+            )
+            yield item
+
+
+async def _wav_of(form: Form) -> tuple[Path, float]:
+    """The upload as recognition takes it, beside it; and its length in seconds."""
+    path = form.file.path
+    looked = await look_at(path, wanted="audio", sha256=form.file.sha256)
+    wav = path.with_name("sound.wav")
+    work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
+    made = await shops.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
+    return wav, max(made.milliseconds, looked.milliseconds or 0) / 1000
+
+
+def _rendered(transcript: Transcript, asked: TranscriptionRequest, task: Task) -> tuple[bytes, bytes]:
+    match asked.format:
+        case "json":
+            return JSON, msgspec.json.encode(as_json(transcript, task))
+        case "verbose_json":
+            return JSON, msgspec.json.encode(as_verbose_json(transcript, task, asked.granularities))
+        case "text":
+            return TEXT, as_text(transcript).encode()
+        case "srt":
+            return TEXT, as_srt(transcript).encode()
+        case "vtt":
+            return TEXT, as_vtt(transcript).encode()
+
+
+def _nothing(item: Segment | Heard) -> int:
+    """A transcript is small beside its sound."""
+    return 0

@@ -1,5 +1,0 @@
-from django.apps import AppConfig
-
-
-class CompletionsConfig(AppConfig):
-    name = "chatapi.completions"

@@ -1,0 +1,26 @@
+"""Prove that the books add up."""
+
+from itertools import chain
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from billing import verification
+from billing.models import Charge, Transaction
+from billing.snapshots import snapshot
+from chatapi.completions import billing_audit
+
+
+class Command(BaseCommand):
+    help = "Compute all that was billed anew, from usage and prices; print what differs, and exit 1 on any."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with snapshot():
+            found = 0
+            for discrepancy in chain(verification.discrepancies(), billing_audit.discrepancies()):
+                found += 1
+                self.stdout.write(str(discrepancy))
+            charges, transactions = Charge.objects.count(), Transaction.objects.count()
+        self.stdout.write(f"{charges} charges, {transactions} transactions, {found} discrepancies")
+        if found:
+            raise SystemExit(1)

@@ -1,0 +1,18 @@
+"""Background work on the history. Thin: each task calls one verb, and may run twice or die anywhere."""
+
+from celery import shared_task
+
+from chatapi.completions import billing_audit, recovery
+
+RECONCILING_SECONDS = 3 * 3600
+"""Millions of charges take their time."""
+
+
+@shared_task
+def settle_interrupted() -> None:
+    recovery.settle_interrupted()
+
+
+@shared_task(soft_time_limit=RECONCILING_SECONDS, time_limit=RECONCILING_SECONDS + 60)
+def reconcile() -> None:
+    billing_audit.reconcile()

@@ -1,0 +1,23 @@
+"""What is answered where Django itself refuses a request."""
+
+import sys
+
+from django.http import HttpRequest, HttpResponse
+
+from core.exceptions import Forbidden
+from core.http.exception_handler import api_error_of, error_response
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(api_error_of(exception))
+
+
+handler403 = handler404 = handler400
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    return error_response(api_error_of(sys.exc_info()[1]))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_response(Forbidden(f"The CSRF check failed: {reason}", code="csrf_failed"))

@@ -1,0 +1,93 @@
+"""`/v1/models`: the models that can be asked."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.exceptions import NotFound, ServiceUnavailable
+from core.http.openapi import refusals
+from core.http.serializers import ConstantField
+from core.http.views import ApiView
+from engines import registry as engine_registry
+from engines.model_spec import ModelSpec
+from engines.registry import ModelsFileError
+from engines.served_models import current_registry
+
+
+class ModelSerializer(serializers.Serializer[ModelSpec]):
+    id = serializers.CharField()
+    object = ConstantField("model")
+    created = serializers.IntegerField(help_text="When the models file was last changed.")
+    owned_by = serializers.CharField()
+    input_modalities = serializers.ListField(child=serializers.ChoiceField(["text", "image", "audio"]))
+    output_modalities = serializers.ListField(child=serializers.ChoiceField(["text", "audio"]))
+    context_length = serializers.IntegerField(allow_null=True)
+    max_output_tokens = serializers.IntegerField(allow_null=True)
+    default = serializers.BooleanField(help_text="Whether it answers requests that name no model.")
+
+
+class ModelListSerializer(serializers.Serializer[Any]):
+    object = ConstantField("list")
+    data = ModelSerializer(many=True)  # type: ignore[assignment]
+
+
+class ModelListView(ApiView):
+    @extend_schema(
+        operation_id="listModels",
+        summary="The models that can be asked",
+        tags=["models"],
+        responses={200: ModelListSerializer} | refusals(401),
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"object": "list", "data": [described(spec) for spec in usable_registry()]})
+
+
+class ModelView(ApiView):
+    @extend_schema(
+        operation_id="getModel",
+        summary="One model; an id may hold slashes",
+        tags=["models"],
+        responses={200: ModelSerializer} | refusals(401, 404),
+    )
+    def get(self, request: Request, model_id: str) -> Response:
+        spec = usable_registry().find(model_id)
+        if spec is None:
+            raise NotFound("There is no such model.", param="model", code="model_not_found")
+        return Response(described(spec))
+
+
+def described(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "id": spec.id,
+        "object": "model",
+        "created": _models_file_time(),
+        "owned_by": spec.owned_by,
+        "input_modalities": spec.input_modalities,
+        "output_modalities": spec.output_modalities,
+        "context_length": spec.context_length,
+        "max_output_tokens": spec.max_output_tokens,
+        "default": spec is usable_registry().default,
+    }
+
+
+def _models_file_time() -> int:
+    """When the list was last written: by the operator, or where there is no file by us."""
+    path = settings.CHATAPI_MODELS_FILE or Path(engine_registry.__file__)
+    try:
+        return int(path.stat().st_mtime)
+    except OSError:
+        return 0
+
+
+def usable_registry() -> engine_registry.Registry:
+    try:
+        return current_registry()
+    except ModelsFileError:
+        raise ServiceUnavailable(
+            "The models file cannot be used; `manage.py check` says why.", code="models_file"
+        ) from None

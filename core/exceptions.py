@@ -1,0 +1,170 @@
+"""What can go wrong, in the terms of the one error envelope both dialects share.
+
+ApiError
+├── BadRequest           400   the request itself
+├── NotAuthenticated     401   nobody is known by what was sent
+│   ├── MissingApiKey
+│   └── InvalidApiKey          wrong, revoked or expired
+├── Forbidden            403   a CSRF token is missing
+├── NotFound             404   not there, or a stranger's
+├── MethodNotAllowed     405
+├── Conflict             409   an idempotency key used for another body
+├── BodyTooLarge         413
+├── RateLimited          429
+├── InsufficientQuota    429   a wallet or a budget that cannot bear the call
+├── Internal             500   our fault; the message tells nothing of the inside
+├── ServiceUnavailable   503   the database, or this process while it stops
+└── ModelUnpriced        503   nothing is done for a price that nobody set
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+
+class ApiError(Exception):
+    """An answer other than 200: `param` is a path such as `messages[0].content`."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+        type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.code
+        self.status = status or self.status
+        self.type = type or self.type
+        self.headers = dict(headers or {})
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        return envelope(self.message, self.type, self.param, self.code)
+
+
+def envelope(message: str, type: str, param: str | None, code: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": type, "param": param, "code": code}}
+
+
+class BadRequest(ApiError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class NotAuthenticated(ApiError):
+    status = 401
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code, headers={"www-authenticate": "Bearer"})
+
+
+class MissingApiKey(NotAuthenticated):
+    def __init__(self) -> None:
+        super().__init__("No API key was sent. Send one as `Authorization: Bearer KEY` or `x-api-key`.")
+
+
+class InvalidApiKey(NotAuthenticated):
+    def __init__(self) -> None:
+        super().__init__(
+            "The API key is wrong, revoked or expired. Make a new one with `manage.py create_api_key`.",
+            code="invalid_api_key",
+        )
+
+
+class Forbidden(ApiError):
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"{method} is not allowed here; use {allowed}.", headers={"allow": allowed})
+
+
+class Conflict(ApiError):
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+
+class BodyTooLarge(ApiError):
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes.", headers={"connection": "close"})
+
+
+class RateLimited(ApiError):
+    """`retry_after` is in seconds; None: to try again would not help, and clients are told so."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float | None, type: str | None = None) -> None:
+        super().__init__(message, type=type, headers=_retry(retry_after))
+
+
+def _retry(after: float | None) -> dict[str, str]:
+    if after is None:
+        return {"x-should-retry": "false"}
+    milliseconds = max(1, ceil(after * 1000))
+    return {"retry-after": str(ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
+
+
+class InsufficientQuota(ApiError):
+    """To try again would not help, and clients are told so."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class Internal(ApiError):
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("The server failed to answer. Tell its operator the x-request-id.")
+
+
+class ServiceUnavailable(ApiError):
+    status = 503
+    code = "service_unavailable"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, code=code, headers={"retry-after": str(retry_after)})
+
+
+class ModelUnpriced(ApiError):
+    status = 503
+    code = "model_unpriced"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model", headers={"x-should-retry": "false"})

@@ -1,0 +1,76 @@
+"""Reading a request's body under a limit."""
+
+import asyncio
+import contextlib
+
+from starlette.types import Receive, Scope
+
+from core.exceptions import BadRequest, BodyTooLarge
+
+BODY_SECONDS = 120.0
+DRAIN_SECONDS = 2.0
+DRAIN_BYTES = 64 * 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The client closed before its request was read."""
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
+    refuse_encoded(scope)
+    if (declared_length(scope) or 0) > limit:
+        raise BodyTooLarge(limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(receive, limit)
+    except TimeoutError:
+        raise BadRequest(
+            f"The body did not come within {BODY_SECONDS:.0f} seconds.", status=408, code="request_timeout"
+        ) from None
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLarge(limit)
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def drain(receive: Receive) -> None:
+    """Throw away what the client still sends, for a while: closing on it would reset the connection
+    before it has read why."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            left = DRAIN_BYTES
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
+
+
+def refuse_encoded(scope: Scope) -> None:
+    for name, value in scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise BadRequest(
+                "The body must be sent without a content-encoding.", status=415, code="unsupported_encoding"
+            )
+
+
+def declared_length(scope: Scope) -> int | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if not value.isdigit():
+                raise BadRequest("The content-length is not a number.")
+            return int(value)
+    return None

@@ -1,0 +1,120 @@
+"""Refusals of Django's views in the one error envelope, whatever raised them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.core import exceptions as django_exceptions
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse
+from rest_framework import exceptions as drf_exceptions
+
+from core.exceptions import (
+    ApiError,
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    Internal,
+    InvalidApiKey,
+    MethodNotAllowed,
+    MissingApiKey,
+    NotFound,
+    RateLimited,
+    ServiceUnavailable,
+)
+
+
+def error_response(error: ApiError) -> HttpResponse:
+    return HttpResponse(
+        msgspec.json.encode(error.envelope),
+        status=error.status,
+        content_type="application/json",
+        headers=error.headers,
+    )
+
+
+def database_is_down() -> ServiceUnavailable:
+    return ServiceUnavailable("The database does not answer. Try again.", code="database", retry_after=2)
+
+
+def no_such_page() -> NotFound:
+    return NotFound("There is nothing at this address.")
+
+
+def not_permitted() -> Forbidden:
+    return Forbidden("You may not do this.", code="permission_denied")
+
+
+def malformed() -> BadRequest:
+    return BadRequest("The request is malformed.")
+
+
+def api_error_of(exception: BaseException | None) -> ApiError:
+    """What a client is told of an exception; of those that are unknown, nothing of the inside."""
+    if isinstance(exception, ApiError):
+        return exception
+    if isinstance(exception, drf_exceptions.APIException):
+        return _of_drf(exception)
+    if isinstance(exception, Http404):
+        return no_such_page()
+    if isinstance(exception, django_exceptions.PermissionDenied):
+        return not_permitted()
+    if isinstance(exception, django_exceptions.RequestDataTooBig):
+        return BodyTooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    if isinstance(exception, django_exceptions.DisallowedHost):
+        return BadRequest("This host name is not served here.", code="invalid_host")
+    if isinstance(exception, django_exceptions.SuspiciousOperation | django_exceptions.BadRequest):
+        return malformed()
+    if isinstance(exception, InterfaceError | OperationalError):
+        return database_is_down()
+    return Internal()
+
+
+def _of_drf(exception: drf_exceptions.APIException) -> ApiError:
+    match exception:
+        case drf_exceptions.NotAuthenticated():
+            return MissingApiKey()
+        case drf_exceptions.AuthenticationFailed():
+            return InvalidApiKey()
+        case drf_exceptions.PermissionDenied():
+            return not_permitted()
+        case drf_exceptions.NotFound():
+            return no_such_page()
+        case drf_exceptions.Throttled():
+            return _throttled(exception)
+    if exception.status_code >= 500:
+        return Internal()
+    return BadRequest(str(exception.detail), status=exception.status_code)
+
+
+def _throttled(exception: drf_exceptions.Throttled) -> RateLimited:
+    return RateLimited("Too many requests.", retry_after=getattr(exception, "wait", None) or 1)
+
+
+_OF_STATUS: dict[int, Callable[[], ApiError]] = {
+    401: MissingApiKey,
+    403: not_permitted,
+    404: no_such_page,
+    503: lambda: ServiceUnavailable("The service is not available now. Try again."),
+}
+
+
+def api_error_of_status(status: int, method: str, allowed: str) -> ApiError:
+    """What a client is told where only the status is known; `allowed` is the `Allow` header."""
+    if status == 405:
+        return MethodNotAllowed(method, allowed)
+    if status in _OF_STATUS:
+        return _OF_STATUS[status]()
+    error = Internal() if status >= 500 else malformed()
+    error.status = status
+    return error
+
+
+def exception_handler(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """DRF's hook. What is unknown goes on to Django, which logs it and calls `handler500`."""
+    if isinstance(exception, drf_exceptions.MethodNotAllowed):
+        allowed = ", ".join(context["view"].allowed_methods)
+        return error_response(MethodNotAllowed(context["request"].method, allowed))
+    error = api_error_of(exception)
+    return None if isinstance(error, Internal) else error_response(error)

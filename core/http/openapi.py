@@ -1,0 +1,49 @@
+"""What drf-spectacular is told of refusals and of rate-limit headers."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from core.http.serializers import ErrorSerializer
+
+_REFUSALS = {
+    400: "The request is wrong; `param` says where",
+    401: "No key, or one that is wrong, revoked or expired",
+    403: "The CSRF check of a browser session failed",
+    404: "Not there, or not yours",
+    409: "The idempotency key was used for another request",
+    413: "The body is too large",
+    429: "Beyond a limit a minute or of streams at once, or the quota is used up",
+    502: "The model server failed",
+    503: "The database or the model is not available now",
+}
+
+
+def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:
+    """What answers tell of the limits of these kinds, `requests` and `tokens`, as a view documents it."""
+    told = {
+        f"x-ratelimit-{name}-{kind}": (
+            type,
+            f"{what}. Of the key's and the workspace's limit the tighter one.",
+        )
+        for kind in kinds
+        for name, type, what in (
+            ("limit", int, f"{kind.capitalize()} a minute"),
+            ("remaining", int, f"{kind.capitalize()} that are left"),
+            ("reset", str, "In which time all are there again, such as `12ms` or `1m30s`"),
+        )
+    }
+    retry = {
+        "retry-after": (int, "Seconds until the call may be sent again."),
+        "retry-after-ms": (int, "The same in milliseconds."),
+    }
+    return [
+        OpenApiParameter(name, type, OpenApiParameter.HEADER, description=description, response=statuses)
+        for statuses, headers in (([200, 429], told), ([429], retry))
+        for name, (type, description) in headers.items()
+    ]
+
+
+def refusals(*statuses: int) -> dict[Any, Any]:
+    """These statuses as a view's `responses` document them."""
+    return {status: OpenApiResponse(ErrorSerializer, _REFUSALS[status]) for status in statuses}

@@ -1,0 +1,65 @@
+"""What a request's query says. Each refusal names its parameter."""
+
+import re
+from collections.abc import Collection
+
+from django.http import QueryDict
+
+from core.exceptions import BadRequest
+
+MOST_OF_AN_ARRAY = 100
+_INTEGER = re.compile(r"-?[0-9]{1,30}")
+
+
+def integer(query: QueryDict, name: str, *, least: int, most: int, default: int | None = None) -> int:
+    """A whole number; without a default it must be there."""
+    text = query.get(name)
+    if text is None:
+        if default is None:
+            raise BadRequest(
+                f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter"
+            )
+        return default
+    if not _INTEGER.fullmatch(text):
+        raise BadRequest(f"Invalid type for '{name}': expected an integer.", param=name, code="invalid_type")
+    number = int(text)
+    if number < least:
+        raise BadRequest(
+            f"Invalid '{name}': it is below {least}.", param=name, code="integer_below_min_value"
+        )
+    if number > most:
+        raise BadRequest(f"Invalid '{name}': it is above {most}.", param=name, code="integer_above_max_value")
+    return number
+
+
+def one_of(query: QueryDict, name: str, choices: Collection[str], default: str) -> str:
+    """One of these words."""
+    return checked(query.get(name, default), name, choices)
+
+
+def any_of(query: QueryDict, name: str, known: Collection[str]) -> tuple[str, ...]:
+    """Those of these words that are named, in the order of their naming."""
+    return tuple(checked(text, name, known) for text in array(query, name))
+
+
+def array(query: QueryDict, name: str, *, separator: str = ",") -> tuple[str, ...]:
+    """Clients write `name[]=a&name[]=b`, `name=a&name=b` or `name=a,b`; each value counts once."""
+    written = [*query.getlist(name), *query.getlist(f"{name}[]")]
+    parts = [part for text in written for part in (text.split(separator) if separator else [text])]
+    values = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if len(values) > MOST_OF_AN_ARRAY:
+        raise BadRequest(
+            f"Invalid '{name}': it has more than {MOST_OF_AN_ARRAY} values.",
+            param=name,
+            code="array_above_max_length",
+        )
+    if any("\x00" in value for value in values):
+        raise BadRequest(f"Invalid value for '{name}': it holds a NUL character.", param=name)
+    return values
+
+
+def checked(text: str, name: str, known: Collection[str]) -> str:
+    if text not in known:
+        among = ", ".join(repr(word) for word in known)
+        raise BadRequest(f"Invalid value for '{name}': it is none of {among}.", param=name)
+    return text

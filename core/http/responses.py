@@ -1,0 +1,35 @@
+"""JSON answers of the ASGI endpoints that stand beside Django."""
+
+import msgspec
+from starlette.types import Receive, Send
+
+from core.exceptions import ApiError, BodyTooLarge
+from core.http.body import drain
+
+
+async def send_json(
+    send: Send,
+    status: int,
+    content: dict[str, object],
+    headers: list[tuple[bytes, bytes]],
+    *,
+    more_body: bool = False,
+) -> None:
+    body = msgspec.json.encode(content)
+    entity = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": entity + headers})
+    await send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+
+async def send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
+    """Send the error envelope with its status and headers.
+
+    What the client still sends of a body that is too large is read for a while: closing on it would reset the
+    connection before it has read why.
+    """
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
+    is_unread = isinstance(refusal, BodyTooLarge)
+    await send_json(send, refusal.status, refusal.envelope, headers, more_body=is_unread)
+    if is_unread:
+        await drain(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

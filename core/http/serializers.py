@@ -1,0 +1,70 @@
+"""What the views answer, and the fields they share."""
+
+from datetime import datetime
+from typing import Any
+
+from rest_framework import serializers
+
+
+class ConstantField(serializers.ChoiceField):
+    """A key that always says the same, such as `object`."""
+
+    def __init__(self, value: str) -> None:
+        super().__init__(choices=[value], read_only=True)
+        self._value = value
+
+    def get_attribute(self, instance: object) -> str:
+        return self._value
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+
+class TimestampField(serializers.IntegerField):
+    """Seconds since the epoch."""
+
+    def to_representation(self, value: datetime | int) -> int:
+        return value if isinstance(value, int) else int(value.timestamp())
+
+
+class OptionalTextField(serializers.CharField):
+    """Null where the stored text is empty."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+    def to_representation(self, value: str) -> str | None:  # type: ignore[override]
+        return value or None
+
+
+class PublicIdField(serializers.CharField):
+    """An id as clients see it: give the prefix and, in `source`, the UUID."""
+
+    def __init__(self, prefix: str, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+        self._prefix = prefix
+
+    def to_representation(self, value: Any) -> str:
+        return f"{self._prefix}{value.hex}"
+
+
+class ListSerializer(serializers.Serializer[Any]):
+    """Base of a page; a subclass adds `data`."""
+
+    object = ConstantField("list")
+    first_id = serializers.CharField(allow_null=True)
+    last_id = serializers.CharField(allow_null=True)
+    has_more = serializers.BooleanField()
+
+
+class ErrorDetailSerializer(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    type = serializers.CharField()
+    param = serializers.CharField(allow_null=True, help_text="A path such as `messages[0].content`.")
+    code = serializers.CharField(allow_null=True)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """Every refusal, whatever its status."""
+
+    error = ErrorDetailSerializer()

@@ -1,0 +1,176 @@
+"""An answer as it grows and as it is in the end, from the events an engine yields."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, Literal
+
+from core.values import Blob, Value
+from engines.events import (
+    AudioDelta,
+    Event,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallArguments,
+    ToolCallStart,
+    Usage,
+)
+from engines.messages import Message, Part, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
+
+State = Literal["in_progress", "completed", "cancelled", "interrupted", "failed"]
+
+
+class AnswerHead(Value, frozen=True):
+    """What every chunk of an answer repeats. `created` is in seconds since the epoch."""
+
+    id: str
+    created: int
+    model: str
+
+
+class Failure(Value, frozen=True):
+    """Why an answer ended badly, in the terms of the error envelope."""
+
+    message: str
+    type: str = "server_error"
+    param: str | None = None
+    code: str | None = None
+    status: int = 502
+    retry_after: float | None = None
+
+
+class Ended(Value, frozen=True):
+    """The last entry of a completion's log, appended once its end is stored."""
+
+    state: State
+    finishes: tuple[Finish, ...] = ()
+    usage: Usage | None = None
+    failure: Failure | None = None
+
+
+class Choice(Value, frozen=True):
+    """`finish_reason` is None where the answer broke off. `logprobs` is OpenAI's object."""
+
+    index: int
+    message: Message
+    finish_reason: FinishReason | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+class Answer(Value, frozen=True):
+    """A completion as answered, whole or as far as it came."""
+
+    head: AnswerHead
+    choices: tuple[Choice, ...]
+    state: State = "completed"
+    usage: Usage | None = None
+    metadata: dict[str, str] = {}
+    service_tier: str | None = None
+
+
+class _Draft:
+    """One choice while it grows."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.refusals: list[str] = []
+        self.reasonings: list[str] = []
+        self.calls: dict[int, tuple[str, str, list[str]]] = {}
+        self.sound = bytearray()
+        self.transcripts: list[str] = []
+        self.sound_id: str | None = None
+        self.sound_expires_at: int | None = None
+        self.logprobs: dict[str, list[Any]] = {}
+        self.finish: FinishReason | None = None
+
+    def add_sound(self, event: AudioDelta) -> None:
+        self.sound_id = event.id or self.sound_id
+        self.sound_expires_at = event.expires_at or self.sound_expires_at
+        self.sound += event.data or b""
+        if event.transcript:
+            self.transcripts.append(event.transcript)
+
+    def add_logprobs(self, logprobs: dict[str, Any]) -> None:
+        for name, entries in logprobs.items():
+            if isinstance(entries, list):
+                self.logprobs.setdefault(name, []).extend(entries)
+
+    def parts(self, sound_type: str) -> Iterable[Part]:
+        if self.reasonings:
+            yield ReasoningPart("".join(self.reasonings))
+        if text := "".join(self.texts):
+            yield TextPart(text)
+        if self.refusals:
+            yield RefusalPart("".join(self.refusals))
+        if self.sound_id is not None:
+            yield self.spoken(self.sound_id, sound_type)
+        for _, (call_id, name, fragments) in sorted(self.calls.items()):
+            yield ToolCall(call_id, name, "".join(fragments))
+
+    def spoken(self, sound_id: str, sound_type: str) -> SpokenPart:
+        blob = None
+        if self.sound:
+            blob = Blob(sha256(self.sound).hexdigest(), sound_type, len(self.sound))
+        return SpokenPart(sound_id, "".join(self.transcripts), blob, self.sound_expires_at)
+
+
+class Assembler:
+    """Folds events into choices. What it holds is at any moment what a viewer was sent.
+
+    `sound_type` is the media type of the sound that an `AudioDelta` carries.
+    """
+
+    def __init__(self, *, choices: int = 1, sound_type: str) -> None:
+        self._drafts = {index: _Draft() for index in range(choices)}
+        self._sound_type = sound_type
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Usage):
+            return
+        draft = self._drafts.setdefault(event.choice, _Draft())
+        match event:
+            case TextDelta():
+                draft.texts.append(event.text)
+                if event.logprobs:
+                    draft.add_logprobs(event.logprobs)
+            case ToolCallArguments():
+                draft.calls[event.index][2].append(event.fragment)
+            case ToolCallStart():
+                draft.calls[event.index] = (event.id, event.name, [])
+            case ReasoningDelta():
+                draft.reasonings.append(event.text)
+            case RefusalDelta():
+                draft.refusals.append(event.text)
+            case AudioDelta():
+                draft.add_sound(event)
+            case Finish():
+                draft.finish = event.reason
+
+    def choices(self) -> tuple[Choice, ...]:
+        return tuple(
+            Choice(
+                index=index,
+                message=Message("assistant", tuple(draft.parts(self._sound_type))),
+                finish_reason=draft.finish,
+                logprobs=draft.logprobs or None,
+            )
+            for index, draft in sorted(self._drafts.items())
+        )
+
+    def sounds(self) -> dict[str, bytes]:
+        """The bytes of the spoken parts, by SHA-256."""
+        sounds = (bytes(draft.sound) for draft in self._drafts.values() if draft.sound)
+        return {sha256(sound).hexdigest(): sound for sound in sounds}
+
+
+def assembled(
+    entries: Iterable[Event | Ended], finishes: Iterable[Finish], *, choices: int, sound_type: str
+) -> Assembler:
+    """What a log's entries and the finishes held back until its end make together."""
+    assembler = Assembler(choices=choices, sound_type=sound_type)
+    for entry in (*entries, *finishes):
+        if not isinstance(entry, Ended):
+            assembler.add(entry)
+    return assembler

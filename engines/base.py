@@ -1,0 +1,77 @@
+"""The engine interface: one verb and a close.
+
+EngineError                 the answer cannot be made, or not be finished
+├── InvalidRequest          the request is at fault; another engine would not help
+└── Unavailable             the engine is at fault; a retry or a fallback may help
+"""
+
+from collections.abc import AsyncGenerator
+from typing import ClassVar, Protocol
+
+from engines.events import Event
+from engines.requests import EngineRequest
+
+
+class EngineError(Exception):
+    """Why an engine gave up, in the terms of OpenAI's error envelope.
+
+    `status` is the HTTP status to answer with while that is still possible, `retry_after` is in
+    seconds.
+    """
+
+    status = 502
+    type = "server_error"
+    code: str | None = "upstream_error"
+    may_fall_back = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status or self.status
+        self.type = type or self.type
+        self.code = code or self.code
+        self.param = param
+        self.retry_after = retry_after
+
+
+class InvalidRequest(EngineError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+    may_fall_back = False
+
+
+class Unavailable(EngineError):
+    status = 503
+    code = "engine_unavailable"
+
+
+class Engine(Protocol):
+    """Who answers: a model server behind one verb.
+
+    `stream` yields deltas in the order they were made, one `Finish` for each choice, and `Usage`
+    last where it is known. It raises `EngineError`. Closing the iterator stops the upstream.
+    """
+
+    unsupported: ClassVar[frozenset[str]]
+    """OpenAI parameters whose silence would change the answer and which this engine cannot honour."""
+
+    @property
+    def unready_because(self) -> str | None:
+        """Why no answer could be made now; None when one could."""
+
+    async def start(self) -> None:
+        """Begin what must run before the first answer; returns at once, and may be called again."""
+
+    def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,14 @@
+"""The embedded default: a language model that runs beside the service.
+
+engine    the engine: which prompt is decoded, and under which constraint
+decision  whether a message needs a tool, and which
+prompts   messages and tools as the model's chat template has them
+grammar   JSON Schema → a grammar that the decoder cannot leave
+process   starts, watches and restarts the model's process
+server    that process: llama.cpp's server on a loopback port
+model     the model's file: joined from its packages, and checked
+"""
+
+from engines.local.engine import LocalEngine
+
+__all__ = ["LocalEngine"]

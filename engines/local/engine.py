@@ -1,0 +1,270 @@
+"""The local engine: which prompt is decoded, under which constraint, and what it means."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, ClassVar
+
+from engines.base import EngineError, InvalidRequest, Unavailable
+from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart
+from engines.local.decision import Decider
+from engines.local.grammar import ANY_OBJECT, MarkReader, NotConstrained, closed, json_grammar
+from engines.local.process import Endpoint, ModelProcess, Progress
+from engines.local.prompts import asking_for_call, asking_for_text
+from engines.local.protocol import Settings
+from engines.messages import Message
+from engines.model_spec import ModelSpec
+from engines.openai_compatible import OpenAICompatible
+from engines.openai_compatible.errors import Unreachable
+from engines.requests import EngineRequest, ResponseFormat, Tool
+
+logger = logging.getLogger(__name__)
+
+SLOTS = 2
+CONTEXT_LENGTH = 8192
+MAX_OUTPUT_TOKENS = 4096
+PASSED_ON = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
+"""Parameters that llama.cpp takes as OpenAI means them."""
+NOTICE = 2.0
+"""Seconds in which the end of the process is seen by its supervisor."""
+GREEDY = {"temperature": 0}
+
+
+class LocalEngine:
+    """A model file served by llama.cpp in a process of its own.
+
+    `progress` is told what loading does, as a message and a fraction (0…1), from another thread.
+    """
+
+    unsupported: ClassVar[frozenset[str]] = frozenset({"logprobs", "top_logprobs"})
+
+    def __init__(self, spec: ModelSpec, *, data_dir: Path, progress: Progress | None = None) -> None:
+        self._spec = spec
+        settings = Settings(
+            models_folder=str(data_dir / "models"),
+            log_path=str(data_dir / "log" / "llama.log"),
+            api_key="",
+            slots=SLOTS,
+            context_length=spec.context_length or CONTEXT_LENGTH,
+            model_path=spec.model_path,
+        )
+        self.process = ModelProcess(settings, progress)
+        self._client: OpenAICompatible | None = None
+        self._endpoint: Endpoint | None = None
+        self._decider = Decider(self._ask)
+        self._warming: asyncio.Task[None] | None = None
+
+    @property
+    def unready_because(self) -> str | None:
+        return self.process.unready_because
+
+    async def start(self) -> None:
+        self.process.start()
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm_up())
+
+    async def close(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
+            self._warming = None
+        await self._drop_client()
+        await asyncio.to_thread(self.process.close)
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        tool = await self._tool_to_call(request)
+        events = self._call(request, tool) if tool else self._reply(request)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    # --- what to answer with --------------------------------------------------------------------
+
+    async def _tool_to_call(self, request: EngineRequest) -> Tool | None:
+        """The tool that this answer must or should call."""
+        choice = request.tool_choice
+        names = choice.names if choice else ()
+        tools = tuple(tool for tool in request.tools if not names or tool.name in names)
+        mode = choice.mode if choice else "auto"
+        if not tools or mode == "none":
+            return None
+        message = _last_user_text(request.messages)
+        if mode == "required":
+            return tools[0] if len(tools) == 1 else (await self._decider.best(message, tools)).tool
+        if request.messages[-1].role != "user" or not message.strip():
+            return None  # what a tool returned is answered in words
+        best = await self._decider.best(message, tools)
+        return best.tool if best.is_needed else None
+
+    async def _call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
+        schema = closed(tool.parameters) if tool.parameters else {**ANY_OBJECT, "maxProperties": 0}
+        grammar = json_grammar(schema, exact=tool.strict)
+        params = {**self._limits(request), **GREEDY, "grammar": grammar}
+        # decoded greedily whatever temperature was asked for: a small model's arguments need it
+        inner = _with(request, asking_for_call(request.messages, tool), params)
+        opened = False
+        try:
+            async with aclosing(self._constrained(inner)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        if not opened:
+                            opened = True
+                            yield ToolCallStart(0, _call_id(), tool.name)
+                        yield ToolCallArguments(0, event.text)
+                    elif isinstance(event, Finish) and event.reason == "stop":
+                        if not opened:
+                            raise NotConstrained
+                        yield Finish("tool_calls")
+                    else:
+                        yield event
+        except NotConstrained as error:
+            raise _schema_refused(f"tools[{request.tools.index(tool)}].function.parameters") from error
+
+    async def _reply(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        params = {**self._limits(request), **_sampling(request.params)}
+        grammar = _response_grammar(request.response_format)
+        if grammar is not None:
+            params["grammar"] = grammar
+        inner = _with(request, asking_for_text(request.messages), params)
+        try:
+            async with aclosing(self._constrained(inner) if grammar else self._answer(inner)) as events:
+                async for event in events:
+                    yield event
+        except NotConstrained as error:
+            raise _schema_refused("response_format.json_schema.schema") from error
+
+    def _limits(self, request: EngineRequest) -> dict[str, Any]:
+        most = self._spec.max_output_tokens or MAX_OUTPUT_TOKENS
+        asked = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
+        # with its progress told, llama.cpp notices in the middle of a long prompt that nobody reads
+        return {"max_tokens": min(asked or most, most), "return_progress": True}
+
+    # --- asking the process ---------------------------------------------------------------------
+
+    async def _ask(
+        self, messages: tuple[Message, ...], params: dict[str, Any]
+    ) -> tuple[str, dict[str, float]]:
+        """A short greedy answer to a prompt of our own, and its likeliest first tokens."""
+        text, tokens = "", dict[str, float]()
+        inner = EngineRequest(messages, _no_blobs, params={**GREEDY, **params})
+        async with aclosing(self._answer(inner)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    text += event.text
+                    tokens = tokens or _first_tokens(event)
+        return text, tokens
+
+    async def _constrained(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        """An answer under a grammar, without its mark; raises `NotConstrained`."""
+        reader = MarkReader()
+        async with aclosing(self._answer(request)) as events:
+            async for event in events:
+                if not isinstance(event, TextDelta):
+                    yield event
+                elif text := reader.push(event.text):
+                    yield TextDelta(text)
+
+    async def _answer(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        """One answer of llama.cpp; tried again where its process died before it began one."""
+        for attempt in (1, 2):
+            client = await self._connected()
+            has_begun = False
+            try:
+                async with aclosing(client.stream(request)) as events:
+                    async for event in events:
+                        has_begun = True
+                        yield event
+                return
+            except Unreachable as error:
+                if has_begun or attempt == 2:
+                    raise EngineError("The local model's process ended.", code="engine_crashed") from error
+                # a connection may tell of the end before the supervisor has seen it
+                await asyncio.to_thread(self.process.wait_for_end, self._endpoint, NOTICE)
+
+    async def _connected(self) -> OpenAICompatible:
+        """A client of the process that runs now; waits while the model loads."""
+        try:
+            async with asyncio.timeout(self._spec.first_event_timeout):
+                endpoint = await _shared(self.process.start())
+        except TimeoutError:
+            raise Unavailable(f"Not ready in time: {self.unready_because}.", retry_after=5) from None
+        if self._client is None or self._endpoint != endpoint:
+            await self._drop_client()
+            self._endpoint = endpoint
+            self._client = OpenAICompatible(
+                endpoint.base_url,
+                "local",
+                api_key=endpoint.api_key,
+                first_event_timeout=self._spec.first_event_timeout,
+                idle_timeout=self._spec.idle_timeout,
+                retries=0,
+            )
+        return self._client
+
+    async def _warm_up(self) -> None:
+        try:
+            await self._decider.warm_up()
+        except EngineError as error:
+            logger.debug("no warming up: %s", error)
+
+    async def _drop_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+async def _shared(future: Future[Endpoint]) -> Endpoint:
+    """The result of a future that others wait for too: giving up on it must not cancel it."""
+    own = asyncio.wrap_future(future)
+    own.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(own)
+
+
+def _with(request: EngineRequest, messages: tuple[Message, ...], params: dict[str, Any]) -> EngineRequest:
+    """The request for llama.cpp: always a stream, as that is what a disconnect stops at once."""
+    return EngineRequest(messages, request.read_blob, params=params)
+
+
+def _sampling(params: dict[str, Any]) -> dict[str, Any]:
+    passed = {name: params[name] for name in PASSED_ON if params.get(name) is not None}
+    if params.get("seed") is not None:
+        passed["seed"] = params["seed"] % (2**32 - 1)  # llama.cpp takes 32 bits, all set means at random
+        passed["cache_prompt"] = False  # what is read in other batches comes out a little different
+    return passed
+
+
+def _response_grammar(format_: ResponseFormat | None) -> str | None:
+    if format_ is None or format_.type == "text":
+        return None
+    if format_.type == "json_object" or format_.schema is None:
+        return json_grammar(ANY_OBJECT, exact=True, pretty=True)
+    return json_grammar(format_.schema, exact=True, pretty=True)
+
+
+def _schema_refused(param: str) -> InvalidRequest:
+    return InvalidRequest(
+        "The local model cannot be held to this schema: it is contradictory, or uses a keyword that "
+        "cannot be enforced while decoding.",
+        param=param,
+    )
+
+
+def _last_user_text(messages: tuple[Message, ...]) -> str:
+    return next((message.text for message in reversed(messages) if message.role == "user"), "")
+
+
+def _first_tokens(event: TextDelta) -> dict[str, float]:
+    content = (event.logprobs or {}).get("content") or [{}]
+    return {choice["token"]: choice["logprob"] for choice in content[0].get("top_logprobs", ())}
+
+
+def _call_id() -> str:
+    return f"call_{os.urandom(12).hex()}"
+
+
+async def _no_blobs(blob: Any) -> bytes:
+    raise AssertionError("a prompt of our own holds no blob")

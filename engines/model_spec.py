@@ -1,0 +1,52 @@
+"""One entry of the models file."""
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[models]]` entry. Times are in seconds."""
+
+    id: str
+    engine: Literal["openai_compatible", "local", "scripted"]
+    base_url: str | None = None
+    api_key_env: str | None = None
+    upstream_model: str | None = None
+    input_modalities: tuple[Literal["text", "image", "audio", "file"], ...] = ("text",)
+    output_modalities: tuple[Literal["text", "audio"], ...] = ("text",)
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+    max_image_side: int | None = None
+    """Pixels: larger pictures are scaled down."""
+    default: bool = False
+    on_disconnect: Literal["cancel", "continue"] | None = None
+    fallbacks: tuple[str, ...] = ()
+    owned_by: str = "chatapi"
+    supports_n: bool = False
+    """The upstream honours `n`; where it does not, it is asked n times."""
+    connect_timeout: float = 10
+    first_event_timeout: float = 300
+    idle_timeout: float = 120
+    total_timeout: float = 3600
+    """From the first question to the end of the answer."""
+    retries: int = 2
+    """How often a call is tried again that failed before its first event."""
+    model_path: str | None = None
+    """`local`: a GGUF file of your own instead of the one that is installed."""
+    price: Literal["free"] | dict[str, Any] | None = None
+    """Decimals of USD by the names of billing's units; `chatapi.models_file` checks them."""
+
+    @property
+    def is_local(self) -> bool:
+        """It answers on this machine: nobody else charges for it."""
+        return self.engine != "openai_compatible"
+
+
+LOCAL_DEFAULT = ModelSpec(
+    id="qwen2.5-coder-0.5b-instruct",
+    engine="local",
+    context_length=8192,
+    max_output_tokens=4096,
+    default=True,
+)

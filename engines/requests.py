@@ -1,0 +1,65 @@
+"""What an engine is asked: messages, tools, the format of the answer, and sampling parameters."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from core.values import Blob, Value
+from engines.messages import Message
+
+
+class Tool(Value, frozen=True):
+    """A function the model may call; `parameters` is its JSON Schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool = False
+
+
+class ToolChoice(Value, frozen=True):
+    """`mode` as in OpenAI's dialect; `names` are the tools it is limited to (none: all of them)."""
+
+    mode: Literal["none", "auto", "required"]
+    names: tuple[str, ...] = ()
+
+
+class ResponseFormat(Value, frozen=True):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class AudioOutput(Value, frozen=True):
+    voice: str | None = None
+    format: str | None = None
+
+
+def sound_format(audio: AudioOutput | None, *, stream: bool) -> str:
+    """A stream of sound has one format only, so that its pieces can be joined."""
+    return "pcm16" if stream else (audio and audio.format) or "wav"
+
+
+class EngineRequest(Value, frozen=True):
+    """One question to an engine.
+
+    `params` holds the sampling and other OpenAI parameters by OpenAI's names, already validated.
+    `stream` is a hint: an engine may ask its upstream for a whole answer where it is false.
+    """
+
+    messages: tuple[Message, ...]
+    read_blob: Callable[[Blob], Awaitable[bytes]]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
+    modalities: tuple[str, ...] = ("text",)
+    audio: AudioOutput | None = None
+    params: dict[str, Any] = {}
+    n: int = 1
+    stream: bool = True
+
+    @property
+    def sound_format(self) -> str:
+        return sound_format(self.audio, stream=self.stream)

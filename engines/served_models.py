@@ -1,0 +1,34 @@
+"""The models that this process serves. The project says how they are loaded; all rooms may ask for them."""
+
+from collections.abc import Callable
+from threading import Lock
+
+from engines.registry import Registry
+
+_lock = Lock()
+_load: Callable[[], Registry] | None = None
+_registry: Registry | None = None
+
+
+def load_models_with(load: Callable[[], Registry]) -> None:
+    """Set what makes the registry on first use."""
+    global _load
+    _load = load
+
+
+def current_registry() -> Registry:
+    """The registry of this process, loaded on first use. Raises `ModelsFileError`, each time anew."""
+    global _registry
+    with _lock:
+        if _registry is None:
+            if _load is None:
+                raise RuntimeError("nothing says how models are loaded: is chatapi among INSTALLED_APPS?")
+            _registry = _load()
+        return _registry
+
+
+def reset_registry() -> None:
+    """Forget what was loaded, so that the next use reads the file again. Engines are not closed."""
+    global _registry
+    with _lock:
+        _registry = None
