@@ -17,7 +17,7 @@ from chatapi.bounded_body import BoundedBody
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from chatapi.request_id import RequestId
-from media.api.routes import file_routes
+from media.api.asgi_routes import file_routes
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ PATIENCE_SECONDS = 60.0
 app = Celery("chatapi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["media.renditions"])
 
 
 @celeryd_init.connect
@@ -38,8 +39,8 @@ def check_worker(**_: Any) -> None:
 def take_what_is_awaited(conf: Any, **_: Any) -> None:
     """With `--queues media` too: the same workers make it, and only first."""
     queues, routes = app.amqp.queues, conf.task_routes
-    if routes["media.tasks.*"]["queue"] in queues.consume_from:
-        queues.select_add(queues[routes["media.tasks.make_awaited"]["queue"]])
+    if routes["media.*"]["queue"] in queues.consume_from:
+        queues.select_add(queues[routes["media.renditions.tasks.make_awaited"]["queue"]])
 
 
 @worker_shutting_down.connect

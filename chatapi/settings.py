@@ -213,7 +213,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "PREPROCESSING_HOOKS": [
         "chatapi.schema.add_streaming_endpoints",
-        "media.api.documentation.add_file_endpoints",
+        "media.api.openapi.add_file_endpoints",
         "chatapi.audio.openapi.add_audio_endpoints",
     ],
     "POSTPROCESSING_HOOKS": ["chatapi.schema.finish"],
@@ -270,9 +270,9 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "awaited", "billing")]
 CELERY_TASK_ROUTES = {
-    "media.tasks.make_awaited": {"queue": "awaited"},  # no long queue holds up an answer
-    "media.tasks.make_overdue": {"queue": "default"},  # nor what mends it
-    "media.tasks.*": {"queue": "media"},
+    "media.renditions.tasks.make_awaited": {"queue": "awaited"},  # no long queue holds up an answer
+    "media.renditions.tasks.make_overdue": {"queue": "default"},  # nor what mends it
+    "media.*": {"queue": "media"},
     "billing.*": {"queue": "billing"},
     "chatapi.tasks.reconcile": {"queue": "billing"},
 }
@@ -289,7 +289,7 @@ CELERY_BEAT_SCHEDULE = {
     "export-late-meters": every(86_400, "billing.tasks.export_late_meters"),
     "reconcile": every(86_400, "chatapi.tasks.reconcile"),
     "make-statements": every(600, "billing.tasks.make_statements"),
-    "make-overdue": every(15, "media.tasks.make_overdue"),
+    "make-overdue": every(15, "media.renditions.tasks.make_overdue"),
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),

@@ -28,7 +28,7 @@ def storages(data_dir: Path, environ: Mapping[str, str]) -> dict[str, dict[str, 
 
 def _folder(location: Path) -> dict[str, Any]:
     return {
-        "BACKEND": "media.storage.WholeFileStorage",
+        "BACKEND": "media.storage.disk.WholeFileStorage",
         "OPTIONS": {"location": str(location), "file_permissions_mode": 0o600},
     }
 
@@ -45,7 +45,7 @@ def _bucket(given: Mapping[str, str]) -> dict[str, Any]:
         options["region_name"] = given[REGION]
     if PREFIX in given:
         options["location"] = given[PREFIX].strip("/")
-    return {"BACKEND": "media.object_storage.ObjectStorage", "OPTIONS": options | _keys(given)}
+    return {"BACKEND": "media.storage.s3.ObjectStorage", "OPTIONS": options | _keys(given)}
 
 
 def _endpoint(url: str) -> str:

@@ -19,7 +19,7 @@ from core.admin import ReadOnlyAdmin, link_to
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
 from engines.registry import ModelsFileError
 from engines.served_models import current_registry
-from media.showing import shown_files
+from media.file_presenter import shown_files
 
 SHOWN_MESSAGES = 500
 

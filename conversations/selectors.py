@@ -16,9 +16,9 @@ from engines import messages as engine_messages
 from engines.answers import Answer, AnswerHead, Choice, Failure, State
 from engines.events import FinishReason, Usage
 from engines.messages import Part, SpokenPart
+from media.file_presenter import WITH_WORDS, ShownFile, shown_files
 from media.models import Rendition
 from media.services import OF_SPEECH, read_bytes
-from media.showing import WITH_WORDS, ShownFile, shown_files
 
 Kind = Rendition.Kind
 

@@ -27,8 +27,8 @@ from engines.messages import (
     ToolCall,
 )
 from media.api.serializers import RenditionSerializer
+from media.file_presenter import ShownFile
 from media.services import OF_SPEECH
-from media.showing import ShownFile
 
 Files = Mapping[str, ShownFile]
 """By SHA-256."""

@@ -20,7 +20,7 @@ from engines.messages import (
     TextPart,
     ToolCall,
 )
-from media.showing import ShownFile
+from media.file_presenter import ShownFile
 
 
 class Line(Value, frozen=True):

@@ -21,9 +21,9 @@ class ModelsFileError(Exception):
 
 
 def _openai_compatible(spec: ModelSpec, data_dir: Path) -> Engine:
-    from engines.openai_compatible import OpenAICompatible
+    from engines.openai_compatible import OpenAICompatibleEngine
 
-    return OpenAICompatible.from_spec(spec)
+    return OpenAICompatibleEngine.from_spec(spec)
 
 
 def _local(spec: ModelSpec, data_dir: Path) -> Engine:

@@ -12,11 +12,11 @@ from django.utils.safestring import SafeString, mark_safe
 
 from core.admin import FixedFilter, ReadOnlyAdmin, link_to
 from core.ids import FILE
-from media.again import make_again
-from media.files import PURPOSES
+from media.file_presenter import WITH_WORDS, shown_asset
 from media.models import Asset, File, Rendition
-from media.showing import WITH_WORDS, shown_asset
-from media.signing import media_url
+from media.renditions.retry import retry_failed
+from media.signed_urls import media_url
+from media.uploaded_files import PURPOSES
 
 SHOWN_HOLDERS = 50
 
@@ -160,7 +160,7 @@ class RenditionAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Make again what failed", permissions=["making"])
     def make_again(self, request: HttpRequest, renditions: QuerySet[Rendition]) -> None:
-        count = make_again(list(renditions))
+        count = retry_failed(list(renditions))
         messages.success(request, f"To be made again: {count}")
 
     @admin.display(description="words")

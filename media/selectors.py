@@ -9,7 +9,7 @@ from core.ids import FILE, parse
 from core.values import Blob
 from media.models import Asset, File, RemoteCopy, remote_copy_id
 from media.services import StoredFile
-from media.storage import exists
+from media.storage.base import exists
 
 
 def stored_file(asset: Asset) -> StoredFile:

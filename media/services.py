@@ -29,8 +29,8 @@ from media.models import (
     renditions_of,
     storage_name,
 )
-from media.storage import delete_tree, exists, save_file
-from media.storage import size as size_of
+from media.storage.base import delete_tree, exists, save_file
+from media.storage.base import size as size_of
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
-"""Money in the admin: rows are looked at, and deeds are done by the verbs of this room, with a reason."""
+"""Money in the admin: rows are looked at, and actions call the verbs of this app, with a reason."""
 
-from billing.admin import ledger, prices, upkeep, usage, wallets
+from billing.admin import alerts, budgets, ledger, prices, statements, usage, wallets
 
-__all__ = ["ledger", "prices", "upkeep", "usage", "wallets"]
+__all__ = ["alerts", "budgets", "ledger", "prices", "statements", "usage", "wallets"]

@@ -6,7 +6,7 @@ from accounts.asgi_auth import Callers
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
 from core.http.body import ClientGone
-from media.api.connection import KeyedEndpoint, api_error
+from media.api.endpoints import KeyedEndpoint, api_error
 
 
 class LimitedEndpoint(KeyedEndpoint):

@@ -33,7 +33,7 @@ from chatapi.completions.usage import tokens_in, tokens_of_sound
 from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
 from core.values import Value
-from media.api.connection import api_error, watched
+from media.api.endpoints import api_error, watched
 from media.problems import MediaProblem
 from media.sound.formats import FORMATS
 from media.speech.plan import Item, Say

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar, get_args
 from chatapi.completions.schemas.problems import shown
 from core.exceptions import BadRequest
 from core.values import Value
-from media.api.forms import Form
+from media.api.upload_form import Form
 from media.speech.recognition.languages import UnknownLanguage, language_code
 from media.speech.transcripts import SEGMENTS, Granularity, Task
 

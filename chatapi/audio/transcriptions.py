@@ -31,12 +31,11 @@ from chatapi.audio.streaming import (
 from chatapi.audio.transcription_request import TranscriptionRequest, transcription_request
 from chatapi.audio.workspace_queue import Turns
 from core.exceptions import ApiError
-from media.api.connection import api_error, send_whole, unless_gone, watched
-from media.api.forms import Form, read_form
-from media.hearing import listening, patience
-from media.looking import look_at, sound_limits
-from media.makers import SOUND_SECONDS
+from media.api.endpoints import api_error, send_whole, unless_gone, watched
+from media.api.upload_form import Form, read_form
+from media.inspection import inspect_file, sound_limits
 from media.problems import MediaProblem
+from media.renditions.makers import SOUND_SECONDS
 from media.sound.transcoding import Transcode, transcode_sound
 from media.speech.recognition.values import Heard, Segment
 from media.speech.transcripts import (
@@ -52,6 +51,7 @@ from media.speech.transcripts import (
     delta_event,
     done_event,
 )
+from media.transcription import listening, patience
 from media.workshop import WorkshopFailed, shops
 
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
@@ -148,7 +148,7 @@ async def _counting(
 async def _wav_of(form: Form) -> tuple[Path, float]:
     """The upload as recognition takes it, beside it; and its length in seconds."""
     path = form.file.path
-    looked = await look_at(path, wanted="audio", sha256=form.file.sha256)
+    looked = await inspect_file(path, wanted="audio", sha256=form.file.sha256)
     wav = path.with_name("sound.wav")
     work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
     made = await shops.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
+from django.conf import settings
+
 from accounts.asgi_auth import Caller
 from accounts.ratelimits.allowance import Allowance
 from billing.books import Order
 from chatapi.completions.charging import bound_of, declared_prices, sounds_in
 from chatapi.completions.requests import CompletionRequest, kept, with_one_limit
+from chatapi.completions.speaker import Manner
 from chatapi.completions.taken import TakenIn
 from conversations.admission import Admission, Admitted
 from core.ids import new_id
@@ -18,6 +21,8 @@ from engines.messages import Message
 from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest
 from media.selectors import milliseconds_of
+
+DEFAULT_VOICE = "joe"
 
 
 class Call(Value, frozen=True):
@@ -93,4 +98,16 @@ def engine_request(
         params=with_one_limit(request.params),
         n=request.n,
         stream=request.stream,
+    )
+
+
+def manner_of(request: CompletionRequest) -> Manner | None:
+    """How the answer is to be spoken; None where it is not."""
+    if "audio" not in request.modalities:
+        return None
+    return Manner(
+        voice=(request.audio and request.audio.voice) or DEFAULT_VOICE,
+        kept_seconds=settings.CHATAPI_SPEECH_KEPT_SECONDS,
+        whole_format=None if request.stream else request.sound_format,
+        voices_folder=settings.CHATAPI_VOICES_FOLDER,
     )

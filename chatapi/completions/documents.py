@@ -6,16 +6,14 @@ from uuid import UUID
 
 from core.values import Blob
 from engines.base import InvalidRequest
-from engines.messages import AudioPart, FilePart, ImagePart, Message, Part
+from engines.messages import FilePart, Message, Part
 from media.models import storage_name
-from media.storage import open_range
+from media.storage.base import open_range
 
 TEXT_LIMIT = 200_000
 """Characters of a text file that a model without files is given."""
 TEXTS_LIMIT = 4_000_000
 """The same of all text files of a call, one that is named twice counted twice."""
-PASSED_ON_LIMIT = 128 * 1024 * 1024
-"""Bytes of pictures, sounds and files that go to a model with one call."""
 
 _CHARACTER = 4
 """The most bytes that one takes in UTF-8."""
@@ -71,21 +69,6 @@ def _is_text(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def check_weight(messages: Sequence[Message]) -> None:
-    """Raises `InvalidRequest` where the files that a model is to be given are too large together."""
-    weight = sum(
-        part.blob.size
-        for part in _parts(messages)
-        if isinstance(part, (ImagePart, AudioPart, FilePart)) and part.blob is not None
-    )
-    if weight > PASSED_ON_LIMIT:
-        raise InvalidRequest(
-            f"The pictures, sounds and files of this conversation have {weight} bytes as the model takes "
-            f"them; {PASSED_ON_LIMIT} are allowed.",
-            code="media_too_large",
-        )
 
 
 def _parts(messages: Sequence[Message]) -> list[Part]:

@@ -25,11 +25,11 @@ from conversations.selectors import spoken_messages
 from core.exceptions import ApiError, BadRequest, NotFound
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from media.fetching import Fetcher
-from media.looking import Wanted, look_at, refusal
+from media.inspection import ExpectedMedia, inspect_file, media_api_error
 from media.problems import MediaProblem, Unreadable
 from media.selectors import asset_of_file, known_files, last_copy, stored_file
 from media.services import StoredFile, check_room
-from media.temporary import temporary_folder_beside
+from media.temporary_folders import async_temporary_folder
 
 FILES_A_CALL = 250
 AT_ONCE = 4
@@ -176,7 +176,7 @@ class _Intake:
         try:
             file = await self._file_of(part, param)
         except MediaProblem as problem:
-            raise refusal(problem, param) from problem
+            raise media_api_error(problem, param) from problem
         self._files[file.blob.sha256] = file
         return as_what_it_is(part, file.blob)
 
@@ -197,15 +197,15 @@ class _Intake:
                 self._looked_at[key] = await look()
             return self._looked_at[key]
 
-    async def _inline(self, sha256: str, wanted: Wanted | None, claim: str | None) -> StoredFile:
+    async def _inline(self, sha256: str, wanted: ExpectedMedia | None, claim: str | None) -> StoredFile:
         known = self._known.get(sha256)
         if known is not None and fits(known.blob, wanted):
             return known
-        async with self._turn, temporary_folder_beside() as folder:
+        async with self._turn, async_temporary_folder() as folder:
             path = folder / "inline"
             data = self._request.uploads[sha256]
             await asyncio.to_thread(path.write_bytes, data)
-            file = await look_at(path, wanted=wanted, claimed=claim, sha256=sha256)
+            file = await inspect_file(path, wanted=wanted, claimed=claim, sha256=sha256)
         self._fresh[sha256] = file
         return file
 
@@ -233,14 +233,14 @@ class _Intake:
         if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
             return stored_file(copy.asset)
         async with self._turn:
-            path = await self._folders.enter_async_context(temporary_folder_beside()) / "fetched"
+            path = await self._folders.enter_async_context(async_temporary_folder()) / "fetched"
             try:
                 await self._fetcher.fetch(url, path)
             except MediaProblem:
                 if copy is not None:
                     return stored_file(copy.asset)
                 raise
-            file = await look_at(path, wanted="image")
+            file = await inspect_file(path, wanted="image")
         self._fetched[url] = file.blob.sha256
         self._fresh[file.blob.sha256] = file
         self._fetched_files[file.blob.sha256] = path

@@ -2,14 +2,14 @@
 
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, Part
-from media.looking import Wanted
+from media.inspection import ExpectedMedia
 from media.sound.kinds import CLAIMS
 
 MediaPart = ImagePart | AudioPart | FilePart
 FORMATS = {kind.media_type: kind.name for kind in reversed(CLAIMS.values())}
 
 
-def wanted_of(part: MediaPart) -> Wanted | None:
+def wanted_of(part: MediaPart) -> ExpectedMedia | None:
     if isinstance(part, ImagePart) or (isinstance(part, FilePart) and part.stands_for == "image_url"):
         return "image"
     if isinstance(part, AudioPart) or (isinstance(part, FilePart) and part.stands_for == "input_audio"):
@@ -21,7 +21,7 @@ def claim_of(part: MediaPart) -> str | None:
     return (part.format or None) if isinstance(part, AudioPart) else None
 
 
-def fits(blob: Blob, wanted: Wanted | None) -> bool:
+def fits(blob: Blob, wanted: ExpectedMedia | None) -> bool:
     kind = blob.media_type.partition("/")[0]
     return wanted is None or kind == wanted or (wanted == "audio" and kind == "video")
 

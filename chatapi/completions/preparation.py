@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 
-from chatapi.completions.documents import check_weight, texts_of_files
+from chatapi.completions.documents import texts_of_files
 from chatapi.completions.usage import tokens_in
 from core.ids import SPEECH, parse
 from core.values import Blob
@@ -20,8 +20,8 @@ from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, Spok
 from engines.model_spec import ModelSpec
 from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
 from media.pictures.described import described
+from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
 from media.speech.ssml import INSTRUCTIONS
-from media.waiting import Failed, TookTooLong, made
 
 Kind = Rendition.Kind
 
@@ -29,6 +29,9 @@ PASSED_ON = {"wav", "mp3"}
 """Formats that every upstream which hears is known to take as they are."""
 PICTURE_SIDES = (1536, 1024, 768, 512)
 """Pixels: to which pictures are scaled for models that take no larger ones."""
+
+PASSED_ON_LIMIT = 128 * 1024 * 1024
+"""Bytes of pictures, sounds and files that go to a model with one call."""
 
 NeedsMaking = ImagePart | AudioPart
 
@@ -127,12 +130,12 @@ class _Preparation:
         if not wanted:
             return {}
         try:
-            return await made(wanted.values(), seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS)
-        except Failed as problem:
+            return await wait_for_renditions(wanted.values(), seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS)
+        except RenditionFailed as problem:
             raise InvalidRequest(
                 problem.message, code=problem.code, param=self._place_of(problem.rendition)
             ) from problem
-        except TookTooLong:
+        except RenditionTimeout:
             raise EngineError(
                 f"The files of this call were not ready for the model within "
                 f"{settings.CHATAPI_MEDIA_WAIT_SECONDS} seconds.",
@@ -204,3 +207,18 @@ def heard(transcript: str) -> str:
 
 def _size_of(asset: Asset) -> tuple[int, int]:
     return asset.width or 0, asset.height or 0
+
+
+def check_weight(messages: Sequence[Message]) -> None:
+    """Raises `InvalidRequest` where the files that a model is to be given are too large together."""
+    weight = sum(
+        part.blob.size
+        for part in (part for message in messages for part in message.parts)
+        if isinstance(part, (ImagePart, AudioPart, FilePart)) and part.blob is not None
+    )
+    if weight > PASSED_ON_LIMIT:
+        raise InvalidRequest(
+            f"The pictures, sounds and files of this conversation have {weight} bytes as the model takes "
+            f"them; {PASSED_ON_LIMIT} are allowed.",
+            code="media_too_large",
+        )

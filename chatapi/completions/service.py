@@ -19,9 +19,8 @@ from billing.prices import declare, free_where_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import recovery
 from chatapi.completions.beside import Beside
-from chatapi.completions.calls import Call, admission_of, engine_request
+from chatapi.completions.calls import Call, admission_of, engine_request, manner_of
 from chatapi.completions.charging import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
-from chatapi.completions.files import begin_renditions, blob_reader, manner_of, settle_in
 from chatapi.completions.intake import carries_media, take_in
 from chatapi.completions.journal import Journal
 from chatapi.completions.limits import check_against_model, check_documents, check_voice
@@ -30,7 +29,7 @@ from chatapi.completions.pump import Asked, Outcome, Pump
 from chatapi.completions.replay import replayed
 from chatapi.completions.requests import CompletionRequest
 from chatapi.completions.running import Running, on_disconnect
-from chatapi.completions.taken import TakenIn, drop_fresh
+from chatapi.completions.taken import TakenIn, begin_renditions, blob_reader, drop_fresh, settle_in
 from chatapi.completions.usage import tokens_expected
 from chatapi.completions.writer import Ask, Writer
 from conversations.admission import Admission, Admitted

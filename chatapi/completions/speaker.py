@@ -14,7 +14,7 @@ from media.sound.encoding import EncodeSound, encode_sound
 from media.speech.plan import Item, Say
 from media.speech.synthesis.jobs import speak, warm_voice
 from media.speech.synthesis.values import Speak, SpokenPiece, WarmVoice, patience
-from media.temporary import temporary_folder_beside
+from media.temporary_folders import async_temporary_folder
 from media.workshop import WorkshopFailed, shops
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class Speaker:
 
 
 async def _encoded(pcm: bytes, format: str) -> bytes:
-    async with temporary_folder_beside() as folder:
+    async with async_temporary_folder() as folder:
         raw, out = folder / "pcm", folder / "encoded"
         await asyncio.to_thread(raw.write_bytes, pcm)
         work = EncodeSound(str(out), format, path=str(raw))

@@ -1,15 +1,19 @@
 """What was taken in with a call, and its bytes: stored before rows name them, gone where none does."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 from channels.db import database_sync_to_async
 
+from core.values import Blob
 from engines.messages import Message
-from media.freeing import drop
-from media.services import StoredFile, store_bytes, store_file
+from media.cleanup import drop
+from media.models import storage_name
+from media.renditions.tasks import enqueue
+from media.services import StoredFile, read_name, remember_copies, rendition_ids, store_bytes, store_file
 
 
 class TakenIn(msgspec.Struct, frozen=True):
@@ -45,3 +49,24 @@ def store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str,
     store_bytes(workspace_id, inline)
     for sha256, path in fetched.items():
         store_file(workspace_id, sha256, path)
+
+
+def settle_in(workspace_id: UUID, taken: TakenIn) -> None:
+    """From now on something holds these files."""
+    taken.store_again(workspace_id)
+    remember_copies(workspace_id, taken.fetched)
+    begin_renditions(workspace_id, taken.files)
+
+
+def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
+    enqueue(id for file in files for id in rendition_ids(workspace_id, file))
+
+
+def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
+    """Reads blobs of a workspace; `names` are the storage names of those that are renditions."""
+
+    async def read_blob(blob: Blob) -> bytes:
+        name = names.get(blob.sha256) or storage_name(workspace_id, blob.sha256)
+        return await asyncio.to_thread(read_name, name)
+
+    return read_blob

@@ -23,7 +23,7 @@ from core.http.views import ApiView
 from core.ids import CONVERSATION, public
 from engines.answers import Answer
 from engines.messages import SpokenPart
-from media.showing import ShownFile
+from media.file_presenter import ShownFile
 
 
 class CompletionView(ApiView):

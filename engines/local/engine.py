@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart
-from engines.local.decision import Decider
 from engines.local.grammar import ANY_OBJECT, MarkReader, NotConstrained, closed, json_grammar
-from engines.local.process import Endpoint, ModelProcess, Progress
 from engines.local.prompts import asking_for_call, asking_for_text
-from engines.local.protocol import Settings
+from engines.local.server_process import ModelProcess, Progress, ServerEndpoint
+from engines.local.server_protocol import ServerSettings
+from engines.local.tool_decision import ToolDecider
 from engines.messages import Message
 from engines.model_spec import ModelSpec
-from engines.openai_compatible import OpenAICompatible
+from engines.openai_compatible import OpenAICompatibleEngine
 from engines.openai_compatible.errors import Unreachable
 from engines.requests import EngineRequest, ResponseFormat, Tool
 
@@ -44,7 +44,7 @@ class LocalEngine:
 
     def __init__(self, spec: ModelSpec, *, data_dir: Path, progress: Progress | None = None) -> None:
         self._spec = spec
-        settings = Settings(
+        settings = ServerSettings(
             models_folder=str(data_dir / "models"),
             log_path=str(data_dir / "log" / "llama.log"),
             api_key="",
@@ -53,9 +53,9 @@ class LocalEngine:
             model_path=spec.model_path,
         )
         self.process = ModelProcess(settings, progress)
-        self._client: OpenAICompatible | None = None
-        self._endpoint: Endpoint | None = None
-        self._decider = Decider(self._ask)
+        self._client: OpenAICompatibleEngine | None = None
+        self._endpoint: ServerEndpoint | None = None
+        self._decider = ToolDecider(self._ask)
         self._warming: asyncio.Task[None] | None = None
 
     @property
@@ -185,7 +185,7 @@ class LocalEngine:
                 # a connection may tell of the end before the supervisor has seen it
                 await asyncio.to_thread(self.process.wait_for_end, self._endpoint, NOTICE)
 
-    async def _connected(self) -> OpenAICompatible:
+    async def _connected(self) -> OpenAICompatibleEngine:
         """A client of the process that runs now; waits while the model loads."""
         try:
             async with asyncio.timeout(self._spec.first_event_timeout):
@@ -195,7 +195,7 @@ class LocalEngine:
         if self._client is None or self._endpoint != endpoint:
             await self._drop_client()
             self._endpoint = endpoint
-            self._client = OpenAICompatible(
+            self._client = OpenAICompatibleEngine(
                 endpoint.base_url,
                 "local",
                 api_key=endpoint.api_key,
@@ -217,7 +217,7 @@ class LocalEngine:
             await client.close()
 
 
-async def _shared(future: Future[Endpoint]) -> Endpoint:
+async def _shared(future: Future[ServerEndpoint]) -> ServerEndpoint:
     """The result of a future that others wait for too: giving up on it must not cancel it."""
     own = asyncio.wrap_future(future)
     own.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -13,6 +13,6 @@ errors        upstream failures → `EngineError`
 reachability  whether the upstream is there
 """
 
-from engines.openai_compatible.client import OpenAICompatible
+from engines.openai_compatible.engine import OpenAICompatibleEngine
 
-__all__ = ["OpenAICompatible"]
+__all__ = ["OpenAICompatibleEngine"]

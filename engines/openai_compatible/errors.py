@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from engines.base import EngineError, InvalidRequest, Unavailable
-from engines.openai_compatible.wire import decode_leniently
-from engines.text import whole, whole_json
+from engines.openai_compatible.chunk_types import decode_leniently
+from engines.surrogates import whole, whole_json
 
 MESSAGE_LIMIT = 2000
 NAME_LIMIT = 200

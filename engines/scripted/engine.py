@@ -23,8 +23,8 @@ from engines.events import (
     Usage,
 )
 from engines.requests import EngineRequest
-from engines.scripted.plan import arguments_of, plan
-from engines.scripted.script import CallTool, Say, Script
+from engines.scripted.answer_plan import arguments_of, plan
+from engines.scripted.directives import Script, TextStep, ToolCallStep
 from engines.scripted.tone import wav, word_pcm
 
 _WORDS = re.compile(r"\S+\s*|\s+")
@@ -95,7 +95,7 @@ class _Play:
 
     def events(self) -> Iterator[Event]:
         for item in self._script.content:
-            yield from self._call(item) if isinstance(item, CallTool) else self._say(item)
+            yield from self._call(item) if isinstance(item, ToolCallStep) else self._say(item)
             if self._is_cut:
                 break
         if self._spoken:
@@ -109,7 +109,7 @@ class _Play:
             completion_audio_tokens=len(self._spoken),
         )
 
-    def _say(self, item: Say) -> Iterator[Event]:
+    def _say(self, item: TextStep) -> Iterator[Event]:
         text = self._before_stop(item.text) if item.kind == "text" else item.text
         words = self._take(_WORDS.findall(text))
         if item.kind == "text" and self._script.speaks:
@@ -122,7 +122,7 @@ class _Play:
             self._reasoning_tokens += len(words)
             yield from map(ReasoningDelta, words)
 
-    def _call(self, call: CallTool) -> Iterator[Event]:
+    def _call(self, call: ToolCallStep) -> Iterator[Event]:
         arguments = arguments_of(call, self._request)
         fragments = self._take([arguments[at : at + _FRAGMENT] for at in range(0, len(arguments), _FRAGMENT)])
         if not fragments:

@@ -6,11 +6,11 @@ from channels.db import database_sync_to_async
 from starlette.types import Receive, Scope, Send
 
 from accounts.authentication import Principal
-from media.api.connection import Endpoint, KeyedEndpoint
-from media.api.contents import Content, content_of, content_of_rendition, gone, send_content
-from media.files import require_file
+from media.api.endpoints import Endpoint, KeyedEndpoint
+from media.api.file_response import StoredContent, content_of, content_of_rendition, gone, send_content
 from media.models import Asset, Rendition, rendition_id
-from media.signing import Opened, opened
+from media.signed_urls import SignedTarget, target_of_token
+from media.uploaded_files import require_file
 
 
 class ContentEndpoint(KeyedEndpoint):
@@ -29,7 +29,7 @@ class SignedEndpoint(Endpoint):
     methods = ("GET", "HEAD")
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        allowed = opened(_argument(scope, "token"))
+        allowed = target_of_token(_argument(scope, "token"))
         content = await database_sync_to_async(_of_address)(allowed) if allowed else None
         if content is None:
             raise gone()
@@ -42,12 +42,12 @@ def _argument(scope: Scope, name: str) -> str:
     return value
 
 
-def _of_file(workspace_id: UUID, file_id: str) -> Content:
+def _of_file(workspace_id: UUID, file_id: str) -> StoredContent:
     file = require_file(workspace_id, file_id)
     return content_of(file.asset, file.filename)
 
 
-def _of_address(allowed: Opened) -> Content | None:
+def _of_address(allowed: SignedTarget) -> StoredContent | None:
     if allowed.kind is None:
         asset = Asset.objects.filter(id=allowed.asset_id).first()
         return content_of(asset) if asset else None

@@ -10,10 +10,14 @@ from starlette.types import Receive, Scope, Send
 
 from accounts.authentication import Principal
 from core.exceptions import BadRequest
-from media.api.connection import KeyedEndpoint, send_whole
-from media.api.forms import Form, Upload, read_form
+from media.api.endpoints import KeyedEndpoint, send_whole
 from media.api.serializers import FileSerializer
-from media.files import (
+from media.api.upload_form import Form, Upload, read_form
+from media.inspection import inspect_file
+from media.models import File
+from media.renditions.tasks import enqueue
+from media.services import rendition_ids, store_file
+from media.uploaded_files import (
     DEFAULT_PURPOSE,
     LONGEST_LIFE,
     PURPOSES,
@@ -22,10 +26,6 @@ from media.files import (
     check_quota,
     keep_file,
 )
-from media.looking import look_at
-from media.models import File
-from media.services import rendition_ids, store_file
-from media.tasks import enqueue
 
 WHOLE, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
 
@@ -40,7 +40,7 @@ class UploadEndpoint(KeyedEndpoint):
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(principal.workspace_id, scope, receive, limit) as form:
             purpose, expires_after, upload = _purpose(form), _expires_after(form), form.file
-            stored = await look_at(upload.path, sha256=upload.sha256)
+            stored = await inspect_file(upload.path, sha256=upload.sha256)
             new = NewFile(
                 principal.workspace_id, principal.user_id, upload.filename, stored, purpose, expires_after
             )

@@ -12,7 +12,7 @@ from accounts.authentication import workspace_of
 from core.http.openapi import refusals
 from core.http.query import integer, one_of
 from core.http.views import ApiView
-from media.api.documentation import UploadSerializer
+from media.api.openapi import UploadSerializer
 from media.api.serializers import (
     FileDeletedSerializer,
     FileListSerializer,
@@ -20,8 +20,8 @@ from media.api.serializers import (
     RenditionListSerializer,
     RenditionSerializer,
 )
-from media.files import PURPOSES, delete_file, file_page, renditions_made, require_file
 from media.models import File
+from media.uploaded_files import PURPOSES, delete_file, file_page, renditions_made, require_file
 
 MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
 

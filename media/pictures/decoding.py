@@ -11,8 +11,8 @@ from pathlib import Path
 import pillow_heif
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from media.pictures.inspection import PictureLimits
 from media.pictures.kinds import HEAD_BYTES, PictureKind, picture_kind
+from media.pictures.limits import PictureLimits
 from media.pictures.structure import CUT_OFF, DAMAGED, Outline, outline
 from media.problems import TooLarge, Unreadable
 

@@ -7,7 +7,7 @@ a table are short and stay in their rows, for `Coffee … 3.50` belongs together
 from itertools import groupby, pairwise
 from statistics import median
 
-from media.pictures.reading import TextLine
+from media.pictures.text_lines import TextLine
 
 Row = list[TextLine]
 

@@ -4,7 +4,8 @@ import time
 
 import msgspec
 
-from media.pictures.inspection import PictureLimits
+from media.pictures.limits import LONG, PictureLimits
+from media.pictures.text_lines import TextLine
 
 
 class ReadText(msgspec.Struct, frozen=True):
@@ -16,24 +17,6 @@ class ReadText(msgspec.Struct, frozen=True):
     limits: PictureLimits = PictureLimits()
     seconds: float = 40
     characters: int = 12_000
-
-
-LONG = 4
-"""A picture so many times as long as wide is long."""
-
-Box = tuple[int, int, int, int]
-
-
-class TextLine(msgspec.Struct, frozen=True):
-    """A line of one column or a cell of a table.
-
-    `confidence` is 0 to 1. `box` is left, top, right, bottom in pixels of the picture, upright and turned so
-    that its text is.
-    """
-
-    text: str
-    confidence: float
-    box: Box
 
 
 class PictureText(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from media.pictures.inspection import PictureLimits
+from media.pictures.limits import PictureLimits
 
 THUMBNAIL_SIDE = 256
 

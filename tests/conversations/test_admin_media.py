@@ -11,10 +11,10 @@ from accounts.models import User
 from conversations.models import Conversation, Message
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
-from media.making import make
 from media.models import asset_id, rendition_id
+from media.renditions.service import make
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
-from media.signing import opened
+from media.signed_urls import target_of_token
 from tests.conversations.rows import conversation_of, kept, made, said
 from tests.media.pictures_made import encoded, quarters
 from tests.people import Person
@@ -50,7 +50,7 @@ def thread(conversation: Conversation, reader: Client) -> str:
 def kinds_opened(page: str, attribute: str) -> list[str | None]:
     """Of each signed address, which rendition it opens; None is the original."""
     tokens = re.findall(rf'{attribute}="/media/([^"]+)"', page)
-    found = [opened(token) for token in tokens]
+    found = [target_of_token(token) for token in tokens]
     assert all(found)
     return [one.kind for one in found if one]
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from conversations.models import Completion, Conversation, ConversationAsset, Message
 from engines.messages import ImagePart
-from media.freeing import free
+from media.cleanup import free
 from media.models import Asset, File, asset_id, storage_name
 from tests.conversations.rows import conversation_of, exchange, kept, said
 from tests.people import Person, person

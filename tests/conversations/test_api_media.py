@@ -8,10 +8,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Conversation, ConversationAsset
 from engines.messages import AudioPart, FilePart, ImagePart, Part, SpokenPart
-from media.making import make
 from media.models import Asset, asset_id, rendition_id
+from media.renditions.service import make
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
-from media.signing import opened
+from media.signed_urls import target_of_token
 from tests.conversations.rows import completion_of, conversation_of, kept, made, said
 from tests.media.pictures_made import encoded, quarters
 from tests.media.sounds import sound_file, wav
@@ -45,7 +45,7 @@ def shown(conversation: Conversation, role: str, part: Part, who: Person, client
 def opens(url: str) -> tuple[str, str | None]:
     """The SHA-256 of the asset that an address opens, and the kind of its rendition."""
     assert url.startswith("/media/")
-    found = opened(url.removeprefix("/media/"))
+    found = target_of_token(url.removeprefix("/media/"))
     assert found is not None
     return Asset.objects.get(id=found.asset_id).sha256, found.kind
 

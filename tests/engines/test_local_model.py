@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.packaged_files import PackagedFile, Part
-from engines.local import model
-from engines.local.model import ModelFileError, embedded_model, own_model
+from engines.local import model_file
+from engines.local.model_file import ModelFileError, embedded_model, own_model
 
 CONTENT = b"GGUF" + bytes(range(256)) * 40
 
@@ -20,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(package.parent))
     parts = (Part("model_part1", "part.bin"),)
     file = PackagedFile("model.gguf", len(CONTENT), sha256(CONTENT).hexdigest(), parts)
-    monkeypatch.setattr(model, "FILE", file)
+    monkeypatch.setattr(model_file, "FILE", file)
     return package
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engines.base import Unavailable
-from engines.local import process as module
-from engines.local.process import ModelProcess
-from engines.local.protocol import Settings
+from engines.local import server_process as module
+from engines.local.server_process import ModelProcess
+from engines.local.server_protocol import ServerSettings
 
 SAY = "import sys, json\nsettings = json.loads(sys.stdin.readline())\n"
 READY = SAY + (
@@ -33,7 +33,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     begun: list[ModelProcess] = []
 
     def make(script: str, progress: Callable[[str, float], None] | None = None) -> ModelProcess:
-        settings = Settings(str(tmp_path), str(tmp_path / "log"), "", slots=1, context_length=64)
+        settings = ServerSettings(str(tmp_path), str(tmp_path / "log"), "", slots=1, context_length=64)
         begun.append(ModelProcess(settings, progress, (sys.executable, "-c", script)))
         return begun[-1]
 

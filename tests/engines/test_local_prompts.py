@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from core.values import Blob
 from engines.base import InvalidRequest
-from engines.local.decision import BY_NAME, EXAMPLES, YES_OR_NO, Decider
 from engines.local.grammar import MARK, MarkReader, NotConstrained, closed, json_grammar
 from engines.local.prompts import USE_RESULT, asking_for_call, asking_for_text
+from engines.local.tool_decision import BY_NAME, EXAMPLES, YES_OR_NO, ToolDecider
 from engines.messages import AudioPart, ImagePart, Message, TextPart, ToolCall
 from engines.requests import Tool
 
@@ -146,24 +146,24 @@ class Model:
         return "", {"yes": odds, "get": odds, "add": odds, "no": 0.0, "none": 0.0, "?": -20.0}
 
 
-async def is_needed(decider: Decider, message: str) -> bool:
+async def is_needed(decider: ToolDecider, message: str) -> bool:
     return (await decider.best(message, (WEATHER,))).is_needed
 
 
 async def test_a_message_needs_the_tool_when_both_questions_together_say_so() -> None:
-    decider = Decider(Model({"rain": 0.5, "joke": -0.5}))
+    decider = ToolDecider(Model({"rain": 0.5, "joke": -0.5}))
     assert await is_needed(decider, "Will it rain?")
     assert not await is_needed(decider, "Tell me a joke")
 
 
 async def test_a_tool_that_is_liked_for_every_message_is_held_back() -> None:
-    liked = Decider(Model({"Hello!": 4, "Tell me something.": 4, "rain": 2}))
+    liked = ToolDecider(Model({"Hello!": 4, "Tell me something.": 4, "rain": 2}))
     assert not await is_needed(liked, "Will it rain?")
 
 
 async def test_the_baseline_of_a_tool_is_asked_once() -> None:
     model = Model({})
-    decider = Decider(model)
+    decider = ToolDecider(model)
     await is_needed(decider, "One")
     assert len(model.asked) == 2 * (2 + 1)
     await is_needed(decider, "Two")
@@ -172,7 +172,7 @@ async def test_the_baseline_of_a_tool_is_asked_once() -> None:
 
 async def test_of_several_tools_the_one_that_fits_best_is_taken() -> None:
     add = Tool("add", "Add numbers")
-    decider = Decider(Model({"add: Add numbers\n\nMessage: 1": 2, "Message: 1": 1}))
+    decider = ToolDecider(Model({"add: Add numbers\n\nMessage: 1": 2, "Message: 1": 1}))
     verdict = await decider.best("1 + 1?", (WEATHER, add))
     assert (verdict.tool, verdict.is_needed) == (add, True)
 
@@ -180,14 +180,14 @@ async def test_of_several_tools_the_one_that_fits_best_is_taken() -> None:
 async def test_of_very_many_tools_only_those_with_words_in_common_are_judged() -> None:
     model = Model({})
     many = tuple(Tool(f"tool_{number}", "Does something else") for number in range(60))
-    await Decider(model).best("Will the weather hold?", (*many, WEATHER))
+    await ToolDecider(model).best("Will the weather hold?", (*many, WEATHER))
     assert any("get_weather" in question for question in model.asked)
     assert len(model.asked) <= 6 * 6
 
 
 async def test_a_long_message_is_looked_at_from_both_ends() -> None:
     model = Model({})
-    await is_needed(Decider(model), "begin" + 10_000 * " word" + "end")
+    await is_needed(ToolDecider(model), "begin" + 10_000 * " word" + "end")
     assert "begin" in model.asked[-1]
     assert model.asked[-1].endswith("end")
     assert len(model.asked[-1]) < 1500

@@ -21,7 +21,7 @@ from engines.events import (
     Usage,
 )
 from engines.messages import ImagePart, Message, TextPart
-from engines.openai_compatible import OpenAICompatible
+from engines.openai_compatible import OpenAICompatibleEngine
 from engines.requests import EngineRequest
 from tests.engines.fake_upstream import (
     ABORT,
@@ -46,8 +46,8 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 @pytest.fixture
-async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatible]:
-    engine = OpenAICompatible(upstream.base_url, "big-model", retries=0)
+async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatibleEngine]:
+    engine = OpenAICompatibleEngine(upstream.base_url, "big-model", retries=0)
     yield engine
     await engine.close()
 
@@ -60,17 +60,17 @@ def ask(text: str = "Hello", **more: Any) -> EngineRequest:
     return EngineRequest(messages=(Message("user", (TextPart(text),)),), read_blob=no_blobs, **more)
 
 
-async def collect(engine: OpenAICompatible, seen: list[Event]) -> None:
+async def collect(engine: OpenAICompatibleEngine, seen: list[Event]) -> None:
     async for event in engine.stream(ask()):
         seen.append(event)
 
 
-async def events_of(engine: OpenAICompatible, **more: Any) -> list[Event]:
+async def events_of(engine: OpenAICompatibleEngine, **more: Any) -> list[Event]:
     return [event async for event in engine.stream(ask(**more))]
 
 
 async def answered(
-    upstream: FakeUpstream, engine: OpenAICompatible, *answers: Answer, **more: Any
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, *answers: Answer, **more: Any
 ) -> list[Event]:
     upstream.will(*answers)
     return await events_of(engine, **more)
@@ -92,7 +92,7 @@ def starts(events: list[Event]) -> list[tuple[int, str]]:
 
 
 async def test_text_arrives_chunk_by_chunk_and_usage_comes_last(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     usage = {
         "prompt_tokens": 9,
@@ -123,7 +123,7 @@ async def test_text_arrives_chunk_by_chunk_and_usage_comes_last(
 
 
 async def test_a_whole_answer_yields_the_same_events(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     message = {"role": "assistant", "content": "Hello", "refusal": None, "reasoning_content": "Greet."}
     usage = {"prompt_tokens": 1, "completion_tokens": 5}
@@ -134,7 +134,7 @@ async def test_a_whole_answer_yields_the_same_events(
 
 
 async def test_an_upstream_that_streams_unasked_or_does_not_though_asked_is_understood(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     expected = [TextDelta("Hi"), Finish("stop")]
     assert await answered(upstream, engine, stream(say("Hi"), end()), stream=False) == expected
@@ -145,7 +145,7 @@ async def test_an_upstream_that_streams_unasked_or_does_not_though_asked_is_unde
     "usages", [[{"on": 1}, None], [None, {"on": 2}], [{"on": 1}, {"on": 2}]], ids=["finish", "last", "each"]
 )
 async def test_usage_is_told_once_wherever_it_came(
-    upstream: FakeUpstream, engine: OpenAICompatible, usages: list[Any]
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, usages: list[Any]
 ) -> None:
     first, second = ({"prompt_tokens": u["on"], "completion_tokens": 1} if u else None for u in usages)
     chunks = [{**say("Hi"), "usage": first}, end(usage=first), {"choices": [], "usage": second}]
@@ -154,7 +154,7 @@ async def test_usage_is_told_once_wherever_it_came(
 
 
 async def test_reasoning_and_refusal_have_their_own_deltas(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "c"}]}, {"type": "text", "text": "T"}]
     chunks = [
@@ -170,7 +170,7 @@ async def test_reasoning_and_refusal_have_their_own_deltas(
     assert joined(events, RefusalDelta) == "No."
 
 
-async def test_logprobs_go_with_their_text(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_logprobs_go_with_their_text(upstream: FakeUpstream, engine: OpenAICompatibleEngine) -> None:
     logprobs = {"content": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}]}
     chunk = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "logprobs": logprobs}]}
     events = await answered(upstream, engine, stream(chunk, end()))
@@ -178,7 +178,7 @@ async def test_logprobs_go_with_their_text(upstream: FakeUpstream, engine: OpenA
 
 
 async def test_several_choices_end_together_in_their_order(upstream: FakeUpstream) -> None:
-    engine = OpenAICompatible(upstream.base_url, "m", supports_n=True)
+    engine = OpenAICompatibleEngine(upstream.base_url, "m", supports_n=True)
     chunks = [say("b", 1), say("a"), end(index=1), say("A"), end("length")]
     events = await answered(upstream, engine, stream(*chunks), n=2)
     await engine.close()
@@ -194,7 +194,9 @@ END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
-async def test_bytes_may_be_cut_anywhere(upstream: FakeUpstream, engine: OpenAICompatible, size: int) -> None:
+async def test_bytes_may_be_cut_anywhere(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, size: int
+) -> None:
     body = SMILE + b"\n\n" + END + b"\n\ndata: [DONE]\n\n"
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     assert await answered(upstream, engine, raw(*pieces)) == [TextDelta("😀 ä"), Finish("stop")]
@@ -228,13 +230,13 @@ async def test_bytes_may_be_cut_anywhere(upstream: FakeUpstream, engine: OpenAIC
     ],
 )
 async def test_event_streams_are_read_generously(
-    upstream: FakeUpstream, engine: OpenAICompatible, body: bytes
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, body: bytes
 ) -> None:
     assert await answered(upstream, engine, raw(body)) == [TextDelta("😀 ä"), Finish("stop")]
 
 
 async def test_a_surrogate_pair_cut_in_two_arrives_whole(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     chunks = [say("a\ud83d"), say("\ude00b"), delta(reasoning="\ud83d"), delta(reasoning="\ude00"), end()]
     events = await answered(upstream, engine, stream(*chunks))
@@ -243,7 +245,7 @@ async def test_a_surrogate_pair_cut_in_two_arrives_whole(
 
 
 async def test_half_a_pair_becomes_a_replacement_character(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     chunks = [say("a\ud83d"), say("b\ude00"), say("c\ud83d"), end()]
     events = await answered(upstream, engine, stream(*chunks))
@@ -252,7 +254,7 @@ async def test_half_a_pair_becomes_a_replacement_character(
 
 
 async def test_a_pair_cut_in_two_within_arguments_and_logprobs(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     logprobs = {"content": [{"token": "\ud83d", "logprob": 0}]}
     chunks = [
@@ -270,7 +272,7 @@ async def test_a_pair_cut_in_two_within_arguments_and_logprobs(
     )
 
 
-async def test_broken_utf8_is_replaced(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_broken_utf8_is_replaced(upstream: FakeUpstream, engine: OpenAICompatibleEngine) -> None:
     broken = SMILE.replace(b"\x98\x80", b"")
     events = await answered(upstream, engine, raw(broken + b"\n\n" + END + b"\n\n"))
     assert joined(events) == "\ufffd ä"
@@ -279,7 +281,7 @@ async def test_broken_utf8_is_replaced(upstream: FakeUpstream, engine: OpenAICom
 # --- tool calls ---------------------------------------------------------------------------------
 
 
-async def test_calls_come_one_after_the_other(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_calls_come_one_after_the_other(upstream: FakeUpstream, engine: OpenAICompatibleEngine) -> None:
     chunks = [
         delta(tool_calls=[call(0, "c1", "one", "")]),
         delta(tool_calls=[call(0, arguments='{"a"')]),
@@ -339,7 +341,7 @@ MIXED = {
 
 @pytest.mark.parametrize("fragments", MIXED.values(), ids=MIXED)
 async def test_however_fragments_are_mixed_each_call_ends_before_the_next(
-    upstream: FakeUpstream, engine: OpenAICompatible, fragments: list[Any]
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, fragments: list[Any]
 ) -> None:
     chunks = [delta(tool_calls=calls) for calls in fragments]
     events = await answered(upstream, engine, stream(*chunks, end("stop")))
@@ -350,7 +352,7 @@ async def test_however_fragments_are_mixed_each_call_ends_before_the_next(
     assert events[-1] == Finish("tool_calls"), "an agent loop stops on anything else"
 
 
-async def test_ids_that_are_missing_are_made(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_ids_that_are_missing_are_made(upstream: FakeUpstream, engine: OpenAICompatibleEngine) -> None:
     calls = [call(0, name="f", arguments="{}"), call(1, name="g", arguments="{}")]
     events = await answered(upstream, engine, stream(delta(tool_calls=calls), end("tool_calls")))
     ids = [event.id for event in events if isinstance(event, ToolCallStart)]
@@ -358,14 +360,16 @@ async def test_ids_that_are_missing_are_made(upstream: FakeUpstream, engine: Ope
     assert all(id.startswith("call_") and len(id) > 20 for id in ids)
 
 
-async def test_calls_without_arguments_are_calls(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_calls_without_arguments_are_calls(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     calls = [call(0, "a", "f"), call(1, "b", "g", "")]
     events = await answered(upstream, engine, stream(delta(tool_calls=calls), end("tool_calls")))
     assert events == [ToolCallStart(0, "a", "f"), ToolCallStart(1, "b", "g"), Finish("tool_calls")]
 
 
 async def test_the_deprecated_function_call_is_a_tool_call(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     chunks = [
         delta(function_call={"name": "f", "arguments": ""}),
@@ -377,7 +381,7 @@ async def test_the_deprecated_function_call_is_a_tool_call(
     assert events[1:] == [ToolCallArguments(0, "{}"), Finish("tool_calls")]
 
 
-async def test_a_whole_answer_with_calls(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_a_whole_answer_with_calls(upstream: FakeUpstream, engine: OpenAICompatibleEngine) -> None:
     calls = [
         {"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in (1, 2)
     ]
@@ -387,7 +391,9 @@ async def test_a_whole_answer_with_calls(upstream: FakeUpstream, engine: OpenAIC
     assert events[-1] == Finish("tool_calls")
 
 
-async def test_a_call_without_a_name_is_an_error(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_a_call_without_a_name_is_an_error(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     with pytest.raises(EngineError, match="without naming it"):
         await answered(upstream, engine, stream(delta(tool_calls=[call(0, "c1", None, "{}")]), end()))
 
@@ -397,7 +403,7 @@ async def test_a_call_without_a_name_is_an_error(upstream: FakeUpstream, engine:
 
 @pytest.mark.parametrize("cut", [4, 5, 6, 7])
 async def test_sound_is_decoded_wherever_its_base64_is_cut(
-    upstream: FakeUpstream, engine: OpenAICompatible, cut: int
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, cut: int
 ) -> None:
     sound = bytes(range(60))
     data = base64.b64encode(sound).decode()
@@ -417,13 +423,15 @@ async def test_sound_is_decoded_wherever_its_base64_is_cut(
     assert upstream.body["audio"]["format"] == "pcm16"
 
 
-async def test_a_whole_spoken_answer(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_a_whole_spoken_answer(upstream: FakeUpstream, engine: OpenAICompatibleEngine) -> None:
     audio = {"id": "audio_1", "data": "UklGRg==", "transcript": "Hi", "expires_at": 17}
     events = await answered(upstream, engine, whole({"content": None, "audio": audio}), stream=False)
     assert events == [AudioDelta("audio_1", b"RIFF", "Hi", 17), Finish("stop")]
 
 
-async def test_sound_on_a_line_of_megabytes_passes(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_sound_on_a_line_of_megabytes_passes(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     sound = b"sound!" * 700_000
     line = frame(delta(audio={"data": base64.b64encode(sound).decode()}))
     pieces = [line[start : start + 300_000] for start in range(0, len(line), 300_000)]
@@ -441,7 +449,7 @@ async def test_a_picture_of_megabytes_is_sent_as_often_as_it_takes(upstream: Fak
     parts = (TextPart("Look"), ImagePart(blob=picture), ImagePart(blob=picture))
     request = EngineRequest(messages=(Message("user", parts),), read_blob=read_blob)
     upstream.will(status(503, Retry_After="0"), stream(say("Nice"), end()))
-    engine = OpenAICompatible(upstream.base_url, "m")
+    engine = OpenAICompatibleEngine(upstream.base_url, "m")
     events = [event async for event in engine.stream(request)]
     await engine.close()
     assert joined(events) == "Nice"
@@ -454,7 +462,9 @@ async def test_a_picture_of_megabytes_is_sent_as_often_as_it_takes(upstream: Fak
         assert base64.b64decode(encoded, validate=True) == data
 
 
-async def test_sound_that_is_no_base64_is_an_error(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_sound_that_is_no_base64_is_an_error(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     with pytest.raises(EngineError, match="no base64"):
         await answered(upstream, engine, stream(delta(audio={"data": "!!!!"}), end()))
 
@@ -473,7 +483,7 @@ async def test_sound_that_is_no_base64_is_an_error(upstream: FakeUpstream, engin
     ],
 )
 async def test_finish_reasons_are_those_of_the_contract(
-    upstream: FakeUpstream, engine: OpenAICompatible, theirs: str, ours: str
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, theirs: str, ours: str
 ) -> None:
     events = await answered(upstream, engine, stream(say("Hi"), end(theirs)))
     assert events[-1] == Finish(ours)  # type: ignore[arg-type]
@@ -507,7 +517,7 @@ async def test_finish_reasons_are_those_of_the_contract(
     ],
 )
 async def test_an_answer_that_breaks_off_is_never_a_clean_end(
-    upstream: FakeUpstream, engine: OpenAICompatible, answer: Answer
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, answer: Answer
 ) -> None:
     upstream.will(answer)
     seen: list[Event] = []
@@ -519,14 +529,14 @@ async def test_an_answer_that_breaks_off_is_never_a_clean_end(
 
 @pytest.mark.parametrize("ending", [(), (ABORT,)], ids=["end", "reset"])
 async def test_an_answer_that_finished_needs_no_done(
-    upstream: FakeUpstream, engine: OpenAICompatible, ending: tuple[Any, ...]
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, ending: tuple[Any, ...]
 ) -> None:
     events = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), *ending))
     assert events == [TextDelta("Hi"), Finish("stop")]
 
 
 async def test_what_comes_after_the_finish_still_counts_and_a_second_finish_does_not(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     events = await answered(
         upstream, engine, stream(say("Hi"), end(), say("!"), end("stop"), {"choices": []})

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from engines.base import EngineError
 from engines.events import Event, ToolCallArguments, ToolCallStart
-from engines.openai_compatible import calls
-from engines.openai_compatible.calls import CallAssembler
-from engines.openai_compatible.completeness import ObjectScanner
-from engines.openai_compatible.wire import Call, Function
+from engines.openai_compatible import tool_calls
+from engines.openai_compatible.chunk_types import ChunkFunction, ChunkToolCall
+from engines.openai_compatible.json_completeness import ObjectScanner
+from engines.openai_compatible.tool_calls import CallAssembler
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text('ab"\\{}[] \n', max_size=6),
@@ -110,13 +110,13 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def interleaved(count: int) -> list[Event]:
     """Two calls at once, `count` fragments each, and each of them looks like an end."""
     assembler, events = CallAssembler(0), list[Event]()
-    opening = [Call(index, f"c{index}", Function(f"f{index}", '{"a":[{}')) for index in (0, 1)]
+    opening = [ChunkToolCall(index, f"c{index}", ChunkFunction(f"f{index}", '{"a":[{}')) for index in (0, 1)]
     assembler.read(opening, events)
     for _ in range(count):
         for index in (0, 1):
-            assembler.read([Call(index, None, Function(None, ",{}"))], events)
+            assembler.read([ChunkToolCall(index, None, ChunkFunction(None, ",{}"))], events)
     for index in (0, 1):
-        assembler.read([Call(index, None, Function(None, "]}"))], events)
+        assembler.read([ChunkToolCall(index, None, ChunkFunction(None, "]}"))], events)
     assembler.finish(events)
     return events
 
@@ -125,7 +125,7 @@ def many(count: int) -> list[Event]:
     """`count` calls, one after the other."""
     assembler, events = CallAssembler(0), list[Event]()
     for index in range(count):
-        assembler.read([Call(index, f"c{index}", Function("f", "{}"))], events)
+        assembler.read([ChunkToolCall(index, f"c{index}", ChunkFunction("f", "{}"))], events)
     assembler.finish(events)
     return events
 
@@ -133,9 +133,9 @@ def many(count: int) -> list[Event]:
 def repeated(count: int) -> list[Event]:
     """One call whose every fragment has its name and a new id."""
     assembler, events = CallAssembler(0), list[Event]()
-    assembler.read([Call(0, "c", Function("f", '{"a":[{}'))], events)
+    assembler.read([ChunkToolCall(0, "c", ChunkFunction("f", '{"a":[{}'))], events)
     for index in range(count):
-        assembler.read([Call(0, f"c{index}", Function("f", ",{}"))], events)
+        assembler.read([ChunkToolCall(0, f"c{index}", ChunkFunction("f", ",{}"))], events)
     assembler.finish(events)
     return events
 
@@ -161,5 +161,5 @@ def test_each_call_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_calls_that_wait_without_end_are_refused() -> None:
     assembler, events = CallAssembler(0), list[Event]()
     with pytest.raises(EngineError, match="more tools at once"):
-        assembler.read([Call(index) for index in range(calls.WAITING_LIMIT + 1)], events)
+        assembler.read([ChunkToolCall(index) for index in range(tool_calls.WAITING_LIMIT + 1)], events)
     assert events == []

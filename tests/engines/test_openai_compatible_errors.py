@@ -18,8 +18,8 @@ from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
-from engines.openai_compatible import OpenAICompatible, client, exchange
-from engines.openai_compatible.sse import LineSplitter
+from engines.openai_compatible import OpenAICompatibleEngine, engine, upstream_call
+from engines.openai_compatible.sse_lines import LineSplitter
 from engines.requests import EngineRequest
 from tests.engines.fake_upstream import (
     ABORT,
@@ -48,8 +48,8 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 @contextlib.asynccontextmanager
-async def engine_for(upstream: FakeUpstream, **options: Any) -> AsyncIterator[OpenAICompatible]:
-    engine = OpenAICompatible(upstream.base_url, "m", api_key=KEY, **options)
+async def engine_for(upstream: FakeUpstream, **options: Any) -> AsyncIterator[OpenAICompatibleEngine]:
+    engine = OpenAICompatibleEngine(upstream.base_url, "m", api_key=KEY, **options)
     try:
         yield engine
     finally:
@@ -65,12 +65,12 @@ def ask(stream: bool = True) -> EngineRequest:
     return EngineRequest(messages=(message,), read_blob=no_blobs, stream=stream)
 
 
-async def collect(engine: OpenAICompatible, seen: list[Event]) -> None:
+async def collect(engine: OpenAICompatibleEngine, seen: list[Event]) -> None:
     async for event in engine.stream(ask()):
         seen.append(event)
 
 
-async def events_of(engine: OpenAICompatible, stream: bool = True) -> list[Event]:
+async def events_of(engine: OpenAICompatibleEngine, stream: bool = True) -> list[Event]:
     return [event async for event in engine.stream(ask(stream))]
 
 
@@ -93,7 +93,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(client, "asyncio", _With(asyncio, sleep=sleep))
+    monkeypatch.setattr(engine, "asyncio", _With(asyncio, sleep=sleep))
     return waited
 
 
@@ -272,7 +272,7 @@ async def test_a_line_without_end_is_stopped_at_the_limit() -> None:
 async def test_an_answer_without_end_is_stopped_at_the_limit(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "LINE_LIMIT", 1000)
+    monkeypatch.setattr(upstream_call, "LINE_LIMIT", 1000)
     error = await refusal(upstream, raw(b" " * 2000, content_type="application/json"), streamed=False)
     assert "more than 1000 bytes" in error.message
 
@@ -436,7 +436,7 @@ async def test_cancelling_the_reader_stops_the_upstream_at_once(
     assert min(delays) < 0.05
 
 
-async def until_idle(engine: OpenAICompatible) -> None:
+async def until_idle(engine: OpenAICompatibleEngine) -> None:
     """Until the connection was given back."""
     assert engine._session is not None
     async with asyncio.timeout(5):
@@ -463,7 +463,7 @@ async def test_one_connection_serves_one_answer_after_the_other(upstream: FakeUp
 async def test_an_upstream_that_says_done_and_stays_is_left(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "LINGER", 0.05)
+    monkeypatch.setattr(upstream_call, "LINGER", 0.05)
     upstream.will(raw(frame(say("Hi")), frame(end()), b"data: [DONE]\n\n", HANG))
     async with engine_for(upstream) as engine:
         assert await asyncio.wait_for(events_of(engine), 1) == HI
@@ -507,7 +507,7 @@ async def test_an_engine_made_from_the_models_file(
         upstream_model="theirs",
     )
     upstream.will(FINE)
-    engine = OpenAICompatible.from_spec(spec)
+    engine = OpenAICompatibleEngine.from_spec(spec)
     assert await events_of(engine) == HI
     await engine.close()
     assert upstream.body["model"] == "theirs"
@@ -519,7 +519,7 @@ async def test_without_its_key_it_says_so_and_sends_none(
 ) -> None:
     monkeypatch.delenv("UPSTREAM_API_KEY", raising=False)
     upstream.will(FINE)
-    engine = OpenAICompatible.from_spec(
+    engine = OpenAICompatibleEngine.from_spec(
         ModelSpec(
             id="ours", engine="openai_compatible", base_url=upstream.base_url, api_key_env="UPSTREAM_API_KEY"
         )

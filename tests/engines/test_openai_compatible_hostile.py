@@ -17,9 +17,9 @@ from core.values import Blob
 from engines.base import EngineError
 from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
 from engines.messages import Message, TextPart
-from engines.openai_compatible import OpenAICompatible, exchange
-from engines.openai_compatible.chunks import ChunkReader
-from engines.openai_compatible.exchange import Exchange
+from engines.openai_compatible import OpenAICompatibleEngine, upstream_call
+from engines.openai_compatible.chunk_reader import ChunkReader
+from engines.openai_compatible.upstream_call import UpstreamCall
 from engines.requests import EngineRequest
 from tests.engines.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
@@ -33,8 +33,8 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 @pytest.fixture
-async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatible]:
-    engine = OpenAICompatible(upstream.base_url, "m", retries=0, supports_n=True)
+async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatibleEngine]:
+    engine = OpenAICompatibleEngine(upstream.base_url, "m", retries=0, supports_n=True)
     yield engine
     await engine.close()
 
@@ -43,14 +43,14 @@ async def no_blobs(blob: Blob) -> bytes:
     raise AssertionError("no blob is part of this request")
 
 
-async def collect(engine: OpenAICompatible, seen: list[Event], **more: Any) -> None:
+async def collect(engine: OpenAICompatibleEngine, seen: list[Event], **more: Any) -> None:
     message = Message("user", (TextPart("Hello"),))
     async for event in engine.stream(EngineRequest(messages=(message,), read_blob=no_blobs, **more)):
         seen.append(event)
 
 
 async def answered(
-    upstream: FakeUpstream, engine: OpenAICompatible, answer: Answer, **more: Any
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, answer: Answer, **more: Any
 ) -> list[Event]:
     upstream.will(answer)
     seen: list[Event] = []
@@ -59,7 +59,7 @@ async def answered(
 
 
 async def refusal(
-    upstream: FakeUpstream, engine: OpenAICompatible, answer: Answer, **more: Any
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, answer: Answer, **more: Any
 ) -> EngineError:
     """The error that the engine gives up with."""
     with pytest.raises(EngineError) as caught:
@@ -76,7 +76,7 @@ def encoded(encoding: str, *writes: Any, status: int = 200) -> Answer:
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZip", "deflate", "br", "zstd", "identity, gzip", "\xff"])
 async def test_a_compressed_answer_is_refused_unread(
-    upstream: FakeUpstream, engine: OpenAICompatible, encoding: str
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, encoding: str
 ) -> None:
     bomb = gzip.compress(b":\n" * 2**22)
     error = await refusal(upstream, engine, encoded(encoding, bomb, HANG))
@@ -88,12 +88,14 @@ async def test_a_compressed_answer_is_refused_unread(
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", "none", ""])
 async def test_what_is_not_compressed_may_be_said_to_be_so(
-    upstream: FakeUpstream, engine: OpenAICompatible, encoding: str
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, encoding: str
 ) -> None:
     assert await answered(upstream, engine, encoded(encoding, frame(say("Hi")), frame(end()))) == HI
 
 
-async def test_a_compressed_error_keeps_its_status(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_a_compressed_error_keeps_its_status(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     body = gzip.compress(b'{"error":{"message":"So it is"}}')
     error = await refusal(upstream, engine, encoded("gzip", body, status=429))
     assert (error.status, error.message) == (429, "The upstream answered with status 429.")
@@ -123,12 +125,12 @@ def flood(unit: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("nothing", NOTHINGS.values(), ids=NOTHINGS)
 async def test_an_upstream_that_says_nothing_without_end_is_left(
     upstream: FakeUpstream,
-    engine: OpenAICompatible,
+    engine: OpenAICompatibleEngine,
     monkeypatch: pytest.MonkeyPatch,
     nothing: bytes,
     before: bytes,
 ) -> None:
-    monkeypatch.setattr(exchange, "BARREN_LIMIT", 2**20)
+    monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 2**20)
     upstream.will(raw(before or b": ping\n", *flood(nothing, 2**21), HANG))
     seen: list[Event] = []
     with pytest.raises(EngineError, match="too much that is no part of an answer"):
@@ -137,16 +139,16 @@ async def test_an_upstream_that_says_nothing_without_end_is_left(
 
 
 async def test_a_ping_a_second_and_an_empty_chunk_a_second_for_an_hour_are_patience(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     hour = [b": ping\n\n", frame(delta(content=""))] * 3600
     assert await answered(upstream, engine, raw(*hour, frame(say("Hi")), *hour, frame(end()))) == HI
 
 
 async def test_every_event_gives_new_patience(
-    upstream: FakeUpstream, engine: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "BARREN_LIMIT", 10_000)
+    monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 10_000)
     pause = b": ping\n\n" * 60
     writes = [write for _ in range(20) for write in (frame(say("x")), pause)]
     assert len(b"".join(writes)) > 9_000
@@ -155,9 +157,9 @@ async def test_every_event_gives_new_patience(
 
 
 async def test_a_long_line_is_no_patience_lost(
-    upstream: FakeUpstream, engine: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "BARREN_LIMIT", 10_000)
+    monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 10_000)
     line = frame(say("x" * 300_000))
     pieces = [line[start : start + 5_000] for start in range(0, len(line), 5_000)]
     events = await answered(upstream, engine, raw(*pieces, frame(end())))
@@ -167,7 +169,7 @@ async def test_a_long_line_is_no_patience_lost(
 async def test_the_loop_takes_turns_with_a_flood() -> None:
     """Between any two pieces of what came in one read, others run."""
     pieces = 12
-    response = Canned(b":\n" * (pieces * exchange.PIECE // 2), frame(say("Hi")), frame(end()))
+    response = Canned(b":\n" * (pieces * upstream_call.PIECE // 2), frame(say("Hi")), frame(end()))
     turns = 0
 
     async def count_turns() -> None:
@@ -177,7 +179,7 @@ async def test_the_loop_takes_turns_with_a_flood() -> None:
             await asyncio.sleep(0)
 
     counter = asyncio.create_task(count_turns())
-    answer = Exchange(
+    answer = UpstreamCall(
         response,  # type: ignore[arg-type]
         choices=1,
         streamed=True,
@@ -212,10 +214,10 @@ class Canned:
 
 
 async def test_a_bomb_of_values_is_refused_before_it_is_decoded(
-    upstream: FakeUpstream, engine: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "ELEMENT_LIMIT", 1000)
-    monkeypatch.setattr(exchange, "LARGE", 1000)
+    monkeypatch.setattr(upstream_call, "ELEMENT_LIMIT", 1000)
+    monkeypatch.setattr(upstream_call, "LARGE", 1000)
     body = b'{"choices":[{"delta":{"content":[' + b"{}," * 2000 + b"{}]}}]}"
     error = await refusal(upstream, engine, raw(b"data: " + body + b"\n\n"))
     assert "more in one piece" in error.message
@@ -224,9 +226,9 @@ async def test_a_bomb_of_values_is_refused_before_it_is_decoded(
 
 
 async def test_a_large_body_that_is_no_answer_is_not_searched_for_an_error(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
-    body = b'{"error":{"message":"m","more":"' + b"x" * exchange.ERROR_BODY_LIMIT + b'"}}'
+    body = b'{"error":{"message":"m","more":"' + b"x" * upstream_call.ERROR_BODY_LIMIT + b'"}}'
     error = await refusal(upstream, engine, raw(body, content_type="application/json"))
     assert "no chat completion" in error.message
 
@@ -253,7 +255,7 @@ def placed(index: bytes, fields: bytes) -> bytes:
 
 @pytest.mark.parametrize("index", FOREIGN.values(), ids=FOREIGN)
 async def test_choices_that_nobody_asked_for_are_dropped(
-    upstream: FakeUpstream, engine: OpenAICompatible, caplog: pytest.LogCaptureFixture, index: bytes
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, caplog: pytest.LogCaptureFixture, index: bytes
 ) -> None:
     foreign = placed(index, b'"delta":{"content":"no"},"finish_reason":"stop"')
     with caplog.at_level(logging.INFO):
@@ -266,14 +268,16 @@ async def test_choices_that_nobody_asked_for_are_dropped(
 
 @pytest.mark.parametrize("index", FOREIGN.values(), ids=FOREIGN)
 async def test_an_answer_of_nothing_else_is_none(
-    upstream: FakeUpstream, engine: OpenAICompatible, index: bytes
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, index: bytes
 ) -> None:
     foreign = placed(index, b'"delta":{"content":"no"},"finish_reason":"stop"')
     error = await refusal(upstream, engine, raw(foreign, b"data: [DONE]\n\n"))
     assert (error.status, error.code) == (502, "upstream_incomplete")
 
 
-async def test_twenty_thousand_choices_are_one(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_twenty_thousand_choices_are_one(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     body = {
         "choices": [
             {"index": n, "message": {"content": "Hi"}, "finish_reason": "stop"} for n in range(20_000)
@@ -285,7 +289,7 @@ async def test_twenty_thousand_choices_are_one(upstream: FakeUpstream, engine: O
 
 @pytest.mark.parametrize("ended", [(), (0,), (2, 0)])
 async def test_an_answer_is_whole_when_each_choice_asked_for_has_ended(
-    upstream: FakeUpstream, engine: OpenAICompatible, ended: tuple[int, ...]
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, ended: tuple[int, ...]
 ) -> None:
     upstream.will(stream(say("Hi"), *(end(index=index) for index in ended), {**end(index=3)}))
     seen: list[Event] = []
@@ -296,7 +300,7 @@ async def test_an_answer_is_whole_when_each_choice_asked_for_has_ended(
 
 
 async def test_a_choice_that_ends_without_a_word_has_ended(
-    upstream: FakeUpstream, engine: OpenAICompatible
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     seen = await answered(upstream, engine, stream(say("Hi"), end(index=1), end()), n=2)
     assert seen == [TextDelta("Hi"), Finish("stop"), Finish("stop", 1)]
@@ -330,7 +334,7 @@ COUNTS: dict[bytes, int | None] = {
 
 @pytest.mark.parametrize(("theirs", "ours"), COUNTS.items(), ids=[key.decode()[:12] for key in COUNTS])
 async def test_what_is_no_number_of_tokens_is_not_counted(
-    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: int | None
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, theirs: bytes, ours: int | None
 ) -> None:
     usage = (
         b'{"prompt_tokens":10000000,"completion_tokens":@,"total_tokens":@,'
@@ -360,14 +364,14 @@ NO_USAGES: list[Any] = [
 
 @pytest.mark.parametrize("usage", NO_USAGES)
 async def test_usage_that_counts_nothing_is_not_told(
-    upstream: FakeUpstream, engine: OpenAICompatible, usage: Any
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, usage: Any
 ) -> None:
     assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == HI
 
 
 @pytest.mark.parametrize("odd", [None, "5", [5], {}, True])
 async def test_a_half_that_is_not_counted_is_told_as_such(
-    upstream: FakeUpstream, engine: OpenAICompatible, odd: Any
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, odd: Any
 ) -> None:
     usage = {"prompt_tokens": odd, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 3}}
     seen = await answered(upstream, engine, stream(say("Hi"), end(usage=usage)))
@@ -380,7 +384,7 @@ async def test_a_half_that_is_not_counted_is_told_as_such(
 async def test_what_no_context_holds_is_not_counted(upstream: FakeUpstream) -> None:
     """Sixteen times the model's context, for each answer that was asked for at once."""
     usage = {"prompt_tokens": 32_000, "completion_tokens": 32_001}
-    engine = OpenAICompatible(upstream.base_url, "m", retries=0, supports_n=True, context_length=1000)
+    engine = OpenAICompatibleEngine(upstream.base_url, "m", retries=0, supports_n=True, context_length=1000)
     both = stream(say("Hi"), end(), end(index=1, usage=usage))
     *_, told = await answered(upstream, engine, both, n=2)
     assert told == PartialUsage(32_000, 0, lacks_completion=True)
@@ -389,7 +393,9 @@ async def test_what_no_context_holds_is_not_counted(upstream: FakeUpstream) -> N
 
 
 @pytest.mark.parametrize("details", [17, "many", [], True, {"cached_tokens": {}}])
-async def test_odd_details_do_no_harm(upstream: FakeUpstream, engine: OpenAICompatible, details: Any) -> None:
+async def test_odd_details_do_no_harm(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, details: Any
+) -> None:
     usage = {
         "prompt_tokens": 3,
         "completion_tokens": 4,
@@ -399,7 +405,9 @@ async def test_odd_details_do_no_harm(upstream: FakeUpstream, engine: OpenAIComp
     assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == [*HI, Usage(3, 4)]
 
 
-async def test_a_part_is_no_more_than_its_whole(upstream: FakeUpstream, engine: OpenAICompatible) -> None:
+async def test_a_part_is_no_more_than_its_whole(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
     usage = {
         "prompt_tokens": 10,
         "completion_tokens": 5,
@@ -425,7 +433,7 @@ async def test_a_part_is_no_more_than_its_whole(upstream: FakeUpstream, engine: 
 
 @pytest.mark.parametrize("expires_at", [b"1e300", b"-1", b"1e999", b'"soon"', b"true", b"[]", b"1" * 1000])
 async def test_an_expiry_that_is_no_time_is_not_told(
-    upstream: FakeUpstream, engine: OpenAICompatible, expires_at: bytes
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, expires_at: bytes
 ) -> None:
     sound = placed(b"0", b'"delta":{"audio":{"id":"a1","expires_at":' + expires_at + b"}}")
     seen = await answered(upstream, engine, raw(sound, frame(end())))
@@ -460,7 +468,7 @@ CODES: dict[bytes, str | None] = {
 
 @pytest.mark.parametrize(("theirs", "ours"), CODES.items(), ids=[key.decode()[:12] for key in CODES])
 async def test_code_type_and_param_are_short_texts_or_nothing(
-    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: str | None
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, theirs: bytes, ours: str | None
 ) -> None:
     body = b'{"error":{"message":"So it is","code":@,"type":@,"param":@}}'.replace(b"@", theirs)
     error = await refusal(upstream, engine, raw(body, status=400))
@@ -486,7 +494,7 @@ MESSAGES: dict[bytes, str] = {
 @pytest.mark.parametrize(("theirs", "ours"), MESSAGES.items(), ids=[repr(key[:9]) for key in MESSAGES])
 @pytest.mark.parametrize("in_stream", [False, True])
 async def test_a_broken_message_is_repaired(
-    upstream: FakeUpstream, engine: OpenAICompatible, theirs: bytes, ours: str, in_stream: bool
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, theirs: bytes, ours: str, in_stream: bool
 ) -> None:
     body = b'{"error":{"message":' + theirs + b',"code":"c"}}'
     answer = raw(b"data: " + body + b"\n\n") if in_stream else raw(body, status=404)
@@ -525,7 +533,7 @@ SPOILED: dict[str, Any] = {
 @pytest.mark.parametrize("chunk", SPOILED.values(), ids=SPOILED)
 @pytest.mark.parametrize("after", [None, say("Hi")], ids=["at first", "later"])
 async def test_no_half_character_leaves_the_engine(
-    upstream: FakeUpstream, engine: OpenAICompatible, chunk: Any, after: Any
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, chunk: Any, after: Any
 ) -> None:
     before = [after] if after else []
     seen = await answered(upstream, engine, stream(*before, chunk, end()))
@@ -535,7 +543,7 @@ async def test_no_half_character_leaves_the_engine(
 
 @pytest.mark.parametrize("opening", [b'{"a":', b"["])
 async def test_what_nests_too_deep_is_a_clear_error(
-    upstream: FakeUpstream, engine: OpenAICompatible, opening: bytes
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine, opening: bytes
 ) -> None:
     for place in (b'"x":@', b'"delta":{"x":@}', b'"delta":{"content":@}', b'"delta":{},"logprobs":{"a":@}'):
         bomb = b"data: " + b'{"choices":[{"index":0,' + place.replace(b"@", opening * 50_000) + b"\n\n"

@@ -19,7 +19,7 @@ from engines.messages import (
     TextPart,
     ToolCall,
 )
-from engines.openai_compatible.payload import ENCODE_PIECE, encode_request
+from engines.openai_compatible.request_body import ENCODE_PIECE, encode_request
 from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
 
 PICTURE = Blob("a" * 64, "image/png", 3)

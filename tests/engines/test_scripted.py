@@ -29,7 +29,7 @@ from engines.model_spec import ModelSpec
 from engines.registry import Registry
 from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
 from engines.scripted import ScriptedEngine
-from engines.scripted.instances import instance_of
+from engines.scripted.schema_instances import instance_of
 
 WEATHER = Tool(
     "weather",

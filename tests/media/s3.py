@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from media.object_storage import ObjectStorage
+from media.storage.s3 import ObjectStorage
 
 KEYS = {"access_key": "AKIAIOSFODNN7EXAMPLE", "secret_key": "a-secret-that-nobody-may-read"}
 

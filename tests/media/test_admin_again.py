@@ -7,8 +7,8 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from conversations.models import Conversation
-from media import again
 from media.models import Rendition, rendition_id
+from media.renditions import retry
 from tests.conversations.rows import conversation_of
 from tests.media.admins import asset_of, staff, superuser
 from tests.people import Person
@@ -25,7 +25,7 @@ def operator(db: None) -> Client:
 def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """The renditions that workers were asked to make."""
     asked: list[UUID] = []
-    monkeypatch.setattr(again, "enqueue", asked.extend)
+    monkeypatch.setattr(retry, "enqueue", asked.extend)
     return asked
 
 

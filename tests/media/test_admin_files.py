@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from conversations.models import Conversation
 from media.models import Asset, File, Rendition
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
-from media.signing import opened
+from media.signed_urls import target_of_token
 from tests.conversations.rows import NOON, conversation_of, kept, made
 from tests.media.admins import asset_of, staff, superuser
 from tests.people import Person
@@ -44,7 +44,7 @@ def detail(row: Asset | Rendition | File) -> str:
 
 
 def kinds_opened(page: str) -> list[str | None]:
-    found = [opened(token) for token in re.findall(r'(?:src|href)="/media/([^"]+)"', page)]
+    found = [target_of_token(token) for token in re.findall(r'(?:src|href)="/media/([^"]+)"', page)]
     assert all(found)
     return [one.kind for one in found if one]
 

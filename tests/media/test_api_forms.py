@@ -18,9 +18,9 @@ from starlette.types import Message, Receive, Scope
 
 from core.exceptions import ApiError, BadRequest, BodyTooLarge, RateLimited
 from core.http.body import ClientGone
-from media.api import forms
-from media.api.forms import Form, read_form
-from media.api.multipart import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name
+from media.api import upload_form
+from media.api.multipart_parser import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name
+from media.api.upload_form import Form, read_form
 
 B = b"----limit"
 LIMIT = 1024 * 1024
@@ -266,7 +266,7 @@ async def test_a_client_that_leaves_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("limit", ["STALLED_SECONDS", "UPLOAD_SECONDS"])
 async def test_a_client_that_stalls_is_given_up(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, limit, 0.05)
+    monkeypatch.setattr(upload_form, limit, 0.05)
     with nothing_left(), pytest.raises(ApiError) as caught:
         async with read_form(WORKSPACE, scope_of(), receiving(part("file", b"x", "a"), end="stalls"), LIMIT):
             pytest.fail("it was taken")
@@ -276,7 +276,7 @@ async def test_a_client_that_stalls_is_given_up(limit: str, monkeypatch: pytest.
 async def test_a_workspace_sends_so_many_at_once_and_others_are_not_held_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(forms, "AT_ONCE", 1)
+    monkeypatch.setattr(upload_form, "AT_ONCE", 1)
     body = part("file", b"x", "a") + END
     async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT):
         with pytest.raises(RateLimited):

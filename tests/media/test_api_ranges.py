@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.api.contents import disposition
-from media.api.ranges import MAX_RANGES, Unsatisfiable, is_known, may_be_partial, spans_asked
+from media.api.byte_ranges import MAX_RANGES, Unsatisfiable, is_known, may_be_partial, spans_asked
+from media.api.file_response import disposition
 
 TAG = '"abc"'
 

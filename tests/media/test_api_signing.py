@@ -7,7 +7,7 @@ import pytest
 from pytest_django import Settings
 
 from media.models import asset_id
-from media.signing import LONGEST, STEADY_SECONDS, media_url, opened
+from media.signed_urls import LONGEST, STEADY_SECONDS, media_url, target_of_token
 
 WORKSPACE = uuid4()
 DIGEST = "ab" * 32
@@ -22,14 +22,14 @@ def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def test_an_address_opens_the_file_it_was_made_for() -> None:
-    found = opened(token())
+    found = target_of_token(token())
 
     assert found is not None
     assert (found.asset_id, found.kind) == (asset_id(WORKSPACE, DIGEST), None)
 
 
 def test_or_one_of_its_renditions() -> None:
-    found = opened(token("opus"))
+    found = target_of_token(token("opus"))
 
     assert found is not None
     assert found.kind == "opus"
@@ -54,9 +54,9 @@ def test_it_lives_as_long_as_the_setting_says_or_some_minutes_more(
     at(monkeypatch, start)
     made = token()
     at(monkeypatch, start + 600)
-    assert opened(made)
+    assert target_of_token(made)
     at(monkeypatch, start + 600 + STEADY_SECONDS)
-    assert opened(made) is None
+    assert target_of_token(made) is None
 
 
 def test_no_setting_makes_it_live_longer_than_a_day(
@@ -66,22 +66,22 @@ def test_no_setting_makes_it_live_longer_than_a_day(
     at(monkeypatch, 1_000_000)
     made = token()
     at(monkeypatch, 1_000_000 + LONGEST)
-    assert opened(made) is None
+    assert target_of_token(made) is None
 
 
 def test_no_letter_of_it_can_be_changed() -> None:
     made = token()
     for place, letter in enumerate(made):
         other = "0" if letter != "0" else "1"
-        assert opened(made[:place] + other + made[place + 1 :]) is None
+        assert target_of_token(made[:place] + other + made[place + 1 :]) is None
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "~", "a~b", "..~x", "é~é", "\udcff~x", "\0", "a" * 5000])
 def test_what_is_not_ours_opens_nothing(nonsense: str) -> None:
-    assert opened(nonsense) is None
+    assert target_of_token(nonsense) is None
 
 
 def test_a_change_of_the_secret_closes_all(settings: Settings) -> None:
     made = token()
     settings.SECRET_KEY = "another"
-    assert opened(made) is None
+    assert target_of_token(made) is None

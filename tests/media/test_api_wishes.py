@@ -4,7 +4,7 @@ import pytest
 
 from chatapi.audio.transcription_request import transcription_request
 from core.exceptions import BadRequest
-from media.api.forms import Form
+from media.api.upload_form import Form
 
 
 def test_times_of_segments_may_be_asked_of_a_format_without_times() -> None:

@@ -17,9 +17,8 @@ from conversations.deletion import delete_conversations
 from conversations.holding import hold_files
 from conversations.models import Conversation
 from core.values import Blob
-from media import freeing
-from media.files import NewFile, keep_file
-from media.freeing import GRACE, STRAY_AGE, drop, free, remove_strays
+from media import cleanup
+from media.cleanup import GRACE, STRAY_AGE, drop, free, remove_strays
 from media.models import (
     Asset,
     File,
@@ -31,7 +30,8 @@ from media.models import (
     storage_name,
 )
 from media.services import StoredFile, register, remember_copies, store_bytes
-from media.storage import delete, exists, walk
+from media.storage.base import delete, exists, walk
+from media.uploaded_files import NewFile, keep_file
 from tests.conversations.rows import conversation_of
 from tests.people import Person
 
@@ -45,7 +45,7 @@ LATER = GRACE + timedelta(minutes=1)
 def own_storage(tmp_path: Path, settings: Any) -> None:
     settings.STORAGES = {
         **settings.STORAGES,
-        "default": {"BACKEND": "media.storage.WholeFileStorage", "OPTIONS": {"location": str(tmp_path)}},
+        "default": {"BACKEND": "media.storage.disk.WholeFileStorage", "OPTIONS": {"location": str(tmp_path)}},
     }
 
 
@@ -171,7 +171,7 @@ def test_no_more_is_freed_at_once_than_fits_into_a_task(
 ) -> None:
     stored(alice)
     stored(charlie)
-    monkeypatch.setattr(freeing, "AT_ONCE", 1)
+    monkeypatch.setattr(cleanup, "AT_ONCE", 1)
     assert [free(later()), free(later()), free(later())] == [1, 1, 0]
 
 
@@ -219,7 +219,7 @@ def dying_after(deletions: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if deletions == 2 and not names():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(freeing, "delete", dying)
+    monkeypatch.setattr(cleanup, "delete", dying)
 
 
 def test_what_the_storage_does_not_delete_stays_as_a_stray(
@@ -230,7 +230,7 @@ def test_what_the_storage_does_not_delete_stays_as_a_stray(
     def refuse(name: str) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr(freeing, "delete", refuse)
+    monkeypatch.setattr(cleanup, "delete", refuse)
     assert free(later()) == 1
     assert len(names()) == 2
     assert remove_strays(timezone.now() + STRAY_AGE) == 0, "nor do they end the sweep"
@@ -244,14 +244,14 @@ def test_what_the_storage_does_not_delete_stays_as_a_stray(
 
 def test_what_is_held_again_between_two_looks_is_left(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     stored(alice)
-    forget = freeing._forget_what_was_made
+    forget = cleanup._forget_what_was_made
 
     def and_then_upload(id: Any) -> Any:
         names = forget(id)
         uploaded(alice)
         return names
 
-    monkeypatch.setattr(freeing, "_forget_what_was_made", and_then_upload)
+    monkeypatch.setattr(cleanup, "_forget_what_was_made", and_then_upload)
     assert free(later()) == 0
     assert is_whole(alice)
     assert File.objects.get().asset_id == asset_of(alice).id
@@ -273,7 +273,7 @@ def test_an_upload_of_the_same_bytes_waits_for_their_end_and_stores_them_again(
         upload_as_the_endpoint_does(alice)
         kept.set()
 
-    monkeypatch.setattr(freeing, "delete", slowly)
+    monkeypatch.setattr(cleanup, "delete", slowly)
     freed: list[int] = []
     threads = [
         in_thread(lambda: freed.append(free(later()))),
@@ -372,7 +372,7 @@ def test_a_stray_that_is_stored_again_meanwhile_is_none(
 ) -> None:
     """Between the look into the table and the deletion."""
     store_bytes(alice.workspace.id, {SHA256: DATA})
-    without_row = freeing._without_row
+    without_row = cleanup._without_row
     looks: list[Any] = []
 
     def and_then_upload(some: Any) -> Any:
@@ -382,7 +382,7 @@ def test_a_stray_that_is_stored_again_meanwhile_is_none(
         looks.append(found)
         return found
 
-    monkeypatch.setattr(freeing, "_without_row", and_then_upload)
+    monkeypatch.setattr(cleanup, "_without_row", and_then_upload)
     assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 0
     assert len(looks[0]) == 1
     assert is_whole(alice)
@@ -396,7 +396,7 @@ def test_many_files_are_looked_up_at_once(
     register(
         (alice.workspace.id, StoredFile(Blob(sha256, "text/plain", 1))) for sha256 in list(contents)[:-1]
     )
-    monkeypatch.setattr(freeing, "LOOKED_UP_AT_ONCE", 5)
+    monkeypatch.setattr(cleanup, "LOOKED_UP_AT_ONCE", 5)
     with django_assert_max_num_queries(3 * 2 + 5):
         assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 1
     assert len(names()) == 11

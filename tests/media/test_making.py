@@ -14,17 +14,17 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from core.values import Blob
-from media import making, tasks
-from media.makers import needed_name
-from media.making import Made, Next
 from media.models import Asset, Rendition, asset_id, rendition_id
 from media.problems import Unreadable
+from media.renditions import service, tasks
+from media.renditions.makers import needed_name
+from media.renditions.service import NextRendition, RenditionResult
 from media.services import StoredFile, register, store_bytes
 from media.workshop import WorkInterrupted, WorkshopFailed
 from tests.people import Person
 from tests.serving import wait_until
 
-Maker = Callable[[Rendition], Made]
+Maker = Callable[[Rendition], RenditionResult]
 Makers = Callable[..., None]
 
 
@@ -33,7 +33,7 @@ def makers(monkeypatch: pytest.MonkeyPatch) -> Makers:
     """Sets how kinds are made: here it is told when, not how."""
 
     def replace(**new: Maker) -> None:
-        monkeypatch.setattr(making, "MAKERS", {**making.MAKERS, **new})
+        monkeypatch.setattr(service, "MAKERS", {**service.MAKERS, **new})
 
     return replace
 
@@ -60,11 +60,11 @@ def pass_time(id: UUID, **time: float) -> None:
 
 
 def says(text: str) -> Maker:
-    return lambda _: Made("audio/ogg", 1, {"text": text})
+    return lambda _: RenditionResult("audio/ogg", 1, {"text": text})
 
 
 def fails(error: Exception) -> Maker:
-    def make(_: Rendition) -> Made:
+    def make(_: Rendition) -> RenditionResult:
         raise error
 
     return make
@@ -76,9 +76,9 @@ def fails(error: Exception) -> Maker:
 def test_what_is_ready_is_not_made_again(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=says("first"))
-    assert making.make(opus) is None
+    assert service.make(opus) is None
     makers(opus=says("second"))
-    assert making.make(opus) is None
+    assert service.make(opus) is None
     assert (row(opus).state, row(opus).content, row(opus).attempts) == ("ready", {"text": "first"}, 1)
 
 
@@ -86,12 +86,12 @@ def test_what_one_has_taken_no_other_takes(alice: Person, makers: Makers) -> Non
     opus = pending(alice)
     seen = []
 
-    def make(_: Rendition) -> Made:
-        seen.append(making.make(opus))
-        return Made("audio/ogg", 1)
+    def make(_: Rendition) -> RenditionResult:
+        seen.append(service.make(opus))
+        return RenditionResult("audio/ogg", 1)
 
     makers(opus=make)
-    making.make(opus)
+    service.make(opus)
     assert seen == [None]
     assert row(opus).attempts == 1
 
@@ -100,56 +100,61 @@ def test_one_whose_worker_died_is_taken_when_its_lease_has_ended(alice: Person, 
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     with pytest.raises(KeyboardInterrupt):
-        making.make(opus)
+        service.make(opus)
     makers(opus=says("second"))
-    assert making.make(opus) is None
+    assert service.make(opus) is None
     assert row(opus).state == "pending"
 
-    pass_time(opus, seconds=making.LEASE.total_seconds())
-    making.make(opus)
+    pass_time(opus, seconds=service.LEASE.total_seconds())
+    service.make(opus)
     assert (row(opus).state, row(opus).attempts) == ("ready", 2)
 
 
-def fails_like_a_kill(_: Rendition) -> Made:
+def fails_like_a_kill(_: Rendition) -> RenditionResult:
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
     "late",
-    [says("late"), fails(Unreadable("It is damaged.")), fails(WorkshopFailed()), fails(making.NotYet())],
+    [
+        says("late"),
+        fails(Unreadable("It is damaged.")),
+        fails(WorkshopFailed()),
+        fails(service.SourceNotReady()),
+    ],
 )
 def test_who_lost_its_lease_changes_nothing_that_another_has_taken(
     alice: Person, makers: Makers, late: Maker
 ) -> None:
     opus = pending(alice)
 
-    def slow(rendition: Rendition) -> Made:
+    def slow(rendition: Rendition) -> RenditionResult:
         pass_time(opus, hours=1)
-        assert making._take(opus)
+        assert service._take(opus)
         return late(rendition)
 
     makers(opus=slow)
-    making.make(opus)
+    service.make(opus)
     left = row(opus)
     assert (left.state, left.attempts, left.content) == ("pending", 2, None)
-    assert left.due_at > timezone.now() + making.LEASE / 2
+    assert left.due_at > timezone.now() + service.LEASE / 2
 
 
 def test_who_lost_its_lease_and_finds_nobody_has_it_keeps_what_it_made(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
 
-    def slow(_: Rendition) -> Made:
+    def slow(_: Rendition) -> RenditionResult:
         pass_time(opus, hours=1)
-        return Made("audio/ogg", 1)
+        return RenditionResult("audio/ogg", 1)
 
     makers(opus=slow)
-    making.make(opus)
+    service.make(opus)
     assert row(opus).state == "ready"
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(service, "RENEW_SECONDS", 0.02)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -158,14 +163,14 @@ def test_the_lease_is_renewed_for_as_long_as_the_work_takes(
 ) -> None:
     opus = pending(alice)
 
-    def slow(rendition: Rendition) -> Made:
+    def slow(rendition: Rendition) -> RenditionResult:
         for _ in range(2):
             pass_time(opus, hours=1)
-            wait_until(lambda: row(opus).due_at > timezone.now() + making.LEASE / 2)
-        return Made("audio/ogg", 1)
+            wait_until(lambda: row(opus).due_at > timezone.now() + service.LEASE / 2)
+        return RenditionResult("audio/ogg", 1)
 
     makers(opus=slow)
-    making.make(opus)
+    service.make(opus)
     assert row(opus).state == "ready"
     assert not [thread for thread in threading.enumerate() if thread.name == "rendition-lease"]
 
@@ -184,15 +189,15 @@ def test_the_lease_outlives_a_database_that_is_away_for_a_moment(
         tries.append(rendition)
         raise DatabaseError("away")
 
-    def slow(_: Rendition) -> Made:
+    def slow(_: Rendition) -> RenditionResult:
         with monkeypatch.context() as patched:
-            patched.setattr(making, "_taken", away)
+            patched.setattr(service, "_taken", away)
             wait_until(lambda: len(tries) > 1)
-        return Made("audio/ogg", 1)
+        return RenditionResult("audio/ogg", 1)
 
     makers(opus=slow)
-    with caplog.at_level(logging.WARNING, "media.making"):
-        making.make(opus)
+    with caplog.at_level(logging.WARNING, "media.renditions.service"):
+        service.make(opus)
     assert "could not be renewed: away" in caplog.text
     assert row(opus).state == "ready"
 
@@ -200,14 +205,14 @@ def test_the_lease_outlives_a_database_that_is_away_for_a_moment(
 def test_what_was_deleted_meanwhile_is_let_go(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
 
-    def make(rendition: Rendition) -> Made:
+    def make(rendition: Rendition) -> RenditionResult:
         rendition.asset.delete()
-        return Made("audio/ogg", 1)
+        return RenditionResult("audio/ogg", 1)
 
     makers(opus=make)
-    assert making.make(opus) is None
+    assert service.make(opus) is None
     assert not Rendition.objects.exists()
-    assert making.make(opus) is None
+    assert service.make(opus) is None
 
 
 # --- failures ---------------------------------------------------------------------------------------
@@ -216,7 +221,7 @@ def test_what_was_deleted_meanwhile_is_let_go(alice: Person, makers: Makers) -> 
 def test_what_is_wrong_with_the_file_fails_at_once(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails(Unreadable("The sound is cut off.")))
-    assert making.make(opus) is None
+    assert service.make(opus) is None
     assert (row(opus).state, row(opus).error) == ("failed", "The sound is cut off.")
 
 
@@ -229,24 +234,24 @@ def test_what_may_pass_is_tried_again_later_and_later_until_it_is_given_up(
     opus = pending(alice)
     makers(opus=fails(error))
     seconds = []
-    while (then := making.make(opus)) is not None:
+    while (then := service.make(opus)) is not None:
         assert then.id == opus
         seconds.append(then.seconds)
-        assert making.make(opus) is None, "not before its time"
+        assert service.make(opus) is None, "not before its time"
         pass_time(opus, seconds=then.seconds)
     assert seconds == [6, 12, 24, 48]
-    assert (row(opus).state, row(opus).attempts) == ("failed", making.ATTEMPTS)
+    assert (row(opus).state, row(opus).attempts) == ("failed", service.ATTEMPTS)
     assert row(opus).error == "The file could not be processed."
 
 
 def test_what_ends_each_worker_that_takes_it_is_given_up(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
-    for _ in range(making.ATTEMPTS):
+    for _ in range(service.ATTEMPTS):
         with pytest.raises(KeyboardInterrupt):
-            making.make(opus)
+            service.make(opus)
         pass_time(opus, minutes=1)
-    assert making.make(opus) is None
+    assert service.make(opus) is None
     assert row(opus).state == "failed"
 
 
@@ -259,16 +264,16 @@ def test_a_transcript_waits_for_the_sound_that_it_is_made_of(alice: Person, make
     Rendition.objects.filter(id=wav).delete()
     makers(wav=says(""), transcript=needing_wav)
 
-    assert making.make(transcript) == Next(wav)
+    assert service.make(transcript) == NextRendition(wav)
     assert row(transcript).attempts == 0, "to wait is no attempt"
-    assert making.make(wav) == Next(transcript)
-    assert making.make(transcript) is None
+    assert service.make(wav) == NextRendition(transcript)
+    assert service.make(transcript) is None
     assert row(transcript).state == "ready"
 
 
-def needing_wav(rendition: Rendition) -> Made:
+def needing_wav(rendition: Rendition) -> RenditionResult:
     needed_name(rendition)
-    return Made(content={"text": "heard"})
+    return RenditionResult(content={"text": "heard"})
 
 
 def test_a_sound_that_cannot_be_made_fails_its_transcript_with_the_same_words(
@@ -277,17 +282,17 @@ def test_a_sound_that_cannot_be_made_fails_its_transcript_with_the_same_words(
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     makers(wav=fails(Unreadable("The sound is cut off.")), transcript=needing_wav)
-    assert making.make(wav) == Next(transcript)
-    assert making.make(transcript) is None
+    assert service.make(wav) == NextRendition(transcript)
+    assert service.make(transcript) is None
     assert (row(transcript).state, row(transcript).error) == ("failed", "The sound is cut off.")
 
 
 def test_a_sound_that_is_given_up_is_followed_by_its_transcript_too(alice: Person, makers: Makers) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
-    Rendition.objects.filter(id=wav).update(attempts=making.ATTEMPTS - 1)
+    Rendition.objects.filter(id=wav).update(attempts=service.ATTEMPTS - 1)
     makers(wav=fails(WorkshopFailed()), transcript=needing_wav)
-    assert making.make(wav) == Next(transcript)
+    assert service.make(wav) == NextRendition(transcript)
 
 
 def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain(
@@ -297,15 +302,15 @@ def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
 
-    def in_between(_: Rendition) -> Made:
-        assert making.make(wav) == Next(transcript)
-        assert making.make(transcript) is None
-        raise making.NotYet
+    def in_between(_: Rendition) -> RenditionResult:
+        assert service.make(wav) == NextRendition(transcript)
+        assert service.make(transcript) is None
+        raise service.SourceNotReady
 
     makers(wav=says(""), transcript=in_between)
-    then = making.make(transcript)
-    assert then == Next(wav)
-    assert making.make(then.id) == Next(transcript)
+    then = service.make(transcript)
+    assert then == NextRendition(wav)
+    assert service.make(then.id) == NextRendition(transcript)
 
 
 def test_nobody_takes_a_transcript_in_vain_while_its_sound_is_to_be_made(
@@ -313,11 +318,11 @@ def test_nobody_takes_a_transcript_in_vain_while_its_sound_is_to_be_made(
 ) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
-    assert making.first_to_make(transcript) == row(wav)
+    assert service.first_to_make(transcript) == row(wav)
     makers(wav=says(""))
-    making.make(wav)
-    assert making.first_to_make(transcript) == row(transcript)
-    assert making.first_to_make(wav) == row(wav)
+    service.make(wav)
+    assert service.first_to_make(transcript) == row(transcript)
+    assert service.first_to_make(wav) == row(wav)
 
 
 def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, makers: Makers) -> None:
@@ -325,15 +330,15 @@ def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, make
     text, strip, picture = (rendition_id(asset.id, kind) for kind in ("text", "strip", "picture"))
     Asset.objects.update(width=1000, height=16_000)
 
-    def needing(rendition: Rendition) -> Made:
+    def needing(rendition: Rendition) -> RenditionResult:
         needed_name(rendition)
-        return Made(content={"text": ""})
+        return RenditionResult(content={"text": ""})
 
     makers(text=needing, strip=says(""), picture=says(""))
-    assert making.make(text) == Next(strip)
-    assert making.make(picture) is None
-    assert making.make(strip) == Next(text)
-    making.make(text)
+    assert service.make(text) == NextRendition(strip)
+    assert service.make(picture) is None
+    assert service.make(strip) == NextRendition(text)
+    service.make(text)
     assert row(text).state == "ready"
 
 
@@ -343,12 +348,12 @@ def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, make
 def test_what_was_interrupted_is_made_in_the_end_however_often(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails(WorkInterrupted()))
-    for _ in range(2 * making.ATTEMPTS):
-        assert making.make(opus) == Next(opus, making.BACK_OFF_SECONDS)
-        assert making.make(opus) is None, "not again at once"
+    for _ in range(2 * service.ATTEMPTS):
+        assert service.make(opus) == NextRendition(opus, service.BACK_OFF_SECONDS)
+        assert service.make(opus) is None, "not again at once"
         pass_time(opus, minutes=1)
     makers(opus=says("at last"))
-    making.make(opus)
+    service.make(opus)
     assert (row(opus).state, row(opus).attempts) == ("ready", 1)
 
 
@@ -365,10 +370,10 @@ def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
         was_alone.append(alone)
         raise WorkshopFailed
 
-    monkeypatch.setattr("media.makers.transcribed", crashing)
-    monkeypatch.setattr("media.makers.local_copy", nullcontext)
-    for _ in range(making.ATTEMPTS):
-        making.make(transcript)
+    monkeypatch.setattr("media.renditions.makers.transcribed", crashing)
+    monkeypatch.setattr("media.renditions.makers.local_copy", nullcontext)
+    for _ in range(service.ATTEMPTS):
+        service.make(transcript)
         pass_time(transcript, hours=1)
     assert was_alone == [False, True, True, True, True]
     assert row(transcript).state == "failed"
@@ -379,37 +384,37 @@ def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
 
 def test_the_sweep_asks_for_what_nobody_took_in_time(alice: Person) -> None:
     opus = pending(alice)
-    assert making.overdue(10) == []
-    pass_time(opus, seconds=making.QUEUED.total_seconds())
-    assert making.overdue(10) == [opus]
-    assert making.overdue(10) == [], "not again at once"
+    assert service.overdue(10) == []
+    pass_time(opus, seconds=service.QUEUED.total_seconds())
+    assert service.overdue(10) == [opus]
+    assert service.overdue(10) == [], "not again at once"
 
 
 def test_the_sweep_finds_what_died_sooner_than_what_waits(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     with pytest.raises(KeyboardInterrupt):
-        making.make(opus)
-    pass_time(opus, seconds=making.LEASE.total_seconds())
-    assert making.overdue(10) == []
-    pass_time(opus, seconds=making.LAPSED.total_seconds())
-    assert making.overdue(10) == [opus]
+        service.make(opus)
+    pass_time(opus, seconds=service.LEASE.total_seconds())
+    assert service.overdue(10) == []
+    pass_time(opus, seconds=service.LAPSED.total_seconds())
+    assert service.overdue(10) == [opus]
 
 
 def test_the_sweep_asks_for_the_oldest_first_and_not_for_all_at_once(alice: Person) -> None:
     asset = sound(alice, "opus", "mp3", "peaks")
     for minutes, kind in enumerate(("mp3", "opus", "peaks"), 1):
         pass_time(rendition_id(asset.id, kind), minutes=minutes)
-    assert making.overdue(2) == [rendition_id(asset.id, kind) for kind in ("peaks", "opus")]
-    assert making.overdue(2) == [rendition_id(asset.id, "mp3")]
+    assert service.overdue(2) == [rendition_id(asset.id, kind) for kind in ("peaks", "opus")]
+    assert service.overdue(2) == [rendition_id(asset.id, "mp3")]
 
 
 def test_what_has_ended_is_not_swept(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=says("first"))
-    making.make(opus)
+    service.make(opus)
     pass_time(opus, days=1)
-    assert making.overdue(10) == []
+    assert service.overdue(10) == []
 
 
 class Sent:
@@ -440,13 +445,13 @@ def test_what_was_delivered_again_comes_back_when_its_lease_ends(
     alice: Person, makers: Makers, sent: Sent
 ) -> None:
     opus = pending(alice)
-    making._take(opus)
+    service._take(opus)
     deliver(opus, redelivered=False)
     assert sent.tasks == []
     deliver(opus, redelivered=True)
     [(id, seconds)] = sent.tasks
     assert id == str(opus)
-    assert making.LEASE.total_seconds() - 5 < seconds <= making.LEASE.total_seconds()
+    assert service.LEASE.total_seconds() - 5 < seconds <= service.LEASE.total_seconds()
 
 
 def deliver(rendition: UUID, *, redelivered: bool) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from media.pictures.inspection import InspectPicture, PictureLimits, inspect_picture
+from media.pictures.inspection import InspectPicture, inspect_picture
+from media.pictures.limits import PictureLimits
 from media.pictures.rendering import RenderPicture, render_picture
 from media.problems import MediaProblem
 from tests.media.pictures_made import animated, encoded, quarters, revealing_exif, stored

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from media.pictures.inspection import InspectPicture, PictureFacts, PictureLimits, inspect_picture
+from media.pictures.inspection import InspectPicture, PictureFacts, inspect_picture
+from media.pictures.limits import PictureLimits
 from media.pictures.rendering import RenderPicture, render_picture
 from media.problems import MediaProblem, TooLarge, Unreadable
 from tests.media.pictures_made import (

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from media.pictures.ordering import in_reading_order, laid_out
-from media.pictures.reading import PictureText, ReadText, TextLine, read_text
+from media.pictures.reading import PictureText, ReadText, read_text
 from media.pictures.strips import pieces
+from media.pictures.text_lines import TextLine
 from media.problems import TooLarge
 from tests.media.pictures_made import encoded, png, stored, turned, written
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
-from media.pictures.inspection import PictureLimits
+from media.pictures.limits import PictureLimits
 from media.pictures.rendering import PictureMade, RenderPicture, render_picture
 from media.problems import TooLarge, Unreadable
 from tests.media.pictures_made import (

@@ -19,10 +19,10 @@ from chatapi.environment import ROOT
 from conversations.models import Completion
 from core.exceptions import ServiceUnavailable
 from core.values import Blob
-from media import storage
 from media.models import Asset
 from media.services import read_bytes, store_bytes
-from media.storage import WholeFileStorage
+from media.storage import disk
+from media.storage.disk import WholeFileStorage
 from tests.people import Person
 from tests.serving import PATHS, Server
 
@@ -36,7 +36,7 @@ import os, signal, sys
 from collections.abc import Iterator
 from django.conf import settings
 from django.core.files.base import ContentFile
-from media.storage import WholeFileStorage
+from media.storage.disk import WholeFileStorage
 
 class Killing(ContentFile):
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
@@ -96,7 +96,7 @@ def test_a_process_killed_while_it_writes_leaves_nothing_under_the_name(
 
     own.save("other", ContentFile(b"now"))
     assert draft.exists()  # another process may still be writing it
-    yesterday = time.time() - storage.ABANDONED_SECONDS - 1
+    yesterday = time.time() - disk.ABANDONED_SECONDS - 1
     os.utime(draft, (yesterday, yesterday))
     own.save("other", ContentFile(b"a day later"))
     assert files_under(tmp_path) == [tmp_path / "other"]

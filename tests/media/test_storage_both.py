@@ -14,9 +14,10 @@ from django.core.files.storage import Storage, storages
 from django.test import override_settings
 
 from chatapi.storage_settings import storages as storages_settings
-from media import storage
-from media.object_storage import ObjectStorage
-from media.storage import WholeFileStorage
+from media.storage import base as storage
+from media.storage import disk
+from media.storage.disk import WholeFileStorage
+from media.storage.s3 import ObjectStorage
 from tests.media.s3 import bucket_options, s3_endpoint, s3_session
 
 __all__ = ["bucket_options", "s3_endpoint", "s3_session"]
@@ -225,7 +226,7 @@ def test_writers_of_one_name_never_mix(kept: Storage, tmp_path: Path) -> None:
 def test_on_a_disk_drafts_are_no_files_and_a_file_is_its_own_copy(tmp_path: Path) -> None:
     kept = WholeFileStorage(tmp_path)
     kept.save(NAME, ContentFile(DATA))
-    (Path(kept.path(storage.DRAFTS)) / "unfinished").write_bytes(b"half")
+    (Path(kept.path(disk.DRAFTS)) / "unfinished").write_bytes(b"half")
     assert [found.name for found in kept.walk("")] == [NAME]
     with kept.local_copy(NAME) as path:
         assert path == Path(kept.path(NAME))

@@ -16,7 +16,7 @@ from moto.core.authorization import enable_iam_authentication
 
 from chatapi.environment import ROOT
 from chatapi.storage_settings import storages
-from media.object_storage import ObjectStorage
+from media.storage.s3 import ObjectStorage
 from tests.media.s3 import KEYS, bucket, bucket_options, s3_endpoint, s3_session
 
 __all__ = ["bucket", "bucket_options", "s3_endpoint", "s3_session"]
@@ -133,9 +133,9 @@ def test_requests_are_signed_by_version_4_and_have_limits(bucket: ObjectStorage)
 
 def test_without_a_bucket_files_are_kept_on_the_disk_and_nothing_of_amazon_is_loaded(tmp_path: Path) -> None:
     default = storages(tmp_path, {"CHATAPI_S3_BUCKET": " "})["default"]
-    assert default["BACKEND"] == "media.storage.WholeFileStorage"
+    assert default["BACKEND"] == "media.storage.disk.WholeFileStorage"
     assert default["OPTIONS"]["location"] == str(tmp_path / "media")
-    check = "import sys, media.storage, chatapi.storage_settings; sys.exit('botocore' in sys.modules)"
+    check = "import sys, media.storage.base, chatapi.storage_settings; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, timeout=60).returncode == 0
 
 

@@ -10,11 +10,11 @@ from asgiref.sync import async_to_sync
 from chatapi.celery import app as celery_app
 from chatapi.serving.worker import EmbeddedWorker
 from core.values import Blob
-from media import making, tasks, waiting
-from media.making import Made
 from media.models import Rendition, asset_id, rendition_id
+from media.renditions import service, tasks, wait
+from media.renditions.queue import CAPACITIES, THREADS, Lane, RenditionQueue, RenditionRequest, lane_of
+from media.renditions.service import RenditionResult
 from media.services import StoredFile, register
-from media.turns import PLACES, THREADS, Lane, Turns, Wish, lane_of
 from tests.people import Person
 from tests.serving import embedded_worker, wait_until
 
@@ -23,21 +23,21 @@ SLOW_SECONDS = 0.5
 MANY = 60
 
 
-def wish(workspace: UUID, lane: Lane = Lane.RECOGNITION, *, is_awaited: bool = False) -> Wish:
-    return Wish(uuid4(), workspace, lane, is_awaited)
+def wish(workspace: UUID, lane: Lane = Lane.RECOGNITION, *, is_awaited: bool = False) -> RenditionRequest:
+    return RenditionRequest(uuid4(), workspace, lane, is_awaited)
 
 
-def asked(turns: Turns, *wishes: Wish) -> list[Wish]:
+def asked(turns: RenditionQueue, *wishes: RenditionRequest) -> list[RenditionRequest]:
     for one in wishes:
         turns.ask(one)
     return list(wishes)
 
 
-def taken(turns: Turns) -> list[Wish]:
+def taken(turns: RenditionQueue) -> list[RenditionRequest]:
     return list(iter(turns.take, None))
 
 
-def one_after_another(turns: Turns) -> list[Wish]:
+def one_after_another(turns: RenditionQueue) -> list[RenditionRequest]:
     order = []
     while one := turns.take():
         order.append(one)
@@ -49,22 +49,22 @@ def one_after_another(turns: Turns) -> list[Wish]:
 
 
 def test_each_workspace_has_its_turn() -> None:
-    turns = Turns()
+    turns = RenditionQueue()
     hers = asked(turns, *(wish(ALICE) for _ in range(4)))
     [his] = asked(turns, wish(CHARLIE))
     assert one_after_another(turns) == [hers[0], his, *hers[1:]]
 
 
 def test_recognition_leaves_places_for_what_answers_wait_for() -> None:
-    turns = Turns()
+    turns = RenditionQueue()
     hers = asked(turns, *(wish(ALICE) for _ in range(9)))
-    assert taken(turns) == hers[: PLACES[Lane.RECOGNITION].background]
+    assert taken(turns) == hers[: CAPACITIES[Lane.RECOGNITION].background]
     awaited = asked(turns, wish(ALICE, is_awaited=True), wish(BOB, Lane.QUICK, is_awaited=True))
     assert taken(turns) == [awaited[1], awaited[0]]
 
 
 def test_what_ends_makes_room_for_what_an_answer_waits_for_first() -> None:
-    turns = Turns()
+    turns = RenditionQueue()
     asked(turns, *(wish(ALICE) for _ in range(9)), *(wish(ALICE, is_awaited=True) for _ in range(3)))
     first, *_ = running = taken(turns)
     [late] = asked(turns, wish(CHARLIE, is_awaited=True))
@@ -75,25 +75,25 @@ def test_what_ends_makes_room_for_what_an_answer_waits_for_first() -> None:
 
 
 def test_what_an_answer_begins_to_wait_for_goes_before_the_rest() -> None:
-    turns = Turns()
+    turns = RenditionQueue()
     hers = asked(turns, *(wish(ALICE) for _ in range(9)))
     running = taken(turns)
-    asked(turns, Wish(hers[8].id, ALICE, Lane.RECOGNITION, is_awaited=True))
+    asked(turns, RenditionRequest(hers[8].id, ALICE, Lane.RECOGNITION, is_awaited=True))
     for one in running:
         assert not turns.done(one)
     assert [one.id for one in one_after_another(turns)] == [hers[8].id, *(one.id for one in hers[2:8])]
 
 
 def test_what_follows_is_awaited_too_where_an_answer_began_to_wait_meanwhile() -> None:
-    turns = Turns()
+    turns = RenditionQueue()
     asked(turns, sound := wish(ALICE, Lane.LONG))
     assert taken(turns) == [sound]
-    asked(turns, Wish(sound.id, ALICE, Lane.LONG, is_awaited=True))
+    asked(turns, RenditionRequest(sound.id, ALICE, Lane.LONG, is_awaited=True))
     assert turns.done(sound)
 
 
 def test_what_is_asked_for_twice_is_taken_once() -> None:
-    turns = Turns()
+    turns = RenditionQueue()
     one = wish(ALICE)
     asked(turns, one, one)
     assert taken(turns) == [one]
@@ -114,7 +114,7 @@ def test_work_is_told_apart_by_what_it_takes(kind: str, milliseconds: int | None
 
 
 def test_an_embedded_worker_has_threads_beside_all_places() -> None:
-    assert sum(places.all for places in PLACES.values()) < THREADS
+    assert sum(places.all for places in CAPACITIES.values()) < THREADS
 
 
 # --- the story, with a worker -----------------------------------------------------------------------
@@ -129,15 +129,15 @@ def worker(transactional_db: None) -> Iterator[EmbeddedWorker]:
 
 @pytest.fixture
 def slow_ears(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slowly(_: Rendition) -> Made:
+    def slowly(_: Rendition) -> RenditionResult:
         time.sleep(SLOW_SECONDS)
-        return Made(content={"text": "heard"})
+        return RenditionResult(content={"text": "heard"})
 
-    def at_once(_: Rendition) -> Made:
-        return Made("image/png", 1)
+    def at_once(_: Rendition) -> RenditionResult:
+        return RenditionResult("image/png", 1)
 
-    monkeypatch.setattr(making, "MAKERS", {"transcript": slowly, "picture": at_once, "wav": at_once})
-    monkeypatch.setattr(tasks, "turns", Turns())
+    monkeypatch.setattr(service, "MAKERS", {"transcript": slowly, "picture": at_once, "wav": at_once})
+    monkeypatch.setattr(tasks, "queue", RenditionQueue())
 
 
 def file_of(who: Person, name: str, *kinds: str) -> UUID:
@@ -148,7 +148,7 @@ def file_of(who: Person, name: str, *kinds: str) -> UUID:
 def seconds_until_made(asset: UUID, kind: str) -> float:
     began = time.monotonic()
     rendition = Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
-    async_to_sync(waiting.made)([rendition], seconds=MANY * SLOW_SECONDS)
+    async_to_sync(wait.wait_for_renditions)([rendition], seconds=MANY * SLOW_SECONDS)
     return time.monotonic() - began
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from media import making
+from media.renditions import service
 
-making.LEASE = timedelta(seconds=5)
-making.RENEW_SECONDS = 1.0
-making.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
-making.QUEUED = making.LAPSED = timedelta(seconds=1)
+service.LEASE = timedelta(seconds=5)
+service.RENEW_SECONDS = 1.0
+service.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
+service.QUEUED = service.LAPSED = timedelta(seconds=1)
 
 
 @worker_ready.connect

@@ -53,7 +53,7 @@ def test_a_worker_takes_from_its_own_queues_only(works: Plant, tmp_path: Path) -
 
 def test_who_takes_from_media_makes_what_answers_wait_for_too(works: Plant, alice: Person) -> None:
     peaks = peaks_of(alice)
-    works.send("media.tasks.make_awaited", str(peaks), queue="awaited")
+    works.send("media.renditions.tasks.make_awaited", str(peaks), queue="awaited")
     works.worker("--pool", "threads", "--concurrency", "1", queues=("media",))
     wait_until(lambda: state_of(peaks) == "ready", PATIENCE)
 

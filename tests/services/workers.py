@@ -106,7 +106,7 @@ class Plant:
         self._sender.send_task(task, arguments, queue=self.prefix + queue, **options)
 
     def make(self, rendition: UUID, **options: Any) -> None:
-        self.send("media.tasks.make_rendition", str(rendition), **options)
+        self.send("media.renditions.tasks.make_rendition", str(rendition), **options)
 
     def worker(self, *arguments: str, queues: tuple[str, ...] = (), **environment: str) -> Process:
         """One that is ready; its queues are all where none is named."""

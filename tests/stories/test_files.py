@@ -25,11 +25,11 @@ from PIL import Image
 from pytest_django import Settings
 
 from accounts.models import Workspace
-from media import files
+from media import uploaded_files
 from media.api import uploads
-from media.freeing import free
+from media.cleanup import free
 from media.models import Asset, File, Rendition, rendition_id, rendition_name
-from media.signing import LONGEST, media_url
+from media.signed_urls import LONGEST, media_url
 from tests.people import Person
 from tests.serving import Server, wait_until
 
@@ -148,7 +148,7 @@ def test_the_same_bytes_are_kept_once_in_a_workspace(
 def test_bytes_that_were_freed_between_are_stored_again(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = files.keep_file
+    keep = uploaded_files.keep_file
 
     def freed_then_kept(new: Any) -> File:
         file = keep(new)
@@ -562,7 +562,7 @@ def test_a_full_workspace_takes_nothing_more_and_keeps_no_bytes(server: Server, 
 def test_a_workspace_that_goes_meanwhile_is_no_fault(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "register", lambda stored: None)  # as if its rows were gone at once
+    monkeypatch.setattr(uploaded_files, "register", lambda stored: None)  # as if its rows were gone at once
     with server.client(alice) as client:
         assert_refused(client.post("/v1/files", files={"file": b"x"}), 404)
 

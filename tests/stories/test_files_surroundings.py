@@ -22,7 +22,7 @@ DATA = bytes(range(256)) * 10_000
 
 @pytest.fixture
 def in_a_bucket(bucket_options: dict[str, Any]) -> Iterator[None]:
-    bucket = {"BACKEND": "media.object_storage.ObjectStorage", "OPTIONS": bucket_options}
+    bucket = {"BACKEND": "media.storage.s3.ObjectStorage", "OPTIONS": bucket_options}
     with override_settings(STORAGES={"default": bucket}):
         yield
 
@@ -63,7 +63,7 @@ def test_a_bucket_that_is_away_is_told_so(
         with override_settings(
             STORAGES={
                 "default": {
-                    "BACKEND": "media.object_storage.ObjectStorage",
+                    "BACKEND": "media.storage.s3.ObjectStorage",
                     "OPTIONS": bucket_options | {"bucket_name": "no-such-bucket"},
                 }
             }

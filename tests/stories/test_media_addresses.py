@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from media.storage import walk
+from media.storage.base import walk
 from tests.media.addresses import PRIVATE, SPELLINGS
 from tests.media.pictures_made import encoded, quarters
 from tests.media.websites import Names, Visit
@@ -28,7 +28,7 @@ from tests.stories.media_service import (
 
 @pytest.fixture(autouse=True)
 def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
     until_made()

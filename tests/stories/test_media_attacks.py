@@ -11,7 +11,7 @@ import pytest
 from conversations.models import Completion
 from media.problems import Unreadable
 from media.speech.transcripts import Transcript
-from media.storage import walk
+from media.storage.base import walk
 from tests.media.pictures_made import encoded, quarters
 from tests.media.sounds import sound_file
 from tests.media.websites import Visit
@@ -38,7 +38,7 @@ from tests.stories.media_service import (
 
 @pytest.fixture(autouse=True)
 def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
     until_made()
@@ -71,7 +71,7 @@ def test_what_workers_cannot_make_is_named_where_the_client_put_it(
     async def unreadable(*_: object, **__: object) -> None:
         raise Unreadable("Nobody can read this.")
 
-    monkeypatch.setattr("media.makers.transcribed", unreadable)
+    monkeypatch.setattr("media.renditions.makers.transcribed", unreadable)
     body = asked(text("Listen."), sound(sound_file("mp3")), model="text-only", **more)
     answer = post(server, alice, body, "native")
     assert answer.status_code == 400, answer.text
@@ -85,7 +85,7 @@ def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: 
     async def unreadable(*_: object, **__: object) -> None:
         raise Unreadable("Nobody can read this.")
 
-    monkeypatch.setattr("media.makers.transcribed", unreadable)
+    monkeypatch.setattr("media.renditions.makers.transcribed", unreadable)
     first = post(server, alice, asked(text("Hello."), model="text-only"), "native")
     conversation = first.headers["x-conversation-id"]
     body = asked(sound(sound_file("mp3")), model="text-only", conversation_id=conversation)
@@ -103,7 +103,7 @@ def test_who_leaves_before_the_model_is_asked_pays_nothing(
         await asyncio.to_thread(let_go.wait, 30)
         return await nothing_heard()
 
-    monkeypatch.setattr("media.makers.transcribed", patiently)
+    monkeypatch.setattr("media.renditions.makers.transcribed", patiently)
     body = asked(text("Listen. " * 50), sound(sound_file("mp3")), model="text-only", stream=True)
     try:
         with server.client(alice) as client:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from media.models import File
-from media.storage import walk
+from media.storage.base import walk
 from tests.media.pictures_made import FORMATS, encoded, quarters
 from tests.media.sounds import FILES, sound_file
 from tests.people import Person
@@ -54,7 +54,7 @@ NOBODYS = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
 
 @pytest.fixture(autouse=True)
 def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
     until_made()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from chatapi.completions import intake
 from conversations.models import Conversation, Message
-from media import looking
+from media import inspection
 from media.models import Asset, Rendition
 from tests.engines.fake_upstream import FakeUpstream
 from tests.media.pictures_made import (
@@ -59,7 +59,7 @@ def eyes(server: Server) -> Iterator[FakeUpstream]:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were looked into."""
     files: list[Path] = []
-    original = looking.look_at
+    original = inspection.inspect_file
 
     async def counting(path: Path, **more: Any) -> Any:
         files.append(path)

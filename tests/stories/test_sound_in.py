@@ -78,7 +78,7 @@ def done_in_the_end() -> Iterator[None]:
 @pytest.fixture
 def ears(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
     """A model that hears; what is said in the sounds is not what these tests are about."""
-    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     with upstream_model(server, input_modalities=("text", "audio")) as upstream:
         yield upstream
         until_made()
@@ -187,7 +187,7 @@ def test_what_is_held_for_a_sound_is_for_its_length_now_and_when_the_talk_goes_o
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
 
 
 @pytest.mark.usefixtures("heard")
@@ -217,7 +217,7 @@ def slow_ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         await asyncio.to_thread(may_end.wait, 30)
         return Transcript("At last.", "en", 1.0, [])
 
-    monkeypatch.setattr("media.makers.transcribed", listening)
+    monkeypatch.setattr("media.renditions.makers.transcribed", listening)
     yield may_end
     may_end.set()
     until_made()

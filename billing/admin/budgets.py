@@ -1,0 +1,102 @@
+"""Budgets: what a workspace or a key may spend in a day or a month."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+
+from accounts.models import ApiKey
+from billing.admin.deeds import Deed, Done, Values, deed_page, deed_path, posted, row_for_deed
+from billing.admin.fields import KeyField, UsdField, WorkspaceField
+from billing.admin.rows import MoneyAdmin, usd
+from billing.models import Budget
+from billing.money import format_usd
+from billing.terms import add_budget, change_budget, remove_budget
+from core.admin import link_to
+
+
+class LimitForm(forms.Form):
+    limit = UsdField(label="Limit in USD", help_text="0: nothing may be spent.")
+
+
+class BudgetForm(LimitForm):
+    workspace = WorkspaceField()
+    key = KeyField()
+    period = forms.ChoiceField(choices=Budget.Period.choices, help_text="By UTC.")
+    field_order = ("workspace", "key", "period", "limit")
+
+    def clean(self) -> Values:
+        values = super().clean() or {}
+        key, workspace = values.get("key"), values.get("workspace")
+        if key and workspace and key.workspace_id != workspace.pk:
+            self.add_error("key", "This key is of another workspace.")
+        return values
+
+
+@admin.register(Budget)
+class BudgetAdmin(MoneyAdmin):
+    list_display = ("in_usd", "period", "workspace", "key_id")
+    list_filter = ("period", ("key_id", admin.EmptyFieldListFilter))
+    search_help_text = "Workspace by name or id, or key's id"
+    id_fields = ("pk", "workspace_id", "key_id")
+    date_hierarchy = None
+    fields = ("in_usd", "period", "workspace", "workspace_id", "key", "id")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may_act(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"limit": self.change_limit, "removal": self.remove}
+        return [*(deed_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
+
+    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
+        return [("Change", self.deed_url(row, "limit")), ("Remove", self.deed_url(row, "removal"))]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        def do(values: Values, by: str) -> Done:
+            key = values["key"]
+            budget = add_budget(values["workspace"].pk, key and key.pk, values["period"], values["limit"])
+            of = f"the key {key}" if key else f"the workspace {values['workspace']}"
+            return Done(budget, f"A budget of {budget} for {of}.")
+
+        note = "Calls that might exceed it are refused. What runs already is not."
+        form = BudgetForm(posted(request))
+        return deed_page(self, request, Deed("Add a budget", "Add", form, do, adds=True, note=note))
+
+    def change_limit(self, request: HttpRequest, id: Any) -> HttpResponse:
+        budget = row_for_deed(self, request, id)
+
+        def do(values: Values, by: str) -> Done:
+            change_budget(budget.pk, values["limit"])
+            before = format_usd(budget.limit)
+            return Done(budget, f"{format_usd(values['limit'])} USD a {budget.period}, instead of {before}.")
+
+        form = LimitForm(posted(request), initial={"limit": budget.limit})
+        return deed_page(self, request, Deed(f"Change a budget: {budget}", "Save", form, do, row=budget))
+
+    def remove(self, request: HttpRequest, id: Any) -> HttpResponse:
+        budget = row_for_deed(self, request, id)
+
+        def do(values: Values, by: str) -> Done:
+            remove_budget(budget.pk)
+            return Done(budget, f"The budget of {budget} was removed.")
+
+        note = "What was spent stays known: a new budget counts it, too."
+        form = forms.Form(posted(request))
+        deed = Deed(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
+        return deed_page(self, request, deed)
+
+    @admin.display(description="limit, USD", ordering="limit")
+    def in_usd(self, budget: Budget) -> str:
+        return usd(budget.limit)
+
+    @admin.display(description="key")
+    def key(self, budget: Budget) -> str:
+        if budget.key_id is None:
+            return "all of the workspace's"
+        key = ApiKey.objects.filter(pk=budget.key_id).first()
+        return link_to(key) if key else f"{budget.key_id} (deleted)"

@@ -1,0 +1,85 @@
+"""Monthly statements."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+
+from billing import printing
+from billing.admin.deeds import deed_path
+from billing.admin.rows import MoneyAdmin, names_of, usd
+from billing.models import Statement, Transaction
+from billing.statements import Report, report
+
+
+@admin.register(Statement)
+class StatementAdmin(MoneyAdmin):
+    list_display = ("of_month", "workspace", "opened_with", "closed_with", "created_at")
+    list_filter = ("month",)
+    ordering = ("-month", "-id")
+    date_hierarchy = "month"
+    fields = (
+        "of_month",
+        "workspace",
+        "workspace_id",
+        "opened_with",
+        "moved",
+        "closed_with",
+        "created_at",
+        "id",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Statement]:
+        return super().get_queryset(request).defer("lines")
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"print": self.printed, "csv": self.as_csv}
+        return [*(deed_path(self, name, view) for name, view in pages.items()), *super().get_urls()]
+
+    def ways_from(self, row: Any) -> Sequence[tuple[str, str]]:
+        return [("Print", self.deed_url(row, "print")), ("CSV", self.deed_url(row, "csv"))]
+
+    def printed(self, request: HttpRequest, id: Any) -> HttpResponse:
+        shown = self._report(request, id)
+        owner = shown.statement.workspace_id
+        return HttpResponse(printing.as_html(shown, names_of([owner]).get(owner, str(owner))))
+
+    def as_csv(self, request: HttpRequest, id: Any) -> HttpResponse:
+        shown = self._report(request, id)
+        name = f"statement-{shown.statement.month:%Y-%m}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return HttpResponse(printing.as_csv(shown), content_type="text/csv; charset=utf-8", headers=headers)
+
+    def _report(self, request: HttpRequest, id: Any) -> Report:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        statement = Statement.objects.filter(pk=id).first()
+        found = statement and report(statement.workspace_id, statement.month)
+        if not found:
+            raise Http404
+        return found
+
+    @admin.display(description="month", ordering="month")
+    def of_month(self, statement: Statement) -> str:
+        return f"{statement.month:%Y-%m}"
+
+    @admin.display(description="opening balance, USD", ordering="opening")
+    def opened_with(self, statement: Statement) -> str:
+        return usd(statement.opening)
+
+    @admin.display(description="closing balance, USD", ordering="closing")
+    def closed_with(self, statement: Statement) -> str:
+        return usd(statement.closing)
+
+    @admin.display(description="moved, USD")
+    def moved(self, statement: Statement) -> str:
+        known = [kind for kind in Transaction.Kind if kind in statement.totals]
+        lines = ((kind.label, usd(statement.totals[kind])) for kind in known)
+        return format_html_join(mark_safe("<br>"), "{}: {}", lines) or "–"

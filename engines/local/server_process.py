@@ -1,0 +1,246 @@
+"""Starts, watches and restarts the model's process.
+
+A thread does it, not a task: so it serves any event loop, and any number of them, starting a
+process never holds one up, and reading its reports needs no child watcher.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import msgspec
+
+from engines.base import Unavailable
+from engines.local.server_protocol import ServerReport, ServerSettings
+
+logger = logging.getLogger(__name__)
+
+TERMINATION_PATIENCE = 5.0
+"""Seconds between asking the process to end and ending it."""
+BACK_OFF_LIMIT = 30.0
+STEADY_AFTER = 60.0
+"""Seconds of life after which a crash is no longer taken for part of a series."""
+HOPELESS_AFTER = 3
+"""Ends in a row before the model was loaded, after which requests no longer wait for the next start."""
+RETRY_REFUSED_AFTER = 30.0
+"""Seconds after which a refused load (a full disk, a missing package) is tried again on demand."""
+
+Progress = Callable[[str, float], None]
+_decode_report = msgspec.json.Decoder(ServerReport).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class ServerEndpoint(msgspec.Struct, frozen=True):
+    """Where one incarnation of the process listens."""
+
+    base_url: str
+    api_key: str
+
+
+class ModelProcess:
+    """The model's process, started on demand and kept alive. All methods may be called anywhere."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        progress: Progress | None = None,
+        command: tuple[str, ...] = (sys.executable, "-m", f"{__package__}.server"),
+    ) -> None:
+        self._settings = settings
+        self._command = command
+        self._progress = progress or _log_progress()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._endpoint: Future[ServerEndpoint] = Future()
+        self._reason: str | None = "the local model is not started yet"
+        self._refused_at: float | None = None
+        self._stop = threading.Event()
+
+    @property
+    def unready_because(self) -> str | None:
+        return self._reason
+
+    @property
+    def pid(self) -> int | None:
+        child = self._child
+        return child.pid if child else None
+
+    def start(self) -> Future[ServerEndpoint]:
+        """See that it runs; the future is done when it listens, or when it refused to."""
+        with self._lock:
+            if self._thread is None or (not self._thread.is_alive() and self._may_try_again()):
+                self._stop = threading.Event()
+                self._begin_loading("is being started")
+                self._thread = threading.Thread(target=self._run, name="local-model", daemon=True)
+                self._thread.start()
+            return self._endpoint
+
+    def wait_for_end(self, endpoint: ServerEndpoint | None, seconds: float) -> None:
+        """Return when the process that listens there was seen to end, or when that took too long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_current(endpoint), seconds)
+
+    def _is_current(self, endpoint: ServerEndpoint | None) -> bool:
+        future = self._endpoint
+        return future.done() and not future.exception() and future.result() == endpoint
+
+    def close(self) -> None:
+        """End the process and wait for its end; blocks for up to `TERMINATION_PATIENCE` seconds."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stop.set()
+            self._terminate()
+        if thread is not None:
+            thread.join(TERMINATION_PATIENCE)
+            if thread.is_alive():
+                self._signal(signal.SIGKILL)
+                thread.join()
+        self._reason = "the local model is stopped"
+
+    def _may_try_again(self) -> bool:
+        return self._refused_at is None or time.monotonic() - self._refused_at > RETRY_REFUSED_AFTER
+
+    def _run(self) -> None:
+        delay, failures = 0.5, 0
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            try:
+                status = self._live()
+            except _Stopped:
+                break
+            except OSError as error:
+                self._refuse(f"its process cannot be started: {error}")
+                return
+            if self._stop.is_set() or self._refused_at is not None:
+                break
+            if time.monotonic() - begun > STEADY_AFTER:
+                delay = 0.5
+            logger.error("the local model's process ended (%s); restarting it in %.1f s", status, delay)
+            failures = 0 if self._endpoint.done() and not self._endpoint.exception() else failures + 1
+            self._begin_loading(f"is being restarted, its process ended ({status})")
+            if failures >= HOPELESS_AFTER:
+                self._settle(Unavailable(f"The local model's process ends while it loads ({status})."))
+            self._stop.wait(delay)
+            delay = min(2 * delay, BACK_OFF_LIMIT)
+        if self._stop.is_set():
+            self._settle(Unavailable("The local model was stopped."))
+
+    def _live(self) -> str:
+        """One life of the process, from its start to its end; gives back how it ended."""
+        api_key = secrets.token_urlsafe(24)
+        with self._spawn() as child:
+            assert child.stdin is not None  # noqa: S101
+            assert child.stdout is not None  # noqa: S101
+            try:
+                self._tell(child, api_key)
+                for line in child.stdout:
+                    self._read(line, api_key)
+            finally:
+                child.stdin.close()
+        return _how_it_ended(child.returncode)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stop.is_set():
+                raise _Stopped
+            # a session of its own: a Ctrl-C in the terminal must not end it before the streams ended
+            self._child = subprocess.Popen(  # noqa: S603
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": _search_path()},
+                start_new_session=True,
+            )
+            return self._child
+
+    def _tell(self, child: subprocess.Popen[bytes], api_key: str) -> None:
+        assert child.stdin is not None  # noqa: S101
+        settings = msgspec.structs.replace(self._settings, api_key=api_key)
+        try:
+            child.stdin.write(_encode(settings) + b"\n")
+            child.stdin.flush()
+        except BrokenPipeError:
+            logger.debug("the local model's process ended before it was told anything")
+
+    def _read(self, line: bytes, api_key: str) -> None:
+        try:
+            report = _decode_report(line)
+        except msgspec.DecodeError:
+            logger.warning("the local model's process said %r", line[:200])
+            return
+        if report.state == "failed":
+            self._refuse(report.message)
+        elif report.state == "ready":
+            self._reason = None
+            self._endpoint.set_result(ServerEndpoint(f"http://127.0.0.1:{report.port}/v1", api_key))
+            logger.info("the local model is ready")
+        else:
+            self._reason = f"the local model is loading ({report.message}, {report.fraction:.0%})"
+            self._progress(report.message, report.fraction)
+
+    def _begin_loading(self, what: str) -> None:
+        self._reason = f"the local model {what}"
+        self._refused_at = None
+        with self._changed:
+            if self._endpoint.done():
+                self._endpoint = Future()
+            self._changed.notify_all()
+
+    def _refuse(self, reason: str) -> None:
+        self._refused_at = time.monotonic()
+        self._reason = f"the local model cannot be used: {reason}"
+        logger.error("%s", self._reason)
+        self._settle(Unavailable(f"The local model cannot be used: {reason}"))
+
+    def _settle(self, error: Unavailable) -> None:
+        if not self._endpoint.done():
+            self._endpoint.set_exception(error)
+
+    def _terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._child is not None and self._child.returncode is None:
+            self._child.send_signal(number)
+
+
+class _Stopped(Exception):
+    """It was closed before the process was started."""
+
+
+def _search_path() -> str:
+    """Where the process finds this package, whatever the working directory is."""
+    root = str(Path(__file__).parents[2])
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+
+
+def _how_it_ended(returncode: int) -> str:
+    if returncode >= 0:
+        return f"exit status {returncode}"
+    try:
+        return f"signal {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+def _log_progress() -> Progress:
+    """Log each step once, and a long one at every quarter."""
+    told: list[tuple[str, int]] = []
+
+    def log(message: str, fraction: float) -> None:
+        step = (message, int(fraction * 4))
+        if told[-1:] != [step]:
+            told[:] = [step]
+            logger.info("%s: %d %%", message, fraction * 100)
+
+    return log

@@ -1,0 +1,253 @@
+"""Turns what an upstream sends, chunk by chunk or whole, into events."""
+
+import logging
+from collections.abc import Iterable
+from types import NoneType
+from typing import Any
+
+import msgspec
+
+from engines.base import EngineError
+from engines.events import Event, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta
+from engines.openai_compatible.audio_reader import AudioReader
+from engines.openai_compatible.chunk_types import (
+    Chunk,
+    ChunkChoice,
+    ChunkContentPart,
+    ChunkDelta,
+    ChunkToolCall,
+    decode_leniently,
+)
+from engines.openai_compatible.errors import error_in_stream, fault_in_body
+from engines.openai_compatible.tool_calls import CallAssembler
+from engines.openai_compatible.upstream_numbers import count_limit, usage_in
+from engines.surrogates import SurrogateJoiner, whole_json
+
+logger = logging.getLogger(__name__)
+
+_Texts = TextDelta | RefusalDelta | ReasoningDelta
+
+_decode = msgspec.json.Decoder(Chunk).decode
+_DONE = b"[DONE]"
+INCOMPLETE = "upstream_incomplete"
+
+_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class ChunkReader:
+    """Reads the chunks of one answer of so many choices. `finish` gives the events that close it.
+    `context_length`, where it is known, bounds what usage is believed.
+
+    The ends of the choices and the usage are held back until then: some upstreams repeat them,
+    with other numbers, and some send more of the answer after them.
+    """
+
+    def __init__(self, choices: int, secret: str | None = None, *, context_length: int | None = None) -> None:
+        self._secret = secret
+        self._asked_for = choices
+        self._count_limit = count_limit(context_length, choices)
+        self._choices: dict[int, _Choice] = {}
+        self._has_foreign = False
+        self._usage: Any = None
+        self.is_done = False
+        """`[DONE]` was read; nothing of interest can follow."""
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._choices)
+
+    @property
+    def has_ended(self) -> bool:
+        """Each choice that was asked for has told why it stopped."""
+        return len(self._choices) == self._asked_for and all(
+            choice.reason is not None for choice in self._choices.values()
+        )
+
+    def read(self, payload: bytes, events: list[Event]) -> None:
+        """Append the events of one chunk (or one whole answer) to the list."""
+        try:
+            try:
+                chunk = _decode(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._read_odd(payload, events)
+            else:
+                self._read_chunk(chunk, payload, events)
+        except RecursionError as error:
+            raise EngineError("The upstream nested its answer too deeply.") from error
+
+    def _read_chunk(self, chunk: Chunk, payload: bytes, events: list[Event]) -> None:
+        if chunk.error or chunk.choices is None:
+            self._raise_error_in(payload)
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        for choice in chunk.choices or ():
+            index = choice.index or 0
+            state = self._choices.get(index) or self._begin(index)
+            if state is not None:
+                state.read(choice, events)
+
+    def _begin(self, index: int) -> "_Choice | None":
+        """What will be remembered of a choice; None for one that was not asked for."""
+        if 0 <= index < self._asked_for:
+            return self._choices.setdefault(index, _Choice(index))
+        if not self._has_foreign:
+            self._has_foreign = True
+            logger.info("the upstream answers with choices that nobody asked for; they are dropped")
+        return None
+
+    def _read_odd(self, payload: bytes, events: list[Event]) -> None:
+        text = payload.strip()
+        if text == _DONE:
+            self.is_done = True
+        elif text:
+            chunk = _convert(text)
+            for choice in chunk.choices or ():
+                state = self._begin(choice.index or 0)
+                if state is not None:
+                    state.join_surrogates()
+            self._read_chunk(chunk, text, events)
+
+    def _raise_error_in(self, payload: bytes) -> None:
+        fault = fault_in_body(payload)
+        if fault is not None:
+            raise error_in_stream(fault, self._secret)
+
+    def finish(self) -> list[Event]:
+        """The rest of each choice, their ends, and the usage. Raises where the answer broke off."""
+        events: list[Event] = []
+        if not self.has_begun:
+            raise EngineError("The upstream ended its answer before it began one.", code=INCOMPLETE)
+        for choice in self._choices.values():
+            choice.flush(events)
+        events.extend([choice.end() for _, choice in sorted(self._choices.items())])
+        if not self.has_ended:
+            raise _broken_off()
+        usage = usage_in(self._usage, self._count_limit)
+        if usage is not None:
+            events.append(usage)
+        return events
+
+
+def _convert(payload: bytes) -> Chunk:
+    try:
+        return msgspec.convert(_with_sound_indexes(decode_leniently(payload)), Chunk)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise EngineError("The upstream sent what is no chat completion.") from error
+
+
+def _with_sound_indexes(document: Any) -> Any:
+    """The chunk, its choices with an index that is no integer made such that nobody asked for."""
+    choices = document.get("choices") if isinstance(document, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and type(choice.get("index", 0)) not in (int, NoneType):
+            choice["index"] = -1
+    return document
+
+
+def _broken_off() -> EngineError:
+    return EngineError("The upstream broke off in the middle of its answer.", code=INCOMPLETE)
+
+
+class _Choice:
+    """What has to be remembered of one choice between its chunks."""
+
+    __slots__ = ("_audio", "_calls", "_index", "_joiners", "reason")
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self.reason: str | None = None
+        """The upstream's finish_reason."""
+        self._calls: CallAssembler | None = None
+        self._audio: AudioReader | None = None
+        self._joiners: dict[type[_Texts], SurrogateJoiner] | None = None
+
+    def join_surrogates(self) -> None:
+        """From now on look for halves; until the first was met, that work is spared."""
+        if self._joiners is None:
+            self._joiners = {kind: SurrogateJoiner() for kind in (TextDelta, RefusalDelta, ReasoningDelta)}
+
+    def read(self, choice: ChunkChoice, events: list[Event]) -> None:
+        delta = choice.delta or choice.message
+        if delta is not None:
+            reasoning = delta.reasoning_content or delta.reasoning
+            if reasoning:
+                self._add(ReasoningDelta, reasoning, events)
+            content = delta.content
+            if isinstance(content, list):
+                self._read_parts(content, events)
+            elif content and self._joiners is None:
+                events.append(TextDelta(content, self._index, choice.logprobs))
+            elif content or choice.logprobs:
+                self._add_text(content or "", choice.logprobs, events)
+            if delta.refusal:
+                self._add(RefusalDelta, delta.refusal, events)
+            if delta.tool_calls or delta.function_call or delta.audio:
+                self._read_rest(delta, events)
+        if choice.finish_reason:
+            self.reason = choice.finish_reason
+
+    def _add_text(self, text: str, logprobs: dict[str, Any] | None, events: list[Event]) -> None:
+        if self._joiners is not None:
+            text = self._joiners[TextDelta].push(text)
+            logprobs = whole_json(logprobs)
+        if text or logprobs:
+            events.append(TextDelta(text, self._index, logprobs))
+
+    def _add(self, kind: type[ReasoningDelta | RefusalDelta], text: str, events: list[Event]) -> None:
+        if self._joiners is not None:
+            text = self._joiners[kind].push(text)
+        if text:
+            events.append(kind(text, self._index))
+
+    def _read_parts(self, parts: Iterable[ChunkContentPart], events: list[Event]) -> None:
+        for part in parts:
+            if part.thinking:
+                self._add(ReasoningDelta, _thinking(part.thinking), events)
+            if part.text:
+                self._add_text(part.text, None, events)
+            if part.refusal:
+                self._add(RefusalDelta, part.refusal, events)
+
+    def _read_rest(self, delta: ChunkDelta, events: list[Event]) -> None:
+        calls = delta.tool_calls or []
+        if delta.function_call:
+            calls = [*calls, ChunkToolCall(index=0, function=delta.function_call)]
+        if calls:
+            self._calls = self._calls or CallAssembler(self._index)
+            self._calls.read(calls, events)
+        if delta.audio:
+            self._audio = self._audio or AudioReader(self._index)
+            self._audio.read(delta.audio, events)
+
+    def flush(self, events: list[Event]) -> None:
+        for kind, joiner in (self._joiners or {}).items():
+            rest = joiner.flush()
+            if rest:
+                events.append(kind(rest, choice=self._index))
+        if self._calls:
+            self._calls.finish(events)
+        if self._audio:
+            self._audio.finish(events)
+
+    def end(self) -> Finish:
+        if self.reason is None:
+            raise _broken_off()
+        if self.reason == "error":
+            raise EngineError("The upstream failed in the middle of its answer.")
+        reason = _REASONS.get(self.reason, "stop")
+        if reason == "stop" and self._calls and self._calls.any_opened:
+            reason = "tool_calls"
+        return Finish(reason, self._index)
+
+
+def _thinking(thinking: str | list[ChunkContentPart]) -> str:
+    if isinstance(thinking, str):
+        return thinking
+    return "".join(part.text or "" for part in thinking)

@@ -1,0 +1,81 @@
+"""What an upstream sends, as far as it is read: everything may be missing or null.
+
+`delta` of a chunk and `message` of a whole answer have the same shape and are read as one. What is
+`Any` comes in every type, and a wrong one is no reason to give up an answer.
+"""
+
+import json
+from typing import Any
+
+import msgspec
+
+
+class _ChunkPart(msgspec.Struct, gc=False):
+    """Short-lived and free of cycles, so the garbage collector need not track it."""
+
+
+class ChunkFunction(_ChunkPart):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class ChunkToolCall(_ChunkPart):
+    index: int | None = None
+    id: str | None = None
+    function: ChunkFunction | None = None
+
+
+class ChunkAudio(_ChunkPart):
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+    expires_at: Any = None
+
+
+class ChunkContentPart(_ChunkPart):
+    """Content as a list of parts, which some servers send: text, and text within `thinking`."""
+
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    thinking: "str | list[ChunkContentPart] | None" = None
+
+
+class ChunkDelta(_ChunkPart):
+    content: str | list[ChunkContentPart] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ChunkToolCall] | None = None
+    function_call: ChunkFunction | None = None
+    audio: ChunkAudio | None = None
+
+
+class ChunkChoice(_ChunkPart):
+    index: int | None = None
+    delta: ChunkDelta | None = None
+    message: ChunkDelta | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+class Chunk(_ChunkPart):
+    choices: list[ChunkChoice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+def decode_leniently(payload: bytes) -> Any:
+    """For halves of surrogate pairs, broken UTF-8 and endless numbers, which msgspec rightly refuses.
+
+    Raises ValueError or RecursionError where it is no JSON at all.
+    """
+    text = payload.decode("utf-8", "replace")
+    return json.loads(text, parse_int=_integer, parse_constant=_CONSTANTS.get)
+
+
+_CONSTANTS = {"Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)

@@ -1,0 +1,225 @@
+"""The engine that speaks to any OpenAI-compatible upstream."""
+
+import asyncio
+import itertools
+import logging
+import os
+import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, ClassVar
+
+import aiohttp
+from yarl import URL
+
+from engines.base import EngineError
+from engines.events import Event
+from engines.openai_compatible.errors import TimedOut, Transient, Unreachable, error_for_status
+from engines.openai_compatible.reachability import Reachability
+from engines.openai_compatible.request_body import encode_request
+from engines.openai_compatible.upstream_call import UpstreamCall, read_error_body
+from engines.requests import EngineRequest
+
+if TYPE_CHECKING:
+    from engines.model_spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_LIMIT = 5.0
+"""Seconds that an upstream may ask us to wait; for more the client is told instead."""
+BACK_OFF = 0.25
+KEEP_ALIVE = 30.0
+LARGE_BODY = 2**20
+"""Bytes; a larger body is sent piece by piece."""
+PIECE = 2**18
+NOT_COMPRESSED = ("", "identity", "none")
+"""Content encodings; "none" is no registered one, but some servers send it to keep proxies off."""
+
+
+class OpenAICompatibleEngine:
+    """One model of one upstream. Times are in seconds.
+
+    `first_event_timeout` counts from the request, `idle_timeout` from the last byte; `retries` is
+    how often a call that failed before its first event is tried again.
+    """
+
+    unsupported: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        connect_timeout: float = 10,
+        first_event_timeout: float = 300,
+        idle_timeout: float = 120,
+        retries: int = 2,
+        supports_n: bool = False,
+        context_length: int | None = None,
+    ) -> None:
+        self._url = URL(base_url.rstrip("/") + "/chat/completions")
+        self._model = model
+        self._api_key = api_key
+        self._connect_timeout = connect_timeout
+        self._first_event_timeout = first_event_timeout
+        self._idle_timeout = idle_timeout
+        self._retries = retries
+        self._supports_n = supports_n
+        self._context_length = context_length
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lingering: set[aiohttp.ClientResponse] = set()
+        self._reachability = Reachability(self._url, connect_timeout)
+
+    @classmethod
+    def from_spec(cls, spec: "ModelSpec") -> "OpenAICompatibleEngine":
+        api_key = os.environ.get(spec.api_key_env) if spec.api_key_env else None
+        if spec.api_key_env and not api_key:
+            logger.warning("model %s: %s is not set, so no key is sent", spec.id, spec.api_key_env)
+        return cls(
+            spec.base_url or "",
+            spec.upstream_model or spec.id,
+            api_key=api_key,
+            connect_timeout=spec.connect_timeout,
+            first_event_timeout=spec.first_event_timeout,
+            idle_timeout=spec.idle_timeout,
+            retries=spec.retries,
+            supports_n=spec.supports_n,
+            context_length=spec.context_length,
+        )
+
+    @property
+    def unready_because(self) -> str | None:
+        return self._reachability.problem
+
+    async def start(self) -> None:
+        self._reachability.start()
+
+    async def close(self) -> None:
+        await self._reachability.close()
+        while self._lingering:
+            self._lingering.pop().close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        body = await encode_request(request, self._model, supports_n=self._supports_n)
+        exchange, events = await self._begin(body, request)
+        try:
+            while events:
+                for event in events:
+                    yield event
+                events = await exchange.read()
+        finally:
+            exchange.close()
+
+    async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamCall, list[Event]]:
+        """The first events, after as many attempts as it takes and is allowed."""
+        for attempt in itertools.count():
+            try:
+                return await self._attempt(body, request)
+            except Transient as error:
+                delay = self._delay(error, attempt)
+                if delay is None:
+                    raise
+                logger.info("attempt %d at %s failed (%s), trying again", attempt + 1, self._model, error)
+            await asyncio.sleep(delay)
+        raise AssertionError("unreachable")
+
+    def _delay(self, error: Transient, attempt: int) -> float | None:
+        """Seconds until the next attempt; None where there is to be none."""
+        if attempt >= self._retries:
+            return None
+        if error.retry_after is not None:
+            return error.retry_after if error.retry_after <= RETRY_AFTER_LIMIT else None
+        if error.status == 429:
+            return None
+        return BACK_OFF * float(2**attempt) * random.uniform(0.5, 1)  # noqa: S311  (jitter is no secret)
+
+    async def _attempt(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamCall, list[Event]]:
+        deadline = asyncio.get_running_loop().time() + self._first_event_timeout
+        response = await self._post(body, request.stream, deadline)
+        exchange = UpstreamCall(
+            response,
+            choices=request.n,
+            streamed=request.stream,
+            first_deadline=deadline,
+            idle_timeout=self._idle_timeout,
+            secret=self._api_key,
+            context_length=self._context_length,
+            lingering=self._lingering,
+        )
+        try:
+            return exchange, await exchange.read()
+        except BaseException:
+            exchange.close()
+            raise
+
+    async def _post(self, body: list[bytes], streamed: bool, deadline: float) -> aiohttp.ClientResponse:
+        headers = {"Accept": "text/event-stream" if streamed else "application/json"}
+        size = sum(map(len, body))
+        if size <= LARGE_BODY:
+            data: bytes | AsyncIterator[bytes] = b"".join(body)
+        else:
+            # upstreams are not sure to know chunked requests, so the length is told beforehand
+            data, headers["Content-Length"] = _each(body), str(size)
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._open_session().post(
+                    self._url, data=data, headers=headers, allow_redirects=False
+                )
+        except aiohttp.ServerTimeoutError as error:
+            raise Unreachable("The upstream took no connection in time.", status=504) from error
+        except TimeoutError as error:
+            raise TimedOut("The upstream did not answer in time.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable("The upstream cannot be reached.") from error
+        if 200 <= response.status < 300:
+            _refuse_compressed(response)
+            return response
+        try:
+            fault = await read_error_body(response)
+        finally:
+            response.close()
+        raise error_for_status(response.status, response.headers, fault, self._api_key)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        """The session of the running loop: it cannot be made before there is a loop."""
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:
+            self._loop = loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
+                headers=self._headers(),
+                # a few bytes may unpack to gigabytes, so nothing that is packed is read
+                auto_decompress=False,
+            )
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "chatapi",
+            # a compressing upstream holds chunks back until it has a block of them
+            "Accept-Encoding": "identity",
+        }
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        return headers
+
+
+def _refuse_compressed(response: aiohttp.ClientResponse) -> None:
+    encoding = response.headers.get("Content-Encoding", "")
+    if encoding.strip().lower() not in NOT_COMPRESSED:
+        response.close()
+        raise EngineError(f"The upstream compressed its answer ({encoding[:40]!a}), unasked.")
+
+
+async def _each(body: list[bytes]) -> AsyncIterator[bytes]:
+    for part in body:
+        for start in range(0, len(part), PIECE):
+            yield part[start : start + PIECE]
+            await asyncio.sleep(0)

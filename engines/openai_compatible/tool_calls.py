@@ -1,0 +1,127 @@
+"""Puts the tool calls of one choice in order, however an upstream numbers and mixes its fragments.
+
+What goes out is what OpenAI's clients expect: calls numbered from 0, each opened once with its id
+and its name, and one ended before the next begins. A call that starts while the one before it is
+unfinished waits; a finished one is known by its arguments being whole JSON.
+"""
+
+import secrets
+
+import msgspec
+
+from engines.base import EngineError
+from engines.events import Event, ToolCallArguments, ToolCallStart
+from engines.openai_compatible.chunk_types import ChunkToolCall
+from engines.openai_compatible.json_completeness import ObjectScanner
+from engines.surrogates import SurrogateJoiner, whole, whole_json
+
+WAITING_LIMIT = 4096
+"""Calls that may wait for the one before them to end; more are no answer but an attack."""
+
+
+class _OpenCall:
+    __slots__ = ("fragments", "joiner", "name", "number", "scanned", "scanner", "upstream_id")
+
+    def __init__(self) -> None:
+        self.upstream_id = ""
+        self.name = ""
+        self.number = -1
+        """Its index in our order; -1 until it is opened."""
+        self.fragments: list[str] = []
+        self.scanned = 0
+        """How many of the fragments were scanned."""
+        self.scanner = ObjectScanner()
+        self.joiner = SurrogateJoiner()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the arguments so far are one JSON object. Each fragment is looked at only once."""
+        for fragment in self.fragments[self.scanned :]:
+            self.scanner.feed(fragment)
+        self.scanned = len(self.fragments)
+        return self.scanner.is_whole
+
+
+class CallAssembler:
+    """Reads the fragments of one choice's calls and appends the events they make to a list."""
+
+    def __init__(self, choice: int) -> None:
+        self._choice = choice
+        self._calls: list[_OpenCall] = []
+        self._by_index: dict[int, _OpenCall] = {}
+        self._next = 0
+        """Position of the first call that waits to be opened."""
+        self._opened = 0
+
+    @property
+    def any_opened(self) -> bool:
+        return self._opened > 0
+
+    def read(self, calls: list[ChunkToolCall], events: list[Event]) -> None:
+        for position, fragment in enumerate(calls):
+            self._take(fragment, position if fragment.index is None else fragment.index, events)
+        self._open_waiting(events)
+        if len(self._calls) - self._next > WAITING_LIMIT:
+            raise EngineError("The upstream called more tools at once than can be kept apart.")
+
+    def finish(self, events: list[Event]) -> None:
+        for call in self._calls:
+            self._add(call, call.joiner.flush(), events)
+            if call.fragments and not call.name:
+                raise EngineError("The upstream called a tool without naming it.")
+        for call in self._calls[self._next :]:
+            if call.name:
+                self._open(call, events)
+
+    def _take(self, fragment: ChunkToolCall, index: int, events: list[Event]) -> None:
+        function = fragment.function
+        name = (function and function.name) or ""
+        arguments = _text(function.arguments) if function else ""
+        call = self._by_index.get(index)
+        if call is None or _is_another(call, fragment.id or "", name, arguments):
+            call = self._by_index[index] = _OpenCall()
+            self._calls.append(call)
+        call.upstream_id = call.upstream_id or fragment.id or ""
+        call.name = call.name or whole(name)
+        if arguments:
+            self._add(call, call.joiner.push(arguments), events)
+
+    def _add(self, call: _OpenCall, fragment: str, events: list[Event]) -> None:
+        if not fragment:
+            return
+        call.fragments.append(fragment)
+        if call.number >= 0:
+            events.append(ToolCallArguments(call.number, fragment, self._choice))
+
+    def _open_waiting(self, events: list[Event]) -> None:
+        while self._next < len(self._calls):
+            call = self._calls[self._next]
+            if not call.name or (self._next > 0 and not self._calls[self._next - 1].is_whole):
+                break
+            self._open(call, events)
+            self._next += 1
+
+    def _open(self, call: _OpenCall, events: list[Event]) -> None:
+        id_ = whole(call.upstream_id) or f"call_{secrets.token_hex(12)}"
+        call.number = self._opened
+        self._opened += 1
+        events.append(ToolCallStart(call.number, id_, call.name, self._choice))
+        events.extend(ToolCallArguments(call.number, fragment, self._choice) for fragment in call.fragments)
+
+
+def _is_another(call: _OpenCall, id_: str, name: str, arguments: str) -> bool:
+    """Whether a fragment under a call's index opens another call.
+
+    Some servers give all of their calls the index 0, each whole. Others repeat the name, or make
+    up a new id, with each fragment of the same call.
+    """
+    if not name or (id_ == call.upstream_id if id_ else not arguments):
+        return False
+    return call.is_whole
+
+
+def _text(arguments: str | dict[str, object] | None) -> str:
+    """The arguments as text; some servers send the object itself."""
+    if isinstance(arguments, dict):
+        return msgspec.json.encode(whole_json(arguments)).decode()
+    return arguments or ""

@@ -1,0 +1,83 @@
+"""What to answer to a request: its script, with what the request's options make of it."""
+
+import json
+from typing import Any
+
+from engines.messages import AudioPart, FilePart, ImagePart, Message
+from engines.requests import EngineRequest
+from engines.scripted.directives import Script, TextStep, ToolCallStep, read_script
+from engines.scripted.schema_instances import instance_of
+
+_MEDIA = {ImagePart: "image", AudioPart: "audio", FilePart: "file"}
+
+
+def plan(request: EngineRequest) -> Script:
+    """The script of the last user message or, after a tool's message, one that quotes its result."""
+    results = _tool_results(request)
+    if results:
+        script = Script(content=[TextStep("text", f"The tool answered: {' | '.join(results)}")])
+    else:
+        asked = next((m for m in reversed(request.messages) if m.role == "user"), Message("user"))
+        script = read_script(asked.text)
+        if all(isinstance(item, TextStep) and item.kind == "reason" for item in script.content):
+            script.content.append(TextStep("text", _answer(request, asked, script.plain)))
+    script.content = _permitted(script.content, request)
+    script.speaks = script.speaks or "audio" in request.modalities
+    return script
+
+
+def arguments_of(call: ToolCallStep, request: EngineRequest) -> str:
+    """The arguments as scripted or, where they are not, an instance of the tool's schema."""
+    if call.arguments is not None:
+        return call.arguments
+    tool = next((tool for tool in request.tools if tool.name == call.name), None)
+    return _json(instance_of(tool.parameters) if tool and tool.parameters else {})
+
+
+def _tool_results(request: EngineRequest) -> list[str]:
+    """The results of the tool messages that the conversation ends with."""
+    results: list[str] = []
+    for message in reversed(request.messages):
+        if message.role != "tool":
+            break
+        results.insert(0, message.text)
+    return results
+
+
+def _answer(request: EngineRequest, asked: Message, plain: str) -> str:
+    echo = f"You said: {plain}" if plain else "You said nothing."
+    media = [_MEDIA[type(part)] for part in asked.parts if type(part) in _MEDIA]
+    if media:
+        echo += f" (with {', '.join(media)})"
+    form = request.response_format
+    if form is None or form.type == "text":
+        return echo
+    return _json({"answer": echo} if form.type == "json_object" else instance_of(form.schema or {}))
+
+
+def _permitted(
+    content: list[TextStep | ToolCallStep], request: EngineRequest
+) -> list[TextStep | ToolCallStep]:
+    """The content with the calls that `tool_choice` and `parallel_tool_calls` allow and demand."""
+    choice = request.tool_choice
+    names = choice.names if choice else ()
+    kept: list[TextStep | ToolCallStep] = []
+    calls = 0
+    for item in content:
+        if isinstance(item, ToolCallStep):
+            is_forbidden = (choice and choice.mode == "none") or (names and item.name not in names)
+            if is_forbidden or (calls and not request.parallel_tool_calls):
+                continue
+            calls += 1
+        kept.append(item)
+    if choice and choice.mode == "required" and not calls:
+        names = names or tuple(tool.name for tool in request.tools)
+        reasons: list[TextStep | ToolCallStep] = [
+            i for i in kept if isinstance(i, TextStep) and i.kind == "reason"
+        ]
+        return reasons + [ToolCallStep(name) for name in names[:1]]
+    return kept or [TextStep("text", "I may not call that tool.")]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

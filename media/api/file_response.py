@@ -1,0 +1,178 @@
+"""A stored file as an answer: whole or in ranges, block by block, so that a slow reader holds no thread and
+no connection to the storage."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from secrets import token_hex
+from typing import NamedTuple
+from urllib.parse import quote
+
+from starlette.datastructures import Headers as RequestHeaders
+from starlette.types import Receive, Scope, Send
+
+from core.exceptions import BadRequest, NotFound, ServiceUnavailable
+from core.values import Value
+from media.api.byte_ranges import Span, Unsatisfiable, is_known, may_be_partial, spans_asked
+from media.api.endpoints import Headers, watched
+from media.models import Asset, Rendition, rendition_name
+from media.storage.base import open_range
+
+BLOCK = 1024 * 1024
+SHOWN = ("image/", "audio/")
+"""What a browser may show in place. It was decoded by its kind, so it is no script; all else is saved."""
+
+
+class StoredContent(Value, frozen=True):
+    """A file of the storage. `etag` is quoted, as in its header."""
+
+    name: str
+    media_type: str
+    size: int
+    etag: str
+    filename: str | None = None
+
+
+class _Part(NamedTuple):
+    """Bytes that are sent: some of our own, then a span of the file."""
+
+    before: bytes
+    span: Span
+
+
+class _Reply(NamedTuple):
+    """An answer's head, what is sent of the file, and bytes of our own at the end."""
+
+    status: int
+    headers: Headers
+    parts: Sequence[_Part] = ()
+    end: bytes = b""
+
+
+def content_of(asset: Asset, filename: str | None = None) -> StoredContent:
+    return StoredContent(asset.storage_name, asset.media_type, asset.size, f'"{asset.sha256}"', filename)
+
+
+def content_of_rendition(rendition: Rendition) -> StoredContent:
+    name = rendition_name(rendition.asset.workspace_id, rendition.id)
+    etag = f'"{rendition.id.hex}-{rendition.size:x}"'
+    return StoredContent(name, rendition.media_type, rendition.size, etag)
+
+
+async def send_content(
+    content: StoredContent, more: Headers, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answers GET and HEAD; `more` are headers of the caller's own."""
+    asked = RequestHeaders(scope=scope)
+    headers = [*_headers(content), *more]
+    if is_known(asked.get("if-none-match"), content.etag):
+        await _send_head(send, _Reply(304, headers))
+    elif scope["method"] == "HEAD":
+        await _send_head(send, _whole(content, headers))
+    else:
+        spans = _spans(asked, content)
+        reply = _whole(content, headers) if spans is None else _partial(content, spans, headers)
+        await _send(content, reply, receive, send)
+
+
+def _whole(content: StoredContent, headers: Headers) -> _Reply:
+    media_type = (b"content-type", content.media_type.encode())
+    length = (b"content-length", str(content.size).encode())
+    return _Reply(200, [*headers, media_type, length], (_Part(b"", Span(0, content.size)),))
+
+
+def _partial(content: StoredContent, spans: Sequence[Span], headers: Headers) -> _Reply:
+    if len(spans) == 1:
+        media_type, end = content.media_type, b""
+        parts = [_Part(b"", spans[0])]
+        headers = [*headers, (b"content-range", spans[0].content_range(content.size).encode())]
+    else:
+        boundary = token_hex(13)
+        media_type, end = f"multipart/byteranges; boundary={boundary}", f"\r\n--{boundary}--\r\n".encode()
+        parts = [_Part(_part_head(content, span, boundary), span) for span in spans]
+    size = len(end) + sum(len(part.before) + part.span.stop - part.span.start for part in parts)
+    entity = [(b"content-type", media_type.encode()), (b"content-length", str(size).encode())]
+    return _Reply(206, [*headers, *entity], parts, end)
+
+
+def _spans(asked: RequestHeaders, content: StoredContent) -> list[Span] | None:
+    if not may_be_partial(asked.get("if-range"), content.etag):
+        return None
+    try:
+        return spans_asked(asked.get("range"), content.size)
+    except Unsatisfiable:
+        raise BadRequest(
+            f"The range is not within the file's {content.size} bytes.",
+            status=416,
+            code="range_not_satisfiable",
+            headers={"content-range": f"bytes */{content.size}"},
+        ) from None
+
+
+def _part_head(content: StoredContent, span: Span, boundary: str) -> bytes:
+    return (
+        f"\r\n--{boundary}\r\ncontent-type: {content.media_type}\r\n"
+        f"content-range: {span.content_range(content.size)}\r\n\r\n"
+    ).encode()
+
+
+async def _send_head(send: Send, reply: _Reply) -> None:
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send(content: StoredContent, reply: _Reply, receive: Receive, send: Send) -> None:
+    blocks = _blocks(content, reply.parts)
+    async with watched(receive) as is_gone, aclosing(blocks):
+        first = await anext(blocks, b"")  # where the storage fails there is still time to say so
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for block in blocks:
+            if is_gone.is_set():
+                return
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+        await send({"type": "http.response.body", "body": reply.end})
+
+
+async def _blocks(content: StoredContent, parts: Sequence[_Part]) -> AsyncGenerator[bytes, None]:
+    try:
+        for before, span in parts:
+            if before:
+                yield before
+            for start in range(span.start, span.stop, BLOCK):
+                yield await asyncio.to_thread(_read, content.name, start, min(BLOCK, span.stop - start))
+    except FileNotFoundError:
+        raise gone() from None
+    except OSError as error:
+        raise ServiceUnavailable("The storage does not answer. Try again.", code="storage") from error
+
+
+def _read(name: str, start: int, length: int) -> bytes:
+    return b"".join(open_range(name, start, length))
+
+
+def _headers(content: StoredContent) -> Headers:
+    shown = "inline" if content.media_type.startswith(SHOWN) else "attachment"
+    headers = {
+        "accept-ranges": "bytes",
+        "etag": content.etag,
+        "cache-control": "private, max-age=3600",
+        "content-disposition": disposition(shown, content.filename),
+        "content-security-policy": "sandbox; default-src 'none'",
+        "x-content-type-options": "nosniff",
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def disposition(kind: str, filename: str | None) -> str:
+    """`Content-Disposition` with the name in both of its forms (RFC 6266); a name holds no folder."""
+    if filename is None:
+        return kind
+    name = filename.replace("/", "_").replace("\\", "_")
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"%' else "_" for c in name)
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+    return f'{kind}; filename="{plain}"{extended}'
+
+
+def gone() -> NotFound:
+    return NotFound("There is no such file.", param="file_id")

@@ -1,0 +1,68 @@
+"""Stubs for the API's document, of endpoints that are no views."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
+from rest_framework import serializers
+
+from core.http.openapi import refusals
+from core.http.views import ApiView, PublicView
+from media.uploaded_files import DEFAULT_PURPOSE, LONGEST_LIFE, PURPOSES, SHORTEST_LIFE
+
+Endpoints = list[tuple[str, str, str, Any]]
+
+
+@extend_schema_field(OpenApiTypes.BINARY)
+class UploadedField(serializers.FileField):
+    """Bytes in a form: a plain FileField would be documented as the URI that it is in an answer."""
+
+
+class ExpiresAfterSerializer(serializers.Serializer[Any]):
+    anchor = serializers.ChoiceField(["created_at"])
+    seconds = serializers.IntegerField(min_value=SHORTEST_LIFE, max_value=LONGEST_LIFE)
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    file = UploadedField()
+    purpose = serializers.ChoiceField(PURPOSES, default=DEFAULT_PURPOSE)
+    expires_after = ExpiresAfterSerializer(required=False)
+
+
+class FileContent(ApiView):
+    @extend_schema(
+        operation_id="getFileContent",
+        summary="A file's bytes, with ranges and an ETag",
+        tags=["files"],
+        parameters=[OpenApiParameter("file_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
+        | {304: OpenApiResponse(description="The client has it already")}
+        | refusals(401, 404),
+    )
+    def get(self) -> None:
+        """Documents it; never called."""
+
+
+class SignedContent(PublicView):
+    @extend_schema(
+        operation_id="getMedia",
+        summary="A file's bytes at a signed address that expires: a file's or a rendition's `url`",
+        tags=["files"],
+        parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
+        | {304: OpenApiResponse(description="The client has it already")}
+        | refusals(404),
+    )
+    def get(self) -> None:
+        """Documents it; never called."""
+
+
+STUBS: list[tuple[str, str, Any]] = [
+    ("/v1/files/{file_id}/content", "GET", FileContent),
+    ("/media/{token}", "GET", SignedContent),
+]
+
+
+def add_file_endpoints(endpoints: Endpoints) -> Endpoints:
+    """A preprocessing hook of drf-spectacular."""
+    return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]

@@ -1,0 +1,168 @@
+"""Freeing what nothing holds: files that expired, assets without a holder, bytes without a row."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import Workspace
+from media.models import Asset, File, Rendition, asset_id, rendition_name, storage_name
+from media.storage.base import delete, modified_at, walk
+
+logger = logging.getLogger(__name__)
+
+GRACE = timedelta(hours=1)
+"""How long a file may lie without a holder: an upload is registered and held in one transaction, but what
+was fetched is only remembered."""
+STRAY_AGE = timedelta(days=1)
+AT_ONCE = 1000
+LOOKED_UP_AT_ONCE = 500
+
+
+def free(now: datetime | None = None) -> int:
+    """Delete expired files, then assets that nothing holds, with their bytes; gives how many assets."""
+    now = now or timezone.now()
+    File.objects.filter(expires_at__lte=now).delete()
+    unheld = _unheld(Asset.objects.filter(created_at__lte=now - GRACE)).order_by("created_at")
+    return sum(_free(id) for id in list(unheld.values_list("id", flat=True)[:AT_ONCE]))
+
+
+def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
+    """Whatever refers to an asset and forbids its deletion holds it; the others go with it."""
+    holders = [
+        relation
+        for relation in Asset._meta.related_objects
+        if getattr(relation.on_delete, "__name__", "") == "RESTRICT"
+    ]
+    held = Q()
+    for relation in holders:
+        of_asset = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+        held |= Q(Exists(of_asset))
+    return assets.filter(~held)
+
+
+def _free(id: UUID) -> bool:
+    names = _forget_what_was_made(id)
+    if names is None:
+        return False
+    with _alone_with(id) as asset:
+        if asset is None:
+            return False
+        try:
+            for name in {*names, *_names_of_renditions(asset), asset.storage_name}:
+                delete(name)
+        except OSError as error:
+            logger.warning("A file could not be freed, and stays as a stray: %s", error)
+        asset.delete()
+    return True
+
+
+def _forget_what_was_made(id: UUID) -> list[str] | None:
+    """For good, before any file is deleted: who dies after that leaves no rendition that is said to be
+    ready, and no address that leads to an asset, whose bytes are gone."""
+    with _alone_with(id) as asset:
+        if asset is None:
+            return None
+        names = _names_of_renditions(asset)
+        asset.renditions.all().delete()
+        asset.copies_of.all().delete()
+    return names
+
+
+def _names_of_renditions(asset: Asset) -> list[str]:
+    ids = asset.renditions.values_list("id", flat=True)
+    return [rendition_name(asset.workspace_id, id) for id in ids]
+
+
+@contextmanager
+def _alone_with(id: UUID) -> Iterator[Asset | None]:
+    """An asset that nothing holds, nor will before the end; None where something does."""
+    workspace_id = Asset.objects.filter(pk=id).values_list("workspace_id", flat=True).first()
+    if workspace_id is None:
+        yield None
+        return
+    with _nothing_uploaded(workspace_id):
+        yield _unheld(Asset.objects.select_for_update(of=("self",)).filter(pk=id)).first()
+
+
+@contextmanager
+def _nothing_uploaded(workspace_id: UUID) -> Iterator[None]:
+    """A transaction: who stores a file meanwhile waits for its end (`services.over_quota`), looks then
+    whether the bytes are still there, and stores them again."""
+    with transaction.atomic():
+        list(Workspace.objects.select_for_update(no_key=True).filter(pk=workspace_id).values_list("pk"))
+        yield
+
+
+class StoredName(NamedTuple):
+    """A file as its name tells: whose it is, and the id of the row that would name it."""
+
+    name: str
+    workspace_id: UUID
+    row_id: UUID
+
+
+def remove_strays(now: datetime | None = None) -> int:
+    """Delete bytes that no row names, such as those of a request that was refused; gives how many."""
+    latest = (now or timezone.now()) - STRAY_AGE
+    old = (_stored(found.name) for found in walk("") if found.modified_at < latest)
+    ours = (stored for stored in old if stored is not None)
+    removed = 0
+    while some := list(islice(ours, LOOKED_UP_AT_ONCE)):
+        removed += sum(_remove(stored, latest) for stored in _without_row(some))
+    return removed
+
+
+def drop(workspace_id: UUID, digests: Iterable[str]) -> None:
+    """Delete the bytes of a call that was refused, where no row names them. Who stores the same bytes at this
+    moment looks for them again once there is a row."""
+    for sha256 in digests:
+        _remove(StoredName(storage_name(workspace_id, sha256), workspace_id, asset_id(workspace_id, sha256)))
+
+
+def _without_row(some: Iterable[StoredName]) -> list[StoredName]:
+    ids = [stored.row_id for stored in some]
+    known = {
+        *Asset.objects.filter(id__in=ids).values_list("id", flat=True),
+        *Rendition.objects.filter(id__in=ids).values_list("id", flat=True),
+    }
+    return [stored for stored in some if stored.row_id not in known]
+
+
+def _remove(stray: StoredName, latest: datetime | None = None) -> bool:
+    """Looks again: what was stored meanwhile, or after `latest`, is no stray."""
+    try:
+        with _nothing_uploaded(stray.workspace_id):
+            if not _without_row([stray]):
+                return False
+            if latest is not None and modified_at(stray.name) >= latest:
+                return False
+            delete(stray.name)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        logger.warning("A stray could not be removed: %s", error)
+        return False
+    return True
+
+
+def _stored(name: str) -> StoredName | None:
+    """None for what is not ours."""
+    folder, _, rest = name.partition("/")
+    key = rest.rpartition("/")[2]
+    try:
+        workspace_id = UUID(hex=folder)
+        if name == storage_name(workspace_id, key):
+            return StoredName(name, workspace_id, asset_id(workspace_id, key))
+        if name == rendition_name(workspace_id, UUID(hex=key)):
+            return StoredName(name, workspace_id, UUID(hex=key))
+    except ValueError:
+        pass
+    return None

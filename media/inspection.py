@@ -1,0 +1,101 @@
+"""What a file is, told by its bytes: pictures and sounds are looked into by the `files` workshop."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+
+from core.exceptions import ApiError, BadRequest, ServiceUnavailable
+from core.packaged_files import file_digest
+from core.values import Blob
+from media.pictures.inspection import InspectPicture, inspect_picture
+from media.pictures.kinds import sniff_picture
+from media.pictures.limits import PictureLimits
+from media.problems import MediaProblem, NotTaken, TooLarge, Unreadable
+from media.services import OF_PICTURES, OF_SOUNDS, StoredFile
+from media.sound.inspection import InspectSound, inspect_sound
+from media.sound.kinds import HEAD_BYTES, sniff_sound
+from media.sound.limits import SoundLimits
+from media.workshop import WorkshopBusy, WorkshopFailed, shops
+
+ExpectedMedia = Literal["image", "audio"]
+
+INSPECT_SECONDS = 60
+_SIGNATURES = {b"%PDF-": "application/pdf", b"PK\x03\x04": "application/zip"}
+
+
+async def inspect_file(
+    path: Path, *, wanted: ExpectedMedia | None = None, claimed: str | None = None, sha256: str | None = None
+) -> StoredFile:
+    """The facts of a file on the disk; what is `claimed` of it counts only where bytes tell nothing.
+
+    Raises `MediaProblem` for a file that is damaged, beyond a limit, or not what is `wanted`, and
+    `ServiceUnavailable` where it could not be looked at now.
+    """
+    head = await asyncio.to_thread(_head_of, path)
+    digest = await asyncio.to_thread(file_digest, path) if sha256 is None else sha256
+    try:
+        if wanted == "image" or (wanted is None and sniff_picture(head)):
+            return await _picture(path, digest)
+        if wanted == "audio":
+            return await _sound(path, claimed, digest)
+        if wanted is None and sniff_sound(head):
+            with suppress(NotTaken):  # a file as any other, such as a film without sound
+                return await _sound(path, claimed, digest)
+    except WorkshopBusy as error:
+        raise ServiceUnavailable("Too many files are being looked at. Try again.", code="busy") from error
+    except WorkshopFailed as error:
+        raise Unreadable(error.message) from error
+    return StoredFile(await _blob(path, document_type(head), digest))
+
+
+def document_type(head: bytes) -> str:
+    """The media type of what is neither picture nor sound. Nothing is told that a browser would run."""
+    for signature, media_type in _SIGNATURES.items():
+        if head.startswith(signature):
+            return media_type
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return "application/octet-stream"
+    return "application/octet-stream" if b"\0" in head else "text/plain"
+
+
+async def _picture(path: Path, sha256: str) -> StoredFile:
+    work = InspectPicture(str(path), picture_limits())
+    facts = await shops.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
+    blob = await _blob(path, facts.media_type, sha256)
+    return StoredFile(blob, facts.width, facts.height, renditions=OF_PICTURES)
+
+
+async def _sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
+    work = InspectSound(str(path), claimed, sound_limits())
+    facts = await shops.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
+    blob = await _blob(path, facts.media_type, sha256)
+    return StoredFile(blob, milliseconds=facts.milliseconds, renditions=OF_SOUNDS)
+
+
+def picture_limits() -> PictureLimits:
+    return PictureLimits(max_pixels=settings.CHATAPI_PICTURE_PIXELS)
+
+
+def sound_limits() -> SoundLimits:
+    return SoundLimits(bytes=settings.CHATAPI_MAX_UPLOAD_BYTES, seconds=settings.CHATAPI_SOUND_SECONDS)
+
+
+async def _blob(path: Path, media_type: str, sha256: str) -> Blob:
+    return Blob(sha256, media_type, (await asyncio.to_thread(path.stat)).st_size)
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def media_api_error(problem: MediaProblem, param: str) -> ApiError:
+    """A problem with a file as the answer to whoever sent it."""
+    status = 413 if isinstance(problem, TooLarge) and param == "file" else 400
+    return BadRequest(problem.message, param=param, code=problem.code, status=status)

@@ -1,0 +1,34 @@
+"""Making again what failed, such as after a defect was mended."""
+
+from collections.abc import Collection
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from media.models import Rendition, made_of, rendition_id
+from media.renditions.tasks import enqueue
+
+
+def retry_failed(renditions: Collection[Rendition]) -> int:
+    """Have those of these that failed made anew, and what they are made of where that failed too.
+
+    Gives how many are pending again.
+    """
+    chosen = [rendition for rendition in renditions if rendition.state == Rendition.State.FAILED]
+    needed = [
+        rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
+        for rendition in chosen
+        if rendition.kind in Rendition.MADE_OF
+    ]
+    with transaction.atomic():
+        failed = Rendition.objects.select_for_update().filter(
+            id__in=[*needed, *(rendition.id for rendition in chosen)], state=Rendition.State.FAILED
+        )
+        ids: list[UUID] = list(failed.values_list("id", flat=True))
+        Rendition.objects.filter(id__in=ids).update(
+            state=Rendition.State.PENDING, error="", attempts=0, due_at=timezone.now()
+        )
+        transaction.on_commit(partial(enqueue, ids))
+    return len(ids)

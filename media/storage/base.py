@@ -1,0 +1,93 @@
+"""Where files are kept: a disk of one's own, or the S3 bucket of `media.storage.s3`.
+
+The functions work on either, with names like "workspace/ab/abc…". A file stands under its name whole or not
+at all; what fails raises `OSError`, what is not there `FileNotFoundError`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+PIECE = 2**16
+
+
+class StoredObject(NamedTuple):
+    name: str
+    size: int
+    modified_at: datetime
+
+
+class MediaStorage(Protocol):
+    """What a storage does besides what Django asks of one."""
+
+    def local_copy(self, name: str) -> AbstractContextManager[Path]: ...
+    def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]: ...
+    def walk(self, prefix: str) -> Iterator[StoredObject]: ...
+    def delete_tree(self, prefix: str) -> None: ...
+
+
+def _storage() -> MediaStorage:
+    return cast("MediaStorage", default_storage)
+
+
+def save_file(name: str, path: Path) -> None:
+    """Store a file of the disk under a name; one that has the name is replaced as a whole."""
+    with path.open("rb") as file:
+        default_storage.save(name, File(file))
+
+
+def local_copy(name: str) -> AbstractContextManager[Path]:
+    """Lend a path with the file's bytes, to be read only: the file itself, or a copy that goes at the end."""
+    return _storage().local_copy(name)
+
+
+def open_range(name: str, start: int, length: int) -> Iterator[bytes]:
+    """Read exactly `length` bytes from `start` on, in small pieces and with the first `next`.
+
+    Raises `OSError` too where the file has not that many. Close the iterator where it is left early.
+    """
+    return _storage().open_range(name, start, length) if length else iter(())
+
+
+def size(name: str) -> int:
+    return default_storage.size(name)
+
+
+def exists(name: str) -> bool:
+    return default_storage.exists(name)
+
+
+def modified_at(name: str) -> datetime:
+    """When it was stored, with its time zone."""
+    return default_storage.get_modified_time(name)
+
+
+def delete(name: str) -> None:
+    """What is not there already counts as deleted."""
+    default_storage.delete(name)
+
+
+def walk(prefix: str) -> Iterator[StoredObject]:
+    """Each file in a folder and in the folders below it; "" is all. They may be deleted on the way."""
+    return _storage().walk(prefix)
+
+
+def delete_tree(prefix: str) -> None:
+    """Delete a folder with all that is below it."""
+    if not prefix.strip("/"):
+        raise ValueError("All of the storage is never deleted.")
+    _storage().delete_tree(prefix)
+
+
+def read_exactly(read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
+    while length > 0:
+        piece = read(min(length, PIECE))
+        if not piece:
+            raise OSError("The file ends before the range that was asked for.")
+        length -= len(piece)
+        yield piece

@@ -1,0 +1,115 @@
+"""Files on a disk: each stands under its name whole or not at all."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage
+
+from media.storage.base import StoredObject, read_exactly
+
+DRAFTS = ".drafts"
+ABANDONED_SECONDS = 24 * 3600
+
+
+class WholeFileStorage(FileSystemStorage):
+    """A file stands under its name whole or not at all, after a full disk, `kill -9` or a power cut too.
+
+    It is written as a draft, flushed and then renamed; a name that exists is replaced. What a killed
+    process left of its draft goes with a write a day later.
+    """
+
+    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        return not (max_length and len(name) > max_length)
+
+    def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
+        final, drafts = Path(self.path(name)), Path(self.path(DRAFTS))
+        _make_folder(drafts)
+        _make_folder(final.parent)
+        _remove_abandoned(drafts)
+        draft = drafts / uuid4().hex
+        try:
+            self._write(draft, content)
+            draft.replace(final)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _flush(final.parent)
+        return name
+
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        path = Path(self.path(name))
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        yield path
+
+    def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]:
+        with Path(self.path(name)).open("rb") as file:
+            file.seek(start)
+            yield from read_exactly(file.read, length)
+
+    def walk(self, prefix: str) -> Iterator[StoredObject]:
+        root = Path(self.path(""))
+        for folder, folders, files in os.walk(self.path(prefix), onerror=_raise_unless_missing):
+            if Path(folder) == root and DRAFTS in folders:
+                folders.remove(DRAFTS)
+            for path in (Path(folder, file) for file in files):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    facts = path.stat()
+                    modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    yield StoredObject(path.relative_to(root).as_posix(), facts.st_size, modified_at)
+
+    def delete_tree(self, prefix: str) -> None:
+        tree = os.walk(self.path(prefix), topdown=False, onerror=_raise_unless_missing)
+        for folder, _, files in tree:
+            for file in files:
+                Path(folder, file).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                Path(folder).rmdir()
+
+    def _write(self, draft: Path, content: File) -> None:  # type: ignore[type-arg]
+        with draft.open("xb") as file:
+            for chunk in content.chunks():
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        if self.file_permissions_mode is not None:
+            draft.chmod(self.file_permissions_mode)
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
+
+
+def _remove_abandoned(drafts: Path) -> None:
+    now = time.time()
+    for draft in drafts.iterdir():
+        try:
+            if now - draft.stat().st_mtime > ABANDONED_SECONDS:
+                draft.unlink()
+        except FileNotFoundError:  # another process has ended with it
+            continue
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
+
+def _flush(folder: Path) -> None:
+    """What was made in it, or renamed into it, is there after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

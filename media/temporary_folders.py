@@ -1,0 +1,54 @@
+"""Files on their way: on the disk that holds the data, not in a `/tmp` that may be memory."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from django.conf import settings
+
+ABANDONED_SECONDS = 24 * 3600
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that goes with the block; one that a killed process left goes a day later."""
+    folder = _make()
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+@asynccontextmanager
+async def async_temporary_folder() -> AsyncIterator[Path]:
+    """The same for the event loop, which never waits for the disk."""
+    folder = await asyncio.to_thread(_make)
+    try:
+        yield folder
+    finally:
+        await asyncio.shield(asyncio.to_thread(_remove, folder))
+
+
+def _make() -> Path:
+    parent = Path(settings.DATA_DIR) / "tmp"
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_abandoned(parent)
+    return Path(mkdtemp(dir=parent))
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    latest = time.time() - ABANDONED_SECONDS
+    for folder in parent.iterdir():
+        try:
+            if folder.stat().st_mtime < latest:
+                shutil.rmtree(folder, ignore_errors=True)
+        except FileNotFoundError:
+            continue
