@@ -12,13 +12,14 @@ from benchmarks.findings import Finding
 from benchmarks.material import KINDS, speech, write_long_mp3, write_picture, write_sound
 from benchmarks.processes import peak_megabytes
 from benchmarks.speech import own_child
-from media.pictures.inspection import InspectPicture, inspect_picture
-from media.pictures.rendering import RenderPicture, render_picture
-from media.sound.formats import FORMATS
-from media.sound.inspection import InspectSound, inspect_sound
-from media.sound.peaks import SoundPeaks, sound_peaks
-from media.sound.transcoding import Transcode, transcode_sound
-from media.workshop import Workshop, shops
+from media.processing.pictures.inspection import InspectPicture, inspect_picture
+from media.processing.pictures.rendering import RenderPicture, render_picture
+from media.processing.sandbox import pools
+from media.processing.sandbox.pool import SandboxPool
+from media.processing.sound.inspection import InspectSound, inspect_sound
+from media.processing.sound.output_formats import FORMATS
+from media.processing.sound.peaks import SoundPeaks, sound_peaks
+from media.processing.sound.transcoding import Transcode, transcode_sound
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -37,7 +38,7 @@ class Plan(msgspec.Struct):
 
 def measure_conversions(folder: Path, plan: Plan) -> list[Finding]:
     pcm = speech(60)
-    shops.synthesis.close()
+    pools.synthesis.close()
     return [
         *_long(write_long_mp3(folder / "long.mp3", pcm, plan.minutes), plan),
         *_sounds(folder, pcm, plan),
@@ -47,7 +48,7 @@ def measure_conversions(folder: Path, plan: Plan) -> list[Finding]:
 
 def _long(path: Path, plan: Plan) -> list[Finding]:
     """In a child that has done nothing else, so that its peak is the work's own."""
-    files = Workshop("files", threads=shops.FILES_THREADS, memory=shops.FILES_MEMORY)
+    files = SandboxPool("files", threads=pools.FILES_THREADS, memory=pools.FILES_MEMORY)
     made = str(path.with_suffix(".wav"))
     with own_child(files) as child:
         idle = peak_megabytes(child)
@@ -75,7 +76,7 @@ def _sounds(folder: Path, pcm: bytes, plan: Plan) -> list[Finding]:
     for number in range(plan.rounds + 1):
         for name, (path, kind, format) in jobs.items():
             work = Transcode(str(path), str(folder / f"made.{format}"), format, claimed=kind)
-            seconds = _seconds(shops.files, transcode_sound, work)
+            seconds = _seconds(pools.files, transcode_sound, work)
             if number:  # the first has to load FFmpeg
                 rates[name].append(plan.seconds / seconds)
     return [Finding(f"{name}, times real time", values) for name, values in rates.items()]
@@ -86,9 +87,9 @@ def _pictures(path: Path, plan: Plan) -> list[Finding]:
     model = RenderPicture(str(path), str(path.with_suffix(".out")))
     small = RenderPicture(str(path), thumbnail, purpose="thumbnail")
     jobs: dict[str, Callable[[], float]] = {
-        "inspection": partial(_seconds, shops.files, inspect_picture, InspectPicture(str(path))),
-        "rendering for a model": partial(_seconds, shops.files, render_picture, model),
-        "thumbnail": partial(_seconds, shops.files, render_picture, small),
+        "inspection": partial(_seconds, pools.files, inspect_picture, InspectPicture(str(path))),
+        "rendering for a model": partial(_seconds, pools.files, render_picture, model),
+        "thumbnail": partial(_seconds, pools.files, render_picture, small),
     }
     for job in jobs.values():
         job()
@@ -98,7 +99,7 @@ def _pictures(path: Path, plan: Plan) -> list[Finding]:
     ]
 
 
-def _seconds(workshop: Workshop, job: Callable[[A], R], work: A) -> float:
+def _seconds(workshop: SandboxPool, job: Callable[[A], R], work: A) -> float:
     began = time.perf_counter()
     workshop.ask_blocking(job, work, seconds=SECONDS)
     return time.perf_counter() - began

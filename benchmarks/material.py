@@ -13,11 +13,11 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from PIL import Image
 
-from media.sound.formats import RECOGNITION_RATE, SPEECH_RATE
-from media.speech.plan import Say
-from media.speech.synthesis.jobs import speak
-from media.speech.synthesis.values import Speak
-from media.workshop import shops
+from media.processing.sandbox import pools
+from media.processing.sound.output_formats import RECOGNITION_RATE, SPEECH_RATE
+from media.processing.speech.speech_plan import Say
+from media.processing.speech.synthesis.job_types import Speak
+from media.processing.speech.synthesis.jobs import speak
 
 VOICE = "joe"
 SENTENCES = (
@@ -61,7 +61,7 @@ def speech(seconds: float) -> bytes:
 
 async def _spoken(sentences: Sequence[str]) -> bytes:
     work = Speak(items=[Say(f"{sentence} ") for sentence in sentences], voice=VOICE)
-    return b"".join([piece.data async for piece in shops.synthesis.follow(speak, work, seconds=120)])
+    return b"".join([piece.data async for piece in pools.synthesis.follow(speak, work, seconds=120)])
 
 
 def write_sound(path: Path, pcm: bytes, kind: str) -> Path:

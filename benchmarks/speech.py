@@ -14,13 +14,14 @@ from benchmarks.first_sound import measure_first_sounds
 from benchmarks.material import SENTENCES, VOICE, first_minutes, speech, write_recording
 from benchmarks.processes import children, cpu_seconds, peak_megabytes
 from benchmarks.yardsticks import Taken, Yardstick, yardstick
-from media.sound.formats import SPEECH_RATE
-from media.speech.plan import Say
-from media.speech.recognition.jobs import transcribe, warm_recogniser
-from media.speech.recognition.values import Heard, Transcribe, WarmRecogniser
-from media.speech.synthesis.jobs import speak, warm_voice
-from media.speech.synthesis.values import Speak, WarmVoice
-from media.workshop import Workshop, shops
+from media.processing.sandbox import pools
+from media.processing.sandbox.pool import SandboxPool
+from media.processing.sound.output_formats import SPEECH_RATE
+from media.processing.speech.recognition.job_types import Heard, Transcribe, WarmRecognizer
+from media.processing.speech.recognition.jobs import transcribe, warm_recogniser
+from media.processing.speech.speech_plan import Say
+from media.processing.speech.synthesis.job_types import Speak, WarmVoice
+from media.processing.speech.synthesis.jobs import speak, warm_voice
 
 RECORDING_SECONDS = 30
 SHORT_SECONDS = 7
@@ -45,8 +46,8 @@ def measure_speech(folder: Path, plan: Plan) -> list[Finding]:
 def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
     sentences = SENTENCES[: plan.sentences]
     ours, theirs = [], []
-    with own_child(shops.synthesis) as child:
-        loading = shops.synthesis.ask_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
+    with own_child(pools.synthesis) as child:
+        loading = pools.synthesis.ask_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
         for _ in range(plan.rounds):
             ours.append(_taken(child, _speak(sentences)))
             theirs.append(bare.measure(" ".join(sentences)))
@@ -61,7 +62,7 @@ def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
 async def _speak(sentences: tuple[str, ...]) -> float:
     """Seconds of sound."""
     work = Speak(items=[Say(f"{sentence} ") for sentence in sentences], voice=VOICE)
-    pieces = shops.synthesis.follow(speak, work, seconds=SECONDS)
+    pieces = pools.synthesis.follow(speak, work, seconds=SECONDS)
     return sum([len(piece.data) async for piece in pieces]) / 2 / SPEECH_RATE
 
 
@@ -73,11 +74,11 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
     }
     long = write_recording(folder / "long.wav", minute * round(plan.minutes + 0.5))
     beginning = first_minutes(folder / "beginning.wav", long, plan.minutes)
-    shops.synthesis.close()
+    pools.synthesis.close()
     models = str(folder / "recognition")
     findings = []
-    with own_child(shops.recognition) as child:
-        ready = shops.recognition.ask_blocking(warm_recogniser, WarmRecogniser(models), seconds=SECONDS)
+    with own_child(pools.recognition) as child:
+        ready = pools.recognition.ask_blocking(warm_recogniser, WarmRecognizer(models), seconds=SECONDS)
         with yardstick("whisper", ready.folder) as bare:
             for seconds, path in recordings.items():
                 ours, theirs = [], []
@@ -98,7 +99,7 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
 async def _hear(path: Path, models: str) -> float:
     """Seconds of sound."""
     work = Transcribe(path=str(path), models_folder=models)
-    pieces = shops.recognition.follow(transcribe, work, seconds=SECONDS)
+    pieces = pools.recognition.follow(transcribe, work, seconds=SECONDS)
     return sum([piece.duration async for piece in pieces if isinstance(piece, Heard)])
 
 
@@ -119,7 +120,7 @@ def _compared(name: str, ours: Sequence[Taken], theirs: Sequence[Taken], aim: st
 
 
 @contextmanager
-def own_child(workshop: Workshop) -> Iterator[int]:
+def own_child(workshop: SandboxPool) -> Iterator[int]:
     """The process id of its one child, which is new, and ends with this."""
     workshop.close()
     before = children()

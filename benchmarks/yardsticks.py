@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 
 from benchmarks.processes import ROOT, BenchmarkError
-from media.workshop.child import give_way
-from media.workshop.shops import SYNTHESIS_NICENESS
-from media.workshop.workshop import NICENESS
+from media.processing.sandbox.pool import NICENESS
+from media.processing.sandbox.pools import SYNTHESIS_NICENESS
+from media.processing.sandbox.worker import give_way
 
 BEAM = 5
 

@@ -46,7 +46,7 @@ def take_what_is_awaited(conf: Any, **_: Any) -> None:
 @worker_shutting_down.connect
 def interrupt_what_takes_too_long(how: str, **_: Any) -> None:
     """It gives its attempt back then; of one that is killed nobody knows that it was not to blame."""
-    from media.workshop.shops import close_all
+    from media.processing.sandbox.pools import close_all
 
     timer = threading.Timer(0 if how == "Cold" else PATIENCE_SECONDS, close_all)
     timer.daemon = True

@@ -16,8 +16,8 @@ from core.values import Blob, Value
 from engines.answers import Choice, Failure, State
 from engines.events import Usage
 from engines.messages import SpokenPart
+from media.processing.sound.output_formats import PCM16_BYTES_A_MILLISECOND, PCM16_TYPE
 from media.services import OF_SPEECH, StoredFile
-from media.sound.formats import PCM16_BYTES_A_MILLISECOND, PCM16_TYPE
 
 LAST_SECOND = 253_402_300_799
 """Of the year 9999: whatever an upstream says, the database can hold it."""

@@ -10,15 +10,16 @@ from django.conf import settings
 from core.exceptions import ApiError, BadRequest, ServiceUnavailable
 from core.packaged_files import file_digest
 from core.values import Blob
-from media.pictures.inspection import InspectPicture, inspect_picture
-from media.pictures.kinds import sniff_picture
-from media.pictures.limits import PictureLimits
-from media.problems import MediaProblem, NotTaken, TooLarge, Unreadable
+from media.processing.exceptions import MediaError, MediaTooLarge, NoAudio, UnreadableMedia
+from media.processing.pictures.file_types import sniff_picture
+from media.processing.pictures.inspection import InspectPicture, inspect_picture
+from media.processing.pictures.limits import PictureLimits
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
+from media.processing.sound.file_types import HEAD_BYTES, sniff_sound
+from media.processing.sound.inspection import InspectSound, inspect_sound
+from media.processing.sound.limits import SoundLimits
 from media.services import OF_PICTURES, OF_SOUNDS, StoredFile
-from media.sound.inspection import InspectSound, inspect_sound
-from media.sound.kinds import HEAD_BYTES, sniff_sound
-from media.sound.limits import SoundLimits
-from media.workshop import WorkshopBusy, WorkshopFailed, shops
 
 ExpectedMedia = Literal["image", "audio"]
 
@@ -31,7 +32,7 @@ async def inspect_file(
 ) -> StoredFile:
     """The facts of a file on the disk; what is `claimed` of it counts only where bytes tell nothing.
 
-    Raises `MediaProblem` for a file that is damaged, beyond a limit, or not what is `wanted`, and
+    Raises `MediaError` for a file that is damaged, beyond a limit, or not what is `wanted`, and
     `ServiceUnavailable` where it could not be looked at now.
     """
     head = await asyncio.to_thread(_head_of, path)
@@ -42,12 +43,12 @@ async def inspect_file(
         if wanted == "audio":
             return await _sound(path, claimed, digest)
         if wanted is None and sniff_sound(head):
-            with suppress(NotTaken):  # a file as any other, such as a film without sound
+            with suppress(NoAudio):  # a file as any other, such as a film without sound
                 return await _sound(path, claimed, digest)
-    except WorkshopBusy as error:
+    except SandboxBusy as error:
         raise ServiceUnavailable("Too many files are being looked at. Try again.", code="busy") from error
-    except WorkshopFailed as error:
-        raise Unreadable(error.message) from error
+    except SandboxError as error:
+        raise UnreadableMedia(error.message) from error
     return StoredFile(await _blob(path, document_type(head), digest))
 
 
@@ -66,14 +67,14 @@ def document_type(head: bytes) -> str:
 
 async def _picture(path: Path, sha256: str) -> StoredFile:
     work = InspectPicture(str(path), picture_limits())
-    facts = await shops.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
+    facts = await pools.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
     return StoredFile(blob, facts.width, facts.height, renditions=OF_PICTURES)
 
 
 async def _sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
     work = InspectSound(str(path), claimed, sound_limits())
-    facts = await shops.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
+    facts = await pools.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
     return StoredFile(blob, milliseconds=facts.milliseconds, renditions=OF_SOUNDS)
 
@@ -95,7 +96,7 @@ def _head_of(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def media_api_error(problem: MediaProblem, param: str) -> ApiError:
+def media_api_error(problem: MediaError, param: str) -> ApiError:
     """A problem with a file as the answer to whoever sent it."""
-    status = 413 if isinstance(problem, TooLarge) and param == "file" else 400
+    status = 413 if isinstance(problem, MediaTooLarge) and param == "file" else 400
     return BadRequest(problem.message, param=param, code=problem.code, status=status)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Workspace
 from core.ids import FILE, derived_id, new_id, public
 from core.model_fields import CompactJSONField
-from media.pictures.limits import LONG
+from media.processing.pictures.limits import LONG
 
 
 class Asset(models.Model):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from media.speech.recognition.jobs import transcribe
-from media.speech.recognition.values import Heard, Segment, Transcribe
-from media.speech.transcripts import Transcript, TranscriptWriter
-from media.workshop import shops
+from media.processing.sandbox import pools
+from media.processing.speech.recognition.job_types import Heard, Segment, Transcribe
+from media.processing.speech.recognition.jobs import transcribe
+from media.processing.speech.transcripts import Transcript, TranscriptWriter
 
 
 def listening(
@@ -21,7 +21,7 @@ def listening(
         model_path=settings.CHATAPI_RECOGNITION_MODEL,
         **wishes,  # type: ignore[arg-type]
     )
-    return shops.recognition.follow(transcribe, work, seconds=seconds, alone=alone)
+    return pools.recognition.follow(transcribe, work, seconds=seconds, alone=alone)
 
 
 def patience(sound_seconds: float) -> float:

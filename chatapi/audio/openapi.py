@@ -11,7 +11,7 @@ from chatapi.audio.transcription_request import FORMATS, GRANULARITIES
 from core.http.openapi import rate_limit_headers, refusals
 from core.http.views import ApiView
 from media.api.openapi import Endpoints, UploadedField
-from media.sound.formats import FORMATS as SOUND_FORMATS
+from media.processing.sound.output_formats import FORMATS as SOUND_FORMATS
 
 SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS})
 

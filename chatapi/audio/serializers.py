@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from core.http.serializers import ConstantField
-from media.speech.voices import Voice
+from media.processing.speech.voices import Voice
 
 
 class VoiceSerializer(serializers.Serializer[Voice]):

@@ -34,15 +34,16 @@ from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
 from core.values import Value
 from media.api.endpoints import api_error, watched
-from media.problems import MediaProblem
-from media.sound.formats import FORMATS
-from media.speech.plan import Item, Say
-from media.speech.ssml import SsmlProblem, parse_ssml
-from media.speech.synthesis.jobs import speak
-from media.speech.synthesis.values import Speak, SpeechFormat, SpokenPiece, patience
-from media.speech.voices import Voice, VoiceNotFound, VoiceProblem, find_voice, voices
-from media.workshop import WorkshopFailed, shops
-from media.workshop.shops import SYNTHESIS_THREADS
+from media.processing.exceptions import MediaError
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sandbox.pools import SYNTHESIS_THREADS
+from media.processing.sound.output_formats import FORMATS
+from media.processing.speech.speech_plan import Say, SpeechItem
+from media.processing.speech.ssml import SsmlError, parse_ssml
+from media.processing.speech.synthesis.job_types import Speak, SpeechFormat, SpokenPiece, patience
+from media.processing.speech.synthesis.jobs import speak
+from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, find_voice, voices
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
@@ -54,7 +55,7 @@ _serializer = SpeechRequestSerializer()
 
 class SpeechRequest(Value, frozen=True):
     text: str
-    items: list[Item]
+    items: list[SpeechItem]
     voice: str
     format: SpeechFormat
     speed: float
@@ -77,11 +78,11 @@ class SpeechEndpoint(LimitedEndpoint):
             self._turns.turn(principal.workspace_id, is_gone),
             billed(scope, principal, "speech", bound) as bill,
         ):
-            spoken = shops.synthesis.follow(speak, work, seconds=seconds)
+            spoken = pools.synthesis.follow(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
                 try:
                     await _send(asked, pieces, is_gone, send, bill)
-                except VoiceProblem as problem:
+                except VoiceError as problem:
                     raise _unusable(problem) from problem
 
 
@@ -113,7 +114,7 @@ async def _send_events(asked: SpeechRequest, pieces: AsyncIterator[SpokenPiece],
             if piece.data:
                 audio = b64encode(piece.data).decode()
                 await send_piece(send, event({"type": "speech.audio.delta", "audio": audio}))
-    except (MediaProblem, WorkshopFailed, ApiError) as error:
+    except (MediaError, SandboxError, ApiError) as error:
         await end(send, failure_event(api_error(error)))
     else:
         usage = _usage(asked.text, milliseconds)
@@ -172,12 +173,12 @@ def _request(body: dict[str, Any]) -> SpeechRequest:
     )
 
 
-def _plan(text: str, *, is_ssml: bool) -> list[Item]:
+def _plan(text: str, *, is_ssml: bool) -> list[SpeechItem]:
     if not is_ssml:
         return [Say(text)]
     try:
         return parse_ssml(text)
-    except SsmlProblem as problem:
+    except SsmlError as problem:
         raise BadRequest(problem.message, param="input", code=problem.code) from None
 
 
@@ -193,7 +194,7 @@ def _voice(name: str) -> Voice:
     return voice
 
 
-def _unusable(problem: VoiceProblem) -> ApiError:
+def _unusable(problem: VoiceError) -> ApiError:
     if isinstance(problem, VoiceNotFound):
         return BadRequest(problem.message, param="voice", code=problem.code)
     return ApiError(problem.message, code=problem.code, headers={"x-should-retry": "false"})

@@ -8,8 +8,8 @@ from chatapi.completions.schemas.problems import shown
 from core.exceptions import BadRequest
 from core.values import Value
 from media.api.upload_form import Form
-from media.speech.recognition.languages import UnknownLanguage, language_code
-from media.speech.transcripts import SEGMENTS, Granularity, Task
+from media.processing.speech.recognition.languages import UnknownLanguage, language_code
+from media.processing.speech.transcripts import SEGMENTS, Granularity, Task
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Choice = TypeVar("Choice", bound=str)

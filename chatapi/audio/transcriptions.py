@@ -34,11 +34,12 @@ from core.exceptions import ApiError
 from media.api.endpoints import api_error, send_whole, unless_gone, watched
 from media.api.upload_form import Form, read_form
 from media.inspection import inspect_file, sound_limits
-from media.problems import MediaProblem
-from media.renditions.makers import SOUND_SECONDS
-from media.sound.transcoding import Transcode, transcode_sound
-from media.speech.recognition.values import Heard, Segment
-from media.speech.transcripts import (
+from media.processing.exceptions import MediaError
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sound.transcoding import Transcode, transcode_sound
+from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.transcripts import (
     Task,
     Transcript,
     TranscriptWriter,
@@ -51,8 +52,8 @@ from media.speech.transcripts import (
     delta_event,
     done_event,
 )
+from media.renditions.makers import SOUND_SECONDS
 from media.transcription import listening, patience
-from media.workshop import WorkshopFailed, shops
 
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 
@@ -121,7 +122,7 @@ class TranscriptionEndpoint(LimitedEndpoint):
                     await send_piece(send, event(delta_event(text)))
                 item = await self._next(news, is_gone, send)
             last = event(done_event(writer.transcript()))
-        except (MediaProblem, WorkshopFailed, ApiError) as error:
+        except (MediaError, SandboxError, ApiError) as error:
             last = failure_event(api_error(error))
         await end(send, last)
 
@@ -151,7 +152,7 @@ async def _wav_of(form: Form) -> tuple[Path, float]:
     looked = await inspect_file(path, wanted="audio", sha256=form.file.sha256)
     wav = path.with_name("sound.wav")
     work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
-    made = await shops.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
+    made = await pools.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
     return wav, max(made.milliseconds, looked.milliseconds or 0) / 1000
 
 

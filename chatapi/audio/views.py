@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from chatapi.audio.serializers import VoiceListSerializer, shown_voice
 from core.http.openapi import refusals
 from core.http.views import ApiView
-from media.speech.voices import voices
+from media.processing.speech.voices import voices
 
 
 class VoiceListView(ApiView):

@@ -17,8 +17,8 @@ from core.values import Blob
 from engines.events import Usage
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, RefusalPart, SpokenPart, ToolCall
 from engines.model_spec import ModelSpec
-from media.pictures.described import MAX_CHARACTERS
-from media.speech.ssml import INSTRUCTIONS
+from media.processing.pictures.text_description import MAX_CHARACTERS
+from media.processing.speech.ssml import INSTRUCTIONS
 
 OUTPUT_TOKENS = 16_384
 """What an answer is held to where neither the call nor the models file bounds it."""

@@ -23,7 +23,7 @@ from core.exceptions import ApiError, BadRequest, Internal, MethodNotAllowed, Se
 from core.http.body import ClientGone, read_body
 from core.http.responses import send_json, send_refusal
 from engines.answers import Answer, Ended, Failure, assembled
-from media.sound.formats import sound_type_of
+from media.processing.sound.output_formats import sound_type_of
 
 logger = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from chatapi.completions.taken import TakenIn, drop_bytes, store
 from conversations.selectors import spoken_messages
 from core.exceptions import ApiError, BadRequest, NotFound
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
-from media.fetching import Fetcher
 from media.inspection import ExpectedMedia, inspect_file, media_api_error
-from media.problems import MediaProblem, Unreadable
+from media.processing.exceptions import MediaError, UnreadableMedia
+from media.processing.fetching import Fetcher
 from media.selectors import asset_of_file, known_files, last_copy, stored_file
 from media.services import StoredFile, check_room
 from media.temporary_folders import async_temporary_folder
@@ -175,7 +175,7 @@ class _Intake:
     async def _part(self, part: MediaPart, param: str) -> Part:
         try:
             file = await self._file_of(part, param)
-        except MediaProblem as problem:
+        except MediaError as problem:
             raise media_api_error(problem, param) from problem
         self._files[file.blob.sha256] = file
         return as_what_it_is(part, file.blob)
@@ -186,7 +186,7 @@ class _Intake:
         if isinstance(part, FilePart) and part.blob is None:
             return await self._named(part, param)
         if part.blob is None:
-            raise Unreadable("It holds no data.")
+            raise UnreadableMedia("It holds no data.")
         inspect = partial(self._inline, part.blob.sha256, wanted_of(part), claim_of(part))
         return await self._once((part.blob.sha256, wanted_of(part)), inspect)
 
@@ -236,7 +236,7 @@ class _Intake:
             path = await self._folders.enter_async_context(async_temporary_folder()) / "fetched"
             try:
                 await self._fetcher.fetch(url, path)
-            except MediaProblem:
+            except MediaError:
                 if copy is not None:
                     return stored_file(copy.asset)
                 raise
@@ -253,7 +253,7 @@ class _Intake:
         file = stored_file(asset)
         if not fits(file.blob, wanted_of(part)):
             what = "picture" if part.stands_for == "image_url" else "sound"
-            raise Unreadable(f"The file is no {what}, but {file.blob.media_type}.")
+            raise UnreadableMedia(f"The file is no {what}, but {file.blob.media_type}.")
         return file
 
 

@@ -3,7 +3,7 @@
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, Part
 from media.inspection import ExpectedMedia
-from media.sound.kinds import CLAIMS
+from media.processing.sound.file_types import CLAIMS
 
 MediaPart = ImagePart | AudioPart | FilePart
 FORMATS = {kind.media_type: kind.name for kind in reversed(CLAIMS.values())}

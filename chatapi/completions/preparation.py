@@ -19,9 +19,9 @@ from engines.events import Usage
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from engines.model_spec import ModelSpec
 from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
-from media.pictures.described import described
+from media.processing.pictures.text_description import described
+from media.processing.speech.ssml import INSTRUCTIONS
 from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
-from media.speech.ssml import INSTRUCTIONS
 
 Kind = Rendition.Kind
 

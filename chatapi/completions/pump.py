@@ -33,8 +33,8 @@ from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
 from engines.registry import Registry
 from engines.requests import EngineRequest
-from media.sound.formats import sound_type_of
-from media.speech.ssml import PlainStream, SpeakStream
+from media.processing.sound.output_formats import sound_type_of
+from media.processing.speech.ssml import PlainStream, SpeakStream
 
 logger = logging.getLogger(__name__)
 

@@ -40,9 +40,9 @@ from engines.answers import AnswerHead
 from engines.model_spec import ModelSpec
 from engines.registry import Registry
 from engines.requests import EngineRequest
-from media.fetching import Fetcher, FetchLimits
+from media.processing.fetching import Fetcher, FetchLimits
+from media.processing.sandbox import pools
 from media.services import store_bytes
-from media.workshop import shops
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class CompletionService:
             self._heartbeat.cancel()
         await self.registry.close()
         await self._fetcher.close()
-        await asyncio.to_thread(shops.close_all)
+        await asyncio.to_thread(pools.close_all)
         if self._writer:
             await self._writer.close()
         await asyncio.to_thread(self._journal.close)

@@ -9,13 +9,14 @@ from core.ids import SPEECH, new_id, public
 from core.values import Value
 from engines.base import EngineError
 from engines.events import AudioDelta
-from media.problems import MediaProblem
-from media.sound.encoding import EncodeSound, encode_sound
-from media.speech.plan import Item, Say
-from media.speech.synthesis.jobs import speak, warm_voice
-from media.speech.synthesis.values import Speak, SpokenPiece, WarmVoice, patience
+from media.processing.exceptions import MediaError
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sound.speech_encoding import EncodeSound, encode_sound
+from media.processing.speech.speech_plan import Say, SpeechItem
+from media.processing.speech.synthesis.job_types import Speak, SpokenPiece, WarmVoice, patience
+from media.processing.speech.synthesis.jobs import speak, warm_voice
 from media.temporary_folders import async_temporary_folder
-from media.workshop import WorkshopFailed, shops
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,12 @@ class Speaker:
         self._id = public(SPEECH, new_id())
         self._has_begun = False
         self._has_ended = False
-        self._waiting: asyncio.Queue[list[Item] | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[list[SpeechItem] | None] = asyncio.Queue()
         self._sound = bytearray()
         self._transcript: list[str] = []
         self._task = asyncio.create_task(self._run(), name=f"speaker {self._id}")
 
-    def say(self, items: Iterable[Item]) -> None:
+    def say(self, items: Iterable[SpeechItem]) -> None:
         """To be spoken after what was said before."""
         sentences = list(items)
         if sentences and not self._has_ended:
@@ -82,9 +83,9 @@ class Speaker:
             await self._warm()
             while (items := await self._next()) is not None:
                 await self._speak(items)
-        except MediaProblem as problem:
+        except MediaError as problem:
             raise EngineError(problem.message, status=500, code="speech_failed") from problem
-        except WorkshopFailed as error:
+        except SandboxError as error:
             logger.error("An answer could not be spoken: %s", error)
             raise EngineError("The answer could not be spoken.", status=503, code="speech_failed") from error
 
@@ -92,10 +93,10 @@ class Speaker:
         """The voice is loaded while the model still thinks about its first sentence."""
         work = WarmVoice(self._manner.voice, self._manner.voices_folder)
         if work not in _warm:
-            await shops.synthesis.ask(warm_voice, work, seconds=patience(0))
+            await pools.synthesis.ask(warm_voice, work, seconds=patience(0))
             _warm.add(work)
 
-    async def _next(self) -> list[Item] | None:
+    async def _next(self) -> list[SpeechItem] | None:
         """What waits, all of it: a job for each sentence would cost more than it spares."""
         items = await self._waiting.get()
         while items is not None and not self._waiting.empty():
@@ -106,11 +107,11 @@ class Speaker:
             items = items + more
         return items
 
-    async def _speak(self, items: list[Item]) -> None:
+    async def _speak(self, items: list[SpeechItem]) -> None:
         manner = self._manner
         work = Speak(items=items, voice=manner.voice, voices_folder=manner.voices_folder)
         characters = sum(len(item.text) for item in items if isinstance(item, Say))
-        async for piece in shops.synthesis.follow(speak, work, seconds=patience(characters)):
+        async for piece in pools.synthesis.follow(speak, work, seconds=patience(characters)):
             self._send(piece)
 
     def _send(self, piece: SpokenPiece) -> None:
@@ -145,5 +146,5 @@ async def _encoded(pcm: bytes, format: str) -> bytes:
         raw, out = folder / "pcm", folder / "encoded"
         await asyncio.to_thread(raw.write_bytes, pcm)
         work = EncodeSound(str(out), format, path=str(raw))
-        await shops.files.ask(encode_sound, work, seconds=ENCODE_SECONDS)
+        await pools.files.ask(encode_sound, work, seconds=ENCODE_SECONDS)
         return await asyncio.to_thread(out.read_bytes)

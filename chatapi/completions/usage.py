@@ -14,7 +14,7 @@ from engines.events import (
     Usage,
 )
 from engines.messages import Message, TextPart, ToolCall
-from media.sound.formats import PCM16_BYTES_A_MILLISECOND
+from media.processing.sound.output_formats import PCM16_BYTES_A_MILLISECOND
 
 BYTES_A_TOKEN = 4
 MILLISECONDS_A_TOKEN = 50

@@ -52,7 +52,7 @@ class ModelProcess:
         self,
         settings: ServerSettings,
         progress: Progress | None = None,
-        command: tuple[str, ...] = (sys.executable, "-m", f"{__package__}.server"),
+        command: tuple[str, ...] = (sys.executable, "-m", f"{__package__}.server_main"),
     ) -> None:
         self._settings = settings
         self._command = command

@@ -16,8 +16,8 @@ from core.http.body import ClientGone
 from core.http.exception_handler import api_error_of
 from core.http.responses import send_refusal
 from media.inspection import media_api_error
-from media.problems import MediaProblem
-from media.workshop import WorkshopBusy, WorkshopFailed
+from media.processing.exceptions import MediaError
+from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -90,11 +90,11 @@ class MethodRouter:
 
 def api_error(error: Exception) -> ApiError:
     """What a client is told of a failure."""
-    if isinstance(error, MediaProblem):
+    if isinstance(error, MediaError):
         return media_api_error(error, "file")
-    if isinstance(error, WorkshopBusy):
+    if isinstance(error, SandboxBusy):
         return ServiceUnavailable(error.message, code="busy", retry_after=5)
-    if isinstance(error, WorkshopFailed):
+    if isinstance(error, SandboxError):
         # a client that tries again would cost the same work to the same end
         return ApiError(error.message, code="processing_failed", headers={"x-should-retry": "false"})
     return api_error_of(error)

@@ -14,16 +14,17 @@ from django.db import connection
 from core.values import Value
 from media.inspection import picture_limits, sound_limits
 from media.models import Asset, Rendition, made_of, rendition_id, rendition_name
-from media.pictures.reading import ReadText, read_text
-from media.pictures.rendering import RenderPicture, render_picture
-from media.problems import MediaProblem
-from media.sound.peaks import SoundPeaks, sound_peaks
-from media.sound.transcoding import Transcode, transcode_sound
-from media.speech.transcripts import as_content
+from media.processing.exceptions import MediaError
+from media.processing.pictures.ocr import ReadText, read_text
+from media.processing.pictures.rendering import RenderPicture, render_picture
+from media.processing.sandbox import pools
+from media.processing.sandbox.pool import SandboxPool
+from media.processing.sound.peaks import SoundPeaks, sound_peaks
+from media.processing.sound.transcoding import Transcode, transcode_sound
+from media.processing.speech.transcripts import as_content
 from media.storage.base import local_copy, save_file
 from media.temporary_folders import temporary_folder
 from media.transcription import patience, transcribed
-from media.workshop import Workshop, shops
 
 __all__ = ["MAKERS", "RenditionResult", "SourceNotReady", "longest_seconds"]
 
@@ -66,21 +67,21 @@ def _strip(rendition: Rendition) -> RenditionResult:
 def _rendered(rendition: Rendition, side: int, purpose: Literal["model", "thumbnail"]) -> RenditionResult:
     with _source_and_target(rendition) as (source, out):
         work = RenderPicture(source, out, side, settings.CHATAPI_PICTURE_BYTES, purpose, picture_limits())
-        made = _asked(shops.files, render_picture, work, seconds=PICTURE_SECONDS)
+        made = _asked(pools.files, render_picture, work, seconds=PICTURE_SECONDS)
         return _kept(rendition, Path(out), made.media_type)
 
 
 def _text(rendition: Rendition) -> RenditionResult:
     with local_copy(needed_name(rendition)) as path:
         work = ReadText(str(path), limits=picture_limits())
-        found = _asked(shops.recognition, read_text, work, seconds=READING_SECONDS)
+        found = _asked(pools.recognition, read_text, work, seconds=READING_SECONDS)
     return RenditionResult(content={"text": found.text} | ({"is_cut": True} if found.is_cut else {}))
 
 
 def _sound(rendition: Rendition) -> RenditionResult:
     with _source_and_target(rendition) as (source, out):
         work = Transcode(source, out, rendition.kind, claim_of(rendition.asset), sound_limits())
-        made = _asked(shops.files, transcode_sound, work, seconds=SOUND_SECONDS)
+        made = _asked(pools.files, transcode_sound, work, seconds=SOUND_SECONDS)
         return _kept(rendition, Path(out), made.media_type)
 
 
@@ -97,7 +98,7 @@ def _transcript(rendition: Rendition) -> RenditionResult:
 def _peaks(rendition: Rendition) -> RenditionResult:
     with local_copy(rendition.asset.storage_name) as path:
         work = SoundPeaks(str(path), claim_of(rendition.asset), limits=sound_limits())
-        found = _asked(shops.files, sound_peaks, work, seconds=SOUND_SECONDS)
+        found = _asked(pools.files, sound_peaks, work, seconds=SOUND_SECONDS)
     return RenditionResult(content=msgspec.to_builtins(found))
 
 
@@ -114,7 +115,7 @@ MAKERS: Mapping[str, Callable[[Rendition], RenditionResult]] = {
 }
 
 
-def _asked(shop: Workshop, job: Callable[[A], R], work: A, *, seconds: float) -> R:
+def _asked(shop: SandboxPool, job: Callable[[A], R], work: A, *, seconds: float) -> R:
     _release_connection()
     return shop.ask_blocking(job, work, seconds=seconds)
 
@@ -132,7 +133,7 @@ def needed_name(rendition: Rendition) -> str:
     if needed is None or needed.state == State.PENDING:
         raise SourceNotReady
     if needed.state == State.FAILED:
-        raise MediaProblem(needed.error)
+        raise MediaError(needed.error)
     return rendition_name(rendition.asset.workspace_id, id)
 
 

@@ -20,9 +20,9 @@ from django.utils import timezone
 
 from core.values import Value
 from media.models import Rendition, made_of, rendition_id
-from media.problems import MediaProblem
+from media.processing.exceptions import MediaError
+from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
 from media.renditions.makers import MAKERS, RenditionResult, SourceNotReady
-from media.workshop import WorkInterrupted, WorkshopFailed
 
 __all__ = [
     "MAKERS",
@@ -73,13 +73,13 @@ def make(id: UUID) -> NextRendition | None:
     except SourceNotReady:
         _give_back(rendition, 0)
         return _begin_what_is_needed(rendition)
-    except WorkInterrupted as error:
+    except JobInterrupted as error:
         logger.info("Rendition %s was interrupted: %s", rendition, error)
         _give_back(rendition, BACK_OFF_SECONDS)
         return NextRendition(id, BACK_OFF_SECONDS)
-    except MediaProblem as problem:
+    except MediaError as problem:
         _fail(rendition, problem.message)
-    except (WorkshopFailed, OSError, SoftTimeLimitExceeded) as error:
+    except (SandboxError, OSError, SoftTimeLimitExceeded) as error:
         logger.warning("Rendition %s could not be made: %s", rendition, error)
         return _put_off(rendition)
     except Exception:

@@ -8,7 +8,7 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 
 from media.models import Asset, Rendition, renditions_of
-from media.problems import MediaProblem
+from media.processing.exceptions import MediaError
 from media.renditions.tasks import enqueue
 
 FIRST_LOOK, LAST_LOOK = 0.03, 0.5
@@ -21,7 +21,7 @@ class RenditionTimeout(Exception):
     """Workers did not make it in the time that a request may wait."""
 
 
-class RenditionFailed(MediaProblem):
+class RenditionFailed(MediaError):
     """A rendition that cannot be made; `rendition` says which."""
 
     def __init__(self, rendition: Rendition) -> None:

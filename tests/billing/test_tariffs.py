@@ -33,7 +33,7 @@ from engines.messages import (
     ToolCall,
 )
 from engines.model_spec import ModelSpec
-from media.pictures.described import described
+from media.processing.pictures.text_description import described
 from media.services import store_bytes
 
 

@@ -21,7 +21,7 @@ from engines.events import (
     Usage,
 )
 from engines.messages import Message, ToolCall
-from media.sound.formats import PCM16_TYPE
+from media.processing.sound.output_formats import PCM16_TYPE
 from tests.contract import validate_against_document
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")

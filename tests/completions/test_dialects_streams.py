@@ -27,7 +27,7 @@ from engines.events import (
     ToolCallStart,
     Usage,
 )
-from media.sound.formats import PCM16_TYPE
+from media.processing.sound.output_formats import PCM16_TYPE
 from tests.completions.frames import chunks_of, messages_of
 from tests.contract import validate_against_document
 

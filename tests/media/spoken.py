@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from media.speech.plan import Item, Say
-from media.speech.synthesis.jobs import speak
-from media.speech.synthesis.values import Speak, SpokenPiece
+from media.processing.speech.speech_plan import Say, SpeechItem
+from media.processing.speech.synthesis.job_types import Speak, SpokenPiece
+from media.processing.speech.synthesis.jobs import speak
 
 RATE = 24_000
 TEN_WORDS = "The quick brown fox jumps over the lazy dog today."
@@ -47,8 +47,8 @@ class Spoken(NamedTuple):
         return fundamental(self.samples)
 
 
-def spoken(*items: Item | str, voice: str = "espeak-en-us", **options: Any) -> Spoken:
-    plan: list[Item] = [Say(item) if isinstance(item, str) else item for item in items]
+def spoken(*items: SpeechItem | str, voice: str = "espeak-en-us", **options: Any) -> Spoken:
+    plan: list[SpeechItem] = [Say(item) if isinstance(item, str) else item for item in items]
     return Spoken(list(speak(Speak(plan, voice, **options))))
 
 

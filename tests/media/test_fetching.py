@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from media.fetching import Fetched, FetchProblem
+from media.processing.fetching import Fetched, FetchError
 from tests.media.websites import (
     PICTURE,
     Names,
@@ -97,7 +97,7 @@ async def test_redirects_are_followed_so_far(out: Path) -> None:
     async with website(answer) as site, fetching(redirects=3) as fetcher:
         await fetcher.fetch(site.url("/3"), out)
         assert out.read_bytes() == PICTURE
-        with pytest.raises(FetchProblem) as refused:
+        with pytest.raises(FetchError) as refused:
             await fetcher.fetch(site.url("/4"), out)
     assert (refused.value.code, len(site.visits)) == ("fetch_failed", 8)
 
@@ -144,7 +144,7 @@ async def test_nobody_listening_is_said_plainly(out: Path) -> None:
     async with website(send_picture) as site:
         url = site.url()
     async with fetching() as fetcher:
-        with pytest.raises(FetchProblem, match="cannot be reached") as refused:
+        with pytest.raises(FetchError, match="cannot be reached") as refused:
             await fetcher.fetch(url, out)
     assert refused.value.code == "fetch_failed"
     assert "127.0.0.1" not in refused.value.message
@@ -184,7 +184,7 @@ async def test_tls_is_asked_for_the_name_and_verified_against_it(
 async def test_a_certificate_of_another_name_is_refused(
     certificates: tuple[ssl.SSLContext, ssl.SSLContext], out: Path, host: str
 ) -> None:
-    with pytest.raises(FetchProblem, match="cannot be reached"):
+    with pytest.raises(FetchError, match="cannot be reached"):
         await tls_site(certificates, host, out)
 
 
@@ -192,7 +192,7 @@ async def test_an_unknown_certificate_authority_is_refused(
     certificates: tuple[ssl.SSLContext, ssl.SSLContext], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", ssl.create_default_context())
-    with pytest.raises(FetchProblem, match="cannot be reached"):
+    with pytest.raises(FetchError, match="cannot be reached"):
         await tls_site(certificates, "pictures.example", out)
 
 

@@ -12,8 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.fetching import Fetcher, FetchProblem, network
-from media.fetching.network import GuardedConnector, NetworkPolicy, ThreadedLookUp, is_public
+from media.processing.fetching import Fetcher, FetchError, public_network
+from media.processing.fetching.public_network import (
+    GuardedConnector,
+    NetworkPolicy,
+    ThreadedLookUp,
+    is_public,
+)
 from tests.media.addresses import PRIVATE, PUBLIC, SPELLINGS
 from tests.media.websites import Names, Visit, fetching, send_picture, website
 
@@ -36,8 +41,8 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return tried
 
 
-async def refusal(fetcher: Fetcher, url: str, out: Path) -> FetchProblem:
-    with pytest.raises(FetchProblem) as refused:
+async def refusal(fetcher: Fetcher, url: str, out: Path) -> FetchError:
+    with pytest.raises(FetchError) as refused:
         await fetcher.fetch(url, out)
     assert not out.exists()
     return refused.value
@@ -166,7 +171,7 @@ async def test_the_operators_networks_are_allowed_and_no_others(out: Path, attem
 async def test_this_machines_public_address_is_this_machine(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network, "is_public", lambda address: True)
+    monkeypatch.setattr(public_network, "is_public", lambda address: True)
     async with website(send_picture) as site, fetching(allowed=()) as fetcher:
         problem = await refusal(fetcher, site.url(), out)
         await site.until_left()
@@ -260,7 +265,7 @@ def test_any_url_is_a_problem_and_touches_public_addresses_alone(url: str, answe
 
     async def fetch() -> None:
         async with fetching(look_up, allowed=()) as fetcher:
-            with pytest.raises(FetchProblem):
+            with pytest.raises(FetchError):
                 await fetcher.fetch(url, Path("/nowhere/at/all"))
 
     with asyncio.Runner(loop_factory=Loop) as runner:

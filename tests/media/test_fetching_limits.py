@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from media.fetching import FetchProblem, FetchTooLarge
-from media.problems import TooLarge
+from media.processing.exceptions import MediaTooLarge
+from media.processing.fetching import FetchError, FetchTooLarge
 from tests.media.websites import (
     PICTURE,
     Answer,
@@ -41,7 +41,7 @@ async def test_a_length_over_the_limit_is_refused_at_once(out: Path) -> None:
 
     problem = await problem_with(answer, out, bytes=1000)
     assert isinstance(problem, FetchTooLarge)
-    assert isinstance(problem, TooLarge)
+    assert isinstance(problem, MediaTooLarge)
     assert problem.code == "media_too_large"
 
 
@@ -156,7 +156,7 @@ async def test_a_slow_name_service_is_left(out: Path) -> None:
         return []
 
     async with fetching(look_up, seconds=0.1) as fetcher:
-        with pytest.raises(FetchProblem) as refused:
+        with pytest.raises(FetchError) as refused:
             await fetcher.fetch("http://slow.example/", out)
     assert refused.value.code == "fetch_timeout"
 

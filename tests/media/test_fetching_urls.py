@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.fetching import FetchProblem
-from media.fetching.urls import Target, follow, parse_url
+from media.processing.fetching import FetchError
+from media.processing.fetching.url_parser import Target, follow, parse_url
 
 READ = [
     ("http://example.com", ("http", "example.com", 80, "/")),
@@ -113,7 +113,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("text", MALFORMED)
 def test_what_may_be_read_in_two_ways_is_not_read(text: str) -> None:
-    with pytest.raises(FetchProblem) as refused:
+    with pytest.raises(FetchError) as refused:
         parse_url(text)
     assert refused.value.code == "invalid_url"
 
@@ -138,7 +138,7 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("text", FORBIDDEN)
 def test_what_is_never_fetched_is_refused(text: str) -> None:
-    with pytest.raises(FetchProblem) as refused:
+    with pytest.raises(FetchError) as refused:
         parse_url(text)
     assert refused.value.code == "url_not_allowed"
 
@@ -171,7 +171,7 @@ def test_a_redirect_leads_where_browsers_go(location: str, expected: str) -> Non
     ],
 )
 def test_a_redirect_is_checked_as_any_other_url(location: str, code: str) -> None:
-    with pytest.raises(FetchProblem) as refused:
+    with pytest.raises(FetchError) as refused:
         follow(parse_url("https://example.com/"), location)
     assert refused.value.code == code
 
@@ -189,7 +189,7 @@ def test_a_redirect_is_checked_as_any_other_url(location: str, code: str) -> Non
 def test_any_text_is_a_target_that_reads_back_as_itself_or_a_problem(text: str) -> None:
     try:
         target = parse_url(text)
-    except FetchProblem:
+    except FetchError:
         return
     assert isinstance(target, Target)
     assert str(target.url).isascii()

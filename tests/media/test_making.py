@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from core.values import Blob
 from media.models import Asset, Rendition, asset_id, rendition_id
-from media.problems import Unreadable
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
 from media.renditions import service, tasks
 from media.renditions.makers import needed_name
 from media.renditions.service import NextRendition, RenditionResult
 from media.services import StoredFile, register, store_bytes
-from media.workshop import WorkInterrupted, WorkshopFailed
 from tests.people import Person
 from tests.serving import wait_until
 
@@ -118,8 +118,8 @@ def fails_like_a_kill(_: Rendition) -> RenditionResult:
     "late",
     [
         says("late"),
-        fails(Unreadable("It is damaged.")),
-        fails(WorkshopFailed()),
+        fails(UnreadableMedia("It is damaged.")),
+        fails(SandboxError()),
         fails(service.SourceNotReady()),
     ],
 )
@@ -220,13 +220,13 @@ def test_what_was_deleted_meanwhile_is_let_go(alice: Person, makers: Makers) -> 
 
 def test_what_is_wrong_with_the_file_fails_at_once(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
-    makers(opus=fails(Unreadable("The sound is cut off.")))
+    makers(opus=fails(UnreadableMedia("The sound is cut off.")))
     assert service.make(opus) is None
     assert (row(opus).state, row(opus).error) == ("failed", "The sound is cut off.")
 
 
 @pytest.mark.parametrize(
-    "error", [WorkshopFailed(), OSError("no room"), SoftTimeLimitExceeded(), ZeroDivisionError()]
+    "error", [SandboxError(), OSError("no room"), SoftTimeLimitExceeded(), ZeroDivisionError()]
 )
 def test_what_may_pass_is_tried_again_later_and_later_until_it_is_given_up(
     alice: Person, makers: Makers, error: Exception
@@ -281,7 +281,7 @@ def test_a_sound_that_cannot_be_made_fails_its_transcript_with_the_same_words(
 ) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
-    makers(wav=fails(Unreadable("The sound is cut off.")), transcript=needing_wav)
+    makers(wav=fails(UnreadableMedia("The sound is cut off.")), transcript=needing_wav)
     assert service.make(wav) == NextRendition(transcript)
     assert service.make(transcript) is None
     assert (row(transcript).state, row(transcript).error) == ("failed", "The sound is cut off.")
@@ -291,7 +291,7 @@ def test_a_sound_that_is_given_up_is_followed_by_its_transcript_too(alice: Perso
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     Rendition.objects.filter(id=wav).update(attempts=service.ATTEMPTS - 1)
-    makers(wav=fails(WorkshopFailed()), transcript=needing_wav)
+    makers(wav=fails(SandboxError()), transcript=needing_wav)
     assert service.make(wav) == NextRendition(transcript)
 
 
@@ -347,7 +347,7 @@ def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, make
 
 def test_what_was_interrupted_is_made_in_the_end_however_often(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
-    makers(opus=fails(WorkInterrupted()))
+    makers(opus=fails(JobInterrupted()))
     for _ in range(2 * service.ATTEMPTS):
         assert service.make(opus) == NextRendition(opus, service.BACK_OFF_SECONDS)
         assert service.make(opus) is None, "not again at once"
@@ -368,7 +368,7 @@ def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
 
     async def crashing(*_: object, alone: bool, **__: object) -> None:
         was_alone.append(alone)
-        raise WorkshopFailed
+        raise SandboxError
 
     monkeypatch.setattr("media.renditions.makers.transcribed", crashing)
     monkeypatch.setattr("media.renditions.makers.local_copy", nullcontext)

@@ -1,6 +1,6 @@
 """What a model without sight is told of a picture."""
 
-from media.pictures.described import described
+from media.processing.pictures.text_description import described
 
 
 def test_the_text_is_quoted_line_by_line() -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from media.pictures.inspection import InspectPicture, inspect_picture
-from media.pictures.limits import PictureLimits
-from media.pictures.rendering import RenderPicture, render_picture
-from media.problems import MediaProblem
+from media.processing.exceptions import MediaError
+from media.processing.pictures.inspection import InspectPicture, inspect_picture
+from media.processing.pictures.limits import PictureLimits
+from media.processing.pictures.rendering import RenderPicture, render_picture
 from tests.media.pictures_made import animated, encoded, quarters, revealing_exif, stored
 
 WHOLE = {
@@ -51,7 +51,7 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
 @given(edits=EDITS)
 def test_a_mutated_picture_is_taken_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
     path = stored(tmp_path, edited(data, edits))
-    with suppress(MediaProblem):
+    with suppress(MediaError):
         facts = inspect_picture(InspectPicture(path))
         made = render_picture(RenderPicture(path, str(tmp_path / "made")))
         assert facts.width * facts.height <= PictureLimits().max_pixels
@@ -73,6 +73,6 @@ def test_a_header_with_flipped_bits_is_taken_or_refused(
     changed = bytearray(data)
     changed[int(share * len(data))] ^= bits
     path = stored(tmp_path, bytes(changed))
-    with suppress(MediaProblem):
+    with suppress(MediaError):
         facts = inspect_picture(InspectPicture(path))
         assert facts.width * facts.height <= PictureLimits().max_pixels

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from media.pictures.kinds import picture_kind, sniff_picture
-from media.problems import Unreadable
+from media.processing.exceptions import UnreadableMedia
+from media.processing.pictures.file_types import picture_kind, sniff_picture
 from tests.media.pictures_made import FORMATS, encoded, quarters
 
 
@@ -60,7 +60,7 @@ def test_brands_tell_what_a_container_holds(brands: bytes, name: str) -> None:
     ],
 )
 def test_what_is_recognised_is_refused_by_name(head: bytes, name: str) -> None:
-    with pytest.raises(Unreadable) as refused:
+    with pytest.raises(UnreadableMedia) as refused:
         picture_kind(head)
 
     expected = f"This is {name}; PNG, JPEG, WebP, GIF, HEIC and AVIF pictures are taken."
@@ -70,18 +70,19 @@ def test_what_is_recognised_is_refused_by_name(head: bytes, name: str) -> None:
 
 @pytest.mark.parametrize("head", [b"hello", b"\x89PNG", b"GIF8", b"\xff\xd8", b"\0" * 64, b"RIFF", b"<p>"])
 def test_what_is_not_recognised_is_refused_too(head: bytes) -> None:
-    with pytest.raises(Unreadable, match="pictures are taken"):
+    with pytest.raises(UnreadableMedia, match="pictures are taken"):
         picture_kind(head)
 
 
 def test_nothing_is_no_picture() -> None:
-    with pytest.raises(Unreadable, match="The picture is empty"):
+    with pytest.raises(UnreadableMedia, match="The picture is empty"):
         picture_kind(b"")
 
 
 def test_the_web_process_loads_no_decoder_for_the_jobs_it_names() -> None:
-    modules = "kinds", "inspection", "rendering", "reading", "described"
-    program = f"import sys, {', '.join(f'media.pictures.{name}' for name in modules)}; print(*sys.modules)"
+    modules = "file_types", "inspection", "rendering", "ocr", "text_description"
+    imports = ", ".join(f"media.processing.pictures.{name}" for name in modules)
+    program = f"import sys, {imports}; print(*sys.modules)"
 
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

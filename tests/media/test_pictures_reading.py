@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFilter
 
-from media.pictures.ordering import in_reading_order, laid_out
-from media.pictures.reading import PictureText, ReadText, read_text
-from media.pictures.strips import pieces
-from media.pictures.text_lines import TextLine
-from media.problems import TooLarge
+from media.processing.exceptions import MediaTooLarge
+from media.processing.pictures.ocr import PictureText, ReadText, read_text
+from media.processing.pictures.reading_order import in_reading_order, laid_out
+from media.processing.pictures.text_lines import TextLine
+from media.processing.pictures.tiling import pieces
 from tests.media.pictures_made import encoded, png, stored, turned, written
 
 SENTENCES = [
@@ -86,7 +86,7 @@ def test_a_thousand_lines_are_ordered() -> None:
 
 
 def test_a_gigantic_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with pytest.raises(TooLarge):
+    with pytest.raises(MediaTooLarge):
         read_text(ReadText(stored(tmp_path, png(50_000, 50_000))))
 
 

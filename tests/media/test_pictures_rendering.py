@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
-from media.pictures.limits import PictureLimits
-from media.pictures.rendering import PictureMade, RenderPicture, render_picture
-from media.problems import TooLarge, Unreadable
+from media.processing.exceptions import MediaTooLarge, UnreadableMedia
+from media.processing.pictures.limits import PictureLimits
+from media.processing.pictures.rendering import PictureMade, RenderPicture, render_picture
 from tests.media.pictures_made import (
     FORMATS,
     animated,
@@ -291,7 +291,7 @@ def test_quality_yields_to_the_limit_of_bytes_and_then_size_does(tmp_path: Path)
 
 
 def test_a_limit_beyond_reach_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TooLarge, match="as small as 50 bytes"):
+    with pytest.raises(MediaTooLarge, match="as small as 50 bytes"):
         rendered(tmp_path, encoded(photo(), "png"), max_bytes=50)
 
 
@@ -330,8 +330,8 @@ def test_rendering_holds_the_limits_itself(tmp_path: Path) -> None:
         limits=PictureLimits(max_side=90),
     )
 
-    with pytest.raises(TooLarge):
+    with pytest.raises(MediaTooLarge):
         render_picture(work)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableMedia):
         rendered(tmp_path, encoded(photo(), "jpeg")[:-500])
     assert not (tmp_path / "made").exists()

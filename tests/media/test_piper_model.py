@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from media.speech.synthesis.piper_model import FIRST_FRAMES, MOST_FRAMES, PiperModel, cuts
-from media.speech.synthesis.sound import (
+from media.processing.speech.synthesis.piper_model import FIRST_FRAMES, MOST_FRAMES, PiperModel, cuts
+from media.processing.speech.synthesis.samples import (
     OUTPUT_RATE,
     SETTLING,
     Samples,

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media.problems import Unreadable
-from media.speech.recognition.jobs import transcribe, warm_recogniser
-from media.speech.recognition.values import Segment, Transcribe, WarmRecogniser
-from media.speech.transcripts import Transcript
+from media.processing.exceptions import UnreadableMedia
+from media.processing.speech.recognition.job_types import Segment, Transcribe, WarmRecognizer
+from media.processing.speech.recognition.jobs import transcribe, warm_recogniser
+from media.processing.speech.transcripts import Transcript
 from tests.media.speaking import RATE, Pcm, spoken, spoken_in
 from tests.media.transcribed import transcript_of
 from tests.media.word_errors import word_error_rate
@@ -53,7 +53,7 @@ class Speech:
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
     speech = Speech(tmp_path_factory.mktemp("speech"))
-    ready = warm_recogniser(WarmRecogniser(models_folder=speech.models))
+    ready = warm_recogniser(WarmRecognizer(models_folder=speech.models))
     assert ready.folder == str(Path(speech.models) / "whisper-base")
     assert ready.seconds > 0
     return speech
@@ -127,7 +127,7 @@ def test_another_language_is_told_and_translated(speech: Speech) -> None:
 
 
 def test_a_language_that_the_model_was_not_trained_for_is_refused(speech: Speech) -> None:
-    with pytest.raises(Unreadable, match="does not know the language yue") as refused:
+    with pytest.raises(UnreadableMedia, match="does not know the language yue") as refused:
         speech.heard(PAUSE, language="yue")
     assert refused.value.code == "unknown_language"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from core.packaged_files import PackagedFile, Part
-from media.speech.recognition import model
-from media.speech.recognition.jobs import warm_recogniser
-from media.speech.recognition.model import ModelUnusable, embedded_model, own_model
-from media.speech.recognition.values import WarmRecogniser
+from media.processing.speech.recognition import model_files
+from media.processing.speech.recognition.job_types import WarmRecognizer
+from media.processing.speech.recognition.jobs import warm_recogniser
+from media.processing.speech.recognition.model_files import ModelUnusable, embedded_model, own_model
 
 SMALL = b'{"small": true}'
 
@@ -25,7 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(package.parent))
     parts = (Part("speech_part1", "small.json"),)
     file = PackagedFile("small.json", len(SMALL), sha256(SMALL).hexdigest(), parts)
-    monkeypatch.setattr(model, "FILES", (file,))
+    monkeypatch.setattr(model_files, "FILES", (file,))
     return package
 
 
@@ -39,7 +39,7 @@ def test_an_embedded_model_that_is_not_right_is_never_loaded(tmp_path: Path, pac
     (package / "small.json").write_bytes(b'{"small": evil}')
 
     with pytest.raises(ModelUnusable, match=r"small\.json: its SHA-256 is "):
-        warm_recogniser(WarmRecogniser(models_folder=str(tmp_path / "models")))
+        warm_recogniser(WarmRecognizer(models_folder=str(tmp_path / "models")))
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"])
@@ -58,14 +58,15 @@ def test_of_an_own_model_nothing_may_be_missing(tmp_path: Path, missing: str) ->
 def test_an_own_model_is_asked_for_instead_of_the_embedded_one(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     with pytest.raises(ModelUnusable, match=r"nowhere: .* it has no model\.bin"):
-        warm_recogniser(WarmRecogniser(models_folder=str(tmp_path), model_path=nowhere))
+        warm_recogniser(WarmRecognizer(models_folder=str(tmp_path), model_path=nowhere))
     assert not (tmp_path / "whisper-base").exists()
 
 
 def test_the_web_process_learns_the_types_without_loading_what_is_heavy() -> None:
     source = (
-        "import sys; from media.speech import transcripts; from media.speech.recognition import jobs;"
-        "from media.workshop.jobs import job_of; assert job_of(jobs.transcribe).streams;"
+        "import sys; from media.processing.speech import transcripts;"
+        "from media.processing.speech.recognition import jobs;"
+        "from media.processing.sandbox.jobs import job_of; assert job_of(jobs.transcribe).streams;"
         "job_of(jobs.warm_recogniser);"
         "print({'numpy', 'faster_whisper', 'ctranslate2', 'django'} & {*sys.modules})"
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media.problems import Unreadable
-from media.sound.formats import RECOGNITION_RATE as RATE
-from media.speech.recognition.windows import LONGEST, Pcm, Window, open_sound, windows
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
+from media.processing.speech.recognition.windows import LONGEST, AudioWindow, Pcm, open_sound, windows
 
 
 def written(path: Path, pcm: Pcm, rate: int = RATE, channels: int = 1) -> str:
@@ -20,7 +20,7 @@ def written(path: Path, pcm: Pcm, rate: int = RATE, channels: int = 1) -> str:
     return str(path)
 
 
-def read(path: str) -> list[Window]:
+def read(path: str) -> list[AudioWindow]:
     with open_sound(path) as sound:
         return list(windows(sound))
 
@@ -84,11 +84,11 @@ def test_a_header_that_promises_more_is_not_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"ID3" + bytes(1000), b"RIFF\xff\xff\xff\xffWAVEfmt "])
 def test_what_is_no_wav_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(data)
-    with pytest.raises(Unreadable, match="no wav file"):
+    with pytest.raises(UnreadableMedia, match="no wav file"):
         read(str(tmp_path / "a.wav"))
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(44_100, 1), (16_000, 2)])
 def test_sound_of_another_shape_is_refused(tmp_path: Path, rate: int, channels: int) -> None:
-    with pytest.raises(Unreadable, match="16 kHz, mono, 16 bit"):
+    with pytest.raises(UnreadableMedia, match="16 kHz, mono, 16 bit"):
         read(written(tmp_path / "a.wav", noise(1), rate, channels))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from media.sound.inspection import InspectSound, inspect_sound
-from media.sound.limits import SoundLimits
-from media.sound.transcoding import Transcode, transcode_sound
-from media.speech.recognition.jobs import transcribe
-from media.speech.recognition.values import Transcribe
+from media.processing.sound.inspection import InspectSound, inspect_sound
+from media.processing.sound.limits import SoundLimits
+from media.processing.sound.transcoding import Transcode, transcode_sound
+from media.processing.speech.recognition.job_types import Transcribe
+from media.processing.speech.recognition.jobs import transcribe
 from tests.media.sounds import loudness, samples_of_wav
 from tests.media.transcribed import transcript_of
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.speech.sentences import CODE_LIMIT, LIMIT, Code, SentenceCutter, is_code, sentences
+from media.processing.speech.sentence_splitter import (
+    CODE_LIMIT,
+    LIMIT,
+    Code,
+    SentenceCutter,
+    is_code,
+    sentences,
+)
 
 TABLE = [
     ("Hello there. How are you? Fine!", ["Hello there.", " How are you?", " Fine!"]),

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from chatapi.environment import ROOT
-from media.sound.encoding import EncodeSound, encode_pcm, encode_sound
-from media.sound.formats import FORMATS, STREAMED
-from media.sound.inspection import InspectSound, inspect_sound
-from media.sound.transcoding import Transcode, transcode_sound
+from media.processing.sound.inspection import InspectSound, inspect_sound
+from media.processing.sound.output_formats import FORMATS, STREAMED
+from media.processing.sound.speech_encoding import EncodeSound, encode_pcm, encode_sound
+from media.processing.sound.transcoding import Transcode, transcode_sound
 from tests.media.sounds import Samples, pitch, samples_of_wav, tone
 
 RATE = 24_000
@@ -140,7 +140,8 @@ def test_a_lossless_file_holds_the_same_samples(tmp_path: Path) -> None:
 def test_who_only_asks_for_jobs_loads_no_ffmpeg() -> None:
     """The web process imports them for their types."""
     modules = ", ".join(
-        f"media.sound.{name}" for name in ("encoding", "inspection", "kinds", "peaks", "transcoding")
+        f"media.processing.sound.{name}"
+        for name in ("encoding", "inspection", "kinds", "peaks", "transcoding")
     )
     code = f"import sys, {modules}; sys.exit(bool({{'av', 'numpy', 'django'}} & set(sys.modules)))"
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from media.problems import MediaProblem
-from media.sound.inspection import InspectSound, SoundFacts, inspect_sound
-from media.sound.limits import SoundLimits
-from media.sound.transcoding import Transcode, transcode_sound
+from media.processing.exceptions import MediaError
+from media.processing.sound.inspection import InspectSound, SoundFacts, inspect_sound
+from media.processing.sound.limits import SoundLimits
+from media.processing.sound.transcoding import Transcode, transcode_sound
 from tests.media.sounds import CLUSTER, FILES, box, id3, sound_file
 
 SOON = 5.0
@@ -109,7 +109,7 @@ def survives(data: bytes, claimed: str | None = None) -> SoundFacts | None:
             facts = inspect_sound(InspectSound(str(path), claimed, LIMITS))
             made = transcode_sound(Transcode(str(path), f"{path}.wav", "wav", claimed, LIMITS))
             assert 0 < made.milliseconds <= LIMITS.seconds * 1_000
-        except MediaProblem:
+        except MediaError:
             assert not Path(f"{path}.wav").exists()
     assert time.process_time() - began < SOON
     return facts

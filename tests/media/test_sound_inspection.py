@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from media.problems import MediaProblem, TooLarge, Unreadable
-from media.sound.inspection import InspectSound, SoundFacts, inspect_sound
-from media.sound.limits import SoundLimits
+from media.processing.exceptions import MediaError, MediaTooLarge, UnreadableMedia
+from media.processing.sound.inspection import InspectSound, SoundFacts, inspect_sound
+from media.processing.sound.limits import SoundLimits
 from tests.media.sounds import (
     FILES,
     box,
@@ -108,13 +108,13 @@ def test_a_flaw_in_the_middle_is_no_cut(inspect: Inspect) -> None:
 def test_a_file_that_ends_early_is_refused(inspect: Inspect, kind: str, part: float) -> None:
     whole = sound_file(kind, 2.0)
 
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableMedia):
         inspect(whole[: round(len(whole) * part)])
 
 
 def test_the_refusal_says_that_it_is_cut_off(inspect: Inspect) -> None:
     for kind in FILES:
-        with pytest.raises(Unreadable, match=r"^The sound is cut off\.$"):
+        with pytest.raises(UnreadableMedia, match=r"^The sound is cut off\.$"):
             inspect(sound_file(kind, 2.0)[:-2_000])
 
 
@@ -122,12 +122,12 @@ def test_an_mp3_without_a_count_is_cut_where_its_last_frame_is(inspect: Inspect)
     plain = encoded(tone(2.0), "mp3", "libmp3lame", {"write_xing": "0"})
 
     assert inspect(plain).milliseconds == pytest.approx(2_000, abs=60)
-    with pytest.raises(Unreadable, match="cut off"):
+    with pytest.raises(UnreadableMedia, match="cut off"):
         inspect(plain[:-100])
 
 
 def test_half_a_sample_of_pcm_is_cut_off(inspect: Inspect) -> None:
-    with pytest.raises(Unreadable, match="cut off"):
+    with pytest.raises(UnreadableMedia, match="cut off"):
         inspect(bytes(4_801), "pcm16")
 
 
@@ -155,7 +155,7 @@ def test_half_a_sample_of_pcm_is_cut_off(inspect: Inspect) -> None:
     ],
 )
 def test_a_wav_with_a_forged_header_is_refused(inspect: Inspect, forged: bytes) -> None:
-    with pytest.raises(MediaProblem):
+    with pytest.raises(MediaError):
         inspect(forged)
 
 
@@ -165,14 +165,14 @@ def test_a_table_of_more_samples_than_bytes_is_refused(inspect: Inspect, table: 
     data = bytearray(sound_file("mp4" if table == b"stsz" else "fragmented", 1.0))
     struct.pack_into(">I", data, data.index(table) + at, 0xFFFF_FFFF)
 
-    with pytest.raises(Unreadable, match="damaged"):
+    with pytest.raises(UnreadableMedia, match="damaged"):
         inspect(bytes(data))
 
 
 def test_a_compressed_index_is_refused(inspect: Inspect) -> None:
     index = box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", b"\xff\xff\xff\xff" + bytes(50))))
 
-    with pytest.raises(Unreadable, match="damaged"):
+    with pytest.raises(UnreadableMedia, match="damaged"):
         inspect(box(b"ftyp", b"isom" + bytes(4)) + index)
 
 
@@ -180,7 +180,7 @@ def test_an_alac_frame_of_sixteen_million_samples_is_refused(inspect: Inspect) -
     data = bytearray(sound_file("alac", 1.0))
     struct.pack_into(">I", data, data.rindex(b"alac") + 8, 0xFF_FFFF)
 
-    with pytest.raises(Unreadable, match="damaged"):
+    with pytest.raises(UnreadableMedia, match="damaged"):
         inspect(bytes(data))
 
 
@@ -192,7 +192,7 @@ def test_durations_that_lie_hide_nothing(inspect: Inspect) -> None:
             assert flags & 0x8, "a default duration follows the track's number"
             struct.pack_into(">I", data, place + 12, 1)
 
-    with pytest.raises(TooLarge, match="longer"):
+    with pytest.raises(MediaTooLarge, match="longer"):
         inspect(bytes(data), limits=SoundLimits(seconds=1.0))
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_points_elsewhere_reads_nothing_there(inspect: Inspect, tmp_
     data = with_external_data(sound_file("mov", 1.0), str(secret))
     assert _heard_by_plain_ffmpeg(tmp_path, data), "the reference is one that FFmpeg could follow"
 
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableMedia):
         inspect(data)
 
 
@@ -213,9 +213,9 @@ def test_a_bomb_is_found_without_unpacking_it(inspect: Inspect) -> None:
     bomb = opus_bomb(0.25)
     began = time.process_time()
 
-    with pytest.raises(TooLarge, match="longer than 7200 seconds"):
+    with pytest.raises(MediaTooLarge, match="longer than 7200 seconds"):
         inspect(bomb)
-    with pytest.raises(TooLarge, match="larger than 1024 MB when unpacked"):
+    with pytest.raises(MediaTooLarge, match="larger than 1024 MB when unpacked"):
         inspect(bomb, limits=SoundLimits(seconds=1e9, decoded_bytes=2**30))
 
     assert time.process_time() - began < 5, "unpacking takes minutes"
@@ -239,7 +239,7 @@ def test_what_a_bomb_would_unpack_to_is_known(inspect: Inspect) -> None:
 )
 @pytest.mark.parametrize("kind", ["wav", "mp3", "opus", "m4a"])
 def test_each_limit_holds(inspect: Inspect, kind: str, limits: SoundLimits, word: str) -> None:
-    with pytest.raises(TooLarge, match=word) as refusal:
+    with pytest.raises(MediaTooLarge, match=word) as refusal:
         inspect(sound_file(kind), limits=limits)
 
     assert refusal.value.code == "media_too_large"
@@ -249,17 +249,17 @@ def test_each_limit_holds(inspect: Inspect, kind: str, limits: SoundLimits, word
 
 
 def test_a_video_without_sound_is_refused(inspect: Inspect, tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="no sound in this mp4 file"):
+    with pytest.raises(UnreadableMedia, match="no sound in this mp4 file"):
         inspect(_video(tmp_path, has_sound=False))
 
 
 def test_a_codec_that_is_not_listed_is_refused(inspect: Inspect) -> None:
-    with pytest.raises(Unreadable, match=r"codec \(ac3\) is not taken"):
+    with pytest.raises(UnreadableMedia, match=r"codec \(ac3\) is not taken"):
         inspect(encoded(tone(0.5), "matroska", "ac3"))
 
 
 def test_a_tag_without_sound_is_refused(inspect: Inspect) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableMedia):
         inspect(picture_tag(100_000))
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from media.problems import Unreadable
-from media.sound.kinds import CLAIMS, PCM16, sniff_file, sniff_sound
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sound.file_types import CLAIMS, PCM16, sniff_file, sniff_sound
 from tests.media.sounds import FILES, SIGNED_AS, id3, picture_tag, sound_file
 
 NO_SOUND = {
@@ -52,7 +52,7 @@ def test_what_is_no_sound_is_told_from_it(bytes_of: bytes) -> None:
 def test_the_refusal_says_what_the_bytes_are(tmp_path: Path, what: str, claimed: str | None) -> None:
     path = _file(tmp_path, NO_SOUND[what])
 
-    with pytest.raises(Unreadable) as refusal:
+    with pytest.raises(UnreadableMedia) as refusal:
         sniff_file(path, claimed)
 
     assert refusal.value.message.startswith(f"This is {what}, not sound")
@@ -69,12 +69,12 @@ def test_headerless_pcm_is_taken_where_it_is_claimed_and_nowhere_else(tmp_path: 
     path = _file(tmp_path, bytes(4_800))
 
     assert sniff_file(path, "pcm16") is PCM16
-    with pytest.raises(Unreadable, match="no kind of sound"):
+    with pytest.raises(UnreadableMedia, match="no kind of sound"):
         sniff_file(path, "wav")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="empty"):
+    with pytest.raises(UnreadableMedia, match="empty"):
         sniff_file(_file(tmp_path, b""), "pcm16")
 
 

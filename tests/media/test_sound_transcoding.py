@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from media.problems import MediaProblem, TooLarge, Unreadable
-from media.sound.inspection import InspectSound, inspect_sound
-from media.sound.limits import SoundLimits
-from media.sound.peaks import SoundPeaks, sound_peaks
-from media.sound.transcoding import SoundMade, Transcode, transcode_sound
+from media.processing.exceptions import MediaError, MediaTooLarge, UnreadableMedia
+from media.processing.sound.inspection import InspectSound, inspect_sound
+from media.processing.sound.limits import SoundLimits
+from media.processing.sound.peaks import SoundPeaks, sound_peaks
+from media.processing.sound.transcoding import SoundMade, Transcode, transcode_sound
 from tests.media.sounds import (
     FILES,
     encoded,
@@ -177,7 +177,7 @@ def test_garbage_between_good_headers_is_refused(tmp_path: Path) -> None:
     end = data.index(b"moov") - 4
     data[start:end] = noise[: end - start]
 
-    with pytest.raises(Unreadable, match="could not be decoded"):
+    with pytest.raises(UnreadableMedia, match="could not be decoded"):
         transcoded(tmp_path, bytes(data), "wav")
     assert not (tmp_path / "out").exists()
 
@@ -197,13 +197,13 @@ def test_a_flaw_in_the_middle_costs_no_more_than_itself(tmp_path: Path, kind: st
 def test_unpacking_stops_at_the_limit(tmp_path: Path, format: str) -> None:
     limits = SoundLimits(seconds=20)
 
-    with pytest.raises(TooLarge, match="longer than 20 seconds"):
+    with pytest.raises(MediaTooLarge, match="longer than 20 seconds"):
         transcoded(tmp_path, opus_bomb(0.01), format, limits=limits)
     assert not (tmp_path / "out").exists()
 
 
 def test_unpacked_bytes_are_counted_as_they_come(tmp_path: Path) -> None:
-    with pytest.raises(TooLarge, match="when unpacked"):
+    with pytest.raises(MediaTooLarge, match="when unpacked"):
         transcoded(tmp_path, opus_bomb(0.01), "wav", limits=SoundLimits(decoded_bytes=2**20))
 
 
@@ -260,7 +260,7 @@ def test_peaks_are_bounded_in_number(tmp_path: Path) -> None:
 
 
 def test_peaks_are_drawn_of_sound_only(tmp_path: Path) -> None:
-    with pytest.raises(MediaProblem):
+    with pytest.raises(MediaError):
         sound_peaks(SoundPeaks(_file(tmp_path, b"<svg/>")))
 
 

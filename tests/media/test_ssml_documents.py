@@ -4,8 +4,8 @@ from time import process_time
 
 import pytest
 
-from media.speech.plan import InterpretAs, Item, Mark, Pause, Say
-from media.speech.ssml import SpeakStream, parse_ssml, transcript_of
+from media.processing.speech.speech_plan import InterpretAs, Mark, Pause, Say, SpeechItem
+from media.processing.speech.ssml import SpeakStream, parse_ssml, transcript_of
 
 INTERPRETED: list[tuple[InterpretAs, str]] = [
     ("characters", "NATO"),
@@ -18,12 +18,12 @@ INTERPRETED: list[tuple[InterpretAs, str]] = [
 ]
 
 
-def said_as(kind: InterpretAs, text: str) -> tuple[str, str, list[Item]]:
+def said_as(kind: InterpretAs, text: str) -> tuple[str, str, list[SpeechItem]]:
     document = f'<speak><say-as interpret-as="{kind}">{text}</say-as></speak>'
     return document, text, [Say(text, interpret_as=kind)]
 
 
-TABLE: list[tuple[str, str, list[Item]]] = [
+TABLE: list[tuple[str, str, list[SpeechItem]]] = [
     # speak and text
     ("<speak/>", "", []),
     ("<speak>Hello.</speak>", "Hello.", [Say("Hello.")]),
@@ -128,7 +128,7 @@ TABLE: list[tuple[str, str, list[Item]]] = [
 
 
 @pytest.mark.parametrize(("document", "transcript", "items"), TABLE)
-def test_what_is_spoken(document: str, transcript: str, items: list[Item]) -> None:
+def test_what_is_spoken(document: str, transcript: str, items: list[SpeechItem]) -> None:
     """The same by the strict reader and by the stream."""
     assert parse_ssml(document) == items
     stream = SpeakStream()

@@ -7,8 +7,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.speech.plan import Item, Pause, Say
-from media.speech.ssml import PlainStream, SpeakStream, SsmlProblem, closed, parse_ssml, transcript_of
+from media.processing.speech.speech_plan import Pause, Say, SpeechItem
+from media.processing.speech.ssml import (
+    PlainStream,
+    SpeakStream,
+    SsmlError,
+    closed,
+    parse_ssml,
+    transcript_of,
+)
 from tests.media.ssml_validator import assert_is_ssml, text_of
 
 FRAGMENTS = [
@@ -99,7 +106,7 @@ def test_a_document_cut_at_any_character_can_be_completed(text: str, place: int)
 @given(st.one_of(texts, mutated()), places)
 def test_neither_document_nor_plan_depends_on_the_cuts(text: str, where: list[int]) -> None:
     stream = SpeakStream()
-    emitted, items = "", list[Item]()
+    emitted, items = "", list[SpeechItem]()
     for piece in cut(text, where):
         emitted += stream.add(piece)
         items += stream.take()
@@ -165,7 +172,7 @@ def test_user_written_ssml_is_read_or_refused_and_nothing_else(text: str) -> Non
     for document in (text, f"<speak>{text}</speak>"):
         try:
             items = parse_ssml(document)
-        except SsmlProblem as problem:
+        except SsmlError as problem:
             place = f"(line {problem.line}, column {problem.column})."
             assert problem.message.endswith(place)  # noqa: PT017
         else:
@@ -177,7 +184,7 @@ def test_user_written_ssml_is_read_or_refused_and_nothing_else(text: str) -> Non
 @given(st.one_of(texts, st.text(max_size=400)), places)
 def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]) -> None:
     stream = PlainStream()
-    items = list[Item]()
+    items = list[SpeechItem]()
     for piece in cut(text, where):
         assert stream.add(piece) == piece
         assert stream.closing() == ""

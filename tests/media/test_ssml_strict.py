@@ -5,7 +5,7 @@ from time import process_time
 
 import pytest
 
-from media.speech.ssml import INSTRUCTIONS, SpeakStream, SsmlProblem, parse_ssml, transcript_of
+from media.processing.speech.ssml import INSTRUCTIONS, SpeakStream, SsmlError, parse_ssml, transcript_of
 
 REFUSED: list[tuple[str, str, int, int]] = [
     ("", "not well-formed", 1, 1),
@@ -46,7 +46,7 @@ REFUSED: list[tuple[str, str, int, int]] = [
 def test_user_written_ssml_is_refused_by_name_and_place(
     document: str, message: str, line: int, column: int
 ) -> None:
-    with pytest.raises(SsmlProblem, match=message) as refused:
+    with pytest.raises(SsmlError, match=message) as refused:
         parse_ssml(document)
     assert (refused.value.line, refused.value.column) == (line, column)
     assert len(refused.value.message) < 250
@@ -58,7 +58,7 @@ def test_bombs_are_refused_before_they_go_off() -> None:
     quadratic = f'<!DOCTYPE speak [<!ENTITY a "{"x" * 30_000}">]><speak>{"&a;" * 11_000}</speak>'
     for bomb in (laughs, quadratic):
         began = process_time()
-        with pytest.raises(SsmlProblem, match="document type"):
+        with pytest.raises(SsmlError, match="document type"):
             parse_ssml(bomb)
         assert process_time() - began < 0.2
         stream = SpeakStream()

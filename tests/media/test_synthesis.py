@@ -5,12 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from media.speech.plan import Item, Mark, Pause, Say
-from media.speech.synthesis.jobs import speak, warm_voice
-from media.speech.synthesis.sound import OUTPUT_RATE, Samples, limited, resampled, stretched, trimmed
-from media.speech.synthesis.values import Speak, WarmVoice
-from media.speech.voices import VoiceNotFound
-from media.workshop.jobs import job_of
+from media.processing.sandbox.jobs import job_of
+from media.processing.speech.speech_plan import Mark, Pause, Say, SpeechItem
+from media.processing.speech.synthesis.job_types import Speak, WarmVoice
+from media.processing.speech.synthesis.jobs import speak, warm_voice
+from media.processing.speech.synthesis.samples import (
+    OUTPUT_RATE,
+    Samples,
+    limited,
+    resampled,
+    stretched,
+    trimmed,
+)
+from media.processing.speech.voices import VoiceNotFound
 from tests.media.spoken import TEN_WORDS, fundamental, longest_silence, spoken
 
 LONG = (
@@ -46,7 +53,7 @@ def test_pieces_are_small_and_whole_and_their_length_is_told() -> None:
 
 
 def test_what_is_said_is_in_the_transcript_to_the_letter() -> None:
-    plan: list[Item] = [
+    plan: list[SpeechItem] = [
         Say(LONG), Mark("a"), Say("WHO", written="World Health Organization"), Say(" ... "), Pause(100),
         Say("$5", interpret_as="currency"), Say("tomato", phonemes="təˈmeɪtoʊ"), Say("x" * 1000),
         Say("", written="nothing"), Say("hushed", is_silent=True), Say("你好 there"),

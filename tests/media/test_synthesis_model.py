@@ -10,11 +10,11 @@ import pytest
 from onnxruntime import InferenceSession
 from piper.config import PiperConfig
 
-from media.speech.plan import Say
-from media.speech.synthesis.jobs import warm_voice
-from media.speech.synthesis.piper_model import PiperModel
-from media.speech.synthesis.values import WarmVoice
-from media.speech.voices import VoiceRefused, require_voice
+from media.processing.speech.speech_plan import Say
+from media.processing.speech.synthesis.job_types import WarmVoice
+from media.processing.speech.synthesis.jobs import warm_voice
+from media.processing.speech.synthesis.piper_model import PiperModel
+from media.processing.speech.voices import VoiceInvalid, require_voice
 from tests.media.spoken import TEN_WORDS, Spoken, spoken
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
@@ -104,7 +104,7 @@ def test_an_operators_voice_with_settings_of_another_is_refused_before_it_speaks
     model.symlink_to(require_voice("joe").source)
     settings = json.loads(Path(f"{require_voice('joe').source}.json").read_bytes())
     Path(f"{model}.json").write_text(json.dumps({**settings, **wrong}))
-    with pytest.raises(VoiceRefused, match="'marie' cannot be loaded"):
+    with pytest.raises(VoiceInvalid, match="'marie' cannot be loaded"):
         spoken("Hello.", voice="marie", voices_folder=str(tmp_path))
 
 

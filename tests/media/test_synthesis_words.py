@@ -5,13 +5,13 @@ import time
 import pytest
 from hypothesis import given, strategies
 
-from media.speech.plan import InterpretAs
-from media.speech.sentences import sentences
-from media.speech.synthesis.ipa import espeak_mnemonics, piper_phonemes
-from media.speech.synthesis.phrases import LONGEST, phrases
-from media.speech.synthesis.say_as import said_as
-from media.speech.synthesis.scripts import runs
-from media.speech.synthesis.spoken_text import spoken_text
+from media.processing.speech.sentence_splitter import sentences
+from media.processing.speech.speech_plan import InterpretAs
+from media.processing.speech.synthesis.ipa import espeak_mnemonics, piper_phonemes
+from media.processing.speech.synthesis.phrases import LONGEST, phrases
+from media.processing.speech.synthesis.say_as import said_as
+from media.processing.speech.synthesis.text_normalization import spoken_text
+from media.processing.speech.synthesis.writing_systems import runs
 
 PHONE = "{}seven eight one, seven seven one, seven seven seven seven{}"
 

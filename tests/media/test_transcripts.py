@@ -12,10 +12,10 @@ from openai.types.audio import (
     TranslationVerbose,
 )
 
-from media.speech.recognition.languages import NAMES, UnknownLanguage, language_code, language_name
-from media.speech.recognition.times import Clock
-from media.speech.recognition.values import Heard, Segment, Word
-from media.speech.transcripts import (
+from media.processing.speech.recognition.job_types import Heard, Segment, Word
+from media.processing.speech.recognition.languages import NAMES, UnknownLanguage, language_code, language_name
+from media.processing.speech.recognition.timestamps import Clock
+from media.processing.speech.transcripts import (
     Transcript,
     TranscriptCutShort,
     TranscriptWriter,

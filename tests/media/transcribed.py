@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from media.speech.recognition.values import Heard, Segment
-from media.speech.transcripts import Transcript, TranscriptWriter
+from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.transcripts import Transcript, TranscriptWriter
 
 
 def transcript_of(stream: Iterable[Segment | Heard]) -> Transcript:

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from media.fetching import Fetcher, FetchLimits, FetchProblem
-from media.fetching.network import LookUp, Network
+from media.processing.fetching import Fetcher, FetchError, FetchLimits
+from media.processing.fetching.public_network import LookUp, Network
 
 LOOPBACK = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -141,10 +141,10 @@ async def send_picture(visit: Visit) -> None:
     await visit.answer(PICTURE, Content_Type="image/png")
 
 
-async def problem_with(answer: Answer, out: Path, **limits: Any) -> FetchProblem:
+async def problem_with(answer: Answer, out: Path, **limits: Any) -> FetchError:
     """What is said of a website; the connection is closed and nothing is left of the file."""
     async with website(answer) as site, fetching(**limits) as fetcher:
-        with pytest.raises(FetchProblem) as refused:
+        with pytest.raises(FetchError) as refused:
             await fetcher.fetch(site.url(), out)
         await site.until_left()
     assert not out.exists()

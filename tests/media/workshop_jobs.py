@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from media.problems import MediaProblem, TooLarge
+from media.processing.exceptions import MediaError, MediaTooLarge
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     core: int
 
 
-class TooOld(MediaProblem):
+class TooOld(MediaError):
     code = "media_too_old"
 
 
@@ -123,7 +123,7 @@ def _session_niceness() -> int | None:
 
 
 def refuse(work: Text) -> Text:
-    raise TooLarge(f"The picture is {work.text}.")
+    raise MediaTooLarge(f"The picture is {work.text}.")
 
 
 def refuse_specially(work: Text) -> Text:

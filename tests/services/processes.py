@@ -32,7 +32,7 @@ def descendants(pid: int) -> list[int]:
 
 def is_workshop(pid: int) -> bool:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return b"media.workshop.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"media.processing.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 

@@ -15,10 +15,10 @@ from av.container import InputContainer
 from django.apps import apps
 
 from engines.model_spec import ModelSpec
-from media.fetching import Fetcher, FetchLimits
-from media.fetching.network import LookUp, Network
 from media.models import Rendition
-from media.speech.transcripts import Transcript
+from media.processing.fetching import Fetcher, FetchLimits
+from media.processing.fetching.public_network import LookUp, Network
+from media.processing.speech.transcripts import Transcript
 from tests.engines.fake_upstream import FakeUpstream, whole
 from tests.media.sounds import Samples
 from tests.media.websites import LOOPBACK, Answer, Names, Site, website

@@ -22,10 +22,11 @@ from pytest_django import Settings
 
 from chatapi.audio.streaming import ReadAhead
 from media.models import Asset, File
-from media.speech.recognition.values import Heard, Segment
-from media.speech.synthesis.values import SpokenPiece
-from media.speech.voices import VoiceRefused
-from media.workshop import WorkshopBusy, WorkshopFailed, shops
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
+from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.synthesis.job_types import SpokenPiece
+from media.processing.speech.voices import VoiceInvalid
 from tests.media.word_errors import word_error_rate
 from tests.people import Person
 from tests.serving import Server, wait_until
@@ -247,8 +248,8 @@ def sent(server: Server, who: Person, route: str, content_type: str, body: bytes
 
 
 def test_leaving_stops_the_speaking(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    spy = Spy(shops.synthesis.follow)
-    monkeypatch.setattr(shops.synthesis, "follow", spy)
+    spy = Spy(pools.synthesis.follow)
+    monkeypatch.setattr(pools.synthesis, "follow", spy)
     body = json.dumps(spoken("One two three four. " * 200, response_format="pcm", speed=0.25)).encode()
     with sent(server, alice, "/v1/audio/speech", "application/json", body) as connection:
         assert connection.recv(12) == b"HTTP/1.1 200"
@@ -261,9 +262,9 @@ def breaking_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
         yield SpokenPiece(b"123456", "Hello", milliseconds=1)
-        raise WorkshopFailed
+        raise SandboxError
 
-    monkeypatch.setattr(shops.synthesis, "follow", follow)
+    monkeypatch.setattr(pools.synthesis, "follow", follow)
 
 
 @pytest.mark.usefixtures("breaking_off")
@@ -280,9 +281,9 @@ def test_speech_that_breaks_off_is_not_taken_for_whole(server: Server, alice: Pe
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (WorkshopBusy(), 503, "busy"),
-        (WorkshopFailed(), 500, "processing_failed"),
-        (VoiceRefused("The voice's files are not what they should be."), 500, "voice_refused"),
+        (SandboxBusy(), 503, "busy"),
+        (SandboxError(), 500, "processing_failed"),
+        (VoiceInvalid("The voice's files are not what they should be."), 500, "voice_refused"),
         (ZeroDivisionError(), 500, "internal_error"),
     ],
 )
@@ -294,7 +295,7 @@ def test_what_fails_before_the_first_sound_has_its_true_status(
             raise error
         yield SpokenPiece()
 
-    monkeypatch.setattr(shops.synthesis, "follow", follow)
+    monkeypatch.setattr(pools.synthesis, "follow", follow)
     with server.client(alice) as client:
         answer = client.post("/v1/audio/speech", json=spoken("Hello there."))
     assert_refused(answer, status, code=code)
@@ -356,8 +357,8 @@ class TestWithModels:
     def test_leaving_stops_the_listening(
         self, server: Server, alice: Person, sound: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        spy = Spy(shops.recognition.follow)
-        monkeypatch.setattr(shops.recognition, "follow", spy)
+        spy = Spy(pools.recognition.follow)
+        monkeypatch.setattr(pools.recognition, "follow", spy)
         disposition = b'content-disposition: form-data; name="file"; filename="a.mp3"'
         form = b"--b\r\n" + disposition + b"\r\n\r\n" + sound + b"\r\n--b--\r\n"
         with sent(server, alice, TRANSCRIPTS[0], "multipart/form-data; boundary=b", form):

@@ -8,8 +8,8 @@ import pytest
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of
-from media.speech.recognition.values import Heard, Segment
-from media.workshop import WorkshopFailed
+from media.processing.sandbox.exceptions import SandboxError
+from media.processing.speech.recognition.job_types import Heard, Segment
 from tests.billing.money import books_add_up, give, wallet_of
 from tests.media.sounds import wav
 from tests.people import Person
@@ -100,7 +100,7 @@ def test_recognition_that_fails_costs_nothing(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(alice, USD)
-    hears(monkeypatch, said(" Hello."), error=WorkshopFailed("It broke."))
+    hears(monkeypatch, said(" Hello."), error=SandboxError("It broke."))
     with server.client(alice) as client:
         assert transcribed(client).status_code == 500
     charge = ended()

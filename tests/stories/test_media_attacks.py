@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from conversations.models import Completion
-from media.problems import Unreadable
-from media.speech.transcripts import Transcript
+from media.processing.exceptions import UnreadableMedia
+from media.processing.speech.transcripts import Transcript
 from media.storage.base import walk
 from tests.media.pictures_made import encoded, quarters
 from tests.media.sounds import sound_file
@@ -69,7 +69,7 @@ def test_what_workers_cannot_make_is_named_where_the_client_put_it(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]
 ) -> None:
     async def unreadable(*_: object, **__: object) -> None:
-        raise Unreadable("Nobody can read this.")
+        raise UnreadableMedia("Nobody can read this.")
 
     monkeypatch.setattr("media.renditions.makers.transcribed", unreadable)
     body = asked(text("Listen."), sound(sound_file("mp3")), model="text-only", **more)
@@ -83,7 +83,7 @@ def test_what_workers_cannot_make_is_named_where_the_client_put_it(
 
 def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     async def unreadable(*_: object, **__: object) -> None:
-        raise Unreadable("Nobody can read this.")
+        raise UnreadableMedia("Nobody can read this.")
 
     monkeypatch.setattr("media.renditions.makers.transcribed", unreadable)
     first = post(server, alice, asked(text("Hello."), model="text-only"), "native")

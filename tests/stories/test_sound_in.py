@@ -16,7 +16,7 @@ from billing.tariffs import rates_of
 from chatapi.completions import log
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset, Rendition
-from media.speech.transcripts import Transcript
+from media.processing.speech.transcripts import Transcript
 from tests.billing.money import PROMPT, give
 from tests.engines.fake_upstream import FakeUpstream
 from tests.media.sounds import encoded, pitch, sound_file, tone

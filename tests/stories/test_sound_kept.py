@@ -16,8 +16,9 @@ from django.utils import timezone
 from conversations.models import Completion, Conversation, Message, SpokenAnswer
 from engines.messages import SpokenPart
 from media.models import Asset, Rendition, rendition_name
-from media.speech.synthesis.values import SpokenPiece
-from media.workshop import WorkshopFailed, shops
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxError
+from media.processing.speech.synthesis.job_types import SpokenPiece
 from tests.completions.frames import messages_of
 from tests.engines.fake_upstream import delta, end, say, stream
 from tests.people import Person
@@ -242,7 +243,7 @@ def test_a_synthesiser_that_is_killed_fails_the_sound_and_keeps_the_text(
 ) -> None:
     list(stream_of(server, alice, script("Good morning.")))
     Completion.objects.all().delete()
-    keeper = shops.synthesis._keeper
+    keeper = pools.synthesis._keeper
     assert keeper
     [child] = keeper._children
 
@@ -268,9 +269,9 @@ def test_a_whole_answer_that_cannot_be_spoken_is_an_error_and_its_texts_are_kept
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
-        raise WorkshopFailed
+        raise SandboxError
 
-    monkeypatch.setattr(shops.synthesis, "follow", follow)
+    monkeypatch.setattr(pools.synthesis, "follow", follow)
     answer = post(server, alice, in_format("wav", n=2))
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "speech_failed"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conversations.models import Completion, Message
-from media.speech.ssml import INSTRUCTIONS, closed
+from media.processing.speech.ssml import INSTRUCTIONS, closed
 from tests.engines.fake_upstream import HANG, delta, end, frame, raw, say, stream, whole
 from tests.media import ssml_validator
 from tests.media.ssml_validator import assert_is_ssml

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from chatapi.completions.schemas import problems
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart
-from media.sound.formats import SOUND_TYPES
+from media.processing.sound.output_formats import SOUND_TYPES
 
 _URL_LIMIT = 8192
 _TYPES = MimeTypes()

@@ -1,0 +1,178 @@
+"""Fetches one file from an address that a user named."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+import msgspec
+
+from media.processing.fetching.exceptions import FetchFailed, FetchTimedOut, FetchTooLarge
+from media.processing.fetching.public_network import (
+    GuardedConnector,
+    LookUp,
+    Network,
+    NetworkPolicy,
+    ThreadedLookUp,
+)
+from media.processing.fetching.url_parser import Target, follow, parse_url
+
+logger = logging.getLogger(__name__)
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PIECE = 2**18
+_MEDIA_TYPE = re.compile(r"\s*([\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64})\s*(?:;|$)", re.ASCII)
+_HEADERS = {
+    "User-Agent": "chatapi",
+    "Accept": "image/*, audio/*, video/*;q=0.8, */*;q=0.1",
+    "Accept-Encoding": "identity",
+}
+
+
+class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """`seconds` is for all of it, the wait for a free connection and every redirect included;
+    `connect_seconds` for one address, TLS included; `idle_seconds` for the wait for the next byte."""
+
+    bytes: int = 20 * 2**20
+    seconds: float = 20
+    connect_seconds: float = 5
+    idle_seconds: float = 5
+    redirects: int = 3
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    size: int
+    content_type: str | None
+    """What the server claims, in lower case and without parameters: a hint, never to be believed."""
+    host: str
+    """The host that it came from, after redirects."""
+
+
+class Fetcher:
+    """One a process, made in the loop that uses it. `look_up` takes the place of the system's resolver."""
+
+    def __init__(
+        self,
+        limits: FetchLimits | None = None,
+        *,
+        allowed_networks: Iterable[Network] = (),
+        look_up: LookUp | None = None,
+    ) -> None:
+        self._limits = limits or FetchLimits()
+        self._policy = NetworkPolicy(allowed_networks)
+        self._threads = ThreadedLookUp()
+        self._session = aiohttp.ClientSession(
+            connector=GuardedConnector(self._policy, look_up or self._threads),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._limits.connect_seconds, sock_read=self._limits.idle_seconds
+            ),
+            headers=_HEADERS,
+            trust_env=False,
+            # a few bytes may unpack to gigabytes, so nothing that is packed is read
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+        self._threads.close()
+
+    async def fetch(self, url: str, out: Path) -> Fetched:
+        """Write the file at `url` into `out`, which is removed again where that fails.
+
+        Raises `FetchProblem` for what is wrong with the URL or its server, `OSError` for `out`.
+        """
+        target = parse_url(url)
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return await self._fetch(target, out)
+        except TimeoutError as error:
+            raise FetchTimedOut("The URL's server was too slow.") from error
+
+    async def _fetch(self, target: Target, out: Path) -> Fetched:
+        for _ in range(self._limits.redirects + 1):
+            async with self._ask(target) as response:
+                if response.status not in _REDIRECTS:
+                    return await self._keep(response, target, out)
+                location = response.headers.get("Location", "")
+            target = follow(target, location)
+        raise FetchFailed("The URL redirects too often.")
+
+    @asynccontextmanager
+    async def _ask(self, target: Target) -> AsyncIterator[aiohttp.ClientResponse]:
+        if target.address is not None:  # aiohttp asks no resolver for an address
+            self._policy.check([target.address])
+        with _network_problems(target):
+            response = await self._session.get(target.url, allow_redirects=False)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    async def _keep(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> Fetched:
+        if response.status != 200:
+            raise FetchFailed(f"The URL's server answered with status {response.status}.")
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise FetchFailed("The URL's server compressed its answer, unasked.")
+        self._check_size(response.content_length or 0)
+        size = await self._write(response, target, out)
+        return Fetched(size, _media_type(response.headers.get("Content-Type", "")), target.host)
+
+    async def _write(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> int:
+        size = 0
+        async with _whole_or_gone(out) as file:
+            while piece := await _read(response, target):
+                size += len(piece)
+                self._check_size(size)
+                await asyncio.to_thread(file.write, piece)
+        return size
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.bytes:
+            raise FetchTooLarge(f"The file at the URL has more than {self._limits.bytes} bytes.")
+
+
+async def _read(response: aiohttp.ClientResponse, target: Target) -> bytes:
+    with _network_problems(target):
+        return await response.content.read(_PIECE)
+
+
+@contextmanager
+def _network_problems(target: Target) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise FetchTimedOut("The URL's server was too slow.") from error
+    except (aiohttp.ClientSSLError, aiohttp.ClientConnectorError) as error:
+        logger.info("no connection to %s: %s", target.host, type(error).__name__)
+        raise FetchFailed("The URL's server cannot be reached.") from error
+    except (aiohttp.ClientError, OSError) as error:
+        logger.info("no file from %s: %s", target.host, type(error).__name__)
+        raise FetchFailed("The URL's server broke off or does not speak HTTP.") from error
+
+
+@asynccontextmanager
+async def _whole_or_gone(out: Path) -> AsyncIterator[BinaryIO]:
+    """The loop never waits for the disk, nor does it leave before the disk has what it shall have."""
+    file = await asyncio.to_thread(out.open, "wb")
+    try:
+        yield file
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(_drop, file, out))
+        raise
+    await asyncio.to_thread(file.close)
+
+
+def _drop(file: BinaryIO, out: Path) -> None:
+    with suppress(OSError):
+        file.close()  # waits for a thread that is still writing
+    out.unlink(missing_ok=True)
+
+
+def _media_type(header: str) -> str | None:
+    found = _MEDIA_TYPE.match(header)
+    return found[1].lower() if found else None

@@ -1,0 +1,197 @@
+"""Connections to public addresses, and to no other.
+
+A name is looked up once; each of the addresses found must be allowed, and to them alone is connected. So a
+name that changes its answer gains nothing. Every socket is checked twice more: before it connects, by the
+address it is to have, and before anything is sent, by the peer it has.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TypeAlias
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from media.processing.fetching.exceptions import FetchFailed, UrlNotAllowed
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+LookUp: TypeAlias = Callable[[str], Awaitable[list[str]]]
+"""From a name to addresses as text. Raises `socket.gaierror`."""
+
+_AddrInfo: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+
+CONNECTIONS = 16
+CONNECTIONS_A_HOST = 4
+
+_RESERVED_IPV4 = [
+    IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's metadata: a public address that leads to the host
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+]
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_RESERVED_IPV6 = [
+    IPv6Network(network)
+    for network in (
+        "2001::/23",  # Teredo, ORCHID, benchmarks
+        "2001:db8::/32",
+        "2002::/16",  # 6to4: any IPv4 address may be inside
+        "3ffe::/16",
+        "3fff::/20",
+    )
+]
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class NetworkPolicy:
+    """Public addresses are allowed, and the networks that the operator names."""
+
+    def __init__(self, allowed: Iterable[Network] = ()) -> None:
+        self._allowed = tuple(allowed)
+
+    def names(self, address: Address) -> bool:
+        """Whether the operator allowed it."""
+        return any(address in network for network in self._allowed)
+
+    def allows(self, address: Address) -> bool:
+        return self.names(address) or is_public(address)
+
+    def check(self, addresses: list[Address]) -> None:
+        """Raises `UrlNotAllowed`, in the same words for what is unknown: else it would tell private names."""
+        if not addresses or not all(map(self.allows, addresses)):
+            raise UrlNotAllowed("The URL's host is unknown or is not a public one.")
+
+
+def is_public(address: Address) -> bool:
+    """Whether it belongs to the public internet, by IANA's registries of special-purpose addresses.
+
+    IPv4 inside IPv6 is refused, but for NAT64's prefix: where that is used, every IPv4 host has such an
+    address, and is judged by the one inside.
+    """
+    if isinstance(address, IPv4Address):
+        return address.is_global and not any(address in network for network in _RESERVED_IPV4)
+    if address.scope_id is None and address in _NAT64:
+        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+    return (
+        address.is_global
+        and address.scope_id is None
+        and address in _GLOBAL_UNICAST
+        and not any(address in network for network in _RESERVED_IPV6)
+    )
+
+
+class ThreadedLookUp:
+    """The system's resolver, in threads of its own: a slow name server holds up nobody else's threads."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="look-up")
+
+    async def __call__(self, name: str) -> list[str]:
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        )
+        return [str(sockaddr[0]) for *_, sockaddr in found]
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class PublicResolver(AbstractResolver):
+    """Answers aiohttp with addresses that were checked, all of them."""
+
+    def __init__(self, policy: NetworkPolicy, look_up: LookUp) -> None:
+        self._policy = policy
+        self._look_up = look_up
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            addresses = [ip_address(text) for text in await self._look_up(host)]
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                raise FetchFailed("The URL's host cannot be looked up at the moment.") from error
+            addresses = []
+        self._policy.check(addresses)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """The look-up is its maker's to close."""
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """One connection a request, to addresses that the policy allows."""
+
+    def __init__(self, policy: NetworkPolicy, look_up: LookUp) -> None:
+        super().__init__(
+            resolver=PublicResolver(policy, look_up),
+            use_dns_cache=False,
+            force_close=True,
+            limit=CONNECTIONS,
+            limit_per_host=CONNECTIONS_A_HOST,
+            socket_factory=self._open_socket,
+        )
+        self._policy = policy
+
+    def _open_socket(self, info: _AddrInfo) -> socket.socket:
+        family, kind, protocol, _, (host, *_) = info
+        if not self._policy.allows(ip_address(host)):
+            raise PermissionError("not an allowed address")
+        return socket.socket(family, kind, protocol)
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (aiohttp's own signature)
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        try:
+            self._check_ends(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_ends(self, connection: Connection) -> None:
+        """A connection from an address to itself reaches this machine, be the address ever so public."""
+        transport = connection.transport
+        peer = transport and transport.get_extra_info("peername")
+        own = transport and transport.get_extra_info("sockname")
+        if not peer or not own:
+            raise FetchFailed("The URL's server closed the connection.")
+        address = ip_address(peer[0])
+        self._policy.check([address])
+        if own[0] == peer[0] and not self._policy.names(address):
+            raise UrlNotAllowed("URLs of this machine are not fetched.")

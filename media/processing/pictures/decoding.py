@@ -1,0 +1,158 @@
+"""Opens and decodes pictures with Pillow. Imported by job functions only: it is heavy."""
+
+import contextlib
+import mmap
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pillow_heif
+from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from media.processing.exceptions import MediaTooLarge, UnreadableMedia
+from media.processing.pictures.file_structure import CUT_OFF, DAMAGED, Outline, outline
+from media.processing.pictures.file_types import HEAD_BYTES, PictureKind, picture_kind
+from media.processing.pictures.limits import PictureLimits
+
+DECODER_THREADS = 2
+
+# Named plugins need no scan of all that Pillow has, and these five are all that is ever imported.
+PLUGINS = (AvifImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
+AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREADS
+pillow_heif.register_heif_opener(
+    thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODER_THREADS
+)
+
+DAMAGE = (
+    OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
+    EOFError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow, libheif and libavif raise for hostile bytes."""
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+
+
+class OpenPicture:
+    """A picture whose claims were found within the limits; `load` decodes its first frame."""
+
+    def __init__(self, image: Image.Image, kind: PictureKind, outline: Outline) -> None:
+        self.image = image
+        self.kind = kind
+        self.outline = outline
+        self.turn = _turn(image)
+
+    @property
+    def profile(self) -> bytes | None:
+        """Its ICC colour profile."""
+        profile = self.image.info.get("icc_profile")
+        return profile if isinstance(profile, bytes) else None
+
+    def load(self, at_least: tuple[int, int] | None = None) -> Image.Image:
+        """The pixels, not turned yet. `at_least`: a JPEG may be decoded smaller, but not below this size."""
+        claimed = self.image.size
+        with _damage_told():
+            if at_least is not None and self.kind.plugin == "JPEG":
+                self.image.draft(None, at_least)
+                claimed = self.image.size
+            self.image.load()
+        if self.image.size != claimed:
+            raise UnreadableMedia(DAMAGED)
+        return self.image
+
+
+@contextlib.contextmanager
+def opened_picture(path: str, limits: PictureLimits) -> Iterator[OpenPicture]:
+    """Opens it with the decoder of its kind alone. Raises Unreadable and TooLarge; nothing is decoded yet."""
+    size = Path(path).stat().st_size
+    if size > limits.max_bytes:
+        raise MediaTooLarge(f"The picture is larger than {_megabytes(limits.max_bytes)} MB.")
+    kind, claimed = _survey(path)
+    if claimed is not None:
+        check_limits(claimed, limits)
+    with contextlib.ExitStack() as stack:
+        with _damage_told():
+            image = stack.enter_context(Image.open(path, formats=[kind.plugin]))
+            seen = Outline(*image.size, frames=claimed.frames if claimed else getattr(image, "n_frames", 1))
+        if claimed not in (None, seen):
+            raise UnreadableMedia(DAMAGED)
+        check_limits(seen, limits)
+        yield OpenPicture(image, kind, seen)
+
+
+def upright(image: Image.Image, picture: OpenPicture) -> Image.Image:
+    """`image`, made of the pixels of `picture`, turned as its EXIF data say it is to be seen."""
+    method = _TURNS.get(picture.turn)
+    return image if method is None else image.transpose(method)
+
+
+def turned_size(picture: OpenPicture) -> tuple[int, int]:
+    width, height = picture.outline.width, picture.outline.height
+    return (height, width) if picture.turn in _SIDEWAYS else (width, height)
+
+
+def check_limits(claimed: Outline, limits: PictureLimits) -> None:
+    width, height = claimed.width, claimed.height
+    if not (width and height and claimed.frames):
+        raise UnreadableMedia("The picture has no pixels.")
+    if max(width, height) > limits.max_side:
+        raise MediaTooLarge(f"The picture is {width}×{height} pixels; a side may have {limits.max_side}.")
+    if width * height > limits.max_pixels:
+        raise MediaTooLarge(f"The picture is {width}×{height} pixels; {limits.max_pixels} in all are taken.")
+    if claimed.frames > limits.max_frames:
+        raise MediaTooLarge(f"The picture has {claimed.frames} frames; {limits.max_frames} are taken.")
+
+
+def _survey(path: str) -> tuple[PictureKind, Outline | None]:
+    with Path(path).open("rb") as file:
+        kind = picture_kind(file.read(HEAD_BYTES))
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            return kind, outline(mapped, kind)
+
+
+def _turn(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8. Broken EXIF data do not make a picture unusable."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            turn = image.getexif().get(_ORIENTATION, 1)
+        except DAMAGE:
+            return 1
+    return turn if isinstance(turn, int) else 1
+
+
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    """Says in our words what decoders raise; their warnings about hostile bytes are nobody's concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except MemoryError as error:
+            raise MediaTooLarge("The picture needs more memory than there is for it.") from error
+        except DAMAGE as error:
+            raise UnreadableMedia(_complaint(error)) from error
+
+
+def _complaint(error: Exception) -> str:
+    text = str(error).lower()
+    if "truncated" in text or "end of file" in text:
+        return CUT_OFF
+    if "decompressed data too large" in text or "text memory" in text:
+        return "The picture's embedded texts or colour profile unpack to too much."
+    return DAMAGED
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.4g}"

@@ -1,0 +1,102 @@
+"""Any sound as mono PCM: decoded, mixed down and resampled piece by piece.
+
+Only jobs import this: it loads FFmpeg.
+"""
+
+from collections.abc import Iterator
+
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.error import FFmpegError
+
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sound.duration import packets_of
+from media.processing.sound.ffmpeg_input import OpenedSound, check_length, check_shape, open_sound
+from media.processing.sound.limits import SoundLimits
+from media.processing.sound.timeline import Timeline
+
+SAMPLE = 2
+SILENCE = bytes(32 * 1024)
+BROKEN_PACKETS = 0.5
+"""Part of the packets that may fail to decode before the whole is refused."""
+
+
+class Undecodable(UnreadableMedia):
+    def __init__(self) -> None:
+        super().__init__("The sound could not be decoded.")
+
+
+def mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> Iterator[bytes]:
+    """The sound at `path` as signed 16-bit little-endian samples at `rate` Hz, in pieces of whole samples.
+
+    Gaps between stamps are filled with silence. Whatever headers said, decoding stops with TooLarge where
+    the sound passes a limit; Unreadable where more than half of it fails to decode.
+    """
+    with open_sound(path, claimed, limits) as sound:
+        converter, timeline, unpacked = Converter(rate), Timeline(), 0
+        for frame in _frames(sound):
+            channels = frame.layout.nb_channels
+            check_shape(channels, frame.sample_rate, limits)
+            unpacked += frame.samples * channels * frame.format.bytes
+            gap = timeline.add(sound.stamp(frame.pts), frame.samples / frame.sample_rate)
+            check_length(timeline.position, unpacked, limits)
+            yield from _silence(round(gap * rate) * SAMPLE)
+            yield from converter.convert(frame)
+        yield from converter.flush()
+
+
+class Converter:
+    """Frames of any shape, even one that changes on the way, to mono 16-bit samples at `rate` Hz."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._shape: tuple[object, ...] = ()
+        self._resampler: AudioResampler | None = None
+
+    def convert(self, frame: AudioFrame) -> Iterator[bytes]:
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._shape:
+            yield from self.flush()
+            self._resampler, self._shape = AudioResampler("s16", "mono", self._rate), shape
+        frame.pts = None
+        yield from self._resample(frame)
+
+    def flush(self) -> Iterator[bytes]:
+        yield from self._resample(None)
+
+    def _resample(self, frame: AudioFrame | None) -> Iterator[bytes]:
+        if self._resampler is None:
+            return
+        try:
+            made = self._resampler.resample(frame)
+        except (FFmpegError, ValueError) as error:
+            raise Undecodable from error
+        for piece in made:
+            if piece is not None and piece.samples:
+                yield bytes(piece.planes[0])[: piece.samples * SAMPLE]
+
+
+def _frames(sound: OpenedSound) -> Iterator[AudioFrame]:
+    packets = broken = frames = 0
+    context = sound.stream.codec_context
+    for packet in packets_of(sound):
+        packets += 1
+        try:
+            decoded = context.decode(packet)
+        except FFmpegError:
+            broken += 1
+            continue
+        frames += len(decoded)
+        yield from decoded
+    try:
+        yield from context.decode(None)
+    except FFmpegError:
+        broken += 1
+    if not frames or broken > packets * BROKEN_PACKETS:
+        raise Undecodable
+
+
+def _silence(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield SILENCE[:count]
+        count -= len(SILENCE)

@@ -1,0 +1,112 @@
+"""The true length of a sound, added up from its packets without decoding them.
+
+Only jobs import this: it loads FFmpeg.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from av.audio.stream import AudioStream
+from av.error import FFmpegError
+from av.packet import Packet
+
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sound.ffmpeg_input import OpenedSound, check_length
+from media.processing.sound.file_types import HEAD_BYTES, id3_length
+from media.processing.sound.limits import SoundLimits
+from media.processing.sound.mpeg_headers import FrameHeader, Mp3Tag, adts_header, mp3_header, tag_of
+from media.processing.sound.packet_duration import AT_LEAST, pcm_bytes, samples_of
+from media.processing.sound.timeline import Timeline
+from media.processing.sound.truncation import CutOff, Damaged
+
+DECODED_SAMPLE = 4
+"""Bytes: decoders of lossy codecs give floats."""
+COUNTED_WRONG = 0.01
+"""How far an MP3's own count may be off in a file that is whole."""
+
+
+class MeasuredSound(msgspec.Struct):
+    """What a file turned out to hold; of its last packet the beginning and the length in bytes.
+
+    `end` is where that packet's sound ends by its stamp, in samples.
+    """
+
+    packets: int = 0
+    samples: int = 0
+    end: int = 0
+    last: bytes = b""
+    last_length: int = 0
+
+
+def measure(sound: OpenedSound, path: str, limits: SoundLimits) -> float:
+    """Seconds of sound. TooLarge as soon as it is beyond a limit, Unreadable if it is cut off or has none."""
+    found, timeline = MeasuredSound(), Timeline()
+    width = pcm_bytes(sound.codec) if sound.codec.startswith("pcm_") else DECODED_SAMPLE
+    for packet in packets_of(sound):
+        view = memoryview(packet)
+        samples = _samples(sound, packet, view)
+        timeline.add(sound.stamp(packet.pts), samples / sound.sample_rate)
+        found.packets += 1
+        found.samples += samples
+        found.last, found.last_length = bytes(view[:8]), len(view)
+        found.end = (packet.pts or 0) + samples
+        check_length(timeline.position, found.samples * sound.channels * width, limits)
+    if not found.samples:
+        raise UnreadableMedia("There is no sound in this file.")
+    _check_ending(sound, path, found)
+    return timeline.position
+
+
+def packets_of(sound: OpenedSound) -> Iterator["Packet[AudioStream]"]:
+    """The packets of the sound. Unreadable where their container breaks off."""
+    try:
+        for packet in sound.container.demux(sound.stream):
+            if packet.size:
+                yield packet
+    except FFmpegError as error:
+        raise Damaged from error
+
+
+def _samples(sound: OpenedSound, packet: "Packet[AudioStream]", view: memoryview) -> int:
+    exact = samples_of(sound.codec, view, sound.channels)
+    if exact is not None:
+        return exact
+    said = round((packet.duration or 0) * sound.tick * sound.sample_rate)
+    return max(said, AT_LEAST.get(sound.codec, 1))
+
+
+def _check_ending(sound: OpenedSound, path: str, found: MeasuredSound) -> None:
+    """Formats without an outer structure end early when frames are missing, or the last one's end is."""
+    demuxer = sound.kind.demuxer
+    if demuxer == "flac":
+        is_cut = found.end < _flac_samples_said(path)
+    elif demuxer == "mp3":
+        said = tag_of(_behind_tag(path))
+        is_cut = _lacks(said, path, found) if said else _is_partial(mp3_header(found.last), found)
+    else:
+        is_cut = demuxer == "aac" and _is_partial(adts_header(found.last), found)
+    if is_cut:
+        raise CutOff
+
+
+def _is_partial(header: FrameHeader | None, found: MeasuredSound) -> bool:
+    return header is not None and found.last_length < header.length
+
+
+def _lacks(said: Mp3Tag, path: str, found: MeasuredSound) -> bool:
+    """The count of bytes is better than that of frames, of which a flaw in the middle costs some."""
+    if said.bytes:
+        return Path(path).stat().st_size < said.bytes * (1 - COUNTED_WRONG)
+    return found.packets < said.frames * (1 - COUNTED_WRONG) - 1
+
+
+def _flac_samples_said(path: str) -> int:
+    """0 where the encoder did not know. Source: RFC 9639, 8.2."""
+    return int.from_bytes(_behind_tag(path)[21:26], "big") & (1 << 36) - 1
+
+
+def _behind_tag(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        file.seek(id3_length(file.read(HEAD_BYTES)))
+        return file.read(HEAD_BYTES)

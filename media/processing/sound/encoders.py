@@ -1,0 +1,102 @@
+"""Mono 16-bit PCM into files and streams of each format.
+
+Only jobs and the synthesis workshop import this: it loads FFmpeg.
+"""
+
+import struct
+from fractions import Fraction
+from typing import Protocol, cast
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+from media.processing.sound.output_formats import PCM16, WAV, SoundFormat
+
+SAMPLE = 2
+WAV_HEADER = 44
+UNKNOWN_SIZE = 0xFFFF_FFFF
+
+
+class ByteSink(Protocol):
+    """Where bytes go. One with `seek` gets its header corrected at the end."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
+class SoundEncoder(Protocol):
+    def write(self, pcm: bytes) -> None:
+        """Take in whole samples."""
+
+    def close(self) -> None:
+        """Write what is left, and the header's lengths where the sink can seek."""
+
+
+def encoder_into(
+    sink: ByteSink, format: SoundFormat, rate: int, pcm_bytes: int | None = None
+) -> SoundEncoder:
+    """An encoder of samples at `rate` Hz. `pcm_bytes`, where it is known, is how many are to come."""
+    if format == PCM16:
+        return PlainEncoder(sink)
+    if format == WAV:
+        return WavEncoder(sink, rate, pcm_bytes)
+    return FFmpegEncoder(sink, format, rate)
+
+
+class PlainEncoder:
+    def __init__(self, sink: ByteSink) -> None:
+        self._sink = sink
+
+    def write(self, pcm: bytes) -> None:
+        self._sink.write(pcm)
+
+    def close(self) -> None:
+        pass
+
+
+class WavEncoder:
+    """Until the length is known the header says "unknown" as FFmpeg does, which players take for a stream."""
+
+    def __init__(self, sink: ByteSink, rate: int, pcm_bytes: int | None) -> None:
+        self._sink, self._rate, self._written = sink, rate, 0
+        sink.write(wav_header(rate, pcm_bytes))
+
+    def write(self, pcm: bytes) -> None:
+        self._written += self._sink.write(pcm)
+
+    def close(self) -> None:
+        seek = getattr(self._sink, "seek", None)
+        if seek:
+            seek(0)
+            self._sink.write(wav_header(self._rate, self._written))
+
+
+class FFmpegEncoder:
+    def __init__(self, sink: ByteSink, format: SoundFormat, rate: int) -> None:
+        options = {"flush_packets": "1", "fflags": "+bitexact", **format.options}
+        self._container = av.open(sink, "w", format=format.muxer, container_options=options)
+        stream = self._container.add_stream(format.encoder, rate=rate, layout="mono")
+        self._stream = cast("AudioStream", stream)
+        if format.bit_rate:
+            self._stream.bit_rate = format.bit_rate
+        self._rate, self._samples = rate, 0
+
+    def write(self, pcm: bytes) -> None:
+        count = len(pcm) // SAMPLE
+        frame = AudioFrame("s16", "mono", count)
+        frame.planes[0].update(pcm)
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = self._samples, Fraction(1, self._rate)
+        self._samples += count
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def wav_header(rate: int, pcm_bytes: int | None) -> bytes:
+    """44 bytes. Sizes are unknown (0xFFFFFFFF) where `pcm_bytes` is None."""
+    data, riff = (UNKNOWN_SIZE,) * 2 if pcm_bytes is None else (pcm_bytes, pcm_bytes + WAV_HEADER - 8)
+    shape = (1, 1, rate, rate * SAMPLE, SAMPLE, SAMPLE * 8)
+    return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", riff, b"WAVEfmt ", 16, *shape, b"data", data)

@@ -1,0 +1,52 @@
+"""The formats that sound is made in."""
+
+import msgspec
+
+from media.processing.sound import file_types
+
+SPEECH_RATE = 24_000
+"""Hz of spoken answers, and of every format made from them."""
+RECOGNITION_RATE = 16_000
+"""Hz of the WAV that recognition and upstreams take."""
+
+
+class SoundFormat(msgspec.Struct, frozen=True):
+    """`muxer` and `encoder` are FFmpeg's names, empty where no FFmpeg is needed. `bit_rate` in bit/s."""
+
+    name: str
+    media_type: str
+    muxer: str = ""
+    encoder: str = ""
+    bit_rate: int = 0
+    options: dict[str, str] = {}
+
+
+WAV = SoundFormat("wav", file_types.WAV.media_type)
+PCM16 = SoundFormat("pcm16", file_types.PCM16.media_type)
+FORMATS = {
+    "wav": WAV,
+    "pcm16": PCM16,
+    "pcm": PCM16,
+    "mp3": SoundFormat("mp3", file_types.MP3.media_type, "mp3", "libmp3lame", 64_000, {"id3v2_version": "0"}),
+    "opus": SoundFormat(
+        "opus", file_types.OPUS.media_type, "ogg", "libopus", 32_000, {"page_duration": "100000"}
+    ),
+    "flac": SoundFormat(
+        "flac", file_types.FLAC.media_type, "flac", "flac", 0, {"metadata_header_padding": "0"}
+    ),
+    "aac": SoundFormat("aac", file_types.AAC.media_type, "adts", "aac", 64_000),
+    "m4a": SoundFormat("m4a", file_types.M4A.media_type, "ipod", "aac", 64_000),
+}
+"""By the names of `audio.format` and `response_format`. M4A has its index at the end: no stream."""
+STREAMED = tuple(name for name in FORMATS if name != "m4a")
+
+PCM16_BYTES_A_MILLISECOND = 2 * SPEECH_RATE // 1000
+PCM16_TYPE = PCM16.media_type
+"""Samples without a header do not tell their rate."""
+SOUND_TYPES = {name: made.media_type for name, made in FORMATS.items()}
+"""Media types by the names of `audio.format`."""
+
+
+def sound_type_of(format: str) -> str:
+    """The media type of a sound in the format of this name; that of any bytes where the name is unknown."""
+    return SOUND_TYPES.get(format, "application/octet-stream")

@@ -1,0 +1,66 @@
+"""How long a packet's sound is, read from the packet itself where its container could lie."""
+
+from media.processing.sound.mpeg_headers import mp3_header
+
+OPUS_LONGEST = 5_760
+OPUS_SILK = (480, 960, 1920, 2880)
+OPUS_HYBRID = (480, 960)
+OPUS_CELT = (120, 240, 480, 960)
+PCM_BYTES = {"alaw": 1, "mulaw": 1, "u8": 1, "s8": 1}
+
+AT_LEAST = {"aac": 480, "amr_nb": 160, "amr_wb": 320, "vorbis": 32, "alac": 1}
+"""Samples a packet unpacks to whatever its container says of it."""
+
+
+def samples_of(codec: str, packet: memoryview, channels: int) -> int | None:
+    """Samples (a channel) in a packet of `codec`; None where only its container knows."""
+    if codec.startswith("pcm_"):
+        return len(packet) // (channels * pcm_bytes(codec))
+    if codec == "opus":
+        return opus_samples(packet)
+    if codec == "flac":
+        return flac_samples(packet)
+    if codec == "mp3":
+        header = mp3_header(packet)
+        return header.samples if header else 0
+    return None
+
+
+def pcm_bytes(codec: str) -> int:
+    """Bytes of one sample: 2 of `pcm_s16le`."""
+    name = codec.removeprefix("pcm_")
+    return PCM_BYTES.get(name) or int("".join(filter(str.isdigit, name))) // 8
+
+
+def opus_samples(packet: memoryview) -> int:
+    """Samples at 48 kHz. Source: RFC 6716, 3.1."""
+    if not packet:
+        return 0
+    config, code = packet[0] >> 3, packet[0] & 3
+    if config < 12:
+        frame = OPUS_SILK[config & 3]
+    elif config < 16:
+        frame = OPUS_HYBRID[config & 1]
+    else:
+        frame = OPUS_CELT[config & 3]
+    frames = (1, 2, 2)[code] if code < 3 else (packet[1] & 63 if len(packet) > 1 else 0)
+    return min(frame * frames, OPUS_LONGEST)
+
+
+def flac_samples(packet: memoryview) -> int:
+    """The block size in a frame's header. Source: RFC 9639, 9.1."""
+    if len(packet) < 6 or packet[0] != 0xFF or packet[1] & 0xFC != 0xF8:
+        return 0
+    code = packet[2] >> 4
+    if code < 6:
+        return (0, 192, 576, 1152, 2304, 4608)[code]
+    if code > 7:
+        return 256 << (code - 8)
+    place = 4 + _coded_number_bytes(packet[4])
+    size = bytes(packet[place : place + code - 5])
+    return int.from_bytes(size, "big") + 1
+
+
+def _coded_number_bytes(first: int) -> int:
+    """Length of a number in UTF-8's manner, told by its first byte's leading ones."""
+    return max(1, 8 - (first ^ 0xFF).bit_length())

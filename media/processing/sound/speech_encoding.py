@@ -1,0 +1,96 @@
+"""Spoken sound, 24 kHz mono PCM16, in the format that was asked for."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from media.processing.sound.output_formats import FORMATS, SPEECH_RATE
+
+PIECE = 48 * 1024
+SAMPLE = 2
+
+
+class EncodeSound(msgspec.Struct, frozen=True):
+    """The PCM is either `pcm` or the file at `path`; `out` is the file to write, replaced where it exists."""
+
+    out: str
+    format: str
+    pcm: bytes | None = None
+    path: str | None = None
+
+
+class EncodedSound(msgspec.Struct, frozen=True):
+    media_type: str
+    size: int
+    milliseconds: int
+
+
+def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = None) -> Iterator[bytes]:
+    """The bytes of a stream in `format` (one of `STREAMED`), as early as its encoder gives them.
+
+    `pieces` may be cut anywhere, samples too. `pcm_bytes` is their length where it is known: the header of
+    a WAV says it then; otherwise its sizes are 0xFFFFFFFF.
+    """
+    from media.processing.sound.encoders import encoder_into
+
+    sink = Outbox()
+    encoder = encoder_into(sink, FORMATS[format], SPEECH_RATE, pcm_bytes)
+    for piece in whole_samples(pieces):
+        encoder.write(piece)
+        yield from sink.take()
+    encoder.close()
+    yield from sink.take()
+
+
+def encode_sound(work: EncodeSound) -> EncodedSound:
+    """A whole spoken sound in a file, with a header that says its length."""
+    from media.processing.sound.encoders import encoder_into
+
+    out = Path(work.out)
+    written = 0
+    with out.open("wb") as file:
+        encoder = encoder_into(file, FORMATS[work.format], SPEECH_RATE)
+        for piece in whole_samples(_pieces(work)):
+            encoder.write(piece)
+            written += len(piece)
+        encoder.close()
+    milliseconds = written * 1000 // (SPEECH_RATE * SAMPLE)
+    return EncodedSound(FORMATS[work.format].media_type, out.stat().st_size, milliseconds)
+
+
+class Outbox:
+    """A sink that cannot seek: what is written is taken from it, in order."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._waiting.append(bytes(data))
+        return len(data)
+
+    def take(self) -> Iterator[bytes]:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            yield b"".join(waiting)
+
+
+def whole_samples(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of whole samples; half a sample at the very end is dropped."""
+    rest = b""
+    for piece in pieces:
+        data = rest + piece
+        whole = len(data) - len(data) % SAMPLE
+        rest = data[whole:]
+        if whole:
+            yield data[:whole]
+
+
+def _pieces(work: EncodeSound) -> Iterator[bytes]:
+    if work.path is None:
+        data = work.pcm or b""
+        yield from (data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        return
+    with Path(work.path).open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece

@@ -1,0 +1,78 @@
+"""A long sound in windows: read one after the other, and cut where it is quietest.
+
+Only imported by jobs, for it loads NumPy.
+"""
+
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
+
+LONGEST = 120 * RATE
+"""Samples of a window: its spectrum takes 60 MB while it is computed, and every cut costs some decoding."""
+CUT_WITHIN = 30 * RATE
+"""Samples at a window's end among which the quietest place is looked for."""
+HUSH = 4_800
+"""Samples, 0.3 s: what has to be quiet as a whole for a cut in its middle."""
+
+Pcm = NDArray[np.int16]
+Samples = NDArray[np.float32]
+
+
+class AudioWindow(NamedTuple):
+    """`start` is the place in the whole sound, in samples; `samples` are from -1 to 1."""
+
+    start: int
+    samples: Samples
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.samples)
+
+
+@contextmanager
+def open_sound(path: str) -> Iterator[wave.Wave_read]:
+    """A wav file of 16 kHz, mono, 16 bit. Raises Unreadable."""
+    try:
+        with wave.open(path, "rb") as sound:
+            if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
+                raise UnreadableMedia("The sound to be recognised is not of 16 kHz, mono, 16 bit.")
+            yield sound
+    except (wave.Error, EOFError) as error:
+        raise UnreadableMedia("The sound to be recognised is no wav file.") from error
+
+
+def windows(sound: wave.Wave_read) -> Iterator[AudioWindow]:
+    """The whole sound, in order and without a gap: each window is LONGEST samples at the most."""
+    start, kept = 0, np.empty(0, np.int16)
+    while True:
+        pcm = np.concatenate((kept, _read(sound, LONGEST - len(kept))))
+        is_last = len(pcm) < LONGEST
+        cut = len(pcm) if is_last else _quietest(pcm)
+        if cut:
+            yield AudioWindow(start, pcm[:cut].astype(np.float32) / np.float32(32_768))
+        if is_last:
+            return
+        # a copy: a view would keep the whole window alive
+        start, kept = start + cut, pcm[cut:].copy()
+
+
+def _read(sound: wave.Wave_read, samples: int) -> Pcm:
+    data = sound.readframes(samples)
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+
+
+def _quietest(pcm: Pcm) -> int:
+    """The middle of the quietest HUSH samples of the last CUT_WITHIN."""
+    tail = pcm[-CUT_WITHIN:].astype(np.float64)
+    energy = np.concatenate(([0.0], np.cumsum(tail * tail)))
+    loudness = energy[HUSH:] - energy[:-HUSH]
+    # of equals, as in digital silence, the last: the longer the window the less is decoded twice
+    place = len(loudness) - 1 - int(np.argmin(loudness[::-1]))
+    return len(pcm) - len(tail) + place + HUSH // 2

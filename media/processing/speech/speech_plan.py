@@ -1,0 +1,54 @@
+"""What is to be spoken, as pure values: what SSML is read into, and what synthesis takes."""
+
+from typing import Literal
+
+import msgspec
+
+InterpretAs = Literal[
+    "characters", "cardinal", "ordinal", "digits", "fraction", "date", "time", "telephone", "currency"
+]
+
+
+class SpeechPlanValue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of the items: immutable, compared by content."""
+
+
+class Say(SpeechPlanValue, frozen=True, tag="say"):
+    """Words in one manner.
+
+    `text` is what is spoken, `written` what stands in the transcript for it where that differs (`sub`).
+    `rate` is a factor of the voice's own, `pitch` is in semitones and `volume` in decibels relative to it.
+    `phonemes` (IPA) are spoken instead of `text`. `language` is a BCP 47 tag, `voice` a registered name or
+    an alias; None is the request's.
+    """
+
+    text: str
+    written: str | None = None
+    voice: str | None = None
+    language: str | None = None
+    rate: float = 1.0
+    pitch: float = 0.0
+    volume: float = 0.0
+    is_silent: bool = False
+    """`volume="silent"`: it takes its time, and is not heard."""
+    interpret_as: InterpretAs | None = None
+    format: str | None = None
+    """`say-as`'s own, such as `mdy` or `hms24`."""
+    phonemes: str | None = None
+
+    @property
+    def transcript(self) -> str:
+        return self.text if self.written is None else self.written
+
+
+class Pause(SpeechPlanValue, frozen=True, tag="pause"):
+    milliseconds: int
+
+
+class Mark(SpeechPlanValue, frozen=True, tag="mark"):
+    """A place whose time in the sound is wanted."""
+
+    name: str
+
+
+SpeechItem = Say | Pause | Mark

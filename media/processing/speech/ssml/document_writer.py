@@ -1,0 +1,189 @@
+"""Writes a well-formed SSML 1.1 document from whatever tags come, in whatever order."""
+
+from media.processing.speech.ssml.planner import Planner
+from media.processing.speech.ssml.vocabulary import (
+    DEPTH_LIMIT,
+    ELEMENTS,
+    checked,
+    is_whole,
+    may_stand,
+    root_tag,
+    start_tag,
+)
+
+_HTML = "br hr div h1 h2 h3 h4 h5 h6 ul ol li table tr td th pre blockquote"
+_BLOCKS_OF_HTML = frozenset(_HTML.split())
+"""Their tags are dropped like all unknown ones, but words on both sides do not become one."""
+
+_ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+
+
+class Document:
+    """What is open is a stack. A tag that may not stand where it comes is left out, its content is kept.
+
+    Such an element is on the stack too, unwritten, so that its end tag ends it and nothing else.
+    """
+
+    def __init__(self, language: str, planner: Planner | None) -> None:
+        self.is_outside = True
+        self._language = language
+        self._planner = planner
+        self._written: list[str] = []
+        self._open: list[tuple[str, bool]] = []
+        self._too_deep = 0
+        self._has_ended = False
+
+    def take(self) -> str:
+        written = "".join(self._written)
+        self._written.clear()
+        return written
+
+    def closing(self) -> str:
+        """The tags that end the document here, the whole of it where nothing was written."""
+        root = "" if self._open else root_tag(self._language)
+        ends = "".join(f"</{name}>" for name, is_written in reversed(self._open) if is_written)
+        return root + (ends or "</speak>")
+
+    def close(self) -> None:
+        if not self._open:
+            self._enter()
+        self._close_to(0)
+        self._planner = None
+
+    def text(self, text: str) -> None:
+        if self.is_outside:
+            if not (text := text.lstrip()):
+                return
+            self._enter()
+        self._written.append(text.translate(_ESCAPES))
+        if self._planner:
+            self._planner.text(text)
+
+    def start(self, name: str, attributes: dict[str, str], is_closed: bool) -> None:
+        if name == "speak":
+            self._start_speak(attributes, is_closed)
+        elif name in ELEMENTS:
+            self._enter()
+            self._start_known(name, attributes, is_closed or ELEMENTS[name].is_empty)
+        elif name in _BLOCKS_OF_HTML:
+            self._part()
+
+    def end(self, name: str) -> None:
+        if name == "speak":
+            self._end_speak()
+        elif name in _BLOCKS_OF_HTML:
+            self._part()
+        elif name in ELEMENTS and not ELEMENTS[name].is_empty:
+            self._end_known(name)
+
+    def _part(self) -> None:
+        """The words before and those after are two sentences."""
+        if not self.is_outside:
+            self.text("\n\n")
+
+    def _enter(self, language: str | None = None) -> None:
+        if not self._open:
+            self._written.append(root_tag(language or self._language))
+            self._open.append(("speak", True))
+            if language and self._planner:
+                self._planner.speak(language)
+        is_after, self.is_outside = self.is_outside, False
+        if is_after and self._has_ended:
+            self._part()
+
+    def _start_speak(self, attributes: dict[str, str], is_closed: bool) -> None:
+        if self.is_outside:
+            self._enter(checked("speak", _relevant("speak", attributes))[0].get("xml:lang"))
+            self.is_outside = is_closed
+            self._has_ended = is_closed
+        else:
+            self._part()
+            if not is_closed:
+                self._push("speak", is_written=False)
+
+    def _end_speak(self) -> None:
+        """The end of an inner `speak`, else of the document: closed only when no text follows."""
+        if not self._open:
+            return
+        inner = self._topmost("speak")
+        self._close_to(inner or 1)
+        if inner:
+            self._part()
+        else:
+            self._too_deep = 0
+            self.is_outside = self._has_ended = True
+
+    def _start_known(self, name: str, given: dict[str, str], is_closed: bool) -> None:
+        if name in ("p", "s"):
+            self._make_room(name)
+        if len(self._open) >= DEPTH_LIMIT or self._too_deep:
+            self._too_deep += not is_closed
+            return
+        attributes, _ = checked(name, _relevant(name, given))
+        if is_whole(name, attributes) and may_stand(name, self._names()):
+            self._write_start(name, attributes)
+            if is_closed and not ELEMENTS[name].is_empty:
+                self._close_to(len(self._open) - 1)
+        elif not is_closed:
+            self._push(name, is_written=False)
+
+    def _write_start(self, name: str, attributes: dict[str, str]) -> None:
+        self._written.append(start_tag(name, attributes))
+        if not ELEMENTS[name].is_empty:
+            self._push(name, is_written=True)
+        if self._planner:
+            self._planner.start(name, attributes)
+
+    def _end_known(self, name: str) -> None:
+        if self._too_deep:
+            self._too_deep -= 1
+        elif place := self._topmost(name):
+            self._close_to(place)
+
+    def _make_room(self, name: str) -> None:
+        """A paragraph ends the one before it, a sentence likewise; both end what can only hold text."""
+        ended = ("p", "s") if name == "p" else ("s",)
+        for place, (open_name, is_written) in enumerate(self._open):
+            if is_written and (open_name in ended or ELEMENTS[open_name].is_text_only):
+                self._close_to(place)
+                self._too_deep = 0
+                return
+
+    def _push(self, name: str, *, is_written: bool) -> None:
+        if len(self._open) < DEPTH_LIMIT:
+            self._open.append((name, is_written))
+
+    def _names(self) -> list[str]:
+        return [name for name, is_written in self._open if is_written]
+
+    def _topmost(self, name: str) -> int:
+        """Where it is open last; 0, the place of the root, where it is not."""
+        for place in range(len(self._open) - 1, 0, -1):
+            if self._open[place][0] == name:
+                return place
+        return 0
+
+    def _close_to(self, depth: int) -> None:
+        while len(self._open) > depth:
+            name, is_written = self._open.pop()
+            if is_written:
+                self._written.append(f"</{name}>")
+                if self._planner and self._open:
+                    self._planner.end(name)
+
+
+def _relevant(name: str, given: dict[str, str]) -> dict[str, str]:
+    """Only what the element knows, with what models write in its stead."""
+    known = {_ALIASES.get((name, key), key): value for key, value in given.items()}
+    if name == "say-as" and (meant := known.get("interpret-as")):
+        known["interpret-as"] = _INTERPRETATIONS.get(meant.strip().lower(), meant.strip().lower())
+    return {key: value for key, value in known.items() if key in ELEMENTS[name].attributes}
+
+
+_ALIASES = {("lang", "lang"): "xml:lang", ("speak", "lang"): "xml:lang", ("voice", "xml:lang"): "languages"}
+_INTERPRETATIONS = {
+    "spell-out": "characters",
+    "verbatim": "characters",
+    "number": "cardinal",
+    "phone": "telephone",
+}

@@ -1,0 +1,87 @@
+"""In which manner words are spoken: what the elements around them add up to."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from media.processing.speech.speech_plan import Say
+from media.processing.speech.ssml import attribute_values
+
+_EMPHASIS = {
+    "strong": (0.88, 2.0, 3.0),
+    "moderate": (0.94, 1.0, 1.5),
+    "none": (1.0, 0.0, 0.0),
+    "reduced": (1.06, -1.0, -3.0),
+}
+"""Factor of the rate, semitones and decibels of each level."""
+
+
+class Prosody(msgspec.Struct, frozen=True):
+    """The units are `Say`'s."""
+
+    voice: str | None = None
+    language: str | None = None
+    rate: float = 1.0
+    pitch: float = 0.0
+    volume: float = 0.0
+    is_silent: bool = False
+
+    def within(self, name: str, attributes: Mapping[str, str]) -> "Prosody":
+        """The manner inside an element; its attributes have been checked."""
+        manner = self
+        if language := attributes.get("xml:lang"):
+            manner = msgspec.structs.replace(manner, language=language)
+        if name == "prosody":
+            return manner._with_prosody(attributes)
+        if name == "emphasis":
+            rate, pitch, volume = _EMPHASIS[attributes.get("level", "moderate")]
+            return manner._changed(rate, pitch, volume)
+        if name == "voice":
+            return manner._with_voice(attributes)
+        return manner
+
+    def says(self, text: str, written: str | None = None) -> Say:
+        return Say(
+            text,
+            None if written == text else written,
+            voice=self.voice,
+            language=self.language,
+            rate=self.rate,
+            pitch=self.pitch,
+            volume=self.volume,
+            is_silent=self.is_silent,
+        )
+
+    def _with_prosody(self, attributes: Mapping[str, str]) -> "Prosody":
+        rate, pitch, volume = (attributes.get(name) for name in ("rate", "pitch", "volume"))
+        base = msgspec.structs.replace(
+            self,
+            rate=1.0 if rate == "default" else self.rate,
+            pitch=0.0 if pitch == "default" else self.pitch,
+            volume=0.0 if volume == "default" else self.volume,
+            is_silent=self.is_silent and volume != "default",
+        )
+        return base._changed(
+            (rate and attribute_values.rate_of(rate)) or 1.0,
+            (pitch and attribute_values.pitch_of(pitch)) or 0.0,
+            (volume and attribute_values.volume_of(volume)) or 0.0,
+        )
+
+    def _changed(self, rate: float, pitch: float, volume: float) -> "Prosody":
+        is_silent = volume == float("-inf")
+        return msgspec.structs.replace(
+            self,
+            rate=attribute_values.bounded_rate(self.rate * rate),
+            pitch=attribute_values.bounded_pitch(self.pitch + pitch),
+            volume=self.volume if is_silent else attribute_values.bounded_volume(self.volume + volume),
+            is_silent=self.is_silent or is_silent,
+        )
+
+    def _with_voice(self, attributes: Mapping[str, str]) -> "Prosody":
+        """A name, else a hint: the request's own voice, in the first of the languages."""
+        if name := attributes.get("name"):
+            return msgspec.structs.replace(self, voice=name.split()[0])
+        languages = attributes.get("languages", "").split()
+        return msgspec.structs.replace(
+            self, voice=None, language=languages[0] if languages else self.language
+        )

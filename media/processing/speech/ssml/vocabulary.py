@@ -1,0 +1,156 @@
+"""What of SSML 1.1 is taken: elements, their attributes and values, and where each may stand."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from media.processing.speech.speech_plan import InterpretAs
+from media.processing.speech.ssml import attribute_values
+
+NAMESPACE = "http://www.w3.org/2001/10/synthesis"
+DEPTH_LIMIT = 32
+VALUE_LIMIT = 512
+"""Characters of one attribute's value."""
+
+Check = Callable[[str], str | None]
+"""Answers the value as it is written in SSML 1.1, or None where it is none."""
+
+INTERPRETATIONS = frozenset(get_args(InterpretAs))
+_DATES = "mdy dmy ymd ydm md dm ym my d m y"
+DATE_FORMATS = frozenset(_DATES.split())
+TIME_FORMATS = frozenset({"hms12", "hms24"})
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8}){0,4}", re.IGNORECASE)
+_TOKEN = re.compile(r"[A-Za-z0-9_.:+-]{1,32}")
+
+
+def language(value: str) -> str | None:
+    """A BCP 47 tag; `en_US` is read as `en-US`."""
+    tag = value.replace("_", "-")
+    return tag if _LANGUAGE.fullmatch(tag) else None
+
+
+def one_of(choices: Iterable[str]) -> Check:
+    allowed = frozenset(choices)
+    return lambda value: value.lower() if value.lower() in allowed else None
+
+
+def short(limit: int) -> Check:
+    return lambda value: value if 0 < len(value) <= limit else None
+
+
+def token(value: str) -> str | None:
+    return value if _TOKEN.fullmatch(value) else None
+
+
+def languages(value: str) -> str | None:
+    tags = [language(tag) for tag in value.split()]
+    return " ".join(tag for tag in tags if tag) if tags and all(tags) else None
+
+
+def whole_number(value: str) -> str | None:
+    return value if value.isascii() and value.isdecimal() and len(value) <= 3 else None
+
+
+class Element(msgspec.Struct, frozen=True):
+    attributes: dict[str, Check] = {}
+    needed: tuple[str, ...] = ()
+    defaults: dict[str, str] = {}
+    """Taken for attributes that are not there at all."""
+    needs_any: bool = False
+    """Without any attribute it would say nothing, and SSML 1.1 forbids it."""
+    is_empty: bool = False
+    is_text_only: bool = False
+
+
+ELEMENTS: dict[str, Element] = {
+    "speak": Element({"xml:lang": language}),
+    "p": Element({"xml:lang": language}),
+    "s": Element({"xml:lang": language}),
+    "lang": Element({"xml:lang": language}, needed=("xml:lang",)),
+    "voice": Element(
+        {
+            "name": short(128),
+            "gender": one_of(("male", "female", "neutral")),
+            "age": whole_number,
+            "variant": whole_number,
+            "languages": languages,
+        },
+        needs_any=True,
+    ),
+    "prosody": Element(
+        {
+            "rate": attribute_values.written_rate,
+            "pitch": attribute_values.written_pitch,
+            "volume": attribute_values.written_volume,
+        },
+        needs_any=True,
+    ),
+    "emphasis": Element({"level": one_of(("strong", "moderate", "none", "reduced"))}),
+    "break": Element(
+        {"strength": one_of(attribute_values.STRENGTHS), "time": attribute_values.written_time}, is_empty=True
+    ),
+    "mark": Element({"name": short(128)}, needed=("name",), is_empty=True),
+    "say-as": Element(
+        {"interpret-as": one_of(INTERPRETATIONS), "format": token, "detail": token},
+        needed=("interpret-as",),
+        is_text_only=True,
+    ),
+    "sub": Element({"alias": short(VALUE_LIMIT)}, needed=("alias",), is_text_only=True),
+    "phoneme": Element(
+        {"ph": short(256), "alphabet": one_of(("ipa",))},
+        needed=("ph", "alphabet"),
+        defaults={"alphabet": "ipa"},
+        is_text_only=True,
+    ),
+}
+
+
+def checked(name: str, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The attributes of an element as they may be written, and the names of those that may not."""
+    element = ELEMENTS[name]
+    taken = {key: value for key, value in element.defaults.items() if key not in given}
+    refused = []
+    for key, value in given.items():
+        check = element.attributes.get(key)
+        value = " ".join(value.split())
+        written = check(value) if check and len(value) <= VALUE_LIMIT else None
+        if written is None or (key == "format" and not _suits(value, given.get("interpret-as", ""))):
+            refused.append(key)
+        else:
+            taken[key] = written
+    return taken, refused
+
+
+def is_whole(name: str, attributes: Mapping[str, str]) -> bool:
+    element = ELEMENTS[name]
+    return all(key in attributes for key in element.needed) and bool(attributes or not element.needs_any)
+
+
+def may_stand(name: str, ancestors: Sequence[str]) -> bool:
+    """Whether the content model has room for it below these, the root first."""
+    if ancestors and ELEMENTS[ancestors[-1]].is_text_only:
+        return False
+    if name == "p":
+        return not {"p", "s", "emphasis"}.intersection(ancestors)
+    return name != "s" or not {"s", "emphasis"}.intersection(ancestors)
+
+
+def start_tag(name: str, attributes: Mapping[str, str]) -> str:
+    written = "".join(f' {key}="{escape(value, _QUOTE)}"' for key, value in attributes.items())
+    return f"<{name}{written}{'/' if ELEMENTS[name].is_empty else ''}>"
+
+
+def root_tag(language: str) -> str:
+    return f'<speak version="1.1" xmlns="{NAMESPACE}" xml:lang="{language}">'
+
+
+_QUOTE = {'"': "&quot;"}
+
+
+def _suits(format: str, interpret_as: str) -> bool:
+    known = {"date": DATE_FORMATS, "time": TIME_FORMATS}.get(interpret_as.strip().lower())
+    return known is None or format in known

@@ -1,0 +1,25 @@
+"""The jobs of the synthesis workshop."""
+
+import time
+from collections.abc import Iterator
+
+from media.processing.speech.synthesis.job_types import Speak, SpokenPiece, VoiceReady, WarmVoice
+
+
+def speak(work: Speak) -> Iterator[SpokenPiece]:
+    """The sound of a plan, as it is made. VoiceProblem: the voice is unknown, or its files are refused."""
+    from media.processing.speech.synthesis.output_encoding import in_format
+    from media.processing.speech.synthesis.speaker import spoken
+
+    yield from in_format(spoken(work), work.format)
+
+
+def warm_voice(work: WarmVoice) -> VoiceReady:
+    """Loads a voice and speaks a word, so that the first listener does not wait for it."""
+    from media.processing.speech.speech_plan import Say
+    from media.processing.speech.synthesis.speaker import spoken
+
+    began = time.perf_counter()
+    for _ in spoken(Speak([Say("Ready.")], work.voice, voices_folder=work.voices_folder)):
+        pass
+    return VoiceReady(work.voice, time.perf_counter() - began)

@@ -1,0 +1,37 @@
+"""Pieces of PCM in another format, each with what was said in the sound that went into it."""
+
+from collections.abc import Iterator
+
+from media.processing.speech.synthesis.job_types import SpeechFormat, SpokenPiece
+
+
+def in_format(pieces: Iterator[SpokenPiece], format: SpeechFormat) -> Iterator[SpokenPiece]:
+    if format == "pcm16":
+        yield from pieces
+        return
+    from media.processing.sound.speech_encoding import encode_pcm
+
+    taken: list[SpokenPiece] = []
+
+    def sound() -> Iterator[bytes]:
+        for piece in pieces:
+            taken.append(piece)
+            yield piece.data
+
+    length = 0
+    for data in encode_pcm(sound(), format):
+        joined = _joined(taken, data, length)
+        length = joined.milliseconds
+        taken.clear()
+        yield joined
+    if taken:
+        yield _joined(taken, b"", length)
+
+
+def _joined(pieces: list[SpokenPiece], data: bytes, length: int) -> SpokenPiece:
+    return SpokenPiece(
+        data=data,
+        transcript="".join(piece.transcript for piece in pieces),
+        marks=[mark for piece in pieces for mark in piece.marks],
+        milliseconds=pieces[-1].milliseconds if pieces else length,
+    )

@@ -1,0 +1,20 @@
+"""Which voice speaks an item."""
+
+from media.processing.speech.speech_plan import Say
+from media.processing.speech.voices import Voice, find_voice, is_same_language, voice_for_language
+
+
+def cast(say: Say, default: Voice, voices_folder: str | None) -> Voice:
+    """The item's own voice, else the request's; another where that one does not speak the item's language.
+
+    A voice that is not known, or a language that nobody speaks, changes nothing.
+    """
+    asked = find_voice(say.voice, voices_folder) if say.voice else None
+    voice = asked or default
+    if not say.language or is_same_language(voice.language, say.language):
+        return voice
+    return speaker_of(say.language, voice, voices_folder) or voice
+
+
+def speaker_of(language: str, instead_of: Voice, voices_folder: str | None) -> Voice | None:
+    return voice_for_language(language, instead_of.gender, voices_folder)

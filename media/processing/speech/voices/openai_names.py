@@ -1,0 +1,50 @@
+"""OpenAI's voice names, so that its clients work unchanged: Joe, higher or lower, faster or slower."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from media.processing.speech.voices.joe import joe
+from media.processing.speech.voices.voice import Gender, Voice
+
+
+class VoicePreset(NamedTuple):
+    pitch: float
+    """Semitones."""
+    rate: float
+    gender: Gender
+    description: str
+
+
+MANNERS: dict[str, VoicePreset] = {
+    "alloy": VoicePreset(0.0, 1.0, "neutral", "Joe as he is."),
+    "ash": VoicePreset(-0.8, 1.06, "male", "A little lower, brisk."),
+    "ballad": VoicePreset(0.7, 0.9, "male", "A little higher, unhurried."),
+    "cedar": VoicePreset(-2.4, 0.94, "male", "Low and slow."),
+    "coral": VoicePreset(3.2, 1.06, "female", "High and brisk."),
+    "echo": VoicePreset(-1.6, 1.0, "male", "Lower."),
+    "fable": VoicePreset(1.4, 1.0, "neutral", "Higher."),
+    "marin": VoicePreset(4.0, 1.0, "female", "High."),
+    "nova": VoicePreset(2.6, 1.12, "female", "Higher, lively."),
+    "onyx": VoicePreset(-3.2, 1.0, "male", "Deep."),
+    "sage": VoicePreset(2.0, 0.94, "female", "Higher, calm."),
+    "shimmer": VoicePreset(4.8, 0.94, "female", "Very high, calm."),
+    "verse": VoicePreset(0.7, 1.1, "male", "A little higher, lively."),
+}
+
+
+def openai_names() -> tuple[Voice, ...]:
+    return tuple(
+        msgspec.structs.replace(
+            base,
+            id=name,
+            name=name.capitalize(),
+            description=manner.description,
+            gender=manner.gender,
+            pitch=manner.pitch,
+            rate=manner.rate,
+            alias_of=base.id,
+        )
+        for base in joe()
+        for name, manner in MANNERS.items()
+    )

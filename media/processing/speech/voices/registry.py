@@ -1,0 +1,59 @@
+"""All the voices there are. A new one is a file beside this and a line in SOURCES."""
+
+from collections.abc import Callable
+
+from media.processing.speech.voices.espeak import espeak_voice_for, espeak_voices
+from media.processing.speech.voices.joe import joe
+from media.processing.speech.voices.openai_names import openai_names
+from media.processing.speech.voices.operator_folder import folder_voices
+from media.processing.speech.voices.voice import Gender, Voice, VoiceNotFound
+
+SOURCES: tuple[Callable[[], tuple[Voice, ...]], ...] = (
+    joe,
+    openai_names,
+    espeak_voices,
+)
+
+OTHER_NAMES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id", "nn": "nb", "hbs": "hr"}
+"""Languages that have two codes, or are spoken by a near relation's voice."""
+
+
+def voices(voices_folder: str | None = None) -> tuple[Voice, ...]:
+    """The operator's own come first, and win where two have the same id."""
+    found: dict[str, Voice] = {}
+    for voice in (*folder_voices(voices_folder), *(voice for source in SOURCES for voice in source())):
+        found.setdefault(voice.id.lower(), voice)
+    return tuple(found.values())
+
+
+def find_voice(name: str, voices_folder: str | None = None) -> Voice | None:
+    wanted = name.lower()
+    return next((voice for voice in voices(voices_folder) if voice.id.lower() == wanted), None)
+
+
+def require_voice(name: str, voices_folder: str | None = None) -> Voice:
+    voice = find_voice(name, voices_folder)
+    if voice is None:
+        raise VoiceNotFound(f"There is no voice {name[:64]!r}.")
+    return voice
+
+
+def voice_for_language(
+    language: str, gender: Gender | None = None, voices_folder: str | None = None
+) -> Voice | None:
+    """Who speaks a language (BCP 47): the operator's own voice, or eSpeak NG's."""
+    for voice in folder_voices(voices_folder):
+        if is_same_language(voice.language, language):
+            return voice
+    primary = primary_language(language)
+    return espeak_voice_for(language, gender) or espeak_voice_for(primary, gender)
+
+
+def is_same_language(one: str, other: str) -> bool:
+    """Whatever the region: a British text is no foreign one to an American voice."""
+    return primary_language(one) == primary_language(other)
+
+
+def primary_language(tag: str) -> str:
+    primary = tag.lower().replace("_", "-").partition("-")[0]
+    return OTHER_NAMES.get(primary, primary)
