@@ -26,7 +26,7 @@ class Caller(Value, frozen=True):
     key_digest: str | None
 
 
-class Callers:
+class AsgiAuthenticator:
     def __init__(self) -> None:
         self._remembered: dict[str, tuple[float, Principal]] = {}
 

@@ -18,7 +18,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.models import LIMITS, ApiKey, User
-from accounts.ratelimits.values import UNLIMITED, Limits
+from accounts.ratelimits.limits import UNLIMITED, Limits
 from accounts.services import digest_of, personal_workspace
 from core.exceptions import Forbidden, InvalidApiKey
 from core.sql import fetch_as

@@ -10,10 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from billing.exceptions import InvalidBillingAction
 from billing.models import NOWHERE, Account, Entry, Transaction, Wallet, account_id
 from billing.money import MOST_NANO, format_usd
-from billing.problems import InvalidDeed
-from billing.wallets import Purse, locked
+from billing.wallet_locks import LockedWallet, lock_wallets
 from core.ids import new_id
 from core.sql import Row, insert_rows
 
@@ -49,7 +49,7 @@ def top_up(
     """A payment came in. The same `reference` is taken once: a second time gives the first transaction."""
     _check(amount, reason)
     if amount < 0:
-        raise InvalidDeed("A top-up is positive; an adjustment may be negative.")
+        raise InvalidBillingAction("A top-up is positive; an adjustment may be negative.")
     return _once(Movement(Kind.TOP_UP, workspace_id, amount, None, reason, by, _reference(reference)))
 
 
@@ -59,7 +59,7 @@ def promote(
     """Money that the house gives."""
     _check(amount, reason)
     if amount < 0:
-        raise InvalidDeed("A promotion is positive; an adjustment may be negative.")
+        raise InvalidBillingAction("A promotion is positive; an adjustment may be negative.")
     return _once(Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by, _reference(reference)))
 
 
@@ -71,17 +71,20 @@ def adjust(
 
 
 def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
-    """Take a transaction back, a charge too: a refund. Raises `InvalidDeed` where it was before, is not
-    there, or is a reversal itself."""
+    """Take a transaction back; of a charge that is a refund.
+
+    Raises `InvalidBillingAction` where there is no such transaction, it is a reversal itself, or it was taken
+    back before.
+    """
     _check(1, reason)
     try:
         with transaction.atomic():
             wrong = Transaction.objects.prefetch_related("entries").get(pk=transaction_id)
             if wrong.kind == Kind.REVERSAL:
-                raise InvalidDeed("A reversal is not reversed; make the deed anew.")
+                raise InvalidBillingAction("A reversal is not reversed; make the deed anew.")
             if Transaction.objects.filter(reverses=wrong).exists():
-                raise InvalidDeed("This transaction has been reversed already.")
-            wallet = locked([wrong.workspace_id])[wrong.workspace_id]
+                raise InvalidBillingAction("This transaction has been reversed already.")
+            wallet = lock_wallets([wrong.workspace_id])[wrong.workspace_id]
             id = new_id()
             reversal = {
                 **_row(id, Kind.REVERSAL, wrong.workspace_id, wrong.charge_id, timezone.now()),
@@ -95,9 +98,9 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
             _seal([reversal], entries)
             return Transaction.objects.get(pk=id)
     except Transaction.DoesNotExist:
-        raise InvalidDeed("There is no such transaction.") from None
+        raise InvalidBillingAction("There is no such transaction.") from None
     except IntegrityError as error:
-        raise InvalidDeed("This transaction has been reversed already.") from error
+        raise InvalidBillingAction("This transaction has been reversed already.") from error
 
 
 def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[UUID]:
@@ -165,7 +168,7 @@ def _open_accounts(movements: Iterable[Movement]) -> None:
 
 def _once(movement: Movement) -> Transaction:
     with transaction.atomic():
-        wallet = locked([movement.workspace_id])[movement.workspace_id]
+        wallet = lock_wallets([movement.workspace_id])[movement.workspace_id]
         if movement.reference:
             known = Transaction.objects.filter(reference=movement.reference).first()
             if known is not None:
@@ -185,29 +188,29 @@ def _same(known: Transaction, movement: Movement) -> Transaction:
     wallet = account_id(Account.Kind.WALLET, movement.workspace_id)
     amounts = {entry.account_id: entry.amount for entry in known.entries.all()}
     if amounts.get(wallet) != movement.amount:
-        raise InvalidDeed(f"The reference {movement.reference!r} is that of another payment.")
+        raise InvalidBillingAction(f"The reference {movement.reference!r} is that of another payment.")
     return known
 
 
 def _check(amount: int, reason: str) -> None:
     if not reason.strip():
-        raise InvalidDeed("Say why: a reason is needed.")
+        raise InvalidBillingAction("Say why: a reason is needed.")
     if len(reason.strip()) > REASON_LENGTH:
-        raise InvalidDeed(f"A reason has at most {REASON_LENGTH} characters.")
+        raise InvalidBillingAction(f"A reason has at most {REASON_LENGTH} characters.")
     if amount == 0:
-        raise InvalidDeed("An amount is not zero.")
+        raise InvalidBillingAction("An amount is not zero.")
     if abs(amount) > MOST_NANO:
-        raise InvalidDeed(f"An amount is at most {format_usd(MOST_NANO)} USD.")
+        raise InvalidBillingAction(f"An amount is at most {format_usd(MOST_NANO)} USD.")
 
 
-def _check_balance(wallet: Purse, gain: int) -> None:
+def _check_balance(wallet: LockedWallet, gain: int) -> None:
     """A column holds nine times as much: what is charged meanwhile fits, too."""
     if abs(wallet.balance + gain) > MOST_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
-        raise InvalidDeed(f"A balance is at most {format_usd(MOST_NANO)} USD.")
+        raise InvalidBillingAction(f"A balance is at most {format_usd(MOST_NANO)} USD.")
 
 
 def _reference(reference: str | None) -> str | None:
     reference = (reference or "").strip()
     if len(reference) > REFERENCE_LENGTH:
-        raise InvalidDeed(f"A reference has at most {REFERENCE_LENGTH} characters.")
+        raise InvalidBillingAction(f"A reference has at most {REFERENCE_LENGTH} characters.")
     return reference or None

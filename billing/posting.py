@@ -9,7 +9,7 @@ from django.db import transaction
 from billing import rollups
 from billing.ledger import Movement, post
 from billing.models import Charge, Transaction
-from billing.wallets import locked
+from billing.wallet_locks import lock_wallets
 
 BATCH = 250
 """Few enough that calls do not wait long for SQLite's one lock."""
@@ -47,7 +47,7 @@ def _post(charges: Sequence[tuple[UUID, UUID, int | None]]) -> None:
         settled = these.filter(state=Charge.State.SETTLED)
         if settled.update(state=Charge.State.POSTED) != len(charges):
             raise _PostedElsewhere
-        locked(costs)
+        lock_wallets(costs)
         if movements:
             post(movements, releases=costs)
         rollups.add(sums)

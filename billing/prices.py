@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from billing.exceptions import InvalidPrice
 from billing.models import Price, Rate
 from billing.money import MOST_PICO
-from billing.problems import InvalidPrice
 from billing.tariffs import Rates, Tariff, Tiers, tiers_of
 from billing.units import UNITS
 from core.ids import new_id

@@ -14,7 +14,7 @@ Kind = Transaction.Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Booking:
+class WalletMovement:
     """A transaction as its workspace sees it. `amount` is what the wallet gained, in nano-USD; `charge` is
     what was charged for, or given back."""
 
@@ -66,19 +66,23 @@ def _use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetUse:
 
 def transaction_page(
     workspace_id: UUID, *, limit: int, after: Transaction | None = None, kinds: Collection[str] = ()
-) -> tuple[list[Booking], bool]:
+) -> tuple[list[WalletMovement], bool]:
     """The newest, or those that follow `after`; and whether there are more."""
     rows = transactions_of(workspace_id, kinds)
     if after is not None:
         at = after.created_at
         rows = rows.filter(created_at__lte=at).exclude(created_at=at, id__gte=after.id)
-    found = bookings(workspace_id, rows.order_by("-created_at", "-id")[: limit + 1])
+    found = wallet_movements(workspace_id, rows.order_by("-created_at", "-id")[: limit + 1])
     return found[:limit], len(found) > limit
 
 
-def transaction_of(workspace_id: UUID, id: UUID | None) -> Booking | None:
+def transaction_of(workspace_id: UUID, id: UUID | None) -> WalletMovement | None:
     """None for a stranger's, too."""
-    found = bookings(workspace_id, Transaction.objects.filter(workspace_id=workspace_id, id=id)) if id else []
+    found = (
+        wallet_movements(workspace_id, Transaction.objects.filter(workspace_id=workspace_id, id=id))
+        if id
+        else []
+    )
     return found[0] if found else None
 
 
@@ -91,7 +95,7 @@ def transactions_of(workspace_id: UUID, kinds: Collection[str] = ()) -> "QuerySe
     return rows
 
 
-def bookings(workspace_id: UUID, rows: "QuerySet[Transaction]") -> list[Booking]:
+def wallet_movements(workspace_id: UUID, rows: "QuerySet[Transaction]") -> list[WalletMovement]:
     """Of a slice of this workspace's transactions; two queries."""
     entry = Entry.objects.filter(
         transaction=OuterRef("pk"), account_id=account_id(Account.Kind.WALLET, workspace_id)
@@ -102,7 +106,7 @@ def bookings(workspace_id: UUID, rows: "QuerySet[Transaction]") -> list[Booking]
     ids = [made.charge_id for made in found if made.charge_id]
     charges = Charge.objects.only("kind", "model").in_bulk(ids)
     return [
-        Booking(
+        WalletMovement(
             transaction=made,
             amount=getattr(made, "gained"),  # noqa: B009 (annotated)
             charge=charges.get(made.charge_id) if made.charge_id else None,

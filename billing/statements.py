@@ -16,12 +16,12 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
+from billing.database_snapshot import snapshot
 from billing.models import Account, Charge, Entry, Statement, Transaction, Wallet, account_id
-from billing.selectors import Booking, bookings, transactions_of
-from billing.snapshots import snapshot
-from billing.tallies import CHUNK, Discrepancy
+from billing.reconciliation import CHUNK, Discrepancy
+from billing.selectors import WalletMovement, transactions_of, wallet_movements
 from billing.units import UNIT_NAMES
-from billing.wallets import locked
+from billing.wallet_locks import lock_wallets
 from core.ids import derived_id
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StatementReport:
     """A statement with all that it shows: `movements` are what moved but charges, `others` those that are too
     many to be listed; `others_amount` is their sum in nano-USD."""
 
     statement: Statement
     is_closed: bool
-    movements: Sequence[Booking]
+    movements: Sequence[WalletMovement]
     others: int
     others_amount: int
 
@@ -66,7 +66,7 @@ def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
     return made
 
 
-def report(workspace_id: UUID, month: date) -> Report | None:
+def report(workspace_id: UUID, month: date) -> StatementReport | None:
     """The statement of a month, or a preview of it; None for one before the workspace's first, or after the
     running one."""
     with snapshot():
@@ -131,7 +131,7 @@ def _close(workspace_id: UUID, month: date) -> None:
     """Whoever moves money holds the wallet's lock from before it looks at the clock until it commits. So who
     has had the lock after a month's end sees all that moved in it."""
     with transaction.atomic():
-        locked([workspace_id])
+        lock_wallets([workspace_id])
     with snapshot():
         statement = _drawn_up(workspace_id, month)
     Statement.objects.bulk_create([statement], ignore_conflicts=True)
@@ -206,14 +206,14 @@ def _first_month(workspace_id: UUID) -> date:
     return month_of(wallet.created_at if wallet else timezone.now())
 
 
-def _report(statement: Statement, *, is_closed: bool) -> Report:
+def _report(statement: Statement, *, is_closed: bool) -> StatementReport:
     kinds = [kind for kind in Kind if kind != Kind.CHARGE]
     rows = transactions_of(statement.workspace_id, kinds).filter(**_in(statement.month, "created_at"))
-    listed = bookings(statement.workspace_id, rows.order_by("created_at", "id")[:LISTED])
+    listed = wallet_movements(statement.workspace_id, rows.order_by("created_at", "id")[:LISTED])
     others = rows.count() - len(listed) if len(listed) == LISTED else 0
     moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
     rest = moved - sum(booking.amount for booking in listed)
-    return Report(statement, is_closed, listed, others, rest)
+    return StatementReport(statement, is_closed, listed, others, rest)
 
 
 # --- proving --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from billing.meters import MeterProblem, Reading
+from billing.meter_export import MeterError, MeterReading
 
 if TYPE_CHECKING:
     from stripe import StripeError
@@ -36,7 +36,7 @@ class StripeMeter:
             key, base_addresses={"api": url.rstrip("/")}, max_network_retries=0, http_client=self._http
         )
 
-    def send(self, reading: Reading) -> None:
+    def send(self, reading: MeterReading) -> None:
         import stripe
 
         try:
@@ -64,14 +64,14 @@ def _is_known(error: StripeError, identifier: str) -> bool:
     )
 
 
-def _problem(error: StripeError) -> MeterProblem:
+def _problem(error: StripeError) -> MeterError:
     status = error.http_status
     if status in {401, 403}:
-        return MeterProblem("Stripe does not accept STRIPE_API_KEY.", is_general=True)
+        return MeterError("Stripe does not accept STRIPE_API_KEY.", is_general=True)
     if status == 429:
-        return MeterProblem("Stripe wants no more requests for now.", is_general=True)
+        return MeterError("Stripe wants no more requests for now.", is_general=True)
     if status is not None and 400 <= status < 500:
         text = str(error.user_message or error.code or status).replace(settings.STRIPE_API_KEY, "the key")
-        return MeterProblem(f"Stripe refused it: {text}")
+        return MeterError(f"Stripe refused it: {text}")
     what = f"answered with status {status}" if status else "could not be reached, or did not answer"
-    return MeterProblem(f"Stripe {what}.", is_unsure=True, is_general=True)
+    return MeterError(f"Stripe {what}.", is_unsure=True, is_general=True)

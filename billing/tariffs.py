@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
+from billing.exceptions import InvalidPrice
 from billing.money import MOST_A_CALL, InvalidAmount, nano_rounded_up, pico_of
-from billing.problems import InvalidPrice
 from billing.units import UNITS, Units
 
 Rates = Mapping[str, int]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from billing import alerts, meters, posting, statements, stripe_meters
+from billing import alerts, meter_export, posting, statements, stripe_meters
 
 
 @shared_task
@@ -35,19 +35,19 @@ def mail_alerts() -> None:
 
 @shared_task
 def export_meters() -> None:
-    _export(meters.LATELY)
+    _export(meter_export.LATELY)
 
 
 @shared_task
 def export_late_meters() -> None:
     """Also hours that are long over, for what was posted late and for customers that are new."""
-    _export(meters.MOST_AGE)
+    _export(meter_export.MOST_AGE)
 
 
 def _export(since: timedelta) -> None:
     if meter := stripe_meters.configured():
         with closing(meter):
-            meters.export(meter, since)
+            meter_export.export(meter, since)
 
 
 @shared_task

@@ -13,10 +13,10 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Sum
 
-from billing import guards, statements, tallies
+from billing import reconciliation, statements, triggers
 from billing.models import Account, Charge, Entry, Price, Transaction, account_id
 from billing.prices import tariffs_of
-from billing.tallies import CHUNK, Discrepancy
+from billing.reconciliation import CHUNK, Discrepancy
 from billing.tariffs import Tariff
 
 __all__ = ["Discrepancy", "discrepancies"]
@@ -34,12 +34,12 @@ def discrepancies() -> Iterator[Discrepancy]:
     yield from _reversals()
     yield from _charges()
     yield from _charges_of_nothing()
-    yield from tallies.discrepancies()
+    yield from reconciliation.discrepancies()
     yield from statements.discrepancies()
 
 
 def _guards() -> Iterator[Discrepancy]:
-    for name in sorted(guards.missing(connection)):
+    for name in sorted(triggers.missing(connection)):
         yield Discrepancy("database", f"the trigger {name} is missing, which keeps the books from change")
 
 

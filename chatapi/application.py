@@ -10,7 +10,7 @@ from django.urls import path, re_path
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.counters import Counters
 from chatapi.audio.asgi_routes import audio_routes
 from chatapi.bounded_body import BoundedBody
@@ -40,7 +40,7 @@ EXPOSED_HEADERS = [
 
 def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
     """The endpoints of both dialects, everything else of Django's, and what surrounds them all."""
-    callers, counters = Callers(), Counters(settings.REDIS_URL)
+    callers, counters = AsgiAuthenticator(), Counters(settings.REDIS_URL)
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,
         "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,

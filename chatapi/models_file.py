@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from billing.problems import InvalidPrice
+from billing.exceptions import InvalidPrice
 from billing.tariffs import rates_of, unpriced_units
 from billing.units import UNITS
 from engines.model_spec import ModelSpec

@@ -5,9 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.authentication import valid_keys
-from billing.books import Books, Hold
-from billing.problems import BillingProblem
-from billing.refusals import refusal
+from billing.api_errors import api_error_of_billing
+from billing.exceptions import BillingError
+from billing.holds import Hold, HoldBatch
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.places import Admission, Place, place_by_name, places_by_digest
@@ -47,7 +47,7 @@ class Deferred(Value, frozen=True):
     claim: tuple[UUID, str]
 
 
-def admit_all(admissions: Sequence[Admission], books: Books) -> list[Admitted | Deferred | ApiError]:
+def admit_all(admissions: Sequence[Admission], books: HoldBatch) -> list[Admitted | Deferred | ApiError]:
     """Store these calls, as far as they do not touch the same conversation and can be paid. Runs inside the
     caller's transaction. Gives for each what became of it."""
     return _Batch(admissions, books).run()
@@ -56,7 +56,7 @@ def admit_all(admissions: Sequence[Admission], books: Books) -> list[Admitted | 
 class _Batch:
     """Reads a table once, decides call by call, writes a table once."""
 
-    def __init__(self, admissions: Sequence[Admission], books: Books) -> None:
+    def __init__(self, admissions: Sequence[Admission], books: HoldBatch) -> None:
         self.admissions = admissions
         self.books = books
         self.claimed: set[tuple[UUID, str]] = set()
@@ -85,7 +85,7 @@ class _Batch:
     def _outcome(self, admission: Admission) -> Admitted | Deferred | ApiError:
         try:
             return self._admit(admission)
-        except ApiError as refusal:
+        except ApiError:
             return refusal
 
     def _admit(self, admission: Admission) -> Admitted | Deferred:
@@ -165,8 +165,8 @@ class _Batch:
     def _hold(self, admission: Admission, history: tuple[engine_messages.Message, ...]) -> Hold:
         try:
             return self.books.hold(admission.order, lambda: admission.bound(history))
-        except BillingProblem as problem:
-            raise refusal(problem) from problem
+        except BillingError as problem:
+            raise api_error_of_billing(problem) from problem
 
 
 def _completions_by_idempotency_key(

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.authentication import Principal
-from billing.books import Order
+from billing.holds import ChargeRequest
 from billing.tariffs import Bound
 from conversations.models import Conversation, Message
 from conversations.selectors import conversation_of
@@ -35,7 +35,7 @@ class Admission(Value, frozen=True):
     messages: tuple[engine_messages.Message, ...]
     request: dict[str, Any]
     at: datetime
-    order: Order
+    order: ChargeRequest
     bound: Callable[[tuple[engine_messages.Message, ...]], Bound]
     positions: tuple[int, ...] = ()
     end_user: str = ""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from billing.books import End
+from billing.holds import ChargeSettlement
 from conversations.holding import hold_files
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from conversations.threading import digests
@@ -35,7 +35,7 @@ class Settlement(Value, frozen=True):
     state: State
     choices: tuple[Choice, ...]
     usage: Usage
-    charge: End
+    charge: ChargeSettlement
     served_by: str
     ended_at: datetime
     first_event_at: datetime | None = None

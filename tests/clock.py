@@ -24,7 +24,7 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for module in (
         "limits.aio.storage.memory",
-        "accounts.ratelimits.storages",
+        "accounts.ratelimits.counter_storage",
         "accounts.ratelimits.allowance",
     ):
         monkeypatch.setattr(f"{module}.time", clock)

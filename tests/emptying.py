@@ -12,10 +12,10 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
-from billing.guards import GUARDS, unguarded
+from billing.triggers import TRIGGERS, unguarded
 
 KEPT = frozenset({ContentType._meta.db_table, Permission._meta.db_table})
-GUARDED = frozenset(guard.table for guard in GUARDS)
+GUARDED = frozenset(guard.table for guard in TRIGGERS)
 
 
 def empty_database() -> None:

@@ -8,9 +8,9 @@ from uuid import UUID
 from starlette.types import Message, Send
 
 from accounts.authentication import Principal
-from accounts.ratelimits.counters import Change, Counters
-from accounts.ratelimits.storages import Wanted
-from accounts.ratelimits.windows import Window, duration
+from accounts.ratelimits.counter_storage import LimitRequest
+from accounts.ratelimits.counters import CounterChange, Counters
+from accounts.ratelimits.sliding_window import SlidingWindow, duration
 from core.exceptions import RateLimited
 
 Kind = Literal["requests", "tokens"]
@@ -37,7 +37,7 @@ class Limit(NamedTuple):
 
 class _Standing(NamedTuple):
     limit: Limit
-    window: Window
+    window: SlidingWindow
 
     @property
     def left(self) -> int:
@@ -63,8 +63,8 @@ class _Taken(NamedTuple):
     amount: int
     until: float
 
-    def changed_to(self, amount: int) -> Change:
-        return Change(self.standing.limit.key, amount - self.amount, time.monotonic() - self.until)
+    def changed_to(self, amount: int) -> CounterChange:
+        return CounterChange(self.standing.limit.key, amount - self.amount, time.monotonic() - self.until)
 
 
 class Allowance:
@@ -116,7 +116,7 @@ class Allowance:
         for limit in limits:
             if amount > limit.most:
                 raise _too_large(limit, amount)
-        results = await self._counters.take([Wanted(limit.key, limit.most, amount) for limit in limits])
+        results = await self._counters.take([LimitRequest(limit.key, limit.most, amount) for limit in limits])
         taken: list[_Taken] = []
         refusing: list[_Standing] = []
         for limit, (is_taken, window) in zip(limits, results, strict=True):

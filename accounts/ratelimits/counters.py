@@ -8,8 +8,14 @@ from typing import NamedTuple, TypeVar
 
 from redis.exceptions import RedisError
 
-from accounts.ratelimits.storages import InMemory, InRedis, Storage, Taken, Wanted
-from accounts.ratelimits.windows import SECONDS
+from accounts.ratelimits.counter_storage import (
+    CounterStorage,
+    LimitRequest,
+    LimitResult,
+    MemoryCounterStorage,
+    RedisCounterStorage,
+)
+from accounts.ratelimits.sliding_window import SECONDS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,7 +26,7 @@ LEFT_ALONE = 5.0
 COMPLAIN_SECONDS = 60.0
 
 
-class Change(NamedTuple):
+class CounterChange(NamedTuple):
     """So much more is counted of a limit, or less, where `amount` is negative: less of what was taken in the
     window that ended `since` seconds ago, or is to end."""
 
@@ -34,16 +40,16 @@ class Counters:
     may do without limits."""
 
     def __init__(self, redis_url: str | None = None) -> None:
-        self._memory = InMemory()
-        self._redis = InRedis(redis_url, PATIENCE) if redis_url else None
+        self._memory = MemoryCounterStorage()
+        self._redis = RedisCounterStorage(redis_url, PATIENCE) if redis_url else None
         self._away_until: float | None = None
         self._complained_at = -COMPLAIN_SECONDS
 
-    async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:
+    async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
         """Of each limit for itself, as far as there is so much left."""
         return await self._ask(lambda storage: storage.take(wanted)) if wanted else []
 
-    async def change(self, changes: Sequence[Change]) -> None:
+    async def change(self, changes: Sequence[CounterChange]) -> None:
         """Count what was used already, be there so much left or not; or what was taken and not used no more,
         as far as it counts still."""
         due = [change for change in changes if change.amount > 0 or change.since < SECONDS]
@@ -54,7 +60,7 @@ class Counters:
         if self._redis is not None:
             await self._redis.close()
 
-    async def _ask(self, work: Callable[[Storage], Awaitable[T]]) -> T:
+    async def _ask(self, work: Callable[[CounterStorage], Awaitable[T]]) -> T:
         if self._redis is None or not self._may_ask():
             return await work(self._memory)
         try:
@@ -85,7 +91,7 @@ class Counters:
         return True
 
 
-async def _change(storage: Storage, changes: Sequence[Change]) -> None:
+async def _change(storage: CounterStorage, changes: Sequence[CounterChange]) -> None:
     amounts = []
     # to read a window begins the next one where that is due
     windows = await storage.windows([change.key for change in changes])

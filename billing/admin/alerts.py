@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from billing import alerts
-from billing.admin.rows import MoneyAdmin
+from billing.admin.base import MoneyAdmin
 from billing.models import Alert
 from core.admin import FixedFilter
 

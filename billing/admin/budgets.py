@@ -9,12 +9,20 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
 from accounts.models import ApiKey
-from billing.admin.deeds import Deed, Done, Values, deed_page, deed_path, posted, row_for_deed
-from billing.admin.fields import KeyField, UsdField, WorkspaceField
-from billing.admin.rows import MoneyAdmin, usd
+from billing.admin.actions import (
+    ActionResult,
+    AdminAction,
+    Values,
+    action_page,
+    action_path,
+    posted,
+    row_for_action,
+)
+from billing.admin.base import MoneyAdmin, usd
+from billing.admin.forms import KeyField, UsdField, WorkspaceField
 from billing.models import Budget
 from billing.money import format_usd
-from billing.terms import add_budget, change_budget, remove_budget
+from billing.wallet_terms import add_budget, change_budget, remove_budget
 from core.admin import link_to
 
 
@@ -51,44 +59,48 @@ class BudgetAdmin(MoneyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         pages = {"limit": self.change_limit, "removal": self.remove}
-        return [*(deed_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
+        return [*(action_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
 
     def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
         return [("Change", self.deed_url(row, "limit")), ("Remove", self.deed_url(row, "removal"))]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             key = values["key"]
             budget = add_budget(values["workspace"].pk, key and key.pk, values["period"], values["limit"])
             of = f"the key {key}" if key else f"the workspace {values['workspace']}"
-            return Done(budget, f"A budget of {budget} for {of}.")
+            return ActionResult(budget, f"A budget of {budget} for {of}.")
 
         note = "Calls that might exceed it are refused. What runs already is not."
         form = BudgetForm(posted(request))
-        return deed_page(self, request, Deed("Add a budget", "Add", form, do, adds=True, note=note))
+        return action_page(self, request, AdminAction("Add a budget", "Add", form, do, adds=True, note=note))
 
     def change_limit(self, request: HttpRequest, id: Any) -> HttpResponse:
-        budget = row_for_deed(self, request, id)
+        budget = row_for_action(self, request, id)
 
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             change_budget(budget.pk, values["limit"])
             before = format_usd(budget.limit)
-            return Done(budget, f"{format_usd(values['limit'])} USD a {budget.period}, instead of {before}.")
+            return ActionResult(
+                budget, f"{format_usd(values['limit'])} USD a {budget.period}, instead of {before}."
+            )
 
         form = LimitForm(posted(request), initial={"limit": budget.limit})
-        return deed_page(self, request, Deed(f"Change a budget: {budget}", "Save", form, do, row=budget))
+        return action_page(
+            self, request, AdminAction(f"Change a budget: {budget}", "Save", form, do, row=budget)
+        )
 
     def remove(self, request: HttpRequest, id: Any) -> HttpResponse:
-        budget = row_for_deed(self, request, id)
+        budget = row_for_action(self, request, id)
 
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             remove_budget(budget.pk)
-            return Done(budget, f"The budget of {budget} was removed.")
+            return ActionResult(budget, f"The budget of {budget} was removed.")
 
         note = "What was spent stays known: a new budget counts it, too."
         form = forms.Form(posted(request))
-        deed = Deed(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
-        return deed_page(self, request, deed)
+        deed = AdminAction(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
+        return action_page(self, request, deed)
 
     @admin.display(description="limit, USD", ordering="limit")
     def in_usd(self, budget: Budget) -> str:

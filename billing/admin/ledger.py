@@ -12,9 +12,17 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from billing import ledger
-from billing.admin.deeds import Deed, Done, Values, deed_page, deed_path, posted, row_for_deed
-from billing.admin.fields import ReasonForm
-from billing.admin.rows import MoneyAdmin, at_second, names_of, unbroken, usd
+from billing.admin.actions import (
+    ActionResult,
+    AdminAction,
+    Values,
+    action_page,
+    action_path,
+    posted,
+    row_for_action,
+)
+from billing.admin.base import MoneyAdmin, at_second, names_of, unbroken, usd
+from billing.admin.forms import ReasonForm
 from billing.charged_completions import charged_completion
 from billing.models import NOWHERE, Account, Charge, Entry, Transaction
 from billing.units import UNITS
@@ -54,7 +62,7 @@ class TransactionAdmin(MoneyAdmin):
         return transactions.annotate(_amount=Subquery(of_wallet[:1]))
 
     def get_urls(self) -> list[URLPattern]:
-        return [deed_path(self, "reversal", self.reverse), *super().get_urls()]
+        return [action_path(self, "reversal", self.reverse), *super().get_urls()]
 
     def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
         if row.kind == Transaction.Kind.REVERSAL or _reversal_of(row):
@@ -62,17 +70,17 @@ class TransactionAdmin(MoneyAdmin):
         return [("Reverse", self.deed_url(row, "reversal"))]
 
     def reverse(self, request: HttpRequest, id: Any) -> HttpResponse:
-        wrong = row_for_deed(self, request, id)
+        wrong = row_for_action(self, request, id)
 
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             reversal = ledger.reverse(wrong.pk, reason=values["reason"], by=by)
-            return Done(wrong, f"Reversed by transaction {reversal.pk}. {reversal.reason}")
+            return ActionResult(wrong, f"Reversed by transaction {reversal.pk}. {reversal.reason}")
 
         owner = names_of([wrong.workspace_id]).get(wrong.workspace_id, wrong.workspace_id)
         note = f"{self.in_usd(wrong)} USD in the wallet of {owner} are taken back by another transaction."
         title = f"Reverse a transaction: {wrong.get_kind_display()} of {wrong.created_at:%Y-%m-%d %H:%M}"
         form = ReasonForm(posted(request))
-        return deed_page(self, request, Deed(title, "Reverse", form, do, row=wrong, note=note))
+        return action_page(self, request, AdminAction(title, "Reverse", form, do, row=wrong, note=note))
 
     @admin.display(description="at", ordering="id")
     def at(self, row: Transaction) -> str:

@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from billing.admin.deeds import Deed, Done, Values, deed_page, posted
-from billing.admin.rows import MoneyAdmin, at_second, unbroken
+from billing.admin.actions import ActionResult, AdminAction, Values, action_page, posted
+from billing.admin.base import MoneyAdmin, at_second, unbroken
 from billing.models import Price, Rate
 from billing.money import InvalidAmount, format_rate, pico_of
 from billing.prices import add_price
@@ -153,15 +153,15 @@ class PriceAdmin(MoneyAdmin):
         return prices.annotate(_is_superseded=Exists(following)).prefetch_related("rates")
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             model, starts_at = values["model"], values["starts_at"]
             price = add_price(model, values["tiers"], starts_at=starts_at, source=f"admin: {by}"[:200])
             unknown = "" if model in _specs() else f"The models file has no model {model!r}."
-            return Done(price, _told(price, starts_at), warning=unknown)
+            return ActionResult(price, _told(price, starts_at), warning=unknown)
 
         note = "What was admitted before a price begins is billed at the price of its time."
         form = PriceForm(posted(request))
-        return deed_page(self, request, Deed("Add a price", "Add", form, do, adds=True, note=note))
+        return action_page(self, request, AdminAction("Add a price", "Add", form, do, adds=True, note=note))
 
     @admin.display(description="state")
     def state(self, price: Price) -> str:

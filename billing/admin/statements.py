@@ -11,11 +11,11 @@ from django.urls import URLPattern
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from billing import printing
-from billing.admin.deeds import deed_path
-from billing.admin.rows import MoneyAdmin, names_of, usd
+from billing import statement_exports
+from billing.admin.actions import action_path
+from billing.admin.base import MoneyAdmin, names_of, usd
 from billing.models import Statement, Transaction
-from billing.statements import Report, report
+from billing.statements import StatementReport, report
 
 
 @admin.register(Statement)
@@ -41,7 +41,7 @@ class StatementAdmin(MoneyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         pages = {"print": self.printed, "csv": self.as_csv}
-        return [*(deed_path(self, name, view) for name, view in pages.items()), *super().get_urls()]
+        return [*(action_path(self, name, view) for name, view in pages.items()), *super().get_urls()]
 
     def ways_from(self, row: Any) -> Sequence[tuple[str, str]]:
         return [("Print", self.deed_url(row, "print")), ("CSV", self.deed_url(row, "csv"))]
@@ -49,15 +49,17 @@ class StatementAdmin(MoneyAdmin):
     def printed(self, request: HttpRequest, id: Any) -> HttpResponse:
         shown = self._report(request, id)
         owner = shown.statement.workspace_id
-        return HttpResponse(printing.as_html(shown, names_of([owner]).get(owner, str(owner))))
+        return HttpResponse(statement_exports.as_html(shown, names_of([owner]).get(owner, str(owner))))
 
     def as_csv(self, request: HttpRequest, id: Any) -> HttpResponse:
         shown = self._report(request, id)
         name = f"statement-{shown.statement.month:%Y-%m}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(printing.as_csv(shown), content_type="text/csv; charset=utf-8", headers=headers)
+        return HttpResponse(
+            statement_exports.as_csv(shown), content_type="text/csv; charset=utf-8", headers=headers
+        )
 
-    def _report(self, request: HttpRequest, id: Any) -> Report:
+    def _report(self, request: HttpRequest, id: Any) -> StatementReport:
         if not self.has_view_permission(request):
             raise PermissionDenied
         statement = Statement.objects.filter(pk=id).first()

@@ -18,8 +18,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from billing.admin.fields import WorkspaceField
-from billing.admin.rows import MoneyAdmin, id_in, names_of
+from billing.admin.base import MoneyAdmin, id_in, names_of
+from billing.admin.forms import WorkspaceField
 from billing.models import UsageRollup
 from billing.money import format_usd
 

@@ -15,12 +15,20 @@ from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
 
 from billing import ledger
-from billing.admin.deeds import Deed, Done, Values, deed_page, deed_path, posted, row_for_deed
-from billing.admin.fields import MoneyForm, TopUpForm, UsdField, WorkspaceField
-from billing.admin.rows import MoneyAdmin, names_of, usd
+from billing.admin.actions import (
+    ActionResult,
+    AdminAction,
+    Values,
+    action_page,
+    action_path,
+    posted,
+    row_for_action,
+)
+from billing.admin.base import MoneyAdmin, names_of, usd
+from billing.admin.forms import MoneyForm, TopUpForm, UsdField, WorkspaceField
 from billing.models import Transaction, Wallet
 from billing.money import format_usd
-from billing.terms import open_wallet, set_terms
+from billing.wallet_terms import open_wallet, set_terms
 from core.admin import FixedFilter
 
 _CUSTOMER = re.compile(r"\Acus_[A-Za-z0-9]{1,90}\Z", re.ASCII)
@@ -113,7 +121,7 @@ class WalletAdmin(MoneyAdmin):
             "adjustment": self.adjust,
             "terms": self.change_terms,
         }
-        return [*(deed_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
+        return [*(action_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may_act(request)
@@ -125,16 +133,18 @@ class WalletAdmin(MoneyAdmin):
     # --- deeds ------------------------------------------------------------------------------------
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             workspace = values["workspace"]
             is_new = not Wallet.objects.filter(pk=workspace.pk).exists()
             wallet = open_wallet(workspace.pk)
             said = "was opened" if is_new else "is open already"
-            return Done(wallet, f"The wallet of {workspace.name} {said}.", is_new)
+            return ActionResult(wallet, f"The wallet of {workspace.name} {said}.", is_new)
 
         note = "A workspace's wallet opens by itself with its first call of a model that is not free."
         form = OpenForm(posted(request))
-        return deed_page(self, request, Deed("Open a wallet", "Open", form, do, adds=True, note=note))
+        return action_page(
+            self, request, AdminAction("Open a wallet", "Open", form, do, adds=True, note=note)
+        )
 
     def top_up(self, request: HttpRequest, id: Any) -> HttpResponse:
         return self._move(request, id, "Top up", TopUpForm(posted(request)), ledger.top_up)
@@ -155,32 +165,32 @@ class WalletAdmin(MoneyAdmin):
         verb: Callable[..., Transaction],
         note: str = "",
     ) -> HttpResponse:
-        wallet = row_for_deed(self, request, id)
+        wallet = row_for_action(self, request, id)
 
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             reference = form.reference()
             is_new = not Transaction.objects.filter(reference=reference).exists()
             made = verb(
                 wallet.pk, values["amount"], reason=values["reason"].strip(), by=by, reference=reference
             )
             if not is_new:
-                return Done(wallet, "This was done before: nothing was added.", is_new=False)
+                return ActionResult(wallet, "This was done before: nothing was added.", is_new=False)
             amount = format_usd(values["amount"])
-            return Done(wallet, f"{title}: {amount} USD, by transaction {made.pk}. {made.reason}")
+            return ActionResult(wallet, f"{title}: {amount} USD, by transaction {made.pk}. {made.reason}")
 
         told = f"The balance is {usd(wallet.balance)} USD now, and {usd(wallet.held)} USD are held. {note}"
-        deed = Deed(f"{title}: {_name_of(wallet)}", title, form, do, row=wallet, note=told)
-        return deed_page(self, request, deed)
+        deed = AdminAction(f"{title}: {_name_of(wallet)}", title, form, do, row=wallet, note=told)
+        return action_page(self, request, deed)
 
     def change_terms(self, request: HttpRequest, id: Any) -> HttpResponse:
-        wallet = row_for_deed(self, request, id)
+        wallet = row_for_action(self, request, id)
 
-        def do(values: Values, by: str) -> Done:
+        def do(values: Values, by: str) -> ActionResult:
             terms = {name: values[name] for name in ("credit_limit", "low_balance", "stripe_customer")}
             set_terms(wallet.pk, **terms)
             limit = "no limit" if terms["credit_limit"] is None else f"{usd(terms['credit_limit'])} USD"
             said = f"Credit limit: {limit}; low balance: {usd(terms['low_balance'])} USD; "
-            return Done(wallet, f"{said}Stripe customer: {terms['stripe_customer'] or '–'}.")
+            return ActionResult(wallet, f"{said}Stripe customer: {terms['stripe_customer'] or '–'}.")
 
         known = {
             "is_unlimited": wallet.credit_limit is None,
@@ -189,7 +199,9 @@ class WalletAdmin(MoneyAdmin):
             "stripe_customer": wallet.stripe_customer,
         }
         form = TermsForm(posted(request), initial=known)
-        return deed_page(self, request, Deed(f"Terms: {_name_of(wallet)}", "Save", form, do, row=wallet))
+        return action_page(
+            self, request, AdminAction(f"Terms: {_name_of(wallet)}", "Save", form, do, row=wallet)
+        )
 
     # --- columns ----------------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.api.fields import CurrencyField, UsdField
+from billing.api.serializer_fields import CurrencyField, UsdStringField
 from billing.models import Budget, Charge, Statement, Transaction, Wallet
-from billing.selectors import Booking, BudgetUse
-from billing.statements import Report, month_after, start_of
+from billing.selectors import BudgetUse, WalletMovement
+from billing.statements import StatementReport, month_after, start_of
 from billing.units import UNIT_NAMES
 from core.http.serializers import (
     ConstantField,
@@ -40,19 +40,19 @@ class BudgetSerializer(serializers.Serializer[BudgetUse]):
     period = serializers.ChoiceField(Budget.Period.values, source="budget.period")
     starts_at = MidnightField(source="starts_on", help_text="Of the running period.")
     ends_at = MidnightField(source="ends_before")
-    limit = UsdField(source="budget.limit")
-    used = UsdField(help_text="By the calls that began in the period; what is held for them, too.")
-    remaining = UsdField()
+    limit = UsdStringField(source="budget.limit")
+    used = UsdStringField(help_text="By the calls that began in the period; what is held for them, too.")
+    remaining = UsdStringField()
 
 
 class BalanceSerializer(serializers.Serializer[Wallet]):
     object = ConstantField("billing.balance")
     project_id = PublicIdField(PROJECT, source="workspace_id")
     currency = CurrencyField()
-    balance = UsdField(help_text="What the ledger says.")
-    held = UsdField(help_text="What running answers may cost, and ended ones did, until it is posted.")
-    credit_limit = UsdField(allow_null=True, help_text="Null: there is no limit.")
-    available = UsdField(
+    balance = UsdStringField(help_text="What the ledger says.")
+    held = UsdStringField(help_text="What running answers may cost, and ended ones did, until it is posted.")
+    credit_limit = UsdStringField(allow_null=True, help_text="Null: there is no limit.")
+    available = UsdStringField(
         allow_null=True, help_text="`balance` + `credit_limit` - `held`; null where there is no limit."
     )
     budgets = serializers.SerializerMethodField()
@@ -63,12 +63,12 @@ class BalanceSerializer(serializers.Serializer[Wallet]):
         return [show(use) for use in self.context["budgets"]]
 
 
-class TransactionSerializer(serializers.Serializer[Booking]):
+class TransactionSerializer(serializers.Serializer[WalletMovement]):
     id = PublicIdField(TRANSACTION, source="transaction.id")
     object = ConstantField("billing.transaction")
     created_at = TimestampField(source="transaction.created_at")
     kind = serializers.ChoiceField(Transaction.Kind.values, source="transaction.kind")
-    amount = UsdField(help_text="What the wallet gained; negative where it lost.")
+    amount = UsdStringField(help_text="What the wallet gained; negative where it lost.")
     currency = CurrencyField()
     reason = OptionalTextField(source="transaction.reason")
     reference = OptionalTextField(source="transaction.reference", help_text="Of a payment.")
@@ -77,12 +77,12 @@ class TransactionSerializer(serializers.Serializer[Booking]):
     reverses = PublicIdField(TRANSACTION, source="transaction.reverses_id", allow_null=True)
     reversed_by = PublicIdField(TRANSACTION, allow_null=True)
 
-    def get_completion_id(self, booking: Booking) -> str | None:
+    def get_completion_id(self, booking: WalletMovement) -> str | None:
         charge = booking.charge
         is_completion = charge is not None and charge.kind == Charge.Kind.COMPLETION
         return public(COMPLETION, charge.id) if charge and is_completion else None
 
-    def get_model(self, booking: Booking) -> str | None:
+    def get_model(self, booking: WalletMovement) -> str | None:
         return booking.charge.model if booking.charge else None
 
 
@@ -93,11 +93,11 @@ class TransactionListSerializer(ListSerializer):
 class TotalsSerializer(serializers.Serializer[Mapping[str, int]]):
     """What the wallet gained in the month, by kind of transaction."""
 
-    charge = UsdField()
-    top_up = UsdField()
-    promotion = UsdField()
-    adjustment = UsdField()
-    reversal = UsdField()
+    charge = UsdStringField()
+    top_up = UsdStringField()
+    promotion = UsdStringField()
+    adjustment = UsdStringField()
+    reversal = UsdStringField()
 
 
 class StatementSerializer(serializers.Serializer[Statement]):
@@ -111,9 +111,9 @@ class StatementSerializer(serializers.Serializer[Statement]):
     closed = serializers.SerializerMethodField(help_text="False: a preview, which may still change.")
     created_at = TimestampField(help_text="When it was closed; of a preview: now.")
     currency = CurrencyField()
-    opening = UsdField(help_text="The balance when the month began.")
+    opening = UsdStringField(help_text="The balance when the month began.")
     totals = TotalsSerializer()
-    closing = UsdField(help_text="`opening` and all of `totals`.")
+    closing = UsdStringField(help_text="`opening` and all of `totals`.")
 
     def get_ends_at(self, statement: Statement) -> int:
         return int(start_of(month_after(statement.month)).timestamp())
@@ -139,14 +139,14 @@ class StatementLineSerializer(serializers.Serializer[Mapping[str, Any]]):
     kind = serializers.ChoiceField(Charge.Kind.values)
     requests = serializers.IntegerField()
     units = UnitsSerializer()
-    amount = UsdField(help_text="All lines together are `totals.charge`.")
+    amount = UsdStringField(help_text="All lines together are `totals.charge`.")
 
 
-class OthersSerializer(serializers.Serializer[Report]):
+class OthersSerializer(serializers.Serializer[StatementReport]):
     """Movements that are too many to be listed; `/v1/billing/transactions` has them all."""
 
     count = serializers.IntegerField(source="others")
-    amount = UsdField(source="others_amount")
+    amount = UsdStringField(source="others_amount")
 
 
 class FullStatementSerializer(StatementSerializer):
@@ -164,6 +164,6 @@ class FullStatementSerializer(StatementSerializer):
         return OthersSerializer().to_representation(self._report)
 
     @property
-    def _report(self) -> Report:
-        report: Report = self.context["report"]
+    def _report(self) -> StatementReport:
+        report: StatementReport = self.context["report"]
         return report

@@ -2,16 +2,16 @@
 
 from django.urls import path
 
-from billing.api import account, usage
+from billing.api import account_views, usage_views
 
 urlpatterns = [
-    path("v1/organization/usage/completions", usage.CompletionUsageView.as_view()),
-    path("v1/organization/costs", usage.CostView.as_view()),
-    path("v1/billing/balance", account.BalanceView.as_view()),
-    path("v1/billing/transactions", account.TransactionListView.as_view()),
-    path("v1/billing/transactions/<str:transaction_id>", account.TransactionView.as_view()),
-    path("v1/billing/statements", account.StatementListView.as_view()),
-    path("v1/billing/statements/<str:month>.csv", account.StatementCsvView.as_view()),
-    path("v1/billing/statements/<str:month>.html", account.StatementPageView.as_view()),
-    path("v1/billing/statements/<str:month>", account.StatementView.as_view()),
+    path("v1/organization/usage/completions", usage_views.CompletionUsageView.as_view()),
+    path("v1/organization/costs", usage_views.CostView.as_view()),
+    path("v1/billing/balance", account_views.BalanceView.as_view()),
+    path("v1/billing/transactions", account_views.TransactionListView.as_view()),
+    path("v1/billing/transactions/<str:transaction_id>", account_views.TransactionView.as_view()),
+    path("v1/billing/statements", account_views.StatementListView.as_view()),
+    path("v1/billing/statements/<str:month>.csv", account_views.StatementCsvView.as_view()),
+    path("v1/billing/statements/<str:month>.html", account_views.StatementPageView.as_view()),
+    path("v1/billing/statements/<str:month>", account_views.StatementView.as_view()),
 ]

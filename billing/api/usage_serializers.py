@@ -4,28 +4,28 @@ from typing import Any
 
 from rest_framework import serializers
 
-from billing.api.fields import UsdNumberField
-from billing.usage import Sums
+from billing.api.serializer_fields import UsdNumberField
+from billing.usage_report import UsageSums
 from core.http.serializers import ConstantField
 from core.ids import KEY, PROJECT, public, public_user
 
 NOT_GROUPED = "Null where it is not grouped by."
 
 
-class _ResultSerializer(serializers.Serializer[Sums]):
+class _ResultSerializer(serializers.Serializer[UsageSums]):
     """Base of what is said of a group; the context holds `groups` and `workspace_id`."""
 
     project_id = serializers.SerializerMethodField(help_text=NOT_GROUPED)
     user_id = serializers.SerializerMethodField(help_text=NOT_GROUPED)
     api_key_id = serializers.SerializerMethodField(help_text=f"{NOT_GROUPED} Or it came by a session.")
 
-    def get_project_id(self, sums: Sums) -> str | None:
+    def get_project_id(self, sums: UsageSums) -> str | None:
         return public(PROJECT, self.context["workspace_id"]) if self._is_by("project_id") else None
 
-    def get_user_id(self, sums: Sums) -> str | None:
+    def get_user_id(self, sums: UsageSums) -> str | None:
         return None if sums.user_id is None else public_user(sums.user_id)
 
-    def get_api_key_id(self, sums: Sums) -> str | None:
+    def get_api_key_id(self, sums: UsageSums) -> str | None:
         return None if sums.key_id is None else public(KEY, sums.key_id)
 
     def _is_by(self, group: str) -> bool:
@@ -43,17 +43,17 @@ class CompletionUsageSerializer(_ResultSerializer):
     model = serializers.CharField(allow_null=True, help_text=NOT_GROUPED)
     batch = serializers.SerializerMethodField(help_text=NOT_GROUPED)
 
-    def get_input_tokens(self, sums: Sums) -> int:
+    def get_input_tokens(self, sums: UsageSums) -> int:
         return sum(sums.units[name] for name in ("prompt", "cached", "audio_in"))
 
-    def get_output_tokens(self, sums: Sums) -> int:
+    def get_output_tokens(self, sums: UsageSums) -> int:
         return sum(sums.units[name] for name in ("completion", "reasoning", "audio_out"))
 
-    def get_batch(self, sums: Sums) -> bool | None:
+    def get_batch(self, sums: UsageSums) -> bool | None:
         return False if self._is_by("batch") else None
 
 
-class AmountSerializer(serializers.Serializer[Sums]):
+class AmountSerializer(serializers.Serializer[UsageSums]):
     value = UsdNumberField(source="cost")
     currency = ConstantField("usd")
 
@@ -66,7 +66,7 @@ class CostSerializer(_ResultSerializer):
         source="unpriced", help_text="Requests that cost nothing since nobody had set a price."
     )
 
-    def get_line_item(self, sums: Sums) -> str | None:
+    def get_line_item(self, sums: UsageSums) -> str | None:
         return None if sums.kind is None else f"{sums.model}, {sums.kind}"
 
 

@@ -5,13 +5,13 @@ from typing import Any
 from django.conf import settings
 from django.urls import URLPattern, path
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.counters import Counters
 from chatapi.audio.speech import SpeechEndpoint
 from chatapi.audio.transcriptions import TranscriptionEndpoint
 
 
-def audio_routes(callers: Callers, counters: Counters) -> list[URLPattern]:
+def audio_routes(callers: AsgiAuthenticator, counters: Counters) -> list[URLPattern]:
     """For Channels' `URLRouter`."""
     keep_alive = settings.CHATAPI_KEEP_ALIVE_SECONDS
     endpoints: dict[str, Any] = {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from starlette.types import Scope
 
 from accounts.authentication import Principal
-from billing.books import End, Kind, Order
+from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.completions.charging import AUDIO_MODELS
@@ -25,12 +25,12 @@ class Bill:
 
 
 @asynccontextmanager
-async def billed(scope: Scope, principal: Principal, kind: Kind, bound: Bound) -> AsyncIterator[Bill]:
+async def billed(scope: Scope, principal: Principal, kind: ChargeKind, bound: Bound) -> AsyncIterator[Bill]:
     """A call that is paid by what the bill says when the block ends; one that fails costs nothing. Raises
     `ApiError` where it cannot be paid."""
     service: CompletionService = scope[SCOPE_KEY]
     model = AUDIO_MODELS[kind]
-    order = Order(
+    order = ChargeRequest(
         charge_id=new_id(),
         kind=kind,
         workspace_id=principal.workspace_id,
@@ -51,4 +51,4 @@ async def billed(scope: Scope, principal: Principal, kind: Kind, bound: Bound) -
         raise
     finally:
         units = Units() if ended == "failed" else bill.units
-        await service.settle(End(hold, model, units, ended, datetime.now(UTC)))
+        await service.settle(ChargeSettlement(hold, model, units, ended, datetime.now(UTC)))

@@ -2,7 +2,7 @@
 
 from starlette.types import Receive, Scope, Send
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
 from core.http.body import ClientGone
@@ -12,7 +12,7 @@ from media.api.endpoints import KeyedEndpoint, api_error
 class LimitedEndpoint(KeyedEndpoint):
     """One of which only so many requests a minute are answered."""
 
-    def __init__(self, callers: Callers, counters: Counters) -> None:
+    def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
         super().__init__(callers)
         self._counters = counters
 

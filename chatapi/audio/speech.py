@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from accounts.authentication import Principal
 from accounts.ratelimits.counters import Counters
 from billing.tariffs import Bound
@@ -63,7 +63,7 @@ class SpeechRequest(Value, frozen=True):
 
 
 class SpeechEndpoint(LimitedEndpoint):
-    def __init__(self, callers: Callers, counters: Counters) -> None:
+    def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
         super().__init__(callers, counters)
         self._turns = Turns(AT_ONCE, MOST)
 

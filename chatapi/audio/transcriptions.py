@@ -9,7 +9,7 @@ import msgspec
 from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from accounts.authentication import Principal
 from accounts.ratelimits.counters import Counters
 from billing.tariffs import Bound
@@ -67,7 +67,9 @@ AT_ONCE, MOST = 2, 32
 class TranscriptionEndpoint(LimitedEndpoint):
     """`keep_alive` is in seconds: how often a stream says that it lives."""
 
-    def __init__(self, callers: Callers, counters: Counters, task: Task, *, keep_alive: float) -> None:
+    def __init__(
+        self, callers: AsgiAuthenticator, counters: Counters, task: Task, *, keep_alive: float
+    ) -> None:
         super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive

@@ -5,8 +5,8 @@ from itertools import chain
 from uuid import UUID
 
 from billing import alerts, verification
+from billing.database_snapshot import snapshot
 from billing.models import Alert, Charge
-from billing.snapshots import snapshot
 from billing.verification import Discrepancy
 from chatapi.completions.charging import units_of
 from conversations.models import Completion

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from accounts.asgi_auth import Caller
 from accounts.ratelimits.allowance import Allowance
-from billing.books import Order
+from billing.holds import ChargeRequest
 from chatapi.completions.charging import bound_of, declared_prices, sounds_in
 from chatapi.completions.requests import CompletionRequest, kept, with_one_limit
 from chatapi.completions.speaker import Manner
@@ -51,7 +51,7 @@ def admission_of(call: Call, taken: TakenIn, candidates: Sequence[ModelSpec], pr
         positions=request.positions,
         request=kept(request),
         at=at,
-        order=Order(
+        order=ChargeRequest(
             charge_id=completion_id,
             kind="completion",
             workspace_id=principal.workspace_id,

@@ -10,7 +10,7 @@ from hashlib import sha256
 from django.db import InterfaceError, OperationalError
 from starlette.types import Receive, Scope, Send
 
-from accounts.asgi_auth import Caller, Callers
+from accounts.asgi_auth import AsgiAuthenticator, Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
 from chatapi.completions.dialects import DIALECTS
@@ -45,7 +45,7 @@ class CompletionsEndpoint:
     def __init__(
         self,
         service: CompletionService,
-        callers: Callers,
+        callers: AsgiAuthenticator,
         counters: Counters,
         dialect: DialectName,
         *,

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.books import Books, End, Hold, order_of
+from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge
 from billing.prices import tariffs_of
 from billing.units import Units
@@ -127,13 +127,13 @@ def _settle(charges: Sequence[Charge]) -> None:
         ends.append(_end(charge, progress, units_of(usage, images)))
         rows[charge.id] = usage
     with transaction.atomic():
-        books = Books([], ends)
+        books = HoldBatch([], ends)
         update_rows(Completion, [({"id": id}, billed(rows[id], cost)) for id, cost in books.costs.items()])
         books.write()
 
 
-def _end(charge: Charge, progress: Progress | None, units: Units) -> End:
-    order = order_of(charge)
+def _end(charge: Charge, progress: Progress | None, units: Units) -> ChargeSettlement:
+    order = charge_request_of(charge)
     price_id, model = charge.price_id, charge.model
     if progress is not None and progress.was_asked:
         asked_at = tariffs_of([progress.price_id]) if progress.price_id else {}
@@ -142,7 +142,7 @@ def _end(charge: Charge, progress: Progress | None, units: Units) -> End:
         if progress.price_id is None:  # unlike a price that is nobody's: then the promised one stands
             price_id = None
     hold = Hold(order, {model: price_id} if price_id else {}, charge.held)
-    return End(hold, model, units, "interrupted", timezone.now(), is_estimated=True)
+    return ChargeSettlement(hold, model, units, "interrupted", timezone.now(), is_estimated=True)
 
 
 def _told(process_id: UUID) -> dict[UUID, Progress]:

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 
 from accounts.asgi_auth import Caller
 from accounts.ratelimits.allowance import Allowance
-from billing.books import End, Hold, Order
+from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import declare, free_where_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import recovery
@@ -165,13 +165,13 @@ class CompletionService:
         self._running[admission.completion_id] = running
         return running
 
-    async def hold(self, order: Order, bound: Bound) -> Hold:
+    async def hold(self, order: ChargeRequest, bound: Bound) -> Hold:
         """Hold what a call costs at most that is no completion. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
         return await self._writer.hold(Ask(order, bound))
 
-    async def settle(self, end: End) -> None:
+    async def settle(self, end: ChargeSettlement) -> None:
         """Store what such a call used."""
         if self._writer is not None:
             await self._writer.settle(end)
@@ -250,7 +250,7 @@ class CompletionService:
                 state=outcome.state,
                 choices=outcome.choices,
                 usage=outcome.usage,
-                charge=End(
+                charge=ChargeSettlement(
                     hold=admitted.hold,
                     model=outcome.served_by,
                     units=units_of(outcome.usage, outcome.images),

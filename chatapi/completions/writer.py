@@ -15,9 +15,9 @@ from uuid import UUID
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from billing.books import Books, End, Hold, Order, WalletMoved
-from billing.problems import BillingProblem
-from billing.refusals import refusal
+from billing.api_errors import api_error_of_billing
+from billing.exceptions import BillingError
+from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletMoved
 from billing.tariffs import Bound
 from conversations.admission import Admission, Admitted, Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
@@ -32,11 +32,11 @@ RETRY_SECONDS = 0.5
 class Ask(NamedTuple):
     """A call that is not stored, but paid."""
 
-    order: Order
+    order: ChargeRequest
     bound: Bound
 
 
-Item = Admission | Settlement | Ask | End
+Item = Admission | Settlement | Ask | ChargeSettlement
 
 
 class _Job(NamedTuple):
@@ -75,7 +75,7 @@ class Writer:
             raise Internal
         return hold
 
-    async def settle(self, end: Settlement | End) -> None:
+    async def settle(self, end: Settlement | ChargeSettlement) -> None:
         """Store an end. Waits for as long as the database is dead: an end must not be lost."""
         await self._enqueue(end)
 
@@ -130,7 +130,11 @@ class Writer:
     def _wait_for_the_database(self, jobs: list[_Job], error: Exception) -> None:
         """Calls are refused, but ends are kept until the database lives again."""
         logger.error("The database does not answer: %s", error)
-        kept = [] if self._is_closing else [job for job in jobs if isinstance(job.item, Settlement | End)]
+        kept = (
+            []
+            if self._is_closing
+            else [job for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)]
+        )
         dead = ServiceUnavailable("The database does not answer.", code="database")
         self._deliver([(job, dead) for job in jobs if job not in kept])
         if kept:
@@ -194,11 +198,13 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
     settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
     admissions = [job.item for job in jobs if isinstance(job.item, Admission)]
     asks = [job.item for job in jobs if isinstance(job.item, Ask)]
-    ends = [job.item for job in jobs if isinstance(job.item, End)]
-    outcomes: list[_Outcome] = [(job, None) for job in jobs if isinstance(job.item, Settlement | End)]
+    ends = [job.item for job in jobs if isinstance(job.item, ChargeSettlement)]
+    outcomes: list[_Outcome] = [
+        (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
+    ]
     with transaction.atomic():
         orders = [*(call.order for call in admissions), *(ask.order for ask in asks)]
-        books = Books(orders, [*ends, *(end.charge for end in settlements)])
+        books = HoldBatch(orders, [*ends, *(end.charge for end in settlements)])
         if settlements:
             settle_all(settlements, books.costs)
         if admissions:
@@ -209,11 +215,11 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
     return outcomes
 
 
-def _held(ask: Ask, books: Books) -> Hold | ApiError:
+def _held(ask: Ask, books: HoldBatch) -> Hold | ApiError:
     try:
         return books.hold(ask.order, lambda: ask.bound)
-    except BillingProblem as problem:
-        return refusal(problem)
+    except BillingError as problem:
+        return api_error_of_billing(problem)
 
 
 def _tell(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 from django.urls import URLPattern, path
 from starlette.types import ASGIApp
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from media.api.downloads import ContentEndpoint, SignedEndpoint
 from media.api.endpoints import MethodRouter
 from media.api.uploads import UploadEndpoint
 
 
-def file_routes(callers: Callers, others: ASGIApp) -> list[URLPattern]:
+def file_routes(callers: AsgiAuthenticator, others: ASGIApp) -> list[URLPattern]:
     """For Channels' `URLRouter`; `others` serves what the API has at the same addresses."""
     endpoints: dict[str, Any] = {
         "v1/files": MethodRouter(UploadEndpoint(callers), others),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from accounts.asgi_auth import Callers
+from accounts.asgi_auth import AsgiAuthenticator
 from accounts.authentication import Principal
 from core.exceptions import ApiError, Internal, MethodNotAllowed, ServiceUnavailable
 from core.http.body import ClientGone
@@ -65,7 +65,7 @@ class Endpoint(ABC):
 class KeyedEndpoint(Endpoint):
     """One that answers a known caller. Nothing of a body is read before."""
 
-    def __init__(self, callers: Callers) -> None:
+    def __init__(self, callers: AsgiAuthenticator) -> None:
         self._callers = callers
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:

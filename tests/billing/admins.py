@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from billing.books import Books, End, Order
+from billing.holds import ChargeRequest, ChargeSettlement, HoldBatch
 from billing.posting import post_settled
 from billing.tariffs import Bound
 from billing.units import Units
@@ -64,11 +64,11 @@ def charged(
     """A call of a model that ended now and used this much; gives its charge's id."""
     now = timezone.now()
     owner = workspace_id or who.workspace.id
-    order = Order(new_id(), "completion", owner, who.user.pk, None, (model,), now)
-    books = Books([order], [])
+    order = ChargeRequest(new_id(), "completion", owner, who.user.pk, None, (model,), now)
+    books = HoldBatch([order], [])
     hold = books.hold(order, lambda: Bound(prompt=10_000, output=10_000))
     books.write()
-    Books([], [End(hold, model, Units(**counts), "stop", now)]).write()
+    HoldBatch([], [ChargeSettlement(hold, model, Units(**counts), "stop", now)]).write()
     if post:
         post_settled()
     return order.charge_id

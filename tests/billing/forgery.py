@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from billing.guards import unguarded
+from billing.triggers import unguarded
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.books import Books, End, Hold, Kind, Order
+from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement, Hold, HoldBatch
 from billing.models import Charge, Price, Wallet
 from billing.posting import post_settled
 from billing.prices import add_price
@@ -65,32 +65,32 @@ def settled(
     units: Units = SHORT,
     *,
     model: str = "gpt",
-    kind: Kind = "completion",
+    kind: ChargeKind = "completion",
     by_key: bool = True,
 ) -> Charge:
     """A call that was admitted and ended at that moment; not in the ledger yet."""
     priced(model)
-    order = Order(
+    order = ChargeRequest(
         new_id(), kind, who.workspace.id, who.user.pk, key_of(who) if by_key else None, (model,), at
     )
     with clock(at):
         hold = _held(order)
         with transaction.atomic():
-            Books([], [End(hold, model, units, "completed", at)]).write()
+            HoldBatch([], [ChargeSettlement(hold, model, units, "completed", at)]).write()
     return Charge.objects.get(pk=order.charge_id)
 
 
 def held(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
     """A call that was admitted at that moment, and is being made."""
     priced(model)
-    order = Order(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
+    order = ChargeRequest(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
     with clock(at):
         return _held(order)
 
 
-def _held(order: Order) -> Hold:
+def _held(order: ChargeRequest) -> Hold:
     with transaction.atomic():
-        books = Books([order], [])
+        books = HoldBatch([order], [])
         hold = books.hold(order, lambda: Bound(prompt=1000, output=100))
         books.write()
     return hold

@@ -9,7 +9,7 @@ from accounts.models import ApiKey
 from billing import alerts
 from billing.models import Alert, Budget, Statement, Transaction
 from billing.money import NANO_A_USD
-from billing.terms import add_budget
+from billing.wallet_terms import add_budget
 from core.ids import new_id
 from tests.billing.admins import HOME, Answer, complaints, fill_in, listed, logged, page, said
 from tests.media.admins import staff, superuser

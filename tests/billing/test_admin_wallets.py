@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from billing import ledger
 from billing.models import Transaction, Wallet
 from billing.money import NANO_A_USD
-from billing.terms import open_wallet, set_terms
+from billing.wallet_terms import open_wallet, set_terms
 from tests.billing.admins import HOME, LISTS, complaints, fill_in, listed, logged, page, said
 from tests.billing.money import books_add_up, give, wallet_of
 from tests.media.admins import staff, superuser

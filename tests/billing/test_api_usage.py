@@ -11,10 +11,10 @@ from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from billing import usage
+from billing import usage_report
 from billing.models import Charge
 from billing.units import Units
-from billing.usage import Question, Rows
+from billing.usage_report import Rows, UsageQuery
 from core.ids import KEY, PROJECT, public, public_user
 from tests.billing.months import clock, day, key_of, opened, post, posted, settled
 from tests.people import Person, person
@@ -318,10 +318,10 @@ def test_what_is_posted_while_it_is_read_counts_once(client: Client) -> None:
     opened(alice)
     charge = settled(alice, day(3))
     start = int(day(3, hour=0).timestamp())
-    seconds = Question(alice.workspace.id, 86_400, range(start, start + 1))
+    seconds = UsageQuery(alice.workspace.id, 86_400, range(start, start + 1))
 
-    with patch.object(usage, "_of_charges", posting_first(usage._of_charges)):
-        [found] = usage.sums(seconds)[start]
+    with patch.object(usage_report, "_of_charges", posting_first(usage_report._of_charges)):
+        [found] = usage_report.sums(seconds)[start]
 
     assert Charge.objects.get(pk=charge.pk).state == "posted"
     assert found.requests == 1

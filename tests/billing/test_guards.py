@@ -11,7 +11,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F, Model
 from django.utils import timezone
 
-from billing import guards, ledger
+from billing import ledger, triggers
 from billing.models import Account, Charge, Entry, Price, Rate, Transaction, account_id
 from billing.posting import post_settled
 from billing.prices import add_price
@@ -227,17 +227,17 @@ def test_what_has_a_price_has_a_cost(alice: Person) -> None:
 
 
 def test_all_guards_are_there(db: None) -> None:
-    assert guards.missing(connection) == set()
+    assert triggers.missing(connection) == set()
 
 
 @on_sqlite
 def test_guards_that_a_rebuilt_table_lost_are_missed(transactional_db: None) -> None:
     """As a migration that alters it would."""
     _rebuild(Charge)
-    assert guards.missing(connection) == {"billing_charge_never_deleted", "billing_charge_goes_forward"}
-    with guards.unguarded(connection):
+    assert triggers.missing(connection) == {"billing_charge_never_deleted", "billing_charge_goes_forward"}
+    with triggers.unguarded(connection):
         pass
-    assert guards.missing(connection) == set()
+    assert triggers.missing(connection) == set()
 
 
 @on_sqlite
@@ -247,9 +247,9 @@ def test_tables_that_guards_look_into_are_not_rebuilt_under_them(
 ) -> None:
     with pytest.raises(OperationalError, match="error in trigger"):
         _rebuild(model)
-    with guards.unguarded(connection):
+    with triggers.unguarded(connection):
         _rebuild(model)
-    assert guards.missing(connection) == set()
+    assert triggers.missing(connection) == set()
 
 
 def _rebuild(model: type[Model]) -> None:
@@ -261,7 +261,7 @@ def _rebuild(model: type[Model]) -> None:
 def test_a_guard_that_is_switched_off_is_missed(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_entry DISABLE TRIGGER billing_entry_never_changed")
-    assert guards.missing(connection) == {"billing_entry_never_changed"}
+    assert triggers.missing(connection) == {"billing_entry_never_changed"}
 
 
 # --- two sessions ---------------------------------------------------------------------------------

@@ -25,11 +25,11 @@ from genai_prices.types import (
 )
 from pytest_django import Settings
 
-from billing.importing import Offer, Wanted, missing_versions, offer_for, take_over
+from billing.exceptions import InvalidPrice
+from billing.genai_prices import PackagePrice, PriceLookup, missing_versions, package_price_for, take_over
 from billing.models import Price
 from billing.money import NANO_A_USD
 from billing.prices import add_price, current_tariffs
-from billing.problems import InvalidPrice
 from billing.tariffs import Tariff
 from billing.units import Units
 from core.ids import new_id
@@ -58,8 +58,10 @@ def sells(house: Provider, name: str, prices: ModelPrice | list[ConditionalPrice
     return model
 
 
-def wanted(reference: str = "m", *, hears: bool = False, sees: bool = False, speaks: bool = False) -> Wanted:
-    return Wanted("mine", reference, "house", hears=hears, sees=sees, speaks=speaks)
+def wanted(
+    reference: str = "m", *, hears: bool = False, sees: bool = False, speaks: bool = False
+) -> PriceLookup:
+    return PriceLookup("mine", reference, "house", hears=hears, sees=sees, speaks=speaks)
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def failed_import(*arguments: str) -> tuple[str, CommandError]:
     return said.getvalue(), failure.value
 
 
-def tariff_in(offer: Offer) -> Tariff:
+def tariff_in(offer: PackagePrice) -> Tariff:
     return Tariff(new_id(), "mine", NOW, False, offer.versions[0][1])
 
 
@@ -101,7 +103,7 @@ def test_units_are_translated(house: Provider) -> None:
     )
     sells(house, "m", price)
 
-    offer = offer_for(wanted(), NOW)
+    offer = package_price_for(wanted(), NOW)
 
     assert offer.name == "house/m"
     assert offer.remarks == []
@@ -130,7 +132,7 @@ def test_a_tier_of_theirs_begins_above_its_start_and_ours_at_it(house: Provider)
     )
     sells(house, "m", price)
 
-    tariff = tariff_in(offer_for(wanted(), NOW))
+    tariff = tariff_in(package_price_for(wanted(), NOW))
 
     assert tariff.tiers == {
         0: {"prompt": 10**6, "completion": 10**7, "cached": 10**5},
@@ -150,8 +152,8 @@ def test_every_price_of_the_package_that_is_taken_over_costs_what_it_costs_there
     for provider in get_snapshot().providers:
         for model in provider.models:
             try:
-                reference = Wanted("mine", model.id, provider.id)
-                offer = offer_for(reference, timezone.now(), ["cache_write_mtok", "requests_kcount"])
+                reference = PriceLookup("mine", model.id, provider.id)
+                offer = package_price_for(reference, timezone.now(), ["cache_write_mtok", "requests_kcount"])
             except InvalidPrice:
                 continue
             found = provider.find_model(model.id)
@@ -177,8 +179,8 @@ def test_every_price_of_the_package_that_is_taken_over_costs_what_it_costs_there
 def test_a_model_that_speaks_pays_for_sound_as_for_text_where_nothing_else_is_said(house: Provider) -> None:
     sells(house, "m", PLAIN)
 
-    [(_, silent)] = offer_for(wanted(), NOW).versions
-    [(_, speaking)] = offer_for(wanted(speaks=True), NOW).versions
+    [(_, silent)] = package_price_for(wanted(), NOW).versions
+    [(_, speaking)] = package_price_for(wanted(speaks=True), NOW).versions
 
     assert "audio_out" not in silent[0]
     assert speaking[0]["audio_out"] == speaking[0]["completion"] == 10**7
@@ -195,7 +197,7 @@ def test_changes_that_are_announced_are_scheduled(house: Provider) -> None:
     ]
     sells(house, "m", days)
 
-    assert offer_for(wanted(), NOW).versions == [
+    assert package_price_for(wanted(), NOW).versions == [
         (None, {0: {"prompt": 2_500_000, "completion": 10**7}}),
         (datetime(2026, 4, 1, tzinfo=UTC), {0: {"prompt": 3_000_000, "completion": 12 * 10**6}}),
     ]
@@ -221,9 +223,9 @@ def test_what_cannot_be_billed_here_is_refused_or_left_out_on_purpose(
     [kind] = more
 
     with pytest.raises(InvalidPrice, match=f"house/m: .*{reason}.* --leave-out {kind} imports"):
-        offer_for(wanted(), NOW)
+        package_price_for(wanted(), NOW)
 
-    offer = offer_for(wanted(), NOW, [kind])
+    offer = package_price_for(wanted(), NOW, [kind])
     assert offer.versions == [(None, {0: {"prompt": 2_500_000, "completion": 10**7}})]
     assert offer.remarks == [f"Left out, and billed to nobody here: {kind}."]
 
@@ -242,24 +244,24 @@ def test_what_costs_the_same_or_never_happens_is_no_hindrance(
     more: dict[str, Decimal], house: Provider
 ) -> None:
     sells(house, "m", ModelPrice(**vars(PLAIN), **more))
-    assert offer_for(wanted(), NOW).remarks == []
+    assert package_price_for(wanted(), NOW).remarks == []
 
 
 def test_a_model_that_is_told_what_to_cache_writes_nothing_to_its_cache(house: Provider) -> None:
     sells(house, "claude-m", ModelPrice(**vars(PLAIN), cache_write_mtok=Decimal(3)))
-    assert len(offer_for(wanted("claude-m"), NOW).versions) == 1
+    assert len(package_price_for(wanted("claude-m"), NOW).versions) == 1
 
 
 def test_hearing_and_seeing_decide_whether_a_price_matters(house: Provider) -> None:
     sells(house, "m", ModelPrice(**vars(PLAIN), audio_hours=Decimal(1)))
     sells(house, "n", ModelPrice(**vars(PLAIN), input_image_mtok=Decimal(5)))
 
-    assert offer_for(wanted("m", sees=True), NOW)
-    assert offer_for(wanted("n", hears=True), NOW)
+    assert package_price_for(wanted("m", sees=True), NOW)
+    assert package_price_for(wanted("n", hears=True), NOW)
     with pytest.raises(InvalidPrice, match="audio_hours"):
-        offer_for(wanted("m", hears=True), NOW)
+        package_price_for(wanted("m", hears=True), NOW)
     with pytest.raises(InvalidPrice, match="input_image_mtok"):
-        offer_for(wanted("n", sees=True), NOW)
+        package_price_for(wanted("n", sees=True), NOW)
 
 
 def test_other_prices_at_night_are_refused(house: Provider) -> None:
@@ -267,7 +269,7 @@ def test_other_prices_at_night_are_refused(house: Provider) -> None:
     sells(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(night, prices=PLAIN)])
 
     with pytest.raises(InvalidPrice, match="other prices at other times of the day"):
-        offer_for(wanted(), NOW)
+        package_price_for(wanted(), NOW)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_half_a_price_and_one_that_is_not_exact_are_refused(
 ) -> None:
     sells(house, "m", price)
     with pytest.raises(InvalidPrice, match=reason):
-        offer_for(wanted(), NOW)
+        package_price_for(wanted(), NOW)
 
 
 def test_what_is_billed_to_nobody_is_said(house: Provider) -> None:
@@ -297,7 +299,7 @@ def test_what_is_billed_to_nobody_is_said(house: Provider) -> None:
         PriceVariant({"processing": "batch"}, PLAIN),
     ]
 
-    assert offer_for(wanted(), NOW).remarks == [
+    assert package_price_for(wanted(), NOW).remarks == [
         "Billed to nobody here: web searches, which clients ask for by `web_search_options`.",
         "Billed at the standard rates here: service_tier=priority.",
     ]
@@ -312,7 +314,7 @@ def test_a_second_run_adds_nothing(house: Provider) -> None:
     dearer = ModelPrice(input_mtok=Decimal(3), output_mtok=Decimal(12))
     sells(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(soon, prices=dearer)])
 
-    added = [take_over("mine", offer_for(wanted(), timezone.now()), replace=False) for _ in range(2)]
+    added = [take_over("mine", package_price_for(wanted(), timezone.now()), replace=False) for _ in range(2)]
 
     assert added == [2, 0]
     assert [price.source for price in Price.objects.all()] == [f"genai-prices {__version__} house/m"] * 2
@@ -322,7 +324,7 @@ def test_a_second_run_adds_nothing(house: Provider) -> None:
 def test_a_price_that_was_set_by_hand_is_replaced_only_by_name(house: Provider) -> None:
     sells(house, "m", PLAIN)
     add_price("mine", {0: {"prompt": 1, "completion": 1}}, source="rita@example.com")
-    offer = offer_for(wanted(), timezone.now())
+    offer = package_price_for(wanted(), timezone.now())
 
     with pytest.raises(InvalidPrice, match=r"source: rita@example\.com.* Name the model"):
         take_over("mine", offer, replace=False)
@@ -338,7 +340,7 @@ def test_a_price_that_begins_later_stands_in_the_way_and_nothing_is_added_by_hal
     add_price("mine", None, starts_at=later, source="rita@example.com")
 
     with pytest.raises(InvalidPrice, match="a price is in the book that begins at"):
-        missing_versions("mine", offer_for(wanted(), timezone.now()), timezone.now(), replace=True)
+        missing_versions("mine", package_price_for(wanted(), timezone.now()), timezone.now(), replace=True)
     assert Price.objects.count() == 1
 
 

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
 )
 
 from billing import ledger
-from billing.books import Books, End, Hold, Order, order_of
+from billing.exceptions import InvalidBillingAction, Unaffordable
+from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge, Transaction, Wallet
 from billing.money import nano_rounded_up
 from billing.posting import post_settled
 from billing.prices import add_price
-from billing.problems import InvalidDeed, Unaffordable
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
@@ -88,7 +88,7 @@ class Money(RuleBasedStateMachine):
         known = Transaction.objects.filter(reference=name).exists()
         try:
             ledger.top_up(self.workspace, amount, reason="paid", by="bank", reference=name)
-        except InvalidDeed:
+        except InvalidBillingAction:
             assert known
         else:
             self.balance += 0 if known else amount
@@ -111,7 +111,7 @@ class Money(RuleBasedStateMachine):
         orders = [(self._order(key), Bound(prompt=prompt, output=output)) for prompt, output in prompts]
         admitted = []
         with transaction.atomic():
-            books = Books([order for order, _ in orders], [])
+            books = HoldBatch([order for order, _ in orders], [])
             for order, bound in orders:
                 try:
                     hold = books.hold(order, lambda bound=bound: bound)  # type: ignore[misc]
@@ -132,7 +132,7 @@ class Money(RuleBasedStateMachine):
     )
     def settle(self, call: Running, units: Units, end: str) -> Any:
         """With whatever the upstream says, also more than was held."""
-        ending = End(call.hold, self.model, units, end, timezone.now())
+        ending = ChargeSettlement(call.hold, self.model, units, end, timezone.now())
         self._write([ending])
         id = call.hold.order.charge_id
         del self.open[id]
@@ -140,7 +140,7 @@ class Money(RuleBasedStateMachine):
         return ending, call
 
     @rule(again=ended)
-    def settle_again(self, again: tuple[End, Running]) -> None:
+    def settle_again(self, again: tuple[ChargeSettlement, Running]) -> None:
         """A writer that was not told whether its transaction went through tries once more."""
         self._write([again[0]])
 
@@ -149,8 +149,8 @@ class Money(RuleBasedStateMachine):
         """Its process is gone; the sweep knows the row, and what the journal tells."""
         charge = Charge.objects.get(pk=call.hold.order.charge_id)
         assert charge.price_id is not None
-        hold = Hold(order_of(charge), {charge.model: charge.price_id}, charge.held)
-        ending = End(hold, charge.model, units, "interrupted", timezone.now(), is_estimated=True)
+        hold = Hold(charge_request_of(charge), {charge.model: charge.price_id}, charge.held)
+        ending = ChargeSettlement(hold, charge.model, units, "interrupted", timezone.now(), is_estimated=True)
         self._write([ending, ending])
         del self.open[charge.id]
         self.costs[charge.id] = cost_of(units, call.rates)
@@ -159,9 +159,9 @@ class Money(RuleBasedStateMachine):
     @rule(call=running)
     def die_while_settling(self, call: Running) -> None:
         """Nothing of a transaction that did not come to its end is left."""
-        ending = End(call.hold, self.model, Units(prompt=7), "completed", timezone.now())
+        ending = ChargeSettlement(call.hold, self.model, Units(prompt=7), "completed", timezone.now())
         with transaction.atomic():
-            Books([], [ending]).write()
+            HoldBatch([], [ending]).write()
             transaction.set_rollback(True)
 
     # --- what workers do --------------------------------------------------------------------------
@@ -172,14 +172,14 @@ class Money(RuleBasedStateMachine):
             post_settled()
 
     @rule(again=ended)
-    def refund(self, again: tuple[End, Running]) -> None:
+    def refund(self, again: tuple[ChargeSettlement, Running]) -> None:
         id = again[0].charge_id
         charged = Transaction.objects.filter(kind="charge", charge_id=id).first()
         if charged is None:
             return
         try:
             ledger.reverse(charged.id, reason="nonsense", by="support")
-        except InvalidDeed:
+        except InvalidBillingAction:
             assert id in self.refunded
         else:
             assert id not in self.refunded
@@ -212,12 +212,14 @@ class Money(RuleBasedStateMachine):
         post_settled()
         assert found() == []
 
-    def _order(self, key: int) -> Order:
-        return Order(new_id(), "completion", self.workspace, 1, self.keys[key], (self.model,), timezone.now())
+    def _order(self, key: int) -> ChargeRequest:
+        return ChargeRequest(
+            new_id(), "completion", self.workspace, 1, self.keys[key], (self.model,), timezone.now()
+        )
 
-    def _write(self, ends: list[End]) -> None:
+    def _write(self, ends: list[ChargeSettlement]) -> None:
         with transaction.atomic():
-            Books([], ends).write()
+            HoldBatch([], ends).write()
 
 
 @pytest.mark.django_db

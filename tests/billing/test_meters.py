@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from pytest_django import Settings
 
-from billing import meters, stripe_meters, tasks
-from billing.meters import Reading
+from billing import meter_export, stripe_meters, tasks
+from billing.meter_export import MeterReading
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
 from billing.posting import post_settled
 from billing.prices import add_price
@@ -267,7 +267,7 @@ def test_a_worker_that_dies_before_it_sends_loses_nothing(
 ) -> None:
     spend(alice, NOON)
 
-    def die(self: stripe_meters.StripeMeter, reading: Reading) -> None:
+    def die(self: stripe_meters.StripeMeter, reading: MeterReading) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -284,7 +284,7 @@ def test_a_worker_that_dies_between_sending_and_marking_sends_nothing_twice(
     spend(alice, NOON)
     send = stripe_meters.StripeMeter.send
 
-    def send_and_die(self: stripe_meters.StripeMeter, reading: Reading) -> None:
+    def send_and_die(self: stripe_meters.StripeMeter, reading: MeterReading) -> None:
         send(self, reading)
         raise Killed
 
@@ -370,9 +370,9 @@ def test_workers_that_see_different_sums_tell_no_more_than_the_later(
     spend(alice, NOON)
     customers = {alice.workspace.id: "cus_alice"}
     until = NOON + timedelta(hours=1)
-    earlier = list(meters._due(customers, NOON, until))
+    earlier = list(meter_export._due(customers, NOON, until))
     spend(alice, NOON, LONG)
-    later = list(meters._due(customers, NOON, until))
+    later = list(meter_export._due(customers, NOON, until))
     for due in (earlier, later):
         MeterEvent.objects.bulk_create(due, ignore_conflicts=True)
     for minutes in (130, 140):

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from billing import ledger, statements, verification
 from billing.models import Statement, Transaction
-from billing.statements import Report, make_missing, report
+from billing.statements import StatementReport, make_missing, report
 from billing.tasks import make_statements
 from billing.units import Units
 from tests.billing.months import SHORT_COST, USD, clock, day, opened, post, posted, settled
@@ -30,7 +30,7 @@ def close(at: datetime) -> int:
         return make_missing()
 
 
-def seen(who: Person, month: date, at: datetime) -> Report:
+def seen(who: Person, month: date, at: datetime) -> StatementReport:
     with clock(at):
         found = report(who.workspace.id, month)
     assert found

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.exceptions import InvalidPrice
 from billing.money import MOST_A_CALL, MOST_PICO
-from billing.problems import InvalidPrice
 from billing.tariffs import Bound, Tariff, Tiers, rates_of
 from billing.units import UNIT_NAMES, Units
 from chatapi.completions.charging import IMAGE_TOKENS, bound_of, units_of

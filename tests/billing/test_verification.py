@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 
-from billing import ledger, tallies, verification
-from billing.guards import GUARDS, install, remove
+from billing import ledger, reconciliation, verification
+from billing.database_snapshot import snapshot
 from billing.models import (
     NOWHERE,
     Account,
@@ -29,7 +29,7 @@ from billing.models import (
 )
 from billing.posting import post_settled
 from billing.prices import add_price
-from billing.snapshots import snapshot
+from billing.triggers import TRIGGERS, install, remove
 from billing.units import Units
 from chatapi.completions import billing_audit
 from conversations.models import Completion
@@ -283,9 +283,9 @@ def test_a_price_that_was_superseded_long_before_is_named(books: Books) -> None:
     assert any("was not in force when it was admitted" in line for line in verified())
 
 
-@pytest.mark.parametrize("guard", [guard.name for guard in GUARDS])
+@pytest.mark.parametrize("guard", [guard.name for guard in TRIGGERS])
 def test_a_guard_that_is_gone_is_named(db: None, guard: str) -> None:
-    table = next(found.table for found in GUARDS if found.name == guard)
+    table = next(found.table for found in TRIGGERS if found.name == guard)
     on = f" ON {table}" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TRIGGER {guard}{on}")
@@ -412,13 +412,13 @@ def test_an_alert_lists_the_first_and_counts_the_rest(books: Books) -> None:
 def test_streams_are_read_side_by_side() -> None:
     left = [(1, "a"), (3, "b"), (4, "c")]
     right = [(2, "A"), (3, "B"), (5, "C")]
-    assert list(tallies.side_by_side(left, right)) == [
+    assert list(reconciliation.side_by_side(left, right)) == [
         (1, "a", None),
         (2, None, "A"),
         (3, "b", "B"),
         (4, "c", None),
         (5, None, "C"),
     ]
-    assert list(tallies.side_by_side([], right)) == [(key, None, value) for key, value in right]
-    assert list(tallies.side_by_side(left, [])) == [(key, value, None) for key, value in left]
-    assert list(tallies.side_by_side([], [])) == []
+    assert list(reconciliation.side_by_side([], right)) == [(key, None, value) for key, value in right]
+    assert list(reconciliation.side_by_side(left, [])) == [(key, value, None) for key, value in left]
+    assert list(reconciliation.side_by_side([], [])) == []

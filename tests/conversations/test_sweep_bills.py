@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from billing.books import Books, Order
+from billing.holds import ChargeRequest, HoldBatch
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import Bound
@@ -28,9 +28,9 @@ def test_by_the_price_it_names_or_where_that_is_nobodys_by_the_promised_one(
     price = add_price("m", {0: {"prompt": 1000, "completion": 2000}})
     give(alice, 10**9)
     process, id = new_id(), new_id()
-    order = Order(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
+    order = ChargeRequest(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
     with transaction.atomic():
-        books = Books([order], [])
+        books = HoldBatch([order], [])
         books.hold(order, lambda: Bound(prompt=10, output=10))
         books.write()
     kept = Journal(journal_path(process))

@@ -5,7 +5,7 @@ import pytest
 from accounts.authentication import Principal
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
-from accounts.ratelimits.values import Limits
+from accounts.ratelimits.limits import Limits
 from core.exceptions import RateLimited
 from core.ids import new_id
 from tests.clock import Clock, stopped_clock

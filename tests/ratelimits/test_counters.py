@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from accounts.ratelimits import counters as module
-from accounts.ratelimits.counters import Change, Counters
-from accounts.ratelimits.storages import Taken, Wanted
+from accounts.ratelimits.counter_storage import LimitRequest, LimitResult
+from accounts.ratelimits.counters import CounterChange, Counters
 from tests.clock import Clock, stopped_clock
 
 
@@ -18,8 +18,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return stopped_clock(monkeypatch)
 
 
-async def take(counters: Counters, key: str, most: int, amount: int) -> Taken:
-    [taken] = await counters.take([Wanted(key, most, amount)])
+async def take(counters: Counters, key: str, most: int, amount: int) -> LimitResult:
+    [taken] = await counters.take([LimitRequest(key, most, amount)])
     return taken
 
 
@@ -44,30 +44,30 @@ async def test_what_is_given_back_counts_no_more_wherever_it_was_taken(clock: Cl
     counters = Counters()
     clock.goes(20)
     await take(counters, "k", 100, 100)
-    await counters.change([Change("k", -50, -40)])
+    await counters.change([CounterChange("k", -50, -40)])
     assert await used(counters) == 50
     clock.goes(70)  # half of the next window has passed, so that half of the other counts
     await take(counters, "k", 100, 10)
     assert await used(counters) == 25 + 10
-    await counters.change([Change("k", -30, 30)])
+    await counters.change([CounterChange("k", -30, 30)])
     assert await used(counters) == 10 + 10
     clock.goes(60)
-    await counters.change([Change("k", -20, 90)])
+    await counters.change([CounterChange("k", -20, 90)])
     assert await used(counters) == 5
 
 
 async def test_no_more_is_given_back_than_there_is(clock: Clock) -> None:
     counters = Counters()
     await take(counters, "k", 100, 10)
-    await counters.change([Change("k", -50, -1)])
+    await counters.change([CounterChange("k", -50, -1)])
     assert await used(counters) == 0
-    await counters.change([Change("never taken", -50, 1)])
+    await counters.change([CounterChange("never taken", -50, 1)])
     assert await used(counters, "never taken") == 0
 
 
 async def test_what_was_used_beyond_the_limit_is_counted(clock: Clock) -> None:
     counters = Counters()
-    await counters.change([Change("k", 500, 90)])
+    await counters.change([CounterChange("k", 500, 90)])
     is_taken, window = await take(counters, "k", 100, 1)
     assert (is_taken, window.used) == (False, 500)
     clock.goes(window.seconds_until(99) + 0.001)
@@ -124,7 +124,7 @@ async def test_a_redis_that_is_not_there_is_done_without(
     counters = Counters(f"redis://:open-sesame@127.0.0.1:{port}/0")
     with caplog.at_level(logging.WARNING):
         assert [(await take(counters, "k", 1, 1))[0] for _ in range(3)] == [True, False, False]
-        await counters.change([Change("k", 1, 0), Change("k", -1, 0)])
+        await counters.change([CounterChange("k", 1, 0), CounterChange("k", -1, 0)])
     assert len(caplog.messages) == 1
     assert "open-sesame" not in caplog.text
     await counters.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.ratelimits.windows import Window, duration
+from accounts.ratelimits.sliding_window import SlidingWindow, duration
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def test_a_duration_is_written_as_openai_writes_it(seconds: float, text: str) ->
     assert duration(seconds) == text
 
 
-def after(window: Window, seconds: float) -> Window:
+def after(window: SlidingWindow, seconds: float) -> SlidingWindow:
     """The same, later, where nothing more was taken."""
     if seconds < window.remainder:
         return window._replace(
             previous_ttl=max(0.0, window.previous_ttl - seconds), current_ttl=window.current_ttl - seconds
         )
     rest = max(0.0, 60 - (seconds - window.remainder))
-    return Window(window.current, rest, 0, 0)
+    return SlidingWindow(window.current, rest, 0, 0)
 
 
 counts, seconds = st.integers(0, 3_000), st.floats(0, 60, exclude_min=True)
@@ -43,11 +43,11 @@ counts, seconds = st.integers(0, 3_000), st.floats(0, 60, exclude_min=True)
 def test_who_waits_as_long_as_told_finds_room_and_not_much_sooner(
     previous: int, current: int, remainder: float, most: int
 ) -> None:
-    window = Window(previous, remainder, current, remainder + 60)
+    window = SlidingWindow(previous, remainder, current, remainder + 60)
     wait = window.seconds_until(most)
     assert after(window, wait + 0.001).used <= most
     assert wait == 0 or after(window, wait - 0.001).used > most
 
 
 def test_nothing_taken_is_nothing_to_wait_for() -> None:
-    assert (Window().used, Window().seconds_until(0)) == (0, 0)
+    assert (SlidingWindow().used, SlidingWindow().seconds_until(0)) == (0, 0)

@@ -15,8 +15,8 @@ from pytest_django import Settings
 
 from accounts.models import Workspace
 from accounts.ratelimits import counters as module
-from accounts.ratelimits.counters import Change, Counters
-from accounts.ratelimits.storages import Taken, Wanted
+from accounts.ratelimits.counter_storage import LimitRequest, LimitResult
+from accounts.ratelimits.counters import CounterChange, Counters
 from conversations.models import Completion
 from tests.people import Person, person
 from tests.running import Run, running
@@ -49,8 +49,8 @@ def door() -> Iterator[Gateway]:
         yield made
 
 
-async def take(counters: Counters, key: str, most: int, amount: int = 1) -> Taken:
-    [taken] = await counters.take([Wanted(key, most, amount)])
+async def take(counters: Counters, key: str, most: int, amount: int = 1) -> LimitResult:
+    [taken] = await counters.take([LimitRequest(key, most, amount)])
     return taken
 
 
@@ -68,12 +68,12 @@ async def test_what_one_process_took_another_may_correct(two: tuple[Counters, Co
     first = await take(one, key, 1000, 600)
     assert (first.is_taken, first.window.used) == (True, 600)
     assert not (await take(other, key, 1000, 600)).is_taken
-    await other.change([Change(key, -500, -first.window.remainder)])
+    await other.change([CounterChange(key, -500, -first.window.remainder)])
     assert (await take(other, key, 1000, 600)).window.used == 700
-    await one.change([Change(key, 900, -30), Change(f"{key}-new", 10, -30)])
+    await one.change([CounterChange(key, 900, -30), CounterChange(f"{key}-new", 10, -30)])
     assert (await take(one, key, 1000)).window.used == 1600
     assert (await take(one, f"{key}-new", 20)).window.used == 11
-    await one.change([Change(key, -5000, -30), Change(f"{key}-unknown", -5, -30)])
+    await one.change([CounterChange(key, -5000, -30), CounterChange(f"{key}-unknown", -5, -30)])
     assert (await take(one, key, 1000)).window.used == 1
 
 
@@ -89,7 +89,7 @@ async def test_a_window_that_is_over_counts_for_less_and_less(
         assert 25 <= taken.window.used <= 31
         assert taken.window.previous == 60
         assert 0 < taken.window.remainder <= 30
-        await other.change([Change(key, -60, 1)])
+        await other.change([CounterChange(key, -60, 1)])
         assert (await take(other, key, 100)).window.used == 2
 
 

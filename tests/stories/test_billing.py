@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from pytest_django import Settings
 
 from billing import ledger
+from billing.exceptions import InvalidBillingAction
 from billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wallet
 from billing.posting import post_settled
 from billing.prices import add_price
-from billing.problems import InvalidDeed
 from billing.tariffs import rates_of
 from chatapi.completions.usage import prompt_estimate
 from conversations.deletion import delete_conversations
@@ -368,7 +368,7 @@ def test_a_refund(server: Server, alice: Person) -> None:
     ledger.reverse(charged.id, reason="the answer was nonsense", by="support@example.com")
     wallet = wallet_of(alice)
     assert (wallet.balance, wallet.held) == (USD, 0)
-    with pytest.raises(InvalidDeed, match="already"):
+    with pytest.raises(InvalidBillingAction, match="already"):
         ledger.reverse(charged.id, reason="twice", by="support@example.com")
     assert wallet_of(alice).balance == USD
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 from genai_prices import __version__
 from genai_prices.data_units import unit_data
 
-from billing import importing
-from billing.importing import UNIT_OF, Offer, Wanted
+from billing import genai_prices
+from billing.exceptions import InvalidPrice
+from billing.genai_prices import UNIT_OF, PackagePrice, PriceLookup
 from billing.money import format_rate
-from billing.problems import InvalidPrice
 from billing.tariffs import Tiers
 from billing.units import UNITS
 from engines.model_spec import ModelSpec
@@ -68,13 +68,13 @@ class Command(BaseCommand):
         if failed:
             raise CommandError(f"Not priced: {', '.join(failed)}.")
 
-    def _import(self, wanted: Wanted, leave_out: Sequence[str], *, is_named: bool, is_dry: bool) -> bool:
+    def _import(self, wanted: PriceLookup, leave_out: Sequence[str], *, is_named: bool, is_dry: bool) -> bool:
         now = timezone.now()
         try:
-            offer = importing.offer_for(wanted, now, leave_out)
-            missing = importing.missing_versions(wanted.model, offer, now, replace=is_named)
+            offer = genai_prices.package_price_for(wanted, now, leave_out)
+            missing = genai_prices.missing_versions(wanted.model, offer, now, replace=is_named)
             if missing and not is_dry:
-                importing.take_over(wanted.model, offer, replace=is_named)
+                genai_prices.take_over(wanted.model, offer, replace=is_named)
         except InvalidPrice as problem:
             self.stdout.write(f"{wanted.model}: not imported: {problem}")
             return False
@@ -92,7 +92,7 @@ def _check_kinds(leave_out: Sequence[str]) -> None:
             )
 
 
-def _wanted(arguments: Sequence[str]) -> Iterator[Wanted]:
+def _wanted(arguments: Sequence[str]) -> Iterator[PriceLookup]:
     try:
         registry = current_registry()
     except ModelsFileError as error:
@@ -103,7 +103,7 @@ def _wanted(arguments: Sequence[str]) -> Iterator[Wanted]:
         yield _named(argument, registry)
 
 
-def _named(argument: str, registry: Registry) -> Wanted:
+def _named(argument: str, registry: Registry) -> PriceLookup:
     model, is_mapped, reference = argument.partition("=")
     spec = registry.find(model)
     if spec is None:
@@ -121,8 +121,8 @@ def _named(argument: str, registry: Registry) -> Wanted:
     return _of(spec, name, provider) if is_at else _of(spec, reference)
 
 
-def _of(spec: ModelSpec, reference: str | None = None, provider_id: str | None = None) -> Wanted:
-    return Wanted(
+def _of(spec: ModelSpec, reference: str | None = None, provider_id: str | None = None) -> PriceLookup:
+    return PriceLookup(
         model=spec.id,
         reference=reference or spec.upstream_model or spec.id,
         provider_id=provider_id,
@@ -138,7 +138,7 @@ def _is_priced_by_file(spec: ModelSpec) -> bool:
 
 
 def _told(
-    model: str, offer: Offer, missing: Sequence[tuple[datetime | None, Tiers]], *, is_dry: bool
+    model: str, offer: PackagePrice, missing: Sequence[tuple[datetime | None, Tiers]], *, is_dry: bool
 ) -> Iterator[str]:
     if not missing:
         yield f"{model}: the price book has it already ({offer.name})"

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing import meters
+from billing import meter_export
+from billing.exceptions import InvalidBillingAction
 from billing.money import format_usd
-from billing.problems import InvalidDeed
 
 
 class Command(BaseCommand):
@@ -29,13 +29,13 @@ class Command(BaseCommand):
             self._list()
             return
         try:
-            meters.settle(identifier, arrived=arrived)
-        except InvalidDeed as problem:
+            meter_export.settle(identifier, arrived=arrived)
+        except InvalidBillingAction as problem:
             raise CommandError(str(problem)) from None
 
     def _list(self) -> None:
-        for event in meters.overdue():
+        for event in meter_export.overdue():
             self.stdout.write(
-                f"{meters.identifier_of(event)}  {event.customer}  {format_usd(event.amount)} USD  "
-                f"{meters.plight(event)}"
+                f"{meter_export.identifier_of(event)}  {event.customer}  {format_usd(event.amount)} USD  "
+                f"{meter_export.plight(event)}"
             )

@@ -9,9 +9,9 @@ from django.db import DatabaseError
 from accounts.models import User, Workspace
 from accounts.services import personal_workspace
 from billing import ledger
+from billing.exceptions import InvalidBillingAction
 from billing.models import Wallet
 from billing.money import InvalidAmount, format_usd, nano_of
-from billing.problems import InvalidDeed
 
 
 class Command(BaseCommand):
@@ -34,7 +34,7 @@ class Command(BaseCommand):
                 reference=options["reference"],
             )
             balance = Wallet.objects.get(pk=found.pk).balance
-        except (InvalidAmount, InvalidDeed) as problem:
+        except (InvalidAmount, InvalidBillingAction) as problem:
             raise CommandError(str(problem)) from None
         except DatabaseError as error:
             raise CommandError(f"The database refused: {error}. Was `manage.py migrate` run?") from None

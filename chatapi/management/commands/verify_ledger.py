@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from billing import verification
+from billing.database_snapshot import snapshot
 from billing.models import Charge, Transaction
-from billing.snapshots import snapshot
 from chatapi.completions import billing_audit
 
 

@@ -1,8 +1,8 @@
 """What a client is told where its call is refused for money."""
 
-from billing.problems import BillingProblem, Unpriced
+from billing.exceptions import BillingError, Unpriced
 from core.exceptions import ApiError, InsufficientQuota, ModelUnpriced
 
 
-def refusal(problem: BillingProblem) -> ApiError:
+def api_error_of_billing(problem: BillingError) -> ApiError:
     return ModelUnpriced(str(problem)) if isinstance(problem, Unpriced) else InsufficientQuota(str(problem))

@@ -14,14 +14,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from billing.admin.rows import MoneyAdmin
-from billing.problems import BillingProblem
+from billing.admin.base import MoneyAdmin
+from billing.exceptions import BillingError
 
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ActionResult:
     """What was done, and with which row. `warning` is what the operator should know of it."""
 
     row: Model
@@ -31,25 +31,25 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """`do` is given the form's values and who signed in; it raises `BillingProblem`."""
+class AdminAction:
+    """`do` is given the form's values and who signed in; it raises `BillingError`."""
 
     title: str
     button: str
     form: forms.Form
-    do: Callable[[Values, str], Done]
+    do: Callable[[Values, str], ActionResult]
     row: Model | None = None
     adds: bool = False
     note: str = ""
 
 
-def deed_page(model_admin: MoneyAdmin, request: HttpRequest, deed: Deed) -> HttpResponse:
+def action_page(model_admin: MoneyAdmin, request: HttpRequest, deed: AdminAction) -> HttpResponse:
     if not model_admin.may_act(request):
         raise PermissionDenied
     if request.method == "POST" and deed.form.is_valid():
         try:
             done = _do(model_admin, request, deed)
-        except BillingProblem as problem:
+        except BillingError as problem:
             deed.form.add_error(None, str(problem))
         else:
             return _done(model_admin, request, done)
@@ -68,7 +68,7 @@ def deed_page(model_admin: MoneyAdmin, request: HttpRequest, deed: Deed) -> Http
     return TemplateResponse(request, "billing/admin/deed.html", context)
 
 
-def row_for_deed(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> Any:
+def row_for_action(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> Any:
     if not model_admin.may_act(request):
         raise PermissionDenied
     row = model_admin.get_object(request, str(id))
@@ -77,12 +77,12 @@ def row_for_deed(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> Any:
     return row
 
 
-def deed_path(model_admin: MoneyAdmin, deed: str, view: Callable[..., HttpResponse]) -> URLPattern:
+def action_path(model_admin: MoneyAdmin, deed: str, view: Callable[..., HttpResponse]) -> URLPattern:
     name = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}_{deed}"
     return path(f"<uuid:id>/{deed}/", model_admin.admin_site.admin_view(view), name=name)
 
 
-def _do(model_admin: MoneyAdmin, request: HttpRequest, deed: Deed) -> Done:
+def _do(model_admin: MoneyAdmin, request: HttpRequest, deed: AdminAction) -> ActionResult:
     with transaction.atomic():
         done = deed.do(deed.form.cleaned_data, str(request.user))
         if done.is_new:
@@ -91,7 +91,7 @@ def _do(model_admin: MoneyAdmin, request: HttpRequest, deed: Deed) -> Done:
     return done
 
 
-def _done(model_admin: MoneyAdmin, request: HttpRequest, done: Done) -> HttpResponse:
+def _done(model_admin: MoneyAdmin, request: HttpRequest, done: ActionResult) -> HttpResponse:
     (messages.success if done.is_new else messages.warning)(request, done.text)
     if done.warning:
         messages.warning(request, done.warning)

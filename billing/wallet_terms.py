@@ -4,16 +4,16 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from billing.exceptions import InvalidBillingAction
 from billing.models import Budget, Wallet
 from billing.money import MOST_NANO, format_usd
-from billing.problems import InvalidDeed
-from billing.wallets import locked
+from billing.wallet_locks import lock_wallets
 
 
 def open_wallet(workspace_id: UUID) -> Wallet:
     """The workspace's wallet, made with the house's credit limit where there is none."""
     with transaction.atomic():
-        locked([workspace_id])
+        lock_wallets([workspace_id])
         return Wallet.objects.get(pk=workspace_id)
 
 
@@ -21,32 +21,34 @@ def set_terms(
     workspace_id: UUID, *, credit_limit: int | None, low_balance: int | None, stripe_customer: str = ""
 ) -> None:
     """Nano-USD; `credit_limit` None: no limit, `low_balance` None: no alert. Balance and holds stay as they
-    are. Raises `InvalidDeed`."""
+    are. Raises `InvalidBillingAction`."""
     _check("A credit limit", credit_limit)
     _check("The balance that an alert is raised for", low_balance)
     with transaction.atomic():
-        locked([workspace_id])
+        lock_wallets([workspace_id])
         Wallet.objects.filter(pk=workspace_id).update(
             credit_limit=credit_limit, low_balance=low_balance, stripe_customer=stripe_customer
         )
 
 
 def add_budget(workspace_id: UUID, key_id: UUID | None, period: str, limit: int) -> Budget:
-    """Raises `InvalidDeed`, also where there is one for this period already."""
+    """Raises `InvalidBillingAction`, also where there is one for this period already."""
     _check("A budget", limit)
     try:
         with transaction.atomic():
             return Budget.objects.create(workspace_id=workspace_id, key_id=key_id, period=period, limit=limit)
     except IntegrityError as error:
         whose = "key" if key_id else "workspace"
-        raise InvalidDeed(f"This {whose} has a budget a {period} already: change that one.") from error
+        raise InvalidBillingAction(
+            f"This {whose} has a budget a {period} already: change that one."
+        ) from error
 
 
 def change_budget(budget_id: UUID, limit: int) -> None:
-    """Raises `InvalidDeed`."""
+    """Raises `InvalidBillingAction`."""
     _check("A budget", limit)
     if not Budget.objects.filter(pk=budget_id).update(limit=limit):
-        raise InvalidDeed("This budget has been removed.")
+        raise InvalidBillingAction("This budget has been removed.")
 
 
 def remove_budget(budget_id: UUID) -> None:
@@ -55,4 +57,4 @@ def remove_budget(budget_id: UUID) -> None:
 
 def _check(what: str, amount: int | None) -> None:
     if amount is not None and not 0 <= amount <= MOST_NANO:
-        raise InvalidDeed(f"{what} is 0 to {format_usd(MOST_NANO)} USD.")
+        raise InvalidBillingAction(f"{what} is 0 to {format_usd(MOST_NANO)} USD.")

@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import workspace_of
-from billing import usage
-from billing.api.fields import ExactJSONRenderer
-from billing.api.ranges import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
+from billing import usage_report
+from billing.api.serializer_fields import ExactJSONRenderer
+from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
 from billing.api.usage_serializers import (
     CompletionUsageSerializer,
     CostPageSerializer,
@@ -94,7 +94,7 @@ class CompletionUsageView(ApiView):
             where &= Q(model__in=models)
         if one_of(query, "batch", ("true", "false"), "false") == "true":
             where &= _NOTHING
-        sums = usage.sums(_question(workspace_id, page, groups, USAGE_GROUPS, where))
+        sums = usage_report.sums(_question(workspace_id, page, groups, USAGE_GROUPS, where))
         show = CompletionUsageSerializer(context={"groups": groups, "workspace_id": workspace_id})
         return Response(_shown(page, sums, show.to_representation))
 
@@ -124,7 +124,7 @@ class CostView(ApiView):
         groups = any_of(query, "group_by", COST_GROUPS)
         workspace_id = workspace_of(request)
         where = _where(query, workspace_id) & _of_line_items(array(query, "line_items", separator=""))
-        sums = usage.sums(_question(workspace_id, page, groups, COST_GROUPS, where))
+        sums = usage_report.sums(_question(workspace_id, page, groups, COST_GROUPS, where))
         show = CostSerializer(context={"groups": groups, "workspace_id": workspace_id})
         return Response(_shown(page, sums, show.to_representation))
 
@@ -134,9 +134,9 @@ _NOTHING = Q(pk__in=())
 
 def _question(
     workspace_id: UUID, page: BucketPage, groups: Sequence[str], grouping: Grouping, where: Q
-) -> usage.Question:
+) -> usage_report.UsageQuery:
     by = [column for group in groups for column in grouping[group]]
-    return usage.Question(workspace_id, page.width, page.starts, by, where)
+    return usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where)
 
 
 def _where(query: QueryDict, workspace_id: UUID) -> Q:
@@ -168,7 +168,9 @@ def _of_line_items(names: Sequence[str]) -> Q:
 
 
 def _shown(
-    page: BucketPage, sums: Mapping[int, Sequence[usage.Sums]], show: Callable[[usage.Sums], dict[str, Any]]
+    page: BucketPage,
+    sums: Mapping[int, Sequence[usage_report.UsageSums]],
+    show: Callable[[usage_report.UsageSums], dict[str, Any]],
 ) -> dict[str, Any]:
     return {
         "object": "page",

@@ -15,25 +15,25 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
+from billing.exceptions import Unaffordable, Unpriced
 from billing.models import Budget, Charge, Spend, Wallet
 from billing.money import format_usd
 from billing.prices import Declared, current_tariffs, declare, tariffs_in_force, tariffs_of
-from billing.problems import Unaffordable, Unpriced
 from billing.tariffs import Bound, Tariff
 from billing.units import Units
-from billing.wallets import Purse, locked
+from billing.wallet_locks import LockedWallet, lock_wallets
 from core.ids import derived_id
 from core.sql import as_uuid, execute, fetch, insert_rows, stored_id, update_rows
 
-Kind = Literal["completion", "speech", "transcription"]
+ChargeKind = Literal["completion", "speech", "transcription"]
 
 
-class Order(msgspec.Struct, frozen=True):
+class ChargeRequest(msgspec.Struct, frozen=True):
     """A call that asks to be admitted. `models` are those that may answer it, the one that was asked for
     first; `declared` tells what the models file says of the prices of those that the book does not know."""
 
     charge_id: UUID
-    kind: Kind
+    kind: ChargeKind
     workspace_id: UUID
     user_id: int | None
     key_id: UUID | None
@@ -47,12 +47,12 @@ class Hold(msgspec.Struct, frozen=True):
     """What was promised to an admitted call: what each model that may answer it costs, by price, and the
     nano-USD that are held for it."""
 
-    order: Order
+    order: ChargeRequest
     prices: Mapping[str, UUID]
     amount: int
 
 
-class End(msgspec.Struct, frozen=True):
+class ChargeSettlement(msgspec.Struct, frozen=True):
     """What an admitted call used in the end, whose `model` was the one that answered."""
 
     hold: Hold
@@ -72,11 +72,11 @@ class End(msgspec.Struct, frozen=True):
         return self.hold.prices.get(self.model)
 
 
-def order_of(charge: Charge) -> Order:
+def charge_request_of(charge: Charge) -> ChargeRequest:
     """The order that a charge was made of, as far as its end needs it."""
-    return Order(
+    return ChargeRequest(
         charge_id=charge.id,
-        kind=cast("Kind", charge.kind),
+        kind=cast("ChargeKind", charge.kind),
         workspace_id=charge.workspace_id,
         user_id=charge.user_id,
         key_id=charge.key_id,
@@ -90,8 +90,8 @@ class WalletMoved(Exception):
     """Another process spent from a wallet between its being read and being written: to be tried again."""
 
 
-class Books:
-    def __init__(self, orders: Sequence[Order], ends: Sequence[End]) -> None:
+class HoldBatch:
+    def __init__(self, orders: Sequence[ChargeRequest], ends: Sequence[ChargeSettlement]) -> None:
         self._at = timezone.now()
         self._tariffs = _tariffs_for(orders, self._at)
         self._end_tariffs = tariffs_of(end.price_id for end in ends if end.price_id)
@@ -102,7 +102,7 @@ class Books:
         self._costs: dict[UUID, int | None] = {}
         for end in sorted(ends, key=lambda end: end.charge_id):  # in one order, as the wallets
             self._settle(end)
-        self._purses = locked({*self._workspaces_of(orders), *self._given_back}, self._given_back)
+        self._purses = lock_wallets({*self._workspaces_of(orders), *self._given_back}, self._given_back)
         self._limits = _Limits(orders, self._purses)
 
     @property
@@ -111,7 +111,7 @@ class Books:
         not among them."""
         return self._costs
 
-    def hold(self, order: Order, bound: Callable[[], Bound]) -> Hold:
+    def hold(self, order: ChargeRequest, bound: Callable[[], Bound]) -> Hold:
         """Take what this call may cost at most; `bound` is asked for only where a price is not free. Raises
         `Unaffordable` or `Unpriced`."""
         tariffs = [self._tariff(model) for model in order.models]
@@ -153,7 +153,7 @@ class Books:
             raise Unpriced(model)
         return tariff
 
-    def _check_wallet(self, order: Order, amount: int) -> None:
+    def _check_wallet(self, order: ChargeRequest, amount: int) -> None:
         available = self._purses[order.workspace_id].available
         if available is None:
             return
@@ -171,7 +171,7 @@ class Books:
 
     # --- settling ---------------------------------------------------------------------------------
 
-    def _settle(self, end: End) -> None:
+    def _settle(self, end: ChargeSettlement) -> None:
         order = end.hold.order
         cost = self._end_tariffs[end.price_id].cost(end.units) if end.price_id else None
         settled = {
@@ -192,7 +192,7 @@ class Books:
             self._given_back[order.workspace_id] += difference
             self._spend(order.workspace_id, order.key_id, order.at, -difference)
 
-    def _workspaces_of(self, orders: Sequence[Order]) -> Iterable[UUID]:
+    def _workspaces_of(self, orders: Sequence[ChargeRequest]) -> Iterable[UUID]:
         for order in orders:
             tariffs = (self._tariffs.get(model) for model in order.models)
             if any(tariff and not tariff.is_free for tariff in tariffs):
@@ -202,7 +202,7 @@ class Books:
 class _Limits:
     """The budgets of those who ask, and what is spent of them."""
 
-    def __init__(self, orders: Sequence[Order], purses: Mapping[UUID, Purse]) -> None:
+    def __init__(self, orders: Sequence[ChargeRequest], purses: Mapping[UUID, LockedWallet]) -> None:
         self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
         self._used: dict[tuple[UUID, date], int] = {}
         asking = [
@@ -221,7 +221,7 @@ class _Limits:
             spends = Spend.objects.filter(scope_id__in=self._budgets, day__gte=first)
             self._used = {(spend.scope_id, spend.day): spend.amount for spend in spends}
 
-    def check(self, order: Order, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
+    def check(self, order: ChargeRequest, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
         """`spent` is what this transaction adds. Raises `Unaffordable`."""
         day = order.at.date()
         for scope in (order.key_id, order.workspace_id):
@@ -247,7 +247,7 @@ class _Limits:
         )
 
 
-def _tariffs_for(orders: Sequence[Order], now: datetime) -> dict[str, Tariff]:
+def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Tariff]:
     """Of all models that may answer. One that the models file gives a price, but that is new, gets it now."""
     models = {model for order in orders for model in order.models}
     if not models:

@@ -14,13 +14,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from accounts.ratelimits.windows import SECONDS, Window
+from accounts.ratelimits.sliding_window import SECONDS, SlidingWindow
 
 CONNECTIONS = 16
 PREFIX = "chatapi-limits"
 
 
-class Wanted(NamedTuple):
+class LimitRequest(NamedTuple):
     """`amount` of a limit of `most` a minute."""
 
     key: str
@@ -28,17 +28,17 @@ class Wanted(NamedTuple):
     amount: int
 
 
-class Taken(NamedTuple):
+class LimitResult(NamedTuple):
     """Whether there was so much left, and what is taken now."""
 
     is_taken: bool
-    window: Window
+    window: SlidingWindow
 
 
-class Storage(Protocol):
-    async def take(self, wanted: Sequence[Wanted]) -> list[Taken]: ...
+class CounterStorage(Protocol):
+    async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]: ...
 
-    async def windows(self, keys: Sequence[str]) -> list[Window]: ...
+    async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]: ...
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
         """To windows, by their own keys."""
@@ -48,22 +48,22 @@ class Storage(Protocol):
         ...
 
 
-class InMemory(MemoryStorage):
+class MemoryCounterStorage(MemoryStorage):
     """The library's own looks through all counters whenever it counts: 0.9 ms where there are 10,000."""
 
     def __init__(self) -> None:
         super().__init__()
         self._swept_at = time.time()
 
-    async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:
+    async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
         taken = []
         for key, most, amount in wanted:
             is_taken = await self.acquire_sliding_window_entry(key, most, SECONDS, amount)
-            taken.append(Taken(is_taken, Window(*await self.get_sliding_window(key, SECONDS))))
+            taken.append(LimitResult(is_taken, SlidingWindow(*await self.get_sliding_window(key, SECONDS))))
         return taken
 
-    async def windows(self, keys: Sequence[str]) -> list[Window]:
-        return [Window(*await self.get_sliding_window(key, SECONDS)) for key in keys]
+    async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]:
+        return [SlidingWindow(*await self.get_sliding_window(key, SECONDS)) for key in keys]
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
         for key, amount in amounts:
@@ -96,7 +96,7 @@ class _Run(NamedTuple):
     arguments: Sequence[int]
 
 
-class InRedis(RedisStorage):
+class RedisCounterStorage(RedisStorage):
     """Runs the library's scripts for all limits in one round trip, not in two for each: that took five times
     the CPU. `patience` is in seconds."""
 
@@ -126,7 +126,7 @@ class InRedis(RedisStorage):
             bridge.lua_incr_expire,
         )
 
-    async def take(self, wanted: Sequence[Wanted]) -> list[Taken]:
+    async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
         runs = []
         for key, most, amount in wanted:
             keys = self.keys_of_windows(key)
@@ -134,11 +134,11 @@ class InRedis(RedisStorage):
             runs.append(_Run(self._read, keys, (SECONDS,)))
         results = await self._run(runs)
         return [
-            Taken(bool(acquired), _window(read))
+            LimitResult(bool(acquired), _window(read))
             for acquired, read in zip(results[::2], results[1::2], strict=True)
         ]
 
-    async def windows(self, keys: Sequence[str]) -> list[Window]:
+    async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]:
         runs = [_Run(self._read, self.keys_of_windows(key), (SECONDS,)) for key in keys]
         return [_window(read) for read in await self._run(runs)]
 
@@ -168,7 +168,7 @@ class InRedis(RedisStorage):
         return results
 
 
-def _window(read: Sequence[Any]) -> Window:
+def _window(read: Sequence[Any]) -> SlidingWindow:
     """Of the script's counters and milliseconds."""
     previous, previous_ttl, current, current_ttl = (max(0, int(value or 0)) for value in read)
-    return Window(previous, previous_ttl / 1000, current, current_ttl / 1000)
+    return SlidingWindow(previous, previous_ttl / 1000, current, current_ttl / 1000)

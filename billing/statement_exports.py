@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from billing.models import Charge, Transaction
 from billing.money import CURRENCY, format_usd
-from billing.statements import Report, month_after
+from billing.statements import StatementReport, month_after
 from billing.units import UNIT_NAMES, UNITS
 from core.ids import PROJECT, public
 
@@ -23,7 +23,7 @@ _MOVED = {kind: label.capitalize().replace(" ", "-") for kind, label in Transact
 Row = Sequence[str | int]
 
 
-def as_csv(report: Report) -> str:
+def as_csv(report: StatementReport) -> str:
     """By RFC 4180. The amounts of all rows but the last add up to that of the last."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
@@ -32,7 +32,7 @@ def as_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def _rows(report: Report) -> Iterator[Row]:
+def _rows(report: StatementReport) -> Iterator[Row]:
     statement = report.statement
     yield _row(report, "opening", f"{statement.month}", "Opening balance", amount=statement.opening)
     for line in statement.lines:
@@ -49,7 +49,7 @@ def _rows(report: Report) -> Iterator[Row]:
 
 
 def _row(
-    report: Report,
+    report: StatementReport,
     type: str,
     day: str,
     description: str,
@@ -67,12 +67,12 @@ def _inert(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
-def as_html(report: Report, name: str) -> str:
+def as_html(report: StatementReport, name: str) -> str:
     """A page by itself: it loads nothing. `name` is the workspace's."""
     return render_to_string("billing/statement.html", _shown(report, name))
 
 
-def _shown(report: Report, name: str) -> dict[str, Any]:
+def _shown(report: StatementReport, name: str) -> dict[str, Any]:
     statement = report.statement
     usd = _written_alike(report)
     return {
@@ -103,7 +103,7 @@ def _used(line: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(f"{count:,}", UNITS[unit].label) for unit, count in line["units"].items() if count]
 
 
-def _written_alike(report: Report) -> Callable[[int], str]:
+def _written_alike(report: StatementReport) -> Callable[[int], str]:
     """How to write amounts so that their points are below each other: with as many decimals as one needs."""
     statement = report.statement
     amounts = [statement.opening, statement.closing, report.others_amount, *statement.totals.values()]
@@ -118,5 +118,5 @@ def _written_alike(report: Report) -> Callable[[int], str]:
     return written
 
 
-def _last_day(report: Report) -> date:
+def _last_day(report: StatementReport) -> date:
     return month_after(report.statement.month) - timedelta(days=1)

@@ -19,9 +19,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from billing import alerts
+from billing.exceptions import InvalidBillingAction
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
 from billing.money import format_usd
-from billing.problems import InvalidDeed
 from core.ids import derived_id
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _IDENTIFIER = re.compile(r"chatapi-([0-9a-f]{32})-(\d{8}T\d{2})-(\d{1,9})", re.A
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MeterReading:
     """What a customer spent in an hour, or a part of it, in nano-USD."""
 
     identifier: str
@@ -53,13 +53,13 @@ class Reading:
 
 
 class Meter(Protocol):
-    def send(self, reading: Reading) -> None:
-        """Returns once the meter has it, from now or from before. Raises `MeterProblem`."""
+    def send(self, reading: MeterReading) -> None:
+        """Returns once the meter has it, from now or from before. Raises `MeterError`."""
 
     def close(self) -> None: ...
 
 
-class MeterProblem(Exception):
+class MeterError(Exception):
     """The meter has not taken a reading; where `is_unsure`, it may have. `is_general`: others would fare no
     better now. The message holds no secret."""
 
@@ -130,7 +130,7 @@ def _parts(workspace_id: UUID, hour: datetime, amount: int, part: int, customer:
 # --- sending --------------------------------------------------------------------------------------
 
 
-def send_due(meter: Meter) -> MeterProblem | None:
+def send_due(meter: Meter) -> MeterError | None:
     """Send what is not marked as sent. Gives the last problem, if there was any."""
     ends_at = time.monotonic() + RUN_SECONDS
     now = timezone.now()
@@ -144,7 +144,7 @@ def send_due(meter: Meter) -> MeterProblem | None:
             event.customer = customers.get(event.workspace_id, event.customer)
         try:
             _send(meter, event)
-        except MeterProblem as met:
+        except MeterError as met:
             problem = met
             logger.warning("%s was not told to the meter: %s", identifier_of(event), met)
             if met.is_general:
@@ -158,8 +158,8 @@ def _send(meter: Meter, event: MeterEvent) -> None:
     if not row.update(tried_at=Coalesce("tried_at", now), customer=event.customer):
         return  # another worker has sent it
     try:
-        meter.send(Reading(identifier_of(event), event.customer, event.amount, event.hour))
-    except MeterProblem as problem:
+        meter.send(MeterReading(identifier_of(event), event.customer, event.amount, event.hour))
+    except MeterError as problem:
         if problem.is_unsure:
             row.update(tried_at=Coalesce("tried_at", now))
         else:
@@ -197,11 +197,11 @@ def plight(event: MeterEvent) -> str:
 
 def settle(identifier: str, *, arrived: bool) -> None:
     """A human has looked: it `arrived` (or was billed in another way), or it is to be sent again. Raises
-    `InvalidDeed`."""
+    `InvalidBillingAction`."""
     event = _found(identifier)
     row = _unsent().filter(pk=event.pk)
     if not (row.update(sent_at=timezone.now()) if arrived else row.update(tried_at=None)):
-        raise InvalidDeed(f"{identifier} has been sent.")
+        raise InvalidBillingAction(f"{identifier} has been sent.")
 
 
 def _found(identifier: str) -> MeterEvent:
@@ -212,10 +212,10 @@ def _found(identifier: str) -> MeterEvent:
         hour = datetime.strptime(parts[2], _HOUR_FORMAT).replace(tzinfo=UTC)
         return MeterEvent.objects.get(workspace_id=UUID(parts[1]), hour=hour, part=int(parts[3]))
     except (ValueError, MeterEvent.DoesNotExist):
-        raise InvalidDeed(f"There is no meter event {identifier[:100]!r}.") from None
+        raise InvalidBillingAction(f"There is no meter event {identifier[:100]!r}.") from None
 
 
-def _show_overdue(problem: MeterProblem | None) -> None:
+def _show_overdue(problem: MeterError | None) -> None:
     events = list(overdue()[:RUN_EVENTS])
     if not events:
         alerts.show(Alert.Kind.EXPORT, {})

@@ -6,7 +6,7 @@ from typing import NamedTuple
 SECONDS = 60
 
 
-class Window(NamedTuple):
+class SlidingWindow(NamedTuple):
     """What was taken within the last minute, as `limits` counts it: all of what the current window of 60
     seconds has, and of the previous one a part, which shrinks to nothing while the current one lasts.
 

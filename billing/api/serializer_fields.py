@@ -12,7 +12,7 @@ from core.http.serializers import ConstantField
 
 
 @extend_schema_field({"type": "string", "pattern": r"^-?\d+\.\d{2,9}$", "example": "-0.000012"})
-class UsdField(serializers.Field):  # type: ignore[type-arg]
+class UsdStringField(serializers.Field):  # type: ignore[type-arg]
     """Nano-USD as a decimal number of USD, in a string."""
 
     def to_representation(self, value: int) -> str:

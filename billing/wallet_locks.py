@@ -10,7 +10,7 @@ from billing.models import Budget, Wallet
 from core.sql import fetch, stored_id
 
 
-class Purse(NamedTuple):
+class LockedWallet(NamedTuple):
     """A wallet as it is while the caller's transaction has its lock."""
 
     balance: int
@@ -24,7 +24,9 @@ class Purse(NamedTuple):
         return None if self.credit_limit is None else self.balance + self.credit_limit - self.held
 
 
-def locked(workspace_ids: Collection[UUID], given_back: Mapping[UUID, int] = {}) -> dict[UUID, Purse]:
+def lock_wallets(
+    workspace_ids: Collection[UUID], given_back: Mapping[UUID, int] = {}
+) -> dict[UUID, LockedWallet]:
     """The wallets of these workspaces, made where they are missing, without what of their holds is given
     back; for the caller's transaction alone until its end.
 
@@ -50,8 +52,8 @@ _LOCK = (
 )
 
 
-def _locked(workspace_id: UUID, given_back: int) -> Purse | None:
+def _locked(workspace_id: UUID, given_back: int) -> LockedWallet | None:
     id = stored_id(workspace_id)
     for balance, held, credit_limit, has_budgets in fetch(_LOCK, [given_back, id, id]):
-        return Purse(balance, held, credit_limit, bool(has_budgets))
+        return LockedWallet(balance, held, credit_limit, bool(has_budgets))
     return None

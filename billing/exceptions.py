@@ -8,23 +8,23 @@ BillingProblem
 """
 
 
-class BillingProblem(Exception):
+class BillingError(Exception):
     """The message says what is wrong, and with what."""
 
 
-class InvalidPrice(BillingProblem):
+class InvalidPrice(BillingError):
     pass
 
 
-class InvalidDeed(BillingProblem):
+class InvalidBillingAction(BillingError):
     pass
 
 
-class Unaffordable(BillingProblem):
+class Unaffordable(BillingError):
     pass
 
 
-class Unpriced(BillingProblem):
+class Unpriced(BillingError):
     def __init__(self, model: str) -> None:
         super().__init__(
             f"The model {model!r} has no price. Its operator can set one in the models file, in the admin "

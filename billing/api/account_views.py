@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import workspace_of
 from accounts.models import Workspace
-from billing import printing, selectors, statements
+from billing import selectors, statement_exports, statements
 from billing.api.account_serializers import (
     BalanceSerializer,
     FullStatementSerializer,
@@ -23,8 +23,8 @@ from billing.api.account_serializers import (
     TransactionSerializer,
 )
 from billing.models import Transaction
-from billing.selectors import Booking
-from billing.statements import Report
+from billing.selectors import WalletMovement
+from billing.statements import StatementReport
 from core.exceptions import BadRequest, NotFound
 from core.http.openapi import refusals
 from core.http.query import any_of, integer
@@ -151,7 +151,7 @@ class StatementCsvView(ApiView):
         report = _report(request, month)
         name = f"statement-{report.statement.month:%Y-%m}.csv"
         return HttpResponse(
-            printing.as_csv(report),
+            statement_exports.as_csv(report),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
@@ -169,12 +169,12 @@ class StatementPageView(ApiView):
         report = _report(request, month)
         workspace = Workspace.objects.get(pk=report.statement.workspace_id)
         return HttpResponse(
-            printing.as_html(report, workspace.name),
+            statement_exports.as_html(report, workspace.name),
             headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 
 
-def _report(request: Request, text: str) -> Report:
+def _report(request: Request, text: str) -> StatementReport:
     month = _month(text)
     if month is None:
         raise BadRequest("Invalid value for 'month': it is not like '2026-01'.", param="month")
@@ -193,7 +193,7 @@ def _no_such_place() -> BadRequest:
     return BadRequest("Invalid value for 'after': there is no such object in this list.", param="after")
 
 
-def _shown(booking: Booking) -> dict[str, Any]:
+def _shown(booking: WalletMovement) -> dict[str, Any]:
     return TransactionSerializer().to_representation(booking)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.http import QueryDict
 from django.utils import timezone
 
-from billing.usage import DAY, HOUR, MINUTE
+from billing.usage_report import DAY, HOUR, MINUTE
 from core.exceptions import BadRequest
 from core.http.query import integer, one_of
 

@@ -16,7 +16,7 @@ ENTRIES, TRANSACTIONS = "billing_entry", "billing_transaction"
 PRICES, RATES, CHARGES = "billing_price", "billing_rate", "billing_charge"
 
 
-class Guard(NamedTuple):
+class Trigger(NamedTuple):
     """`refused` is an SQL condition over OLD and NEW; where it is true the statement fails with `message`."""
 
     name: str
@@ -26,20 +26,20 @@ class Guard(NamedTuple):
     message: str
 
 
-def _never(table: str, event: str) -> Guard:
+def _never(table: str, event: str) -> Trigger:
     done = "changed" if event == "UPDATE" else "deleted"
     what = table.removeprefix("billing_")
-    return Guard(f"{table}_never_{done}", table, event, "TRUE", f"a {what} is never {done}")
+    return Trigger(f"{table}_never_{done}", table, event, "TRUE", f"a {what} is never {done}")
 
 
-GUARDS = (
+TRIGGERS = (
     *(
         _never(table, event)
         for table in (ENTRIES, TRANSACTIONS, PRICES, RATES)
         for event in ("UPDATE", "DELETE")
     ),
     _never(CHARGES, "DELETE"),
-    Guard(
+    Trigger(
         "billing_charge_goes_forward",
         CHARGES,
         "UPDATE",
@@ -48,35 +48,35 @@ GUARDS = (
         " AND NEW.cost IS NOT DISTINCT FROM OLD.cost))",
         "a charge is settled once and posted once",
     ),
-    Guard(
+    Trigger(
         "billing_entry_after_seal",
         ENTRIES,
         "INSERT",
         f"EXISTS (SELECT 1 FROM {TRANSACTIONS} WHERE id = NEW.transaction_id)",
         "a transaction gains no entry",
     ),
-    Guard(
+    Trigger(
         "billing_transaction_sums_to_zero",
         TRANSACTIONS,
         "INSERT",
         f"(SELECT COUNT(*) < 2 OR SUM(amount) <> 0 FROM {ENTRIES} WHERE transaction_id = NEW.id)",
         "the entries of a transaction sum to zero",
     ),
-    Guard(
+    Trigger(
         "billing_rate_after_seal",
         RATES,
         "INSERT",
         f"EXISTS (SELECT 1 FROM {PRICES} WHERE id = NEW.price_id)",
         "a price gains no rate",
     ),
-    Guard(
+    Trigger(
         "billing_price_is_free_or_has_rates",
         PRICES,
         "INSERT",
         f"NEW.is_free = EXISTS (SELECT 1 FROM {RATES} WHERE price_id = NEW.id)",
         "a price is free, or has rates",
     ),
-    Guard(
+    Trigger(
         "billing_price_follows_the_last",
         PRICES,
         "INSERT",
@@ -109,7 +109,7 @@ def missing(connection: BaseDatabaseWrapper) -> set[str]:
     }
     with connection.cursor() as cursor:
         cursor.execute(catalogue[connection.vendor])
-        return {guard.name for guard in GUARDS} - {name for (name,) in cursor.fetchall()}
+        return {guard.name for guard in TRIGGERS} - {name for (name,) in cursor.fetchall()}
 
 
 @contextmanager
@@ -123,14 +123,14 @@ def unguarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def _creations(vendor: str) -> Iterator[str]:
-    for guard in GUARDS:
+    for guard in TRIGGERS:
         yield from _on_postgresql(guard) if vendor == "postgresql" else _on_sqlite(guard)
     if vendor == "postgresql":
         yield from _truncation_guards()
         yield from _balance_guard()
 
 
-def _on_sqlite(guard: Guard) -> Iterator[str]:
+def _on_sqlite(guard: Trigger) -> Iterator[str]:
     condition = guard.refused.replace("IS NOT DISTINCT FROM", "IS")
     yield (
         f"CREATE TRIGGER {guard.name} BEFORE {guard.event} ON {guard.table} WHEN {condition} "
@@ -138,7 +138,7 @@ def _on_sqlite(guard: Guard) -> Iterator[str]:
     )
 
 
-def _on_postgresql(guard: Guard) -> Iterator[str]:
+def _on_postgresql(guard: Trigger) -> Iterator[str]:
     row = "OLD" if guard.event == "DELETE" else "NEW"
     yield _function(guard.name, f"IF {guard.refused} THEN {_raise(guard.message)} END IF; RETURN {row};")
     yield (
@@ -178,8 +178,8 @@ def _raise(message: str) -> str:
 
 def _removals(vendor: str) -> Iterator[str]:
     if vendor != "postgresql":
-        for guard in GUARDS:
+        for guard in TRIGGERS:
             yield f"DROP TRIGGER IF EXISTS {guard.name}"
         return
-    for name in (*(guard.name for guard in GUARDS), "billing_never_truncated", _BALANCED_AT_COMMIT):
+    for name in (*(guard.name for guard in TRIGGERS), "billing_never_truncated", _BALANCED_AT_COMMIT):
         yield f"DROP FUNCTION IF EXISTS {name}() CASCADE"

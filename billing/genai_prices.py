@@ -22,10 +22,10 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
+from billing.exceptions import InvalidPrice
 from billing.models import Price
 from billing.money import InvalidAmount, pico_of
 from billing.prices import add_price, tariff_of
-from billing.problems import InvalidPrice
 from billing.tariffs import Tiers
 from billing.units import UNITS
 
@@ -45,7 +45,7 @@ Rate = Decimal | TieredPrices
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PriceLookup:
     """A model of ours, and how the package may know it: by a name, at a provider that is named or known by
     its address, or else at the one whose models have such names."""
 
@@ -59,7 +59,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PackagePrice:
     """What the package says of a model: `versions` from now (None) or a later moment on. `remarks` are what
     a provider charges for that is billed to nobody here."""
 
@@ -75,7 +75,7 @@ class Offer:
 # --- what the package says ------------------------------------------------------------------------
 
 
-def offer_for(wanted: Wanted, now: datetime, left_out: Collection[str] = ()) -> Offer:
+def package_price_for(wanted: PriceLookup, now: datetime, left_out: Collection[str] = ()) -> PackagePrice:
     """`left_out` are kinds of units by the package's names. Raises `InvalidPrice` that says what hinders."""
     provider, model, remarks = _found(wanted)
     name = f"{provider.id}/{model.id}"
@@ -89,10 +89,10 @@ def offer_for(wanted: Wanted, now: datetime, left_out: Collection[str] = ()) -> 
         if not versions or versions[-1][1] != tiers:
             versions.append((starts_at, tiers))
         remarks += [remark for remark in _remarks_on(price, left_out) if remark not in remarks]
-    return Offer(name, versions, [*remarks, *_other_rates(model)])
+    return PackagePrice(name, versions, [*remarks, *_other_rates(model)])
 
 
-def _found(wanted: Wanted) -> tuple[Provider, ModelInfo, list[str]]:
+def _found(wanted: PriceLookup) -> tuple[Provider, ModelInfo, list[str]]:
     book = get_snapshot()
     ways: list[tuple[str | None, str | None]] = [(wanted.provider_id, None)]
     if wanted.provider_id is None and wanted.base_url:
@@ -131,7 +131,7 @@ def _later_starts(model: ModelInfo, now: datetime) -> list[datetime]:
     return sorted(start for start in starts if start > now)
 
 
-def _tiers_of(price: ModelPrice, model: ModelInfo, wanted: Wanted, left_out: Collection[str]) -> Tiers:
+def _tiers_of(price: ModelPrice, model: ModelInfo, wanted: PriceLookup, left_out: Collection[str]) -> Tiers:
     stated: dict[str, Rate] = {key: rate for key, rate in vars(price).items() if rate is not None}
     for key in ("input_mtok", "output_mtok"):
         if key not in stated:
@@ -211,7 +211,7 @@ _ONLY_IF: Mapping[str, Sequence[str]] = {
 }
 
 
-def _hindrance(key: str, stated: Mapping[str, Rate], model: ModelInfo, wanted: Wanted) -> str | None:
+def _hindrance(key: str, stated: Mapping[str, Rate], model: ModelInfo, wanted: PriceLookup) -> str | None:
     """Why the price is not exact without this; None where it is."""
     if key == "cache_write_mtok" and _MARKED in model.id:
         return None
@@ -252,7 +252,7 @@ def _other_rates(model: ModelInfo) -> Iterator[str]:
 
 
 def missing_versions(
-    model: str, offer: Offer, now: datetime, *, replace: bool
+    model: str, offer: PackagePrice, now: datetime, *, replace: bool
 ) -> Sequence[tuple[datetime | None, Tiers]]:
     """What the price book lacks of an offer. Raises `InvalidPrice` where somebody else's price stands in the
     way: one that begins later, or, unless it may be replaced, one that was not imported."""
@@ -282,7 +282,7 @@ def _tiers_in_force(prices: Sequence[Price]) -> Tiers | None:
     return tariff_of(prices[-1]).tiers
 
 
-def take_over(model: str, offer: Offer, *, replace: bool, now: datetime | None = None) -> int:
+def take_over(model: str, offer: PackagePrice, *, replace: bool, now: datetime | None = None) -> int:
     """Add what the book lacks, all of it or nothing; gives how many versions that were. Raises
     `InvalidPrice`."""
     with transaction.atomic():

@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Trunc
 
+from billing.database_snapshot import snapshot
 from billing.models import Charge, UsageRollup
-from billing.snapshots import snapshot
 from billing.units import UNIT_NAMES
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -34,7 +34,7 @@ _TRUNCATED = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 _WIDTHS = {HOUR: UsageRollup.Width.HOUR, DAY: UsageRollup.Width.DAY}
 
 
-class Sums(NamedTuple):
+class UsageSums(NamedTuple):
     """Of the requests of a group: how many there were, how many of each unit they used, and nano-USD.
     `unpriced` of them cost nothing because nobody had set a price."""
 
@@ -49,7 +49,7 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UsageQuery:
     """Buckets of so many seconds each; `starts` are those of the buckets, in seconds since the epoch, without
     a gap. `where` is a condition on the columns, `by` names those of them that part a bucket."""
 
@@ -60,7 +60,7 @@ class Question:
     where: Q = field(default_factory=Q)
 
 
-def sums(asked: Question) -> dict[int, list[Sums]]:
+def sums(asked: UsageQuery) -> dict[int, list[UsageSums]]:
     """By the start of the bucket; a bucket in which nothing ended is left out. Within one, the groups are in
     order."""
     if not asked.starts:
@@ -76,7 +76,7 @@ def sums(asked: Question) -> dict[int, list[Sums]]:
     return {start: _in_order(asked.by, groups) for start, groups in buckets.items()}
 
 
-def _sources(asked: Question) -> Iterable[Rows]:
+def _sources(asked: UsageQuery) -> Iterable[Rows]:
     charges = Charge.objects.all()  # those that are held have not ended
     if asked.width in _WIDTHS:
         yield _of_rollups(asked)
@@ -84,7 +84,7 @@ def _sources(asked: Question) -> Iterable[Rows]:
     yield _of_charges(asked, charges)
 
 
-def _of_rollups(asked: Question) -> Rows:
+def _of_rollups(asked: UsageQuery) -> Rows:
     first, last = _bounds(asked)
     found = UsageRollup.objects.filter(
         asked.where,
@@ -97,7 +97,7 @@ def _of_rollups(asked: Question) -> Rows:
     return rows
 
 
-def _of_charges(asked: Question, charges: "QuerySet[Charge]") -> Rows:
+def _of_charges(asked: UsageQuery, charges: "QuerySet[Charge]") -> Rows:
     first, last = _bounds(asked)
     found = charges.filter(
         asked.where, workspace_id=asked.workspace_id, ended_at__gte=first, ended_at__lt=last
@@ -107,16 +107,16 @@ def _of_charges(asked: Question, charges: "QuerySet[Charge]") -> Rows:
     return rows
 
 
-def _bounds(asked: Question) -> tuple[datetime, datetime]:
+def _bounds(asked: UsageQuery) -> tuple[datetime, datetime]:
     first, last = asked.starts[0], asked.starts[-1] + asked.width
     return datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
 
 
-def _in_order(by: Sequence[str], groups: Mapping[tuple[Any, ...], Mapping[str, int]]) -> list[Sums]:
+def _in_order(by: Sequence[str], groups: Mapping[tuple[Any, ...], Mapping[str, int]]) -> list[UsageSums]:
     ordered = sorted(groups.items(), key=lambda item: [str(value or "") for value in item[0]])
     return [_sums_of(dict(zip(by, group, strict=True)), total) for group, total in ordered]
 
 
-def _sums_of(group: dict[str, Any], total: Mapping[str, int]) -> Sums:
+def _sums_of(group: dict[str, Any], total: Mapping[str, int]) -> UsageSums:
     units = {name: total[f"sum_{name}"] for name in UNIT_NAMES}
-    return Sums(total["sum_requests"], units, total["sum_cost"], total["sum_unpriced"], **group)
+    return UsageSums(total["sum_requests"], units, total["sum_cost"], total["sum_unpriced"], **group)
