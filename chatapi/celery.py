@@ -11,7 +11,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
 
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_broker:Transport"))
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_transport:Transport"))
 
 PATIENCE_SECONDS = 60.0
 """For tasks that run when a worker is to stop. Less than a service manager's, who kills what is left."""
@@ -26,8 +26,8 @@ app.autodiscover_tasks(["media.renditions"])
 def check_worker(**_: Any) -> None:
     """Of `celery worker` alone: the embedded one starts after the server's own checks."""
     django.setup()
+    from chatapi.serving.embedded_worker import check_surroundings
     from chatapi.serving.preflight import CannotStart
-    from chatapi.serving.worker import check_surroundings
 
     try:
         check_surroundings()

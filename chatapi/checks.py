@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.connection import parse_url
 
 from billing.prices import current_tariffs
-from chatapi.completions.charging import OUTPUT_TOKENS
+from chatapi.completions.pricing import OUTPUT_TOKENS
 from chatapi.models_file import read_models
 from engines.model_spec import ModelSpec
 from engines.registry import ModelsFileError

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import dj_database_url
 from kombu import Queue
 
-from chatapi.brokers import every, transport_options
-from chatapi.environment import (
+from chatapi.celery_options import every, transport_options
+from chatapi.env import (
     ROOT,
     data_dir,
     env,
@@ -21,7 +21,7 @@ from chatapi.environment import (
     env_nano_usd,
     models_file,
 )
-from chatapi.serving.logs import is_news
+from chatapi.serving.log_filters import is_news
 from chatapi.storage_settings import storages
 
 BASE_DIR = ROOT
@@ -99,7 +99,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "chatapi.middleware.ErrorEnvelopeMiddleware",  # first: it sees what the others refuse
+    "chatapi.middleware.error_envelope.ErrorEnvelopeMiddleware",  # first: it sees what the others refuse
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -212,11 +212,11 @@ SPECTACULAR_SETTINGS = {
     # without the outside validator the page needs no network
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "PREPROCESSING_HOOKS": [
-        "chatapi.schema.add_streaming_endpoints",
+        "chatapi.openapi.add_streaming_endpoints",
         "media.api.openapi.add_file_endpoints",
         "chatapi.audio.openapi.add_audio_endpoints",
     ],
-    "POSTPROCESSING_HOOKS": ["chatapi.schema.finish"],
+    "POSTPROCESSING_HOOKS": ["chatapi.openapi.finish"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }

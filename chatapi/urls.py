@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from chatapi import schema
+from chatapi import openapi
 from chatapi.completions import views as completion_views
 from chatapi.views import health, model_list
 
@@ -14,15 +14,15 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("livez", health.LiveView.as_view()),
     path("healthz", health.HealthView.as_view()),
-    path("openapi.json", schema.DocumentView.as_view(), name="openapi"),
-    path("docs", schema.SwaggerView.as_view()),
+    path("openapi.json", openapi.DocumentView.as_view(), name="openapi"),
+    path("docs", openapi.SwaggerView.as_view()),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("v1/models", model_list.ModelListView.as_view()),
     path("v1/models/<path:model_id>", model_list.ModelView.as_view()),
     path("v1/chat/completions/<str:completion_id>", completion_views.CompletionView.as_view()),
     path("v1/chat/completions/<str:completion_id>/cancel", completion_views.CompletionCancelView.as_view()),
-    path("", include("conversations.urls")),
+    path("", include("conversations.api.urls")),
     path("", include("billing.api.urls")),
     path("", include("chatapi.audio.urls")),
     path("", include("media.api.urls")),

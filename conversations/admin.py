@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
-from conversations.threads import laid_out, shown_part
+from conversations.thread_presenter import laid_out, shown_part
 from core.admin import ReadOnlyAdmin, link_to
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
 from engines.registry import ModelsFileError

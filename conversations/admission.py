@@ -8,11 +8,11 @@ from accounts.authentication import valid_keys
 from billing.api_errors import api_error_of_billing
 from billing.exceptions import BillingError
 from billing.holds import Hold, HoldBatch
-from conversations.holding import hold_files
+from conversations.concurrency_limits import ConcurrencyCheck
+from conversations.digest_chain import digests, scope_of
+from conversations.held_assets import hold_files
 from conversations.models import Completion, Conversation, Message
-from conversations.places import Admission, Place, place_by_name, places_by_digest
-from conversations.streams import Streams
-from conversations.threading import digests, scope_of
+from conversations.thread_lookup import Admission, ThreadPosition, position_by_name, positions_by_digest
 from core.exceptions import ApiError, Conflict, InvalidApiKey
 from core.ids import CONVERSATION, new_id, public
 from core.sql import Row, insert_rows, update_rows
@@ -69,8 +69,8 @@ class _Batch:
     def run(self) -> list[Admitted | Deferred | ApiError]:
         self.valid_keys = valid_keys({a.key_digest for a in self.admissions if a.key_digest})
         self.repeated = _completions_by_idempotency_key(self.admissions)
-        self.places = places_by_digest(self.admissions)
-        self.streams = Streams(self.admissions)
+        self.places = positions_by_digest(self.admissions)
+        self.streams = ConcurrencyCheck(self.admissions)
         self.over_quota = over_quota(
             [(a.principal.workspace_id, file) for a in self.admissions for file in a.files]
         )
@@ -85,7 +85,7 @@ class _Batch:
     def _outcome(self, admission: Admission) -> Admitted | Deferred | ApiError:
         try:
             return self._admit(admission)
-        except ApiError:
+        except ApiError as refusal:
             return refusal
 
     def _admit(self, admission: Admission) -> Admitted | Deferred:
@@ -103,7 +103,7 @@ class _Batch:
         for name in (admission.idempotency_key, admission.conversation_id):
             if name and not self._claim((workspace_id, name)):
                 return Deferred((workspace_id, name))
-        place = place_by_name(admission) or self.places.get(admission.completion_id)
+        place = position_by_name(admission) or self.places.get(admission.completion_id)
         if place is None:
             return self._begin(admission)
         claim = (workspace_id, public(CONVERSATION, place.conversation_id))
@@ -121,7 +121,7 @@ class _Batch:
     def _begin(self, admission: Admission) -> Admitted:
         who = admission.principal
         scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
-        admitted = self._store(admission, Place(new_id(), None, scope))
+        admitted = self._store(admission, ThreadPosition(new_id(), None, scope))
         self.conversations.append(
             {
                 "id": admitted.conversation_id,
@@ -139,13 +139,13 @@ class _Batch:
         )
         return admitted
 
-    def _continue(self, admission: Admission, place: Place) -> Admitted:
+    def _continue(self, admission: Admission, place: ThreadPosition) -> Admitted:
         admitted = self._store(admission, place)
         moved = {"head": admitted.prompt_id, "updated_at": admission.at}
         self.heads.append(({"id": place.conversation_id}, moved))
         return admitted
 
-    def _store(self, admission: Admission, place: Place) -> Admitted:
+    def _store(self, admission: Admission, place: ThreadPosition) -> Admitted:
         history = place.before + admission.messages
         hold = self._hold(admission, history)
         prompt_id, prompt_digest = place.parent_id, place.parent_digest

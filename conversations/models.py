@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, Workspace
-from conversations.fields import PartsField
+from conversations.model_fields import PartsField
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, derived_id, new_id, public
 from core.model_fields import CompactJSONField
 from media.models import Asset

@@ -7,9 +7,9 @@ from uuid import UUID
 import msgspec
 
 from billing.holds import ChargeSettlement
-from conversations.holding import hold_files
+from conversations.digest_chain import digests
+from conversations.held_assets import hold_files
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
-from conversations.threading import digests
 from core.ids import new_id
 from core.sql import Row, insert_rows, update_rows
 from core.values import Blob, Value

@@ -24,7 +24,7 @@ import httpx2
 import msgspec
 import psycopg
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from tests.running import Run, surroundings
 
 CLIENTS = 8

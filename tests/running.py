@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from tests.serving import wait_until
 
 MODELS = Path(__file__).with_name("models.toml")

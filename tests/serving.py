@@ -22,13 +22,13 @@ from celery.worker import WorkController, state
 from django.core.asgi import get_asgi_application
 from django.db import connection
 
-from chatapi.application import make_application
 from chatapi.celery import app as celery_app
-from chatapi.completions.pump import Pump
+from chatapi.completions.runs.pump import Pump
 from chatapi.completions.service import CompletionService
-from chatapi.environment import ROOT
-from chatapi.serving.protocol import BoundedHttpProtocol
-from chatapi.serving.worker import EmbeddedWorker
+from chatapi.env import ROOT
+from chatapi.routing import make_application
+from chatapi.serving.embedded_worker import EmbeddedWorker
+from chatapi.serving.http_protocol import BoundedHttpProtocol
 from engines.served_models import current_registry
 from tests.people import Person
 

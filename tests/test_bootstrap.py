@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 
 SOURCE = ROOT / "deploy" / "bootstrap.py"
 Disk = namedtuple("Disk", "total used free")

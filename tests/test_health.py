@@ -21,7 +21,7 @@ class Sleepy:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sleepy]:
     sleepy = Sleepy()
-    monkeypatch.setitem(registry.ENGINES, "scripted", lambda _: sleepy)
+    monkeypatch.setitem(registry.ENGINES, "scripted", lambda *_: sleepy)
     reset_registry()
     yield sleepy
     reset_registry()

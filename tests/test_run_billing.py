@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from tests.billing.crowd import CALLS, COST, PAID, ask_all
 from tests.chaos import Storm
 from tests.running import running, surroundings

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 
 READERS = {"env", "env_choice", "env_flag", "env_int", "env_list", "env_mail_server", "env_nano_usd"}
 

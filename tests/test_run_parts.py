@@ -17,10 +17,10 @@ from django.core import checks
 
 from accounts.models import ApiKey, User, Workspace
 from accounts.services import digest_of
-from chatapi.serving import announce, first_start, preflight
-from chatapi.serving import worker as embedded
+from chatapi.serving import console, first_start, preflight
+from chatapi.serving import embedded_worker as embedded
+from chatapi.serving.embedded_worker import EmbeddedWorker
 from chatapi.serving.preflight import CannotStart
-from chatapi.serving.worker import EmbeddedWorker
 from tests.people import Person
 from tests.serving import embedded_worker
 
@@ -81,7 +81,7 @@ def test_who_has_an_account_already_gets_no_admin(alice: Person) -> None:
 )
 def test_the_address_shown_is_one_that_can_be_opened(host: str, url: str) -> None:
     with preflight.bind(host, 0) as listener:
-        address = announce.Address.of(listener)
+        address = console.Address.of(listener)
         assert address.url == f"{url}:{listener.getsockname()[1]}"
         socket.create_connection(address, timeout=5).close()
 
@@ -105,8 +105,8 @@ async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[s
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        address = announce.Address.of(server.sockets[0])
-        await announce.tell_when_ready(address, "chat.test", announce.Progress(), patience=0)
+        address = console.Address.of(server.sockets[0])
+        await console.tell_when_ready(address, "chat.test", console.ConsoleProgress(), patience=0)
     *waiting, ready = capsys.readouterr().out.splitlines()
     assert waiting == [
         "Not ready yet: The model is loading.",
@@ -116,7 +116,7 @@ async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[s
 
 
 def test_the_engine_tells_its_progress_without_a_time_stamp(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = announce.Progress()
+    progress = console.ConsoleProgress()
     progress.begin()
     logging.getLogger("engines.local").warning("Joining the model: %d %%", 40)
     progress.end()

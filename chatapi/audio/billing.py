@@ -11,7 +11,7 @@ from accounts.authentication import Principal
 from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
-from chatapi.completions.charging import AUDIO_MODELS
+from chatapi.completions.pricing import AUDIO_MODELS
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from core.http.body import ClientGone
 from core.ids import new_id

@@ -26,10 +26,10 @@ from chatapi.audio.streaming import (
     read_ahead,
     send_piece,
 )
-from chatapi.audio.workspace_queue import Turns
-from chatapi.completions.jsonbody import parse_json
-from chatapi.completions.schemas import problems
-from chatapi.completions.usage import tokens_in, tokens_of_sound
+from chatapi.audio.workspace_queue import WorkspaceQueue
+from chatapi.completions.token_counts import tokens_in, tokens_of_sound
+from chatapi.validation import exceptions
+from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
 from core.values import Value
@@ -65,7 +65,7 @@ class SpeechRequest(Value, frozen=True):
 class SpeechEndpoint(LimitedEndpoint):
     def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
         super().__init__(callers, counters)
-        self._turns = Turns(AT_ONCE, MOST)
+        self._turns = WorkspaceQueue(AT_ONCE, MOST)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
@@ -160,7 +160,7 @@ def _usage(text: str, milliseconds: int) -> dict[str, int]:
 def _request(body: dict[str, Any]) -> SpeechRequest:
     try:
         asked = _serializer.run_validation(body)
-    except problems.Invalid as problem:
+    except exceptions.InvalidField as problem:
         raise problem.as_bad_request from None
     text = asked["input"]
     return SpeechRequest(
@@ -188,7 +188,7 @@ def _voice(name: str) -> Voice:
     if voice is None:
         some = ", ".join(f"'{known.id}'" for known in voices(folder)[:NAMED_VOICES])
         message = (
-            f"Invalid value for 'voice': there is no voice {problems.shown(name)}. Some there are: {some}."
+            f"Invalid value for 'voice': there is no voice {exceptions.shown(name)}. Some there are: {some}."
         )
         raise BadRequest(message, param="voice", code=VoiceNotFound.code)
     return voice

@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework.fields import empty
 
-from chatapi.completions.schemas import problems
-from chatapi.completions.schemas.fields import (
+from chatapi.validation import exceptions
+from chatapi.validation.fields import (
     BooleanField,
     EnumField,
     NumberField,
@@ -23,7 +23,7 @@ class SpeechInputField(StringField):
     def run_validation(self, data: Any = empty) -> str:
         text = super().run_validation(data)
         if not text.strip():
-            raise problems.wrong_value("there is nothing in it to speak")
+            raise exceptions.wrong_value("there is nothing in it to speak")
         return text
 
 

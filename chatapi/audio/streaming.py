@@ -20,7 +20,7 @@ EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 KEEP_ALIVE = b": ping\n"
 
 
-class Silence(Exception):
+class NothingReceived(Exception):
     """Nothing came in the time that was given."""
 
 
@@ -36,8 +36,10 @@ class ReadAhead(Generic[Item]):
         self._has_room.set()
 
     async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> Item | None:
-        """The next item; None at the end. Raises what the source does, `ClientGone`, and `Silence` where
-        nothing came for `patience` seconds."""
+        """The next item; None at the end.
+
+        Raises what the source raises, `ClientGone`, and `NothingReceived` after `patience` silent seconds.
+        """
         getting = asyncio.ensure_future(self._items.get())
         leaving = asyncio.ensure_future(is_gone.wait())
         try:
@@ -48,7 +50,7 @@ class ReadAhead(Generic[Item]):
         if is_gone.is_set():
             raise ClientGone
         if not getting.done():
-            raise Silence
+            raise NothingReceived
         item = getting.result()
         if isinstance(item, Exception):
             raise item

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Literal, TypeVar, get_args
 
-from chatapi.completions.schemas.problems import shown
+from chatapi.validation.exceptions import shown
 from core.exceptions import BadRequest
 from core.values import Value
 from media.api.upload_form import Form

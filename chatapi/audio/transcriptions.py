@@ -19,8 +19,8 @@ from chatapi.audio.endpoint import LimitedEndpoint
 from chatapi.audio.streaming import (
     EVENT_STREAM,
     KEEP_ALIVE,
+    NothingReceived,
     ReadAhead,
-    Silence,
     begin,
     end,
     event,
@@ -29,7 +29,7 @@ from chatapi.audio.streaming import (
     send_piece,
 )
 from chatapi.audio.transcription_request import TranscriptionRequest, transcription_request
-from chatapi.audio.workspace_queue import Turns
+from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import ApiError
 from media.api.endpoints import api_error, send_whole, unless_gone, watched
 from media.api.upload_form import Form, read_form
@@ -73,7 +73,7 @@ class TranscriptionEndpoint(LimitedEndpoint):
         super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive
-        self._turns = Turns(AT_ONCE, MOST)
+        self._turns = WorkspaceQueue(AT_ONCE, MOST)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
@@ -113,7 +113,7 @@ class TranscriptionEndpoint(LimitedEndpoint):
     async def _stream(self, news: Heeding, is_gone: asyncio.Event, send: Send) -> None:
         writer = TranscriptWriter()
         first = []
-        with suppress(Silence):  # until then a failure has its true status
+        with suppress(NothingReceived):  # until then a failure has its true status
             first.append(await news.take(is_gone, self._keep_alive))
         await begin(send, EVENT_STREAM)
         try:
@@ -132,7 +132,7 @@ class TranscriptionEndpoint(LimitedEndpoint):
         while True:
             try:
                 return await news.take(is_gone, self._keep_alive)
-            except Silence:
+            except NothingReceived:
                 await send_piece(send, KEEP_ALIVE)
 
 

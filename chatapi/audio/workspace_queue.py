@@ -10,7 +10,7 @@ from core.exceptions import RateLimited
 from core.http.body import ClientGone
 
 
-class Turns:
+class WorkspaceQueue:
     """`at_once` of a workspace are at work, in the order they came; with those that wait there are `most`."""
 
     def __init__(self, at_once: int, most: int) -> None:

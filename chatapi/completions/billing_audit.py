@@ -8,7 +8,7 @@ from billing import alerts, verification
 from billing.database_snapshot import snapshot
 from billing.models import Alert, Charge
 from billing.verification import Discrepancy
-from chatapi.completions.charging import units_of
+from chatapi.completions.pricing import units_of
 from conversations.models import Completion
 from engines.events import Usage
 

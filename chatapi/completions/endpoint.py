@@ -13,12 +13,12 @@ from starlette.types import Receive, Scope, Send
 from accounts.asgi_auth import AsgiAuthenticator, Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
+from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects import DIALECTS
-from chatapi.completions.jsonbody import parse_json
-from chatapi.completions.log import Viewer
-from chatapi.completions.requests import CompletionRequest, DialectName
-from chatapi.completions.running import Running
+from chatapi.completions.runs.event_log import Viewer
+from chatapi.completions.runs.run import Run
 from chatapi.completions.service import CompletionService
+from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest, Internal, MethodNotAllowed, ServiceUnavailable
 from core.http.body import ClientGone, read_body
 from core.http.responses import send_json, send_refusal
@@ -89,7 +89,7 @@ class CompletionsEndpoint:
 
     async def _begin(
         self, caller: Caller, allowance: Allowance, scope: Scope, receive: Receive
-    ) -> tuple[CompletionRequest, Running]:
+    ) -> tuple[CompletionRequest, Run]:
         await allowance.take_request()
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
@@ -114,7 +114,7 @@ class CompletionsEndpoint:
         receive: Receive,
         send: Send,
         request: CompletionRequest,
-        running: Running,
+        running: Run,
     ) -> None:
         with Viewer(running.log, self._keep_alive) as viewer:
             watching = asyncio.ensure_future(_watch_for_disconnect(receive, viewer))
@@ -133,7 +133,7 @@ class CompletionsEndpoint:
         scope: Scope,
         send: Send,
         request: CompletionRequest,
-        running: Running,
+        running: Run,
         viewer: Viewer,
     ) -> None:
         entries = await viewer.read()
@@ -162,7 +162,7 @@ class CompletionsEndpoint:
             raise
 
     async def _send_whole(
-        self, receive: Receive, send: Send, request: CompletionRequest, running: Running, viewer: Viewer
+        self, receive: Receive, send: Send, request: CompletionRequest, running: Run, viewer: Viewer
     ) -> None:
         try:
             ended = await viewer.until_ended()
@@ -203,7 +203,7 @@ async def _watch_for_disconnect(receive: Receive, viewer: Viewer) -> None:
     viewer.leave()
 
 
-async def _send_failure(send: Send, failure: Failure, running: Running) -> None:
+async def _send_failure(send: Send, failure: Failure, running: Run) -> None:
     headers = [_conversation_header(running)]
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
@@ -239,5 +239,5 @@ def _accepts_ndjson(scope: Scope) -> bool:
     return any(name == b"accept" and NDJSON in value.lower() for name, value in scope["headers"])
 
 
-def _conversation_header(running: Running) -> tuple[bytes, bytes]:
+def _conversation_header(running: Run) -> tuple[bytes, bytes]:
     return b"x-conversation-id", running.conversation_id.encode()

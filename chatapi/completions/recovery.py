@@ -19,9 +19,9 @@ from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge
 from billing.prices import tariffs_of
 from billing.units import Units
-from chatapi.completions import journal
-from chatapi.completions.charging import units_of
-from chatapi.completions.journal import Progress
+from chatapi.completions.pricing import units_of
+from chatapi.completions.runs import journal
+from chatapi.completions.runs.journal import RunProgress
 from conversations.models import Completion, ServerProcess
 from conversations.settlement import billed
 from core.sql import update_rows
@@ -132,7 +132,7 @@ def _settle(charges: Sequence[Charge]) -> None:
         books.write()
 
 
-def _end(charge: Charge, progress: Progress | None, units: Units) -> ChargeSettlement:
+def _end(charge: Charge, progress: RunProgress | None, units: Units) -> ChargeSettlement:
     order = charge_request_of(charge)
     price_id, model = charge.price_id, charge.model
     if progress is not None and progress.was_asked:
@@ -145,7 +145,7 @@ def _end(charge: Charge, progress: Progress | None, units: Units) -> ChargeSettl
     return ChargeSettlement(hold, model, units, "interrupted", timezone.now(), is_estimated=True)
 
 
-def _told(process_id: UUID) -> dict[UUID, Progress]:
+def _told(process_id: UUID) -> dict[UUID, RunProgress]:
     try:
         return journal.read(journal_path(process_id))
     except FileNotFoundError:

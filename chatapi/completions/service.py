@@ -18,20 +18,26 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import declare, free_where_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import recovery
-from chatapi.completions.beside import Beside
-from chatapi.completions.calls import Call, admission_of, engine_request, manner_of
-from chatapi.completions.charging import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
-from chatapi.completions.intake import carries_media, take_in
-from chatapi.completions.journal import Journal
-from chatapi.completions.limits import check_against_model, check_documents, check_voice
-from chatapi.completions.preparation import prepared, told_to_write_ssml
-from chatapi.completions.pump import Asked, Outcome, Pump
-from chatapi.completions.replay import replayed
-from chatapi.completions.requests import CompletionRequest
-from chatapi.completions.running import Running, on_disconnect
-from chatapi.completions.taken import TakenIn, begin_renditions, blob_reader, drop_fresh, settle_in
-from chatapi.completions.usage import tokens_expected
-from chatapi.completions.writer import Ask, Writer
+from chatapi.completions.admission import AcceptedRequest, admission_of, engine_request, speech_options_of
+from chatapi.completions.attachments.prepare import prepare_messages, told_to_write_ssml
+from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
+from chatapi.completions.attachments.store import (
+    ResolvedAttachments,
+    begin_renditions,
+    blob_reader,
+    drop_fresh,
+    settle_in,
+)
+from chatapi.completions.capabilities import check_against_model, check_documents, check_voice
+from chatapi.completions.completion_request import CompletionRequest
+from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
+from chatapi.completions.pricing import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
+from chatapi.completions.runs.background import BackgroundTasks
+from chatapi.completions.runs.journal import Journal
+from chatapi.completions.runs.pump import PreparedRequest, Pump, RunOutcome
+from chatapi.completions.runs.replay import replay
+from chatapi.completions.runs.run import Run, disconnect_policy
+from chatapi.completions.token_counts import tokens_expected
 from conversations.admission import Admission, Admitted
 from conversations.settlement import Settlement, speech_files
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
@@ -58,11 +64,11 @@ class CompletionService:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.process_id = new_id()
-        self._running: dict[UUID, Running] = {}
+        self._running: dict[UUID, Run] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._writer: Writer | None = None
+        self._writer: GroupCommitWriter | None = None
         self._heartbeat: asyncio.Task[None] | None = None
-        self._beside = Beside()
+        self._beside = BackgroundTasks()
         self._is_stopping = False
 
     @property
@@ -74,7 +80,7 @@ class CompletionService:
         if self.is_started:
             return
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer()
+        self._writer = GroupCommitWriter()
         self._fetcher = Fetcher(
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
         )
@@ -112,7 +118,7 @@ class CompletionService:
         *,
         idempotency_key: str | None = None,
         body_digest: str = "",
-    ) -> Running:
+    ) -> Run:
         """Store the call and begin to answer it. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
@@ -122,19 +128,19 @@ class CompletionService:
         await allowance.take_tokens(lambda: tokens_expected(request))
         try:
             return await self._admit(
-                Call(caller, allowance, request, spec, idempotency_key, body_digest), self._writer
+                AcceptedRequest(caller, allowance, request, spec, idempotency_key, body_digest), self._writer
             )
         except BaseException:
             await allowance.correct_tokens(0)
             raise
 
-    async def _admit(self, call: Call, writer: Writer) -> Running:
+    async def _admit(self, call: AcceptedRequest, writer: GroupCommitWriter) -> Run:
         request, workspace_id = call.request, call.caller.principal.workspace_id
         async with AsyncExitStack() as folders:
-            taken = TakenIn(request.messages)
+            taken = ResolvedAttachments(request.messages)
             if carries_media(request.messages):
                 check = partial(check_documents, positions=request.positions, spec=call.spec)
-                taken = await take_in(workspace_id, request, self._fetcher, folders, check)
+                taken = await resolve_attachments(workspace_id, request, self._fetcher, folders, check)
             candidates = tuple(self.registry.candidates(call.spec))
             admission = admission_of(call, taken, candidates, self.process_id)
             try:
@@ -151,16 +157,16 @@ class CompletionService:
         await call.allowance.correct_tokens(0)
         return await self._join(admitted.repeats, workspace_id)
 
-    def _begin(self, call: Call, admission: Admission, admitted: Admitted) -> Running:
+    def _begin(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Run:
         pump = self._pump(call, admission, admitted)
-        running = Running(
+        running = Run(
             AnswerHead(
                 public(COMPLETION, admission.completion_id), int(admission.at.timestamp()), call.spec.id
             ),
             public(CONVERSATION, admitted.conversation_id),
             pump.log,
             pump,
-            on_disconnect(call.request, call.spec, may_return=call.idempotency_key is not None),
+            disconnect_policy(call.request, call.spec, may_return=call.idempotency_key is not None),
         )
         self._running[admission.completion_id] = running
         return running
@@ -169,7 +175,7 @@ class CompletionService:
         """Hold what a call costs at most that is no completion. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
-        return await self._writer.hold(Ask(order, bound))
+        return await self._writer.hold(HoldRequest(order, bound))
 
     async def settle(self, end: ChargeSettlement) -> None:
         """Store what such a call used."""
@@ -197,24 +203,26 @@ class CompletionService:
             )
         return spec
 
-    def _pump(self, call: Call, admission: Admission, admitted: Admitted) -> Pump:
+    def _pump(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Pump:
         request, workspace_id = call.request, admission.principal.workspace_id
         positions = request.positions or range(len(admission.messages))
         hold = admitted.hold
 
-        async def prepare(asked: EngineRequest, spec: ModelSpec) -> Asked:
+        async def prepare(asked: EngineRequest, spec: ModelSpec) -> PreparedRequest:
             if "audio" in asked.modalities and "audio" not in spec.output_modalities:
                 asked = msgspec.structs.replace(asked, modalities=("text",), audio=None)
             if hold.amount:
                 asked = msgspec.structs.replace(asked, params=held_to(asked.params, spec))
-            ready = await prepared(asked.messages, spec, workspace_id, positions)
+            ready = await prepare_messages(asked.messages, spec, workspace_id, positions)
             messages = told_to_write_ssml(ready.messages) if request.ssml else ready.messages
             asked = msgspec.structs.replace(
                 asked, messages=messages, read_blob=blob_reader(workspace_id, ready.names)
             )
-            return Asked(asked, ready.substitutes, images_in(messages, spec), hold.prices.get(spec.id))
+            return PreparedRequest(
+                asked, ready.substitutes, images_in(messages, spec), hold.prices.get(spec.id)
+            )
 
-        async def settle(outcome: Outcome) -> None:
+        async def settle(outcome: RunOutcome) -> None:
             try:
                 await self._settle(admission, admitted, outcome)
             finally:
@@ -230,11 +238,11 @@ class CompletionService:
             slot=self._journal.slot(admission.completion_id),
             prepare=prepare,
             settle=settle,
-            manner=manner_of(request),
+            manner=speech_options_of(request),
             ssml=request.ssml,
         )
 
-    async def _settle(self, admission: Admission, admitted: Admitted, outcome: Outcome) -> None:
+    async def _settle(self, admission: Admission, admitted: Admitted, outcome: RunOutcome) -> None:
         workspace_id = admission.principal.workspace_id
         if outcome.sounds:
             await asyncio.to_thread(store_bytes, workspace_id, outcome.sounds)
@@ -268,14 +276,14 @@ class CompletionService:
         if outcome.sounds:
             self._beside.follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
 
-    async def _join(self, completion_id: UUID, workspace_id: UUID) -> Running:
+    async def _join(self, completion_id: UUID, workspace_id: UUID) -> Run:
         """View what the same idempotency key has begun: here, in another process, or long ago."""
         if completion_id in self._running:
             return self._running[completion_id]
         for _ in range(POLLS):
-            finished = await database_sync_to_async(replayed)(workspace_id, completion_id)
+            finished = await database_sync_to_async(replay)(workspace_id, completion_id)
             if finished is not None:
-                return Running(*finished)
+                return Run(*finished)
             await asyncio.sleep(POLL_SECONDS)
         raise ServiceUnavailable("Another process still makes this answer.", code="made_elsewhere")
 

@@ -10,13 +10,11 @@ from rest_framework.response import Response
 
 from accounts.authentication import workspace_of
 from chatapi.completions.dialects import DIALECTS
-from chatapi.completions.schemas.stored import StoredCompletionSerializer
+from chatapi.completions.schemas.stored_completion import StoredCompletionSerializer
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from conversations import selectors
+from conversations.api.serializers import stored_sound
 from conversations.models import Completion
-from conversations.serializers import (
-    stored_sound,
-)
 from core.exceptions import Conflict, envelope
 from core.http.openapi import refusals
 from core.http.views import ApiView

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from django.db.utils import ConnectionHandler
 
-from chatapi.environment import env
+from chatapi.env import env
 from chatapi.models_file import read_models
 from engines.model_spec import ModelSpec
 from engines.registry import ModelsFileError

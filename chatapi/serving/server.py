@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 
-from chatapi.environment import env_list
-from chatapi.serving.protocol import BoundedHttpProtocol
+from chatapi.env import env_list
+from chatapi.serving.http_protocol import BoundedHttpProtocol
 
 SWITCH_INTERVAL = 0.0005
 """Seconds: a thread that computes (the database's) holds up the event loop for no longer."""

@@ -5,7 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import conversations.fields
+import conversations.model_fields
 import core.ids
 import core.model_fields
 
@@ -238,7 +238,7 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("parts", conversations.fields.PartsField()),
+                ("parts", conversations.model_fields.PartsField()),
                 ("name", models.TextField(blank=True)),
                 ("tool_call_id", models.TextField(blank=True)),
                 ("digest", models.CharField(editable=False, max_length=64)),

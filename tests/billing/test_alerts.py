@@ -19,7 +19,7 @@ from billing.models import Alert, Wallet
 from billing.money import format_usd
 from billing.posting import post_settled
 from billing.prices import add_price
-from chatapi.environment import env_mail_server
+from chatapi.env import env_mail_server
 from tests.billing.months import USD, clock, day, held, opened, settled
 from tests.people import Person
 

@@ -21,7 +21,7 @@ from billing.models import Alert, MeterEvent, UsageRollup, Wallet
 from billing.posting import post_settled
 from billing.prices import add_price
 from billing.units import Units
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from core.ids import new_id
 from tests.billing.months import COMPLETION, PROMPT, SHORT, SHORT_COST, clock, day, opened, settled
 from tests.billing.stripe_api import KEY, Answer, Stripe, stripe_api

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from billing.prices import add_price, current_tariffs, declare
 from billing.units import Units
-from chatapi.completions.charging import declared_prices
+from chatapi.completions.pricing import declared_prices
 from chatapi.models_file import read_models
 from engines.registry import ModelsFileError
 from engines.served_models import current_registry, reset_registry

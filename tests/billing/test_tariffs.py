@@ -15,9 +15,9 @@ from billing.exceptions import InvalidPrice
 from billing.money import MOST_A_CALL, MOST_PICO
 from billing.tariffs import Bound, Tariff, Tiers, rates_of
 from billing.units import UNIT_NAMES, Units
-from chatapi.completions.charging import IMAGE_TOKENS, bound_of, units_of
-from chatapi.completions.documents import texts_of_files
-from chatapi.completions.requests import OUTPUT_LIMITS, CompletionRequest, with_one_limit
+from chatapi.completions.attachments.text_files import texts_of_files
+from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest, with_one_limit
+from chatapi.completions.pricing import IMAGE_TOKENS, bound_of, units_of
 from core.ids import new_id
 from core.values import Blob
 from engines.events import Usage

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects import DIALECTS
-from chatapi.completions.requests import CompletionRequest, DialectName
 from conversations.tool_results import check_tool_results
 from core.exceptions import BadRequest
 from core.values import Blob

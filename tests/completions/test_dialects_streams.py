@@ -12,9 +12,9 @@ from openai import APIError, OpenAI, Stream
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from chatapi.completions.dialects import DIALECTS, KEEP_ALIVE, NDJSON_KEEP_ALIVE, Encoder
-from chatapi.completions.dialects.encoder import SOUND_PIECE
-from chatapi.completions.requests import DialectName
+from chatapi.completions.completion_request import DialectName
+from chatapi.completions.dialects import DIALECTS, KEEP_ALIVE, NDJSON_KEEP_ALIVE, StreamEncoder
+from chatapi.completions.dialects.stream_encoder import SOUND_PIECE
 from engines.answers import Answer, AnswerHead, Assembler, Ended, Failure
 from engines.events import (
     AudioDelta,
@@ -35,7 +35,7 @@ HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
 STOPPED = Ended("completed", (Finish("stop"),), Usage(10, 20))
 
 
-def encoder(dialect: DialectName = "openai", **options: Any) -> Encoder:
+def encoder(dialect: DialectName = "openai", **options: Any) -> StreamEncoder:
     return DIALECTS[dialect].encoder(HEAD, **{"include_usage": False, **options})
 
 

@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chatapi.completions import journal
-from chatapi.completions.journal import Journal
-from chatapi.environment import ROOT
+from chatapi.completions.runs import journal
+from chatapi.completions.runs.journal import Journal
+from chatapi.env import ROOT
 from engines.events import AudioDelta, ReasoningDelta, TextDelta, ToolCallStart, Usage
 
 ID, PRICE = uuid4(), uuid4()
@@ -111,8 +111,8 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from uuid import UUID
-from chatapi.completions.journal import Journal
-from engines.values import TextDelta
+from chatapi.completions.runs.journal import Journal
+from engines.events import TextDelta
 slot = Journal(Path(sys.argv[1])).slot(UUID(sys.argv[2]))
 slot.asked(None, 3, 0)
 slot.begun()

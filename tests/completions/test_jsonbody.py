@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chatapi.completions.jsonbody import MAX_DEPTH, parse_json
+from chatapi.validation.json_body import MAX_DEPTH, parse_json
 from core.exceptions import BadRequest
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from chatapi.completions.completion_request import DialectName
 from chatapi.completions.dialects import DIALECTS
-from chatapi.completions.requests import DialectName
 from core.exceptions import BadRequest
 from tests.completions.requests import PICTURE_URL, body, call, image, result, sound, text, tool, user
 

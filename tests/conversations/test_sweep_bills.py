@@ -11,8 +11,8 @@ from billing.holds import ChargeRequest, HoldBatch
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import Bound
-from chatapi.completions.journal import Journal
 from chatapi.completions.recovery import journal_path, settle_interrupted
+from chatapi.completions.runs.journal import Journal
 from core.ids import new_id
 from engines.events import TextDelta
 from tests.billing.money import give

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from chatapi.audio import streaming
-from chatapi.audio.streaming import Silence, read_ahead
+from chatapi.audio.streaming import NothingReceived, read_ahead
 from core.http.body import ClientGone
 
 Source = AsyncGenerator[bytes, None]
@@ -89,7 +89,7 @@ async def test_silence_is_told_and_nothing_is_lost_by_it() -> None:
         yield b"late"
 
     async with read_ahead(late(), len) as pieces:
-        with pytest.raises(Silence):
+        with pytest.raises(NothingReceived):
             await pieces.take(is_gone, 0.01)
         release.set()
         assert await pieces.take(is_gone, 5) == b"late"

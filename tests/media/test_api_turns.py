@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from chatapi.audio.workspace_queue import Turns
+from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import RateLimited
 from core.http.body import ClientGone
 
@@ -15,13 +15,13 @@ OURS, THEIRS = UUID(int=1), UUID(int=2)
 class Visit:
     """A request that is at work until it is let go."""
 
-    def __init__(self, turns: Turns, workspace_id: UUID) -> None:
+    def __init__(self, turns: WorkspaceQueue, workspace_id: UUID) -> None:
         self.is_gone = asyncio.Event()
         self.let_go = asyncio.Event()
         self.is_at_work = False
         self.task = asyncio.create_task(self._run(turns, workspace_id))
 
-    async def _run(self, turns: Turns, workspace_id: UUID) -> None:
+    async def _run(self, turns: WorkspaceQueue, workspace_id: UUID) -> None:
         async with turns.turn(workspace_id, self.is_gone):
             self.is_at_work = True
             await self.let_go.wait()
@@ -35,7 +35,7 @@ async def settled() -> None:
 
 def test_others_do_not_wait_for_ours() -> None:
     async def story() -> None:
-        turns = Turns(2, 10)
+        turns = WorkspaceQueue(2, 10)
         ours = [Visit(turns, OURS) for _ in range(5)]
         theirs = Visit(turns, THEIRS)
         await settled()
@@ -53,7 +53,7 @@ def test_others_do_not_wait_for_ours() -> None:
 
 def test_who_leaves_the_queue_takes_nobodys_turn() -> None:
     async def story() -> None:
-        turns = Turns(1, 10)
+        turns = WorkspaceQueue(1, 10)
         first, leaving, cancelled, last = (Visit(turns, OURS) for _ in range(4))
         await settled()
         leaving.is_gone.set()
@@ -73,7 +73,7 @@ def test_who_leaves_the_queue_takes_nobodys_turn() -> None:
 
 def test_too_many_are_refused_and_may_come_again() -> None:
     async def story() -> None:
-        turns = Turns(1, 2)
+        turns = WorkspaceQueue(1, 2)
         here = [Visit(turns, OURS) for _ in range(2)]
         await settled()
         with pytest.raises(RateLimited):

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.deletion import delete_conversations
-from conversations.holding import hold_files
+from conversations.held_assets import hold_files
 from conversations.models import Conversation
 from core.values import Blob
 from media import cleanup

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.output_formats import FORMATS, STREAMED
 from media.processing.sound.speech_encoding import EncodeSound, encode_pcm, encode_sound

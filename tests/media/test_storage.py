@@ -15,7 +15,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from conversations.models import Completion
 from core.exceptions import ServiceUnavailable
 from core.values import Blob

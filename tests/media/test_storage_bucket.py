@@ -14,7 +14,7 @@ from django.core.exceptions import SuspiciousFileOperation, SuspiciousOperation
 from django.core.files.base import ContentFile
 from moto.core.authorization import enable_iam_authentication
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from chatapi.storage_settings import storages
 from media.storage.s3 import ObjectStorage
 from tests.media.s3 import KEYS, bucket, bucket_options, s3_endpoint, s3_session

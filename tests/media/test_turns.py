@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from chatapi.celery import app as celery_app
-from chatapi.serving.worker import EmbeddedWorker
+from chatapi.serving.embedded_worker import EmbeddedWorker
 from core.values import Blob
 from media.models import Rendition, asset_id, rendition_id
 from media.renditions import service, tasks, wait

@@ -15,7 +15,7 @@ from celery import Celery
 from django.conf import settings
 from kombu import Queue
 
-from chatapi.environment import ROOT
+from chatapi.env import ROOT
 from media.models import Asset, File, Rendition, asset_id
 from media.services import StoredFile, register, store_bytes
 from tests.people import Person

@@ -17,7 +17,7 @@ from billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wal
 from billing.posting import post_settled
 from billing.prices import add_price
 from billing.tariffs import rates_of
-from chatapi.completions.usage import prompt_estimate
+from chatapi.completions.token_counts import prompt_estimate
 from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation
 from engines.events import Event

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from accounts.models import User
-from chatapi.bounded_body import BODILESS_BYTES
+from chatapi.middleware.body_limit import BODILESS_BYTES
 from core.http import body
 from tests.people import Person
 from tests.serving import Server

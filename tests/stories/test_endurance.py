@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from conversations import places
+from conversations import thread_lookup
 from conversations.models import Completion, Conversation, Message
 from core import sql
 from engines.events import Event, Finish, TextDelta, Usage
@@ -67,7 +67,9 @@ def test_an_end_that_cannot_be_stored_is_failed_and_keeps_its_text(
     # no database can hold this in a message's logprobs; what else there is can be held
     unheard_of = {"content": [object()]}
     answer_with(monkeypatch, TextDelta("Hi", logprobs=unheard_of), Finish("stop"))
-    monkeypatch.setattr("chatapi.completions.dialects.encoder.Encoder.encode", _without_logprobs())
+    monkeypatch.setattr(
+        "chatapi.completions.dialects.stream_encoder.StreamEncoder.encode", _without_logprobs()
+    )
     with server.client(alice) as client:
         received = events(client.post(PATHS["openai"], json=said("Hello", stream=True)))
         neighbour = client.post(PATHS["openai"], json=said("Hello") | {"model": "text-only"})
@@ -79,11 +81,11 @@ def test_an_end_that_cannot_be_stored_is_failed_and_keeps_its_text(
 
 
 def _without_logprobs() -> Any:
-    from chatapi.completions.dialects.encoder import Encoder
+    from chatapi.completions.dialects.stream_encoder import StreamEncoder
 
-    original = Encoder.encode
+    original = StreamEncoder.encode
 
-    def encode(self: Encoder, entries: Any) -> bytes:
+    def encode(self: StreamEncoder, entries: Any) -> bytes:
         return original(self, [TextDelta("Hi") if isinstance(e, TextDelta) else e for e in entries])
 
     return encode
@@ -109,7 +111,7 @@ def test_choices_that_nobody_asked_for_are_no_answer(
 def test_an_answer_without_end_is_ended(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatapi.completions.pump.ANSWER_BYTES", 2_000)
+    monkeypatch.setattr("chatapi.completions.runs.pump.ANSWER_BYTES", 2_000)
     with server.client(alice) as client:
         received = events(client.post(PATHS["openai"], json=said("[[chunks: 100000]]", stream=True)))
     assert received[-1]["error"]["code"] == "answer_too_long"
@@ -136,13 +138,13 @@ def test_calls_that_wait_for_one_conversation_read_it_once_each(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[Message | None] = []
-    original = places.path_to
+    original = thread_lookup.path_to
 
     def counted(message: Message | None) -> Any:
         reads.append(message)
         return original(message)
 
-    monkeypatch.setattr(places, "path_to", counted)
+    monkeypatch.setattr(thread_lookup, "path_to", counted)
     with server.client(alice) as client:
         conversation_id = client.post(PATHS["openai"], json=said("Hi")).headers["x-conversation-id"]
 

@@ -141,14 +141,14 @@ def test_a_client_that_saw_the_end_can_read_it_back(server: Server, alice: Perso
 def test_a_slow_answer_is_kept_alive_by_comments(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chatapi.completions import log
+    from chatapi.completions.runs import event_log
 
-    original = log.Viewer.__init__
+    original = event_log.Viewer.__init__
 
-    def impatient(self: log.Viewer, of: log.EventLog, keep_alive: float) -> None:
+    def impatient(self: event_log.Viewer, of: event_log.EventLog, keep_alive: float) -> None:
         original(self, of, 0.1)
 
-    monkeypatch.setattr(log.Viewer, "__init__", impatient)
+    monkeypatch.setattr(event_log.Viewer, "__init__", impatient)
     with server.client(alice) as client:
         streamed = client.post(PATHS["openai"], json=said("[[wait: 0.5]] Hello", stream=True))
     assert streamed.text.startswith(": ping\n")

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from PIL import Image
 
-from chatapi.completions import intake
+from chatapi.completions.attachments import resolve
 from conversations.models import Conversation, Message
 from media import inspection
 from media.models import Asset, Rendition
@@ -65,7 +65,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         files.append(path)
         return await original(path, **more)
 
-    monkeypatch.setattr(intake, "look_at", counting)
+    monkeypatch.setattr(resolve, "look_at", counting)
     return files
 
 
@@ -276,7 +276,7 @@ def test_an_address_is_asked_once_and_may_die_then(
         assert len(site.visits) == len(looked_at) == 1
 
     # nobody listens there any more, and the copy is old: what is stored is what counts
-    monkeypatch.setattr(intake, "COPY_AGE", intake.COPY_AGE * 0)
+    monkeypatch.setattr(resolve, "COPY_AGE", resolve.COPY_AGE * 0)
     with site_for(server, monkeypatch, serve):
         talk.go_on("And now?")
     assert Conversation.objects.count() == 1

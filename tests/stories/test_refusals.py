@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from accounts.models import ApiKey
 from accounts.services import revoke_api_key
-from chatapi.serving import protocol
+from chatapi.serving import http_protocol
 from conversations.models import Completion, Conversation, Message
 from core.http import body
 from tests.people import Person
@@ -212,7 +212,7 @@ def test_a_head_without_end_is_refused(server: Server) -> None:
 
 
 def test_a_head_that_does_not_come_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
     assert sent(server, b"GET /livez HTTP/1.1\r\nhost: x\r\n").startswith(b"HTTP/1.1 408 ")
 
 

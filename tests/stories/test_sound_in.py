@@ -13,7 +13,7 @@ from pytest_django import Settings
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of
-from chatapi.completions import log
+from chatapi.completions.runs import event_log
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset, Rendition
 from media.processing.speech.transcripts import Transcript
@@ -226,8 +226,8 @@ def slow_ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 def test_who_waits_for_a_transcript_is_kept_alive(
     server: Server, alice: Person, slow_ears: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = log.Viewer.__init__
-    monkeypatch.setattr(log.Viewer, "__init__", lambda self, of, keep_alive: original(self, of, 0.1))
+    original = event_log.Viewer.__init__
+    monkeypatch.setattr(event_log.Viewer, "__init__", lambda self, of, keep_alive: original(self, of, 0.1))
     body = asked(sound(sound_file("wav")), model="text-only", stream=True)
     with server.client(alice) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
         pieces = answer.iter_lines()

@@ -12,7 +12,7 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client, override_settings
 
-from chatapi.application import make_application
+from chatapi.routing import make_application
 from conversations.models import Completion
 from tests.people import Person
 from tests.serving import PATHS, Server, events, said, text_of, wait_until

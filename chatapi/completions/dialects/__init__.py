@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from chatapi.completions.completion_request import DialectName
 from chatapi.completions.dialects.base import Dialect
-from chatapi.completions.dialects.encoder import KEEP_ALIVE, NDJSON_KEEP_ALIVE, Encoder
 from chatapi.completions.dialects.native import NativeDialect
 from chatapi.completions.dialects.openai import OpenAIDialect
-from chatapi.completions.requests import DialectName
+from chatapi.completions.dialects.stream_encoder import KEEP_ALIVE, NDJSON_KEEP_ALIVE, StreamEncoder
 
 DIALECTS: Mapping[DialectName, Dialect] = {"native": NativeDialect(), "openai": OpenAIDialect()}
 
-__all__ = ["DIALECTS", "KEEP_ALIVE", "NDJSON_KEEP_ALIVE", "Dialect", "Encoder"]
+__all__ = ["DIALECTS", "KEEP_ALIVE", "NDJSON_KEEP_ALIVE", "Dialect", "StreamEncoder"]

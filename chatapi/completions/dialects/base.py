@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from chatapi.completions.dialects.encoder import Encoder
+from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects.messages import MessageReader
-from chatapi.completions.requests import CompletionRequest, DialectName
-from chatapi.completions.schemas import problems
-from chatapi.completions.schemas.fields import StrictSerializer
+from chatapi.completions.dialects.stream_encoder import StreamEncoder
 from chatapi.completions.schemas.parameters import PARAMETERS
+from chatapi.validation import exceptions
+from chatapi.validation.fields import StrictSerializer
 from conversations.tool_results import check_tool_results
 from engines.answers import Answer, AnswerHead
 from engines.messages import Message
@@ -25,7 +25,7 @@ class Dialect(ABC):
         """Check a body and say what it means. Raises BadRequest with the first problem."""
         try:
             return self._request(self.serializer.run_validation(body))
-        except problems.Invalid as problem:
+        except exceptions.InvalidField as problem:
             raise problem.as_bad_request from None
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Dialect(ABC):
     @abstractmethod
     def encoder(
         self, head: AnswerHead, *, include_usage: bool, n: int = 1, ndjson: bool = False
-    ) -> Encoder: ...
+    ) -> StreamEncoder: ...
 
     @abstractmethod
     def _messages(self, messages: list[Message]) -> tuple[tuple[Message, ...], tuple[int, ...]]:
@@ -89,12 +89,12 @@ class Dialect(ABC):
             return None
         if not tools:
             if self._needs_tools(choice):
-                raise problems.wrong_value("it is only allowed where 'tools' are offered").at(name)
+                raise exceptions.wrong_value("it is only allowed where 'tools' are offered").at(name)
             return None
         offered = {tool.name for tool in tools}
         for chosen in choice.names:
             if chosen not in offered:
-                raise problems.wrong_value(f"no tool is named {problems.shown(chosen)}").at(name)
+                raise exceptions.wrong_value(f"no tool is named {exceptions.shown(chosen)}").at(name)
         return choice
 
 
@@ -107,7 +107,7 @@ def _tools(values: dict[str, Any]) -> tuple[Tool, ...]:
     for index, function in enumerate(functions):
         if function["name"] in names:
             below = ("function", "name") if path == ("tools",) else ("name",)
-            raise problems.wrong_value("another tool has this name").at(*path, index, *below)
+            raise exceptions.wrong_value("another tool has this name").at(*path, index, *below)
         names.add(function["name"])
     return tuple(Tool(**function) for function in functions)
 

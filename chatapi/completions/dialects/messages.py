@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chatapi.completions.dialects.media import Uploads
-from chatapi.completions.schemas import problems
+from chatapi.completions.dialects.inline_media import Uploads
+from chatapi.validation import exceptions
 from engines.messages import FilePart, Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
 
 Content = str | list[dict[str, Any]] | None
@@ -22,7 +22,7 @@ class MessageReader:
         for index, data in enumerate(messages):
             try:
                 values.append(self._readers[_kind(data)](self, data, index))
-            except problems.Invalid as problem:
+            except exceptions.InvalidField as problem:
                 raise problem.at("messages", index) from None
         return values
 
@@ -55,7 +55,7 @@ class MessageReader:
     def _function(self, data: dict[str, Any], index: int) -> Message:
         call_id = self._open_functions.get(data["name"])
         if call_id is None:
-            raise problems.wrong_value("no 'function_call' before it has this name").at("name")
+            raise exceptions.wrong_value("no 'function_call' before it has this name").at("name")
         return Message("tool", self._content(data.get("content") or ""), tool_call_id=call_id)
 
     def _content(self, content: Content) -> tuple[Part, ...]:
@@ -71,7 +71,7 @@ class MessageReader:
         kind = data["type"]
         try:
             return self._parts[kind](self, data[kind])
-        except problems.Invalid as problem:
+        except exceptions.InvalidField as problem:
             raise problem.at("content", index, kind) from None
 
     def _image(self, image: dict[str, Any]) -> Part:
@@ -87,7 +87,7 @@ class MessageReader:
     def _file(self, file: dict[str, Any]) -> Part:
         try:
             return self.uploads.file(file.get("file_data"), file.get("filename"), file.get("file_id"))
-        except problems.Invalid as problem:
+        except exceptions.InvalidField as problem:
             raise problem.at("file_data") from None
 
     _readers: Mapping[str, Callable[["MessageReader", dict[str, Any], int], Message]] = {
@@ -157,4 +157,4 @@ def check_calls_are_answered(messages: Sequence[Message]) -> None:
         reason = (
             f"each tool call must be answered by a tool message before the talk goes on, not so: {unanswered}"
         )
-        raise problems.wrong_value(reason).at("messages", position, "tool_calls")
+        raise exceptions.wrong_value(reason).at("messages", position, "tool_calls")

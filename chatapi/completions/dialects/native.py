@@ -7,10 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from chatapi.completions.dialects.base import Dialect
-from chatapi.completions.dialects.encoder import Delta, Encoder, completion_as_json, usage_as_json
 from chatapi.completions.dialects.messages import merge_turns
 from chatapi.completions.dialects.openai import call_as_json, sound_as_json
-from chatapi.completions.schemas.native import ChatCompletionRequestSerializer
+from chatapi.completions.dialects.stream_encoder import (
+    Delta,
+    StreamEncoder,
+    completion_as_json,
+    usage_as_json,
+)
+from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from engines.answers import Answer, AnswerHead, Choice, Ended
 from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
 from engines.messages import Message, RefusalPart, SpokenPart, ToolCall
@@ -86,7 +91,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-class NativeEncoder(Encoder):
+class NativeEncoder(StreamEncoder):
     def __init__(self, head: AnswerHead, *, n: int, ndjson: bool) -> None:
         super().__init__(head, n=n, ndjson=ndjson)
         self._calls: dict[tuple[int, int], int] = {}

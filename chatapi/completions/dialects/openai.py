@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chatapi.completions.dialects.base import Dialect
-from chatapi.completions.dialects.encoder import (
+from chatapi.completions.dialects.messages import check_calls_are_answered
+from chatapi.completions.dialects.stream_encoder import (
     Delta,
-    Encoder,
+    StreamEncoder,
     completion_as_json,
     sound_as_base64,
     usage_as_json,
 )
-from chatapi.completions.dialects.messages import check_calls_are_answered
-from chatapi.completions.schemas.openai import OpenAIChatCompletionRequestSerializer
+from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
 from engines.answers import Answer, AnswerHead, Choice, Ended
 from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
 from engines.messages import Message, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
@@ -92,7 +92,7 @@ def sound_as_json(part: SpokenPart, sounds: Mapping[str, bytes]) -> dict[str, An
     return body
 
 
-class OpenAIEncoder(Encoder):
+class OpenAIEncoder(StreamEncoder):
     def __init__(self, head: AnswerHead, *, include_usage: bool, n: int, ndjson: bool) -> None:
         super().__init__(head, n=n, ndjson=ndjson)
         self._include_usage = include_usage

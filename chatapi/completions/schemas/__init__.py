@@ -3,8 +3,19 @@
 The native ones mirror tests/contract/openapi.yaml name by name.
 """
 
-from chatapi.completions.schemas import documentation  # noqa: F401 - registers itself with drf-spectacular
-from chatapi.completions.schemas.answers import (
+from chatapi.completions.schemas.content_parts import (
+    AudioContentSerializer,
+    ImageContentSerializer,
+    TextContentSerializer,
+)
+from chatapi.completions.schemas.native_request import (
+    AssistantMessageSerializer,
+    ChatCompletionRequestSerializer,
+    SystemMessageSerializer,
+    ToolMessageSerializer,
+    UserMessageSerializer,
+)
+from chatapi.completions.schemas.native_responses import (
     AudioSerializer,
     ChatCompletionChunkSerializer,
     ChatCompletionResponseSerializer,
@@ -14,25 +25,14 @@ from chatapi.completions.schemas.answers import (
     ResponseMessageSerializer,
     UsageSerializer,
 )
-from chatapi.completions.schemas.native import (
-    AssistantMessageSerializer,
-    ChatCompletionRequestSerializer,
-    SystemMessageSerializer,
-    ToolMessageSerializer,
-    UserMessageSerializer,
-)
-from chatapi.completions.schemas.openai import OpenAIChatCompletionRequestSerializer
-from chatapi.completions.schemas.openai_answers import (
+from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
+from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from chatapi.completions.schemas.parts import (
-    AudioContentSerializer,
-    ImageContentSerializer,
-    TextContentSerializer,
-)
-from chatapi.completions.schemas.problems import Invalid
 from chatapi.completions.schemas.tools import ResponseFormatSerializer, ToolCallSerializer, ToolSerializer
+from chatapi.validation import openapi  # noqa: F401 - registers itself with drf-spectacular
+from chatapi.validation.exceptions import InvalidField
 
 __all__ = [
     "AssistantMessageSerializer",
@@ -45,7 +45,7 @@ __all__ = [
     "DeltaChoiceSerializer",
     "DeltaSerializer",
     "ImageContentSerializer",
-    "Invalid",
+    "InvalidField",
     "OpenAIChatCompletionChunkSerializer",
     "OpenAIChatCompletionRequestSerializer",
     "OpenAIChatCompletionResponseSerializer",

@@ -5,8 +5,9 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from chatapi.completions.schemas import problems
-from chatapi.completions.schemas.fields import (
+from chatapi.completions.schemas.content_parts import TEXT, ContentField
+from chatapi.validation import exceptions
+from chatapi.validation.fields import (
     BooleanField,
     DescribedField,
     EnumField,
@@ -18,7 +19,6 @@ from chatapi.completions.schemas.fields import (
     StrictSerializer,
     StringField,
 )
-from chatapi.completions.schemas.parts import TEXT, ContentField
 
 PARAMETERS = (
     "frequency_penalty",
@@ -66,13 +66,13 @@ class StopField(DescribedField):
 class LogitBiasField(serializers.DictField):
     def run_validation(self, data: Any = empty) -> dict[str, float]:
         if type(data) is not dict:
-            raise problems.wrong_type("an object", data)
+            raise exceptions.wrong_type("an object", data)
         for token, bias in data.items():
             if not (token.isascii() and token.isdecimal()):
-                raise problems.wrong_value("its keys must be token ids").at(token)
+                raise exceptions.wrong_value("its keys must be token ids").at(token)
             try:
                 self.child.run_validation(bias)
-            except problems.Invalid as problem:
+            except exceptions.InvalidField as problem:
                 raise problem.at(token) from None
         return data
 
@@ -82,15 +82,15 @@ class MetadataField(serializers.DictField):
 
     def run_validation(self, data: Any = empty) -> dict[str, str]:
         if type(data) is not dict:
-            raise problems.wrong_type("an object", data)
+            raise exceptions.wrong_type("an object", data)
         if len(data) > _MAX_PAIRS:
-            raise problems.wrong_value(f"{len(data)} pairs are too many, {_MAX_PAIRS} are allowed")
+            raise exceptions.wrong_value(f"{len(data)} pairs are too many, {_MAX_PAIRS} are allowed")
         for key, value in data.items():
             if len(key) > _MAX_KEY:
-                raise problems.too_long(_MAX_KEY, len(key)).at(key)
+                raise exceptions.too_long(_MAX_KEY, len(key)).at(key)
             try:
                 self.child.run_validation(value)
-            except problems.Invalid as problem:
+            except exceptions.InvalidField as problem:
                 raise problem.at(key) from None
         return data
 
@@ -133,7 +133,7 @@ class ParametersSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "top_logprobs" in attrs and not attrs.get("logprobs"):
-            raise problems.wrong_value("it needs 'logprobs' to be true").at("top_logprobs")
+            raise exceptions.wrong_value("it needs 'logprobs' to be true").at("top_logprobs")
         return attrs
 
 
@@ -142,11 +142,11 @@ class ConversationContextField(DescribedField):
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         if type(data) is not dict:
-            raise problems.wrong_type("an object", data)
+            raise exceptions.wrong_type("an object", data)
         for name in ("conversation_id", "parent_message_id"):
             value = data.get(name)
             if value is not None and type(value) is not str:
-                raise problems.wrong_type("a string", value).at(name)
+                raise exceptions.wrong_type("a string", value).at(name)
         return data
 
     def describe(self, reference: Reference) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from typing import Any
 
 from rest_framework.fields import empty
 
-from chatapi.completions.schemas import problems
-from chatapi.completions.schemas.fields import (
+from chatapi.completions.schemas.json_schema import JsonSchemaField
+from chatapi.validation import exceptions
+from chatapi.validation.fields import (
     BooleanField,
     DescribedField,
     DiscriminatedField,
@@ -16,7 +17,6 @@ from chatapi.completions.schemas.fields import (
     StrictSerializer,
     StringField,
 )
-from chatapi.completions.schemas.jsonschemas import JsonSchemaField
 from engines.requests import ToolChoice
 
 MODES = ("auto", "none", "required")
@@ -40,9 +40,9 @@ class ToolSerializer(StrictSerializer):
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         kind = data.get("type") if type(data) is dict else None
         if kind == "custom":
-            raise problems.unsupported("custom tools are not offered here, only functions").at("type")
+            raise exceptions.unsupported("custom tools are not offered here, only functions").at("type")
         if type(kind) is str and kind != "function":  # before its 'function' is missed
-            raise problems.not_among(("function",), kind).at("type")
+            raise exceptions.not_among(("function",), kind).at("type")
         return super().run_validation(data)
 
 
@@ -84,10 +84,10 @@ class ToolChoiceField(DescribedField):
     def run_validation(self, data: Any = empty) -> ToolChoice:
         if type(data) is str:
             if data not in MODES:
-                raise problems.not_among(MODES, data)
+                raise exceptions.not_among(MODES, data)
             return ToolChoice(data)  # type: ignore[arg-type]
         if type(data) is not dict:
-            raise problems.wrong_type("a string or an object", data)
+            raise exceptions.wrong_type("a string or an object", data)
         return _choice(self._object.run_validation(data))
 
     def describe(self, reference: Reference) -> dict[str, Any]:
@@ -111,10 +111,10 @@ class FunctionChoiceField(DescribedField):
     def run_validation(self, data: Any = empty) -> ToolChoice:
         if type(data) is str:
             if data not in ("none", "auto"):
-                raise problems.not_among(("none", "auto"), data)
+                raise exceptions.not_among(("none", "auto"), data)
             return ToolChoice(data)  # type: ignore[arg-type]
         if type(data) is not dict:
-            raise problems.wrong_type("a string or an object", data)
+            raise exceptions.wrong_type("a string or an object", data)
         return ToolChoice("required", (self._object.run_validation(data)["name"],))
 
     def describe(self, reference: Reference) -> dict[str, Any]:
@@ -179,5 +179,5 @@ class OpenAIResponseFormatSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["type"] == "json_schema" and "json_schema" not in attrs:
-            raise problems.missing("json_schema")
+            raise exceptions.missing("json_schema")
         return attrs

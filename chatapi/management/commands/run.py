@@ -10,10 +10,10 @@ from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
 from chatapi.celery import app as celery_app
-from chatapi.serving import announce, first_start, preflight
+from chatapi.serving import console, first_start, preflight
+from chatapi.serving.embedded_worker import EmbeddedWorker
 from chatapi.serving.preflight import CannotStart
 from chatapi.serving.server import serve
-from chatapi.serving.worker import EmbeddedWorker
 
 
 class Command(BaseCommand):
@@ -33,21 +33,21 @@ class Command(BaseCommand):
         preflight.check_storage(settings.DATA_DIR)
         models = preflight.served_models()
         listener = preflight.bind(host, port)
-        address = announce.Address.of(listener)
+        address = console.Address.of(listener)
         preflight.check_database()
         for warning in preflight.system_warnings():
             self.stderr.write(f"chatapi: {warning}")
         credentials = self._prepared_database()
         if credentials is not None:
             default = next((model for model in models if model.default), models[0])
-            announce.say(announce.welcome(credentials, address.url, default.id))
+            console.say(console.welcome(credentials, address.url, default.id))
         self._serve(listener, address)
 
     def _prepared_database(self) -> first_start.Credentials | None:
         try:
             with first_start.alone(settings.DATA_DIR):
                 if first_start.unapplied_migrations():
-                    announce.say("Preparing the database…")
+                    console.say("Preparing the database…")
                     first_start.migrate()
                 return first_start.first_credentials()
         except DatabaseError as error:
@@ -55,10 +55,10 @@ class Command(BaseCommand):
         finally:
             connections.close_all()
 
-    def _serve(self, listener: socket.socket, address: announce.Address) -> None:
+    def _serve(self, listener: socket.socket, address: console.Address) -> None:
         worker = EmbeddedWorker(celery_app) if settings.CHATAPI_EMBEDDED_WORKER else None
         app = import_string(settings.ASGI_APPLICATION)
-        progress = announce.Progress()
+        progress = console.ConsoleProgress()
         progress.begin()
         if worker is not None:
             worker.start()
@@ -67,13 +67,13 @@ class Command(BaseCommand):
             app,
             listener,
             on_stop=worker.stop if worker is not None else lambda: None,
-            watch=lambda: announce.tell_when_ready(address, self._host_header(), progress),
+            watch=lambda: console.tell_when_ready(address, self._host_header(), progress),
         )
         if worker is not None:
             worker.wait(settings.CHATAPI_SHUTDOWN_SECONDS)
         if not came_up:
             self._leave("chatapi: the application did not start; the reason is logged above", 1)
-        announce.say("Stopped.")
+        console.say("Stopped.")
 
     def _host_header(self) -> str:
         names = [name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"]

@@ -1,0 +1,115 @@
+"""A call on its way: as it is admitted, and as a model is asked."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+
+from accounts.asgi_auth import Caller
+from accounts.ratelimits.allowance import Allowance
+from billing.holds import ChargeRequest
+from chatapi.completions.attachments.store import ResolvedAttachments
+from chatapi.completions.completion_request import CompletionRequest, kept, with_one_limit
+from chatapi.completions.pricing import bound_of, declared_prices, sounds_in
+from chatapi.completions.runs.speaker import SpeechOptions
+from conversations.admission import Admission, Admitted
+from core.ids import new_id
+from core.values import Blob, Value
+from engines.messages import Message
+from engines.model_spec import ModelSpec
+from engines.requests import EngineRequest
+from media.selectors import milliseconds_of
+
+DEFAULT_VOICE = "joe"
+
+
+class AcceptedRequest(Value, frozen=True):
+    """A validated request, and what surrounds it."""
+
+    caller: Caller
+    allowance: Allowance
+    request: CompletionRequest
+    spec: ModelSpec
+    idempotency_key: str | None = None
+    body_digest: str = ""
+
+
+def admission_of(
+    call: AcceptedRequest, taken: ResolvedAttachments, candidates: Sequence[ModelSpec], process_id: UUID
+) -> Admission:
+    """`candidates` are the models that may answer."""
+    request, principal = call.request, call.caller.principal
+    completion_id, at = new_id(), datetime.now(UTC)
+    return Admission(
+        completion_id=completion_id,
+        process_id=process_id,
+        principal=principal,
+        key_digest=call.caller.key_digest,
+        dialect=request.dialect,
+        model=call.spec.id,
+        messages=taken.messages,
+        positions=request.positions,
+        request=kept(request),
+        at=at,
+        order=ChargeRequest(
+            charge_id=completion_id,
+            kind="completion",
+            workspace_id=principal.workspace_id,
+            user_id=principal.user_id,
+            key_id=principal.key_id,
+            models=tuple(candidate.id for candidate in candidates),
+            at=at,
+            process_id=process_id,
+            declared=partial(declared_prices, candidates),
+        ),
+        bound=lambda history: bound_of(
+            request, candidates, history, _lengths_of(history, taken, principal.workspace_id)
+        ),
+        end_user=request.end_user,
+        metadata=request.metadata,
+        conversation_id=request.conversation_id,
+        parent_message_id=request.parent_message_id,
+        idempotency_key=call.idempotency_key,
+        body_digest=call.body_digest,
+        files=taken.files,
+    )
+
+
+def _lengths_of(history: Sequence[Message], taken: ResolvedAttachments, workspace_id: UUID) -> dict[str, int]:
+    """Milliseconds of its sounds: of those that came with the call, and of those of the turns before it."""
+    known = {file.blob.sha256: file.milliseconds for file in taken.files if file.milliseconds is not None}
+    missing = sounds_in(history) - known.keys()
+    return known | milliseconds_of(workspace_id, missing) if missing else known
+
+
+def engine_request(
+    request: CompletionRequest, admitted: Admitted, read_blob: Callable[[Blob], Awaitable[bytes]]
+) -> EngineRequest:
+    """What any model would be asked; what a certain one is asked is made of it."""
+    return EngineRequest(
+        messages=admitted.history,
+        read_blob=read_blob,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
+        response_format=request.response_format,
+        modalities=request.modalities,
+        audio=request.audio,
+        params=with_one_limit(request.params),
+        n=request.n,
+        stream=request.stream,
+    )
+
+
+def speech_options_of(request: CompletionRequest) -> SpeechOptions | None:
+    """How the answer is to be spoken; None where it is not."""
+    if "audio" not in request.modalities:
+        return None
+    return SpeechOptions(
+        voice=(request.audio and request.audio.voice) or DEFAULT_VOICE,
+        kept_seconds=settings.CHATAPI_SPEECH_KEPT_SECONDS,
+        whole_format=None if request.stream else request.sound_format,
+        voices_folder=settings.CHATAPI_VOICES_FOLDER,
+    )

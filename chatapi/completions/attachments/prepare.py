@@ -1,0 +1,224 @@
+"""A history as a certain model can take it: pictures and sounds in the form it wants, or as text.
+
+A model that does not see is given the text read from each picture; one that does not hear, what was heard.
+What workers have to make for that is waited for here, while viewers are kept alive.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from chatapi.completions.attachments.text_files import texts_of_files
+from chatapi.completions.token_counts import tokens_in
+from core.ids import SPEECH, parse
+from core.values import Blob
+from engines.base import EngineError, InvalidRequest
+from engines.events import Usage
+from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
+from engines.model_spec import ModelSpec
+from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
+from media.processing.pictures.text_description import described
+from media.processing.speech.ssml import INSTRUCTIONS
+from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
+
+Kind = Rendition.Kind
+
+PASSED_ON = {"wav", "mp3"}
+"""Formats that every upstream which hears is known to take as they are."""
+PICTURE_SIDES = (1536, 1024, 768, 512)
+"""Pixels: to which pictures are scaled for models that take no larger ones."""
+
+PASSED_ON_LIMIT = 128 * 1024 * 1024
+"""Bytes of pictures, sounds and files that go to a model with one call."""
+
+NeedsMaking = ImagePart | AudioPart
+
+
+class PreparedMessages(msgspec.Struct, frozen=True):
+    """`names` are the storage names of blobs that are renditions, by SHA-256. `substitutes` counts the text
+    that stands for pictures and sounds, beside what the engine counts."""
+
+    messages: tuple[Message, ...]
+    names: dict[str, str] = {}
+    substitutes: Usage = Usage()
+
+
+async def prepare_messages(
+    messages: tuple[Message, ...], spec: ModelSpec, workspace_id: UUID, positions: Sequence[int] = ()
+) -> PreparedMessages:
+    """`positions` tell where the last messages stood in the client's list; those before were stored.
+
+    Raises `EngineError` where something cannot be made for this model, or not in time.
+    """
+    if all(type(part) not in _CONCERNED for message in messages for part in message.parts):
+        return PreparedMessages(messages)
+    return await _Preparation(messages, spec, workspace_id, positions).run()
+
+
+def told_to_write_ssml(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The history with what a model must know to answer in SSML, as part of its first system message."""
+    told = TextPart(INSTRUCTIONS)
+    for index, message in enumerate(messages):
+        if message.role == "system":
+            parts = (TextPart(f"{message.text}\n\n{INSTRUCTIONS}"),)
+            instructed = msgspec.structs.replace(message, parts=parts)
+            return (*messages[:index], instructed, *messages[index + 1 :])
+    return (Message("system", (told,)), *messages)
+
+
+_CONCERNED = {ImagePart, AudioPart, FilePart, SpokenPart}
+
+
+class _Preparation:
+    def __init__(
+        self,
+        messages: tuple[Message, ...],
+        spec: ModelSpec,
+        workspace_id: UUID,
+        positions: Sequence[int],
+    ) -> None:
+        self._messages = messages
+        self._spec = spec
+        self._workspace_id = workspace_id
+        self._positions = positions
+        self._names: dict[str, str] = {}
+        self._image_text = 0
+        self._transcript = 0
+        self._texts: dict[str, str] = {}
+
+    async def run(self) -> PreparedMessages:
+        wanted = {rendition.id: rendition for rendition in self._wanted()}
+        found = await self._made(wanted)
+        if "file" not in self._spec.input_modalities:
+            self._texts = await texts_of_files(self._messages, self._workspace_id)
+        messages = tuple(
+            msgspec.structs.replace(message, parts=tuple(self._parts(message, found)))
+            for message in self._messages
+        )
+        check_weight(messages)
+        counted = Usage(image_text_tokens=self._image_text, transcript_tokens=self._transcript)
+        return PreparedMessages(messages, self._names, counted)
+
+    def _wanted(self) -> Iterable[Rendition]:
+        for message in self._messages:
+            for part in message.parts:
+                kind = self._kind_for(part)
+                if kind is not None and isinstance(part, NeedsMaking) and part.blob is not None:
+                    asset = asset_id(self._workspace_id, part.blob.sha256)
+                    yield Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
+
+    def _kind_for(self, part: Part) -> str | None:
+        """What is to be made of a part for this model; None where it is taken as it is."""
+        if isinstance(part, ImagePart):
+            return self._picture_kind() if "image" in self._spec.input_modalities else Kind.TEXT
+        if isinstance(part, AudioPart):
+            if "audio" not in self._spec.input_modalities:
+                return Kind.TRANSCRIPT
+            return None if part.format in PASSED_ON else Kind.WAV
+        return None
+
+    def _picture_kind(self) -> str:
+        most = self._spec.max_image_side or settings.CHATAPI_PICTURE_SIDE
+        if most >= settings.CHATAPI_PICTURE_SIDE:
+            return Kind.PICTURE
+        side = next((side for side in PICTURE_SIDES if side <= most), PICTURE_SIDES[-1])
+        return f"{Kind.PICTURE}-{side}"
+
+    async def _made(self, wanted: Mapping[UUID, Rendition]) -> dict[UUID, Rendition]:
+        if not wanted:
+            return {}
+        try:
+            return await wait_for_renditions(wanted.values(), seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS)
+        except RenditionFailed as problem:
+            raise InvalidRequest(
+                problem.message, code=problem.code, param=self._place_of(problem.rendition)
+            ) from problem
+        except RenditionTimeout:
+            raise EngineError(
+                f"The files of this call were not ready for the model within "
+                f"{settings.CHATAPI_MEDIA_WAIT_SECONDS} seconds.",
+                status=504,
+                code="media_timeout",
+            ) from None
+
+    def _place_of(self, rendition: Rendition) -> str | None:
+        sent = self._messages[len(self._messages) - len(self._positions) :]
+        for i, message in zip(self._positions, sent, strict=True):
+            for j, part in enumerate(message.parts):
+                blob = getattr(part, "blob", None)
+                if blob and asset_id(self._workspace_id, blob.sha256) == rendition.asset_id:
+                    key = "image_url" if isinstance(part, ImagePart) else "input_audio"
+                    return f"messages[{i}].content[{j}].{key}"
+        return None
+
+    # --- part by part -----------------------------------------------------------------------------
+
+    def _parts(self, message: Message, found: Mapping[UUID, Rendition]) -> Iterable[Part]:
+        has_text = any(isinstance(part, TextPart) for part in message.parts)
+        for part in message.parts:
+            if isinstance(part, SpokenPart):
+                yield from self._spoken(part, has_text=has_text)
+            elif isinstance(part, FilePart) and part.blob is not None:
+                yield TextPart(self._texts[part.blob.sha256]) if part.blob.sha256 in self._texts else part
+            elif isinstance(part, NeedsMaking) and (kind := self._kind_for(part)) and part.blob:
+                asset = asset_id(self._workspace_id, part.blob.sha256)
+                yield self._as_made(part, part.blob, found[rendition_id(asset, kind)])
+            else:
+                yield part
+
+    def _spoken(self, part: SpokenPart, *, has_text: bool) -> Iterable[Part]:
+        """An earlier spoken answer: by its id only to who gave it that id."""
+        is_ours = parse(SPEECH, part.id) is not None
+        if "audio" in self._spec.output_modalities and not is_ours:
+            yield part
+        elif not has_text and part.transcript:
+            yield TextPart(part.transcript)
+
+    def _as_made(self, part: NeedsMaking, blob: Blob, rendition: Rendition) -> Part:
+        match rendition.kind:
+            case Kind.TEXT:
+                is_cut = rendition.content.get("is_cut", False)
+                text = described(rendition.content["text"], *_size_of(rendition.asset), is_cut=is_cut)
+                self._image_text += tokens_in(text)
+                return TextPart(text)
+            case Kind.TRANSCRIPT:
+                text = heard(rendition.content["text"])
+                self._transcript += tokens_in(text)
+                return TextPart(text)
+        made_of = self._blob_of(blob, rendition)
+        if isinstance(part, ImagePart):
+            return ImagePart(made_of, detail=part.detail)
+        return AudioPart(made_of, "wav")
+
+    def _blob_of(self, blob: Blob, rendition: Rendition) -> Blob:
+        name = f"{blob.sha256}/{rendition.kind}"
+        self._names[name] = rendition_name(self._workspace_id, rendition.id)
+        return Blob(name, rendition.media_type, rendition.size)
+
+
+def heard(transcript: str) -> str:
+    """What a model that does not hear is given for a sound."""
+    if not transcript.strip():
+        return "[Sound in which no speech was heard.]"
+    return transcript.strip()
+
+
+def _size_of(asset: Asset) -> tuple[int, int]:
+    return asset.width or 0, asset.height or 0
+
+
+def check_weight(messages: Sequence[Message]) -> None:
+    """Raises `InvalidRequest` where the files that a model is to be given are too large together."""
+    weight = sum(
+        part.blob.size
+        for part in (part for message in messages for part in message.parts)
+        if isinstance(part, (ImagePart, AudioPart, FilePart)) and part.blob is not None
+    )
+    if weight > PASSED_ON_LIMIT:
+        raise InvalidRequest(
+            f"The pictures, sounds and files of this conversation have {weight} bytes as the model takes "
+            f"them; {PASSED_ON_LIMIT} are allowed.",
+            code="media_too_large",
+        )

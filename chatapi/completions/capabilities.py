@@ -1,0 +1,61 @@
+"""Refusing what the model that was asked for cannot do, by the parameter's name."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from django.conf import settings
+
+from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest
+from core.exceptions import ApiError, BadRequest
+from engines.base import Engine
+from engines.messages import FilePart, Message
+from engines.model_spec import ModelSpec
+from media.processing.speech.voices import find_voice
+
+
+def check_against_model(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> None:
+    """Raises `BadRequest` for the first thing that this model cannot honour."""
+    for problem in _problems(request, spec, engine):
+        raise problem
+
+
+def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> Iterator[ApiError]:
+    for name in engine.unsupported:
+        if request.params.get(name):
+            yield _unsupported(f"The model {spec.id!r} does not support {name!r}.", name)
+    if spec.max_output_tokens is not None:
+        for name in OUTPUT_LIMITS:
+            if (request.params.get(name) or 0) > spec.max_output_tokens:
+                yield BadRequest(
+                    f"{name} is too large: {spec.id!r} makes at most {spec.max_output_tokens} tokens.",
+                    param=name,
+                    code="integer_above_max_value",
+                )
+
+
+async def check_voice(request: CompletionRequest, spec: ModelSpec) -> None:
+    """Raises `BadRequest` for a voice that is not there, where this service speaks for the model."""
+    voice = request.audio.voice if request.audio else None
+    if voice is None or "audio" not in request.modalities or "audio" in spec.output_modalities:
+        return
+    if await asyncio.to_thread(find_voice, voice, settings.CHATAPI_VOICES_FOLDER) is None:
+        message = f"There is no voice {voice[:64]!r}; GET /v1/audio/voices lists them."
+        raise BadRequest(message, param="audio.voice", code="voice_not_found")
+
+
+def check_documents(messages: Sequence[Message], positions: Sequence[int], spec: ModelSpec) -> None:
+    """Pictures, sounds and text files reach every model in some form; other files only some."""
+    if "file" in spec.input_modalities:
+        return
+    for i, message in enumerate(messages):
+        for j, part in enumerate(message.parts):
+            if isinstance(part, FilePart) and part.blob and not part.blob.media_type.startswith("text/"):
+                position = positions[i] if positions else i
+                raise _unsupported(
+                    f"The model {spec.id!r} does not read files of the type {part.blob.media_type!r}.",
+                    f"messages[{position}].content[{j}].file",
+                )
+
+
+def _unsupported(message: str, param: str) -> BadRequest:
+    return BadRequest(message, param=param, code="unsupported_parameter")

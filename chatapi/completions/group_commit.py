@@ -1,0 +1,232 @@
+"""Group commit: whatever waits to be admitted or settled goes into one transaction of one thread.
+
+A statement costs about the same for one row and for fifty, and a commit costs a disk's flush. So
+the calls that arrive while a transaction runs are the next one's.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
+
+from billing.api_errors import api_error_of_billing
+from billing.exceptions import BillingError
+from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletMoved
+from billing.tariffs import Bound
+from conversations.admission import Admission, Admitted, Deferred, admit_all
+from conversations.settlement import Settlement, settle_all
+from core.exceptions import ApiError, Internal, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+BATCH = 256
+RETRY_SECONDS = 0.5
+
+
+class HoldRequest(NamedTuple):
+    """A call that is not stored, but paid."""
+
+    order: ChargeRequest
+    bound: Bound
+
+
+Item = Admission | Settlement | HoldRequest | ChargeSettlement
+
+
+class _Job(NamedTuple):
+    """Something to store, and the future of the coroutine that waits for it."""
+
+    item: Item
+    future: "asyncio.Future[Admitted | Hold | None]"
+
+
+_Outcome = tuple[_Job, Admitted | Hold | Deferred | ApiError | None]
+
+
+class GroupCommitWriter:
+    """Stores admissions and settlements in a thread of its own; belongs to the loop it is made in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: deque[_Job] = deque()
+        self._deferred: dict[tuple[UUID, str], deque[_Job]] = {}
+        self._has_work = threading.Event()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="chatapi-writer", daemon=True)
+        self._thread.start()
+
+    async def admit(self, admission: Admission) -> Admitted:
+        """Store a call. Raises the `ApiError` that refuses it, 503 where the database is dead."""
+        admitted = await self._enqueue(admission)
+        if not isinstance(admitted, Admitted):
+            raise Internal
+        return admitted
+
+    async def hold(self, ask: HoldRequest) -> Hold:
+        """Hold what a call may cost. Raises as `admit` does."""
+        hold = await self._enqueue(ask)
+        if not isinstance(hold, Hold):
+            raise Internal
+        return hold
+
+    async def settle(self, end: Settlement | ChargeSettlement) -> None:
+        """Store an end. Waits for as long as the database is dead: an end must not be lost."""
+        await self._enqueue(end)
+
+    async def close(self) -> None:
+        """Store what waits, then stop."""
+        self._is_closing = True
+        self._has_work.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _enqueue(self, item: Item) -> "asyncio.Future[Admitted | Hold | None]":
+        future: asyncio.Future[Admitted | Hold | None] = self._loop.create_future()
+        self._jobs.append(_Job(item, future))
+        self._has_work.set()
+        return future
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not (self._is_closing and not self._jobs):
+                self._has_work.wait()
+                self._has_work.clear()
+                while self._jobs:
+                    self._write([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
+                    self._take_up_deferred()
+        finally:
+            connection.close()
+
+    def _write(self, jobs: list[_Job]) -> None:
+        try:
+            outcomes = _transact_again_if_it_may_help(jobs)
+        except Exception as error:
+            if isinstance(error, Error) and _is_the_databases_fault(error):
+                self._wait_for_the_database(jobs, error)
+            elif len(jobs) > 1:
+                logger.warning("A batch failed; its members are tried one by one", exc_info=True)
+                for job in jobs:
+                    self._write([job])
+            else:
+                logger.exception("A write failed")
+                self._deliver([(jobs[0], Internal())])
+        else:
+            self._deliver(outcomes)
+
+    def _take_up_deferred(self) -> None:
+        """One call for each place that was taken: the next transaction takes no other for it."""
+        for claim, jobs in list(self._deferred.items()):
+            self._jobs.appendleft(jobs.popleft())
+            if not jobs:
+                del self._deferred[claim]
+
+    def _wait_for_the_database(self, jobs: list[_Job], error: Exception) -> None:
+        """Calls are refused, but ends are kept until the database lives again."""
+        logger.error("The database does not answer: %s", error)
+        kept = (
+            []
+            if self._is_closing
+            else [job for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)]
+        )
+        dead = ServiceUnavailable("The database does not answer.", code="database")
+        self._deliver([(job, dead) for job in jobs if job not in kept])
+        if kept:
+            self._jobs.extend(kept)
+            time.sleep(RETRY_SECONDS)
+
+    def _deliver(self, outcomes: Iterable[_Outcome]) -> None:
+        told = []
+        for job, outcome in outcomes:
+            if isinstance(outcome, Deferred):
+                self._deferred.setdefault(outcome.claim, deque()).append(job)
+            else:
+                told.append((job, outcome))
+        try:
+            self._loop.call_soon_threadsafe(_tell, told)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            logger.warning("The server stopped before it could tell how a write ended")
+
+
+def _transact_again_if_it_may_help(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """A connection that broke while it was idle is told only by its first statement, that another process
+    has the same idempotency key by a constraint, and that it spent from the same wallet by an update."""
+    try:
+        return _transact(jobs)
+    except (OperationalError, InterfaceError):
+        connection.close()
+    except (IntegrityError, WalletMoved):
+        pass
+    return _transact(jobs)
+
+
+_SQLITE_FAULTS = tuple(
+    f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "READONLY", "IOERR", "CANTOPEN")
+)
+_SQLSTATE_FAULTS = ("08", "25006", "53", "57")
+"""Connection lost; read-only; out of disk, memory or connections; stopped by an operator."""
+
+
+def _is_the_databases_fault(error: Error) -> bool:
+    """Whether any write would fail now, or only this one."""
+    name = getattr(error.__cause__, "sqlite_errorname", None) or ""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return name.startswith(_SQLITE_FAULTS) or state.startswith(_SQLSTATE_FAULTS) or not _database_lives()
+
+
+def _database_lives() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        connection.close()
+        return False
+    return True
+
+
+def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """One transaction; gives what to tell of each job once it is committed.
+
+    Ends come first: a call may continue an answer that ends in the same batch.
+    """
+    settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
+    admissions = [job.item for job in jobs if isinstance(job.item, Admission)]
+    asks = [job.item for job in jobs if isinstance(job.item, HoldRequest)]
+    ends = [job.item for job in jobs if isinstance(job.item, ChargeSettlement)]
+    outcomes: list[_Outcome] = [
+        (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
+    ]
+    with transaction.atomic():
+        orders = [*(call.order for call in admissions), *(ask.order for ask in asks)]
+        books = HoldBatch(orders, [*ends, *(end.charge for end in settlements)])
+        if settlements:
+            settle_all(settlements, books.costs)
+        if admissions:
+            asking = [job for job in jobs if isinstance(job.item, Admission)]
+            outcomes += zip(asking, admit_all(admissions, books), strict=True)
+        outcomes += [(job, _held(job.item, books)) for job in jobs if isinstance(job.item, HoldRequest)]
+        books.write()
+    return outcomes
+
+
+def _held(ask: HoldRequest, books: HoldBatch) -> Hold | ApiError:
+    try:
+        return books.hold(ask.order, lambda: ask.bound)
+    except BillingError as problem:
+        return api_error_of_billing(problem)
+
+
+def _tell(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:
+    for job, outcome in outcomes:
+        if job.future.done():
+            continue
+        if isinstance(outcome, ApiError):
+            job.future.set_exception(outcome)
+        else:
+            job.future.set_result(outcome)

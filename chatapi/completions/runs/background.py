@@ -1,0 +1,40 @@
+"""What is done beside answers: nothing waits for it but the service's own end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+logger = logging.getLogger(__name__)
+
+
+class BackgroundTasks:
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def follow_up(
+        self, work: Callable[..., None], *arguments: object, folders: AsyncExitStack | None = None
+    ) -> None:
+        """What a sweep would do later: it may fail without harm. `folders` go when it is done."""
+
+        async def do() -> None:
+            async with folders or AsyncExitStack():
+                try:
+                    # not a bare thread: that would keep its database connection for as long as it lives
+                    await database_sync_to_async(work, thread_sensitive=False)(*arguments)
+                except Exception:
+                    logger.exception("What follows on a call was left to the sweep")
+
+        self.do(do())
+
+    async def end(self, seconds: float) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)

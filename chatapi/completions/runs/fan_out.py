@@ -1,0 +1,46 @@
+"""Several choices from an engine that makes one at a time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from msgspec.structs import replace
+
+from engines.events import Event, Usage
+from engines.requests import EngineRequest
+
+AT_ONCE = 4
+
+
+async def fan_out(
+    stream: Callable[[EngineRequest], AsyncGenerator[Event, None]], request: EngineRequest
+) -> AsyncGenerator[Event, None]:
+    """Ask `request.n` times, a few at once, and number the choices; the usages are added up.
+
+    A sum that lacks what one of them did not count is no count, however much the others counted.
+    """
+    single = replace(request, n=1)
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(choice: int) -> None:
+        async with slots, contextlib.aclosing(stream(single)) as events:
+            async for event in events:
+                queue.put_nowait(event if isinstance(event, Usage) else replace(event, choice=choice))
+
+    asking = asyncio.gather(*(ask(choice) for choice in range(request.n)))
+    asking.add_done_callback(lambda _: queue.put_nowait(None))
+    usages: list[Usage] = []
+    try:
+        while (event := await queue.get()) is not None:
+            if isinstance(event, Usage):
+                usages.append(event)
+            else:
+                yield event
+        await asking
+        if len(usages) == request.n:
+            yield sum(usages, Usage())
+    finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await asking

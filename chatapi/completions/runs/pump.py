@@ -1,0 +1,336 @@
+"""The pump: runs an engine and appends what it yields to the completion's log.
+
+It belongs to no connection: viewers come and go. It ends the log once the end is stored.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from chatapi.completions.runs.event_log import EventLog
+from chatapi.completions.runs.fan_out import fan_out
+from chatapi.completions.runs.journal import JournalSlot
+from chatapi.completions.runs.speaker import Speaker, SpeechOptions
+from chatapi.completions.token_counts import fill_missing_counts, prompt_estimate
+from core.values import Value
+from engines.answers import Choice, Ended, Failure, State, assembled
+from engines.base import EngineError
+from engines.events import (
+    AudioDelta,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallArguments,
+    Usage,
+)
+from engines.messages import Message, TextPart
+from engines.model_spec import ModelSpec
+from engines.registry import Registry
+from engines.requests import EngineRequest
+from media.processing.sound.output_formats import sound_type_of
+from media.processing.speech.ssml import PlainStream, SpeakStream
+
+logger = logging.getLogger(__name__)
+
+ANSWER_BYTES = 128 * 1024 * 1024
+"""How long an answer may grow that is kept in memory until its end."""
+EVENT_BYTES = 100
+"""What an event costs beside its content."""
+
+_NOTHING = Usage()
+_UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", status=500)
+
+
+class PreparedRequest(Value, frozen=True):
+    """What a certain model is asked, and at which price. `substitutes` counts what stands for media in its
+    prompt, `images` the pictures that it sees."""
+
+    request: EngineRequest
+    substitutes: Usage = Usage()
+    images: int = 0
+    price_id: UUID | None = None
+
+
+class RunOutcome(Value, frozen=True):
+    """What the pump hands over to be stored. `sounds` are the spoken parts' bytes by SHA-256."""
+
+    completion_id: UUID
+    state: State
+    choices: tuple[Choice, ...]
+    sounds: dict[str, bytes]
+    usage: Usage
+    images: int
+    served_by: str
+    failure: Failure | None
+    first_event_at: datetime | None
+    ended_at: datetime
+
+
+class Pump:
+    def __init__(
+        self,
+        completion_id: UUID,
+        request: EngineRequest,
+        spec: ModelSpec,
+        registry: Registry,
+        *,
+        slot: JournalSlot,
+        prepare: Callable[[EngineRequest, ModelSpec], Awaitable[PreparedRequest]],
+        settle: Callable[[RunOutcome], Awaitable[None]],
+        manner: SpeechOptions | None = None,
+        ssml: bool = False,
+    ) -> None:
+        """`slot` is where progress is noted. `manner` is how the answer is spoken where the model does not
+        speak itself; None: not at all."""
+        self.completion_id = completion_id
+        self.log = EventLog()
+        self._request = request
+        self._asked = PreparedRequest(request)
+        self._slot = slot
+        self._prepare = prepare
+        self._manner = manner
+        self._ssml = ssml
+        self._texts: dict[int, SpeakStream | PlainStream] = {}
+        self._written: set[int] = set()
+        self._speakers: dict[int, Speaker] = {}
+        self._spec = spec
+        self._served_by = spec
+        self._registry = registry
+        self._settle = settle
+        self._finishes: dict[int, Finish] = {}
+        self._counted_in_part: Usage | None = None
+        self._first_event_at: datetime | None = None
+        self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
+        self._engine_is_running = True
+        self._has_started = False
+        self.task = asyncio.create_task(self._run(), name=f"pump {completion_id}")
+
+    def cancel(self, state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
+        """Stop the engine and settle what was made. Does nothing once the engine is done."""
+        if self._engine_is_running and self._cancelled_as is None:
+            self._cancelled_as = state
+            if self._has_started:  # a task that is cancelled before its first step never runs
+                self.task.cancel()
+
+    async def _run(self) -> None:
+        state: State = "completed"
+        failure: Failure | None = None
+        self._has_started = True
+        try:
+            if self._cancelled_as is None:
+                await self._answer()
+        except asyncio.CancelledError:
+            self._cancelled_as = self._cancelled_as or "interrupted"
+        except EngineError as error:
+            state, failure = "failed", _failure(error)
+        except Exception:
+            logger.exception("Completion %s failed", self.completion_id)
+            state, failure = "failed", Failure("The engine failed.", code="internal_error", status=500)
+        self._engine_is_running = False
+        self._close_texts()
+        for speaker in self._speakers.values():
+            speaker.end()
+        await self._end(self._cancelled_as or state, failure)
+
+    async def _end(self, state: State, failure: Failure | None) -> None:
+        """Store the end, or where it cannot be stored as it is, as much of it as can be."""
+        finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
+        ended = Ended(state, finishes, self._usage_so_far(), failure)
+        for outcome in self._outcomes(ended):
+            try:
+                await self._settle(outcome)
+            except Exception:
+                logger.exception("The end of completion %s could not be stored", self.completion_id)
+            else:
+                self._slot.release()
+                break
+        if outcome.state != state:
+            ended = Ended("failed", failure=_UNSTORABLE)
+        self.log.end(ended)
+
+    def _outcomes(self, ended: Ended) -> Iterator[RunOutcome]:
+        """The end as it is; then, made only where it is asked for, without what may have kept it from
+        being stored: without sound, without anything."""
+        whole = assembled(
+            self.log.entries,
+            ended.finishes,
+            choices=self._request.n,
+            sound_type=sound_type_of(self._request.sound_format),
+        )
+        choices = whole.choices()
+        yield self._outcome(ended, choices, whole.sounds())
+        makeshift = Ended("failed", usage=ended.usage, failure=_UNSTORABLE)
+        yield self._outcome(makeshift, tuple(map(_text_alone, choices)), {})
+        yield self._outcome(makeshift, (), {})
+
+    async def _answer(self) -> None:
+        """Ask the model, and where it fails before its first event, its fallbacks."""
+        candidates = list(self._registry.candidates(self._spec))
+        for spec in candidates:
+            self._served_by = spec
+            try:
+                await self._answer_by(spec)
+            except EngineError as error:
+                is_last = spec is candidates[-1]
+                if is_last or self._first_event_at is not None or not error.may_fall_back:
+                    raise
+                logger.warning("Model %s failed (%s); falling back", spec.id, error.message)
+            else:
+                return
+
+    async def _answer_by(self, spec: ModelSpec) -> None:
+        self._asked = await self._prepare(self._request, spec)
+        self._begin_texts(speaks=self._manner is not None and "audio" not in spec.output_modalities)
+        try:
+            async with (
+                asyncio.timeout(spec.total_timeout),
+                contextlib.aclosing(self._events_of(spec)) as events,
+            ):
+                await self._follow(events)
+        except TimeoutError:
+            raise EngineError(
+                f"The answer took longer than {spec.total_timeout:.0f} seconds.",
+                status=504,
+                code="answer_timeout",
+            ) from None
+        await self._finish_speaking()
+
+    def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
+        engine, request = self._registry.engine(spec), self._asked.request
+        prompt, images = prompt_estimate(request.messages), self._asked.images
+        self._counted_in_part = None
+        self._slot.asked(self._asked.price_id, prompt, images)
+        if request.n == 1 or spec.supports_n:
+            return engine.stream(request)
+        return self._noting_each(fan_out(engine.stream, request), prompt, images)
+
+    async def _noting_each(
+        self, events: AsyncGenerator[Event, None], prompt: int, images: int
+    ) -> AsyncGenerator[Event, None]:
+        """Each choice that has begun has read the prompt, and those that have not are not billed for it."""
+        begun: set[int] = set()
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if not isinstance(event, Usage) and event.choice not in begun:
+                    if begun:
+                        self._slot.asked_again(prompt, images)
+                    begun.add(event.choice)
+                yield event
+
+    # --- text that is read aloud, or is SSML ------------------------------------------------------
+
+    def _begin_texts(self, *, speaks: bool) -> None:
+        choices = range(self._request.n) if self._ssml or speaks else ()
+        stream = SpeakStream if self._ssml else PlainStream
+        self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
+        if speaks and self._manner:
+            self._speakers = {
+                n: Speaker(n, self._manner, self.log.append, self._slot.spoken) for n in choices
+            }
+
+    def _add_text(self, event: TextDelta) -> None:
+        text = self._texts[event.choice]
+        self._written.add(event.choice)
+        self._append_text(text.add(event.text), event.choice, event.logprobs)
+        if event.choice in self._speakers:
+            self._speakers[event.choice].say(text.take())
+
+    def _append_text(self, text: str, choice: int, logprobs: dict[str, Any] | None = None) -> None:
+        if text or logprobs:
+            self.log.append(TextDelta(text, choice, logprobs))
+
+    def _close_texts(self) -> None:
+        """However the answer ended, what went out is whole."""
+        for choice in self._written:
+            self._append_text(self._texts[choice].close(), choice)
+
+    async def _finish_speaking(self) -> None:
+        self._close_texts()
+        for choice, speaker in self._speakers.items():
+            speaker.say(self._texts[choice].take(rest=True))
+        for speaker in self._speakers.values():
+            await speaker.finish()
+
+    async def _follow(self, events: AsyncIterator[Event]) -> None:
+        append, note = self.log.append, self._slot
+        wanted = range(self._request.n)
+        size = 0
+        async for event in events:
+            if isinstance(event, Usage):
+                self._note_count(event)
+                continue
+            if event.choice not in wanted:
+                continue
+            if self._first_event_at is None:
+                self._first_event_at = datetime.now(UTC)
+                note.begun()
+            if isinstance(event, Finish):
+                self._finishes[event.choice] = event
+                continue
+            size += EVENT_BYTES + _size_of(event)
+            if size > ANSWER_BYTES:
+                raise EngineError("The model's answer is too long to be kept.", code="answer_too_long")
+            note.add(event)
+            if self._texts and isinstance(event, TextDelta):
+                self._add_text(event)
+            else:
+                append(event)
+        if len(self._finishes) < self._request.n:
+            raise EngineError("The model's answer broke off.", code="upstream_incomplete")
+
+    def _note_count(self, usage: Usage) -> None:
+        """What the engine counted. Where it lacks the answer, ours stands until the end: more of it may
+        be spoken yet."""
+        if usage.lacks_completion:
+            self._counted_in_part = usage
+        else:
+            self._slot.counted(fill_missing_counts(usage, self._slot.usage) if usage.lacks_prompt else usage)
+
+    def _usage_so_far(self) -> Usage:
+        """What is billed: nothing where the model said nothing, however the answer ended."""
+        if self._first_event_at is None:
+            return Usage()
+        usage, substitutes = self._slot.usage, self._asked.substitutes
+        if self._counted_in_part is not None:
+            usage = fill_missing_counts(self._counted_in_part, usage)
+        return (usage + substitutes if substitutes != _NOTHING else usage).bounded
+
+    def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> RunOutcome:
+        return RunOutcome(
+            completion_id=self.completion_id,
+            state=ended.state,
+            choices=choices,
+            sounds=sounds,
+            usage=ended.usage or Usage(),
+            images=self._slot.images if ended.usage and ended.usage.prompt_tokens else 0,
+            served_by=self._served_by.id,
+            failure=ended.failure,
+            first_event_at=self._first_event_at,
+            ended_at=datetime.now(UTC),
+        )
+
+
+def _text_alone(choice: Choice) -> Choice:
+    texts = tuple(part for part in choice.message.parts if isinstance(part, TextPart))
+    return Choice(choice.index, Message("assistant", texts), choice.finish_reason)
+
+
+def _size_of(event: Event) -> int:
+    match event:
+        case TextDelta() | ReasoningDelta() | RefusalDelta():
+            return len(event.text)
+        case ToolCallArguments():
+            return len(event.fragment)
+        case AudioDelta():
+            return len(event.data or b"") + len(event.transcript or "")
+    return 0
+
+
+def _failure(error: EngineError) -> Failure:
+    return Failure(error.message, error.type, error.param, error.code, error.status, error.retry_after)

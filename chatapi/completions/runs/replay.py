@@ -1,0 +1,60 @@
+"""A finished completion as the log it would have had, for those who come late."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from chatapi.completions.runs.event_log import EventLog
+from conversations.selectors import answer_of, completion_of, failure_of, sounds_of
+from core.ids import COMPLETION, CONVERSATION, public
+from engines.answers import Answer, AnswerHead, Choice, Ended
+from engines.events import (
+    AudioDelta,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallArguments,
+    ToolCallStart,
+)
+from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
+
+
+def replay(workspace_id: UUID, completion_id: UUID) -> tuple[AnswerHead, str, EventLog] | None:
+    """Head, conversation id and log of a stored completion; None while it is being made."""
+    completion = completion_of(workspace_id, public(COMPLETION, completion_id))
+    answer = answer_of(completion)
+    if answer.state == "in_progress":
+        return None
+    log = EventLog()
+    for event in _events(answer, sounds_of(workspace_id, answer)):
+        log.append(event)
+    finishes = tuple(
+        Finish(choice.finish_reason, choice.index) for choice in answer.choices if choice.finish_reason
+    )
+    log.end(Ended(answer.state, finishes, answer.usage, failure_of(completion)))
+    return answer.head, public(CONVERSATION, completion.conversation_id), log
+
+
+def _events(answer: Answer, sounds: dict[str, bytes]) -> Iterator[Event]:
+    for choice in answer.choices:
+        calls = 0
+        for part in choice.message.parts:
+            match part:
+                case TextPart():
+                    yield TextDelta(part.text, choice.index, choice.logprobs)
+                case RefusalPart():
+                    yield RefusalDelta(part.text, choice.index)
+                case ReasoningPart():
+                    yield ReasoningDelta(part.text, choice.index)
+                case SpokenPart():
+                    yield _spoken(part, choice, sounds)
+                case ToolCall():
+                    yield ToolCallStart(calls, part.id, part.name, choice.index)
+                    yield ToolCallArguments(calls, part.arguments, choice.index)
+                    calls += 1
+
+
+def _spoken(part: SpokenPart, choice: Choice, sounds: dict[str, bytes]) -> AudioDelta:
+    data = sounds.get(part.blob.sha256) if part.blob else None
+    return AudioDelta(part.id, data, part.transcript, part.expires_at, choice.index)

@@ -1,0 +1,154 @@
+"""Speaking an answer while it is still being written, for a model that does not speak itself."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from core.ids import SPEECH, new_id, public
+from core.values import Value
+from engines.base import EngineError
+from engines.events import AudioDelta
+from media.processing.exceptions import MediaError
+from media.processing.sandbox import pools
+from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sound.speech_encoding import EncodeSound, encode_sound
+from media.processing.speech.speech_plan import Say, SpeechItem
+from media.processing.speech.synthesis.job_types import Speak, SpokenPiece, WarmVoice, patience
+from media.processing.speech.synthesis.jobs import speak, warm_voice
+from media.temporary_folders import async_temporary_folder
+
+logger = logging.getLogger(__name__)
+
+ENCODE_SECONDS = 120.0
+
+_warm: set[WarmVoice] = set()
+"""Voices that were loaded once; after a crash of the synthesiser the first sentence loads its own."""
+
+
+class SpeechOptions(Value, frozen=True):
+    """How answers are spoken. `kept_seconds` is how long their ids can be sent back.
+
+    `whole_format` is None where sound goes out as it is made (pcm16), else what it becomes in the end.
+    """
+
+    voice: str
+    kept_seconds: int
+    whole_format: str | None = None
+    voices_folder: str | None = None
+
+
+class Speaker:
+    """The voice of one choice: sentences in, in their order; `AudioDelta`s out."""
+
+    def __init__(
+        self,
+        choice: int,
+        manner: SpeechOptions,
+        append: Callable[[AudioDelta], None],
+        note: Callable[[int], None],
+    ) -> None:
+        """`note` is told how many bytes of sound were made."""
+        self._choice = choice
+        self._manner = manner
+        self._append = append
+        self._note = note
+        self._id = public(SPEECH, new_id())
+        self._has_begun = False
+        self._has_ended = False
+        self._waiting: asyncio.Queue[list[SpeechItem] | None] = asyncio.Queue()
+        self._sound = bytearray()
+        self._transcript: list[str] = []
+        self._task = asyncio.create_task(self._run(), name=f"speaker {self._id}")
+
+    def say(self, items: Iterable[SpeechItem]) -> None:
+        """To be spoken after what was said before."""
+        sentences = list(items)
+        if sentences and not self._has_ended:
+            self._waiting.put_nowait(sentences)
+
+    async def finish(self) -> None:
+        """Until all is spoken. Raises `EngineError` where it cannot be."""
+        self._waiting.put_nowait(None)
+        await self._task
+        if self._manner.whole_format is not None and self._has_begun:
+            await self._send_whole(self._manner.whole_format)
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more will be spoken: say until when this can be sent back."""
+        self._task.cancel()
+        if self._has_begun and not self._has_ended and self._manner.whole_format is None:
+            self._append(AudioDelta(expires_at=self._expires_at(), choice=self._choice))
+        self._has_ended = True
+
+    async def _run(self) -> None:
+        try:
+            await self._warm()
+            while (items := await self._next()) is not None:
+                await self._speak(items)
+        except MediaError as problem:
+            raise EngineError(problem.message, status=500, code="speech_failed") from problem
+        except SandboxError as error:
+            logger.error("An answer could not be spoken: %s", error)
+            raise EngineError("The answer could not be spoken.", status=503, code="speech_failed") from error
+
+    async def _warm(self) -> None:
+        """The voice is loaded while the model still thinks about its first sentence."""
+        work = WarmVoice(self._manner.voice, self._manner.voices_folder)
+        if work not in _warm:
+            await pools.synthesis.ask(warm_voice, work, seconds=patience(0))
+            _warm.add(work)
+
+    async def _next(self) -> list[SpeechItem] | None:
+        """What waits, all of it: a job for each sentence would cost more than it spares."""
+        items = await self._waiting.get()
+        while items is not None and not self._waiting.empty():
+            more = self._waiting.get_nowait()
+            if more is None:
+                self._waiting.put_nowait(None)
+                break
+            items = items + more
+        return items
+
+    async def _speak(self, items: list[SpeechItem]) -> None:
+        manner = self._manner
+        work = Speak(items=items, voice=manner.voice, voices_folder=manner.voices_folder)
+        characters = sum(len(item.text) for item in items if isinstance(item, Say))
+        async for piece in pools.synthesis.follow(speak, work, seconds=patience(characters)):
+            self._send(piece)
+
+    def _send(self, piece: SpokenPiece) -> None:
+        if not (piece.data or piece.transcript):
+            return
+        self._note(len(piece.data))
+        is_first, self._has_begun = not self._has_begun, True
+        if self._manner.whole_format is not None:
+            self._sound += piece.data
+            self._transcript.append(piece.transcript)
+            return
+        if is_first:
+            self._append(AudioDelta(id=self._id, choice=self._choice))
+        self._append(
+            AudioDelta(data=piece.data or None, transcript=piece.transcript or None, choice=self._choice)
+        )
+
+    async def _send_whole(self, format: str) -> None:
+        data = bytes(self._sound)
+        if format != "pcm16":
+            data = await _encoded(data, format)
+        self._append(
+            AudioDelta(self._id, data, "".join(self._transcript), self._expires_at(), choice=self._choice)
+        )
+
+    def _expires_at(self) -> int:
+        return int(time.time()) + self._manner.kept_seconds
+
+
+async def _encoded(pcm: bytes, format: str) -> bytes:
+    async with async_temporary_folder() as folder:
+        raw, out = folder / "pcm", folder / "encoded"
+        await asyncio.to_thread(raw.write_bytes, pcm)
+        work = EncodeSound(str(out), format, path=str(raw))
+        await pools.files.ask(encode_sound, work, seconds=ENCODE_SECONDS)
+        return await asyncio.to_thread(out.read_bytes)

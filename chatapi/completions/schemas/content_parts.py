@@ -1,0 +1,154 @@
+"""The parts of a message's content, and content itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.fields import empty
+
+from chatapi.validation import exceptions
+from chatapi.validation.fields import (
+    DescribedField,
+    DiscriminatedField,
+    EnumField,
+    Reference,
+    StrictSerializer,
+    StringField,
+    checked_items,
+)
+
+DETAILS = ("auto", "low", "high", "original")
+
+
+def _either(attrs: dict[str, Any], first: str, second: str) -> dict[str, Any]:
+    """One of the two says what the part is; with both, nobody could tell which."""
+    if first not in attrs and second not in attrs:
+        raise exceptions.missing(first)
+    if first in attrs and second in attrs:
+        raise exceptions.wrong_value(f"'{first}' and '{second}' exclude each other").at("file_id")
+    return attrs
+
+
+class TextContentSerializer(StrictSerializer):
+    type = EnumField(("text",))
+    text = StringField()
+
+
+class ImageReferenceSerializer(StrictSerializer):
+    url = StringField(required=False)
+    file_id = StringField(required=False, max_length=256)
+    detail = EnumField(DETAILS, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _either(attrs, "url", "file_id")
+
+
+class ImageUrlField(DescribedField):
+    """A URL, or an object with one; read as the object."""
+
+    _object = ImageReferenceSerializer()
+
+    def run_validation(self, data: Any = empty) -> dict[str, Any]:
+        if type(data) is str:
+            return {"url": data}
+        if type(data) is not dict:
+            raise exceptions.wrong_type("a string or an object", data)
+        return self._object.run_validation(data)
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        return {"oneOf": [{"type": "string", "format": "uri"}, reference(self._object)]}
+
+
+class ImageContentSerializer(StrictSerializer):
+    type = EnumField(("image_url",))
+    image_url = ImageUrlField()
+
+
+class InputAudioSerializer(StrictSerializer):
+    data = StringField(required=False)  # type: ignore[assignment]
+    file_id = StringField(required=False, max_length=256)
+    format = StringField(required=False, max_length=32)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _either(attrs, "data", "file_id")
+
+
+class AudioContentSerializer(StrictSerializer):
+    type = EnumField(("input_audio",))
+    input_audio = InputAudioSerializer()
+
+
+class FileReferenceSerializer(StrictSerializer):
+    file_id = StringField(required=False, max_length=256)
+    file_data = StringField(required=False)
+    filename = StringField(required=False, max_length=256)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _either(attrs, "file_id", "file_data")
+
+
+class FileContentSerializer(StrictSerializer):
+    type = EnumField(("file",))
+    file = FileReferenceSerializer()
+
+
+class RefusalContentSerializer(StrictSerializer):
+    type = EnumField(("refusal",))
+    refusal = StringField()
+
+
+class PartField(DiscriminatedField):
+    def __init__(self, kinds: Mapping[str, StrictSerializer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kinds = kinds
+
+
+class ContentField(DescribedField):
+    """A text, or a list of parts. Read as a text or a list of checked parts.
+
+    A part may also be a plain string where `strings` says so: it is a text part then. The list has
+    at least one part unless it `may_be_empty`.
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, StrictSerializer],
+        *,
+        strings: bool = False,
+        may_be_empty: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._part = PartField(kinds)
+        self._strings = strings
+        self._may_be_empty = may_be_empty
+
+    def run_validation(self, data: Any = empty) -> str | list[dict[str, Any]]:
+        if type(data) is str:
+            return data
+        if type(data) is not list:
+            raise exceptions.wrong_type("a string or an array", data)
+        if not data and not self._may_be_empty:
+            raise exceptions.empty_array()
+        return checked_items(data, self._run_part)
+
+    def _run_part(self, data: Any) -> dict[str, Any]:
+        if self._strings and type(data) is str:
+            return {"type": "text", "text": data}
+        return self._part.run_validation(data)
+
+    def describe(self, reference: Reference) -> dict[str, Any]:
+        part = self._part.describe(reference)
+        lists = [{"type": "array", "items": part}]
+        if self._strings:
+            lists.insert(0, {"type": "array", "items": {"type": "string"}})
+        return {"oneOf": [{"type": "string"}, *lists]}
+
+
+TEXT = {"text": TextContentSerializer()}
+ASSISTANT = {**TEXT, "refusal": RefusalContentSerializer()}
+USER = {
+    **TEXT,
+    "image_url": ImageContentSerializer(),
+    "input_audio": AudioContentSerializer(),
+    "file": FileContentSerializer(),
+}

@@ -1,0 +1,138 @@
+"""The native dialect's request: tests/contract/openapi.yaml, name by name, and what is taken beyond it."""
+
+from typing import Any
+
+from rest_framework.fields import empty
+
+from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
+from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
+from chatapi.completions.schemas.tools import (
+    ResponseFormatSerializer,
+    ToolCallsField,
+    ToolChoiceField,
+    ToolSerializer,
+)
+from chatapi.validation import exceptions
+from chatapi.validation.fields import (
+    BooleanField,
+    DiscriminatedField,
+    EnumField,
+    ListField,
+    StrictSerializer,
+    StringField,
+)
+
+NAME_LIMIT = 256
+MAX_MESSAGES = 10_000
+"""A history that long takes a second to check and store."""
+
+
+class SystemMessageSerializer(StrictSerializer):
+    name = StringField(required=False, max_length=NAME_LIMIT)
+    role = EnumField(("system", "developer"))
+    content = ContentField(TEXT, strings=True, may_be_empty=True)
+
+
+class UserMessageSerializer(StrictSerializer):
+    name = StringField(required=False, max_length=NAME_LIMIT)
+    role = EnumField(("user",))
+    content = ContentField(USER, may_be_empty=True)
+
+
+class SpokenReferenceSerializer(StrictSerializer):
+    """An earlier spoken answer, by its id alone."""
+
+    id = StringField(required=False, max_length=256)
+
+
+class AssistantContentField(ContentField):
+    """May be null in a message that says something in another way: the serializer below checks it."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return None if data is None else super().run_validation(data)
+
+
+class AssistantMessageSerializer(StrictSerializer):
+    """`content` may be missing or null when `tool_calls`, `audio` or `refusal` is there."""
+
+    name = StringField(required=False, max_length=NAME_LIMIT)
+    role = EnumField(("system", "assistant"))
+    audio = SpokenReferenceSerializer(required=False)
+    content = AssistantContentField(ASSISTANT, may_be_empty=True)
+    tool_calls = ToolCallsField(required=False)
+    refusal = StringField(required=False)
+
+    def run_validation(self, data: Any = empty) -> dict[str, Any]:
+        if type(data) is dict and data.get("content") is None:
+            if not (data.get("tool_calls") or data.get("audio") or data.get("refusal")):
+                raise exceptions.missing("content")
+            data = {**data, "content": None}
+        return super().run_validation(data)
+
+
+class ToolMessageSerializer(StrictSerializer):
+    role = EnumField(("tool",))
+    content = ContentField(TEXT, strings=True, may_be_empty=True)
+    tool_call_id = StringField(max_length=256)
+
+
+_SYSTEM = SystemMessageSerializer()
+
+
+class MessageField(DiscriminatedField):
+    """The role `system` is also an assistant's, where the message calls tools or was spoken."""
+
+    key = "role"
+    kinds = {
+        "system": _SYSTEM,
+        "developer": _SYSTEM,
+        "user": UserMessageSerializer(),
+        "assistant": AssistantMessageSerializer(),
+        "tool": ToolMessageSerializer(),
+    }
+
+    def choose(self, kind: str, data: dict[str, Any]) -> StrictSerializer | None:
+        if kind == "system" and (data.get("tool_calls") or data.get("audio")):
+            return self.kinds["assistant"]
+        return self.kinds.get(kind)
+
+
+class AudioOptionsSerializer(StrictSerializer):
+    voice = StringField(required=False, max_length=128)
+    format = EnumField(("wav", "aac", "mp3", "flac", "opus", "pcm16"), required=False)
+
+
+class ChatCompletionRequestSerializer(ParametersSerializer):
+    context = ConversationContextField(required=False)  # type: ignore[assignment]
+    model = StringField(required=False)
+    messages = ListField(child=MessageField(), min_length=1, max_length=MAX_MESSAGES)
+    response_format = ResponseFormatSerializer(required=False)
+    modalities = ListField(child=EnumField(("text", "audio")), default=["text"])
+    audio = AudioOptionsSerializer(required=False)
+    tools = ListField(child=ToolSerializer(), required=False)
+    tool_choice = ToolChoiceField(required=False)
+    parallel_tool_calls = BooleanField(default=True)
+    stream = BooleanField(default=True)
+    ssml_enabled = BooleanField(default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "stream_options" in attrs and not attrs.get("stream", True):
+            raise exceptions.wrong_value("it is only allowed with 'stream': true").at("stream_options")
+        if attrs.get("stream", True):
+            check_streamed_sound(attrs)
+        check_ssml(attrs)
+        return super().validate(attrs)
+
+
+def check_streamed_sound(attrs: dict[str, Any]) -> None:
+    if "audio" in attrs.get("modalities", ()) and attrs.get("audio", {}).get("format", "pcm16") != "pcm16":
+        raise exceptions.wrong_value("a stream can only carry 'pcm16'").at("audio", "format")
+
+
+def check_ssml(attrs: dict[str, Any]) -> None:
+    format = attrs.get("response_format", {})
+    is_json = "json_schema" in format or format.get("type", "text") != "text"
+    if attrs.get("ssml_enabled") and is_json:
+        raise exceptions.wrong_value("SSML cannot be asked for together with a JSON format").at(
+            "ssml_enabled"
+        )

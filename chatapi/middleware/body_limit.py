@@ -1,0 +1,46 @@
+"""A limit on the bodies of what Django serves: its handler would spool any body to disk before it looks
+at the method, the address or the caller."""
+
+from typing import Any
+
+from django.core.handlers.asgi import ASGIHandler
+from starlette.types import Message, Receive, Scope, Send
+
+from core.exceptions import ApiError
+from core.http.body import ClientGone, read_body
+from core.http.responses import send_refusal
+
+BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
+BODILESS_BYTES = 8 * 1024
+
+
+class BodyLimit:
+    """Reads the body, of at most `limit` bytes, before Django is called, and refuses a larger one.
+
+    Methods that need no body may send `BODILESS_BYTES`.
+    """
+
+    def __init__(self, application: ASGIHandler, limit: int) -> None:
+        self._application: Any = application
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = BODILESS_BYTES if scope["method"] in BODILESS_METHODS else self._limit
+        try:
+            body = await read_body(scope, receive, limit)
+        except ClientGone:
+            return
+        except ApiError as refusal:
+            await send_refusal(refusal, receive, send)
+        else:
+            await self._application(scope, _begin_with(body, receive), send)
+
+
+def _begin_with(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read, then what comes after it."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return receive_again

@@ -1,0 +1,141 @@
+"""The API's document: what drf-spectacular cannot see by itself.
+
+The streaming endpoints are served by an ASGI application outside Django; stubs stand for them here.
+"""
+
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.renderers import OpenApiJsonRenderer2
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularSwaggerView
+from rest_framework.request import Request
+
+from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
+from chatapi.completions.schemas.native_responses import (
+    ChatCompletionChunkSerializer,
+    ChatCompletionResponseSerializer,
+)
+from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
+from chatapi.completions.schemas.openai_responses import (
+    OpenAIChatCompletionChunkSerializer,
+    OpenAIChatCompletionResponseSerializer,
+)
+from core.http.openapi import rate_limit_headers, refusals
+from core.http.views import ApiView, FirstRenderer, PublicView
+
+NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
+_REFUSALS = refusals(400, 401, 403, 404, 409, 413, 429, 502, 503)
+
+Endpoints = list[tuple[str, str, str, Any]]
+
+
+class NativeCompletion(ApiView):
+    @extend_schema(
+        operation_id="createChatCompletion",
+        summary="Create a streaming chat completion",
+        description="Streams a chat completion response",
+        tags=["chat"],
+        parameters=rate_limit_headers("requests", "tokens"),
+        request=ChatCompletionRequestSerializer,
+        responses={
+            (200, "application/json"): ChatCompletionResponseSerializer,
+            (200, "text/event-stream"): ChatCompletionChunkSerializer,
+            (200, "application/x-ndjson"): ChatCompletionChunkSerializer,
+        }
+        | _REFUSALS,
+    )
+    def post(self) -> None:
+        """Documents the native dialect; never called."""
+
+
+class OpenAICompletion(ApiView):
+    @extend_schema(
+        operation_id="createOpenAIChatCompletion",
+        summary="The same in OpenAI's dialect",
+        description="Streams where `stream` is true; each event is a chunk, the last is `[DONE]`.",
+        tags=["chat"],
+        parameters=rate_limit_headers("requests", "tokens"),
+        request=OpenAIChatCompletionRequestSerializer,
+        responses={
+            (200, "application/json"): OpenAIChatCompletionResponseSerializer,
+            (200, "text/event-stream"): OpenAIChatCompletionChunkSerializer,
+        }
+        | _REFUSALS,
+    )
+    def post(self) -> None:
+        """Documents the OpenAI dialect; never called."""
+
+
+def add_streaming_endpoints(endpoints: Endpoints) -> Endpoints:
+    stubs = (NATIVE, NativeCompletion), (OPENAI, OpenAICompletion)
+    return [*endpoints, *((path, path, "POST", stub.as_view()) for path, stub in stubs)]
+
+
+def finish(result: dict[str, Any], **_: object) -> dict[str, Any]:
+    """The native answer is written as the contract's document has it: one of two, `x-stream`."""
+    content = result["paths"][NATIVE]["post"]["responses"]["200"]["content"]
+    either = [content[type]["schema"] for type in ("application/json", "text/event-stream")]
+    content["application/json"] = {"schema": {"oneOf": either}, "x-stream": True}
+    for operation in (operation for path in result["paths"].values() for operation in path.values()):
+        operation["responses"]["200"]["description"] = "Successful response"
+    # the contract names it, though nothing refers to it
+    result["components"]["schemas"]["Delta"] = {
+        "type": "object",
+        "properties": {"content": {"type": "string"}},
+    }
+    _drop(result, "x-spec-enum-id")
+    return result
+
+
+def _drop(node: Any, key: str) -> None:
+    """Remove a key at any depth: what the generator left for a hook that is not used here."""
+    if isinstance(node, dict):
+        node.pop(key, None)
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _drop(child, key)
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.authentication.ApiKeyAuthentication"
+    name = ["bearer", "x-api-key"]
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        return [
+            {"type": "http", "scheme": "bearer"},
+            {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        ]
+
+
+class BrowserSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.authentication.BrowserSessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
+@cache
+def document() -> bytes:
+    """The OpenAPI document as JSON; made once a process, since it takes a while and never changes."""
+    schema = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    return bytes(OpenApiJsonRenderer2().render(schema, renderer_context={}))
+
+
+class DocumentView(PublicView):
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(document(), content_type="application/json")
+
+
+class SwaggerView(SpectacularSwaggerView):
+    url_name = "openapi"
+    content_negotiation_class = FirstRenderer

@@ -1,0 +1,110 @@
+"""How the ASGI application is put together."""
+
+import logging
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.urls import path, re_path
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from accounts.asgi_auth import AsgiAuthenticator
+from accounts.ratelimits.counters import Counters
+from chatapi.audio.asgi_routes import audio_routes
+from chatapi.completions.endpoint import CompletionsEndpoint
+from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.middleware.body_limit import BodyLimit
+from chatapi.middleware.request_id import RequestId
+from media.api.asgi_routes import file_routes
+
+logger = logging.getLogger(__name__)
+
+EXPOSED_HEADERS = [
+    "x-request-id",
+    "x-conversation-id",
+    "x-stream",
+    "retry-after",
+    "retry-after-ms",
+    *(
+        f"x-ratelimit-{what}-{kind}"
+        for kind in ("requests", "tokens")
+        for what in ("limit", "remaining", "reset")
+    ),
+    "accept-ranges",
+    "content-range",
+    "etag",
+]
+
+
+def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
+    """The endpoints of both dialects, everything else of Django's, and what surrounds them all."""
+    callers, counters = AsgiAuthenticator(), Counters(settings.REDIS_URL)
+    limits = {
+        "max_body": settings.CHATAPI_MAX_BODY_BYTES,
+        "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,
+    }
+    native: Any = CompletionsEndpoint(service, callers, counters, "native", **limits)
+    openai: Any = CompletionsEndpoint(service, callers, counters, "openai", **limits)
+    others: Any = BodyLimit(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    http = URLRouter(
+        [
+            path("chat/completions", native),
+            path("v1/chat/completions", openai),
+            *file_routes(callers, others),
+            *audio_routes(callers, counters),
+            re_path("", others),
+        ]
+    )
+    routed = ProtocolTypeRouter(
+        {"http": StartedFirst(http, service), "lifespan": Lifespan(service, counters)}
+    )
+    shared = CORSMiddleware(
+        routed,
+        allow_origins=settings.CHATAPI_CORS_ORIGINS,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        allow_credentials="*" not in settings.CHATAPI_CORS_ORIGINS,
+        expose_headers=EXPOSED_HEADERS,
+    )
+    return RequestId(shared if settings.CHATAPI_CORS_ORIGINS else routed)
+
+
+class StartedFirst:
+    """Starts the service before the first request, for servers without a lifespan, such as Daphne, and
+    tells Django's views of it."""
+
+    def __init__(self, application: ASGIApp, service: CompletionService) -> None:
+        self._application = application
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._service.is_started:
+            await self._service.start()
+        await self._application({**scope, SCOPE_KEY: self._service}, receive, send)
+
+
+class Lifespan:
+    """The server's start and stop."""
+
+    def __init__(self, service: CompletionService, counters: Counters) -> None:
+        self._service = service
+        self._counters = counters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self._service.start()
+                except Exception as error:
+                    logger.exception("The service could not start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._service.stop()
+                await self._counters.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

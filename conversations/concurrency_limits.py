@@ -1,0 +1,57 @@
+"""How many answers of a workspace, and of a key, may be made at once: exact over all processes, and after
+crashes, since it counts what the database has."""
+
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.authentication import Principal
+from accounts.models import Workspace
+from conversations.models import Completion
+from conversations.thread_lookup import Admission
+from core.exceptions import RateLimited
+
+RETRY_SECONDS = 1
+
+
+class ConcurrencyCheck:
+    """One instance a transaction, made after what ends in it was stored."""
+
+    def __init__(self, admissions: Sequence[Admission]) -> None:
+        limited = {
+            who.workspace_id
+            for who in (admission.principal for admission in admissions)
+            if who.limits.concurrent_streams or who.key_limits.concurrent_streams
+        }
+        self._running: Counter[UUID | None] = Counter()
+        if limited:
+            _lock(limited)
+            running = Completion.objects.filter(
+                state=Completion.State.IN_PROGRESS, workspace_id__in=limited
+            ).values_list("workspace_id", "api_key_id")
+            self._running.update(id for ids in running for id in ids)
+
+    def check(self, who: Principal) -> None:
+        """Raises `RateLimited`."""
+        self._check("API key", who.key_id, who.key_limits.concurrent_streams)
+        self._check("workspace", who.workspace_id, who.limits.concurrent_streams)
+
+    def add(self, who: Principal) -> None:
+        self._running.update((who.workspace_id, who.key_id))
+
+    def _check(self, whose: str, id: UUID | None, most: int) -> None:
+        if most and id and (running := self._running[id]) >= most:
+            raise RateLimited(
+                f"Concurrent streams limit reached for this {whose}: Limit {most}, In progress {running}. "
+                "Please try again when one of them has ended.",
+                retry_after=RETRY_SECONDS,
+            )
+
+
+def _lock(workspaces: set[UUID]) -> None:
+    """Else two processes could count at the same time. SQLite has one writer anyhow."""
+    if connection.features.has_select_for_update:
+        rows = Workspace.objects.filter(id__in=workspaces).order_by("id").select_for_update(no_key=True)
+        list(rows.values_list("id"))

@@ -1,0 +1,112 @@
+"""A conversation laid out for reading: the branch that goes on, and beside it those that do not."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from msgspec import structs
+
+from conversations.models import Completion, Message
+from core.values import Blob, Value
+from engines.messages import (
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+)
+from media.file_presenter import ShownFile
+
+
+class ThreadLine(Value, frozen=True):
+    """One message of the thread. `depth` counts the branches off the current one."""
+
+    message: Any
+    depth: int
+    starts_branch: bool
+    completions: tuple[Any, ...] = ()
+    """Those that answer this message."""
+
+
+class ShownPart(Value, frozen=True):
+    """A part in words: `kind` is its heading, `reference` says where bytes lie, `file` shows them.
+    `transcript` is what was said."""
+
+    kind: str
+    text: str = ""
+    reference: str = ""
+    file: Any = None
+    transcript: str | None = None
+
+
+def laid_out(
+    messages: Sequence[Message], completions: Sequence[Completion], head_id: UUID | None
+) -> Iterator[ThreadLine]:
+    """`messages` in the order they were stored; a part of a conversation will do."""
+    by_id = {message.id: message for message in messages}
+    children: dict[UUID | None, list[Message]] = defaultdict(list)
+    for message in messages:
+        children[message.parent_id if message.parent_id in by_id else None].append(message)
+    answers: dict[UUID, list[Completion]] = defaultdict(list)
+    for completion in completions:
+        answers[completion.prompt_id].append(completion)
+    current = _path_to(head_id, by_id)
+    waiting = _after(children[None], 0, current)
+    while waiting:
+        message, depth, starts_branch = waiting.pop()
+        yield ThreadLine(message, depth, starts_branch, tuple(answers[message.id]))
+        waiting += _after(children[message.id], depth, current)
+
+
+def _path_to(head_id: UUID | None, by_id: dict[UUID, Message]) -> set[UUID]:
+    path: set[UUID] = set()
+    while head_id is not None and head_id in by_id:
+        path.add(head_id)
+        head_id = by_id[head_id].parent_id
+    return path
+
+
+def _after(siblings: list[Message], depth: int, current: set[UUID]) -> list[tuple[Message, int, bool]]:
+    """As a stack: the branches left behind come off first, the one that goes on last."""
+    if not siblings:
+        return []
+    going_on = next((message for message in siblings if message.id in current), siblings[-1])
+    others = [message for message in siblings if message is not going_on]
+    return [(going_on, depth, False), *((message, depth + 1, True) for message in reversed(others))]
+
+
+def shown_part(part: Part, files: Mapping[str, ShownFile]) -> ShownPart:
+    """`files` are those of the message, as far as they are still kept, by SHA-256."""
+    match part:
+        case TextPart():
+            return ShownPart("text", part.text)
+        case RefusalPart():
+            return ShownPart("refusal", part.text)
+        case ReasoningPart():
+            return ShownPart("reasoning", part.text)
+        case ToolCall():
+            return ShownPart("tool call", f"{part.name}({part.arguments})", part.id)
+        case ImagePart():
+            return _shown_media("image", part.blob, files, reference=part.url or "")
+        case AudioPart():
+            shown = _shown_media("audio", part.blob, files)
+            return structs.replace(shown, transcript=shown.file and shown.file.transcript)
+        case FilePart():
+            name, reference = part.filename or "", part.file_id or ""
+            return _shown_media("file", part.blob, files, text=name, reference=reference)
+        case SpokenPart():
+            return _shown_media("spoken", part.blob, files, transcript=part.transcript)
+
+
+def _shown_media(
+    kind: str, blob: Blob | None, files: Mapping[str, ShownFile], *, reference: str = "", **words: str
+) -> ShownPart:
+    file = files.get(blob.sha256) if blob else None
+    if blob is not None and file is None:
+        reference = f"{reference} {blob.media_type}, {blob.size} bytes, {blob.sha256}: no longer kept".strip()
+    return ShownPart(kind, reference=reference, file=file, **words)
