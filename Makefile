@@ -33,7 +33,7 @@ test-services:  ## run what touches the database on PostgreSQL, and workers on R
 	@exec $(DEV) deploy/with_services.py $(TEST) -m "database or services" $(ARGS)
 
 chaos:  ## kill -9 servers and workers under load, 200 times, and prove the books; ARGS="--kills 20"
-	@exec $(DEV) -m tests.storm $(ARGS)
+	@exec $(DEV) -m tests.chaos $(ARGS)
 
 # the settings make a data folder where there is none: these shall not touch an operator's var/
 check: export CHATAPI_DATA_DIR = $(CURDIR)/.venv/scratch

@@ -8,9 +8,9 @@ from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
 from billing.prices import forget_prices
-from tests.emptying import empty_database
-from tests.people import Person, person
-from tests.serving import Server, running_daphne, serving
+from tests.support.database_reset import empty_database
+from tests.support.people import Person, person
+from tests.support.running_server import Server, running_daphne, serving
 
 TOUCHES_THE_DATABASE = {"db", "transactional_db", "django_db_setup"}
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from accounts.services import digest_of
-from tests.people import Person, person
+from tests.support.people import Person, person
 
 KEYS = "/admin/accounts/apikey/"
 USERS = "/admin/accounts/user/"

@@ -17,8 +17,8 @@ from conversations.models import Completion, Conversation, Message
 from core.values import Blob
 from media.models import Asset
 from media.services import StoredFile, register, store_bytes
-from tests.conversations.rows import exchange
-from tests.people import Person, person
+from tests.support.history_rows import exchange
+from tests.support.people import Person, person
 
 PICTURE = b"a picture"
 BLOB = Blob(sha256(PICTURE).hexdigest(), "image/png", len(PICTURE))

@@ -11,10 +11,10 @@ from billing import ledger
 from billing.models import Charge, Transaction
 from billing.money import NANO_A_USD
 from billing.prices import add_price
-from tests.billing.admins import charged, complaints, fill_in, listed, logged, page, said
-from tests.billing.money import books_add_up, give, wallet_of
-from tests.media.admins import staff, superuser
-from tests.people import Person
+from tests.support.billing_admin import charged, complaints, fill_in, listed, logged, page, said
+from tests.support.media_admin import staff, superuser
+from tests.support.people import Person
+from tests.support.priced_usage import books_add_up, give, wallet_of
 
 MODEL = "gpt-4o"
 

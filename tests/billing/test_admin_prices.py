@@ -12,8 +12,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from billing.models import Price
 from billing.prices import add_price, current_tariffs
 from engines.served_models import reset_registry
-from tests.billing.admins import Answer, complaints, fill_in, listed, logged, page, said
-from tests.media.admins import staff, superuser
+from tests.support.billing_admin import Answer, complaints, fill_in, listed, logged, page, said
+from tests.support.media_admin import staff, superuser
 
 ADD = "/admin/billing/price/add/"
 UPSTREAM = '[[models]]\nid = "{id}"\nengine = "openai_compatible"\nbase_url = "http://127.0.0.1:9/v1"\n'

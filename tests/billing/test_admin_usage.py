@@ -14,10 +14,10 @@ from billing.models import UsageRollup
 from billing.money import NANO_A_USD
 from billing.prices import add_price
 from billing.rollups import Group
-from tests.billing.admins import Answer, charged, listed
-from tests.billing.money import give
-from tests.media.admins import staff, superuser
-from tests.people import Person
+from tests.support.billing_admin import Answer, charged, listed
+from tests.support.media_admin import staff, superuser
+from tests.support.people import Person
+from tests.support.priced_usage import give
 
 
 @pytest.fixture

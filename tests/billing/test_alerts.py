@@ -20,8 +20,8 @@ from billing.money import format_usd
 from billing.posting import post_settled
 from billing.prices import add_price
 from chatapi.env import env_mail_server
-from tests.billing.months import USD, clock, day, held, opened, settled
-from tests.people import Person
+from tests.support.billed_months import USD, clock, day, held, opened, settled
+from tests.support.people import Person
 
 Kind = Alert.Kind
 
@@ -124,7 +124,7 @@ def test_an_overdrawn_wallet_is_told(alice: Person, wallet: Wallet, caplog: pyte
 
 def unpriced_calls(who: Person, model: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tests.billing.months.priced", lambda *models: None)
+        patch.setattr("tests.support.billed_months.priced", lambda *models: None)
         for _ in range(count):
             settled(who, timezone.now(), model=model)
     post_settled()

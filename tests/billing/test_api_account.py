@@ -9,8 +9,8 @@ from pytest_django import DjangoAssertNumQueries
 from billing import ledger
 from billing.models import Budget, Transaction, Wallet
 from core.ids import COMPLETION, KEY, PROJECT, TRANSACTION, public
-from tests.billing.months import SHORT_COST, USD, clock, day, key_of, opened, post, posted, settled
-from tests.people import Person
+from tests.support.billed_months import SHORT_COST, USD, clock, day, key_of, opened, post, posted, settled
+from tests.support.people import Person
 
 BALANCE, TRANSACTIONS = "/v1/billing/balance", "/v1/billing/transactions"
 

@@ -12,8 +12,8 @@ from django.test import Client
 from billing.models import Charge
 from billing.units import Units
 from core.ids import KEY, PROJECT, new_id, public, public_user
-from tests.billing.months import SHORT_COST, USD, day, key_of, opened, post, posted, settled
-from tests.people import Person
+from tests.support.billed_months import SHORT_COST, USD, day, key_of, opened, post, posted, settled
+from tests.support.people import Person
 
 COSTS = "/v1/organization/costs"
 

@@ -7,9 +7,9 @@ import pytest
 from openai.types.admin.organization import UsageCompletionsResponse, UsageCostsResponse
 
 from core.ids import KEY, public, public_user
-from tests.billing.months import SHORT_COST, USD, day, key_of, opened, posted
-from tests.in_process import openai_client
-from tests.people import Person
+from tests.support.billed_months import SHORT_COST, USD, day, key_of, opened, posted
+from tests.support.openai_in_process import openai_client
+from tests.support.people import Person
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from billing import ledger, statements
 from billing.statements import make_missing
 from billing.units import UNIT_NAMES, Units
 from core.ids import PROJECT, public
-from tests.billing.months import USD, clock, day, opened, posted
-from tests.people import Person
+from tests.support.billed_months import USD, clock, day, opened, posted
+from tests.support.people import Person
 
 STATEMENTS = "/v1/billing/statements"
 HOSTILE = '=HYPERLINK("http://evil.example", "<script>alert(1)</script>")\r\nand, more'

@@ -16,8 +16,8 @@ from billing.models import Charge
 from billing.units import Units
 from billing.usage_report import Rows, UsageQuery
 from core.ids import KEY, PROJECT, public, public_user
-from tests.billing.months import clock, day, key_of, opened, post, posted, settled
-from tests.people import Person, person
+from tests.support.billed_months import clock, day, key_of, opened, post, posted, settled
+from tests.support.people import Person, person
 
 USAGE = "/v1/organization/usage/completions"
 LONG = Units(prompt=100, cached=20, completion=30, reasoning=5, audio_in=7, audio_out=11)

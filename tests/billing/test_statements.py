@@ -14,8 +14,8 @@ from billing.models import Statement, Transaction
 from billing.statements import StatementReport, make_missing, report
 from billing.tasks import make_statements
 from billing.units import Units
-from tests.billing.months import SHORT_COST, USD, clock, day, opened, post, posted, settled
-from tests.people import Person, person
+from tests.support.billed_months import SHORT_COST, USD, clock, day, opened, post, posted, settled
+from tests.support.people import Person, person
 
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2026, month, 1) for month in range(1, 5))
 

@@ -34,10 +34,10 @@ from billing.units import Units
 from chatapi.completions import billing_audit
 from conversations.models import Completion
 from core.ids import new_id
-from tests.billing.forgery import tampering
-from tests.billing.months import SHORT_COST, USD, clock, day, held, key_of, opened, priced, settled
-from tests.people import Person
-from tests.serving import Server, said
+from tests.support.billed_months import SHORT_COST, USD, clock, day, held, key_of, opened, priced, settled
+from tests.support.people import Person
+from tests.support.running_server import Server, said
+from tests.support.tampering import tampering
 
 SECOND = Units(prompt=100, completion=7)
 

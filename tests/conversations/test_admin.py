@@ -10,8 +10,8 @@ from conversations.admin import SHOWN_MESSAGES
 from conversations.models import Completion, Conversation, Message
 from core.values import Blob
 from engines.messages import ImagePart, ToolCall
-from tests.conversations.rows import completion_of, conversation_of, exchange, said
-from tests.people import Person
+from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.people import Person
 
 CONVERSATIONS = "/admin/conversations/conversation/"
 MESSAGES = "/admin/conversations/message/"

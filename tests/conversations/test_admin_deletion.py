@@ -10,8 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from conversations.models import Completion, Conversation, Message
 from core.ids import new_id
-from tests.conversations.rows import completion_of, conversation_of, exchange, said
-from tests.people import Person
+from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.people import Person
 
 LONG = 1201
 NOTHING: Any = ()

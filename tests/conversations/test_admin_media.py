@@ -15,9 +15,9 @@ from media.models import asset_id, rendition_id
 from media.renditions.service import make
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
 from media.signed_urls import target_of_token
-from tests.conversations.rows import conversation_of, kept, made, said
-from tests.media.pictures_made import encoded, quarters
-from tests.people import Person
+from tests.support.history_rows import conversation_of, kept, made, said
+from tests.support.people import Person
+from tests.support.pictures import encoded, quarters
 
 SCRIPT = "<script>alert(1)</script>"
 

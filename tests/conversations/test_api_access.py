@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from conversations.models import Completion
-from tests.conversations.rows import exchange
-from tests.people import Person, person
+from tests.support.history_rows import exchange
+from tests.support.people import Person, person
 
 ONE_OBJECT = [
     "/v1/chat/completions/{completion}",

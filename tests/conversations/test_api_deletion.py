@@ -13,10 +13,10 @@ from conversations.models import Completion, Conversation, ConversationAsset, Me
 from engines.messages import ImagePart
 from media.cleanup import free
 from media.models import Asset, File, asset_id, storage_name
-from tests.conversations.rows import conversation_of, exchange, kept, said
-from tests.people import Person, person
-from tests.serving import Server, events, text_of
-from tests.serving import said as asking
+from tests.support.history_rows import conversation_of, exchange, kept, said
+from tests.support.people import Person, person
+from tests.support.running_server import Server, events, text_of
+from tests.support.running_server import said as asking
 
 LATER = timedelta(hours=2)
 

@@ -14,8 +14,8 @@ from engines.messages import (
     TextPart,
     ToolCall,
 )
-from tests.conversations.rows import completion_of, conversation_of, exchange, said
-from tests.people import Person
+from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.people import Person
 
 AUTHENTICATION = 2
 BLOB = Blob("ab" * 32, "image/png", 12)

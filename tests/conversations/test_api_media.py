@@ -12,13 +12,13 @@ from media.models import Asset, asset_id, rendition_id
 from media.renditions.service import make
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
 from media.signed_urls import target_of_token
-from tests.conversations.rows import completion_of, conversation_of, kept, made, said
-from tests.media.pictures_made import encoded, quarters
-from tests.media.sounds import sound_file, wav
-from tests.media.speaking import RATE, spoken
-from tests.people import Person
-from tests.serving import Server
-from tests.stories.media_service import answered, asked, picture, text, until_made
+from tests.support.history_rows import completion_of, conversation_of, kept, made, said
+from tests.support.media_requests import answered, asked, picture, text, until_made
+from tests.support.people import Person
+from tests.support.pictures import encoded, quarters
+from tests.support.running_server import Server
+from tests.support.sounds import sound_file, wav
+from tests.support.speech_samples import RATE, spoken
 
 AUTHENTICATION = 2
 PEAKS = {"lowest": [-3, -8], "highest": [4, 7], "milliseconds": 1500}

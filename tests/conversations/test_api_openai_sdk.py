@@ -6,9 +6,9 @@ import openai
 import pytest
 
 from engines.messages import ToolCall
-from tests.conversations.rows import completion_of, conversation_of, exchange, said
-from tests.in_process import openai_client
-from tests.people import Person
+from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.openai_in_process import openai_client
+from tests.support.people import Person
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from engines.events import (
 from engines.messages import ImagePart, Message, TextPart
 from engines.openai_compatible import OpenAICompatibleEngine
 from engines.requests import EngineRequest
-from tests.engines.fake_upstream import (
+from tests.support.fake_upstream import (
     ABORT,
     Answer,
     FakeUpstream,

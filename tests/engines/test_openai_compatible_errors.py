@@ -21,7 +21,7 @@ from engines.model_spec import ModelSpec
 from engines.openai_compatible import OpenAICompatibleEngine, engine, upstream_call
 from engines.openai_compatible.sse_lines import LineSplitter
 from engines.requests import EngineRequest
-from tests.engines.fake_upstream import (
+from tests.support.fake_upstream import (
     ABORT,
     CLOSE,
     HANG,

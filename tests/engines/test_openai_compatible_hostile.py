@@ -21,7 +21,7 @@ from engines.openai_compatible import OpenAICompatibleEngine, upstream_call
 from engines.openai_compatible.chunk_reader import ChunkReader
 from engines.openai_compatible.upstream_call import UpstreamCall
 from engines.requests import EngineRequest
-from tests.engines.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
+from tests.support.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
 HI: list[Event] = [TextDelta("Hi"), Finish("stop")]
 

@@ -10,9 +10,9 @@ from conversations.models import Conversation
 from media.models import Asset, File, Rendition
 from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
 from media.signed_urls import target_of_token
-from tests.conversations.rows import NOON, conversation_of, kept, made
-from tests.media.admins import asset_of, staff, superuser
-from tests.people import Person
+from tests.support.history_rows import NOON, conversation_of, kept, made
+from tests.support.media_admin import asset_of, staff, superuser
+from tests.support.people import Person
 
 ASSETS, RENDITIONS, FILES = "/admin/media/asset/", "/admin/media/rendition/", "/admin/media/file/"
 SCRIPT = "<script>alert(1)</script>"

@@ -4,9 +4,9 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from tests.conversations.rows import conversation_of, kept
-from tests.media.admins import superuser
-from tests.people import Person
+from tests.support.history_rows import conversation_of, kept
+from tests.support.media_admin import superuser
+from tests.support.people import Person
 
 WORKSPACES = "/admin/accounts/workspace/"
 

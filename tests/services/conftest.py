@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.workers import Plant, plant, url_of
+from tests.support.celery_workers import Plant, plant, url_of
 
 REDIS, RABBITMQ = "CHATAPI_TEST_REDIS_URL", "CHATAPI_TEST_AMQP_URL"
 

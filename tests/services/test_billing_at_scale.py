@@ -8,14 +8,14 @@ import redis
 
 from billing import ledger
 from billing.models import Wallet
-from tests.billing.crowd import CALLS, COST, PAID, ask_all
-from tests.billing.money import books_add_up
-from tests.chaos import Storm
-from tests.people import person
-from tests.running import running
 from tests.services.conftest import REDIS
-from tests.services.workers import url_of
-from tests.serving import _database_url
+from tests.support.celery_workers import url_of
+from tests.support.concurrent_spenders import CALLS, COST, PAID, ask_all
+from tests.support.kill_storm import Storm
+from tests.support.people import person
+from tests.support.priced_usage import books_add_up
+from tests.support.run_command import running
+from tests.support.running_server import _database_url
 
 pytestmark = pytest.mark.services
 

@@ -9,12 +9,12 @@ import pytest
 from django.conf import settings
 
 from media.models import Rendition
-from tests.media.sounds import wav
-from tests.running import running
-from tests.services.gateway import Mode, gateway
 from tests.services.test_workers import words_of
-from tests.services.workers import PATIENCE, Plant
-from tests.serving import wait_until
+from tests.support.broker_gateway import Mode, gateway
+from tests.support.celery_workers import PATIENCE, Plant
+from tests.support.run_command import running
+from tests.support.running_server import wait_until
+from tests.support.sounds import wav
 
 pytestmark = pytest.mark.services
 

@@ -18,12 +18,12 @@ from accounts.ratelimits import counters as module
 from accounts.ratelimits.counter_storage import LimitRequest, LimitResult
 from accounts.ratelimits.counters import CounterChange, Counters
 from conversations.models import Completion
-from tests.people import Person, person
-from tests.running import Run, running
 from tests.services.conftest import REDIS
-from tests.services.gateway import Gateway, Mode, gateway
-from tests.services.workers import url_of
-from tests.serving import PATHS, _database_url, said, serving, wait_until
+from tests.support.broker_gateway import Gateway, Mode, gateway
+from tests.support.celery_workers import url_of
+from tests.support.people import Person, person
+from tests.support.run_command import Run, running
+from tests.support.running_server import PATHS, _database_url, said, serving, wait_until
 
 pytestmark = pytest.mark.services
 

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from media.models import Rendition
-from tests.media.sounds import wav
-from tests.people import Person
-from tests.services.processes import kill, lives
 from tests.services.test_workers import ended, peaks_of
-from tests.services.workers import PATIENCE, Plant, Process
-from tests.serving import wait_until
+from tests.support.celery_workers import PATIENCE, Plant, Process
+from tests.support.people import Person
+from tests.support.processes import kill, lives
+from tests.support.running_server import wait_until
+from tests.support.sounds import wav
 
 pytestmark = pytest.mark.services
 

@@ -10,11 +10,11 @@ from django.core.files.storage import default_storage
 from core.values import Blob
 from media.models import Asset, Rendition, rendition_id
 from media.services import StoredFile
-from tests.media.sounds import wav
-from tests.people import Person
-from tests.services.processes import lives
-from tests.services.workers import PATIENCE, Plant, state_of, uploaded
-from tests.serving import wait_until
+from tests.support.celery_workers import PATIENCE, Plant, state_of, uploaded
+from tests.support.people import Person
+from tests.support.processes import lives
+from tests.support.running_server import wait_until
+from tests.support.sounds import wav
 
 pytestmark = pytest.mark.services
 

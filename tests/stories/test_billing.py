@@ -25,9 +25,9 @@ from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
-from tests.billing.money import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
-from tests.people import Person
-from tests.serving import PATHS, Server, events, said, wait_until
+from tests.support.people import Person
+from tests.support.priced_usage import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
+from tests.support.running_server import PATHS, Server, events, said, wait_until
 
 USD = 10**9
 SLOW = "[[slow: 0.02]] [[chunks: 60]]"

@@ -10,8 +10,8 @@ from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, TextDelta
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
-from tests.people import Person
-from tests.serving import PATHS, Server, events, said
+from tests.support.people import Person
+from tests.support.running_server import PATHS, Server, events, said
 
 
 class Failing(ScriptedEngine):

@@ -30,8 +30,8 @@ from media.api import uploads
 from media.cleanup import free
 from media.models import Asset, File, Rendition, rendition_id, rendition_name
 from media.signed_urls import LONGEST, media_url
-from tests.people import Person
-from tests.serving import Server, wait_until
+from tests.support.people import Person
+from tests.support.running_server import Server, wait_until
 
 TEXT = b"Some notes.\n" * 10
 

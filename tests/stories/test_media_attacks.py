@@ -12,12 +12,8 @@ from conversations.models import Completion
 from media.processing.exceptions import UnreadableMedia
 from media.processing.speech.transcripts import Transcript
 from media.storage.base import walk
-from tests.media.pictures_made import encoded, quarters
-from tests.media.sounds import sound_file
-from tests.media.websites import Visit
-from tests.people import Person
-from tests.serving import PATHS, Server
-from tests.stories.media_service import (
+from tests.support.fake_websites import Visit
+from tests.support.media_requests import (
     answered,
     asked,
     b64,
@@ -34,6 +30,10 @@ from tests.stories.media_service import (
     uploaded,
     upstream_model,
 )
+from tests.support.people import Person
+from tests.support.pictures import encoded, quarters
+from tests.support.running_server import PATHS, Server
+from tests.support.sounds import sound_file
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,7 @@ from pytest_django import Settings
 
 from media.models import File
 from media.storage.base import walk
-from tests.media.pictures_made import FORMATS, encoded, quarters
-from tests.media.sounds import FILES, sound_file
-from tests.people import Person
-from tests.serving import PATHS, Server
-from tests.stories.media_hostile import (
+from tests.support.hostile_files import (
     HTML,
     MARK,
     PDF,
@@ -29,8 +25,8 @@ from tests.stories.media_hostile import (
     SSML_BOMBS,
     large_opus_bomb,
 )
-from tests.stories.media_refused import AUDIO, GOOD, IMAGE, assert_refused, body_with
-from tests.stories.media_service import (
+from tests.support.media_refusals import AUDIO, GOOD, IMAGE, assert_refused, body_with
+from tests.support.media_requests import (
     answered,
     asked,
     b64,
@@ -47,7 +43,11 @@ from tests.stories.media_service import (
     uploaded,
     upstream_model,
 )
-from tests.stories.media_spoken import VOICE
+from tests.support.people import Person
+from tests.support.pictures import FORMATS, encoded, quarters
+from tests.support.running_server import PATHS, Server
+from tests.support.sounds import FILES, sound_file
+from tests.support.spoken_streams import VOICE
 
 NOBODYS = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
 

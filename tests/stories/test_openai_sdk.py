@@ -22,8 +22,8 @@ from accounts.models import ApiKey
 from accounts.services import revoke_api_key
 from conversations.models import Completion, Conversation, Message
 from engines.scripted.tone import wav, word_pcm
-from tests.people import Person
-from tests.serving import Server, wait_until
+from tests.support.people import Person
+from tests.support.running_server import Server, wait_until
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"

@@ -18,9 +18,9 @@ from accounts.models import ApiKey, Workspace
 from chatapi.completions.recovery import settle_interrupted
 from conversations.models import Completion, Conversation, ServerProcess
 from core.ids import new_id
-from tests.clock import Clock, stopped_clock
-from tests.people import Person
-from tests.serving import PATHS, Server, said, serving, wait_until
+from tests.support.clock import Clock, stopped_clock
+from tests.support.people import Person
+from tests.support.running_server import PATHS, Server, said, serving, wait_until
 
 STALLED = "[[text: begun]] [[stall]]"
 SPOKEN = {"model": "tts-1", "voice": "espeak-en-us", "input": "Hello."}

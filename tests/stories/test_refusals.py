@@ -19,8 +19,8 @@ from accounts.services import revoke_api_key
 from chatapi.serving import http_protocol
 from conversations.models import Completion, Conversation, Message
 from core.http import body
-from tests.people import Person
-from tests.serving import PATHS, Server, said
+from tests.support.people import Person
+from tests.support.running_server import PATHS, Server, said
 
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}

@@ -7,13 +7,13 @@ import pytest
 
 from conversations.models import Completion, Message
 from media.processing.speech.ssml import INSTRUCTIONS, closed
-from tests.engines.fake_upstream import HANG, delta, end, frame, raw, say, stream, whole
-from tests.media import ssml_validator
-from tests.media.ssml_validator import assert_is_ssml
-from tests.people import Person
-from tests.serving import Server, text_of, wait_until
-from tests.stories.media_service import answered, until_made, upstream_model
-from tests.stories.media_spoken import VOICE, audio_in, script, seconds_in, sound_in, stream_of
+from tests.support import ssml_validator
+from tests.support.fake_upstream import HANG, delta, end, frame, raw, say, stream, whole
+from tests.support.media_requests import answered, until_made, upstream_model
+from tests.support.people import Person
+from tests.support.running_server import Server, text_of, wait_until
+from tests.support.spoken_streams import VOICE, audio_in, script, seconds_in, sound_in, stream_of
+from tests.support.ssml_validator import assert_is_ssml
 
 GOOD = (
     '<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="en-US"><p><s>Good '

@@ -9,11 +9,11 @@ from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of
 from conversations.models import Completion
-from tests.billing.money import COMPLETION, PROMPT, REASONING, books_add_up, give
-from tests.engines.fake_upstream import FakeUpstream, end, say, stream, whole
-from tests.people import Person
-from tests.serving import PATHS, Server, events, said
-from tests.stories.media_service import upstream_model
+from tests.support.fake_upstream import FakeUpstream, end, say, stream, whole
+from tests.support.media_requests import upstream_model
+from tests.support.people import Person
+from tests.support.priced_usage import COMPLETION, PROMPT, REASONING, books_add_up, give
+from tests.support.running_server import PATHS, Server, events, said
 
 USD = 10**9
 MODEL = "counted-elsewhere"

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-JOB_PACKAGES = ("media.processing.", "tests.media.")
+JOB_PACKAGES = ("media.processing.", "tests.support.sandbox_jobs")
 """A child runs functions that were written for it, even if a parent should be talked into more."""
 
 

@@ -1,0 +1,34 @@
+"""Which keys are valid is asked for each admission, by a statement that is made once."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.authentication import valid_keys
+from accounts.services import digest_of, revoke_api_key
+from tests.support.people import Person
+
+pytestmark = pytest.mark.django_db
+
+
+def test_keys_that_may_be_used_and_no_others(alice: Person, bob: Person, charlie: Person) -> None:
+    digests = {name: digest_of(who.key) for name, who in (("a", alice), ("b", bob), ("c", charlie))}
+    assert valid_keys({*digests.values(), digest_of("nobody's"), "'"}) == set(digests.values())
+
+    alice.user.api_keys.update(expires_at=timezone.now() + timedelta(minutes=1))
+    assert valid_keys([digests["a"]]) == {digests["a"]}
+    alice.user.api_keys.update(expires_at=timezone.now() - timedelta(milliseconds=1))
+    assert valid_keys([digests["a"]]) == set()
+
+    revoke_api_key(charlie.user.api_keys.get())
+    assert valid_keys([digests["c"]]) == set()
+
+    bob.user.memberships.filter(workspace=alice.workspace).delete()
+    assert valid_keys([digests["b"]]) == set()
+
+
+def test_a_deactivated_user_has_no_valid_key(alice: Person) -> None:
+    alice.user.is_active = False
+    alice.user.save()
+    assert valid_keys([digest_of(alice.key)]) == set()

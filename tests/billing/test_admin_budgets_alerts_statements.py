@@ -1,0 +1,191 @@
+"""Budgets are set, alerts are seen to, statements are read."""
+
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from accounts.models import ApiKey
+from billing import alerts
+from billing.models import Alert, Budget, Statement, Transaction
+from billing.money import NANO_A_USD
+from billing.wallet_terms import add_budget
+from core.ids import new_id
+from tests.support.billing_admin import HOME, Answer, complaints, fill_in, listed, logged, page, said
+from tests.support.media_admin import staff, superuser
+from tests.support.people import Person
+
+ADD = HOME + "budget/add/"
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return superuser()
+
+
+@pytest.fixture
+def budget(alice: Person) -> Budget:
+    return add_budget(alice.workspace.id, None, "day", NANO_A_USD)
+
+
+@pytest.fixture
+def alert(alice: Person) -> Alert:
+    id = str(alice.workspace.id)
+    alerts.show(Alert.Kind.LOW_BALANCE, {id: f"The workspace {id} has 0.00 USD left."})
+    return Alert.objects.get()
+
+
+def key_of(who: Person) -> ApiKey:
+    return ApiKey.objects.get(user=who.user)
+
+
+def added(client: Client, who: Person, **values: str) -> Answer:
+    body = {"workspace": who.workspace.name, "period": "day", "limit": "1.5", **values}
+    return fill_in(client, ADD, **body)
+
+
+# --- budgets ---------------------------------------------------------------------------------------
+
+
+def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> None:
+    key = key_of(alice)
+
+    said(operator, added(operator, alice))
+    said(operator, added(operator, alice, key=str(key), period="month"))
+    said(operator, added(operator, alice, key=str(key.pk), limit="0"))
+
+    rows = Budget.objects.order_by("id").values_list("key_id", "period", "limit")
+    assert list(rows) == [(None, "day", 1_500_000_000), (key.pk, "month", 1_500_000_000), (key.pk, "day", 0)]
+    assert logged()[0] == "A budget of 1.50 USD a day for the workspace alice@example.com's workspace."
+    text = operator.get(listed("budget")).text
+    assert ">1.50<" in text
+    assert "alice@example.com&#x27;s workspace" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"limit": ""}, "This field is required."),
+        ({"limit": "-0.01"}, "A budget is 0 to 1000000000.00 USD."),
+        ({"limit": "1e5"}, "no decimal number"),
+        ({"limit": "5 EUR"}, "no decimal number"),
+        ({"limit": "0.0000000001"}, "at most nine decimals"),
+        ({"limit": "1000000001"}, "is more than"),
+        ({"period": "year"}, "Select a valid choice"),
+        ({"workspace": "nobody"}, "There is no workspace 'nobody'"),
+        ({"key": "sk-chatapi-none"}, "There is no such key."),
+        ({"key": str(uuid4())}, "There is no such key."),
+        ({"key": "a\x00"}, "Null characters"),
+    ],
+)
+def test_what_is_no_budget_is_refused(
+    values: dict[str, str], told: str, operator: Client, alice: Person
+) -> None:
+    assert told in complaints(added(operator, alice, **values))
+    assert not Budget.objects.exists()
+
+
+def test_one_budget_a_period(operator: Client, alice: Person, budget: Budget) -> None:
+    assert "This workspace has a budget a day already" in complaints(added(operator, alice))
+    assert Budget.objects.count() == 1
+
+
+def test_a_key_of_another_workspace_is_refused(operator: Client, alice: Person, charlie: Person) -> None:
+    answer = added(operator, alice, key=str(key_of(charlie).pk))
+    assert "This key is of another workspace." in complaints(answer)
+
+
+def test_a_budget_is_changed_and_removed(operator: Client, budget: Budget) -> None:
+    answer = fill_in(operator, page("budget", budget.pk, "limit"), limit="2")
+    assert "2.00 USD a day, instead of 1.00." in said(operator, answer)
+    assert "A budget is 0 to" in complaints(fill_in(operator, page("budget", budget.pk, "limit"), limit="-2"))
+
+    answer = fill_in(operator, page("budget", budget.pk, "removal"))
+    assert "The budget of 2.00 USD a day was removed." in said(operator, answer)
+    assert answer["Location"] == listed("budget")
+    assert not Budget.objects.exists()
+    assert len(logged()) == 2
+
+
+def test_staff_who_may_only_view_set_no_budgets(alice: Person, budget: Budget) -> None:
+    viewer = staff("view_budget")
+
+    assert "1.00" in viewer.get(page("budget", budget.pk)).text
+    for address in (ADD, page("budget", budget.pk, "limit"), page("budget", budget.pk, "removal")):
+        assert viewer.get(address).status_code == 403
+        assert viewer.post(address, {"limit": "99"}).status_code == 403
+    assert Budget.objects.get().limit == NANO_A_USD
+    assert staff("view_wallet", email="rob@example.com").get(listed("budget")).status_code == 403
+
+
+# --- alerts ----------------------------------------------------------------------------------------
+
+
+def settle(client: Client, *rows: Alert) -> None:
+    body = {"action": "settle", "_selected_action": [str(row.pk) for row in rows]}
+    assert client.post(listed("alert"), body).status_code in {200, 302}
+
+
+def test_an_alert_is_settled(operator: Client, alert: Alert) -> None:
+    text = operator.get(listed("alert", state="open")).text
+    assert "has 0.00 USD left" in text
+    assert "alice@example.com&#x27;s workspace</a>" in text
+
+    settle(operator, alert)
+    settle(operator, alert)
+
+    assert Alert.objects.get().settled_at
+    assert logged() == ["Marked as settled."]
+    assert page("alert", alert.pk) not in operator.get(listed("alert", state="open")).text
+    assert page("alert", alert.pk) in operator.get(listed("alert", state="settled")).text
+
+
+def test_what_lasts_is_raised_anew(operator: Client, alert: Alert) -> None:
+    settle(operator, alert)
+    alerts.show(Alert.Kind.LOW_BALANCE, {alert.subject: alert.text})
+    assert Alert.objects.filter(settled_at=None).count() == 1
+
+
+def test_staff_who_may_only_view_settle_nothing(alert: Alert) -> None:
+    viewer = staff("view_alert")
+
+    assert "Mark as settled" not in viewer.get(listed("alert")).text
+    settle(viewer, alert)
+
+    assert Alert.objects.get().settled_at is None
+    settle(staff("change_alert", email="rob@example.com"), alert)
+    assert Alert.objects.get().settled_at
+
+
+# --- statements ------------------------------------------------------------------------------------
+
+
+def test_a_statement_is_read_in_usd(operator: Client, alice: Person) -> None:
+    statement = Statement.objects.create(
+        id=new_id(),
+        workspace_id=alice.workspace.id,
+        month="2026-10-01",
+        opening=NANO_A_USD,
+        closing=3 * NANO_A_USD,
+        totals={
+            **dict.fromkeys(Transaction.Kind.values, 0),
+            "top_up": 5 * NANO_A_USD,
+            "charge": -3 * NANO_A_USD,
+        },
+    )
+
+    assert "2026-10" in operator.get(listed("statement", q="alice@")).text
+    text = operator.get(page("statement", statement.pk)).text
+    assert "Charge: -3.00<br>Top Up: 5.00" in text
+    assert page("statement", statement.pk, "print") in text
+    printed = operator.get(page("statement", statement.pk, "print"))
+    assert "alice@example.com&#x27;s workspace" in printed.text
+    table = operator.get(page("statement", statement.pk, "csv"))
+    assert table["Content-Type"].startswith("text/csv")
+    assert operator.get(page("statement", uuid4(), "csv")).status_code == 404
+    assert (
+        staff("view_alert", email="rob@example.com").get(page("statement", statement.pk, "print")).status_code
+        == 403
+    )
+    assert operator.post(page("statement", statement.pk), {"closing": "1"}).status_code == 403
+    assert staff("view_wallet").get(page("statement", statement.pk)).status_code == 403

@@ -1,0 +1,239 @@
+"""Whatever happens in whatever order: no drift, no negative hold, nothing twice, nothing overspent."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from billing import ledger
+from billing.exceptions import InvalidBillingAction, Unaffordable
+from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, charge_request_of
+from billing.models import Charge, Transaction, Wallet
+from billing.money import nano_rounded_up
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.tariffs import Bound
+from billing.units import Units
+from core.ids import new_id
+from tests.support.priced_usage import found
+
+counts = st.integers(0, 50)
+rates = st.fixed_dictionaries(
+    {"prompt": st.integers(0, 5_000_000), "completion": st.integers(0, 5_000_000)},
+    optional={"cached": st.integers(0, 5_000_000), "reasoning": st.integers(0, 9_000_000)},
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A call as the process that makes it knows it; `rates` are those it was admitted under."""
+
+    hold: Hold
+    rates: dict[str, int]
+
+
+def cost_of(units: Units, rates: dict[str, int]) -> int:
+    """Written anew, and not as the product does it."""
+    pico = units.prompt * rates["prompt"] + units.completion * rates["completion"]
+    pico += units.cached * rates.get("cached", rates["prompt"])
+    pico += units.reasoning * rates.get("reasoning", rates["completion"])
+    return nano_rounded_up(pico)
+
+
+class Money(RuleBasedStateMachine):
+    """One workspace with two keys, and one model whose price changes."""
+
+    running = Bundle("running")
+    ended = Bundle("ended")
+
+    @initialize(given=st.integers(0, 3_000_000_000), first=rates)
+    def begin(self, given: int, first: dict[str, int]) -> None:
+        self.workspace, self.keys = new_id(), (new_id(), new_id())
+        self.model = f"model-{self.workspace.hex}"
+        self.balance = 0  # what the wallet must have, in the end
+        self.open: dict[UUID, int] = {}
+        self.costs: dict[UUID, int] = {}
+        self.refunded: set[UUID] = set()
+        self.change_price(first)
+        if given:
+            self.top_up(given)
+
+    # --- what people do ---------------------------------------------------------------------------
+
+    @rule(amount=st.integers(1, 2_000_000_000))
+    def top_up(self, amount: int) -> None:
+        ledger.top_up(self.workspace, amount, reason="paid", by="treasurer")
+        self.balance += amount
+
+    @rule(amount=st.integers(1, 1_000_000), reference=st.sampled_from("ab"))
+    def top_up_by_reference(self, amount: int, reference: str) -> None:
+        """A payment service tells of the same payment again and again."""
+        name = f"{self.workspace.hex}-{reference}"
+        known = Transaction.objects.filter(reference=name).exists()
+        try:
+            ledger.top_up(self.workspace, amount, reason="paid", by="bank", reference=name)
+        except InvalidBillingAction:
+            assert known
+        else:
+            self.balance += 0 if known else amount
+
+    @rule(new=rates)
+    def change_price(self, new: dict[str, int]) -> None:
+        add_price(self.model, {0: new})
+        self.rates = new
+
+    # --- what calls do ----------------------------------------------------------------------------
+
+    @rule(
+        target=running,
+        prompts=st.lists(st.tuples(counts, counts), min_size=1, max_size=4),
+        key=st.integers(0, 1),
+    )
+    def admit(self, prompts: list[tuple[int, int]], key: int) -> Any:
+        """Several calls in one transaction, as the writer has them."""
+        available = self.balance - sum(self.costs.values()) - sum(self.open.values())
+        orders = [(self._order(key), Bound(prompt=prompt, output=output)) for prompt, output in prompts]
+        admitted = []
+        with transaction.atomic():
+            books = HoldBatch([order for order, _ in orders], [])
+            for order, bound in orders:
+                try:
+                    hold = books.hold(order, lambda bound=bound: bound)  # type: ignore[misc]
+                except Unaffordable:
+                    continue
+                admitted.append(Running(hold, self.rates))
+                self.open[order.charge_id] = hold.amount
+                available -= hold.amount
+            books.write()
+        assert not admitted or available >= 0 or all(call.hold.amount == 0 for call in admitted)
+        return multiple(*admitted)
+
+    @rule(
+        target=ended,
+        call=consumes(running),
+        units=st.builds(Units, prompt=counts, completion=counts, cached=counts, reasoning=counts),
+        end=st.sampled_from(["completed", "cancelled", "failed"]),
+    )
+    def settle(self, call: Running, units: Units, end: str) -> Any:
+        """With whatever the upstream says, also more than was held."""
+        ending = ChargeSettlement(call.hold, self.model, units, end, timezone.now())
+        self._write([ending])
+        id = call.hold.order.charge_id
+        del self.open[id]
+        self.costs[id] = cost_of(units, call.rates)
+        return ending, call
+
+    @rule(again=ended)
+    def settle_again(self, again: tuple[ChargeSettlement, Running]) -> None:
+        """A writer that was not told whether its transaction went through tries once more."""
+        self._write([again[0]])
+
+    @rule(target=ended, call=consumes(running), units=st.builds(Units, prompt=counts, completion=counts))
+    def crash(self, call: Running, units: Units) -> Any:
+        """Its process is gone; the sweep knows the row, and what the journal tells."""
+        charge = Charge.objects.get(pk=call.hold.order.charge_id)
+        assert charge.price_id is not None
+        hold = Hold(charge_request_of(charge), {charge.model: charge.price_id}, charge.held)
+        ending = ChargeSettlement(hold, charge.model, units, "interrupted", timezone.now(), is_estimated=True)
+        self._write([ending, ending])
+        del self.open[charge.id]
+        self.costs[charge.id] = cost_of(units, call.rates)
+        return ending, call
+
+    @rule(call=running)
+    def die_while_settling(self, call: Running) -> None:
+        """Nothing of a transaction that did not come to its end is left."""
+        ending = ChargeSettlement(call.hold, self.model, Units(prompt=7), "completed", timezone.now())
+        with transaction.atomic():
+            HoldBatch([], [ending]).write()
+            transaction.set_rollback(True)
+
+    # --- what workers do --------------------------------------------------------------------------
+
+    @rule(times=st.integers(1, 2))
+    def post(self, times: int) -> None:
+        for _ in range(times):
+            post_settled()
+
+    @rule(again=ended)
+    def refund(self, again: tuple[ChargeSettlement, Running]) -> None:
+        id = again[0].charge_id
+        charged = Transaction.objects.filter(kind="charge", charge_id=id).first()
+        if charged is None:
+            return
+        try:
+            ledger.reverse(charged.id, reason="nonsense", by="support")
+        except InvalidBillingAction:
+            assert id in self.refunded
+        else:
+            assert id not in self.refunded
+            self.refunded.add(id)
+            self.balance += self.costs[id]
+
+    @precondition(lambda self: self.costs)
+    @rule()
+    def forge(self) -> None:
+        """The database itself refuses to bill twice."""
+        charged = Transaction.objects.filter(kind="charge", workspace_id=self.workspace).first()
+        if charged is not None and charged.charge_id:
+            twice = ledger.Movement(Transaction.Kind.CHARGE, self.workspace, -1, charged.charge_id)
+            with pytest.raises(IntegrityError), transaction.atomic():
+                ledger.post([twice])
+
+    # --- what must hold ---------------------------------------------------------------------------
+
+    @invariant()
+    def the_wallet_is_right(self) -> None:
+        wallet = Wallet.objects.filter(pk=self.workspace).first()
+        if wallet is None:
+            return
+        assert wallet.held >= 0
+        left = self.balance - sum(self.costs.values()) - sum(self.open.values())
+        assert wallet.available == left
+
+    def teardown(self) -> None:
+        assert found() == []
+        post_settled()
+        assert found() == []
+
+    def _order(self, key: int) -> ChargeRequest:
+        return ChargeRequest(
+            new_id(), "completion", self.workspace, 1, self.keys[key], (self.model,), timezone.now()
+        )
+
+    def _write(self, ends: list[ChargeSettlement]) -> None:
+        with transaction.atomic():
+            HoldBatch([], ends).write()
+
+
+@pytest.mark.django_db
+def test_money_in_any_order() -> None:
+    run_state_machine_as_test(
+        Money,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            phases=[
+                phase for phase in Phase if phase != Phase.shrink
+            ],  # it takes minutes to make little of it
+        ),
+    )

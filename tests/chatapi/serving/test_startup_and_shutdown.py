@@ -1,0 +1,192 @@
+"""The parts of `manage.py run`, one by one."""
+
+import asyncio
+import logging
+import shutil
+import socket
+import threading
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import shared_task
+from celery.worker import WorkController
+from django.contrib.auth import authenticate
+from django.core import checks
+
+from accounts.models import ApiKey, User, Workspace
+from accounts.services import digest_of
+from chatapi.serving import console, first_start, preflight
+from chatapi.serving import embedded_worker as embedded
+from chatapi.serving.embedded_worker import EmbeddedWorker
+from chatapi.serving.preflight import CannotStart
+from tests.support.people import Person
+from tests.support.running_server import embedded_worker
+
+Disk = namedtuple("Disk", "total used free")
+
+
+def test_a_full_disk_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(10**9, 10**9, 5_000_000))
+    with pytest.raises(CannotStart, match=r"is full: 5 MB left, at least 67 MB are needed"):
+        preflight.check_storage(tmp_path)
+
+
+def test_the_data_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    preflight.check_storage(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_two_servers_cannot_have_one_port() -> None:
+    with preflight.bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(CannotStart, match=f"port {port} of 127.0.0.1 is taken"):
+            preflight.bind("127.0.0.1", port)
+
+
+def test_a_failing_system_check_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        checks.Warning("a little odd", hint="Mend it.", id="x.W001"),
+        checks.Error("quite\nwrong", id="x.E001"),
+    ]
+    monkeypatch.setattr(checks, "run_checks", lambda **_: found[:1])
+    assert preflight.system_warnings() == ["x.W001: a little odd Mend it."]
+    monkeypatch.setattr(checks, "run_checks", lambda **_: found)
+    with pytest.raises(CannotStart, match=r"^x\.E001: quite wrong$"):
+        preflight.system_warnings()
+
+
+def test_the_first_admin_can_sign_in_and_ask(db: None) -> None:
+    credentials = first_start.first_credentials()
+    assert credentials is not None
+    admin = authenticate(username=credentials.email, password=credentials.password)
+    assert isinstance(admin, User)
+    assert admin.is_superuser
+    key = ApiKey.objects.get(digest=digest_of(credentials.api_key))
+    assert key.workspace == Workspace.objects.get(personal_of=admin)
+    assert first_start.first_credentials() is None
+    assert ApiKey.objects.count() == 1
+
+
+def test_who_has_an_account_already_gets_no_admin(alice: Person) -> None:
+    assert first_start.first_credentials() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1"), ("0.0.0.0", "http://127.0.0.1"), ("::1", "http://[::1]")],
+)
+def test_the_address_shown_is_one_that_can_be_opened(host: str, url: str) -> None:
+    with preflight.bind(host, 0) as listener:
+        address = console.Address.of(listener)
+        assert address.url == f"{url}:{listener.getsockname()[1]}"
+        socket.create_connection(address, timeout=5).close()
+
+
+async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = iter(
+        [
+            (503, b'{"error":{"message":"The model is loading."}}'),
+            (503, b'{"error":{"message":"The model is loading."}}'),
+            (503, b"<html>"),
+            (200, b'{"status":"ok"}'),
+        ]
+    )
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(
+            b"GET /healthz HTTP/1.0\r\nHost: chat.test\r\n"
+        )
+        status, body = next(answers)
+        writer.write(b"HTTP/1.1 %d .\r\n\r\n%s" % (status, body))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = console.Address.of(server.sockets[0])
+        await console.tell_when_ready(address, "chat.test", console.ConsoleProgress(), patience=0)
+    *waiting, ready = capsys.readouterr().out.splitlines()
+    assert waiting == [
+        "Not ready yet: The model is loading.",
+        "Not ready yet: /healthz answered 503",
+    ]
+    assert ready.startswith(f"Ready: {address.url} (API document {address.url}/docs")
+
+
+def test_the_engine_tells_its_progress_without_a_time_stamp(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = console.ConsoleProgress()
+    progress.begin()
+    logging.getLogger("engines.local").warning("Joining the model: %d %%", 40)
+    progress.end()
+    logging.getLogger("engines.local").warning("not shown like that")
+    assert capsys.readouterr().out == "  Joining the model: 40 %\n"
+
+
+class Signals:
+    """What the tasks of these tests say and wait for."""
+
+    begun = threading.Event()
+    may_end = threading.Event()
+    due = threading.Event()
+
+
+@shared_task(name="tests.long")
+def long() -> None:
+    Signals.begun.set()
+    Signals.may_end.wait(10)
+
+
+@shared_task(name="tests.due")
+def due() -> None:
+    Signals.due.set()
+
+
+@pytest.fixture
+def first_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that met an error of its own, which it logs."""
+    ordinary, started = WorkController.start, []
+
+    def start(worker: WorkController) -> None:
+        started.append(worker)
+        if len(started) > 1:
+            ordinary(worker)
+
+    monkeypatch.setattr(WorkController, "start", start)
+    monkeypatch.setattr(embedded, "RESPITE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def worker() -> Iterator[EmbeddedWorker]:
+    """The product's own, but with a schedule of this test's."""
+    for event in (Signals.begun, Signals.may_end, Signals.due):
+        event.clear()
+    with embedded_worker({"often": {"task": "tests.due", "schedule": 0.1}}) as worker:
+        yield worker
+        Signals.may_end.set()
+
+
+def test_the_embedded_worker_does_what_is_sent_and_what_is_due(worker: EmbeddedWorker) -> None:
+    Signals.may_end.set()
+    long.delay()
+    assert Signals.begun.wait(10)
+    assert Signals.due.wait(10)
+    worker.stop()
+    assert worker.wait(10)
+
+
+def test_a_stop_waits_for_the_task_that_runs(worker: EmbeddedWorker) -> None:
+    long.delay()
+    assert Signals.begun.wait(10)
+    worker.stop()
+    assert not worker.wait(0.1)
+    Signals.may_end.set()
+    assert worker.wait(10)
+
+
+@pytest.mark.usefixtures("first_worker_ends")
+def test_another_worker_follows_one_that_ended_by_itself(worker: EmbeddedWorker) -> None:
+    Signals.may_end.set()
+    long.delay()
+    assert Signals.begun.wait(10)

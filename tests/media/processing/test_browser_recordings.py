@@ -1,0 +1,46 @@
+"""What a browser's MediaRecorder made of a spoken sentence: real files, of Chromium 156."""
+
+from pathlib import Path
+
+import pytest
+
+from media.processing.sound.inspection import InspectSound, inspect_sound
+from media.processing.sound.limits import SoundLimits
+from media.processing.sound.transcoding import Transcode, transcode_sound
+from media.processing.speech.recognition.job_types import Transcribe
+from media.processing.speech.recognition.jobs import transcribe
+from tests.support.sounds import loudness, samples_of_wav
+from tests.support.transcription import transcript_of
+
+RECORDED = Path(__file__).parents[2] / "support" / "recordings"
+NAMES = {"chromium.webm": "audio/webm", "chromium.mp4": "audio/mp4"}
+LIMITS = SoundLimits()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_is_told_by_its_bytes(name: str) -> None:
+    facts = inspect_sound(InspectSound(str(RECORDED / name), None, LIMITS))
+
+    assert (facts.media_type, facts.codec, facts.channels) == (NAMES[name], "opus", 2)
+    assert facts.milliseconds == pytest.approx(2_600, abs=200)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_becomes_sound_that_others_take(tmp_path: Path, name: str) -> None:
+    wav = tmp_path / "sound.wav"
+    made = transcode_sound(Transcode(str(RECORDED / name), str(wav), "wav", limits=LIMITS))
+
+    assert made.milliseconds == pytest.approx(2_600, abs=200)
+    assert loudness(samples_of_wav(wav)[1]) > 500
+
+
+@pytest.mark.speech_model
+@pytest.mark.xdist_group("speech")
+def test_a_recording_is_understood(tmp_path: Path) -> None:
+    wav, models = tmp_path / "sound.wav", str(tmp_path / "models")
+    for name in NAMES:
+        transcode_sound(Transcode(str(RECORDED / name), str(wav), "wav", limits=LIMITS))
+
+        heard = transcript_of(transcribe(Transcribe(path=str(wav), models_folder=models, language="en")))
+
+        assert heard.text == "The train leaves at noon."

@@ -1,0 +1,78 @@
+"""Whatever is done to a picture's bytes, it is a picture still or a refusal, never another error."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from media.processing.exceptions import MediaError
+from media.processing.pictures.inspection import InspectPicture, inspect_picture
+from media.processing.pictures.limits import PictureLimits
+from media.processing.pictures.rendering import RenderPicture, render_picture
+from tests.support.pictures import animated, encoded, quarters, revealing_exif, stored
+
+WHOLE = {
+    **{
+        kind: encoded(quarters(), kind, exif=revealing_exif())
+        for kind in ("png", "jpeg", "webp", "heic", "avif")
+    },
+    "gif": encoded(quarters(), "gif"),
+    "progressive": encoded(quarters(), "jpeg", progressive=True),
+    "animated gif": animated("gif"),
+    "animated png": animated("png"),
+    "animated webp": animated("webp"),
+    "animated avif": animated("avif"),
+}
+
+Edit = tuple[float, int, bytes]
+"""Where (0 to 1), how many bytes go, and which take their place."""
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=40)), min_size=1, max_size=5
+)
+
+
+def edited(data: bytes, edits: list[Edit]) -> bytes:
+    for share, gone, instead in edits:
+        at = int(share * len(data))
+        data = data[:at] + instead + data[at + gone :]
+    return data
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(edits=EDITS)
+def test_a_mutated_picture_is_taken_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
+    path = stored(tmp_path, edited(data, edits))
+    with suppress(MediaError):
+        facts = inspect_picture(InspectPicture(path))
+        made = render_picture(RenderPicture(path, str(tmp_path / "made")))
+        assert facts.width * facts.height <= PictureLimits().max_pixels
+        assert max(made.width, made.height) <= 2048
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(share=st.floats(0, 0.25), bits=st.integers(1, 255))
+def test_a_header_with_flipped_bits_is_taken_or_refused(
+    tmp_path: Path, data: bytes, share: float, bits: int
+) -> None:
+    changed = bytearray(data)
+    changed[int(share * len(data))] ^= bits
+    path = stored(tmp_path, bytes(changed))
+    with suppress(MediaError):
+        facts = inspect_picture(InspectPicture(path))
+        assert facts.width * facts.height <= PictureLimits().max_pixels

@@ -1,0 +1,351 @@
+"""Children that crash, hang, hog memory or lose their parent, and who is made to suffer for it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from media.processing.sandbox import child_process, protocol
+from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
+from media.processing.sandbox.pool import SandboxPool
+from tests.support import sandbox_jobs as jobs
+from tests.support.running_server import wait_until
+from tests.support.sandbox_jobs import Count, Data, Nap, Number, Text
+
+Make = Callable[..., SandboxPool]
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[SandboxPool] = []
+
+    def workshop(**sizes: object) -> SandboxPool:
+        made.append(SandboxPool("ends", **sizes))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield workshop
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    path = tmp_path / "diary"
+    path.touch()
+    return path
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def pid_of(workshop: SandboxPool) -> int:
+    return workshop.ask_blocking(jobs.look_around, Text(""), seconds=10).pid
+
+
+# --- crashes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("job", "how"),
+    [
+        (jobs.exit_at_once, "exit status 3"),
+        (jobs.abort, "signal SIGABRT"),
+        (jobs.crash, "signal SIGSEGV"),
+        (jobs.be_killed, "signal SIGKILL"),
+    ],
+)
+def test_a_job_that_ends_its_child_fails_once_and_the_next_has_a_new_one(
+    make: Make, diary: Path, caplog: pytest.LogCaptureFixture, job: Callable[[Nap], Number], how: str
+) -> None:
+    workshop = make()
+    first = pid_of(workshop)
+    with pytest.raises(SandboxError) as failed:
+        workshop.ask_blocking(job, Nap(str(diary)), seconds=10)
+    assert failed.value.message == "The file could not be processed."
+    assert f"ends[{first}] ended at work on tests.support.sandbox_jobs:{job.__name__}: {how}" in caplog.text
+    assert diary.read_text() == "\n", "it ran more than once, though it was alone"
+    assert pid_of(workshop) != first
+
+
+def test_the_log_of_a_crash_has_the_last_words_and_the_place(
+    make: Make, diary: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workshop = make()
+    for job in (jobs.exit_at_once, jobs.crash):
+        with pytest.raises(SandboxError):
+            workshop.ask_blocking(job, Nap(str(diary)), seconds=10)
+    words, place = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+    assert words.endswith("\nthe last words")
+    assert "Segmentation fault" in place
+    assert "in crash" in place
+
+
+def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
+    make: Make, diary: Path
+) -> None:
+    workshop = make(threads=2)
+    with ThreadPoolExecutor(2) as threads:
+        innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.5, "nap"), seconds=10)
+        wait_until(lambda: diary.read_text() == "nap\n")
+        guilty = threads.submit(workshop.ask_blocking, jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+        assert innocent.result(20).number > 0
+        with pytest.raises(SandboxError):
+            guilty.result(20)
+    assert diary.read_text() == "nap\nabort\nnap\nabort\n"
+
+
+async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_path: Path) -> None:
+    workshop = make(threads=2)
+    pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
+    await anext(pieces)
+    with pytest.raises(SandboxError):
+        await workshop.ask(jobs.abort, Nap(str(tmp_path / "other")), seconds=10)
+    with pytest.raises(SandboxError):
+        await anext(pieces)
+    assert diary.read_text() == "x"
+
+
+async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path) -> None:
+    workshop = make(threads=2)
+    first = await asyncio.to_thread(pid_of, workshop)
+    long = workshop.ask(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
+    async with asyncio.TaskGroup() as group:
+        nap = group.create_task(long)
+        await asyncio.to_thread(wait_until, lambda: diary.read_text() == "nap\n")
+        pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
+        await anext(pieces)
+        assert await asyncio.to_thread(pid_of, workshop) == first
+        with pytest.raises(SandboxError):
+            await workshop.ask(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+        assert (await anext(pieces)).number == 1, "it was not in that child"
+        await pieces.aclose()
+        assert (await nap).number != first, "repeated"
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
+    make: Make, diary: Path, tmp_path: Path
+) -> None:
+    workshop = make(threads=2)
+    other = tmp_path / "other"
+    with ThreadPoolExecutor(2) as threads:
+        innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.8, "nap"), seconds=10)
+        wait_until(lambda: diary.read_text() == "nap\n")
+        late = threads.submit(workshop.ask_blocking, jobs.hold_the_lock, Nap(str(other), 30), seconds=0.5)
+        with pytest.raises(SandboxError, match="The file took too long to process"):
+            late.result(20)
+        killed = int(other.read_text())
+        assert innocent.result(20).number != killed
+    assert diary.read_text() == "nap\nnap\n"
+    assert not is_alive(killed)
+
+
+async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: Make, tmp_path: Path) -> None:
+    workshop = make(threads=2)
+    pieces = workshop.follow(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
+    await anext(pieces)
+    with pytest.raises(SandboxError, match="took too long") as late:
+        await workshop.ask(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
+    assert not isinstance(late.value, JobInterrupted)
+    with pytest.raises(JobInterrupted):
+        await anext(pieces)
+
+
+def test_what_the_end_of_the_workshop_cut_off_is_not_to_blame(make: Make, diary: Path) -> None:
+    workshop = make()
+    with ThreadPoolExecutor(1) as threads:
+        nap = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
+        wait_until(lambda: diary.read_text() == "\n")
+        workshop.close()
+        with pytest.raises(JobInterrupted):
+            nap.result(10)
+
+
+def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diary: Path) -> None:
+    workshop = make()
+    with ThreadPoolExecutor(2) as threads:
+        naps = [
+            threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.6), seconds=1.1)
+            for _ in range(2)
+        ]
+        assert len({nap.result(20).number for nap in naps}) == 1
+
+
+async def test_an_abandoned_job_that_goes_on_is_ended(
+    make: Make, diary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_process, "ABANDONED_PATIENCE", 0.1)
+    workshop = make()
+    task = asyncio.create_task(workshop.ask(jobs.nap, Nap(str(diary), 30), seconds=60))
+    await asyncio.to_thread(wait_until, lambda: diary.read_text() == "\n")
+    task.cancel()
+    assert await workshop.ask(jobs.echo, Text("next"), seconds=10) == Text("next")
+
+
+# --- memory and idleness ------------------------------------------------------------------------
+
+
+def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make: Make) -> None:
+    workshop = make(memory=2**30)
+    assert workshop.ask_blocking(jobs.grasp, Number(2**28), seconds=10) == Number(2**28)
+    before = pid_of(workshop)
+    with pytest.raises(SandboxError):
+        workshop.ask_blocking(jobs.grasp, Number(2**30), seconds=10)
+    assert pid_of(workshop) != before
+
+
+def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_left_in_peace(
+    make: Make, diary: Path
+) -> None:
+    workshop = make(memory=2**30, threads=2)
+    with ThreadPoolExecutor(2) as threads:
+        innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
+        wait_until(lambda: diary.read_text() == "\n")
+        with pytest.raises(SandboxError):
+            workshop.ask_blocking(jobs.grasp, Number(2**30), seconds=10)
+        assert innocent.result(20).number != pid_of(workshop)
+    assert diary.read_text() == "\n"
+
+
+def test_an_idle_child_is_ended_and_comes_back_on_demand(make: Make) -> None:
+    workshop = make(idle_seconds=0.05)  # less than a start takes
+    first = pid_of(workshop)
+    wait_until(lambda: not is_alive(first))
+    assert pid_of(workshop) != first
+
+
+def test_a_child_that_is_killed_while_idle_is_no_ones_failure(make: Make) -> None:
+    workshop = make()
+    first = pid_of(workshop)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{first}").exists())
+    assert pid_of(workshop) != first
+
+
+def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_next(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = make()
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(SandboxError):
+        pid_of(workshop)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SandboxError):
+        pid_of(workshop)
+    monkeypatch.undo()
+    assert pid_of(workshop) > 0
+
+
+# --- a child that was taken over ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param(b"\xff\xff\xff\xff", id="an endless frame"),
+        pytest.param(b"\0\0\0\x02{}", id="another language"),
+        pytest.param(
+            bytes(protocol.pack(protocol.JobDone(10**6, msgspec.Raw(b"\xc0")))), id="a call of nobody's"
+        ),
+        pytest.param(
+            bytes(protocol.pack(protocol.Piece(0, msgspec.Raw(b"\xc0")))) * 100, id="unasked pieces"
+        ),
+    ],
+)
+def test_a_child_that_breaks_the_rules_is_ended(
+    make: Make, caplog: pytest.LogCaptureFixture, forged: bytes
+) -> None:
+    workshop = make()
+    before = pid_of(workshop)
+    with pytest.raises(SandboxError):
+        workshop.ask_blocking(jobs.impersonate, Data(forged), seconds=20)
+    assert "broke the rules" in caplog.text
+    assert not is_alive(before)
+
+
+# --- parents ------------------------------------------------------------------------------------
+
+
+def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
+    preface = (
+        "import os, sys, time\n"
+        "from media.processing.sandbox.pool import SandboxPool\n"
+        "from tests.support import sandbox_jobs as jobs\n"
+        "workshop = SandboxPool('script')\n"
+        "def about(): return workshop.ask_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", preface + script, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+
+
+def test_an_exit_of_the_parent_ends_the_child() -> None:
+    with run_script("print(about().pid)") as parent:
+        out, _ = parent.communicate(timeout=20)
+    assert parent.returncode == 0
+    wait_until(lambda: not is_alive(int(out)))
+
+
+def test_a_parent_killed_in_the_middle_leaves_no_child(diary: Path) -> None:
+    """Neither a busy one that can notice nothing itself, nor where a fork holds the link open."""
+    script = (
+        "about()\n"
+        "if os.fork() == 0: time.sleep(30); os._exit(0)\n"
+        "workshop.ask_blocking(jobs.hold_the_lock, jobs.Nap(sys.argv[1], 30), seconds=60)\n"
+    )
+    with run_script(script, str(diary)) as parent:
+        wait_until(lambda: diary.read_text().endswith("\n"))
+        child = int(diary.read_text())
+        assert is_alive(child)
+        (fork,) = [pid for pid in _children_of(parent.pid) if pid != child]
+        parent.kill()
+        try:
+            wait_until(lambda: not is_alive(child))
+        finally:
+            os.kill(fork, signal.SIGKILL)
+
+
+def test_after_a_fork_each_process_has_children_of_its_own() -> None:
+    script = (
+        "from pathlib import Path\n"
+        "def sockets():\n"
+        "    entries = [entry for entry in Path('/proc/self/fd').iterdir() if entry.is_symlink()]\n"
+        "    return sum('socket' in str(entry.readlink()) for entry in entries)\n"
+        "first = about()\n"
+        "assert sockets() > 0\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    assert sockets() == 0\n"
+        "    own = about()\n"
+        "    assert own.parent == os.getpid() and own.pid != first.pid\n"
+        "    workshop.close()\n"
+        "    os._exit(0)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0\n"
+        "assert about().pid == first.pid\n"
+    )
+    with run_script(script) as parent:
+        assert parent.wait(timeout=30) == 0
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] + [
+        int(each)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        if task.name != str(pid)
+        for each in (task / "children").read_text().split()
+    ]

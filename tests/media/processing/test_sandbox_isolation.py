@@ -1,0 +1,103 @@
+"""What surrounds the work of a child: its environment, files, limits and output."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from media.processing.sandbox import pools
+from media.processing.sandbox.jobs import Nothing, rest
+from media.processing.sandbox.pool import SandboxPool
+from tests.support import sandbox_jobs as jobs
+from tests.support.sandbox_jobs import Surroundings, Text
+
+MEMORY = 2**31
+
+
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[SandboxPool]:
+    made = SandboxPool("surroundings", memory=MEMORY, preload=("tests.support.nothing_there", "colorsys"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"):
+            patch.setenv(name, "hunter2")
+        patch.setenv("LC_TIME", "C.UTF-8")
+        patch.setenv("OMP_NUM_THREADS", "3")
+        inherited = os.open(__file__, os.O_RDONLY)
+        os.set_inheritable(inherited, True)
+        yield made
+        os.close(inherited)
+        made.close()
+
+
+@pytest.fixture
+def seen(workshop: SandboxPool) -> Surroundings:
+    return workshop.ask_blocking(jobs.look_around, Text(""), seconds=20)
+
+
+def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
+    assert "hunter2" not in seen.environment.values()
+    assert seen.environment["OMP_WAIT_POLICY"] == "passive"
+    assert seen.environment["OMP_NUM_THREADS"] == "3"
+    assert seen.environment["LC_TIME"] == "C.UTF-8"
+
+
+def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    workshop = SandboxPool("quiet")
+    try:
+        workshop.ask_blocking(jobs.open_onnx_model, Text(""), seconds=60)
+    finally:
+        workshop.close()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_child_holds_no_file_but_its_own(seen: Surroundings) -> None:
+    files = {number: name.split(":")[0] for number, name in seen.files.items() if "/proc/" not in name}
+    assert sorted(files.values()) == ["/dev/null", "pipe", "pipe", "socket"]
+    assert files[0] == "/dev/null"
+
+
+def test_a_child_is_limited_polite_and_in_a_session_of_its_own(seen: Surroundings) -> None:
+    assert (seen.memory, seen.core) == (MEMORY, 0)
+    assert seen.niceness >= min(19, os.nice(0) + 5)
+    assert seen.session == seen.pid
+    assert seen.parent == os.getpid()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel lets others change a group now and then only")
+def test_a_child_is_polite_to_other_sessions_too(seen: Surroundings) -> None:
+    assert seen.session_niceness in (None, seen.niceness)
+
+
+async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
+    workshop = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
+    try:
+        assert (await workshop.ask(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
+    finally:
+        await asyncio.to_thread(workshop.close)
+
+
+def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: Surroundings) -> None:
+    assert "colorsys" in seen.modules
+    assert not {name for name in seen.modules if name.split(".")[0] in ("django", "chatapi", "celery")}
+
+
+def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
+    workshop: SandboxPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "media.processing.sandbox"):
+        assert workshop.ask_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
+        workshop.close()
+    assert "hello by Python" in caplog.text
+    assert "hello by a library" in caplog.text
+    assert max(len(record.getMessage()) for record in caplog.records) < 600
+
+
+async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
+    for workshop in (pools.files, pools.recognition, pools.synthesis):
+        await workshop.warm()
+        assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
+    await asyncio.to_thread(pools.close_all)

@@ -1,0 +1,226 @@
+"""Any text, cut anywhere, is SSML when closed."""
+
+import re
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media.processing.speech.speech_plan import Pause, Say, SpeechItem
+from media.processing.speech.ssml import (
+    PlainStream,
+    SpeakStream,
+    SsmlError,
+    closed,
+    parse_ssml,
+    transcript_of,
+)
+from tests.support.ssml_validator import assert_is_ssml, text_of
+
+FRAGMENTS = [
+    '<speak version="1.1" xml:lang="de-DE">', "<speak>", "</speak>", "<speak/>", "<p>", "</p>", "<s>", "</s>",
+    "<p/>", '<s xml:lang="fr">', '<break time="500ms"/>', "<break>", "</break>", '<break strength="none" />',
+    '<break time="99999s"/>', '<prosody rate="slow" pitch="+2st">', "</prosody>", '<prosody rate="quick">',
+    '<prosody volume="silent">', "<prosody rate=80% volume='50'>", "<emphasis>", "</emphasis>",
+    '<emphasis level="huge">', '<say-as interpret-as="date" format="mdy">', "</say-as>",
+    '<say-as interpret-as="spell-out">', '<say-as interpret-as="poem">',
+    '<sub alias="a &lt; &quot;b&quot; > c">',
+    "<sub alias=''>", "</sub>", '<phoneme ph="t&#x259;">', '<phoneme alphabet="x-sampa" ph="t@">',
+    "</phoneme>",
+    '<lang xml:lang="fr-FR">', '<lang xml:lang="??">', "</lang>", '<voice name="joe">', "<voice>", "</voice>",
+    '<mark name="here"/>', '<mark name=""/>', "<audio src='http://example.test/a.wav'>", "</audio>",
+    "<mstts:express-as style='sad'>", "<ssml:p>", "</ssml:p>", "<P>", "<br>", "<h1>", "<b>", "</b>",
+    "<!-- a comment -->", "<!--", "-->", "<![CDATA[", "]]>", "]]", "<?xml version='1.0'?>", "<?php", "?>",
+    "<!DOCTYPE speak>", '<!DOCTYPE speak [<!ENTITY lol "lol">]>', "<!DOCTYPE", "&lol;",
+    "<script>", "</script>",
+    "<script", "<style/>", "<style>", "</style>", "&", "&amp;", "&lt", ";",
+    "&#65;", "&#0;", "&#xD800;", "&#1114112;",
+    "&#13;", "&nbsp;", "<", ">", "</", "<a b", '="', '"', "'", "/>", "```xml\n", "```", "\n```\n", "`", "~",
+    "\x00", "\x0b", "\ufffe", "\ud83d", "\ufeff", "\ufffc", "😀", "é", "。", "」", ".", "... ",
+    "Mr. ", "? ", "! ",
+    " ", "\n", "\r\n", "\n\n", "\t", "\xa0", "Hello", "3.14", "one two three ", "x" * 300,
+    "word " * 60, "你好",
+]  # fmt: skip
+
+pieces = st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=6))
+texts = st.lists(pieces, max_size=24).map("".join)
+COMMON = settings(max_examples=100, deadline=None)
+
+REAL = (
+    '```xml\n<?xml version="1.0"?>\n<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" '
+    'xml:lang="en-GB">\n  <p><s>Good morning, R&amp;D!</s> <break time="300ms"/>\n  <s>It is <emphasis '
+    'level="strong">very</emphasis> warm: <say-as interpret-as="cardinal">31</say-as> degrees.</s></p>\n'
+    '  <p><prosody rate=\'90%\' pitch="-5%">Ask <sub alias="Doctor">Dr.</sub> Who. He knows &lt; 3.</prosody>'
+    '<mark name="end"/></p>\n</speak>\n```\n'
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A real answer with some characters taken out, put in twice, or replaced."""
+    text = REAL
+    for _ in range(draw(st.integers(0, 5))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 30)))
+        text = text[:start] + draw(st.sampled_from(["", text[start:end] * 2, *FRAGMENTS])) + text[end:]
+    return text
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    edges = sorted({place % (len(text) + 1) for place in places} | {0, len(text)})
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+places = st.lists(st.integers(0, 10_000), max_size=40)
+
+
+@COMMON
+@given(st.one_of(texts, mutated()), places)
+def test_any_text_becomes_ssml_and_can_be_closed_after_each_piece(text: str, where: list[int]) -> None:
+    stream = SpeakStream()
+    emitted = ""
+    assert_is_ssml(stream.closing())
+    for piece in cut(text, where):
+        emitted += stream.add(piece)
+        assert_is_ssml(emitted + stream.closing())
+    emitted += stream.close()
+    assert_is_ssml(emitted)
+    assert stream.closing() == stream.close() == stream.add("more") == ""
+
+
+@COMMON
+@given(st.one_of(texts, mutated()), st.integers(0, 100_000))
+def test_a_document_cut_at_any_character_can_be_completed(text: str, place: int) -> None:
+    document = whole(text)
+    prefix = document[: place % (len(document) + 1)]
+    completed = closed(prefix)
+    assert_is_ssml(completed)
+    if "<speak" in prefix and ">" in prefix:
+        head = prefix[: prefix.rfind("&")] if prefix.rfind("&") > prefix.rfind(";") else prefix
+        head = head[: head.rfind("<")] if head.rfind("<") > head.rfind(">") else head
+        assert completed.startswith(head)
+
+
+@COMMON
+@given(st.one_of(texts, mutated()), places)
+def test_neither_document_nor_plan_depends_on_the_cuts(text: str, where: list[int]) -> None:
+    stream = SpeakStream()
+    emitted, items = "", list[SpeechItem]()
+    for piece in cut(text, where):
+        emitted += stream.add(piece)
+        items += stream.take()
+    emitted += stream.close()
+    items += stream.take(rest=True)
+    again = SpeakStream()
+    assert emitted == again.add(text) + again.close()
+    assert items == again.take(rest=True)
+    one_by_one = SpeakStream(is_spoken=False)
+    assert emitted == "".join([one_by_one.add(character) for character in text]) + one_by_one.close()
+
+
+@COMMON
+@given(st.one_of(texts, mutated()))
+def test_the_plan_says_what_the_document_says(text: str) -> None:
+    stream = SpeakStream()
+    document = stream.add(text) + stream.close()
+    items = stream.take(rest=True)
+    assert "".join(transcript_of(items).split()) == "".join(text_of(document).split())
+    for item in items:
+        if isinstance(item, Say):
+            assert item.text == " ".join(item.text.split())
+            assert len(item.text) <= 600
+            assert 0.25 <= item.rate <= 4
+            assert -12 <= item.pitch <= 12
+            assert -40 <= item.volume <= 12
+        if isinstance(item, Pause):
+            assert 0 < item.milliseconds <= 10_000
+
+
+@COMMON
+@given(st.one_of(texts, mutated()))
+def test_what_went_out_is_read_strictly_to_the_same_plan(text: str) -> None:
+    """Two readers, one by hand and one with expat, agree on every document that goes out."""
+    stream = SpeakStream(language="en-GB")
+    document = stream.add(text) + stream.close()
+    spoken = [without_language(item) for item in stream.take(rest=True)]
+    assert [without_language(item) for item in parse_ssml(document)] == spoken
+
+
+@COMMON
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=200))
+def test_text_that_is_escaped_comes_out_as_it_was(text: str) -> None:
+    """All text, and no markup: the document's text is the text."""
+    inner = text.replace("\ufeff", "").replace("\ufffe", "").replace("\uffff", "").replace("`", "'")
+    stream = SpeakStream()
+    escaped = inner.replace("&", "&amp;").replace("<", "&lt;")
+    document = stream.add(f"<speak>.{escaped}.</speak>") + stream.close()
+    assert text_of(document) == f".{inner}."
+
+
+@COMMON
+@given(st.text(alphabet="abc <&>.\n", max_size=80))
+def test_letters_that_are_in_no_tag_are_kept_in_their_order(text: str) -> None:
+    document = whole(text)
+    kept = iter(text)
+    assert all(character in kept for character in "".join(text_of(document).split()))
+
+
+@COMMON
+@given(st.one_of(texts, st.text(max_size=400)))
+def test_user_written_ssml_is_read_or_refused_and_nothing_else(text: str) -> None:
+    for document in (text, f"<speak>{text}</speak>"):
+        try:
+            items = parse_ssml(document)
+        except SsmlError as problem:
+            place = f"(line {problem.line}, column {problem.column})."
+            assert problem.message.endswith(place)  # noqa: PT017
+        else:
+            said = transcript_of(items)
+            assert "".join(said.split()) == "".join(text_of(document).split())
+
+
+@COMMON
+@given(st.one_of(texts, st.text(max_size=400)), places)
+def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]) -> None:
+    stream = PlainStream()
+    items = list[SpeechItem]()
+    for piece in cut(text, where):
+        assert stream.add(piece) == piece
+        assert stream.closing() == ""
+        items += stream.take()
+    assert stream.close() == ""
+    items += stream.take(rest=True)
+    said = transcript_of(items)
+    assert text.startswith(said)
+    assert not text[len(said) :].strip()
+    whole_stream = PlainStream()
+    whole_stream.add(text)
+    assert items == whole_stream.take(rest=True)
+
+
+def test_code_is_written_and_never_spoken_however_long_it_is() -> None:
+    text = "So:\n```\n" + "x = 1\n" * 400 + "```\nDone."
+    stream = PlainStream()
+    stream.add(text)
+    items = stream.take(rest=True)
+    assert transcript_of(items) == text
+    assert [item.text for item in items if isinstance(item, Say) and item.text] == ["So:", "Done."]
+
+
+def test_a_real_answer_cut_by_length_at_any_place_is_a_part_of_it() -> None:
+    full = text_of(whole(REAL)).strip()
+    for place in range(len(REAL) + 1):
+        document = whole(REAL[:place])
+        assert_is_ssml(document)
+        without_half_entity = re.sub("&[a-z]*$", "", text_of(document).strip())
+        assert full.startswith(without_half_entity)
+
+
+def whole(text: str) -> str:
+    stream = SpeakStream()
+    return stream.add(text) + stream.close()
+
+
+def without_language(item: Any) -> Any:
+    return Say(item.text, item.written, item.voice, None, item.rate) if isinstance(item, Say) else item

@@ -1,0 +1,115 @@
+"""Joe's voice, by the real model."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnxruntime import InferenceSession
+from piper.config import PiperConfig
+
+from media.processing.speech.speech_plan import Say
+from media.processing.speech.synthesis.job_types import WarmVoice
+from media.processing.speech.synthesis.jobs import warm_voice
+from media.processing.speech.synthesis.piper_model import PiperModel
+from media.processing.speech.voices import VoiceInvalid, require_voice
+from tests.support.speech_measures import TEN_WORDS, Spoken, spoken
+
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+
+
+@pytest.fixture(scope="module")
+def usual() -> Spoken:
+    assert warm_voice(WarmVoice("joe")).seconds > 0
+    return spoken(TEN_WORDS, voice="joe")
+
+
+def test_joe_speaks(usual: Spoken) -> None:
+    assert 2.4 < usual.seconds < 4.5
+    assert 0.05 < usual.loudness < 0.3
+    assert 80 < usual.pitch < 160
+    assert np.abs(usual.samples).max() < 0.98
+    assert usual.transcript == TEN_WORDS
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0, 3.0])
+def test_rate_is_a_factor_of_the_time(usual: Spoken, rate: float) -> None:
+    """He takes 3.1 to 3.3 s for it, and up to a sixth more than he should where he hurries."""
+    assert spoken(Say(TEN_WORDS, rate=rate), voice="joe").seconds == pytest.approx(
+        usual.seconds / rate, rel=0.25
+    )
+
+
+def test_an_octave_doubles_the_fundamental_and_leaves_the_time(usual: Spoken) -> None:
+    shifted = spoken(Say(TEN_WORDS, pitch=12), voice="joe")
+    assert shifted.pitch == pytest.approx(2 * usual.pitch, rel=0.15)
+    assert shifted.seconds == pytest.approx(usual.seconds, rel=0.12)
+
+
+def test_openais_voices_differ_in_pitch(usual: Spoken) -> None:
+    low, high = spoken(TEN_WORDS, voice="onyx"), spoken(TEN_WORDS, voice="shimmer")
+    assert low.pitch < 0.96 * usual.pitch
+    assert high.pitch > 1.1 * usual.pitch
+
+
+def test_the_first_sound_is_there_before_the_rest_is_made(usual: Spoken) -> None:
+    first, *_, last = usual.pieces
+    assert 0.3 < first.milliseconds / 1000 < 0.7
+    assert last.milliseconds / 1000 == pytest.approx(usual.seconds, abs=0.001)
+    assert first.transcript == TEN_WORDS
+
+
+def test_joe_in_pieces_is_joe_at_once() -> None:
+    """By the network itself, with nothing left to chance: the decoder looks no further than it is shown."""
+    path = require_voice("joe").source
+    config = PiperConfig.from_dict(json.loads(Path(f"{path}.json").read_bytes()))
+    config.noise_scale = config.noise_w_scale = 0.0
+    asked = {
+        "input": np.array([range(1, 100)], np.int64),
+        "input_lengths": np.array([99], np.int64),
+        "scales": np.array([0, 1, 0], np.float32),
+    }
+    at_once = InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, asked)[0].ravel()
+
+    pieces = list(PiperModel(Path(path), config).sound(list(range(1, 100)), 1.0))
+
+    assert len(pieces) >= 2
+    np.testing.assert_allclose(np.concatenate(pieces), at_once, atol=1e-5)
+
+
+def test_phonemes_go_to_the_model(usual: Spoken) -> None:
+    said = spoken(Say("x", phonemes="təˈmeɪtoʊ təˈmeɪtoʊ"), voice="joe")
+    assert 0.6 < said.seconds < 2.5
+    assert spoken(Say("x", phonemes="∆∆"), voice="joe").seconds < 0.6
+
+
+def test_espeak_and_joe_share_a_process(usual: Spoken) -> None:
+    """Piper brings an eSpeak NG of its own, with other data."""
+    german = Say("Guten Tag, wie geht es Ihnen?", language="de")
+    alone = spoken(german, voice="joe")
+    with ThreadPoolExecutor(3) as pool:
+        mixed = [pool.submit(spoken, item, voice="joe") for item in (german, Say("One, two."), german)]
+    assert mixed[0].result().resembles(alone)
+    assert mixed[2].result().resembles(alone)
+    assert 0.5 < mixed[1].result().seconds < 2.5
+
+
+@pytest.mark.parametrize("wrong", [{"num_speakers": 4}, {"audio": {"sample_rate": "22050"}}])
+def test_an_operators_voice_with_settings_of_another_is_refused_before_it_speaks(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    model = tmp_path / "marie.onnx"
+    model.symlink_to(require_voice("joe").source)
+    settings = json.loads(Path(f"{require_voice('joe').source}.json").read_bytes())
+    Path(f"{model}.json").write_text(json.dumps({**settings, **wrong}))
+    with pytest.raises(VoiceInvalid, match="'marie' cannot be loaded"):
+        spoken("Hello.", voice="marie", voices_folder=str(tmp_path))
+
+
+def test_pipers_own_markup_in_a_text_is_not_obeyed(usual: Spoken) -> None:
+    """Obeyed, it would be one short word; read, it is three letters' names and a nought."""
+    assert spoken("[[", voice="joe").seconds == 0
+    obeyed = spoken(Say("x", phonemes="bcd0"), voice="joe")
+    assert spoken("[[bcd0]]", voice="joe").seconds > obeyed.seconds + 0.3

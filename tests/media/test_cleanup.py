@@ -1,0 +1,402 @@
+"""What nothing refers to is freed, and only that, whoever dies half-way or comes between."""
+
+import hashlib
+import os
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.utils import timezone
+
+from conversations.deletion import delete_conversations
+from conversations.held_assets import hold_files
+from conversations.models import Conversation
+from core.values import Blob
+from media import cleanup
+from media.cleanup import GRACE, STRAY_AGE, drop, free, remove_strays
+from media.models import (
+    Asset,
+    File,
+    RemoteCopy,
+    Rendition,
+    asset_id,
+    rendition_id,
+    rendition_name,
+    storage_name,
+)
+from media.services import StoredFile, register, remember_copies, store_bytes
+from media.storage.base import delete, exists, walk
+from media.uploaded_files import NewFile, keep_file
+from tests.support.history_rows import conversation_of
+from tests.support.people import Person
+
+DATA = b"the bytes of a picture"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+STORED = StoredFile(Blob(SHA256, "image/png", len(DATA)), renditions=("picture", "thumbnail"))
+LATER = GRACE + timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def own_storage(tmp_path: Path, settings: Any) -> None:
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "media.storage.disk.WholeFileStorage", "OPTIONS": {"location": str(tmp_path)}},
+    }
+
+
+def names() -> set[str]:
+    return {found.name for found in walk("")}
+
+
+def later() -> Any:
+    return timezone.now() + LATER
+
+
+def asset_of(who: Person) -> Asset:
+    return Asset.objects.get(id=asset_id(who.workspace.id, SHA256))
+
+
+def stored(who: Person) -> Asset:
+    """Bytes and rows that nothing holds, with one rendition made."""
+    store_bytes(who.workspace.id, {SHA256: DATA})
+    register([(who.workspace.id, STORED)])
+    asset = asset_of(who)
+    thumbnail = rendition_id(asset.id, "thumbnail")
+    default_storage.save(rendition_name(who.workspace.id, thumbnail), ContentFile(b"small"))
+    Rendition.objects.filter(id=thumbnail).update(state="ready")
+    return asset
+
+
+def uploaded(who: Person, expires_after: int | None = None) -> File:
+    store_bytes(who.workspace.id, {SHA256: DATA})
+    new = NewFile(who.workspace.id, who.user.id, "a.png", STORED, "vision", expires_after)
+    return keep_file(new)
+
+
+def held_by_conversation(who: Person) -> Conversation:
+    conversation = conversation_of(who)
+    hold_files([(who.workspace.id, conversation.id, STORED)])
+    return conversation
+
+
+def is_whole(who: Person) -> bool:
+    """The row with its bytes, and no rendition that is said to be ready and is not there."""
+    asset = asset_of(who)
+    ready = asset.renditions.filter(state="ready").values_list("id", flat=True)
+    return exists(asset.storage_name) and all(exists(rendition_name(who.workspace.id, id)) for id in ready)
+
+
+# --- what holds, and what does not ------------------------------------------------------------------
+
+
+def test_what_nothing_holds_goes_with_all_that_was_made_of_it(alice: Person) -> None:
+    stored(alice)
+    assert len(names()) == 2
+    assert free(later()) == 1
+    assert names() == set()
+    assert not Asset.objects.exists()
+    assert not Rendition.objects.exists()
+    assert free(later()) == 0
+
+
+def test_what_has_just_been_stored_has_time_to_be_held(alice: Person) -> None:
+    stored(alice)
+    assert free() == 0
+    assert is_whole(alice)
+
+
+def test_a_deleted_conversation_frees_its_files(alice: Person) -> None:
+    stored(alice)
+    conversation = held_by_conversation(alice)
+    assert free(later()) == 0
+    delete_conversations(Conversation.objects.filter(id=conversation.id))
+    assert free(later()) == 1
+    assert names() == set()
+
+
+def test_what_another_conversation_or_an_upload_holds_stays(alice: Person) -> None:
+    stored(alice)
+    first, second = held_by_conversation(alice), held_by_conversation(alice)
+    file = uploaded(alice)
+    delete_conversations(Conversation.objects.filter(id=first.id))
+    assert free(later()) == 0
+    file.delete()
+    assert free(later()) == 0
+    assert is_whole(alice)
+    delete_conversations(Conversation.objects.filter(id=second.id))
+    assert free(later()) == 1
+
+
+def test_of_two_uploads_of_the_same_bytes_the_last_to_go_frees_them(alice: Person) -> None:
+    first, second = uploaded(alice), uploaded(alice)
+    first.delete()
+    assert free(later()) == 0
+    second.delete()
+    assert free(later()) == 1
+
+
+def test_an_upload_goes_when_it_has_expired_and_not_before(alice: Person) -> None:
+    uploaded(alice, expires_after=3 * 3600)
+    assert free(timezone.now() + timedelta(hours=2)) == 0
+    assert is_whole(alice)
+    assert free(timezone.now() + timedelta(hours=4)) == 1
+    assert names() == set()
+    assert not File.objects.exists()
+
+
+def test_the_same_bytes_of_another_workspace_are_another_file(alice: Person, charlie: Person) -> None:
+    stored(alice)
+    stored(charlie)
+    held_by_conversation(charlie)
+    assert free(later()) == 1
+    assert not Asset.objects.filter(workspace=alice.workspace).exists()
+    assert is_whole(charlie)
+    assert {name.split("/")[0] for name in names()} == {charlie.workspace.id.hex}
+
+
+def test_an_address_that_is_remembered_holds_nothing(alice: Person) -> None:
+    stored(alice)
+    remember_copies(alice.workspace.id, {"https://example.com/a.png": SHA256})
+    assert free(later()) == 1
+    assert not RemoteCopy.objects.exists()
+
+
+def test_no_more_is_freed_at_once_than_fits_into_a_task(
+    alice: Person, charlie: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(alice)
+    stored(charlie)
+    monkeypatch.setattr(cleanup, "AT_ONCE", 1)
+    assert [free(later()), free(later()), free(later())] == [1, 1, 0]
+
+
+# --- who dies half-way ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deletions", [0, 1, 2])
+def test_who_dies_half_way_leaves_nothing_that_lies_and_another_ends_it(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, deletions: int
+) -> None:
+    stored(alice)
+    dying_after(deletions, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        free(later())
+    monkeypatch.undo()
+    assert not Rendition.objects.filter(state="ready").exists()
+    assert free(later()) == 1
+    assert not Asset.objects.exists()
+    remove_strays(timezone.now() + STRAY_AGE)
+    assert names() == set()
+
+
+@pytest.mark.parametrize("deletions", [0, 1, 2])
+def test_what_was_half_freed_is_whole_when_it_is_uploaded_again(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, deletions: int
+) -> None:
+    stored(alice)
+    dying_after(deletions, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        free(later())
+    monkeypatch.undo()
+    uploaded(alice)
+    assert is_whole(alice)
+    assert set(Rendition.objects.values_list("state", flat=True)) == {"pending"}
+    assert free(later()) == 0
+
+
+def dying_after(deletions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = iter(range(deletions))
+
+    def dying(name: str) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        delete(name)
+        if deletions == 2 and not names():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cleanup, "delete", dying)
+
+
+def test_what_the_storage_does_not_delete_stays_as_a_stray(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(alice)
+
+    def refuse(name: str) -> None:
+        raise OSError("read-only")
+
+    monkeypatch.setattr(cleanup, "delete", refuse)
+    assert free(later()) == 1
+    assert len(names()) == 2
+    assert remove_strays(timezone.now() + STRAY_AGE) == 0, "nor do they end the sweep"
+    monkeypatch.undo()
+    assert remove_strays(timezone.now() + STRAY_AGE) == 2
+    assert names() == set()
+
+
+# --- who comes between ------------------------------------------------------------------------------
+
+
+def test_what_is_held_again_between_two_looks_is_left(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(alice)
+    forget = cleanup._forget_what_was_made
+
+    def and_then_upload(id: Any) -> Any:
+        names = forget(id)
+        uploaded(alice)
+        return names
+
+    monkeypatch.setattr(cleanup, "_forget_what_was_made", and_then_upload)
+    assert free(later()) == 0
+    assert is_whole(alice)
+    assert File.objects.get().asset_id == asset_of(alice).id
+
+
+def test_an_upload_of_the_same_bytes_waits_for_their_end_and_stores_them_again(
+    transactional_db: None, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(alice)
+    begun, may_end, kept = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(name: str) -> None:
+        begun.set()
+        may_end.wait(10)
+        delete(name)
+
+    def upload() -> None:
+        begun.wait(10)
+        upload_as_the_endpoint_does(alice)
+        kept.set()
+
+    monkeypatch.setattr(cleanup, "delete", slowly)
+    freed: list[int] = []
+    threads = [
+        in_thread(lambda: freed.append(free(later()))),
+        in_thread(upload),
+    ]
+    assert begun.wait(10)
+    assert not kept.wait(0.3), "it waits"
+    may_end.set()
+    for thread in threads:
+        thread.join(20)
+    assert freed == [1]
+    assert is_whole(alice)
+    assert File.objects.count() == 1
+
+
+def upload_as_the_endpoint_does(who: Person) -> None:
+    uploaded(who)
+    store_bytes(who.workspace.id, {SHA256: DATA})
+
+
+def in_thread(work: Any) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+# --- strays -----------------------------------------------------------------------------------------
+
+
+def grow_old(name: str, age: timedelta) -> None:
+    path = Path(default_storage.path(name))
+    moment = path.stat().st_mtime - age.total_seconds()
+    os.utime(path, (moment, moment))
+
+
+def test_bytes_without_a_row_go_a_day_later(alice: Person) -> None:
+    store_bytes(alice.workspace.id, {SHA256: DATA})
+    assert remove_strays() == 0
+    [name] = names()
+    grow_old(name, STRAY_AGE + timedelta(minutes=1))
+    assert remove_strays() == 1
+    assert remove_strays() == 0
+    assert names() == set()
+
+
+def test_bytes_of_a_refused_call_go_at_once_and_those_that_a_row_names_stay(
+    alice: Person, charlie: Person
+) -> None:
+    for who in (alice, charlie):
+        store_bytes(who.workspace.id, {SHA256: DATA})
+    drop(alice.workspace.id, [SHA256])
+    assert names() == {storage_name(charlie.workspace.id, SHA256)}
+    drop(alice.workspace.id, [SHA256])
+
+    asset = stored(alice)
+    drop(alice.workspace.id, [asset.sha256])
+    assert is_whole(alice)
+
+
+def test_renditions_without_a_row_go_too_and_those_with_one_stay(alice: Person) -> None:
+    asset = stored(alice)
+    stray = rendition_name(alice.workspace.id, rendition_id(asset.id, "opus"))
+    default_storage.save(stray, ContentFile(b"sound"))
+    assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 1
+    assert is_whole(alice)
+    assert stray not in names()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "readme.txt",
+        SHA256,
+        f"{'0' * 32}",
+        f"{'0' * 32}/{SHA256}",
+        f"{'0' * 32}/00/{SHA256}",
+        f"{'0' * 32}/renditions/notes",
+        f"{'0' * 32}/renditions/{{{'0' * 32}}}",
+        f"{'0' * 32}/renditions/deep/{'0' * 32}",
+    ],
+)
+def test_what_is_not_ours_is_left_alone(db: None, name: str) -> None:
+    default_storage.save(name, ContentFile(b"whose?"))
+    assert remove_strays(timezone.now() + timedelta(days=400)) == 0
+    assert names() == {name}
+
+
+def test_a_stray_that_is_stored_again_meanwhile_is_none(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look into the table and the deletion."""
+    store_bytes(alice.workspace.id, {SHA256: DATA})
+    without_row = cleanup._without_row
+    looks: list[Any] = []
+
+    def and_then_upload(some: Any) -> Any:
+        found = without_row(some)
+        if not looks:
+            uploaded(alice)
+        looks.append(found)
+        return found
+
+    monkeypatch.setattr(cleanup, "_without_row", and_then_upload)
+    assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 0
+    assert len(looks[0]) == 1
+    assert is_whole(alice)
+
+
+def test_many_files_are_looked_up_at_once(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    contents = {hashlib.sha256(bytes([i])).hexdigest(): bytes([i]) for i in range(12)}
+    store_bytes(alice.workspace.id, contents)
+    register(
+        (alice.workspace.id, StoredFile(Blob(sha256, "text/plain", 1))) for sha256 in list(contents)[:-1]
+    )
+    monkeypatch.setattr(cleanup, "LOOKED_UP_AT_ONCE", 5)
+    with django_assert_max_num_queries(3 * 2 + 5):
+        assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 1
+    assert len(names()) == 11

@@ -1,0 +1,478 @@
+"""Renditions are made once, by whoever takes them, and come to an end whatever happens."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DatabaseError
+from django.utils import timezone
+
+from core.values import Blob
+from media.models import Asset, Rendition, asset_id, rendition_id
+from media.processing.exceptions import UnreadableMedia
+from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
+from media.renditions import service, tasks
+from media.renditions.makers import needed_name
+from media.renditions.service import NextRendition, RenditionResult
+from media.services import StoredFile, register, store_bytes
+from tests.support.people import Person
+from tests.support.running_server import wait_until
+
+Maker = Callable[[Rendition], RenditionResult]
+Makers = Callable[..., None]
+
+
+@pytest.fixture
+def makers(monkeypatch: pytest.MonkeyPatch) -> Makers:
+    """Sets how kinds are made: here it is told when, not how."""
+
+    def replace(**new: Maker) -> None:
+        monkeypatch.setattr(service, "MAKERS", {**service.MAKERS, **new})
+
+    return replace
+
+
+def sound(who: Person, *kinds: str) -> Asset:
+    data = b"a sound"
+    blob = Blob(hashlib.sha256(data).hexdigest(), "audio/wav", len(data))
+    store_bytes(who.workspace.id, {blob.sha256: data})
+    register([(who.workspace.id, StoredFile(blob, renditions=kinds))])
+    return Asset.objects.get(id=asset_id(who.workspace.id, blob.sha256))
+
+
+def pending(who: Person, kind: str = "opus") -> UUID:
+    return rendition_id(sound(who, kind).id, kind)
+
+
+def row(id: UUID) -> Rendition:
+    return Rendition.objects.get(id=id)
+
+
+def pass_time(id: UUID, **time: float) -> None:
+    rendition = row(id)
+    Rendition.objects.filter(id=id).update(due_at=rendition.due_at - timedelta(**time))
+
+
+def says(text: str) -> Maker:
+    return lambda _: RenditionResult("audio/ogg", 1, {"text": text})
+
+
+def fails(error: Exception) -> Maker:
+    def make(_: Rendition) -> RenditionResult:
+        raise error
+
+    return make
+
+
+# --- once -------------------------------------------------------------------------------------------
+
+
+def test_what_is_ready_is_not_made_again(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=says("first"))
+    assert service.make(opus) is None
+    makers(opus=says("second"))
+    assert service.make(opus) is None
+    assert (row(opus).state, row(opus).content, row(opus).attempts) == ("ready", {"text": "first"}, 1)
+
+
+def test_what_one_has_taken_no_other_takes(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    seen = []
+
+    def make(_: Rendition) -> RenditionResult:
+        seen.append(service.make(opus))
+        return RenditionResult("audio/ogg", 1)
+
+    makers(opus=make)
+    service.make(opus)
+    assert seen == [None]
+    assert row(opus).attempts == 1
+
+
+def test_one_whose_worker_died_is_taken_when_its_lease_has_ended(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=fails_like_a_kill)
+    with pytest.raises(KeyboardInterrupt):
+        service.make(opus)
+    makers(opus=says("second"))
+    assert service.make(opus) is None
+    assert row(opus).state == "pending"
+
+    pass_time(opus, seconds=service.LEASE.total_seconds())
+    service.make(opus)
+    assert (row(opus).state, row(opus).attempts) == ("ready", 2)
+
+
+def fails_like_a_kill(_: Rendition) -> RenditionResult:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        says("late"),
+        fails(UnreadableMedia("It is damaged.")),
+        fails(SandboxError()),
+        fails(service.SourceNotReady()),
+    ],
+)
+def test_who_lost_its_lease_changes_nothing_that_another_has_taken(
+    alice: Person, makers: Makers, late: Maker
+) -> None:
+    opus = pending(alice)
+
+    def slow(rendition: Rendition) -> RenditionResult:
+        pass_time(opus, hours=1)
+        assert service._take(opus)
+        return late(rendition)
+
+    makers(opus=slow)
+    service.make(opus)
+    left = row(opus)
+    assert (left.state, left.attempts, left.content) == ("pending", 2, None)
+    assert left.due_at > timezone.now() + service.LEASE / 2
+
+
+def test_who_lost_its_lease_and_finds_nobody_has_it_keeps_what_it_made(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+
+    def slow(_: Rendition) -> RenditionResult:
+        pass_time(opus, hours=1)
+        return RenditionResult("audio/ogg", 1)
+
+    makers(opus=slow)
+    service.make(opus)
+    assert row(opus).state == "ready"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "RENEW_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_lease_is_renewed_for_as_long_as_the_work_takes(
+    transactional_db: None, alice: Person, makers: Makers
+) -> None:
+    opus = pending(alice)
+
+    def slow(rendition: Rendition) -> RenditionResult:
+        for _ in range(2):
+            pass_time(opus, hours=1)
+            wait_until(lambda: row(opus).due_at > timezone.now() + service.LEASE / 2)
+        return RenditionResult("audio/ogg", 1)
+
+    makers(opus=slow)
+    service.make(opus)
+    assert row(opus).state == "ready"
+    assert not [thread for thread in threading.enumerate() if thread.name == "rendition-lease"]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_lease_outlives_a_database_that_is_away_for_a_moment(
+    transactional_db: None,
+    alice: Person,
+    makers: Makers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    opus, tries = pending(alice), []
+
+    def away(rendition: Rendition) -> None:
+        tries.append(rendition)
+        raise DatabaseError("away")
+
+    def slow(_: Rendition) -> RenditionResult:
+        with monkeypatch.context() as patched:
+            patched.setattr(service, "_taken", away)
+            wait_until(lambda: len(tries) > 1)
+        return RenditionResult("audio/ogg", 1)
+
+    makers(opus=slow)
+    with caplog.at_level(logging.WARNING, "media.renditions.service"):
+        service.make(opus)
+    assert "could not be renewed: away" in caplog.text
+    assert row(opus).state == "ready"
+
+
+def test_what_was_deleted_meanwhile_is_let_go(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+
+    def make(rendition: Rendition) -> RenditionResult:
+        rendition.asset.delete()
+        return RenditionResult("audio/ogg", 1)
+
+    makers(opus=make)
+    assert service.make(opus) is None
+    assert not Rendition.objects.exists()
+    assert service.make(opus) is None
+
+
+# --- failures ---------------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_with_the_file_fails_at_once(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=fails(UnreadableMedia("The sound is cut off.")))
+    assert service.make(opus) is None
+    assert (row(opus).state, row(opus).error) == ("failed", "The sound is cut off.")
+
+
+@pytest.mark.parametrize(
+    "error", [SandboxError(), OSError("no room"), SoftTimeLimitExceeded(), ZeroDivisionError()]
+)
+def test_what_may_pass_is_tried_again_later_and_later_until_it_is_given_up(
+    alice: Person, makers: Makers, error: Exception
+) -> None:
+    opus = pending(alice)
+    makers(opus=fails(error))
+    seconds = []
+    while (then := service.make(opus)) is not None:
+        assert then.id == opus
+        seconds.append(then.seconds)
+        assert service.make(opus) is None, "not before its time"
+        pass_time(opus, seconds=then.seconds)
+    assert seconds == [6, 12, 24, 48]
+    assert (row(opus).state, row(opus).attempts) == ("failed", service.ATTEMPTS)
+    assert row(opus).error == "The file could not be processed."
+
+
+def test_what_ends_each_worker_that_takes_it_is_given_up(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=fails_like_a_kill)
+    for _ in range(service.ATTEMPTS):
+        with pytest.raises(KeyboardInterrupt):
+            service.make(opus)
+        pass_time(opus, minutes=1)
+    assert service.make(opus) is None
+    assert row(opus).state == "failed"
+
+
+# --- one made of another ----------------------------------------------------------------------------
+
+
+def test_a_transcript_waits_for_the_sound_that_it_is_made_of(alice: Person, makers: Makers) -> None:
+    asset = sound(alice, "transcript")
+    wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
+    Rendition.objects.filter(id=wav).delete()
+    makers(wav=says(""), transcript=needing_wav)
+
+    assert service.make(transcript) == NextRendition(wav)
+    assert row(transcript).attempts == 0, "to wait is no attempt"
+    assert service.make(wav) == NextRendition(transcript)
+    assert service.make(transcript) is None
+    assert row(transcript).state == "ready"
+
+
+def needing_wav(rendition: Rendition) -> RenditionResult:
+    needed_name(rendition)
+    return RenditionResult(content={"text": "heard"})
+
+
+def test_a_sound_that_cannot_be_made_fails_its_transcript_with_the_same_words(
+    alice: Person, makers: Makers
+) -> None:
+    asset = sound(alice, "transcript")
+    wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
+    makers(wav=fails(UnreadableMedia("The sound is cut off.")), transcript=needing_wav)
+    assert service.make(wav) == NextRendition(transcript)
+    assert service.make(transcript) is None
+    assert (row(transcript).state, row(transcript).error) == ("failed", "The sound is cut off.")
+
+
+def test_a_sound_that_is_given_up_is_followed_by_its_transcript_too(alice: Person, makers: Makers) -> None:
+    asset = sound(alice, "transcript")
+    wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
+    Rendition.objects.filter(id=wav).update(attempts=service.ATTEMPTS - 1)
+    makers(wav=fails(SandboxError()), transcript=needing_wav)
+    assert service.make(wav) == NextRendition(transcript)
+
+
+def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain(
+    alice: Person, makers: Makers
+) -> None:
+    """The sound's end finds the transcript still taken; its message comes to nothing."""
+    asset = sound(alice, "transcript")
+    wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
+
+    def in_between(_: Rendition) -> RenditionResult:
+        assert service.make(wav) == NextRendition(transcript)
+        assert service.make(transcript) is None
+        raise service.SourceNotReady
+
+    makers(wav=says(""), transcript=in_between)
+    then = service.make(transcript)
+    assert then == NextRendition(wav)
+    assert service.make(then.id) == NextRendition(transcript)
+
+
+def test_nobody_takes_a_transcript_in_vain_while_its_sound_is_to_be_made(
+    alice: Person, makers: Makers
+) -> None:
+    asset = sound(alice, "transcript")
+    wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
+    assert service.first_to_make(transcript) == row(wav)
+    makers(wav=says(""))
+    service.make(wav)
+    assert service.first_to_make(transcript) == row(transcript)
+    assert service.first_to_make(wav) == row(wav)
+
+
+def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, makers: Makers) -> None:
+    asset = sound(alice, "text")
+    text, strip, picture = (rendition_id(asset.id, kind) for kind in ("text", "strip", "picture"))
+    Asset.objects.update(width=1000, height=16_000)
+
+    def needing(rendition: Rendition) -> RenditionResult:
+        needed_name(rendition)
+        return RenditionResult(content={"text": ""})
+
+    makers(text=needing, strip=says(""), picture=says(""))
+    assert service.make(text) == NextRendition(strip)
+    assert service.make(picture) is None
+    assert service.make(strip) == NextRendition(text)
+    service.make(text)
+    assert row(text).state == "ready"
+
+
+# --- whose fault it was -----------------------------------------------------------------------------
+
+
+def test_what_was_interrupted_is_made_in_the_end_however_often(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=fails(JobInterrupted()))
+    for _ in range(2 * service.ATTEMPTS):
+        assert service.make(opus) == NextRendition(opus, service.BACK_OFF_SECONDS)
+        assert service.make(opus) is None, "not again at once"
+        pass_time(opus, minutes=1)
+    makers(opus=says("at last"))
+    service.make(opus)
+    assert (row(opus).state, row(opus).attempts) == ("ready", 1)
+
+
+def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several in a child that crashed nobody can tell whose fault it was."""
+    asset = sound(alice, "transcript")
+    transcript, wav = (rendition_id(asset.id, kind) for kind in ("transcript", "wav"))
+    Rendition.objects.filter(id=wav).update(state="ready")
+    was_alone = []
+
+    async def crashing(*_: object, alone: bool, **__: object) -> None:
+        was_alone.append(alone)
+        raise SandboxError
+
+    monkeypatch.setattr("media.renditions.makers.transcribed", crashing)
+    monkeypatch.setattr("media.renditions.makers.local_copy", nullcontext)
+    for _ in range(service.ATTEMPTS):
+        service.make(transcript)
+        pass_time(transcript, hours=1)
+    assert was_alone == [False, True, True, True, True]
+    assert row(transcript).state == "failed"
+
+
+# --- what is left behind ----------------------------------------------------------------------------
+
+
+def test_the_sweep_asks_for_what_nobody_took_in_time(alice: Person) -> None:
+    opus = pending(alice)
+    assert service.overdue(10) == []
+    pass_time(opus, seconds=service.QUEUED.total_seconds())
+    assert service.overdue(10) == [opus]
+    assert service.overdue(10) == [], "not again at once"
+
+
+def test_the_sweep_finds_what_died_sooner_than_what_waits(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=fails_like_a_kill)
+    with pytest.raises(KeyboardInterrupt):
+        service.make(opus)
+    pass_time(opus, seconds=service.LEASE.total_seconds())
+    assert service.overdue(10) == []
+    pass_time(opus, seconds=service.LAPSED.total_seconds())
+    assert service.overdue(10) == [opus]
+
+
+def test_the_sweep_asks_for_the_oldest_first_and_not_for_all_at_once(alice: Person) -> None:
+    asset = sound(alice, "opus", "mp3", "peaks")
+    for minutes, kind in enumerate(("mp3", "opus", "peaks"), 1):
+        pass_time(rendition_id(asset.id, kind), minutes=minutes)
+    assert service.overdue(2) == [rendition_id(asset.id, kind) for kind in ("peaks", "opus")]
+    assert service.overdue(2) == [rendition_id(asset.id, "mp3")]
+
+
+def test_what_has_ended_is_not_swept(alice: Person, makers: Makers) -> None:
+    opus = pending(alice)
+    makers(opus=says("first"))
+    service.make(opus)
+    pass_time(opus, days=1)
+    assert service.overdue(10) == []
+
+
+class Sent:
+    """Stands where tasks are sent to the broker."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[str, float]] = []
+        self.error: Exception | None = None
+        self.tries = 0
+
+    def __call__(self, arguments: tuple[str], countdown: float, retry: bool) -> None:
+        assert not retry
+        self.tries += 1
+        if self.error:
+            raise self.error
+        self.tasks.append((arguments[0], countdown))
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    recorder = Sent()
+    monkeypatch.setattr(tasks.make_rendition, "apply_async", recorder)
+    monkeypatch.setattr(tasks, "broker", tasks.Broker())
+    return recorder
+
+
+def test_what_was_delivered_again_comes_back_when_its_lease_ends(
+    alice: Person, makers: Makers, sent: Sent
+) -> None:
+    opus = pending(alice)
+    service._take(opus)
+    deliver(opus, redelivered=False)
+    assert sent.tasks == []
+    deliver(opus, redelivered=True)
+    [(id, seconds)] = sent.tasks
+    assert id == str(opus)
+    assert service.LEASE.total_seconds() - 5 < seconds <= service.LEASE.total_seconds()
+
+
+def deliver(rendition: UUID, *, redelivered: bool) -> None:
+    task = tasks.make_rendition
+    task.push_request(delivery_info={"redelivered": redelivered})  # type: ignore[call-arg]
+    try:
+        task.run(str(rendition))
+    finally:
+        task.pop_request()
+
+
+def test_a_broker_that_is_away_is_asked_once_in_a_while(
+    alice: Person, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = sound(alice, "opus", "mp3", "peaks")
+    ids = [rendition_id(asset.id, kind) for kind in ("opus", "mp3", "peaks")]
+    sent.error = ConnectionRefusedError()
+    tasks.enqueue(ids)
+    tasks.enqueue(ids)
+    assert sent.tries == 1
+    sent.error = None
+    monkeypatch.setattr(tasks, "broker", tasks.Broker())
+    tasks.enqueue(ids)
+    assert [id for id, _ in sent.tasks] == [str(id) for id in ids]

@@ -1,0 +1,153 @@
+"""A file stands under its name whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from chatapi.env import ROOT
+from conversations.models import Completion
+from core.exceptions import ServiceUnavailable
+from core.values import Blob
+from media.models import Asset
+from media.services import read_bytes, store_bytes
+from media.storage import disk
+from media.storage.disk import WholeFileStorage
+from tests.support.people import Person
+from tests.support.running_server import PATHS, Server
+
+DATA = b"x" * 300_000
+NAME = sha256(DATA).hexdigest()
+BLOB = Blob(NAME, "image/png", len(DATA))
+WORKSPACE = uuid4()
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from collections.abc import Iterator
+from django.conf import settings
+from django.core.files.base import ContentFile
+from media.storage.disk import WholeFileStorage
+
+class Killing(ContentFile):
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"x" * 200_000
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings.configure()
+WholeFileStorage(sys.argv[1]).save("ab/abc", Killing(b""))
+"""
+
+
+def files_under(folder: Path) -> list[Path]:
+    return [found for found in folder.rglob("*") if found.is_file()]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> WholeFileStorage:
+    return WholeFileStorage(tmp_path, file_permissions_mode=0o600)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Writes fail after the first thousand bytes, until it is undone."""
+
+    def chunks(self: object, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield DATA[:1000]
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ContentFile, "chunks", chunks)
+        yield patched
+
+
+def test_a_file_is_kept_for_its_owner_alone(own: WholeFileStorage, tmp_path: Path) -> None:
+    assert own.save("ab/abc", ContentFile(DATA)) == "ab/abc"
+    assert [path.relative_to(tmp_path) for path in files_under(tmp_path)] == [Path("ab/abc")]
+    assert (tmp_path / "ab/abc").stat().st_mode & 0o777 == 0o600
+    with own.open("ab/abc") as file:
+        assert file.read() == DATA
+
+
+def test_a_full_disk_leaves_nothing(
+    own: WholeFileStorage, tmp_path: Path, full_disk: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        own.save("ab/abc", ContentFile(DATA))
+    assert files_under(tmp_path) == []
+
+
+def test_a_process_killed_while_it_writes_leaves_nothing_under_the_name(
+    own: WholeFileStorage, tmp_path: Path
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], cwd=ROOT, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert not own.exists("ab/abc")
+    [draft] = files_under(tmp_path)
+
+    own.save("other", ContentFile(b"now"))
+    assert draft.exists()  # another process may still be writing it
+    yesterday = time.time() - disk.ABANDONED_SECONDS - 1
+    os.utime(draft, (yesterday, yesterday))
+    own.save("other", ContentFile(b"a day later"))
+    assert files_under(tmp_path) == [tmp_path / "other"]
+
+
+def test_the_same_bytes_are_one_file_written_once() -> None:
+    store_bytes(WORKSPACE, {NAME: DATA})
+    path = Path(default_storage.path(f"{WORKSPACE.hex}/{NAME[:2]}/{NAME}"))
+    first = path.stat().st_ino
+    store_bytes(WORKSPACE, {NAME: DATA})
+    assert path.stat().st_ino == first
+    assert files_under(path.parent) == [path]
+
+
+def test_what_could_not_be_stored_on_a_full_disk_is_stored_later(full_disk: pytest.MonkeyPatch) -> None:
+    workspace = uuid4()
+    with pytest.raises(ServiceUnavailable) as refused:
+        store_bytes(workspace, {NAME: DATA})
+    assert (refused.value.status, refused.value.code) == (503, "storage")
+    full_disk.undo()
+    store_bytes(workspace, {NAME: DATA})
+    assert read_bytes(workspace, BLOB) == DATA
+
+
+def test_the_ruin_of_a_file_is_repaired_when_it_comes_again() -> None:
+    workspace = uuid4()
+    store_bytes(workspace, {NAME: DATA})
+    path = Path(default_storage.path(f"{workspace.hex}/{NAME[:2]}/{NAME}"))
+    path.write_bytes(DATA[:1000])
+    store_bytes(workspace, {NAME: DATA})
+    assert read_bytes(workspace, BLOB) == DATA
+    assert files_under(path.parent) == [path]
+
+
+def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
+    server: Server, alice: Person, full_disk: pytest.MonkeyPatch
+) -> None:
+    text = {"file_data": b64encode(DATA).decode(), "filename": "a.txt"}
+    body = {
+        "model": "scripted",
+        "messages": [{"role": "user", "content": [{"type": "file", "file": text}]}],
+    }
+    with server.client(alice) as client:
+        refused = client.post(PATHS["openai"], json=body)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "storage"
+        assert "No space" not in refused.text
+        assert refused.headers["retry-after"]
+        assert not Completion.objects.exists()
+        assert not Asset.objects.exists()
+
+        full_disk.undo()
+        assert client.post(PATHS["openai"], json=body).status_code == 200
+    assert read_bytes(alice.workspace.id, BLOB) == DATA

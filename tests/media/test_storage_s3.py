@@ -1,0 +1,173 @@
+"""What only a bucket can do wrong, and what its settings say."""
+
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import SuspiciousFileOperation, SuspiciousOperation
+from django.core.files.base import ContentFile
+from moto.core.authorization import enable_iam_authentication
+
+from chatapi.env import ROOT
+from chatapi.storage_settings import storages
+from media.storage.s3 import ObjectStorage
+from tests.support.s3_server import KEYS, bucket, bucket_options, s3_endpoint, s3_session
+
+__all__ = ["bucket", "bucket_options", "s3_endpoint", "s3_session"]
+
+EVERY_VERB: list[Callable[[ObjectStorage], object]] = [
+    lambda bucket: bucket.save("a/b", ContentFile(b"data")),
+    lambda bucket: bucket.open("a/b"),
+    lambda bucket: bucket.exists("a/b"),
+    lambda bucket: bucket.size("a/b"),
+    lambda bucket: bucket.get_modified_time("a/b"),
+    lambda bucket: bucket.delete("a/b"),
+    lambda bucket: bucket.listdir("a"),
+    lambda bucket: list(bucket.walk("a")),
+    lambda bucket: bucket.delete_tree("a"),
+    lambda bucket: list(bucket.open_range("a/b", 0, 2)),
+    lambda bucket: bucket.local_copy("a/b").__enter__(),
+]
+VERBS = pytest.mark.parametrize(
+    "use",
+    EVERY_VERB,
+    ids=["save", "open", "exists", "size", "modified", "delete", "list", "walk", "tree", "range", "copy"],
+)
+
+
+@pytest.fixture
+def guarded_server() -> Iterator[None]:
+    """The server checks signatures and permissions."""
+    with enable_iam_authentication():
+        yield
+
+
+def all_that_is_said(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+@VERBS
+def test_a_wrong_key_is_an_os_error_that_shows_no_secret(
+    bucket: ObjectStorage, guarded_server: None, use: Callable[[ObjectStorage], object]
+) -> None:
+    with pytest.raises(OSError, match="refused") as refused:
+        use(bucket)
+    assert not isinstance(refused.value, FileNotFoundError)
+    assert KEYS["secret_key"] not in all_that_is_said(refused.value)
+    assert KEYS["access_key"] not in str(refused.value)
+
+
+@VERBS
+def test_a_server_that_is_not_there_is_an_os_error(
+    bucket_options: dict[str, Any], closed_port: int, use: Callable[[ObjectStorage], object]
+) -> None:
+    away = ObjectStorage(**(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}"}))
+    with pytest.raises(OSError, match="EndpointConnectionError") as failed:
+        use(away)
+    assert KEYS["secret_key"] not in all_that_is_said(failed.value)
+
+
+@pytest.fixture
+def closed_port(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between attempts
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@pytest.mark.parametrize("use", [EVERY_VERB[0], EVERY_VERB[-1], EVERY_VERB[7]], ids=["save", "copy", "walk"])
+def test_a_lost_bucket_is_no_lost_file(
+    bucket_options: dict[str, Any], use: Callable[[ObjectStorage], object]
+) -> None:
+    lost = ObjectStorage(**(bucket_options | {"bucket_name": "never-made"}))
+    with pytest.raises(OSError, match="NoSuchBucket") as failed:
+        use(lost)
+    assert not isinstance(failed.value, FileNotFoundError)
+
+
+def test_a_folder_of_more_than_a_page_is_deleted_whole(
+    bucket: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        bucket.save(f"a/{number}", ContentFile(b"data"))
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    assert len(list(bucket.walk("a"))) == 7
+    bucket.delete_tree("a")
+    assert list(bucket.walk("")) == []
+
+
+def test_a_name_never_becomes_another(bucket: ObjectStorage) -> None:
+    with pytest.raises(SuspiciousFileOperation):
+        bucket.save("a" * 101, ContentFile(b"data"), max_length=100)
+    with pytest.raises(SuspiciousOperation):
+        bucket.save("../outside", ContentFile(b"data"))
+    assert list(bucket.walk("")) == []
+
+
+def test_files_are_private_and_have_no_address(bucket: ObjectStorage) -> None:
+    bucket.save("a/b", ContentFile(b"data"))
+    acl = bucket.connection.Object(bucket.bucket_name, "media/a/b").Acl()
+    assert [grant["Permission"] for grant in acl.grants] == ["FULL_CONTROL"]
+    with pytest.raises(NotImplementedError):
+        bucket.url("a/b")
+
+
+def test_a_stored_file_is_not_opened_to_be_written(bucket: ObjectStorage) -> None:
+    with pytest.raises(ValueError):
+        bucket.open("a/b", "wb")
+
+
+def test_requests_are_signed_by_version_4_and_have_limits(bucket: ObjectStorage) -> None:
+    config = bucket.connection.meta.client.meta.config
+    assert config.signature_version == "s3v4"
+    assert config.connect_timeout <= 5
+    assert config.read_timeout <= 30
+    assert config.retries["total_max_attempts"] == 3
+
+
+def test_without_a_bucket_files_are_kept_on_the_disk_and_nothing_of_amazon_is_loaded(tmp_path: Path) -> None:
+    default = storages(tmp_path, {"CHATAPI_S3_BUCKET": " "})["default"]
+    assert default["BACKEND"] == "media.storage.disk.WholeFileStorage"
+    assert default["OPTIONS"]["location"] == str(tmp_path / "media")
+    check = "import sys, media.storage.base, chatapi.storage_settings; sys.exit('botocore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"CHATAPI_S3_ENDPOINT": "http://127.0.0.1:9000"},
+        {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_SECRET_ACCESS_KEY": "hidden"},
+        {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_ACCESS_KEY_ID": "hidden"},
+        {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_ENDPOINT": "s3.example.com"},
+        {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_ENDPOINT": "http://user:hidden@s3.example.com"},
+        {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_ENDPOINT": "http://["},
+    ],
+)
+def test_settings_that_cannot_be_meant_stop_the_start(tmp_path: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(SystemExit, match="CHATAPI_S3_") as stopped:
+        storages(tmp_path, environ)
+    assert "hidden" not in str(stopped.value)
+
+
+def test_keys_of_our_own_bring_no_foreign_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_options: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")
+    environ = {
+        "CHATAPI_S3_BUCKET": "b",
+        "CHATAPI_S3_ACCESS_KEY_ID": "own",
+        "CHATAPI_S3_SECRET_ACCESS_KEY": "own",
+    }
+    with_keys = ObjectStorage(**storages(tmp_path, environ)["default"]["OPTIONS"])
+    assert (with_keys.access_key, with_keys.security_token) == ("own", None)
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the machine")
+    without = ObjectStorage(**storages(tmp_path, {"CHATAPI_S3_BUCKET": "b"})["default"]["OPTIONS"])
+    assert (without.access_key, without.security_token) == ("of the machine", "of other keys")

@@ -1,0 +1,283 @@
+"""Sound that people send: what browsers and phones record, for models that hear and for those that do not."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from pytest_django import Settings
+
+from billing.models import Charge
+from billing.prices import add_price
+from billing.tariffs import rates_of
+from chatapi.completions.runs import event_log
+from conversations.models import Completion, Conversation, Message
+from media.models import Asset, Rendition
+from media.processing.speech.transcripts import Transcript
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.media_requests import (
+    RATE,
+    answered,
+    asked,
+    b64,
+    decoded,
+    nothing_heard,
+    post,
+    rows,
+    sound,
+    sound_file_part,
+    sounds_heard,
+    text,
+    until_made,
+    uploaded,
+    upstream_model,
+)
+from tests.support.people import Person
+from tests.support.priced_usage import PROMPT, give
+from tests.support.running_server import Server, events, text_of
+from tests.support.sounds import encoded, pitch, sound_file, tone
+from tests.support.word_error_rate import word_error_rate
+
+SENTENCE = "The quick brown fox jumps over the lazy dog."
+RECORDED = {
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "opus": "audio/ogg",
+    "webm": "audio/webm",
+    "livewebm": "audio/webm",
+    "m4a": "audio/mp4",
+    "aac": "audio/aac",
+    "mp4": "audio/mp4",
+    "fragmented": "audio/mp4",
+}
+"""What is recorded, and the type it is."""
+
+
+def file_of(kind: str) -> bytes:
+    """A second of 440 Hz."""
+    if kind == "pcm16":
+        return tone(1.0, rate=24_000, channels=1).tobytes()
+    return sound_file(kind)
+
+
+def named(kind: str) -> str:
+    """As clients name it."""
+    return {"livewebm": "webm", "fragmented": "mp4"}.get(kind, kind)
+
+
+@pytest.fixture(autouse=True)
+def done_in_the_end() -> Iterator[None]:
+    yield
+    until_made()
+
+
+@pytest.fixture
+def ears(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
+    """A model that hears; what is said in the sounds is not what these tests are about."""
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    with upstream_model(server, input_modalities=("text", "audio")) as upstream:
+        yield upstream
+        until_made()
+
+
+def assert_a_second_of_440_hertz(format: str, data: bytes) -> None:
+    name, samples = decoded(data)
+    assert name == format
+    assert 0.95 < len(samples) / RATE < 1.15
+    assert abs(pitch(samples[RATE // 10 : RATE], RATE) - 440) < 5
+
+
+# --- a model that hears -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("claim", ["right", "wrong", "missing"])
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_what_is_recorded_is_heard_whatever_it_is_called(
+    server: Server, alice: Person, ears: FakeUpstream, dialect: str, claim: str
+) -> None:
+    claims: dict[str, Callable[[str], str | None]] = {
+        "right": named,
+        "wrong": lambda kind: "flac" if kind == "wav" else "wav",
+        "missing": lambda kind: None,
+    }
+    kinds = [*RECORDED, "pcm16"] if claim == "right" else [*RECORDED]
+    answered(server, alice, asked(*(sound(file_of(k), claims[claim](k)) for k in kinds)), dialect)
+
+    heard = sounds_heard(ears)
+    assert [format for format, _ in heard] == ["mp3" if kind == "mp3" else "wav" for kind in kinds]
+    for format, data in heard:
+        assert_a_second_of_440_hertz(format, data)
+    types = dict(Asset.objects.values_list("sha256", "media_type"))
+    expected = [*RECORDED.values(), *(["audio/pcm;rate=24000"] if claim == "right" else [])]
+    assert sorted(types.values()) == sorted(expected)
+
+
+@pytest.mark.parametrize("claim", [None, "wav", "opus"])
+def test_raw_samples_are_taken_where_they_are_named(
+    server: Server, alice: Person, ears: FakeUpstream, claim: str | None
+) -> None:
+    """No bytes tell them from noise: without their name they are refused."""
+    before = rows()
+    refused = post(server, alice, asked(text("Listen."), sound(file_of("pcm16"), claim)))
+    assert refused.status_code == 400, refused.text
+    assert refused.json()["error"]["param"] == "messages[0].content[1].input_audio"
+    assert rows() == before
+    answered(server, alice, asked(sound(file_of("pcm16"), "pcm16")))
+    assert_a_second_of_440_hertz(*sounds_heard(ears)[0])
+
+
+def test_a_sound_is_named_by_the_id_of_its_upload(server: Server, alice: Person, ears: FakeUpstream) -> None:
+    file_id = uploaded(server, alice, sound_file("webm"), "a.webm")
+    with server.sdk(alice) as sdk:
+        parts: Any = [sound_file_part(file_id), {"type": "file", "file": {"file_id": file_id}}]
+        sdk.chat.completions.create(model="upstream", messages=[{"role": "user", "content": parts}])
+    for format, data in sounds_heard(ears):
+        assert_a_second_of_440_hertz(format, data)
+    assert len(sounds_heard(ears)) == 2
+    assert Asset.objects.count() == 1
+
+
+def test_what_a_model_heard_is_transcribed_all_the_same(
+    server: Server, alice: Person, ears: FakeUpstream
+) -> None:
+    """For those who read the conversation later."""
+    answered(server, alice, asked(sound(sound_file("webm"), "webm")))
+    until_made()
+    assert Rendition.objects.get(kind="transcript").content["text"] == "Some words."
+    assert Rendition.objects.get(kind="transcript").asset.milliseconds in range(990, 1100)
+
+
+def test_a_history_with_sound_goes_on(server: Server, alice: Person, ears: FakeUpstream) -> None:
+    messages: list[Any] = [{"role": "user", "content": [sound(sound_file("mp3"), "mp3")]}]
+    for words in ("And now?", "Then?"):
+        answer = answered(server, alice, {"model": "upstream", "messages": messages})
+        messages += [answer["choices"][0]["message"], {"role": "user", "content": words}]
+    answered(server, alice, {"model": "upstream", "messages": messages})
+    assert (Conversation.objects.count(), Message.objects.count()) == (1, 6)
+    assert sounds_heard(ears, 0) == [("mp3", sound_file("mp3"))]
+
+
+def test_what_is_held_for_a_sound_is_for_its_length_now_and_when_the_talk_goes_on(
+    server: Server, alice: Person, ears: FakeUpstream
+) -> None:
+    """Silence takes so few bytes that a wallet which paid for them alone was overdrawn."""
+    specs = server.service.registry._specs
+    specs["upstream"] = replace(specs["upstream"], price=None, max_output_tokens=1)
+    add_price("upstream", {0: rates_of({"prompt": 1})})
+    give(alice, 10**9)
+    quiet = encoded(np.zeros((60 * RATE, 1), np.int16), "ogg", "libopus", rate=RATE)
+    answered(server, alice, asked(sound(quiet, "opus")))
+    place = {"conversation_id": Conversation.objects.get().public_id}
+    answered(server, alice, asked(text("And?"), context=place))
+    server.until_idle()
+
+    held = list(Charge.objects.order_by("id").values_list("held", flat=True))
+    counted = 60 * 32 * PROMPT
+    assert len(held) == 2
+    assert len(quiet) // 90 * PROMPT < counted < min(held)
+    assert max(held) < counted + 300 * PROMPT
+
+
+# --- a model that does not hear ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_a_transcript_stands_for_the_sound_and_is_counted(
+    server: Server, alice: Person, dialect: str
+) -> None:
+    body = asked(sound(sound_file("opus")), text(" What is this?"), model="text-only")
+    whole = answered(server, alice, body, dialect)
+    stream = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    streamed = events(post(server, alice, stream, dialect))[:-1]
+
+    said = whole["choices"][0]["message"]["content"]
+    assert said == "You said: Some words. What is this?"
+    assert text_of(streamed) == said
+    counts = whole["usage"]["prompt_tokens_details"]
+    assert counts["transcript_tokens"] == 3
+    assert streamed[-1]["usage"]["prompt_tokens_details"] == counts
+
+
+@pytest.fixture
+def slow_ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Recognition that lasts until the event is set."""
+    may_end = threading.Event()
+
+    async def listening(*args: Any, **more: Any) -> Transcript:
+        await asyncio.to_thread(may_end.wait, 30)
+        return Transcript("At last.", "en", 1.0, [])
+
+    monkeypatch.setattr("media.renditions.makers.transcribed", listening)
+    yield may_end
+    may_end.set()
+    until_made()
+
+
+def test_who_waits_for_a_transcript_is_kept_alive(
+    server: Server, alice: Person, slow_ears: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = event_log.Viewer.__init__
+    monkeypatch.setattr(event_log.Viewer, "__init__", lambda self, of, keep_alive: original(self, of, 0.1))
+    body = asked(sound(sound_file("wav")), model="text-only", stream=True)
+    with server.client(alice) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        pieces = answer.iter_lines()
+        waited = [next(pieces) for _ in range(3)]
+        slow_ears.set()
+        rest = list(pieces)
+    assert waited == [": ping"] * 3
+    assert "At " in "".join(rest)
+    assert rest[-2:] == ["data: [DONE]", ""]
+
+
+def test_the_wait_has_an_end(
+    server: Server, alice: Person, slow_ears: threading.Event, settings: Settings
+) -> None:
+    settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
+    body = asked(sound(sound_file("wav")), model="text-only")
+    for dialect in ("native", "openai"):
+        for stream in (False, True):
+            late = post(server, alice, {**body, "stream": stream}, dialect)
+            assert late.status_code == 504, late.text
+            assert late.json()["error"]["code"] == "media_timeout"
+    assert set(Completion.objects.values_list("state", flat=True)) == {"failed"}
+
+    slow_ears.set()
+    until_made()
+    settings.CHATAPI_MEDIA_WAIT_SECONDS = 30
+    said = answered(server, alice, body)["choices"][0]["message"]["content"]
+    assert said == "You said: At last."
+
+
+# --- really heard -----------------------------------------------------------------------------------
+
+
+@pytest.mark.speech_model
+@pytest.mark.xdist_group("speech")
+def test_what_somebody_said_is_heard(server: Server, alice: Person) -> None:
+    """Spoken by the service, heard by the service; the answer is about the words."""
+    with server.client(alice) as client:
+        client.timeout = 60
+        spoken = client.post(
+            "/v1/audio/speech",
+            json={"model": "tts-1", "voice": "joe", "input": SENTENCE, "response_format": "opus"},
+        ).content
+    with server.sdk(alice, timeout=120) as sdk:
+        part: Any = {"type": "input_audio", "input_audio": {"data": b64(spoken), "format": "opus"}}
+        answer = sdk.chat.completions.create(
+            model="text-only", messages=[{"role": "user", "content": [part]}]
+        )
+    said = (answer.choices[0].message.content or "").removeprefix("You said: ")
+    assert word_error_rate(SENTENCE, said) < 0.2  # Joe may slur a word
+    transcript = Rendition.objects.get(kind="transcript").content
+    assert said == transcript["text"]
+    assert transcript["language"] == "en"

@@ -1,0 +1,342 @@
+"""Pictures that people send: in every format and by every way, as models get them, and what is kept."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from PIL import Image
+
+from chatapi.completions.attachments import resolve
+from conversations.models import Conversation, Message
+from media import inspection
+from media.models import Asset, Rendition
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.fake_websites import Visit
+from tests.support.media_requests import (
+    answered,
+    asked,
+    picture,
+    picture_at,
+    picture_file,
+    pictures_seen,
+    post,
+    rows,
+    site_for,
+    text,
+    until_made,
+    uploaded,
+    upstream_model,
+)
+from tests.support.people import Person
+from tests.support.pictures import (
+    FORMATS,
+    encoded,
+    photo,
+    png_chunk,
+    quarters,
+    revealing_exif,
+    turned,
+    written,
+)
+from tests.support.running_server import Server, events, text_of
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
+MEDIA_TYPES = {kind: f"image/{kind}" for kind in FORMATS}
+
+
+@pytest.fixture
+def eyes(server: Server) -> Iterator[FakeUpstream]:
+    """A model that sees."""
+    with upstream_model(server, input_modalities=("text", "image")) as upstream:
+        yield upstream
+        until_made()
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were looked into."""
+    files: list[Path] = []
+    original = inspection.inspect_file
+
+    async def counting(path: Path, **more: Any) -> Any:
+        files.append(path)
+        return await original(path, **more)
+
+    monkeypatch.setattr(resolve, "look_at", counting)
+    return files
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(BytesIO(data))
+    image.load()
+    return image
+
+
+def assert_upright_and_clean(media_type: str, data: bytes) -> None:
+    """The quarters as they should be seen, in a file that models take and that tells nothing else."""
+    assert media_type in ("image/png", "image/jpeg", "image/webp")
+    image = opened(data)
+    assert Image.MIME[image.format or ""] == media_type
+    assert not image.getexif()
+    assert not {"exif", "icc_profile", "xmp", "comment"} & image.info.keys()
+    assert b"SecretCamera" not in data
+    colours = image.convert("RGB")
+    for at, colour in {(20, 12): RED, (76, 12): GREEN, (20, 52): BLUE, (76, 52): WHITE}.items():
+        seen = colours.getpixel(at)
+        assert isinstance(seen, tuple)
+        assert all(abs(a - b) < 40 for a, b in zip(seen, colour, strict=True)), f"{at} is {seen}"
+
+
+# --- every format, every way ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_every_format_in_a_data_url(server: Server, alice: Person, eyes: FakeUpstream, dialect: str) -> None:
+    sent = [picture(encoded(quarters(), kind), MEDIA_TYPES[kind]) for kind in FORMATS]
+    answered(server, alice, asked(text("What is this?"), *sent), dialect)
+
+    seen = pictures_seen(eyes)
+    assert len(seen) == len(FORMATS)
+    for media_type, data in seen:
+        assert_upright_and_clean(media_type, data)
+        assert opened(data).size == (96, 64)
+    stored = Asset.objects.values_list("media_type", "width", "height")
+    assert sorted(stored) == sorted((media_type, 96, 64) for media_type in MEDIA_TYPES.values())
+
+
+def test_every_format_at_an_address(
+    server: Server, alice: Person, eyes: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(visit: Visit) -> None:
+        kind = visit.path.removeprefix("/")
+        await visit.answer(encoded(quarters(), kind), Content_Type="application/octet-stream")
+
+    with site_for(server, monkeypatch, serve) as site:
+        answered(server, alice, asked(*(picture_at(site.url(f"/{kind}")) for kind in FORMATS)))
+    assert sorted(visit.path for visit in site.visits) == sorted(f"/{kind}" for kind in FORMATS)
+    assert len(pictures_seen(eyes)) == len(FORMATS)
+    for seen in pictures_seen(eyes):
+        assert_upright_and_clean(*seen)
+    assert "127.0.0.1" not in str(eyes.body)
+
+
+def test_every_format_by_the_id_of_an_upload(server: Server, alice: Person, eyes: FakeUpstream) -> None:
+    ids = [uploaded(server, alice, encoded(quarters(), kind), f"a.{kind}") for kind in FORMATS]
+    answered(server, alice, asked(*map(picture_file, ids)))
+    assert len(pictures_seen(eyes)) == len(FORMATS)
+    for seen in pictures_seen(eyes):
+        assert_upright_and_clean(*seen)
+
+
+def test_a_picture_named_as_a_file_is_seen_too(server: Server, bob: Person, alice: Person) -> None:
+    """Bob names what his teammate uploaded, as the SDK does."""
+    file_id = uploaded(server, alice, encoded(quarters()))
+    with (
+        upstream_model(server, input_modalities=("text", "image")) as eyes,
+        server.sdk(bob) as sdk,
+    ):
+        sdk.chat.completions.create(
+            model="upstream",
+            messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}],
+        )
+        assert_upright_and_clean(*pictures_seen(eyes)[0])
+
+
+# --- as models get them -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 7])
+def test_a_turned_picture_goes_upright(
+    server: Server, alice: Person, eyes: FakeUpstream, orientation: int
+) -> None:
+    answered(server, alice, asked(picture(turned(orientation), "image/jpeg")))
+    [(media_type, data)] = pictures_seen(eyes)
+    assert_upright_and_clean(media_type, data)
+    assert opened(data).size == (96, 64)
+
+
+def test_where_a_picture_was_taken_goes_nowhere(server: Server, alice: Person, eyes: FakeUpstream) -> None:
+    sent = encoded(quarters(), "jpeg", exif=revealing_exif(), comment=b"SecretCamera")
+    assert b"SecretCamera" in sent
+    answered(server, alice, asked(picture(sent, "image/jpeg")))
+    assert_upright_and_clean(*pictures_seen(eyes)[0])
+
+
+def test_a_large_picture_is_scaled_to_what_models_take(
+    server: Server, alice: Person, eyes: FakeUpstream
+) -> None:
+    wide = picture(encoded(quarters(3000, 300)), detail="high")
+    with upstream_model(
+        server, "short-sighted", input_modalities=("text", "image"), max_image_side=800
+    ) as short_sighted:
+        answered(server, alice, asked(wide))
+        answered(server, alice, asked(wide, model="short-sighted"))
+        small = opened(pictures_seen(short_sighted)[0][1])
+    large = opened(pictures_seen(eyes)[0][1])
+    assert large.size == (2048, 205)
+    assert small.size == (768, 77)
+    assert eyes.body["messages"][0]["content"][0]["image_url"]["detail"] == "high"
+
+
+# --- a model without sight --------------------------------------------------------------------------
+
+
+@pytest.mark.speech_model
+@pytest.mark.xdist_group("speech")
+def test_a_model_without_sight_reads_what_stands_in_the_picture(server: Server, alice: Person) -> None:
+    sign = encoded(written([(20, 30, "Closed on Mondays")], (360, 100)))
+    body = asked(picture(sign), text("What does it say?"), model="text-only")
+
+    for dialect in ("native", "openai"):
+        whole = answered(server, alice, body, dialect)
+        stream = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        streamed = events(post(server, alice, stream, dialect))[:-1]
+        said = whole["choices"][0]["message"]["content"]
+        assert "[Picture, 360×100 pixels." in said
+        assert "Closed on Mondays" in said
+        assert "What does it say?" in said
+        assert text_of(streamed) == said
+        counts = whole["usage"]["prompt_tokens_details"]
+        assert 10 < counts["image_text_tokens"] < 100
+        assert streamed[-1]["usage"]["prompt_tokens_details"] == counts
+    assert Rendition.objects.get(kind="text").content["text"] == "Closed on Mondays"
+
+
+# --- nothing twice ----------------------------------------------------------------------------------
+
+
+def test_the_same_picture_is_one_asset(
+    server: Server, alice: Person, bob: Person, eyes: FakeUpstream
+) -> None:
+    same = picture(encoded(quarters()))
+    answered(server, alice, asked(same, same))
+    answered(server, alice, asked(same, text("Once more, elsewhere.")))
+    answered(server, bob, asked(same), "native")
+    uploaded(server, alice, encoded(quarters()))
+    until_made()
+    assert Conversation.objects.count() == 3
+    assert rows()["Asset"] == 1
+    assert sorted(Rendition.objects.values_list("kind", "state")) == [
+        ("picture", "ready"),
+        ("thumbnail", "ready"),
+    ]
+
+
+def test_a_stranger_has_an_asset_of_their_own(
+    server: Server, alice: Person, charlie: Person, eyes: FakeUpstream
+) -> None:
+    for who in (alice, charlie):
+        answered(server, who, asked(picture(encoded(quarters()))))
+    assert set(Asset.objects.values_list("workspace_id", flat=True)) == {
+        alice.workspace.pk,
+        charlie.workspace.pk,
+    }
+
+
+class Talk:
+    """A client that sends its whole history each time."""
+
+    def __init__(self, server: Server, who: Person, first: dict[str, Any]) -> None:
+        self._server, self._who = server, who
+        self._messages: list[dict[str, Any]] = [{"role": "user", "content": [first, text("Look.")]}]
+
+    def go_on(self, *said: str) -> None:
+        for words in said:
+            body = {"model": "upstream", "messages": self._messages}
+            answer = answered(self._server, self._who, body)["choices"][0]["message"]
+            self._messages += [answer, {"role": "user", "content": words}]
+
+
+def test_a_history_that_comes_again_is_not_looked_at_again(
+    server: Server, alice: Person, eyes: FakeUpstream, looked_at: list[Path]
+) -> None:
+    Talk(server, alice, picture(encoded(quarters()))).go_on("And now?", "And now?", "And now?")
+    assert len(looked_at) == 1
+    assert Conversation.objects.count() == 1
+    assert Message.objects.count() == 6
+    assert [len(pictures_seen(eyes, 0)), len(eyes.requests)] == [1, 3]
+
+
+def test_an_address_is_asked_once_and_may_die_then(
+    server: Server,
+    alice: Person,
+    eyes: FakeUpstream,
+    looked_at: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def serve(visit: Visit) -> None:
+        await visit.answer(encoded(quarters()))
+
+    with site_for(server, monkeypatch, serve) as site:
+        talk = Talk(server, alice, picture_at(site.url()))
+        talk.go_on("And now?", "And now?")
+        assert len(site.visits) == len(looked_at) == 1
+
+    # nobody listens there any more, and the copy is old: what is stored is what counts
+    monkeypatch.setattr(resolve, "COPY_AGE", resolve.COPY_AGE * 0)
+    with site_for(server, monkeypatch, serve):
+        talk.go_on("And now?")
+    assert Conversation.objects.count() == 1
+    assert_upright_and_clean(*pictures_seen(eyes, 0)[0])
+
+    conversation = f"conv_{Conversation.objects.get().id.hex}"
+    body = asked(text("And in the end?"), context={"conversation_id": conversation})
+    answered(server, alice, body, "native")
+    assert_upright_and_clean(*pictures_seen(eyes, 0)[0])
+    assert len(looked_at) == 1
+
+
+def test_an_address_shows_to_its_fetcher_only(
+    server: Server, alice: Person, charlie: Person, eyes: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one workspace fetched another cannot have from our memory."""
+
+    async def serve(visit: Visit) -> None:
+        await visit.answer(encoded(quarters()))
+
+    with site_for(server, monkeypatch, serve) as site:
+        answered(server, alice, asked(picture_at(site.url())))
+        answered(server, charlie, asked(picture_at(site.url())))
+    assert len(site.visits) == 2
+
+
+# --- what it costs ----------------------------------------------------------------------------------
+
+
+def database_bytes() -> int:
+    with connection.cursor() as cursor:
+        figures = {}
+        for pragma in ("page_count", "freelist_count", "page_size"):
+            cursor.execute(f"PRAGMA {pragma}")
+            figures[pragma] = int(cursor.fetchone()[0])
+    return (figures["page_count"] - figures["freelist_count"]) * figures["page_size"]
+
+
+def heavy_picture(number: int) -> bytes:
+    """Two megabytes, most of them a chunk that no viewer shows: quickly made, and each another file."""
+    data = encoded(photo(32, 24))
+    extra = png_chunk(b"prVt", number.to_bytes(4, "big") * (2 * 2**20 // 4))
+    return data[:33] + extra + data[33:]
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="measures SQLite's pages")
+def test_a_picture_of_two_megabytes_adds_less_than_two_kilobytes_to_the_database(
+    server: Server, alice: Person, eyes: FakeUpstream
+) -> None:
+    calls, pictures = 10, 5
+    start = database_bytes()
+    for number in range(calls):
+        answered(server, alice, asked(text(f"Look at number {number}.")))
+    after_texts = database_bytes()
+    for number in range(calls):
+        heavy = [picture(heavy_picture(pictures * number + n)) for n in range(pictures)]
+        answered(server, alice, asked(text(f"Look at number {number}!"), *heavy))
+    until_made()
+    after_pictures = database_bytes()
+    each = ((after_pictures - after_texts) - (after_texts - start)) / (calls * pictures)
+    assert rows()["Asset"] == calls * pictures
+    assert Asset.objects.order_by("size").values_list("size", flat=True)[0] > 2 * 2**20
+    assert 0 < each < 2048

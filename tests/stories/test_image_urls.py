@@ -1,0 +1,156 @@
+"""Addresses of pictures that must not be fetched, and servers that misbehave."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from media.storage.base import walk
+from tests.support.fake_websites import Names, Visit
+from tests.support.hostile_files import PICTURES
+from tests.support.ip_addresses import PRIVATE, SPELLINGS
+from tests.support.media_refusals import IMAGE, assert_refused
+from tests.support.media_requests import (
+    asked,
+    fetching_by,
+    nothing_heard,
+    picture_at,
+    post,
+    rows,
+    site_for,
+    until_made,
+)
+from tests.support.people import Person
+from tests.support.pictures import encoded, quarters
+from tests.support.running_server import Server
+
+
+@pytest.fixture(autouse=True)
+def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    yield
+    server.until_idle()
+    until_made()
+
+
+# --- addresses --------------------------------------------------------------------------------------
+
+
+async def serve_picture(visit: Visit) -> None:
+    await visit.answer(encoded(quarters()))
+
+
+def test_no_spelling_leads_into_this_network(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Someone listens at 127.0.0.1, and is never asked."""
+    hosts = [*SPELLINGS, *(f"[{ip}]" if ":" in ip else ip for ip in PRIVATE[::3]), "metadata.internal"]
+    names = Names(localhost=[["127.0.0.1"]], metadata_internal=[["169.254.169.254"]])
+    before = rows()
+    with site_for(server, monkeypatch, serve_picture) as site, fetching_by(server, monkeypatch, names):
+        for host in hosts:
+            address = picture_at(f"http://{host}:{site.port}/a.png")
+            answer = post(server, alice, asked(address, model="scripted"))
+            assert answer.status_code == 400, host
+            error = answer.json()["error"]
+            assert error["param"] == "messages[0].content[0].image_url", host
+            assert "169.254" not in error["message"].replace(host, "")
+        assert site.connections == 0
+    assert rows() == before
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1"])
+def test_a_name_that_means_a_private_address(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    with (
+        site_for(server, monkeypatch, serve_picture) as site,
+        fetching_by(server, monkeypatch, Names(pictures_example=[["8.8.8.8", address]])),
+    ):
+        part = picture_at(site.url(host="pictures.example"))
+        message = assert_refused(server, alice, part, IMAGE, code="url_not_allowed")
+        assert address not in message
+        assert site.connections == 0
+
+
+@pytest.mark.parametrize(
+    "scheme", ["file:///etc/passwd", "ftp://example.com/a.png", "gopher://127.0.0.1/", "//example.com/a.png"]
+)
+def test_no_other_scheme(server: Server, alice: Person, scheme: str) -> None:
+    assert_refused(server, alice, picture_at(scheme), IMAGE)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://169.254.169.254/latest/", "http://127.0.0.2/", "http://[::ffff:10.0.0.1]/", "file:///x"],
+)
+def test_a_redirect_leads_nowhere_else(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    async def redirect(visit: Visit) -> None:
+        await visit.answer(status="302 Found", Location=target)
+
+    with site_for(server, monkeypatch, redirect) as site:
+        message = assert_refused(server, alice, picture_at(site.url()), IMAGE)
+        assert "169.254" not in message
+
+
+def test_redirects_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def redirect(visit: Visit) -> None:
+        await visit.answer(status="302 Found", Location=visit.path)
+
+    with site_for(server, monkeypatch, redirect) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
+
+
+def test_a_body_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(visit: Visit) -> None:
+        await visit.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await visit.send(bytes(2**16))
+
+    with site_for(server, monkeypatch, endless, bytes=2**20) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="media_too_large")
+
+
+def test_a_body_that_trickles(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle(visit: Visit) -> None:
+        await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        await visit.silence()
+
+    with site_for(server, monkeypatch, trickle, seconds=0.3) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_timeout")
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Broken", "204 No Content"])
+def test_an_address_without_a_picture(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    async def without(visit: Visit) -> None:
+        await visit.answer(b"" if status.startswith("204") else b"Sorry.", status=status)
+
+    with site_for(server, monkeypatch, without) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
+
+
+@pytest.mark.parametrize("kind", ["HTML", "SVG", "2,500,000,000 pixels", "half a JPEG"])
+def test_an_address_of_something_else(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def serve(visit: Visit) -> None:
+        await visit.answer(PICTURES[kind], Content_Type="image/png")
+
+    with site_for(server, monkeypatch, serve) as site:
+        assert_refused(server, alice, picture_at(site.url()), IMAGE)
+
+
+def test_what_was_fetched_for_a_call_that_is_refused_lies_nowhere(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobodys = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
+    with site_for(server, monkeypatch, serve_picture) as site:
+        body = asked(picture_at(site.url()), model="scripted", context=nobodys)
+        assert post(server, alice, body).status_code == 404
+        assert list(walk(alice.workspace.pk.hex)) == []
+        del body["context"]
+        assert post(server, alice, body).status_code == 200
+        assert list(walk(alice.workspace.pk.hex)) != []

@@ -1,0 +1,114 @@
+"""What the service speaks, in every format that it takes, is what it hears: real models both ways."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import pytest
+from pytest_django import Settings
+
+from media.models import Asset, Rendition
+from tests.support.media_requests import RATE, asked, decoded, sound
+from tests.support.people import Person
+from tests.support.running_server import Server
+from tests.support.sounds import Samples, encoded
+from tests.support.spoken_streams import stream_of
+from tests.support.word_error_rate import word_error_rate
+
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+
+READINGS = (
+    (
+        "Good morning, how can I help you today?",
+        "The train to the city leaves at half past nine.",
+        "Please remember to bring your passport and your ticket.",
+        "It will rain in the afternoon, so take an umbrella with you.",
+        "The library is on the other side of the river.",
+    ),
+    (
+        "First, cut the onions and fry them in a little butter.",
+        "Then add the potatoes, the carrots and a glass of water.",
+        "Let the soup cook slowly for about twenty minutes.",
+        "Do not forget to turn off the stove when you are done.",
+        "It tastes even better on the following day.",
+    ),
+    (
+        "The meeting has been moved from Tuesday to Thursday.",
+        "Everybody should read the report before they come.",
+        "We will talk about the budget and the new office.",
+        "Send me a message if you cannot be there.",
+        "Coffee and sandwiches will be served at noon.",
+    ),
+    (
+        "Most birds fly south before the winter begins.",
+        "Some of them travel thousands of miles without a rest.",
+        "They find their way by the sun and the stars.",
+        "In the spring they return to the same forest.",
+        "Nobody knows exactly how the young ones learn it.",
+    ),
+)
+"""Twenty sentences as an assistant says them."""
+
+
+class Recorder(NamedTuple):
+    """FFmpeg's muxer and encoder; `claim` is the format that the client names."""
+
+    claim: str
+    muxer: str = ""
+    encoder: str = ""
+    rate: int = 48_000
+
+
+RECORDERS = (
+    (Recorder("wav", "wav", "pcm_s16le"), Recorder("mp3", "mp3", "libmp3lame")),
+    (Recorder("flac", "flac", "flac"), Recorder("opus", "ogg", "libopus")),
+    (Recorder("webm", "webm", "libopus"), Recorder("m4a", "ipod", "aac")),
+    (Recorder("mp4", "mp4", "aac"), Recorder("pcm16")),
+)
+"""Two formats for each reading."""
+
+
+def spoken(server: Server, who: Person, reading: tuple[str, ...]) -> Samples:
+    """Joe reads it aloud, at 24 kHz."""
+    body = {"model": "tts-1", "voice": "joe", "input": " ".join(reading), "response_format": "wav"}
+    with server.client(who) as client:
+        client.timeout = 120
+        answer = client.post("/v1/audio/speech", json=body)
+    assert answer.status_code == 200, answer.text
+    return decoded(answer.content)[1]
+
+
+def recorded(samples: Samples, recorder: Recorder) -> bytes:
+    """As a browser or a phone would send it."""
+    if not recorder.muxer:
+        return samples.tobytes()
+    doubled = samples.repeat(recorder.rate // RATE)[:, None]
+    return encoded(doubled, recorder.muxer, recorder.encoder, rate=recorder.rate)
+
+
+def transcripts_of(server: Server, who: Person, recordings: Mapping[str, bytes]) -> dict[str, str]:
+    """What is heard in each, by the format it is in."""
+    parts: list[dict[str, Any]] = [sound(data, claim) for claim, data in recordings.items()]
+    # a stream is kept alive, however long it takes
+    *_, last = stream_of(server, who, asked(*parts, model="text-only"))
+    assert last["choices"][0]["finish_reason"] == "stop"
+    heard = Rendition.objects.filter(kind="transcript").select_related("asset")
+    by_digest = {rendition.asset.sha256: rendition.content["text"] for rendition in heard}
+    return {claim: by_digest[sha256(data).hexdigest()] for claim, data in recordings.items()}
+
+
+def test_what_is_spoken_is_heard_in_every_format(server: Server, alice: Person, settings: Settings) -> None:
+    settings.CHATAPI_MEDIA_WAIT_SECONDS = 1800
+    recordings: dict[str, bytes] = {}
+    said: dict[str, str] = {}
+    for reading, recorders in zip(READINGS, RECORDERS, strict=True):
+        samples = spoken(server, alice, reading)
+        for recorder in recorders:
+            recordings[recorder.claim] = recorded(samples, recorder)
+            said[recorder.claim] = " ".join(reading)
+
+    heard = transcripts_of(server, alice, recordings)
+
+    assert Asset.objects.count() == len(recordings) == 8
+    errors = {claim: word_error_rate(said[claim], heard[claim]) for claim in recordings}
+    assert max(errors.values()) <= 0.1, (errors, heard)

@@ -1,0 +1,108 @@
+"""Money that moves on given days, by the product's own verbs: what tests of usage and statements read.
+
+`gpt` costs 1,000 nano-USD a prompt token, 500 a cached one and 10,000 a completion token.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from unittest.mock import patch
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement, Hold, HoldBatch
+from billing.models import Charge, Price, Wallet
+from billing.posting import post_settled
+from billing.prices import add_price
+from billing.tariffs import Bound, rates_of
+from billing.units import Units
+from core.ids import new_id
+from tests.support.people import Person
+
+PROMPT, CACHED, COMPLETION = 1_000, 500, 10_000
+USD = 10**9
+SHORT = Units(prompt=3, completion=2)
+SHORT_COST = 3 * PROMPT + 2 * COMPLETION
+
+
+def day(day: int, month: int = 1, hour: int = 12, minute: int = 0, second: int = 0) -> datetime:
+    """Of 2026, UTC."""
+    return datetime(2026, month, day, hour, minute, second, tzinfo=UTC)
+
+
+FIRST = day(1, hour=0)
+
+
+@contextmanager
+def clock(at: datetime) -> Iterator[None]:
+    with patch.object(timezone, "now", lambda: at):
+        yield
+
+
+def opened(who: Person, at: datetime = FIRST, credit: int | None = None) -> Wallet:
+    """A wallet that is older than what moves in it; without a limit, where nothing else is said."""
+    return Wallet.objects.create(workspace_id=who.workspace.id, credit_limit=credit, created_at=at)
+
+
+def priced(*models: str, at: datetime = FIRST) -> None:
+    written = {"prompt": "1", "cached": "0.5", "completion": "10", "audio_in": "2", "audio_out": "40"}
+    for model in models:
+        if not Price.objects.filter(model=model).exists():
+            with clock(at):
+                add_price(model, {0: rates_of(written)})
+
+
+def key_of(who: Person) -> UUID:
+    return ApiKey.objects.get(user=who.user, workspace=who.workspace).id
+
+
+def settled(
+    who: Person,
+    at: datetime,
+    units: Units = SHORT,
+    *,
+    model: str = "gpt",
+    kind: ChargeKind = "completion",
+    by_key: bool = True,
+) -> Charge:
+    """A call that was admitted and ended at that moment; not in the ledger yet."""
+    priced(model)
+    order = ChargeRequest(
+        new_id(), kind, who.workspace.id, who.user.pk, key_of(who) if by_key else None, (model,), at
+    )
+    with clock(at):
+        hold = _held(order)
+        with transaction.atomic():
+            HoldBatch([], [ChargeSettlement(hold, model, units, "completed", at)]).write()
+    return Charge.objects.get(pk=order.charge_id)
+
+
+def held(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
+    """A call that was admitted at that moment, and is being made."""
+    priced(model)
+    order = ChargeRequest(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
+    with clock(at):
+        return _held(order)
+
+
+def _held(order: ChargeRequest) -> Hold:
+    with transaction.atomic():
+        books = HoldBatch([order], [])
+        hold = books.hold(order, lambda: Bound(prompt=1000, output=100))
+        books.write()
+    return hold
+
+
+def posted(who: Person, at: datetime, units: Units = SHORT, *, model: str = "gpt") -> Charge:
+    """The same, and in the ledger at that moment."""
+    charge = settled(who, at, units, model=model)
+    post(at)
+    return charge
+
+
+def post(at: datetime) -> None:
+    with clock(at):
+        post_settled()

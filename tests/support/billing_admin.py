@@ -1,0 +1,74 @@
+"""What operators do in the admin site of money."""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from billing.holds import ChargeRequest, ChargeSettlement, HoldBatch
+from billing.posting import post_settled
+from billing.tariffs import Bound
+from billing.units import Units
+from core.ids import new_id
+from tests.support.people import Person
+
+Answer = Any
+"""A response of the test client, which has its text."""
+
+HOME = "/admin/billing/"
+LISTS = ("alert", "budget", "charge", "price", "statement", "transaction", "usagerollup", "wallet")
+
+
+def page(model: str, id: Any, deed: str = "change") -> str:
+    return f"{HOME}{model}/{id}/{deed}/"
+
+
+def listed(model: str, **query: Any) -> str:
+    return f"{HOME}{model}/" + (f"?{urlencode(query)}" if query else "")
+
+
+def fill_in(client: Client, address: str, **values: Any) -> Answer:
+    """Open the page of a deed, fill it in and send it; gives what came of that."""
+    hidden = re.findall(r'name="token" value="([^"]+)"', client.get(address).text)
+    body = {**({"token": hidden[0]} if hidden else {}), **values}
+    return client.post(address, {name: value for name, value in body.items() if value is not None})
+
+
+def complaints(answer: Answer) -> str:
+    """What a page says is wrong, without its markup."""
+    assert answer.status_code == 200, answer.status_code
+    lists = re.findall(r'<ul class="errorlist.*?</ul>', answer.text, re.DOTALL)
+    assert lists
+    return " ".join(strip_tags(text) for text in lists).replace("&#x27;", "'")
+
+
+def said(client: Client, answer: Answer) -> str:
+    """What is told on the page that a deed leads to."""
+    assert answer.status_code == 302, complaints(answer)
+    found = re.search(r'<ul class="messagelist">.*?</ul>', client.get(answer["Location"]).text, re.DOTALL)
+    return strip_tags(found[0]).replace("&#x27;", "'") if found else ""
+
+
+def logged() -> list[str]:
+    return [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+
+
+def charged(
+    who: Person, model: str, *, workspace_id: UUID | None = None, post: bool = True, **counts: int
+) -> UUID:
+    """A call of a model that ended now and used this much; gives its charge's id."""
+    now = timezone.now()
+    owner = workspace_id or who.workspace.id
+    order = ChargeRequest(new_id(), "completion", owner, who.user.pk, None, (model,), now)
+    books = HoldBatch([order], [])
+    hold = books.hold(order, lambda: Bound(prompt=10_000, output=10_000))
+    books.write()
+    HoldBatch([], [ChargeSettlement(hold, model, Units(**counts), "stop", now)]).write()
+    if post:
+        post_settled()
+    return order.charge_id

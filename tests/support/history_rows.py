@@ -1,0 +1,80 @@
+"""Rows of history for tests that read: what the service would have stored."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from conversations.held_assets import hold_files
+from conversations.models import Completion, Conversation, Message
+from core.values import Blob
+from engines.messages import Part, TextPart
+from media.models import Rendition, asset_id, rendition_id
+from media.services import StoredFile, store_bytes
+from tests.support.people import Person
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def conversation_of(person: Person, **fields: Any) -> Conversation:
+    return Conversation.objects.create(
+        workspace=person.workspace, scope="scope", **{"created_at": NOON, "updated_at": NOON, **fields}
+    )
+
+
+def said(
+    conversation: Conversation, role: str, *parts: Part | str, after: Message | None = None, **fields: Any
+) -> Message:
+    """A message, and the conversation's new head."""
+    message = Message.objects.create(
+        conversation=conversation,
+        parent=after,
+        role=role,
+        parts=tuple(TextPart(part) if isinstance(part, str) else part for part in parts),  # type: ignore[misc]
+        created_at=NOON,
+        **fields,
+    )
+    conversation.head = message
+    conversation.save(update_fields=["head"])
+    return message
+
+
+def completion_of(person: Person, prompt: Message, state: str = "completed", **fields: Any) -> Completion:
+    return Completion.objects.create(
+        workspace=person.workspace,
+        user=person.user,
+        conversation=prompt.conversation,
+        prompt=prompt,
+        dialect="openai",
+        model="scripted",
+        served_by="scripted",
+        state=state,
+        created_at=NOON,
+        ended_at=None if state == "in_progress" else NOON + timedelta(seconds=2),
+        **fields,
+    )
+
+
+def exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -> Completion:
+    """A conversation of one question and its answer."""
+    conversation = conversation_of(person, title=question)
+    asked = said(conversation, "user", question)
+    completion = completion_of(person, asked, prompt_tokens=3, completion_tokens=2)
+    said(
+        conversation, "assistant", answer, after=asked, completion=completion, choice=0, finish_reason="stop"
+    )
+    return completion
+
+
+def kept(conversation: Conversation, data: bytes, media_type: str, *kinds: str, **facts: Any) -> Blob:
+    """A file that the conversation holds; renditions of these kinds are to be made of it."""
+    blob = Blob(sha256(data).hexdigest(), media_type, len(data))
+    store_bytes(conversation.workspace_id, {blob.sha256: data})
+    file = StoredFile(blob, renditions=kinds, **facts)
+    hold_files([(conversation.workspace_id, conversation.id, file)])
+    return blob
+
+
+def made(conversation: Conversation, blob: Blob, kind: str, **fields: Any) -> None:
+    """What became of a rendition: ready, unless `fields` say otherwise."""
+    id = rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind)
+    Rendition.objects.filter(id=id).update(**{"state": "ready", **fields})

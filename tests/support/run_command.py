@@ -1,0 +1,104 @@
+"""`manage.py run` as a process of its own, on a data folder of the test's own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from chatapi.env import ROOT
+from tests.support.running_server import wait_until
+
+MODELS = Path(__file__).parents[1] / "models.toml"
+
+
+def surroundings(data: Path, **environment: str) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CHATAPI_", "CELERY_", "DJANGO_", "PYTEST_"))
+        and name not in {"DATABASE_URL", "REDIS_URL", "HOST", "PORT"}
+    }
+    ours = {"PORT": "0", "CHATAPI_DATA_DIR": str(data), "CHATAPI_MODELS_FILE": str(MODELS)}
+    return {**kept, **ours, **environment}
+
+
+class Run:
+    """The process, and what it has written so far."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "run"],
+            cwd=ROOT,
+            env=surroundings(data, **environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._readers = [
+            threading.Thread(target=lines.extend, args=(stream,))
+            for lines, stream in ((self.lines, self.process.stdout), (self.errors, self.process.stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def error_output(self) -> str:
+        return "".join(self.errors)
+
+    @property
+    def url(self) -> str:
+        """Where it serves; waits until it says that it is ready."""
+        wait_until(lambda: "Ready: " in self.output or self.process.poll() is not None, 60)
+        ready = re.search(r"^Ready: (\S+)", self.output, re.MULTILINE)
+        assert ready, self.output + self.error_output
+        return str(ready[1])
+
+    @property
+    def api_key(self) -> str:
+        assert self.url
+        return str(re.findall(r"API key +(\S+)", self.output)[0])
+
+    def client(self, api_key: str) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=20)
+
+    def stop(self, number: int = signal.SIGTERM, *, within: float = 15) -> int:
+        """Its exit status after the signal."""
+        self.process.send_signal(number)
+        return self.wait(within)
+
+    def wait(self, seconds: float = 30) -> int:
+        status = self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join()
+        return status
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream
+            stream.close()
+
+
+@contextmanager
+def running(data: Path, **environment: str) -> Iterator[Run]:
+    run = Run(data, **environment)
+    try:
+        yield run
+    finally:
+        run.end()

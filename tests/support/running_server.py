@@ -1,0 +1,246 @@
+"""The service itself, behind a real server on loopback, in a thread of the test's own process."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+import msgspec
+import openai
+import uvicorn
+import uvloop
+from blockbuster import BlockBuster
+from celery.worker import WorkController, state
+from django.core.asgi import get_asgi_application
+from django.db import connection
+
+from chatapi.celery import app as celery_app
+from chatapi.completions.runs.pump import Pump
+from chatapi.completions.service import CompletionService
+from chatapi.env import ROOT
+from chatapi.routing import make_application
+from chatapi.serving.embedded_worker import EmbeddedWorker
+from chatapi.serving.http_protocol import BoundedHttpProtocol
+from engines.served_models import current_registry
+from tests.support.people import Person
+
+ROOMS = ["accounts", "billing", "chatapi", "conversations", "core", "engines", "media"]
+WORKER = "test-worker"
+PATHS = {"native": "/chat/completions", "openai": "/v1/chat/completions"}
+
+
+class Server:
+    """A running service; `models` names those of tests/models.toml."""
+
+    def __init__(self, url: str, service: CompletionService, loop: asyncio.AbstractEventLoop) -> None:
+        self.url = url
+        self.service = service
+        self.loop = loop
+
+    def client(self, who: Person | None = None, **headers: str) -> httpx2.Client:
+        """An HTTP client with the person's key."""
+        identity = who.headers if who else {}
+        # loopback knows no certificates: reading the bundle of them would take 40 ms a client
+        return httpx2.Client(base_url=self.url, headers={**identity, **headers}, timeout=20, verify=False)
+
+    def sdk(self, who: Person, **options: Any) -> openai.OpenAI:
+        """OpenAI's own client with the person's key."""
+        return openai.OpenAI(
+            api_key=who.key,
+            base_url=f"{self.url}/v1",
+            http_client=openai.DefaultHttpxClient(verify=False),
+            **{"max_retries": 0, "timeout": 60, **options},
+        )
+
+    def only_pump(self) -> Pump:
+        """The pump of the one completion that is being made."""
+        [running] = self.service._running.values()
+        assert running.pump is not None
+        return running.pump
+
+    def until_idle(self) -> None:
+        """Wait until no completion is being made."""
+        wait_until(lambda: not self.service._running)
+
+
+def work() -> None:
+    """A worker for background tasks, in this process and until its end, as `manage.py run` has one."""
+    if _at_work():
+        return
+    os.environ["CELERY_SKIP_CHECKS"] = "1"
+    worker = WorkController(
+        app=celery_app,
+        pool="threads",
+        concurrency=4,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    threading.Thread(target=worker.start, name=WORKER, daemon=True).start()
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """No worker but the block's own: Celery has one switch for all that run in a process."""
+    was_at_work = _at_work()
+    if was_at_work:
+        state.should_stop = os.EX_OK  # type: ignore[assignment]
+        wake_workers()
+        wait_until(lambda: not _at_work())
+        state.should_stop = None
+    try:
+        yield
+    finally:
+        if was_at_work:
+            work()
+
+
+@contextmanager
+def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
+    """The product's own, alone at work, but with a schedule of the test's."""
+    ordinary = celery_app.conf.beat_schedule
+    with resting():
+        celery_app.conf.beat_schedule = schedule
+        celery_app.control.purge()
+        worker = EmbeddedWorker(celery_app)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            wake_workers()
+            names = {"celery-worker", "celery-beat"}
+            wait_until(lambda: not names & {thread.name for thread in threading.enumerate()}, 30)
+            assert worker.wait(10)
+            state.should_stop = None
+            celery_app.control.purge()
+            celery_app.conf.beat_schedule = ordinary
+
+
+def wake_workers() -> None:
+    """They look whether they shall stop when something comes, and wait for one thing more: 2 s each."""
+    for _ in range(2):
+        celery_app.control.broadcast("ping")
+
+
+def _at_work() -> bool:
+    return WORKER in {thread.name for thread in threading.enumerate()}
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Serve the ASGI application until the block ends; a blocking call in its loop is an error."""
+    work()
+    service = CompletionService(current_registry())
+    application = make_application(get_asgi_application(), service)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        application,
+        http=BoundedHttpProtocol,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve(sockets=[listener])
+
+    def run() -> None:
+        # the product's loop; asyncio's own leaves Nagle's algorithm on, which costs 40 ms a request
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
+
+    guard = BlockBuster(scanned_modules=ROOMS)
+    guard.activate()
+    thread = threading.Thread(target=run, name="test-server")
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        host, port = listener.getsockname()
+        yield Server(f"http://{host}:{port}", service, loops[0])
+    finally:
+        server.should_exit = True
+        thread.join(timeout=15)
+        guard.deactivate()
+        assert not thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def running_daphne() -> Iterator[str]:
+    """`manage.py runserver` in a process of its own, on this test's database; gives its address."""
+    command = [sys.executable, "manage.py", "runserver", "--noreload", "--nostatic", "127.0.0.1:0"]
+    surroundings = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "chatapi.settings",
+        "DATABASE_URL": _database_url(),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(
+        command, env=surroundings, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    output = process.stdout
+    assert output is not None
+    draining = None
+    try:
+        listening = next(found for line in output if (found := re.search(r"address (127\S+:\d+)", line)))
+        draining = threading.Thread(target=output.read)  # so that its pipe never fills
+        draining.start()
+        yield f"http://{listening[1]}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        if draining:
+            draining.join()
+        output.close()
+
+
+def _database_url() -> str:
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    address = f"{database['HOST']}:{database['PORT'] or 5432}"
+    return f"postgres://{database['USER']}:{database['PASSWORD']}@{address}/{database['NAME']}"
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def events(response: httpx2.Response) -> list[Any]:
+    """The JSON of every `data:` event of a whole stream; `[DONE]` as it is."""
+    return [
+        data if data == "[DONE]" else msgspec.json.decode(data)
+        for line in response.text.split("\n")
+        if line.startswith("data: ") and (data := line.removeprefix("data: "))
+    ]
+
+
+def text_of(chunks: Sequence[Any], choice: int = 0) -> str:
+    """The concatenated content deltas of one choice."""
+    return "".join(
+        found["delta"].get("content") or ""
+        for chunk in chunks
+        if isinstance(chunk, dict)
+        for found in chunk.get("choices", ())
+        if found["index"] == choice
+    )
+
+
+def said(text: str, **more: Any) -> dict[str, Any]:
+    """A body for `POST /v1/chat/completions` with one user message."""
+    return {"model": "scripted", "messages": [{"role": "user", "content": text}], **more}
