@@ -1,0 +1,104 @@
+"""The house stays as it is drawn: the map is true, nothing imports in circles, each name is ours alone."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import grimp
+import pytest
+
+from chatapi.env import ROOT
+
+PACKAGES = {"accounts", "billing", "chatapi", "conversations", "core", "engines", "media"}
+UNMAPPED = {"__pycache__", "management", "migrations", "templates"}
+UNDRAWN = Path("media/processing")
+"""Its folders are named in its own line."""
+MAP_LINES = 40
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+PATH = re.compile(r"`([\w-]+(?:/[\w-]+)*(?:/|\.(?:py|md|toml|txt|html)))`")
+OTHERS = {"hosted_vllm/", "litellm_proxy/", "custom_openai/"}
+"""What clients of other makers put before a model's name."""
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph(*sorted(PACKAGES), cache_dir=None)
+
+
+def test_no_installed_distribution_provides_one_of_our_names() -> None:
+    assert not (PACKAGES | {"tests", "benchmarks"}) & packages_distributions().keys()
+
+
+def test_no_files_import_each_other(imports: grimp.ImportGraph) -> None:
+    uses = {module: imports.find_modules_directly_imported_by(module) for module in imports.modules}
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        pytest.fail(f"import circle: {' <- '.join(error.args[1])}")
+
+
+def test_the_core_holds_only_what_two_packages_need(imports: grimp.ImportGraph) -> None:
+    for module in imports.find_descendants("core") - {"core.http"}:
+        users = imports.find_modules_that_directly_import(module)
+        packages = {user.partition(".")[0] for user in users}
+        assert len(packages) > 1 or "core" in packages, f"only {packages or 'nobody'} imports {module}"
+
+
+def test_the_map_in_the_readme_names_every_folder_and_nothing_else() -> None:
+    named = set(paths_in_map())
+    folders = {folder.relative_to(ROOT) for package in PACKAGES for folder in folders_in(ROOT / package)}
+
+    assert [str(path) for path in named if not (ROOT / path).exists()] == []
+    assert [str(path) for path in folders - named if UNDRAWN not in path.parents] == []
+
+
+def test_the_map_can_be_kept_in_mind() -> None:
+    assert len(map_lines()) <= MAP_LINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_only_files_that_are_there(page: Path) -> None:
+    for path in set(PATH.findall(page.read_text())) - OTHERS:
+        assert any(
+            f"/{path}" in file if path.endswith("/") else file.endswith(f"/{path}") for file in files()
+        ), path
+
+
+def map_lines() -> list[str]:
+    section = (ROOT / "README.md").read_text().split("## The map", 1)[1]
+    return section.split("```")[1].strip("\n").splitlines()
+
+
+def paths_in_map() -> Iterator[Path]:
+    """Each line names files and folders of the folder that is less indented, then says what they are."""
+    above: list[tuple[int, Path]] = []
+    for line in map_lines():
+        indent = len(line) - len(line.lstrip())
+        names = re.split(r"\s{2,}", line.strip())[0].split()
+        above = [(depth, folder) for depth, folder in above if depth < indent]
+        here = above[-1][1] if above else Path()
+        yield from (here / name for name in names)
+        if len(names) == 1 and names[0].endswith("/"):
+            above.append((indent, here / names[0]))
+
+
+def folders_in(package: Path) -> Iterator[Path]:
+    yield package
+    for child in package.iterdir():
+        if child.is_dir() and child.name not in UNMAPPED:
+            yield from folders_in(child)
+
+
+@cache
+def files() -> tuple[str, ...]:
+    """The project's own, as `/chatapi/urls.py`."""
+    folders = [*PACKAGES, "benchmarks", "deploy", "docs", "requirements", "tests"]
+    inside = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    return tuple(f"/{path.relative_to(ROOT)}" for path in (*ROOT.iterdir(), *inside) if path.is_file())
