@@ -70,8 +70,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         ids = [user.pk for user in objs]
         personal = list(Workspace.objects.filter(personal_of__in=ids))
         counts = user_counts(ids)
-        lacking = _may_not_delete(request, {Workspace: len(personal), ApiKey: counts["API keys"]})
-        kept = [why for workspace in personal if (why := _kept(workspace))]
+        lacking = _missing_permissions(request, {Workspace: len(personal), ApiKey: counts["API keys"]})
+        kept = [why for workspace in personal if (why := _reason_kept(workspace))]
         return [link_to(row) for row in (*objs, *personal)], counts, lacking, kept
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
@@ -82,15 +82,15 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             delete_user(user)
 
 
-def _kept(workspace: Workspace) -> SafeString | None:
-    """Why a personal workspace, and so its user, stays; None where nothing keeps it."""
+def _reason_kept(workspace: Workspace) -> SafeString | None:
+    """Return why a personal workspace, and so its user, stays; None if nothing keeps it."""
     things = what_keeps(workspace)
-    told = "{} has {}. Delete it first, or deactivate its user instead."
-    return format_html(told, link_to(workspace), things) if things else None
+    text = "{} has {}. Delete it first, or deactivate its user instead."
+    return format_html(text, link_to(workspace), things) if things else None
 
 
-def _may_not_delete(request: HttpRequest, counts: dict[type[Model], int]) -> set[str]:
-    """What the request's user lacks the right to delete, of that of which there is any."""
+def _missing_permissions(request: HttpRequest, counts: dict[type[Model], int]) -> set[str]:
+    """Return what the request's user lacks the permission to delete, leaving out what there is none of."""
     return {
         str(model._meta.verbose_name)
         for model, count in counts.items()
@@ -105,7 +105,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
-    """To look at: a new key is made on its own page, which shows its secret once."""
+    """Keys, read-only: a new key is created on its own page, which shows its secret once."""
 
     model = ApiKey
     fields = readonly_fields = ("prefix", "name", "user", "created_at", "expires_at", "revoked_at")
@@ -150,10 +150,10 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return f"{used} bytes ({filesizeformat(used)} of {filesizeformat(quota)})"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
-        """Counts: Django's own tree has a level for each message. History is for superusers to delete."""
+        """Return counts: Django's own tree has a level per message. Only superusers may delete history."""
         ids = [workspace.pk for workspace in objs]
         counts = workspace_counts(ids)
-        lacking = _may_not_delete(request, {ApiKey: counts["API keys"]})
+        lacking = _missing_permissions(request, {ApiKey: counts["API keys"]})
         if has_contents(ids) and not getattr(request.user, "is_superuser", False):
             lacking.add("history")
         return [link_to(workspace) for workspace in objs], counts, lacking, []
@@ -189,8 +189,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
-        asked = ("workspace", "user", "name", "expires_at")
-        shown = asked if obj is None else ("prefix", *asked, "created_at", "revoked_at")
+        editable = ("workspace", "user", "name", "expires_at")
+        shown = editable if obj is None else ("prefix", *editable, "created_at", "revoked_at")
         limits = {"fields": LIMITS, "description": "Of this key, within its workspace's. Empty or 0: none."}
         return ((None, {"fields": shown}), ("Limits", limits))
 
@@ -213,8 +213,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
         obj.pk = key.pk
         obj.refresh_from_db()
-        told = format_html("The key is <code>{}</code>. Copy it now: it cannot be shown again.", secret)
-        messages.warning(request, told)
+        text = format_html("The key is <code>{}</code>. Copy it now: it cannot be shown again.", secret)
+        messages.warning(request, text)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:

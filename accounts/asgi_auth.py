@@ -1,5 +1,7 @@
-"""Who calls the ASGI endpoint. Keys are remembered for some seconds; admission asks the database again,
-so that a revoked key makes no completion."""
+"""Authentication of callers of the ASGI endpoint.
+
+Keys are remembered for a few seconds; admission asks the database again, so a revoked key gets no completion.
+"""
 
 import time
 from importlib import import_module
@@ -28,10 +30,10 @@ class Caller(Value, frozen=True):
 
 class AsgiAuthenticator:
     def __init__(self) -> None:
-        self._remembered: dict[str, tuple[float, Principal]] = {}
+        self._cache: dict[str, tuple[float, Principal]] = {}
 
     async def identify(self, scope: Scope) -> Caller:
-        """Raises `NotAuthenticated`, or `Forbidden` for a session without its CSRF token."""
+        """Return the caller. Raises `NotAuthenticated`, or `Forbidden` for a session without a CSRF token."""
         secret = secret_in(scope["headers"])
         if secret is not None:
             digest = digest_of(secret)
@@ -42,14 +44,14 @@ class AsgiAuthenticator:
         return Caller(principal, None)
 
     async def _principal(self, secret: str, digest: str) -> Principal:
-        found = self._remembered.get(digest)
+        found = self._cache.get(digest)
         now = time.monotonic()
         if found is not None and found[0] > now:
             return found[1]
         principal: Principal = await database_sync_to_async(principal_of_secret)(secret)
-        if len(self._remembered) >= REMEMBER_KEYS:
-            self._remembered.clear()
-        self._remembered[digest] = now + REMEMBER_SECONDS, principal
+        if len(self._cache) >= REMEMBER_KEYS:
+            self._cache.clear()
+        self._cache[digest] = now + REMEMBER_SECONDS, principal
         return principal
 
 

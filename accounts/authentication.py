@@ -1,6 +1,6 @@
-"""Who asks: by `Authorization: Bearer`, by `x-api-key`, or by the session of a signed-in browser user.
+"""Authentication by `Authorization: Bearer`, by `x-api-key`, or by the session of a signed-in browser user.
 
-The functions here serve Django's views and the ASGI endpoint alike.
+The functions here serve both Django's views and the ASGI endpoint.
 """
 
 from collections.abc import Iterable
@@ -26,8 +26,11 @@ from core.values import Value
 
 
 class Principal(Value, frozen=True):
-    """On whose behalf a request acts, and how much of it. `key_id` is None for a browser session; `limits`
-    are the workspace's, `key_limits` those that the key has beside them."""
+    """On whose behalf a request acts, and within which limits.
+
+    `key_id` is None for a browser session; `limits` are the workspace's, `key_limits` the key's own, which
+    apply in addition.
+    """
 
     workspace_id: UUID
     user_id: int
@@ -37,7 +40,7 @@ class Principal(Value, frozen=True):
 
 
 def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The API key among ASGI headers, as it was sent; None where there is none."""
+    """Return the API key among ASGI headers, as it was sent; None if there is none."""
     found = None
     for name, value in headers:
         if name == b"authorization":
@@ -49,12 +52,15 @@ def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return found
 
 
-_OF_A_PRINCIPAL = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
+_PRINCIPAL_FIELDS = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
 
 
 def valid_keys(digests: Iterable[str]) -> set[str]:
-    """Of these key digests those that are known, not revoked, not expired, and of an active user who is a
-    member of the key's workspace."""
+    """Return those of these key digests that are valid.
+
+    Their keys are known, not revoked, not expired, and belong to an active user who is a member of the key's
+    workspace.
+    """
     now = timezone.now()
     return {digest for digest in digests if fetch_as(_valid_digest, digest, now)}
 
@@ -87,7 +93,7 @@ def _limits_of_key(requests: int | None, tokens: int | None, streams: int | None
 
 def principal_of_secret(secret: str) -> Principal:
     valid = _valid(digest_of(secret), timezone.now())
-    for workspace_id, user_id, key_id, *limits in valid.values_list(*_OF_A_PRINCIPAL):
+    for workspace_id, user_id, key_id, *limits in valid.values_list(*_PRINCIPAL_FIELDS):
         return Principal(
             workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
         )
@@ -95,15 +101,15 @@ def principal_of_secret(secret: str) -> Principal:
 
 
 def principal_of_session(request: HttpRequest) -> Principal | None:
-    """The signed-in browser user, acting in their personal workspace; None where nobody is signed in.
+    """Return the signed-in browser user, acting in their personal workspace; None if nobody is signed in.
 
-    `request` must have passed Django's session middleware. Raises `Forbidden` where an unsafe
-    method comes without its CSRF token.
+    `request` must have passed Django's session middleware. Raises `Forbidden` for an unsafe method without
+    its CSRF token.
     """
     user = get_user(request)
     if not isinstance(user, User) or not user.is_active:
         return None
-    _refuse_forged(request)
+    _check_csrf(request)
     workspace = personal_workspace(user)
     own = (getattr(workspace, name) for name in LIMITS)
     return Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own))
@@ -114,7 +120,7 @@ class _CsrfCheck(CsrfViewMiddleware):
         return HttpResponseForbidden(reason)
 
 
-def _refuse_forged(request: HttpRequest) -> None:
+def _check_csrf(request: HttpRequest) -> None:
     check = _CsrfCheck(lambda _: HttpResponse())
     check.process_request(request)
     refusal = check.process_view(request, lambda _: HttpResponse(), (), {})
@@ -123,7 +129,7 @@ def _refuse_forged(request: HttpRequest) -> None:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`request.auth` becomes the `Principal`."""
+    """Authentication by API key; `request.auth` becomes the `Principal`."""
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         headers = [

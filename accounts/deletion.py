@@ -1,7 +1,7 @@
-"""Deleting users and workspaces, and what goes with them. The usual way to be rid of a user is to
-deactivate them, which keeps what their team talked about.
+"""Deleting users and workspaces, and everything that goes with them.
 
-Apps register what they keep for a workspace (`register_contents`), so that accounts need not know them.
+The usual way to remove a user is to deactivate them, which keeps what their team talked about. Apps register
+what they keep for a workspace (`register_contents`), so that accounts need not know the apps.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,8 +18,9 @@ from core.values import Value
 class WorkspaceContents(Value, frozen=True):
     """What an app keeps for workspaces.
 
-    `count` tells how much, by the plural of what it is. `delete` runs inside the deleting transaction, once
-    before the workspace is locked and once after; `delete_after_commit` when it is certain.
+    `count` returns how many there are of each thing, by its plural name. `delete` runs inside the deleting
+    transaction, once before the workspace is locked and once after; `delete_after_commit` runs when the
+    deletion is certain.
     """
 
     count: Callable[[Collection[UUID]], Mapping[str, int]]
@@ -31,17 +32,17 @@ _contents: dict[str, WorkspaceContents] = {}
 
 
 def register_contents(app: str, contents: WorkspaceContents) -> None:
-    """To be called when the app is ready; the order of INSTALLED_APPS is that of deletion."""
+    """Register an app when it is ready; contents are deleted in the order of INSTALLED_APPS."""
     _contents[app] = contents
 
 
 def delete_workspace(workspace: Workspace) -> None:
-    """Delete a workspace with its members' keys, its whole history and, once that is certain, its files."""
+    """Delete a workspace with its members' keys, its whole history and, after the commit, its files."""
     workspace_id = workspace.pk
     with transaction.atomic():
         _delete_contents(workspace_id)
         Workspace.objects.select_for_update().filter(pk=workspace_id).first()
-        _delete_contents(workspace_id)  # begun meanwhile
+        _delete_contents(workspace_id)  # what was begun meanwhile
         workspace.delete()
         for contents in _contents.values():
             if contents.delete_after_commit is not None:
@@ -51,7 +52,7 @@ def delete_workspace(workspace: Workspace) -> None:
 def delete_user(user: User) -> None:
     """Delete a user with their keys and memberships; conversations in shared workspaces stay.
 
-    Their personal workspace goes too where nothing keeps it, else Django raises `ProtectedError`.
+    Their personal workspace is deleted too if nothing keeps it; otherwise Django raises `ProtectedError`.
     """
     with transaction.atomic():
         for workspace in Workspace.objects.filter(personal_of=user):
@@ -61,30 +62,30 @@ def delete_user(user: User) -> None:
 
 
 def what_keeps(workspace: Workspace) -> str | None:
-    """Why a personal workspace may not go with its user, in words; None where it is empty."""
+    """Return, in words, why a personal workspace may not go with its user; None if it is empty."""
     others = Membership.objects.filter(workspace=workspace).exclude(user=workspace.personal_of)
-    found = {**_contents_of([workspace.pk]), "other members": others.count()}
-    told = [f"{count} {name}" for name, count in found.items() if count]
-    return ", ".join(told) or None
+    found = {**_count_contents([workspace.pk]), "other members": others.count()}
+    parts = [f"{count} {name}" for name, count in found.items() if count]
+    return ", ".join(parts) or None
 
 
 def has_contents(workspace_ids: Collection[UUID]) -> bool:
-    """Whether anything was stored for these workspaces."""
-    return any(_contents_of(workspace_ids).values())
+    """Tell whether anything is stored for these workspaces."""
+    return any(_count_contents(workspace_ids).values())
 
 
 def workspace_counts(workspace_ids: Collection[UUID]) -> dict[str, int]:
-    """What would go with these workspaces, by the plural of what it is."""
+    """Count what would be deleted with these workspaces, by plural name."""
     return {
         "workspaces": len(workspace_ids),
         "memberships": Membership.objects.filter(workspace__in=workspace_ids).count(),
         "API keys": ApiKey.objects.filter(workspace__in=workspace_ids).count(),
-        **_contents_of(workspace_ids),
+        **_count_contents(workspace_ids),
     }
 
 
 def user_counts(user_ids: Collection[int]) -> dict[str, int]:
-    """What would go with these users, beside their personal workspaces where nothing keeps those."""
+    """Count what would be deleted with these users, besides personal workspaces that nothing keeps."""
     return {
         "users": len(user_ids),
         "memberships": Membership.objects.filter(user__in=user_ids).count(),
@@ -99,7 +100,7 @@ def _delete_contents(workspace_id: UUID) -> None:
             contents.delete(workspace_id)
 
 
-def _contents_of(workspace_ids: Collection[UUID]) -> dict[str, int]:
+def _count_contents(workspace_ids: Collection[UUID]) -> dict[str, int]:
     return dict(_counts(workspace_ids))
 
 

@@ -1,4 +1,4 @@
-"""Who may ask: users, the workspaces they belong to, and the keys of a workspace."""
+"""Users, the workspaces they belong to, and the API keys of a workspace."""
 
 from typing import Any, ClassVar
 
@@ -41,7 +41,7 @@ LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_streams")
 
 
 class Limited(models.Model):
-    """What may have limits of its own: `LIMITS` names them."""
+    """A model that may have limits of its own, named in `LIMITS`."""
 
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
@@ -52,7 +52,7 @@ class Limited(models.Model):
 
 
 class Workspace(Limited):
-    """The tenant: members, keys, conversations and media belong to one."""
+    """The tenant that members, keys, conversations, and media belong to."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=200)

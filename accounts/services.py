@@ -1,4 +1,4 @@
-"""What is written about accounts, each deed in one place."""
+"""Changes to accounts, each action in one place."""
 
 import secrets
 from datetime import datetime
@@ -18,7 +18,7 @@ def digest_of(secret: str) -> str:
 
 
 def personal_workspace(user: User) -> Workspace:
-    """The user's own workspace, made where it is missing."""
+    """Return the user's own workspace, creating it if it is missing."""
     with transaction.atomic():
         workspace, _ = Workspace.objects.get_or_create(
             personal_of=user, defaults={"name": f"{user.email}'s workspace"}
@@ -30,7 +30,7 @@ def personal_workspace(user: User) -> Workspace:
 
 
 def user_of(email: str) -> User:
-    """The user of that address, made without a usable password where there is none."""
+    """Return the user with that address, creating one without a usable password if there is none."""
     try:
         return User.objects.get_by_natural_key(email)
     except User.DoesNotExist:
@@ -45,7 +45,7 @@ def create_api_key(
     expires_at: datetime | None = None,
     **limits: int | None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which nothing can show again; `limits` as the model has them."""
+    """Create a key; return it and its secret, which cannot be shown again. `limits` are model fields."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         workspace=workspace,

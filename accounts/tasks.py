@@ -1,4 +1,4 @@
-"""Background work on accounts."""
+"""Background tasks for accounts."""
 
 from celery import shared_task
 from django.core.management import call_command
@@ -6,5 +6,5 @@ from django.core.management import call_command
 
 @shared_task
 def clear_sessions() -> None:
-    """Delete the browser sessions that are past their end."""
+    """Delete expired browser sessions."""
     call_command("clearsessions")

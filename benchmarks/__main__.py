@@ -1,4 +1,4 @@
-"""Measures the service: streams against a plain relay, speech against the bare models, media.
+"""Measure the service: streams against a plain relay, speech against the bare models, and media.
 
 make bench                            3 rounds, about four minutes on an idle machine
 make bench ARGS="--quick"             1 short round
@@ -29,7 +29,7 @@ CONNECTIONS = 16
 
 
 def measure(targets: list[Target], rounds: int, seconds: float, open_streams: int) -> list[Measurements]:
-    """All the targets in turn, in each round; the footprints first, while the targets are fresh."""
+    """Measure all targets in turn in each round; the footprints first, while the targets are fresh."""
     measured = [Measurements(target.name) for target in targets]
     for target, one in zip(targets, measured, strict=True):
         if target.name != "upstream":
@@ -48,7 +48,7 @@ def measure(targets: list[Target], rounds: int, seconds: float, open_streams: in
 
 def main() -> None:
     arguments = _arguments()
-    # each must unwind the stack below, else it would leave the processes behind
+    # each signal must unwind the stack below, or it would leave the processes behind
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda *_: sys.exit("benchmarks: stopped"))
     with ExitStack() as stack:

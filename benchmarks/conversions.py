@@ -1,4 +1,4 @@
-"""What the workshop of files takes for sounds and pictures."""
+"""The time and memory that the file pool takes for sounds and pictures."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ MAKING = tuple(name for name in FORMATS if name != "pcm")
 
 
 class Plan(msgspec.Struct):
-    """Each conversion is of `seconds` of speech; the long MP3 has `minutes`."""
+    """What to measure: conversions of `seconds` of speech, and of an MP3 of `minutes`."""
 
     rounds: int
     seconds: int
@@ -40,23 +40,23 @@ def measure_conversions(folder: Path, plan: Plan) -> list[Finding]:
     pcm = speech(60)
     pools.synthesis.close()
     return [
-        *_long(write_long_mp3(folder / "long.mp3", pcm, plan.minutes), plan),
+        *_long_mp3(write_long_mp3(folder / "long.mp3", pcm, plan.minutes), plan),
         *_sounds(folder, pcm, plan),
         *_pictures(write_picture(folder / "picture.jpg"), plan),
     ]
 
 
-def _long(path: Path, plan: Plan) -> list[Finding]:
-    """In a child that has done nothing else, so that its peak is the work's own."""
+def _long_mp3(path: Path, plan: Plan) -> list[Finding]:
+    """Measure a long MP3 in a fresh worker process, so that its peak memory is this work's own."""
     files = SandboxPool("files", threads=pools.FILES_THREADS, memory=pools.FILES_MEMORY)
     made = str(path.with_suffix(".wav"))
-    with own_child(files) as child:
-        idle = peak_megabytes(child)
-        inspected = _seconds(files, inspect_sound, InspectSound(str(path)))
-        transcoded = _seconds(files, transcode_sound, Transcode(str(path), made, "wav"))
-        peak = peak_megabytes(child)
-        drawn = _seconds(files, sound_peaks, SoundPeaks(str(path)))
-        peak_drawn = peak_megabytes(child)
+    with own_child(files) as worker:
+        idle = peak_megabytes(worker)
+        inspected = _timed(files, inspect_sound, InspectSound(str(path)))
+        transcoded = _timed(files, transcode_sound, Transcode(str(path), made, "wav"))
+        peak = peak_megabytes(worker)
+        drawn = _timed(files, sound_peaks, SoundPeaks(str(path)))
+        peak_drawn = peak_megabytes(worker)
     return [
         Finding(f"MP3 of {plan.minutes} minutes to wav: peak memory of the process, MB", [peak], aim="≤ 300"),
         Finding("  before any work, MB", [idle]),
@@ -76,8 +76,8 @@ def _sounds(folder: Path, pcm: bytes, plan: Plan) -> list[Finding]:
     for number in range(plan.rounds + 1):
         for name, (path, kind, format) in jobs.items():
             work = Transcode(str(path), str(folder / f"made.{format}"), format, claimed=kind)
-            seconds = _seconds(pools.files, transcode_sound, work)
-            if number:  # the first has to load FFmpeg
+            seconds = _timed(pools.files, transcode_sound, work)
+            if number:  # the first round has to load FFmpeg
                 rates[name].append(plan.seconds / seconds)
     return [Finding(f"{name}, times real time", values) for name, values in rates.items()]
 
@@ -87,9 +87,9 @@ def _pictures(path: Path, plan: Plan) -> list[Finding]:
     model = RenderPicture(str(path), str(path.with_suffix(".out")))
     small = RenderPicture(str(path), thumbnail, purpose="thumbnail")
     jobs: dict[str, Callable[[], float]] = {
-        "inspection": partial(_seconds, pools.files, inspect_picture, InspectPicture(str(path))),
-        "rendering for a model": partial(_seconds, pools.files, render_picture, model),
-        "thumbnail": partial(_seconds, pools.files, render_picture, small),
+        "inspection": partial(_timed, pools.files, inspect_picture, InspectPicture(str(path))),
+        "rendering for a model": partial(_timed, pools.files, render_picture, model),
+        "thumbnail": partial(_timed, pools.files, render_picture, small),
     }
     for job in jobs.values():
         job()
@@ -99,7 +99,7 @@ def _pictures(path: Path, plan: Plan) -> list[Finding]:
     ]
 
 
-def _seconds(workshop: SandboxPool, job: Callable[[A], R], work: A) -> float:
+def _timed(target: SandboxPool, job: Callable[[A], R], work: A) -> float:
     began = time.perf_counter()
-    workshop.ask_blocking(job, work, seconds=SECONDS)
+    target.ask_blocking(job, work, seconds=SECONDS)
     return time.perf_counter() - began

@@ -1,8 +1,8 @@
-"""An OpenAI-compatible server that costs next to nothing: the far end of every benchmark.
+"""An OpenAI-compatible server that costs next to nothing: the upstream of every benchmark.
 
-`POST …/chat/completions` answers a stream of `CHUNKS` chunks, each written on its own and in turn
-with the other streams, or one JSON document. The request is searched, not parsed. A request for the
-model `SLOW_MODEL` gets its first two chunks at once and then one a second.
+`POST …/chat/completions` answers with a stream of `CHUNKS` chunks, each written on its own and in
+turn with the other streams, or with one JSON document. The request is searched, not parsed. A
+request for the model `SLOW_MODEL` gets its first two chunks at once and then one per second.
 
     python -m benchmarks.fake_upstream      prints its port, serves until SIGTERM
 """
@@ -67,7 +67,7 @@ _PLAIN = _whole_answer()
 
 
 class Turns:
-    """Gives every open stream one write a turn of the event loop, as independent models would."""
+    """A scheduler that gives each stream one write per turn of the event loop, as separate models would."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self._received += data

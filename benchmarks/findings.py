@@ -1,4 +1,4 @@
-"""Single quantities with what they are compared with, and the table of them."""
+"""Single quantities, what they are compared with, and their table."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _COLUMN_WIDTH = 22
 
 @dataclass
 class Finding:
-    """One quantity, a value a round. `bare` is the same asked of the model alone, in turn with ours."""
+    """One quantity, with a value per round. `bare` is the same for the model alone, in turn with ours."""
 
     name: str
     values: Sequence[float]

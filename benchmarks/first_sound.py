@@ -1,7 +1,7 @@
 """Time from the end of an answer's first sentence to its first sound, through the whole service.
 
-The upstream is in this very process, so that the moment at which it writes the end of the sentence, the
-full stop and the space after it, is known. It says nothing more until the sound has come.
+The upstream runs in this process, so that we know when it writes the end of the sentence (the period and the
+space after it). It sends nothing more until the sound has arrived.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from benchmarks.targets import HOST, MODEL, Target, start_service
 from benchmarks.yardsticks import Yardstick
 
 WORD_SECONDS = 0.03
-"""Between two words: as fast as the local model writes."""
+"""The time between two words: as fast as the local model writes."""
 PATIENCE = 120.0
 QUICK_VOICE = "espeak-en-us"
-"""eSpeak NG's: makes a sentence in some milliseconds."""
+"""A voice of eSpeak NG, which speaks a sentence in some milliseconds."""
 LOCAL_MODEL = "local"
 LOCAL_PROMPT = "Explain in many sentences how a sailing boat is built."
 
@@ -43,7 +43,7 @@ engine = "local"
 
 
 class FirstSounds(msgspec.Struct):
-    """Seconds from the sentence's end to the sound, and what the bare model took for that sentence."""
+    """Seconds from the sentence's end to the sound, and what the bare model took for the same sentence."""
 
     cold: float = 0.0
     alone: list[float] = []
@@ -64,7 +64,7 @@ class FirstSounds(msgspec.Struct):
 
 
 class Upstream:
-    """Writes the user's message as its answer, word by word, and notes when its end was written."""
+    """An upstream that answers with the user's message, word by word, and notes when it wrote the end."""
 
     def __init__(self) -> None:
         self.ended_at: dict[str, float] = {}
@@ -138,24 +138,24 @@ class _Listener:
     async def measure(self, rounds: int) -> FirstSounds:
         seen = FirstSounds()
         async with self._local_model_writing():
-            pass  # loading it takes both cores
-        seen.cold = await self._spoken(SENTENCES[0])
+            pass  # wait until it is loaded, which takes both cores
+        seen.cold = await self._delay(SENTENCES[0])
         for number in range(rounds):
             sentence, other = SENTENCES[number % 10], SENTENCES[(number + 1) % 10]
-            seen.alone.append(await self._spoken(sentence))
-            seen.bare.append(await self._spoken_bare(sentence))
-            seen.without_model.append(await self._spoken(sentence, QUICK_VOICE))
-            seen.two_at_once += await asyncio.gather(self._spoken(sentence), self._spoken(other))
+            seen.alone.append(await self._delay(sentence))
+            seen.bare.append(await self._bare_delay(sentence))
+            seen.without_model.append(await self._delay(sentence, QUICK_VOICE))
+            seen.two_at_once += await asyncio.gather(self._delay(sentence), self._delay(other))
         async with self._local_model_writing():
             for number in range(rounds):
                 sentence = SENTENCES[number % 10]
-                seen.beside_local.append(await self._spoken(sentence))
-                seen.bare_beside_local.append(await self._spoken_bare(sentence))
+                seen.beside_local.append(await self._delay(sentence))
+                seen.bare_beside_local.append(await self._bare_delay(sentence))
         return seen
 
     @asynccontextmanager
     async def _local_model_writing(self) -> AsyncIterator[None]:
-        """From its first word on, one answer after the other."""
+        """Have the local model write one answer after the other; the block begins at its first word."""
         began = asyncio.Event()
 
         async def read() -> None:
@@ -175,11 +175,11 @@ class _Listener:
         if not reading.cancelled():
             await reading
 
-    async def _spoken_bare(self, sentence: str) -> float:
+    async def _bare_delay(self, sentence: str) -> float:
         return (await asyncio.to_thread(self._bare.measure, sentence)).first
 
-    async def _spoken(self, sentence: str, voice: str = VOICE) -> float:
-        """Seconds from the end of the upstream's sentence to the first sound of it."""
+    async def _delay(self, sentence: str, voice: str = VOICE) -> float:
+        """Seconds from the end of the upstream's sentence to its first sound."""
         heard = self._upstream.heard[sentence] = asyncio.Event()
         first = 0.0
         try:

@@ -1,4 +1,4 @@
-"""JSON libraries side by side (docs/decisions/0003-json-library.md): microseconds, medians.
+"""JSON libraries side by side (docs/decisions/0003-json-library.md): median microseconds.
 
 python -m benchmarks.json_libraries
 """

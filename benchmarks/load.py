@@ -1,4 +1,4 @@
-"""Load on one address from a process of its own, as cheap as Python can make it.
+"""Load on one address from a separate process, as cheap as Python can make it.
 
     python -m benchmarks.load streams  HOST PORT …   calls one after the other on each connection,
     python -m benchmarks.load plain    HOST PORT …   for some seconds, then a JSON report
@@ -30,7 +30,7 @@ _OPENING_TIMEOUT = 60.0
 
 
 class Report(msgspec.Struct):
-    """What one run saw. Times are in seconds; `first_chunk` is sorted, one entry a stream."""
+    """What one run saw. Times are in seconds; `first_chunk` is sorted, with one entry per stream."""
 
     seconds: float
     calls: int
@@ -41,7 +41,7 @@ class Report(msgspec.Struct):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where to send what; `body` holds ten number signs that are replaced by the call's number."""
+    """Where to send requests. Ten number signs in their body are replaced by the call's number."""
 
     host: str
     port: int
@@ -50,7 +50,7 @@ class Target(msgspec.Struct, frozen=True):
     model: str = "bench"
 
     def request(self, stream: bool, model: str) -> tuple[bytes, bytes]:
-        """The request before and after the ten digits that make each call's message its own."""
+        """The request before and after the ten digits that make each call's message unique."""
         body = msgspec.json.encode(
             {
                 "model": model,
@@ -74,7 +74,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Caller(asyncio.Protocol):
-    """One connection: sends a call, watches its answer go by, sends the next."""
+    """A connection that sends a call, watches its answer go by, and sends the next."""
 
     _transport: asyncio.Transport
 
@@ -87,7 +87,7 @@ class Caller(asyncio.Protocol):
         self._started = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         self._call()
 
     def _call(self) -> None:

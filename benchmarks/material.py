@@ -1,4 +1,4 @@
-"""Sounds and pictures to work on, made anew for each run."""
+"""Sounds and pictures to work on, created anew for each run."""
 
 import asyncio
 import io
@@ -32,10 +32,10 @@ SENTENCES = (
     "The doctor told him to rest for a whole week.",
     "Every winter the lake freezes and children skate across it.",
 )
-"""Of ten words each."""
+"""Sentences of ten words each."""
 
 PHONE_RATE = 48_000
-"""Hz: what browsers and phones record at."""
+"""The rate in Hz at which browsers and phones record."""
 KINDS = {
     "wav": ("wav", "pcm_s16le"),
     "mp3": ("mp3", "libmp3lame"),
@@ -46,14 +46,14 @@ KINDS = {
     "mp4": ("mp4", "aac"),
     "aac": ("adts", "aac"),
 }
-"""Muxer and encoder of what is sent. pcm16 is beside them: it is what it is made of."""
+"""Muxer and encoder of each kind that is sent. pcm16 is not listed: the others are made from it."""
 LONG_BIT_RATE = 48_000
-"""Bits a second: an hour is 21.6 MB, below the limit of what is taken."""
+"""Bits per second: an hour is 21.6 MB, below the size limit."""
 PICTURE_SIZE = (4000, 3000)
 
 
 def speech(seconds: float) -> bytes:
-    """The sentences, spoken again and again: 24 kHz mono PCM16."""
+    """The sentences, spoken over and over: 24 kHz mono PCM16."""
     once = asyncio.run(_spoken(SENTENCES))
     size = round(seconds * SPEECH_RATE) * 2
     return (once * (size // len(once) + 1))[:size]
@@ -65,7 +65,7 @@ async def _spoken(sentences: Sequence[str]) -> bytes:
 
 
 def write_sound(path: Path, pcm: bytes, kind: str) -> Path:
-    """The PCM as a file of one of the `KINDS`, as a phone makes it, or as pcm16."""
+    """Write the PCM as a file of one of the `KINDS`, as a phone would, or as pcm16."""
     if kind == "pcm16":
         path.write_bytes(pcm)
     else:
@@ -76,20 +76,20 @@ def write_sound(path: Path, pcm: bytes, kind: str) -> Path:
 
 
 def write_recording(path: Path, pcm: bytes) -> Path:
-    """WAV as recognition takes it."""
+    """Write a WAV as recognition takes it."""
     _write_wav(path, _resampled(pcm, RECOGNITION_RATE))
     return path
 
 
 def first_minutes(path: Path, of: Path, minutes: float) -> Path:
-    """The beginning of a WAV."""
+    """Write the beginning of the WAV `of`."""
     with wave.open(str(of)) as whole:
         _write_wav(path, whole.readframes(round(minutes * 60 * RECOGNITION_RATE)))
     return path
 
 
 def write_long_mp3(path: Path, minute: bytes, minutes: int) -> Path:
-    """The same minute again and again: frames of MP3 are joined by putting one after the other."""
+    """Write the same minute over and over: MP3 frames are joined by concatenating them."""
     block = io.BytesIO()
     options = {"write_xing": "0", "id3v2_version": "0"}
     _encode(block, minute, "mp3", "libmp3lame", 44_100, LONG_BIT_RATE, options)
@@ -100,12 +100,12 @@ def write_long_mp3(path: Path, minute: bytes, minutes: int) -> Path:
 
 
 def write_picture(path: Path) -> Path:
-    """A JPEG of 12 megapixels with as much detail as a photograph: 4 MB."""
+    """Write a JPEG of 12 megapixels with as much detail as a photograph: 4 MB."""
     width, height = PICTURE_SIZE
-    chance = np.random.default_rng(seed=1)
-    coarse = chance.integers(0, 255, (height // 50, width // 50, 3), np.uint8)
+    rng = np.random.default_rng(seed=1)
+    coarse = rng.integers(0, 255, (height // 50, width // 50, 3), np.uint8)
     image = Image.fromarray(coarse).resize(PICTURE_SIZE, Image.Resampling.BICUBIC)
-    grain = chance.normal(0, 6, (height, width, 1))
+    grain = rng.normal(0, 6, (height, width, 1))
     Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8)).save(path, "JPEG", quality=90)
     return path
 

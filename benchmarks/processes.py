@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts and looks into, and of which it leaves none."""
+"""Processes that a benchmark starts and inspects, none of which it leaves behind."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class BenchmarkError(Exception):
-    """Why there is no result."""
+    """The reason why there is no result."""
 
 
 class Footprint(NamedTuple):
-    """Of a process with all its descendants; `cpu` is in seconds since they began."""
+    """What a process and all its descendants use; `cpu` is in seconds since they began."""
 
     megabytes: float
     threads: int
@@ -34,7 +34,7 @@ class Footprint(NamedTuple):
 
 
 class Process:
-    """A command in a session of its own; what it prints goes to a file."""
+    """A command in its own session; what it prints goes to a file."""
 
     def __init__(
         self, name: str, command: list[str], folder: Path, env: dict[str, str] | None = None
@@ -56,7 +56,10 @@ class Process:
         return self._output.read_text(errors="replace")
 
     def wait_for(self, what: Callable[[], T | None]) -> T:
-        """The first thing that `what` returns; an error where the process ends or hangs before."""
+        """Return the first value that `what` gives.
+
+        Raises `BenchmarkError` if the process ends or hangs before.
+        """
         latest = time.monotonic() + START_SECONDS
         while time.monotonic() < latest and self._popen.poll() is None:
             found = what()
@@ -80,7 +83,7 @@ class Process:
         return Footprint(megabytes, threads, cpu, processes)
 
     def stop(self) -> None:
-        """SIGTERM, and an error where that left anything running (which is then killed)."""
+        """Send SIGTERM. Raises `BenchmarkError` if that leaves anything running (which is then killed)."""
         family = _family(self._popen.pid)
         self._popen.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -96,13 +99,13 @@ class Process:
 
 
 def children() -> set[int]:
-    """The processes that this one has started, and that have not ended."""
+    """The processes that this one has started and that have not ended."""
     pids = (int(path.name) for path in _PROC.iterdir() if path.name.isdigit())
     return {pid for pid in pids if (stat := _stat(pid)) and stat.parent == os.getpid()}
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used so far, all its threads together."""
+    """The CPU time that a process has used so far, over all its threads."""
     stat = _stat(pid)
     if stat is None:
         raise BenchmarkError(f"process {pid} ended")
@@ -110,7 +113,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process has had resident so far."""
+    """The peak resident memory of a process so far."""
     status = (_PROC / str(pid) / "status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -125,7 +128,7 @@ class _Stat(NamedTuple):
 
 
 def _stat(pid: int) -> _Stat | None:
-    """What proc(5) tells in /proc/PID/stat; None for one that has ended."""
+    """The contents of /proc/PID/stat, see proc(5); None if the process has ended."""
     try:
         text = (_PROC / str(pid) / "stat").read_text()
     except OSError:

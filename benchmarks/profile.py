@@ -1,7 +1,7 @@
 """Where the service's CPU time goes, thread by thread, under load.
 
 The service runs as it always does; `inject/sitecustomize.py`, put on its path, samples each of its
-processes from within, so no right to trace is needed.
+processes from within, so no permission to trace is needed.
 """
 
 import time
@@ -18,7 +18,7 @@ from benchmarks.targets import Target, start_service, start_upstream
 _INJECT = Path(__file__).resolve().parent / "inject"
 _SHOWN = 20
 _FRAME_SHARE = 0.94
-"""A function that has more of its thread under it is a frame that everything runs in: not worth a line."""
+"""A function with more of its thread's time is a frame that everything runs in: not worth a line."""
 _LEAST_SHARE = 0.02
 _WARM_UP_SECONDS = 2.0
 _WRITING_SECONDS = 10.0
@@ -37,14 +37,14 @@ class ThreadProfile(msgspec.Struct):
 
 
 class ProcessProfile(msgspec.Struct):
-    """`process` is the CPU time of all threads, those without a Python stack included."""
+    """`process` is the CPU time of all threads, including those without a Python stack."""
 
     process: int
     threads: list[ThreadProfile]
 
 
 def profile_service(folder: Path, stack: ExitStack, kind: Kind, connections: int, seconds: float) -> str:
-    """The report; what is started is left on the stack."""
+    """Profile the service under load. Return the report; `stack` stops what was started."""
     results = folder / "profile"
     results.mkdir()
     upstream = start_upstream(folder)
@@ -107,6 +107,6 @@ def _without_frames(thread: ThreadProfile) -> Counter[str]:
 
 
 def _package(function: str) -> str:
-    """The first folder of a path, the first two of our own rooms."""
+    """The first folder of a path, or the first two within `chatapi`."""
     path = function.partition(":")[0].split("/")
     return "/".join(path[:2]) if path[0] == "chatapi" else path[0]

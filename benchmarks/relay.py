@@ -1,7 +1,7 @@
-"""The least that a proxy can be, as a yardstick: a plain ASGI app that keeps and checks nothing.
+"""The least that a proxy can be, as a yardstick: a plain ASGI app that stores and checks nothing.
 
-Each event of the upstream is parsed, serialised again and sent by itself. Server, upstream client
-and JSON library are the service's own.
+Each event of the upstream is parsed, serialized again and sent on its own. The server, upstream
+client and JSON library are the same as the service's.
 
     python -m benchmarks.relay UPSTREAM_PORT      prints its port, serves until SIGTERM
 """

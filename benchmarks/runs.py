@@ -1,4 +1,4 @@
-"""Loads sent to a target, and what was seen of both."""
+"""Loads sent to a target, and what was measured of both."""
 
 import statistics
 import subprocess
@@ -18,7 +18,7 @@ Kind = Literal["streams", "plain", "hold"]
 
 
 class Sample(NamedTuple):
-    """One load: rates a second, `cpu` in the target's milliseconds a call."""
+    """The result of one load: rates per second, `cpu` in the target's milliseconds per call."""
 
     calls: float
     events: float
@@ -39,7 +39,7 @@ def run_load(target: Target, kind: Kind, connections: int, seconds: float) -> Sa
 
 
 def footprint_while_holding(target: Target, streams: int) -> Footprint:
-    """Of the target while so many streams are open, some seconds after the last has begun."""
+    """The footprint of the target with this many open streams, some seconds after the last has begun."""
     with _load(target, "hold", streams, 0):
         time.sleep(3)
         return target.process.footprint()
@@ -80,10 +80,10 @@ def _checked(target: Target, kind: Kind, report: Report) -> Report:
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """By nearest rank, of sorted values."""
+    """The percentile of sorted values, by nearest rank."""
     return values[min(len(values) - 1, int(len(values) * part))]
 
 
 def median_percentile(samples: Sequence[Sample], part: float) -> float:
-    """Of the time to the first chunk, in milliseconds: the median over the rounds."""
+    """A percentile of the time to the first chunk, in milliseconds: the median over the rounds."""
     return statistics.median(percentile(sample.first_chunk, part) for sample in samples) * 1000

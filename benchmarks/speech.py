@@ -1,4 +1,4 @@
-"""What the speech workshops take for their work, and what the bare models take for the same."""
+"""What the speech pools take for their work, and what the bare models take for the same."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ SECONDS = 600.0
 
 
 class Plan(msgspec.Struct):
-    """`sentences` are spoken in each round; `minutes` of sound are heard once, for the memory it takes."""
+    """`sentences` are spoken in each round; `minutes` of sound are transcribed once, to measure memory."""
 
     rounds: int
     sentences: int
@@ -46,12 +46,12 @@ def measure_speech(folder: Path, plan: Plan) -> list[Finding]:
 def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
     sentences = SENTENCES[: plan.sentences]
     ours, theirs = [], []
-    with own_child(pools.synthesis) as child:
+    with own_child(pools.synthesis) as worker:
         loading = pools.synthesis.ask_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
         for _ in range(plan.rounds):
-            ours.append(_taken(child, _speak(sentences)))
+            ours.append(_taken(worker, _speak(sentences)))
             theirs.append(bare.measure(" ".join(sentences)))
-        peak = peak_megabytes(child)
+        peak = peak_megabytes(worker)
     return [
         *_compared("synthesis", ours, theirs, "≤ 0.2"),
         Finding("  loading the voice, s", [loading.seconds], digits=2),
@@ -60,7 +60,7 @@ def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
 
 
 async def _speak(sentences: tuple[str, ...]) -> float:
-    """Seconds of sound."""
+    """Speak the sentences. Return the seconds of sound."""
     work = Speak(items=[Say(f"{sentence} ") for sentence in sentences], voice=VOICE)
     pieces = pools.synthesis.follow(speak, work, seconds=SECONDS)
     return sum([len(piece.data) async for piece in pieces]) / 2 / SPEECH_RATE
@@ -77,17 +77,17 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
     pools.synthesis.close()
     models = str(folder / "recognition")
     findings = []
-    with own_child(pools.recognition) as child:
+    with own_child(pools.recognition) as worker:
         ready = pools.recognition.ask_blocking(warm_recogniser, WarmRecognizer(models), seconds=SECONDS)
         with yardstick("whisper", ready.folder) as bare:
             for seconds, path in recordings.items():
                 ours, theirs = [], []
                 for _ in range(-(-plan.rounds // 2)):
-                    ours.append(_taken(child, _hear(path, models)))
+                    ours.append(_taken(worker, _transcribe(path, models)))
                     theirs.append(bare.measure(str(path)))
                 findings += _compared(f"recognition of {seconds} s", ours, theirs, "≤ 0.7")
-        whole = _taken(child, _hear(beginning, models))
-        peak = peak_megabytes(child)
+        whole = _taken(worker, _transcribe(beginning, models))
+        peak = peak_megabytes(worker)
     return [
         *findings,
         Finding(f"  of {plan.minutes:g} minutes", [whole.factor], digits=3),
@@ -96,18 +96,18 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
     ]
 
 
-async def _hear(path: Path, models: str) -> float:
-    """Seconds of sound."""
+async def _transcribe(path: Path, models: str) -> float:
+    """Transcribe the recording. Return the seconds of sound."""
     work = Transcribe(path=str(path), models_folder=models)
     pieces = pools.recognition.follow(transcribe, work, seconds=SECONDS)
     return sum([piece.duration async for piece in pieces if isinstance(piece, Heard)])
 
 
-def _taken(child: int, work: Coroutine[Any, Any, float]) -> Taken:
-    began, cpu = time.perf_counter(), cpu_seconds(child)
+def _taken(worker: int, work: Coroutine[Any, Any, float]) -> Taken:
+    began, cpu = time.perf_counter(), cpu_seconds(worker)
     sound = asyncio.run(work)
     whole = time.perf_counter() - began
-    return Taken(whole, whole, cpu_seconds(child) - cpu, sound)
+    return Taken(whole, whole, cpu_seconds(worker) - cpu, sound)
 
 
 def _compared(name: str, ours: Sequence[Taken], theirs: Sequence[Taken], aim: str) -> list[Finding]:
@@ -120,13 +120,13 @@ def _compared(name: str, ours: Sequence[Taken], theirs: Sequence[Taken], aim: st
 
 
 @contextmanager
-def own_child(workshop: SandboxPool) -> Iterator[int]:
-    """The process id of its one child, which is new, and ends with this."""
-    workshop.close()
+def own_child(target: SandboxPool) -> Iterator[int]:
+    """Run the pool with one new worker process, which ends with the block. Yield its process id."""
+    target.close()
     before = children()
-    asyncio.run(workshop.warm())
-    (child,) = children() - before
+    asyncio.run(target.warm())
+    (worker,) = children() - before
     try:
-        yield child
+        yield worker
     finally:
-        workshop.close()
+        target.close()

@@ -1,4 +1,4 @@
-"""The one table that a benchmark prints."""
+"""The table that the stream benchmark prints."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ _COLUMN_WIDTH = 24
 
 @dataclass
 class Measurements:
-    """Of one target: one sample a round and load; footprints where it is not the upstream itself."""
+    """The results of one target: a sample per round and load; footprints unless it is the upstream itself."""
 
     name: str
     alone: list[Sample] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Measurements:
 
 @dataclass
 class Row:
-    """One quantity of all targets; `spread` is its least and most over the rounds."""
+    """One quantity of all targets; `spread` gives the values whose least and most are shown."""
 
     name: str
     value: Callable[[Measurements], float]
@@ -41,7 +41,10 @@ class Row:
 
 
 def render(measured: Sequence[Measurements], open_streams: int, connections: int) -> str:
-    """The first of the measured is the upstream called directly, the second what others are compared with."""
+    """Render the table.
+
+    The first target is the upstream called directly, the second the one that others are compared with.
+    """
     direct, *targets = measured
     yardstick = targets[0]
     others = targets[1:]

@@ -1,4 +1,4 @@
-"""What a load can be sent to. To measure another server, add a function that starts it."""
+"""Targets that a load can be sent to. To measure another server, add a function that starts it."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from benchmarks.processes import ROOT, BenchmarkError, Process
 HOST = "127.0.0.1"
 MODEL = "bench"
 _CHAT = "/v1/chat/completions"
-_ELSEWHERE = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
+_EXTERNAL_SERVICES = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
 
 
 class Target(NamedTuple):
@@ -28,7 +28,7 @@ class Target(NamedTuple):
 
 
 Starter = Callable[[int, Path], Target]
-"""Starts a target that speaks to the upstream on this port; files of its own go to the folder."""
+"""A function that starts a target that uses the upstream on this port and keeps its files in the folder."""
 
 
 def start_upstream(folder: Path) -> Target:
@@ -67,7 +67,7 @@ def _service_env(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
     )
     data = folder / "service-data"
     data.mkdir()
-    own = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    own = {name: value for name, value in os.environ.items() if name not in _EXTERNAL_SERVICES}
     return own | {
         "HOST": HOST,
         "PORT": str(port),

@@ -2,8 +2,8 @@
 
     python -m benchmarks.upstream_clients [--rounds 5] aiohttp httpx httpx2 pyreqwest
 
-Needs an environment in which those are installed. 16 calls at a time; each event is split off and
-decoded, by the same code for all.
+Needs an environment in which those are installed. Makes 16 calls at a time; the same code splits off
+and decodes each event for all clients.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Calls(NamedTuple):
-    """What a client can do: `stream` yields bytes as they come, `whole` is the answer."""
+    """What a client can do: `stream` yields bytes as they come, `whole` returns the whole answer."""
 
     stream: Callable[[bytes], AsyncIterator[bytes]]
     whole: Callable[[bytes], Awaitable[bytes]]
@@ -118,7 +118,7 @@ async def _read_whole(calls: Calls, body: bytes) -> None:
 
 
 async def _measure(client: str, kind: str, url: str) -> tuple[float, float]:
-    """Calls a second, and milliseconds of CPU a call."""
+    """Calls per second, and milliseconds of CPU per call."""
     call = _read_stream if kind == "streams" else _read_whole
     messages = [{"role": "user", "content": "Why is the sky blue?"}]
     body = msgspec.json.encode({"model": "fake", "stream": kind == "streams", "messages": messages})

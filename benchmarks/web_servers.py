@@ -44,7 +44,7 @@ _MODULE = "benchmarks.web_servers:app"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """A stream of `CHUNKS` events, each sent by itself, or one small JSON answer."""
+    """Answer with a stream of `CHUNKS` events, each sent on its own, or with one small JSON document."""
     if scope["type"] == "lifespan":
         for phase in ("startup", "shutdown"):
             await receive()

@@ -1,11 +1,12 @@
-"""The bare models, each in a process of its own: what the service's speech is compared with.
+"""The bare models, each in a separate process, that the service's speech is compared with.
 
     python -m benchmarks.yardsticks piper
     python -m benchmarks.yardsticks whisper FOLDER
 
-They answer a line of JSON (a text to speak, the path of a WAV to hear) with a line of JSON (`Taken`), as
-the libraries do it by themselves. They give way as the service's own children do, and their threads
-wait as theirs, so that both get the same share of a machine that does other things too.
+They answer a line of JSON (a text to speak, or the path of a WAV to transcribe) with a line of JSON
+(`Taken`), using the libraries as they are. They lower their priority as the service's own worker
+processes do, and their threads wait in the same way, so that both get the same share of a machine that
+does other things too.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ BEAM = 5
 
 
 class Taken(msgspec.Struct):
-    """Seconds: to the first of the result, to all of it, of all cores, and how long the sound is."""
+    """Seconds: to the first result, to the whole result, of CPU time on all cores, and of sound."""
 
     first: float
     whole: float
@@ -36,7 +37,7 @@ class Taken(msgspec.Struct):
 
     @property
     def factor(self) -> float:
-        """Of real time."""
+        """The time taken per second of sound."""
         return self.whole / self.sound
 
     @property
@@ -45,7 +46,7 @@ class Taken(msgspec.Struct):
 
 
 class Yardstick:
-    """A bare model that is loaded, and has done its first work."""
+    """A bare model, kept loaded in a separate process."""
 
     def __init__(self, model: str, *arguments: str) -> None:
         self._model = model
@@ -110,10 +111,10 @@ def _whisper(folder: str) -> Callable[[str], Taken]:
     def hear(path: str) -> Taken:
         began, cpu = time.perf_counter(), time.process_time()
         first = 0.0
-        segments, told = model.transcribe(path, beam_size=BEAM, vad_filter=True)
+        segments, info = model.transcribe(path, beam_size=BEAM, vad_filter=True)
         for _ in segments:
             first = first or time.perf_counter() - began
-        return Taken(first, time.perf_counter() - began, time.process_time() - cpu, told.duration)
+        return Taken(first, time.perf_counter() - began, time.process_time() - cpu, info.duration)
 
     return hear
 

@@ -1,4 +1,7 @@
-"""The completions that charges are for: billing knows their ids; who stores them says how to find one."""
+"""Find the completion that a charge is for.
+
+Billing knows only its id; the app that stores completions sets a function that finds one.
+"""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -9,11 +12,11 @@ _find: Callable[[UUID], Model | None] | None = None
 
 
 def find_completions_with(find: Callable[[UUID], Model | None]) -> None:
-    """Set what finds a stored completion by its id."""
+    """Set the function that finds a stored completion by its id."""
     global _find
     _find = find
 
 
 def charged_completion(id: UUID) -> Model | None:
-    """The completion that a charge is for; None where it was deleted, or is stored nowhere."""
+    """Return the completion that a charge is for; None if it was deleted or is not stored."""
     return _find(id) if _find is not None else None

@@ -1,4 +1,4 @@
-"""Reading many things as they were at one moment."""
+"""Consistent reads: several queries that all see the same moment."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """What is committed at one moment, without keeping anybody from writing."""
+    """See only what is committed at one moment, without blocking writers."""
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "postgresql":

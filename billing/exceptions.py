@@ -1,15 +1,15 @@
-"""Why something about money is refused.
+"""Errors about money.
 
-BillingProblem
-├── InvalidPrice     a price that cannot be kept
-├── InvalidDeed      a top-up, adjustment or reversal that cannot be made
-└── Unaffordable     a wallet or a budget that cannot bear a call
-    Unpriced         a model without a price
+BillingError
+├── InvalidPrice             a price that cannot be stored
+├── InvalidBillingAction     a top-up, adjustment or reversal that cannot be made
+├── Unaffordable             a wallet or a budget that cannot cover a call
+└── Unpriced                 a model without a price
 """
 
 
 class BillingError(Exception):
-    """The message says what is wrong, and with what."""
+    """The base of all billing errors. The message says what is wrong, and with what."""
 
 
 class InvalidPrice(BillingError):

@@ -1,7 +1,7 @@
-"""Prices from the `genai-prices` package, as it is installed: nothing is asked of any network.
+"""Prices from the installed `genai-prices` package; no network is used.
 
-A price is taken over exactly or not at all. What the package prices and this service does not count is
-refused, unless calls of a model here can never lead to it, or the operator leaves it out on purpose.
+A price is imported exactly or not at all. A price with a kind of fee that this service does not count is
+refused, unless calls of the model here can never incur that fee, or the operator leaves it out on purpose.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,15 +39,17 @@ UNIT_OF = {
     "output_reasoning_mtok": "reasoning",
     "output_audio_mtok": "audio_out",
 }
-"""The package's kinds of units that are counted here. Both write USD for a million."""
+"""Our unit for each of the package's kinds that is counted here. Both sides write USD per million."""
 
 Rate = Decimal | TieredPrices
 
 
 @dataclass(frozen=True, slots=True)
 class PriceLookup:
-    """A model of ours, and how the package may know it: by a name, at a provider that is named or known by
-    its address, or else at the one whose models have such names."""
+    """One of our models, and how to find it in the package: by name (`reference`), at a provider.
+
+    The provider is named, found by its address, or else the one whose models have such names.
+    """
 
     model: str
     reference: str
@@ -60,8 +62,10 @@ class PriceLookup:
 
 @dataclass(frozen=True, slots=True)
 class PackagePrice:
-    """What the package says of a model: `versions` from now (None) or a later moment on. `remarks` are what
-    a provider charges for that is billed to nobody here."""
+    """The package's price of a model: `versions` that begin now (None) or later.
+
+    `remarks` name what a provider charges for and nobody is billed for here.
+    """
 
     name: str
     versions: Sequence[tuple[datetime | None, Tiers]]
@@ -72,52 +76,55 @@ class PackagePrice:
         return f"{SOURCE} {__version__} {self.name}"[:200]
 
 
-# --- what the package says ------------------------------------------------------------------------
+# --- reading the package --------------------------------------------------------------------------
 
 
-def package_price_for(wanted: PriceLookup, now: datetime, left_out: Collection[str] = ()) -> PackagePrice:
-    """`left_out` are kinds of units by the package's names. Raises `InvalidPrice` that says what hinders."""
-    provider, model, remarks = _found(wanted)
+def package_price_for(lookup: PriceLookup, now: datetime, left_out: Collection[str] = ()) -> PackagePrice:
+    """Return the package's price of a model. Raises `InvalidPrice`, which says why there is none.
+
+    `left_out` are kinds of units, by the package's names.
+    """
+    provider, model, remarks = _find_in_package(lookup)
     name = f"{provider.id}/{model.id}"
     versions: list[tuple[datetime | None, Tiers]] = []
     for starts_at in (None, *_later_starts(model, now)):
         price = model.get_prices(starts_at or now)
         try:
-            tiers = _tiers_of(price, model, wanted, left_out)
-        except InvalidPrice as problem:
-            raise InvalidPrice(f"{name}: {problem}") from None
+            tiers = _tiers_of(price, model, lookup, left_out)
+        except InvalidPrice as error:
+            raise InvalidPrice(f"{name}: {error}") from None
         if not versions or versions[-1][1] != tiers:
             versions.append((starts_at, tiers))
         remarks += [remark for remark in _remarks_on(price, left_out) if remark not in remarks]
     return PackagePrice(name, versions, [*remarks, *_other_rates(model)])
 
 
-def _found(wanted: PriceLookup) -> tuple[Provider, ModelInfo, list[str]]:
-    book = get_snapshot()
-    ways: list[tuple[str | None, str | None]] = [(wanted.provider_id, None)]
-    if wanted.provider_id is None and wanted.base_url:
-        ways.insert(0, (None, wanted.base_url))
-    for provider_id, address in ways:
+def _find_in_package(lookup: PriceLookup) -> tuple[Provider, ModelInfo, list[str]]:
+    snapshot = get_snapshot()
+    attempts: list[tuple[str | None, str | None]] = [(lookup.provider_id, None)]
+    if lookup.provider_id is None and lookup.base_url:
+        attempts.insert(0, (None, lookup.base_url))
+    for provider_id, address in attempts:
         try:
-            provider = book.find_provider(wanted.reference.lower(), provider_id, address)
+            provider = snapshot.find_provider(lookup.reference.lower(), provider_id, address)
         except LookupError:
             continue
-        model = provider.find_model(wanted.reference, all_providers=book.providers)
-        if model is None:  # the price of the same model elsewhere is another price
-            raise InvalidPrice(f"{provider.name} has no model {wanted.reference!r} in {SOURCE}.")
-        by_name = not provider_id and not address and wanted.base_url
-        told = f"{wanted.base_url} is no provider's address: found at {provider.name} by the model's name."
-        return provider, model, [told] if by_name else []
-    if wanted.provider_id is not None:
-        raise InvalidPrice(f"There is no provider {wanted.provider_id!r} in {SOURCE}.")
+        model = provider.find_model(lookup.reference, all_providers=snapshot.providers)
+        if model is None:  # another provider's price of the same model is not its price
+            raise InvalidPrice(f"{provider.name} has no model {lookup.reference!r} in {SOURCE}.")
+        by_name = not provider_id and not address and lookup.base_url
+        note = f"{lookup.base_url} is no provider's address: found at {provider.name} by the model's name."
+        return provider, model, [note] if by_name else []
+    if lookup.provider_id is not None:
+        raise InvalidPrice(f"There is no provider {lookup.provider_id!r} in {SOURCE}.")
     raise InvalidPrice(
-        f"No provider of {SOURCE} is known by the address {wanted.base_url} or the name "
-        f"{wanted.reference!r}. Say which model it is: MODEL=PROVIDER/NAME."
+        f"No provider of {SOURCE} is known by the address {lookup.base_url} or the name "
+        f"{lookup.reference!r}. Say which model it is: MODEL=PROVIDER/NAME."
     )
 
 
 def _later_starts(model: ModelInfo, now: datetime) -> list[datetime]:
-    """When its price changes. Raises `InvalidPrice` where that is each day."""
+    """Return when the model's price changes. Raises `InvalidPrice` if that happens every day."""
     if isinstance(model.prices, ModelPrice):
         return []
     starts = set()
@@ -131,26 +138,29 @@ def _later_starts(model: ModelInfo, now: datetime) -> list[datetime]:
     return sorted(start for start in starts if start > now)
 
 
-def _tiers_of(price: ModelPrice, model: ModelInfo, wanted: PriceLookup, left_out: Collection[str]) -> Tiers:
+def _tiers_of(price: ModelPrice, model: ModelInfo, lookup: PriceLookup, left_out: Collection[str]) -> Tiers:
     stated: dict[str, Rate] = {key: rate for key, rate in vars(price).items() if rate is not None}
     for key in ("input_mtok", "output_mtok"):
         if key not in stated:
             raise InvalidPrice(f"it has no {key}. If it is free, write that into the models file.")
     for key in sorted(stated.keys() - UNIT_OF.keys() - set(left_out)):
-        if hindrance := _hindrance(key, stated, model, wanted):
-            raise InvalidPrice(f"{hindrance} --leave-out {key} imports the price without.")
+        if reason := _reason_to_refuse(key, stated, model, lookup):
+            raise InvalidPrice(f"{reason} --leave-out {key} imports the price without.")
     counted = {UNIT_OF[key]: rate for key, rate in stated.items() if key in UNIT_OF}
-    if wanted.speaks:  # here sound is not billed as text where nothing is said of it
+    if lookup.speaks:  # here, audio without a rate of its own is not billed as text, so state that rate
         counted.setdefault("audio_out", counted["completion"])
     tiers: dict[int, dict[str, int]] = {}
     for unit, rate in counted.items():
         for start, usd in _steps(rate):
-            tiers.setdefault(start, {})[unit] = _pico(unit, usd)
+            tiers.setdefault(start, {})[unit] = _pico_rate(unit, usd)
     return tiers
 
 
 def _steps(rate: Rate) -> Iterator[tuple[int, Decimal]]:
-    """From how many tokens of the prompt on: the package's tiers begin above their start, ours at it."""
+    """Yield each rate with the number of prompt tokens from which it applies.
+
+    The package's tiers begin above their start, ours at it.
+    """
     if isinstance(rate, Decimal):
         yield 0, rate
         return
@@ -159,16 +169,16 @@ def _steps(rate: Rate) -> Iterator[tuple[int, Decimal]]:
         yield tier.start + 1, tier.price
 
 
-def _pico(unit: str, usd: Decimal) -> int:
+def _pico_rate(unit: str, usd: Decimal) -> int:
     try:
         return pico_of(usd, UNITS[unit].per)
-    except InvalidAmount as problem:
-        raise InvalidPrice(f"{UNITS[unit].label}: {problem}") from None
+    except InvalidAmount as error:
+        raise InvalidPrice(f"{UNITS[unit].label}: {error}") from None
 
 
-# --- what it prices, and nobody counts here -------------------------------------------------------
+# --- what the package prices and we do not count --------------------------------------------------
 
-_COVERING = {
+_BILLED_AS = {
     "cache_write_mtok": "input_mtok",
     "cache_audio_read_mtok": "cache_read_mtok",
     "cache_image_read_mtok": "cache_read_mtok",
@@ -177,9 +187,9 @@ _COVERING = {
     "output_video_mtok": "output_mtok",
     "output_citation_mtok": "output_mtok",
 }
-"""What such tokens are billed as here: harmless where they cost the same."""
+"""What these tokens are billed as here, which is harmless if they cost the same."""
 
-_NEVER: frozenset[str] = frozenset(
+_NEVER_INCURRED: frozenset[str] = frozenset(
     {
         "cache_write_5m_mtok",
         "cache_write_1h_mtok",
@@ -193,13 +203,13 @@ _NEVER: frozenset[str] = frozenset(
         "rerank_searches_kcount",
     }
 )
-"""Nothing that is sent from here leads to these: no cache of a chosen age, no video, no tools of a provider's
-own but web searches."""
+"""Fees that our requests never incur: they use no cache of a chosen age, no video, and none of a provider's
+own tools except web searches."""
 
-_MARKED = "claude"
-"""Models that write to their cache what is marked for it alone; nothing is, from here."""
+_EXPLICIT_CACHING = "claude"
+"""Models that cache only what is marked for it; our requests mark nothing."""
 
-_ASKED_FOR = {"web_searches_kcount": "web searches, which clients ask for by `web_search_options`"}
+_REQUESTED_BY_CLIENTS = {"web_searches_kcount": "web searches, which clients ask for by `web_search_options`"}
 
 _ONLY_IF: Mapping[str, Sequence[str]] = {
     "cache_audio_read_mtok": ("hears",),
@@ -211,16 +221,18 @@ _ONLY_IF: Mapping[str, Sequence[str]] = {
 }
 
 
-def _hindrance(key: str, stated: Mapping[str, Rate], model: ModelInfo, wanted: PriceLookup) -> str | None:
-    """Why the price is not exact without this; None where it is."""
-    if key == "cache_write_mtok" and _MARKED in model.id:
+def _reason_to_refuse(
+    key: str, stated: Mapping[str, Rate], model: ModelInfo, lookup: PriceLookup
+) -> str | None:
+    """Return why the price would be inexact without this kind, or None if it would be exact."""
+    if key == "cache_write_mtok" and _EXPLICIT_CACHING in model.id:
         return None
-    if key in _NEVER or key in _ASKED_FOR:
+    if key in _NEVER_INCURRED or key in _REQUESTED_BY_CLIENTS:
         return None
-    if key in _ONLY_IF and not any(getattr(wanted, sense) for sense in _ONLY_IF[key]):
+    if key in _ONLY_IF and not any(getattr(lookup, sense) for sense in _ONLY_IF[key]):
         return None
-    covering = stated.get(_COVERING.get(key, ""))
-    if stated[key] == (covering or 0):
+    billed_as = stated.get(_BILLED_AS.get(key, ""))
+    if stated[key] == (billed_as or 0):
         return None
     if key == "cache_write_mtok":
         return "tokens written to a cache cost extra, and the usage that comes here does not tell of them."
@@ -230,7 +242,7 @@ def _hindrance(key: str, stated: Mapping[str, Rate], model: ModelInfo, wanted: P
 
 
 def _remarks_on(price: ModelPrice, left_out: Collection[str]) -> Iterator[str]:
-    for key, what in _ASKED_FOR.items():
+    for key, what in _REQUESTED_BY_CLIENTS.items():
         if vars(price).get(key):
             yield f"Billed to nobody here: {what}."
     for key in left_out:
@@ -239,7 +251,10 @@ def _remarks_on(price: ModelPrice, left_out: Collection[str]) -> Iterator[str]:
 
 
 def _other_rates(model: ModelInfo) -> Iterator[str]:
-    """Batches are no business of chat completions; the default tier is the standard one."""
+    """Remark on other rates that are billed at the standard ones here.
+
+    Batches do not concern chat completions, and the default tier is the standard one.
+    """
     whens = {
         f"{key}={value}" for variant in model.price_variants or () for key, value in variant.when.items()
     }
@@ -254,8 +269,11 @@ def _other_rates(model: ModelInfo) -> Iterator[str]:
 def missing_versions(
     model: str, offer: PackagePrice, now: datetime, *, replace: bool
 ) -> Sequence[tuple[datetime | None, Tiers]]:
-    """What the price book lacks of an offer. Raises `InvalidPrice` where somebody else's price stands in the
-    way: one that begins later, or, unless it may be replaced, one that was not imported."""
+    """Return the versions of an offer that the price book lacks.
+
+    Raises `InvalidPrice` if another price is in the way: one that begins later or, without `replace`, one
+    that was not imported.
+    """
     prices = list(Price.objects.filter(model=model).order_by("starts_at").prefetch_related("rates"))
     missing: list[tuple[datetime | None, Tiers]] = []
     for starts_at, tiers in offer.versions:
@@ -283,8 +301,7 @@ def _tiers_in_force(prices: Sequence[Price]) -> Tiers | None:
 
 
 def take_over(model: str, offer: PackagePrice, *, replace: bool, now: datetime | None = None) -> int:
-    """Add what the book lacks, all of it or nothing; gives how many versions that were. Raises
-    `InvalidPrice`."""
+    """Add the versions that the price book lacks, all or none, and return how many. Raises `InvalidPrice`."""
     with transaction.atomic():
         missing = missing_versions(model, offer, now or timezone.now(), replace=replace)
         for starts_at, tiers in missing:

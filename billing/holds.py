@@ -1,7 +1,7 @@
-"""The hot path: holding what calls may cost at most, and settling what they did cost, many at once.
+"""The hot path: holds for what calls may cost at most, and settlements of what they did cost, in batches.
 
-One instance a transaction, which the caller has begun. It looks up prices, locks the wallets at stake in one
-order, decides in memory, and writes each table once.
+There is one `HoldBatch` per transaction, which the caller has begun. It looks up prices, locks the wallets
+involved in one fixed order, decides in memory, and writes each table once.
 """
 
 from collections import defaultdict
@@ -29,8 +29,11 @@ ChargeKind = Literal["completion", "speech", "transcription"]
 
 
 class ChargeRequest(msgspec.Struct, frozen=True):
-    """A call that asks to be admitted. `models` are those that may answer it, the one that was asked for
-    first; `declared` tells what the models file says of the prices of those that the book does not know."""
+    """A call that asks to be admitted.
+
+    `models` are those that may answer it, the requested one first. `declared` returns what the models file
+    says about prices, for models that the price book does not know.
+    """
 
     charge_id: UUID
     kind: ChargeKind
@@ -44,8 +47,10 @@ class ChargeRequest(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What was promised to an admitted call: what each model that may answer it costs, by price, and the
-    nano-USD that are held for it."""
+    """What an admitted call was promised: the price of each model that may answer it.
+
+    `amount` is held for it, in nano-USD.
+    """
 
     order: ChargeRequest
     prices: Mapping[str, UUID]
@@ -53,7 +58,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class ChargeSettlement(msgspec.Struct, frozen=True):
-    """What an admitted call used in the end, whose `model` was the one that answered."""
+    """What an admitted call used in the end. `model` is the one that answered."""
 
     hold: Hold
     model: str
@@ -68,12 +73,12 @@ class ChargeSettlement(msgspec.Struct, frozen=True):
 
     @property
     def price_id(self) -> UUID | None:
-        """The one that was promised; None: unpriced."""
+        """The price that was promised; None if the model is unpriced."""
         return self.hold.prices.get(self.model)
 
 
 def charge_request_of(charge: Charge) -> ChargeRequest:
-    """The order that a charge was made of, as far as its end needs it."""
+    """Rebuild the request behind a charge, with what its settlement needs."""
     return ChargeRequest(
         charge_id=charge.id,
         kind=cast("ChargeKind", charge.kind),
@@ -87,41 +92,45 @@ def charge_request_of(charge: Charge) -> ChargeRequest:
 
 
 class WalletMoved(Exception):
-    """Another process spent from a wallet between its being read and being written: to be tried again."""
+    """Another process spent from a wallet after we read it and before we wrote it. Try again."""
 
 
 class HoldBatch:
-    def __init__(self, orders: Sequence[ChargeRequest], ends: Sequence[ChargeSettlement]) -> None:
+    def __init__(self, orders: Sequence[ChargeRequest], settlements: Sequence[ChargeSettlement]) -> None:
         self._at = timezone.now()
         self._tariffs = _tariffs_for(orders, self._at)
-        self._end_tariffs = tariffs_of(end.price_id for end in ends if end.price_id)
+        self._settlement_tariffs = tariffs_of(end.price_id for end in settlements if end.price_id)
         self._charges: list[dict[str, Any]] = []
-        self._taken: dict[UUID, int] = defaultdict(int)
-        self._given_back: dict[UUID, int] = defaultdict(int)
-        self._spent: dict[tuple[UUID, date], int] = defaultdict(int)
+        self._new_holds: dict[UUID, int] = defaultdict(int)
+        self._released: dict[UUID, int] = defaultdict(int)
+        self._spend_changes: dict[tuple[UUID, date], int] = defaultdict(int)
         self._costs: dict[UUID, int | None] = {}
-        for end in sorted(ends, key=lambda end: end.charge_id):  # in one order, as the wallets
+        for end in sorted(settlements, key=lambda end: end.charge_id):  # in one fixed order, like the wallets
             self._settle(end)
-        self._purses = lock_wallets({*self._workspaces_of(orders), *self._given_back}, self._given_back)
-        self._limits = _Limits(orders, self._purses)
+        self._wallets = lock_wallets({*self._workspaces_of(orders), *self._released}, self._released)
+        self._limits = _Limits(orders, self._wallets)
 
     @property
     def costs(self) -> Mapping[UUID, int | None]:
-        """In nano-USD, of each call that is settled now; None: it has no price. What was settled before is
-        not among them."""
+        """The cost of each call that is settled now, in nano-USD; None if it has no price.
+
+        Calls that were settled before are not included.
+        """
         return self._costs
 
     def hold(self, order: ChargeRequest, bound: Callable[[], Bound]) -> Hold:
-        """Take what this call may cost at most; `bound` is asked for only where a price is not free. Raises
-        `Unaffordable` or `Unpriced`."""
+        """Hold what this call may cost at most. Raises `Unaffordable` or `Unpriced`.
+
+        `bound` is called only if a price is not free.
+        """
         tariffs = [self._tariff(model) for model in order.models]
-        amount = _amount([tariff for tariff in tariffs if tariff], bound)
+        amount = _max_cost([tariff for tariff in tariffs if tariff], bound)
         if amount:
             self._check_wallet(order, amount)
-            self._limits.check(order, amount, self._spent)
-            self._taken[order.workspace_id] += amount
+            self._limits.check(order, amount, self._spend_changes)
+            self._new_holds[order.workspace_id] += amount
             self._spend(order.workspace_id, order.key_id, order.at, amount)
-        asked_for = tariffs[0]
+        first_tariff = tariffs[0]
         self._charges.append(
             {
                 "id": order.charge_id,
@@ -130,7 +139,7 @@ class HoldBatch:
                 "user_id": order.user_id,
                 "key_id": order.key_id,
                 "model": order.models[0],
-                "price_id": asked_for and asked_for.price_id,
+                "price_id": first_tariff and first_tariff.price_id,
                 "held": amount,
                 "process_id": order.process_id,
                 "admitted_at": order.at,
@@ -139,11 +148,11 @@ class HoldBatch:
         return Hold(order, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
 
     def write(self) -> None:
-        """Write what was held, and what of it was given back."""
+        """Write the new charges, their holds, and the changes of spends."""
         insert_rows(Charge, self._charges)
-        for workspace_id, taken in sorted(self._taken.items()):
-            _take(workspace_id, taken)
-        _add_spends({scope: amount for scope, amount in self._spent.items() if amount})
+        for workspace_id, added in sorted(self._new_holds.items()):
+            _add_hold(workspace_id, added)
+        _add_spends({scope: amount for scope, amount in self._spend_changes.items() if amount})
 
     # --- holding ----------------------------------------------------------------------------------
 
@@ -154,10 +163,10 @@ class HoldBatch:
         return tariff
 
     def _check_wallet(self, order: ChargeRequest, amount: int) -> None:
-        available = self._purses[order.workspace_id].available
+        available = self._wallets[order.workspace_id].available
         if available is None:
             return
-        available -= self._taken[order.workspace_id]
+        available -= self._new_holds[order.workspace_id]
         if amount > available:
             raise Unaffordable(
                 f"This call may cost up to {format_usd(amount)} USD, and {format_usd(max(0, available))} USD "
@@ -167,13 +176,13 @@ class HoldBatch:
     def _spend(self, workspace_id: UUID, key_id: UUID | None, at: datetime, amount: int) -> None:
         for scope in (workspace_id, key_id):
             if scope is not None:
-                self._spent[scope, at.date()] += amount
+                self._spend_changes[scope, at.date()] += amount
 
     # --- settling ---------------------------------------------------------------------------------
 
     def _settle(self, end: ChargeSettlement) -> None:
         order = end.hold.order
-        cost = self._end_tariffs[end.price_id].cost(end.units) if end.price_id else None
+        cost = self._settlement_tariffs[end.price_id].cost(end.units) if end.price_id else None
         settled = {
             "state": Charge.State.SETTLED.value,
             "model": end.model,
@@ -186,10 +195,10 @@ class HoldBatch:
         }
         where = {"id": end.charge_id, "state": Charge.State.HELD.value}
         if not update_rows(Charge, [(where, settled)])[0]:
-            return  # a sweep has, since its process was silent for long
+            return  # a sweep has settled it, since its process was silent for too long
         self._costs[end.charge_id] = cost
         if difference := end.hold.amount - (cost or 0):
-            self._given_back[order.workspace_id] += difference
+            self._released[order.workspace_id] += difference
             self._spend(order.workspace_id, order.key_id, order.at, -difference)
 
     def _workspaces_of(self, orders: Sequence[ChargeRequest]) -> Iterable[UUID]:
@@ -200,29 +209,29 @@ class HoldBatch:
 
 
 class _Limits:
-    """The budgets of those who ask, and what is spent of them."""
+    """The budgets that apply to the calls, and what is spent of them."""
 
-    def __init__(self, orders: Sequence[ChargeRequest], purses: Mapping[UUID, LockedWallet]) -> None:
+    def __init__(self, orders: Sequence[ChargeRequest], wallets: Mapping[UUID, LockedWallet]) -> None:
         self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
         self._used: dict[tuple[UUID, date], int] = {}
-        asking = [
+        budgeted = [
             order
             for order in orders
-            if order.workspace_id in purses and purses[order.workspace_id].has_budgets
+            if order.workspace_id in wallets and wallets[order.workspace_id].has_budgets
         ]
-        if not asking:
+        if not budgeted:
             return
-        keys = {order.key_id for order in asking}
-        for budget in Budget.objects.filter(workspace_id__in={order.workspace_id for order in asking}):
+        keys = {order.key_id for order in budgeted}
+        for budget in Budget.objects.filter(workspace_id__in={order.workspace_id for order in budgeted}):
             if budget.key_id is None or budget.key_id in keys:
                 self._budgets[budget.scope_id].append(budget)
         if self._budgets:
-            first = min(order.at.date().replace(day=1) for order in asking)
+            first = min(order.at.date().replace(day=1) for order in budgeted)
             spends = Spend.objects.filter(scope_id__in=self._budgets, day__gte=first)
             self._used = {(spend.scope_id, spend.day): spend.amount for spend in spends}
 
     def check(self, order: ChargeRequest, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
-        """`spent` is what this transaction adds. Raises `Unaffordable`."""
+        """Check a call against its budgets. `spent` is what this transaction adds. Raises `Unaffordable`."""
         day = order.at.date()
         for scope in (order.key_id, order.workspace_id):
             for budget in self._budgets.get(scope, ()) if scope else ():
@@ -248,7 +257,10 @@ class _Limits:
 
 
 def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Tariff]:
-    """Of all models that may answer. One that the models file gives a price, but that is new, gets it now."""
+    """Return the tariffs of all models that may answer.
+
+    A new model that has a price in the models file gets it in the price book now.
+    """
     models = {model for order in orders for model in order.models}
     if not models:
         return {}
@@ -267,31 +279,34 @@ def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Ta
     return tariffs
 
 
-def _amount(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
+def _max_cost(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
     costly = [tariff for tariff in tariffs if not tariff.is_free]
     return max(tariff.most(bound()) for tariff in costly) if costly else 0
 
 
-_TAKE = (
+_ADD_HOLD = (
     f"UPDATE {Wallet._meta.db_table} SET held = held + ? WHERE workspace_id = ?"  # noqa: S608
     " AND (credit_limit IS NULL OR balance + credit_limit - held >= ?)"
 )
 
 
-def _take(workspace_id: UUID, amount: int) -> None:
-    """The conditional update that nothing gets past, whatever was read before."""
-    if amount and not execute(_TAKE, [amount, stored_id(workspace_id), amount]):
+def _add_hold(workspace_id: UUID, amount: int) -> None:
+    """Add to a wallet's holds, by a conditional update that nothing gets past, whatever was read before."""
+    if amount and not execute(_ADD_HOLD, [amount, stored_id(workspace_id), amount]):
         raise WalletMoved
 
 
 def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
-    """Whoever comes here has the lock of the workspace's wallet, also for the spends of its keys. A statement
-    an amount: a workspace and its only key spend the same."""
+    """Add to the spends of workspaces and keys.
+
+    The caller has the lock of the workspace's wallet, which also protects the spends of its keys. There is
+    one statement per amount, since a workspace and its only key spend the same.
+    """
     scopes: dict[int, list[tuple[UUID, date]]] = defaultdict(list)
     for scope, amount in amounts.items():
         scopes[amount].append(scope)
-    for amount, alike in scopes.items():
-        ids = {derived_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in alike}
+    for amount, equal_scopes in scopes.items():
+        ids = {derived_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in equal_scopes}
         known = {as_uuid(id) for (id,) in fetch(_spend(len(ids)), [amount, *map(stored_id, ids)])}
         for id in ids.keys() - known:
             scope_id, day = ids[id]

@@ -1,4 +1,4 @@
-"""The ledger: what moves money, each deed in one place. Nothing here is ever undone but by another deed."""
+"""The ledger: every operation that moves money. None is ever undone except by another operation."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,20 +19,20 @@ from core.sql import Row, insert_rows
 
 Kind = Transaction.Kind
 
-_AGAINST = {
+_COUNTER_ACCOUNTS = {
     Kind.CHARGE: Account.Kind.REVENUE,
     Kind.TOP_UP: Account.Kind.PAYMENT,
     Kind.PROMOTION: Account.Kind.PROMOTION,
     Kind.ADJUSTMENT: Account.Kind.ADJUSTMENT,
 }
-"""Where the other side of a wallet's money is."""
+"""The account on the other side of a wallet's movement."""
 
 REASON_LENGTH, REFERENCE_LENGTH = 500, 200
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Nano-USD that a wallet gains (or loses, where negative)."""
+    """Nano-USD that a wallet gains, or loses if negative."""
 
     kind: Kind
     workspace_id: UUID
@@ -46,55 +46,63 @@ class Movement:
 def top_up(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
-    """A payment came in. The same `reference` is taken once: a second time gives the first transaction."""
-    _check(amount, reason)
+    """Credit a payment. A `reference` is credited once; repeating it returns the first transaction."""
+    _check_input(amount, reason)
     if amount < 0:
         raise InvalidBillingAction("A top-up is positive; an adjustment may be negative.")
-    return _once(Movement(Kind.TOP_UP, workspace_id, amount, None, reason, by, _reference(reference)))
+    return _post_once(
+        Movement(Kind.TOP_UP, workspace_id, amount, None, reason, by, _clean_reference(reference))
+    )
 
 
 def promote(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
-    """Money that the house gives."""
-    _check(amount, reason)
+    """Credit promotional money."""
+    _check_input(amount, reason)
     if amount < 0:
         raise InvalidBillingAction("A promotion is positive; an adjustment may be negative.")
-    return _once(Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by, _reference(reference)))
+    return _post_once(
+        Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by, _clean_reference(reference))
+    )
 
 
 def adjust(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
-    _check(amount, reason)
-    return _once(Movement(Kind.ADJUSTMENT, workspace_id, amount, None, reason, by, _reference(reference)))
+    _check_input(amount, reason)
+    return _post_once(
+        Movement(Kind.ADJUSTMENT, workspace_id, amount, None, reason, by, _clean_reference(reference))
+    )
 
 
 def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
-    """Take a transaction back; of a charge that is a refund.
+    """Reverse a transaction; for a charge, this is a refund.
 
-    Raises `InvalidBillingAction` where there is no such transaction, it is a reversal itself, or it was taken
-    back before.
+    Raises `InvalidBillingAction` if there is no such transaction, it is a reversal itself, or it was reversed
+    before.
     """
-    _check(1, reason)
+    _check_input(1, reason)
     try:
         with transaction.atomic():
-            wrong = Transaction.objects.prefetch_related("entries").get(pk=transaction_id)
-            if wrong.kind == Kind.REVERSAL:
+            original = Transaction.objects.prefetch_related("entries").get(pk=transaction_id)
+            if original.kind == Kind.REVERSAL:
                 raise InvalidBillingAction("A reversal is not reversed; make the deed anew.")
-            if Transaction.objects.filter(reverses=wrong).exists():
+            if Transaction.objects.filter(reverses=original).exists():
                 raise InvalidBillingAction("This transaction has been reversed already.")
-            wallet = lock_wallets([wrong.workspace_id])[wrong.workspace_id]
+            wallet = lock_wallets([original.workspace_id])[original.workspace_id]
             id = new_id()
             reversal = {
-                **_row(id, Kind.REVERSAL, wrong.workspace_id, wrong.charge_id, timezone.now()),
-                "reverses": wrong.pk,
+                **_row(id, Kind.REVERSAL, original.workspace_id, original.charge_id, timezone.now()),
+                "reverses": original.pk,
                 "reason": reason.strip(),
                 "by": by,
             }
-            entries = [_entry(id, entry.account_id, -entry.amount) for entry in wrong.entries.all()]
-            own = account_id(Account.Kind.WALLET, wrong.workspace_id)
-            _check_balance(wallet, sum(entry["amount"] for entry in entries if entry["account"] == own))
+            entries = [_entry(id, entry.account_id, -entry.amount) for entry in original.entries.all()]
+            wallet_account = account_id(Account.Kind.WALLET, original.workspace_id)
+            _check_balance(
+                wallet, sum(entry["amount"] for entry in entries if entry["account"] == wallet_account)
+            )
             _seal([reversal], entries)
             return Transaction.objects.get(pk=id)
     except Transaction.DoesNotExist:
@@ -104,8 +112,11 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
 
 
 def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[UUID]:
-    """Write these movements, a transaction each, and move the wallets' balances by them; `releases` is what
-    the wallets hold no longer. Runs inside the caller's transaction, which has locked the wallets."""
+    """Write a transaction for each movement, change the wallets' balances, and return the transactions' ids.
+
+    `releases` is what the wallets no longer hold. Runs inside the caller's transaction, which has locked the
+    wallets.
+    """
     now = timezone.now()
     transactions, entries = [], []
     for movement in movements:
@@ -120,10 +131,10 @@ def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> li
         )
         wallet = account_id(Account.Kind.WALLET, movement.workspace_id)
         entries.append(_entry(id, wallet, movement.amount))
-        entries.append(_entry(id, account_id(_AGAINST[movement.kind]), -movement.amount))
-    _open_accounts(movements)
+        entries.append(_entry(id, account_id(_COUNTER_ACCOUNTS[movement.kind]), -movement.amount))
+    _create_missing_accounts(movements)
     _seal(transactions, entries, releases)
-    return [made["id"] for made in transactions]
+    return [row["id"] for row in transactions]
 
 
 def _row(id: UUID, kind: Kind, workspace_id: UUID, charge_id: UUID | None, at: datetime) -> Row:
@@ -141,11 +152,14 @@ def _entry(transaction_id: UUID, account: UUID, amount: int) -> Row:
 
 
 def _seal(transactions: Sequence[Row], entries: Sequence[Row], releases: Mapping[UUID, int] = {}) -> None:
-    """Entries first: a transaction whose entries do not sum to zero is refused by the database."""
+    """Insert entries, then the transactions that seal them, and update the wallets.
+
+    In this order, the database can refuse a transaction whose entries do not sum to zero.
+    """
     insert_rows(Entry, entries)
     insert_rows(Transaction, transactions)
     workspaces = {
-        account_id(Account.Kind.WALLET, made["workspace_id"]): made["workspace_id"] for made in transactions
+        account_id(Account.Kind.WALLET, row["workspace_id"]): row["workspace_id"] for row in transactions
     }
     gains: dict[UUID, int] = defaultdict(int)
     for entry in entries:
@@ -157,42 +171,42 @@ def _seal(transactions: Sequence[Row], entries: Sequence[Row], releases: Mapping
         )
 
 
-def _open_accounts(movements: Iterable[Movement]) -> None:
-    wanted = {(Account.Kind.WALLET, movement.workspace_id) for movement in movements}
-    wanted |= {(_AGAINST[movement.kind], NOWHERE) for movement in movements}
-    accounts = {account_id(kind, owner): (kind, owner) for kind, owner in wanted}
+def _create_missing_accounts(movements: Iterable[Movement]) -> None:
+    needed = {(Account.Kind.WALLET, movement.workspace_id) for movement in movements}
+    needed |= {(_COUNTER_ACCOUNTS[movement.kind], NOWHERE) for movement in movements}
+    accounts = {account_id(kind, owner): (kind, owner) for kind, owner in needed}
     missing = accounts.keys() - set(Account.objects.filter(id__in=accounts).values_list("id", flat=True))
     new = [Account(id=id, kind=accounts[id][0], workspace_id=accounts[id][1]) for id in sorted(missing)]
     Account.objects.bulk_create(new, ignore_conflicts=True)
 
 
-def _once(movement: Movement) -> Transaction:
+def _post_once(movement: Movement) -> Transaction:
     with transaction.atomic():
         wallet = lock_wallets([movement.workspace_id])[movement.workspace_id]
         if movement.reference:
-            known = Transaction.objects.filter(reference=movement.reference).first()
-            if known is not None:
-                return _same(known, movement)
+            existing = Transaction.objects.filter(reference=movement.reference).first()
+            if existing is not None:
+                return _check_same_payment(existing, movement)
         _check_balance(wallet, movement.amount)
         try:
             with transaction.atomic():
                 return Transaction.objects.get(pk=post([movement])[0])
-        except IntegrityError:  # the same reference, of another workspace at the same moment
-            known = Transaction.objects.filter(reference=movement.reference).first()
-            if known is None or not movement.reference:
+        except IntegrityError:  # another workspace used the same reference at the same moment
+            existing = Transaction.objects.filter(reference=movement.reference).first()
+            if existing is None or not movement.reference:
                 raise
-            return _same(known, movement)
+            return _check_same_payment(existing, movement)
 
 
-def _same(known: Transaction, movement: Movement) -> Transaction:
+def _check_same_payment(existing: Transaction, movement: Movement) -> Transaction:
     wallet = account_id(Account.Kind.WALLET, movement.workspace_id)
-    amounts = {entry.account_id: entry.amount for entry in known.entries.all()}
+    amounts = {entry.account_id: entry.amount for entry in existing.entries.all()}
     if amounts.get(wallet) != movement.amount:
         raise InvalidBillingAction(f"The reference {movement.reference!r} is that of another payment.")
-    return known
+    return existing
 
 
-def _check(amount: int, reason: str) -> None:
+def _check_input(amount: int, reason: str) -> None:
     if not reason.strip():
         raise InvalidBillingAction("Say why: a reason is needed.")
     if len(reason.strip()) > REASON_LENGTH:
@@ -204,12 +218,12 @@ def _check(amount: int, reason: str) -> None:
 
 
 def _check_balance(wallet: LockedWallet, gain: int) -> None:
-    """A column holds nine times as much: what is charged meanwhile fits, too."""
+    """Limit a balance. A column holds nine times as much, so what is charged meanwhile fits, too."""
     if abs(wallet.balance + gain) > MOST_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
         raise InvalidBillingAction(f"A balance is at most {format_usd(MOST_NANO)} USD.")
 
 
-def _reference(reference: str | None) -> str | None:
+def _clean_reference(reference: str | None) -> str | None:
     reference = (reference or "").strip()
     if len(reference) > REFERENCE_LENGTH:
         raise InvalidBillingAction(f"A reference has at most {REFERENCE_LENGTH} characters.")

@@ -1,8 +1,8 @@
-"""Telling a payment provider's meter what workspaces spent: hourly sums, each exactly once.
+"""Report to a payment provider's meter what workspaces spent: hourly sums, each exactly once.
 
-A row is committed before its sum is sent, and marked after. Whoever dies in between leaves it to the next
-run, which sends it again under the same identifier, and the meter knows it. It remembers identifiers for a
-day only: what may have arrived before that is not sent again, but shown to a human.
+A row is committed before its sum is sent, and marked after. If a process dies in between, the next run sends
+the sum again under the same identifier, which the meter recognizes. It remembers identifiers for only a day:
+what may have arrived before that is not sent again, but shown to a human.
 """
 
 import logging
@@ -28,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
 CLOSED_FOR = timedelta(minutes=10)
-"""How long an hour is over before it is told. What is posted later is told as another part of it."""
+"""How long after its end an hour is reported. What is posted later is reported as another part of it."""
 LATELY, MOST_AGE = timedelta(days=2), timedelta(days=34)
-"""Which hours each run looks at, and a thorough one. Stripe refuses what is older than 35 days."""
+"""How far back a regular run looks, and a thorough one. Stripe refuses what is older than 35 days."""
 REMEMBERED_FOR = timedelta(hours=23)
-"""Stripe knows an identifier for at least 24 hours."""
+"""How long to rely on Stripe's memory: it remembers an identifier for at least 24 hours."""
 MOST_AT_ONCE = 10**15 - 1
-"""Nano-USD: Stripe refuses values of more than 15 digits."""
+"""The most to send at once, in nano-USD: Stripe refuses values of more than 15 digits."""
 OVERDUE_AFTER = HOUR
 RUN_SECONDS, RUN_EVENTS = 240, 5000
 WALLETS = 50
@@ -44,7 +44,7 @@ _IDENTIFIER = re.compile(r"chatapi-([0-9a-f]{32})-(\d{8}T\d{2})-(\d{1,9})", re.A
 
 @dataclass(frozen=True, slots=True)
 class MeterReading:
-    """What a customer spent in an hour, or a part of it, in nano-USD."""
+    """What a customer spent in an hour, or a part of that sum, in nano-USD."""
 
     identifier: str
     customer: str
@@ -54,14 +54,16 @@ class MeterReading:
 
 class Meter(Protocol):
     def send(self, reading: MeterReading) -> None:
-        """Returns once the meter has it, from now or from before. Raises `MeterError`."""
+        """Return once the meter has the reading, from now or from before. Raises `MeterError`."""
 
     def close(self) -> None: ...
 
 
 class MeterError(Exception):
-    """The meter has not taken a reading; where `is_unsure`, it may have. `is_general`: others would fare no
-    better now. The message holds no secret."""
+    """The meter has not accepted a reading; if `is_unsure`, it may have.
+
+    If `is_general`, other readings would fail now, too. The message contains no secrets.
+    """
 
     def __init__(self, message: str, *, is_unsure: bool = False, is_general: bool = False) -> None:
         super().__init__(message)
@@ -70,18 +72,20 @@ class MeterError(Exception):
 
 
 def export(meter: Meter, since: timedelta) -> None:
-    """Tell what was spent in the closed hours of the last `since`, and not told yet. May run twice, die
-    anywhere, and in several workers at once."""
+    """Report what was spent in the closed hours of the last `since` and not reported yet.
+
+    May run twice, die anywhere, and run in several workers at once.
+    """
     note_due(since)
     problem = send_due(meter)
-    _show_overdue(problem)
+    _alert_overdue(problem)
 
 
-# --- what is to be sent ---------------------------------------------------------------------------
+# --- collecting what to send ----------------------------------------------------------------------
 
 
 def note_due(since: timedelta) -> None:
-    """Commit a row for each sum that is to be sent."""
+    """Commit a row for each sum that has to be sent."""
     now = timezone.now()
     customers = list(_customers().items())
     for start in range(0, len(customers), WALLETS):
@@ -94,12 +98,15 @@ def _customers() -> dict[UUID, str]:
 
 
 def _due(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
-    """What was told is read before what was spent: where another worker tells some in between, its part has
-    this one's number, and the difference is left to the next run."""
-    told_rows = MeterEvent.objects.filter(workspace_id__in=customers, hour__gte=first)
-    told = {
+    """Yield events for what was spent and not reported yet.
+
+    What was reported is read before what was spent: if another worker reports something in between, its part
+    has the same number as this one, and the difference is left to the next run.
+    """
+    recorded_rows = MeterEvent.objects.filter(workspace_id__in=customers, hour__gte=first)
+    recorded = {
         (workspace_id, hour): (amount, parts)
-        for workspace_id, hour, amount, parts in told_rows.values_list("workspace_id", "hour").annotate(
+        for workspace_id, hour, amount, parts in recorded_rows.values_list("workspace_id", "hour").annotate(
             amount=Sum("amount"), parts=Max("part")
         )
     }
@@ -109,29 +116,29 @@ def _due(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iter
     for workspace_id, hour, spent in hours.values_list("workspace_id", "starts_at").annotate(
         cost=Sum("cost")
     ):
-        amount, last_part = told.get((workspace_id, hour), (0, -1))
+        amount, last_part = recorded.get((workspace_id, hour), (0, -1))
         yield from _parts(workspace_id, hour, spent - amount, last_part + 1, customers[workspace_id])
 
 
 def _parts(workspace_id: UUID, hour: datetime, amount: int, part: int, customer: str) -> Iterator[MeterEvent]:
     while amount > 0:
-        some = min(amount, MOST_AT_ONCE)
+        part_amount = min(amount, MOST_AT_ONCE)
         yield MeterEvent(
             id=derived_id(workspace_id, f"{hour.isoformat()} {part}"),
             workspace_id=workspace_id,
             hour=hour,
             part=part,
-            amount=some,
+            amount=part_amount,
             customer=customer,
         )
-        amount, part = amount - some, part + 1
+        amount, part = amount - part_amount, part + 1
 
 
 # --- sending --------------------------------------------------------------------------------------
 
 
 def send_due(meter: Meter) -> MeterError | None:
-    """Send what is not marked as sent. Gives the last problem, if there was any."""
+    """Send what is not marked as sent. Return the last error, if there was any."""
     ends_at = time.monotonic() + RUN_SECONDS
     now = timezone.now()
     due = _unsent().filter(hour__gte=now - MOST_AGE).exclude(tried_at__lt=now - REMEMBERED_FOR)
@@ -140,14 +147,14 @@ def send_due(meter: Meter) -> MeterError | None:
     for event in list(due.order_by("hour", "workspace_id", "part")[:RUN_EVENTS]):
         if time.monotonic() > ends_at:
             break
-        if event.tried_at is None:  # a customer that was mistyped may have been mended
+        if event.tried_at is None:  # a mistyped customer may have been corrected
             event.customer = customers.get(event.workspace_id, event.customer)
         try:
             _send(meter, event)
-        except MeterError as met:
-            problem = met
-            logger.warning("%s was not told to the meter: %s", identifier_of(event), met)
-            if met.is_general:
+        except MeterError as error:
+            problem = error
+            logger.warning("%s was not told to the meter: %s", identifier_of(event), error)
+            if error.is_general:
                 break
     return problem
 
@@ -180,7 +187,7 @@ def _unsent() -> QuerySet[MeterEvent]:
 
 
 def overdue() -> QuerySet[MeterEvent]:
-    """What should have been sent by now."""
+    """Return the events that should have been sent by now."""
     return (
         _unsent()
         .filter(created_at__lt=timezone.now() - OVERDUE_AFTER)
@@ -189,22 +196,24 @@ def overdue() -> QuerySet[MeterEvent]:
 
 
 def plight(event: MeterEvent) -> str:
-    """Why it was not sent: no more than one word or two."""
+    """Say in a word or two why an event was not sent."""
     if event.tried_at and event.tried_at < timezone.now() - REMEMBERED_FOR:
         return "in doubt"
     return "too old" if event.hour < timezone.now() - MOST_AGE else "to be sent"
 
 
 def settle(identifier: str, *, arrived: bool) -> None:
-    """A human has looked: it `arrived` (or was billed in another way), or it is to be sent again. Raises
-    `InvalidBillingAction`."""
-    event = _found(identifier)
+    """Record what a human found out. Raises `InvalidBillingAction`.
+
+    The event `arrived` (or was billed in another way), or has to be sent again.
+    """
+    event = _find_event(identifier)
     row = _unsent().filter(pk=event.pk)
     if not (row.update(sent_at=timezone.now()) if arrived else row.update(tried_at=None)):
         raise InvalidBillingAction(f"{identifier} has been sent.")
 
 
-def _found(identifier: str) -> MeterEvent:
+def _find_event(identifier: str) -> MeterEvent:
     parts = _IDENTIFIER.fullmatch(identifier)
     try:
         if parts is None:
@@ -215,7 +224,7 @@ def _found(identifier: str) -> MeterEvent:
         raise InvalidBillingAction(f"There is no meter event {identifier[:100]!r}.") from None
 
 
-def _show_overdue(problem: MeterError | None) -> None:
+def _alert_overdue(problem: MeterError | None) -> None:
     events = list(overdue()[:RUN_EVENTS])
     if not events:
         alerts.show(Alert.Kind.EXPORT, {})
@@ -225,10 +234,10 @@ def _show_overdue(problem: MeterError | None) -> None:
         f"{len(events)} sums, {format_usd(total)} USD, are not told to Stripe's meter yet.",
         f"The first is {identifier_of(events[0])}.",
     ]
-    plights = [plight(event) for event in events]
-    if count := plights.count("in doubt"):
+    reasons = [plight(event) for event in events]
+    if count := reasons.count("in doubt"):
         lines.append(f"{count} of them may have arrived, and are not sent again: `manage.py meter_events`.")
-    if count := plights.count("too old"):
+    if count := reasons.count("too old"):
         lines.append(f"{count} of them are older than Stripe takes: `manage.py meter_events`.")
     if problem:
         lines.append(f"The last problem: {problem}")

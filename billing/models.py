@@ -1,7 +1,7 @@
-"""Money: prices, wallets, what each answer costs, and the ledger.
+"""Billing models: prices, wallets, what each answer costs, and the ledger.
 
-No row here refers to a workspace, a user, a key or a completion by a foreign key: what was billed stays when
-those are deleted. Amounts are nano-USD, rates pico-USD.
+No row here has a foreign key to a workspace, a user, a key or a completion: what was billed stays when those
+are deleted. Amounts are nano-USD, rates pico-USD.
 """
 
 from typing import ClassVar
@@ -16,11 +16,11 @@ from billing.units import UNIT_NAMES, UNITS, Units
 from core.ids import derived_id, new_id
 
 NOWHERE = UUID(int=0)
-"""The workspace of the accounts that are the house's own."""
+"""The `workspace_id` of the service's own accounts."""
 
 
 class Price(models.Model):
-    """What a model costs from a moment on, until its next price begins. Never edited."""
+    """What a model costs from a given time until its next price begins. Never edited."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     model = models.CharField(max_length=200, help_text="As clients name it.")
@@ -39,7 +39,7 @@ class Price(models.Model):
 
 
 class Rate(models.Model):
-    """The price of one unit; for prompts from a certain length on it may be another."""
+    """The price of one unit; it may differ for prompts from a certain length on."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="rates")
@@ -66,8 +66,8 @@ class Rate(models.Model):
 class Wallet(models.Model):
     """What a workspace can spend: `balance` + `credit_limit` - `held`.
 
-    `balance` is that of its account in the ledger. `held` is what running answers may cost at most, and
-    what ended ones did cost until that is posted to the ledger.
+    `balance` is that of its account in the ledger. `held` is what running answers may cost at most, plus
+    what finished ones did cost until that is posted to the ledger.
     """
 
     workspace_id = models.UUIDField(primary_key=True, editable=False)
@@ -95,7 +95,7 @@ class Wallet(models.Model):
 
     @property
     def available(self) -> int | None:
-        """None where there is no limit."""
+        """What is left to spend; None if there is no limit."""
         return None if self.credit_limit is None else self.balance + self.credit_limit - self.held
 
 
@@ -132,7 +132,7 @@ class Budget(models.Model):
 
 
 class Spend(models.Model):
-    """What a workspace, or a key (`scope_id`), has spent and holds of the calls it began on a day (UTC)."""
+    """What a workspace or a key (`scope_id`) has spent and holds for the calls it began on a day (UTC)."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     scope_id = models.UUIDField()
@@ -150,8 +150,10 @@ class Spend(models.Model):
 
 
 class Charge(models.Model):
-    """What one answer costs: its id is the completion's. Held while it is made, settled once it ended,
-    posted once it is in the ledger."""
+    """What one answer costs. Its id is the completion's.
+
+    Held while the answer is made, settled once that has ended, posted once it is in the ledger.
+    """
 
     class Kind(models.TextChoices):
         COMPLETION = "completion"
@@ -193,7 +195,7 @@ class Charge(models.Model):
             models.Index(
                 fields=["workspace_id", "ended_at"],
                 name="charge_of_workspace",
-                condition=Q(ended_at__isnull=False),  # each index is written by every completion
+                condition=Q(ended_at__isnull=False),  # every completion writes each index
             ),
             models.Index(fields=["id"], name="charge_to_post", condition=Q(state="settled")),
             models.Index(fields=["process_id"], name="charge_held", condition=Q(state="held")),
@@ -226,7 +228,7 @@ class Charge(models.Model):
 
 
 class Account(models.Model):
-    """Where money is: a workspace's wallet, or one of the house's accounts."""
+    """Where money is: a workspace's wallet, or one of the service's own accounts."""
 
     class Kind(models.TextChoices):
         WALLET = "wallet"
@@ -252,13 +254,16 @@ class Account(models.Model):
 
 
 def account_id(kind: str, workspace_id: UUID = NOWHERE) -> UUID:
-    """Known before the row is."""
+    """Return an account's id, which is known before its row exists."""
     return derived_id(workspace_id, kind)
 
 
 class Transaction(models.Model):
-    """Money that moved. Its entries sum to zero, and are written before it: it seals them. Neither is ever
-    changed or deleted, which the database itself refuses; a mistake is reversed by another transaction."""
+    """Money that moved. Its entries sum to zero.
+
+    The entries are written before the transaction, which seals them. The database itself refuses to change or
+    delete either; a mistake is reversed by another transaction.
+    """
 
     class Kind(models.TextChoices):
         CHARGE = "charge"
@@ -328,11 +333,11 @@ class Entry(models.Model):
         return f"{format_usd(self.amount)} USD"
 
 
-# --- what is derived ------------------------------------------------------------------------------
+# --- derived data ---------------------------------------------------------------------------------
 
 
 class UsageRollup(models.Model):
-    """What the posted charges of an hour, or of a day, sum up to, by who and what for."""
+    """The sums of an hour's or a day's posted charges, by who they were for and what for."""
 
     class Width(models.TextChoices):
         HOUR = "hour"
@@ -373,7 +378,7 @@ class UsageRollup(models.Model):
 
 
 class Statement(models.Model):
-    """A month (UTC) of a workspace's ledger, closed."""
+    """A closed month (UTC) of a workspace's ledger."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     workspace_id = models.UUIDField()
@@ -394,7 +399,7 @@ class Statement(models.Model):
 
 
 class Alert(models.Model):
-    """Something that an operator should see to; one a matter while it lasts."""
+    """Something that needs an operator's attention; one alert per subject while it lasts."""
 
     class Kind(models.TextChoices):
         LOW_BALANCE = "low_balance"
@@ -423,7 +428,7 @@ class Alert(models.Model):
 
 
 class MeterEvent(models.Model):
-    """What a workspace spent in an hour, as it is told to Stripe; `part` counts what came late."""
+    """What a workspace spent in an hour, as reported to Stripe; `part` counts what came late."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     workspace_id = models.UUIDField()

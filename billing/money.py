@@ -1,7 +1,7 @@
-"""Money as integers, and nothing else: rates in pico-USD a unit, amounts in nano-USD.
+"""Money, only ever as integers: rates in pico-USD per unit, amounts in nano-USD.
 
-A charge is the exact sum of its units' rates, rounded once, up to the next nano-USD. So a smaller use never
-costs more than a larger one, and nothing that has a price costs nothing.
+A charge is the exact sum of its units' rates, rounded once, up to the next nano-USD. So using less never
+costs more than using more, and whatever has a price costs something.
 """
 
 import re
@@ -12,21 +12,21 @@ PICO_A_USD = 10**12
 NANO_A_USD = 10**9
 PICO_A_NANO = PICO_A_USD // NANO_A_USD
 MOST_NANO = 10**18
-"""A thousand million USD: what an amount may be at most. Nine of them fit into a column."""
+"""The highest amount: a billion USD. Nine times as much fits into a column."""
 MOST_A_CALL = 10**15
-"""A million USD: what one call may cost at most, whatever its price and its upstream say."""
+"""The most that one call costs, whatever its price and its upstream say: a million USD."""
 MOST_PICO = 10**15
-"""A thousand USD for one unit: what a rate may be at most."""
+"""The highest rate: a thousand USD for one unit."""
 
 _DECIMAL = re.compile(r"[+-]?(\d{1,12}(\.\d{1,18})?|\.\d{1,18})", re.ASCII)
 
 
 class InvalidAmount(ValueError):
-    """What was written is no amount of money that can be kept; the message says why."""
+    """The input is not an amount of money that can be stored; the message says why."""
 
 
 def usd(text: str | int | Decimal) -> Decimal:
-    """A decimal number, exactly as it was written. Raises `InvalidAmount`."""
+    """Parse a decimal number exactly as written. Raises `InvalidAmount`."""
     if isinstance(text, str):
         text = text.strip()
         if not _DECIMAL.fullmatch(text):
@@ -43,48 +43,48 @@ def usd(text: str | int | Decimal) -> Decimal:
 
 
 def nano_of(text: str | int | Decimal) -> int:
-    """Nano-USD in this many USD. Raises `InvalidAmount` where that is no whole number, or too large."""
-    nano = _whole(usd(text), NANO_A_USD, f"USD have at most nine decimals, unlike {text}.")
+    """Convert USD to nano-USD. Raises `InvalidAmount` if that is not a whole number, or too large."""
+    nano = _to_integer(usd(text), NANO_A_USD, f"USD have at most nine decimals, unlike {text}.")
     if abs(nano) > MOST_NANO:
         raise InvalidAmount(f"{text} USD is more than {format_usd(MOST_NANO)} USD.")
     return nano
 
 
 def pico_of(text: str | int | Decimal, units: int) -> int:
-    """The rate of one unit in pico-USD, where so many `units` cost this many USD. Raises `InvalidAmount`."""
+    """Return one unit's rate in pico-USD if `units` of them cost this many USD. Raises `InvalidAmount`."""
     amount = usd(text)
     if amount < 0:
         raise InvalidAmount(f"A price is not negative, unlike {text}.")
-    exactly = f"{text} USD for {units} is no whole number of pico-USD for one."
-    pico = _whole(amount, PICO_A_USD, exactly, divided_by=units)
+    inexact_message = f"{text} USD for {units} is no whole number of pico-USD for one."
+    pico = _to_integer(amount, PICO_A_USD, inexact_message, divided_by=units)
     if pico > MOST_PICO:
         raise InvalidAmount(f"{text} USD for {units} is more than {MOST_PICO // PICO_A_USD} USD for one.")
     return pico
 
 
-def _whole(amount: Decimal, times: int, problem: str, *, divided_by: int = 1) -> int:
+def _to_integer(amount: Decimal, times: int, message: str, *, divided_by: int = 1) -> int:
     try:
         with localcontext(Context(prec=80, traps=[Inexact])):
             product = amount * times / divided_by
     except Inexact:
-        raise InvalidAmount(problem) from None
+        raise InvalidAmount(message) from None
     if product.adjusted() > 40 or product != product.to_integral_value():
-        raise InvalidAmount(problem)
+        raise InvalidAmount(message)
     return int(product)
 
 
 def nano_rounded_up(pico: int) -> int:
-    """The one rounding of a line."""
+    """Convert pico-USD to nano-USD, rounding up. Each line is rounded only here."""
     return -(-pico // PICO_A_NANO)
 
 
 def format_usd(nano: int) -> str:
-    """USD as a decimal number, with two decimals at least and none that says nothing: `-0.000012`, `5.00`."""
+    """Write USD with at least two decimals and no needless zeros after them: `-0.000012`, `5.00`."""
     sign, whole, rest = "-" if nano < 0 else "", abs(nano) // NANO_A_USD, abs(nano) % NANO_A_USD
     return f"{sign}{whole}.{f'{rest:09}'.rstrip('0').ljust(2, '0')}"
 
 
 def format_rate(pico: int, units: int) -> str:
-    """USD for so many units."""
+    """Write what this many units cost in USD."""
     with localcontext(prec=80, rounding=ROUND_CEILING):
         return f"{(Decimal(pico) * units / PICO_A_USD).normalize():f}"

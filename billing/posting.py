@@ -1,4 +1,4 @@
-"""Posting: what was settled goes into the ledger and into the roll-ups, in batches, each charge once."""
+"""Posting: settled charges go into the ledger and the roll-ups, in batches, each charge once."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,12 +12,15 @@ from billing.models import Charge, Transaction
 from billing.wallet_locks import lock_wallets
 
 BATCH = 250
-"""Few enough that calls do not wait long for SQLite's one lock."""
+"""Small enough that calls do not wait long for SQLite's only lock."""
 
 
 def post_settled() -> int:
-    """Post all that is settled; gives how many charges that were. May run twice, die anywhere, and in several
-    workers at once: a batch is one transaction, and what another worker has posted is not posted again."""
+    """Post all settled charges and return how many there were.
+
+    May run twice, die anywhere, and run in several workers at once: a batch is one transaction, and what
+    another worker has posted is not posted again.
+    """
     posted = 0
     settled = Charge.objects.filter(state=Charge.State.SETTLED).order_by("id")
     while charges := list(settled.values_list("id", "workspace_id", "cost")[:BATCH]):
@@ -34,17 +37,17 @@ class _PostedElsewhere(Exception):
 
 
 def _post(charges: Sequence[tuple[UUID, UUID, int | None]]) -> None:
-    """All that can be computed is before the transaction: meanwhile it holds SQLite's lock."""
+    """Post a batch. As much as possible is computed before the transaction, which holds SQLite's lock."""
     costs: dict[UUID, int] = defaultdict(int)
     movements = []
     for id, workspace_id, cost in charges:
         if cost:
             costs[workspace_id] += cost
             movements.append(Movement(Transaction.Kind.CHARGE, workspace_id, -cost, id))
-    these = Charge.objects.filter(id__in=[id for id, _, _ in charges])
-    sums = rollups.summed(these)
+    batch = Charge.objects.filter(id__in=[id for id, _, _ in charges])
+    sums = rollups.summed(batch)
     with transaction.atomic():
-        settled = these.filter(state=Charge.State.SETTLED)
+        settled = batch.filter(state=Charge.State.SETTLED)
         if settled.update(state=Charge.State.POSTED) != len(charges):
             raise _PostedElsewhere
         lock_wallets(costs)

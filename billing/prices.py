@@ -1,4 +1,4 @@
-"""The price book: adding prices, and finding what a model costs at a moment."""
+"""The price book: add prices, and find what a model costs at a given time."""
 
 import logging
 import time
@@ -21,25 +21,25 @@ from core.ids import new_id
 logger = logging.getLogger(__name__)
 
 BACKDATED = timedelta(seconds=5)
-"""How far in the past a price may begin: for clocks, and for who wrote "now" a moment ago."""
+"""How far in the past a price may begin, since clocks differ and "now" may have been written a moment ago."""
 AHEAD = timedelta(days=366)
-"""How far ahead a price may begin: no other can begin before it, nor can it be withdrawn."""
+"""How far ahead a price may begin; limited since no other can begin before it, nor can it be withdrawn."""
 TIERS = 10
 REMEMBER_SECONDS = 1.0
 _TICK = timedelta(microseconds=1)
 
 Declared = Mapping[str, Literal["free"] | Rates]
-"""What the models file says of prices, by model."""
+"""What the models file says about prices, by model."""
 
-_known: dict[UUID, Tariff] = {}
-"""Tariffs by price: they never change."""
-_KNOWN_AT_MOST = 10_000
+_tariff_cache: dict[UUID, Tariff] = {}
+"""Tariffs by price id. They never change."""
+_TARIFF_CACHE_LIMIT = 10_000
 
 
 def add_price(
     model: str, tiers: Tiers | None, *, starts_at: datetime | None = None, source: str = ""
 ) -> Price:
-    """What `model` costs from `starts_at` (now) on; `tiers` None: free. Raises `InvalidPrice`."""
+    """Add what `model` costs from `starts_at` on (or now); `tiers` None: free. Raises `InvalidPrice`."""
     now = timezone.now()
     starts_at = starts_at or now
     _check(model, tiers, starts_at, now)
@@ -62,7 +62,7 @@ def add_price(
             Rate.objects.bulk_create(rates)  # before the price, which seals them
             price.save(force_insert=True)
             forget_prices()
-            transaction.on_commit(forget_prices)  # again: somebody may have read the book meanwhile
+            transaction.on_commit(forget_prices)  # again, since somebody may have read the book meanwhile
     except IntegrityError as error:  # another process added one at the same moment
         raise InvalidPrice(f"{model!r} has just been given another price.") from error
     return price
@@ -94,23 +94,27 @@ def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) 
 
 
 def current_tariffs(models: Collection[str], at: datetime) -> dict[str, Tariff]:
-    """What these models cost at a moment; those without a price are left out. One query, and another where
-    a price is met for the first time."""
-    return _in_force(_read_starts(models), at)
+    """Return what these models cost at a given time, without those that have no price.
+
+    This takes one query, and another if a price is met for the first time.
+    """
+    return _pick_tariffs(_read_starts(models), at)
 
 
 def tariffs_in_force(models: Collection[str], at: datetime) -> dict[str, Tariff]:
-    """The same for the hot path, from what was read within the last second. A price that another process adds
-    is seen so much later; one that begins later, at its time."""
+    """Do the same for the hot path, from what was read within the last second.
+
+    A price that another process adds is seen that much later; one that is scheduled takes effect on time.
+    """
     now = time.monotonic()
-    unread = [model for model in models if _starts.get(model, _NEVER).until < now]
+    unread = [model for model in models if _starts_cache.get(model, _NOT_CACHED).until < now]
     if unread:
         for model, starts in _read_starts(unread).items():
-            _starts[model] = _Starts(now + REMEMBER_SECONDS, starts)
-    return _in_force({model: _starts[model].prices for model in models}, at)
+            _starts_cache[model] = _CachedStarts(now + REMEMBER_SECONDS, starts)
+    return _pick_tariffs({model: _starts_cache[model].prices for model in models}, at)
 
 
-def _in_force(starts: Mapping[str, Sequence[tuple[datetime, UUID]]], at: datetime) -> dict[str, Tariff]:
+def _pick_tariffs(starts: Mapping[str, Sequence[tuple[datetime, UUID]]], at: datetime) -> dict[str, Tariff]:
     found = {}
     for model, prices in starts.items():
         id = next((id for starts_at, id in prices if starts_at <= at), None)
@@ -120,15 +124,15 @@ def _in_force(starts: Mapping[str, Sequence[tuple[datetime, UUID]]], at: datetim
     return {model: tariffs[id] for model, id in found.items() if id in tariffs}
 
 
-class _Starts(NamedTuple):
-    """When the prices of a model begin, newest first; believed until a moment of the monotonic clock."""
+class _CachedStarts(NamedTuple):
+    """When the prices of a model begin, newest first; valid `until` a time of the monotonic clock."""
 
     until: float
     prices: list[tuple[datetime, UUID]]
 
 
-_NEVER = _Starts(-1, [])
-_starts: dict[str, _Starts] = {}
+_NOT_CACHED = _CachedStarts(-1, [])
+_starts_cache: dict[str, _CachedStarts] = {}
 
 
 def _read_starts(models: Collection[str]) -> dict[str, list[tuple[datetime, UUID]]]:
@@ -140,20 +144,20 @@ def _read_starts(models: Collection[str]) -> dict[str, list[tuple[datetime, UUID
 
 
 def forget_prices() -> None:
-    """Read the book again; for who has changed it."""
-    _starts.clear()
+    """Make the next look-up read the price book again. Call this after changing it."""
+    _starts_cache.clear()
 
 
 def tariffs_of(ids: Iterable[UUID]) -> dict[UUID, Tariff]:
-    """Those of these prices that exist."""
+    """Return the tariffs of these prices, without prices that do not exist."""
     wanted = set(ids)
-    unknown = [id for id in wanted if id not in _known]
+    unknown = [id for id in wanted if id not in _tariff_cache]
     if unknown:
-        if len(_known) > _KNOWN_AT_MOST:
-            _known.clear()
+        if len(_tariff_cache) > _TARIFF_CACHE_LIMIT:
+            _tariff_cache.clear()
         for price in Price.objects.filter(id__in=unknown).prefetch_related("rates"):
-            _known[price.id] = tariff_of(price)
-    return {id: _known[id] for id in wanted if id in _known}
+            _tariff_cache[price.id] = tariff_of(price)
+    return {id: _tariff_cache[id] for id in wanted if id in _tariff_cache}
 
 
 def tariff_of(price: Price) -> Tariff:
@@ -162,40 +166,40 @@ def tariff_of(price: Price) -> Tariff:
 
 
 def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
-    """Make the book say what the models file says: a price that differs from the model's last becomes its
-    next one. Where one is scheduled already, which cannot be withdrawn, it begins right after that one.
+    """Make the price book match the models file: a price that differs from the model's last becomes its next.
 
+    If one is already scheduled, which cannot be withdrawn, the new price begins right after that one.
     May run twice, or in several processes at once.
     """
     added = []
     for model, declared in prices.items():
         tiers: Tiers | None = None if declared == "free" else {0: declared}
-        last = _last(model)
-        if last is not None and _says(last, tiers):
+        last = _latest_price(model)
+        if last is not None and _has_tiers(last, tiers):
             continue
         scheduled = last is not None and last.starts_at > timezone.now()
         try:
             starts_at = last.starts_at + _TICK if last and scheduled else None
             added.append(add_price(model, tiers, starts_at=starts_at, source=source))
         except InvalidPrice:
-            if (last := _last(model)) is None or not _says(last, tiers):
-                raise  # else another process was faster
+            if (last := _latest_price(model)) is None or not _has_tiers(last, tiers):
+                raise  # otherwise another process was faster
         if last is not None and scheduled:
             logger.warning("The price of %r in the %s waits for one of %s", model, source, last.starts_at)
     return added
 
 
 def free_where_unpriced(models: Iterable[str]) -> None:
-    """Say that these are free, unless the book has said otherwise."""
+    """Mark these models as free unless they are in the price book already."""
     wanted = set(models)
     priced = set(Price.objects.filter(model__in=wanted).values_list("model", flat=True))
     declare(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
 
 
-def _last(model: str) -> Price | None:
+def _latest_price(model: str) -> Price | None:
     return Price.objects.filter(model=model).order_by("-starts_at").first()
 
 
-def _says(price: Price, tiers: Tiers | None) -> bool:
+def _has_tiers(price: Price, tiers: Tiers | None) -> bool:
     tariff = tariff_of(price)
     return tariff.is_free if tiers is None else (not tariff.is_free and tariff.tiers == tiers)

@@ -1,8 +1,7 @@
-"""What the charges sum up to, and whether all that is kept of it is right: wallets, spends, roll-ups, and
-what Stripe was told.
+"""Compare what is stored with what the charges sum up to: wallets, spends, roll-ups, and meter events.
 
-The database sums up. Of what there may be millions of, kept rows and sums are read side by side in one order,
-so that little of it is held in memory.
+The database does the summing. Where there may be millions, stored rows and sums are read side by side in the
+same order, so that little of it is held in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +32,7 @@ class Discrepancy(NamedTuple):
 
 
 def discrepancies() -> Iterator[Discrepancy]:
-    """To be read within a `snapshot`."""
+    """Yield everything that does not add up. Iterate over it within a `snapshot`."""
     yield from _wallets()
     yield from _spends()
     for width in UsageRollup.Width:
@@ -42,12 +41,12 @@ def discrepancies() -> Iterator[Discrepancy]:
 
 
 _AMOUNT = Case(When(state=Charge.State.HELD, then=F("held")), default=Coalesce(F("cost"), 0))
-"""What a charge takes of a wallet: what it may cost until it has ended, then what it does."""
+"""What a charge takes from a wallet: until it has ended what it may cost, then what it does cost."""
 
 
 def _wallets() -> Iterator[Discrepancy]:
-    of_wallets = Entry.objects.filter(account__kind=Account.Kind.WALLET)
-    balances = dict(of_wallets.values_list("account__workspace_id").annotate(total=Sum("amount")))
+    wallet_entries = Entry.objects.filter(account__kind=Account.Kind.WALLET)
+    balances = dict(wallet_entries.values_list("account__workspace_id").annotate(total=Sum("amount")))
     unposted = Charge.objects.exclude(state=Charge.State.POSTED)
     holds = dict(unposted.values_list("workspace_id").annotate(total=Sum(_AMOUNT)))
     for wallet in Wallet.objects.iterator(CHUNK):
@@ -70,8 +69,10 @@ def _wallets() -> Iterator[Discrepancy]:
 
 def _spends() -> Iterator[Discrepancy]:
     rows = Spend.objects.order_by("scope_id", "day").values_list("scope_id", "day", "amount")
-    kept = (((scope_id, day), amount) for scope_id, day, amount in rows.iterator(CHUNK))
-    for (scope_id, day), amount, spent in side_by_side(kept, merge(_spent("workspace_id"), _spent("key_id"))):
+    stored = (((scope_id, day), amount) for scope_id, day, amount in rows.iterator(CHUNK))
+    for (scope_id, day), amount, spent in side_by_side(
+        stored, merge(_spent("workspace_id"), _spent("key_id"))
+    ):
         if (amount or 0) != (spent or 0):
             yield Discrepancy(
                 f"spend of {scope_id} on {day}",
@@ -91,28 +92,28 @@ def _spent(scope: str) -> Iterator[tuple[tuple[UUID, date], int]]:
 
 def _roll_ups(width: UsageRollup.Width) -> Iterator[Discrepancy]:
     rows = UsageRollup.objects.filter(width=width).order_by("workspace_id", "starts_at").iterator(CHUNK)
-    kept = _blocks(rows, lambda row: (row.workspace_id, row.starts_at))
-    counted = _blocks(_counted(width).iterator(CHUNK), lambda row: (row["workspace_id"], row["start"]))
-    for (_, start), rollups, sums in side_by_side(kept, counted):
-        yield from _compared(str(width), start, rollups or (), sums or ())
+    stored = _blocks(rows, lambda row: (row.workspace_id, row.starts_at))
+    counted = _blocks(_charge_sums(width).iterator(CHUNK), lambda row: (row["workspace_id"], row["start"]))
+    for (_, start), rollups, sums in side_by_side(stored, counted):
+        yield from _compare(str(width), start, rollups or (), sums or ())
 
 
-def _counted(width: UsageRollup.Width) -> QuerySet[Any, Any]:
+def _charge_sums(width: UsageRollup.Width) -> QuerySet[Any, Any]:
     posted = Charge.objects.filter(state=Charge.State.POSTED)
     groups = posted.annotate(start=Trunc("ended_at", width.value, tzinfo=UTC)).values(
         "workspace_id", "start", "user_id", "key_id", "model", "kind"
     )
     sums = {f"sum_of_{name}": Sum(name) for name in SUMS if name not in {"requests", "unpriced"}}
-    summed = groups.annotate(
+    with_sums = groups.annotate(
         **sums, sum_of_requests=Count("id"), sum_of_unpriced=Count("id", filter=Q(price_id=None))
     )
-    return summed.order_by("workspace_id", "start")
+    return with_sums.order_by("workspace_id", "start")
 
 
-def _compared(
+def _compare(
     width: str, start: datetime, rollups: Iterable[UsageRollup], counted: Iterable[dict[str, Any]]
 ) -> Iterator[Discrepancy]:
-    """Of one workspace and one hour or day."""
+    """Compare the roll-ups of one workspace and one hour or day."""
     expected = {}
     for row in counted:
         group = Group(
@@ -132,21 +133,23 @@ def _compared(
         yield Discrepancy(f"roll-up {id} (the {width} of {start:%Y-%m-%d %H:%M})", "it is missing")
 
 
-# --- what Stripe was told -------------------------------------------------------------------------
+# --- meter events ---------------------------------------------------------------------------------
 
 
 def _meter_events() -> Iterator[Discrepancy]:
-    """More than was spent? Less is told later."""
+    """Find hours reported with more than was spent. Less is fine, since the rest is reported later."""
     events = MeterEvent.objects.values_list("workspace_id", "hour").annotate(total=Sum("amount"))
     hours = UsageRollup.objects.filter(width=UsageRollup.Width.HOUR)
     costs = hours.values_list("workspace_id", "starts_at").annotate(total=Sum("cost"))
-    told = (((id, hour), sum) for id, hour, sum in events.order_by("workspace_id", "hour").iterator(CHUNK))
+    reported = (
+        ((id, hour), sum) for id, hour, sum in events.order_by("workspace_id", "hour").iterator(CHUNK)
+    )
     spent = (
         ((id, hour), sum) for id, hour, sum in costs.order_by("workspace_id", "starts_at").iterator(CHUNK)
     )
     if not MeterEvent.objects.exists():
         return
-    for (workspace_id, hour), amount, cost in side_by_side(told, spent):
+    for (workspace_id, hour), amount, cost in side_by_side(reported, spent):
         if amount and amount > (cost or 0):
             yield Discrepancy(
                 f"meter of workspace {workspace_id} in the hour of {hour:%Y-%m-%d %H:%M}",
@@ -154,14 +157,16 @@ def _meter_events() -> Iterator[Discrepancy]:
             )
 
 
-# --- reading in one order -------------------------------------------------------------------------
+# --- merging sorted streams -----------------------------------------------------------------------
 
 
 def side_by_side(
     left: Iterable[tuple[Any, Any]], right: Iterable[tuple[Any, Any]]
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Of two streams of (key, value), each in the order of its keys and with each key once: every key with
-    both of its values, None where there is none."""
+    """Merge two streams of (key, value), each sorted by key and with each key once.
+
+    Yields every key with both of its values, None where there is none.
+    """
     lefts = ((key, 0, value) for key, value in left)
     rights = ((key, 1, value) for key, value in right)
     in_order = merge(lefts, rights, key=itemgetter(0))
@@ -173,4 +178,4 @@ def side_by_side(
 
 
 def _blocks(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, list[Any]]]:
-    return ((found, list(some)) for found, some in groupby(rows, key))
+    return ((found, list(block)) for found, block in groupby(rows, key))

@@ -1,7 +1,7 @@
 """Roll-ups: the posted charges of each hour and each day (UTC), by who they were for and which model.
 
-They are added to in the transaction that posts the charges, so they are right at every moment; what was
-settled but not posted yet is read from the charges themselves.
+They are updated in the transaction that posts the charges, so they are always right; what was settled but not
+posted yet is read from the charges themselves.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ SUMS = UsageRollup.SUMS
 
 
 class Group(NamedTuple):
-    """What a roll-up is of."""
+    """What the charges of a roll-up have in common."""
 
     width: str
     starts_at: datetime
@@ -39,33 +39,33 @@ class Group(NamedTuple):
 
 
 def add(sums: Mapping[Group, Mapping[str, int]]) -> None:
-    """Runs inside the transaction that posts the charges of which these are the sums."""
+    """Add sums to the roll-ups. Runs inside the transaction that posts the charges summed up here."""
     known = UsageRollup.objects.in_bulk(sorted(group.id for group in sums))
     missing = [group for group in sums if group.id not in known]
     new = [UsageRollup(id=group.id, **group._asdict()) for group in missing]
     UsageRollup.objects.bulk_create(new, ignore_conflicts=True)
-    for group in sorted(sums, key=lambda group: group.id):  # one order for all workers
+    for group in sorted(sums, key=lambda group: group.id):  # in the same order in all workers
         _increase(group.id, sums[group])
 
 
 def summed(charges: QuerySet[Charge]) -> dict[Group, dict[str, int]]:
-    """The sums of these ended charges by group, hours and days. The database sums up."""
+    """Return the sums of these ended charges by group, for hours and days. The database does the summing."""
     sums: dict[Group, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
     for row in _by_hour(charges):
         hour = row.pop("hour")
-        whose = [row.pop(name) for name in _WHOSE]
+        group_values = [row.pop(name) for name in _GROUP_COLUMNS]
         for width, start in ((Width.HOUR, hour), (Width.DAY, hour.replace(hour=0))):
-            total = sums[Group(width.value, start, *whose)]
+            total = sums[Group(width.value, start, *group_values)]
             for name in SUMS:
                 total[name] += row[f"sum_of_{name}"] or 0
     return dict(sums)
 
 
-_WHOSE = ("workspace_id", "user_id", "key_id", "model", "kind")
+_GROUP_COLUMNS = ("workspace_id", "user_id", "key_id", "model", "kind")
 
 
 def _by_hour(charges: QuerySet[Charge]) -> Iterable[dict[str, Any]]:
-    groups = charges.annotate(hour=Trunc("ended_at", "hour", tzinfo=UTC)).values("hour", *_WHOSE)
+    groups = charges.annotate(hour=Trunc("ended_at", "hour", tzinfo=UTC)).values("hour", *_GROUP_COLUMNS)
     sums: dict[str, Any] = {f"sum_of_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
     sums["sum_of_requests"] = Count("id")
     sums["sum_of_unpriced"] = Count("id", filter=Q(price_id=None))

@@ -1,4 +1,4 @@
-"""What a workspace may know of its money. Everything here is scoped to one workspace."""
+"""What a workspace may see of its money. Everything here is scoped to one workspace."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ Kind = Transaction.Kind
 
 @dataclass(frozen=True, slots=True)
 class WalletMovement:
-    """A transaction as its workspace sees it. `amount` is what the wallet gained, in nano-USD; `charge` is
-    what was charged for, or given back."""
+    """A transaction as its workspace sees it.
+
+    `amount` is what the wallet gained, in nano-USD; `charge` is what was charged for, or refunded.
+    """
 
     transaction: Transaction
     amount: int
@@ -26,8 +28,10 @@ class WalletMovement:
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """A budget in its running period, which begins on one day (UTC) and ends before the other. `used` are
-    nano-USD, what is held among them."""
+    """A budget in its current period: from `starts_on` to the day before `ends_before` (UTC).
+
+    `used` is in nano-USD and includes what is held.
+    """
 
     budget: Budget
     used: int
@@ -40,22 +44,22 @@ class BudgetUse:
 
 
 def wallet_of(workspace_id: UUID) -> Wallet:
-    """One that is not stored, where nothing has moved yet."""
+    """Return the workspace's wallet, or an unsaved one if nothing has moved yet."""
     found = Wallet.objects.filter(pk=workspace_id).first()
     return found or Wallet(workspace_id=workspace_id, credit_limit=settings.CHATAPI_CREDIT_LIMIT)
 
 
 def budgets_of(workspace_id: UUID, today: date) -> list[BudgetUse]:
-    """The workspace's own first, then those of its keys."""
+    """Return the workspace's own budgets, then those of its keys."""
     budgets = Budget.objects.filter(workspace_id=workspace_id)
     ordered = sorted(budgets, key=lambda budget: (str(budget.key_id or ""), budget.period))
     spends = Spend.objects.filter(
         scope_id__in={budget.scope_id for budget in ordered}, day__gte=today.replace(day=1), day__lte=today
     )
-    return [_use(budget, list(spends), today) for budget in ordered]
+    return [_budget_use(budget, list(spends), today) for budget in ordered]
 
 
-def _use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetUse:
+def _budget_use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetUse:
     first, end = today, today + timedelta(days=1)
     if budget.period == Budget.Period.MONTH:
         first = today.replace(day=1)
@@ -67,7 +71,7 @@ def _use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetUse:
 def transaction_page(
     workspace_id: UUID, *, limit: int, after: Transaction | None = None, kinds: Collection[str] = ()
 ) -> tuple[list[WalletMovement], bool]:
-    """The newest, or those that follow `after`; and whether there are more."""
+    """Return the newest transactions, or those that follow `after`, and whether there are more."""
     rows = transactions_of(workspace_id, kinds)
     if after is not None:
         at = after.created_at
@@ -77,7 +81,7 @@ def transaction_page(
 
 
 def transaction_of(workspace_id: UUID, id: UUID | None) -> WalletMovement | None:
-    """None for a stranger's, too."""
+    """Return one transaction; None also if it is another workspace's."""
     found = (
         wallet_movements(workspace_id, Transaction.objects.filter(workspace_id=workspace_id, id=id))
         if id
@@ -91,26 +95,26 @@ def transactions_of(workspace_id: UUID, kinds: Collection[str] = ()) -> "QuerySe
     if kinds:
         rows = rows.filter(kind__in=kinds)
         if Kind.CHARGE not in kinds:
-            rows = rows.exclude(kind=Kind.CHARGE)  # names the index of the few that are no charges
+            rows = rows.exclude(kind=Kind.CHARGE)  # matches the index of the few that are not charges
     return rows
 
 
 def wallet_movements(workspace_id: UUID, rows: "QuerySet[Transaction]") -> list[WalletMovement]:
-    """Of a slice of this workspace's transactions; two queries."""
+    """Return a slice of this workspace's transactions as movements, with two queries."""
     entry = Entry.objects.filter(
         transaction=OuterRef("pk"), account_id=account_id(Account.Kind.WALLET, workspace_id)
     )
     found: Sequence[Transaction] = list(
         rows.annotate(gained=Subquery(entry.values("amount")), reversal_id=F("reversed_by"))
     )
-    ids = [made.charge_id for made in found if made.charge_id]
+    ids = [row.charge_id for row in found if row.charge_id]
     charges = Charge.objects.only("kind", "model").in_bulk(ids)
     return [
         WalletMovement(
-            transaction=made,
-            amount=getattr(made, "gained"),  # noqa: B009 (annotated)
-            charge=charges.get(made.charge_id) if made.charge_id else None,
-            reversed_by=getattr(made, "reversal_id"),  # noqa: B009
+            transaction=row,
+            amount=getattr(row, "gained"),  # noqa: B009 (annotated)
+            charge=charges.get(row.charge_id) if row.charge_id else None,
+            reversed_by=getattr(row, "reversal_id"),  # noqa: B009
         )
-        for made in found
+        for row in found
     ]

@@ -1,4 +1,4 @@
-"""Statements as accountants take them: a table for spreadsheets, and a page to print."""
+"""Statements for accountants: a table for spreadsheets, and a page to print."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from core.ids import PROJECT, public
 
 COLUMNS = ("month", "type", "date", "description", "reference", "requests", *UNIT_NAMES, "amount_usd")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""With these a spreadsheet's formulas begin, also in what others have written."""
-_CHARGED = dict(Charge.Kind.choices)
-_MOVED = {kind: label.capitalize().replace(" ", "-") for kind, label in Transaction.Kind.choices}
+"""What a spreadsheet's formulas begin with, also in text that others have written."""
+_CHARGE_LABELS = dict(Charge.Kind.choices)
+_TRANSACTION_LABELS = {kind: label.capitalize().replace(" ", "-") for kind, label in Transaction.Kind.choices}
 
 Row = Sequence[str | int]
 
 
 def as_csv(report: StatementReport) -> str:
-    """By RFC 4180. The amounts of all rows but the last add up to that of the last."""
+    """Write a statement as CSV (RFC 4180). The amounts of all rows but the last add up to the last one's."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -39,10 +39,10 @@ def _rows(report: StatementReport) -> Iterator[Row]:
         units = [line["units"][name] for name in UNIT_NAMES]
         what = f"{line['model']}, {line['kind']}"
         yield _row(report, "charge", "", what, "", line["requests"], units, amount=line["amount"])
-    for booking in report.movements:
-        made = booking.transaction
+    for movement in report.movements:
+        made = movement.transaction
         day = f"{made.created_at:%Y-%m-%d}"
-        yield _row(report, made.kind, day, made.reason, made.reference or "", amount=booking.amount)
+        yield _row(report, made.kind, day, made.reason, made.reference or "", amount=movement.amount)
     if report.others:
         yield _row(report, "others", "", f"{report.others} more movements", amount=report.others_amount)
     yield _row(report, "closing", f"{_last_day(report)}", "Closing balance", amount=statement.closing)
@@ -60,21 +60,30 @@ def _row(
     amount: int,
 ) -> Row:
     month = f"{report.statement.month:%Y-%m}"
-    return (month, type, day, _inert(description), _inert(reference), requests, *units, format_usd(amount))
+    return (
+        month,
+        type,
+        day,
+        _escape_formula(description),
+        _escape_formula(reference),
+        requests,
+        *units,
+        format_usd(amount),
+    )
 
 
-def _inert(text: str) -> str:
+def _escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def as_html(report: StatementReport, name: str) -> str:
-    """A page by itself: it loads nothing. `name` is the workspace's."""
-    return render_to_string("billing/statement.html", _shown(report, name))
+    """Render a self-contained page, which loads nothing. `name` is the workspace's."""
+    return render_to_string("billing/statement.html", _page_context(report, name))
 
 
-def _shown(report: StatementReport, name: str) -> dict[str, Any]:
+def _page_context(report: StatementReport, name: str) -> dict[str, Any]:
     statement = report.statement
-    usd = _written_alike(report)
+    usd = _aligned_formatter(report)
     return {
         "name": name,
         "project_id": public(PROJECT, statement.workspace_id),
@@ -84,38 +93,39 @@ def _shown(report: StatementReport, name: str) -> dict[str, Any]:
         "currency": CURRENCY,
         "opening": usd(statement.opening),
         "closing": usd(statement.closing),
-        "totals": [(f"{label}s", usd(statement.totals[kind])) for kind, label in _MOVED.items()],
+        "totals": [(f"{label}s", usd(statement.totals[kind])) for kind, label in _TRANSACTION_LABELS.items()],
         "lines": [
-            line | {"kind": _CHARGED[line["kind"]], "used": _used(line), "amount": usd(line["amount"])}
+            line
+            | {"kind": _CHARGE_LABELS[line["kind"]], "used": _used_units(line), "amount": usd(line["amount"])}
             for line in statement.lines
         ],
         "charged": usd(statement.totals[Transaction.Kind.CHARGE]),
         "movements": [
-            (booking.transaction, _MOVED[booking.transaction.kind], usd(booking.amount))
-            for booking in report.movements
+            (movement.transaction, _TRANSACTION_LABELS[movement.transaction.kind], usd(movement.amount))
+            for movement in report.movements
         ],
         "others": report.others,
         "others_amount": usd(report.others_amount),
     }
 
 
-def _used(line: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _used_units(line: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(f"{count:,}", UNITS[unit].label) for unit, count in line["units"].items() if count]
 
 
-def _written_alike(report: StatementReport) -> Callable[[int], str]:
-    """How to write amounts so that their points are below each other: with as many decimals as one needs."""
+def _aligned_formatter(report: StatementReport) -> Callable[[int], str]:
+    """Return a formatter that aligns decimal points: all amounts get as many decimals as any one needs."""
     statement = report.statement
     amounts = [statement.opening, statement.closing, report.others_amount, *statement.totals.values()]
     amounts += [line["amount"] for line in statement.lines]
-    amounts += [booking.amount for booking in report.movements]
+    amounts += [movement.amount for movement in report.movements]
     decimals = max(len(format_usd(amount).partition(".")[2]) for amount in amounts)
 
-    def written(amount: int) -> str:
+    def format_aligned(amount: int) -> str:
         whole, _, rest = format_usd(amount).partition(".")
         return f"{whole}.{rest.ljust(decimals, '0')}"
 
-    return written
+    return format_aligned
 
 
 def _last_day(report: StatementReport) -> date:

@@ -1,7 +1,7 @@
 """Statements: a month (UTC) of a workspace's ledger, by when money moved.
 
-A statement opens with what the one before closed with. Once a month is over nothing moves in it any more, so
-its statement is made once and stays as it is; of a month that is not closed there is a preview.
+A statement opens with the previous one's closing balance. Once a month is over nothing moves in it any more,
+so its statement is created once and never changes; a month that is not closed has a preview.
 """
 
 import logging
@@ -29,17 +29,20 @@ logger = logging.getLogger(__name__)
 Kind = Transaction.Kind
 
 GRACE = timedelta(minutes=10)
-"""How long after its end a month is closed: clocks of several machines differ."""
+"""How long after its end a month is closed, since the clocks of several machines differ."""
 AT_ONCE_SECONDS = 60.0
-"""How long statements are made in one go; the next one goes on from there."""
+"""How long one run creates statements; the next one continues from there."""
 LISTED = 1000
-"""Of what is no charge, so many movements are listed in a statement; the others are summed up."""
+"""How many movements other than charges a statement lists; the others are summed up."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatementReport:
-    """A statement with all that it shows: `movements` are what moved but charges, `others` those that are too
-    many to be listed; `others_amount` is their sum in nano-USD."""
+    """A statement with everything it shows.
+
+    `movements` are those other than charges; `others` counts those too many to list, and `others_amount` is
+    their sum in nano-USD.
+    """
 
     statement: Statement
     is_closed: bool
@@ -49,40 +52,44 @@ class StatementReport:
 
 
 def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
-    """Make the statements of all months that are over and have none; gives how many were made. May run twice,
-    die anywhere, and in several workers at once."""
+    """Create the statements of all months that are over and have none, and return how many.
+
+    May run twice, die anywhere, and run in several workers at once.
+    """
     deadline = time.monotonic() + seconds
     made = 0
     last = month_before(month_of(timezone.now() - GRACE))
-    for workspace_id, created_at in _without_statement(last):
+    for workspace_id, created_at in _workspaces_without_statement(last):
         try:
-            for month in _missing(workspace_id, month_of(created_at), last):
+            for month in _missing_months(workspace_id, month_of(created_at), last):
                 _close(workspace_id, month)
                 made += 1
                 if time.monotonic() > deadline:
                     return made
-        except Exception:  # one workspace's trouble is not that of the others
+        except Exception:  # one workspace's failure must not stop the others
             logger.exception("The statements of workspace %s could not be made", workspace_id)
     return made
 
 
 def report(workspace_id: UUID, month: date) -> StatementReport | None:
-    """The statement of a month, or a preview of it; None for one before the workspace's first, or after the
-    running one."""
+    """Return the statement of a month, or a preview of it.
+
+    None for a month before the workspace's first, or after the current one.
+    """
     with snapshot():
         statement = Statement.objects.filter(workspace_id=workspace_id, month=month).first()
         is_closed = statement is not None
         if statement is None:
             if not _first_month(workspace_id) <= month <= month_of(timezone.now()):
                 return None
-            statement = _drawn_up(workspace_id, month)
+            statement = _build_statement(workspace_id, month)
         return _report(statement, is_closed=is_closed)
 
 
 def statement_page(
     workspace_id: UUID, *, limit: int, before: date | None = None
 ) -> tuple[list[Statement], bool]:
-    """Those of closed months, newest first; and whether there are more."""
+    """Return the statements of closed months, newest first, and whether there are more."""
     rows = Statement.objects.filter(workspace_id=workspace_id).defer("lines").order_by("-month")
     found = list((rows.filter(month__lt=before) if before else rows)[: limit + 1])
     return found[:limit], len(found) > limit
@@ -92,7 +99,7 @@ def statement_page(
 
 
 def month_of(at: datetime) -> date:
-    """Its first day."""
+    """Return the first day of a time's month."""
     return at.astimezone(UTC).date().replace(day=1)
 
 
@@ -108,17 +115,17 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
-# --- making ---------------------------------------------------------------------------------------
+# --- creating -------------------------------------------------------------------------------------
 
 
-def _without_statement(month: date) -> Sequence[tuple[UUID, datetime]]:
-    """Workspaces whose wallet is as old as that."""
-    theirs = Statement.objects.filter(workspace_id=OuterRef("workspace_id"), month=month)
-    wallets = Wallet.objects.filter(~Exists(theirs), created_at__lt=start_of(month_after(month)))
+def _workspaces_without_statement(month: date) -> Sequence[tuple[UUID, datetime]]:
+    """Return workspaces without a statement of this month whose wallet is old enough to have one."""
+    existing = Statement.objects.filter(workspace_id=OuterRef("workspace_id"), month=month)
+    wallets = Wallet.objects.filter(~Exists(existing), created_at__lt=start_of(month_after(month)))
     return list(wallets.order_by("workspace_id").values_list("workspace_id", "created_at"))
 
 
-def _missing(workspace_id: UUID, first: date, last: date) -> Iterator[date]:
+def _missing_months(workspace_id: UUID, first: date, last: date) -> Iterator[date]:
     made = Statement.objects.filter(workspace_id=workspace_id).order_by("-month")
     newest = made.values_list("month", flat=True).first()
     month = first if newest is None else month_after(newest)
@@ -128,17 +135,20 @@ def _missing(workspace_id: UUID, first: date, last: date) -> Iterator[date]:
 
 
 def _close(workspace_id: UUID, month: date) -> None:
-    """Whoever moves money holds the wallet's lock from before it looks at the clock until it commits. So who
-    has had the lock after a month's end sees all that moved in it."""
+    """Create the statement of a month that is over.
+
+    Whoever moves money holds the wallet's lock from before reading the clock until the commit. So after
+    holding that lock once past the month's end, we see everything that moved in it.
+    """
     with transaction.atomic():
         lock_wallets([workspace_id])
     with snapshot():
-        statement = _drawn_up(workspace_id, month)
+        statement = _build_statement(workspace_id, month)
     Statement.objects.bulk_create([statement], ignore_conflicts=True)
 
 
-def _drawn_up(workspace_id: UUID, month: date) -> Statement:
-    opening = _opening(workspace_id, month)
+def _build_statement(workspace_id: UUID, month: date) -> Statement:
+    opening = _opening_balance(workspace_id, month)
     totals = totals_of(workspace_id, month)
     return Statement(
         id=derived_id(workspace_id, f"statement of {month:%Y-%m}"),
@@ -152,14 +162,14 @@ def _drawn_up(workspace_id: UUID, month: date) -> Statement:
     )
 
 
-def _opening(workspace_id: UUID, month: date) -> int:
+def _opening_balance(workspace_id: UUID, month: date) -> int:
     before = Statement.objects.filter(workspace_id=workspace_id, month=month_before(month))
     closing = before.values_list("closing", flat=True).first()
     return balance_before(workspace_id, month) if closing is None else closing
 
 
 def balance_before(workspace_id: UUID, month: date) -> int:
-    """What the ledger says was in the wallet when the month began."""
+    """Return the wallet's balance in the ledger when the month began."""
     entries = Entry.objects.filter(
         account_id=account_id(Account.Kind.WALLET, workspace_id), transaction__created_at__lt=start_of(month)
     )
@@ -167,17 +177,20 @@ def balance_before(workspace_id: UUID, month: date) -> int:
 
 
 def totals_of(workspace_id: UUID, month: date) -> dict[str, int]:
-    """By every kind of transaction, what the wallet gained in the month."""
-    rows = transactions_of(workspace_id).filter(**_in(month, "created_at"))
+    """Return what the wallet gained in the month, by every kind of transaction."""
+    rows = transactions_of(workspace_id).filter(**_within_month(month, "created_at"))
     own = Q(entries__account_id=account_id(Account.Kind.WALLET, workspace_id))
     sums = rows.values_list("kind").annotate(total=Sum("entries__amount", filter=own))
     return {**{kind.value: 0 for kind in Kind}, **{kind: int(total) for kind, total in sums}}
 
 
 def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
-    """What the month's charges were for. Each was posted at what it cost, so these add up to their total,
-    also where one ended before midnight and was posted after it."""
-    posted = transactions_of(workspace_id, [Kind.CHARGE]).filter(**_in(month, "created_at"))
+    """Return what the month's charges were for, by model and kind.
+
+    Each was posted at what it cost, so the lines add up to the charges' total, even if one ended before
+    midnight and was posted after it.
+    """
+    posted = transactions_of(workspace_id, [Kind.CHARGE]).filter(**_within_month(month, "created_at"))
     charges = Charge.objects.filter(id__in=posted.values("charge_id"))
     sums = {f"sum_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
     grouped = charges.values("model", "kind").annotate(requests=Count("id"), **sums)
@@ -194,7 +207,7 @@ def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
     ]
 
 
-def _in(month: date, column: str) -> dict[str, datetime]:
+def _within_month(month: date, column: str) -> dict[str, datetime]:
     return {f"{column}__gte": start_of(month), f"{column}__lt": start_of(month_after(month))}
 
 
@@ -208,19 +221,21 @@ def _first_month(workspace_id: UUID) -> date:
 
 def _report(statement: Statement, *, is_closed: bool) -> StatementReport:
     kinds = [kind for kind in Kind if kind != Kind.CHARGE]
-    rows = transactions_of(statement.workspace_id, kinds).filter(**_in(statement.month, "created_at"))
+    rows = transactions_of(statement.workspace_id, kinds).filter(
+        **_within_month(statement.month, "created_at")
+    )
     listed = wallet_movements(statement.workspace_id, rows.order_by("created_at", "id")[:LISTED])
     others = rows.count() - len(listed) if len(listed) == LISTED else 0
     moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
-    rest = moved - sum(booking.amount for booking in listed)
+    rest = moved - sum(movement.amount for movement in listed)
     return StatementReport(statement, is_closed, listed, others, rest)
 
 
-# --- proving --------------------------------------------------------------------------------------
+# --- verifying ------------------------------------------------------------------------------------
 
 
 def discrepancies() -> Iterator[Discrepancy]:
-    """Statements that are not what the ledger says. To be read within a `snapshot`."""
+    """Yield statements that do not match the ledger. Iterate over it within a `snapshot`."""
     last: Statement | None = None
     for statement in Statement.objects.order_by("workspace_id", "month").iterator(CHUNK):
         workspace_id, month = statement.workspace_id, statement.month

@@ -1,7 +1,7 @@
 """Stripe's billing meters: https://docs.stripe.com/api/billing/meter-event/create
 
-The meter's aggregation is `sum`, and one unit of it is a nano-USD. Stripe's package is imported where a key
-is set alone: nobody else pays for it.
+The meter's aggregation is `sum`, and its unit is a nano-USD. Stripe's package is imported only if a key is
+set, so that nobody else pays for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
 
 
 def configured() -> StripeMeter | None:
-    """None where there is no key."""
+    """Return the configured meter; None if there is no key."""
     if not settings.STRIPE_API_KEY:
         return None
     return StripeMeter(settings.STRIPE_API_KEY, settings.CHATAPI_STRIPE_METER, settings.CHATAPI_STRIPE_URL)
@@ -31,7 +31,7 @@ class StripeMeter:
 
         self._event_name = event_name
         self._http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
-        # no retries of its own: their idempotency key would have a failure repeated word by word
+        # no retries by the client: because of their idempotency key, Stripe would only repeat a failure
         self._client = stripe.StripeClient(
             key, base_addresses={"api": url.rstrip("/")}, max_network_retries=0, http_client=self._http
         )
@@ -50,21 +50,21 @@ class StripeMeter:
             )
         except stripe.StripeError as error:
             if not _is_known(error, reading.identifier):
-                raise _problem(error) from None  # its own text may quote the key
+                raise _to_meter_error(error) from None  # the error's own text may quote the key
 
     def close(self) -> None:
         self._http.close()  # type: ignore[no-untyped-call]
 
 
 def _is_known(error: StripeError, identifier: str) -> bool:
-    """Stripe refuses an identifier that it has seen: it has the event."""
+    """Tell whether Stripe refused because it has seen this identifier, and so has the event."""
     text = str(error)
     return error.http_status == 400 and (
         error.code == "duplicate_meter_event" or ("already exists" in text and identifier in text)
     )
 
 
-def _problem(error: StripeError) -> MeterError:
+def _to_meter_error(error: StripeError) -> MeterError:
     status = error.http_status
     if status in {401, 403}:
         return MeterError("Stripe does not accept STRIPE_API_KEY.", is_general=True)

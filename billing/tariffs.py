@@ -1,4 +1,4 @@
-"""A price as it is used: the rate of every unit, for short prompts and long ones."""
+"""Prices in the form they are applied: the rate of every unit, for short prompts and long ones."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,17 @@ from billing.money import MOST_A_CALL, InvalidAmount, nano_rounded_up, pico_of
 from billing.units import UNITS, Units
 
 Rates = Mapping[str, int]
-"""Pico-USD by the names of units."""
+"""Pico-USD by unit name."""
 Tiers = Mapping[int, Rates]
-"""Rates by the length, in tokens, from which on a prompt has them; there is one of 0."""
+"""Rates by the prompt length, in tokens, from which they apply; there is always one for 0."""
 
 
 class Bound(NamedTuple):
-    """What a call may use at most, as far as that can be known before it is made. Tokens; `spoken` are
-    those of the sound that the service makes of an answer itself."""
+    """What a call may use at most, as far as that is known before it is made.
+
+    `prompt`, `output` and `spoken` are in tokens; `spoken` is the speech that the service itself makes from
+    an answer.
+    """
 
     prompt: int = 0
     output: int = 0
@@ -32,7 +35,7 @@ class Bound(NamedTuple):
     speaks: bool = False
 
 
-_FREE = Bound()
+_NO_USE = Bound()
 
 
 @dataclass(frozen=True)
@@ -46,23 +49,25 @@ class Tariff:
     tiers: Tiers
 
     def cost(self, units: Units) -> int:
-        """What so much use costs, rounded up once; MOST_A_CALL at most."""
+        """Return what these units cost, rounded up once, and at most `MOST_A_CALL`."""
         if self.is_free:
             return 0
         whole_prompt = units.prompt + units.cached + units.audio_in
-        rates = self._complete[max(start for start in self._complete if start <= whole_prompt)]
-        exactly = sum(count * rates[name] for name, count in units.counts.items() if count)
-        return min(nano_rounded_up(exactly), MOST_A_CALL)
+        rates = self._complete_tiers[max(start for start in self._complete_tiers if start <= whole_prompt)]
+        exact_pico = sum(count * rates[name] for name, count in units.counts.items() if count)
+        return min(nano_rounded_up(exact_pico), MOST_A_CALL)
 
     def most(self, bound: Bound) -> int:
-        """What a call within the bound costs at most."""
-        if self.is_free or bound == _FREE:
+        """Return the most that a call within the bound can cost."""
+        if self.is_free or bound == _NO_USE:
             return 0
-        return max(_most(rates, bound) for start, rates in self._complete.items() if start <= bound.prompt)
+        return max(
+            _max_cost(rates, bound) for start, rates in self._complete_tiers.items() if start <= bound.prompt
+        )
 
     @cached_property
-    def _complete(self) -> Tiers:
-        """Every unit's rate in every tier: what a tier leaves out is as in the one before."""
+    def _complete_tiers(self) -> Tiers:
+        """Every unit's rate in every tier; what a tier leaves out is the same as in the one before."""
         complete: dict[int, Rates] = {}
         stated: dict[str, int] = {}
         for start in sorted({0, *self.tiers}):
@@ -74,14 +79,14 @@ class Tariff:
 def _rate_of(name: str, stated: Rates) -> int:
     if name in stated:
         return stated[name]
-    otherwise = UNITS[name].otherwise
-    return 0 if otherwise is None else stated.get(otherwise, 0)
+    fallback = UNITS[name].fallback
+    return 0 if fallback is None else stated.get(fallback, 0)
 
 
-def _most(rates: Rates, bound: Bound) -> int:
+def _max_cost(rates: Rates, bound: Bound) -> int:
     prompt = max(rates["prompt"], rates["cached"], rates["audio_in"] if bound.hears else 0)
     output = max(rates["completion"], rates["reasoning"], rates["audio_out"] if bound.speaks else 0)
-    exactly = (
+    exact_pico = (
         bound.prompt * prompt
         + bound.output * output
         + bound.spoken * rates["audio_out"]
@@ -89,27 +94,29 @@ def _most(rates: Rates, bound: Bound) -> int:
         + bound.seconds * rates["seconds"]
         + bound.characters * rates["characters"]
     )
-    return min(nano_rounded_up(exactly), MOST_A_CALL)
+    return min(nano_rounded_up(exact_pico), MOST_A_CALL)
 
 
-def rates_of(written: Mapping[str, Decimal | str | int]) -> Rates:
-    """The rates of a price as people write it: USD for a million tokens or characters, for an image, for a
-    second. Raises `InvalidPrice` that names the unit."""
-    if not written:
+def rates_of(amounts: Mapping[str, Decimal | str | int]) -> Rates:
+    """Return the rates of a price as people write it: USD per million tokens or characters, image, or second.
+
+    Raises `InvalidPrice`, which names the unit.
+    """
+    if not amounts:
         raise InvalidPrice(f'A price names a unit at least: {", ".join(UNITS)}; or it is "free".')
     rates = {}
-    for name, amount in written.items():
+    for name, amount in amounts.items():
         if name not in UNITS:
             raise InvalidPrice(f"There is no unit {str(name)[:40]!r}; there are: {', '.join(UNITS)}.")
         try:
             rates[name] = pico_of(amount, UNITS[name].per)
-        except InvalidAmount as problem:
-            raise InvalidPrice(f"The price of {UNITS[name].label}: {problem}") from None
+        except InvalidAmount as error:
+            raise InvalidPrice(f"The price of {UNITS[name].label}: {error}") from None
     return rates
 
 
 def tiers_of(rows: Iterable[tuple[int, str, int]]) -> Tiers:
-    """Of rows of (from how many prompt tokens, unit, pico-USD)."""
+    """Build tiers from rows of (from how many prompt tokens, unit, pico-USD)."""
     tiers: dict[int, dict[str, int]] = {}
     for start, unit, pico in rows:
         tiers.setdefault(start, {})[unit] = pico
@@ -117,6 +124,6 @@ def tiers_of(rows: Iterable[tuple[int, str, int]]) -> Tiers:
 
 
 def unpriced_units(output_modalities: Iterable[str], priced: Iterable[str]) -> list[str]:
-    """Units that a model's price must name and does not: whatever it leaves out costs nothing."""
+    """Return the units that a model's price must name but does not: what it leaves out costs nothing."""
     needed = ["prompt", "completion", *(["audio_out"] if "audio" in output_modalities else [])]
     return [name for name in needed if name not in set(priced)]

@@ -1,4 +1,4 @@
-"""Background work on money. Thin: each task calls one verb, and may run twice or die anywhere."""
+"""Billing's background tasks. Each only calls one function, and may run twice or die anywhere."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -40,7 +40,7 @@ def export_meters() -> None:
 
 @shared_task
 def export_late_meters() -> None:
-    """Also hours that are long over, for what was posted late and for customers that are new."""
+    """Also export hours that ended long ago, for what was posted late and for new customers."""
     _export(meter_export.MOST_AGE)
 
 

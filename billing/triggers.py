@@ -1,4 +1,4 @@
-"""What the database itself refuses, by triggers: whoever writes, and by whatever way.
+"""Database triggers: what the database itself refuses, whoever writes and however they do it.
 
 Entries are written before the transaction that they belong to, rates before their price: the parent's row
 seals them. The foreign keys are deferred, so nothing stays unsealed beyond a commit.
@@ -17,28 +17,28 @@ PRICES, RATES, CHARGES = "billing_price", "billing_rate", "billing_charge"
 
 
 class Trigger(NamedTuple):
-    """`refused` is an SQL condition over OLD and NEW; where it is true the statement fails with `message`."""
+    """A trigger that fails with `message` if `refuse_when`, an SQL condition over OLD and NEW, is true."""
 
     name: str
     table: str
     event: str
-    refused: str
+    refuse_when: str
     message: str
 
 
-def _never(table: str, event: str) -> Trigger:
-    done = "changed" if event == "UPDATE" else "deleted"
+def _forbid(table: str, event: str) -> Trigger:
+    verb = "changed" if event == "UPDATE" else "deleted"
     what = table.removeprefix("billing_")
-    return Trigger(f"{table}_never_{done}", table, event, "TRUE", f"a {what} is never {done}")
+    return Trigger(f"{table}_never_{verb}", table, event, "TRUE", f"a {what} is never {verb}")
 
 
 TRIGGERS = (
     *(
-        _never(table, event)
+        _forbid(table, event)
         for table in (ENTRIES, TRANSACTIONS, PRICES, RATES)
         for event in ("UPDATE", "DELETE")
     ),
-    _never(CHARGES, "DELETE"),
+    _forbid(CHARGES, "DELETE"),
     Trigger(
         "billing_charge_goes_forward",
         CHARGES,
@@ -101,20 +101,23 @@ def remove(connection: BaseDatabaseWrapper) -> None:
 
 
 def missing(connection: BaseDatabaseWrapper) -> set[str]:
-    """Guards that are not there. On SQLite a migration that alters a table makes it anew, and loses its
-    guards without a word; it removes all guards before, and installs them after."""
-    catalogue = {
+    """Return the names of triggers that are not installed.
+
+    On SQLite, a migration that alters a table recreates it and silently loses its triggers; so it removes all
+    triggers before, and installs them after.
+    """
+    queries = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')",
     }
     with connection.cursor() as cursor:
-        cursor.execute(catalogue[connection.vendor])
-        return {guard.name for guard in TRIGGERS} - {name for (name,) in cursor.fetchall()}
+        cursor.execute(queries[connection.vendor])
+        return {trigger.name for trigger in TRIGGERS} - {name for (name,) in cursor.fetchall()}
 
 
 @contextmanager
 def unguarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """For tests, which empty the tables. Not for any mistake in the books: that is reversed."""
+    """Do without triggers for tests, which empty the tables. Mistakes in the ledger are reversed instead."""
     remove(connection)
     try:
         yield
@@ -123,31 +126,33 @@ def unguarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def _creations(vendor: str) -> Iterator[str]:
-    for guard in TRIGGERS:
-        yield from _on_postgresql(guard) if vendor == "postgresql" else _on_sqlite(guard)
+    for trigger in TRIGGERS:
+        yield from _on_postgresql(trigger) if vendor == "postgresql" else _on_sqlite(trigger)
     if vendor == "postgresql":
-        yield from _truncation_guards()
-        yield from _balance_guard()
+        yield from _truncation_triggers()
+        yield from _balance_trigger()
 
 
-def _on_sqlite(guard: Trigger) -> Iterator[str]:
-    condition = guard.refused.replace("IS NOT DISTINCT FROM", "IS")
+def _on_sqlite(trigger: Trigger) -> Iterator[str]:
+    condition = trigger.refuse_when.replace("IS NOT DISTINCT FROM", "IS")
     yield (
-        f"CREATE TRIGGER {guard.name} BEFORE {guard.event} ON {guard.table} WHEN {condition} "
-        f"BEGIN SELECT RAISE(ABORT, '{guard.message}'); END"
+        f"CREATE TRIGGER {trigger.name} BEFORE {trigger.event} ON {trigger.table} WHEN {condition} "
+        f"BEGIN SELECT RAISE(ABORT, '{trigger.message}'); END"
     )
 
 
-def _on_postgresql(guard: Trigger) -> Iterator[str]:
-    row = "OLD" if guard.event == "DELETE" else "NEW"
-    yield _function(guard.name, f"IF {guard.refused} THEN {_raise(guard.message)} END IF; RETURN {row};")
+def _on_postgresql(trigger: Trigger) -> Iterator[str]:
+    row = "OLD" if trigger.event == "DELETE" else "NEW"
+    yield _function(
+        trigger.name, f"IF {trigger.refuse_when} THEN {_raise(trigger.message)} END IF; RETURN {row};"
+    )
     yield (
-        f"CREATE TRIGGER {guard.name} BEFORE {guard.event} ON {guard.table} "
-        f"FOR EACH ROW EXECUTE FUNCTION {guard.name}()"
+        f"CREATE TRIGGER {trigger.name} BEFORE {trigger.event} ON {trigger.table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {trigger.name}()"
     )
 
 
-def _truncation_guards() -> Iterator[str]:
+def _truncation_triggers() -> Iterator[str]:
     name = "billing_never_truncated"
     yield _function(name, _raise("the books are never emptied"))
     for table in (ENTRIES, TRANSACTIONS, PRICES, RATES, CHARGES):
@@ -157,11 +162,14 @@ def _truncation_guards() -> Iterator[str]:
         )
 
 
-def _balance_guard() -> Iterator[str]:
-    """PostgreSQL has many writers: one might add an entry while another seals, neither seeing the other."""
+def _balance_trigger() -> Iterator[str]:
+    """Check again at commit that entries sum to zero.
+
+    PostgreSQL has many writers: one might add an entry while another seals, neither seeing the other.
+    """
     total = f"(SELECT SUM(amount) FROM {ENTRIES} WHERE transaction_id = NEW.transaction_id)"
-    problem = _raise("the entries of a transaction sum to zero")
-    yield _function(_BALANCED_AT_COMMIT, f"IF {total} <> 0 THEN {problem} END IF; RETURN NULL;")
+    raise_sql = _raise("the entries of a transaction sum to zero")
+    yield _function(_BALANCED_AT_COMMIT, f"IF {total} <> 0 THEN {raise_sql} END IF; RETURN NULL;")
     yield (
         f"CREATE CONSTRAINT TRIGGER {_BALANCED_AT_COMMIT} AFTER INSERT ON {ENTRIES} "
         f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {_BALANCED_AT_COMMIT}()"
@@ -178,8 +186,8 @@ def _raise(message: str) -> str:
 
 def _removals(vendor: str) -> Iterator[str]:
     if vendor != "postgresql":
-        for guard in TRIGGERS:
-            yield f"DROP TRIGGER IF EXISTS {guard.name}"
+        for trigger in TRIGGERS:
+            yield f"DROP TRIGGER IF EXISTS {trigger.name}"
         return
-    for name in (*(guard.name for guard in TRIGGERS), "billing_never_truncated", _BALANCED_AT_COMMIT):
+    for name in (*(trigger.name for trigger in TRIGGERS), "billing_never_truncated", _BALANCED_AT_COMMIT):
         yield f"DROP FUNCTION IF EXISTS {name}() CASCADE"

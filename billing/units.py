@@ -8,13 +8,16 @@ MILLION = 10**6
 
 
 class Unit(NamedTuple):
-    """A kind of unit. `per` is for how many of them prices are written; a price that leaves it out bills it
-    like `otherwise`, and not at all where that is None: there it is part of another unit's count, or free."""
+    """A kind of unit. Prices are written for `per` of them.
+
+    A price that leaves it out bills it like `fallback`. If that is None, it is not billed: it is part of
+    another unit's count, or free.
+    """
 
     name: str
     label: str
     per: int
-    otherwise: str | None
+    fallback: str | None
 
 
 UNITS = {
@@ -31,14 +34,17 @@ UNITS = {
         Unit("characters", "characters spoken", MILLION, None),
     )
 }
-"""A new kind of unit is a line here and a column of `Charge` and of the roll-ups."""
+"""A new kind of unit needs a line here, and a column in `Charge` and in the roll-ups."""
 
 MOST = 2**31 - 1
 
 
 class Units(msgspec.Struct, frozen=True):
-    """How many of each kind. No unit is counted twice: `prompt` are the tokens that were neither cached nor
-    sound, `completion` those that were neither reasoning nor sound."""
+    """How many units of each kind were used.
+
+    None is counted twice: `prompt` are the tokens that were neither cached nor audio, `completion` those that
+    were neither reasoning nor audio.
+    """
 
     prompt: int = 0
     cached: int = 0

@@ -1,7 +1,7 @@
-"""What a workspace used and what that cost, by minutes, hours or days (UTC) and by who and what for.
+"""What a workspace used and what that cost, by minute, hour or day (UTC) and by who and what for.
 
-Hours and days are read from the roll-ups, and from the charges that are settled and not in them yet; minutes
-from the charges alone. So it is right at every moment, whatever is posted meanwhile.
+Hours and days are read from the roll-ups, and from settled charges that are not in them yet; minutes from the
+charges alone. So the result is always right, whatever is posted meanwhile.
 """
 
 from collections import defaultdict
@@ -20,23 +20,25 @@ from billing.units import UNIT_NAMES
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 COLUMNS = ("user_id", "key_id", "model", "kind")
-"""What usage can be grouped by; a workspace is one anyway."""
+"""What usage can be grouped by, besides the workspace: there is only one in a report."""
 
 Rows = Iterable[dict[str, Any]]
 
-_SUMMED = {f"sum_{name}": Sum(name) for name in ("requests", *UNIT_NAMES, "cost", "unpriced")}
-_COUNTED = {
-    **_SUMMED,
+_ROLLUP_SUMS = {f"sum_{name}": Sum(name) for name in ("requests", *UNIT_NAMES, "cost", "unpriced")}
+_CHARGE_SUMS = {
+    **_ROLLUP_SUMS,
     "sum_requests": Count("id"),
     "sum_unpriced": Count("id", filter=Q(price_id=None)),
 }
-_TRUNCATED = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
+_TRUNC_KINDS = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 _WIDTHS = {HOUR: UsageRollup.Width.HOUR, DAY: UsageRollup.Width.DAY}
 
 
 class UsageSums(NamedTuple):
-    """Of the requests of a group: how many there were, how many of each unit they used, and nano-USD.
-    `unpriced` of them cost nothing because nobody had set a price."""
+    """The sums of a group's requests: how many there were, the units of each kind they used, and nano-USD.
+
+    `unpriced` of them cost nothing because nobody had set a price.
+    """
 
     requests: int
     units: Mapping[str, int]
@@ -50,8 +52,11 @@ class UsageSums(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """Buckets of so many seconds each; `starts` are those of the buckets, in seconds since the epoch, without
-    a gap. `where` is a condition on the columns, `by` names those of them that part a bucket."""
+    """A question about usage, in buckets of `width` seconds.
+
+    `starts` are where the buckets begin, in seconds since the epoch, without a gap. `where` is a condition on
+    the columns; `by` names the columns that a bucket is grouped by.
+    """
 
     workspace_id: UUID
     width: int
@@ -60,59 +65,61 @@ class UsageQuery:
     where: Q = field(default_factory=Q)
 
 
-def sums(asked: UsageQuery) -> dict[int, list[UsageSums]]:
-    """By the start of the bucket; a bucket in which nothing ended is left out. Within one, the groups are in
-    order."""
-    if not asked.starts:
+def sums(query: UsageQuery) -> dict[int, list[UsageSums]]:
+    """Return the sums by the start of their bucket, sorted by group within one.
+
+    A bucket in which nothing ended is left out.
+    """
+    if not query.starts:
         return {}
-    with snapshot():  # what is posted between two queries would count twice, or not at all
-        rows = [row for source in _sources(asked) for row in source]
+    with snapshot():  # otherwise what is posted between two queries would count twice, or not at all
+        rows = [row for source in _sources(query) for row in source]
     buckets: dict[int, dict[tuple[Any, ...], dict[str, int]]] = defaultdict(dict)
     for row in rows:
-        group = tuple(row[name] for name in asked.by)
-        total = buckets[int(row["at"].timestamp())].setdefault(group, dict.fromkeys(_SUMMED, 0))
-        for name in _SUMMED:
+        group = tuple(row[name] for name in query.by)
+        total = buckets[int(row["at"].timestamp())].setdefault(group, dict.fromkeys(_ROLLUP_SUMS, 0))
+        for name in _ROLLUP_SUMS:
             total[name] += int(row[name] or 0)
-    return {start: _in_order(asked.by, groups) for start, groups in buckets.items()}
+    return {start: _sort_groups(query.by, groups) for start, groups in buckets.items()}
 
 
-def _sources(asked: UsageQuery) -> Iterable[Rows]:
-    charges = Charge.objects.all()  # those that are held have not ended
-    if asked.width in _WIDTHS:
-        yield _of_rollups(asked)
+def _sources(query: UsageQuery) -> Iterable[Rows]:
+    charges = Charge.objects.all()  # held charges have not ended, so they are not found
+    if query.width in _WIDTHS:
+        yield _rollup_rows(query)
         charges = Charge.objects.filter(state=Charge.State.SETTLED)
-    yield _of_charges(asked, charges)
+    yield _of_charges(query, charges)
 
 
-def _of_rollups(asked: UsageQuery) -> Rows:
-    first, last = _bounds(asked)
+def _rollup_rows(query: UsageQuery) -> Rows:
+    first, last = _bounds(query)
     found = UsageRollup.objects.filter(
-        asked.where,
-        workspace_id=asked.workspace_id,
-        width=_WIDTHS[asked.width],
+        query.where,
+        workspace_id=query.workspace_id,
+        width=_WIDTHS[query.width],
         starts_at__gte=first,
         starts_at__lt=last,
     )
-    rows: Rows = found.annotate(at=F("starts_at")).values("at", *asked.by).annotate(**_SUMMED)
+    rows: Rows = found.annotate(at=F("starts_at")).values("at", *query.by).annotate(**_ROLLUP_SUMS)
     return rows
 
 
-def _of_charges(asked: UsageQuery, charges: "QuerySet[Charge]") -> Rows:
-    first, last = _bounds(asked)
+def _of_charges(query: UsageQuery, charges: "QuerySet[Charge]") -> Rows:
+    first, last = _bounds(query)
     found = charges.filter(
-        asked.where, workspace_id=asked.workspace_id, ended_at__gte=first, ended_at__lt=last
+        query.where, workspace_id=query.workspace_id, ended_at__gte=first, ended_at__lt=last
     )
-    at = Trunc("ended_at", _TRUNCATED[asked.width], tzinfo=UTC)
-    rows: Rows = found.annotate(at=at).values("at", *asked.by).annotate(**_COUNTED)
+    at = Trunc("ended_at", _TRUNC_KINDS[query.width], tzinfo=UTC)
+    rows: Rows = found.annotate(at=at).values("at", *query.by).annotate(**_CHARGE_SUMS)
     return rows
 
 
-def _bounds(asked: UsageQuery) -> tuple[datetime, datetime]:
-    first, last = asked.starts[0], asked.starts[-1] + asked.width
+def _bounds(query: UsageQuery) -> tuple[datetime, datetime]:
+    first, last = query.starts[0], query.starts[-1] + query.width
     return datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
 
 
-def _in_order(by: Sequence[str], groups: Mapping[tuple[Any, ...], Mapping[str, int]]) -> list[UsageSums]:
+def _sort_groups(by: Sequence[str], groups: Mapping[tuple[Any, ...], Mapping[str, int]]) -> list[UsageSums]:
     ordered = sorted(groups.items(), key=lambda item: [str(value or "") for value in item[0]])
     return [_sums_of(dict(zip(by, group, strict=True)), total) for group, total in ordered]
 

@@ -1,7 +1,7 @@
-"""Proving the books: everything is computed anew from what was used and what it cost, and compared.
+"""Verify the ledger: recompute everything from what was used and what it cost, and compare.
 
-It reads what is committed at one moment, so it may run while calls are made; on SQLite and PostgreSQL alike.
-What there is much of is read in chunks, or summed up by the database.
+It reads what is committed at one moment, so it may run while calls are made, on SQLite and PostgreSQL alike.
+Large tables are read in chunks, or summed up by the database.
 """
 
 from bisect import bisect_right
@@ -22,23 +22,23 @@ from billing.tariffs import Tariff
 __all__ = ["Discrepancy", "discrepancies"]
 
 SLACK = timedelta(seconds=60)
-"""A call that is admitted while a price is added may have been promised the one before."""
+"""Tolerance for times: a call admitted while a price is added may have been promised the one before."""
 
 _REVENUE = account_id(Account.Kind.REVENUE)
 
 
 def discrepancies() -> Iterator[Discrepancy]:
-    """All that does not add up. To be read within a `snapshot`."""
-    yield from _guards()
+    """Yield everything that does not add up. Iterate over it within a `snapshot`."""
+    yield from _missing_triggers()
     yield from _transactions()
     yield from _reversals()
     yield from _charges()
-    yield from _charges_of_nothing()
+    yield from _transactions_without_charge()
     yield from reconciliation.discrepancies()
     yield from statements.discrepancies()
 
 
-def _guards() -> Iterator[Discrepancy]:
+def _missing_triggers() -> Iterator[Discrepancy]:
     for name in sorted(triggers.missing(connection)):
         yield Discrepancy("database", f"the trigger {name} is missing, which keeps the books from change")
 
@@ -60,13 +60,15 @@ def _transactions() -> Iterator[Discrepancy]:
 def _reversals() -> Iterator[Discrepancy]:
     reversals = Transaction.objects.filter(kind=Transaction.Kind.REVERSAL).select_related("reverses")
     for reversal in reversals.prefetch_related("entries", "reverses__entries").iterator(CHUNK):
-        wrong = reversal.reverses
-        if wrong is None or _amounts(wrong) != {id: -amount for id, amount in _amounts(reversal).items()}:
+        original = reversal.reverses
+        if original is None or _amounts(original) != {
+            id: -amount for id, amount in _amounts(reversal).items()
+        }:
             yield Discrepancy(f"transaction {reversal.id}", "it is not the opposite of what it reverses")
 
 
-def _amounts(made: Transaction) -> dict[UUID, int]:
-    return {entry.account_id: entry.amount for entry in made.entries.all()}
+def _amounts(transaction: Transaction) -> dict[UUID, int]:
+    return {entry.account_id: entry.amount for entry in transaction.entries.all()}
 
 
 # --- charges --------------------------------------------------------------------------------------
@@ -74,15 +76,15 @@ def _amounts(made: Transaction) -> dict[UUID, int]:
 
 def _charges() -> Iterator[Discrepancy]:
     starts = _starts_by_model()
-    for charges in _in_chunks():
+    for charges in _charge_chunks():
         tariffs = tariffs_of(charge.price_id for charge in charges if charge.price_id)
-        posted = _posted(charges)
+        posted = _posted_amounts(charges)
         for charge in charges:
             yield from _price(charge, tariffs, starts[charge.model])
             yield from _posting(charge, posted.get(charge.id, {}))
 
 
-def _in_chunks() -> Iterator[list[Charge]]:
+def _charge_chunks() -> Iterator[list[Charge]]:
     last = UUID(int=0)
     while charges := list(Charge.objects.filter(id__gt=last).order_by("id")[:CHUNK]):
         yield charges
@@ -99,7 +101,7 @@ def _starts_by_model() -> dict[str, list[datetime]]:
 def _price(
     charge: Charge, tariffs: Mapping[UUID, Tariff], starts: Sequence[datetime]
 ) -> Iterator[Discrepancy]:
-    """`starts` is when the prices of its model began."""
+    """Check a charge's price and cost. `starts` is when the prices of its model began."""
     if charge.price_id is None:
         if starts and starts[0] < charge.admitted_at - SLACK:
             yield Discrepancy(_name(charge), f"{charge.model!r} had a price, and it has none")
@@ -124,9 +126,11 @@ def _was_superseded(tariff: Tariff, at: datetime, starts: Sequence[datetime]) ->
     return tariff.starts_at > at + SLACK or bool(following and following[0] < at - SLACK)
 
 
-def _posted(charges: Sequence[Charge]) -> Mapping[UUID | None, dict[UUID, int]]:
-    """What the ledger moved for each charge, by account. Without a look at the accounts themselves: SQLite
-    would begin with them, and go through all entries."""
+def _posted_amounts(charges: Sequence[Charge]) -> Mapping[UUID | None, dict[UUID, int]]:
+    """Return what the ledger moved for each charge, by account.
+
+    The accounts are not joined: SQLite would begin with them, and go through all entries.
+    """
     entries = Entry.objects.filter(
         transaction__charge_id__in=[charge.id for charge in charges],
         transaction__kind=Transaction.Kind.CHARGE,
@@ -151,10 +155,10 @@ def _posting(charge: Charge, posted: Mapping[UUID, int]) -> Iterator[Discrepancy
         yield Discrepancy(_name(charge), "it was posted to accounts that it has nothing to do with")
 
 
-def _charges_of_nothing() -> Iterator[Discrepancy]:
+def _transactions_without_charge() -> Iterator[Discrepancy]:
     known = Charge.objects.filter(id=OuterRef("charge_id"))
-    strays = Transaction.objects.filter(~Exists(known), charge_id__isnull=False)
-    for id in strays.values_list("id", flat=True).iterator(CHUNK):
+    orphans = Transaction.objects.filter(~Exists(known), charge_id__isnull=False)
+    for id in orphans.values_list("id", flat=True).iterator(CHUNK):
         yield Discrepancy(f"transaction {id}", "it charges for something that was never admitted")
 
 

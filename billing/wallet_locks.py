@@ -11,7 +11,7 @@ from core.sql import fetch, stored_id
 
 
 class LockedWallet(NamedTuple):
-    """A wallet as it is while the caller's transaction has its lock."""
+    """A wallet as it is while the caller's transaction holds its lock."""
 
     balance: int
     held: int
@@ -20,29 +20,29 @@ class LockedWallet(NamedTuple):
 
     @property
     def available(self) -> int | None:
-        """None where there is no limit."""
+        """What is left to spend; None if there is no limit."""
         return None if self.credit_limit is None else self.balance + self.credit_limit - self.held
 
 
 def lock_wallets(
-    workspace_ids: Collection[UUID], given_back: Mapping[UUID, int] = {}
+    workspace_ids: Collection[UUID], released: Mapping[UUID, int] = {}
 ) -> dict[UUID, LockedWallet]:
-    """The wallets of these workspaces, made where they are missing, without what of their holds is given
-    back; for the caller's transaction alone until its end.
+    """Lock the wallets of these workspaces until the caller's transaction ends, and read them.
 
-    In one order, so that no two transactions wait for each other. One statement a wallet gives back, locks
-    and reads: its text is always the same, and so it stays prepared.
+    Missing ones are created, and the `released` amounts are taken off their holds. They are locked in one
+    fixed order, so that no two transactions wait for each other. One statement per wallet releases, locks and
+    reads: its text is always the same, so it stays prepared.
     """
-    purses = {}
+    wallets = {}
     for id in sorted(set(workspace_ids)):
-        purse = _locked(id, given_back.get(id, 0))
-        if purse is None:
+        wallet = _lock_wallet(id, released.get(id, 0))
+        if wallet is None:
             new = Wallet(workspace_id=id, credit_limit=settings.CHATAPI_CREDIT_LIMIT)
             Wallet.objects.bulk_create([new], ignore_conflicts=True)
-            purse = _locked(id, given_back.get(id, 0))
-        if purse is not None:
-            purses[id] = purse
-    return purses
+            wallet = _lock_wallet(id, released.get(id, 0))
+        if wallet is not None:
+            wallets[id] = wallet
+    return wallets
 
 
 _LOCK = (
@@ -52,8 +52,8 @@ _LOCK = (
 )
 
 
-def _locked(workspace_id: UUID, given_back: int) -> LockedWallet | None:
+def _lock_wallet(workspace_id: UUID, released: int) -> LockedWallet | None:
     id = stored_id(workspace_id)
-    for balance, held, credit_limit, has_budgets in fetch(_LOCK, [given_back, id, id]):
+    for balance, held, credit_limit, has_budgets in fetch(_LOCK, [released, id, id]):
         return LockedWallet(balance, held, credit_limit, bool(has_budgets))
     return None

@@ -1,4 +1,4 @@
-"""What is agreed with a workspace: how its wallet is kept, and what it and its keys may spend at most."""
+"""The terms of a workspace: the limits of its wallet, and the budgets of it and its keys."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from billing.wallet_locks import lock_wallets
 
 
 def open_wallet(workspace_id: UUID) -> Wallet:
-    """The workspace's wallet, made with the house's credit limit where there is none."""
+    """Return the workspace's wallet; if there is none, create it with the default credit limit."""
     with transaction.atomic():
         lock_wallets([workspace_id])
         return Wallet.objects.get(pk=workspace_id)
@@ -20,10 +20,12 @@ def open_wallet(workspace_id: UUID) -> Wallet:
 def set_terms(
     workspace_id: UUID, *, credit_limit: int | None, low_balance: int | None, stripe_customer: str = ""
 ) -> None:
-    """Nano-USD; `credit_limit` None: no limit, `low_balance` None: no alert. Balance and holds stay as they
-    are. Raises `InvalidBillingAction`."""
-    _check("A credit limit", credit_limit)
-    _check("The balance that an alert is raised for", low_balance)
+    """Set the terms of a workspace's wallet, in nano-USD. Raises `InvalidBillingAction`.
+
+    `credit_limit` None: no limit, `low_balance` None: no alert. Balance and holds stay as they are.
+    """
+    _check_amount("A credit limit", credit_limit)
+    _check_amount("The balance that an alert is raised for", low_balance)
     with transaction.atomic():
         lock_wallets([workspace_id])
         Wallet.objects.filter(pk=workspace_id).update(
@@ -32,8 +34,8 @@ def set_terms(
 
 
 def add_budget(workspace_id: UUID, key_id: UUID | None, period: str, limit: int) -> Budget:
-    """Raises `InvalidBillingAction`, also where there is one for this period already."""
-    _check("A budget", limit)
+    """Add a budget. Raises `InvalidBillingAction`, also if there is one for this period already."""
+    _check_amount("A budget", limit)
     try:
         with transaction.atomic():
             return Budget.objects.create(workspace_id=workspace_id, key_id=key_id, period=period, limit=limit)
@@ -45,8 +47,8 @@ def add_budget(workspace_id: UUID, key_id: UUID | None, period: str, limit: int)
 
 
 def change_budget(budget_id: UUID, limit: int) -> None:
-    """Raises `InvalidBillingAction`."""
-    _check("A budget", limit)
+    """Change the limit of a budget. Raises `InvalidBillingAction`."""
+    _check_amount("A budget", limit)
     if not Budget.objects.filter(pk=budget_id).update(limit=limit):
         raise InvalidBillingAction("This budget has been removed.")
 
@@ -55,6 +57,6 @@ def remove_budget(budget_id: UUID) -> None:
     Budget.objects.filter(pk=budget_id).delete()
 
 
-def _check(what: str, amount: int | None) -> None:
+def _check_amount(what: str, amount: int | None) -> None:
     if amount is not None and not 0 <= amount <= MOST_NANO:
         raise InvalidBillingAction(f"{what} is 0 to {format_usd(MOST_NANO)} USD.")

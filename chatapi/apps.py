@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 
-# shared tasks belong to the Celery application that is made here
+# shared tasks belong to the Celery application created here
 from chatapi import celery  # noqa: F401
 
 

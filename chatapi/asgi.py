@@ -8,7 +8,7 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-# models need Django to be set up
+# models need Django set up
 from chatapi.completions.service import CompletionService  # noqa: E402
 from chatapi.routing import make_application  # noqa: E402
 from engines.served_models import current_registry  # noqa: E402

@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_transport:Transport"))
 
 PATIENCE_SECONDS = 60.0
-"""For tasks that run when a worker is to stop. Less than a service manager's, who kills what is left."""
+"""How long tasks may run after a worker is told to stop. Less than a service manager waits to kill it."""
 
 app = Celery("chatapi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -24,7 +24,7 @@ app.autodiscover_tasks(["media.renditions"])
 
 @celeryd_init.connect
 def check_worker(**_: Any) -> None:
-    """Of `celery worker` alone: the embedded one starts after the server's own checks."""
+    """Check the environment of `celery worker`; the embedded one starts after the server's own checks."""
     django.setup()
     from chatapi.serving.embedded_worker import check_surroundings
     from chatapi.serving.preflight import CannotStart
@@ -37,7 +37,7 @@ def check_worker(**_: Any) -> None:
 
 @celeryd_after_setup.connect
 def take_what_is_awaited(conf: Any, **_: Any) -> None:
-    """With `--queues media` too: the same workers make it, and only first."""
+    """Consume the awaited queue with `--queues media` too: the same workers do its tasks, only first."""
     queues, routes = app.amqp.queues, conf.task_routes
     if routes["media.*"]["queue"] in queues.consume_from:
         queues.select_add(queues[routes["media.renditions.tasks.make_awaited"]["queue"]])
@@ -45,7 +45,10 @@ def take_what_is_awaited(conf: Any, **_: Any) -> None:
 
 @worker_shutting_down.connect
 def interrupt_what_takes_too_long(how: str, **_: Any) -> None:
-    """It gives its attempt back then; of one that is killed nobody knows that it was not to blame."""
+    """Interrupt long jobs, so that they give their attempt back.
+
+    If one is killed, nobody knows that it was not to blame.
+    """
     from media.processing.sandbox.pools import close_all
 
     timer = threading.Timer(0 if how == "Cold" else PATIENCE_SECONDS, close_all)

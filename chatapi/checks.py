@@ -1,9 +1,9 @@
-"""Bad configuration, as numbered system checks that say how to mend it.
+"""Numbered system checks for bad configuration, which say how to fix it.
 
 E001 models file         E002 data folder      E003 database engine     E004 CORS origins
 E005 Redis
-W001 a key is not set    W002 nobody works     W003 no local engine     W004 hosts
-W005 no price            W006 no bound of what a call costs
+W001 a key is not set    W002 no worker        W003 no local engine     W004 hosts
+W005 no price            W006 no limit on what a call costs
 """
 
 import os
@@ -40,7 +40,7 @@ def check_models_file(databases: Sequence[str] | None = None, **_: Any) -> list[
                 id="chatapi.E001",
             )
         ]
-    priced = _priced_in_the_book(specs) if databases else set()
+    priced = _priced_in_price_book(specs) if databases else set()
     return [
         *_missing_keys(specs),
         *_missing_local_engine(specs),
@@ -72,13 +72,13 @@ def _missing_local_engine(specs: Iterable[ModelSpec]) -> Iterator[CheckMessage]:
 def _missing_prices(specs: Iterable[ModelSpec], priced: set[str]) -> Iterator[CheckMessage]:
     models = [spec.id for spec in specs if not spec.is_local and spec.price is None and spec.id not in priced]
     if models:
-        meanwhile = {
+        consequences = {
             "refuse": "calls of such models are refused",
             "record": "calls of such models are answered, recorded as unpriced, and not billed",
         }
         yield checks.Warning(
-            f"Without a price in the models file: {_some(models)}. Where the price book has none either, "
-            f"{meanwhile[settings.CHATAPI_UNPRICED]}.",
+            f"Without a price in the models file: {_join_ids(models)}. Where the price book has none either, "
+            f"{consequences[settings.CHATAPI_UNPRICED]}.",
             hint="Write `price` into the models file, add a price in the admin site, or run `manage.py "
             "import_prices`. `manage.py check --database default` looks into the price book, too.",
             id="chatapi.W005",
@@ -95,15 +95,15 @@ def _missing_bounds(specs: Iterable[ModelSpec], priced: set[str]) -> Iterator[Ch
     ]
     if models:
         yield checks.Warning(
-            f"Nothing bounds what an answer costs: {_some(models)}. Calls that set no limit are held to "
+            f"Nothing bounds what an answer costs: {_join_ids(models)}. Calls that set no limit are held to "
             f"{OUTPUT_TOKENS:,} tokens, and that much is held for each.",
             hint="Write max_output_tokens, context_length or both into the models file.",
             id="chatapi.W006",
         )
 
 
-def _priced_in_the_book(specs: Iterable[ModelSpec]) -> set[str]:
-    """Models that have cost something since before now, where there is a price book to tell."""
+def _priced_in_price_book(specs: Iterable[ModelSpec]) -> set[str]:
+    """Return the models that have a price in force now, if there is a price book."""
     models = [spec.id for spec in specs if not spec.is_local and spec.price is None]
     try:
         with transaction.atomic():
@@ -112,7 +112,7 @@ def _priced_in_the_book(specs: Iterable[ModelSpec]) -> set[str]:
         return set()
 
 
-def _some(models: Sequence[str]) -> str:
+def _join_ids(models: Sequence[str]) -> str:
     others = f" and {len(models) - 5} others" if len(models) > 5 else ""
     return ", ".join(map(repr, models[:5])) + others
 
@@ -168,7 +168,7 @@ def check_redis_url(**_: Any) -> list[CheckMessage]:
     try:
         if settings.REDIS_URL:
             parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]
-    except ValueError:  # its text may hold the password
+    except ValueError:  # its text may contain the password
         return [
             Error(
                 "REDIS_URL is not the address of a Redis.",

@@ -1,4 +1,4 @@
-"""Settings that are read before Django's: where data lies and what the environment says."""
+"""Settings read before Django's: where data is stored and what the environment says."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def env(name: str, default: str = "") -> str:
-    """An environment variable; an empty one counts as absent."""
+    """Return an environment variable; an empty one counts as unset."""
     return os.environ.get(name) or default
 
 
@@ -30,7 +30,7 @@ def env_int(name: str, default: int) -> int:
 
 
 def env_choice(name: str, *choices: str) -> str:
-    """One of these words; the first is the default."""
+    """Return one of these words; the first is the default."""
     value = env(name, choices[0]).strip().lower()
     if value not in choices:
         raise SystemExit(f"chatapi: {name}={value!r} is none of {', '.join(choices)}")
@@ -38,7 +38,7 @@ def env_choice(name: str, *choices: str) -> str:
 
 
 def env_nano_usd(name: str, default: str) -> int | None:
-    """An amount of USD in nano-USD; None where it says `none`."""
+    """Return an amount of USD in nano-USD, or None if the variable says `none`."""
     value = env(name, default).strip().lower()
     if value == "none":
         return None
@@ -68,11 +68,11 @@ _MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
 def env_mail_server(name: str) -> MailServer:
-    """Such as `smtp+tls://USER:PASSWORD@HOST:587`."""
+    """Parse a URL such as `smtp+tls://USER:PASSWORD@HOST:587`."""
     try:
         url = urlsplit(env(name, "smtp://localhost"))
         port = url.port or _MAIL_PORTS[url.scheme]
-    except (KeyError, ValueError):  # its text may hold the password
+    except (KeyError, ValueError):  # its text may contain the password
         raise SystemExit(
             f"chatapi: {name} is no mail server's URL, such as smtp+tls://USER:PASSWORD@HOST:587"
         ) from None
@@ -87,7 +87,7 @@ def env_mail_server(name: str) -> MailServer:
 
 
 def data_dir() -> Path:
-    """Where everything is kept that the service writes."""
+    """Return the folder for everything the service writes."""
     return Path(env("CHATAPI_DATA_DIR", str(ROOT / "var"))).resolve()
 
 

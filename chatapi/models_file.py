@@ -1,4 +1,4 @@
-"""The models file as the service reads it: engines check its models, billing checks its prices."""
+"""Loading of the models file: engines check its models, billing checks its prices."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ def load_registry() -> Registry:
 
 
 def read_models(path: Path | None) -> tuple[ModelSpec, ...]:
-    """Read a models file and check its prices, of which engines know nothing. Raises `ModelsFileError`."""
+    """Read a models file and check its prices, which engines know nothing about. Raises `ModelsFileError`."""
     specs = load_models(path)
-    for problem in _wrong_prices(specs):
+    for problem in _price_errors(specs):
         raise ModelsFileError(f"{path}: {problem}")
     return specs
 
 
-def _wrong_prices(specs: Iterable[ModelSpec]) -> Iterator[str]:
+def _price_errors(specs: Iterable[ModelSpec]) -> Iterator[str]:
     for spec in specs:
         if not isinstance(spec.price, Mapping):
             continue

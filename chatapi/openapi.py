@@ -1,6 +1,6 @@
-"""The API's document: what drf-spectacular cannot see by itself.
+"""The API document, with what drf-spectacular cannot see by itself.
 
-The streaming endpoints are served by an ASGI application outside Django; stubs stand for them here.
+The streaming endpoints are served by an ASGI application outside Django; stubs stand in for them here.
 """
 
 from functools import cache
@@ -78,7 +78,7 @@ def add_streaming_endpoints(endpoints: Endpoints) -> Endpoints:
 
 
 def finish(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """The native answer is written as the contract's document has it: one of two, `x-stream`."""
+    """Describe the native response as the contract does: `oneOf` two schemas, and `x-stream`."""
     content = result["paths"][NATIVE]["post"]["responses"]["200"]["content"]
     either = [content[type]["schema"] for type in ("application/json", "text/event-stream")]
     content["application/json"] = {"schema": {"oneOf": either}, "x-stream": True}
@@ -89,16 +89,16 @@ def finish(result: dict[str, Any], **_: object) -> dict[str, Any]:
         "type": "object",
         "properties": {"content": {"type": "string"}},
     }
-    _drop(result, "x-spec-enum-id")
+    _remove_key(result, "x-spec-enum-id")
     return result
 
 
-def _drop(node: Any, key: str) -> None:
-    """Remove a key at any depth: what the generator left for a hook that is not used here."""
+def _remove_key(node: Any, key: str) -> None:
+    """Remove a key at any depth: the generator left it for a hook that is not used here."""
     if isinstance(node, dict):
         node.pop(key, None)
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        _drop(child, key)
+        _remove_key(child, key)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -125,7 +125,7 @@ class BrowserSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-u
 
 @cache
 def document() -> bytes:
-    """The OpenAPI document as JSON; made once a process, since it takes a while and never changes."""
+    """Return the OpenAPI document as JSON; built once per process, since it is slow and never changes."""
     schema = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     return bytes(OpenApiJsonRenderer2().render(schema, renderer_context={}))
 

@@ -1,4 +1,4 @@
-"""How the ASGI application is put together."""
+"""Assembly of the ASGI application."""
 
 import logging
 from typing import Any
@@ -39,7 +39,7 @@ EXPOSED_HEADERS = [
 
 
 def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
-    """The endpoints of both dialects, everything else of Django's, and what surrounds them all."""
+    """Build the application: both dialects' endpoints, Django for the rest, and middleware around all."""
     callers, counters = AsgiAuthenticator(), Counters(settings.REDIS_URL)
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,
@@ -60,7 +60,7 @@ def make_application(django_application: ASGIHandler, service: CompletionService
     routed = ProtocolTypeRouter(
         {"http": StartedFirst(http, service), "lifespan": Lifespan(service, counters)}
     )
-    shared = CORSMiddleware(
+    with_cors = CORSMiddleware(
         routed,
         allow_origins=settings.CHATAPI_CORS_ORIGINS,
         allow_methods=["*"],
@@ -68,12 +68,14 @@ def make_application(django_application: ASGIHandler, service: CompletionService
         allow_credentials="*" not in settings.CHATAPI_CORS_ORIGINS,
         expose_headers=EXPOSED_HEADERS,
     )
-    return RequestId(shared if settings.CHATAPI_CORS_ORIGINS else routed)
+    return RequestId(with_cors if settings.CHATAPI_CORS_ORIGINS else routed)
 
 
 class StartedFirst:
-    """Starts the service before the first request, for servers without a lifespan, such as Daphne, and
-    tells Django's views of it."""
+    """Middleware that starts the service and passes it to Django's views.
+
+    It starts before the first request, for servers without a lifespan, such as Daphne.
+    """
 
     def __init__(self, application: ASGIApp, service: CompletionService) -> None:
         self._application = application
@@ -86,7 +88,7 @@ class StartedFirst:
 
 
 class Lifespan:
-    """The server's start and stop."""
+    """The ASGI lifespan: starts and stops the service with the server."""
 
     def __init__(self, service: CompletionService, counters: Counters) -> None:
         self._service = service

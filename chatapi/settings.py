@@ -1,4 +1,4 @@
-"""Django settings. Whatever an operator may change is an environment variable: docs/operating.md."""
+"""Django settings. Everything an operator may change is an environment variable: docs/operating.md."""
 
 import os
 import secrets
@@ -29,19 +29,19 @@ DATA_DIR = data_dir()
 
 
 def _secret_key() -> str:
-    """The given key, or one made on the first start and kept with the data."""
+    """Return the configured key, or one made on the first start and kept with the data."""
     given = env("CHATAPI_SECRET_KEY")
     if given:
         return given
     try:
-        return _kept_secret(DATA_DIR / "secret.key")
+        return _load_or_create_secret(DATA_DIR / "secret.key")
     except OSError as error:
         raise SystemExit(
             f"chatapi: cannot write to {DATA_DIR} (CHATAPI_DATA_DIR): {error.strerror}"
         ) from error
 
 
-def _kept_secret(path: Path) -> str:
+def _load_or_create_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -65,10 +65,10 @@ def _allowed_hosts() -> list[str]:
 
 
 def _database_config() -> dj_database_url.DBConfig:
-    own = f"sqlite:///{quote(str(DATA_DIR / 'chatapi.sqlite3'))}"
+    sqlite_url = f"sqlite:///{quote(str(DATA_DIR / 'chatapi.sqlite3'))}"
     try:
-        return dj_database_url.parse(env("DATABASE_URL", own), conn_health_checks=True)
-    except ValueError as error:  # its text may hold the password
+        return dj_database_url.parse(env("DATABASE_URL", sqlite_url), conn_health_checks=True)
+    except ValueError as error:  # its text may contain the password
         raise SystemExit(
             "chatapi: DATABASE_URL is not a database's URL, such as postgres://USER:PASSWORD@HOST:5432/NAME"
         ) from error
@@ -99,7 +99,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "chatapi.middleware.error_envelope.ErrorEnvelopeMiddleware",  # first: it sees what the others refuse
+    "chatapi.middleware.error_envelope.ErrorEnvelopeMiddleware",  # first: it sees the refusals of the others
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -134,10 +134,10 @@ DATABASES = {"default": _database_config()}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["OPTIONS"] = {
-        # a writer that waits for another takes its lock first instead of failing half-way
+        # take the write lock first: a writer then waits for another instead of failing halfway
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        # recursive triggers: what a row replaces is deleted, which the guards of the books refuse
+        # recursive triggers: replacing a row then deletes the old one, which the ledger's guards refuse
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;"
         " PRAGMA recursive_triggers=ON;",
     }
@@ -146,7 +146,7 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
         **_database.get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": env_int("CHATAPI_DATABASE_POOL", 8), "timeout": 10},
     }
-    _database["CONN_MAX_AGE"] = 0  # the pool keeps them
+    _database["CONN_MAX_AGE"] = 0  # the pool keeps connections open
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
@@ -184,7 +184,7 @@ CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
 CHATAPI_EMBEDDED_WORKER = env_flag("CHATAPI_EMBEDDED_WORKER", default=True)
 CHATAPI_SHUTDOWN_SECONDS = env_int("CHATAPI_SHUTDOWN_SECONDS", 10)
 
-# Django's own views take forms, never a completion's body; none is spooled to the disk
+# Django's own views take forms, never a completion's body; none is spooled to disk
 DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 REST_FRAMEWORK = {
@@ -209,7 +209,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # without the outside validator the page needs no network
+    # without the external validator, the page needs no network
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "PREPROCESSING_HOOKS": [
         "chatapi.openapi.add_streaming_endpoints",
@@ -229,7 +229,7 @@ STRIPE_API_KEY = env("STRIPE_API_KEY")
 CHATAPI_STRIPE_METER = env("CHATAPI_STRIPE_METER", "chatapi_cost")
 CHATAPI_STRIPE_URL = env("CHATAPI_STRIPE_URL", "https://api.stripe.com")
 
-# --- mail, for alerts alone ---------------------------------------------------------------------
+# --- mail, only for alerts ----------------------------------------------------------------------
 
 ADMINS = [(address, address) for address in env_list("CHATAPI_ADMIN_EMAILS")]
 _mail = env_mail_server("CHATAPI_EMAIL_URL")
@@ -242,7 +242,7 @@ SERVER_EMAIL = env("CHATAPI_EMAIL_FROM", "chatapi@localhost")
 
 # --- limits -------------------------------------------------------------------------------------
 
-# of each workspace that has none of its own; 0: as much as it likes
+# for workspaces without limits of their own; 0 means unlimited
 CHATAPI_REQUESTS_PER_MINUTE = env_int("CHATAPI_REQUESTS_PER_MINUTE", 0)
 CHATAPI_TOKENS_PER_MINUTE = env_int("CHATAPI_TOKENS_PER_MINUTE", 0)
 CHATAPI_CONCURRENT_STREAMS = env_int("CHATAPI_CONCURRENT_STREAMS", 0)
@@ -251,7 +251,7 @@ REDIS_URL = env("REDIS_URL") or None
 # --- background work ----------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", "memory://")
-# no request waits longer for a broker that is away; workers try again for as long as they live
+# no request waits longer for an unreachable broker; workers retry for as long as they live
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -263,15 +263,15 @@ CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30  # where others use all cores, Django takes seconds to start
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # done twice, a task does its work once
-CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False  # done by a task's thread, which hangs
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30  # when other processes use all cores, Django takes seconds to start
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a task run twice does its work once
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False  # a task's thread would do it, and hang
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("default", "media", "awaited", "billing")]
 CELERY_TASK_ROUTES = {
-    "media.renditions.tasks.make_awaited": {"queue": "awaited"},  # no long queue holds up an answer
-    "media.renditions.tasks.make_overdue": {"queue": "default"},  # nor what mends it
+    "media.renditions.tasks.make_awaited": {"queue": "awaited"},  # no long queue delays an answer
+    "media.renditions.tasks.make_overdue": {"queue": "default"},  # nor the task that repairs it
     "media.*": {"queue": "media"},
     "billing.*": {"queue": "billing"},
     "chatapi.tasks.reconcile": {"queue": "billing"},
@@ -326,12 +326,12 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env("CHATAPI_LOG_LEVEL", "INFO")},
     "loggers": {
         "django": {"level": "INFO"},
-        "django.request": {"level": "ERROR", "filters": ["news"]},  # refusals are the client's affair
-        "django.security.DisallowedHost": {"level": "CRITICAL"},  # every scan of a port would log one
+        "django.request": {"level": "ERROR", "filters": ["news"]},  # refusals are the client's concern
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # every port scan would log one
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
-        "python_multipart": {"level": "ERROR"},  # a bad form is the client's affair
+        "python_multipart": {"level": "ERROR"},  # a bad form is the client's concern
         "whitenoise": {"level": "WARNING"},
     },
 }

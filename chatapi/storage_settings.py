@@ -15,9 +15,9 @@ VARIABLES = (BUCKET, ENDPOINT, REGION, PREFIX, ACCESS_KEY, SECRET_KEY)
 
 
 def storages(data_dir: Path, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Raises `SystemExit` for what cannot be meant, in words that show no secret.
+    """Build STORAGES. Raises `SystemExit` for settings that make no sense, without showing a secret.
 
-    Without keys of our own boto3 looks where it always does: AWS_* variables, profiles, the machine's role.
+    Without keys of our own, boto3 looks where it always does: AWS_* variables, profiles, the machine's role.
     """
     given = {name: environ[name].strip() for name in VARIABLES if environ.get(name, "").strip()}
     return {
@@ -64,5 +64,5 @@ def _keys(given: Mapping[str, str]) -> dict[str, str | None]:
         raise SystemExit(f"chatapi: {ACCESS_KEY} and {SECRET_KEY} belong together: set both, or neither")
     if ACCESS_KEY not in given:
         return {}
-    # the token of AWS_SESSION_TOKEN belongs to other keys
+    # AWS_SESSION_TOKEN belongs to other keys
     return {"access_key": given[ACCESS_KEY], "secret_key": given[SECRET_KEY], "security_token": None}

@@ -1,11 +1,11 @@
-"""Background work on the history. Thin: each task calls one verb, and may run twice or die anywhere."""
+"""Background work on the history. Thin: each task calls one function, and may run twice or die anywhere."""
 
 from celery import shared_task
 
 from chatapi.completions import billing_audit, recovery
 
 RECONCILING_SECONDS = 3 * 3600
-"""Millions of charges take their time."""
+"""Long enough for millions of charges."""
 
 
 @shared_task

@@ -1,4 +1,4 @@
-"""What Django serves. The completions' endpoints stand before it: `chatapi.asgi`."""
+"""The routes Django serves. The completion endpoints are outside it: `chatapi.asgi`."""
 
 from django.contrib import admin
 from django.urls import include, path

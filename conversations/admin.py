@@ -1,4 +1,4 @@
-"""The history in the admin: to be looked at, searched and filtered; nobody edits it."""
+"""The history in the admin site: for viewing, searching and filtering; nobody edits it."""
 
 from datetime import datetime
 from typing import Any
@@ -50,7 +50,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         return bool(getattr(request.user, "is_superuser", False))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
-        """Counts: Django's own tree has a level for each message, and would ask who may delete one alone."""
+        """Return counts; Django's tree has a level per message and asks for the right to delete each."""
         conversations = Conversation.objects.filter(pk__in=[conversation.pk for conversation in objs])
         return [link_to(conversation) for conversation in objs], history_counts(conversations), set(), []
 
@@ -150,7 +150,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
 
 class ServedByFilter(admin.SimpleListFilter):
-    """The models of the models file: the table itself need not be read for them."""
+    """A filter with the models of the models file, so that the table need not be read for them."""
 
     title = "served by"
     parameter_name = "served_by"

@@ -1,4 +1,4 @@
-"""Admit: thread a call into its conversation and store what is new, many calls in one transaction."""
+"""Admission: thread calls into conversations and store what is new, many calls in one transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,10 +27,10 @@ __all__ = ["Admission", "Admitted", "Deferred", "admit_all"]
 
 
 class Admitted(Value, frozen=True):
-    """Where a call was stored. `history` is what the engine is to answer, all of it.
+    """Where a call was stored. `history` is everything that the engine is to answer.
 
-    `repeats` is the completion that the same idempotency key has started before: then nothing was
-    stored or held, and there is nothing to run.
+    `repeats` is the completion that the same idempotency key started before; then nothing was stored or
+    held, and there is nothing to run.
     """
 
     conversation_id: UUID
@@ -42,41 +42,43 @@ class Admitted(Value, frozen=True):
 
 
 class Deferred(Value, frozen=True):
-    """Not stored yet: another call of the same transaction has the place, as named by `claim`."""
+    """A call not stored yet: another call of the same transaction has its place, which `claim` names."""
 
     claim: tuple[UUID, str]
 
 
-def admit_all(admissions: Sequence[Admission], books: HoldBatch) -> list[Admitted | Deferred | ApiError]:
-    """Store these calls, as far as they do not touch the same conversation and can be paid. Runs inside the
-    caller's transaction. Gives for each what became of it."""
-    return _Batch(admissions, books).run()
+def admit_all(admissions: Sequence[Admission], hold_batch: HoldBatch) -> list[Admitted | Deferred | ApiError]:
+    """Store the calls that can be paid for, one per conversation, and return each call's outcome.
+
+    Runs inside the caller's transaction.
+    """
+    return _Batch(admissions, hold_batch).run()
 
 
 class _Batch:
-    """Reads a table once, decides call by call, writes a table once."""
+    """One batch: it reads each table once, decides call by call, and writes each table once."""
 
-    def __init__(self, admissions: Sequence[Admission], books: HoldBatch) -> None:
+    def __init__(self, admissions: Sequence[Admission], hold_batch: HoldBatch) -> None:
         self.admissions = admissions
-        self.books = books
+        self.hold_batch = hold_batch
         self.claimed: set[tuple[UUID, str]] = set()
         self.conversations: list[Row] = []
         self.messages: list[Row] = []
         self.completions: list[Row] = []
         self.heads: list[tuple[Row, Row]] = []
-        self.held: list[tuple[UUID, UUID, StoredFile]] = []
+        self.held_files: list[tuple[UUID, UUID, StoredFile]] = []
 
     def run(self) -> list[Admitted | Deferred | ApiError]:
         self.valid_keys = valid_keys({a.key_digest for a in self.admissions if a.key_digest})
-        self.repeated = _completions_by_idempotency_key(self.admissions)
-        self.places = positions_by_digest(self.admissions)
-        self.streams = ConcurrencyCheck(self.admissions)
+        self.completions_by_key = _completions_by_idempotency_key(self.admissions)
+        self.positions = positions_by_digest(self.admissions)
+        self.concurrency = ConcurrencyCheck(self.admissions)
         self.over_quota = over_quota(
             [(a.principal.workspace_id, file) for a in self.admissions for file in a.files]
         )
         outcomes = [self._outcome(admission) for admission in self.admissions]
         insert_rows(Conversation, self.conversations)
-        hold_files(self.held)
+        hold_files(self.held_files)
         insert_rows(Message, self.messages)
         insert_rows(Completion, self.completions)
         update_rows(Conversation, self.heads)
@@ -93,32 +95,32 @@ class _Batch:
             raise InvalidApiKey()
         workspace_id = admission.principal.workspace_id
         if admission.idempotency_key:
-            first = self.repeated.get((workspace_id, admission.idempotency_key))
+            first = self.completions_by_key.get((workspace_id, admission.idempotency_key))
             if first is not None:
-                return _repetition(admission, first)
-        self.streams.check(admission.principal)
+                return _repeat_of(admission, first)
+        self.concurrency.check(admission.principal)
         if admission.files and workspace_id in self.over_quota:
             raise quota_exceeded(param="messages")
-        # claimed before anything is read for this call alone: many may wait for one conversation
+        # claim before reading anything for this call alone: many may wait for one conversation
         for name in (admission.idempotency_key, admission.conversation_id):
             if name and not self._claim((workspace_id, name)):
                 return Deferred((workspace_id, name))
-        place = position_by_name(admission) or self.places.get(admission.completion_id)
-        if place is None:
-            return self._begin(admission)
-        claim = (workspace_id, public(CONVERSATION, place.conversation_id))
+        position = position_by_name(admission) or self.positions.get(admission.completion_id)
+        if position is None:
+            return self._start_conversation(admission)
+        claim = (workspace_id, public(CONVERSATION, position.conversation_id))
         if claim[1] != admission.conversation_id and not self._claim(claim):
             return Deferred(claim)
-        return self._continue(admission, place)
+        return self._continue_conversation(admission, position)
 
     def _claim(self, claim: tuple[UUID, str]) -> bool:
-        """False where another call of this batch has it already."""
+        """Claim a place; return False if another call of this batch already has it."""
         if claim in self.claimed:
             return False
         self.claimed.add(claim)
         return True
 
-    def _begin(self, admission: Admission) -> Admitted:
+    def _start_conversation(self, admission: Admission) -> Admitted:
         who = admission.principal
         scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
         admitted = self._store(admission, ThreadPosition(new_id(), None, scope))
@@ -139,32 +141,32 @@ class _Batch:
         )
         return admitted
 
-    def _continue(self, admission: Admission, place: ThreadPosition) -> Admitted:
-        admitted = self._store(admission, place)
-        moved = {"head": admitted.prompt_id, "updated_at": admission.at}
-        self.heads.append(({"id": place.conversation_id}, moved))
+    def _continue_conversation(self, admission: Admission, position: ThreadPosition) -> Admitted:
+        admitted = self._store(admission, position)
+        changes = {"head": admitted.prompt_id, "updated_at": admission.at}
+        self.heads.append(({"id": position.conversation_id}, changes))
         return admitted
 
-    def _store(self, admission: Admission, place: ThreadPosition) -> Admitted:
-        history = place.before + admission.messages
+    def _store(self, admission: Admission, position: ThreadPosition) -> Admitted:
+        history = position.before + admission.messages
         hold = self._hold(admission, history)
-        prompt_id, prompt_digest = place.parent_id, place.parent_digest
-        fresh = admission.messages[place.known :]
-        for message, digest in zip(fresh, digests(place.parent_digest, fresh), strict=True):
-            row = _message_row(message, place.conversation_id, prompt_id, digest, admission.at)
+        prompt_id, prompt_digest = position.parent_id, position.parent_digest
+        new_messages = admission.messages[position.known :]
+        for message, digest in zip(new_messages, digests(position.parent_digest, new_messages), strict=True):
+            row = _message_row(message, position.conversation_id, prompt_id, digest, admission.at)
             self.messages.append(row)
             prompt_id, prompt_digest = row["id"], digest
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
-        self.completions.append(_completion_row(admission, place.conversation_id, prompt_id))
-        self.streams.add(admission.principal)
+        self.completions.append(_completion_row(admission, position.conversation_id, prompt_id))
+        self.concurrency.add(admission.principal)
         workspace_id = admission.principal.workspace_id
-        self.held += [(workspace_id, place.conversation_id, file) for file in admission.files]
-        return Admitted(place.conversation_id, prompt_id, prompt_digest, history, hold)
+        self.held_files += [(workspace_id, position.conversation_id, file) for file in admission.files]
+        return Admitted(position.conversation_id, prompt_id, prompt_digest, history, hold)
 
     def _hold(self, admission: Admission, history: tuple[engine_messages.Message, ...]) -> Hold:
         try:
-            return self.books.hold(admission.order, lambda: admission.bound(history))
+            return self.hold_batch.hold(admission.order, lambda: admission.bound(history))
         except BillingError as problem:
             raise api_error_of_billing(problem) from problem
 
@@ -182,16 +184,16 @@ def _completions_by_idempotency_key(
     return {(row.workspace_id, row.idempotency_key or ""): row for row in found}
 
 
-def _repetition(admission: Admission, first: Completion) -> Admitted:
+def _repeat_of(admission: Admission, first: Completion) -> Admitted:
     if first.body_digest != admission.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    nothing = Hold(admission.order, {}, 0)
-    return Admitted(first.conversation_id, first.prompt_id, "", (), nothing, repeats=first.id)
+    no_hold = Hold(admission.order, {}, 0)
+    return Admitted(first.conversation_id, first.prompt_id, "", (), no_hold, repeats=first.id)
 
 
 def _title(messages: Sequence[engine_messages.Message]) -> str:
-    said = next((message.text for message in messages if message.role == "user"), "")
-    return " ".join(said[: 4 * TITLE_LENGTH].split())[:TITLE_LENGTH]
+    first_text = next((message.text for message in messages if message.role == "user"), "")
+    return " ".join(first_text[: 4 * TITLE_LENGTH].split())[:TITLE_LENGTH]
 
 
 def _message_row(

@@ -1,5 +1,7 @@
-"""How many answers of a workspace, and of a key, may be made at once: exact over all processes, and after
-crashes, since it counts what the database has."""
+"""Limits on how many answers of a workspace, and of a key, may be in progress at once.
+
+Exact across all processes and after crashes, because the count comes from the database.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ RETRY_SECONDS = 1
 
 
 class ConcurrencyCheck:
-    """One instance a transaction, made after what ends in it was stored."""
+    """The check of one transaction, created after the completions that end in it are stored."""
 
     def __init__(self, admissions: Sequence[Admission]) -> None:
         limited = {
@@ -34,7 +36,7 @@ class ConcurrencyCheck:
             self._running.update(id for ids in running for id in ids)
 
     def check(self, who: Principal) -> None:
-        """Raises `RateLimited`."""
+        """Raise `RateLimited` if the key or the workspace has reached its limit."""
         self._check("API key", who.key_id, who.key_limits.concurrent_streams)
         self._check("workspace", who.workspace_id, who.limits.concurrent_streams)
 
@@ -51,7 +53,7 @@ class ConcurrencyCheck:
 
 
 def _lock(workspaces: set[UUID]) -> None:
-    """Else two processes could count at the same time. SQLite has one writer anyhow."""
+    """Lock these, or two processes could count at the same time. SQLite has only one writer anyway."""
     if connection.features.has_select_for_update:
         rows = Workspace.objects.filter(id__in=workspaces).order_by("id").select_for_update(no_key=True)
         list(rows.values_list("id"))

@@ -1,4 +1,4 @@
-"""Deleting history: whole conversations, in as many statements for a long one as for a short one.
+"""Deletion of history: whole conversations, in as many statements for a long one as for a short one.
 
 Django's own deletion reads every row first, and holds SQLite's only lock meanwhile.
 """
@@ -14,11 +14,11 @@ from conversations.models import Completion, Conversation, ConversationAsset, Me
 
 
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
-    """Delete these with their messages and completions. An answer that is being made is not stored.
+    """Delete these with their messages and completions. An answer in progress is not stored.
 
-    `conversations` is read again by each statement. An end that is being stored holds its completion
-    and wants its conversation, so completions are deleted before conversations are locked; then
-    calls can no longer be admitted to these, and what came between goes too.
+    Each statement reads `conversations` again. A settlement being stored holds its completion and wants
+    its conversation, so completions are deleted before conversations are locked; after that, calls can no
+    longer be admitted to these, and whatever came in between is deleted too.
     """
     ids = conversations.order_by().values("pk")
     completions = Completion.objects.filter(conversation__in=ids)
@@ -33,7 +33,7 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
 
 
 def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
-    """How much would go with these conversations, by the plural of what it is."""
+    """Count what would be deleted with these conversations, by the plural of its name."""
     ids = conversations.order_by().values("pk")
     messages = Message.objects.filter(conversation__in=ids)
     completions = Completion.objects.filter(conversation__in=ids)
@@ -53,5 +53,5 @@ def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, i
 
 
 def _delete(rows: QuerySet[Any]) -> None:
-    """At once: each foreign key to these rows is from rows that go with them, and is checked last."""
+    """Delete directly: foreign keys to these rows come from rows deleted too, and are checked last."""
     rows._raw_delete(rows.db)

@@ -1,4 +1,4 @@
-"""Which stored conversation a call continues, told by a digest chained over its messages.
+"""Chained message digests, which identify the stored conversation that a call continues.
 
 A message's digest covers its own content and its parent's digest, and the first one's "parent" is
 the scope: workspace, key and end user. So an equal digest means an equal history of the same owner.
@@ -28,13 +28,13 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def scope_of(workspace_id: UUID, key_id: UUID | None, user_id: int, end_user: str) -> str:
-    """Where the chain of an owner's conversations begins."""
+    """Return the digest with which the chains of an owner's conversations begin."""
     owner = key_id.hex if key_id else f"user {user_id}"
     return sha256(_encode([workspace_id.hex, owner, end_user])).hexdigest()
 
 
 def digests(start: str, messages: Iterable[Message]) -> list[str]:
-    """The chained digest of each message, after `start`."""
+    """Return the chained digest of each message, following `start`."""
     chain = []
     for message in messages:
         start = sha256(start.encode() + canonical(message)).hexdigest()
@@ -43,12 +43,12 @@ def digests(start: str, messages: Iterable[Message]) -> list[str]:
 
 
 def canonical(message: Message) -> bytes:
-    """A message's content in one spelling: nulls, empties and what is no history dropped."""
-    said = message.parts
-    if any(isinstance(part, TextPart) for part in said):
+    """Return a message's content in one spelling, without nulls, empties and what is not history."""
+    included = message.parts
+    if any(isinstance(part, TextPart) for part in included):
         # a spoken answer comes back by its id, by its text, or by both
-        said = tuple(part for part in said if not isinstance(part, SpokenPart))
-    parts = [spelling for part in said if (spelling := _canonical_part(part))]
+        included = tuple(part for part in included if not isinstance(part, SpokenPart))
+    parts = [spelling for part in included if (spelling := _canonical_part(part))]
     return _encode([message.role, message.name or "", message.tool_call_id or "", parts])
 
 
@@ -73,7 +73,7 @@ def _canonical_part(part: Part) -> Any:
 
 
 def _canonical_json(text: str) -> str:
-    """Clients parse a call's arguments and write them anew: white space and order do not count."""
+    """Normalize arguments: clients parse and rewrite them, so whitespace and order do not count."""
     try:
         return _encode(msgspec.json.decode(text)).decode()
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a conversation keeps: files are held for as long as it is there."""
+"""The files of a conversation, which are held for as long as it exists."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,8 +10,10 @@ from media.services import StoredFile, register
 
 
 def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
-    """Register files and hold them, each given with its workspace and conversation. Runs inside the
-    caller's transaction."""
+    """Register files and hold them, each given with its workspace and conversation.
+
+    Runs inside the caller's transaction.
+    """
     if not held:
         return
     register((workspace_id, file) for workspace_id, _, file in held)

@@ -1,4 +1,4 @@
-"""The column of a message's parts."""
+"""The database field for a message's parts."""
 
 from typing import TYPE_CHECKING, Any
 

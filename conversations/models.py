@@ -13,12 +13,12 @@ from core.ids import COMPLETION, CONVERSATION, MESSAGE, derived_id, new_id, publ
 from core.model_fields import CompactJSONField
 from media.models import Asset
 
-# Foreign keys have no index of their own where a composite index begins with them, or where only
-# the rare deletion of a user or key would read it: each index is written by every completion.
+# Foreign keys have no index of their own if a composite index begins with them, or if only the rare
+# deletion of a user or key would read it: every completion writes every index.
 
 
 class Conversation(models.Model):
-    """One talk of one end user. `head` is the newest message of the branch that goes on."""
+    """One conversation of one end user. `head` is the newest message of the current branch."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey(
@@ -39,9 +39,9 @@ class Conversation(models.Model):
     scope = models.CharField(max_length=64, editable=False, help_text="Where its digest chain begins.")
     title = models.CharField(max_length=200, blank=True)
     metadata = CompactJSONField(default=dict, blank=True)
-    # No constraint and no index: it moves twice a completion, and SQLite looks through all conversations
-    # for each message that is stored while a conversation waits for its head. Messages go only with their
-    # whole conversation.
+    # No constraint and no index: it moves twice per completion, and SQLite would search all conversations
+    # for each message stored while a conversation waits for its head. Messages are deleted only with
+    # their whole conversation.
     head = models.ForeignKey(
         "Message",
         null=True,
@@ -66,7 +66,7 @@ class Conversation(models.Model):
 
 
 class Message(models.Model):
-    """One message; `parent` makes the tree. `digest` chains its content over its ancestors'."""
+    """One message. `parent` forms the tree; `digest` chains its content onto its ancestors'."""
 
     class Role(models.TextChoices):
         SYSTEM = "system"
@@ -112,7 +112,7 @@ class Message(models.Model):
 
 
 class ConversationAsset(models.Model):
-    """A conversation's hold on a file: it is kept while anything holds it."""
+    """A conversation's hold on a file, which is kept while anything holds it."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="media")
@@ -123,7 +123,7 @@ class ConversationAsset(models.Model):
 
 
 class SpokenAnswer(models.Model):
-    """Under which id a spoken answer can be sent back, and until when."""
+    """The id under which a spoken answer can be sent back, and until when."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="spoken")
@@ -134,12 +134,12 @@ class SpokenAnswer(models.Model):
 
 
 def spoken_answer_id(workspace_id: UUID, audio_id: str) -> UUID:
-    """Made of the public id: upstreams that speak themselves choose theirs."""
+    """Derive the id from the public one: upstreams that produce speech themselves choose theirs."""
     return derived_id(workspace_id, audio_id)
 
 
 class ServerProcess(models.Model):
-    """A process that makes completions; when it is gone, what it left in progress is interrupted."""
+    """A process that runs completions; once it is gone, what it left in progress is interrupted."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     host = models.CharField(max_length=255)
@@ -152,7 +152,7 @@ class ServerProcess(models.Model):
 
 
 class Completion(models.Model):
-    """One answer being made or made, and what it used."""
+    """One answer, in progress or ended, and what it used."""
 
     class State(models.TextChoices):
         IN_PROGRESS = "in_progress"

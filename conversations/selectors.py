@@ -1,4 +1,4 @@
-"""What is read of the history. Everything here is scoped to one workspace and bounded to a page."""
+"""Queries of the history, each scoped to one workspace and bounded to a page."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ _USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
 
 
 class PageRequest(Value, frozen=True):
-    """`after` is the public id of the last row of the page before."""
+    """A request for a page. `after` is the public id of the previous page's last row."""
 
     limit: int = 20
     descending: bool = True
@@ -35,7 +35,7 @@ class PageRequest(Value, frozen=True):
 
 
 class Page(Generic[Row]):
-    """Rows in the order asked for; `has_more` tells whether others follow."""
+    """Rows in the requested order; `has_more` tells whether more follow."""
 
     def __init__(self, rows: Sequence[Row], *, has_more: bool) -> None:
         self.rows = rows
@@ -47,14 +47,14 @@ def conversation_page(workspace_id: UUID, page: PageRequest) -> Page[Conversatio
 
 
 def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
-    """Messages of all branches, each with its completion's state."""
+    """Return messages of all branches, each with its completion's state."""
     messages = Message.objects.filter(conversation=conversation).select_related("completion")
     columns = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
     return _page(messages.only(*columns, "completion__state"), MESSAGE, page)
 
 
 def conversation_of(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:
-    """Raises `NotFound` where there is none, or it is a stranger's."""
+    """Return a conversation. Raises `NotFound` if the workspace has no such conversation."""
     id = parse(CONVERSATION, public_id)
     found = Conversation.objects.filter(workspace_id=workspace_id, id=id).first() if id else None
     if found is None:
@@ -63,7 +63,7 @@ def conversation_of(workspace_id: UUID, public_id: str, *, param: str = "convers
 
 
 def completion_of(workspace_id: UUID, public_id: str) -> Completion:
-    """A completion with its answers. Raises `NotFound` where there is none, or it is a stranger's."""
+    """Return a completion with its answers. Raises `NotFound` if the workspace has no such completion."""
     id = parse(COMPLETION, public_id)
     answers = Prefetch("answers", Message.objects.order_by("choice"))
     rows = Completion.objects.filter(workspace_id=workspace_id).prefetch_related(answers)
@@ -74,12 +74,12 @@ def completion_of(workspace_id: UUID, public_id: str) -> Completion:
 
 
 def find_completion(id: UUID) -> Completion | None:
-    """For billing's admin pages, which show all workspaces."""
+    """Find a completion for billing's admin pages, which show all workspaces."""
     return Completion.objects.defer("request").filter(pk=id).first()
 
 
 def answer_of(completion: Completion) -> Answer:
-    """The answer as it was given, or as far as it came."""
+    """Return the answer as it was given, or as much of it as there is."""
     return Answer(
         head=AnswerHead(
             public(COMPLETION, completion.id),
@@ -101,7 +101,7 @@ def _choice_of(row: Message) -> Choice:
 
 
 def usage_of(completion: Completion) -> Usage | None:
-    """What it used; None while it is being made."""
+    """Return what a completion used, or None while it is in progress."""
     if completion.state == Completion.State.IN_PROGRESS:
         return None
     counts = {name: getattr(completion, name) for name in _USAGE}
@@ -113,14 +113,14 @@ def failure_of(completion: Completion) -> Failure | None:
 
 
 def spoken_messages(workspace_id: UUID, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:
-    """The parts of the answers that were spoken under these ids, without those that have expired."""
+    """Return the parts of the answers spoken under these ids, except those that have expired."""
     names = {spoken_answer_id(workspace_id, id): id for id in ids}
     rows = SpokenAnswer.objects.select_related("message").filter(id__in=names, expires_at__gt=now)
     return {names[row.id]: row.message.parts for row in rows}
 
 
 def sounds_of(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:
-    """The bytes of the spoken parts, by SHA-256; without those that are no longer kept."""
+    """Read the bytes of the spoken parts, by SHA-256, except those no longer kept."""
     sounds = {}
     for choice in answer.choices:
         for part in choice.message.parts:
@@ -133,7 +133,7 @@ def sounds_of(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:
 
 
 def blobs_in(messages: Iterable[Message]) -> Iterator[Blob]:
-    """The files that these messages refer to, whether they are still kept or not."""
+    """Yield the files that these messages refer to, whether or not they are still kept."""
     for message in messages:
         for part in message.parts:
             blob = getattr(part, "blob", None)
@@ -142,8 +142,10 @@ def blobs_in(messages: Iterable[Message]) -> Iterator[Blob]:
 
 
 def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, ShownFile]:
-    """The files of these messages that are still kept, by SHA-256, with what the API tells of them. At most
-    two queries."""
+    """Return these messages' files that are still kept, by SHA-256, with what the API shows of them.
+
+    At most two queries.
+    """
     return shown_files(
         workspace_id,
         blobs_in(messages),
@@ -153,7 +155,7 @@ def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, Shown
 
 
 def _page(rows: QuerySet[Row], prefix: str, page: PageRequest) -> Page[Row]:
-    """One query for the page and its successor, one more to know `after`."""
+    """Read a page: one query for it and the row after it, one more to check `after`."""
     if page.after is not None:
         after = parse(prefix, page.after)
         if after is None or not rows.order_by().filter(pk=after).exists():

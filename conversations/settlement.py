@@ -1,4 +1,4 @@
-"""Settle: store how a completion ended, many in one transaction, each once."""
+"""Settlement: store how completions ended, many in one transaction, each once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,12 +20,11 @@ from media.processing.sound.output_formats import PCM16_BYTES_A_MILLISECOND, PCM
 from media.services import OF_SPEECH, StoredFile
 
 LAST_SECOND = 253_402_300_799
-"""Of the year 9999: whatever an upstream says, the database can hold it."""
+"""The last second of the year 9999: whatever an upstream says, the database can hold it."""
 
 
 class Settlement(Value, frozen=True):
-    """How a completion ended. `choices` hold what was made of the answer, as far as it came; `charge` is
-    what it used, as it is billed."""
+    """How a completion ended. `choices` hold as much of the answer as there is; `charge` its billed usage."""
 
     completion_id: UUID
     workspace_id: UUID
@@ -44,24 +43,23 @@ class Settlement(Value, frozen=True):
 
 
 def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | None]) -> None:
-    """Store these ends, and the costs of those that were settled just now, in nano-USD. Runs inside the
-    caller's transaction.
+    """Store these ends, with the costs, in nano-USD, of those just charged.
 
-    A completion that has ended already, or that was deleted with its conversation, is passed over:
-    no end is settled twice. But one that the sweep took for interrupted, wrongly, gets its true end, if not
-    another bill.
+    Runs inside the caller's transaction. A completion that has already ended, or was deleted with its
+    conversation, is skipped: no end is settled twice. But one that the sweep wrongly took for interrupted
+    gets its true end, though not another bill.
     """
-    were_open = update_rows(Completion, [_ended_row(settlement, costs) for settlement in settlements])
+    were_open = update_rows(Completion, [_end_update(settlement, costs) for settlement in settlements])
     ending = [settlement for settlement, was_open in zip(settlements, were_open, strict=True) if was_open]
-    answers = [(settlement, answer) for settlement in ending for answer in _answers(settlement)]
+    answers = [(settlement, answer) for settlement in ending for answer in _answer_rows(settlement)]
     hold_files([(end.workspace_id, end.conversation_id, file) for end in ending for file in end.files])
     insert_rows(Message, [answer for _, answer in answers])
-    _remember_spoken([row for pair in answers for row in _spoken_rows(*pair)])
-    update_rows(Conversation, [_moved_head(*pair) for pair in answers if pair[1]["choice"] == 0])
+    _store_spoken_answers([row for pair in answers for row in _spoken_rows(*pair)])
+    update_rows(Conversation, [_head_update(*pair) for pair in answers if pair[1]["choice"] == 0])
 
 
 def speech_files(choices: Iterable[Choice]) -> tuple[StoredFile, ...]:
-    """The sounds of an answer, and what players want made of them."""
+    """Return the sounds of an answer, with the renditions that players want."""
     return tuple(
         StoredFile(part.blob, milliseconds=_milliseconds(part.blob), renditions=OF_SPEECH)
         for choice in choices
@@ -74,8 +72,8 @@ def _milliseconds(blob: Blob) -> int | None:
     return blob.size // PCM16_BYTES_A_MILLISECOND if blob.media_type == PCM16_TYPE else None
 
 
-def _remember_spoken(rows: list[SpokenAnswer]) -> None:
-    if rows:  # an upstream may name two answers alike: then the id means the last
+def _store_spoken_answers(rows: list[SpokenAnswer]) -> None:
+    if rows:  # an upstream may give two answers one id: then it means the last
         SpokenAnswer.objects.bulk_create(
             {row.id: row for row in rows}.values(),
             update_conflicts=True,
@@ -85,7 +83,7 @@ def _remember_spoken(rows: list[SpokenAnswer]) -> None:
 
 
 def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
-    """Under which ids an answer can be sent back."""
+    """Return the ids under which an answer can be sent back."""
     return [
         SpokenAnswer(
             id=spoken_answer_id(ended.workspace_id, part.id),
@@ -97,8 +95,8 @@ def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
     ]
 
 
-def _answers(ended: Settlement) -> list[Row]:
-    """The messages that were written; a choice of which nothing came is none."""
+def _answer_rows(ended: Settlement) -> list[Row]:
+    """Return the messages that were written; a choice of which nothing came is not one."""
     return [
         {
             "id": new_id(),
@@ -118,22 +116,22 @@ def _answers(ended: Settlement) -> list[Row]:
     ]
 
 
-def _moved_head(ended: Settlement, answer: Row) -> tuple[Row, Row]:
-    """The conversation goes on at the answer, unless it has gone on elsewhere meanwhile."""
+def _head_update(ended: Settlement, answer: Row) -> tuple[Row, Row]:
+    """Return the update that moves the head to the answer, unless it has moved elsewhere meanwhile."""
     where = {"id": ended.conversation_id, "head": ended.prompt_id}
     return where, {"head": answer["id"], "updated_at": ended.ended_at}
 
 
-def _ended_row(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Row, Row]:
-    """Only what has no end yet is ended: `served_by` is written with the end, not by the sweep.
+def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Row, Row]:
+    """Return the update that ends a completion not yet ended: an end writes `served_by`, the sweep does not.
 
-    An answer that failed gives up its idempotency key: a repeat is meant to succeed. Usage and cost stay
-    what was billed, where that is settled already.
+    A failed answer gives up its idempotency key, because a repeat is meant to succeed. Usage and cost stay
+    as billed if that is already settled.
     """
-    may_be_joined = ended.state in ("completed", "cancelled")
+    keeps_key = ended.state in ("completed", "cancelled")
     is_billed_now = ended.completion_id in costs
     return {"id": ended.completion_id, "served_by": ""}, {
-        **({} if may_be_joined else {"idempotency_key": None}),
+        **({} if keeps_key else {"idempotency_key": None}),
         "state": ended.state,
         "served_by": ended.served_by,
         "error": None if ended.failure is None else msgspec.to_builtins(ended.failure),

@@ -23,8 +23,11 @@ from media.services import StoredFile
 
 
 class Admission(Value, frozen=True):
-    """A validated call that asks to be stored. `key_digest` is None for a browser session. `bound` tells of
-    the whole history what the call may use at most."""
+    """A validated call that is to be stored.
+
+    `key_digest` is None for a browser session. `bound` takes the whole history and returns the most that the
+    call may use.
+    """
 
     completion_id: UUID
     process_id: UUID
@@ -48,8 +51,9 @@ class Admission(Value, frozen=True):
 
 
 class ThreadPosition(Value, frozen=True):
-    """The first `known` messages of the call are stored and end at `parent_id`; the others go there.
+    """The position of a call in a conversation.
 
+    The first `known` messages of the call are already stored and end at `parent_id`; the others follow it.
     `before` are stored messages that the call left out and the engine must see.
     """
 
@@ -63,7 +67,7 @@ class ThreadPosition(Value, frozen=True):
 # --- by digest: a stateless call that sends its whole history -------------------------------------
 
 
-class _Stored(NamedTuple):
+class _StoredMessage(NamedTuple):
     digest: str
     id: UUID
     parent_id: UUID | None
@@ -72,20 +76,20 @@ class _Stored(NamedTuple):
 
 
 def positions_by_digest(admissions: Sequence[Admission]) -> dict[UUID, ThreadPosition]:
-    """The places of the calls that continue a stored answer, by completion id; the others begin anew."""
+    """Return, by completion id, the positions of calls that continue a stored answer; others start anew."""
     chains: dict[UUID, tuple[int, list[str]]] = {}
     for admission in admissions:
-        answered = _last_answer(admission.messages)
-        if answered is not None and admission.conversation_id is None:
+        last_answer = _last_answer(admission.messages)
+        if last_answer is not None and admission.conversation_id is None:
             who = admission.principal
             scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
-            chains[admission.completion_id] = answered, digests(scope, admission.messages)
-    wanted = {digest for answered, chain in chains.values() for digest in chain[answered:]}
+            chains[admission.completion_id] = last_answer, digests(scope, admission.messages)
+    wanted = {digest for last_answer, chain in chains.values() for digest in chain[last_answer:]}
     stored = _stored_messages(wanted)
     return {
-        completion_id: place
-        for completion_id, (answered, chain) in chains.items()
-        if (place := _deepest_place(chain, answered, stored))
+        completion_id: position
+        for completion_id, (last_answer, chain) in chains.items()
+        if (position := _deepest_position(chain, last_answer, stored))
     }
 
 
@@ -93,49 +97,51 @@ def _last_answer(messages: Sequence[engine_messages.Message]) -> int | None:
     return next((i for i in range(len(messages) - 1, -1, -1) if messages[i].role == "assistant"), None)
 
 
-def _stored_messages(wanted: set[str], **scope: Any) -> dict[str, list[_Stored]]:
-    """Newest first, by digest."""
-    found: dict[str, list[_Stored]] = defaultdict(list)
+def _stored_messages(wanted: set[str], **scope: Any) -> dict[str, list[_StoredMessage]]:
+    """Return the stored messages by digest, newest first."""
+    found: dict[str, list[_StoredMessage]] = defaultdict(list)
     if wanted:
         rows = Message.objects.filter(digest__in=wanted, **scope).order_by("-id")
         for row in rows.values_list("digest", "id", "parent_id", "conversation_id", "conversation__head_id"):
-            found[row[0]].append(_Stored(*row))
+            found[row[0]].append(_StoredMessage(*row))
     return found
 
 
-def _deepest_place(chain: list[str], start: int, stored: dict[str, list[_Stored]]) -> ThreadPosition | None:
-    """After the stored message of `chain[start]`, or after those that follow it and are stored too."""
-    begin = stored.get(chain[start])
-    if not begin:
+def _deepest_position(
+    chain: list[str], start: int, stored: dict[str, list[_StoredMessage]]
+) -> ThreadPosition | None:
+    """Return the position after `chain[start]`'s stored message, or after its stored successors."""
+    candidates = stored.get(chain[start])
+    if not candidates:
         return None
-    here = next((message for message in begin if message.id == message.head_id), begin[0])
+    current = next((message for message in candidates if message.id == message.head_id), candidates[0])
     known = start + 1
     while known < len(chain):
-        following = (message for message in stored.get(chain[known], ()) if message.parent_id == here.id)
+        following = (message for message in stored.get(chain[known], ()) if message.parent_id == current.id)
         child = next(following, None)
         if child is None:
             break
-        here, known = child, known + 1
-    return ThreadPosition(here.conversation_id, here.id, here.digest, known)
+        current, known = child, known + 1
+    return ThreadPosition(current.conversation_id, current.id, current.digest, known)
 
 
 # --- by name: a call that says which conversation it continues ------------------------------------
 
 
 def position_by_name(admission: Admission) -> ThreadPosition | None:
-    """The place that `context.conversation_id` names; None where the call names none."""
+    """Return the position that `context.conversation_id` names, or None if the call names none."""
     if admission.conversation_id is None:
         return None
     workspace_id = admission.principal.workspace_id
     conversation = conversation_of(workspace_id, admission.conversation_id, param="context.conversation_id")
     if admission.parent_message_id is not None:
-        return _place_after(_parent_named(admission, conversation), conversation, admission)
-    return _place_of_whole_history(conversation, admission) or _place_after(
+        return _position_after(_named_parent(admission, conversation), conversation, admission)
+    return _position_of_whole_history(conversation, admission) or _position_after(
         conversation.head, conversation, admission
     )
 
 
-def _parent_named(admission: Admission, conversation: Conversation) -> Message:
+def _named_parent(admission: Admission, conversation: Conversation) -> Message:
     message_id = parse(MESSAGE, admission.parent_message_id or "")
     if message_id is not None:
         for parent in Message.objects.filter(id=message_id, conversation=conversation):
@@ -143,17 +149,19 @@ def _parent_named(admission: Admission, conversation: Conversation) -> Message:
     raise NotFound("There is no such message in this conversation.", param="context.parent_message_id")
 
 
-def _place_of_whole_history(conversation: Conversation, admission: Admission) -> ThreadPosition | None:
-    """A place, where the call begins with a stored root and so sends the history itself."""
+def _position_of_whole_history(conversation: Conversation, admission: Admission) -> ThreadPosition | None:
+    """Return a position if the call begins with a stored root, and so sends the history itself."""
     chain = digests(conversation.scope, admission.messages)
     stored = _stored_messages(set(chain), conversation=conversation)
     if not any(message.parent_id is None for message in stored.get(chain[0], ())):
         return None
     check_tool_results(admission.messages, (), admission.positions)
-    return _deepest_place(chain, 0, stored)
+    return _deepest_position(chain, 0, stored)
 
 
-def _place_after(parent: Message | None, conversation: Conversation, admission: Admission) -> ThreadPosition:
+def _position_after(
+    parent: Message | None, conversation: Conversation, admission: Admission
+) -> ThreadPosition:
     before = path_to(parent)
     call_ids = {call.id for message in before for call in message.tool_calls}
     check_tool_results(admission.messages, call_ids, admission.positions)
@@ -163,7 +171,7 @@ def _place_after(parent: Message | None, conversation: Conversation, admission: 
 
 
 def path_to(message: Message | None) -> tuple[engine_messages.Message, ...]:
-    """The messages from the root to this one, as engines read them; one query however long."""
+    """Return the messages from the root to this one, as engines read them, in one query however long."""
     if message is None:
         return ()
     table = connection.ops.quote_name(Message._meta.db_table)

@@ -1,4 +1,4 @@
-"""A conversation laid out for reading: the branch that goes on, and beside it those that do not."""
+"""A conversation laid out for reading: the current branch, and the abandoned ones beside it."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,12 +30,14 @@ class ThreadLine(Value, frozen=True):
     depth: int
     starts_branch: bool
     completions: tuple[Any, ...] = ()
-    """Those that answer this message."""
+    """The completions that answer this message."""
 
 
 class ShownPart(Value, frozen=True):
-    """A part in words: `kind` is its heading, `reference` says where bytes lie, `file` shows them.
-    `transcript` is what was said."""
+    """A part as shown: `kind` is its heading, `transcript` what was said.
+
+    `reference` says where its bytes are, `file` shows them.
+    """
 
     kind: str
     text: str = ""
@@ -47,7 +49,7 @@ class ShownPart(Value, frozen=True):
 def laid_out(
     messages: Sequence[Message], completions: Sequence[Completion], head_id: UUID | None
 ) -> Iterator[ThreadLine]:
-    """`messages` in the order they were stored; a part of a conversation will do."""
+    """Yield the lines. `messages` are in stored order; part of a conversation will do."""
     by_id = {message.id: message for message in messages}
     children: dict[UUID | None, list[Message]] = defaultdict(list)
     for message in messages:
@@ -56,11 +58,11 @@ def laid_out(
     for completion in completions:
         answers[completion.prompt_id].append(completion)
     current = _path_to(head_id, by_id)
-    waiting = _after(children[None], 0, current)
-    while waiting:
-        message, depth, starts_branch = waiting.pop()
+    stack = _stack_entries(children[None], 0, current)
+    while stack:
+        message, depth, starts_branch = stack.pop()
         yield ThreadLine(message, depth, starts_branch, tuple(answers[message.id]))
-        waiting += _after(children[message.id], depth, current)
+        stack += _stack_entries(children[message.id], depth, current)
 
 
 def _path_to(head_id: UUID | None, by_id: dict[UUID, Message]) -> set[UUID]:
@@ -71,17 +73,19 @@ def _path_to(head_id: UUID | None, by_id: dict[UUID, Message]) -> set[UUID]:
     return path
 
 
-def _after(siblings: list[Message], depth: int, current: set[UUID]) -> list[tuple[Message, int, bool]]:
-    """As a stack: the branches left behind come off first, the one that goes on last."""
+def _stack_entries(
+    siblings: list[Message], depth: int, current: set[UUID]
+) -> list[tuple[Message, int, bool]]:
+    """Return siblings as a stack: abandoned branches come off first, the current one last."""
     if not siblings:
         return []
-    going_on = next((message for message in siblings if message.id in current), siblings[-1])
-    others = [message for message in siblings if message is not going_on]
-    return [(going_on, depth, False), *((message, depth + 1, True) for message in reversed(others))]
+    continuing = next((message for message in siblings if message.id in current), siblings[-1])
+    others = [message for message in siblings if message is not continuing]
+    return [(continuing, depth, False), *((message, depth + 1, True) for message in reversed(others))]
 
 
 def shown_part(part: Part, files: Mapping[str, ShownFile]) -> ShownPart:
-    """`files` are those of the message, as far as they are still kept, by SHA-256."""
+    """Prepare a part for display. `files` are the message's files that are still kept, by SHA-256."""
     match part:
         case TextPart():
             return ShownPart("text", part.text)

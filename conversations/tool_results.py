@@ -1,4 +1,4 @@
-"""Whether each tool result answers a call that was made."""
+"""The check that each tool result answers a call that was made."""
 
 from collections.abc import Collection, Sequence
 
@@ -11,10 +11,10 @@ def check_tool_results(
     known_call_ids: Collection[str] = (),
     positions: Sequence[int] = (),
 ) -> None:
-    """Refuse a tool message whose call stands neither before it nor in `known_call_ids`.
+    """Refuse a tool message whose call is neither before it nor in `known_call_ids`.
 
-    `positions` says where the messages stood in the client's list, where some were merged
-    (`CompletionRequest.positions`). Raises BadRequest.
+    `positions` gives the messages' indexes in the client's list, in case some were merged
+    (`CompletionRequest.positions`). Raises `BadRequest`.
     """
     known = set(known_call_ids)
     for index, message in enumerate(messages):

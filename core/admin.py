@@ -1,4 +1,4 @@
-"""What the admin pages of all apps share: read-only lists, links to rows, filters by known values."""
+"""Helpers shared by every app's admin: a read-only admin class, links to rows, filters with fixed values."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from core.ids import parse
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Read-only. The search also takes a public id."""
+    """A read-only admin whose search also accepts public ids."""
 
     id_prefix = ""
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
@@ -37,14 +37,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Where no row can be what the address asks for, Django's page that says so."""
+        """Show the list, or Django's error page if no row can match the query string."""
         if any("\x00" in value for values in request.GET.lists() for value in values[1]):
-            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")  # PostgreSQL has no such text
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")  # PostgreSQL text cannot hold NUL
         try:
             page = super().changelist_view(request, extra_context)
-            return (
-                page.render() if isinstance(page, TemplateResponse) else page
-            )  # it asks the database itself
+            # rendering queries the database too, so its errors have to be caught here
+            return page.render() if isinstance(page, TemplateResponse) else page
         except (ValueError, OverflowError, ValidationError, DataError):
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
 
@@ -65,7 +64,7 @@ def link_to(row: Model | None) -> str:
 
 
 class FixedFilter(admin.SimpleListFilter):
-    """Values that are known: the table need not be read for them."""
+    """A filter with fixed values, so that the table need not be read to list them."""
 
     values: Iterable[str] = ()
 

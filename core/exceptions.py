@@ -1,20 +1,20 @@
-"""What can go wrong, in the terms of the one error envelope both dialects share.
+"""The API's errors, in the one error envelope that both dialects share.
 
 ApiError
 ├── BadRequest           400   the request itself
-├── NotAuthenticated     401   nobody is known by what was sent
+├── NotAuthenticated     401   the credentials identify nobody
 │   ├── MissingApiKey
 │   └── InvalidApiKey          wrong, revoked or expired
 ├── Forbidden            403   a CSRF token is missing
-├── NotFound             404   not there, or a stranger's
+├── NotFound             404   does not exist, or belongs to somebody else
 ├── MethodNotAllowed     405
-├── Conflict             409   an idempotency key used for another body
+├── Conflict             409   an idempotency key reused with another body
 ├── BodyTooLarge         413
 ├── RateLimited          429
-├── InsufficientQuota    429   a wallet or a budget that cannot bear the call
-├── Internal             500   our fault; the message tells nothing of the inside
-├── ServiceUnavailable   503   the database, or this process while it stops
-└── ModelUnpriced        503   nothing is done for a price that nobody set
+├── InsufficientQuota    429   a wallet or a budget cannot cover the call
+├── Internal             500   our fault; the message reveals no internals
+├── ServiceUnavailable   503   the database is down, or this process is stopping
+└── ModelUnpriced        503   no price is set, so nothing is done
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """An answer other than 200: `param` is a path such as `messages[0].content`."""
+    """An error sent to the client; `param` is a path such as `messages[0].content`."""
 
     status = 500
     type = "server_error"
@@ -119,17 +119,20 @@ class BodyTooLarge(ApiError):
 
 
 class RateLimited(ApiError):
-    """`retry_after` is in seconds; None: to try again would not help, and clients are told so."""
+    """A call beyond a limit.
+
+    `retry_after` is in seconds; None means that retrying would not help, and clients are told so.
+    """
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
     def __init__(self, message: str, *, retry_after: float | None, type: str | None = None) -> None:
-        super().__init__(message, type=type, headers=_retry(retry_after))
+        super().__init__(message, type=type, headers=_retry_headers(retry_after))
 
 
-def _retry(after: float | None) -> dict[str, str]:
+def _retry_headers(after: float | None) -> dict[str, str]:
     if after is None:
         return {"x-should-retry": "false"}
     milliseconds = max(1, ceil(after * 1000))
@@ -137,7 +140,7 @@ def _retry(after: float | None) -> dict[str, str]:
 
 
 class InsufficientQuota(ApiError):
-    """To try again would not help, and clients are told so."""
+    """A call that the quota does not cover: retrying would not help, and clients are told so."""
 
     status = 429
     type = "insufficient_quota"

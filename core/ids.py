@@ -1,4 +1,4 @@
-"""Ids: UUIDv7, made in Python so that no statement waits for another's key; in order of time."""
+"""Ids: time-ordered UUIDv7s, made in Python so that no statement waits for another's key."""
 
 from hashlib import sha256
 from uuid import UUID
@@ -16,17 +16,17 @@ def new_id() -> UUID:
 
 
 def derived_id(owner: UUID, name: str) -> UUID:
-    """An id that says what it is of: made anew, it is the same."""
+    """Derive an id from its owner and a name; the same inputs always give the same id."""
     return UUID(bytes=sha256(owner.bytes + name.encode()).digest()[:16])
 
 
 def public(prefix: str, id: UUID) -> str:
-    """The id as clients see it, such as `conv_0193…`."""
+    """Format an id as clients see it, such as `conv_0193…`."""
     return prefix + id.hex
 
 
 def parse(prefix: str, text: str) -> UUID | None:
-    """The id behind a public one; None where it cannot be one of ours."""
+    """Return the id behind a public one; None if it cannot be one of ours."""
     if not text.startswith(prefix) or len(text) != len(prefix) + 32:
         return None
     try:
@@ -40,7 +40,7 @@ def public_user(id: int) -> str:
 
 
 def parse_user(text: str) -> int | None:
-    """The user behind a public id; None where it cannot be one of ours."""
+    """Return the user's id behind a public one; None if it cannot be one of ours."""
     digits = text.removeprefix(USER)
     if digits == text or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
         return None

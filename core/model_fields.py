@@ -1,4 +1,4 @@
-"""A column of compact JSON text: nothing is queried inside it, so no database need parse it."""
+"""A model field for compact JSON text: nothing is queried inside it, so no database has to parse it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ else:
 
 
 class CompactJSONField(_TextField):
-    """Python values as JSON text, the same on every database. Null is the database's own."""
+    """Python values as JSON text, the same on every database; None is stored as SQL's NULL."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         return None if value is None else msgspec.json.decode(value)

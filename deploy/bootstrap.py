@@ -1,10 +1,10 @@
-"""Makes `.venv`, installs what a lock file pins, then becomes a command in it.
+"""Create `.venv`, install what a lock file pins, then run a command in it.
 
     python3 deploy/bootstrap.py run|dev [ARGUMENT…]
 
-It uses the standard library alone. `run` and `dev` name the lock file, requirements/NAME.txt; its
-digest is kept in `.venv`, so a start with nothing to install asks pip nothing. The ARGUMENTs are
-given to `.venv/bin/python`, in place of this process, so that signals reach the command itself.
+It uses only the standard library. `run` and `dev` name the lock file, requirements/NAME.txt. Its
+digest is kept in `.venv`, so pip is not called when there is nothing to install. `.venv/bin/python`
+gets the ARGUMENTs and replaces this process, so that signals reach the command itself.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-if sys.version_info < (3, 11):  # noqa: UP036 - before the lines that an older Python cannot read
+if sys.version_info < (3, 11):  # noqa: UP036 - before the lines that an older Python cannot parse
     sys.exit(
         "chatapi: this is Python {}.{} ({}); 3.11 or newer is needed. Install it, or name it: "
         "make run PYTHON=/path/to/python3.11".format(*sys.version_info[:2], sys.executable)
@@ -36,7 +36,7 @@ NEEDED_MEGABYTES = {"run": 2100, "dev": 2700}
 
 
 class Failure(Exception):
-    """Why it cannot go on, in one line."""
+    """The reason why the installation cannot continue, in one line."""
 
 
 def main(name: str, arguments: list[str]) -> None:
@@ -45,7 +45,7 @@ def main(name: str, arguments: list[str]) -> None:
     if not is_installed(lock_file, stamp):
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
         with one_at_a_time():
-            if not is_installed(lock_file, stamp):  # another one may have done it meanwhile
+            if not is_installed(lock_file, stamp):  # another process may have done it meanwhile
                 make_venv(name)
                 install(lock_file, stamp)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -64,13 +64,13 @@ def is_installed(lock_file: Path, stamp: Path) -> bool:
 
 
 def fingerprint(lock_file: Path) -> str:
-    """What `.venv` must have been made from: the lock file, for its own Python."""
+    """The digest of what `.venv` was built from: the lock file and its own Python."""
     return hashlib.sha256(lock_file.read_bytes() + (VENV / "pyvenv.cfg").read_bytes()).hexdigest()
 
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Holds a lock on the checkout, which ends with this process however it ends."""
+    """Hold a lock on the checkout, which is released when this process ends, however it ends."""
     checkout = os.open(ROOT, os.O_RDONLY)
     try:
         try:
@@ -135,7 +135,7 @@ def check_space(needed: int) -> None:
 
 
 def install(lock_file: Path, stamp: Path) -> None:
-    """Runs pip. While it unpacks `.venv` counts as unfinished: the next start makes it anew."""
+    """Run pip. While it unpacks, `.venv` counts as unfinished: the next start would create it anew."""
     progress = Progress(f"Installing {lock_file.relative_to(ROOT)}")
     output: list[str] = []
     for line in run_pip(lock_file, progress):
@@ -151,7 +151,7 @@ def install(lock_file: Path, stamp: Path) -> None:
 
 
 def run_pip(lock_file: Path, progress: "Progress") -> Iterator[str]:
-    """pip's output line by line, then `exit status N`; the progress is shown while pip is silent."""
+    """Yield pip's output line by line, then `exit status N`; show the progress while pip is silent."""
     quiet = ["--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off"]
     command = [str(PYTHON), "-m", "pip", "install", *quiet, "--require-hashes", "-r", str(lock_file)]
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603
@@ -186,7 +186,7 @@ def reason_in(output: list[str]) -> str:
 
 
 class Progress:
-    """One line that is rewritten on a terminal; elsewhere a line every ten seconds."""
+    """A progress line, rewritten in place on a terminal; elsewhere a new line every ten seconds."""
 
     def __init__(self, title: str) -> None:
         self.found = 0

@@ -1,4 +1,4 @@
-"""Runs Python with the addresses of real services, after a look whether they answer.
+"""Run Python with the addresses of real services in its environment, if all of them answer.
 
 .venv/bin/python deploy/with_services.py -m pytest …
 """

@@ -1,4 +1,4 @@
-"""An answer as it grows and as it is in the end, from the events an engine yields."""
+"""Answers put together from the events of an engine, whether still growing or complete."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -23,7 +23,7 @@ State = Literal["in_progress", "completed", "cancelled", "interrupted", "failed"
 
 
 class AnswerHead(Value, frozen=True):
-    """What every chunk of an answer repeats. `created` is in seconds since the epoch."""
+    """The fields that every chunk of an answer repeats; `created` is in seconds since the epoch."""
 
     id: str
     created: int
@@ -31,7 +31,7 @@ class AnswerHead(Value, frozen=True):
 
 
 class Failure(Value, frozen=True):
-    """Why an answer ended badly, in the terms of the error envelope."""
+    """Why an answer failed, as the fields of the error envelope."""
 
     message: str
     type: str = "server_error"
@@ -42,7 +42,7 @@ class Failure(Value, frozen=True):
 
 
 class Ended(Value, frozen=True):
-    """The last entry of a completion's log, appended once its end is stored."""
+    """The last entry of a completion's log, appended once its outcome is stored."""
 
     state: State
     finishes: tuple[Finish, ...] = ()
@@ -51,7 +51,7 @@ class Ended(Value, frozen=True):
 
 
 class Choice(Value, frozen=True):
-    """`finish_reason` is None where the answer broke off. `logprobs` is OpenAI's object."""
+    """One choice; `finish_reason` is None if the answer broke off, `logprobs` is OpenAI's object."""
 
     index: int
     message: Message
@@ -60,7 +60,7 @@ class Choice(Value, frozen=True):
 
 
 class Answer(Value, frozen=True):
-    """A completion as answered, whole or as far as it came."""
+    """A completion's answer, complete or as far as it got."""
 
     head: AnswerHead
     choices: tuple[Choice, ...]
@@ -105,11 +105,11 @@ class _Draft:
         if self.refusals:
             yield RefusalPart("".join(self.refusals))
         if self.sound_id is not None:
-            yield self.spoken(self.sound_id, sound_type)
+            yield self.spoken_part(self.sound_id, sound_type)
         for _, (call_id, name, fragments) in sorted(self.calls.items()):
             yield ToolCall(call_id, name, "".join(fragments))
 
-    def spoken(self, sound_id: str, sound_type: str) -> SpokenPart:
+    def spoken_part(self, sound_id: str, sound_type: str) -> SpokenPart:
         blob = None
         if self.sound:
             blob = Blob(sha256(self.sound).hexdigest(), sound_type, len(self.sound))
@@ -117,7 +117,7 @@ class _Draft:
 
 
 class Assembler:
-    """Folds events into choices. What it holds is at any moment what a viewer was sent.
+    """Choices assembled from events; at any moment they are what a viewer has been sent.
 
     `sound_type` is the media type of the sound that an `AudioDelta` carries.
     """
@@ -160,7 +160,7 @@ class Assembler:
         )
 
     def sounds(self) -> dict[str, bytes]:
-        """The bytes of the spoken parts, by SHA-256."""
+        """Return the bytes of the spoken parts, keyed by SHA-256."""
         sounds = (bytes(draft.sound) for draft in self._drafts.values() if draft.sound)
         return {sha256(sound).hexdigest(): sound for sound in sounds}
 
@@ -168,7 +168,7 @@ class Assembler:
 def assembled(
     entries: Iterable[Event | Ended], finishes: Iterable[Finish], *, choices: int, sound_type: str
 ) -> Assembler:
-    """What a log's entries and the finishes held back until its end make together."""
+    """Assemble a log's entries and the finishes that were held back until its end."""
     assembler = Assembler(choices=choices, sound_type=sound_type)
     for entry in (*entries, *finishes):
         if not isinstance(entry, Ended):

@@ -1,6 +1,6 @@
-"""The engine interface: one verb and a close.
+"""The engine interface and its errors.
 
-EngineError                 the answer cannot be made, or not be finished
+EngineError                 the answer cannot be started or finished
 ├── InvalidRequest          the request is at fault; another engine would not help
 └── Unavailable             the engine is at fault; a retry or a fallback may help
 """
@@ -13,10 +13,9 @@ from engines.requests import EngineRequest
 
 
 class EngineError(Exception):
-    """Why an engine gave up, in the terms of OpenAI's error envelope.
+    """Why an engine gave up, as the fields of OpenAI's error envelope.
 
-    `status` is the HTTP status to answer with while that is still possible, `retry_after` is in
-    seconds.
+    `status` is the HTTP status to answer with if that is still possible, `retry_after` is in seconds.
     """
 
     status = 502
@@ -56,21 +55,21 @@ class Unavailable(EngineError):
 
 
 class Engine(Protocol):
-    """Who answers: a model server behind one verb.
+    """A source of answers, such as a model server.
 
-    `stream` yields deltas in the order they were made, one `Finish` for each choice, and `Usage`
-    last where it is known. It raises `EngineError`. Closing the iterator stops the upstream.
+    `stream` yields deltas in the order they were made, one `Finish` for each choice, and `Usage` last if it
+    is known. It raises `EngineError`. Closing the iterator stops the upstream.
     """
 
     unsupported: ClassVar[frozenset[str]]
-    """OpenAI parameters whose silence would change the answer and which this engine cannot honour."""
+    """OpenAI parameters that this engine cannot honor and that would change the answer if ignored."""
 
     @property
     def unready_because(self) -> str | None:
-        """Why no answer could be made now; None when one could."""
+        """Why no answer is possible now; None if one is."""
 
     async def start(self) -> None:
-        """Begin what must run before the first answer; returns at once, and may be called again."""
+        """Start what must run before the first answer; returns at once, and may be called again."""
 
     def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]: ...
 

@@ -1,4 +1,4 @@
-"""What an engine yields: pieces of the answer, its end, and the tokens it used."""
+"""The events that an engine yields: pieces of the answer, its end, and the tokens it used."""
 
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ class ReasoningDelta(Value, frozen=True):
 
 
 class ToolCallStart(Value, frozen=True):
-    """Opens call number `index` of a choice; a call ends where the next one, or the choice, does."""
+    """The start of call number `index` of a choice; it ends where the next call or the choice ends."""
 
     index: int
     id: str
@@ -43,8 +43,8 @@ class ToolCallArguments(Value, frozen=True):
 class AudioDelta(Value, frozen=True):
     """A piece of the spoken answer; `id` and `expires_at` come once each.
 
-    `data` is raw bytes, not base64: pcm16 (24 kHz, mono) where the answer is streamed, else the
-    whole sound in the format asked for.
+    `data` is raw bytes, not base64: pcm16 (24 kHz, mono) if the answer is streamed, else the whole sound in
+    the requested format.
     """
 
     id: str | None = None
@@ -60,7 +60,7 @@ class Finish(Value, frozen=True):
 
 
 class Usage(Value, frozen=True):
-    """Tokens, as the upstream counted them or, where it did not, as `estimated`."""
+    """Token counts from the upstream or, if it did not count, `estimated` ones."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -71,9 +71,9 @@ class Usage(Value, frozen=True):
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
     image_text_tokens: int = 0
-    """Of the prompt's: text read from pictures for a model that does not see."""
+    """Prompt tokens of text read from pictures for a model that cannot see."""
     transcript_tokens: int = 0
-    """Of the prompt's: what was heard for a model that does not hear."""
+    """Prompt tokens of transcripts made for a model that cannot hear."""
     estimated: bool = False
 
     @property
@@ -90,16 +90,16 @@ class Usage(Value, frozen=True):
 
     @property
     def counts(self) -> dict[str, int]:
-        return dict(zip(_COUNTS, msgspec.structs.astuple(self), strict=False))
+        return dict(zip(_COUNT_FIELDS, msgspec.structs.astuple(self), strict=False))
 
     @property
     def bounded(self) -> "Usage":
-        """With counts that any database can hold, whatever an upstream said."""
-        counts = msgspec.structs.astuple(self)[: len(_COUNTS)]
-        if min(counts) >= 0 and max(counts) <= _MOST:
+        """The usage with counts that any database can hold, whatever the upstream said."""
+        counts = msgspec.structs.astuple(self)[: len(_COUNT_FIELDS)]
+        if min(counts) >= 0 and max(counts) <= _COUNT_LIMIT:
             return self
-        bounded = (max(0, min(count, _MOST)) for count in counts)
-        return msgspec.structs.replace(self, **dict(zip(_COUNTS, bounded, strict=True)))
+        bounded = (max(0, min(count, _COUNT_LIMIT)) for count in counts)
+        return msgspec.structs.replace(self, **dict(zip(_COUNT_FIELDS, bounded, strict=True)))
 
     def __add__(self, other: "Usage") -> "Usage":
         theirs = other.counts
@@ -115,14 +115,14 @@ class Usage(Value, frozen=True):
 
 
 class PartialUsage(Usage, frozen=True):
-    """What an engine tells whose upstream did not count both halves; who bills it counts what it lacks."""
+    """Usage from an upstream that did not count both halves; whoever bills it counts what is missing."""
 
     lacks_prompt: bool = False
     lacks_completion: bool = False
 
 
-_COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
-_MOST = 2**31 - 1
+_COUNT_FIELDS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
+_COUNT_LIMIT = 2**31 - 1
 
 Event = (
     TextDelta

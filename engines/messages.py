@@ -1,7 +1,7 @@
 """Messages and their parts, as every engine reads them and the history stores them.
 
-They are no vendor's wire format: dialects translate requests into them, and engines translate them for
-their upstream.
+This is no vendor's wire format: dialects translate requests into it, and engines translate it for their
+upstream.
 """
 
 from typing import Literal
@@ -22,13 +22,13 @@ class RefusalPart(Value, frozen=True, tag="refusal"):
 
 
 class ReasoningPart(Value, frozen=True, tag="reasoning"):
-    """What the model thought aloud: stored and shown, never sent back as history."""
+    """The model's reasoning: stored and shown, but never sent back as history."""
 
     text: str
 
 
 class ImagePart(Value, frozen=True, tag="image"):
-    """A picture. `url` says from where it was fetched; before that there is no `blob`."""
+    """A picture. `url` is where it was fetched from; until it is fetched, there is no `blob`."""
 
     blob: Blob | None = None
     url: str | None = None
@@ -36,14 +36,14 @@ class ImagePart(Value, frozen=True, tag="image"):
 
 
 class AudioPart(Value, frozen=True, tag="audio"):
-    """Sound that somebody sent; `format` as the sender named it (`wav`, `mp3`, …)."""
+    """Sound that a client sent; `format` is the client's name for it (`wav`, `mp3`, …)."""
 
     blob: Blob
     format: str
 
 
 class FilePart(Value, frozen=True, tag="file"):
-    """A document; or, until the file is looked at, a picture or sound that `file_id` stands for."""
+    """A document or, until the file is inspected, a picture or sound that `file_id` stands for."""
 
     blob: Blob | None = None
     filename: str | None = None
@@ -62,7 +62,7 @@ class SpokenPart(Value, frozen=True, tag="spoken"):
 
 
 class ToolCall(Value, frozen=True, tag="tool_call"):
-    """`arguments` is the model's text: usually, not always, a JSON object."""
+    """A tool call; `arguments` is the model's text: usually, but not always, a JSON object."""
 
     id: str
     name: str
@@ -92,7 +92,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_parts(parts: tuple[Part, ...]) -> str:
-    """The JSON text under which a message's parts are stored."""
+    """Encode a message's parts as the JSON text to store."""
     return _encoder.encode(parts).decode()
 
 

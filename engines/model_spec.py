@@ -1,4 +1,4 @@
-"""One entry of the models file."""
+"""The entries of the models file."""
 
 from typing import Any, Literal
 
@@ -18,28 +18,28 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     context_length: int | None = None
     max_output_tokens: int | None = None
     max_image_side: int | None = None
-    """Pixels: larger pictures are scaled down."""
+    """In pixels; larger pictures are scaled down."""
     default: bool = False
     on_disconnect: Literal["cancel", "continue"] | None = None
     fallbacks: tuple[str, ...] = ()
     owned_by: str = "chatapi"
     supports_n: bool = False
-    """The upstream honours `n`; where it does not, it is asked n times."""
+    """Whether the upstream honors `n`; if not, it is asked n times."""
     connect_timeout: float = 10
     first_event_timeout: float = 300
     idle_timeout: float = 120
     total_timeout: float = 3600
-    """From the first question to the end of the answer."""
+    """From the first request to the end of the answer."""
     retries: int = 2
-    """How often a call is tried again that failed before its first event."""
+    """How often to retry a call that failed before its first event."""
     model_path: str | None = None
-    """`local`: a GGUF file of your own instead of the one that is installed."""
+    """For `local`: your own GGUF file instead of the installed one."""
     price: Literal["free"] | dict[str, Any] | None = None
-    """Decimals of USD by the names of billing's units; `chatapi.models_file` checks them."""
+    """Decimals of USD, keyed by the names of billing's units; `chatapi.models_file` checks them."""
 
     @property
     def is_local(self) -> bool:
-        """It answers on this machine: nobody else charges for it."""
+        """Whether it answers on this machine, so that nobody else charges for it."""
         return self.engine != "openai_compatible"
 
 

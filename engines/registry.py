@@ -1,6 +1,6 @@
 """The models file: which models there are, and which engine answers for each.
 
-A new engine is one module and one line in `ENGINES`.
+A new engine needs one module and one line in `ENGINES`.
 """
 
 import tomllib
@@ -46,9 +46,9 @@ ENGINES: Mapping[str, Callable[[ModelSpec, Path], Engine]] = {
 
 
 class Registry:
-    """The models that this process serves, each with its engine (made on first use).
+    """The models that this process serves, each with its engine (created on first use).
 
-    Engines keep what they write, such as joined model files and logs, in `data_dir`.
+    Engines keep the files they write, such as joined model files and logs, in `data_dir`.
     """
 
     def __init__(self, specs: tuple[ModelSpec, ...], data_dir: Path) -> None:
@@ -65,12 +65,12 @@ class Registry:
 
     def engine(self, spec: ModelSpec) -> Engine:
         engine = self._engines.get(spec.id)
-        if engine is None:  # two threads may both make one: the first that is kept serves both
+        if engine is None:  # two threads may both create one; both use the one stored first
             engine = self._engines.setdefault(spec.id, ENGINES[spec.engine](spec, self._data_dir))
         return engine
 
     def candidates(self, spec: ModelSpec) -> Iterator[ModelSpec]:
-        """The model itself, then its fallbacks in their order."""
+        """Yield the model itself, then its fallbacks in order."""
         yield spec
         for model_id in spec.fallbacks:
             yield self._specs[model_id]
@@ -85,7 +85,7 @@ class Registry:
 
 
 def load_models(path: Path | None) -> tuple[ModelSpec, ...]:
-    """Read and check a models file; without one there is the local model alone."""
+    """Read and check a models file; without one, only the local model is served."""
     if path is None:
         return (LOCAL_DEFAULT,)
     try:
@@ -93,7 +93,7 @@ def load_models(path: Path | None) -> tuple[ModelSpec, ...]:
         specs = msgspec.convert(document, _ModelsFile).models
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ModelsFileError(f"{path}: {error}") from error
-    for problem in _problems(specs):
+    for problem in _find_problems(specs):
         raise ModelsFileError(f"{path}: {problem}")
     return specs
 
@@ -102,7 +102,7 @@ class _ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[ModelSpec, ...]
 
 
-def _problems(specs: tuple[ModelSpec, ...]) -> Iterator[str]:
+def _find_problems(specs: tuple[ModelSpec, ...]) -> Iterator[str]:
     ids = [spec.id for spec in specs]
     if not ids:
         yield "it names no model"

@@ -1,4 +1,4 @@
-"""What an engine is asked: messages, tools, the format of the answer, and sampling parameters."""
+"""Requests to an engine: messages, tools, the format of the answer, and sampling parameters."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from engines.messages import Message
 
 
 class Tool(Value, frozen=True):
-    """A function the model may call; `parameters` is its JSON Schema."""
+    """A function that the model may call; `parameters` is its JSON Schema."""
 
     name: str
     description: str | None = None
@@ -17,7 +17,7 @@ class Tool(Value, frozen=True):
 
 
 class ToolChoice(Value, frozen=True):
-    """`mode` as in OpenAI's dialect; `names` are the tools it is limited to (none: all of them)."""
+    """Which tools may be called: `mode` as in OpenAI's API, `names` the allowed ones (empty: all)."""
 
     mode: Literal["none", "auto", "required"]
     names: tuple[str, ...] = ()
@@ -37,15 +37,15 @@ class AudioOutput(Value, frozen=True):
 
 
 def sound_format(audio: AudioOutput | None, *, stream: bool) -> str:
-    """A stream of sound has one format only, so that its pieces can be joined."""
+    """Return the sound's format; a stream has only one, so that its pieces can be joined."""
     return "pcm16" if stream else (audio and audio.format) or "wav"
 
 
 class EngineRequest(Value, frozen=True):
-    """One question to an engine.
+    """One request to an engine.
 
-    `params` holds the sampling and other OpenAI parameters by OpenAI's names, already validated.
-    `stream` is a hint: an engine may ask its upstream for a whole answer where it is false.
+    `params` holds the sampling and other parameters by OpenAI's names, already validated. `stream` is a hint:
+    if it is false, an engine may ask its upstream for a whole answer.
     """
 
     messages: tuple[Message, ...]

@@ -1,4 +1,4 @@
-"""The models that this process serves. The project says how they are loaded; all rooms may ask for them."""
+"""The models that this process serves. The project sets how to load them; any app may ask for them."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -11,13 +11,16 @@ _registry: Registry | None = None
 
 
 def load_models_with(load: Callable[[], Registry]) -> None:
-    """Set what makes the registry on first use."""
+    """Set the function that makes the registry on first use."""
     global _load
     _load = load
 
 
 def current_registry() -> Registry:
-    """The registry of this process, loaded on first use. Raises `ModelsFileError`, each time anew."""
+    """Return the registry of this process, loaded on first use.
+
+    Raises `ModelsFileError`, again on every call until loading succeeds.
+    """
     global _registry
     with _lock:
         if _registry is None:
@@ -28,7 +31,7 @@ def current_registry() -> Registry:
 
 
 def reset_registry() -> None:
-    """Forget what was loaded, so that the next use reads the file again. Engines are not closed."""
+    """Forget the registry, so that the next use reads the file again. Engines are not closed."""
     global _registry
     with _lock:
         _registry = None

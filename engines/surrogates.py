@@ -1,14 +1,14 @@
-"""Text that arrives in pieces: halves of a surrogate pair are held until the pair is whole.
+"""Surrogate pairs in text that arrives in pieces: a half is held until its pair is complete.
 
-JSON may spell a character beyond the BMP as two escapes, and some servers cut a text between
-them. A half alone cannot be encoded as UTF-8, so it must not leave an engine.
+JSON may spell a character beyond the BMP as two escapes, and some servers cut a text between them. A lone
+half cannot be encoded as UTF-8, so it must not leave an engine.
 """
 
 from typing import Any
 
 
 class SurrogateJoiner:
-    """Joins the pieces of one text; every text that it gives out is valid Unicode."""
+    """A joiner of one text's pieces; all text that it returns is valid Unicode."""
 
     __slots__ = ("_half",)
 
@@ -26,18 +26,18 @@ class SurrogateJoiner:
         return whole(text)
 
     def flush(self) -> str:
-        """What stands for a half whose other half never came."""
+        """Return U+FFFD for a half whose other half never came, else nothing."""
         half, self._half = self._half, ""
         return "\ufffd" if half else ""
 
 
 def whole(text: str) -> str:
-    """The text with its surrogate pairs joined and U+FFFD in the place of each lone half."""
+    """Join the text's surrogate pairs and replace each lone half with U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def whole_json(value: Any) -> Any:
-    """`whole` for every string inside of a JSON value."""
+    """Apply `whole` to every string in a JSON value."""
     if isinstance(value, str):
         return whole(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Files in the admin, to look at; what failed can be made again."""
+"""Files in the admin: read-only, except that what failed can be created again."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def preview_of(asset: Asset) -> SafeString:
 
 
 def links_to(rows: list[Model]) -> str:
-    """The first of these; one more than are shown says that there are others."""
+    """Link to the first of these rows; one row more than are shown means that there are others."""
     if not rows:
         return "–"
     others = [("and others",)] if len(rows) > SHOWN_HOLDERS else []

@@ -1,4 +1,4 @@
-"""Freeing what nothing holds: files that expired, assets without a holder, bytes without a row."""
+"""Cleanup of expired files, assets that nothing holds, and stored bytes without a row."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -19,23 +19,28 @@ from media.storage.base import delete, modified_at, walk
 logger = logging.getLogger(__name__)
 
 GRACE = timedelta(hours=1)
-"""How long a file may lie without a holder: an upload is registered and held in one transaction, but what
-was fetched is only remembered."""
+"""How long an asset may go unheld.
+
+An upload is registered and held in one transaction, but a fetched file is only remembered.
+"""
 STRAY_AGE = timedelta(days=1)
 AT_ONCE = 1000
 LOOKED_UP_AT_ONCE = 500
 
 
 def free(now: datetime | None = None) -> int:
-    """Delete expired files, then assets that nothing holds, with their bytes; gives how many assets."""
+    """Delete expired files, then assets that nothing holds, with their bytes; return how many assets."""
     now = now or timezone.now()
     File.objects.filter(expires_at__lte=now).delete()
     unheld = _unheld(Asset.objects.filter(created_at__lte=now - GRACE)).order_by("created_at")
-    return sum(_free(id) for id in list(unheld.values_list("id", flat=True)[:AT_ONCE]))
+    return sum(_free_asset(id) for id in list(unheld.values_list("id", flat=True)[:AT_ONCE]))
 
 
 def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
-    """Whatever refers to an asset and forbids its deletion holds it; the others go with it."""
+    """Select the assets that nothing holds.
+
+    A relation that forbids deleting the asset holds it; rows of any other relation are deleted along with it.
+    """
     holders = [
         relation
         for relation in Asset._meta.related_objects
@@ -43,20 +48,20 @@ def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
     ]
     held = Q()
     for relation in holders:
-        of_asset = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
-        held |= Q(Exists(of_asset))
+        references = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+        held |= Q(Exists(references))
     return assets.filter(~held)
 
 
-def _free(id: UUID) -> bool:
+def _free_asset(id: UUID) -> bool:
     names = _forget_what_was_made(id)
     if names is None:
         return False
-    with _alone_with(id) as asset:
+    with _lock_unheld(id) as asset:
         if asset is None:
             return False
         try:
-            for name in {*names, *_names_of_renditions(asset), asset.storage_name}:
+            for name in {*names, *_rendition_names(asset), asset.storage_name}:
                 delete(name)
         except OSError as error:
             logger.warning("A file could not be freed, and stays as a stray: %s", error)
@@ -65,44 +70,50 @@ def _free(id: UUID) -> bool:
 
 
 def _forget_what_was_made(id: UUID) -> list[str] | None:
-    """For good, before any file is deleted: who dies after that leaves no rendition that is said to be
-    ready, and no address that leads to an asset, whose bytes are gone."""
-    with _alone_with(id) as asset:
+    """Delete the rows of an asset's renditions and remote copies; return the renditions' storage names.
+
+    This is committed before any file is deleted. So a process that dies afterwards leaves no rendition that
+    is marked ready, and no URL that leads to an asset, whose bytes are gone.
+    """
+    with _lock_unheld(id) as asset:
         if asset is None:
             return None
-        names = _names_of_renditions(asset)
+        names = _rendition_names(asset)
         asset.renditions.all().delete()
         asset.copies_of.all().delete()
     return names
 
 
-def _names_of_renditions(asset: Asset) -> list[str]:
+def _rendition_names(asset: Asset) -> list[str]:
     ids = asset.renditions.values_list("id", flat=True)
     return [rendition_name(asset.workspace_id, id) for id in ids]
 
 
 @contextmanager
-def _alone_with(id: UUID) -> Iterator[Asset | None]:
-    """An asset that nothing holds, nor will before the end; None where something does."""
+def _lock_unheld(id: UUID) -> Iterator[Asset | None]:
+    """Yield an asset that nothing holds, or can hold before the block ends; None if something holds it."""
     workspace_id = Asset.objects.filter(pk=id).values_list("workspace_id", flat=True).first()
     if workspace_id is None:
         yield None
         return
-    with _nothing_uploaded(workspace_id):
+    with _block_uploads(workspace_id):
         yield _unheld(Asset.objects.select_for_update(of=("self",)).filter(pk=id)).first()
 
 
 @contextmanager
-def _nothing_uploaded(workspace_id: UUID) -> Iterator[None]:
-    """A transaction: who stores a file meanwhile waits for its end (`services.over_quota`), looks then
-    whether the bytes are still there, and stores them again."""
+def _block_uploads(workspace_id: UUID) -> Iterator[None]:
+    """Block uploads to a workspace for one transaction.
+
+    Whoever stores a file meanwhile waits for its end (`services.over_quota`), then checks whether the bytes
+    are still there, and stores them again.
+    """
     with transaction.atomic():
         list(Workspace.objects.select_for_update(no_key=True).filter(pk=workspace_id).values_list("pk"))
         yield
 
 
 class StoredName(NamedTuple):
-    """A file as its name tells: whose it is, and the id of the row that would name it."""
+    """A stored file as its name identifies it: its workspace, and the id of the row that would name it."""
 
     name: str
     workspace_id: UUID
@@ -110,39 +121,41 @@ class StoredName(NamedTuple):
 
 
 def remove_strays(now: datetime | None = None) -> int:
-    """Delete bytes that no row names, such as those of a request that was refused; gives how many."""
-    latest = (now or timezone.now()) - STRAY_AGE
-    old = (_stored(found.name) for found in walk("") if found.modified_at < latest)
+    """Delete bytes that no row names, such as those of a refused request; return how many files."""
+    cutoff = (now or timezone.now()) - STRAY_AGE
+    old = (_parse_name(found.name) for found in walk("") if found.modified_at < cutoff)
     ours = (stored for stored in old if stored is not None)
     removed = 0
-    while some := list(islice(ours, LOOKED_UP_AT_ONCE)):
-        removed += sum(_remove(stored, latest) for stored in _without_row(some))
+    while batch := list(islice(ours, LOOKED_UP_AT_ONCE)):
+        removed += sum(_remove(stored, cutoff) for stored in _without_row(batch))
     return removed
 
 
 def drop(workspace_id: UUID, digests: Iterable[str]) -> None:
-    """Delete the bytes of a call that was refused, where no row names them. Who stores the same bytes at this
-    moment looks for them again once there is a row."""
+    """Delete the bytes of a call that was refused, unless a row names them.
+
+    Whoever stores the same bytes at this moment checks for them again once there is a row.
+    """
     for sha256 in digests:
         _remove(StoredName(storage_name(workspace_id, sha256), workspace_id, asset_id(workspace_id, sha256)))
 
 
-def _without_row(some: Iterable[StoredName]) -> list[StoredName]:
-    ids = [stored.row_id for stored in some]
+def _without_row(batch: Iterable[StoredName]) -> list[StoredName]:
+    ids = [stored.row_id for stored in batch]
     known = {
         *Asset.objects.filter(id__in=ids).values_list("id", flat=True),
         *Rendition.objects.filter(id__in=ids).values_list("id", flat=True),
     }
-    return [stored for stored in some if stored.row_id not in known]
+    return [stored for stored in batch if stored.row_id not in known]
 
 
-def _remove(stray: StoredName, latest: datetime | None = None) -> bool:
-    """Looks again: what was stored meanwhile, or after `latest`, is no stray."""
+def _remove(stray: StoredName, cutoff: datetime | None = None) -> bool:
+    """Delete a stray after checking again: what was stored meanwhile, or after `cutoff`, is not one."""
     try:
-        with _nothing_uploaded(stray.workspace_id):
+        with _block_uploads(stray.workspace_id):
             if not _without_row([stray]):
                 return False
-            if latest is not None and modified_at(stray.name) >= latest:
+            if cutoff is not None and modified_at(stray.name) >= cutoff:
                 return False
             delete(stray.name)
     except FileNotFoundError:
@@ -153,8 +166,8 @@ def _remove(stray: StoredName, latest: datetime | None = None) -> bool:
     return True
 
 
-def _stored(name: str) -> StoredName | None:
-    """None for what is not ours."""
+def _parse_name(name: str) -> StoredName | None:
+    """Parse a storage name; None if it is not one of ours."""
     folder, _, rest = name.partition("/")
     key = rest.rpartition("/")[2]
     try:

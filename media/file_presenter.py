@@ -1,4 +1,4 @@
-"""Stored files as the history and the admin show them, with what was made of each: many in two queries."""
+"""Stored files and their renditions as the history and the admin show them; many files take two queries."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ State = Rendition.State
 
 WITH_WORDS = (Kind.TEXT, Kind.TRANSCRIPT)
 PLAYED = (Kind.OPUS, Kind.MP3, Kind.WAV)
-"""What browsers play, the best first."""
+"""The kinds that browsers can play, best first."""
 
 
 class Playable(NamedTuple):
@@ -25,7 +25,7 @@ class Playable(NamedTuple):
 
 
 class ShownFile:
-    """A stored file. Renditions that were not read are as if they were not there."""
+    """A stored file with its renditions; those that were not read count as missing."""
 
     def __init__(self, asset: Asset, renditions: Mapping[str, Rendition]) -> None:
         self.asset = asset
@@ -41,13 +41,13 @@ class ShownFile:
 
     @property
     def url(self) -> str:
-        """Of the bytes as they were sent, with whatever they tell of their sender."""
+        """The URL of the bytes as they were sent, including whatever they reveal about the sender."""
         return media_url(self.asset.workspace_id, self.asset.sha256)
 
     @property
     def seconds(self) -> float | None:
         milliseconds = self.asset.milliseconds
-        if milliseconds is None:  # of a spoken answer in a format that only its peaks have measured
+        if milliseconds is None:  # a spoken answer whose length only its peaks tell
             milliseconds = (self._content_of(Kind.PEAKS) or {}).get("milliseconds")
         return None if milliseconds is None else milliseconds / 1000
 
@@ -57,14 +57,14 @@ class ShownFile:
 
     @property
     def picture_url(self) -> str | None:
-        """Of the picture as models see it: the largest that was made."""
+        """The URL of the picture as models see it: its largest rendition."""
         kinds = [kind for kind in self.renditions if kind.partition("-")[0] == Kind.PICTURE]
         by_size = sorted(kinds, key=lambda kind: self.renditions[kind].size, reverse=True)
         return next((url for kind in by_size if (url := self._url_of(kind))), None)
 
     @property
     def played(self) -> list[Playable]:
-        """What an `<audio>` may try, in this order; the file itself only where nothing was made of it."""
+        """Sources for an `<audio>` element, best first; the file itself only if no rendition is ready."""
         made = [
             Playable(url, self.renditions[kind].media_type) for kind in PLAYED if (url := self._url_of(kind))
         ]
@@ -72,11 +72,11 @@ class ShownFile:
 
     @property
     def transcript(self) -> str | None:
-        return self._words(Kind.TRANSCRIPT)
+        return self._text(Kind.TRANSCRIPT)
 
     @property
     def text(self) -> str | None:
-        return self._words(Kind.TEXT)
+        return self._text(Kind.TEXT)
 
     def _url_of(self, kind: str) -> str | None:
         made = self.renditions.get(kind)
@@ -84,7 +84,7 @@ class ShownFile:
             return None
         return media_url(self.asset.workspace_id, self.asset.sha256, kind)
 
-    def _words(self, kind: str) -> str | None:
+    def _text(self, kind: str) -> str | None:
         content = self._content_of(kind)
         return content["text"] if content else None
 
@@ -100,22 +100,23 @@ def shown_files(
     kinds: Collection[str] | None = None,
     with_content: Collection[str] = WITH_WORDS,
 ) -> dict[str, ShownFile]:
-    """Those of a workspace's files that are still kept, by SHA-256.
+    """Return those of a workspace's files that are still stored, by SHA-256.
 
-    Only renditions of these `kinds` are read (None: all), and the content of those `with_content`.
+    Only renditions of the given `kinds` are read (None: all), and content only for the kinds in
+    `with_content`.
     """
     digests = {blob.sha256 for blob in blobs}
     if not digests:
         return {}
     assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
-    return {file.asset.sha256: file for file in _shown(list(assets), kinds, with_content)}
+    return {file.asset.sha256: file for file in _present(list(assets), kinds, with_content)}
 
 
 def shown_asset(asset: Asset) -> ShownFile:
-    return _shown([asset], None, WITH_WORDS)[0]
+    return _present([asset], None, WITH_WORDS)[0]
 
 
-def _shown(
+def _present(
     assets: list[Asset], kinds: Collection[str] | None, with_content: Collection[str]
 ) -> list[ShownFile]:
     by_id = {asset.id: asset for asset in assets}

@@ -1,4 +1,4 @@
-"""What a file is, told by its bytes: pictures and sounds are looked into by the `files` workshop."""
+"""Finding out from its bytes what a file is; the `files` sandbox pool inspects pictures and sounds."""
 
 import asyncio
 from contextlib import suppress
@@ -30,21 +30,21 @@ _SIGNATURES = {b"%PDF-": "application/pdf", b"PK\x03\x04": "application/zip"}
 async def inspect_file(
     path: Path, *, wanted: ExpectedMedia | None = None, claimed: str | None = None, sha256: str | None = None
 ) -> StoredFile:
-    """The facts of a file on the disk; what is `claimed` of it counts only where bytes tell nothing.
+    """Inspect a file on the disk; its `claimed` type counts only if the bytes do not tell the type.
 
     Raises `MediaError` for a file that is damaged, beyond a limit, or not what is `wanted`, and
-    `ServiceUnavailable` where it could not be looked at now.
+    `ServiceUnavailable` if it cannot be inspected now.
     """
-    head = await asyncio.to_thread(_head_of, path)
+    head = await asyncio.to_thread(_read_head, path)
     digest = await asyncio.to_thread(file_digest, path) if sha256 is None else sha256
     try:
         if wanted == "image" or (wanted is None and sniff_picture(head)):
-            return await _picture(path, digest)
+            return await _inspect_picture(path, digest)
         if wanted == "audio":
-            return await _sound(path, claimed, digest)
+            return await _inspect_sound(path, claimed, digest)
         if wanted is None and sniff_sound(head):
-            with suppress(NoAudio):  # a file as any other, such as a film without sound
-                return await _sound(path, claimed, digest)
+            with suppress(NoAudio):  # then it is like any other file: a film without sound, for example
+                return await _inspect_sound(path, claimed, digest)
     except SandboxBusy as error:
         raise ServiceUnavailable("Too many files are being looked at. Try again.", code="busy") from error
     except SandboxError as error:
@@ -53,7 +53,7 @@ async def inspect_file(
 
 
 def document_type(head: bytes) -> str:
-    """The media type of what is neither picture nor sound. Nothing is told that a browser would run."""
+    """Return the media type of what is neither picture nor sound: never one that a browser would run."""
     for signature, media_type in _SIGNATURES.items():
         if head.startswith(signature):
             return media_type
@@ -65,14 +65,14 @@ def document_type(head: bytes) -> str:
     return "application/octet-stream" if b"\0" in head else "text/plain"
 
 
-async def _picture(path: Path, sha256: str) -> StoredFile:
+async def _inspect_picture(path: Path, sha256: str) -> StoredFile:
     work = InspectPicture(str(path), picture_limits())
     facts = await pools.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
     return StoredFile(blob, facts.width, facts.height, renditions=OF_PICTURES)
 
 
-async def _sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
+async def _inspect_sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
     work = InspectSound(str(path), claimed, sound_limits())
     facts = await pools.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
@@ -91,12 +91,12 @@ async def _blob(path: Path, media_type: str, sha256: str) -> Blob:
     return Blob(sha256, media_type, (await asyncio.to_thread(path.stat)).st_size)
 
 
-def _head_of(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
 
 
 def media_api_error(problem: MediaError, param: str) -> ApiError:
-    """A problem with a file as the answer to whoever sent it."""
+    """Return a problem with a file as the error for whoever sent the file."""
     status = 413 if isinstance(problem, MediaTooLarge) and param == "file" else 400
     return BadRequest(problem.message, param=param, code=problem.code, status=status)

@@ -1,4 +1,4 @@
-"""Uploaded and generated files: a row each, the bytes in the storage."""
+"""Uploaded and generated files: a row for each here, the bytes in the storage."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -16,9 +16,9 @@ from media.processing.pictures.limits import LONG
 
 
 class Asset(models.Model):
-    """A file of a workspace, addressed by its content: its id is made of both.
+    """A file of a workspace, addressed by its content: its id is derived from both.
 
-    `width` and `height` (pixels) are known of pictures, `milliseconds` of sounds.
+    `width` and `height` (pixels) are known for pictures, `milliseconds` for sounds.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -45,7 +45,7 @@ class Asset(models.Model):
 
 
 def asset_id(workspace_id: UUID, sha256: str) -> UUID:
-    """Known before the row is: what refers to an asset needs no look-up."""
+    """Return an asset's id, which is known before its row exists: referring to an asset needs no lookup."""
     return derived_id(workspace_id, sha256)
 
 
@@ -54,10 +54,10 @@ def storage_name(workspace_id: UUID, sha256: str) -> str:
 
 
 class Rendition(models.Model):
-    """What is made of an asset: the same sound or picture in another format, or what can be read from it.
+    """A derivative of an asset: the same sound or picture in another format, or what can be read from it.
 
-    A worker takes a pending one whose `due_at` has come, and moves that ahead while it works: so another
-    takes it when the first is dead. `content` is what has no file: a transcript, text, peaks.
+    A worker takes a pending one whose `due_at` has come, and moves that ahead while it works, so that another
+    worker takes over if the first is dead. `content` holds what has no file: a transcript, text, or peaks.
     """
 
     class Kind(models.TextChoices):
@@ -78,7 +78,7 @@ class Rendition(models.Model):
 
     WITHOUT_FILE: ClassVar = frozenset({Kind.TEXT, Kind.TRANSCRIPT, Kind.PEAKS})
     MADE_OF: ClassVar[dict[str, str]] = {Kind.TRANSCRIPT: Kind.WAV, Kind.TEXT: Kind.PICTURE}
-    """Models never see the bytes that somebody sent, but what was made of these."""
+    """The kinds that others are created from: models never see the bytes that somebody sent, only these."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="renditions")
@@ -101,13 +101,15 @@ class Rendition(models.Model):
 
 
 def rendition_id(asset: UUID, kind: str) -> UUID:
-    """One of a kind for each asset: the id says both."""
+    """Return the id of an asset's only rendition of this kind; it is derived from both."""
     return derived_id(asset, kind)
 
 
 def made_of(kind: str, asset: Asset) -> str:
-    """The kind of which this one is made of that asset. Of long pictures text is read from a `STRIP`: in a
-    `PICTURE` the letters are too small."""
+    """Return the kind that this kind is created from for that asset.
+
+    Text in a long picture is read from a `STRIP`: in a `PICTURE` the letters are too small.
+    """
     sides = sorted((asset.width or 1, asset.height or 1))
     is_long = sides[1] > settings.CHATAPI_PICTURE_SIDE and sides[1] >= LONG * sides[0]
     if is_long and kind == Rendition.Kind.TEXT:
@@ -116,7 +118,7 @@ def made_of(kind: str, asset: Asset) -> str:
 
 
 def renditions_of(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:
-    """Rows, not stored yet, for these kinds and for what they are made of."""
+    """Return unsaved rows for these kinds, and for the kinds that they are created from."""
     wanted = dict.fromkeys(kinds)
     needed = {Rendition.MADE_OF[kind]: None for kind in wanted if kind in Rendition.MADE_OF}
     return [Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind) for kind in needed | wanted]
@@ -127,7 +129,7 @@ def rendition_name(workspace_id: UUID, rendition: UUID) -> str:
 
 
 class File(models.Model):
-    """An upload under a name of its own; several may be of one asset."""
+    """An upload under its own name; several may share an asset."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="files", db_index=False)
@@ -155,7 +157,7 @@ class File(models.Model):
 
 
 class RemoteCopy(models.Model):
-    """What lay at an address when it was last fetched: a history that is sent again is not fetched again."""
+    """What was last fetched from a URL, so that a history that is sent again is not fetched again."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="copies_of")

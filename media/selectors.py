@@ -1,4 +1,4 @@
-"""What is read of files; everything here is scoped to one workspace."""
+"""Queries about files; everything here is scoped to one workspace."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -18,26 +18,26 @@ def stored_file(asset: Asset) -> StoredFile:
 
 
 def known_files(workspace_id: UUID, digests: Collection[str]) -> dict[str, StoredFile]:
-    """What was looked at before, and is still there, by SHA-256."""
+    """Return the files that were inspected before and are still stored, by SHA-256."""
     assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
-    return {asset.sha256: stored_file(asset) for asset in assets if _is_there(asset)}
+    return {asset.sha256: stored_file(asset) for asset in assets if _is_stored(asset)}
 
 
 def milliseconds_of(workspace_id: UUID, digests: Collection[str]) -> dict[str, int]:
-    """The lengths of sounds by SHA-256, as far as they are known."""
+    """Return the lengths of sounds by SHA-256, without those that are unknown."""
     assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
     lengths = assets.values_list("sha256", "milliseconds")
     return {sha256: milliseconds for sha256, milliseconds in lengths if milliseconds is not None}
 
 
 def last_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
-    """What was fetched from this address last, if that is still there."""
+    """Return what was last fetched from this URL, if it is still stored."""
     copies = RemoteCopy.objects.select_related("asset").filter(id=remote_copy_id(workspace_id, url))
-    return next((copy for copy in copies if _is_there(copy.asset)), None)
+    return next((copy for copy in copies if _is_stored(copy.asset)), None)
 
 
 def file_of(workspace_id: UUID, file_id: str) -> File | None:
-    """None where there is no such file, it has expired, or it is a stranger's."""
+    """Return the file; None if it does not exist, has expired, or belongs to another workspace."""
     id = parse(FILE, file_id)
     if id is None:
         return None
@@ -51,9 +51,9 @@ def asset_of_file(workspace_id: UUID, file_id: str) -> Asset | None:
 
 
 def file_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:
-    """How many files these workspaces keep, as `accounts.deletion` counts what would go with them."""
+    """Count these workspaces' files, for `accounts.deletion` to tell what would be deleted with them."""
     return {"files": Asset.objects.filter(workspace__in=workspace_ids).count()}
 
 
-def _is_there(asset: Asset) -> bool:
+def _is_stored(asset: Asset) -> bool:
     return exists(asset.storage_name)

@@ -1,7 +1,7 @@
-"""What is written about files: the bytes into the storage, rows for what is kept and what is to be made.
+"""Writing files: bytes into the storage, rows for what is kept and what is to be rendered.
 
-An asset is registered in the transaction that makes something hold it. Its bytes are stored before: a file
-without a row costs room until the sweep, a row without its file would lie.
+An asset is registered in the transaction that makes something hold it. Its bytes are stored before that: a
+file without a row takes up space until the sweep, but a row without its file would be a lie.
 """
 
 import logging
@@ -42,7 +42,7 @@ OF_SPEECH = (Kind.OPUS, Kind.MP3, Kind.PEAKS)
 
 
 class StoredFile(Value, frozen=True):
-    """A file that was looked at and stored. `renditions` are what is to be made of it."""
+    """A file that was inspected and stored. `renditions` are the kinds to create from it."""
 
     blob: Blob
     width: int | None = None
@@ -54,29 +54,29 @@ class StoredFile(Value, frozen=True):
 def store_bytes(workspace_id: UUID, contents: Mapping[str, bytes]) -> None:
     """Write files under their SHA-256 (the mapping's keys); the same bytes twice are one file.
 
-    Raises `ServiceUnavailable` where the storage fails, such as on a full disk.
+    Raises `ServiceUnavailable` if the storage fails, for example on a full disk.
     """
     try:
         for sha256, data in contents.items():
             name = storage_name(workspace_id, sha256)
-            if not _is_whole(name, len(data)):
+            if not _is_complete(name, len(data)):
                 default_storage.save(name, ContentFile(data))
     except OSError as error:
         raise _storage_failed(error) from error
 
 
 def store_file(workspace_id: UUID, sha256: str, path: Path) -> None:
-    """The same for a file on the disk."""
+    """Do the same for a file on the disk."""
     try:
         name = storage_name(workspace_id, sha256)
-        if not _is_whole(name, path.stat().st_size):
+        if not _is_complete(name, path.stat().st_size):
             save_file(name, path)
     except OSError as error:
         raise _storage_failed(error) from error
 
 
-def _is_whole(name: str, size: int) -> bool:
-    """A file of another size is the ruin of a write that failed, and is replaced."""
+def _is_complete(name: str, size: int) -> bool:
+    """Tell whether a file is complete; one of another size is left from a failed write, and is replaced."""
     return exists(name) and size_of(name) == size
 
 
@@ -86,7 +86,7 @@ def _storage_failed(error: OSError) -> ServiceUnavailable:
 
 
 def read_bytes(workspace_id: UUID, blob: Blob) -> bytes:
-    """The bytes of a workspace's blob. Raises `FileNotFoundError`."""
+    """Return the bytes of a workspace's blob. Raises `FileNotFoundError`."""
     return read_name(storage_name(workspace_id, blob.sha256))
 
 
@@ -96,8 +96,7 @@ def read_name(name: str) -> bytes:
 
 
 def register(files: Iterable[tuple[UUID, StoredFile]]) -> None:
-    """A row for each stored file and each rendition of it, where there is none yet. Runs inside the
-    caller's transaction."""
+    """Create the missing rows for stored files and their renditions, inside the caller's transaction."""
     known = {(workspace_id, file.blob.sha256): file for workspace_id, file in files}
     if not known:
         return
@@ -127,13 +126,13 @@ def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
 
 
 def rendition_ids(workspace_id: UUID, file: StoredFile) -> list[UUID]:
-    """Of all that is to be made of a file."""
+    """Return the ids of the file's planned renditions."""
     asset = asset_id(workspace_id, file.blob.sha256)
     return [rendition.id for rendition in renditions_of(asset, file.renditions)]
 
 
 def remember_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
-    """Which asset lay at each address (the mapping's keys) just now."""
+    """Record which asset was found at each URL (the mapping's keys) just now."""
     RemoteCopy.objects.bulk_create(
         [
             RemoteCopy(
@@ -150,9 +149,9 @@ def remember_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
 
 
 def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
-    """The workspaces whose quota these files would exceed, together with what they have.
+    """Return the workspaces whose quota these files would exceed, together with what is stored already.
 
-    Inside a transaction, which then owns the workspaces: of two uploads at once both are counted.
+    Must run inside a transaction, which then locks the workspaces: two simultaneous uploads are both counted.
     """
     if not files:
         return set()
@@ -167,12 +166,12 @@ def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
     return {
         workspace_id
         for workspace_id, sizes in added.items()
-        if _would_use(workspace_id, sizes) > _quota(quotas.get(workspace_id))
+        if _usage_with(workspace_id, sizes) > _quota(quotas.get(workspace_id))
     }
 
 
 def check_room(files: Sequence[tuple[UUID, StoredFile]], *, param: str | None = None) -> None:
-    """Raises `ApiError` where a workspace has no room for its files."""
+    """Raise `ApiError` if a workspace has no room for its files."""
     if not files:
         return
     with transaction.atomic():
@@ -184,7 +183,7 @@ def _quota(own: int | None) -> int:
     return settings.CHATAPI_MEDIA_QUOTA_BYTES if own is None else own
 
 
-def _would_use(workspace_id: UUID, sizes: dict[str, int]) -> int:
+def _usage_with(workspace_id: UUID, sizes: dict[str, int]) -> int:
     assets = Asset.objects.filter(workspace_id=workspace_id)
     known = set(assets.filter(sha256__in=sizes).values_list("sha256", flat=True))
     fresh = sum(size for sha256, size in sizes.items() if sha256 not in known)
@@ -203,7 +202,7 @@ def quota_exceeded(*, param: str | None = None) -> ApiError:
 
 
 def delete_files(workspace_id: UUID) -> None:
-    """Delete every file of a workspace that is gone. What the storage refuses is logged, and stays."""
+    """Delete every file of a deleted workspace; what the storage refuses to delete is logged, and stays."""
     try:
         delete_tree(workspace_id.hex)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Addresses of files that need no key: each says what it opens and until when, and is signed."""
+"""Signed URLs that open files without a key: each states what it opens and until when."""
 
 import time
 from uuid import UUID
@@ -11,12 +11,14 @@ from media.models import asset_id
 
 LONGEST = 24 * 3600
 STEADY_SECONDS = 300
-"""For so long the same file has the same address: a browser then takes it from its cache."""
+"""How long a file keeps the same URL, so that browsers can take it from their cache."""
 
 
 class SignedTarget(Value, frozen=True):
-    """What an address opens: an asset, or the rendition of this kind. `expires` is in seconds since the
-    epoch."""
+    """What a URL opens: an asset, or its rendition of this kind.
+
+    `expires` is in seconds since the epoch.
+    """
 
     asset_id: UUID
     kind: str | None
@@ -24,8 +26,10 @@ class SignedTarget(Value, frozen=True):
 
 
 def media_url(workspace_id: UUID, sha256: str, kind: str | None = None) -> str:
-    """The path at which a workspace's file, or its rendition of this kind, can be had without a key for
-    CHATAPI_MEDIA_URL_SECONDS or some minutes more, and for a day at most."""
+    """Return the path that serves a workspace's file, or its rendition of this kind, without a key.
+
+    It is valid for CHATAPI_MEDIA_URL_SECONDS or some minutes more, and for a day at most.
+    """
     return f"/media/{_token(asset_id(workspace_id, sha256), kind, time.time())}"
 
 
@@ -36,11 +40,11 @@ def _token(asset: UUID, kind: str | None, now: float) -> str:
 
 
 def target_of_token(token: str) -> SignedTarget | None:
-    """What a token opens; None for one that has expired or is not ours."""
+    """Return what a token opens; None if it has expired or is not ours."""
     try:
         asset, kind, expires = _signer().unsign(token).split(".")
         found = SignedTarget(UUID(hex=asset), kind or None, int(expires, 16))
-    except (BadSignature, ValueError):  # the latter for what is no text
+    except (BadSignature, ValueError):  # ValueError: the token is not valid text
         return None
     return found if found.expires > time.time() else None
 

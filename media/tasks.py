@@ -1,5 +1,7 @@
-"""Background work on files. Each task may run twice or die anywhere; it comes again by itself, so that a lost
-message is no loss."""
+"""Background tasks for files.
+
+Each may run twice or die anywhere. They recur by themselves, so a lost message does no harm.
+"""
 
 from celery import shared_task
 

@@ -1,4 +1,4 @@
-"""Files on their way: on the disk that holds the data, not in a `/tmp` that may be memory."""
+"""Temporary folders on the disk that holds the data, not in a `/tmp` that may be in memory."""
 
 import asyncio
 import shutil
@@ -15,7 +15,7 @@ ABANDONED_SECONDS = 24 * 3600
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that goes with the block; one that a killed process left goes a day later."""
+    """Create a folder for the block; one left behind by a killed process is deleted a day later."""
     folder = _make()
     try:
         yield folder
@@ -25,7 +25,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def async_temporary_folder() -> AsyncIterator[Path]:
-    """The same for the event loop, which never waits for the disk."""
+    """Do the same on the event loop, which never waits for the disk."""
     folder = await asyncio.to_thread(_make)
     try:
         yield folder
@@ -45,10 +45,10 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    latest = time.time() - ABANDONED_SECONDS
+    cutoff = time.time() - ABANDONED_SECONDS
     for folder in parent.iterdir():
         try:
-            if folder.stat().st_mtime < latest:
+            if folder.stat().st_mtime < cutoff:
                 shutil.rmtree(folder, ignore_errors=True)
         except FileNotFoundError:
             continue

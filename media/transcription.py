@@ -1,4 +1,4 @@
-"""What was said in a sound, from the `recognition` workshop."""
+"""Transcription of sounds by the `recognition` sandbox pool."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -12,25 +12,25 @@ from media.processing.speech.transcripts import Transcript, TranscriptWriter
 
 
 def listening(
-    wav: Path, *, seconds: float, alone: bool = False, **wishes: object
+    wav: Path, *, seconds: float, alone: bool = False, **options: object
 ) -> AsyncGenerator[Segment | Heard, None]:
-    """What is heard in a 16 kHz mono WAV, as it is heard; `wishes` are those of `Transcribe`."""
+    """Yield what is heard in a 16 kHz mono WAV, as it is heard; `options` are fields of `Transcribe`."""
     work = Transcribe(
         path=str(wav),
         models_folder=str(settings.DATA_DIR / "models"),
         model_path=settings.CHATAPI_RECOGNITION_MODEL,
-        **wishes,  # type: ignore[arg-type]
+        **options,  # type: ignore[arg-type]
     )
     return pools.recognition.follow(transcribe, work, seconds=seconds, alone=alone)
 
 
 def patience(sound_seconds: float) -> float:
-    """Seconds that recognition may take: more than the sound lasts."""
+    """Return the seconds that recognition may take: more than the sound lasts."""
     return 60 + 2 * sound_seconds
 
 
 async def transcribed(wav: Path, *, seconds: float, alone: bool = False) -> Transcript:
     writer = TranscriptWriter()
-    async for news in listening(wav, seconds=seconds, alone=alone):
-        writer.add(news)
+    async for item in listening(wav, seconds=seconds, alone=alone):
+        writer.add(item)
     return writer.transcript()

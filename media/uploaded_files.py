@@ -1,4 +1,4 @@
-"""What is written of uploaded files: kept under a name, and given up again."""
+"""Uploaded files: keeping them under a name, listing and deleting them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,11 +18,11 @@ from media.services import StoredFile, check_room, register
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 DEFAULT_PURPOSE = "user_data"
 SHORTEST_LIFE, LONGEST_LIFE = 3600, 30 * 24 * 3600
-"""Seconds after which a file may be told to expire."""
+"""The range of seconds after which a file may be set to expire."""
 
 
 class NewFile(Value, frozen=True):
-    """An upload that was looked at. `expires_after` is in seconds."""
+    """An upload that was inspected. `expires_after` is in seconds."""
 
     workspace_id: UUID
     user_id: int
@@ -33,22 +33,22 @@ class NewFile(Value, frozen=True):
 
 
 def check_quota(new: NewFile) -> None:
-    """Raises `ApiError` where the workspace has no room for it."""
+    """Raise `ApiError` if the workspace has no room for the file."""
     check_room([(new.workspace_id, new.stored)], param="file")
 
 
 def keep_file(new: NewFile) -> File:
-    """The rows of a file whose bytes are stored. Raises as `check_quota` does."""
+    """Create the rows of a file whose bytes are stored. Raises what `check_quota` raises."""
     try:
-        return _keep(new)
-    except IntegrityError:  # its asset was freed in this very moment, or the whole workspace
+        return _create(new)
+    except IntegrityError:  # its asset, or the whole workspace, was deleted at this very moment
         try:
-            return _keep(new)
+            return _create(new)
         except IntegrityError:
             raise NotFound("The workspace is no longer there.") from None
 
 
-def _keep(new: NewFile) -> File:
+def _create(new: NewFile) -> File:
     now = timezone.now()
     expires_after = None if new.expires_after is None else timedelta(seconds=new.expires_after)
     with transaction.atomic():
@@ -66,12 +66,12 @@ def _keep(new: NewFile) -> File:
 
 
 def delete_file(file: File) -> None:
-    """The sweep frees its bytes, if nothing else holds them."""
+    """Delete a file; the sweep deletes its bytes, unless something else holds them."""
     file.delete()
 
 
 def require_file(workspace_id: UUID, file_id: str) -> File:
-    """Raises `NotFound` where there is none, it has expired, or it is a stranger's."""
+    """Return the file. Raises `NotFound` if it does not exist, has expired, or is another workspace's."""
     file = file_of(workspace_id, file_id)
     if file is None:
         raise NotFound("There is no such file.", param="file_id")
@@ -81,19 +81,22 @@ def require_file(workspace_id: UUID, file_id: str) -> File:
 def file_page(
     workspace_id: UUID, *, limit: int, descending: bool, after: str | None, purpose: str | None
 ) -> tuple[Sequence[File], bool]:
-    """Files with their assets, and whether others follow."""
+    """Return files with their assets, and whether more follow."""
     files = File.objects.select_related("asset").filter(workspace_id=workspace_id)
     files = files.exclude(expires_at__lte=timezone.now())
     if purpose is not None:
         files = files.filter(purpose=purpose)
     if after is not None:
-        files = _beyond(files, after, descending=descending)
+        files = _files_after(files, after, descending=descending)
     found = list(files.order_by("-id" if descending else "id")[: limit + 1])
     return found[:limit], len(found) > limit
 
 
-def _beyond(files: QuerySet[File], after: str, *, descending: bool) -> QuerySet[File]:
-    """`after` need not be there any more: who deletes a list while reading it gets to its end."""
+def _files_after(files: QuerySet[File], after: str, *, descending: bool) -> QuerySet[File]:
+    """Select the files that come after `after`, which may be gone already.
+
+    So a client that deletes the files while listing them still reaches the end.
+    """
     id = parse(FILE, after)
     if id is None:
         raise BadRequest("Invalid value for 'after': it is no file's id.", param="after")

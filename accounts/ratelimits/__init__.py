@@ -1,1 +1,1 @@
-"""How much a workspace and a key may ask for: requests and tokens a minute, and streams at once."""
+"""Limits of a workspace and of a key: requests and tokens per minute, and concurrent streams."""

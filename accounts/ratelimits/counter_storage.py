@@ -1,7 +1,7 @@
 """Where the library `limits` keeps its counters: in this process, or in Redis for all processes.
 
-Both count by its sliding window of two counters: it takes little room however much is taken at once, and
-little time. What is asked here is about several limits at once, since most calls have several.
+Both use its sliding window of two counters, which takes little space and time however much is taken at once.
+Each request here is about several limits at once, since most calls have several.
 """
 
 import time
@@ -21,7 +21,7 @@ PREFIX = "chatapi-limits"
 
 
 class LimitRequest(NamedTuple):
-    """`amount` of a limit of `most` a minute."""
+    """A request for `amount` of a limit of `most` per minute."""
 
     key: str
     most: int
@@ -29,7 +29,7 @@ class LimitRequest(NamedTuple):
 
 
 class LimitResult(NamedTuple):
-    """Whether there was so much left, and what is taken now."""
+    """Whether enough was left, and what is taken now."""
 
     is_taken: bool
     window: SlidingWindow
@@ -41,15 +41,18 @@ class CounterStorage(Protocol):
     async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]: ...
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
-        """To windows, by their own keys."""
+        """Add to windows, by their own keys."""
 
     def keys_of_windows(self, key: str) -> tuple[str, str]:
-        """The previous one's and the current one's."""
+        """Return the keys of the previous and the current window."""
         ...
 
 
 class MemoryCounterStorage(MemoryStorage):
-    """The library's own looks through all counters whenever it counts: 0.9 ms where there are 10,000."""
+    """Counters in memory, swept once per window.
+
+    The library's own storage looks through all counters on every count: 0.9 ms for 10,000.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,8 +91,8 @@ class MemoryCounterStorage(MemoryStorage):
             del self.storage[key], self.expirations[key]
 
 
-class _Run(NamedTuple):
-    """One of the library's scripts, to be run."""
+class _ScriptCall(NamedTuple):
+    """A call of one of the library's scripts."""
 
     script: Any
     keys: Sequence[str]
@@ -97,12 +100,14 @@ class _Run(NamedTuple):
 
 
 class RedisCounterStorage(RedisStorage):
-    """Runs the library's scripts for all limits in one round trip, not in two for each: that took five times
-    the CPU. `patience` is in seconds."""
+    """Counters in Redis; one round trip runs the library's scripts for all limits.
+
+    Two round trips for each limit took five times the CPU. `patience` is in seconds.
+    """
 
     def __init__(self, url: str, patience: float) -> None:
-        # waits for a connection where all are in use, never tries again by itself, and does not look up its
-        # own version on the disk each time that it connects
+        # waits for a connection if all are in use, never retries by itself, and does not look up its own
+        # version on the disk on each connect
         self._pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
@@ -127,23 +132,23 @@ class RedisCounterStorage(RedisStorage):
         )
 
     async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
-        runs = []
+        calls = []
         for key, most, amount in wanted:
             keys = self.keys_of_windows(key)
-            runs.append(_Run(self._acquire, keys, (most, SECONDS, amount)))
-            runs.append(_Run(self._read, keys, (SECONDS,)))
-        results = await self._run(runs)
+            calls.append(_ScriptCall(self._acquire, keys, (most, SECONDS, amount)))
+            calls.append(_ScriptCall(self._read, keys, (SECONDS,)))
+        results = await self._call(calls)
         return [
             LimitResult(bool(acquired), _window(read))
             for acquired, read in zip(results[::2], results[1::2], strict=True)
         ]
 
     async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]:
-        runs = [_Run(self._read, self.keys_of_windows(key), (SECONDS,)) for key in keys]
-        return [_window(read) for read in await self._run(runs)]
+        calls = [_ScriptCall(self._read, self.keys_of_windows(key), (SECONDS,)) for key in keys]
+        return [_window(read) for read in await self._call(calls)]
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
-        await self._run([_Run(self._incr, (key,), (2 * SECONDS, amount)) for key, amount in amounts])
+        await self._call([_ScriptCall(self._incr, (key,), (2 * SECONDS, amount)) for key, amount in amounts])
 
     def keys_of_windows(self, key: str) -> tuple[str, str]:
         prefixed = self.bridge.prefixed_key
@@ -152,23 +157,23 @@ class RedisCounterStorage(RedisStorage):
     async def close(self) -> None:
         await self._pool.disconnect()
 
-    async def _run(self, runs: Sequence[_Run]) -> list[Any]:
+    async def _call(self, calls: Sequence[_ScriptCall]) -> list[Any]:
         try:
-            return await self._run_known(runs)
-        except NoScriptError:  # it was started anew; it knows all of them or none
+            return await self._call_loaded(calls)
+        except NoScriptError:  # Redis was restarted; it knows all scripts or none
             for script in self._scripts:
                 await self._client.script_load(script.script)
-            return await self._run_known(runs)
+            return await self._call_loaded(calls)
 
-    async def _run_known(self, runs: Sequence[_Run]) -> list[Any]:
+    async def _call_loaded(self, calls: Sequence[_ScriptCall]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
-        for script, keys, arguments in runs:
+        for script, keys, arguments in calls:
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         results: list[Any] = await pipeline.execute()
         return results
 
 
 def _window(read: Sequence[Any]) -> SlidingWindow:
-    """Of the script's counters and milliseconds."""
+    """Return the window for the script's counters and milliseconds."""
     previous, previous_ttl, current, current_ttl = (max(0, int(value or 0)) for value in read)
     return SlidingWindow(previous, previous_ttl / 1000, current, current_ttl / 1000)

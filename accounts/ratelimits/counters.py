@@ -1,4 +1,4 @@
-"""Counting what is taken of limits, in Redis where there is one, and never waiting long for it."""
+"""Counting what is taken from limits, in Redis if there is one, and never waiting long for it."""
 
 import asyncio
 import logging
@@ -22,13 +22,16 @@ T = TypeVar("T")
 
 PATIENCE = 1.0
 LEFT_ALONE = 5.0
-"""Seconds for which a Redis that did not answer is not asked again."""
+"""Seconds before a Redis that did not answer is asked again."""
 COMPLAIN_SECONDS = 60.0
 
 
 class CounterChange(NamedTuple):
-    """So much more is counted of a limit, or less, where `amount` is negative: less of what was taken in the
-    window that ended `since` seconds ago, or is to end."""
+    """A change of what is counted against a limit: more, or less if `amount` is negative.
+
+    Less is counted in the window that ended `since` seconds ago, or is yet to end if `since` is negative: the
+    one in which it was taken.
+    """
 
     key: str
     amount: int
@@ -36,22 +39,26 @@ class CounterChange(NamedTuple):
 
 
 class Counters:
-    """While Redis does not answer, each process counts for itself: nobody is refused for that, and nobody
-    may do without limits."""
+    """Counters of limits. While Redis does not answer, each process counts for itself.
+
+    So nobody is refused because of that, and nobody escapes the limits.
+    """
 
     def __init__(self, redis_url: str | None = None) -> None:
         self._memory = MemoryCounterStorage()
         self._redis = RedisCounterStorage(redis_url, PATIENCE) if redis_url else None
-        self._away_until: float | None = None
-        self._complained_at = -COMPLAIN_SECONDS
+        self._paused_until: float | None = None
+        self._warned_at = -COMPLAIN_SECONDS
 
     async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
-        """Of each limit for itself, as far as there is so much left."""
+        """Take from each limit on its own, where enough is left."""
         return await self._ask(lambda storage: storage.take(wanted)) if wanted else []
 
     async def change(self, changes: Sequence[CounterChange]) -> None:
-        """Count what was used already, be there so much left or not; or what was taken and not used no more,
-        as far as it counts still."""
+        """Count what was already used, even if not enough is left, or give back what was taken but not used.
+
+        What no longer counts is not given back.
+        """
         due = [change for change in changes if change.amount > 0 or change.since < SECONDS]
         if due:
             await self._ask(lambda storage: _change(storage, due))
@@ -67,39 +74,39 @@ class Counters:
             async with asyncio.timeout(PATIENCE):
                 result = await work(self._redis)
         except (RedisError, TimeoutError, OSError) as error:
-            self._leave_alone(error)
+            self._pause(error)
             return await work(self._memory)
-        if self._away_until is not None:
-            self._away_until = None
+        if self._paused_until is not None:
+            self._paused_until = None
             logger.warning("Redis answers again")
         return result
 
-    def _leave_alone(self, error: Exception) -> None:
+    def _pause(self, error: Exception) -> None:
         now = time.monotonic()
-        self._away_until = now + LEFT_ALONE
-        if now - self._complained_at > COMPLAIN_SECONDS:
-            self._complained_at = now
+        self._paused_until = now + LEFT_ALONE
+        if now - self._warned_at > COMPLAIN_SECONDS:
+            self._warned_at = now
             logger.warning("Redis does not answer, so each process counts calls for itself: %r", error)
 
     def _may_ask(self) -> bool:
-        if self._away_until is None:
+        if self._paused_until is None:
             return True
         now = time.monotonic()
-        if now < self._away_until:
+        if now < self._paused_until:
             return False
-        self._away_until = now + PATIENCE  # one call finds out, and the others do not wait with it
+        self._paused_until = now + PATIENCE  # one call finds out, without the others waiting for it
         return True
 
 
 async def _change(storage: CounterStorage, changes: Sequence[CounterChange]) -> None:
     amounts = []
-    # to read a window begins the next one where that is due
+    # reading a window begins the next one if that is due
     windows = await storage.windows([change.key for change in changes])
     for (key, amount, since), window in zip(changes, windows, strict=True):
         previous, current = storage.keys_of_windows(key)
         if amount > 0:
             amounts.append((current, amount))
             continue
-        taken_in, count = (previous, window.previous) if since > 0 else (current, window.current)
-        amounts.append((taken_in, max(amount, -count)))
+        window_key, count = (previous, window.previous) if since > 0 else (current, window.current)
+        amounts.append((window_key, max(amount, -count)))
     await storage.add([(key, amount) for key, amount in amounts if amount])

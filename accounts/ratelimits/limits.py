@@ -4,7 +4,7 @@ from core.values import Value
 
 
 class Limits(Value, frozen=True):
-    """What one workspace, or one key, may do. 0: as much as it likes."""
+    """What one workspace, or one key, may do. 0 means unlimited."""
 
     requests_per_minute: int = 0
     tokens_per_minute: int = 0

@@ -1,4 +1,4 @@
-"""The arithmetic of a sliding window, and durations as OpenAI writes them."""
+"""Sliding-window arithmetic, and durations as OpenAI writes them."""
 
 from math import ceil
 from typing import NamedTuple
@@ -7,10 +7,11 @@ SECONDS = 60
 
 
 class SlidingWindow(NamedTuple):
-    """What was taken within the last minute, as `limits` counts it: all of what the current window of 60
-    seconds has, and of the previous one a part, which shrinks to nothing while the current one lasts.
+    """What was taken within the last minute, as `limits` counts it.
 
-    `previous_ttl` and `current_ttl` are the seconds for which they count at all.
+    That is everything in the current window of 60 seconds, and a part of the previous one, which shrinks to
+    nothing while the current one lasts. `previous_ttl` and `current_ttl` are the seconds until they no longer
+    count at all.
     """
 
     previous: int = 0
@@ -28,19 +29,22 @@ class SlidingWindow(NamedTuple):
         return max(0.0, self.current_ttl - SECONDS)
 
     def seconds_until(self, most: int) -> float:
-        """After how long, if nothing more is taken, no more than `most` are used."""
+        """Return after how long, if nothing more is taken, at most `most` is used."""
         if self.current <= most:
-            return _shrinking(self.previous, self.previous_ttl, most - self.current)
-        return self.remainder + _shrinking(self.current, SECONDS, most)
+            return _seconds_to_shrink(self.previous, self.previous_ttl, most - self.current)
+        return self.remainder + _seconds_to_shrink(self.current, SECONDS, most)
 
 
-def _shrinking(count: int, ttl: float, most: int) -> float:
-    """Seconds after which `count * ttl / SECONDS`, in whole numbers, is no more than `most`."""
+def _seconds_to_shrink(count: int, ttl: float, most: int) -> float:
+    """Return the seconds until `count * ttl / SECONDS`, in whole numbers, is at most `most`."""
     return max(0.0, ttl - SECONDS * (most + 1) / count) if count > most else 0.0
 
 
 def duration(seconds: float) -> str:
-    """`12ms`, `7s`, `1m30s`: rounded up, so that who waits for so long has waited long enough."""
+    """Format seconds like `12ms`, `7s`, or `1m30s`.
+
+    They are rounded up, so that whoever waits that long has waited long enough.
+    """
     milliseconds = ceil(seconds * 1000)
     if 0 < milliseconds < 1000:
         return f"{milliseconds}ms"

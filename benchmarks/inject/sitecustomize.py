@@ -1,8 +1,8 @@
-"""Imported by Python at start-up in every process of a profiled service: samples it from within.
+"""A sampling profiler that Python imports at startup in every process of a profiled service.
 
-While the file `on` lies in the folder `CHATAPI_PROFILE`, each thread's stack is looked at every
-`INTERVAL` seconds and given the CPU time that the thread has used since the last look, so waiting
-counts nothing. When `on` is gone the result is written to `PID.json`. Only Python's functions are
+While the file `on` is in the folder `CHATAPI_PROFILE`, each thread's stack is sampled every
+`INTERVAL` seconds and given the CPU time that the thread has used since the last sample, so waiting
+counts for nothing. When `on` is gone, the result is written to `PID.json`. Only Python functions are
 seen: what they call in C counts as theirs, and the event loop's own work as that of what runs it.
 """
 
@@ -17,9 +17,11 @@ from types import CodeType, FrameType
 
 INTERVAL = 0.002
 SWITCH_INTERVAL = 0.000005
-"""Seconds that a thread runs on when the sampler wants to look. With the usual ones it would mostly be
-caught where it lets go of the interpreter by itself (system calls, SQLite), never in short functions;
-with this the shares agree with those that py-spy finds from outside."""
+"""Seconds that a thread keeps running when the sampler wants to look.
+
+With the default it would mostly be caught where it releases the interpreter by itself (system calls,
+SQLite), never in short functions; with this the shares agree with those that py-spy finds from outside.
+"""
 _POLL = 0.05
 _FROM = ("site-packages/", "python3.11/", "python3.12/", "python3.13/", "python3.14/")
 
@@ -45,14 +47,14 @@ class _ThreadSamples:
 
 
 def _cpu_nanoseconds(native_id: int) -> int | None:
-    """Of any thread of this process. The clock's number is made as Linux makes it: see clock_getres(2)."""
+    """The CPU time of any thread of this process, by a clock id built as on Linux: see clock_getres(2)."""
     try:
         return time.clock_gettime_ns((~native_id << 3) | 6)
     except OSError:
         return None
 
 
-def _look(threads: dict[int, _ThreadSamples]) -> None:
+def _sample_threads(threads: dict[int, _ThreadSamples]) -> None:
     frames = sys._current_frames()
     for thread in threading.enumerate():
         if thread.native_id is None or thread is threading.current_thread():
@@ -99,7 +101,7 @@ def _sample(folder: Path) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
         while switch.exists():
             for _ in range(25):
-                _look(threads)
+                _sample_threads(threads)
                 time.sleep(INTERVAL)
         sys.setswitchinterval(usual)
         unfinished = folder / f"{os.getpid()}.part"

@@ -1,4 +1,4 @@
-"""Money in the admin: rows are looked at, and actions call the verbs of this app, with a reason."""
+"""The admin pages of billing: rows are read-only, and actions call this app's functions, with a reason."""
 
 from billing.admin import alerts, budgets, ledger, prices, statements, usage, wallets
 

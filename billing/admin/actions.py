@@ -1,4 +1,4 @@
-"""A page on which a deed is done: a form, the verb it calls, and a line in the admin's log."""
+"""Admin pages for actions: a form, the function it calls, and a line in the admin log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What was done, and with which row. `warning` is what the operator should know of it."""
+    """What an action did, and to which row. `warning` is anything the operator should know about it."""
 
     row: Model
     text: str
@@ -32,7 +32,7 @@ class ActionResult:
 
 @dataclass(frozen=True, slots=True)
 class AdminAction:
-    """`do` is given the form's values and who signed in; it raises `BillingError`."""
+    """An action and its form. `do` gets the form's values and who signed in; it raises `BillingError`."""
 
     title: str
     button: str
@@ -43,25 +43,25 @@ class AdminAction:
     note: str = ""
 
 
-def action_page(model_admin: MoneyAdmin, request: HttpRequest, deed: AdminAction) -> HttpResponse:
+def action_page(model_admin: MoneyAdmin, request: HttpRequest, action: AdminAction) -> HttpResponse:
     if not model_admin.may_act(request):
         raise PermissionDenied
-    if request.method == "POST" and deed.form.is_valid():
+    if request.method == "POST" and action.form.is_valid():
         try:
-            done = _do(model_admin, request, deed)
-        except BillingError as problem:
-            deed.form.add_error(None, str(problem))
+            result = _perform(model_admin, request, action)
+        except BillingError as error:
+            action.form.add_error(None, str(error))
         else:
-            return _done(model_admin, request, done)
-    fieldsets = [(None, {"fields": list(deed.form.fields)})]
+            return _redirect_after(model_admin, request, result)
+    fieldsets = [(None, {"fields": list(action.form.fields)})]
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
-        "title": deed.title,
-        "deed": deed,
-        "row_url": deed.row and _url_of(model_admin, deed.row),
-        "adminform": AdminForm(cast("Any", deed.form), fieldsets, {}, model_admin=model_admin),
-        "errors": deed.form.errors,
+        "title": action.title,
+        "deed": action,
+        "row_url": action.row and _change_url(model_admin, action.row),
+        "adminform": AdminForm(cast("Any", action.form), fieldsets, {}, model_admin=model_admin),
+        "errors": action.form.errors,
         "has_view_permission": True,
     }
     request.current_app = model_admin.admin_site.name
@@ -77,31 +77,31 @@ def row_for_action(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> An
     return row
 
 
-def action_path(model_admin: MoneyAdmin, deed: str, view: Callable[..., HttpResponse]) -> URLPattern:
-    name = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}_{deed}"
-    return path(f"<uuid:id>/{deed}/", model_admin.admin_site.admin_view(view), name=name)
+def action_path(model_admin: MoneyAdmin, action: str, view: Callable[..., HttpResponse]) -> URLPattern:
+    name = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}_{action}"
+    return path(f"<uuid:id>/{action}/", model_admin.admin_site.admin_view(view), name=name)
 
 
-def _do(model_admin: MoneyAdmin, request: HttpRequest, deed: AdminAction) -> ActionResult:
+def _perform(model_admin: MoneyAdmin, request: HttpRequest, action: AdminAction) -> ActionResult:
     with transaction.atomic():
-        done = deed.do(deed.form.cleaned_data, str(request.user))
-        if done.is_new:
-            log = model_admin.log_addition if deed.adds else model_admin.log_change
-            log(request, done.row, done.text)
-    return done
+        result = action.do(action.form.cleaned_data, str(request.user))
+        if result.is_new:
+            log = model_admin.log_addition if action.adds else model_admin.log_change
+            log(request, result.row, result.text)
+    return result
 
 
-def _done(model_admin: MoneyAdmin, request: HttpRequest, done: ActionResult) -> HttpResponse:
-    (messages.success if done.is_new else messages.warning)(request, done.text)
-    if done.warning:
-        messages.warning(request, done.warning)
-    place = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
-    if done.row.pk is None or not type(done.row)._default_manager.filter(pk=done.row.pk).exists():
-        return HttpResponseRedirect(reverse(f"{place}_changelist"))
-    return HttpResponseRedirect(_url_of(model_admin, done.row))
+def _redirect_after(model_admin: MoneyAdmin, request: HttpRequest, result: ActionResult) -> HttpResponse:
+    (messages.success if result.is_new else messages.warning)(request, result.text)
+    if result.warning:
+        messages.warning(request, result.warning)
+    url_name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
+    if result.row.pk is None or not type(result.row)._default_manager.filter(pk=result.row.pk).exists():
+        return HttpResponseRedirect(reverse(f"{url_name}_changelist"))
+    return HttpResponseRedirect(_change_url(model_admin, result.row))
 
 
-def _url_of(model_admin: MoneyAdmin, row: Model) -> str:
+def _change_url(model_admin: MoneyAdmin, row: Model) -> str:
     return reverse(f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change", args=[row.pk])
 
 

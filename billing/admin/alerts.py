@@ -1,4 +1,4 @@
-"""Alerts: what an operator should see to."""
+"""The admin's alerts: what needs an operator's attention."""
 
 from typing import Any
 

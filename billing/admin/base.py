@@ -1,4 +1,4 @@
-"""How rows of money are shown: read-only, in USD, with the names of those workspaces that still exist."""
+"""How the admin shows billing rows: read-only, in USD, with the names of workspaces that still exist."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ def at_second(at: datetime) -> str:
 
 
 def named(workspace_id: UUID, names: dict[UUID, str]) -> str:
-    """Its name, with the way to it; its id where it was deleted."""
+    """Return a workspace's name, linked to its page, or its id if it was deleted."""
     name = names.get(workspace_id)
     if name is None:
         return format_html('<span title="It was deleted.">{}</span>', workspace_id)
@@ -48,7 +48,7 @@ def names_of(workspace_ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def id_in(text: str) -> UUID | None:
-    """An id of ours, as it is stored or as clients see it."""
+    """Parse one of our ids, as stored or as clients see it."""
     for prefix in _PREFIXES:
         if id := parse(prefix, text):
             return id
@@ -59,7 +59,7 @@ def id_in(text: str) -> UUID | None:
 
 
 class NamedRows(ChangeList):
-    """A page of rows, and the names of their workspaces by one query."""
+    """A page of rows that fetches the names of their workspaces with one query."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -70,7 +70,7 @@ class NamedRows(ChangeList):
 
 
 def owner_of(row: Any) -> UUID | None:
-    """The workspace that a row is of; an alert says so in words."""
+    """Return the id of a row's workspace; an alert has it only in its `subject`."""
     if hasattr(row, "workspace_id"):
         owner: UUID = row.workspace_id
         return owner
@@ -78,11 +78,11 @@ def owner_of(row: Any) -> UUID | None:
 
 
 class MoneyAdmin(ReadOnlyAdmin):
-    """Whoever may view these rows sees them; whoever may change them does deeds. Nobody edits them."""
+    """Rows are visible with the view permission; actions need the change permission. Nobody edits rows."""
 
     id_fields: Collection[str] = ("pk", "workspace_id")
     text_lookups: Collection[str] = ()
-    search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # so that there is a search: see below
+    search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # only to get a search box: see get_search_results
     search_help_text = "Workspace by name or id"
     list_per_page = 50
     change_form_template = "billing/admin/row.html"
@@ -91,12 +91,12 @@ class MoneyAdmin(ReadOnlyAdmin):
         permission = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{permission}"))
 
-    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
-        """What can be done with a row: what it is called, and its address."""
+    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        """Return the actions on a row, as labels and URLs."""
         return ()
 
-    def ways_from(self, row: Any) -> Sequence[tuple[str, str]]:
-        """Other pages of a row, for whoever may view it."""
+    def page_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        """Return a row's other pages, as labels and URLs, for anyone who may view the row."""
         return ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -127,14 +127,14 @@ class MoneyAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        ways = [] if row is None else list(self.ways_from(row))
+        links = [] if row is None else list(self.page_links(row))
         if row is not None and self.may_act(request):
-            ways += self.deeds_for(row)
-        told = {"ways": ways, "subtitle": None, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, told)
+            links += self.action_links(row)
+        context = {"ways": links, "subtitle": None, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
-    def deed_url(self, row: Model, deed: str) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{deed}", args=[row.pk])
+    def action_url(self, row: Model, action: str) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{action}", args=[row.pk])
 
     @admin.display(description="workspace")
     def workspace(self, row: Any) -> str:

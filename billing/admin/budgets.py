@@ -59,17 +59,17 @@ class BudgetAdmin(MoneyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         pages = {"limit": self.change_limit, "removal": self.remove}
-        return [*(action_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
+        return [*(action_path(self, action, view) for action, view in pages.items()), *super().get_urls()]
 
-    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
-        return [("Change", self.deed_url(row, "limit")), ("Remove", self.deed_url(row, "removal"))]
+    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        return [("Change", self.action_url(row, "limit")), ("Remove", self.action_url(row, "removal"))]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         def do(values: Values, by: str) -> ActionResult:
             key = values["key"]
             budget = add_budget(values["workspace"].pk, key and key.pk, values["period"], values["limit"])
-            of = f"the key {key}" if key else f"the workspace {values['workspace']}"
-            return ActionResult(budget, f"A budget of {budget} for {of}.")
+            scope = f"the key {key}" if key else f"the workspace {values['workspace']}"
+            return ActionResult(budget, f"A budget of {budget} for {scope}.")
 
         note = "Calls that might exceed it are refused. What runs already is not."
         form = BudgetForm(posted(request))
@@ -99,8 +99,8 @@ class BudgetAdmin(MoneyAdmin):
 
         note = "What was spent stays known: a new budget counts it, too."
         form = forms.Form(posted(request))
-        deed = AdminAction(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
-        return action_page(self, request, deed)
+        action = AdminAction(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
+        return action_page(self, request, action)
 
     @admin.display(description="limit, USD", ordering="limit")
     def in_usd(self, budget: Budget) -> str:

@@ -1,4 +1,4 @@
-"""What operators write: USD, reasons, and which workspace."""
+"""Form fields for operators: amounts in USD, workspaces, keys and reasons."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from core.ids import new_id
 
 
 class UsdField(forms.CharField):
-    """A decimal number of USD; its value is in nano-USD, and None where it is left empty."""
+    """A decimal number of USD. Its value is in nano-USD, or None if left empty."""
 
     def __init__(self, **options: Any) -> None:
         widget = AdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "size": 20})
@@ -30,22 +30,22 @@ class UsdField(forms.CharField):
             return None
         try:
             return nano_of(text)
-        except InvalidAmount as problem:
-            raise ValidationError(str(problem)) from None
+        except InvalidAmount as error:
+            raise ValidationError(str(error)) from None
 
 
 class WorkspaceField(forms.CharField):
-    """A workspace, by its id, its name, or the address of the user whose own it is."""
+    """A workspace, by its id, its name, or the email address of the user whose personal workspace it is."""
 
     def __init__(self, **options: Any) -> None:
-        told = "Its id, its name, or the e-mail address of the user whose own it is."
-        super().__init__(**{"widget": AdminTextInputWidget(), "help_text": told, **options})
+        hint = "Its id, its name, or the e-mail address of the user whose own it is."
+        super().__init__(**{"widget": AdminTextInputWidget(), "help_text": hint, **options})
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
-        named = Q(name=text) | Q(personal_of__email__iexact=text)
+        by_name = Q(name=text) | Q(personal_of__email__iexact=text)
         id = _uuid(text)
-        found = list(Workspace.objects.filter(Q(pk=id) if id else named)[:2])
+        found = list(Workspace.objects.filter(Q(pk=id) if id else by_name)[:2])
         if not found:
             raise ValidationError(f"There is no workspace {text[:100]!r}.")
         if len(found) > 1:
@@ -54,12 +54,12 @@ class WorkspaceField(forms.CharField):
 
 
 class KeyField(forms.CharField):
-    """A key, by its id or by the beginning of its secret, as the lists of keys show it."""
+    """A key, by its id or by the start of its secret, as lists of keys show it."""
 
     def __init__(self, **options: Any) -> None:
-        told = "Empty: for the workspace as a whole. Else the key's id, or what the list of keys shows of it."
+        hint = "Empty: for the workspace as a whole. Else the key's id, or what the list of keys shows of it."
         super().__init__(
-            **{"widget": AdminTextInputWidget(), "help_text": told, "required": False, **options}
+            **{"widget": AdminTextInputWidget(), "help_text": hint, "required": False, **options}
         )
 
     def clean(self, value: Any) -> Any:
@@ -93,7 +93,7 @@ class MoneyForm(forms.Form):
     token = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
 
     def reference(self) -> str:
-        """The page's own: what is sent twice is done once."""
+        """Return this page's own reference: a form that is sent twice is executed once."""
         return f"admin {self.cleaned_data['token']}"
 
 

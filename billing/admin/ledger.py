@@ -1,4 +1,4 @@
-"""The ledger and what was charged for: looked at, and taken back."""
+"""The admin's transactions, which can be reversed, and charges."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,31 +56,33 @@ class TransactionAdmin(MoneyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
         transactions: QuerySet[Transaction] = super().get_queryset(request)
-        of_wallet = Entry.objects.filter(
+        wallet_entries = Entry.objects.filter(
             transaction=OuterRef("pk"), account__kind=Account.Kind.WALLET
         ).values("amount")
-        return transactions.annotate(_amount=Subquery(of_wallet[:1]))
+        return transactions.annotate(_amount=Subquery(wallet_entries[:1]))
 
     def get_urls(self) -> list[URLPattern]:
         return [action_path(self, "reversal", self.reverse), *super().get_urls()]
 
-    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
+    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
         if row.kind == Transaction.Kind.REVERSAL or _reversal_of(row):
             return ()
-        return [("Reverse", self.deed_url(row, "reversal"))]
+        return [("Reverse", self.action_url(row, "reversal"))]
 
     def reverse(self, request: HttpRequest, id: Any) -> HttpResponse:
-        wrong = row_for_action(self, request, id)
+        original = row_for_action(self, request, id)
 
         def do(values: Values, by: str) -> ActionResult:
-            reversal = ledger.reverse(wrong.pk, reason=values["reason"], by=by)
-            return ActionResult(wrong, f"Reversed by transaction {reversal.pk}. {reversal.reason}")
+            reversal = ledger.reverse(original.pk, reason=values["reason"], by=by)
+            return ActionResult(original, f"Reversed by transaction {reversal.pk}. {reversal.reason}")
 
-        owner = names_of([wrong.workspace_id]).get(wrong.workspace_id, wrong.workspace_id)
-        note = f"{self.in_usd(wrong)} USD in the wallet of {owner} are taken back by another transaction."
-        title = f"Reverse a transaction: {wrong.get_kind_display()} of {wrong.created_at:%Y-%m-%d %H:%M}"
+        owner = names_of([original.workspace_id]).get(original.workspace_id, original.workspace_id)
+        note = f"{self.in_usd(original)} USD in the wallet of {owner} are taken back by another transaction."
+        title = (
+            f"Reverse a transaction: {original.get_kind_display()} of {original.created_at:%Y-%m-%d %H:%M}"
+        )
         form = ReasonForm(posted(request))
-        return action_page(self, request, AdminAction(title, "Reverse", form, do, row=wrong, note=note))
+        return action_page(self, request, AdminAction(title, "Reverse", form, do, row=original, note=note))
 
     @admin.display(description="at", ordering="id")
     def at(self, row: Transaction) -> str:
@@ -106,11 +108,11 @@ class TransactionAdmin(MoneyAdmin):
     def entries(self, row: Transaction) -> str:
         entries = list(row.entries.select_related("account").order_by("amount", "id"))
         names = names_of(entry.account.workspace_id for entry in entries)
-        lines = ((usd(entry.amount), _account_of(entry, names)) for entry in entries)
+        lines = ((usd(entry.amount), _account_name(entry, names)) for entry in entries)
         return format_html_join(mark_safe("<br>"), "{} USD: {}", lines)
 
 
-def _account_of(entry: Entry, names: Mapping[UUID, str]) -> str:
+def _account_name(entry: Entry, names: Mapping[UUID, str]) -> str:
     owner = entry.account.workspace_id
     return entry.account.kind if owner == NOWHERE else f"{entry.account.kind} of {names.get(owner, owner)}"
 
@@ -136,7 +138,7 @@ class ChargeAdmin(MoneyAdmin):
     search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's id, model"
     id_fields = ("pk", "workspace_id", "key_id")
     text_lookups = ("model",)
-    date_hierarchy = None  # it would read the whole table
+    date_hierarchy = None  # a date hierarchy would read the whole table
     fields = (
         "id",
         "completion_made",

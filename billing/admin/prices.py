@@ -1,4 +1,4 @@
-"""The price book: what is in force, and adding what comes next."""
+"""The admin's price book: shows which prices are in force, and adds the next ones."""
 
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ def _specs() -> dict[str, ModelSpec]:
 
 
 class ModelInput(AdminTextInputWidget):
-    """With the models that have no price in the models file, to choose from."""
+    """A text input that suggests the models without a price in the models file."""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         field = super().render(name, value, {**(attrs or {}), "list": "models"}, renderer)
@@ -45,7 +45,7 @@ class ModelInput(AdminTextInputWidget):
 
 
 class PriceForm(forms.Form):
-    """A version of a price, in the units and per as many of them as everywhere."""
+    """A new version of a price, in the same units and per-unit quantities as everywhere else."""
 
     model = forms.CharField(max_length=200, widget=ModelInput(), help_text="As clients name it.")
     starts_at = forms.DateTimeField(
@@ -65,7 +65,7 @@ class PriceForm(forms.Form):
                 widget=AdminTextInputWidget(
                     attrs={"inputmode": "decimal", "autocomplete": "off", "size": 20}
                 ),
-                help_text=f"USD {_per(unit.name)}. {_otherwise(unit.otherwise)}",
+                help_text=f"USD {_quantity_text(unit.name)}. {_fallback_hint(unit.fallback)}",
             )
 
     def clean(self) -> Values:
@@ -106,11 +106,11 @@ class PriceForm(forms.Form):
             self.add_error(name, "This model needs it: what is left out costs nothing. Write 0 for that.")
 
 
-def _per(unit: str) -> str:
+def _quantity_text(unit: str) -> str:
     return f"for {UNITS[unit].per:,}" if UNITS[unit].per > 1 else "for each"
 
 
-def _otherwise(unit: str | None) -> str:
+def _fallback_hint(unit: str | None) -> str:
     return f"Empty: as {UNITS[unit].label}." if unit else ""
 
 
@@ -146,18 +146,18 @@ class PriceAdmin(MoneyAdmin):
         return self.may_act(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
-        following = Price.objects.filter(
+        newer = Price.objects.filter(
             model=OuterRef("model"), starts_at__gt=OuterRef("starts_at"), starts_at__lte=timezone.now()
         )
         prices: QuerySet[Price] = super().get_queryset(request)
-        return prices.annotate(_is_superseded=Exists(following)).prefetch_related("rates")
+        return prices.annotate(_is_superseded=Exists(newer)).prefetch_related("rates")
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         def do(values: Values, by: str) -> ActionResult:
             model, starts_at = values["model"], values["starts_at"]
             price = add_price(model, values["tiers"], starts_at=starts_at, source=f"admin: {by}"[:200])
             unknown = "" if model in _specs() else f"The models file has no model {model!r}."
-            return ActionResult(price, _told(price, starts_at), warning=unknown)
+            return ActionResult(price, _describe_new_price(price, starts_at), warning=unknown)
 
         note = "What was admitted before a price begins is billed at the price of its time."
         form = PriceForm(posted(request))
@@ -175,7 +175,7 @@ class PriceAdmin(MoneyAdmin):
 
     @admin.display(description="rates, USD")
     def in_short(self, price: Price) -> str:
-        """A line a tier."""
+        """Show one line per tier."""
         if price.is_free:
             return "free"
         tiers: dict[int, list[str]] = {}
@@ -196,7 +196,7 @@ class PriceAdmin(MoneyAdmin):
             (
                 UNITS[rate.unit].label,
                 format_rate(rate.pico_usd, UNITS[rate.unit].per),
-                _per(rate.unit),
+                _quantity_text(rate.unit),
                 f", from {rate.from_prompt_tokens:,} prompt tokens on" if rate.from_prompt_tokens else "",
             )
             for rate in _in_order(price)
@@ -209,6 +209,6 @@ def _in_order(price: Price) -> list[Rate]:
     return sorted(price.rates.all(), key=lambda rate: (rate.from_prompt_tokens, order.index(rate.unit)))
 
 
-def _told(price: Price, starts_at: datetime | None) -> str:
+def _describe_new_price(price: Price, starts_at: datetime | None) -> str:
     since = f"From {starts_at:%Y-%m-%d %H:%M} UTC on" if starts_at else "From now on"
     return f"{since} {price.model} {'is free' if price.is_free else 'has a new price'}."

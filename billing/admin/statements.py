@@ -1,4 +1,4 @@
-"""Monthly statements."""
+"""The admin's monthly statements."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,23 +40,23 @@ class StatementAdmin(MoneyAdmin):
         return super().get_queryset(request).defer("lines")
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"print": self.printed, "csv": self.as_csv}
+        pages = {"print": self.print_page, "csv": self.as_csv}
         return [*(action_path(self, name, view) for name, view in pages.items()), *super().get_urls()]
 
-    def ways_from(self, row: Any) -> Sequence[tuple[str, str]]:
-        return [("Print", self.deed_url(row, "print")), ("CSV", self.deed_url(row, "csv"))]
+    def page_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        return [("Print", self.action_url(row, "print")), ("CSV", self.action_url(row, "csv"))]
 
-    def printed(self, request: HttpRequest, id: Any) -> HttpResponse:
-        shown = self._report(request, id)
-        owner = shown.statement.workspace_id
-        return HttpResponse(statement_exports.as_html(shown, names_of([owner]).get(owner, str(owner))))
+    def print_page(self, request: HttpRequest, id: Any) -> HttpResponse:
+        full_report = self._report(request, id)
+        owner = full_report.statement.workspace_id
+        return HttpResponse(statement_exports.as_html(full_report, names_of([owner]).get(owner, str(owner))))
 
     def as_csv(self, request: HttpRequest, id: Any) -> HttpResponse:
-        shown = self._report(request, id)
-        name = f"statement-{shown.statement.month:%Y-%m}.csv"
+        full_report = self._report(request, id)
+        name = f"statement-{full_report.statement.month:%Y-%m}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return HttpResponse(
-            statement_exports.as_csv(shown), content_type="text/csv; charset=utf-8", headers=headers
+            statement_exports.as_csv(full_report), content_type="text/csv; charset=utf-8", headers=headers
         )
 
     def _report(self, request: HttpRequest, id: Any) -> StatementReport:

@@ -1,4 +1,4 @@
-"""Usage as a chart: what each day of a range cost, by model, read from the days' roll-ups."""
+"""The usage chart: what each day of a range cost, by model, read from the daily roll-ups."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ COLOURS = ("#2f6f9f", "#d9822b", "#3d9970", "#a23b72", "#8a7a1f", "#6b5bd2", "#c
 OTHERS_COLOUR = "#8c8c8c"
 WORKSPACES = 50
 
-_FILLED_IN = ("first", "last", "show")
+_FIELDS_WITH_DEFAULTS = ("first", "last", "show")
 COST, TOKENS, REQUESTS = "cost", "tokens", "requests"
 MEASURES = {COST: "USD", TOKENS: "tokens", REQUESTS: "requests"}
 _TOKENS = ("prompt", "cached", "audio_in", "completion", "reasoning", "audio_out")
@@ -55,7 +55,7 @@ class UsageForm(forms.Form):
         text = self.cleaned_data["workspace"]
         if not text:
             return None
-        return id_in(text) or UUID(str(WorkspaceField().clean(text).pk))  # a deleted one has its id still
+        return id_in(text) or UUID(str(WorkspaceField().clean(text).pk))  # a deleted one still has its id
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -80,7 +80,7 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Counts by day and model, of those that are shown by name and of the others together."""
+    """Counts by day and model. Models that are not shown by name are counted together."""
 
     days: Sequence[date]
     models: Sequence[str]
@@ -97,27 +97,27 @@ class Chart:
 
     @property
     def legend(self) -> list[tuple[str, str, str]]:
-        """Model, colour, and its sum."""
+        """Each model's name, color and total."""
         sums = {model: sum(self._count(day, model) for day in self.days) for model in self.models}
-        return [(model, self._colour(model), self.text(sums[model])) for model in self.models]
+        return [(model, self._color(model), self.text(sums[model])) for model in self.models]
 
     @property
     def bars(self) -> list[Bar]:
         bars, most = [], self.most
-        for place, day in enumerate(self.days):
+        for column, day in enumerate(self.days):
             below = 0
             for model in self.models:
                 count = self._count(day, model)
                 if count:
                     low, high = (HEIGHT * edge // most for edge in (below, below + count))
                     title = f"{day}: {model}, {self.text(count)} {MEASURES[self.measure]}"
-                    bars.append(Bar(place * DAY_WIDTH, HEIGHT - high, high - low, self._colour(model), title))
+                    bars.append(Bar(column * DAY_WIDTH, HEIGHT - high, high - low, self._color(model), title))
                     below += count
         return bars
 
     @property
     def table(self) -> list[tuple[date, str, list[str]]]:
-        """Of the days on which something was used, the newest first: day, total, and each model's."""
+        """The days with usage, newest first: the day, its total, and each model's count."""
         return [
             (day, self.text(self._total(day)), [self.text(self._count(day, model)) for model in self.models])
             for day in reversed(self.days)
@@ -133,12 +133,12 @@ class Chart:
     def _total(self, day: date) -> int:
         return sum(self._count(day, model) for model in self.models)
 
-    def _colour(self, model: str) -> str:
+    def _color(self, model: str) -> str:
         return OTHERS_COLOUR if model == OTHERS else COLOURS[self.models.index(model) % len(COLOURS)]
 
 
 def chart_of(rows: QuerySet[UsageRollup], first: date, last: date, measure: str) -> Chart:
-    """One query: sums by day and model. The models with most have a colour each."""
+    """Build a chart from one query of sums by day and model. The models with the most get a color each."""
     counted = rows.values_list("starts_at", "model").annotate(count=_sum_of(measure))
     found = [(starts_at.date(), model, count) for starts_at, model, count in counted]
     totals: dict[str, int] = defaultdict(int)
@@ -154,7 +154,7 @@ def chart_of(rows: QuerySet[UsageRollup], first: date, last: date, measure: str)
 
 
 def by_workspace(rows: QuerySet[UsageRollup]) -> list[dict[str, Any]]:
-    """Those that cost most: name, nano-USD, requests, and how many of those had no price."""
+    """Return the workspaces that cost most: name, nano-USD, requests, and how many of those had no price."""
     sums = rows.values("workspace_id").annotate(
         cost=Sum("cost"), requests=Sum("requests"), unpriced=Sum("unpriced")
     )
@@ -181,7 +181,7 @@ def _today() -> date:
 
 @admin.register(UsageRollup)
 class UsageAdmin(MoneyAdmin):
-    """No rows: a page of its own."""
+    """The usage page, shown in place of a list of rows."""
 
     date_hierarchy = None
 
@@ -193,22 +193,24 @@ class UsageAdmin(MoneyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = UsageForm(request.GET)
-        charted = {}
+        chart_context = {}
         if form.is_valid():
-            charted = self._charted(form.cleaned_data)
-            form = UsageForm({**request.GET.dict(), **{name: form.cleaned_data[name] for name in _FILLED_IN}})
+            chart_context = self._chart_context(form.cleaned_data)
+            form = UsageForm(
+                {**request.GET.dict(), **{name: form.cleaned_data[name] for name in _FIELDS_WITH_DEFAULTS}}
+            )
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Usage",
             "form": form,
-            **charted,
+            **chart_context,
         }
         return TemplateResponse(request, "billing/admin/usage.html", context)
 
     @staticmethod
-    def _charted(wishes: dict[str, Any]) -> dict[str, Any]:
-        first, last, workspace_id = wishes["first"], wishes["last"], wishes["workspace"]
+    def _chart_context(filters: dict[str, Any]) -> dict[str, Any]:
+        first, last, workspace_id = filters["first"], filters["last"], filters["workspace"]
         rows = UsageRollup.objects.filter(
             width=UsageRollup.Width.DAY,
             starts_at__gte=datetime.combine(first, time(), UTC),
@@ -216,10 +218,10 @@ class UsageAdmin(MoneyAdmin):
         )
         if workspace_id:
             rows = rows.filter(workspace_id=workspace_id)
-        chart = chart_of(rows, first, last, wishes["show"])
+        chart = chart_of(rows, first, last, filters["show"])
         return {
             "chart": chart,
-            "unit": MEASURES[wishes["show"]],
+            "unit": MEASURES[filters["show"]],
             "height": HEIGHT,
             "bar_width": BAR_WIDTH,
             "whose": names_of([workspace_id]).get(workspace_id, workspace_id) if workspace_id else None,
@@ -227,5 +229,5 @@ class UsageAdmin(MoneyAdmin):
             "most": chart.text(chart.most),
             "first": first,
             "last": last,
-            "wishes": urlencode({"first": first, "last": last, "show": wishes["show"]}),
+            "wishes": urlencode({"first": first, "last": last, "show": filters["show"]}),
         }

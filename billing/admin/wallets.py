@@ -1,4 +1,4 @@
-"""Wallets: what is in them, and putting something in."""
+"""The admin's wallets: their balances, actions that change them, and their terms."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -121,24 +121,24 @@ class WalletAdmin(MoneyAdmin):
             "adjustment": self.adjust,
             "terms": self.change_terms,
         }
-        return [*(action_path(self, deed, view) for deed, view in pages.items()), *super().get_urls()]
+        return [*(action_path(self, action, view) for action, view in pages.items()), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may_act(request)
 
-    def deeds_for(self, row: Any) -> Sequence[tuple[str, str]]:
-        named = {"Top up": "top-up", "Promotion": "promotion", "Adjust": "adjustment", "Terms": "terms"}
-        return [(label, self.deed_url(row, deed)) for label, deed in named.items()]
+    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        labels = {"Top up": "top-up", "Promotion": "promotion", "Adjust": "adjustment", "Terms": "terms"}
+        return [(label, self.action_url(row, action)) for label, action in labels.items()]
 
-    # --- deeds ------------------------------------------------------------------------------------
+    # --- actions ----------------------------------------------------------------------------------
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         def do(values: Values, by: str) -> ActionResult:
             workspace = values["workspace"]
             is_new = not Wallet.objects.filter(pk=workspace.pk).exists()
             wallet = open_wallet(workspace.pk)
-            said = "was opened" if is_new else "is open already"
-            return ActionResult(wallet, f"The wallet of {workspace.name} {said}.", is_new)
+            outcome = "was opened" if is_new else "is open already"
+            return ActionResult(wallet, f"The wallet of {workspace.name} {outcome}.", is_new)
 
         note = "A workspace's wallet opens by itself with its first call of a model that is not free."
         form = OpenForm(posted(request))
@@ -147,16 +147,16 @@ class WalletAdmin(MoneyAdmin):
         )
 
     def top_up(self, request: HttpRequest, id: Any) -> HttpResponse:
-        return self._move(request, id, "Top up", TopUpForm(posted(request)), ledger.top_up)
+        return self._move_money(request, id, "Top up", TopUpForm(posted(request)), ledger.top_up)
 
     def promote(self, request: HttpRequest, id: Any) -> HttpResponse:
-        return self._move(request, id, "Promotion", MoneyForm(posted(request)), ledger.promote)
+        return self._move_money(request, id, "Promotion", MoneyForm(posted(request)), ledger.promote)
 
     def adjust(self, request: HttpRequest, id: Any) -> HttpResponse:
         note = "A negative amount takes from the wallet. A transaction that was wrong is better reversed."
-        return self._move(request, id, "Adjust", MoneyForm(posted(request)), ledger.adjust, note)
+        return self._move_money(request, id, "Adjust", MoneyForm(posted(request)), ledger.adjust, note)
 
-    def _move(
+    def _move_money(
         self,
         request: HttpRequest,
         id: Any,
@@ -170,17 +170,23 @@ class WalletAdmin(MoneyAdmin):
         def do(values: Values, by: str) -> ActionResult:
             reference = form.reference()
             is_new = not Transaction.objects.filter(reference=reference).exists()
-            made = verb(
+            transaction = verb(
                 wallet.pk, values["amount"], reason=values["reason"].strip(), by=by, reference=reference
             )
             if not is_new:
                 return ActionResult(wallet, "This was done before: nothing was added.", is_new=False)
             amount = format_usd(values["amount"])
-            return ActionResult(wallet, f"{title}: {amount} USD, by transaction {made.pk}. {made.reason}")
+            return ActionResult(
+                wallet, f"{title}: {amount} USD, by transaction {transaction.pk}. {transaction.reason}"
+            )
 
-        told = f"The balance is {usd(wallet.balance)} USD now, and {usd(wallet.held)} USD are held. {note}"
-        deed = AdminAction(f"{title}: {_name_of(wallet)}", title, form, do, row=wallet, note=told)
-        return action_page(self, request, deed)
+        full_note = (
+            f"The balance is {usd(wallet.balance)} USD now, and {usd(wallet.held)} USD are held. {note}"
+        )
+        action = AdminAction(
+            f"{title}: {_workspace_name(wallet)}", title, form, do, row=wallet, note=full_note
+        )
+        return action_page(self, request, action)
 
     def change_terms(self, request: HttpRequest, id: Any) -> HttpResponse:
         wallet = row_for_action(self, request, id)
@@ -189,18 +195,18 @@ class WalletAdmin(MoneyAdmin):
             terms = {name: values[name] for name in ("credit_limit", "low_balance", "stripe_customer")}
             set_terms(wallet.pk, **terms)
             limit = "no limit" if terms["credit_limit"] is None else f"{usd(terms['credit_limit'])} USD"
-            said = f"Credit limit: {limit}; low balance: {usd(terms['low_balance'])} USD; "
-            return ActionResult(wallet, f"{said}Stripe customer: {terms['stripe_customer'] or '–'}.")
+            outcome = f"Credit limit: {limit}; low balance: {usd(terms['low_balance'])} USD; "
+            return ActionResult(wallet, f"{outcome}Stripe customer: {terms['stripe_customer'] or '–'}.")
 
-        known = {
+        current_terms = {
             "is_unlimited": wallet.credit_limit is None,
             "credit_limit": wallet.credit_limit,
             "low_balance": wallet.low_balance,
             "stripe_customer": wallet.stripe_customer,
         }
-        form = TermsForm(posted(request), initial=known)
+        form = TermsForm(posted(request), initial=current_terms)
         return action_page(
-            self, request, AdminAction(f"Terms: {_name_of(wallet)}", "Save", form, do, row=wallet)
+            self, request, AdminAction(f"Terms: {_workspace_name(wallet)}", "Save", form, do, row=wallet)
         )
 
     # --- columns ----------------------------------------------------------------------------------
@@ -212,12 +218,12 @@ class WalletAdmin(MoneyAdmin):
     @admin.display(description="see also")
     def ways(self, wallet: Wallet) -> str:
         query = urlencode({"q": str(wallet.pk)})
-        places = {
+        changelists = {
             "its transactions": reverse("admin:billing_transaction_changelist"),
             "its charges": reverse("admin:billing_charge_changelist"),
             "its budgets": reverse("admin:billing_budget_changelist"),
         }
-        links = [(f"{url}?{query}", label) for label, url in places.items()]
+        links = [(f"{url}?{query}", label) for label, url in changelists.items()]
         usage = (
             f"{reverse('admin:billing_usagerollup_changelist')}?{urlencode({'workspace': str(wallet.pk)})}"
         )
@@ -245,5 +251,5 @@ class WalletAdmin(MoneyAdmin):
         return usd(wallet.low_balance)
 
 
-def _name_of(wallet: Wallet) -> str:
+def _workspace_name(wallet: Wallet) -> str:
     return names_of([wallet.pk]).get(wallet.pk, str(wallet.pk))

@@ -1,5 +1,7 @@
-"""What the API says of a workspace's money. Every amount is a decimal number of USD in a string; what leaves
-the wallet is negative."""
+"""Serializers for a workspace's money.
+
+Every amount is a decimal number of USD in a string; what leaves the wallet is negative.
+"""
 
 from collections.abc import Mapping
 from datetime import date
@@ -25,7 +27,7 @@ from core.ids import BUDGET, COMPLETION, KEY, PROJECT, TRANSACTION, public
 
 @extend_schema_field({"type": "integer"})
 class MidnightField(serializers.Field):  # type: ignore[type-arg]
-    """The beginning of a day (UTC), in seconds since the epoch."""
+    """The start of a day (UTC), in seconds since the epoch."""
 
     def to_representation(self, value: date) -> int:
         return int(start_of(value).timestamp())
@@ -77,13 +79,13 @@ class TransactionSerializer(serializers.Serializer[WalletMovement]):
     reverses = PublicIdField(TRANSACTION, source="transaction.reverses_id", allow_null=True)
     reversed_by = PublicIdField(TRANSACTION, allow_null=True)
 
-    def get_completion_id(self, booking: WalletMovement) -> str | None:
-        charge = booking.charge
+    def get_completion_id(self, movement: WalletMovement) -> str | None:
+        charge = movement.charge
         is_completion = charge is not None and charge.kind == Charge.Kind.COMPLETION
         return public(COMPLETION, charge.id) if charge and is_completion else None
 
-    def get_model(self, booking: WalletMovement) -> str | None:
-        return booking.charge.model if booking.charge else None
+    def get_model(self, movement: WalletMovement) -> str | None:
+        return movement.charge.model if movement.charge else None
 
 
 class TransactionListSerializer(ListSerializer):
@@ -157,7 +159,7 @@ class FullStatementSerializer(StatementSerializer):
     @extend_schema_field(TransactionSerializer(many=True))
     def get_movements(self, statement: Statement) -> list[dict[str, Any]]:
         show = TransactionSerializer().to_representation
-        return [show(booking) for booking in self._report.movements]
+        return [show(movement) for movement in self._report.movements]
 
     @extend_schema_field(OthersSerializer)
     def get_others(self, statement: Statement) -> dict[str, Any]:

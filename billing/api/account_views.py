@@ -1,4 +1,4 @@
-"""A workspace's money: its balance, what moved it, and its statements."""
+"""Views of a workspace's money: its balance, its transactions, and its statements."""
 
 import re
 from datetime import date
@@ -81,11 +81,11 @@ class TransactionListView(ApiView):
         if "after" in query:
             last = selectors.transaction_of(workspace_id, parse(TRANSACTION, query["after"]))
             if last is None:
-                raise _no_such_place()
+                raise _invalid_after()
         found, has_more = selectors.transaction_page(
             workspace_id, limit=limit, after=last.transaction if last else None, kinds=kinds
         )
-        return Response(_page([_shown(booking) for booking in found], has_more=has_more))
+        return Response(_page([_transaction_body(movement) for movement in found], has_more=has_more))
 
 
 class TransactionView(ApiView):
@@ -99,7 +99,7 @@ class TransactionView(ApiView):
         found = selectors.transaction_of(workspace_of(request), parse(TRANSACTION, transaction_id))
         if found is None:
             raise NotFound("There is no such transaction.", param="transaction_id")
-        return Response(_shown(found))
+        return Response(_transaction_body(found))
 
 
 class StatementListView(ApiView):
@@ -117,7 +117,7 @@ class StatementListView(ApiView):
         if "after" in query:
             before = _month(query["after"])
             if before is None:
-                raise _no_such_place()
+                raise _invalid_after()
         found, has_more = statements.statement_page(workspace_of(request), limit=limit, before=before)
         show = StatementSerializer(context={"is_closed": True}).to_representation
         return Response(_page([show(statement) for statement in found], has_more=has_more))
@@ -189,12 +189,12 @@ def _month(text: str) -> date | None:
     return date(int(found[1]), int(found[2]), 1) if found and int(found[1]) else None
 
 
-def _no_such_place() -> BadRequest:
+def _invalid_after() -> BadRequest:
     return BadRequest("Invalid value for 'after': there is no such object in this list.", param="after")
 
 
-def _shown(booking: WalletMovement) -> dict[str, Any]:
-    return TransactionSerializer().to_representation(booking)
+def _transaction_body(movement: WalletMovement) -> dict[str, Any]:
+    return TransactionSerializer().to_representation(movement)
 
 
 def _page(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Amounts in answers. Nano-USD are no float on their way out, whatever a client makes of them."""
+"""Serializer fields for amounts. Nano-USD never become floats here, whatever the client makes of them."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class UsdStringField(serializers.Field):  # type: ignore[type-arg]
 
 @extend_schema_field({"type": "number"})
 class UsdNumberField(serializers.Field):  # type: ignore[type-arg]
-    """Nano-USD as a JSON number of USD, digit for digit. For `ExactJSONRenderer`."""
+    """Nano-USD as a JSON number of USD, digit for digit. Needs `ExactJSONRenderer`."""
 
     def to_representation(self, value: int) -> msgspec.Raw:
         return msgspec.Raw(format_usd(value).encode())
@@ -33,7 +33,7 @@ class CurrencyField(ConstantField):
 
 
 class ExactJSONRenderer(BaseRenderer):
-    """Writes JSON, and `msgspec.Raw` as it is."""
+    """A JSON renderer that writes `msgspec.Raw` unchanged."""
 
     media_type = "application/json"
     format = "json"

@@ -1,4 +1,4 @@
-"""A stretch of time in buckets, as OpenAI's usage API asks for it, page by page."""
+"""Pages of time buckets, with the query parameters of OpenAI's usage API."""
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,12 +14,12 @@ from core.exceptions import BadRequest
 from core.http.query import integer, one_of
 
 LAST_SECOND = 253_402_300_799
-"""Of the year 9999."""
+"""The last second of the year 9999."""
 _CURSOR, _PREFIX = struct.Struct(">Q"), "page_"
 
 
 class Width(NamedTuple):
-    """Of a bucket. How many of them make a page, by default and at most."""
+    """A bucket width, and how many buckets make a page: `buckets` by default, `most` at most."""
 
     seconds: int
     buckets: int
@@ -32,8 +32,10 @@ COST_WIDTHS = {"1d": Width(DAY, 7, 180)}
 
 @dataclass(frozen=True, slots=True)
 class BucketPage:
-    """Whole buckets, by the seconds since the epoch at which they start. `next_page` is the cursor of those
-    that follow."""
+    """A page of whole buckets, by their starts in seconds since the epoch.
+
+    `next_page` is the cursor of the page that follows.
+    """
 
     width: int
     starts: range
@@ -41,23 +43,23 @@ class BucketPage:
 
 
 def bucket_page(query: QueryDict, widths: Mapping[str, Width]) -> BucketPage:
-    """The buckets (UTC) that the stretch from `start_time` to `end_time` touches; none is in the future."""
+    """Return a page of the buckets (UTC) that overlap `start_time` to `end_time`; none is in the future."""
     width = widths[one_of(query, "bucket_width", widths, "1d")]
     limit = integer(query, "limit", least=1, most=width.most, default=width.buckets)
-    start, end = _stretch(query)
+    start, end = _time_range(query)
     first = start - start % width.seconds
     last = min(end, int(timezone.now().timestamp()) + 1)
     page = query.get("page")
-    begin = first if page is None else _position(page, first, width.seconds)
-    following = begin + limit * width.seconds
+    begin = first if page is None else _page_start(page, first, width.seconds)
+    next_start = begin + limit * width.seconds
     return BucketPage(
         width.seconds,
-        range(begin, min(following, last), width.seconds),
-        _cursor(following) if following < last else None,
+        range(begin, min(next_start, last), width.seconds),
+        _cursor(next_start) if next_start < last else None,
     )
 
 
-def _stretch(query: QueryDict) -> tuple[int, int]:
+def _time_range(query: QueryDict) -> tuple[int, int]:
     start = integer(query, "start_time", least=0, most=LAST_SECOND)
     end = integer(query, "end_time", least=0, most=LAST_SECOND, default=LAST_SECOND)
     if end <= start:
@@ -69,8 +71,8 @@ def _cursor(start: int) -> str:
     return _PREFIX + urlsafe_b64encode(_CURSOR.pack(start)).decode().rstrip("=")
 
 
-def _position(page: str, first: int, width: int) -> int:
-    """Where the page begins. Raises `BadRequest` for a cursor that no answer to the same question held."""
+def _page_start(page: str, first: int, width: int) -> int:
+    """Return where the page begins. Raises `BadRequest` if no answer to these parameters had this cursor."""
     try:
         [start] = _CURSOR.unpack(urlsafe_b64decode(page.removeprefix(_PREFIX).encode("ascii") + b"="))
     except (ValueError, struct.error):

@@ -1,4 +1,4 @@
-"""What Django serves of a workspace's usage and money."""
+"""The URLs of a workspace's usage and money."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Usage and costs as OpenAI's administration API shows them."""
+"""Serializers for usage and costs, in the shapes of OpenAI's administration API."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Usage and costs in the shapes of OpenAI's administration API; the organisation is the key's workspace."""
+"""Views of usage and costs, in the shapes of OpenAI's administration API.
+
+The organization is the key's workspace.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,7 +31,7 @@ from core.http.views import ApiView
 from core.ids import KEY, PROJECT, parse, parse_user
 
 Grouping = Mapping[str, Sequence[str]]
-"""What a client may group by, and the columns that this is."""
+"""The columns behind each name that a client may group by."""
 
 USAGE_GROUPS: Grouping = {
     "project_id": (),
@@ -89,14 +92,14 @@ class CompletionUsageView(ApiView):
         page = bucket_page(query, USAGE_WIDTHS)
         groups = any_of(query, "group_by", USAGE_GROUPS)
         workspace_id = workspace_of(request)
-        where = _where(query, workspace_id) & Q(kind=Charge.Kind.COMPLETION)
+        where = _common_filter(query, workspace_id) & Q(kind=Charge.Kind.COMPLETION)
         if models := array(query, "models"):
             where &= Q(model__in=models)
         if one_of(query, "batch", ("true", "false"), "false") == "true":
             where &= _NOTHING
-        sums = usage_report.sums(_question(workspace_id, page, groups, USAGE_GROUPS, where))
+        sums = usage_report.sums(_usage_query(workspace_id, page, groups, USAGE_GROUPS, where))
         show = CompletionUsageSerializer(context={"groups": groups, "workspace_id": workspace_id})
-        return Response(_shown(page, sums, show.to_representation))
+        return Response(_page_body(page, sums, show.to_representation))
 
 
 class CostView(ApiView):
@@ -123,35 +126,37 @@ class CostView(ApiView):
         page = bucket_page(query, COST_WIDTHS)
         groups = any_of(query, "group_by", COST_GROUPS)
         workspace_id = workspace_of(request)
-        where = _where(query, workspace_id) & _of_line_items(array(query, "line_items", separator=""))
-        sums = usage_report.sums(_question(workspace_id, page, groups, COST_GROUPS, where))
+        where = _common_filter(query, workspace_id) & _line_item_filter(
+            array(query, "line_items", separator="")
+        )
+        sums = usage_report.sums(_usage_query(workspace_id, page, groups, COST_GROUPS, where))
         show = CostSerializer(context={"groups": groups, "workspace_id": workspace_id})
-        return Response(_shown(page, sums, show.to_representation))
+        return Response(_page_body(page, sums, show.to_representation))
 
 
 _NOTHING = Q(pk__in=())
 
 
-def _question(
+def _usage_query(
     workspace_id: UUID, page: BucketPage, groups: Sequence[str], grouping: Grouping, where: Q
 ) -> usage_report.UsageQuery:
     by = [column for group in groups for column in grouping[group]]
     return usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where)
 
 
-def _where(query: QueryDict, workspace_id: UUID) -> Q:
+def _common_filter(query: QueryDict, workspace_id: UUID) -> Q:
     where = Q()
-    if users := _ids(query, "user_ids", parse_user):
+    if users := _parse_ids(query, "user_ids", parse_user):
         where &= Q(user_id__in=users)
-    if keys := _ids(query, "api_key_ids", lambda text: parse(KEY, text)):
+    if keys := _parse_ids(query, "api_key_ids", lambda text: parse(KEY, text)):
         where &= Q(key_id__in=keys)
-    projects = _ids(query, "project_ids", lambda text: parse(PROJECT, text))
+    projects = _parse_ids(query, "project_ids", lambda text: parse(PROJECT, text))
     if projects and workspace_id not in projects:
         where &= _NOTHING
     return where
 
 
-def _ids(query: QueryDict, name: str, read: Callable[[str], Any]) -> list[Any]:
+def _parse_ids(query: QueryDict, name: str, read: Callable[[str], Any]) -> list[Any]:
     ids = {text: read(text) for text in array(query, name)}
     for text, id in ids.items():
         if id is None:
@@ -159,7 +164,7 @@ def _ids(query: QueryDict, name: str, read: Callable[[str], Any]) -> list[Any]:
     return list(ids.values())
 
 
-def _of_line_items(names: Sequence[str]) -> Q:
+def _line_item_filter(names: Sequence[str]) -> Q:
     where = Q()
     for name in names:
         model, _, kind = name.rpartition(", ")
@@ -167,7 +172,7 @@ def _of_line_items(names: Sequence[str]) -> Q:
     return where
 
 
-def _shown(
+def _page_body(
     page: BucketPage,
     sums: Mapping[int, Sequence[usage_report.UsageSums]],
     show: Callable[[usage_report.UsageSums], dict[str, Any]],

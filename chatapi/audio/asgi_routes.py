@@ -1,4 +1,4 @@
-"""The audio endpoints, which stand beside Django: they take large bodies, and send sound as it is made."""
+"""The audio endpoints outside Django: they take large bodies and send sound as it is made."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from chatapi.audio.transcriptions import TranscriptionEndpoint
 
 
 def audio_routes(callers: AsgiAuthenticator, counters: Counters) -> list[URLPattern]:
-    """For Channels' `URLRouter`."""
+    """Return the routes for Channels' `URLRouter`."""
     keep_alive = settings.CHATAPI_KEEP_ALIVE_SECONDS
     endpoints: dict[str, Any] = {
         "v1/audio/speech": SpeechEndpoint(callers, counters),

@@ -1,4 +1,4 @@
-"""Calls of /v1/audio in the books: what they may cost is held before, and what they did is settled after."""
+"""Billing of /v1/audio calls: hold what a call may cost before it, settle what it did cost after it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from core.ids import new_id
 
 
 class Bill:
-    """What was delivered so far."""
+    """The units delivered so far."""
 
     def __init__(self) -> None:
         self.units = Units()
@@ -26,11 +26,13 @@ class Bill:
 
 @asynccontextmanager
 async def billed(scope: Scope, principal: Principal, kind: ChargeKind, bound: Bound) -> AsyncIterator[Bill]:
-    """A call that is paid by what the bill says when the block ends; one that fails costs nothing. Raises
-    `ApiError` where it cannot be paid."""
+    """Charge a call for what the bill says when the block ends; a failed call costs nothing.
+
+    Raises `ApiError` if the call cannot be paid for.
+    """
     service: CompletionService = scope[SCOPE_KEY]
     model = AUDIO_MODELS[kind]
-    order = ChargeRequest(
+    charge_request = ChargeRequest(
         charge_id=new_id(),
         kind=kind,
         workspace_id=principal.workspace_id,
@@ -41,14 +43,14 @@ async def billed(scope: Scope, principal: Principal, kind: ChargeKind, bound: Bo
         process_id=service.process_id,
         declared=lambda: {model: "free"},
     )
-    hold = await service.hold(order, bound)
-    bill, ended = Bill(), "failed"
+    hold = await service.hold(charge_request, bound)
+    bill, outcome = Bill(), "failed"
     try:
         yield bill
-        ended = "completed"
+        outcome = "completed"
     except (ClientGone, asyncio.CancelledError):
-        ended = "cancelled"
+        outcome = "cancelled"
         raise
     finally:
-        units = Units() if ended == "failed" else bill.units
-        await service.settle(ChargeSettlement(hold, model, units, ended, datetime.now(UTC)))
+        units = Units() if outcome == "failed" else bill.units
+        await service.settle(ChargeSettlement(hold, model, units, outcome, datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""An audio endpoint: so many requests a minute are answered, and it is told how many are left."""
+"""The base of audio endpoints: it limits requests per minute and tells clients how many are left."""
 
 from starlette.types import Receive, Scope, Send
 
@@ -10,7 +10,7 @@ from media.api.endpoints import KeyedEndpoint, api_error
 
 
 class LimitedEndpoint(KeyedEndpoint):
-    """One of which only so many requests a minute are answered."""
+    """An endpoint that answers only so many requests per minute."""
 
     def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
         super().__init__(callers)

@@ -1,4 +1,4 @@
-"""The audio endpoints in the API's document: they are no Django views, so stubs stand for them."""
+"""Stubs for the audio endpoints in the API document, since they are not Django views."""
 
 from typing import Any
 
@@ -131,5 +131,5 @@ STUBS: list[tuple[str, str, Any]] = [
 
 
 def add_audio_endpoints(endpoints: Endpoints) -> Endpoints:
-    """A preprocessing hook of drf-spectacular."""
+    """Add the audio endpoints; a preprocessing hook of drf-spectacular."""
     return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]

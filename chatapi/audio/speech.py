@@ -48,7 +48,7 @@ from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, fin
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
 AT_ONCE, MOST = SYNTHESIS_THREADS // 2, 32
-"""Requests of a workspace that are spoken at once, and with those that wait: one may take half an hour."""
+"""Requests of a workspace that are spoken at once, and that are accepted: one may take half an hour."""
 
 _serializer = SpeechRequestSerializer()
 
@@ -65,47 +65,49 @@ class SpeechRequest(Value, frozen=True):
 class SpeechEndpoint(LimitedEndpoint):
     def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
         super().__init__(callers, counters)
-        self._turns = WorkspaceQueue(AT_ONCE, MOST)
+        self._queue = WorkspaceQueue(AT_ONCE, MOST)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
-        asked = await asyncio.to_thread(_request, body)
-        work = Speak(asked.items, asked.voice, asked.speed, asked.format, settings.CHATAPI_VOICES_FOLDER)
-        seconds = patience(len(asked.text), asked.speed)
-        bound = Bound(characters=len(asked.text))
+        request = await asyncio.to_thread(_parse_request, body)
+        work = Speak(
+            request.items, request.voice, request.speed, request.format, settings.CHATAPI_VOICES_FOLDER
+        )
+        seconds = patience(len(request.text), request.speed)
+        bound = Bound(characters=len(request.text))
         async with (
             watched(receive) as is_gone,
-            self._turns.turn(principal.workspace_id, is_gone),
+            self._queue.turn(principal.workspace_id, is_gone),
             billed(scope, principal, "speech", bound) as bill,
         ):
             spoken = pools.synthesis.follow(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
                 try:
-                    await _send(asked, pieces, is_gone, send, bill)
+                    await _send(request, pieces, is_gone, send, bill)
                 except VoiceError as problem:
-                    raise _unusable(problem) from problem
+                    raise _voice_api_error(problem) from problem
 
 
 async def _send(
-    asked: SpeechRequest,
+    request: SpeechRequest,
     pieces: ReadAhead[SpokenPiece],
     is_gone: asyncio.Event,
     send: Send,
     bill: Bill,
 ) -> None:
-    first = await _up_to_the_first_sound(pieces, is_gone)  # until then a failure has its true status
-    all_pieces = _counting(_following(first, pieces, is_gone), asked, bill)
-    if asked.as_events:
-        await _send_events(asked, all_pieces, send)
+    first = await _take_until_sound(pieces, is_gone)  # until then a failure gets its own status
+    all_pieces = _count_characters(_chain_pieces(first, pieces, is_gone), request, bill)
+    if request.as_events:
+        await _send_events(request, all_pieces, send)
         return
-    await begin(send, (b"content-type", FORMATS[asked.format].media_type.encode()))
+    await begin(send, (b"content-type", FORMATS[request.format].media_type.encode()))
     async for piece in all_pieces:
         if piece.data:
             await send_piece(send, piece.data)
     await end(send)
 
 
-async def _send_events(asked: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
+async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
     await begin(send, EVENT_STREAM)
     milliseconds = 0
     try:
@@ -117,12 +119,12 @@ async def _send_events(asked: SpeechRequest, pieces: AsyncIterator[SpokenPiece],
     except (MediaError, SandboxError, ApiError) as error:
         await end(send, failure_event(api_error(error)))
     else:
-        usage = _usage(asked.text, milliseconds)
+        usage = _usage(request.text, milliseconds)
         await end(send, event({"type": "speech.audio.done", "usage": usage}))
 
 
-async def _up_to_the_first_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:
-    """Raises `BadRequest` where there is no sound."""
+async def _take_until_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:
+    """Take pieces up to the first with sound. Raises `BadRequest` if there is none."""
     taken: list[SpokenPiece] = []
     while (piece := await pieces.take(is_gone)) is not None:
         taken.append(piece)
@@ -131,20 +133,20 @@ async def _up_to_the_first_sound(pieces: ReadAhead[SpokenPiece], is_gone: asynci
     raise BadRequest("Invalid value for 'input': there is nothing in it to speak.", param="input")
 
 
-async def _following(
+async def _chain_pieces(
     first: Iterable[SpokenPiece], pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event
 ) -> AsyncIterator[SpokenPiece]:
     for piece in first:
         yield piece
-    while (following := await pieces.take(is_gone)) is not None:
-        yield following
+    while (next_piece := await pieces.take(is_gone)) is not None:
+        yield next_piece
 
 
-async def _counting(
-    pieces: AsyncIterator[SpokenPiece], asked: SpeechRequest, bill: Bill
+async def _count_characters(
+    pieces: AsyncIterator[SpokenPiece], request: SpeechRequest, bill: Bill
 ) -> AsyncIterator[SpokenPiece]:
-    """A text that was spoken to its end costs all its characters, another what of it was spoken."""
-    spoken, whole = 0, len(asked.text)
+    """Bill all characters of a text that was spoken to the end, else only those spoken."""
+    spoken, whole = 0, len(request.text)
     async for piece in pieces:
         spoken = min(whole, spoken + len(piece.transcript))
         bill.units = Units(characters=spoken)
@@ -153,23 +155,23 @@ async def _counting(
 
 
 def _usage(text: str, milliseconds: int) -> dict[str, int]:
-    heard, spoken = tokens_in(text), tokens_of_sound(milliseconds)
-    return {"input_tokens": heard, "output_tokens": spoken, "total_tokens": heard + spoken}
+    text_tokens, spoken = tokens_in(text), tokens_of_sound(milliseconds)
+    return {"input_tokens": text_tokens, "output_tokens": spoken, "total_tokens": text_tokens + spoken}
 
 
-def _request(body: dict[str, Any]) -> SpeechRequest:
+def _parse_request(body: dict[str, Any]) -> SpeechRequest:
     try:
-        asked = _serializer.run_validation(body)
+        request = _serializer.run_validation(body)
     except exceptions.InvalidField as problem:
         raise problem.as_bad_request from None
-    text = asked["input"]
+    text = request["input"]
     return SpeechRequest(
         text=text,
-        items=_plan(text, is_ssml=asked.get("ssml_enabled", False)),
-        voice=_voice(asked["voice"]).id,
-        format="pcm16" if asked.get("response_format") == "pcm" else asked.get("response_format", "mp3"),
-        speed=asked.get("speed", 1.0),
-        as_events=asked.get("stream_format") == "sse",
+        items=_plan(text, is_ssml=request.get("ssml_enabled", False)),
+        voice=_voice(request["voice"]).id,
+        format="pcm16" if request.get("response_format") == "pcm" else request.get("response_format", "mp3"),
+        speed=request.get("speed", 1.0),
+        as_events=request.get("stream_format") == "sse",
     )
 
 
@@ -186,15 +188,15 @@ def _voice(name: str) -> Voice:
     folder = settings.CHATAPI_VOICES_FOLDER
     voice = find_voice(name, folder)
     if voice is None:
-        some = ", ".join(f"'{known.id}'" for known in voices(folder)[:NAMED_VOICES])
+        ids = ", ".join(f"'{known.id}'" for known in voices(folder)[:NAMED_VOICES])
         message = (
-            f"Invalid value for 'voice': there is no voice {exceptions.shown(name)}. Some there are: {some}."
+            f"Invalid value for 'voice': there is no voice {exceptions.shown(name)}. Some there are: {ids}."
         )
         raise BadRequest(message, param="voice", code=VoiceNotFound.code)
     return voice
 
 
-def _unusable(problem: VoiceError) -> ApiError:
+def _voice_api_error(problem: VoiceError) -> ApiError:
     if isinstance(problem, VoiceNotFound):
         return BadRequest(problem.message, param="voice", code=problem.code)
     return ApiError(problem.message, code=problem.code, headers={"x-should-retry": "false"})

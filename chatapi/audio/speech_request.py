@@ -1,4 +1,4 @@
-"""Bodies that come as JSON."""
+"""The JSON body of a speech request."""
 
 from typing import Any
 

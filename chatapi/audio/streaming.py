@@ -1,4 +1,4 @@
-"""What workshops yield, sent as it comes."""
+"""Streaming responses that send what sandbox jobs yield, as it comes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -14,29 +14,29 @@ from core.http.body import ClientGone
 Item = TypeVar("Item")
 
 AHEAD_BYTES = 16 * 1024 * 1024
-"""How far a workshop may be ahead of a slow client, who then no longer holds up the others."""
+"""How far a job may run ahead of a slow client, which then no longer holds up others."""
 STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 KEEP_ALIVE = b": ping\n"
 
 
 class NothingReceived(Exception):
-    """Nothing came in the time that was given."""
+    """Nothing came within the given time."""
 
 
 class ReadAhead(Generic[Item]):
-    """A stream that is read whether or not somebody takes its items, up to AHEAD_BYTES."""
+    """A stream that is read up to AHEAD_BYTES ahead, whether or not anyone takes its items."""
 
     def __init__(self, source: AsyncGenerator[Item, None], size_of: Callable[[Item], int]) -> None:
         self._source = source
         self._size_of = size_of
         self._items: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
-        self._waiting = 0
+        self._buffered_bytes = 0
         self._has_room = asyncio.Event()
         self._has_room.set()
 
     async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> Item | None:
-        """The next item; None at the end.
+        """Return the next item, or None at the end.
 
         Raises what the source raises, `ClientGone`, and `NothingReceived` after `patience` silent seconds.
         """
@@ -55,20 +55,20 @@ class ReadAhead(Generic[Item]):
         if isinstance(item, Exception):
             raise item
         if item is not None:
-            self._waiting -= self._size_of(item)
+            self._buffered_bytes -= self._size_of(item)
             self._has_room.set()
         return item
 
     async def run(self) -> None:
         try:
             async for item in self._source:
-                self._waiting += self._size_of(item)
+                self._buffered_bytes += self._size_of(item)
                 self._items.put_nowait(item)
-                if self._waiting > AHEAD_BYTES:
+                if self._buffered_bytes > AHEAD_BYTES:
                     self._has_room.clear()
                     await self._has_room.wait()
             self._items.put_nowait(None)
-        except Exception as error:  # noqa: BLE001 (whoever takes the items gets it)
+        except Exception as error:  # noqa: BLE001 (`take` raises it)
             self._items.put_nowait(error)
 
 
@@ -76,7 +76,7 @@ class ReadAhead(Generic[Item]):
 async def read_ahead(
     source: AsyncGenerator[Item, None], size_of: Callable[[Item], int]
 ) -> AsyncIterator[ReadAhead[Item]]:
-    """The stream, which is closed with the block: its job then stops."""
+    """Read a stream ahead until the block ends, which closes it and so stops its job."""
     ahead = ReadAhead(source, size_of)
     running = asyncio.ensure_future(ahead.run())
     try:
@@ -92,7 +92,7 @@ def event(content: dict[str, Any]) -> bytes:
 
 
 def failure_event(error: ApiError) -> bytes:
-    """Where the status has gone out already; clients take any event with an `error` for the end."""
+    """Return an error event for when the status is already sent; clients take any `error` as the end."""
     return event(error.envelope)
 
 

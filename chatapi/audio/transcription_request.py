@@ -1,4 +1,4 @@
-"""The fields of a form that asks for a transcript."""
+"""The form fields of a transcription request."""
 
 from collections.abc import Iterable
 from math import isfinite
@@ -30,9 +30,12 @@ class TranscriptionRequest(Value, frozen=True):
 
 
 def transcription_request(form: Form, task: Task) -> TranscriptionRequest:
-    """Raises `BadRequest` for the first field that is wrong. A stream is for plain text alone: as with
-    OpenAI's models, what cannot stream is answered whole. Translations take no language and no stream."""
-    format = _among("response_format", FORMATS, form.text("response_format") or "json")
+    """Parse a form. Raises `BadRequest` for the first invalid field.
+
+    Only plain text streams; as with OpenAI's models, other formats are answered whole. Translations take
+    no language and no stream.
+    """
+    format = _choose("response_format", FORMATS, form.text("response_format") or "json")
     streams = _flag(form, "stream") and format in {"json", "text"}
     return TranscriptionRequest(
         format=format,
@@ -45,11 +48,13 @@ def transcription_request(form: Form, task: Task) -> TranscriptionRequest:
 
 
 def _granularities(form: Form, format: TranscriptFormat) -> tuple[Granularity, ...]:
-    asked = [*form.texts(f"{GRANULARITIES_FIELD}[]"), *form.texts(GRANULARITIES_FIELD)]
-    if not asked:
+    requested = [*form.texts(f"{GRANULARITIES_FIELD}[]"), *form.texts(GRANULARITIES_FIELD)]
+    if not requested:
         return SEGMENTS
-    granularities = tuple(dict.fromkeys(_among(GRANULARITIES_FIELD, GRANULARITIES, one) for one in asked))
-    if "word" in granularities and format != "verbose_json":  # SDKs ask of any format for segments
+    granularities = tuple(
+        dict.fromkeys(_choose(GRANULARITIES_FIELD, GRANULARITIES, one) for one in requested)
+    )
+    if "word" in granularities and format != "verbose_json":  # SDKs ask for segments in any format
         raise BadRequest(
             f"Unsupported parameter: '{GRANULARITIES_FIELD}' needs the response_format 'verbose_json'.",
             param=GRANULARITIES_FIELD,
@@ -94,7 +99,7 @@ def _flag(form: Form, name: str) -> bool:
     return text in TRUE
 
 
-def _among(name: str, known: Iterable[Choice], text: str) -> Choice:
+def _choose(name: str, known: Iterable[Choice], text: str) -> Choice:
     for choice in known:
         if choice == text:
             return choice

@@ -1,4 +1,4 @@
-"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`. Nothing of these uploads is kept."""
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`. Nothing from the uploads is kept."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -61,11 +61,11 @@ Heeding = ReadAhead[Segment | Heard]
 
 
 AT_ONCE, MOST = 2, 32
-"""Requests of one workspace that are at work, and that are taken."""
+"""Requests of a workspace that run at once, and that are accepted."""
 
 
 class TranscriptionEndpoint(LimitedEndpoint):
-    """`keep_alive` is in seconds: how often a stream says that it lives."""
+    """The transcription or translation endpoint. `keep_alive`: seconds of silence before a stream pings."""
 
     def __init__(
         self, callers: AsgiAuthenticator, counters: Counters, task: Task, *, keep_alive: float
@@ -73,74 +73,74 @@ class TranscriptionEndpoint(LimitedEndpoint):
         super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive
-        self._turns = WorkspaceQueue(AT_ONCE, MOST)
+        self._queue = WorkspaceQueue(AT_ONCE, MOST)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(principal.workspace_id, scope, receive, limit) as form:
-            asked = transcription_request(form, self._task)
-            turn = self._turns.turn
+            request = transcription_request(form, self._task)
+            turn = self._queue.turn
             async with watched(receive) as is_gone, turn(principal.workspace_id, is_gone):
-                wav, seconds = await unless_gone(is_gone, _wav_of(form))
-                heard = listening(
+                wav, seconds = await unless_gone(is_gone, _convert_to_wav(form))
+                recognized = listening(
                     wav,
                     seconds=patience(seconds),
-                    language=asked.language,
-                    prompt=asked.prompt,
-                    temperature=asked.temperature,
+                    language=request.language,
+                    prompt=request.prompt,
+                    temperature=request.temperature,
                     translate=self._task == "translate",
-                    words="word" in asked.granularities,
+                    words="word" in request.granularities,
                 )
                 bound = Bound(seconds=begun_seconds(seconds))
                 async with (
                     billed(scope, principal, "transcription", bound) as bill,
-                    read_ahead(_counting(heard, bill), _nothing) as news,
+                    read_ahead(_count_seconds(recognized, bill), _no_bytes) as results,
                 ):
-                    if asked.streams:
-                        await self._stream(news, is_gone, send)
+                    if request.streams:
+                        await self._stream(results, is_gone, send)
                     else:
-                        await self._send_whole(asked, news, is_gone, send)
+                        await self._send_whole(request, results, is_gone, send)
 
     async def _send_whole(
-        self, asked: TranscriptionRequest, news: Heeding, is_gone: asyncio.Event, send: Send
+        self, request: TranscriptionRequest, results: Heeding, is_gone: asyncio.Event, send: Send
     ) -> None:
         writer = TranscriptWriter()
-        while (item := await news.take(is_gone)) is not None:
+        while (item := await results.take(is_gone)) is not None:
             writer.add(item)
-        media_type, body = _rendered(writer.transcript(), asked, self._task)
+        media_type, body = _format_transcript(writer.transcript(), request, self._task)
         await send_whole(send, 200, [(b"content-type", media_type)], body)
 
-    async def _stream(self, news: Heeding, is_gone: asyncio.Event, send: Send) -> None:
+    async def _stream(self, results: Heeding, is_gone: asyncio.Event, send: Send) -> None:
         writer = TranscriptWriter()
         first = []
-        with suppress(NothingReceived):  # until then a failure has its true status
-            first.append(await news.take(is_gone, self._keep_alive))
+        with suppress(NothingReceived):  # until then a failure gets its own status
+            first.append(await results.take(is_gone, self._keep_alive))
         await begin(send, EVENT_STREAM)
         try:
-            item = first[0] if first else await self._next(news, is_gone, send)
+            item = first[0] if first else await self._next(results, is_gone, send)
             while item is not None:
                 text = writer.add(item)
                 if text:
                     await send_piece(send, event(delta_event(text)))
-                item = await self._next(news, is_gone, send)
+                item = await self._next(results, is_gone, send)
             last = event(done_event(writer.transcript()))
         except (MediaError, SandboxError, ApiError) as error:
             last = failure_event(api_error(error))
         await end(send, last)
 
-    async def _next(self, news: Heeding, is_gone: asyncio.Event, send: Send) -> Segment | Heard | None:
+    async def _next(self, results: Heeding, is_gone: asyncio.Event, send: Send) -> Segment | Heard | None:
         while True:
             try:
-                return await news.take(is_gone, self._keep_alive)
+                return await results.take(is_gone, self._keep_alive)
             except NothingReceived:
                 await send_piece(send, KEEP_ALIVE)
 
 
-async def _counting(
-    heard: AsyncGenerator[Segment | Heard, None], bill: Bill
+async def _count_seconds(
+    recognized: AsyncGenerator[Segment | Heard, None], bill: Bill
 ) -> AsyncGenerator[Segment | Heard, None]:
-    """A sound that was heard to its end costs all its seconds, another what of it was heard."""
-    async with aclosing(heard) as items:
+    """Bill all seconds of a sound that was recognized to the end, else only those recognized."""
+    async with aclosing(recognized) as items:
         async for item in items:
             bill.units = Units(
                 seconds=begun_seconds(item.end if isinstance(item, Segment) else item.duration)
@@ -148,22 +148,24 @@ async def _counting(
             yield item
 
 
-async def _wav_of(form: Form) -> tuple[Path, float]:
-    """The upload as recognition takes it, beside it; and its length in seconds."""
+async def _convert_to_wav(form: Form) -> tuple[Path, float]:
+    """Convert the upload for recognition. Return the new file, next to it, and its length in seconds."""
     path = form.file.path
-    looked = await inspect_file(path, wanted="audio", sha256=form.file.sha256)
+    inspected = await inspect_file(path, wanted="audio", sha256=form.file.sha256)
     wav = path.with_name("sound.wav")
     work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
-    made = await pools.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
-    return wav, max(made.milliseconds, looked.milliseconds or 0) / 1000
+    converted = await pools.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
+    return wav, max(converted.milliseconds, inspected.milliseconds or 0) / 1000
 
 
-def _rendered(transcript: Transcript, asked: TranscriptionRequest, task: Task) -> tuple[bytes, bytes]:
-    match asked.format:
+def _format_transcript(
+    transcript: Transcript, request: TranscriptionRequest, task: Task
+) -> tuple[bytes, bytes]:
+    match request.format:
         case "json":
             return JSON, msgspec.json.encode(as_json(transcript, task))
         case "verbose_json":
-            return JSON, msgspec.json.encode(as_verbose_json(transcript, task, asked.granularities))
+            return JSON, msgspec.json.encode(as_verbose_json(transcript, task, request.granularities))
         case "text":
             return TEXT, as_text(transcript).encode()
         case "srt":
@@ -172,6 +174,6 @@ def _rendered(transcript: Transcript, asked: TranscriptionRequest, task: Task) -
             return TEXT, as_vtt(transcript).encode()
 
 
-def _nothing(item: Segment | Heard) -> int:
-    """A transcript is small beside its sound."""
+def _no_bytes(item: Segment | Heard) -> int:
+    """Count no bytes: a transcript is small compared with its sound."""
     return 0

@@ -1,4 +1,4 @@
-"""What Django serves of `/v1/audio`; the endpoints that take or send sound are in `asgi_routes`."""
+"""The `/v1/audio` routes that Django serves; endpoints that take or send sound are in `asgi_routes`."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Of one workspace's requests only some are at work at once, so that others never wait for all of them."""
+"""A limit on how many requests of one workspace run at once, so others never wait for all of them."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from core.http.body import ClientGone
 
 
 class WorkspaceQueue:
-    """`at_once` of a workspace are at work, in the order they came; with those that wait there are `most`."""
+    """A queue per workspace: `at_once` requests run, in order of arrival; `most` includes those waiting."""
 
     def __init__(self, at_once: int, most: int) -> None:
         self._at_once = at_once
@@ -20,7 +20,7 @@ class WorkspaceQueue:
 
     @asynccontextmanager
     async def turn(self, workspace_id: UUID, is_gone: asyncio.Event) -> AsyncIterator[None]:
-        """The block runs when its turn has come. Raises `RateLimited` where too many wait, `ClientGone`."""
+        """Wait for a place, then run the block. Raises `RateLimited` if too many wait, and `ClientGone`."""
         queue = self._queues.setdefault(workspace_id, _Queue(self._at_once))
         if queue.length >= self._most:
             raise RateLimited(f"Send at most {self._most} such requests at once.", retry_after=1)
@@ -38,7 +38,10 @@ class WorkspaceQueue:
 
 
 class _Queue:
-    """A turn is handed on to who waits longest, also by one whose client left just as it came."""
+    """One workspace's queue.
+
+    A place passes to whoever has waited longest, even from a request whose client left just as it got it.
+    """
 
     def __init__(self, free: int) -> None:
         self.length = 0

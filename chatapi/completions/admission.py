@@ -1,4 +1,4 @@
-"""A call on its way: as it is admitted, and as a model is asked."""
+"""What a call leads to: its admission, its request to the engines, and its speech options."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ DEFAULT_VOICE = "joe"
 
 
 class AcceptedRequest(Value, frozen=True):
-    """A validated request, and what surrounds it."""
+    """A validated request and its context."""
 
     caller: Caller
     allowance: Allowance
@@ -37,9 +37,9 @@ class AcceptedRequest(Value, frozen=True):
 
 
 def admission_of(
-    call: AcceptedRequest, taken: ResolvedAttachments, candidates: Sequence[ModelSpec], process_id: UUID
+    call: AcceptedRequest, resolved: ResolvedAttachments, candidates: Sequence[ModelSpec], process_id: UUID
 ) -> Admission:
-    """`candidates` are the models that may answer."""
+    """Build the admission of a call. `candidates` are the models that may answer."""
     request, principal = call.request, call.caller.principal
     completion_id, at = new_id(), datetime.now(UTC)
     return Admission(
@@ -49,7 +49,7 @@ def admission_of(
         key_digest=call.caller.key_digest,
         dialect=request.dialect,
         model=call.spec.id,
-        messages=taken.messages,
+        messages=resolved.messages,
         positions=request.positions,
         request=kept(request),
         at=at,
@@ -65,7 +65,7 @@ def admission_of(
             declared=partial(declared_prices, candidates),
         ),
         bound=lambda history: bound_of(
-            request, candidates, history, _lengths_of(history, taken, principal.workspace_id)
+            request, candidates, history, _sound_lengths(history, resolved, principal.workspace_id)
         ),
         end_user=request.end_user,
         metadata=request.metadata,
@@ -73,13 +73,18 @@ def admission_of(
         parent_message_id=request.parent_message_id,
         idempotency_key=call.idempotency_key,
         body_digest=call.body_digest,
-        files=taken.files,
+        files=resolved.files,
     )
 
 
-def _lengths_of(history: Sequence[Message], taken: ResolvedAttachments, workspace_id: UUID) -> dict[str, int]:
-    """Milliseconds of its sounds: of those that came with the call, and of those of the turns before it."""
-    known = {file.blob.sha256: file.milliseconds for file in taken.files if file.milliseconds is not None}
+def _sound_lengths(
+    history: Sequence[Message], resolved: ResolvedAttachments, workspace_id: UUID
+) -> dict[str, int]:
+    """Return the length of each sound in the history, in milliseconds, by SHA-256.
+
+    The lengths of sounds that came with the call are known; those of earlier turns are looked up.
+    """
+    known = {file.blob.sha256: file.milliseconds for file in resolved.files if file.milliseconds is not None}
     missing = sounds_in(history) - known.keys()
     return known | milliseconds_of(workspace_id, missing) if missing else known
 
@@ -87,7 +92,7 @@ def _lengths_of(history: Sequence[Message], taken: ResolvedAttachments, workspac
 def engine_request(
     request: CompletionRequest, admitted: Admitted, read_blob: Callable[[Blob], Awaitable[bytes]]
 ) -> EngineRequest:
-    """What any model would be asked; what a certain one is asked is made of it."""
+    """Build the request to the engines, before it is adapted to a particular model."""
     return EngineRequest(
         messages=admitted.history,
         read_blob=read_blob,
@@ -104,7 +109,7 @@ def engine_request(
 
 
 def speech_options_of(request: CompletionRequest) -> SpeechOptions | None:
-    """How the answer is to be spoken; None where it is not."""
+    """Return how the answer is to be spoken; None if it is not."""
     if "audio" not in request.modalities:
         return None
     return SpeechOptions(

@@ -1,4 +1,4 @@
-"""Whether the history tells of each completion what was billed for it, and all of the books add up."""
+"""The audit of billing: whether the ledger adds up, and matches what the history says of each completion."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -19,39 +19,44 @@ _COUNTS = tuple(Usage().counts)
 
 
 def reconcile() -> int:
-    """Prove all of the books, and tell an operator where they do not add up. Gives how many discrepancies
-    there are. Keeps nobody from writing; `manage.py verify_ledger` lists all of them."""
+    """Verify the ledger and alert an operator if it does not add up. Returns the number of discrepancies.
+
+    Nobody is kept from writing meanwhile. `manage.py verify_ledger` lists all discrepancies.
+    """
     found = 0
-    named: list[str] = []
+    listed: list[str] = []
     with snapshot():
         for discrepancy in chain(verification.discrepancies(), discrepancies()):
             found += 1
             if found <= NAMED:
-                named.append(str(discrepancy))
-    matters = {"books": _told(found, named)} if found else {}
-    alerts.show(Alert.Kind.DISCREPANCY, matters)
+                listed.append(str(discrepancy))
+    texts = {"books": _alert_text(found, listed)} if found else {}
+    alerts.show(Alert.Kind.DISCREPANCY, texts)
     return found
 
 
-def _told(found: int, named: Sequence[str]) -> str:
-    lines = [f"The books do not add up: {found} discrepancies.", *named]
-    if found > len(named):
-        lines.append(f"and {found - len(named)} more: `manage.py verify_ledger`")
+def _alert_text(found: int, listed: Sequence[str]) -> str:
+    lines = [f"The books do not add up: {found} discrepancies.", *listed]
+    if found > len(listed):
+        lines.append(f"and {found - len(listed)} more: `manage.py verify_ledger`")
     return "\n".join(lines)
 
 
 def discrepancies() -> Iterator[Discrepancy]:
-    """To be read within billing's `snapshot`. What was deleted from the history stays in the books alone."""
+    """Yield where history and billing disagree. Iterate over it within billing's `snapshot`.
+
+    What was deleted from the history remains in the ledger only.
+    """
     first = Charge.objects.order_by("id").values_list("id", flat=True).first()
     if first is None:
         return
-    last = UUID(int=first.int - 1)  # what is older was made before anything was billed
+    last = UUID(int=first.int - 1)  # older completions were made before anything was billed
     while completions := list(Completion.objects.filter(id__gt=last).order_by("id").defer("request")[:CHUNK]):
-        yield from _of(completions)
+        yield from _compare(completions)
         last = completions[-1].id
 
 
-def _of(completions: Sequence[Completion]) -> Iterator[Discrepancy]:
+def _compare(completions: Sequence[Completion]) -> Iterator[Discrepancy]:
     charges = Charge.objects.in_bulk([completion.id for completion in completions])
     for completion in completions:
         charge = charges.get(completion.id)
@@ -61,10 +66,10 @@ def _of(completions: Sequence[Completion]) -> Iterator[Discrepancy]:
             if completion.state == Completion.State.COMPLETED:
                 yield Discrepancy(completion.public_id, "it has ended, but is not settled")
         else:
-            yield from _ended(completion, charge)
+            yield from _compare_settled(completion, charge)
 
 
-def _ended(completion: Completion, charge: Charge) -> Iterator[Discrepancy]:
+def _compare_settled(completion: Completion, charge: Charge) -> Iterator[Discrepancy]:
     if completion.state == Completion.State.IN_PROGRESS:
         yield Discrepancy(completion.public_id, "it is settled, but has not ended")
     if completion.cost != charge.cost:

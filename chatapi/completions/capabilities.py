@@ -1,4 +1,4 @@
-"""Refusing what the model that was asked for cannot do, by the parameter's name."""
+"""Checks that refuse what the requested model cannot do, and name the parameter."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from media.processing.speech.voices import find_voice
 
 
 def check_against_model(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> None:
-    """Raises `BadRequest` for the first thing that this model cannot honour."""
+    """Raise `BadRequest` for the first thing that this model cannot honor."""
     for problem in _problems(request, spec, engine):
         raise problem
 
@@ -34,7 +34,7 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
 
 
 async def check_voice(request: CompletionRequest, spec: ModelSpec) -> None:
-    """Raises `BadRequest` for a voice that is not there, where this service speaks for the model."""
+    """Raise `BadRequest` if this service is to speak for the model and does not have the voice."""
     voice = request.audio.voice if request.audio else None
     if voice is None or "audio" not in request.modalities or "audio" in spec.output_modalities:
         return
@@ -44,7 +44,10 @@ async def check_voice(request: CompletionRequest, spec: ModelSpec) -> None:
 
 
 def check_documents(messages: Sequence[Message], positions: Sequence[int], spec: ModelSpec) -> None:
-    """Pictures, sounds and text files reach every model in some form; other files only some."""
+    """Raise `BadRequest` for the first file that this model cannot read.
+
+    Pictures, sounds and text files reach every model in some form; other files reach only some.
+    """
     if "file" in spec.input_modalities:
         return
     for i, message in enumerate(messages):

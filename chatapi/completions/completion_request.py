@@ -1,4 +1,4 @@
-"""A completion request as both dialects mean it, after validation."""
+"""A completion request after validation, the same for both dialects."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,15 +11,16 @@ DialectName = Literal["native", "openai"]
 OnDisconnect = Literal["cancel", "continue"]
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
-"""The names of one thing, the newer first: many upstreams know only one of them."""
+"""Two names for the same limit, the newer first: many upstreams know only one of them."""
 
 
 class CompletionRequest(Value, frozen=True):
-    """`params` holds the sampling and other OpenAI parameters by OpenAI's names.
+    """A validated request.
 
-    `uploads` are the bytes that came inline (base64), by the SHA-256 under which the messages'
-    blobs name them. `conversation_id` and `parent_message_id` are as the client wrote them.
-    `positions` says where each message began in the client's list; empty where nothing was merged.
+    `params` holds the sampling and other OpenAI parameters under OpenAI's names. `uploads` are the bytes that
+    came inline (base64), by the SHA-256 that the messages' blobs have. `conversation_id` and
+    `parent_message_id` are as the client wrote them. `positions` are where each message began in the
+    client's list; empty if none were merged.
     """
 
     dialect: DialectName
@@ -51,27 +52,29 @@ class CompletionRequest(Value, frozen=True):
 
     @property
     def output_limit(self) -> int:
-        """Tokens that an answer may have, as the call says; 0 where it says nothing."""
+        """The most tokens that an answer may have, according to the call; 0 if it sets no limit."""
         return asked_limit(self.params)
 
 
 def asked_limit(params: Mapping[str, Any]) -> int:
-    """The smaller where both names are given; 0 where neither is."""
+    """Return the requested output limit: the smaller one if both names are given, 0 if neither is."""
     return min((tokens for name in OUTPUT_LIMITS if (tokens := params.get(name))), default=0)
 
 
 def with_one_limit(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters with that limit under each name that was given: no upstream reads another."""
+    """Return the parameters with the same limit under each given name: an upstream may read only one."""
     limit = asked_limit(params)
     return {**params, **{name: limit for name in OUTPUT_LIMITS if params.get(name)}}
 
 
 def kept(request: CompletionRequest) -> dict[str, Any]:
-    """What reviewers see of the request beside its messages: all that was not left at its default."""
-    return {name: value for name, default in _KEPT.items() if (value := getattr(request, name)) != default}
+    """Return what reviewers see of the request besides its messages: all that differs from its default."""
+    return {
+        name: value for name, default in _DEFAULTS.items() if (value := getattr(request, name)) != default
+    }
 
 
-_KEPT = {
+_DEFAULTS = {
     name: default
     for name, default in zip(
         CompletionRequest.__struct_fields__[-len(CompletionRequest.__struct_defaults__) :],

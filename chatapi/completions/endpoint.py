@@ -1,6 +1,6 @@
-"""The two streaming endpoints: a plain ASGI application, since Django keeps a thread for each open stream.
+"""The two streaming endpoints, a plain ASGI application: Django would keep a thread for each open stream.
 
-A request is read, authenticated, validated and handed to the service; the response views its log.
+A request is read, authenticated, validated and handed to the service; the response follows the run's log.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY_LENGTH = 255
 LARGE_BODY = 256 * 1024
-"""Bytes from which on a body is decoded beside the loop: 20 MB take 0.2 s."""
+"""Bodies of this many bytes or more are decoded in a thread: 20 MB take 0.2 s."""
 STREAM_HEADERS = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
@@ -40,12 +40,12 @@ NDJSON = b"application/x-ndjson"
 
 
 class CompletionsEndpoint:
-    """`POST` of one dialect. `keep_alive` is in seconds, `max_body` in bytes."""
+    """The `POST` endpoint of one dialect. `keep_alive` is in seconds, `max_body` in bytes."""
 
     def __init__(
         self,
         service: CompletionService,
-        callers: AsgiAuthenticator,
+        authenticator: AsgiAuthenticator,
         counters: Counters,
         dialect: DialectName,
         *,
@@ -53,7 +53,7 @@ class CompletionsEndpoint:
         keep_alive: float,
     ) -> None:
         self._service = service
-        self._callers = callers
+        self._authenticator = authenticator
         self._counters = counters
         self._dialect = DIALECTS[dialect]
         self._max_body = max_body
@@ -61,31 +61,31 @@ class CompletionsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            caller = await self._caller(scope)
+            caller = await self._authenticate(scope)
             allowance = Allowance(self._counters, caller.principal)
             send = allowance.telling(send)
             request, running = await self._begin(caller, allowance, scope, receive)
         except ClientGone:
             return
         except asyncio.CancelledError:
-            await send_refusal(_is_stopping(), receive, send)
+            await send_refusal(_stopping_error(), receive, send)
             raise
         except ApiError as refusal:
             await send_refusal(refusal, receive, send)
         except (OperationalError, InterfaceError) as error:
             logger.error("The database does not answer: %s", error)
-            dead = ServiceUnavailable("The database does not answer.", code="database")
-            await send_refusal(dead, receive, send)
+            unavailable = ServiceUnavailable("The database does not answer.", code="database")
+            await send_refusal(unavailable, receive, send)
         except Exception:
             logger.exception("A request could not be begun")
             await send_refusal(Internal(), receive, send)
         else:
             await self._respond(scope, receive, send, request, running)
 
-    async def _caller(self, scope: Scope) -> Caller:
+    async def _authenticate(self, scope: Scope) -> Caller:
         if scope["method"] != "POST":
             raise MethodNotAllowed(scope["method"], "POST")
-        return await self._callers.identify(scope)
+        return await self._authenticator.identify(scope)
 
     async def _begin(
         self, caller: Caller, allowance: Allowance, scope: Scope, receive: Receive
@@ -117,14 +117,14 @@ class CompletionsEndpoint:
         running: Run,
     ) -> None:
         with Viewer(running.log, self._keep_alive) as viewer:
-            watching = asyncio.ensure_future(_watch_for_disconnect(receive, viewer))
+            watcher = asyncio.ensure_future(_watch_for_disconnect(receive, viewer))
             try:
                 if request.stream:
                     await self._stream(scope, send, request, running, viewer)
                 else:
                     await self._send_whole(receive, send, request, running, viewer)
             finally:
-                watching.cancel()
+                watcher.cancel()
         if viewer.is_gone and running.log.ended is None:
             running.viewer_left()
 
@@ -138,7 +138,7 @@ class CompletionsEndpoint:
     ) -> None:
         entries = await viewer.read()
         if entries and isinstance(entries[0], Ended) and entries[0].failure:
-            # nothing was sent yet, so the failure can have its true status
+            # nothing was sent yet, so the failure can set the status
             await _send_failure(send, entries[0].failure, running)
             return
         ndjson = self._dialect.name == "native" and _accepts_ndjson(scope)
@@ -156,7 +156,7 @@ class CompletionsEndpoint:
                 if is_last:
                     return
                 entries = await viewer.read()
-        except asyncio.CancelledError:  # the server stops, and has waited for as long as it may
+        except asyncio.CancelledError:  # the server is stopping and can wait no longer
             body = encoder.encode([Ended("interrupted")])
             await send({"type": "http.response.body", "body": body, "more_body": False})
             raise
@@ -167,12 +167,12 @@ class CompletionsEndpoint:
         try:
             ended = await viewer.until_ended()
         except asyncio.CancelledError:
-            await send_refusal(_is_stopping(), receive, send)
+            await send_refusal(_stopping_error(), receive, send)
             raise
         if ended is None:
             return
         if ended.failure or ended.state != "completed":
-            await _send_failure(send, ended.failure or _stopped(ended), running)
+            await _send_failure(send, ended.failure or _stop_failure(ended), running)
             return
         assembler = assembled(
             running.log.entries,
@@ -192,8 +192,8 @@ class CompletionsEndpoint:
         await send_json(send, 200, body, [_conversation_header(running)])
 
 
-def _is_stopping() -> ServiceUnavailable:
-    """The server stops, and has waited for as long as it may."""
+def _stopping_error() -> ServiceUnavailable:
+    """Return the error for a server that is stopping and can wait no longer."""
     return ServiceUnavailable("The service is stopping.", code="interrupted")
 
 
@@ -213,8 +213,8 @@ async def _send_failure(send: Send, failure: Failure, running: Run) -> None:
     await send_json(send, failure.status, error.envelope, headers)
 
 
-def _stopped(ended: Ended) -> Failure:
-    """A whole answer was asked for, and the completion was cancelled, or interrupted by our stopping."""
+def _stop_failure(ended: Ended) -> Failure:
+    """Return why a whole answer cannot be sent: the completion was cancelled, or we are stopping."""
     if ended.state == "cancelled":
         return Failure(
             "The completion was cancelled.", type="invalid_request_error", code="cancelled", status=400

@@ -1,7 +1,7 @@
-"""Group commit: whatever waits to be admitted or settled goes into one transaction of one thread.
+"""Group commit: one thread writes all waiting admissions and settlements in one transaction.
 
-A statement costs about the same for one row and for fifty, and a commit costs a disk's flush. So
-the calls that arrive while a transaction runs are the next one's.
+A statement costs about the same for one row as for fifty, and each commit costs a disk flush. So the calls
+that arrive while a transaction runs go into the next one.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ RETRY_SECONDS = 0.5
 
 
 class HoldRequest(NamedTuple):
-    """A call that is not stored, but paid."""
+    """A call that is billed, but not stored."""
 
     order: ChargeRequest
     bound: Bound
@@ -40,7 +40,7 @@ Item = Admission | Settlement | HoldRequest | ChargeSettlement
 
 
 class _Job(NamedTuple):
-    """Something to store, and the future of the coroutine that waits for it."""
+    """An item to store, and the future that its coroutine is waiting for."""
 
     item: Item
     future: "asyncio.Future[Admitted | Hold | None]"
@@ -50,7 +50,7 @@ _Outcome = tuple[_Job, Admitted | Hold | Deferred | ApiError | None]
 
 
 class GroupCommitWriter:
-    """Stores admissions and settlements in a thread of its own; belongs to the loop it is made in."""
+    """Stores admissions and settlements in its own thread; belongs to the loop that it was created in."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -62,25 +62,25 @@ class GroupCommitWriter:
         self._thread.start()
 
     async def admit(self, admission: Admission) -> Admitted:
-        """Store a call. Raises the `ApiError` that refuses it, 503 where the database is dead."""
+        """Store a call. Raises the `ApiError` that refuses it, a 503 if the database is down."""
         admitted = await self._enqueue(admission)
         if not isinstance(admitted, Admitted):
             raise Internal
         return admitted
 
-    async def hold(self, ask: HoldRequest) -> Hold:
-        """Hold what a call may cost. Raises as `admit` does."""
-        hold = await self._enqueue(ask)
+    async def hold(self, request: HoldRequest) -> Hold:
+        """Hold what a call may cost. Raises the same errors as `admit`."""
+        hold = await self._enqueue(request)
         if not isinstance(hold, Hold):
             raise Internal
         return hold
 
     async def settle(self, end: Settlement | ChargeSettlement) -> None:
-        """Store an end. Waits for as long as the database is dead: an end must not be lost."""
+        """Store a settlement, however long the database is down: a settlement must not be lost."""
         await self._enqueue(end)
 
     async def close(self) -> None:
-        """Store what waits, then stop."""
+        """Store what is waiting, then stop."""
         self._is_closing = True
         self._has_work.set()
         await asyncio.to_thread(self._thread.join)
@@ -100,16 +100,16 @@ class GroupCommitWriter:
                 self._has_work.clear()
                 while self._jobs:
                     self._write([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
-                    self._take_up_deferred()
+                    self._requeue_deferred()
         finally:
             connection.close()
 
     def _write(self, jobs: list[_Job]) -> None:
         try:
-            outcomes = _transact_again_if_it_may_help(jobs)
+            outcomes = _transact_with_retry(jobs)
         except Exception as error:
-            if isinstance(error, Error) and _is_the_databases_fault(error):
-                self._wait_for_the_database(jobs, error)
+            if isinstance(error, Error) and _is_database_fault(error):
+                self._wait_for_database(jobs, error)
             elif len(jobs) > 1:
                 logger.warning("A batch failed; its members are tried one by one", exc_info=True)
                 for job in jobs:
@@ -120,43 +120,46 @@ class GroupCommitWriter:
         else:
             self._deliver(outcomes)
 
-    def _take_up_deferred(self) -> None:
-        """One call for each place that was taken: the next transaction takes no other for it."""
+    def _requeue_deferred(self) -> None:
+        """Requeue one call per claim: the next transaction would defer all others with the same claim."""
         for claim, jobs in list(self._deferred.items()):
             self._jobs.appendleft(jobs.popleft())
             if not jobs:
                 del self._deferred[claim]
 
-    def _wait_for_the_database(self, jobs: list[_Job], error: Exception) -> None:
-        """Calls are refused, but ends are kept until the database lives again."""
+    def _wait_for_database(self, jobs: list[_Job], error: Exception) -> None:
+        """Refuse the calls, but keep the settlements until the database is back."""
         logger.error("The database does not answer: %s", error)
         kept = (
             []
             if self._is_closing
             else [job for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)]
         )
-        dead = ServiceUnavailable("The database does not answer.", code="database")
-        self._deliver([(job, dead) for job in jobs if job not in kept])
+        unavailable = ServiceUnavailable("The database does not answer.", code="database")
+        self._deliver([(job, unavailable) for job in jobs if job not in kept])
         if kept:
             self._jobs.extend(kept)
             time.sleep(RETRY_SECONDS)
 
     def _deliver(self, outcomes: Iterable[_Outcome]) -> None:
-        told = []
+        results = []
         for job, outcome in outcomes:
             if isinstance(outcome, Deferred):
                 self._deferred.setdefault(outcome.claim, deque()).append(job)
             else:
-                told.append((job, outcome))
+                results.append((job, outcome))
         try:
-            self._loop.call_soon_threadsafe(_tell, told)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_resolve_futures, results)
+        except RuntimeError:  # the loop is closed: nobody is waiting anymore
             logger.warning("The server stopped before it could tell how a write ended")
 
 
-def _transact_again_if_it_may_help(jobs: Sequence[_Job]) -> list[_Outcome]:
-    """A connection that broke while it was idle is told only by its first statement, that another process
-    has the same idempotency key by a constraint, and that it spent from the same wallet by an update."""
+def _transact_with_retry(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """Run a transaction, again if it failed in a way that a second try may fix.
+
+    Only the first statement shows that a connection broke while it was idle, only a constraint that another
+    process has the same idempotency key, and only an update that it spent from the same wallet.
+    """
     try:
         return _transact(jobs)
     except (OperationalError, InterfaceError):
@@ -173,14 +176,14 @@ _SQLSTATE_FAULTS = ("08", "25006", "53", "57")
 """Connection lost; read-only; out of disk, memory or connections; stopped by an operator."""
 
 
-def _is_the_databases_fault(error: Error) -> bool:
-    """Whether any write would fail now, or only this one."""
+def _is_database_fault(error: Error) -> bool:
+    """Return whether any write would fail now, not only this one."""
     name = getattr(error.__cause__, "sqlite_errorname", None) or ""
     state = getattr(error.__cause__, "sqlstate", None) or ""
-    return name.startswith(_SQLITE_FAULTS) or state.startswith(_SQLSTATE_FAULTS) or not _database_lives()
+    return name.startswith(_SQLITE_FAULTS) or state.startswith(_SQLSTATE_FAULTS) or not _is_database_alive()
 
 
-def _database_lives() -> bool:
+def _is_database_alive() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -191,38 +194,38 @@ def _database_lives() -> bool:
 
 
 def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
-    """One transaction; gives what to tell of each job once it is committed.
+    """Store the jobs in one transaction, and return the outcome of each.
 
-    Ends come first: a call may continue an answer that ends in the same batch.
+    Settlements come first: a call may continue an answer that ends in the same batch.
     """
     settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
     admissions = [job.item for job in jobs if isinstance(job.item, Admission)]
-    asks = [job.item for job in jobs if isinstance(job.item, HoldRequest)]
+    requests = [job.item for job in jobs if isinstance(job.item, HoldRequest)]
     ends = [job.item for job in jobs if isinstance(job.item, ChargeSettlement)]
     outcomes: list[_Outcome] = [
         (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
     ]
     with transaction.atomic():
-        orders = [*(call.order for call in admissions), *(ask.order for ask in asks)]
-        books = HoldBatch(orders, [*ends, *(end.charge for end in settlements)])
+        orders = [*(call.order for call in admissions), *(request.order for request in requests)]
+        batch = HoldBatch(orders, [*ends, *(end.charge for end in settlements)])
         if settlements:
-            settle_all(settlements, books.costs)
+            settle_all(settlements, batch.costs)
         if admissions:
-            asking = [job for job in jobs if isinstance(job.item, Admission)]
-            outcomes += zip(asking, admit_all(admissions, books), strict=True)
-        outcomes += [(job, _held(job.item, books)) for job in jobs if isinstance(job.item, HoldRequest)]
-        books.write()
+            admission_jobs = [job for job in jobs if isinstance(job.item, Admission)]
+            outcomes += zip(admission_jobs, admit_all(admissions, batch), strict=True)
+        outcomes += [(job, _try_hold(job.item, batch)) for job in jobs if isinstance(job.item, HoldRequest)]
+        batch.write()
     return outcomes
 
 
-def _held(ask: HoldRequest, books: HoldBatch) -> Hold | ApiError:
+def _try_hold(request: HoldRequest, batch: HoldBatch) -> Hold | ApiError:
     try:
-        return books.hold(ask.order, lambda: ask.bound)
+        return batch.hold(request.order, lambda: request.bound)
     except BillingError as problem:
         return api_error_of_billing(problem)
 
 
-def _tell(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:
+def _resolve_futures(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:
     for job, outcome in outcomes:
         if job.future.done():
             continue

@@ -1,4 +1,4 @@
-"""A call in the terms of billing: who may answer, what it may use at most, and what it used."""
+"""A call in terms of billing: who may answer, what it may use at most, and what it used."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,31 +21,33 @@ from media.processing.pictures.text_description import MAX_CHARACTERS
 from media.processing.speech.ssml import INSTRUCTIONS
 
 OUTPUT_TOKENS = 16_384
-"""What an answer is held to where neither the call nor the models file bounds it."""
+"""The limit of an answer if neither the call nor the models file sets one."""
 CHARACTER_BYTES = 4
-"""The most that a character takes in UTF-8."""
+"""The most bytes that a character takes in UTF-8."""
 FRAMING = 4 * TOKENS_A_MESSAGE
 IMAGE_TOKENS = 8_192
-"""What a picture may count for."""
+"""The most tokens that a picture may count for."""
 PICTURE_TEXT_TOKENS = MAX_CHARACTERS * CHARACTER_BYTES
-"""What the text may count for that is read from one, for a model that does not see."""
+"""The most tokens that the text read from a picture may count for, if the model does not see."""
 SOUND_TOKENS_A_SECOND = 32
-"""The most that any model is known to count. What was heard, as text, has fewer."""
+"""The most that any model is known to count. A transcript has fewer."""
 SAMPLES, SAMPLES_BYTES_A_TOKEN = ("audio/wav", "audio/pcm"), 90
 PACKED_BYTES_A_TOKEN = 8
-"""Where the length is not known: a second of silence in Opus has 276 bytes."""
+"""Used if the length is not known. A second of silence in Opus has 276 bytes."""
 SOUND_FRAMING = 4 * FRAMING
-"""What is told of a sound in which nothing was heard has room in it."""
+"""Enough for the note that stands for a sound in which no speech was heard."""
 SPOKEN_TOKENS_A_TOKEN = 12
-"""Sound made of a token of text: at 20 tokens of sound a second, slow speech with pauses."""
+"""Tokens of sound per token of text: at 20 tokens of sound per second, slow speech with pauses."""
 
 AUDIO_MODELS = {"speech": "speech", "transcription": "transcription"}
-"""Under which names the service's own synthesis and recognition have prices, by kinds of charges."""
+"""The names under which the service's own synthesis and recognition have prices, by kind of charge."""
 
 
 def declared_prices(specs: Iterable[ModelSpec]) -> Declared:
-    """What the models file says of prices; models that answer on this machine are free where it says
-    nothing. The file was checked when it was read."""
+    """Return the prices that the models file declares. The file was validated when it was read.
+
+    Models that answer on this machine are free if the file says nothing.
+    """
     declared: dict[str, Any] = {}
     for spec in specs:
         if isinstance(spec.price, Mapping):
@@ -61,44 +63,45 @@ def bound_of(
     history: Sequence[Message],
     milliseconds: Mapping[str, int] = MappingProxyType({}),
 ) -> Bound:
-    """What this call may use at most, whichever of the models answers. `milliseconds` are the lengths of its
-    sounds by their SHA-256, as far as they are known.
+    """Return the most that this call may use, whichever of the models answers.
+
+    `milliseconds` are the lengths of its sounds by SHA-256, where they are known.
 
     A token is at least one byte of UTF-8, so the bytes of a text bound its tokens; what pictures and sounds
-    count for is known of no model exactly. Where the history fits no context the call will be refused.
+    count for is not known exactly for any model. A history that fits no context will be refused.
     """
     bounds = _Bounds(specs, milliseconds, request.uploads)
-    prompt = sum(map(bounds.of_message, history)) + _surroundings(request)
+    prompt = sum(map(bounds.message_bound, history)) + _overhead_bound(request)
     contexts = [spec.context_length for spec in specs]
     if all(contexts):
         prompt = min(prompt, max(length for length in contexts if length))
     output = max(output_limit(request.params, spec) for spec in specs)
     speaks = "audio" in request.modalities
-    asks = 1 if all(spec.supports_n for spec in specs) else request.n
+    prompts = 1 if all(spec.supports_n for spec in specs) else request.n
     return Bound(
-        prompt=asks * prompt,
+        prompt=prompts * prompt,
         output=request.n * output,
         spoken=request.n * output * SPOKEN_TOKENS_A_TOKEN if speaks and not all(map(_speaks, specs)) else 0,
-        images=asks * sum(isinstance(part, ImagePart) for message in history for part in message.parts),
+        images=prompts * sum(isinstance(part, ImagePart) for message in history for part in message.parts),
         hears=any("audio" in spec.input_modalities for spec in specs),
         speaks=speaks and any(map(_speaks, specs)),
     )
 
 
 def output_limit(params: Mapping[str, Any], spec: ModelSpec) -> int:
-    """Tokens that an answer may have: as the call says, or the models file."""
+    """Return the most tokens that an answer may have, according to the call or the models file."""
     return asked_limit(params) or spec.max_output_tokens or spec.context_length or OUTPUT_TOKENS
 
 
 def held_to(params: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
-    """The parameters with a limit of the answer, so that it costs no more than is held for it."""
+    """Return the parameters with an output limit, so that the answer costs no more than is held for it."""
     if asked_limit(params) or (spec.context_length and not spec.max_output_tokens):
         return params
     return {**params, "max_completion_tokens": output_limit(params, spec)}
 
 
 def sounds_in(history: Iterable[Message]) -> set[str]:
-    """The SHA-256 of each sound, sent or spoken."""
+    """Return the SHA-256 of each sound, sent or spoken."""
     return {
         part.blob.sha256
         for message in history
@@ -108,7 +111,7 @@ def sounds_in(history: Iterable[Message]) -> set[str]:
 
 
 def units_of(usage: Usage, images: int) -> Units:
-    """Usage in units that do not overlap, whatever an upstream says."""
+    """Return the usage in units that do not overlap, whatever an upstream says."""
     cached = min(usage.cached_tokens, usage.prompt_tokens)
     audio_in = min(usage.prompt_audio_tokens, usage.prompt_tokens - cached)
     reasoning = min(usage.reasoning_tokens, usage.completion_tokens)
@@ -125,7 +128,10 @@ def units_of(usage: Usage, images: int) -> Units:
 
 
 def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
-    """Pictures that the model sees; one that does not see is given text, which counts as such."""
+    """Return how many pictures the model sees.
+
+    A model that does not see is given text, which counts as text.
+    """
     if "image" not in spec.input_modalities:
         return 0
     return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
@@ -133,18 +139,18 @@ def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
 
 @dataclass(frozen=True)
 class _Bounds:
-    """Of what the models may read of a history. `uploads` are the bytes at hand, by their SHA-256."""
+    """Bounds of what the models may read of a history. `uploads` are the bytes at hand, by SHA-256."""
 
     specs: Sequence[ModelSpec]
     milliseconds: Mapping[str, int]
     uploads: Mapping[str, bytes]
 
-    def of_message(self, message: Message) -> int:
-        framed = f"{message.name or ''}{message.tool_call_id or ''}"
-        return FRAMING + len(framed.encode()) + text_bytes(message) + sum(map(self._of_part, message.parts))
+    def message_bound(self, message: Message) -> int:
+        names = f"{message.name or ''}{message.tool_call_id or ''}"
+        return FRAMING + len(names.encode()) + text_bytes(message) + sum(map(self._part_bound, message.parts))
 
-    def _of_part(self, part: Part) -> int:
-        """Beside the text that `text_bytes` tells."""
+    def _part_bound(self, part: Part) -> int:
+        """Return the bound of a part, without the text that `text_bytes` counts."""
         match part:
             case RefusalPart():
                 return len(part.text.encode())
@@ -153,21 +159,21 @@ class _Bounds:
             case ImagePart():
                 return max(map(_picture_bound, self.specs))
             case AudioPart():
-                return self._of_sound(part.blob)
+                return self._sound_bound(part.blob)
             case SpokenPart():
-                return max(self._of_sound(part.blob) if part.blob else 0, len(part.transcript.encode()))
+                return max(self._sound_bound(part.blob) if part.blob else 0, len(part.transcript.encode()))
             case FilePart() if part.blob:
-                return self._of_file(part.blob, part.filename)
+                return self._file_bound(part.blob, part.filename)
         return 0
 
-    def _of_sound(self, blob: Blob) -> int:
+    def _sound_bound(self, blob: Blob) -> int:
         length = self.milliseconds.get(blob.sha256)
         if length is not None:
             return -(-length // 1000) * SOUND_TOKENS_A_SECOND + SOUND_FRAMING
-        is_samples = blob.media_type.startswith(SAMPLES)
-        return blob.size // (SAMPLES_BYTES_A_TOKEN if is_samples else PACKED_BYTES_A_TOKEN) + SOUND_FRAMING
+        is_pcm = blob.media_type.startswith(SAMPLES)
+        return blob.size // (SAMPLES_BYTES_A_TOKEN if is_pcm else PACKED_BYTES_A_TOKEN) + SOUND_FRAMING
 
-    def _of_file(self, blob: Blob, filename: str | None) -> int:
+    def _file_bound(self, blob: Blob, filename: str | None) -> int:
         as_file = blob.size + len((filename or "").encode()) + FRAMING
         as_text = longest_text(blob, filename, self.uploads.get(blob.sha256))
         return max(as_file if "file" in spec.input_modalities else as_text for spec in self.specs)
@@ -177,8 +183,8 @@ def _picture_bound(spec: ModelSpec) -> int:
     return IMAGE_TOKENS if "image" in spec.input_modalities else PICTURE_TEXT_TOKENS
 
 
-def _surroundings(request: CompletionRequest) -> int:
-    """What models read beside the messages."""
+def _overhead_bound(request: CompletionRequest) -> int:
+    """Return the bound of what models read besides the messages."""
     around = msgspec.json.encode((request.tools, request.response_format))
     return len(around) + FRAMING * len(request.tools) + (len(INSTRUCTIONS.encode()) if request.ssml else 0)
 

@@ -1,4 +1,4 @@
-"""Which server processes live, and what a dead one left in progress."""
+"""Which server processes are alive, and settlement of what a dead one left in progress."""
 
 import logging
 import os
@@ -31,17 +31,19 @@ logger = logging.getLogger(__name__)
 
 SILENCE = timedelta(seconds=60)
 JOURNAL_PATIENCE = timedelta(hours=1)
-"""How long the journal of a process is waited for that died on another machine: that machine, or whoever has
-its data folder, bills what it left."""
+"""How long to wait for the journal of a process that died on another machine.
+
+That machine, or whoever has its data folder, bills what it left.
+"""
 BATCH = 200
 NOBODY = UUID(int=0)
-_here: set[UUID] = set()
-"""The processes that this very process stands for: they live, however long it was held up."""
+_own_ids: set[UUID] = set()
+"""The ids that belong to this very process: it is alive, however long it was held up."""
 
 
 def say_alive(process_id: UUID) -> None:
-    """To be called every few seconds by each process that makes completions."""
-    _here.add(process_id)
+    """Record that a process is alive. Each process that makes completions calls this every few seconds."""
+    _own_ids.add(process_id)
     ServerProcess.objects.update_or_create(
         id=process_id,
         defaults={"seen_at": timezone.now()},
@@ -50,41 +52,42 @@ def say_alive(process_id: UUID) -> None:
 
 
 def say_farewell(process_id: UUID) -> None:
-    _here.discard(process_id)
+    _own_ids.discard(process_id)
     ServerProcess.objects.filter(id=process_id).delete()
 
 
 def journal_path(process_id: UUID) -> Path:
-    """Where a process notes how far its answers have come."""
+    """Return where a process records how far its answers have come."""
     return Path(settings.DATA_DIR) / "journals" / process_id.hex
 
 
 def settle_interrupted() -> int:
-    """Mark and bill what dead processes left in progress; gives how many were marked. May run twice, die
-    anywhere, and in several processes at once.
+    """Mark and bill what dead processes left in progress. Returns how many completions were marked.
 
-    A process is dead when it has been silent for a minute, or at once where this very machine can
-    tell that it is gone. Its answers are billed as its journal tells: those of which something had gone out,
-    by what had been made. Where the journal lies on another machine, it is waited for.
+    It may run twice, die anywhere, and run in several processes at once.
+
+    A process is dead when it has been silent for a minute, or at once if this machine can tell that it is
+    gone. Its answers are billed according to its journal: if anything was sent, for what had been generated.
+    If the journal is on another machine, we wait for it.
     """
-    owners = _owners()  # read first: who owns something has said before that it lives
+    owners = _owners()  # read first: a process records that it is alive before it owns anything
     processes = {process.id: process for process in ServerProcess.objects.all()}
-    living = {id for id, process in processes.items() if _lives(process)}
+    living = {id for id, process in processes.items() if _is_alive(process)}
     dead = owners - living
     settled = _mark_interrupted(dead)
-    waiting = {id for id in dead if id in processes and _journal_may_come(processes[id])}
+    waiting = {id for id in dead if id in processes and _is_journal_expected(processes[id])}
     held = Charge.objects.filter(state=Charge.State.HELD).filter(_owned_by(dead - waiting, "process_id"))
     while charges := list(held[:BATCH]):
-        _settle(charges)
+        _settle_charges(charges)
     ServerProcess.objects.filter(id__in=processes.keys() - living - waiting).delete()
-    _forget_journals(living | waiting)
+    _delete_journals(living | waiting)
     if settled:
         logger.warning("%d completions of a process that died are marked interrupted", settled)
     return settled
 
 
 def _owners() -> set[UUID | None]:
-    """The processes that something in progress belongs to, as far as that is known."""
+    """Return the processes that own something in progress, None for one that is not known."""
     completions = Completion.objects.filter(state=Completion.State.IN_PROGRESS)
     charges = Charge.objects.filter(state=Charge.State.HELD)
     return {
@@ -94,11 +97,11 @@ def _owners() -> set[UUID | None]:
 
 
 def _owned_by(processes: Collection[UUID | None], field: str) -> Q:
-    named = Q(**{f"{field}__in": [id for id in processes if id is not None]})
-    return named | Q(**{field: None}) if None in processes else named
+    condition = Q(**{f"{field}__in": [id for id in processes if id is not None]})
+    return condition | Q(**{field: None}) if None in processes else condition
 
 
-def _journal_may_come(process: ServerProcess) -> bool:
+def _is_journal_expected(process: ServerProcess) -> bool:
     return (
         process.host != socket.gethostname()
         and process.seen_at > timezone.now() - JOURNAL_PATIENCE
@@ -112,62 +115,62 @@ def _mark_interrupted(dead: Collection[UUID | None]) -> int:
         state=Completion.State.INTERRUPTED,
         ended_at=timezone.now(),
         usage_estimated=True,
-        idempotency_key=None,  # a repeat is meant to succeed
+        idempotency_key=None,  # a repeated call is meant to succeed
     )
 
 
-def _settle(charges: Sequence[Charge]) -> None:
-    """Once each, whoever else does the same: the books see to that."""
-    told = {id: _told(id) for charge in charges if (id := charge.process_id)}
-    ends, rows = [], {}
+def _settle_charges(charges: Sequence[Charge]) -> None:
+    """Settle each charge once, whoever else does the same: `HoldBatch` ensures that."""
+    progress_by_process = {id: _read_progress(id) for charge in charges if (id := charge.process_id)}
+    settlements, usages = [], {}
     for charge in charges:
-        progress = told.get(charge.process_id or charge.id, {}).get(charge.id)
+        progress = progress_by_process.get(charge.process_id or charge.id, {}).get(charge.id)
         usage = progress.usage if progress and progress.has_begun else Usage()
         images = progress.images if progress and progress.has_begun else 0
-        ends.append(_end(charge, progress, units_of(usage, images)))
-        rows[charge.id] = usage
+        settlements.append(_build_settlement(charge, progress, units_of(usage, images)))
+        usages[charge.id] = usage
     with transaction.atomic():
-        books = HoldBatch([], ends)
-        update_rows(Completion, [({"id": id}, billed(rows[id], cost)) for id, cost in books.costs.items()])
-        books.write()
+        batch = HoldBatch([], settlements)
+        update_rows(Completion, [({"id": id}, billed(usages[id], cost)) for id, cost in batch.costs.items()])
+        batch.write()
 
 
-def _end(charge: Charge, progress: RunProgress | None, units: Units) -> ChargeSettlement:
+def _build_settlement(charge: Charge, progress: RunProgress | None, units: Units) -> ChargeSettlement:
     order = charge_request_of(charge)
     price_id, model = charge.price_id, charge.model
     if progress is not None and progress.was_asked:
-        asked_at = tariffs_of([progress.price_id]) if progress.price_id else {}
-        for tariff in asked_at.values():
+        tariffs = tariffs_of([progress.price_id]) if progress.price_id else {}
+        for tariff in tariffs.values():
             price_id, model = tariff.price_id, tariff.model
-        if progress.price_id is None:  # unlike a price that is nobody's: then the promised one stands
+        if progress.price_id is None:  # it has none; for one that is unknown, the promised price stands
             price_id = None
     hold = Hold(order, {model: price_id} if price_id else {}, charge.held)
     return ChargeSettlement(hold, model, units, "interrupted", timezone.now(), is_estimated=True)
 
 
-def _told(process_id: UUID) -> dict[UUID, RunProgress]:
+def _read_progress(process_id: UUID) -> dict[UUID, RunProgress]:
     try:
         return journal.read(journal_path(process_id))
     except FileNotFoundError:
         return {}
 
 
-def _forget_journals(wanted: Collection[UUID]) -> None:
-    """All but these, and those of which something is not settled yet."""
+def _delete_journals(wanted: Collection[UUID]) -> None:
+    """Delete all journals but the wanted ones, and those with something that is not settled yet."""
     kept = {id.hex for id in (*wanted, *_owners()) if id}
     for path in journal_path(NOBODY).parent.glob("*"):
-        with suppress(FileNotFoundError):  # another process forgets it, too
+        with suppress(FileNotFoundError):  # another process deletes it, too
             if path.name not in kept and _is_old(path) and not journal.is_written(path):
                 path.unlink()
 
 
 def _is_old(path: Path) -> bool:
-    """Not that of a process that was begun after the living were counted."""
+    """Return whether it cannot belong to a process that started after the living ones were listed."""
     return path.stat().st_mtime < time.time() - SILENCE.total_seconds()
 
 
-def _lives(process: ServerProcess) -> bool:
-    if process.id in _here:
+def _is_alive(process: ServerProcess) -> bool:
+    if process.id in _own_ids:
         return True
     if process.seen_at < timezone.now() - SILENCE:
         return False

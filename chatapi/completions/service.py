@@ -1,4 +1,7 @@
-"""Making completions: admit a call, start its pump, settle its end. One instance a process and loop."""
+"""The completion service: it admits calls, starts their pumps and settles their runs.
+
+There is one instance per process and event loop.
+"""
 
 import asyncio
 import logging
@@ -57,7 +60,7 @@ POLL_SECONDS = 0.25
 POLLS = 240
 STOP_SECONDS = 10.0
 SCOPE_KEY = "chatapi.service"
-"""Under which an ASGI scope tells Django's views of the service."""
+"""The key of an ASGI scope under which Django's views find the service."""
 
 
 class CompletionService:
@@ -68,7 +71,7 @@ class CompletionService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: GroupCommitWriter | None = None
         self._heartbeat: asyncio.Task[None] | None = None
-        self._beside = BackgroundTasks()
+        self._background = BackgroundTasks()
         self._is_stopping = False
 
     @property
@@ -76,7 +79,7 @@ class CompletionService:
         return self._writer is not None
 
     async def start(self) -> None:
-        """Begin to serve: the writer, this process's mark of life, and the engines."""
+        """Start serving: the writer, this process's heartbeat, and the engines."""
         if self.is_started:
             return
         self._loop = asyncio.get_running_loop()
@@ -84,22 +87,22 @@ class CompletionService:
         self._fetcher = Fetcher(
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
         )
-        await self._say_alive()
+        await self._record_heartbeat()
         self._journal = await asyncio.to_thread(Journal, recovery.journal_path(self.process_id))
         await database_sync_to_async(self._declare_prices)()
-        await self._settle_what_the_dead_left()
-        self._heartbeat = asyncio.create_task(self._beat())
+        await self._settle_interrupted()
+        self._heartbeat = asyncio.create_task(self._heartbeat_loop())
         await self.registry.start()
 
     async def stop(self) -> None:
-        """Settle what still runs as `interrupted`, then let go of everything."""
+        """Settle running completions as `interrupted`, then release everything."""
         self._is_stopping = True
         pumps = [running.pump for running in self._running.values() if running.pump]
         for pump in pumps:
             pump.cancel("interrupted")
         if pumps:
             await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
-        await self._beside.end(STOP_SECONDS)
+        await self._background.end(STOP_SECONDS)
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.registry.close()
@@ -119,7 +122,7 @@ class CompletionService:
         idempotency_key: str | None = None,
         body_digest: str = "",
     ) -> Run:
-        """Store the call and begin to answer it. Raises `ApiError` for every refusal."""
+        """Store the call and start to answer it. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
         spec = self._spec_of(request)
@@ -137,28 +140,28 @@ class CompletionService:
     async def _admit(self, call: AcceptedRequest, writer: GroupCommitWriter) -> Run:
         request, workspace_id = call.request, call.caller.principal.workspace_id
         async with AsyncExitStack() as folders:
-            taken = ResolvedAttachments(request.messages)
+            resolved = ResolvedAttachments(request.messages)
             if carries_media(request.messages):
                 check = partial(check_documents, positions=request.positions, spec=call.spec)
-                taken = await resolve_attachments(workspace_id, request, self._fetcher, folders, check)
+                resolved = await resolve_attachments(workspace_id, request, self._fetcher, folders, check)
             candidates = tuple(self.registry.candidates(call.spec))
-            admission = admission_of(call, taken, candidates, self.process_id)
+            admission = admission_of(call, resolved, candidates, self.process_id)
             try:
                 admitted = await writer.admit(admission)
             except ApiError:
-                await drop_fresh(workspace_id, taken)
+                await drop_fresh(workspace_id, resolved)
                 raise
             if admitted.repeats is None:
                 running = self._begin(call, admission, admitted)
-                if taken.files:
-                    self._beside.follow_up(settle_in, workspace_id, taken, folders=folders.pop_all())
+                if resolved.files:
+                    self._background.follow_up(settle_in, workspace_id, resolved, folders=folders.pop_all())
                 return running
-            await drop_fresh(workspace_id, taken)
+            await drop_fresh(workspace_id, resolved)
         await call.allowance.correct_tokens(0)
         return await self._join(admitted.repeats, workspace_id)
 
     def _begin(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Run:
-        pump = self._pump(call, admission, admitted)
+        pump = self._start_pump(call, admission, admitted)
         running = Run(
             AnswerHead(
                 public(COMPLETION, admission.completion_id), int(admission.at.timestamp()), call.spec.id
@@ -172,7 +175,7 @@ class CompletionService:
         return running
 
     async def hold(self, order: ChargeRequest, bound: Bound) -> Hold:
-        """Hold what a call costs at most that is no completion. Raises `ApiError` for every refusal."""
+        """Hold the most that a call other than a completion may cost. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
         return await self._writer.hold(HoldRequest(order, bound))
@@ -183,7 +186,7 @@ class CompletionService:
             await self._writer.settle(end)
 
     def cancel_from_thread(self, completion_id: UUID) -> None:
-        """Stop an answer that this process makes, and wait until its end is stored."""
+        """Cancel a run of this process, and wait until its end is stored."""
         if self._loop is not None and completion_id in self._running:
             asyncio.run_coroutine_threadsafe(self._cancel(completion_id), self._loop).result()
 
@@ -203,23 +206,25 @@ class CompletionService:
             )
         return spec
 
-    def _pump(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Pump:
+    def _start_pump(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Pump:
         request, workspace_id = call.request, admission.principal.workspace_id
         positions = request.positions or range(len(admission.messages))
         hold = admitted.hold
 
-        async def prepare(asked: EngineRequest, spec: ModelSpec) -> PreparedRequest:
-            if "audio" in asked.modalities and "audio" not in spec.output_modalities:
-                asked = msgspec.structs.replace(asked, modalities=("text",), audio=None)
+        async def prepare(model_request: EngineRequest, spec: ModelSpec) -> PreparedRequest:
+            if "audio" in model_request.modalities and "audio" not in spec.output_modalities:
+                model_request = msgspec.structs.replace(model_request, modalities=("text",), audio=None)
             if hold.amount:
-                asked = msgspec.structs.replace(asked, params=held_to(asked.params, spec))
-            ready = await prepare_messages(asked.messages, spec, workspace_id, positions)
-            messages = told_to_write_ssml(ready.messages) if request.ssml else ready.messages
-            asked = msgspec.structs.replace(
-                asked, messages=messages, read_blob=blob_reader(workspace_id, ready.names)
+                model_request = msgspec.structs.replace(
+                    model_request, params=held_to(model_request.params, spec)
+                )
+            prepared = await prepare_messages(model_request.messages, spec, workspace_id, positions)
+            messages = told_to_write_ssml(prepared.messages) if request.ssml else prepared.messages
+            model_request = msgspec.structs.replace(
+                model_request, messages=messages, read_blob=blob_reader(workspace_id, prepared.names)
             )
             return PreparedRequest(
-                asked, ready.substitutes, images_in(messages, spec), hold.prices.get(spec.id)
+                model_request, prepared.substitutes, images_in(messages, spec), hold.prices.get(spec.id)
             )
 
         async def settle(outcome: RunOutcome) -> None:
@@ -228,7 +233,7 @@ class CompletionService:
             finally:
                 self._running.pop(outcome.completion_id, None)
                 if call.allowance.holds_tokens:
-                    self._beside.do(call.allowance.correct_tokens(outcome.usage.total_tokens))
+                    self._background.do(call.allowance.correct_tokens(outcome.usage.total_tokens))
 
         return Pump(
             admission.completion_id,
@@ -238,7 +243,7 @@ class CompletionService:
             slot=self._journal.slot(admission.completion_id),
             prepare=prepare,
             settle=settle,
-            manner=speech_options_of(request),
+            speech_options=speech_options_of(request),
             ssml=request.ssml,
         )
 
@@ -274,10 +279,10 @@ class CompletionService:
             )
         )
         if outcome.sounds:
-            self._beside.follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
+            self._background.follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
 
     async def _join(self, completion_id: UUID, workspace_id: UUID) -> Run:
-        """View what the same idempotency key has begun: here, in another process, or long ago."""
+        """Return the run that the same idempotency key started: here, in another process, or long ago."""
         if completion_id in self._running:
             return self._running[completion_id]
         for _ in range(POLLS):
@@ -287,24 +292,30 @@ class CompletionService:
             await asyncio.sleep(POLL_SECONDS)
         raise ServiceUnavailable("Another process still makes this answer.", code="made_elsewhere")
 
-    async def _beat(self) -> None:
+    async def _heartbeat_loop(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            await self._say_alive()
+            await self._record_heartbeat()
 
-    async def _settle_what_the_dead_left(self) -> None:
-        """Now, not at the next sweep: who starts anew after a crash wants to see its end."""
+    async def _settle_interrupted(self) -> None:
+        """Settle what dead processes left, without waiting for the next sweep.
+
+        Whoever restarts the service after a crash wants to see how its runs ended.
+        """
         try:
             await database_sync_to_async(recovery.settle_interrupted)()
         except DatabaseError as error:
             logger.warning("What dead processes left could not be looked for: %s", error)
 
     def _declare_prices(self) -> None:
-        """What the models file says is in the book; what answers on this machine is free until it is not."""
+        """Put the prices of the models file into the price book.
+
+        What answers on this machine is free unless it has a price.
+        """
         declare(declared_prices(spec for spec in self.registry if spec.price is not None))
         free_where_unpriced([*(spec.id for spec in self.registry if spec.is_local), *AUDIO_MODELS.values()])
 
-    async def _say_alive(self) -> None:
+    async def _record_heartbeat(self) -> None:
         try:
             await database_sync_to_async(recovery.say_alive)(self.process_id)
         except DatabaseError as error:

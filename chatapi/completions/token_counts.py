@@ -1,4 +1,4 @@
-"""Counting what an upstream did not count."""
+"""Token counts, for what an upstream did not count."""
 
 from collections.abc import Iterable
 
@@ -18,13 +18,12 @@ from media.processing.sound.output_formats import PCM16_BYTES_A_MILLISECOND
 
 BYTES_A_TOKEN = 4
 MILLISECONDS_A_TOKEN = 50
-"""Of sound that is made, as OpenAI counts it."""
+"""Milliseconds of generated sound per token, as OpenAI counts them."""
 TOKENS_A_MESSAGE = 4
 
 
 class ByteTally:
-    """The bytes that came of an answer: of its text, of its reasoning, of the sound that the model made, and
-    of the sound that was made of it here."""
+    """The bytes of an answer so far: text, reasoning, the model's sound, and the speech made of it here."""
 
     __slots__ = ("answer", "reasoning", "sound", "spoken")
 
@@ -53,10 +52,10 @@ class ByteTally:
                 self.sound += len(event.data or b"")
 
     def estimate(self, prompt_tokens: int) -> Usage:
-        """Tokens by the length of what went in and of what came out, marked `estimated`.
+        """Estimate the tokens from the length of the prompt and the answer, marked `estimated`.
 
-        Four bytes of UTF-8 are taken for a token: within a quarter of the truth for English, more than the
-        truth for code, less for few other languages. Sound is taken for PCM16, which it is in streams.
+        Four bytes of UTF-8 are taken for a token: within a quarter of the truth for English, too many for
+        code, too few for few other languages. Sound is taken for PCM16, which it is in streams.
         """
         thought, sound = _tokens(self.reasoning), tokens_of_pcm16(self.sound)
         return Usage(
@@ -69,13 +68,16 @@ class ByteTally:
 
     @property
     def speech(self) -> Usage:
-        """What was spoken here, which no engine counts."""
+        """The usage of the speech that was made here, which no engine counts."""
         tokens = tokens_of_pcm16(self.spoken)
         return Usage(completion_tokens=tokens, completion_audio_tokens=tokens)
 
 
 def fill_missing_counts(theirs: Usage, ours: Usage) -> Usage:
-    """Their count, with each half that it lacks taken whole from ours, marked `estimated` if any was."""
+    """Return their count, with each half that it lacks taken whole from ours.
+
+    It is marked `estimated` if any half is.
+    """
     prompt = ours if theirs.lacks_prompt else theirs
     completion = ours if theirs.lacks_completion else theirs
     return Usage(
@@ -92,17 +94,17 @@ def fill_missing_counts(theirs: Usage, ours: Usage) -> Usage:
 
 
 def prompt_estimate(messages: Iterable[Message]) -> int:
-    """Tokens: those of the texts, and four for what frames each message."""
+    """Estimate the tokens of a prompt: those of its texts, and four for the framing of each message."""
     return sum(TOKENS_A_MESSAGE + _tokens(text_bytes(message)) for message in messages)
 
 
 def tokens_expected(request: CompletionRequest) -> int:
-    """What a call may use, as far as it tells: its messages, and the answers where it bounds them."""
+    """Return the tokens that a call may use: those of its messages, and of the answers if it limits them."""
     return prompt_estimate(request.messages) + request.n * request.output_limit
 
 
 def text_bytes(message: Message) -> int:
-    """Bytes of UTF-8 in what a model reads of a message as text."""
+    """Return how many bytes of UTF-8 a model reads of a message as text."""
     size = 0
     for part in message.parts:
         if isinstance(part, TextPart):

@@ -1,4 +1,4 @@
-"""A stored completion as it was answered, and cancelling one that is being made."""
+"""Views that show a stored completion, and cancel a running one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,9 +35,9 @@ class CompletionView(ApiView):
         workspace_id = workspace_of(request)
         completion = selectors.completion_of(workspace_id, completion_id)
         answer = selectors.answer_of(completion)
-        shown = stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer))
-        _add_stored_sounds(shown, answer, selectors.files_of(workspace_id, completion.answers.all()))
-        return Response(shown)
+        body = stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer))
+        _add_stored_sounds(body, answer, selectors.files_of(workspace_id, completion.answers.all()))
+        return Response(body)
 
 
 class CompletionCancelView(CompletionView):
@@ -54,27 +54,27 @@ class CompletionCancelView(CompletionView):
         completion = selectors.completion_of(workspace_of(request), completion_id)
         service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
         service.cancel_from_thread(completion.id)
-        stopped = self.get(request, completion_id)
-        if stopped.data["state"] == Completion.State.IN_PROGRESS:
+        result = self.get(request, completion_id)
+        if result.data["state"] == Completion.State.IN_PROGRESS:
             raise Conflict("Another process makes this answer.", code="made_elsewhere")
-        return stopped
+        return result
 
 
 def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, bytes]) -> dict[str, Any]:
-    """The OpenAI object, and beside it what became of the completion."""
-    shown: dict[str, Any] = msgspec.to_builtins(DIALECTS["openai"].render(answer, sounds))
+    """Return the OpenAI object, and beside it the completion's state, metadata, conversation and error."""
+    body: dict[str, Any] = msgspec.to_builtins(DIALECTS["openai"].render(answer, sounds))
     failure = selectors.failure_of(completion)
     if failure is not None:
-        shown |= envelope(failure.message, failure.type, failure.param, failure.code)
-    return shown | {
+        body |= envelope(failure.message, failure.type, failure.param, failure.code)
+    return body | {
         "state": completion.state,
         "metadata": answer.metadata,
         "conversation_id": public(CONVERSATION, completion.conversation_id),
     }
 
 
-def _add_stored_sounds(shown: dict[str, Any], answer: Answer, files: Mapping[str, ShownFile]) -> None:
-    for choice, shown_choice in zip(answer.choices, shown["choices"], strict=True):
+def _add_stored_sounds(body: dict[str, Any], answer: Answer, files: Mapping[str, ShownFile]) -> None:
+    for choice, choice_body in zip(answer.choices, body["choices"], strict=True):
         for part in choice.message.parts:
             if isinstance(part, SpokenPart):
-                shown_choice["message"]["audio"] |= stored_sound(part, files)
+                choice_body["message"]["audio"] |= stored_sound(part, files)

@@ -1,5 +1,7 @@
-"""A limit on the bodies of what Django serves: its handler would spool any body to disk before it looks
-at the method, the address or the caller."""
+"""A limit on the bodies of requests to Django.
+
+Django's handler would spool any body to disk before it looks at the method, the address or the caller.
+"""
 
 from typing import Any
 
@@ -15,9 +17,9 @@ BODILESS_BYTES = 8 * 1024
 
 
 class BodyLimit:
-    """Reads the body, of at most `limit` bytes, before Django is called, and refuses a larger one.
+    """Middleware that reads the body before Django is called, and refuses one of more than `limit` bytes.
 
-    Methods that need no body may send `BODILESS_BYTES`.
+    Methods that need no body may send up to `BODILESS_BYTES`.
     """
 
     def __init__(self, application: ASGIHandler, limit: int) -> None:
@@ -33,11 +35,11 @@ class BodyLimit:
         except ApiError as refusal:
             await send_refusal(refusal, receive, send)
         else:
-            await self._application(scope, _begin_with(body, receive), send)
+            await self._application(scope, _replay_body(body, receive), send)
 
 
-def _begin_with(body: bytes, receive: Receive) -> Receive:
-    """Gives the body that was read, then what comes after it."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that yields the body already read, then whatever comes after it."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

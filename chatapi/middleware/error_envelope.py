@@ -1,4 +1,4 @@
-"""Django's own pages of error become the JSON envelope."""
+"""Middleware that turns Django's own error pages into the JSON envelope."""
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -7,15 +7,15 @@ from django.utils.deprecation import MiddlewareMixin
 from core.exceptions import Internal
 from core.http.exception_handler import api_error_of, api_error_of_status, error_response
 
-_KEPT = ("Allow", "Retry-After", "Vary", "WWW-Authenticate")
+_KEPT_HEADERS = ("Allow", "Retry-After", "Vary", "WWW-Authenticate")
 
 
 class ErrorEnvelopeMiddleware(MiddlewareMixin):
-    """The outermost: nothing of Django's leaves as HTML with a status of 400 or more, in DEBUG too."""
+    """The outermost middleware: no response of 400 or more leaves Django as HTML, not even in DEBUG."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         error = api_error_of(exception)
-        # Django logs an unknown one with its traceback and tells error trackers of it
+        # Django logs an unknown exception with its traceback and reports it to error trackers
         return None if isinstance(error, Internal) else error_response(error)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -32,7 +32,7 @@ def _is_json(response: HttpResponseBase) -> bool:
 
 
 def _copy_headers(old: HttpResponseBase, new: HttpResponseBase) -> None:
-    for name in _KEPT:
+    for name in _KEPT_HEADERS:
         if name in old.headers:
             new.headers[name] = old.headers[name]
     new.cookies = old.cookies

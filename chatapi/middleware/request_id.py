@@ -1,4 +1,4 @@
-"""`x-request-id` on every response: the client's own where it sent one, else a new one."""
+"""`x-request-id` on every response: the client's own if it sent one, else a new one."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.ids import new_id
 
-_acceptable = re.compile(rb"[!-~]{1,200}").fullmatch
+_match_request_id = re.compile(rb"[!-~]{1,200}").fullmatch
 
 
 class RequestId:
@@ -18,7 +18,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        request_id = _sent_with(scope) or new_request_id()
+        request_id = _client_request_id(scope) or new_request_id()
 
         async def send_with_id(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -32,8 +32,8 @@ def new_request_id() -> bytes:
     return b"req_" + new_id().hex.encode()
 
 
-def _sent_with(scope: Any) -> bytes | None:
+def _client_request_id(scope: Any) -> bytes | None:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _acceptable(value):
+        if name == b"x-request-id" and _match_request_id(value):
             return bytes(value)
     return None

@@ -1,1 +1,1 @@
-"""`manage.py run`: one process that checks, migrates, serves and works off the tasks."""
+"""`manage.py run`: one process that checks, migrates, serves and runs the tasks."""

@@ -1,4 +1,4 @@
-"""What the operator reads on the terminal while the server comes up."""
+"""What the operator sees on the terminal while the server starts."""
 
 import asyncio
 import json
@@ -16,13 +16,13 @@ _POLL_SECONDS = 0.1
 
 
 def say(line: str) -> None:
-    """To standard output at once, also where that is a pipe."""
+    """Print to standard output at once, even if that is a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 class Address(NamedTuple):
-    """Where a client on this machine reaches the server."""
+    """The address where a client on this machine reaches the server."""
 
     host: str
     port: int
@@ -58,7 +58,7 @@ or with any OpenAI client, base URL {url}/v1:
 
 
 def curl(url: str, api_key: str, model: str, **fields: Any) -> str:
-    """A command that can be pasted into a shell."""
+    """Return a command that can be pasted into a shell."""
     body = {"model": model, **fields, "messages": [{"role": "user", "content": "Say hello in French."}]}
     data = json.dumps(body).replace("'", "'\\''")
     return (
@@ -67,7 +67,7 @@ def curl(url: str, api_key: str, model: str, **fields: Any) -> str:
 
 
 class ConsoleProgress(logging.Handler):
-    """Shows what the local engine logs (joining, loading) as plain lines until the server is ready."""
+    """A log handler that prints what the local engine logs (joining, loading) until the server is ready."""
 
     NAME = "engines.local"
 
@@ -90,19 +90,19 @@ class ConsoleProgress(logging.Handler):
         self.said_at, self.said = time.monotonic(), record.getMessage()
         say(f"  {self.said}")
 
-    def has_told(self, reason: str) -> bool:
+    def has_shown(self, reason: str) -> bool:
         return bool(self.said) and self.said in reason
 
 
 async def tell_when_ready(
     address: Address, host_header: str, progress: ConsoleProgress, *, patience: float = 3
 ) -> None:
-    """Says `Ready` once /healthz does; why not, where nothing else was said for `patience` seconds."""
+    """Say `Ready` once /healthz does; say why not if nothing was logged for `patience` seconds."""
     said: set[str] = set()
     while (reason := await unready_because(*address, host_header)) is not None:
         if time.monotonic() - progress.said_at >= patience and reason not in said:
             said.add(reason)
-            if not progress.has_told(reason):
+            if not progress.has_shown(reason):
                 say(f"Not ready yet: {reason}")
         await asyncio.sleep(_POLL_SECONDS)
     progress.end()
@@ -111,7 +111,7 @@ async def tell_when_ready(
 
 
 async def unready_because(host: str, port: int, host_header: str) -> str | None:
-    """What /healthz answers: None for 200, else its reason."""
+    """Ask /healthz; return None for 200, else its reason."""
     try:
         status, body = await _get(host, port, "/healthz", host_header)
     except (OSError, ValueError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""The embedded default for background work: a Celery worker and its beat as threads."""
+"""The default for background work: a Celery worker and its beat as threads of the server."""
 
 import logging
 import os
@@ -20,22 +20,22 @@ from media.renditions.queue import THREADS
 logger = logging.getLogger(__name__)
 
 LONGEST_NAP = 60.0
-"""Seconds until the schedule is looked at again, also when nothing is due."""
+"""Seconds until the schedule is checked again, even if nothing is due."""
 RESPITE_SECONDS = 5.0
-"""Until another worker follows one that ended by itself."""
+"""Seconds until a new worker replaces one that ended by itself."""
 
 
 class EmbeddedWorker:
-    """Works off the tasks, and sends those that are due, in this process.
+    """A worker that runs tasks, and sends those that are due, in this process.
 
     The threads are daemons: a task that does not end in time is left to the sweep, as in a crash.
     """
 
     def __init__(self, app: Celery, *, threads: int = THREADS) -> None:
-        os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they ran already
+        os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they have run already
         self._app = app
         self._concurrency = threads
-        self._worker = self._another_worker()
+        self._worker = self._create_worker()
         self._scheduler = Scheduler(app=app)
         self._stopping = threading.Event()
         self._threads = [
@@ -49,25 +49,28 @@ class EmbeddedWorker:
             thread.start()
 
     def stop(self) -> None:
-        """Take no more tasks; returns at once."""
+        """Take no more tasks; return at once."""
         self._stopping.set()
         state.should_stop = os.EX_OK  # type: ignore[assignment]
 
     def wait(self, seconds: float) -> bool:
-        """Until the tasks that run have ended, for so long at most; whether they have."""
+        """Wait at most `seconds` for running tasks to end; return whether they have."""
         latest = time.monotonic() + seconds
         while state.active_requests and time.monotonic() < latest:
             time.sleep(0.02)
         return not state.active_requests
 
     def _work(self) -> None:
-        """Celery logs what a worker cannot go on with, and ends it: the server would be left without one."""
+        """Run workers until told to stop.
+
+        Celery logs an error that a worker cannot survive and ends it: the server would be left without one.
+        """
         self._worker.start()
         while not self._stopping.wait(RESPITE_SECONDS):
-            self._worker = self._another_worker()
+            self._worker = self._create_worker()
             self._worker.start()
 
-    def _another_worker(self) -> WorkController:
+    def _create_worker(self) -> WorkController:
         return WorkController(
             app=self._app,
             pool="threads",
@@ -83,7 +86,7 @@ class EmbeddedWorker:
         self._scheduler.close()
 
     def _tick(self) -> float:
-        """Send what is due; the seconds until something may be due again."""
+        """Send what is due; return the seconds until something may be due again."""
         try:
             return min(self._scheduler.tick(), LONGEST_NAP)
         except (OperationalError, OSError) as error:
@@ -92,9 +95,9 @@ class EmbeddedWorker:
 
 
 def check_surroundings() -> None:
-    """What a worker of its own needs; raises `CannotStart`.
+    """Check what a worker outside the server needs. Raises `CannotStart`.
 
-    No connection is left behind, which forked children would share.
+    No connection is left open, because forked processes would share it.
     """
     check_storage(settings.DATA_DIR)
     check_database()

@@ -1,4 +1,4 @@
-"""The database made ready: its schema and, the first time, somebody who may sign in and ask."""
+"""Database preparation: the schema and, the first time, an account that can sign in and call the API."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ class Credentials(NamedTuple):
 
 @contextmanager
 def alone(data_dir: Path) -> Iterator[None]:
-    """One process prepares at a time, of those that share the folder or the PostgreSQL database."""
+    """Let one process prepare at a time, of those that share the folder or the PostgreSQL database."""
     folder = os.open(data_dir, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -54,7 +54,7 @@ def migrate() -> None:
 
 
 def first_credentials() -> Credentials | None:
-    """An admin with a workspace and a key where nobody has an account yet; else None."""
+    """Create an admin with a workspace and a key if nobody has an account yet; else return None."""
     with transaction.atomic():
         if User.objects.exists():
             return None

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP parser with what it lacks: bounds on a request's head, and refusals in our envelope."""
+"""uvicorn's HTTP parser with what it lacks: limits on a request's head, and refusals in our envelope."""
 
 import asyncio
 from http import HTTPStatus
@@ -14,8 +14,11 @@ HEAD_SECONDS = 30.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Refuses a head (request line and headers) of more than `HEAD_BYTES`, up to one read more, and one
-    that is not whole `HEAD_SECONDS` after it, or its connection, began."""
+    """An HTTP protocol that refuses a head (request line and headers) that is too large or too late.
+
+    Too large: more than `HEAD_BYTES`, plus at most one read. Too late: incomplete `HEAD_SECONDS` after it,
+    or its connection, began.
+    """
 
     _head_bytes = 0
     _is_in_head = True

@@ -1,8 +1,8 @@
-"""What is no news in the log."""
+"""Filters that keep noise out of the log."""
 
 import logging
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Not a 503: /healthz says why, and whoever asks it again and again would fill the log."""
+    """Drop 503s: /healthz says why, and clients that keep asking it would fill the log."""
     return getattr(record, "status_code", None) != 503

@@ -1,4 +1,4 @@
-"""What must hold before the server starts; each thing that does not is one line to the operator."""
+"""Checks before the server starts; each failure is one line to the operator."""
 
 import shutil
 import socket
@@ -22,11 +22,11 @@ NEEDED_BYTES = 64 * 1024 * 1024
 
 
 class CannotStart(Exception):
-    """Why the server does not start, in one line."""
+    """The reason why the server does not start, in one line."""
 
 
 def listening_address() -> tuple[str, int]:
-    """`HOST` and `PORT`; port 0 is any free one."""
+    """Return `HOST` and `PORT`; port 0 means any free one."""
     host, port = env("HOST", "127.0.0.1"), env("PORT", "8000")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise CannotStart(f"PORT={port!r} is not a port: 1 to 65535, or 0 for any free one")
@@ -34,7 +34,7 @@ def listening_address() -> tuple[str, int]:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, on which nobody listens yet."""
+    """Return a socket that listens on the address, though nobody accepts connections yet."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -45,14 +45,14 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
-        bound.listen(2048)  # two that start together: only a listening socket keeps the second out
+        bound.listen(2048)  # if two start together, only a listening socket keeps the second out
     except OSError as error:
         bound.close()
-        raise CannotStart(_why_not_bound(host, port, error)) from error
+        raise CannotStart(_bind_error(host, port, error)) from error
     return bound
 
 
-def _why_not_bound(host: str, port: int, error: OSError) -> str:
+def _bind_error(host: str, port: int, error: OSError) -> str:
     match error:
         case PermissionError():
             return f"port {port} is not allowed to this user; choose one above 1023: PORT=8000"
@@ -86,10 +86,10 @@ def served_models() -> tuple[ModelSpec, ...]:
 
 
 def check_database() -> None:
-    """Connects once without the pool, which would try again and again and log each try."""
+    """Connect once without the pool, which would retry again and again and log each attempt."""
     options = settings.DATABASES["default"]
     try:
-        connection = ConnectionHandler({"default": _impatient(options)})["default"]
+        connection = ConnectionHandler({"default": _without_retries(options)})["default"]
         try:
             connection.ensure_connection()
         finally:
@@ -98,24 +98,24 @@ def check_database() -> None:
         raise CannotStart(f"the database (DATABASE_URL) cannot be used: {_one_line(error)}") from error
 
 
-def _impatient(settings_of: Mapping[str, Any]) -> dict[str, Any]:
-    options = {name: value for name, value in settings_of.get("OPTIONS", {}).items() if name != "pool"}
-    if settings_of["ENGINE"].endswith("postgresql"):
+def _without_retries(config: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: value for name, value in config.get("OPTIONS", {}).items() if name != "pool"}
+    if config["ENGINE"].endswith("postgresql"):
         options["connect_timeout"] = 5
-    return {**settings_of, "OPTIONS": options}
+    return {**config, "OPTIONS": options}
 
 
 def system_warnings() -> list[str]:
-    """Runs Django's system checks: the first error stops the start, the warnings are returned."""
+    """Run Django's system checks: raise `CannotStart` for the first error, return the warnings."""
     run = checks.run_checks(databases=["default"])
     found = [message for message in run if not message.is_silenced()]
     for message in found:
         if message.level >= checks.ERROR:
-            raise CannotStart(_line_of(message))
-    return [_line_of(message) for message in found if message.level >= checks.WARNING]
+            raise CannotStart(_message_line(message))
+    return [_message_line(message) for message in found if message.level >= checks.WARNING]
 
 
-def _line_of(message: checks.CheckMessage) -> str:
+def _message_line(message: checks.CheckMessage) -> str:
     hint = f" {message.hint}" if message.hint else ""
     return _one_line(f"{message.id}: {message.msg}{hint}")
 

@@ -1,4 +1,4 @@
-"""uvicorn, set up and stopped the way `manage.py run` wants it."""
+"""uvicorn, configured and stopped the way `manage.py run` needs it."""
 
 import asyncio
 import logging
@@ -18,16 +18,16 @@ from chatapi.env import env_list
 from chatapi.serving.http_protocol import BoundedHttpProtocol
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds: a thread that computes (the database's) holds up the event loop for no longer."""
+"""The longest, in seconds, that a computing thread (the database's) holds up the event loop."""
 
 GRACE_SECONDS = 10
-"""What stopping may take beyond the time that streams get to end."""
+"""Seconds that stopping may take beyond the time that streams get to end."""
 
 
 class Server(uvicorn.Server):
-    """Says when it is asked to stop, and takes SIGHUP (a closed terminal) for SIGTERM.
+    """A server that reports when it is asked to stop, and treats SIGHUP (a closed terminal) as SIGTERM.
 
-    `watch()` runs beside it from when it listens.
+    `watch()` runs alongside once it listens.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Server(uvicorn.Server):
             self._on_stop()
         super().handle_exit(sig, frame)
         if self.force_exit:
-            _leave("stopped at once: answers under way were cut off", 130)
+            _exit_now("stopped at once: answers under way were cut off", 130)
 
 
-def _is_worth_a_traceback(record: logging.LogRecord) -> bool:
-    """Not that an answer was cut off by the end of the server: this is said in one line before."""
+def _deserves_traceback(record: logging.LogRecord) -> bool:
+    """Return False for an answer cut off by the server's end, which one line has already reported."""
     return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
 
 
@@ -76,7 +76,7 @@ def config_for(app: Any) -> uvicorn.Config:
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies or None,
         backlog=2048,
-        timeout_keep_alive=75,  # longer than a proxy's: who closes first must be the client
+        timeout_keep_alive=75,  # longer than a proxy's: the client must be the one to close first
         timeout_graceful_shutdown=settings.CHATAPI_SHUTDOWN_SECONDS,
     )
 
@@ -88,17 +88,17 @@ def serve(
     on_stop: Callable[[], None],
     watch: Callable[[], Coroutine[Any, Any, None]],
 ) -> bool:
-    """Serve until a signal says stop; whether it came up at all. `on_stop` runs in the signal handler."""
+    """Serve until a signal says stop; return whether it ever started. The signal handler runs `on_stop`."""
 
-    def stopping() -> None:
-        _leave_after(settings.CHATAPI_SHUTDOWN_SECONDS + GRACE_SECONDS)
+    def begin_stop() -> None:
+        _exit_after(settings.CHATAPI_SHUTDOWN_SECONDS + GRACE_SECONDS)
         on_stop()
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_traceback)
-    server = Server(config_for(app), stopping, watch)
-    # uvicorn raises the signal again once it has stopped: by then it has done its work
+    logging.getLogger("uvicorn.error").addFilter(_deserves_traceback)
+    server = Server(config_for(app), begin_stop, watch)
+    # uvicorn raises the signal again once it has stopped; by then it has done its job
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: None)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
@@ -111,12 +111,12 @@ def serve(
     return server.started
 
 
-def _leave_after(seconds: float) -> None:
-    timer = threading.Timer(seconds, _leave, [f"not stopped after {seconds:.0f} s: leaving anyway", 1])
+def _exit_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, _exit_now, [f"not stopped after {seconds:.0f} s: leaving anyway", 1])
     timer.daemon = True
     timer.start()
 
 
-def _leave(why: str, status: int) -> None:
+def _exit_now(why: str, status: int) -> None:
     os.write(2, f"chatapi: {why}\n".encode())
     os._exit(status)

@@ -1,4 +1,4 @@
-"""What a strict field says of a wrong value: the code, the words, and where it stands."""
+"""Errors of strict fields: the code, the message, and the path of the wrong value."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ from rest_framework.exceptions import ValidationError
 
 from core.exceptions import BadRequest
 
-_SHOWN = 80
+_MAX_SHOWN = 80
 _JSON_TYPES = {
     str: "a string",
     bool: "a boolean",
@@ -20,7 +20,7 @@ _JSON_TYPES = {
 
 
 class InvalidField(ValidationError):
-    """One problem. `template` holds `{}` where the path goes, which grows from the inside out."""
+    """One invalid field. `template` has `{}` in place of the path, which grows from the inside out."""
 
     def __init__(self, code: str, template: str) -> None:
         super().__init__(template, code)
@@ -34,7 +34,7 @@ class InvalidField(ValidationError):
 
     @property
     def param(self) -> str | None:
-        """Such as `messages[0].content[1].image_url`."""
+        """The path, such as `messages[0].content[1].image_url`."""
         steps = (f"[{step}]" if isinstance(step, int) else f".{step[:100]}" for step in self.path)
         return "".join(steps).removeprefix(".") or None
 
@@ -54,7 +54,7 @@ def wrong_type(expected: str, value: Any) -> InvalidField:
 
 
 def wrong_value(reason: str) -> InvalidField:
-    """`reason` is a sentence without its full stop."""
+    """Build the error for a wrong value. `reason` is a sentence without its period."""
     return InvalidField("invalid_value", f"Invalid value for '{{}}': {reason}.")
 
 
@@ -70,7 +70,7 @@ def unsupported(what: str) -> InvalidField:
 def out_of_range(
     kind: str, value: float, *, minimum: float | None = None, maximum: float | None = None
 ) -> InvalidField:
-    """`kind` is `integer` or `decimal`; give the bound that was broken."""
+    """Build the error for a broken bound; pass only that bound. `kind` is `integer` or `decimal`."""
     side, bound, sign = ("below_min", minimum, ">=") if minimum is not None else ("above_max", maximum, "<=")
     return InvalidField(f"{kind}_{side}_value", f"Invalid '{{}}': {shown(value)} is not {sign} {bound}.")
 
@@ -90,6 +90,6 @@ def empty_array() -> InvalidField:
 
 
 def shown(value: Any) -> str:
-    """A client's value as a message may repeat it: quoted, in one line, and short."""
-    text = repr(value if not isinstance(value, str) else value[:_SHOWN])
-    return text if len(text) <= _SHOWN + 2 else f"{text[:_SHOWN]}…"
+    """Format a client's value so that a message may repeat it: quoted, on one line, and short."""
+    text = repr(value if not isinstance(value, str) else value[:_MAX_SHOWN])
+    return text if len(text) <= _MAX_SHOWN + 2 else f"{text[:_MAX_SHOWN]}…"

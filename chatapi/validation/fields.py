@@ -1,7 +1,7 @@
-"""Strict, light DRF fields: nothing is coerced, the first problem is raised with its path.
+"""Strict, light DRF fields: nothing is coerced, and the first error is raised with its path.
 
-Declared fields are copied at each instantiation of a DRF serializer, so these are instantiated once
-and shared: `run_validation` keeps no state, neither here nor in a subclass.
+DRF copies declared fields whenever a serializer is instantiated, so these are instantiated once and
+shared: `run_validation` keeps no state, here or in a subclass.
 """
 
 import re
@@ -16,15 +16,15 @@ from rest_framework.fields import empty
 from chatapi.validation import exceptions
 
 Reference = Callable[[serializers.BaseSerializer[Any]], dict[str, Any]]
-"""Registers a serializer as a component of the API document and gives the `$ref` to it."""
+"""A function that makes a serializer a component of the API document and returns the `$ref` to it."""
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    # An object. Unknown keys are ignored; null stands for absence where a key may be absent.
+    # An object. Unknown keys are ignored; null means absent if a key may be absent.
     # (No docstring: drf-spectacular would show it for each component.)
 
     needed: tuple[str, ...] = ()
-    """Keys that the native document lets be absent, but without which nothing is said."""
+    """Keys that are optional in the native document, but without which the object means nothing."""
 
     @cached_property
     def _by_name(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -53,7 +53,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 class DescribedField(ABC, serializers.Field[Any, Any, Any, Any]):
-    """A field that tells its own OpenAPI schema."""
+    """A field that provides its own OpenAPI schema."""
 
     @abstractmethod
     def describe(self, reference: Reference) -> dict[str, Any]: ...
@@ -77,7 +77,7 @@ class StringField(serializers.CharField):
 
 
 class VoiceField(DescribedField):
-    """A voice's id, or an object that holds it; read as the id."""
+    """A voice's id, or an object with the `id`; read as the id."""
 
     _id = StringField(max_length=128)
 
@@ -97,7 +97,7 @@ class VoiceField(DescribedField):
 
 
 class NameField(StringField):
-    """The name of a function or of a schema."""
+    """The name of a function or schema."""
 
     pattern = re.compile(r"[A-Za-z0-9_-]+")
     pattern_in_words = "may hold only letters, digits, underscores and dashes, at least one"
@@ -159,7 +159,7 @@ class ObjectField(serializers.DictField):
 
 
 class ListField(serializers.ListField):
-    """`child` checks each item; lengths as in DRF."""
+    """An array whose items `child` checks; length limits as in DRF."""
 
     expected = "an array"
 
@@ -184,7 +184,7 @@ def checked_items(items: list[Any], check: Callable[[Any], Any]) -> list[Any]:
 
 
 class DiscriminatedField(DescribedField):
-    """An object that is one of several, told by the text under `key`."""
+    """An object of one of several kinds, told apart by the text under `key`."""
 
     key = "type"
     default_kind: str | None = None
@@ -210,6 +210,6 @@ class DiscriminatedField(DescribedField):
         return self.kinds.get(kind)
 
     def describe(self, reference: Reference) -> dict[str, Any]:
-        different = {id(serializer): serializer for serializer in self.kinds.values()}
-        references = [reference(serializer) for serializer in different.values()]
+        unique = {id(serializer): serializer for serializer in self.kinds.values()}
+        references = [reference(serializer) for serializer in unique.values()]
         return references[0] if len(references) == 1 else {"oneOf": references}

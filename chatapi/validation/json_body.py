@@ -1,4 +1,4 @@
-"""Bytes of a request body into a JSON object that everything behind it can hold, store and send on."""
+"""Parse a request body into a JSON object that all other code can hold, store and send on."""
 
 import json
 import re
@@ -10,23 +10,25 @@ import msgspec
 from core.exceptions import BadRequest
 
 MAX_DEPTH = 100
-"""How deep objects and arrays may lie in each other, the body itself included."""
+"""How deeply objects and arrays may be nested, including the body itself."""
 
 MAX_BRACKETS = 500_000
-"""Fifteen megabytes of `{},` would be checked for five seconds; half a million, those of a text among
-them, are checked in a third of one."""
+"""The most opening brackets and braces, counting those in texts too.
+
+Checking fifteen megabytes of `{},` would take five seconds; checking this many takes a third of a second.
+"""
 
 _BOM = b"\xef\xbb\xbf"
 _decoder = msgspec.json.Decoder()
-_halves = re.compile(r"[\ud800-\udfff]")
-_half_escape = re.compile(rb"\\u[dD][89a-fA-F]")
+_lone_surrogate = re.compile(r"[\ud800-\udfff]")
+_surrogate_escape = re.compile(rb"\\u[dD][89a-fA-F]")
 _nul = re.compile("\0")
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
-    """The object in `raw`, without NUL characters, lone surrogates, NaN, or bombs of brackets.
+    """Parse an object, refusing NUL characters, lone surrogates, NaN and bracket bombs.
 
-    Raises BadRequest: `invalid_json` where it is no JSON, else `invalid_value` or `invalid_type`.
+    Raises `BadRequest`: `invalid_json` if it is not JSON, else `invalid_value` or `invalid_type`.
     """
     brackets = raw.count(b"[") + raw.count(b"{")
     if brackets > MAX_BRACKETS:
@@ -51,8 +53,8 @@ def parse_json(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse(raw: bytes, error: msgspec.DecodeError) -> NoReturn:
-    """Say which lone surrogate it was, if it was one: msgspec gives no path."""
-    if _half_escape.search(raw):
+    """Raise `BadRequest`, locating the lone surrogate if there is one: msgspec gives no path."""
+    if _surrogate_escape.search(raw):
         try:
             body = json.loads(raw)
         except RecursionError:
@@ -61,7 +63,7 @@ def _refuse(raw: bytes, error: msgspec.DecodeError) -> NoReturn:
             pass
         else:
             _check_depth({"": body})
-            _check_characters(body, _halves, "half of a surrogate pair")
+            _check_characters(body, _lone_surrogate, "half of a surrogate pair")
     raise BadRequest(f"The body is not valid JSON: {error}.", code="invalid_json")
 
 
@@ -94,7 +96,7 @@ def _check_characters(body: Any, forbidden: re.Pattern[str], what: str) -> None:
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Every text and every key, with its path."""
+    """Yield every text and every key with its path."""
     if type(value) is str:
         yield path, value
     elif type(value) is list:

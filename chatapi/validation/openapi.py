@@ -1,4 +1,4 @@
-"""How drf-spectacular documents the fields that describe themselves."""
+"""A drf-spectacular extension for fields that describe themselves."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""What is answered where Django itself refuses a request."""
+"""Handlers for requests that Django itself refuses."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Health checks: whether the process lives, and whether a completion could be answered now."""
+"""Health checks: whether the process is alive, and whether a completion could be answered now."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class HealthView(PublicView):
 
 
 def check_database() -> None:
-    """Raises `ServiceUnavailable` where the database is dead, or empty of our tables."""
+    """Raise `ServiceUnavailable` if the database is down or lacks our tables."""
     try:
         Completion.objects.exists()
     except AnyDatabaseError:

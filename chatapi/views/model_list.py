@@ -1,4 +1,4 @@
-"""`/v1/models`: the models that can be asked."""
+"""`/v1/models`: the models that can be used."""
 
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def described(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _models_file_time() -> int:
-    """When the list was last written: by the operator, or where there is no file by us."""
+    """Return when the list was last written: by the operator or, if there is no file, by us."""
     path = settings.CHATAPI_MODELS_FILE or Path(engine_registry.__file__)
     try:
         return int(path.stat().st_mtime)

@@ -31,10 +31,10 @@ from media.file_presenter import ShownFile
 from media.services import OF_SPEECH
 
 Files = Mapping[str, ShownFile]
-"""By SHA-256."""
+"""Files by SHA-256."""
 
-_CUT_SHORT = {"length", "content_filter"}
-_LEFT_OUT_WHEN_EMPTY = {"tool_calls", "tool_call_id", "name"}
+_INCOMPLETE_REASONS = {"length", "content_filter"}
+_OMITTED_WHEN_EMPTY = {"tool_calls", "tool_call_id", "name"}
 
 
 class ConversationSerializer(serializers.Serializer[Conversation]):
@@ -117,7 +117,7 @@ class ItemToolCallSerializer(serializers.Serializer[ToolCall]):
 class ItemSerializer(serializers.Serializer[Message]):
     """One stored message. `tool_calls`, `tool_call_id` and `name` are there where there are any."""
 
-    # the context holds `files`: those of the messages' parts
+    # the context holds `files`, those of the messages' parts
 
     id = PublicIdField(MESSAGE)
     object = ConstantField("conversation.item")
@@ -151,7 +151,7 @@ class ItemSerializer(serializers.Serializer[Message]):
             "finish_reason": instance.finish_reason or None,
             "created_at": int(instance.created_at.timestamp()),
         }
-        return {key: value for key, value in item.items() if value or key not in _LEFT_OUT_WHEN_EMPTY}
+        return {key: value for key, value in item.items() if value or key not in _OMITTED_WHEN_EMPTY}
 
 
 class ItemListSerializer(ListSerializer):
@@ -164,7 +164,7 @@ def _status(message: Message) -> str:
     if message.completion.state == Completion.State.IN_PROGRESS:
         return "in_progress"
     whole = message.completion.state == Completion.State.COMPLETED
-    return "completed" if whole and message.finish_reason not in _CUT_SHORT else "incomplete"
+    return "completed" if whole and message.finish_reason not in _INCOMPLETE_REASONS else "incomplete"
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def _media_part(part: ImagePart | AudioPart | FilePart | SpokenPart, files: File
 
 
 def stored_sound(part: SpokenPart, files: Files) -> dict[str, Any]:
-    """Where a spoken answer can be heard: the sound as it was made, and what players want of it."""
+    """Show where a spoken answer can be heard: the original sound, and the renditions players want."""
     file = files.get(part.blob.sha256) if part.blob else None
     show = RenditionSerializer().to_representation
     made = file and [show(file.renditions[kind]) for kind in OF_SPEECH if kind in file.renditions]

@@ -1,4 +1,4 @@
-"""What Django serves of the stored history."""
+"""The routes of the history API."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The history API: a completion as it was answered, conversations, and their items."""
+"""The history API: conversations and their items."""
 
 from typing import Any
 
@@ -81,10 +81,10 @@ class ItemListView(ApiView):
         responses={200: ItemListSerializer} | refusals(400, 401, 404),
     )
     def get(self, request: Request, conversation_id: str) -> Response:
-        page_asked = page_request(request)
+        requested_page = page_request(request)
         workspace_id = workspace_of(request)
         conversation = selectors.conversation_of(workspace_id, conversation_id)
-        page = selectors.item_page(conversation, page_asked)
+        page = selectors.item_page(conversation, requested_page)
         files = selectors.files_of(workspace_id, page.rows)
         return Response(page_of(page, ItemSerializer(context={"files": files})))
 

@@ -1,4 +1,4 @@
-"""Reading a request's body under a limit."""
+"""Request bodies, read under a size limit."""
 
 import asyncio
 import contextlib
@@ -13,11 +13,11 @@ DRAIN_BYTES = 64 * 1024 * 1024
 
 
 class ClientGone(Exception):
-    """The client closed before its request was read."""
+    """The client disconnected before its request was read."""
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
+    """Read the whole body. Raises `BodyTooLarge` as soon as it is known to exceed `limit` bytes."""
     refuse_encoded(scope)
     if (declared_length(scope) or 0) > limit:
         raise BodyTooLarge(limit)
@@ -47,8 +47,10 @@ async def _read(receive: Receive, limit: int) -> bytes:
 
 
 async def drain(receive: Receive) -> None:
-    """Throw away what the client still sends, for a while: closing on it would reset the connection
-    before it has read why."""
+    """Discard what the client still sends, for a limited time.
+
+    Closing the connection at once would reset it before the client has read the error.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             left = DRAIN_BYTES

@@ -1,4 +1,4 @@
-"""Refusals of Django's views in the one error envelope, whatever raised them."""
+"""Conversion of whatever Django's views raise into the one error envelope."""
 
 from collections.abc import Callable
 from typing import Any
@@ -51,11 +51,11 @@ def malformed() -> BadRequest:
 
 
 def api_error_of(exception: BaseException | None) -> ApiError:
-    """What a client is told of an exception; of those that are unknown, nothing of the inside."""
+    """Return the error to show a client for an exception; unknown ones reveal no internals."""
     if isinstance(exception, ApiError):
         return exception
     if isinstance(exception, drf_exceptions.APIException):
-        return _of_drf(exception)
+        return _from_drf(exception)
     if isinstance(exception, Http404):
         return no_such_page()
     if isinstance(exception, django_exceptions.PermissionDenied):
@@ -71,7 +71,7 @@ def api_error_of(exception: BaseException | None) -> ApiError:
     return Internal()
 
 
-def _of_drf(exception: drf_exceptions.APIException) -> ApiError:
+def _from_drf(exception: drf_exceptions.APIException) -> ApiError:
     match exception:
         case drf_exceptions.NotAuthenticated():
             return MissingApiKey()
@@ -82,17 +82,17 @@ def _of_drf(exception: drf_exceptions.APIException) -> ApiError:
         case drf_exceptions.NotFound():
             return no_such_page()
         case drf_exceptions.Throttled():
-            return _throttled(exception)
+            return _rate_limited(exception)
     if exception.status_code >= 500:
         return Internal()
     return BadRequest(str(exception.detail), status=exception.status_code)
 
 
-def _throttled(exception: drf_exceptions.Throttled) -> RateLimited:
+def _rate_limited(exception: drf_exceptions.Throttled) -> RateLimited:
     return RateLimited("Too many requests.", retry_after=getattr(exception, "wait", None) or 1)
 
 
-_OF_STATUS: dict[int, Callable[[], ApiError]] = {
+_ERRORS_BY_STATUS: dict[int, Callable[[], ApiError]] = {
     401: MissingApiKey,
     403: not_permitted,
     404: no_such_page,
@@ -101,18 +101,18 @@ _OF_STATUS: dict[int, Callable[[], ApiError]] = {
 
 
 def api_error_of_status(status: int, method: str, allowed: str) -> ApiError:
-    """What a client is told where only the status is known; `allowed` is the `Allow` header."""
+    """Return the error to show when only the status is known; `allowed` is the `Allow` header."""
     if status == 405:
         return MethodNotAllowed(method, allowed)
-    if status in _OF_STATUS:
-        return _OF_STATUS[status]()
+    if status in _ERRORS_BY_STATUS:
+        return _ERRORS_BY_STATUS[status]()
     error = Internal() if status >= 500 else malformed()
     error.status = status
     return error
 
 
 def exception_handler(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """DRF's hook. What is unknown goes on to Django, which logs it and calls `handler500`."""
+    """Answer DRF's exceptions; unknown ones go on to Django, which logs them and calls `handler500`."""
     if isinstance(exception, drf_exceptions.MethodNotAllowed):
         allowed = ", ".join(context["view"].allowed_methods)
         return error_response(MethodNotAllowed(context["request"].method, allowed))

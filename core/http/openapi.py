@@ -1,4 +1,4 @@
-"""What drf-spectacular is told of refusals and of rate-limit headers."""
+"""Descriptions of error responses and rate-limit headers for drf-spectacular."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from core.http.serializers import ErrorSerializer
 
-_REFUSALS = {
+_DESCRIPTIONS = {
     400: "The request is wrong; `param` says where",
     401: "No key, or one that is wrong, revoked or expired",
     403: "The CSRF check of a browser session failed",
@@ -20,8 +20,8 @@ _REFUSALS = {
 
 
 def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:
-    """What answers tell of the limits of these kinds, `requests` and `tokens`, as a view documents it."""
-    told = {
+    """Document the headers for these kinds of limits, `requests` and `tokens`, in a view's schema."""
+    limits = {
         f"x-ratelimit-{name}-{kind}": (
             type,
             f"{what}. Of the key's and the workspace's limit the tighter one.",
@@ -39,11 +39,11 @@ def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:
     }
     return [
         OpenApiParameter(name, type, OpenApiParameter.HEADER, description=description, response=statuses)
-        for statuses, headers in (([200, 429], told), ([429], retry))
+        for statuses, headers in (([200, 429], limits), ([429], retry))
         for name, (type, description) in headers.items()
     ]
 
 
 def refusals(*statuses: int) -> dict[Any, Any]:
-    """These statuses as a view's `responses` document them."""
-    return {status: OpenApiResponse(ErrorSerializer, _REFUSALS[status]) for status in statuses}
+    """Document these error statuses in a view's `responses`."""
+    return {status: OpenApiResponse(ErrorSerializer, _DESCRIPTIONS[status]) for status in statuses}

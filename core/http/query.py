@@ -1,4 +1,4 @@
-"""What a request's query says. Each refusal names its parameter."""
+"""Parsers of query parameters. Each error names its parameter."""
 
 import re
 from collections.abc import Collection
@@ -12,7 +12,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,30}")
 
 
 def integer(query: QueryDict, name: str, *, least: int, most: int, default: int | None = None) -> int:
-    """A whole number; without a default it must be there."""
+    """Parse a whole number; without a default it is required."""
     text = query.get(name)
     if text is None:
         if default is None:
@@ -33,19 +33,22 @@ def integer(query: QueryDict, name: str, *, least: int, most: int, default: int 
 
 
 def one_of(query: QueryDict, name: str, choices: Collection[str], default: str) -> str:
-    """One of these words."""
+    """Parse one of these words."""
     return checked(query.get(name, default), name, choices)
 
 
 def any_of(query: QueryDict, name: str, known: Collection[str]) -> tuple[str, ...]:
-    """Those of these words that are named, in the order of their naming."""
+    """Parse any number of the known words, in the order in which they were sent."""
     return tuple(checked(text, name, known) for text in array(query, name))
 
 
 def array(query: QueryDict, name: str, *, separator: str = ",") -> tuple[str, ...]:
-    """Clients write `name[]=a&name[]=b`, `name=a&name=b` or `name=a,b`; each value counts once."""
-    written = [*query.getlist(name), *query.getlist(f"{name}[]")]
-    parts = [part for text in written for part in (text.split(separator) if separator else [text])]
+    """Parse a list of values, each counted once.
+
+    Clients write `name[]=a&name[]=b`, `name=a&name=b` or `name=a,b`.
+    """
+    raw_values = [*query.getlist(name), *query.getlist(f"{name}[]")]
+    parts = [part for text in raw_values for part in (text.split(separator) if separator else [text])]
     values = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
     if len(values) > MOST_OF_AN_ARRAY:
         raise BadRequest(

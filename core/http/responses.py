@@ -1,4 +1,4 @@
-"""JSON answers of the ASGI endpoints that stand beside Django."""
+"""JSON responses for the ASGI endpoints outside Django."""
 
 import msgspec
 from starlette.types import Receive, Send
@@ -24,8 +24,8 @@ async def send_json(
 async def send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
     """Send the error envelope with its status and headers.
 
-    What the client still sends of a body that is too large is read for a while: closing on it would reset the
-    connection before it has read why.
+    If the body is too large, keep reading for a while what the client still sends: closing the connection at
+    once would reset it before the client has read the error.
     """
     headers = [(name.encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
     is_unread = isinstance(refusal, BodyTooLarge)

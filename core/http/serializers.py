@@ -1,4 +1,4 @@
-"""What the views answer, and the fields they share."""
+"""Fields and base serializers that the views share."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 
 class ConstantField(serializers.ChoiceField):
-    """A key that always says the same, such as `object`."""
+    """A field with a constant value, such as `object`."""
 
     def __init__(self, value: str) -> None:
         super().__init__(choices=[value], read_only=True)
@@ -21,14 +21,14 @@ class ConstantField(serializers.ChoiceField):
 
 
 class TimestampField(serializers.IntegerField):
-    """Seconds since the epoch."""
+    """A time in seconds since the epoch."""
 
     def to_representation(self, value: datetime | int) -> int:
         return value if isinstance(value, int) else int(value.timestamp())
 
 
 class OptionalTextField(serializers.CharField):
-    """Null where the stored text is empty."""
+    """A text field that is null when the stored text is empty."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_null=True, **kwargs)
@@ -38,7 +38,7 @@ class OptionalTextField(serializers.CharField):
 
 
 class PublicIdField(serializers.CharField):
-    """An id as clients see it: give the prefix and, in `source`, the UUID."""
+    """An id as clients see it: takes the prefix and, as `source`, the UUID."""
 
     def __init__(self, prefix: str, **kwargs: Any) -> None:
         super().__init__(read_only=True, **kwargs)

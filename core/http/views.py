@@ -1,4 +1,4 @@
-"""The base of Django's views of the API: one renderer, and `OPTIONS` without a key."""
+"""Base classes of the API's Django views: one renderer, and `OPTIONS` without a key."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 
 class FirstRenderer(BaseContentNegotiation):
-    """SDKs and browsers send all sorts of `Accept`; there is one kind of answer."""
+    """Negotiation that ignores `Accept`: SDKs and browsers send anything, but there is only one format."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return next(iter(parsers), None)
@@ -23,22 +23,22 @@ class FirstRenderer(BaseContentNegotiation):
 
 
 class ApiView(APIView):
-    # no docstring: the API's document would repeat it at every view
+    # no docstring: the API's document would repeat it for every view
 
     content_negotiation_class = FirstRenderer
 
     def get_authenticators(self) -> list[Any]:
-        return [] if self._asks_for_options else super().get_authenticators()
+        return [] if self._is_options_request else super().get_authenticators()
 
     def get_permissions(self) -> list[Any]:
-        return [] if self._asks_for_options else list(super().get_permissions())
+        return [] if self._is_options_request else list(super().get_permissions())
 
     @property
-    def _asks_for_options(self) -> bool:
+    def _is_options_request(self) -> bool:
         return getattr(self.request, "method", None) == "OPTIONS"  # the document's generator has no request
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        return HttpResponse(content_type="text/plain")  # `Allow` is set on every answer
+        return HttpResponse(content_type="text/plain")  # `Allow` is set on every response
 
 
 class PublicView(ApiView):

@@ -1,4 +1,4 @@
-"""The local engine: which prompt is decoded, under which constraint, and what it means."""
+"""The local engine: which prompt is decoded, under which constraint, and what the output means."""
 
 import asyncio
 import logging
@@ -28,16 +28,16 @@ SLOTS = 2
 CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
 PASSED_ON = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
-"""Parameters that llama.cpp takes as OpenAI means them."""
+"""Parameters that llama.cpp interprets as OpenAI does."""
 NOTICE = 2.0
-"""Seconds in which the end of the process is seen by its supervisor."""
+"""Seconds within which the supervisor sees that the process has ended."""
 GREEDY = {"temperature": 0}
 
 
 class LocalEngine:
     """A model file served by llama.cpp in a process of its own.
 
-    `progress` is told what loading does, as a message and a fraction (0…1), from another thread.
+    `progress` is called from another thread with the current loading step and its fraction (0…1).
     """
 
     unsupported: ClassVar[frozenset[str]] = frozenset({"logprobs", "top_logprobs"})
@@ -56,7 +56,7 @@ class LocalEngine:
         self._client: OpenAICompatibleEngine | None = None
         self._endpoint: ServerEndpoint | None = None
         self._decider = ToolDecider(self._ask)
-        self._warming: asyncio.Task[None] | None = None
+        self._warm_up_task: asyncio.Task[None] | None = None
 
     @property
     def unready_because(self) -> str | None:
@@ -64,20 +64,20 @@ class LocalEngine:
 
     async def start(self) -> None:
         self.process.start()
-        if self._warming is None:
-            self._warming = asyncio.create_task(self._warm_up())
+        if self._warm_up_task is None:
+            self._warm_up_task = asyncio.create_task(self._warm_up())
 
     async def close(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.wait([self._warming])
-            self._warming = None
+        if self._warm_up_task is not None:
+            self._warm_up_task.cancel()
+            await asyncio.wait([self._warm_up_task])
+            self._warm_up_task = None
         await self._drop_client()
         await asyncio.to_thread(self.process.close)
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         tool = await self._tool_to_call(request)
-        events = self._call(request, tool) if tool else self._reply(request)
+        events = self._stream_call(request, tool) if tool else self._stream_text(request)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -85,7 +85,7 @@ class LocalEngine:
     # --- what to answer with --------------------------------------------------------------------
 
     async def _tool_to_call(self, request: EngineRequest) -> Tool | None:
-        """The tool that this answer must or should call."""
+        """Choose the tool that this answer must or should call; None for an answer in words."""
         choice = request.tool_choice
         names = choice.names if choice else ()
         tools = tuple(tool for tool in request.tools if not names or tool.name in names)
@@ -96,19 +96,19 @@ class LocalEngine:
         if mode == "required":
             return tools[0] if len(tools) == 1 else (await self._decider.best(message, tools)).tool
         if request.messages[-1].role != "user" or not message.strip():
-            return None  # what a tool returned is answered in words
+            return None  # a tool's result is answered in words
         best = await self._decider.best(message, tools)
         return best.tool if best.is_needed else None
 
-    async def _call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
+    async def _stream_call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
         schema = closed(tool.parameters) if tool.parameters else {**ANY_OBJECT, "maxProperties": 0}
         grammar = json_grammar(schema, exact=tool.strict)
         params = {**self._limits(request), **GREEDY, "grammar": grammar}
-        # decoded greedily whatever temperature was asked for: a small model's arguments need it
-        inner = _with(request, asking_for_call(request.messages, tool), params)
+        # decoded greedily, whatever temperature was requested: a small model's arguments need it
+        inner = _inner_request(request, asking_for_call(request.messages, tool), params)
         opened = False
         try:
-            async with aclosing(self._constrained(inner)) as events:
+            async with aclosing(self._stream_constrained(inner)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         if not opened:
@@ -122,56 +122,58 @@ class LocalEngine:
                     else:
                         yield event
         except NotConstrained as error:
-            raise _schema_refused(f"tools[{request.tools.index(tool)}].function.parameters") from error
+            raise _schema_error(f"tools[{request.tools.index(tool)}].function.parameters") from error
 
-    async def _reply(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        params = {**self._limits(request), **_sampling(request.params)}
+    async def _stream_text(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        params = {**self._limits(request), **_sampling_params(request.params)}
         grammar = _response_grammar(request.response_format)
         if grammar is not None:
             params["grammar"] = grammar
-        inner = _with(request, asking_for_text(request.messages), params)
+        inner = _inner_request(request, asking_for_text(request.messages), params)
         try:
-            async with aclosing(self._constrained(inner) if grammar else self._answer(inner)) as events:
+            async with aclosing(
+                self._stream_constrained(inner) if grammar else self._stream_answer(inner)
+            ) as events:
                 async for event in events:
                     yield event
         except NotConstrained as error:
-            raise _schema_refused("response_format.json_schema.schema") from error
+            raise _schema_error("response_format.json_schema.schema") from error
 
     def _limits(self, request: EngineRequest) -> dict[str, Any]:
-        most = self._spec.max_output_tokens or MAX_OUTPUT_TOKENS
-        asked = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
-        # with its progress told, llama.cpp notices in the middle of a long prompt that nobody reads
-        return {"max_tokens": min(asked or most, most), "return_progress": True}
+        limit = self._spec.max_output_tokens or MAX_OUTPUT_TOKENS
+        requested = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
+        # reporting progress lets llama.cpp notice in the middle of a long prompt that nobody is reading
+        return {"max_tokens": min(requested or limit, limit), "return_progress": True}
 
     # --- asking the process ---------------------------------------------------------------------
 
     async def _ask(
         self, messages: tuple[Message, ...], params: dict[str, Any]
     ) -> tuple[str, dict[str, float]]:
-        """A short greedy answer to a prompt of our own, and its likeliest first tokens."""
+        """Return a short greedy answer to a prompt of our own, and its likeliest first tokens."""
         text, tokens = "", dict[str, float]()
         inner = EngineRequest(messages, _no_blobs, params={**GREEDY, **params})
-        async with aclosing(self._answer(inner)) as events:
+        async with aclosing(self._stream_answer(inner)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     text += event.text
                     tokens = tokens or _first_tokens(event)
         return text, tokens
 
-    async def _constrained(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        """An answer under a grammar, without its mark; raises `NotConstrained`."""
+    async def _stream_constrained(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        """Stream an answer under a grammar, without its mark; raises `NotConstrained`."""
         reader = MarkReader()
-        async with aclosing(self._answer(request)) as events:
+        async with aclosing(self._stream_answer(request)) as events:
             async for event in events:
                 if not isinstance(event, TextDelta):
                     yield event
                 elif text := reader.push(event.text):
                     yield TextDelta(text)
 
-    async def _answer(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        """One answer of llama.cpp; tried again where its process died before it began one."""
+    async def _stream_answer(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        """Stream one answer of llama.cpp; retried if the process died before the answer began."""
         for attempt in (1, 2):
-            client = await self._connected()
+            client = await self._connect()
             has_begun = False
             try:
                 async with aclosing(client.stream(request)) as events:
@@ -182,14 +184,14 @@ class LocalEngine:
             except Unreachable as error:
                 if has_begun or attempt == 2:
                     raise EngineError("The local model's process ended.", code="engine_crashed") from error
-                # a connection may tell of the end before the supervisor has seen it
+                # the connection may break before the supervisor has seen the process end
                 await asyncio.to_thread(self.process.wait_for_end, self._endpoint, NOTICE)
 
-    async def _connected(self) -> OpenAICompatibleEngine:
-        """A client of the process that runs now; waits while the model loads."""
+    async def _connect(self) -> OpenAICompatibleEngine:
+        """Return a client of the process that runs now, waiting while the model loads."""
         try:
             async with asyncio.timeout(self._spec.first_event_timeout):
-                endpoint = await _shared(self.process.start())
+                endpoint = await _await_shared(self.process.start())
         except TimeoutError:
             raise Unavailable(f"Not ready in time: {self.unready_because}.", retry_after=5) from None
         if self._client is None or self._endpoint != endpoint:
@@ -217,24 +219,26 @@ class LocalEngine:
             await client.close()
 
 
-async def _shared(future: Future[ServerEndpoint]) -> ServerEndpoint:
-    """The result of a future that others wait for too: giving up on it must not cancel it."""
+async def _await_shared(future: Future[ServerEndpoint]) -> ServerEndpoint:
+    """Await a future that others await too: giving up on it must not cancel it."""
     own = asyncio.wrap_future(future)
     own.add_done_callback(lambda done: done.cancelled() or done.exception())
     return await asyncio.shield(own)
 
 
-def _with(request: EngineRequest, messages: tuple[Message, ...], params: dict[str, Any]) -> EngineRequest:
-    """The request for llama.cpp: always a stream, as that is what a disconnect stops at once."""
+def _inner_request(
+    request: EngineRequest, messages: tuple[Message, ...], params: dict[str, Any]
+) -> EngineRequest:
+    """Return the request for llama.cpp: always a stream, since a disconnect stops a stream at once."""
     return EngineRequest(messages, request.read_blob, params=params)
 
 
-def _sampling(params: dict[str, Any]) -> dict[str, Any]:
-    passed = {name: params[name] for name in PASSED_ON if params.get(name) is not None}
+def _sampling_params(params: dict[str, Any]) -> dict[str, Any]:
+    forwarded = {name: params[name] for name in PASSED_ON if params.get(name) is not None}
     if params.get("seed") is not None:
-        passed["seed"] = params["seed"] % (2**32 - 1)  # llama.cpp takes 32 bits, all set means at random
-        passed["cache_prompt"] = False  # what is read in other batches comes out a little different
-    return passed
+        forwarded["seed"] = params["seed"] % (2**32 - 1)  # llama.cpp takes 32 bits; all set means random
+        forwarded["cache_prompt"] = False  # prompts read in other batches give slightly different results
+    return forwarded
 
 
 def _response_grammar(format_: ResponseFormat | None) -> str | None:
@@ -245,7 +249,7 @@ def _response_grammar(format_: ResponseFormat | None) -> str | None:
     return json_grammar(format_.schema, exact=True, pretty=True)
 
 
-def _schema_refused(param: str) -> InvalidRequest:
+def _schema_error(param: str) -> InvalidRequest:
     return InvalidRequest(
         "The local model cannot be held to this schema: it is contradictory, or uses a keyword that "
         "cannot be enforced while decoding.",

@@ -1,9 +1,9 @@
 """JSON Schema → a grammar (LLGuidance's, https://github.com/guidance-ai/llguidance) for llama.cpp.
 
-llama.cpp's own conversion of `json_schema` loosens in silence what it does not know (patterns,
-formats, `multipleOf`, …). LLGuidance enforces or refuses; but a refusal is only written to the
-log, and the model then writes what it likes. So every grammar begins with a mark that a free model
-does not write, and an answer without it was not constrained.
+llama.cpp's own conversion of `json_schema` silently relaxes what it does not know (patterns, formats,
+`multipleOf`, …). LLGuidance enforces a schema or rejects it, but a rejection is only logged, and the model
+then writes what it likes. So every grammar begins with a mark that an unconstrained model does not write,
+and an answer without it was not constrained.
 """
 
 from typing import Any
@@ -20,11 +20,11 @@ ANY_OBJECT: Schema = {"type": "object"}
 
 
 class NotConstrained(Exception):
-    """The grammar was refused: the answer is not held by it."""
+    """The grammar was rejected, so the answer does not follow it."""
 
 
 class MarkReader:
-    """Takes the mark off an answer that comes in pieces."""
+    """A reader that removes the mark from an answer arriving in pieces."""
 
     def __init__(self) -> None:
         self._seen = False
@@ -39,14 +39,14 @@ class MarkReader:
 
 
 PRETTY = r"[ \n]{0,16}"
-"""White space for reading; bounded, as a small model may otherwise write nothing else to the end."""
+"""Whitespace for readability; bounded, since a small model may otherwise write nothing else to the end."""
 
 
 def json_grammar(schema: Schema, *, exact: bool, pretty: bool = False) -> str:
-    """A grammar for one JSON value.
+    """Return a grammar for one JSON value.
 
-    Where it need not be `exact`, keywords that cannot be enforced are passed over. `pretty` leaves
-    the model its usual line breaks, which an open-ended object needs to come out well.
+    Unless it must be `exact`, keywords that cannot be enforced are ignored. `pretty` leaves the model its
+    usual line breaks, which an open-ended object needs to come out well.
     """
     guidance: Schema = {"lenient": not exact}
     guidance.update({"whitespace_pattern": PRETTY} if pretty else {"whitespace_flexible": False})
@@ -56,24 +56,25 @@ def json_grammar(schema: Schema, *, exact: bool, pretty: bool = False) -> str:
 
 
 def closed(schema: Schema) -> Schema:
-    """The schema without room for properties that it does not name, where it says nothing about them.
+    """Forbid properties that the schema does not name, unless it says something about them.
 
-    What it allows is valid under the schema as it was, and a small model is kept from inventing.
-    Schemas that others refer to or combine are left alone: closing those could make them unsatisfiable.
+    What the result allows is valid under the original schema, and a small model is kept from inventing
+    properties. Schemas that others refer to or combine are left alone: closing them could make them
+    unsatisfiable.
     """
     result = dict(schema)
     if "properties" in schema and not _COMBINING & schema.keys():
         result.setdefault("additionalProperties", False)
         properties = schema["properties"]
         if isinstance(properties, dict):
-            result["properties"] = {name: _closed_if_schema(inner) for name, inner in properties.items()}
+            result["properties"] = {name: _close_if_schema(inner) for name, inner in properties.items()}
     if "items" in schema:
-        result["items"] = _closed_if_schema(schema["items"])
+        result["items"] = _close_if_schema(schema["items"])
     return result
 
 
 _COMBINING = {"allOf", "anyOf", "oneOf", "$ref", "patternProperties", "unevaluatedProperties"}
 
 
-def _closed_if_schema(value: Any) -> Any:
+def _close_if_schema(value: Any) -> Any:
     return closed(value) if isinstance(value, dict) else value

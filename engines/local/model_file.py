@@ -1,4 +1,4 @@
-"""Where the file of the model lies: the embedded one, or a user's own."""
+"""The path of the model's file: the embedded one, or a user's own."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class ModelFileError(Exception):
 
 
 def own_model(path: Path) -> Path:
-    """A user's own GGUF: taken without a digest, as long as it is one."""
+    """Return the path of a user's own file after checking that it is GGUF; there is no digest to check."""
     try:
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
@@ -30,7 +30,7 @@ def own_model(path: Path) -> Path:
 
 
 def embedded_model(folder: Path, progress: Progress) -> Path:
-    """The path of the checked model in `folder`, where it is joined unless it lies there already.
+    """Return the path of the checked model in `folder`, joining it there first if it is missing.
 
     Checking takes 1 to 2 seconds.
     """

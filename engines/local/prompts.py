@@ -1,8 +1,8 @@
 """Messages and tools as plain text, for the model's chat template (Qwen 2.5).
 
-The tools of a call are told as the template tells them. Earlier calls are not shown as calls: this
-small model then answers a result by repeating its call. What was called and what came back is said
-in the user's turn, which it answers in words (8 of 8 tried, 0 of 4 the template's way).
+The tools of a call are described as the template describes them. Earlier calls are not shown as calls, as
+this small model would then answer a result by repeating its call. Instead, the user's turn says what was
+called and what came back, and the model answers in words (8 of 8 tries; 0 of 4 the template's way).
 """
 
 import re
@@ -36,57 +36,57 @@ RESULT = "Result of {call}:\n{result}"
 USE_RESULT = "\n\nAnswer my question with this result in a full sentence."
 
 CONTROL_TOKEN = re.compile(r"<\|(?=\w+\|>)")
-"""Where one begins: a text that holds `<|im_start|>system` must not become a message of its own."""
+"""Where a control token begins: `<|im_start|>system` in a text must not start a message of its own."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 def as_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages with text alone in them; the results of a turn's calls are one user message."""
+    """Return the messages with text alone; the results of a turn's calls become one user message."""
     result: list[Message] = []
     calls = {call.id: f"{call.name}({call.arguments})" for message in messages for call in message.tool_calls}
     for number, message in enumerate(messages):
-        text = _text(message, number)
+        text = _message_text(message, number)
         if message.role == "tool":
             text = RESULT.format(call=calls.get(message.tool_call_id or "", "the call"), result=text)
             if messages[number - 1].role == "tool" and result:
                 text = f"{result.pop().text}\n\n{text}"
-            result.append(_say("user", text))
+            result.append(_text_message("user", text))
         elif message.role == "assistant" and result and result[-1].role == "assistant":
-            result.append(_say("assistant", f"{result.pop().text}\n\n{text}".strip()))
+            result.append(_text_message("assistant", f"{result.pop().text}\n\n{text}".strip()))
         elif text or not message.tool_calls:
-            result.append(_say(message.role, text))
+            result.append(_text_message(message.role, text))
     return tuple(result)
 
 
 def asking_for_call(messages: tuple[Message, ...], tool: Tool) -> tuple[Message, ...]:
-    """The messages, with the tool told in the system message and the call of it already begun."""
+    """Return the messages with the tool in the system message and its call already begun."""
     tools = TOOLS.format(tools=_encode(_signature(tool)).decode())
     call = CALL.format(name=tool.name)
-    texts = _instructed(as_text(messages), tools)
-    if texts[-1].role == "assistant":  # llama.cpp takes one assistant message at the end
-        return (*texts[:-1], _say("assistant", f"{texts[-1].text}\n{call}"))
-    return (*texts, _say("assistant", call))
+    texts = _add_instruction(as_text(messages), tools)
+    if texts[-1].role == "assistant":  # llama.cpp allows one assistant message at the end
+        return (*texts[:-1], _text_message("assistant", f"{texts[-1].text}\n{call}"))
+    return (*texts, _text_message("assistant", call))
 
 
 def asking_for_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     texts = as_text(messages)
     if messages and messages[-1].role == "tool":
-        return (*texts[:-1], _say("user", texts[-1].text + USE_RESULT))
+        return (*texts[:-1], _text_message("user", texts[-1].text + USE_RESULT))
     return texts
 
 
-def _instructed(messages: tuple[Message, ...], instruction: str) -> tuple[Message, ...]:
+def _add_instruction(messages: tuple[Message, ...], instruction: str) -> tuple[Message, ...]:
     if messages and messages[0].role == "system":
-        return (_say("system", messages[0].text + instruction), *messages[1:])
-    return (_say("system", ASSISTANT + instruction), *messages)
+        return (_text_message("system", messages[0].text + instruction), *messages[1:])
+    return (_text_message("system", ASSISTANT + instruction), *messages)
 
 
-def _say(role: Any, text: str) -> Message:
+def _text_message(role: Any, text: str) -> Message:
     return Message(role, (TextPart(text),))
 
 
-def _text(message: Message, number: int) -> str:
+def _message_text(message: Message, number: int) -> str:
     return "".join(_part_text(part, number) for part in message.parts)
 
 

@@ -1,9 +1,9 @@
 """The model's process: llama.cpp's server on a loopback port that the system chooses.
 
-Run as `python -m engines.local.server_main`. It reads one line of JSON (`ServerSettings`) from
-standard input, prints lines of JSON (`ServerReport`) on standard output, and lives until standard input
-ends. So it outlives its parent by nothing, however that one dies, and no secret is ever seen in a
-list of processes. What llama.cpp prints goes to `ServerSettings.log_path`.
+Run as `python -m engines.local.server_main`. It reads one line of JSON (`ServerSettings`) from standard
+input, prints lines of JSON (`ServerReport`) on standard output, and exits when standard input ends. So it
+never outlives its parent, however the parent dies, and no secret ever shows up in a list of processes.
+What llama.cpp prints goes to `ServerSettings.log_path`.
 """
 
 import os
@@ -20,16 +20,18 @@ from engines.local.model_file import ModelFileError, embedded_model, own_model
 from engines.local.server_protocol import ServerReport, ServerSettings
 
 LOG_LIMIT = 8 * 2**20
-"""Bytes. A log that grew beyond is begun anew."""
+"""In bytes; a larger log is truncated."""
 LOG_LOOK = 60.0
 PROGRESS_PERIOD = 0.25
 PROMPT_CACHE = 256
-"""MiB of memory for the states of prompts that lost their slot; 12 KiB a token with this model."""
+"""MiB of memory for the states of prompts that lost their slot; 12 KiB per token with this model."""
 BATCH = 128
-"""Tokens of prompts read in one go, about a second here: only between two goes are other streams
-served and abandoned prompts let go."""
+"""Prompt tokens read at once, about a second here.
+
+Other streams are served and abandoned prompts dropped only between batches.
+"""
 WARNINGS = 2
-"""llama.cpp's verbosity; from 3 on it prints ten lines a request."""
+"""llama.cpp's verbosity; from 3 on it prints ten lines per request."""
 
 
 class Reporter:
@@ -51,40 +53,40 @@ class Reporter:
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when a Ctrl-C ends us
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServerSettings)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     reporter = Reporter(_divert_output(Path(settings.log_path)))
     try:
         server = _load(settings, reporter)
-    except _Refused as refusal:
+    except _CannotServe as refusal:
         reporter.send(ServerReport("failed", str(refusal)))
         return 1
     port = int(server.listening_address.rsplit(":", 1)[1])
     reporter.send(ServerReport("ready", port=port))
     while True:
         time.sleep(LOG_LOOK)
-        _bound_log()
+        _limit_log()
 
 
-class _Refused(Exception):
-    """The model cannot be served, and trying again would change nothing."""
+class _CannotServe(Exception):
+    """The model cannot be served, and retrying would not help."""
 
 
 def _load(settings: ServerSettings, reporter: Reporter) -> Any:
-    # threads that spin at every barrier would fall to a tenth of their speed beside other work
+    # threads that spin at every barrier would drop to a tenth of their speed beside other work
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp
     except ImportError as error:
-        raise _Refused(f"the package xllamacpp cannot be used here: {error}") from error
+        raise _CannotServe(f"the package xllamacpp cannot be used here: {error}") from error
     try:
         path = _model_path(settings, reporter)
     except ModelFileError as error:
-        raise _Refused(str(error)) from error
+        raise _CannotServe(str(error)) from error
     reporter.progress("loading the model", 0)
     try:
         server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), settings, path))
     except (RuntimeError, ValueError) as error:
-        raise _Refused(f"{path}: llama.cpp cannot load it ({error}); see {settings.log_path}") from error
+        raise _CannotServe(f"{path}: llama.cpp cannot load it ({error}); see {settings.log_path}") from error
     reporter.progress("loading the model", 1)
     return server
 
@@ -114,25 +116,25 @@ def _parameters(params: Any, settings: ServerSettings, path: Path) -> Any:
     return params
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     while sys.stdin.buffer.read(2**16):
         pass
     os._exit(0)
 
 
 def _divert_output(log_path: Path) -> TextIO:
-    """Send what native code prints to the log; gives back the real standard output."""
+    """Send what native code prints to the log; return the real standard output."""
     reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
     log_path.parent.mkdir(parents=True, exist_ok=True)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    _bound_log()
+    _limit_log()
     return reports
 
 
-def _bound_log() -> None:
+def _limit_log() -> None:
     if os.fstat(2).st_size > LOG_LIMIT:
         os.ftruncate(2, 0)
 

@@ -1,7 +1,7 @@
-"""Starts, watches and restarts the model's process.
+"""The supervisor that starts, watches and restarts the model's process.
 
-A thread does it, not a task: so it serves any event loop, and any number of them, starting a
-process never holds one up, and reading its reports needs no child watcher.
+It is a thread, not a task: so it serves any number of event loops, starting a process never blocks one,
+and reading its reports needs no child watcher.
 """
 
 import logging
@@ -24,14 +24,14 @@ from engines.local.server_protocol import ServerReport, ServerSettings
 logger = logging.getLogger(__name__)
 
 TERMINATION_PATIENCE = 5.0
-"""Seconds between asking the process to end and ending it."""
+"""Seconds between asking the process to end and killing it."""
 BACK_OFF_LIMIT = 30.0
 STEADY_AFTER = 60.0
-"""Seconds of life after which a crash is no longer taken for part of a series."""
+"""Seconds of life after which a crash no longer counts as part of a series."""
 HOPELESS_AFTER = 3
-"""Ends in a row before the model was loaded, after which requests no longer wait for the next start."""
+"""Consecutive exits before the model was loaded, after which requests stop waiting for the next start."""
 RETRY_REFUSED_AFTER = 30.0
-"""Seconds after which a refused load (a full disk, a missing package) is tried again on demand."""
+"""Seconds after which a refused load (a full disk, a missing package) is retried on demand."""
 
 Progress = Callable[[str, float], None]
 _decode_report = msgspec.json.Decoder(ServerReport).decode
@@ -46,7 +46,7 @@ class ServerEndpoint(msgspec.Struct, frozen=True):
 
 
 class ModelProcess:
-    """The model's process, started on demand and kept alive. All methods may be called anywhere."""
+    """The model's process, started on demand and kept alive. All methods may be called from anywhere."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ModelProcess:
         return child.pid if child else None
 
     def start(self) -> Future[ServerEndpoint]:
-        """See that it runs; the future is done when it listens, or when it refused to."""
+        """Make sure that the process runs; the future is done when it listens, or has refused to."""
         with self._lock:
             if self._thread is None or (not self._thread.is_alive() and self._may_try_again()):
                 self._stop = threading.Event()
@@ -86,7 +86,7 @@ class ModelProcess:
             return self._endpoint
 
     def wait_for_end(self, endpoint: ServerEndpoint | None, seconds: float) -> None:
-        """Return when the process that listens there was seen to end, or when that took too long."""
+        """Wait until the process at `endpoint` has been seen to end, for at most `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_current(endpoint), seconds)
 
@@ -113,47 +113,47 @@ class ModelProcess:
     def _run(self) -> None:
         delay, failures = 0.5, 0
         while not self._stop.is_set():
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
-                status = self._live()
+                status = self._run_once()
             except _Stopped:
                 break
             except OSError as error:
-                self._refuse(f"its process cannot be started: {error}")
+                self._mark_refused(f"its process cannot be started: {error}")
                 return
             if self._stop.is_set() or self._refused_at is not None:
                 break
-            if time.monotonic() - begun > STEADY_AFTER:
+            if time.monotonic() - started > STEADY_AFTER:
                 delay = 0.5
             logger.error("the local model's process ended (%s); restarting it in %.1f s", status, delay)
             failures = 0 if self._endpoint.done() and not self._endpoint.exception() else failures + 1
             self._begin_loading(f"is being restarted, its process ended ({status})")
             if failures >= HOPELESS_AFTER:
-                self._settle(Unavailable(f"The local model's process ends while it loads ({status})."))
+                self._fail_endpoint(Unavailable(f"The local model's process ends while it loads ({status})."))
             self._stop.wait(delay)
             delay = min(2 * delay, BACK_OFF_LIMIT)
         if self._stop.is_set():
-            self._settle(Unavailable("The local model was stopped."))
+            self._fail_endpoint(Unavailable("The local model was stopped."))
 
-    def _live(self) -> str:
-        """One life of the process, from its start to its end; gives back how it ended."""
+    def _run_once(self) -> str:
+        """Run the process once, from its start to its end; return how it ended."""
         api_key = secrets.token_urlsafe(24)
         with self._spawn() as child:
             assert child.stdin is not None  # noqa: S101
             assert child.stdout is not None  # noqa: S101
             try:
-                self._tell(child, api_key)
+                self._send_settings(child, api_key)
                 for line in child.stdout:
-                    self._read(line, api_key)
+                    self._handle_report(line, api_key)
             finally:
                 child.stdin.close()
-        return _how_it_ended(child.returncode)
+        return _describe_exit(child.returncode)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._stop.is_set():
                 raise _Stopped
-            # a session of its own: a Ctrl-C in the terminal must not end it before the streams ended
+            # a session of its own: Ctrl-C in the terminal must not end it before the streams have ended
             self._child = subprocess.Popen(  # noqa: S603
                 self._command,
                 stdin=subprocess.PIPE,
@@ -163,7 +163,7 @@ class ModelProcess:
             )
             return self._child
 
-    def _tell(self, child: subprocess.Popen[bytes], api_key: str) -> None:
+    def _send_settings(self, child: subprocess.Popen[bytes], api_key: str) -> None:
         assert child.stdin is not None  # noqa: S101
         settings = msgspec.structs.replace(self._settings, api_key=api_key)
         try:
@@ -172,14 +172,14 @@ class ModelProcess:
         except BrokenPipeError:
             logger.debug("the local model's process ended before it was told anything")
 
-    def _read(self, line: bytes, api_key: str) -> None:
+    def _handle_report(self, line: bytes, api_key: str) -> None:
         try:
             report = _decode_report(line)
         except msgspec.DecodeError:
             logger.warning("the local model's process said %r", line[:200])
             return
         if report.state == "failed":
-            self._refuse(report.message)
+            self._mark_refused(report.message)
         elif report.state == "ready":
             self._reason = None
             self._endpoint.set_result(ServerEndpoint(f"http://127.0.0.1:{report.port}/v1", api_key))
@@ -196,13 +196,13 @@ class ModelProcess:
                 self._endpoint = Future()
             self._changed.notify_all()
 
-    def _refuse(self, reason: str) -> None:
+    def _mark_refused(self, reason: str) -> None:
         self._refused_at = time.monotonic()
         self._reason = f"the local model cannot be used: {reason}"
         logger.error("%s", self._reason)
-        self._settle(Unavailable(f"The local model cannot be used: {reason}"))
+        self._fail_endpoint(Unavailable(f"The local model cannot be used: {reason}"))
 
-    def _settle(self, error: Unavailable) -> None:
+    def _fail_endpoint(self, error: Unavailable) -> None:
         if not self._endpoint.done():
             self._endpoint.set_exception(error)
 
@@ -215,16 +215,16 @@ class ModelProcess:
 
 
 class _Stopped(Exception):
-    """It was closed before the process was started."""
+    """The supervisor was closed before the process started."""
 
 
 def _search_path() -> str:
-    """Where the process finds this package, whatever the working directory is."""
+    """Return a search path on which the process finds this package from any working directory."""
     root = str(Path(__file__).parents[2])
     return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
 
 
-def _how_it_ended(returncode: int) -> str:
+def _describe_exit(returncode: int) -> str:
     if returncode >= 0:
         return f"exit status {returncode}"
     try:
@@ -234,13 +234,13 @@ def _how_it_ended(returncode: int) -> str:
 
 
 def _log_progress() -> Progress:
-    """Log each step once, and a long one at every quarter."""
-    told: list[tuple[str, int]] = []
+    """Return a function that logs each step once, and a long one at every quarter."""
+    logged: list[tuple[str, int]] = []
 
     def log(message: str, fraction: float) -> None:
         step = (message, int(fraction * 4))
-        if told[-1:] != [step]:
-            told[:] = [step]
+        if logged[-1:] != [step]:
+            logged[:] = [step]
             logger.info("%s: %d %%", message, fraction * 100)
 
     return log

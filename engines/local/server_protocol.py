@@ -1,4 +1,4 @@
-"""What the service and the model's process say to each other, one line of JSON each."""
+"""The messages between the service and the model's process, one line of JSON each."""
 
 from typing import Literal
 
@@ -6,19 +6,19 @@ import msgspec
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """What the parent tells its model process."""
+    """The settings that the parent sends to its model process."""
 
     models_folder: str
     log_path: str
     api_key: str
     slots: int
     context_length: int
-    """Tokens a slot."""
+    """Tokens per slot."""
     model_path: str | None = None
 
 
 class ServerReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the model process tells: `loading` any number of times, then `ready` or `failed`."""
+    """A report of the model process: `loading` any number of times, then `ready` or `failed`."""
 
     state: Literal["loading", "ready", "failed"]
     message: str = ""

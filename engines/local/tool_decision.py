@@ -1,11 +1,10 @@
 """Whether the last message needs a tool: asked of the model itself, before it answers.
 
-A model of this size, left to choose, calls tools for greetings and writes calls as prose. It does
-better at a narrow question with examples. Two wordings are asked, one token each, and what counts
-is by how much the token for a call is likelier than the one against it, less half of the same for
-messages that need no tool: some tools are liked more than others whatever is asked. Measured on 83
-messages that need the tool (22 tools) and 139 that do not, the two together separate them with an
-area under the curve of 0.996 (one alone: 0.989).
+Left to choose, a model of this size calls tools for greetings and writes calls as prose. It does better at
+a narrow question with examples. Two wordings are asked, one token each. The score is how much likelier the
+token for a call is than the one against it, minus half of the same for messages that need no tool, because
+the model prefers some tools whatever is asked. Measured on 83 messages that need the tool (22 tools) and
+139 that do not, the two together separate them with an area under the curve of 0.996 (one alone: 0.989).
 """
 
 import asyncio
@@ -20,10 +19,10 @@ from engines.messages import Message, TextPart
 from engines.requests import Tool
 
 THRESHOLD = 0.75
-"""In natural logarithms: 78 of those 83 exceed it, and none of the 139."""
+"""In natural logarithms; 78 of those 83 messages exceed it, and none of the 139."""
 BASELINE_WEIGHT = 0.5
 MESSAGE_LIMIT = 1200
-"""Characters of the message that are looked at, half of them from its end."""
+"""Characters of the message that are considered, half of them from its end."""
 DESCRIPTION_LIMIT = 200
 BASELINES_KEPT = 256
 JUDGED_AT_MOST = 6
@@ -77,7 +76,7 @@ OTHER = "greetings, thanks, feelings, general knowledge, explanations, writing, 
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """One way to ask: the instruction, the question, and what is answered for and against a call."""
+    """One way to ask: the instruction, the question, and the answers for and against a call."""
 
     instruction: str
     question: str
@@ -86,20 +85,20 @@ class Wording(msgspec.Struct, frozen=True):
     """None: the tool's name."""
 
     def prompt(self, tools: str, message: str) -> tuple[Message, ...]:
-        messages = [_say("system", self.instruction)]
+        messages = [_text_message("system", self.instruction)]
         for example in EXAMPLES:
-            told = f"{example.tool}: {example.does}"
-            messages.append(_say("user", self._ask(told, example.message)))
+            tools_text = f"{example.tool}: {example.does}"
+            messages.append(_text_message("user", self._ask(tools_text, example.message)))
             answer = (self.for_ or example.tool) if example.needs else self.against
-            messages.append(_say("assistant", answer))
-        return (*messages, _say("user", self._ask(tools, message)))
+            messages.append(_text_message("assistant", answer))
+        return (*messages, _text_message("user", self._ask(tools, message)))
 
     def margin(self, tokens: dict[str, float], name: str) -> float:
-        """How much likelier a call is; `tokens` are the likeliest first tokens with their logarithms."""
+        """Return how much likelier a call is; `tokens` maps the likeliest first tokens to logarithms."""
         floor = min(tokens.values()) - 1
-        beginning = [log for token, log in tokens.items() if _begins(token, self.for_ or name)]
+        in_favor = [log for token, log in tokens.items() if _is_start_of(token, self.for_ or name)]
         against = [log for token, log in tokens.items() if token.lower() == self.against]
-        return _log_sum(beginning, floor) - _log_sum(against, floor)
+        return _log_sum(in_favor, floor) - _log_sum(against, floor)
 
     def _ask(self, tools: str, message: str) -> str:
         return self.question.format(tools=tools, message=message)
@@ -119,7 +118,7 @@ BY_NAME = Wording(
 )
 
 Ask = Callable[[tuple[Message, ...], dict[str, Any]], Awaitable[tuple[str, dict[str, float]]]]
-"""Puts messages to the model, with parameters; gives back the text and the likeliest first tokens."""
+"""Asks the model with messages and parameters; returns the text and the likeliest first tokens."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -132,43 +131,43 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class ToolDecider:
-    """Remembers the baselines of tool lists that were seen."""
+    """The choice of a tool for a message; remembers the baselines of tool lists it has seen."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._baselines: dict[str, float] = {}
 
     async def best(self, message: str, tools: tuple[Tool, ...]) -> Verdict:
-        """The tool that fits the message best, each judged alone: in a list they blur each other."""
+        """Return the tool that fits the message best; each is judged alone, as in a list they interfere."""
         verdicts = [
-            Verdict(tool, await self.score(message, tool)) for tool in _likeliest(_shortened(message), tools)
+            Verdict(tool, await self.score(message, tool)) for tool in _preselect(_shorten(message), tools)
         ]
         return max(verdicts, key=lambda verdict: verdict.score)
 
     async def score(self, message: str, tool: Tool) -> float:
-        """How far the message speaks for a call; comparable between tools."""
-        told = _tell((tool,))
-        baseline = self._baselines.get(told)
+        """Return how strongly the message suggests a call; comparable between tools."""
+        tools_text = _describe((tool,))
+        baseline = self._baselines.get(tools_text)
         if baseline is None:
-            margins = [await self._margin(text, told, tool.name) for text in NEUTRAL]
+            margins = [await self._margin(text, tools_text, tool.name) for text in NEUTRAL]
             baseline = sum(margins) / len(margins)
             if len(self._baselines) >= BASELINES_KEPT:
                 self._baselines.pop(next(iter(self._baselines)))
-            self._baselines[told] = baseline
-        return await self._margin(_shortened(message), told, tool.name) - BASELINE_WEIGHT * baseline
+            self._baselines[tools_text] = baseline
+        return await self._margin(_shorten(message), tools_text, tool.name) - BASELINE_WEIGHT * baseline
 
     async def warm_up(self) -> None:
-        """Have the examples read, so that the first real question does not wait for that.
+        """Have the model read the examples, so that the first real question does not wait for that.
 
-        They are some 1,400 tokens; llama.cpp keeps what it read in memory.
+        They are some 1,400 tokens; llama.cpp keeps what it has read in memory.
         """
         for wording in (YES_OR_NO, BY_NAME):
             await self._ask_one(wording, NEUTRAL[0], "")
 
-    async def _margin(self, message: str, told: str, name: str) -> float:
-        # one after the other or both at once: there are two slots
-        asked = [self._ask_one(wording, message, told) for wording in (YES_OR_NO, BY_NAME)]
-        tasks = [asyncio.ensure_future(question) for question in asked]
+    async def _margin(self, message: str, tools_text: str, name: str) -> float:
+        # both at once or one after the other: there are two slots
+        questions = [self._ask_one(wording, message, tools_text) for wording in (YES_OR_NO, BY_NAME)]
+        tasks = [asyncio.ensure_future(question) for question in questions]
         try:
             yes_or_no, by_name = await asyncio.gather(*tasks)
         finally:
@@ -176,22 +175,22 @@ class ToolDecider:
                 task.cancel()
         return YES_OR_NO.margin(yes_or_no, name) + BY_NAME.margin(by_name, name)
 
-    async def _ask_one(self, wording: Wording, message: str, told: str) -> dict[str, float]:
+    async def _ask_one(self, wording: Wording, message: str, tools_text: str) -> dict[str, float]:
         params = {"max_tokens": 1, "logprobs": True, "top_logprobs": ALTERNATIVES}
-        _, tokens = await self._ask(wording.prompt(told, message), params)
+        _, tokens = await self._ask(wording.prompt(tools_text, message), params)
         return tokens
 
 
-def _say(role: Any, text: str) -> Message:
+def _text_message(role: Any, text: str) -> Message:
     return Message(role, (TextPart(text),))
 
 
-def _tell(tools: tuple[Tool, ...]) -> str:
+def _describe(tools: tuple[Tool, ...]) -> str:
     return "\n".join(f"{tool.name}: {(tool.description or tool.name)[:DESCRIPTION_LIMIT]}" for tool in tools)
 
 
-def _likeliest(message: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    """Of many tools those whose own words the message uses; judging one takes half a second."""
+def _preselect(message: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """Of many tools, return those whose own words the message uses: judging one takes half a second."""
     if len(tools) <= JUDGED_AT_MOST:
         return tools
     words = _words(message)
@@ -205,19 +204,19 @@ def _words(text: str) -> set[str]:
     return {word for word in re.findall(r"[^\W_]+", text.lower()) if len(word) > 2}
 
 
-def _shortened(message: str) -> str:
+def _shorten(message: str) -> str:
     if len(message) <= MESSAGE_LIMIT:
         return message
     half = MESSAGE_LIMIT // 2
     return f"{message[:half]} … {message[-half:]}"
 
 
-def _begins(token: str, answer: str) -> bool:
+def _is_start_of(token: str, answer: str) -> bool:
     return bool(token) and answer.startswith((token, token.lower()))
 
 
 def _log_sum(logs: list[float], floor: float) -> float:
-    """The logarithm of the sum of probabilities; `floor` where there is none."""
+    """Return the logarithm of the sum of probabilities; `floor` if there are none."""
     if not logs:
         return floor
     top = max(logs)

@@ -1,16 +1,17 @@
 """The engine for any upstream that speaks OpenAI's chat completions.
 
-client        the engine: session, attempts
-payload       values → the request's body
-exchange      one response, read as it comes
-sse           bytes → lines
-wire, chunks  lines → events
-calls         the order of tool calls
-completeness  whether a call's arguments are whole yet
-sound         spoken answers
-counts        token counts and times
-errors        upstream failures → `EngineError`
-reachability  whether the upstream is there
+engine             the engine: session, attempts
+request_body       values → the request's body
+upstream_call      one response, read as it arrives
+sse_lines          bytes → lines
+chunk_types,
+chunk_reader       lines → events
+tool_calls         the order of tool calls
+json_completeness  whether a call's arguments are complete yet
+audio_reader       spoken answers
+upstream_numbers   token counts and times
+errors             upstream failures → `EngineError`
+reachability       whether the upstream can be reached
 """
 
 from engines.openai_compatible.engine import OpenAICompatibleEngine

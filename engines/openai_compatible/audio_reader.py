@@ -9,7 +9,7 @@ from engines.openai_compatible.upstream_numbers import time_in
 from engines.surrogates import SurrogateJoiner, whole
 
 PIECE = 2**18
-"""Characters decoded in one go; between two of them another thread, the loop's, may run."""
+"""Characters decoded at once; in between, another thread, such as the loop's, can run."""
 
 
 class AudioReader:

@@ -1,4 +1,4 @@
-"""Turns what an upstream sends, chunk by chunk or whole, into events."""
+"""The conversion of what an upstream sends, chunk by chunk or whole, into events."""
 
 import logging
 from collections.abc import Iterable
@@ -42,22 +42,22 @@ _REASONS: dict[str, FinishReason] = {
 
 
 class ChunkReader:
-    """Reads the chunks of one answer of so many choices. `finish` gives the events that close it.
-    `context_length`, where it is known, bounds what usage is believed.
+    """A reader of the chunks of one answer with `choices` choices; `finish` returns the closing events.
 
-    The ends of the choices and the usage are held back until then: some upstreams repeat them,
-    with other numbers, and some send more of the answer after them.
+    The ends of the choices and the usage are held back until then: some upstreams repeat them with different
+    numbers, and some send more of the answer after them. `context_length`, if it is known, limits what usage
+    is believed.
     """
 
     def __init__(self, choices: int, secret: str | None = None, *, context_length: int | None = None) -> None:
         self._secret = secret
-        self._asked_for = choices
+        self._requested = choices
         self._count_limit = count_limit(context_length, choices)
         self._choices: dict[int, _Choice] = {}
-        self._has_foreign = False
+        self._has_unrequested = False
         self._usage: Any = None
         self.is_done = False
-        """`[DONE]` was read; nothing of interest can follow."""
+        """Whether `[DONE]` was read; nothing of interest can follow."""
 
     @property
     def has_begun(self) -> bool:
@@ -65,18 +65,18 @@ class ChunkReader:
 
     @property
     def has_ended(self) -> bool:
-        """Each choice that was asked for has told why it stopped."""
-        return len(self._choices) == self._asked_for and all(
+        """Whether each requested choice has said why it stopped."""
+        return len(self._choices) == self._requested and all(
             choice.reason is not None for choice in self._choices.values()
         )
 
     def read(self, payload: bytes, events: list[Event]) -> None:
-        """Append the events of one chunk (or one whole answer) to the list."""
+        """Append the events of one chunk (or one whole answer) to `events`."""
         try:
             try:
                 chunk = _decode(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._read_odd(payload, events)
+                self._read_leniently(payload, events)
             else:
                 self._read_chunk(chunk, payload, events)
         except RecursionError as error:
@@ -94,15 +94,15 @@ class ChunkReader:
                 state.read(choice, events)
 
     def _begin(self, index: int) -> "_Choice | None":
-        """What will be remembered of a choice; None for one that was not asked for."""
-        if 0 <= index < self._asked_for:
+        """Create the state of a choice; None for a choice that was not requested."""
+        if 0 <= index < self._requested:
             return self._choices.setdefault(index, _Choice(index))
-        if not self._has_foreign:
-            self._has_foreign = True
+        if not self._has_unrequested:
+            self._has_unrequested = True
             logger.info("the upstream answers with choices that nobody asked for; they are dropped")
         return None
 
-    def _read_odd(self, payload: bytes, events: list[Event]) -> None:
+    def _read_leniently(self, payload: bytes, events: list[Event]) -> None:
         text = payload.strip()
         if text == _DONE:
             self.is_done = True
@@ -111,7 +111,7 @@ class ChunkReader:
             for choice in chunk.choices or ():
                 state = self._begin(choice.index or 0)
                 if state is not None:
-                    state.join_surrogates()
+                    state.start_joining()
             self._read_chunk(chunk, text, events)
 
     def _raise_error_in(self, payload: bytes) -> None:
@@ -120,7 +120,7 @@ class ChunkReader:
             raise error_in_stream(fault, self._secret)
 
     def finish(self) -> list[Event]:
-        """The rest of each choice, their ends, and the usage. Raises where the answer broke off."""
+        """Return the rest of each choice, their ends, and the usage. Raises if the answer broke off."""
         events: list[Event] = []
         if not self.has_begun:
             raise EngineError("The upstream ended its answer before it began one.", code=INCOMPLETE)
@@ -128,7 +128,7 @@ class ChunkReader:
             choice.flush(events)
         events.extend([choice.end() for _, choice in sorted(self._choices.items())])
         if not self.has_ended:
-            raise _broken_off()
+            raise _incomplete_error()
         usage = usage_in(self._usage, self._count_limit)
         if usage is not None:
             events.append(usage)
@@ -137,13 +137,13 @@ class ChunkReader:
 
 def _convert(payload: bytes) -> Chunk:
     try:
-        return msgspec.convert(_with_sound_indexes(decode_leniently(payload)), Chunk)
+        return msgspec.convert(_with_valid_indexes(decode_leniently(payload)), Chunk)
     except (ValueError, msgspec.ValidationError) as error:
         raise EngineError("The upstream sent what is no chat completion.") from error
 
 
-def _with_sound_indexes(document: Any) -> Any:
-    """The chunk, its choices with an index that is no integer made such that nobody asked for."""
+def _with_valid_indexes(document: Any) -> Any:
+    """Replace non-integer indexes with one that was never requested, so their choices are dropped."""
     choices = document.get("choices") if isinstance(document, dict) else None
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and type(choice.get("index", 0)) not in (int, NoneType):
@@ -151,12 +151,12 @@ def _with_sound_indexes(document: Any) -> Any:
     return document
 
 
-def _broken_off() -> EngineError:
+def _incomplete_error() -> EngineError:
     return EngineError("The upstream broke off in the middle of its answer.", code=INCOMPLETE)
 
 
 class _Choice:
-    """What has to be remembered of one choice between its chunks."""
+    """The state of one choice between its chunks."""
 
     __slots__ = ("_audio", "_calls", "_index", "_joiners", "reason")
 
@@ -168,8 +168,8 @@ class _Choice:
         self._audio: AudioReader | None = None
         self._joiners: dict[type[_Texts], SurrogateJoiner] | None = None
 
-    def join_surrogates(self) -> None:
-        """From now on look for halves; until the first was met, that work is spared."""
+    def start_joining(self) -> None:
+        """Look for halves from now on; until the first one appears, that work is skipped."""
         if self._joiners is None:
             self._joiners = {kind: SurrogateJoiner() for kind in (TextDelta, RefusalDelta, ReasoningDelta)}
 
@@ -238,11 +238,11 @@ class _Choice:
 
     def end(self) -> Finish:
         if self.reason is None:
-            raise _broken_off()
+            raise _incomplete_error()
         if self.reason == "error":
             raise EngineError("The upstream failed in the middle of its answer.")
         reason = _REASONS.get(self.reason, "stop")
-        if reason == "stop" and self._calls and self._calls.any_opened:
+        if reason == "stop" and self._calls and self._calls.has_opened_calls:
             reason = "tool_calls"
         return Finish(reason, self._index)
 

@@ -1,7 +1,7 @@
-"""What an upstream sends, as far as it is read: everything may be missing or null.
+"""The parts of what an upstream sends that are read: any of them may be missing or null.
 
-`delta` of a chunk and `message` of a whole answer have the same shape and are read as one. What is
-`Any` comes in every type, and a wrong one is no reason to give up an answer.
+A chunk's `delta` and a whole answer's `message` have the same shape and are read alike. Fields typed `Any`
+come in every type, and a wrong one is no reason to give up on an answer.
 """
 
 import json
@@ -11,7 +11,7 @@ import msgspec
 
 
 class _ChunkPart(msgspec.Struct, gc=False):
-    """Short-lived and free of cycles, so the garbage collector need not track it."""
+    """The base of all parts: short-lived and free of cycles, so the garbage collector need not track them."""
 
 
 class ChunkFunction(_ChunkPart):
@@ -33,7 +33,7 @@ class ChunkAudio(_ChunkPart):
 
 
 class ChunkContentPart(_ChunkPart):
-    """Content as a list of parts, which some servers send: text, and text within `thinking`."""
+    """A part of content that some servers send as a list: text, or text within `thinking`."""
 
     type: str | None = None
     text: str | None = None
@@ -66,9 +66,9 @@ class Chunk(_ChunkPart):
 
 
 def decode_leniently(payload: bytes) -> Any:
-    """For halves of surrogate pairs, broken UTF-8 and endless numbers, which msgspec rightly refuses.
+    """Decode lone surrogates, broken UTF-8 and huge or infinite numbers, which msgspec rightly rejects.
 
-    Raises ValueError or RecursionError where it is no JSON at all.
+    Raises `ValueError` or `RecursionError` if it is not JSON at all.
     """
     text = payload.decode("utf-8", "replace")
     return json.loads(text, parse_int=_integer, parse_constant=_CONSTANTS.get)

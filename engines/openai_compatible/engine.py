@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_LIMIT = 5.0
-"""Seconds that an upstream may ask us to wait; for more the client is told instead."""
+"""Seconds that an upstream may ask us to wait; a longer wait is passed on to the client."""
 BACK_OFF = 0.25
 KEEP_ALIVE = 30.0
 LARGE_BODY = 2**20
-"""Bytes; a larger body is sent piece by piece."""
+"""In bytes; a larger body is sent in pieces."""
 PIECE = 2**18
 NOT_COMPRESSED = ("", "identity", "none")
-"""Content encodings; "none" is no registered one, but some servers send it to keep proxies off."""
+"""Content encodings; "none" is not registered, but some servers send it to keep proxies off."""
 
 
 class OpenAICompatibleEngine:
     """One model of one upstream. Times are in seconds.
 
-    `first_event_timeout` counts from the request, `idle_timeout` from the last byte; `retries` is
-    how often a call that failed before its first event is tried again.
+    `first_event_timeout` counts from the request, `idle_timeout` from the last byte; `retries` is how often
+    to retry a call that failed before its first event.
     """
 
     unsupported: ClassVar[frozenset[str]] = frozenset()
@@ -105,17 +105,17 @@ class OpenAICompatibleEngine:
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         body = await encode_request(request, self._model, supports_n=self._supports_n)
-        exchange, events = await self._begin(body, request)
+        call, events = await self._begin(body, request)
         try:
             while events:
                 for event in events:
                     yield event
-                events = await exchange.read()
+                events = await call.read()
         finally:
-            exchange.close()
+            call.close()
 
     async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamCall, list[Event]]:
-        """The first events, after as many attempts as it takes and is allowed."""
+        """Return the call and its first events, after as many attempts as needed and allowed."""
         for attempt in itertools.count():
             try:
                 return await self._attempt(body, request)
@@ -128,19 +128,19 @@ class OpenAICompatibleEngine:
         raise AssertionError("unreachable")
 
     def _delay(self, error: Transient, attempt: int) -> float | None:
-        """Seconds until the next attempt; None where there is to be none."""
+        """Return the seconds until the next attempt; None if there is to be none."""
         if attempt >= self._retries:
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= RETRY_AFTER_LIMIT else None
         if error.status == 429:
             return None
-        return BACK_OFF * float(2**attempt) * random.uniform(0.5, 1)  # noqa: S311  (jitter is no secret)
+        return BACK_OFF * float(2**attempt) * random.uniform(0.5, 1)  # noqa: S311  (jitter is not secret)
 
     async def _attempt(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamCall, list[Event]]:
         deadline = asyncio.get_running_loop().time() + self._first_event_timeout
         response = await self._post(body, request.stream, deadline)
-        exchange = UpstreamCall(
+        call = UpstreamCall(
             response,
             choices=request.n,
             streamed=request.stream,
@@ -151,9 +151,9 @@ class OpenAICompatibleEngine:
             lingering=self._lingering,
         )
         try:
-            return exchange, await exchange.read()
+            return call, await call.read()
         except BaseException:
-            exchange.close()
+            call.close()
             raise
 
     async def _post(self, body: list[bytes], streamed: bool, deadline: float) -> aiohttp.ClientResponse:
@@ -162,8 +162,8 @@ class OpenAICompatibleEngine:
         if size <= LARGE_BODY:
             data: bytes | AsyncIterator[bytes] = b"".join(body)
         else:
-            # upstreams are not sure to know chunked requests, so the length is told beforehand
-            data, headers["Content-Length"] = _each(body), str(size)
+            # not every upstream supports chunked requests, so the length is sent first
+            data, headers["Content-Length"] = _iterate_pieces(body), str(size)
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._open_session().post(
@@ -185,7 +185,7 @@ class OpenAICompatibleEngine:
         raise error_for_status(response.status, response.headers, fault, self._api_key)
 
     def _open_session(self) -> aiohttp.ClientSession:
-        """The session of the running loop: it cannot be made before there is a loop."""
+        """Return the session of the running loop, without which it cannot be created."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
             self._loop = loop
@@ -194,7 +194,7 @@ class OpenAICompatibleEngine:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
                 headers=self._headers(),
-                # a few bytes may unpack to gigabytes, so nothing that is packed is read
+                # a few bytes may decompress to gigabytes, so nothing compressed is read
                 auto_decompress=False,
             )
         return self._session
@@ -203,7 +203,7 @@ class OpenAICompatibleEngine:
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "chatapi",
-            # a compressing upstream holds chunks back until it has a block of them
+            # an upstream that compresses holds chunks back until it has a block of them
             "Accept-Encoding": "identity",
         }
         if self._api_key:
@@ -218,7 +218,7 @@ def _refuse_compressed(response: aiohttp.ClientResponse) -> None:
         raise EngineError(f"The upstream compressed its answer ({encoding[:40]!a}), unasked.")
 
 
-async def _each(body: list[bytes]) -> AsyncIterator[bytes]:
+async def _iterate_pieces(body: list[bytes]) -> AsyncIterator[bytes]:
     for part in body:
         for start in range(0, len(part), PIECE):
             yield part[start : start + PIECE]

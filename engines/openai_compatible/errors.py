@@ -1,11 +1,11 @@
-"""Upstream failures, told in the terms of `EngineError`.
+"""Upstream failures as `EngineError`s.
 
 EngineError
 ├── InvalidRequest
-├── Transient               the same upstream may answer a moment later: worth another try
+├── Transient               the same upstream may answer a moment later: worth a retry
 └── Unavailable
     ├── Unreachable         (also Transient) no connection, or one that broke
-    └── TimedOut            it took the connection and said nothing in time
+    └── TimedOut            it accepted the connection but sent nothing in time
 """
 
 import math
@@ -42,7 +42,7 @@ class TimedOut(Unavailable):
 
 
 class Fault(msgspec.Struct):
-    """An upstream's error object; `number` is a code that is an HTTP status."""
+    """An upstream's error object; `number` is its code if that is an HTTP status."""
 
     message: str
     type: str | None = None
@@ -52,13 +52,13 @@ class Fault(msgspec.Struct):
 
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes, secret: str | None) -> EngineError:
-    """The error for an answer whose status is not 200; `secret` is kept out of its message."""
+    """Return the error for a response whose status is not 200; `secret` is kept out of its message."""
     fault = fault_in_body(body)
     return _error(status, fault, retry_after(headers), secret)
 
 
 def error_in_stream(fault: Fault, secret: str | None) -> EngineError:
-    """The error for an error object that came with status 200."""
+    """Return the error for an error object that came with status 200."""
     if fault.number and 400 <= fault.number < 600:
         status = fault.number
     elif "rate_limit" in f"{fault.code} {fault.type}":
@@ -92,13 +92,13 @@ def _error(status: int, fault: Fault | None, wait: float | None, secret: str | N
 
 
 def _credentials_refused() -> EngineError:
-    # 401 would tell our client that its own key is wrong, and upstreams quote the key they refuse
+    # 401 would tell our client that its own key is wrong, and upstreams quote the key they reject
     message = "The upstream refused the credentials of this service."
     return EngineError(message, status=502, code="upstream_authentication")
 
 
 def _server_status(status: int) -> int:
-    """What our client is told for 408 and 5xx; 529 is how some say that they are overloaded."""
+    """Return what our client gets for 408 and 5xx; some upstreams send 529 when overloaded."""
     if status in (500, 502, 503, 504):
         return status
     return {408: 504, 529: 503}.get(status, 502)
@@ -110,7 +110,7 @@ def _clean(message: str, secret: str | None) -> str:
     return _valid(message[:MESSAGE_LIMIT]) or "The upstream reported an error."
 
 
-# --- what the request did wrong -----------------------------------------------------------------
+# --- errors about the context length -------------------------------------------------------------
 
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _CONTEXT_WORDS = (
@@ -136,14 +136,14 @@ def _is_about_context_length(fault: Fault) -> bool:
 
 
 def fault_in_body(body: bytes) -> Fault | None:
-    """The error object of a JSON body; None where there is none (HTML, nothing, a whole answer)."""
+    """Return the error object of a JSON body; None if there is none (HTML, nothing, a whole answer)."""
     try:
-        return fault_in(_decoded(body))
+        return fault_in(_decode(body))
     except (ValueError, RecursionError):
         return None
 
 
-def _decoded(body: bytes) -> Any:
+def _decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -151,7 +151,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def fault_in(document: Any) -> Fault | None:
-    """The error object in any of its shapes: OpenAI's, vLLM's, FastAPI's, a bare string, in a list."""
+    """Return the error object in any of its shapes: OpenAI's, vLLM's, FastAPI's, a bare string, in a list."""
     if isinstance(document, list) and document:
         document = document[0]
     if not isinstance(document, dict):
@@ -180,19 +180,19 @@ def _fault(error: Mapping[str, Any]) -> Fault:
 
 
 def _name(value: Any) -> str | None:
-    """A code, type or param, if it is one: a short text, or a number that stands for one."""
+    """Return a code, type or param if it is one: a short text, or a number used as one."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < NUMBER_LIMIT:
         value = str(value)
     return _valid(value) if isinstance(value, str) and 0 < len(value) <= NAME_LIMIT else None
 
 
 def _valid(text: str) -> str:
-    """The text as it can be encoded and stored."""
+    """Return the text in a form that can be encoded and stored."""
     return whole(text).replace("\0", "\ufffd")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from `retry-after-ms` or `Retry-After` (a number of seconds or an HTTP date)."""
+    """Return seconds from `retry-after-ms` or `Retry-After` (a number of seconds or an HTTP date)."""
     try:
         if "retry-after-ms" in headers:
             seconds = float(headers["retry-after-ms"]) / 1000

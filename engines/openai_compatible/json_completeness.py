@@ -1,18 +1,18 @@
-"""Whether a text that arrives in pieces is one whole JSON object yet, in time linear in its length."""
+"""Whether a text that arrives in pieces is one complete JSON object yet, found out in linear time."""
 
 import re
 
 import msgspec
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\\?\Z)', re.DOTALL)
-"""A string, closed or cut off by the end; the group is what ends it."""
+"""A string, closed or cut off by the end of the text; the group is what ends it."""
 _WHITESPACE = " \t\r\n"
 
 
 class ObjectScanner:
-    """Counts brackets outside of strings and parses once, when as many were closed as opened.
+    """A scanner that counts brackets outside strings and parses once, when all opened ones are closed.
 
-    A text for which that parse fails cannot become JSON by more text, so there is no second one.
+    If that parse fails, no further text can make it valid JSON, so there is no second one.
     """
 
     __slots__ = ("_depth", "_is_settled", "_pieces", "_string", "is_whole")

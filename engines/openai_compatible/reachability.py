@@ -1,4 +1,4 @@
-"""Whether an upstream can be reached at all, found out by connecting to it now and then."""
+"""Whether an upstream can be reached at all, checked by connecting to it now and then."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ class Reachability:
         self._connect_timeout = connect_timeout
         self._task: asyncio.Task[None] | None = None
         self.problem: str | None = None
-        """Why the upstream could not be reached when it was last tried."""
+        """Why the upstream could not be reached at the last attempt."""
 
     def start(self) -> None:
         if self._task is None or self._task.get_loop() is not asyncio.get_running_loop():
@@ -36,7 +36,7 @@ class Reachability:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, writer = await asyncio.open_connection(self._url.host, self._url.port)
-        except OSError as error:  # TimeoutError and failed name look-ups are OSErrors
+        except OSError as error:  # TimeoutError and failed name lookups are OSErrors
             self.problem = f"the upstream cannot be reached: {error.strerror or type(error).__name__}"
             return
         self.problem = None

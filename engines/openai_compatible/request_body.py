@@ -24,20 +24,20 @@ from engines.messages import (
 from engines.requests import EngineRequest, ResponseFormat, Tool
 
 DEFAULT_VOICE = "alloy"
-"""OpenAI wants a voice named; our native dialect lets a client leave it out."""
+"""OpenAI requires a voice; our native dialect lets a client omit it."""
 ENCODE_PIECE = 3 * 2**16
-"""Bytes encoded between two looks at the event loop; a multiple of 3, so that pieces join."""
+"""Bytes encoded before the event loop may run again; a multiple of 3, so that pieces join."""
 
 Wire = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
 
 
 async def encode_request(request: EngineRequest, model: str, *, supports_n: bool) -> list[bytes]:
-    """The JSON body, in pieces to be sent one after the other; blobs are read and inlined here."""
-    inlined = _Inlined(request.read_blob)
+    """Encode the JSON body, in pieces to be sent in order; blobs are read and inlined here."""
+    inliner = _BlobInliner(request.read_blob)
     body: Wire = {name: value for name, value in request.params.items() if value is not None}
     body["model"] = model
-    body["messages"] = [await _message(message, request, inlined) for message in request.messages]
+    body["messages"] = [await _message(message, request, inliner) for message in request.messages]
     body["stream"] = request.stream
     if request.stream:
         body["stream_options"] = {"include_usage": True}
@@ -49,13 +49,13 @@ async def encode_request(request: EngineRequest, model: str, *, supports_n: bool
         body["response_format"] = _response_format(request.response_format)
     if "audio" in request.modalities:
         body.update(_audio_output(request))
-    return inlined.fill(_encode(body))
+    return inliner.fill(_encode(body))
 
 
-class _Inlined:
+class _BlobInliner:
     """Blobs as base64, kept out of the JSON while it is encoded.
 
-    Copying many megabytes in one go holds up the loop, so only their place is marked there.
+    Copying many megabytes at once blocks the loop, so the JSON holds only a mark for each.
     """
 
     def __init__(self, read_blob: Callable[[Blob], Awaitable[bytes]]) -> None:
@@ -64,7 +64,7 @@ class _Inlined:
         self._blobs: list[list[bytes]] = []
 
     async def base64(self, blob: Blob) -> str:
-        """What stands in the JSON for the blob's base64."""
+        """Encode a blob and return the mark that stands for its base64 in the JSON."""
         data = await self._read_blob(blob)
         pieces: list[bytes] = []
         for start in range(0, len(data), ENCODE_PIECE):
@@ -77,7 +77,7 @@ class _Inlined:
         return f"data:{blob.media_type};base64,{await self.base64(blob)}"
 
     def fill(self, body: bytes) -> list[bytes]:
-        """The body's pieces: what was encoded and the blobs, each in its place."""
+        """Return the body's pieces: the encoded JSON, with each blob in its place."""
         if not self._blobs:
             return [body]
         first, *rest = body.split(self._mark.encode())
@@ -90,7 +90,7 @@ class _Inlined:
 # --- messages -----------------------------------------------------------------------------------
 
 
-async def _message(message: Message, request: EngineRequest, inlined: _Inlined) -> Wire:
+async def _message(message: Message, request: EngineRequest, inliner: _BlobInliner) -> Wire:
     wire: Wire = {"role": message.role}
     if message.name:
         wire["name"] = message.name
@@ -99,41 +99,41 @@ async def _message(message: Message, request: EngineRequest, inlined: _Inlined) 
         return wire
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
-    wire["content"] = await _content(message.parts, inlined)
+    wire["content"] = await _content(message.parts, inliner)
     return wire
 
 
-async def _content(parts: tuple[Part, ...], inlined: _Inlined) -> Any:
+async def _content(parts: tuple[Part, ...], inliner: _BlobInliner) -> Any:
     match parts:
         case ():
             return ""
         case (TextPart(text=text),):
             return text
-    return [wire for part in parts if (wire := await _content_part(part, inlined)) is not None]
+    return [wire for part in parts if (wire := await _content_part(part, inliner)) is not None]
 
 
-async def _content_part(part: Part, inlined: _Inlined) -> Wire | None:
+async def _content_part(part: Part, inliner: _BlobInliner) -> Wire | None:
     match part:
         case TextPart(text=text):
             return {"type": "text", "text": text}
         case RefusalPart(text=text):
             return {"type": "refusal", "refusal": text}
         case ImagePart():
-            url = await inlined.data_url(part.blob) if part.blob else part.url
+            url = await inliner.data_url(part.blob) if part.blob else part.url
             image = {"url": url, "detail": part.detail} if part.detail else {"url": url}
             return {"type": "image_url", "image_url": image}
         case AudioPart(blob=blob, format=format_):
-            sound = {"data": await inlined.base64(blob), "format": format_}
+            sound = {"data": await inliner.base64(blob), "format": format_}
             return {"type": "input_audio", "input_audio": sound}
         case FilePart():
-            return {"type": "file", "file": await _file(part, inlined)}
+            return {"type": "file", "file": await _file(part, inliner)}
     return None
 
 
-async def _file(part: FilePart, inlined: _Inlined) -> Wire:
+async def _file(part: FilePart, inliner: _BlobInliner) -> Wire:
     wire: Wire = {}
     if part.blob is not None:
-        wire["file_data"] = await inlined.data_url(part.blob)
+        wire["file_data"] = await inliner.data_url(part.blob)
     elif part.file_id is not None:
         wire["file_id"] = part.file_id
     if part.filename is not None:
@@ -142,9 +142,9 @@ async def _file(part: FilePart, inlined: _Inlined) -> Wire:
 
 
 def _assistant(message: Message, request: EngineRequest) -> Wire:
-    """An earlier answer. Its reasoning is never sent back."""
+    """Return an earlier answer's fields. Its reasoning is never sent back."""
     wire: Wire = {}
-    parts = [_as_text(part, request) for part in message.parts]
+    parts = [_spoken_to_text(part, request) for part in message.parts]
     texts = [part for part in parts if isinstance(part, TextPart)]
     refusals = [part for part in parts if isinstance(part, RefusalPart)]
     spoken = [part for part in parts if isinstance(part, SpokenPart)]
@@ -172,8 +172,8 @@ def _text_or_refusal(part: TextPart | RefusalPart) -> Wire:
     return {"type": kind, kind: part.text}
 
 
-def _as_text(part: Part, request: EngineRequest) -> Part:
-    """A spoken answer as its transcript, where the upstream cannot know its id (any more)."""
+def _spoken_to_text(part: Part, request: EngineRequest) -> Part:
+    """Replace a spoken answer with its transcript if the upstream cannot know its id (anymore)."""
     if not isinstance(part, SpokenPart) or not part.transcript:
         return part
     has_expired = part.expires_at is not None and part.expires_at <= time.time()
@@ -185,14 +185,14 @@ def _tool_call(call: ToolCall) -> Wire:
     return {"id": call.id, "type": "function", "function": function}
 
 
-# --- what is asked for --------------------------------------------------------------------------
+# --- tools and the format of the answer ---------------------------------------------------------
 
 
 def _tools(request: EngineRequest) -> Wire:
-    """Tools and how they may be chosen.
+    """Return the tools and how they may be chosen.
 
-    A choice limited to several tools is sent as those tools alone: that means the same, and
-    `allowed_tools` is known to few upstreams.
+    A choice limited to several tools is sent as those tools alone: that means the same, and few upstreams
+    know `allowed_tools`.
     """
     choice = request.tool_choice
     tools = request.tools

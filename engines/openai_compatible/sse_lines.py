@@ -1,31 +1,31 @@
-"""Splits the bytes of an event stream into the payloads of its `data:` lines.
+"""The bytes of an event stream, split into the payloads of its `data:` lines.
 
-Every `data:` line is one event: that is how all chat servers write, and it makes a missing blank
-line, at the end or between two events, harmless.
+Every `data:` line is one event: all chat servers write it that way, and it makes a missing blank line, at
+the end or between two events, harmless.
 """
 
 from engines.base import EngineError
 
 LINE_LIMIT = 64 * 2**20
-"""Bytes. Sound and pictures come base64-encoded on one line, so this is far above text."""
+"""In bytes. Sound and pictures come base64-encoded on one line, so this is far above text."""
 STRAY_LIMIT = 64 * 2**10
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b":", b"event:", b"id:", b"retry:")
 
 
 class LineSplitter:
-    """Give it what was read, in any pieces; it gives back the payloads that are complete."""
+    """A splitter that takes bytes in any pieces and returns the payloads that are complete."""
 
     def __init__(self, line_limit: int = LINE_LIMIT) -> None:
         self._line_limit = line_limit
         self._held = bytearray()
-        self._begun = False
+        self._has_begun = False
         self.stray = bytearray()
-        """The first lines that belong to no event stream, for telling what came instead."""
+        """The first lines that belong to no event stream, to find out what came instead."""
 
     @property
     def held_size(self) -> int:
-        """Bytes of the line that is not yet complete."""
+        """Bytes of the incomplete line."""
         return len(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -35,8 +35,8 @@ class LineSplitter:
         return self._split(data)
 
     def _split(self, data: bytes) -> list[bytes]:
-        if not self._begun:
-            self._begun = True
+        if not self._has_begun:
+            self._has_begun = True
             data = data.removeprefix(_BOM)
         lines = data.split(b"\n")
         tail = lines.pop()
@@ -55,7 +55,7 @@ class LineSplitter:
         return payloads
 
     def end(self) -> list[bytes]:
-        """The payload of a last line that was not ended, if there is one."""
+        """Return the payload of an unfinished last line, if there is one."""
         return self._split(b"\n") if self._held else []
 
     def _hold(self, piece: bytes) -> None:

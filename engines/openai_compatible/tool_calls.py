@@ -1,8 +1,8 @@
-"""Puts the tool calls of one choice in order, however an upstream numbers and mixes its fragments.
+"""The tool calls of one choice put in order, however an upstream numbers and mixes its fragments.
 
-What goes out is what OpenAI's clients expect: calls numbered from 0, each opened once with its id
-and its name, and one ended before the next begins. A call that starts while the one before it is
-unfinished waits; a finished one is known by its arguments being whole JSON.
+The result is what OpenAI's clients expect: calls numbered from 0, each opened once with its id and name,
+and each ended before the next begins. A call that starts while the previous one is unfinished waits; a
+call is finished when its arguments are complete JSON.
 """
 
 import secrets
@@ -16,7 +16,7 @@ from engines.openai_compatible.json_completeness import ObjectScanner
 from engines.surrogates import SurrogateJoiner, whole, whole_json
 
 WAITING_LIMIT = 4096
-"""Calls that may wait for the one before them to end; more are no answer but an attack."""
+"""Calls that may wait for the previous one to end; more are not an answer but an attack."""
 
 
 class _OpenCall:
@@ -29,13 +29,13 @@ class _OpenCall:
         """Its index in our order; -1 until it is opened."""
         self.fragments: list[str] = []
         self.scanned = 0
-        """How many of the fragments were scanned."""
+        """How many of the fragments have been scanned."""
         self.scanner = ObjectScanner()
         self.joiner = SurrogateJoiner()
 
     @property
     def is_whole(self) -> bool:
-        """Whether the arguments so far are one JSON object. Each fragment is looked at only once."""
+        """Whether the arguments so far are one JSON object. Each fragment is scanned only once."""
         for fragment in self.fragments[self.scanned :]:
             self.scanner.feed(fragment)
         self.scanned = len(self.fragments)
@@ -43,7 +43,7 @@ class _OpenCall:
 
 
 class CallAssembler:
-    """Reads the fragments of one choice's calls and appends the events they make to a list."""
+    """A reader of the fragments of one choice's calls that appends the resulting events to a list."""
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
@@ -54,12 +54,12 @@ class CallAssembler:
         self._opened = 0
 
     @property
-    def any_opened(self) -> bool:
+    def has_opened_calls(self) -> bool:
         return self._opened > 0
 
     def read(self, calls: list[ChunkToolCall], events: list[Event]) -> None:
         for position, fragment in enumerate(calls):
-            self._take(fragment, position if fragment.index is None else fragment.index, events)
+            self._read_fragment(fragment, position if fragment.index is None else fragment.index, events)
         self._open_waiting(events)
         if len(self._calls) - self._next > WAITING_LIMIT:
             raise EngineError("The upstream called more tools at once than can be kept apart.")
@@ -73,7 +73,7 @@ class CallAssembler:
             if call.name:
                 self._open(call, events)
 
-    def _take(self, fragment: ChunkToolCall, index: int, events: list[Event]) -> None:
+    def _read_fragment(self, fragment: ChunkToolCall, index: int, events: list[Event]) -> None:
         function = fragment.function
         name = (function and function.name) or ""
         arguments = _text(function.arguments) if function else ""
@@ -110,10 +110,10 @@ class CallAssembler:
 
 
 def _is_another(call: _OpenCall, id_: str, name: str, arguments: str) -> bool:
-    """Whether a fragment under a call's index opens another call.
+    """Return whether a fragment under a call's index opens another call.
 
-    Some servers give all of their calls the index 0, each whole. Others repeat the name, or make
-    up a new id, with each fragment of the same call.
+    Some servers give all their calls the index 0, each complete. Others repeat the name, or make up a new id,
+    with each fragment of the same call.
     """
     if not name or (id_ == call.upstream_id if id_ else not arguments):
         return False
@@ -121,7 +121,7 @@ def _is_another(call: _OpenCall, id_: str, name: str, arguments: str) -> bool:
 
 
 def _text(arguments: str | dict[str, object] | None) -> str:
-    """The arguments as text; some servers send the object itself."""
+    """Return the arguments as text; some servers send the object itself."""
     if isinstance(arguments, dict):
         return msgspec.json.encode(whole_json(arguments)).decode()
     return arguments or ""

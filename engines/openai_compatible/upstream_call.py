@@ -1,4 +1,4 @@
-"""One call of an upstream: opened, read as events, closed."""
+"""One call to an upstream: opened, read as events, closed."""
 
 import asyncio
 import math
@@ -15,25 +15,27 @@ from engines.openai_compatible.sse_lines import LINE_LIMIT, LineSplitter
 ERROR_BODY_LIMIT = 2**20
 ERROR_BODY_TIMEOUT = 5.0
 PIECE = 2**16
-"""Bytes that are worked on in one go; between two pieces the loop may do something else."""
+"""Bytes processed at once; between two pieces the loop may do something else."""
 BARREN_LIMIT = 64 * 2**20
-"""Bytes that may come in a row without making an event. A ping a second for days stays below, and
-so does an empty chunk for each of a hundred thousand hidden tokens."""
+"""Bytes that may come in a row without producing an event.
+
+A ping per second for days stays below, and so does an empty chunk for each of a hundred thousand hidden
+tokens.
+"""
 LINE_COST = 64
-"""Bytes that a line is counted for, beside its own: many short lines are work, too."""
+"""Bytes that each line counts for in addition to its own: many short lines are work, too."""
 ELEMENT_LIMIT = 2**21
-"""Commas in one large piece of JSON: what is sound or text has few, a bomb of values has many."""
+"""Commas in one large piece of JSON: sound or text has few, a JSON bomb has many."""
 LARGE = 2**19
-"""Bytes; what is larger is sound or pictures, and is decoded in a thread, off the loop."""
+"""In bytes; anything larger is sound or pictures, and is decoded in a thread, off the loop."""
 LINGER = 1.0
-"""Seconds that an upstream may take to end its response after `[DONE]`, for its connection to be
-used again."""
+"""Seconds in which an upstream must end its response after `[DONE]` for its connection to be reused."""
 
 
 class Watchdog:
-    """Closes a response that stays silent past a deadline.
+    """A timer that closes a response that stays silent past a deadline.
 
-    A timeout context around each read costs more than the read; this is one timer a response.
+    A timeout context around each read would cost more than the read; this is one timer per response.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, tick: float) -> None:
@@ -43,9 +45,8 @@ class Watchdog:
         self._timer = self._loop.call_later(tick, self._check)
         self._is_late = False
         self.deadline = math.inf
-        """In the loop's time; none while nobody waits: a slow reader of ours is not the upstream's
-        fault."""
-        self.has_bitten = False
+        """In the loop's time; infinite while nobody waits: a slow reader is not the upstream's fault."""
+        self.has_closed = False
 
     def wait_for(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
@@ -53,10 +54,10 @@ class Watchdog:
     def _check(self) -> None:
         was_late, self._is_late = self._is_late, self._loop.time() >= self.deadline
         if was_late and self._is_late:
-            self.has_bitten = True
+            self.has_closed = True
             self._response.close()
         else:
-            # a loop that was held up itself may have bytes waiting: look again before biting
+            # if the loop itself was held up, bytes may be waiting: check again before closing
             self._timer = self._loop.call_later(0 if self._is_late else self._tick, self._check)
 
     def stop(self) -> None:
@@ -64,11 +65,11 @@ class Watchdog:
 
 
 class UpstreamCall:
-    """The events of one response, read as they come.
+    """The events of one response, read as they arrive.
 
-    `choices` is how many were asked for; `first_deadline`, in the loop's time, ends the wait for
-    the first event; `streamed` says that a stream was asked for. `lingering` are those responses
-    that are over but for their end.
+    `choices` is how many were requested; `first_deadline`, in the loop's time, ends the wait for the first
+    event; `streamed` says that a stream was requested. `lingering` holds responses that are complete except
+    for their end.
     """
 
     def __init__(
@@ -95,11 +96,11 @@ class UpstreamCall:
         self._failure: EngineError | None = None
         self._is_over = False
         self._rest: memoryview | None = None
-        """What was received and not yet worked on."""
-        self._barren = 0
+        """What was received but not yet processed."""
+        self._eventless_bytes = 0
 
     async def read(self) -> list[Event]:
-        """The events of one or more chunks; none of them at the end."""
+        """Return the events of one or more chunks; none at the end."""
         if self._failure is not None:
             raise self._failure
         events: list[Event] = []
@@ -116,17 +117,17 @@ class UpstreamCall:
         return events
 
     def close(self) -> None:
-        """Let go of the upstream at once; after a whole answer its connection is kept."""
+        """Let go of the upstream at once; after a whole answer, its connection is kept."""
         self._watchdog.stop()
         if self._is_over and self._reader.is_done and not self._content.is_eof():
             self._lingering.add(self._response)
-            timer = asyncio.get_running_loop().call_later(LINGER, self._leave)
+            timer = asyncio.get_running_loop().call_later(LINGER, self._end_lingering)
             self._content.on_eof(timer.cancel)
             self._content.on_eof(partial(self._lingering.discard, self._response))
         else:
             self._response.close()
 
-    def _leave(self) -> None:
+    def _end_lingering(self) -> None:
         self._lingering.discard(self._response)
         self._response.close()
 
@@ -153,23 +154,23 @@ class UpstreamCall:
             if reader.is_done:
                 break
         if events:
-            self._barren = 0
+            self._eventless_bytes = 0
         else:
-            self._note_barren(data)
+            self._count_eventless(data)
         if reader.is_done or not data:
             if self._lines.stray and not reader.has_begun:
                 await self._read_whole(bytes(self._lines.stray), events)
             else:
                 self._finish(events)
 
-    def _note_barren(self, data: bytes) -> None:
-        self._barren += len(data) + LINE_COST * data.count(b"\n")
-        # a long line that is still coming has a limit of its own
-        if self._barren - self._lines.held_size > BARREN_LIMIT:
+    def _count_eventless(self, data: bytes) -> None:
+        self._eventless_bytes += len(data) + LINE_COST * data.count(b"\n")
+        # a long line that is still arriving has a limit of its own
+        if self._eventless_bytes - self._lines.held_size > BARREN_LIMIT:
             raise EngineError("The upstream sent too much that is no part of an answer.")
 
     async def _read_large(self, payload: bytes, events: list[Event]) -> None:
-        # decoding keeps the interpreter to itself, so a thread alone does not save the loop
+        # decoding holds the interpreter's lock, so a thread alone does not keep the loop free
         if payload.count(b",") > ELEMENT_LIMIT:
             raise EngineError("The upstream sent more in one piece than is part of any answer.")
         await asyncio.to_thread(self._reader.read, payload, events)
@@ -196,7 +197,7 @@ class UpstreamCall:
         return bytes(body)
 
     async def _receive(self) -> bytes:
-        """The next bytes; none at the end."""
+        """Return the next bytes; none at the end."""
         if self._rest is not None:
             await asyncio.sleep(0)
             return self._next_piece(self._rest)
@@ -207,7 +208,7 @@ class UpstreamCall:
         try:
             data = await self._content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            data = self._rescue(error)
+            data = self._read_remaining(error)
         finally:
             self._watchdog.deadline = math.inf
         return data if len(data) <= PIECE else self._next_piece(memoryview(data))
@@ -216,9 +217,9 @@ class UpstreamCall:
         self._rest = data[PIECE:] if len(data) > PIECE else None
         return bytes(data[:PIECE])
 
-    def _rescue(self, error: Exception) -> bytes:
-        """What came just before the connection broke: aiohttp no longer hands it out by itself."""
-        if self._watchdog.has_bitten:
+    def _read_remaining(self, error: Exception) -> bytes:
+        """Return what came just before the connection broke: aiohttp no longer hands it out by itself."""
+        if self._watchdog.has_closed:
             raise TimedOut("The upstream fell silent.") from error
         data = self._content._read_nowait(-1)
         if not data:
@@ -227,14 +228,14 @@ class UpstreamCall:
 
 
 def _is_whole(content_type: str, streamed: bool) -> bool:
-    """Whether the body is one JSON answer (or no answer at all) instead of an event stream."""
+    """Return whether the body is one JSON answer (or no answer at all) instead of an event stream."""
     if content_type == "text/event-stream":
         return False
     return not streamed or content_type in ("application/json", "text/html")
 
 
 async def read_error_body(response: aiohttp.ClientResponse) -> bytes:
-    """As much of an error's body as comes in time and within reason."""
+    """Read as much of an error's body as comes in time and stays within the limit."""
     body = bytearray()
     try:
         async with asyncio.timeout(ERROR_BODY_TIMEOUT):

@@ -1,27 +1,27 @@
-"""Numbers that an upstream tells: token counts and times, of whatever type it sent them."""
+"""Token counts and times that an upstream sends, whatever their type."""
 
 from typing import Any
 
 from engines.events import PartialUsage, Usage
 
 COUNT_LIMIT = 10_000_000
-"""Tokens; more is no count of any prompt or answer, but a mistake that would be billed."""
+"""In tokens; more is not the count of any prompt or answer, but a mistake that would be billed."""
 CONTEXTS = 16
-"""How many times a model's context a count may be: pictures may count for more than it is known to hold."""
+"""How many times a model's context a count may be: pictures may count for more than it holds."""
 TIME_LIMIT = 253_402_300_800
 """Seconds since the epoch; the year 10000."""
 
 
 def count_limit(context_length: int | None, choices: int) -> int:
-    """The most that so many answers of a model may count for."""
+    """Return the most that so many answers of a model may count for."""
     return choices * min(COUNT_LIMIT, CONTEXTS * (context_length or COUNT_LIMIT))
 
 
 def usage_in(wire: Any, limit: int) -> Usage | None:
-    """The usage object of a chunk; None where it counts nothing. More than `limit` is not counted."""
+    """Return the usage object of a chunk; None if it counts nothing. More than `limit` is not counted."""
     prompt_tokens = _count(wire, "prompt_tokens", limit)
     completion_tokens = _count(wire, "completion_tokens", limit)
-    if not prompt_tokens and not completion_tokens:  # no call uses nothing: it was not counted
+    if not prompt_tokens and not completion_tokens:  # every call uses tokens: they were not counted
         return None
     prompt, completion = prompt_tokens or 0, completion_tokens or 0
     prompts, completions = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
@@ -46,19 +46,19 @@ def usage_in(wire: Any, limit: int) -> Usage | None:
 
 
 def _part(whole: int, table: Any, name: str) -> int:
-    """A part's count, as it is billed: no more than the whole."""
+    """Return a part's count, as it is billed: no more than the whole."""
     return min(_count(table, name, COUNT_LIMIT) or 0, whole)
 
 
 def _count(table: Any, name: str, limit: int) -> int | None:
-    """None where it is no number of tokens that anybody can mean."""
+    """Return a count; None if it is not a plausible number of tokens."""
     value: Any = table.get(name) if isinstance(table, dict) else None
     is_count = _is_number(value) and 0 <= value <= limit and value == int(value)
     return int(value) if is_count else None
 
 
 def time_in(value: Any) -> int | None:
-    """Seconds since the epoch; None where the value is no such time."""
+    """Return a time in seconds since the epoch; None if the value is not one."""
     return int(value) if _is_number(value) and 0 < value < TIME_LIMIT else None
 
 

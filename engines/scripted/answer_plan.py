@@ -1,4 +1,4 @@
-"""What to answer to a request: its script, with what the request's options make of it."""
+"""The plan of an answer: the request's script, adapted to the request's options."""
 
 import json
 from typing import Any
@@ -12,22 +12,22 @@ _MEDIA = {ImagePart: "image", AudioPart: "audio", FilePart: "file"}
 
 
 def plan(request: EngineRequest) -> Script:
-    """The script of the last user message or, after a tool's message, one that quotes its result."""
+    """Return the script of the last user message or, after a tool's message, one that quotes its result."""
     results = _tool_results(request)
     if results:
         script = Script(content=[TextStep("text", f"The tool answered: {' | '.join(results)}")])
     else:
-        asked = next((m for m in reversed(request.messages) if m.role == "user"), Message("user"))
-        script = read_script(asked.text)
+        user_message = next((m for m in reversed(request.messages) if m.role == "user"), Message("user"))
+        script = read_script(user_message.text)
         if all(isinstance(item, TextStep) and item.kind == "reason" for item in script.content):
-            script.content.append(TextStep("text", _answer(request, asked, script.plain)))
-    script.content = _permitted(script.content, request)
+            script.content.append(TextStep("text", _answer_text(request, user_message, script.plain)))
+    script.content = _apply_tool_choice(script.content, request)
     script.speaks = script.speaks or "audio" in request.modalities
     return script
 
 
 def arguments_of(call: ToolCallStep, request: EngineRequest) -> str:
-    """The arguments as scripted or, where they are not, an instance of the tool's schema."""
+    """Return the arguments as scripted or, without any, an instance of the tool's schema."""
     if call.arguments is not None:
         return call.arguments
     tool = next((tool for tool in request.tools if tool.name == call.name), None)
@@ -35,7 +35,7 @@ def arguments_of(call: ToolCallStep, request: EngineRequest) -> str:
 
 
 def _tool_results(request: EngineRequest) -> list[str]:
-    """The results of the tool messages that the conversation ends with."""
+    """Return the results of the tool messages that end the conversation."""
     results: list[str] = []
     for message in reversed(request.messages):
         if message.role != "tool":
@@ -44,9 +44,9 @@ def _tool_results(request: EngineRequest) -> list[str]:
     return results
 
 
-def _answer(request: EngineRequest, asked: Message, plain: str) -> str:
+def _answer_text(request: EngineRequest, user_message: Message, plain: str) -> str:
     echo = f"You said: {plain}" if plain else "You said nothing."
-    media = [_MEDIA[type(part)] for part in asked.parts if type(part) in _MEDIA]
+    media = [_MEDIA[type(part)] for part in user_message.parts if type(part) in _MEDIA]
     if media:
         echo += f" (with {', '.join(media)})"
     form = request.response_format
@@ -55,10 +55,10 @@ def _answer(request: EngineRequest, asked: Message, plain: str) -> str:
     return _json({"answer": echo} if form.type == "json_object" else instance_of(form.schema or {}))
 
 
-def _permitted(
+def _apply_tool_choice(
     content: list[TextStep | ToolCallStep], request: EngineRequest
 ) -> list[TextStep | ToolCallStep]:
-    """The content with the calls that `tool_choice` and `parallel_tool_calls` allow and demand."""
+    """Apply `tool_choice` and `parallel_tool_calls`: drop forbidden calls, add a required one."""
     choice = request.tool_choice
     names = choice.names if choice else ()
     kept: list[TextStep | ToolCallStep] = []

@@ -1,4 +1,4 @@
-"""Reads the directives in a message; the package's docstring describes them."""
+"""The directives in a message, which the package's docstring describes."""
 
 import json
 import re
@@ -24,7 +24,7 @@ class TextStep:
 
 @dataclass(frozen=True)
 class ToolCallStep:
-    """`arguments` is JSON text; None where they are to be made up."""
+    """A tool call; `arguments` is JSON text, or None if they are to be made up."""
 
     name: str
     arguments: str | None = None
@@ -34,7 +34,7 @@ class ToolCallStep:
 class Script:
     content: list[TextStep | ToolCallStep] = field(default_factory=list)
     plain: str = ""
-    """What is left of the message without its directives."""
+    """The message without its directives."""
     speaks: bool = False
     wait: float = 0
     slow: float = 0
@@ -55,7 +55,7 @@ def read_script(message: str) -> Script:
             plain.append(opening.group())
             position = opening.end()
             continue
-        end = _end(message, opening.end(), name)
+        end = _find_end(message, opening.end(), name)
         if end < 0:
             position = opening.start()
             break
@@ -70,8 +70,8 @@ def read_script(message: str) -> Script:
     return script
 
 
-def _end(message: str, start: int, name: str) -> int:
-    """Where the closing brackets are; JSON may hold brackets of its own."""
+def _find_end(message: str, start: int, name: str) -> int:
+    """Return where the closing brackets are; JSON may hold brackets of its own."""
     end = message.find("]]", start)
     brace = message.find("{", start, end) if name == "tool" and end >= 0 else -1
     if brace >= 0:
@@ -83,7 +83,7 @@ def _end(message: str, start: int, name: str) -> int:
     return end
 
 
-# --- one function a directive -------------------------------------------------------------------
+# --- one function per directive -----------------------------------------------------------------
 
 
 def _text(script: Script, argument: str) -> None:

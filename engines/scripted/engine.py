@@ -1,4 +1,4 @@
-"""Plays a script as events."""
+"""The scripted engine, which plays a script as events."""
 
 import asyncio
 import hashlib
@@ -29,8 +29,8 @@ from engines.scripted.tone import wav, word_pcm
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 _FRAGMENT = 8
-"""Characters of a call's arguments in one chunk."""
-_SOUND_KEPT = 3600
+"""Characters of a call's arguments per chunk."""
+_SOUND_LIFETIME = 3600
 """Seconds until a spoken answer expires."""
 
 
@@ -42,17 +42,17 @@ class ScriptedEngine:
         return None
 
     async def start(self) -> None:
-        """Nothing has to run."""
+        """Do nothing: there is nothing to start."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to close."""
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         script = plan(request)
         await asyncio.sleep(script.wait)
         if script.error is not None:
             raise script.error
-        play = _Play(request, script)
+        play = _Playback(request, script)
         chunks = 0
         for event in play.events():
             _fail_if_due(script, chunks)
@@ -72,26 +72,26 @@ def _fail_if_due(script: Script, chunks: int) -> None:
         raise script.error_after[1]
 
 
-class _Play:
-    """One answer as it is played; a token is one piece of what is said, called or thought."""
+class _Playback:
+    """One answer being played; a token is one piece of its text, calls or reasoning."""
 
     def __init__(self, request: EngineRequest, script: Script) -> None:
         self._request = request
         self._script = script
         self._seed = hashlib.sha256(msgspec.json.encode(request.messages)).hexdigest()
-        self._format = _whole_format(request) if script.speaks else ""
-        self._left = _token_limit(request)
+        self._format = _unstreamed_format(request) if script.speaks else ""
+        self._tokens_left = _token_limit(request)
         self._is_cut = False
         self._calls = 0
         self._tokens = 0
         self._reasoning_tokens = 0
         self._spoken: list[str] = []
-        self._ending: FinishReason | None = None
+        self._end_reason: FinishReason | None = None
 
     @property
     def reason(self) -> FinishReason:
-        """Why the answer ended, once its events were played."""
-        return self._script.finish or self._ending or ("tool_calls" if self._calls else "stop")
+        """Why the answer ended, once its events have been played."""
+        return self._script.finish or self._end_reason or ("tool_calls" if self._calls else "stop")
 
     def events(self) -> Iterator[Event]:
         for item in self._script.content:
@@ -110,7 +110,7 @@ class _Play:
         )
 
     def _say(self, item: TextStep) -> Iterator[Event]:
-        text = self._before_stop(item.text) if item.kind == "text" else item.text
+        text = self._cut_at_stop(item.text) if item.kind == "text" else item.text
         words = self._take(_WORDS.findall(text))
         if item.kind == "text" and self._script.speaks:
             yield from self._speak(words)
@@ -144,7 +144,7 @@ class _Play:
             yield AudioDelta(data=word_pcm(), transcript=word)
 
     def _end_of_speech(self) -> Event:
-        expires_at = int(time.time()) + _SOUND_KEPT
+        expires_at = int(time.time()) + _SOUND_LIFETIME
         if self._request.stream:
             return AudioDelta(expires_at=expires_at)
         pcm = word_pcm() * len(self._spoken)
@@ -155,7 +155,7 @@ class _Play:
             expires_at=expires_at,
         )
 
-    def _before_stop(self, text: str) -> str:
+    def _cut_at_stop(self, text: str) -> str:
         stop = self._request.params.get("stop") or ()
         stops = (stop,) if isinstance(stop, str) else stop
         ends = [at for one in stops if one and (at := text.find(one)) >= 0]
@@ -165,13 +165,13 @@ class _Play:
         return text[: min(ends)]
 
     def _take(self, pieces: list[str]) -> list[str]:
-        """As many of the pieces as the token limit leaves room for."""
-        if self._left is not None and len(pieces) > self._left:
-            pieces = pieces[: self._left]
+        """Take as many of the pieces as the token limit allows."""
+        if self._tokens_left is not None and len(pieces) > self._tokens_left:
+            pieces = pieces[: self._tokens_left]
             self._is_cut = True
-            self._ending = "length"
+            self._end_reason = "length"
         self._tokens += len(pieces)
-        self._left = None if self._left is None else self._left - len(pieces)
+        self._tokens_left = None if self._tokens_left is None else self._tokens_left - len(pieces)
         return pieces
 
     def _id(self, what: object) -> str:
@@ -183,8 +183,8 @@ def _token_limit(request: EngineRequest) -> int | None:
     return request.params.get("max_tokens") if limit is None else limit
 
 
-def _whole_format(request: EngineRequest) -> str:
-    """The format of a sound that is not streamed."""
+def _unstreamed_format(request: EngineRequest) -> str:
+    """Return the format of sound that is not streamed."""
     format_ = (request.audio and request.audio.format) or "wav"
     if not request.stream and format_ not in ("wav", "pcm16"):
         raise InvalidRequest(f"The scripted engine cannot make {format_}.", param="audio.format")

@@ -20,16 +20,16 @@ _TEXT = "text"
 
 
 def instance_of(schema: Any) -> Any:
-    """An instance of the schema. Constraints that need a search (`pattern`, `not`, …) are not seen."""
-    return _Maker(schema).make(schema, ())
+    """Make an instance of the schema, ignoring constraints that need a search (`pattern`, `not`, …)."""
+    return _InstanceMaker(schema).make(schema, ())
 
 
-class _Maker:
+class _InstanceMaker:
     def __init__(self, root: Any) -> None:
         self._root = root
 
     def make(self, schema: Any, path: tuple[str, ...]) -> Any:
-        """`path` are the references that were followed to get here."""
+        """Make an instance; `path` holds the references that were followed to get here."""
         if not isinstance(schema, Mapping) or len(path) > DEPTH_LIMIT:
             return {}
         for fixed in ("const", "default"):
@@ -42,26 +42,26 @@ class _Maker:
             return self.make(self._resolve(reference), (*path, reference))
         for choice in ("anyOf", "oneOf"):
             if isinstance(schema.get(choice), list) and schema[choice]:
-                return self.make(_first_unless_seen(schema[choice], path), path)
+                return self.make(_first_unseen(schema[choice], path), path)
         if isinstance(schema.get("allOf"), list):
-            schema = self._merged(schema)
-        return self._of_type(schema, _type(schema), path)
+            schema = self._merge_all_of(schema)
+        return self._make_of_type(schema, _type(schema), path)
 
-    def _of_type(self, schema: Mapping[str, Any], kind: str, path: tuple[str, ...]) -> Any:
+    def _make_of_type(self, schema: Mapping[str, Any], kind: str, path: tuple[str, ...]) -> Any:
         match kind:
             case "object":
-                return self._object(schema, path)
+                return self._make_object(schema, path)
             case "array":
-                return self._array(schema, path)
+                return self._make_array(schema, path)
             case "integer" | "number":
-                return _number(schema, kind)
+                return _make_number(schema, kind)
             case "boolean":
                 return True
             case "null":
                 return None
-        return _string(schema)
+        return _make_string(schema)
 
-    def _object(self, schema: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    def _make_object(self, schema: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
         properties = schema.get("properties")
         required = schema.get("required")
         if not isinstance(properties, Mapping):
@@ -69,24 +69,24 @@ class _Maker:
         names = required if isinstance(required, list) else []
         return {name: self.make(properties.get(name, {"type": "string"}), (*path, "")) for name in names}
 
-    def _array(self, schema: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
+    def _make_array(self, schema: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
         prefix = schema.get("prefixItems")
         items = [self.make(item, (*path, "")) for item in prefix] if isinstance(prefix, list) else []
         least = schema.get("minItems")
         missing = (least if isinstance(least, int) else 0) - len(items)
         return items + [self.make(schema.get("items", {}), (*path, "")) for _ in range(min(missing, 1000))]
 
-    def _merged(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _merge_all_of(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
         for part in schema["allOf"]:
             if isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
                 part = self._resolve(part["$ref"])
             for key, value in part.items() if isinstance(part, Mapping) else ():
-                merged[key] = _both(merged.get(key), value)
+                merged[key] = _merge_values(merged.get(key), value)
         return merged
 
     def _resolve(self, reference: str) -> Any:
-        """The schema that `#/a/b` names in the same document; other documents are not read."""
+        """Return the schema that `#/a/b` names in the same document; other documents are not read."""
         found = self._root
         for step in reference.removeprefix("#").split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
@@ -94,7 +94,7 @@ class _Maker:
         return found
 
 
-def _both(one: Any, other: Any) -> Any:
+def _merge_values(one: Any, other: Any) -> Any:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return {**one, **other}
     if isinstance(one, list) and isinstance(other, list):
@@ -102,8 +102,8 @@ def _both(one: Any, other: Any) -> Any:
     return other
 
 
-def _first_unless_seen(choices: list[Any], path: tuple[str, ...]) -> Any:
-    """A schema that refers to itself ends only by another choice."""
+def _first_unseen(choices: list[Any], path: tuple[str, ...]) -> Any:
+    """Return the first choice that leads out of a schema that refers to itself."""
     for choice in choices:
         if not isinstance(choice, Mapping) or choice.get("$ref") not in path:
             return choice
@@ -121,8 +121,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     return "array" if "items" in schema or "prefixItems" in schema else "string"
 
 
-def _number(schema: Mapping[str, Any], kind: str) -> int | float:
-    """The bound nearest to 1, or 1 itself; a multiple where one is asked for."""
+def _make_number(schema: Mapping[str, Any], kind: str) -> int | float:
+    """Return 1 or the bound nearest to it, rounded up to a multiple if one is asked for."""
     number: int | float = 1
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -140,7 +140,7 @@ def _number(schema: Mapping[str, Any], kind: str) -> int | float:
     return int(number) if kind == "integer" else number
 
 
-def _string(schema: Mapping[str, Any]) -> str:
+def _make_string(schema: Mapping[str, Any]) -> str:
     text = _EXAMPLES.get(str(schema.get("format")), _TEXT)
     least, most = schema.get("minLength"), schema.get("maxLength")
     if isinstance(least, int):

@@ -1,4 +1,4 @@
-"""The sound of a scripted voice: one tone, 24 kHz, mono, signed 16 bits, little-endian."""
+"""The sound of a scripted voice: one tone, 24 kHz, mono, signed 16-bit little-endian."""
 
 import io
 import math
@@ -9,12 +9,12 @@ from functools import cache
 RATE = 24_000
 WORD_SECONDS = 0.1
 PITCH = 440
-"""Hertz; a whole number of waves fits into a word, so that words join without a click."""
+"""In hertz; a whole number of waves fits into a word, so that words join without a click."""
 
 
 @cache
 def word_pcm() -> bytes:
-    """The samples of one word: 4800 bytes, a multiple of 6."""
+    """Return the samples of one word: 4800 bytes, a multiple of 6."""
     count = int(RATE * WORD_SECONDS)
     samples = (int(8000 * math.sin(2 * math.pi * PITCH * sample / RATE)) for sample in range(count))
     return struct.pack(f"<{count}h", *samples)

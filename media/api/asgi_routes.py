@@ -1,4 +1,4 @@
-"""The file endpoints that stand beside Django: they take a large body, or send one."""
+"""ASGI routes of the file endpoints that bypass Django because they take or send a large body."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from media.api.uploads import UploadEndpoint
 
 
 def file_routes(callers: AsgiAuthenticator, others: ASGIApp) -> list[URLPattern]:
-    """For Channels' `URLRouter`; `others` serves what the API has at the same addresses."""
+    """Return routes for Channels' `URLRouter`; `others` serves the rest of the API at the same URLs."""
     endpoints: dict[str, Any] = {
         "v1/files": MethodRouter(UploadEndpoint(callers), others),
         "v1/files/<str:file_id>/content": ContentEndpoint(callers),

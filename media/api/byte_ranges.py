@@ -1,18 +1,18 @@
-"""Parts of a file, as a request's headers ask for them (RFC 9110, sections 13 and 14)."""
+"""Byte ranges of a file, as a request's headers ask for them (RFC 9110, sections 13 and 14)."""
 
 import re
 from typing import NamedTuple
 
 MAX_RANGES = 16
-_one = re.compile(r"([0-9]{0,18})-([0-9]{0,18})").fullmatch
+_match_range = re.compile(r"([0-9]{0,18})-([0-9]{0,18})").fullmatch
 
 
 class Unsatisfiable(Exception):
-    """Nothing that was asked for is in the file."""
+    """None of the requested ranges is in the file."""
 
 
 class Span(NamedTuple):
-    """Bytes from `start` up to, not including, `stop`."""
+    """The bytes from `start` up to, but not including, `stop`."""
 
     start: int
     stop: int
@@ -22,20 +22,20 @@ class Span(NamedTuple):
 
 
 def spans_asked(header: str | None, size: int) -> list[Span] | None:
-    """What a `Range` header asks for of `size` bytes, without overlaps and in order; None for all of it,
-    also where the header is nonsense or asks for too many pieces.
+    """Return the spans of `size` bytes that a `Range` header asks for, in order and without overlaps.
 
-    Raises `Unsatisfiable`.
+    None means the whole file, also if the header is malformed or asks for too many pieces. Raises
+    `Unsatisfiable`.
     """
     unit, _, ranges = (header or "").partition("=")
     if unit.strip().lower() != "bytes":
         return None
-    asked = [part.strip() for part in ranges.split(",")]
-    if len(asked) > MAX_RANGES:
+    parts = [part.strip() for part in ranges.split(",")]
+    if len(parts) > MAX_RANGES:
         return None
     spans: list[Span] = []
-    for part in filter(None, asked):
-        found = _one(part)
+    for part in filter(None, parts):
+        found = _match_range(part)
         if found is None or part == "-":
             return None
         first, last = found.groups()
@@ -44,11 +44,11 @@ def spans_asked(header: str | None, size: int) -> list[Span] | None:
         span = _span(first, last, size)
         if span.start < span.stop:
             spans.append(span)
-    if not any(asked):
+    if not any(parts):
         return None
     if not spans:
         raise Unsatisfiable
-    return _merged(spans)
+    return _merge(spans)
 
 
 def _span(first: str, last: str, size: int) -> Span:
@@ -57,7 +57,7 @@ def _span(first: str, last: str, size: int) -> Span:
     return Span(int(first), min(int(last) + 1, size) if last else size)
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def _merge(spans: list[Span]) -> list[Span]:
     merged: list[Span] = []
     for span in sorted(spans):
         if merged and span.start <= merged[-1].stop:
@@ -68,11 +68,11 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has this very file already."""
+    """Tell whether the client already has this exact file."""
     known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return etag in known or known == ["*"]
 
 
 def may_be_partial(if_range: str | None, etag: str) -> bool:
-    """Whether the client's part, if it has one, is of this very file."""
+    """Tell whether the client's part, if it has one, is of this exact file."""
     return if_range is None or if_range.strip() == etag

@@ -1,4 +1,4 @@
-"""Files' bytes: by a key, or by an address that is signed and expires."""
+"""Endpoints for the bytes of files: with an API key, or at a signed URL that expires."""
 
 from uuid import UUID
 
@@ -14,27 +14,30 @@ from media.uploaded_files import require_file
 
 
 class ContentEndpoint(KeyedEndpoint):
-    """`/v1/files/{file_id}/content`"""
+    """The endpoint `/v1/files/{file_id}/content`."""
 
     methods = ("GET", "HEAD")
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        content = await database_sync_to_async(_of_file)(principal.workspace_id, _argument(scope, "file_id"))
+        content = await database_sync_to_async(_content)(principal.workspace_id, _argument(scope, "file_id"))
         await send_content(content, [], scope, receive, send)
 
 
 class SignedEndpoint(Endpoint):
-    """`/media/{token}`, for elements of pages. The token is the permission, so that any origin may read."""
+    """The endpoint `/media/{token}`, for elements of web pages.
+
+    The token is the permission, so any origin may read.
+    """
 
     methods = ("GET", "HEAD")
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        allowed = target_of_token(_argument(scope, "token"))
-        content = await database_sync_to_async(_of_address)(allowed) if allowed else None
+        target = target_of_token(_argument(scope, "token"))
+        content = await database_sync_to_async(_signed_content)(target) if target else None
         if content is None:
             raise gone()
-        shared = [(b"cross-origin-resource-policy", b"cross-origin"), (b"access-control-allow-origin", b"*")]
-        await send_content(content, shared, scope, receive, send)
+        cors = [(b"cross-origin-resource-policy", b"cross-origin"), (b"access-control-allow-origin", b"*")]
+        await send_content(content, cors, scope, receive, send)
 
 
 def _argument(scope: Scope, name: str) -> str:
@@ -42,17 +45,17 @@ def _argument(scope: Scope, name: str) -> str:
     return value
 
 
-def _of_file(workspace_id: UUID, file_id: str) -> StoredContent:
+def _content(workspace_id: UUID, file_id: str) -> StoredContent:
     file = require_file(workspace_id, file_id)
     return content_of(file.asset, file.filename)
 
 
-def _of_address(allowed: SignedTarget) -> StoredContent | None:
-    if allowed.kind is None:
-        asset = Asset.objects.filter(id=allowed.asset_id).first()
+def _signed_content(target: SignedTarget) -> StoredContent | None:
+    if target.kind is None:
+        asset = Asset.objects.filter(id=target.asset_id).first()
         return content_of(asset) if asset else None
-    made = (
+    ready = (
         Rendition.objects.select_related("asset").filter(state=Rendition.State.READY).exclude(media_type="")
     )
-    rendition = made.filter(id=rendition_id(allowed.asset_id, allowed.kind)).first()
+    rendition = ready.filter(id=rendition_id(target.asset_id, target.kind)).first()
     return content_of_rendition(rendition) if rendition else None

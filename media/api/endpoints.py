@@ -1,4 +1,4 @@
-"""What the endpoints beside Django share: refusals in the envelope, and seeing that the client has left."""
+"""What the ASGI endpoints share: errors in the API's envelope, and noticing that the client left."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Endpoint(ABC):
-    """An ASGI application for some methods of one address; whatever it raises is answered."""
+    """An ASGI application for some methods of one URL; it answers with whatever error it raises."""
 
     methods: tuple[str, ...] = ("POST",)
 
@@ -36,7 +36,7 @@ class Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_begun = False
 
-        async def send_noting(message: Message) -> None:
+        async def tracking_send(message: Message) -> None:
             nonlocal is_begun
             is_begun = True
             await send(message)
@@ -44,7 +44,7 @@ class Endpoint(ABC):
         try:
             if scope["method"] not in self.methods:
                 raise MethodNotAllowed(scope["method"], ", ".join(self.methods))
-            await self.respond(scope, receive, send_noting)
+            await self.respond(scope, receive, tracking_send)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -56,14 +56,14 @@ class Endpoint(ABC):
             problem = api_error(error)
             if isinstance(problem, Internal):
                 logger.exception("A request could not be answered")
-            if is_begun:  # too late for a status: the connection is cut, so that nobody takes it for the end
+            if is_begun:  # too late for a status: cut the connection, so that nobody takes it for the end
                 logger.warning("An answer was cut off: %s", problem.message)
                 return
             await send_refusal(problem, receive, send)
 
 
 class KeyedEndpoint(Endpoint):
-    """One that answers a known caller. Nothing of a body is read before."""
+    """An endpoint for known callers. It reads nothing of a body before it knows the caller."""
 
     def __init__(self, callers: AsgiAuthenticator) -> None:
         self._callers = callers
@@ -77,7 +77,7 @@ class KeyedEndpoint(Endpoint):
 
 
 class MethodRouter:
-    """One address, of which some methods are an endpoint's, and the others Django's."""
+    """One URL where an endpoint serves some methods, and Django the others."""
 
     def __init__(self, endpoint: Endpoint, others: ASGIApp) -> None:
         self._endpoint = endpoint
@@ -89,20 +89,20 @@ class MethodRouter:
 
 
 def api_error(error: Exception) -> ApiError:
-    """What a client is told of a failure."""
+    """Return the error that a client is sent for an exception."""
     if isinstance(error, MediaError):
         return media_api_error(error, "file")
     if isinstance(error, SandboxBusy):
         return ServiceUnavailable(error.message, code="busy", retry_after=5)
     if isinstance(error, SandboxError):
-        # a client that tries again would cost the same work to the same end
+        # a retry would cost the same work and end the same way
         return ApiError(error.message, code="processing_failed", headers={"x-should-retry": "false"})
     return api_error_of(error)
 
 
 @asynccontextmanager
 async def watched(receive: Receive) -> AsyncIterator[asyncio.Event]:
-    """An event that is set once the client has left; the request's body must have been read."""
+    """Yield an event that is set once the client has left; the request's body must have been read."""
     is_gone = asyncio.Event()
 
     async def watch() -> None:
@@ -110,27 +110,27 @@ async def watched(receive: Receive) -> AsyncIterator[asyncio.Event]:
             pass
         is_gone.set()
 
-    watching = asyncio.ensure_future(watch())
+    watcher = asyncio.ensure_future(watch())
     try:
         yield is_gone
     finally:
-        watching.cancel()
+        watcher.cancel()
 
 
 async def unless_gone(is_gone: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of `work`, which is cancelled, with `ClientGone`, when the client leaves before."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(is_gone.wait())
+    """Return the result of `work`; if the client leaves first, cancel it and raise `ClientGone`."""
+    task = asyncio.ensure_future(work)
+    disconnect = asyncio.ensure_future(is_gone.wait())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
         raise ClientGone
     finally:
-        leaving.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait({working})
+        disconnect.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 async def send_whole(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:

@@ -1,5 +1,7 @@
-"""A stored file as an answer: whole or in ranges, block by block, so that a slow reader holds no thread and
-no connection to the storage."""
+"""A stored file as a response: whole or in ranges.
+
+It is sent block by block, so a slow reader ties up neither a thread nor a connection to the storage.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -20,7 +22,10 @@ from media.storage.base import open_range
 
 BLOCK = 1024 * 1024
 SHOWN = ("image/", "audio/")
-"""What a browser may show in place. It was decoded by its kind, so it is no script; all else is saved."""
+"""Media types that a browser may show in place; everything else is downloaded.
+
+Such a file was decoded as its type, so it is no script.
+"""
 
 
 class StoredContent(Value, frozen=True):
@@ -34,14 +39,14 @@ class StoredContent(Value, frozen=True):
 
 
 class _Part(NamedTuple):
-    """Bytes that are sent: some of our own, then a span of the file."""
+    """Bytes to send: some of our own, then a span of the file."""
 
     before: bytes
     span: Span
 
 
 class _Reply(NamedTuple):
-    """An answer's head, what is sent of the file, and bytes of our own at the end."""
+    """The head of a response, the parts of the file to send, and our own bytes at the end."""
 
     status: int
     headers: Headers
@@ -60,28 +65,28 @@ def content_of_rendition(rendition: Rendition) -> StoredContent:
 
 
 async def send_content(
-    content: StoredContent, more: Headers, scope: Scope, receive: Receive, send: Send
+    content: StoredContent, extra_headers: Headers, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answers GET and HEAD; `more` are headers of the caller's own."""
-    asked = RequestHeaders(scope=scope)
-    headers = [*_headers(content), *more]
-    if is_known(asked.get("if-none-match"), content.etag):
+    """Answer a GET or HEAD request; `extra_headers` are the caller's own."""
+    request_headers = RequestHeaders(scope=scope)
+    headers = [*_headers(content), *extra_headers]
+    if is_known(request_headers.get("if-none-match"), content.etag):
         await _send_head(send, _Reply(304, headers))
     elif scope["method"] == "HEAD":
-        await _send_head(send, _whole(content, headers))
+        await _send_head(send, _full_reply(content, headers))
     else:
-        spans = _spans(asked, content)
-        reply = _whole(content, headers) if spans is None else _partial(content, spans, headers)
+        spans = _spans(request_headers, content)
+        reply = _full_reply(content, headers) if spans is None else _partial_reply(content, spans, headers)
         await _send(content, reply, receive, send)
 
 
-def _whole(content: StoredContent, headers: Headers) -> _Reply:
+def _full_reply(content: StoredContent, headers: Headers) -> _Reply:
     media_type = (b"content-type", content.media_type.encode())
     length = (b"content-length", str(content.size).encode())
     return _Reply(200, [*headers, media_type, length], (_Part(b"", Span(0, content.size)),))
 
 
-def _partial(content: StoredContent, spans: Sequence[Span], headers: Headers) -> _Reply:
+def _partial_reply(content: StoredContent, spans: Sequence[Span], headers: Headers) -> _Reply:
     if len(spans) == 1:
         media_type, end = content.media_type, b""
         parts = [_Part(b"", spans[0])]
@@ -95,11 +100,11 @@ def _partial(content: StoredContent, spans: Sequence[Span], headers: Headers) ->
     return _Reply(206, [*headers, *entity], parts, end)
 
 
-def _spans(asked: RequestHeaders, content: StoredContent) -> list[Span] | None:
-    if not may_be_partial(asked.get("if-range"), content.etag):
+def _spans(request_headers: RequestHeaders, content: StoredContent) -> list[Span] | None:
+    if not may_be_partial(request_headers.get("if-range"), content.etag):
         return None
     try:
-        return spans_asked(asked.get("range"), content.size)
+        return spans_asked(request_headers.get("range"), content.size)
     except Unsatisfiable:
         raise BadRequest(
             f"The range is not within the file's {content.size} bytes.",
@@ -124,7 +129,7 @@ async def _send_head(send: Send, reply: _Reply) -> None:
 async def _send(content: StoredContent, reply: _Reply, receive: Receive, send: Send) -> None:
     blocks = _blocks(content, reply.parts)
     async with watched(receive) as is_gone, aclosing(blocks):
-        first = await anext(blocks, b"")  # where the storage fails there is still time to say so
+        first = await anext(blocks, b"")  # if the storage fails, an error can still be sent
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": first, "more_body": True})
         async for block in blocks:
@@ -152,12 +157,12 @@ def _read(name: str, start: int, length: int) -> bytes:
 
 
 def _headers(content: StoredContent) -> Headers:
-    shown = "inline" if content.media_type.startswith(SHOWN) else "attachment"
+    disposition_type = "inline" if content.media_type.startswith(SHOWN) else "attachment"
     headers = {
         "accept-ranges": "bytes",
         "etag": content.etag,
         "cache-control": "private, max-age=3600",
-        "content-disposition": disposition(shown, content.filename),
+        "content-disposition": disposition(disposition_type, content.filename),
         "content-security-policy": "sandbox; default-src 'none'",
         "x-content-type-options": "nosniff",
     }
@@ -165,7 +170,7 @@ def _headers(content: StoredContent) -> Headers:
 
 
 def disposition(kind: str, filename: str | None) -> str:
-    """`Content-Disposition` with the name in both of its forms (RFC 6266); a name holds no folder."""
+    """Return a `Content-Disposition` with the name in both forms (RFC 6266), without any folder."""
     if filename is None:
         return kind
     name = filename.replace("/", "_").replace("\\", "_")

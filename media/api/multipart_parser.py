@@ -1,4 +1,4 @@
-"""A multipart form, taken apart as it comes: everything in it is bounded."""
+"""A parser for multipart forms that arrive in pieces, with everything in them bounded."""
 
 import unicodedata
 
@@ -12,26 +12,26 @@ from core.exceptions import BadRequest, BodyTooLarge
 MAX_FIELDS = 64
 FIELD_BYTES = 16 * 1024
 SURROUNDINGS = 1024 * 1024
-"""Bytes that a body may have beside its file."""
+"""Bytes that a body may have besides its file."""
 NAME_LENGTH = 255
 PIECE = 256 * 1024
 
-_UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Characters that show a name in another order than it has."""
+_INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
+_BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that make a name appear in a different order."""
 
 
 class FormParser:
-    """Takes the body apart: fields are kept, the file's bytes are given back as they come."""
+    """A parser that keeps a form's fields, and returns the file's bytes as they arrive."""
 
     def __init__(self, boundary: bytes, max_file: int) -> None:
         self.fields: list[tuple[str, str]] = []
         self.filename: str | None = None
         self._max_file = max_file
         self._pending = bytearray()
-        self._size = self._around = 0
+        self._size = self._overhead = 0
         self._parts = 0
-        self._is_whole = False
+        self._is_complete = False
         self._header = self._value = b""
         self._disposition = b""
         self._field: str | None = None
@@ -51,23 +51,23 @@ class FormParser:
                 },
             )
         except FormParserError as error:
-            raise _no_form() from error
+            raise _invalid_form() from error
 
-    def take(self, piece: bytes) -> bytes:
-        """Bytes of the file to be written now, if so many wait."""
+    def feed(self, piece: bytes) -> bytes:
+        """Parse a piece of the body; return the file's bytes to write now, if enough have accumulated."""
         before = self._size
         try:
             self._parser.write(piece)
         except FormParserError as error:
-            raise _no_form() from error
-        self._around += len(piece) - (self._size - before)
-        if self._around > SURROUNDINGS:
+            raise _invalid_form() from error
+        self._overhead += len(piece) - (self._size - before)
+        if self._overhead > SURROUNDINGS:
             raise BodyTooLarge(self._max_file)
         return self._flush() if len(self._pending) >= PIECE else b""
 
     def finish(self) -> bytes:
-        """What is left of the file. Raises `BadRequest` where the form has no end."""
-        if not self._is_whole:
+        """Return the rest of the file. Raises `BadRequest` if the form has no end."""
+        if not self._is_complete:
             raise BadRequest("The form is cut off: it has no last boundary.", code="invalid_form")
         return self._flush()
 
@@ -99,14 +99,14 @@ class FormParser:
         name = options.get(b"name")
         if name is None:
             raise BadRequest("A part of the form has no name.", code="invalid_form")
-        self._field = _decoded(name)
+        self._field = _decode(name)
         if b"filename" in options:
-            self._begin_file(_decoded(options[b"filename"]))
+            self._begin_file(_decode(options[b"filename"]))
 
     def _begin_file(self, filename: str) -> None:
         if self._field != "file":
             raise BadRequest(
-                "A file was sent under another name than 'file'.", param=_shown_name(self._field or "")
+                "A file was sent under another name than 'file'.", param=_display_name(self._field or "")
             )
         if self.filename is not None:
             raise BadRequest("Invalid value for 'file': one file at a time.", param="file")
@@ -123,7 +123,7 @@ class FormParser:
         elif len(self._data) + length > FIELD_BYTES:
             raise BadRequest(
                 f"A field has at most {FIELD_BYTES} bytes.",
-                param=_shown_name(self._field),
+                param=_display_name(self._field),
                 code="string_above_max_length",
             )
         else:
@@ -137,10 +137,10 @@ class FormParser:
                 code="invalid_type",
             )
         if self._field is not None:
-            self.fields.append((self._field, _decoded(bytes(self._data))))
+            self.fields.append((self._field, _decode(bytes(self._data))))
 
     def _end(self) -> None:
-        self._is_whole = True
+        self._is_complete = True
 
 
 def boundary_of(headers: Headers) -> bytes:
@@ -156,13 +156,13 @@ def boundary_of(headers: Headers) -> bytes:
 
 
 def clean_name(filename: str) -> str:
-    """A file's name as it was given, without what cannot be seen; it is a label, and never a path."""
-    seen = (c for c in filename if unicodedata.category(c) not in _UNSEEN and c not in _TURNING)
-    return "".join(seen).strip()[:NAME_LENGTH] or "upload"
+    """Return a file's name without invisible characters; it is a label, never a path."""
+    visible = (c for c in filename if unicodedata.category(c) not in _INVISIBLE and c not in _BIDI_CONTROLS)
+    return "".join(visible).strip()[:NAME_LENGTH] or "upload"
 
 
-def _decoded(text: bytes) -> str:
-    """Without the NUL that no database takes."""
+def _decode(text: bytes) -> str:
+    """Decode a text, without the NUL that no database accepts."""
     try:
         decoded = text.decode()
     except UnicodeDecodeError:
@@ -170,9 +170,9 @@ def _decoded(text: bytes) -> str:
     return decoded.replace("\0", "")
 
 
-def _shown_name(name: str) -> str:
+def _display_name(name: str) -> str:
     return clean_name(name)[:100]
 
 
-def _no_form() -> BadRequest:
+def _invalid_form() -> BadRequest:
     return BadRequest("The body is no valid form.", code="invalid_form")

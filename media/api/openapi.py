@@ -1,4 +1,4 @@
-"""Stubs for the API's document, of endpoints that are no views."""
+"""Stubs for the OpenAPI document, for endpoints that are not views."""
 
 from typing import Any
 
@@ -64,5 +64,5 @@ STUBS: list[tuple[str, str, Any]] = [
 
 
 def add_file_endpoints(endpoints: Endpoints) -> Endpoints:
-    """A preprocessing hook of drf-spectacular."""
+    """Add the stubs, as a preprocessing hook of drf-spectacular."""
     return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]

@@ -1,4 +1,4 @@
-"""What the API says of files, of what is made of them, and of voices."""
+"""Serializers of files and their renditions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Multipart forms with one file: streamed to the disk and digested on the way, everything bounded."""
+"""Multipart forms with one file, streamed to the disk and hashed on the way, with everything bounded."""
 
 import asyncio
 import hashlib
@@ -21,13 +21,13 @@ from media.temporary_folders import async_temporary_folder
 STALLED_SECONDS = 30.0
 UPLOAD_SECONDS = 1800.0
 AT_ONCE = 16
-"""Forms of one workspace that are read or worked on in this process: what lies on the disk is bounded."""
+"""How many of a workspace's forms this process reads or works on at once, to bound what is on the disk."""
 
-_at_work: Counter[UUID] = Counter()
+_open_forms: Counter[UUID] = Counter()
 
 
 class Upload(Value, frozen=True):
-    """A file that was sent; `path` is there for as long as its form is."""
+    """An uploaded file; `path` exists as long as its form does."""
 
     path: Path
     filename: str
@@ -36,7 +36,7 @@ class Upload(Value, frozen=True):
 
 
 class Form:
-    """The fields in the order they came, and the part named `file`."""
+    """The form's fields in the order they came, and the part named `file`."""
 
     def __init__(self, fields: list[tuple[str, str]], file: Upload | None) -> None:
         self._fields = fields
@@ -48,7 +48,7 @@ class Form:
 
     @property
     def file(self) -> Upload:
-        """Raises `BadRequest` where there is none, or it is empty."""
+        """The uploaded file. Raises `BadRequest` if there is none, or it is empty."""
         if self._file is None:
             raise BadRequest(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
@@ -58,7 +58,7 @@ class Form:
         return self._file
 
     def text(self, name: str) -> str | None:
-        """The one value of a field; None where it is absent. Raises `BadRequest` where there are several."""
+        """Return the one value of a field; None if it is absent. Raises `BadRequest` if there are several."""
         values = self.texts(name)
         if len(values) > 1:
             raise BadRequest(f"Invalid value for '{name}': it was sent more than once.", param=name)
@@ -70,31 +70,31 @@ class Form:
 
 @asynccontextmanager
 async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file: int) -> AsyncIterator[Form]:
-    """The form of a request's body, whose file has at most `max_file` bytes and goes with the block.
+    """Read the form in a request's body; its file, of at most `max_file` bytes, is deleted after the block.
 
-    Raises `BadRequest` for what is no form or comes too slowly, `BodyTooLarge` as soon as it is known to be
-    too large, `RateLimited` where the workspace sends too many at once, and `ClientGone`.
+    Raises `BadRequest` for a body that is not a form or comes too slowly, `BodyTooLarge` as soon as it is
+    known to be too large, `RateLimited` if the workspace sends too many at once, and `ClientGone`.
     """
     refuse_encoded(scope)
     parser = FormParser(boundary_of(Headers(scope=scope)), max_file)
     if (declared_length(scope) or 0) > max_file + SURROUNDINGS:
         raise BodyTooLarge(max_file)
-    with _counted(workspace_id):
+    with _form_slot(workspace_id):
         async with async_temporary_folder() as folder:
             yield await _read(parser, receive, folder / "upload")
 
 
 @contextmanager
-def _counted(workspace_id: UUID) -> Iterator[None]:
-    if _at_work[workspace_id] >= AT_ONCE:
+def _form_slot(workspace_id: UUID) -> Iterator[None]:
+    if _open_forms[workspace_id] >= AT_ONCE:
         raise RateLimited(f"Send at most {AT_ONCE} files at once.", retry_after=1)
-    _at_work[workspace_id] += 1
+    _open_forms[workspace_id] += 1
     try:
         yield
     finally:
-        _at_work[workspace_id] -= 1
-        if not _at_work[workspace_id]:
-            del _at_work[workspace_id]
+        _open_forms[workspace_id] -= 1
+        if not _open_forms[workspace_id]:
+            del _open_forms[workspace_id]
 
 
 async def _read(parser: FormParser, receive: Receive, path: Path) -> Form:
@@ -102,8 +102,8 @@ async def _read(parser: FormParser, receive: Receive, path: Path) -> Form:
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
             while True:
-                piece, is_last = await _piece(receive)
-                data = parser.take(piece)
+                piece, is_last = await _receive_piece(receive)
+                data = parser.feed(piece)
                 if data:
                     await asyncio.to_thread(writer.write, data)
                 if is_last:
@@ -112,12 +112,12 @@ async def _read(parser: FormParser, receive: Receive, path: Path) -> Form:
         await asyncio.to_thread(writer.write, data)
         return Form(parser.fields, writer.upload(parser.filename))
     except TimeoutError:
-        raise _too_slow() from None
+        raise _timed_out() from None
     finally:
         writer.close()
 
 
-async def _piece(receive: Receive) -> tuple[bytes, bool]:
+async def _receive_piece(receive: Receive) -> tuple[bytes, bool]:
     async with asyncio.timeout(STALLED_SECONDS):
         message = await receive()
     if message["type"] != "http.request":
@@ -126,7 +126,7 @@ async def _piece(receive: Receive) -> tuple[bytes, bool]:
 
 
 class _Writer:
-    """Writes and digests; called in a thread, one call at a time."""
+    """A writer that also hashes; called in a thread, one call at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -143,7 +143,7 @@ class _Writer:
         self._size += len(data)
 
     def upload(self, filename: str | None) -> Upload | None:
-        """What was written; None where the form held no file."""
+        """Return what was written; None if the form had no file."""
         if filename is None:
             return None
         return Upload(self._path, filename, self._size, self._digest.hexdigest())
@@ -153,5 +153,5 @@ class _Writer:
             self._file.close()
 
 
-def _too_slow() -> BadRequest:
+def _timed_out() -> BadRequest:
     return BadRequest("The upload did not come in time.", status=408, code="request_timeout")

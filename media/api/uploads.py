@@ -1,4 +1,4 @@
-"""`POST /v1/files`."""
+"""The endpoint `POST /v1/files`."""
 
 import asyncio
 from pathlib import Path
@@ -44,26 +44,26 @@ class UploadEndpoint(KeyedEndpoint):
             new = NewFile(
                 principal.workspace_id, principal.user_id, upload.filename, stored, purpose, expires_after
             )
-            file = await _kept(new, upload)
+            file = await _save(new, upload)
         await asyncio.to_thread(enqueue, rendition_ids(new.workspace_id, new.stored))
-        shown = await database_sync_to_async(_shown)(file)
-        await send_whole(send, 200, [(b"content-type", b"application/json")], shown)
+        encoded = await database_sync_to_async(_encode)(file)
+        await send_whole(send, 200, [(b"content-type", b"application/json")], encoded)
 
 
-async def _kept(new: NewFile, upload: Upload) -> File:
-    # in threads of their own, since both may wait for another upload to the same workspace
-    await database_sync_to_async(check_quota, thread_sensitive=False)(new)  # before bytes are left behind
-    await _store(new, upload.path)
+async def _save(new: NewFile, upload: Upload) -> File:
+    # in their own threads, since both may wait for another upload to the same workspace
+    await database_sync_to_async(check_quota, thread_sensitive=False)(new)  # before any bytes are left behind
+    await _store_bytes(new, upload.path)
     file: File = await database_sync_to_async(keep_file, thread_sensitive=False)(new)
-    await _store(new, upload.path)  # the same bytes may have been freed until the row was there
+    await _store_bytes(new, upload.path)  # the same bytes may have been deleted before the row existed
     return file
 
 
-async def _store(new: NewFile, path: Path) -> None:
+async def _store_bytes(new: NewFile, path: Path) -> None:
     await asyncio.to_thread(store_file, new.workspace_id, new.stored.blob.sha256, path)
 
 
-def _shown(file: File) -> bytes:
+def _encode(file: File) -> bytes:
     return msgspec.json.encode(FileSerializer(file).data)
 
 
@@ -96,16 +96,16 @@ def _expires_after(form: Form) -> int | None:
 
 
 def _expiry(form: Form) -> tuple[str | None, str | None]:
-    """Anchor and seconds, as fields of their own or as one of JSON, which Swagger UI sends."""
-    whole = form.text(WHOLE)
-    if not whole:
+    """Return anchor and seconds, sent as two fields or as one JSON field, which is what Swagger UI sends."""
+    combined = form.text(WHOLE)
+    if not combined:
         return form.text(ANCHOR), form.text(SECONDS)
     try:
-        asked = msgspec.json.decode(whole, type=ExpiresAfter)
+        expiry = msgspec.json.decode(combined, type=ExpiresAfter)
     except msgspec.DecodeError:
         raise BadRequest(
             f"Invalid type for '{WHOLE}': expected an object with 'anchor' and 'seconds'.",
             param=WHOLE,
             code="invalid_type",
         ) from None
-    return asked.anchor, None if asked.seconds is None else str(asked.seconds)
+    return expiry.anchor, None if expiry.seconds is None else str(expiry.seconds)

@@ -1,4 +1,4 @@
-"""What Django serves of the API for files."""
+"""URLs of the file API that Django serves."""
 
 from django.urls import path
 

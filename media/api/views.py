@@ -1,4 +1,4 @@
-"""Files and voices where the answer is a little JSON."""
+"""The file endpoints that answer with a little JSON."""
 
 from collections.abc import Sequence
 from typing import Any

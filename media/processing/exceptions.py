@@ -1,14 +1,18 @@
-"""What can be wrong with a file, in words for whoever sent it.
+"""Errors about unusable files, in words meant for the sender.
 
-MediaProblem                the file cannot be used
-├── Unreadable              it is not what it claims, is damaged, or of a kind that is not taken
-│   └── NotTaken            it is sound or a film, but holds nothing that can be heard here
-└── TooLarge                it, or what it would unpack to, is beyond a limit
+MediaError                  the file cannot be used
+├── UnreadableMedia         it is not what it claims to be, is damaged, or is of an unsupported kind
+│   └── NoAudio             it is audio or video, but holds no sound that can be decoded here
+└── MediaTooLarge           it exceeds a limit, or would when unpacked
 """
 
 
 class MediaError(Exception):
-    """`message` is a sentence without the place: "The sound is cut off." `code` is for programs."""
+    """The base class of errors about a file.
+
+    `message` is a sentence that leaves out which file it is about: "The sound is cut off." `code` is for
+    programs.
+    """
 
     code = "invalid_media"
 

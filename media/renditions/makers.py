@@ -1,4 +1,4 @@
-"""How each kind of rendition is made: a workshop makes it, the storage keeps it."""
+"""How each kind of rendition is created: a sandbox pool creates it, the storage keeps it."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ State = Rendition.State
 
 
 class RenditionResult(Value, frozen=True):
-    """What came of it: a file that was stored, or `content`."""
+    """What was created: a file that was stored, or `content`."""
 
     media_type: str = ""
     size: int = 0
@@ -46,88 +46,88 @@ class RenditionResult(Value, frozen=True):
 
 
 class SourceNotReady(Exception):
-    """Another rendition, which this one is made of, is not there yet."""
+    """The rendition that this one is created from is not there yet."""
 
 
-def _picture(rendition: Rendition) -> RenditionResult:
-    return _rendered(rendition, picture_side(rendition.kind), "model")
+def _make_picture(rendition: Rendition) -> RenditionResult:
+    return _render(rendition, picture_side(rendition.kind), "model")
 
 
-def _thumbnail(rendition: Rendition) -> RenditionResult:
-    return _rendered(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail")
+def _make_thumbnail(rendition: Rendition) -> RenditionResult:
+    return _render(rendition, settings.CHATAPI_THUMBNAIL_SIDE, "thumbnail")
 
 
-def _strip(rendition: Rendition) -> RenditionResult:
-    """As it is, but for what makes its short side fit."""
+def _make_strip(rendition: Rendition) -> RenditionResult:
+    """Keep the size; shrink only so the short side fits."""
     sides = sorted((rendition.asset.width or 1, rendition.asset.height or 1))
     side = round(sides[1] * min(1.0, settings.CHATAPI_PICTURE_SIDE / sides[0]))
-    return _rendered(rendition, side, "model")
+    return _render(rendition, side, "model")
 
 
-def _rendered(rendition: Rendition, side: int, purpose: Literal["model", "thumbnail"]) -> RenditionResult:
+def _render(rendition: Rendition, side: int, purpose: Literal["model", "thumbnail"]) -> RenditionResult:
     with _source_and_target(rendition) as (source, out):
         work = RenderPicture(source, out, side, settings.CHATAPI_PICTURE_BYTES, purpose, picture_limits())
-        made = _asked(pools.files, render_picture, work, seconds=PICTURE_SECONDS)
-        return _kept(rendition, Path(out), made.media_type)
+        result = _run_job(pools.files, render_picture, work, seconds=PICTURE_SECONDS)
+        return _save_result(rendition, Path(out), result.media_type)
 
 
-def _text(rendition: Rendition) -> RenditionResult:
+def _make_text(rendition: Rendition) -> RenditionResult:
     with local_copy(needed_name(rendition)) as path:
         work = ReadText(str(path), limits=picture_limits())
-        found = _asked(pools.recognition, read_text, work, seconds=READING_SECONDS)
+        found = _run_job(pools.recognition, read_text, work, seconds=READING_SECONDS)
     return RenditionResult(content={"text": found.text} | ({"is_cut": True} if found.is_cut else {}))
 
 
-def _sound(rendition: Rendition) -> RenditionResult:
+def _make_sound(rendition: Rendition) -> RenditionResult:
     with _source_and_target(rendition) as (source, out):
         work = Transcode(source, out, rendition.kind, claim_of(rendition.asset), sound_limits())
-        made = _asked(pools.files, transcode_sound, work, seconds=SOUND_SECONDS)
-        return _kept(rendition, Path(out), made.media_type)
+        result = _run_job(pools.files, transcode_sound, work, seconds=SOUND_SECONDS)
+        return _save_result(rendition, Path(out), result.media_type)
 
 
-def _transcript(rendition: Rendition) -> RenditionResult:
+def _make_transcript(rendition: Rendition) -> RenditionResult:
     with local_copy(needed_name(rendition)) as path:
         _release_connection()
         seconds = patience((rendition.asset.milliseconds or 0) / 1000)
-        # where it did not come to its end before, so that this time nothing but itself can be to blame
+        # it did not finish before: run it alone, so that nothing else can be to blame this time
         is_suspect = rendition.attempts > 1
-        heard = asyncio.run(transcribed(path, seconds=seconds, alone=is_suspect))
-    return RenditionResult(content=as_content(heard))
+        transcript = asyncio.run(transcribed(path, seconds=seconds, alone=is_suspect))
+    return RenditionResult(content=as_content(transcript))
 
 
-def _peaks(rendition: Rendition) -> RenditionResult:
+def _make_peaks(rendition: Rendition) -> RenditionResult:
     with local_copy(rendition.asset.storage_name) as path:
         work = SoundPeaks(str(path), claim_of(rendition.asset), limits=sound_limits())
-        found = _asked(pools.files, sound_peaks, work, seconds=SOUND_SECONDS)
+        found = _run_job(pools.files, sound_peaks, work, seconds=SOUND_SECONDS)
     return RenditionResult(content=msgspec.to_builtins(found))
 
 
 MAKERS: Mapping[str, Callable[[Rendition], RenditionResult]] = {
-    Kind.PICTURE: _picture,
-    Kind.STRIP: _strip,
-    Kind.THUMBNAIL: _thumbnail,
-    Kind.TEXT: _text,
-    Kind.WAV: _sound,
-    Kind.OPUS: _sound,
-    Kind.MP3: _sound,
-    Kind.TRANSCRIPT: _transcript,
-    Kind.PEAKS: _peaks,
+    Kind.PICTURE: _make_picture,
+    Kind.STRIP: _make_strip,
+    Kind.THUMBNAIL: _make_thumbnail,
+    Kind.TEXT: _make_text,
+    Kind.WAV: _make_sound,
+    Kind.OPUS: _make_sound,
+    Kind.MP3: _make_sound,
+    Kind.TRANSCRIPT: _make_transcript,
+    Kind.PEAKS: _make_peaks,
 }
 
 
-def _asked(shop: SandboxPool, job: Callable[[A], R], work: A, *, seconds: float) -> R:
+def _run_job(sandbox_pool: SandboxPool, job: Callable[[A], R], work: A, *, seconds: float) -> R:
     _release_connection()
-    return shop.ask_blocking(job, work, seconds=seconds)
+    return sandbox_pool.ask_blocking(job, work, seconds=seconds)
 
 
 def _release_connection() -> None:
-    """There may be fewer than threads, and what comes may take minutes."""
+    """Close the connection: there may be fewer than threads, and what follows may take minutes."""
     if not connection.in_atomic_block:
         connection.close()
 
 
 def needed_name(rendition: Rendition) -> str:
-    """Where that lies which this one is made of."""
+    """Return the storage name of the rendition that this one is created from."""
     id = rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
     needed = Rendition.objects.filter(id=id).first()
     if needed is None or needed.state == State.PENDING:
@@ -143,13 +143,13 @@ def _source_and_target(rendition: Rendition) -> Iterator[tuple[str, str]]:
         yield str(source), f"{folder}/made"
 
 
-def _kept(rendition: Rendition, out: Path, media_type: str) -> RenditionResult:
+def _save_result(rendition: Rendition, out: Path, media_type: str) -> RenditionResult:
     save_file(rendition_name(rendition.asset.workspace_id, rendition.id), out)
     return RenditionResult(media_type, out.stat().st_size)
 
 
 def claim_of(asset: Asset) -> str | None:
-    """Raw samples have no signature: their type is all that tells."""
+    """Return the claimed format of raw samples: they have no signature, so only their type tells it."""
     return "pcm16" if asset.media_type.startswith("audio/pcm") else None
 
 
@@ -158,7 +158,7 @@ def picture_side(kind: str) -> int:
 
 
 def longest_seconds() -> int:
-    """What making any rendition may take, as its workshop sees it."""
+    """Return the longest time that a sandbox pool allows for any rendition."""
     return max(
         PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS, ceil(patience(settings.CHATAPI_SOUND_SECONDS))
     )

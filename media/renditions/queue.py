@@ -1,9 +1,9 @@
-"""Whose turn it is: what an answer waits for goes first, and no workspace or long work holds up the rest.
+"""The order of work: what an answer waits for goes first, and no workspace or long work holds up the rest.
 
-A worker's threads bring in what messages ask for, and take what is next in turn. What finds no place waits
-in here, in the memory of its process, for a thread that has ended something of its kind: so a message is
-gone from its queue in milliseconds, however long the work takes that it asks for. What a dying process had
-in here is found by the sweep.
+A worker's threads add what messages ask for, and take what is next. What finds no free place waits here, in
+the memory of the process, for a thread that has finished something in the same lane. So a message leaves its
+queue in milliseconds, however long the work takes that it asks for. What a dying process had in here is found
+by the sweep.
 """
 
 import threading
@@ -17,11 +17,11 @@ import msgspec
 from media.models import Rendition
 
 LONG_MILLISECONDS = 300_000
-"""A sound that takes seconds to transcode."""
+"""The length of a sound that takes seconds to transcode."""
 
 
 class Lane(StrEnum):
-    """Work that is alike in what it takes."""
+    """A class of work that takes similar resources."""
 
     QUICK = "quick"
     LONG = "long"
@@ -29,7 +29,7 @@ class Lane(StrEnum):
 
 
 class LaneCapacity(NamedTuple):
-    """How much of it is done at once in a process, and how much of that where no answer waits for it."""
+    """How many jobs of a lane a process runs at once, and how many of those without an answer waiting."""
 
     all: int
     background: int
@@ -40,16 +40,19 @@ CAPACITIES: Mapping[Lane, LaneCapacity] = {
     Lane.LONG: LaneCapacity(2, 1),
     Lane.RECOGNITION: LaneCapacity(3, 2),
 }
-"""Recognition takes all cores with one at a time already. Quick and long work share the threads of a workshop
-(`shops.FILES_THREADS`), of which long work must leave one."""
-THREADS = sum(places.all for places in CAPACITIES.values()) + 3
-"""For a worker of all queues: more than there are places, so that no other task waits for one."""
+"""How much of each lane runs at once.
 
-_RECOGNISED = frozenset({Rendition.Kind.TEXT, Rendition.Kind.TRANSCRIPT})
+Recognition uses all cores even with one job at a time. Quick and long work share the threads of a sandbox
+pool (`pools.FILES_THREADS`), of which long work must leave one.
+"""
+THREADS = sum(places.all for places in CAPACITIES.values()) + 3
+"""Threads for a worker of all queues: more than there are places, so that no other task waits for one."""
+
+_RECOGNITION_KINDS = frozenset({Rendition.Kind.TEXT, Rendition.Kind.TRANSCRIPT})
 
 
 class RenditionRequest(msgspec.Struct, frozen=True):
-    """A rendition that is to be made."""
+    """A request to create a rendition."""
 
     id: UUID
     workspace_id: UUID
@@ -58,93 +61,99 @@ class RenditionRequest(msgspec.Struct, frozen=True):
 
 
 def lane_of(kind: str, milliseconds: int | None) -> Lane:
-    if kind in _RECOGNISED:
+    if kind in _RECOGNITION_KINDS:
         return Lane.RECOGNITION
     return Lane.LONG if (milliseconds or 0) > LONG_MILLISECONDS else Lane.QUICK
 
 
 class WaitingLine:
-    """What waits: a turn for each workspace, and within one the order in which it was asked for."""
+    """What waits: workspaces take turns, and within one the order is that of the requests."""
 
     def __init__(self) -> None:
-        self._of: dict[UUID, dict[UUID, RenditionRequest]] = {}
+        self._by_workspace: dict[UUID, dict[UUID, RenditionRequest]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._of)
+        return bool(self._by_workspace)
 
-    def add(self, wish: RenditionRequest) -> None:
-        self._of.setdefault(wish.workspace_id, {}).setdefault(wish.id, wish)
+    def add(self, request: RenditionRequest) -> None:
+        self._by_workspace.setdefault(request.workspace_id, {}).setdefault(request.id, request)
 
-    def remove(self, wish: RenditionRequest) -> None:
-        waiting = self._of.get(wish.workspace_id, {})
-        waiting.pop(wish.id, None)
+    def remove(self, request: RenditionRequest) -> None:
+        waiting = self._by_workspace.get(request.workspace_id, {})
+        waiting.pop(request.id, None)
         if not waiting:
-            self._of.pop(wish.workspace_id, None)
+            self._by_workspace.pop(request.workspace_id, None)
 
-    def first(self) -> RenditionRequest:
-        return next(iter(next(iter(self._of.values())).values()))
+    def peek(self) -> RenditionRequest:
+        return next(iter(next(iter(self._by_workspace.values())).values()))
 
     def pop(self) -> RenditionRequest:
-        wish = self.first()
-        waiting = self._of.pop(wish.workspace_id)
-        del waiting[wish.id]
+        request = self.peek()
+        waiting = self._by_workspace.pop(request.workspace_id)
+        del waiting[request.id]
         if waiting:
-            self._of[wish.workspace_id] = waiting  # behind the others
-        return wish
+            self._by_workspace[request.workspace_id] = waiting  # behind the others
+        return request
 
 
 class RenditionQueue:
-    """Of one process; any of its threads may use it."""
+    """The queue of one process; any of its threads may use it."""
 
     def __init__(self, places: Mapping[Lane, LaneCapacity] = CAPACITIES) -> None:
         self._places = places
         self._lock = threading.Lock()
         self._awaited = {lane: WaitingLine() for lane in places}
         self._background = {lane: WaitingLine() for lane in places}
-        self._taken: dict[Lane, list[UUID]] = {lane: [] for lane in places}
-        self._hastened: set[UUID] = set()
+        self._running: dict[Lane, list[UUID]] = {lane: [] for lane in places}
+        self._promoted: set[UUID] = set()
 
-    def ask(self, wish: RenditionRequest) -> None:
-        """Asked for twice it stands in line once; once an answer waits for it, before the others."""
+    def ask(self, request: RenditionRequest) -> None:
+        """Add a request.
+
+        A rendition that is requested twice waits once; once an answer waits for it, it goes before the
+        others.
+        """
         with self._lock:
-            if not wish.is_awaited:
-                self._background[wish.lane].add(wish)
+            if not request.is_awaited:
+                self._background[request.lane].add(request)
                 return
-            self._background[wish.lane].remove(wish)
-            self._awaited[wish.lane].add(wish)
-            if wish.id in self._taken[wish.lane]:
-                self._hastened.add(wish.id)
+            self._background[request.lane].remove(request)
+            self._awaited[request.lane].add(request)
+            if request.id in self._running[request.lane]:
+                self._promoted.add(request.id)
 
     def take(self) -> RenditionRequest | None:
-        """What is to be made now, and to be told of when it is `done`; None where nothing waits or no place
-        is free for it."""
+        """Take the request to work on now; report it with `done` afterwards.
+
+        None if nothing waits, or nothing that waits has a free place.
+        """
         with self._lock:
             line = self._next_line()
             if line is None:
                 return None
-            wish = line.pop()
-            self._taken[wish.lane].append(wish.id)
-            return wish
+            request = line.pop()
+            self._running[request.lane].append(request.id)
+            return request
 
-    def done(self, wish: RenditionRequest) -> bool:
-        """Whether an answer waits for it, also where it began to while it was made."""
+    def done(self, request: RenditionRequest) -> bool:
+        """Free the request's place; tell whether an answer waits for it, even if only since it was taken."""
         with self._lock:
-            self._taken[wish.lane].remove(wish.id)
-            is_hastened = wish.id in self._hastened
-            self._hastened.discard(wish.id)
-            return wish.is_awaited or is_hastened
+            self._running[request.lane].remove(request.id)
+            is_promoted = request.id in self._promoted
+            self._promoted.discard(request.id)
+            return request.is_awaited or is_promoted
 
     def next(self) -> RenditionRequest | None:
-        """What `take` would give."""
+        """Return what `take` would return."""
         with self._lock:
             line = self._next_line()
-            return line.first() if line is not None else None
+            return line.peek() if line is not None else None
 
     def _next_line(self) -> WaitingLine | None:
         for lane, places in self._places.items():
-            if self._awaited[lane] and len(self._taken[lane]) < places.all:
+            if self._awaited[lane] and len(self._running[lane]) < places.all:
                 return self._awaited[lane]
         for lane, places in self._places.items():
-            if self._background[lane] and len(self._taken[lane]) < places.background:
+            if self._background[lane] and len(self._running[lane]) < places.background:
                 return self._background[lane]
         return None

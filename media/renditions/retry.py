@@ -1,4 +1,4 @@
-"""Making again what failed, such as after a defect was mended."""
+"""Retrying failed renditions, for example after a bug was fixed."""
 
 from collections.abc import Collection
 from functools import partial
@@ -12,9 +12,9 @@ from media.renditions.tasks import enqueue
 
 
 def retry_failed(renditions: Collection[Rendition]) -> int:
-    """Have those of these that failed made anew, and what they are made of where that failed too.
+    """Have the failed ones among these renditions created again, and their sources if those failed too.
 
-    Gives how many are pending again.
+    Returns how many are pending again.
     """
     chosen = [rendition for rendition in renditions if rendition.state == Rendition.State.FAILED]
     needed = [

@@ -1,8 +1,8 @@
-"""Making renditions: take one that is due, have a workshop make it, keep what came of it.
+"""Creating renditions: take one that is due, have a sandbox pool create it, save the result.
 
-May be run twice, at once, or die anywhere: what is taken is taken back when its worker falls silent. Each
-taking counts an attempt, and the count tells whose it is: who was silent for too long, and finds it taken
-by another, changes nothing of it any more.
+Any of this may run twice, at once, or die anywhere: a rendition is taken back when its worker falls silent.
+Taking one counts an attempt, and the count tells who owns it: a worker that was silent for too long, and lost
+it to another, no longer changes anything in it.
 """
 
 import logging
@@ -38,60 +38,60 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=45)
-"""How long a worker may be silent before another takes what it had."""
+"""How long a worker may be silent before another takes over what it had."""
 RENEW_SECONDS = 10.0
 ATTEMPTS = 5
 BACK_OFF_SECONDS = 3
 QUEUED = timedelta(seconds=30)
-"""How long one that nobody took yet may wait in the broker before it is asked for again."""
+"""How long a rendition that no worker took may wait in the broker before it is requested again."""
 LAPSED = timedelta(seconds=5)
-"""The same for one whose worker fell silent, or that failed and was put off."""
+"""The same for a rendition whose worker fell silent, or that failed and was postponed."""
 GAVE_UP = "The file could not be processed."
 
 State = Rendition.State
 
 
 class NextRendition(Value, frozen=True):
-    """What is to be made then: `id`, in so many seconds."""
+    """The rendition to create next: `id`, after `seconds`."""
 
     id: UUID
     seconds: float = 0
 
 
 def make(id: UUID) -> NextRendition | None:
-    """Make a rendition if it is due; gives what is to be made then."""
+    """Create a rendition if it is due; return the one to create next."""
     rendition = _take(id)
     if rendition is None:
-        return _what_waits_for(id)
+        return _next_dependent(id)
     if rendition.attempts > ATTEMPTS:
         logger.error("Rendition %s ended each worker that took it", rendition)
         _fail(rendition, GAVE_UP)
-        return _what_waits_for(id)
+        return _next_dependent(id)
     try:
-        with _kept_taken(rendition):
-            made = MAKERS[rendition.kind.partition("-")[0]](rendition)
+        with _keep_lease(rendition):
+            result = MAKERS[rendition.kind.partition("-")[0]](rendition)
     except SourceNotReady:
-        _give_back(rendition, 0)
-        return _begin_what_is_needed(rendition)
+        _release(rendition, 0)
+        return _request_source(rendition)
     except JobInterrupted as error:
         logger.info("Rendition %s was interrupted: %s", rendition, error)
-        _give_back(rendition, BACK_OFF_SECONDS)
+        _release(rendition, BACK_OFF_SECONDS)
         return NextRendition(id, BACK_OFF_SECONDS)
     except MediaError as problem:
         _fail(rendition, problem.message)
     except (SandboxError, OSError, SoftTimeLimitExceeded) as error:
         logger.warning("Rendition %s could not be made: %s", rendition, error)
-        return _put_off(rendition)
+        return _postpone(rendition)
     except Exception:
         logger.exception("Rendition %s could not be made", rendition)
-        return _put_off(rendition)
+        return _postpone(rendition)
     else:
-        _taken(rendition).update(state=State.READY, **msgspec.structs.asdict(made))
-    return _what_waits_for(id)
+        _taken(rendition).update(state=State.READY, **msgspec.structs.asdict(result))
+    return _next_dependent(id)
 
 
 def first_to_make(id: UUID) -> Rendition | None:
-    """This one, or what it is made of while that is still to be made: it would only be taken in vain."""
+    """Return this rendition, or its source while that is pending: it would be pointless to take this one."""
     rendition = Rendition.objects.select_related("asset").filter(id=id).first()
     if rendition is None or rendition.kind not in Rendition.MADE_OF:
         return rendition
@@ -100,7 +100,7 @@ def first_to_make(id: UUID) -> Rendition | None:
 
 
 def next_try(id: UUID) -> NextRendition | None:
-    """When a rendition is due that somebody has taken, and may have died with."""
+    """Return when a rendition is due again, in case the worker that took it has died."""
     due_at = _pending(id).values_list("due_at", flat=True).first()
     if due_at is None:
         return None
@@ -108,32 +108,32 @@ def next_try(id: UUID) -> NextRendition | None:
 
 
 def overdue(limit: int) -> list[UUID]:
-    """Renditions that are due for longer than a message takes, marked as looked at."""
+    """Return renditions that have been due for longer than a message takes, and mark them as looked at."""
     now = timezone.now()
     lapsed = Q(due_at__lte=now - LAPSED, attempts__gt=0)
     due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED), state=State.PENDING)
     ids = list(due.order_by("due_at").values_list("id", flat=True)[:limit])
-    # who takes one meanwhile has moved its time ahead, and keeps it
+    # a worker that took one meanwhile has moved its `due_at` ahead, and keeps it
     Rendition.objects.filter(id__in=ids, state=State.PENDING, due_at__lte=now).update(due_at=now)
     return ids
 
 
-def _begin_what_is_needed(rendition: Rendition) -> NextRendition:
+def _request_source(rendition: Rendition) -> NextRendition:
     kind = made_of(rendition.kind, rendition.asset)
     needed = Rendition(id=rendition_id(rendition.asset_id, kind), asset_id=rendition.asset_id, kind=kind)
     Rendition.objects.bulk_create([needed], ignore_conflicts=True)
     return NextRendition(needed.id)
 
 
-def _what_waits_for(id: UUID) -> NextRendition | None:
-    """What is made of this one, once that has come to its end."""
-    ended = Rendition.objects.filter(id=id).exclude(state=State.PENDING).select_related("asset").first()
-    if ended is None:
+def _next_dependent(id: UUID) -> NextRendition | None:
+    """Return the rendition that is created from this one, once this one is finished."""
+    finished = Rendition.objects.filter(id=id).exclude(state=State.PENDING).select_related("asset").first()
+    if finished is None:
         return None
     for kind in Rendition.MADE_OF:
-        if made_of(kind, ended.asset) == ended.kind:
-            waiting = rendition_id(ended.asset_id, kind)
-            return NextRendition(waiting) if _pending(waiting).exists() else None
+        if made_of(kind, finished.asset) == finished.kind:
+            dependent = rendition_id(finished.asset_id, kind)
+            return NextRendition(dependent) if _pending(dependent).exists() else None
     return None
 
 
@@ -142,7 +142,7 @@ def _pending(id: UUID) -> QuerySet[Rendition]:
 
 
 def _taken(rendition: Rendition) -> QuerySet[Rendition]:
-    """The row, unless another has taken it since."""
+    """Select the row, unless another worker has taken it since."""
     return _pending(rendition.id).filter(attempts=rendition.attempts)
 
 
@@ -153,8 +153,8 @@ def _take(id: UUID) -> Rendition | None:
 
 
 @contextmanager
-def _kept_taken(rendition: Rendition) -> Iterator[None]:
-    """Moves `due_at` ahead for as long as the block runs."""
+def _keep_lease(rendition: Rendition) -> Iterator[None]:
+    """Keep moving `due_at` ahead for as long as the block runs."""
     is_done = threading.Event()
 
     def renew() -> None:
@@ -164,13 +164,13 @@ def _kept_taken(rendition: Rendition) -> Iterator[None]:
         finally:
             connection.close()
 
-    renewing = threading.Thread(target=renew, name="rendition-lease", daemon=True)
-    renewing.start()
+    renewer = threading.Thread(target=renew, name="rendition-lease", daemon=True)
+    renewer.start()
     try:
         yield
     finally:
         is_done.set()
-        renewing.join()
+        renewer.join()
 
 
 def _renew(rendition: Rendition) -> None:
@@ -178,19 +178,19 @@ def _renew(rendition: Rendition) -> None:
         _taken(rendition).update(due_at=timezone.now() + LEASE)
     except DatabaseError as error:
         logger.warning("The lease of rendition %s could not be renewed: %s", rendition, error)
-        connection.close()  # the next try shall not meet the broken one
+        connection.close()  # so that the next try does not get the broken one
 
 
-def _give_back(rendition: Rendition, seconds: float) -> None:
-    """As if it had not been tried: it is not its fault that it was not made."""
+def _release(rendition: Rendition, seconds: float) -> None:
+    """Undo the attempt: it was not the rendition's fault that it was not created."""
     due_at = timezone.now() + timedelta(seconds=seconds)
     _taken(rendition).update(due_at=due_at, attempts=F("attempts") - 1)
 
 
-def _put_off(rendition: Rendition) -> NextRendition | None:
+def _postpone(rendition: Rendition) -> NextRendition | None:
     if rendition.attempts >= ATTEMPTS:
         _fail(rendition, GAVE_UP)
-        return _what_waits_for(rendition.id)
+        return _next_dependent(rendition.id)
     seconds = float(BACK_OFF_SECONDS * 2**rendition.attempts)
     _taken(rendition).update(due_at=timezone.now() + timedelta(seconds=seconds))
     return NextRendition(rendition.id, seconds)

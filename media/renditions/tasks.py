@@ -1,4 +1,4 @@
-"""Background work on renditions. Each task may run twice or die anywhere."""
+"""Background tasks for renditions. Each may run twice or die anywhere."""
 
 import logging
 import time
@@ -15,27 +15,27 @@ from media.renditions.queue import RenditionQueue, RenditionRequest, lane_of
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 50
-"""Few enough that a long queue does not fill with repetitions of what waits in it anyway."""
+"""Few enough that a long queue does not fill up with repeats of what already waits in it."""
 MAKING_SECONDS = makers.longest_seconds() + 60
-"""The workshops end what takes too long. This is for what hangs around them."""
+"""A limit for whatever hangs around the sandbox pools; they stop what takes too long themselves."""
 IN_ONE_GO_SECONDS = 60
-"""How long a thread goes on with what waits, on one message: brokers do not like one to be kept for long."""
+"""How long a thread keeps working on one message: brokers do not like one to be held for long."""
 RESPITE_SECONDS = 5.0
-"""How long a broker that did not answer is not asked again: each try may hold up a thread for seconds."""
+"""How long to leave alone a broker that did not answer: each try may hold up a thread for seconds."""
 
 
 class Broker:
-    """Whether it is worth asking."""
+    """Whether the broker is worth asking: not for a while after it did not answer."""
 
     def __init__(self) -> None:
-        self._asked_again_at = 0.0
+        self._paused_until = 0.0
 
     @property
-    def is_left_alone(self) -> bool:
-        return time.monotonic() < self._asked_again_at
+    def is_paused(self) -> bool:
+        return time.monotonic() < self._paused_until
 
-    def leave_alone(self) -> None:
-        self._asked_again_at = time.monotonic() + RESPITE_SECONDS
+    def pause(self) -> None:
+        self._paused_until = time.monotonic() + RESPITE_SECONDS
 
 
 broker = Broker()
@@ -44,31 +44,31 @@ queue = RenditionQueue()
 
 @shared_task(bind=True, soft_time_limit=MAKING_SECONDS, time_limit=MAKING_SECONDS + 60)
 def make_rendition(task: "Task[[str], None]", rendition: str) -> None:
-    """Bring it in, and make what is next in turn."""
-    _work(task, UUID(rendition), is_awaited=False)
+    """Add a rendition to the queue, then create what is next in it."""
+    _process(task, UUID(rendition), is_awaited=False)
 
 
 @shared_task(bind=True, soft_time_limit=MAKING_SECONDS, time_limit=MAKING_SECONDS + 60)
 def make_awaited(task: "Task[[str], None]", rendition: str) -> None:
-    """The same where an answer waits for it: in a queue of its own, which is never long."""
-    _work(task, UUID(rendition), is_awaited=True)
+    """Do the same for a rendition that an answer waits for, in a separate queue that is never long."""
+    _process(task, UUID(rendition), is_awaited=True)
 
 
-def _work(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
-    wish = _request_for(id, is_awaited=is_awaited)
-    if wish is None:
+def _process(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
+    rendition_request = _request_for(id, is_awaited=is_awaited)
+    if rendition_request is None:
         return
-    queue.ask(wish)
-    for taken in _taken_in_turn():
-        then = None
+    queue.ask(rendition_request)
+    for current in _take_requests():
+        follow_up = None
         try:
-            then = service.make(taken.id)
+            follow_up = service.make(current.id)
         finally:
-            is_awaited = queue.done(taken)
-        if then is None and taken.id == id and (task.request.delivery_info or {}).get("redelivered"):
-            then = service.next_try(id)  # its worker may be dead: whoever comes then finds out
-        if then is not None:
-            enqueue([then.id], seconds=then.seconds, is_awaited=is_awaited)
+            is_awaited = queue.done(current)
+        if follow_up is None and current.id == id and (task.request.delivery_info or {}).get("redelivered"):
+            follow_up = service.next_try(id)  # its worker may be dead: the next one finds out
+        if follow_up is not None:
+            enqueue([follow_up.id], seconds=follow_up.seconds, is_awaited=is_awaited)
 
 
 def _request_for(id: UUID, *, is_awaited: bool) -> RenditionRequest | None:
@@ -79,42 +79,42 @@ def _request_for(id: UUID, *, is_awaited: bool) -> RenditionRequest | None:
     return RenditionRequest(first.id, first.asset.workspace_id, lane, is_awaited)
 
 
-def _taken_in_turn() -> Iterator[RenditionRequest]:
-    """What waits, for as long as a message may be kept: then another one goes on with it."""
-    latest = time.monotonic() + IN_ONE_GO_SECONDS
-    while (wish := queue.take()) is not None:
-        yield wish
+def _take_requests() -> Iterator[RenditionRequest]:
+    """Yield what waits, for as long as a message may be held; then leave the rest to another message."""
+    deadline = time.monotonic() + IN_ONE_GO_SECONDS
+    while (rendition_request := queue.take()) is not None:
+        yield rendition_request
         if _is_stopping():
             return  # the sweep finds the rest
-        if time.monotonic() > latest:
-            if (rest := queue.next()) is not None:
-                enqueue([rest.id], is_awaited=rest.is_awaited)
+        if time.monotonic() > deadline:
+            if (remaining := queue.next()) is not None:
+                enqueue([remaining.id], is_awaited=remaining.is_awaited)
             return
 
 
 def _is_stopping() -> bool:
-    number: int | bool | None = vars(state)["should_stop"]  # the exit status to be
-    return number is not None and number is not False
+    exit_status: int | bool | None = vars(state)["should_stop"]  # the future exit status
+    return exit_status is not None and exit_status is not False
 
 
 @shared_task(acks_late=False)
 def make_overdue() -> None:
-    """What a crash, or a broker that was away, left behind."""
+    """Request what a crash or an unreachable broker left behind."""
     enqueue(service.overdue(AT_ONCE))
 
 
 def enqueue(renditions: Iterable[UUID], *, seconds: float = 0, is_awaited: bool = False) -> None:
-    """Ask workers to make these, before others where an answer waits for them. Where the broker is away the
-    sweep will ask again.
+    """Ask workers to create these renditions, before others if an answer waits for them.
 
-    Blocks, for seconds where the broker is silent.
+    If the broker is unreachable, the sweep will ask again. Blocks, for seconds if the broker does not
+    respond.
     """
     task = make_awaited if is_awaited else make_rendition
     for id in renditions:
-        if broker.is_left_alone:
+        if broker.is_paused:
             return
         try:
             task.apply_async((str(id),), countdown=seconds, retry=False)
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
-            broker.leave_alone()
+            broker.pause()

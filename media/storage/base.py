@@ -1,7 +1,7 @@
-"""Where files are kept: a disk of one's own, or the S3 bucket of `media.storage.s3`.
+"""The storage of files: a local disk, or the S3 bucket of `media.storage.s3`.
 
-The functions work on either, with names like "workspace/ab/abc…". A file stands under its name whole or not
-at all; what fails raises `OSError`, what is not there `FileNotFoundError`.
+The functions work on either, with names like "workspace/ab/abc…". A file exists under its name completely or
+not at all. A failure raises `OSError`, a missing file `FileNotFoundError`.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ class StoredObject(NamedTuple):
 
 
 class MediaStorage(Protocol):
-    """What a storage does besides what Django asks of one."""
+    """What a storage does in addition to Django's own interface."""
 
     def local_copy(self, name: str) -> AbstractContextManager[Path]: ...
     def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]: ...
@@ -36,20 +36,20 @@ def _storage() -> MediaStorage:
 
 
 def save_file(name: str, path: Path) -> None:
-    """Store a file of the disk under a name; one that has the name is replaced as a whole."""
+    """Store a file from the disk under a name, replacing as a whole any file that has the name."""
     with path.open("rb") as file:
         default_storage.save(name, File(file))
 
 
 def local_copy(name: str) -> AbstractContextManager[Path]:
-    """Lend a path with the file's bytes, to be read only: the file itself, or a copy that goes at the end."""
+    """Provide a read-only path to the file's bytes: the file itself, or a copy that is deleted afterwards."""
     return _storage().local_copy(name)
 
 
 def open_range(name: str, start: int, length: int) -> Iterator[bytes]:
-    """Read exactly `length` bytes from `start` on, in small pieces and with the first `next`.
+    """Read exactly `length` bytes from `start` on, in small pieces, beginning at the first `next`.
 
-    Raises `OSError` too where the file has not that many. Close the iterator where it is left early.
+    Raises `OSError` also if the file is too short. Close the iterator if you leave it early.
     """
     return _storage().open_range(name, start, length) if length else iter(())
 
@@ -63,22 +63,22 @@ def exists(name: str) -> bool:
 
 
 def modified_at(name: str) -> datetime:
-    """When it was stored, with its time zone."""
+    """Return when the file was stored, with its time zone."""
     return default_storage.get_modified_time(name)
 
 
 def delete(name: str) -> None:
-    """What is not there already counts as deleted."""
+    """Delete a file; one that is not there counts as deleted."""
     default_storage.delete(name)
 
 
 def walk(prefix: str) -> Iterator[StoredObject]:
-    """Each file in a folder and in the folders below it; "" is all. They may be deleted on the way."""
+    """Yield each file in a folder and the folders below it ("" for all). Files may be deleted on the way."""
     return _storage().walk(prefix)
 
 
 def delete_tree(prefix: str) -> None:
-    """Delete a folder with all that is below it."""
+    """Delete a folder and everything below it."""
     if not prefix.strip("/"):
         raise ValueError("All of the storage is never deleted.")
     _storage().delete_tree(prefix)

@@ -1,4 +1,4 @@
-"""Files on a disk: each stands under its name whole or not at all."""
+"""File storage on a disk."""
 
 import errno
 import os
@@ -19,10 +19,11 @@ ABANDONED_SECONDS = 24 * 3600
 
 
 class WholeFileStorage(FileSystemStorage):
-    """A file stands under its name whole or not at all, after a full disk, `kill -9` or a power cut too.
+    """A storage where a file exists under its name completely or not at all.
 
-    It is written as a draft, flushed and then renamed; a name that exists is replaced. What a killed
-    process left of its draft goes with a write a day later.
+    That holds after a full disk, `kill -9` or a power cut, too. A file is written as a draft, flushed and
+    then renamed, replacing any file that has the name. A draft that a killed process left is deleted by a
+    write a day later.
     """
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
@@ -40,7 +41,7 @@ class WholeFileStorage(FileSystemStorage):
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        _flush(final.parent)
+        _fsync_folder(final.parent)
         return name
 
     @contextmanager
@@ -95,7 +96,7 @@ def _remove_abandoned(drafts: Path) -> None:
         try:
             if now - draft.stat().st_mtime > ABANDONED_SECONDS:
                 draft.unlink()
-        except FileNotFoundError:  # another process has ended with it
+        except FileNotFoundError:  # another process is done with it
             continue
 
 
@@ -103,11 +104,11 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _flush(folder.parent)
+        _fsync_folder(folder.parent)
 
 
-def _flush(folder: Path) -> None:
-    """What was made in it, or renamed into it, is there after a power cut."""
+def _fsync_folder(folder: Path) -> None:
+    """Make what was created in a folder, or renamed into it, survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Files in a bucket of S3, or of a server that speaks S3."""
+"""File storage in an S3 bucket, or on a server that speaks S3."""
 
 import errno
 import os
@@ -24,16 +24,17 @@ CONNECT_SECONDS = 3
 IDLE_SECONDS = 20
 ATTEMPTS = 3
 IN_MEMORY = 2 * 2**20
-"""Bytes; what is opened and larger is kept in a temporary file meanwhile."""
+"""Bytes; an opened file that is larger is kept in a temporary file meanwhile."""
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
-    """One request writes a file, so it is there whole or not at all; a name that exists is replaced.
+    """A storage where one request writes a file, so that it exists completely or not at all.
 
-    Whatever fails raises `OSError`, without what the server said about keys and signatures. Nothing has a
-    public URL, and no ACL is sent: without one files are private, and today's buckets refuse any.
+    A name that exists is replaced. Every failure raises `OSError`, without what the server said about keys
+    and signatures. Nothing has a public URL, and no ACL is sent: without one files are private, and today's
+    buckets refuse any.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -42,7 +43,7 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
 
     @cached_property
     def _client(self) -> Any:
-        """One for all threads: clients may be shared between them, and cost much to make."""
+        """The client of all threads: clients may be shared, and are expensive to create."""
         return self.connection.meta.client
 
     def _at(self, name: str) -> dict[str, str]:
@@ -79,16 +80,16 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
 
     def exists(self, name: str) -> bool:
         try:
-            self._facts(name)
+            self._head(name)
         except FileNotFoundError:
             return False
         return True
 
     def size(self, name: str) -> int:
-        return int(self._facts(name)["ContentLength"])
+        return int(self._head(name)["ContentLength"])
 
     def get_modified_time(self, name: str) -> datetime:
-        modified_at: datetime = self._facts(name)["LastModified"]
+        modified_at: datetime = self._head(name)["LastModified"]
         return modified_at
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
@@ -132,7 +133,7 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
                 raise OSError(f"The object storage refused to delete a file ({error.get('Code')}).")
 
     def _pages(self, prefix: str) -> Iterator[list[dict[str, Any]]]:
-        """What is in a folder, up to a thousand files at a time."""
+        """Yield what is in a folder, up to a thousand files at a time."""
         pages = iter(
             self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket_name, Prefix=self._folder(prefix)
@@ -150,10 +151,10 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
         key: str = self._normalize_name(prefix.strip("/")).strip("/")
         return f"{key}/" if key else ""
 
-    def _facts(self, name: str) -> dict[str, Any]:
+    def _head(self, name: str) -> dict[str, Any]:
         with _as_os_errors(name):
-            facts: dict[str, Any] = self._client.head_object(**self._at(name))
-        return facts
+            head: dict[str, Any] = self._client.head_object(**self._at(name))
+        return head
 
     def _download(self, name: str, copy: IO[bytes]) -> None:
         with _as_os_errors(name), closing(self._client.get_object(**self._at(name))["Body"]) as body:
@@ -162,7 +163,7 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
 
 
 def _client_config(*, own_server: bool) -> Config:
-    # servers other than Amazon's know neither a name for each bucket nor the newer checksums
+    # servers other than Amazon's support neither a host name per bucket nor the newer checksums
     checksums = "when_required" if own_server else "when_supported"
     return Config(
         signature_version="s3v4",

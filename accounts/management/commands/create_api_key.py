@@ -1,4 +1,4 @@
-"""Make an API key; standard output is the key alone, so that a script can take it."""
+"""Create an API key; only the key goes to standard output, so that a script can read it."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Prices of models of other servers, from the installed genai-prices package."""
+"""Import prices of other servers' models from the installed genai-prices package."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         "hand. Exits 1 where a model could not be priced, though others may have been, and 2 where nothing "
         "was tried."
     )
-    requires_system_checks = []  # what they miss is told here
+    requires_system_checks = []  # this command itself reports what they would
     requires_migrations_checks = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -54,16 +54,16 @@ class Command(BaseCommand):
 
     def handle(self, *, models: list[str], dry_run: bool, leave_out: list[str], **options: Any) -> None:
         _check_kinds(leave_out)
-        wanted = list(_wanted(models))
+        wanted = list(_lookups(models))
         self.stdout.write(f"Prices of genai-prices {__version__}; USD, in the units of docs/models.md.")
         if not wanted:
             self.stdout.write(
                 "Nothing to price: no model of another server is without a price in the models file."
             )
         failed = [
-            one.model
-            for one in wanted
-            if not self._import(one, leave_out, is_named=bool(models), is_dry=dry_run)
+            lookup.model
+            for lookup in wanted
+            if not self._import(lookup, leave_out, is_named=bool(models), is_dry=dry_run)
         ]
         if failed:
             raise CommandError(f"Not priced: {', '.join(failed)}.")
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         except InvalidPrice as problem:
             self.stdout.write(f"{wanted.model}: not imported: {problem}")
             return False
-        for line in _told(wanted.model, offer, missing, is_dry=is_dry):
+        for line in _describe(wanted.model, offer, missing, is_dry=is_dry):
             self.stdout.write(line)
         return True
 
@@ -92,18 +92,18 @@ def _check_kinds(leave_out: Sequence[str]) -> None:
             )
 
 
-def _wanted(arguments: Sequence[str]) -> Iterator[PriceLookup]:
+def _lookups(arguments: Sequence[str]) -> Iterator[PriceLookup]:
     try:
         registry = current_registry()
     except ModelsFileError as error:
         raise CommandError(f"The models file cannot be used: {error}", returncode=MISUSED) from error
     if not arguments:
-        yield from (_of(spec) for spec in registry if not _is_priced_by_file(spec))
+        yield from (_lookup_for(spec) for spec in registry if not _is_priced_by_file(spec))
     for argument in arguments:
-        yield _named(argument, registry)
+        yield _lookup_from_argument(argument, registry)
 
 
-def _named(argument: str, registry: Registry) -> PriceLookup:
+def _lookup_from_argument(argument: str, registry: Registry) -> PriceLookup:
     model, is_mapped, reference = argument.partition("=")
     spec = registry.find(model)
     if spec is None:
@@ -116,12 +116,12 @@ def _named(argument: str, registry: Registry) -> PriceLookup:
     if is_mapped and not reference.strip("/"):
         raise CommandError(f"{argument!r} names no model of the package.", returncode=MISUSED)
     if not is_mapped:
-        return _of(spec)
+        return _lookup_for(spec)
     provider, is_at, name = reference.partition("/")
-    return _of(spec, name, provider) if is_at else _of(spec, reference)
+    return _lookup_for(spec, name, provider) if is_at else _lookup_for(spec, reference)
 
 
-def _of(spec: ModelSpec, reference: str | None = None, provider_id: str | None = None) -> PriceLookup:
+def _lookup_for(spec: ModelSpec, reference: str | None = None, provider_id: str | None = None) -> PriceLookup:
     return PriceLookup(
         model=spec.id,
         reference=reference or spec.upstream_model or spec.id,
@@ -137,7 +137,7 @@ def _is_priced_by_file(spec: ModelSpec) -> bool:
     return spec.is_local or spec.price is not None
 
 
-def _told(
+def _describe(
     model: str, offer: PackagePrice, missing: Sequence[tuple[datetime | None, Tiers]], *, is_dry: bool
 ) -> Iterator[str]:
     if not missing:
@@ -146,7 +146,9 @@ def _told(
         when = f"from {starts_at:%Y-%m-%d %H:%M} UTC on" if starts_at else "from now on"
         yield f"{model}: {'would be added' if is_dry else 'added'}, {when} ({offer.name})"
         for start, rates in sorted(tiers.items()):
-            named = ", ".join(f"{unit} {format_rate(pico, UNITS[unit].per)}" for unit, pico in rates.items())
-            yield f"    {named}" + (f", from {start:,} prompt tokens on" if start else "")
+            rates_text = ", ".join(
+                f"{unit} {format_rate(pico, UNITS[unit].per)}" for unit, pico in rates.items()
+            )
+            yield f"    {rates_text}" + (f", from {start:,} prompt tokens on" if start else "")
     for remark in offer.remarks:
         yield f"    {remark}"

@@ -1,4 +1,4 @@
-"""Look after what could not be told to Stripe's meter."""
+"""List and settle the sums that could not be sent to Stripe's meter."""
 
 from typing import Any
 
@@ -17,9 +17,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("identifier", nargs="?", help="chatapi-…")
-        deed = parser.add_mutually_exclusive_group()
-        deed.add_argument("--arrived", action="store_true", help="Stripe has it, or it was billed otherwise.")
-        deed.add_argument("--send-again", action="store_true", help="Stripe does not have it.")
+        decision = parser.add_mutually_exclusive_group()
+        decision.add_argument(
+            "--arrived", action="store_true", help="Stripe has it, or it was billed otherwise."
+        )
+        decision.add_argument("--send-again", action="store_true", help="Stripe does not have it.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         identifier, arrived = options["identifier"], options["arrived"]

@@ -1,4 +1,4 @@
-"""Give a workspace money that was paid."""
+"""Credit a payment to a workspace."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *, workspace: str, amount: str, **options: Any) -> None:
         try:
             found = _workspace(workspace)
-            made = ledger.top_up(
+            transaction = ledger.top_up(
                 found.pk,
                 nano_of(amount),
                 reason=options["reason"],
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise CommandError(str(problem)) from None
         except DatabaseError as error:
             raise CommandError(f"The database refused: {error}. Was `manage.py migrate` run?") from None
-        self.stdout.write(f"{found}: {format_usd(balance)} USD (transaction {made.pk})")
+        self.stdout.write(f"{found}: {format_usd(balance)} USD (transaction {transaction.pk})")
 
 
 def _workspace(text: str) -> Workspace:

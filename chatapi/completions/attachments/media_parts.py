@@ -1,4 +1,4 @@
-"""Parts of messages that are files: what they ask for, and what they turn out to be."""
+"""Message parts that are files: what they are expected to be, and what they turn out to be."""
 
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, Part

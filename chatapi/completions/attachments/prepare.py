@@ -1,7 +1,7 @@
-"""A history as a certain model can take it: pictures and sounds in the form it wants, or as text.
+"""Preparation of a history for one model: pictures and sounds in the form it takes, or as text.
 
-A model that does not see is given the text read from each picture; one that does not hear, what was heard.
-What workers have to make for that is waited for here, while viewers are kept alive.
+A model that does not see is given the text read from each picture; one that does not hear, the transcript.
+This waits for the renditions that workers have to create, while viewers are kept alive.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,19 +26,22 @@ from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_re
 Kind = Rendition.Kind
 
 PASSED_ON = {"wav", "mp3"}
-"""Formats that every upstream which hears is known to take as they are."""
+"""Sound formats that every upstream with audio input is known to take as they are."""
 PICTURE_SIDES = (1536, 1024, 768, 512)
-"""Pixels: to which pictures are scaled for models that take no larger ones."""
+"""The sizes in pixels to which pictures are scaled for models that take no larger ones."""
 
 PASSED_ON_LIMIT = 128 * 1024 * 1024
-"""Bytes of pictures, sounds and files that go to a model with one call."""
+"""The most bytes of pictures, sounds and files that go to a model with one call."""
 
 NeedsMaking = ImagePart | AudioPart
 
 
 class PreparedMessages(msgspec.Struct, frozen=True):
-    """`names` are the storage names of blobs that are renditions, by SHA-256. `substitutes` counts the text
-    that stands for pictures and sounds, beside what the engine counts."""
+    """A history as one model is given it.
+
+    `names` are the storage names of blobs that are renditions, by SHA-256. `substitutes` counts the text that
+    stands for pictures and sounds, in addition to what the engine counts.
+    """
 
     messages: tuple[Message, ...]
     names: dict[str, str] = {}
@@ -48,27 +51,29 @@ class PreparedMessages(msgspec.Struct, frozen=True):
 async def prepare_messages(
     messages: tuple[Message, ...], spec: ModelSpec, workspace_id: UUID, positions: Sequence[int] = ()
 ) -> PreparedMessages:
-    """`positions` tell where the last messages stood in the client's list; those before were stored.
+    """Prepare the messages for a model.
 
-    Raises `EngineError` where something cannot be made for this model, or not in time.
+    `positions` are where the last messages were in the client's list; the ones before them were stored.
+
+    Raises `EngineError` if something cannot be created for this model, or not in time.
     """
-    if all(type(part) not in _CONCERNED for message in messages for part in message.parts):
+    if all(type(part) not in _PREPARED_PARTS for message in messages for part in message.parts):
         return PreparedMessages(messages)
     return await _Preparation(messages, spec, workspace_id, positions).run()
 
 
 def told_to_write_ssml(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The history with what a model must know to answer in SSML, as part of its first system message."""
-    told = TextPart(INSTRUCTIONS)
+    """Return the history with instructions for answering in SSML in its first system message."""
+    instructions = TextPart(INSTRUCTIONS)
     for index, message in enumerate(messages):
         if message.role == "system":
             parts = (TextPart(f"{message.text}\n\n{INSTRUCTIONS}"),)
             instructed = msgspec.structs.replace(message, parts=parts)
             return (*messages[:index], instructed, *messages[index + 1 :])
-    return (Message("system", (told,)), *messages)
+    return (Message("system", (instructions,)), *messages)
 
 
-_CONCERNED = {ImagePart, AudioPart, FilePart, SpokenPart}
+_PREPARED_PARTS = {ImagePart, AudioPart, FilePart, SpokenPart}
 
 
 class _Preparation:
@@ -84,13 +89,13 @@ class _Preparation:
         self._workspace_id = workspace_id
         self._positions = positions
         self._names: dict[str, str] = {}
-        self._image_text = 0
-        self._transcript = 0
+        self._image_text_tokens = 0
+        self._transcript_tokens = 0
         self._texts: dict[str, str] = {}
 
     async def run(self) -> PreparedMessages:
-        wanted = {rendition.id: rendition for rendition in self._wanted()}
-        found = await self._made(wanted)
+        needed = {rendition.id: rendition for rendition in self._needed_renditions()}
+        found = await self._wait_for_renditions(needed)
         if "file" not in self._spec.input_modalities:
             self._texts = await texts_of_files(self._messages, self._workspace_id)
         messages = tuple(
@@ -98,10 +103,10 @@ class _Preparation:
             for message in self._messages
         )
         check_weight(messages)
-        counted = Usage(image_text_tokens=self._image_text, transcript_tokens=self._transcript)
+        counted = Usage(image_text_tokens=self._image_text_tokens, transcript_tokens=self._transcript_tokens)
         return PreparedMessages(messages, self._names, counted)
 
-    def _wanted(self) -> Iterable[Rendition]:
+    def _needed_renditions(self) -> Iterable[Rendition]:
         for message in self._messages:
             for part in message.parts:
                 kind = self._kind_for(part)
@@ -110,7 +115,7 @@ class _Preparation:
                     yield Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
 
     def _kind_for(self, part: Part) -> str | None:
-        """What is to be made of a part for this model; None where it is taken as it is."""
+        """Return the rendition kind that this model needs of a part; None if it takes the part as it is."""
         if isinstance(part, ImagePart):
             return self._picture_kind() if "image" in self._spec.input_modalities else Kind.TEXT
         if isinstance(part, AudioPart):
@@ -120,20 +125,20 @@ class _Preparation:
         return None
 
     def _picture_kind(self) -> str:
-        most = self._spec.max_image_side or settings.CHATAPI_PICTURE_SIDE
-        if most >= settings.CHATAPI_PICTURE_SIDE:
+        max_side = self._spec.max_image_side or settings.CHATAPI_PICTURE_SIDE
+        if max_side >= settings.CHATAPI_PICTURE_SIDE:
             return Kind.PICTURE
-        side = next((side for side in PICTURE_SIDES if side <= most), PICTURE_SIDES[-1])
+        side = next((side for side in PICTURE_SIDES if side <= max_side), PICTURE_SIDES[-1])
         return f"{Kind.PICTURE}-{side}"
 
-    async def _made(self, wanted: Mapping[UUID, Rendition]) -> dict[UUID, Rendition]:
-        if not wanted:
+    async def _wait_for_renditions(self, needed: Mapping[UUID, Rendition]) -> dict[UUID, Rendition]:
+        if not needed:
             return {}
         try:
-            return await wait_for_renditions(wanted.values(), seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS)
+            return await wait_for_renditions(needed.values(), seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS)
         except RenditionFailed as problem:
             raise InvalidRequest(
-                problem.message, code=problem.code, param=self._place_of(problem.rendition)
+                problem.message, code=problem.code, param=self._param_path(problem.rendition)
             ) from problem
         except RenditionTimeout:
             raise EngineError(
@@ -143,7 +148,7 @@ class _Preparation:
                 code="media_timeout",
             ) from None
 
-    def _place_of(self, rendition: Rendition) -> str | None:
+    def _param_path(self, rendition: Rendition) -> str | None:
         sent = self._messages[len(self._messages) - len(self._positions) :]
         for i, message in zip(self._positions, sent, strict=True):
             for j, part in enumerate(message.parts):
@@ -164,42 +169,42 @@ class _Preparation:
                 yield TextPart(self._texts[part.blob.sha256]) if part.blob.sha256 in self._texts else part
             elif isinstance(part, NeedsMaking) and (kind := self._kind_for(part)) and part.blob:
                 asset = asset_id(self._workspace_id, part.blob.sha256)
-                yield self._as_made(part, part.blob, found[rendition_id(asset, kind)])
+                yield self._part_from_rendition(part, part.blob, found[rendition_id(asset, kind)])
             else:
                 yield part
 
     def _spoken(self, part: SpokenPart, *, has_text: bool) -> Iterable[Part]:
-        """An earlier spoken answer: by its id only to who gave it that id."""
+        """Yield an earlier spoken answer: by id only to the model that issued the id, else its transcript."""
         is_ours = parse(SPEECH, part.id) is not None
         if "audio" in self._spec.output_modalities and not is_ours:
             yield part
         elif not has_text and part.transcript:
             yield TextPart(part.transcript)
 
-    def _as_made(self, part: NeedsMaking, blob: Blob, rendition: Rendition) -> Part:
+    def _part_from_rendition(self, part: NeedsMaking, blob: Blob, rendition: Rendition) -> Part:
         match rendition.kind:
             case Kind.TEXT:
                 is_cut = rendition.content.get("is_cut", False)
                 text = described(rendition.content["text"], *_size_of(rendition.asset), is_cut=is_cut)
-                self._image_text += tokens_in(text)
+                self._image_text_tokens += tokens_in(text)
                 return TextPart(text)
             case Kind.TRANSCRIPT:
                 text = heard(rendition.content["text"])
-                self._transcript += tokens_in(text)
+                self._transcript_tokens += tokens_in(text)
                 return TextPart(text)
-        made_of = self._blob_of(blob, rendition)
+        rendition_blob = self._rendition_blob(blob, rendition)
         if isinstance(part, ImagePart):
-            return ImagePart(made_of, detail=part.detail)
-        return AudioPart(made_of, "wav")
+            return ImagePart(rendition_blob, detail=part.detail)
+        return AudioPart(rendition_blob, "wav")
 
-    def _blob_of(self, blob: Blob, rendition: Rendition) -> Blob:
+    def _rendition_blob(self, blob: Blob, rendition: Rendition) -> Blob:
         name = f"{blob.sha256}/{rendition.kind}"
         self._names[name] = rendition_name(self._workspace_id, rendition.id)
         return Blob(name, rendition.media_type, rendition.size)
 
 
 def heard(transcript: str) -> str:
-    """What a model that does not hear is given for a sound."""
+    """Return the text that a model that does not hear is given for a sound."""
     if not transcript.strip():
         return "[Sound in which no speech was heard.]"
     return transcript.strip()
@@ -210,15 +215,15 @@ def _size_of(asset: Asset) -> tuple[int, int]:
 
 
 def check_weight(messages: Sequence[Message]) -> None:
-    """Raises `InvalidRequest` where the files that a model is to be given are too large together."""
-    weight = sum(
+    """Raise `InvalidRequest` if the files for a model are too large together."""
+    total_size = sum(
         part.blob.size
         for part in (part for message in messages for part in message.parts)
         if isinstance(part, (ImagePart, AudioPart, FilePart)) and part.blob is not None
     )
-    if weight > PASSED_ON_LIMIT:
+    if total_size > PASSED_ON_LIMIT:
         raise InvalidRequest(
-            f"The pictures, sounds and files of this conversation have {weight} bytes as the model takes "
+            f"The pictures, sounds and files of this conversation have {total_size} bytes as the model takes "
             f"them; {PASSED_ON_LIMIT} are allowed.",
             code="media_too_large",
         )

@@ -1,7 +1,7 @@
-"""Taking in what a call carries beside text: each file is fetched, looked at and stored, each id looked up.
+"""Resolving the attachments of a call: each file is fetched, inspected and stored, each id looked up.
 
-It runs before anything of the call is stored, so a refusal leaves no row and no bytes. Raises `ApiError` that
-names the part (`messages[1].content[0].image_url`).
+This runs before anything of the call is stored, so a refusal leaves no row and no bytes. It raises an
+`ApiError` that names the part (`messages[1].content[0].image_url`).
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from media.temporary_folders import async_temporary_folder
 
 FILES_A_CALL = 250
 AT_ONCE = 4
-"""Files of one call that are fetched or looked at together."""
+"""How many files of one call are fetched or inspected at the same time."""
 COPY_AGE = timedelta(hours=1)
-"""For so long an address is not fetched again."""
+"""How long a URL is not fetched again."""
 
 _KEYS = {ImagePart: "image_url", AudioPart: "input_audio", FilePart: "file"}
 
@@ -51,11 +51,14 @@ async def resolve_attachments(
     folders: AsyncExitStack,
     check: Callable[[Sequence[Message]], None],
 ) -> ResolvedAttachments:
-    """`check` raises what else is to be said against the files; what was fetched lies in `folders`."""
-    return await _Intake(workspace_id, request, fetcher, folders).run(check)
+    """Resolve the attachments of a request.
+
+    `check` raises any other objection to the files. Files that were fetched are in `folders`.
+    """
+    return await _Resolver(workspace_id, request, fetcher, folders).run(check)
 
 
-class _Intake:
+class _Resolver:
     def __init__(
         self, workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher, folders: AsyncExitStack
     ) -> None:
@@ -65,39 +68,39 @@ class _Intake:
         self._known: dict[str, StoredFile] = {}
         self._files: dict[str, StoredFile] = {}
         self._fetched: dict[str, str] = {}
-        self._turn = asyncio.Semaphore(AT_ONCE)
-        self._one_at_a_time: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._looked_at: dict[object, StoredFile] = {}
-        self._fresh: dict[str, StoredFile] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._locks: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._loaded: dict[object, StoredFile] = {}
+        self._new_files: dict[str, StoredFile] = {}
         self._fetched_files: dict[str, Path] = {}
         self._folders = folders
 
     async def run(self, check: Callable[[Sequence[Message]], None]) -> ResolvedAttachments:
-        messages = await self._with_spoken_answers()
+        messages = await self._restore_spoken_answers()
         if self._request.uploads:
             self._known = await database_sync_to_async(known_files)(
                 self._workspace_id, list(self._request.uploads)
             )
-        parts = await self._taken(messages)
-        taken = tuple(
+        parts = await self._resolve_parts(messages)
+        resolved = tuple(
             msgspec.structs.replace(
                 message, parts=tuple(parts.get((i, j), part) for j, part in enumerate(message.parts))
             )
             for i, message in enumerate(messages)
         )
-        check(taken)
+        check(resolved)
         await self._store()
         return ResolvedAttachments(
-            taken,
+            resolved,
             tuple(self._files.values()),
             self._fetched,
             {sha256: data for sha256, data in self._request.uploads.items() if sha256 in self._files},
             self._fetched_files,
-            frozenset(self._fresh),
+            frozenset(self._new_files),
         )
 
-    async def _taken(self, messages: Sequence[Message]) -> dict[tuple[int, int], Part]:
-        """What becomes of each part that is a file, by its place."""
+    async def _resolve_parts(self, messages: Sequence[Message]) -> dict[tuple[int, int], Part]:
+        """Return what each part that is a file becomes, by message and part index."""
         places = [
             (i, j, part)
             for i, message in enumerate(messages)
@@ -108,7 +111,7 @@ class _Intake:
         try:
             async with asyncio.timeout(settings.CHATAPI_MEDIA_WAIT_SECONDS), asyncio.TaskGroup() as group:
                 tasks = {
-                    (i, j): group.create_task(self._part(part, self._path(i, j, part)))
+                    (i, j): group.create_task(self._resolve_part(part, self._param_path(i, j, part)))
                     for i, j, part in places
                 }
         except TimeoutError:
@@ -120,7 +123,7 @@ class _Intake:
                 code="media_timeout",
             ) from None
         except ExceptionGroup as errors:
-            raise _first(errors) from None
+            raise _client_error(errors) from None
         return {place: task.result() for place, task in tasks.items()}
 
     def _check_count(self, places: Sequence[tuple[int, int, MediaPart]]) -> None:
@@ -128,11 +131,11 @@ class _Intake:
             i, j, part = places[FILES_A_CALL]
             raise BadRequest(
                 f"A call may carry {FILES_A_CALL} pictures, sounds and files; this one has {len(places)}.",
-                param=self._path(i, j, part),
+                param=self._param_path(i, j, part),
                 code="array_above_max_length",
             )
 
-    def _path(self, message: int, part_index: int, part: Part) -> str:
+    def _param_path(self, message: int, part_index: int, part: Part) -> str:
         key = _KEYS.get(type(part), "")
         if isinstance(part, FilePart) and part.stands_for:
             key = part.stands_for
@@ -143,25 +146,25 @@ class _Intake:
 
     # --- earlier spoken answers, by their id ------------------------------------------------------
 
-    async def _with_spoken_answers(self) -> list[Message]:
-        """Each `audio.id` as what was said: its sound, its transcript, and the text beside it."""
+    async def _restore_spoken_answers(self) -> list[Message]:
+        """Replace each `audio.id` with what was said: its sound, its transcript, and the text beside it."""
         messages = list(self._request.messages)
         ids = {part.id for message in messages for part in message.parts if isinstance(part, SpokenPart)}
         if not ids:
             return messages
         stored = await database_sync_to_async(spoken_messages)(self._workspace_id, ids, timezone.now())
-        return [self._restored(index, message, stored) for index, message in enumerate(messages)]
+        return [self._restore(index, message, stored) for index, message in enumerate(messages)]
 
-    def _restored(self, index: int, message: Message, stored: dict[str, tuple[Part, ...]]) -> Message:
+    def _restore(self, index: int, message: Message, stored: dict[str, tuple[Part, ...]]) -> Message:
         parts: list[Part] = []
         for part in message.parts:
             if not isinstance(part, SpokenPart):
                 parts.append(part)
             elif part.id in stored:
-                said = stored[part.id]
+                spoken_parts = stored[part.id]
                 has_text = any(isinstance(own, TextPart) for own in message.parts)
-                parts += [p for p in said if isinstance(p, TextPart) and not has_text]
-                parts += [p for p in said if isinstance(p, SpokenPart)]
+                parts += [p for p in spoken_parts if isinstance(p, TextPart) and not has_text]
+                parts += [p for p in spoken_parts if isinstance(p, SpokenPart)]
             else:
                 raise BadRequest(
                     f"There is no spoken answer {part.id!r}, or it has expired.",
@@ -172,54 +175,57 @@ class _Intake:
 
     # --- files ------------------------------------------------------------------------------------
 
-    async def _part(self, part: MediaPart, param: str) -> Part:
+    async def _resolve_part(self, part: MediaPart, param: str) -> Part:
         try:
-            file = await self._file_of(part, param)
+            file = await self._resolve_file(part, param)
         except MediaError as problem:
             raise media_api_error(problem, param) from problem
         self._files[file.blob.sha256] = file
         return as_what_it_is(part, file.blob)
 
-    async def _file_of(self, part: MediaPart, param: str) -> StoredFile:
+    async def _resolve_file(self, part: MediaPart, param: str) -> StoredFile:
         if isinstance(part, ImagePart) and part.url is not None:
-            return await self._once(part.url, partial(self._copy_of, part.url))
+            return await self._load_once(part.url, partial(self._fetch_url, part.url))
         if isinstance(part, FilePart) and part.blob is None:
-            return await self._named(part, param)
+            return await self._find_file(part, param)
         if part.blob is None:
             raise UnreadableMedia("It holds no data.")
-        inspect = partial(self._inline, part.blob.sha256, wanted_of(part), claim_of(part))
-        return await self._once((part.blob.sha256, wanted_of(part)), inspect)
+        inspect = partial(self._load_inline, part.blob.sha256, wanted_of(part), claim_of(part))
+        return await self._load_once((part.blob.sha256, wanted_of(part)), inspect)
 
-    async def _once(self, key: object, look: Callable[[], Awaitable[StoredFile]]) -> StoredFile:
-        """A history names the same file again and again."""
-        async with self._one_at_a_time[key]:
-            if key not in self._looked_at:
-                self._looked_at[key] = await look()
-            return self._looked_at[key]
+    async def _load_once(self, key: object, load: Callable[[], Awaitable[StoredFile]]) -> StoredFile:
+        """Call `load` once per key: a history names the same file again and again."""
+        async with self._locks[key]:
+            if key not in self._loaded:
+                self._loaded[key] = await load()
+            return self._loaded[key]
 
-    async def _inline(self, sha256: str, wanted: ExpectedMedia | None, claim: str | None) -> StoredFile:
+    async def _load_inline(self, sha256: str, wanted: ExpectedMedia | None, claim: str | None) -> StoredFile:
         known = self._known.get(sha256)
         if known is not None and fits(known.blob, wanted):
             return known
-        async with self._turn, async_temporary_folder() as folder:
+        async with self._slots, async_temporary_folder() as folder:
             path = folder / "inline"
             data = self._request.uploads[sha256]
             await asyncio.to_thread(path.write_bytes, data)
             file = await inspect_file(path, wanted=wanted, claimed=claim, sha256=sha256)
-        self._fresh[sha256] = file
+        self._new_files[sha256] = file
         return file
 
     async def _store(self) -> None:
-        """Once nothing of the call is refused any more: what a refused one left would count for no quota."""
-        if not self._fresh:
+        """Store the new files, once nothing of the call can be refused anymore.
+
+        Files that a refused call left behind would count toward no quota.
+        """
+        if not self._new_files:
             return
-        await self._check_room(self._fresh.values())
+        await self._check_room(self._new_files.values())
         uploads = self._request.uploads
-        inline = {sha256: uploads[sha256] for sha256 in self._fresh if sha256 in uploads}
+        inline = {sha256: uploads[sha256] for sha256 in self._new_files if sha256 in uploads}
         try:
             await asyncio.to_thread(store, self._workspace_id, inline, self._fetched_files)
         except ApiError:
-            await drop_bytes(self._workspace_id, self._fresh)
+            await drop_bytes(self._workspace_id, self._new_files)
             raise
 
     async def _check_room(self, files: Iterable[StoredFile]) -> None:
@@ -227,12 +233,12 @@ class _Intake:
         check = database_sync_to_async(check_room, thread_sensitive=False)
         await check([(self._workspace_id, file) for file in files], param="messages")
 
-    async def _copy_of(self, url: str) -> StoredFile:
-        """What lies at an address; where it cannot be fetched any more, what lay there before."""
+    async def _fetch_url(self, url: str) -> StoredFile:
+        """Return what is at a URL; if it can no longer be fetched, what was there before."""
         copy = await database_sync_to_async(last_copy)(self._workspace_id, url)
         if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
             return stored_file(copy.asset)
-        async with self._turn:
+        async with self._slots:
             path = await self._folders.enter_async_context(async_temporary_folder()) / "fetched"
             try:
                 await self._fetcher.fetch(url, path)
@@ -242,11 +248,11 @@ class _Intake:
                 raise
             file = await inspect_file(path, wanted="image")
         self._fetched[url] = file.blob.sha256
-        self._fresh[file.blob.sha256] = file
+        self._new_files[file.blob.sha256] = file
         self._fetched_files[file.blob.sha256] = path
         return file
 
-    async def _named(self, part: FilePart, param: str) -> StoredFile:
+    async def _find_file(self, part: FilePart, param: str) -> StoredFile:
         asset = await database_sync_to_async(asset_of_file)(self._workspace_id, part.file_id or "")
         if asset is None:
             raise NotFound(f"There is no file {part.file_id!r}.", param=f"{param}.file_id")
@@ -257,15 +263,15 @@ class _Intake:
         return file
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Of several problems the one that is the client's to mend, the first of them."""
-    flat = list(_leaves(errors))
+def _client_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error that the client can fix, or else the first error."""
+    flat = list(_flatten(errors))
     return next((error for error in flat if isinstance(error, ApiError)), flat[0])
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+def _flatten(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
+            yield from _flatten(error)
         else:
             yield error

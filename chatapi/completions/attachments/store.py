@@ -1,4 +1,4 @@
-"""What was taken in with a call, and its bytes: stored before rows name them, gone where none does."""
+"""A call's attachments and their bytes: stored before rows name them, deleted if none does."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -19,8 +19,8 @@ from media.services import StoredFile, read_name, remember_copies, rendition_ids
 class ResolvedAttachments(msgspec.Struct, frozen=True):
     """The call's messages with every file in its place, and the files to be registered and held.
 
-    `fetched` tells the SHA-256 of what lay at each address, `inline` the bytes that came with the call,
-    `paths` where those lie that were fetched now. `fresh` are those whose bytes no row named before.
+    `fetched` is the SHA-256 of what was at each URL, `inline` the bytes that came with the call, `paths` the
+    places of the files that were fetched now. `fresh` are those whose bytes no row named before.
     """
 
     messages: tuple[Message, ...]
@@ -31,13 +31,13 @@ class ResolvedAttachments(msgspec.Struct, frozen=True):
     fresh: frozenset[str] = frozenset()
 
     def store_again(self, workspace_id: UUID) -> None:
-        """Once rows name them: until then a call that was refused, or the sweep, freed the same bytes."""
+        """Store the bytes again once rows name them: a refused call or the sweep may have deleted them."""
         store(workspace_id, self.inline, self.paths)
 
 
-async def drop_fresh(workspace_id: UUID, taken: ResolvedAttachments) -> None:
-    """Of a call that was refused after all."""
-    await drop_bytes(workspace_id, taken.fresh)
+async def drop_fresh(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
+    """Delete the bytes of a call that was refused."""
+    await drop_bytes(workspace_id, resolved.fresh)
 
 
 async def drop_bytes(workspace_id: UUID, digests: Collection[str]) -> None:
@@ -51,11 +51,11 @@ def store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str,
         store_file(workspace_id, sha256, path)
 
 
-def settle_in(workspace_id: UUID, taken: ResolvedAttachments) -> None:
-    """From now on something holds these files."""
-    taken.store_again(workspace_id)
-    remember_copies(workspace_id, taken.fetched)
-    begin_renditions(workspace_id, taken.files)
+def settle_in(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
+    """Store the files again now that something holds them, remember fetched copies, and begin renditions."""
+    resolved.store_again(workspace_id)
+    remember_copies(workspace_id, resolved.fetched)
+    begin_renditions(workspace_id, resolved.files)
 
 
 def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
@@ -63,7 +63,7 @@ def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
 
 
 def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
-    """Reads blobs of a workspace; `names` are the storage names of those that are renditions."""
+    """Return a reader of a workspace's blobs. `names` are the storage names of those that are renditions."""
 
     async def read_blob(blob: Blob) -> bytes:
         name = names.get(blob.sha256) or storage_name(workspace_id, blob.sha256)

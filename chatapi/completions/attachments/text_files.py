@@ -1,4 +1,7 @@
-"""How much of the files of a call a model is given: each waits in memory until its upstream has taken it."""
+"""What a model without file input is given of a call's files: their text, up to a limit.
+
+Each text waits in memory until its upstream has taken it.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,19 +14,20 @@ from media.models import storage_name
 from media.storage.base import open_range
 
 TEXT_LIMIT = 200_000
-"""Characters of a text file that a model without files is given."""
+"""The most characters of a text file that a model without file input is given."""
 TEXTS_LIMIT = 4_000_000
-"""The same of all text files of a call, one that is named twice counted twice."""
+"""The same for all text files of a call together; a file that is named twice counts twice."""
 
-_CHARACTER = 4
-"""The most bytes that one takes in UTF-8."""
+_CHARACTER_BYTES = 4
+"""The most bytes that a character takes in UTF-8."""
 _REPLACED = len("\ufffd".encode())
+"""The bytes of the character that replaces what cannot be decoded."""
 
 
 async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dict[str, str]:
-    """What stands in the text files, by their SHA-256, for a model that takes no files.
+    """Return the contents of the text files by SHA-256, for a model that takes no files.
 
-    Raises `InvalidRequest` where it is too much in all.
+    Raises `InvalidRequest` if they are too long together.
     """
     files = [part for part in _parts(messages) if isinstance(part, FilePart) and part.blob is not None]
     texts: dict[str, str] = {}
@@ -33,7 +37,7 @@ async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dic
         if blob is None:
             continue
         if blob.sha256 not in texts:
-            texts[blob.sha256] = await asyncio.to_thread(_text_of, blob, part.filename, workspace_id)
+            texts[blob.sha256] = await asyncio.to_thread(_read_text, blob, part.filename, workspace_id)
         length += len(texts[blob.sha256])
         if length > TEXTS_LIMIT:
             raise InvalidRequest(
@@ -43,24 +47,26 @@ async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dic
     return texts
 
 
-def _text_of(blob: Blob, filename: str | None, workspace_id: UUID) -> str:
-    length = min(blob.size, TEXT_LIMIT * _CHARACTER)
+def _read_text(blob: Blob, filename: str | None, workspace_id: UUID) -> str:
+    length = min(blob.size, TEXT_LIMIT * _CHARACTER_BYTES)
     text = b"".join(open_range(storage_name(workspace_id, blob.sha256), 0, length)).decode(errors="replace")
     is_cut = length < blob.size or len(text) > TEXT_LIMIT
-    return _framed(text[:TEXT_LIMIT], blob, filename, is_cut=is_cut)
+    return _frame(text[:TEXT_LIMIT], blob, filename, is_cut=is_cut)
 
 
-def _framed(text: str, blob: Blob, filename: str | None, *, is_cut: bool) -> str:
+def _frame(text: str, blob: Blob, filename: str | None, *, is_cut: bool) -> str:
     cut = f"\n[Cut: the file has {blob.size} bytes.]" if is_cut else ""
     return f"[File {filename or 'without a name'}:]\n{text}{cut}\n[End of the file.]"
 
 
 def longest_text(blob: Blob, filename: str | None, data: bytes | None) -> int:
-    """Bytes of UTF-8 that a model without files is given of a file at most. `data` are its bytes, where they
-    are at hand: what cannot be decoded becomes a character of three bytes for each of its own."""
-    most = TEXT_LIMIT * _CHARACTER
-    text = blob.size if data is not None and (blob.size >= most or _is_text(data)) else _REPLACED * blob.size
-    return min(text, most) + len(_framed("", blob, filename, is_cut=True).encode())
+    """Return the most bytes of UTF-8 that a model without file input is given of a file.
+
+    `data` are its bytes, if they are at hand. Each byte that cannot be decoded becomes a character of three.
+    """
+    limit = TEXT_LIMIT * _CHARACTER_BYTES
+    text = blob.size if data is not None and (blob.size >= limit or _is_text(data)) else _REPLACED * blob.size
+    return min(text, limit) + len(_frame("", blob, filename, is_cut=True).encode())
 
 
 def _is_text(data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""A dialect: requests in, answers and chunks out."""
+"""The base of the dialects: requests in, answers and chunks out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Dialect(ABC):
     streams_by_default: ClassVar[bool]
 
     def parse(self, body: dict[str, Any]) -> CompletionRequest:
-        """Check a body and say what it means. Raises BadRequest with the first problem."""
+        """Validate a body and return the request that it means. Raises `BadRequest` for the first error."""
         try:
             return self._request(self.serializer.run_validation(body))
         except exceptions.InvalidField as problem:
@@ -30,7 +30,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def render(self, answer: Answer, sounds: Mapping[str, bytes]) -> dict[str, Any]:
-        """The body of an answer that was not streamed; `sounds` by SHA-256."""
+        """Return the body of an answer that is not streamed. `sounds` are by SHA-256."""
 
     @abstractmethod
     def encoder(
@@ -39,7 +39,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def _messages(self, messages: list[Message]) -> tuple[tuple[Message, ...], tuple[int, ...]]:
-        """The messages as turns, and where each began if that is another place."""
+        """Return the messages merged into turns, and where each turn began; empty if none were merged."""
 
     def _request(self, values: dict[str, Any]) -> CompletionRequest:
         reader = MessageReader()
@@ -80,7 +80,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def _needs_tools(self, choice: ToolChoice) -> bool:
-        """Whether this choice is refused where no tools are offered."""
+        """Return whether this choice is refused if no tools are offered."""
 
     def _tool_choice(self, values: dict[str, Any], tools: tuple[Tool, ...]) -> ToolChoice | None:
         name = "tool_choice" if "tool_choice" in values else "function_call"
@@ -113,7 +113,7 @@ def _tools(values: dict[str, Any]) -> tuple[Tool, ...]:
 
 
 def _response_format(values: dict[str, Any] | None) -> ResponseFormat | None:
-    """The native document lets `type` and the schema's name be absent."""
+    """Build the response format. In the native document, `type` and the schema's name may be absent."""
     if not values:
         return None
     schema = values.get("json_schema")
@@ -124,7 +124,7 @@ def _response_format(values: dict[str, Any] | None) -> ResponseFormat | None:
 
 
 def _params(values: dict[str, Any]) -> dict[str, Any]:
-    """Without those that ask for nothing."""
+    """Return the parameters, without those that ask for nothing."""
     params = {name: values[name] for name in PARAMETERS if name in values}
     for name in ("logprobs", "logit_bias"):
         if name in params and not params[name]:

@@ -1,4 +1,4 @@
-"""Inline media of a request: strict base64 into bytes, named by their SHA-256."""
+"""Inline media of a request: strict base64, decoded into bytes that are named by their SHA-256."""
 
 import re
 from binascii import Error, a2b_base64
@@ -13,7 +13,7 @@ from media.processing.sound.output_formats import SOUND_TYPES
 
 _URL_LIMIT = 8192
 _TYPES = MimeTypes()
-"""Made here, since the system's own table is read from the disk when it is first asked for."""
+"""Our own instance, since the system's table is read from disk on first use."""
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]{1,100})?(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
 _FORMAT = re.compile(r"(?:(?:audio|video)/)?([a-z0-9][a-z0-9.+-]*)(?:;.*)?", re.IGNORECASE)
 
@@ -45,8 +45,11 @@ class Uploads:
         return ImagePart(blob=self.keep(url[header.end() :], header[1].lower()), detail=detail)
 
     def sound(self, data: str, format: str) -> AudioPart:
-        """`data` is base64 or a data URL. `format` is the sender's claim, a name or a media type, empty where
-        there is none: what it is, its bytes will tell."""
+        """Read a sound. `data` is base64 or a data URL.
+
+        `format` is the sender's claim, a name or a media type, empty if there is none. The bytes will tell
+        what the sound really is.
+        """
         header = _DATA_URL.match(data)
         claim = format or (header and header[1]) or ""
         name = _FORMAT.fullmatch(claim)

@@ -1,4 +1,4 @@
-"""Checked messages of a request into values; `param` paths stay those of the client's own list."""
+"""Conversion of a request's validated messages; `param` paths stay those of the client's own list."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Content = str | list[dict[str, Any]] | None
 
 
 class MessageReader:
-    """Reads the messages of one request; collects what they carry inline in `uploads`."""
+    """Reads the messages of one request, and collects their inline media in `uploads`."""
 
     def __init__(self) -> None:
         self.uploads = Uploads()
@@ -47,7 +47,7 @@ class MessageReader:
         return Message("assistant", tuple(parts), data.get("name"))
 
     def _open_function(self, function: dict[str, Any], index: int) -> ToolCall:
-        """The deprecated calls carry no id; their place makes one."""
+        """Read a deprecated call. It carries no id, so one is made from its position."""
         call_id = f"call_function_{index}"
         self._open_functions[function["name"]] = call_id
         return ToolCall(call_id, function["name"], function["arguments"])
@@ -108,7 +108,7 @@ class MessageReader:
 
 
 def _kind(data: dict[str, Any]) -> str:
-    """The document's assistant has the role `system`: its calls or its voice tell it apart."""
+    """Return the message's kind. The document's assistant has the role `system`, but has calls or audio."""
     role: str = data["role"]
     return "assistant" if data.get("tool_calls") or data.get("audio") else role
 
@@ -118,7 +118,7 @@ def _call(call: dict[str, Any]) -> ToolCall:
 
 
 def merge_turns(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[int, ...]]:
-    """Join assistant messages in a row that carry one call each; with where each one began."""
+    """Merge consecutive assistant messages that carry one call each; return where each began, too."""
     turns: list[list[Message]] = []
     positions: list[int] = []
     for position, message in enumerate(messages):
@@ -127,21 +127,21 @@ def merge_turns(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple
         else:
             turns.append([message])
             positions.append(position)
-    return tuple(_joined(turn) if len(turn) > 1 else turn[0] for turn in turns), tuple(positions)
+    return tuple(_merge(turn) if len(turn) > 1 else turn[0] for turn in turns), tuple(positions)
 
 
 def _carries_one_call(message: Message) -> bool:
     return message.role == "assistant" and len(message.tool_calls) == 1
 
 
-def _joined(turn: list[Message]) -> Message:
-    said = [part for message in turn for part in message.parts if not isinstance(part, ToolCall)]
+def _merge(turn: list[Message]) -> Message:
+    other_parts = [part for message in turn for part in message.parts if not isinstance(part, ToolCall)]
     calls = [call for message in turn for call in message.tool_calls]
-    return Message("assistant", (*said, *calls), turn[0].name)
+    return Message("assistant", (*other_parts, *calls), turn[0].name)
 
 
 def check_calls_are_answered(messages: Sequence[Message]) -> None:
-    """Refuse tool calls without a tool message each before the talk goes on. Raises Invalid."""
+    """Check that each tool call has a tool message before the conversation goes on. Raises `InvalidField`."""
     open_calls: dict[str, None] = {}
     position = 0
     for index, message in enumerate(messages):

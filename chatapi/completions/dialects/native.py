@@ -1,6 +1,6 @@
 """The native dialect: the OpenAPI document to the letter (tests/contract/openapi.yaml).
 
-One tool call a message, so parallel calls are choices of their own; no null anywhere.
+A message has one tool call, so parallel calls become choices of their own. There are no nulls anywhere.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,9 +29,9 @@ class NativeDialect(Dialect):
 
     def render(self, answer: Answer, sounds: Mapping[str, bytes]) -> dict[str, Any]:
         choices = [_choice(choice, sounds) for choice in answer.choices]
-        further = [extra for choice in answer.choices for extra in _further_calls(choice)]
+        extras = [extra for choice in answer.choices for extra in _extra_calls(choice)]
         first_free = max((choice.index for choice in answer.choices), default=-1) + 1
-        numbered = ({"index": index, **extra} for index, extra in enumerate(further, first_free))
+        numbered = ({"index": index, **extra} for index, extra in enumerate(extras, first_free))
         return completion_as_json(answer, [*choices, *numbered])
 
     def encoder(
@@ -48,7 +48,10 @@ class NativeDialect(Dialect):
         return True
 
     def _needs_tools(self, choice: ToolChoice) -> bool:
-        """The document allows `auto` and `none` at any time, and they mean nothing without tools."""
+        """Return whether tools are required.
+
+        The document always allows `auto` and `none`, and they mean nothing without tools.
+        """
         return choice.mode == "required"
 
 
@@ -63,7 +66,7 @@ def _reason(choice: Choice) -> dict[str, Any]:
     return {} if choice.finish_reason is None else {"finish_reason": choice.finish_reason}
 
 
-def _further_calls(choice: Choice) -> Iterator[dict[str, Any]]:
+def _extra_calls(choice: Choice) -> Iterator[dict[str, Any]]:
     for call in choice.message.tool_calls[1:]:
         yield {"message": {"role": "assistant", "tool_calls": call_as_json(call)}, **_reason(choice)}
 
@@ -95,8 +98,8 @@ class NativeEncoder(StreamEncoder):
     def __init__(self, head: AnswerHead, *, n: int, ndjson: bool) -> None:
         super().__init__(head, n=n, ndjson=ndjson)
         self._calls: dict[tuple[int, int], int] = {}
-        self._further: dict[int, int] = {}
-        """The choices that a second, third … call was given, and the choice each belongs to."""
+        self._extra_choices: dict[int, int] = {}
+        """The choices made for a second, third … call, and the choice that each belongs to."""
 
     def _delta(self, choice: int, delta: Delta, logprobs: dict[str, Any] | None = None) -> bytes:
         body: dict[str, Any] = {"index": choice, "delta": delta}
@@ -115,8 +118,8 @@ class NativeEncoder(StreamEncoder):
         is_first = all(choice != event.choice for choice, _ in self._calls)
         target = event.choice
         if not is_first:
-            target = max(self._n, *(choice + 1 for choice in (*self._texts, *self._further)))
-            self._further[target] = event.choice
+            target = max(self._n, *(choice + 1 for choice in (*self._texts, *self._extra_choices)))
+            self._extra_choices[target] = event.choice
             yield self._delta(target, {"role": "assistant"})
         self._calls[event.choice, event.index] = target
         yield self._delta(target, {"tool_calls": call_as_json(ToolCall(event.id, event.name, ""))})
@@ -127,7 +130,7 @@ class NativeEncoder(StreamEncoder):
 
     def _finish(self, ended: Ended) -> Iterable[bytes]:
         reasons = {finish.choice: finish.reason for finish in ended.finishes}
-        reasons |= {choice: reasons[origin] for choice, origin in self._further.items()}
+        reasons |= {choice: reasons[origin] for choice, origin in self._extra_choices.items()}
         *others, last = sorted(reasons)
         for choice in others:
             yield self._frame(self._finish_chunk(choice, reasons[choice]))

@@ -56,23 +56,23 @@ def _choice(choice: Choice, sounds: Mapping[str, bytes]) -> dict[str, Any]:
 def _message(message: Message, sounds: Mapping[str, bytes]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "role": "assistant",
-        "content": _joined(message, TextPart) if message.parts else "",
-        "refusal": _joined(message, RefusalPart),
+        "content": _join(message, TextPart) if message.parts else "",
+        "refusal": _join(message, RefusalPart),
         "annotations": [],
     }
-    reasoning = _joined(message, ReasoningPart)
+    reasoning = _join(message, ReasoningPart)
     if reasoning is not None:
         body["reasoning_content"] = reasoning
     if message.tool_calls:
         body["tool_calls"] = [call_as_json(call) for call in message.tool_calls]
     for part in message.parts:
         if isinstance(part, SpokenPart):
-            # SDKs want all four: a voice that cannot be played again has expired
+            # SDKs need all four fields: a voice that cannot be played again has expired
             body["audio"] = {"expires_at": 0, "data": "", **sound_as_json(part, sounds)}
     return body
 
 
-def _joined(message: Message, kind: type[TextPart] | type[RefusalPart] | type[ReasoningPart]) -> str | None:
+def _join(message: Message, kind: type[TextPart] | type[RefusalPart] | type[ReasoningPart]) -> str | None:
     texts = [part.text for part in message.parts if isinstance(part, kind)]
     return "".join(texts) if texts else None
 
@@ -83,7 +83,7 @@ def call_as_json(call: ToolCall) -> dict[str, Any]:
 
 
 def sound_as_json(part: SpokenPart, sounds: Mapping[str, bytes]) -> dict[str, Any]:
-    """Only what is known of it."""
+    """Return what is known of a sound, without empty fields."""
     body: dict[str, Any] = {"id": part.id, "transcript": part.transcript}
     if part.expires_at is not None:
         body["expires_at"] = part.expires_at

@@ -1,8 +1,8 @@
-"""Log entries into the bytes of a stream: one state machine a stream, one state a choice.
+"""Encoding of log entries into the bytes of a stream: a state machine per stream, a state per choice.
 
-A stream ends in one of two ways. Where every choice has its finish: the finish chunks, the usage,
-`data: [DONE]`. Else, also where the completion was cancelled elsewhere or interrupted while this
-viewer was still there: an error, and no `[DONE]`, as SDKs take that for success.
+A stream ends in one of two ways. If every choice has its finish, it ends with the finish chunks, the usage
+and `data: [DONE]`. Otherwise it ends with an error and no `[DONE]`, which SDKs would take for success. That
+includes a completion that was cancelled elsewhere, or interrupted, while this viewer was still there.
 """
 
 from abc import ABC, abstractmethod
@@ -30,17 +30,17 @@ KEEP_ALIVE = b": ping\n"
 NDJSON_KEEP_ALIVE = b"\n"
 
 SOUND_PIECE = 12_000
-"""Bytes of sound a chunk: whole 16-bit samples whose base64 concatenates, hence a multiple of 6."""
+"""Bytes of sound per chunk: a multiple of 6, for whole 16-bit samples whose base64 can be concatenated."""
 
 _SOUND_UNIT = 6
 _encode = msgspec.json.Encoder().encode
-_MARK = "\ue000"
+_PLACEHOLDER = "\ue000"
 
 Delta = dict[str, Any]
 
 
 def line_safe(encoded: bytes) -> bytes:
-    """Escape what some clients, splitting decoded text, take for the end of a line."""
+    """Escape what some clients take for the end of a line when they split the decoded text."""
     if encoded.isascii():
         return encoded
     return (
@@ -51,23 +51,23 @@ def line_safe(encoded: bytes) -> bytes:
 
 
 class _Sound:
-    """The spoken answer of one choice: what was announced, and bytes too few for a chunk."""
+    """The spoken answer of one choice: what has been sent of it, and bytes too few for a chunk."""
 
     def __init__(self) -> None:
-        self.said_id = False
-        self.said_expiry = False
+        self.has_sent_id = False
+        self.has_sent_expiry = False
         self.rest = b""
 
     def deltas(self, event: AudioDelta) -> Iterator[Delta]:
-        if event.id is not None and not self.said_id:
-            self.said_id = True
+        if event.id is not None and not self.has_sent_id:
+            self.has_sent_id = True
             yield {"id": event.id}
         if event.transcript:
             yield {"transcript": event.transcript}
         for piece in self._pieces(event.data or b""):
             yield {"data": sound_as_base64(piece)}
-        if event.expires_at is not None and not self.said_expiry:
-            self.said_expiry = True
+        if event.expires_at is not None and not self.has_sent_expiry:
+            self.has_sent_expiry = True
             yield {"expires_at": event.expires_at}
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
@@ -77,14 +77,14 @@ class _Sound:
         for start in range(0, whole, SOUND_PIECE):
             yield data[start : min(start + SOUND_PIECE, whole)]
 
-    def flushed(self) -> Iterator[Delta]:
+    def flush(self) -> Iterator[Delta]:
         if self.rest:
             yield {"data": sound_as_base64(self.rest)}
             self.rest = b""
 
 
 class StreamEncoder(ABC):
-    """Turns entries into whole frames. `keep_alive` is what may be sent between them."""
+    """Encodes entries into whole frames. `keep_alive` is what may be sent between them."""
 
     def __init__(self, head: AnswerHead, *, n: int, ndjson: bool) -> None:
         self._head = {
@@ -101,14 +101,14 @@ class StreamEncoder(ABC):
         self._sounds: dict[int, _Sound] = {}
 
     def encode(self, entries: Sequence[Event | Ended]) -> bytes:
-        """The frames of these entries, together; empty where they say nothing to a client."""
+        """Return the frames of these entries, joined; empty if there is nothing to tell a client."""
         frames: list[bytes] = []
         for entry in entries:
             if (
                 type(entry) is TextDelta
                 and entry.logprobs is None
                 and (around := self._texts.get(entry.choice)) is not None
-            ):  # nearly all entries are these: two ready-made pieces and one string between them
+            ):  # nearly all entries: one string between two ready-made pieces
                 frames += (around[0], line_safe(_encode(entry.text)), around[1])
             else:
                 frames += self._frames(entry)
@@ -139,14 +139,14 @@ class StreamEncoder(ABC):
                 yield from (self._delta(event.choice, {"audio": delta}) for delta in sound.deltas(event))
 
     def _open(self, choices: Iterable[int], event: Any = None) -> Iterator[bytes]:
-        """The role chunks, of all choices at the first event, so that their indexes ascend."""
+        """Yield the role chunks; at the first event those of all choices, so that their indexes ascend."""
         for choice in sorted({*range(self._n), *choices} - self._texts.keys()):
             self._texts[choice] = self._around_text(choice)
             first = event if event is not None and event.choice == choice else None
             yield self._delta(choice, self._role(first))
 
     def _around_text(self, choice: int) -> tuple[bytes, bytes]:
-        before, _, after = self._delta(choice, {"content": _MARK}).partition(_encode(_MARK))
+        before, _, after = self._delta(choice, {"content": _PLACEHOLDER}).partition(_encode(_PLACEHOLDER))
         return before, after
 
     def _end(self, ended: Ended) -> Iterator[bytes]:
@@ -171,7 +171,7 @@ class StreamEncoder(ABC):
 
     def _flush(self) -> Iterator[bytes]:
         for choice, sound in self._sounds.items():
-            yield from (self._delta(choice, {"audio": delta}) for delta in sound.flushed())
+            yield from (self._delta(choice, {"audio": delta}) for delta in sound.flush())
 
     def _frame(self, value: Mapping[str, Any]) -> bytes:
         return self._before + line_safe(_encode(value)) + self._after
@@ -181,7 +181,7 @@ class StreamEncoder(ABC):
 
     @abstractmethod
     def _role(self, first: Event | None) -> Delta:
-        """The delta that opens a choice, by the first event of it if that is known."""
+        """Return the delta that opens a choice, given its first event if that is known."""
 
     @abstractmethod
     def _reasoning(self, event: ReasoningDelta) -> Iterable[bytes]: ...
@@ -197,7 +197,7 @@ class StreamEncoder(ABC):
 
 
 def completion_as_json(answer: Answer, choices: list[dict[str, Any]]) -> dict[str, Any]:
-    """A whole answer, what is absent left out; its choices are each dialect's own."""
+    """Return a whole answer, without absent fields. Each dialect makes its own `choices`."""
     body: dict[str, Any] = {
         "id": answer.head.id,
         "object": "chat.completion",
@@ -215,7 +215,10 @@ def completion_as_json(answer: Answer, choices: list[dict[str, Any]]) -> dict[st
 
 
 def usage_as_json(usage: Usage) -> dict[str, Any]:
-    """`image_text_tokens` and `transcript_tokens` are there where text stood for pictures or sounds."""
+    """Return the usage as JSON.
+
+    `image_text_tokens` and `transcript_tokens` are there if text stood for pictures or sounds.
+    """
     substitutes = {name: getattr(usage, name) for name in ("image_text_tokens", "transcript_tokens")}
     return {
         "prompt_tokens": usage.prompt_tokens,

@@ -1,4 +1,4 @@
-"""What is done beside answers: nothing waits for it but the service's own end."""
+"""Background tasks beside answers. Nothing waits for them but the service when it stops."""
 
 import asyncio
 import logging
@@ -23,12 +23,12 @@ class BackgroundTasks:
     def follow_up(
         self, work: Callable[..., None], *arguments: object, folders: AsyncExitStack | None = None
     ) -> None:
-        """What a sweep would do later: it may fail without harm. `folders` go when it is done."""
+        """Start what a sweep would do later; it may fail without harm. Closes `folders` when it is done."""
 
         async def do() -> None:
             async with folders or AsyncExitStack():
                 try:
-                    # not a bare thread: that would keep its database connection for as long as it lives
+                    # not a bare thread, which would keep its database connection for as long as it lives
                     await database_sync_to_async(work, thread_sensitive=False)(*arguments)
                 except Exception:
                     logger.exception("What follows on a call was left to the sweep")

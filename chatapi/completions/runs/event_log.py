@@ -32,8 +32,8 @@ class EventLog:
 class Viewer:
     """One reader of a log: an HTTP response, a WebSocket, a resumed stream.
 
-    `keep_alive` is the time in seconds after which a wait without news ends all the same. Leave
-    the context to stop reading; the log goes on without it.
+    `keep_alive` is how many seconds a read waits before it returns without news. Exit the context to stop
+    reading; the log goes on without it.
     """
 
     def __init__(self, log: EventLog, keep_alive: float) -> None:
@@ -58,20 +58,20 @@ class Viewer:
             self._waiter.set_result(None)
 
     def leave(self) -> None:
-        """The client is gone: whatever waits here stops waiting."""
+        """Mark the client as gone and wake whatever is waiting."""
         self.is_gone = True
         self.wake()
 
     async def read(self) -> Sequence[Entry]:
-        """The entries since the last read; empty when the client is gone or a keep-alive is due."""
+        """Return the entries since the last read; none if the client is gone or a keep-alive is due."""
         if self._cursor == len(self.log.entries) and not self.is_gone:
             await self._wait()
-        news = self.log.entries[self._cursor :]
-        self._cursor += len(news)
-        return news
+        new_entries = self.log.entries[self._cursor :]
+        self._cursor += len(new_entries)
+        return new_entries
 
     async def until_ended(self) -> Ended | None:
-        """How the answer ended; None when the client left before."""
+        """Wait until the run has ended and return its end; None if the client leaves before."""
         while self.log.ended is None and not self.is_gone:
             await self.read()
         return self.log.ended
@@ -80,13 +80,13 @@ class Viewer:
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
         if self._timer is None:
-            # one timer at a time, not one a chunk: some keep-alives go out that need not
-            self._timer = loop.call_later(self._keep_alive, self._ring)
+            # one timer at a time, not one per chunk: some keep-alives are sent without need
+            self._timer = loop.call_later(self._keep_alive, self._on_timer)
         try:
             await self._waiter
         finally:
             self._waiter = None
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self.wake()

@@ -15,9 +15,9 @@ AT_ONCE = 4
 async def fan_out(
     stream: Callable[[EngineRequest], AsyncGenerator[Event, None]], request: EngineRequest
 ) -> AsyncGenerator[Event, None]:
-    """Ask `request.n` times, a few at once, and number the choices; the usages are added up.
+    """Ask `request.n` times, a few at once, number the choices, and add up their usages.
 
-    A sum that lacks what one of them did not count is no count, however much the others counted.
+    If one of them is not counted, there is no sum: it would be wrong, however much the others counted.
     """
     single = replace(request, n=1)
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -28,8 +28,8 @@ async def fan_out(
             async for event in events:
                 queue.put_nowait(event if isinstance(event, Usage) else replace(event, choice=choice))
 
-    asking = asyncio.gather(*(ask(choice) for choice in range(request.n)))
-    asking.add_done_callback(lambda _: queue.put_nowait(None))
+    gathered = asyncio.gather(*(ask(choice) for choice in range(request.n)))
+    gathered.add_done_callback(lambda _: queue.put_nowait(None))
     usages: list[Usage] = []
     try:
         while (event := await queue.get()) is not None:
@@ -37,10 +37,10 @@ async def fan_out(
                 usages.append(event)
             else:
                 yield event
-        await asking
+        await gathered
         if len(usages) == request.n:
             yield sum(usages, Usage())
     finally:
-        asking.cancel()
+        gathered.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
-            await asking
+            await gathered

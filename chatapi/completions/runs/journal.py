@@ -1,8 +1,8 @@
-"""How far each answer of this process has come, so that a sweep can bill it after a crash.
+"""The journal: how far each answer of this process has come, so that a sweep can bill it after a crash.
 
-A file that is mapped into memory: noting a chunk costs less than a microsecond and waits for no disk, and
-what was noted outlives the process, whatever kills it, as the kernel keeps it. A machine that loses its power
-loses the last seconds. One file a process, one slot a running answer.
+It is a file that is mapped into memory. Recording a chunk costs less than a microsecond and waits for no
+disk, and what was recorded outlives the process, whatever kills it, since the kernel keeps it. A machine that
+loses power loses the last seconds. There is one file per process, and one slot per running answer.
 """
 
 import fcntl
@@ -26,19 +26,22 @@ logger = logging.getLogger(__name__)
 _COUNTS = len(Usage().counts)
 _HEAD = struct.Struct("<16s16sIII")
 _TALLY = struct.Struct("=4Q")
-_COUNTED = struct.Struct(f"<{_COUNTS}I")
+_USAGE = struct.Struct(f"<{_COUNTS}I")
 _TALLY_AT = 64
-_COUNTED_AT = _TALLY_AT + _TALLY.size
+_USAGE_AT = _TALLY_AT + _TALLY.size
 _SLOT = 160
 _SLOTS = 256
-_NOBODY = bytes(16)
-_MOST = 2**31 - 1
+_NO_ID = bytes(16)
+_MAX_COUNT = 2**31 - 1
 _WAS_ASKED, _HAS_BEGUN, _WAS_COUNTED = 1, 2, 4
 
 
 class RunProgress(Value, frozen=True):
-    """What a slot tells. `price_id` is that of the model that was asked last, as far as it has one; `usage`
-    is as the pump would have told it."""
+    """What a slot says about its run.
+
+    `price_id` is the price of the model that was asked last, if it has one; `usage` is what the pump would
+    have reported.
+    """
 
     price_id: UUID | None
     images: int
@@ -52,7 +55,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = path.open("w+b")
-        with suppress(OSError):  # a file system that knows no locks
+        with suppress(OSError):  # a file system without locks
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._free: list[int] = []
         self._slots = 0
@@ -64,7 +67,7 @@ class Journal:
         return JournalSlot(self, self._free.pop() * _SLOT, completion_id)
 
     def close(self) -> None:
-        """What still stands in it is left for the sweep."""
+        """Close the file. Slots that are still in use are left for the sweep."""
         if not self._file.closed:
             with suppress(OSError):
                 fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -77,11 +80,11 @@ class Journal:
 
     def _grow(self) -> None:
         first, self._slots = self._slots, self._slots * 2 or _SLOTS
-        self.memory = self._mapped(self._slots * _SLOT)
+        self.memory = self._map(self._slots * _SLOT)
         self._free += range(self._slots - 1, first - 1, -1)
 
-    def _mapped(self, size: int) -> mmap.mmap:
-        """The disk's room is taken before: a store that finds none would kill the process."""
+    def _map(self, size: int) -> mmap.mmap:
+        """Map the file. Its disk space is allocated first: a write without space would kill the process."""
         try:
             os.posix_fallocate(self._file.fileno(), 0, size)
             return mmap.mmap(self._file.fileno(), size)
@@ -91,21 +94,21 @@ class Journal:
 
 
 class JournalSlot:
-    """One answer's progress. It is noted before anybody sees it."""
+    """The progress of one answer. An event is recorded before anybody sees it."""
 
     def __init__(self, journal: Journal, offset: int, completion_id: UUID) -> None:
         self._journal = journal
         self._offset = offset
-        self._memory = journal.memory  # of the file, also after it has grown
+        self._memory = journal.memory  # maps the file even after the journal has grown
         sizes = memoryview(journal.memory)[offset + _TALLY_AT : offset + _TALLY_AT + _TALLY.size]
-        self._sizes = sizes.cast("Q")  # in the order of `ByteTally.sizes`, as this machine writes numbers
+        self._sizes = sizes.cast("Q")  # in the order of `ByteTally.sizes`, in this machine's byte order
         self._id = completion_id.bytes
-        self._price = _NOBODY
+        self._price = _NO_ID
         self._images = 0
         self._prompt = 0
         self._flags = 0
         self._tally = ByteTally()
-        self._counted: Usage | None = None
+        self._engine_usage: Usage | None = None
         self._write_head()
 
     @property
@@ -114,27 +117,29 @@ class JournalSlot:
 
     @property
     def images(self) -> int:
-        """That the model was shown."""
+        """How many pictures the model was shown."""
         return self._images
 
     @property
     def usage(self) -> Usage:
-        """What the engine counted, or what we must; and the speech that was made of it here. Nothing where
-        it was never asked: for a picture that could not be prepared, say."""
-        return _usage(self._flags, self._prompt, self._tally, self._counted)
+        """What the engine counted, or our estimate, plus the speech that was made of the answer here.
+
+        It is empty if no model was asked: for example if a picture could not be prepared.
+        """
+        return _usage(self._flags, self._prompt, self._tally, self._engine_usage)
 
     def asked(self, price_id: UUID | None, prompt_tokens: int, images: int) -> None:
-        """A model is about to be asked, which may be another one than before."""
+        """Record that a model is about to be asked, possibly not the same one as before."""
         self._flags = _WAS_ASKED
-        self._counted = None
-        self._price = price_id.bytes if price_id else _NOBODY
-        self._prompt = min(prompt_tokens, _MOST)
+        self._engine_usage = None
+        self._price = price_id.bytes if price_id else _NO_ID
+        self._prompt = min(prompt_tokens, _MAX_COUNT)
         self._images = images
         self._write_head()
 
     def asked_again(self, prompt_tokens: int, images: int) -> None:
-        """The same model, for a further choice."""
-        self._prompt = min(self._prompt + prompt_tokens, _MOST)
+        """Record that the same model is asked for a further choice."""
+        self._prompt = min(self._prompt + prompt_tokens, _MAX_COUNT)
         self._images += images
         self._write_head()
 
@@ -151,23 +156,23 @@ class JournalSlot:
             self._sizes[1], self._sizes[2] = tally.reasoning, tally.sound
 
     def spoken(self, size: int) -> None:
-        """So many bytes of PCM16 were made of the answer here."""
+        """Record that `size` more bytes of PCM16 were made of the answer here."""
         self._tally.spoken += size
         self._sizes[3] = self._tally.spoken
 
     def counted(self, usage: Usage) -> None:
-        """By the engine itself."""
-        self._counted = usage
+        """Record what the engine itself counted."""
+        self._engine_usage = usage
         try:
-            _COUNTED.pack_into(self._memory, self._offset + _COUNTED_AT, *astuple(usage)[:_COUNTS])
-        except struct.error:  # no upstream means such counts
-            self._counted = usage.bounded
-            _COUNTED.pack_into(self._memory, self._offset + _COUNTED_AT, *astuple(self._counted)[:_COUNTS])
+            _USAGE.pack_into(self._memory, self._offset + _USAGE_AT, *astuple(usage)[:_COUNTS])
+        except struct.error:  # no upstream means counts this large
+            self._engine_usage = usage.bounded
+            _USAGE.pack_into(self._memory, self._offset + _USAGE_AT, *astuple(self._engine_usage)[:_COUNTS])
         self._flags |= _WAS_COUNTED
         self._write_head()
 
     def release(self) -> None:
-        """Its end is stored."""
+        """Free the slot, once the end of the run is stored."""
         self._memory[self._offset : self._offset + _SLOT] = bytes(_SLOT)
         self._journal.release(self._offset)
 
@@ -177,8 +182,10 @@ class JournalSlot:
 
 
 def is_written(path: Path) -> bool:
-    """Whether a process that lives on this machine notes its answers there: the kernel lets go of the lock
-    when it is gone, but not while it is held up."""
+    """Return whether a living process on this machine writes this journal.
+
+    The kernel releases the lock when the process is gone, but not while it is held up.
+    """
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -188,21 +195,21 @@ def is_written(path: Path) -> bool:
 
 
 def read(path: Path) -> dict[UUID, RunProgress]:
-    """What a process left, by completion. Raises `FileNotFoundError`."""
+    """Return what a process left, by completion. Raises `FileNotFoundError`."""
     return dict(_read(path.read_bytes()))
 
 
 def _read(data: bytes) -> Iterator[tuple[UUID, RunProgress]]:
     for offset in range(0, len(data) - _SLOT + 1, _SLOT):
         id, price, flags, prompt, images = _HEAD.unpack_from(data, offset)
-        if id == _NOBODY:
+        if id == _NO_ID:
             continue
         tally = ByteTally(*_TALLY.unpack_from(data, offset + _TALLY_AT))
-        counted = Usage(*_COUNTED.unpack_from(data, offset + _COUNTED_AT)) if flags & _WAS_COUNTED else None
+        counted = Usage(*_USAGE.unpack_from(data, offset + _USAGE_AT)) if flags & _WAS_COUNTED else None
         yield (
             UUID(bytes=id),
             RunProgress(
-                None if price == _NOBODY else UUID(bytes=price),
+                None if price == _NO_ID else UUID(bytes=price),
                 images,
                 _usage(flags, prompt, tally, counted).bounded,
                 bool(flags & _WAS_ASKED),

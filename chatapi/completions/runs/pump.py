@@ -1,6 +1,6 @@
-"""The pump: runs an engine and appends what it yields to the completion's log.
+"""The pump: it runs an engine and appends what the engine yields to the completion's log.
 
-It belongs to no connection: viewers come and go. It ends the log once the end is stored.
+It does not belong to a connection: viewers come and go. It ends the log once the run's end is stored.
 """
 
 import asyncio
@@ -39,17 +39,19 @@ from media.processing.speech.ssml import PlainStream, SpeakStream
 logger = logging.getLogger(__name__)
 
 ANSWER_BYTES = 128 * 1024 * 1024
-"""How long an answer may grow that is kept in memory until its end."""
+"""The most bytes of an answer, which is kept in memory until its end."""
 EVENT_BYTES = 100
-"""What an event costs beside its content."""
+"""The bytes that an event costs besides its content."""
 
 _NOTHING = Usage()
 _UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", status=500)
 
 
 class PreparedRequest(Value, frozen=True):
-    """What a certain model is asked, and at which price. `substitutes` counts what stands for media in its
-    prompt, `images` the pictures that it sees."""
+    """A request as one model is asked it, with the price it is billed at.
+
+    `substitutes` counts what stands for media in its prompt, `images` the pictures that the model sees.
+    """
 
     request: EngineRequest
     substitutes: Usage = Usage()
@@ -58,7 +60,7 @@ class PreparedRequest(Value, frozen=True):
 
 
 class RunOutcome(Value, frozen=True):
-    """What the pump hands over to be stored. `sounds` are the spoken parts' bytes by SHA-256."""
+    """How a run ended, to be stored. `sounds` are the bytes of the spoken parts by SHA-256."""
 
     completion_id: UUID
     state: State
@@ -83,28 +85,31 @@ class Pump:
         slot: JournalSlot,
         prepare: Callable[[EngineRequest, ModelSpec], Awaitable[PreparedRequest]],
         settle: Callable[[RunOutcome], Awaitable[None]],
-        manner: SpeechOptions | None = None,
+        speech_options: SpeechOptions | None = None,
         ssml: bool = False,
     ) -> None:
-        """`slot` is where progress is noted. `manner` is how the answer is spoken where the model does not
-        speak itself; None: not at all."""
+        """Start the run.
+
+        `slot` is where progress is recorded. `speech_options` say how the answer is spoken if the model does
+        not speak itself; None if it is not to be spoken.
+        """
         self.completion_id = completion_id
         self.log = EventLog()
         self._request = request
-        self._asked = PreparedRequest(request)
+        self._prepared = PreparedRequest(request)
         self._slot = slot
         self._prepare = prepare
-        self._manner = manner
+        self._speech_options = speech_options
         self._ssml = ssml
         self._texts: dict[int, SpeakStream | PlainStream] = {}
-        self._written: set[int] = set()
+        self._choices_with_text: set[int] = set()
         self._speakers: dict[int, Speaker] = {}
         self._spec = spec
         self._served_by = spec
         self._registry = registry
         self._settle = settle
         self._finishes: dict[int, Finish] = {}
-        self._counted_in_part: Usage | None = None
+        self._partial_usage: Usage | None = None
         self._first_event_at: datetime | None = None
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
@@ -112,7 +117,7 @@ class Pump:
         self.task = asyncio.create_task(self._run(), name=f"pump {completion_id}")
 
     def cancel(self, state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
-        """Stop the engine and settle what was made. Does nothing once the engine is done."""
+        """Stop the engine and settle what was generated. Does nothing once the engine is done."""
         if self._engine_is_running and self._cancelled_as is None:
             self._cancelled_as = state
             if self._has_started:  # a task that is cancelled before its first step never runs
@@ -139,7 +144,7 @@ class Pump:
         await self._end(self._cancelled_as or state, failure)
 
     async def _end(self, state: State, failure: Failure | None) -> None:
-        """Store the end, or where it cannot be stored as it is, as much of it as can be."""
+        """Store the end of the run, or as much of it as can be stored."""
         finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
         ended = Ended(state, finishes, self._usage_so_far(), failure)
         for outcome in self._outcomes(ended):
@@ -155,8 +160,10 @@ class Pump:
         self.log.end(ended)
 
     def _outcomes(self, ended: Ended) -> Iterator[RunOutcome]:
-        """The end as it is; then, made only where it is asked for, without what may have kept it from
-        being stored: without sound, without anything."""
+        """Yield the outcome as it is, then without what may have kept it from being stored.
+
+        The second has only the text, the third nothing. Each is built only when it is needed.
+        """
         whole = assembled(
             self.log.entries,
             ended.finishes,
@@ -165,17 +172,17 @@ class Pump:
         )
         choices = whole.choices()
         yield self._outcome(ended, choices, whole.sounds())
-        makeshift = Ended("failed", usage=ended.usage, failure=_UNSTORABLE)
-        yield self._outcome(makeshift, tuple(map(_text_alone, choices)), {})
-        yield self._outcome(makeshift, (), {})
+        fallback = Ended("failed", usage=ended.usage, failure=_UNSTORABLE)
+        yield self._outcome(fallback, tuple(map(_text_only, choices)), {})
+        yield self._outcome(fallback, (), {})
 
     async def _answer(self) -> None:
-        """Ask the model, and where it fails before its first event, its fallbacks."""
+        """Ask the model, and its fallbacks if it fails before its first event."""
         candidates = list(self._registry.candidates(self._spec))
         for spec in candidates:
             self._served_by = spec
             try:
-                await self._answer_by(spec)
+                await self._answer_with(spec)
             except EngineError as error:
                 is_last = spec is candidates[-1]
                 if is_last or self._first_event_at is not None or not error.may_fall_back:
@@ -184,15 +191,15 @@ class Pump:
             else:
                 return
 
-    async def _answer_by(self, spec: ModelSpec) -> None:
-        self._asked = await self._prepare(self._request, spec)
-        self._begin_texts(speaks=self._manner is not None and "audio" not in spec.output_modalities)
+    async def _answer_with(self, spec: ModelSpec) -> None:
+        self._prepared = await self._prepare(self._request, spec)
+        self._begin_texts(speaks=self._speech_options is not None and "audio" not in spec.output_modalities)
         try:
             async with (
                 asyncio.timeout(spec.total_timeout),
                 contextlib.aclosing(self._events_of(spec)) as events,
             ):
-                await self._follow(events)
+                await self._consume(events)
         except TimeoutError:
             raise EngineError(
                 f"The answer took longer than {spec.total_timeout:.0f} seconds.",
@@ -202,18 +209,21 @@ class Pump:
         await self._finish_speaking()
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
-        engine, request = self._registry.engine(spec), self._asked.request
-        prompt, images = prompt_estimate(request.messages), self._asked.images
-        self._counted_in_part = None
-        self._slot.asked(self._asked.price_id, prompt, images)
+        engine, request = self._registry.engine(spec), self._prepared.request
+        prompt, images = prompt_estimate(request.messages), self._prepared.images
+        self._partial_usage = None
+        self._slot.asked(self._prepared.price_id, prompt, images)
         if request.n == 1 or spec.supports_n:
             return engine.stream(request)
-        return self._noting_each(fan_out(engine.stream, request), prompt, images)
+        return self._record_each_prompt(fan_out(engine.stream, request), prompt, images)
 
-    async def _noting_each(
+    async def _record_each_prompt(
         self, events: AsyncGenerator[Event, None], prompt: int, images: int
     ) -> AsyncGenerator[Event, None]:
-        """Each choice that has begun has read the prompt, and those that have not are not billed for it."""
+        """Pass on the events, and record that each further choice that begins has read the prompt.
+
+        A choice that has not begun is not billed for the prompt.
+        """
         begun: set[int] = set()
         async with contextlib.aclosing(events):
             async for event in events:
@@ -229,14 +239,14 @@ class Pump:
         choices = range(self._request.n) if self._ssml or speaks else ()
         stream = SpeakStream if self._ssml else PlainStream
         self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
-        if speaks and self._manner:
+        if speaks and self._speech_options:
             self._speakers = {
-                n: Speaker(n, self._manner, self.log.append, self._slot.spoken) for n in choices
+                n: Speaker(n, self._speech_options, self.log.append, self._slot.spoken) for n in choices
             }
 
     def _add_text(self, event: TextDelta) -> None:
         text = self._texts[event.choice]
-        self._written.add(event.choice)
+        self._choices_with_text.add(event.choice)
         self._append_text(text.add(event.text), event.choice, event.logprobs)
         if event.choice in self._speakers:
             self._speakers[event.choice].say(text.take())
@@ -246,8 +256,8 @@ class Pump:
             self.log.append(TextDelta(text, choice, logprobs))
 
     def _close_texts(self) -> None:
-        """However the answer ended, what went out is whole."""
-        for choice in self._written:
+        """Complete the texts that were sent, however the answer ended."""
+        for choice in self._choices_with_text:
             self._append_text(self._texts[choice].close(), choice)
 
     async def _finish_speaking(self) -> None:
@@ -257,26 +267,26 @@ class Pump:
         for speaker in self._speakers.values():
             await speaker.finish()
 
-    async def _follow(self, events: AsyncIterator[Event]) -> None:
-        append, note = self.log.append, self._slot
+    async def _consume(self, events: AsyncIterator[Event]) -> None:
+        append, journal_slot = self.log.append, self._slot
         wanted = range(self._request.n)
         size = 0
         async for event in events:
             if isinstance(event, Usage):
-                self._note_count(event)
+                self._record_usage(event)
                 continue
             if event.choice not in wanted:
                 continue
             if self._first_event_at is None:
                 self._first_event_at = datetime.now(UTC)
-                note.begun()
+                journal_slot.begun()
             if isinstance(event, Finish):
                 self._finishes[event.choice] = event
                 continue
             size += EVENT_BYTES + _size_of(event)
             if size > ANSWER_BYTES:
                 raise EngineError("The model's answer is too long to be kept.", code="answer_too_long")
-            note.add(event)
+            journal_slot.add(event)
             if self._texts and isinstance(event, TextDelta):
                 self._add_text(event)
             else:
@@ -284,21 +294,23 @@ class Pump:
         if len(self._finishes) < self._request.n:
             raise EngineError("The model's answer broke off.", code="upstream_incomplete")
 
-    def _note_count(self, usage: Usage) -> None:
-        """What the engine counted. Where it lacks the answer, ours stands until the end: more of it may
-        be spoken yet."""
+    def _record_usage(self, usage: Usage) -> None:
+        """Record what the engine counted.
+
+        If that lacks the answer, our count is used until the end: more of the answer may still be spoken.
+        """
         if usage.lacks_completion:
-            self._counted_in_part = usage
+            self._partial_usage = usage
         else:
             self._slot.counted(fill_missing_counts(usage, self._slot.usage) if usage.lacks_prompt else usage)
 
     def _usage_so_far(self) -> Usage:
-        """What is billed: nothing where the model said nothing, however the answer ended."""
+        """Return what is billed: nothing if the model said nothing, however the answer ended."""
         if self._first_event_at is None:
             return Usage()
-        usage, substitutes = self._slot.usage, self._asked.substitutes
-        if self._counted_in_part is not None:
-            usage = fill_missing_counts(self._counted_in_part, usage)
+        usage, substitutes = self._slot.usage, self._prepared.substitutes
+        if self._partial_usage is not None:
+            usage = fill_missing_counts(self._partial_usage, usage)
         return (usage + substitutes if substitutes != _NOTHING else usage).bounded
 
     def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> RunOutcome:
@@ -316,7 +328,7 @@ class Pump:
         )
 
 
-def _text_alone(choice: Choice) -> Choice:
+def _text_only(choice: Choice) -> Choice:
     texts = tuple(part for part in choice.message.parts if isinstance(part, TextPart))
     return Choice(choice.index, Message("assistant", texts), choice.finish_reason)
 

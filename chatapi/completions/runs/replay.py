@@ -1,4 +1,4 @@
-"""A finished completion as the log it would have had, for those who come late."""
+"""A finished completion's event log, rebuilt for viewers who come late."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -21,7 +21,7 @@ from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, T
 
 
 def replay(workspace_id: UUID, completion_id: UUID) -> tuple[AnswerHead, str, EventLog] | None:
-    """Head, conversation id and log of a stored completion; None while it is being made."""
+    """Return the head, conversation id and log of a stored completion; None while it is still running."""
     completion = completion_of(workspace_id, public(COMPLETION, completion_id))
     answer = answer_of(completion)
     if answer.state == "in_progress":

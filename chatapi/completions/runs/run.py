@@ -1,4 +1,4 @@
-"""A completion that is being made, as its viewers see it."""
+"""A run, as its viewers see it."""
 
 from chatapi.completions.completion_request import CompletionRequest, OnDisconnect
 from chatapi.completions.runs.event_log import EventLog
@@ -8,7 +8,7 @@ from engines.model_spec import ModelSpec
 
 
 class Run:
-    """A completion that was begun, or joined: its log can be viewed."""
+    """A completion that was started or joined, whose log can be viewed."""
 
     def __init__(
         self,
@@ -25,13 +25,16 @@ class Run:
         self._on_disconnect = on_disconnect
 
     def viewer_left(self) -> None:
-        """A client is gone before the end: the last one's going stops the answer, if that is meant."""
+        """Cancel the run when the last viewer disconnects and the policy is `cancel`."""
         if self.pump is not None and self._on_disconnect == "cancel" and not self.log.viewers:
             self.pump.cancel()
 
 
 def disconnect_policy(request: CompletionRequest, spec: ModelSpec, *, may_return: bool) -> OnDisconnect:
-    """On `/v1` clients mean "stop" by closing, but not those that hold an idempotency key to come back
-    with; the product's own frontend reads on later."""
+    """Return what happens to the run when all clients have disconnected.
+
+    On `/v1`, clients that disconnect want to stop, unless they hold an idempotency key to come back with. The
+    product's own frontend reads on later.
+    """
     by_dialect: OnDisconnect = "cancel" if request.dialect == "openai" and not may_return else "continue"
     return request.on_disconnect or spec.on_disconnect or by_dialect

@@ -1,4 +1,4 @@
-"""Speaking an answer while it is still being written, for a model that does not speak itself."""
+"""Speech for an answer that is still being written, if the model does not speak itself."""
 
 import asyncio
 import logging
@@ -23,13 +23,14 @@ logger = logging.getLogger(__name__)
 ENCODE_SECONDS = 120.0
 
 _warm: set[WarmVoice] = set()
-"""Voices that were loaded once; after a crash of the synthesiser the first sentence loads its own."""
+"""Voices that were loaded. After a crash of the synthesizer, the first sentence loads its own voice."""
 
 
 class SpeechOptions(Value, frozen=True):
-    """How answers are spoken. `kept_seconds` is how long their ids can be sent back.
+    """How answers are spoken.
 
-    `whole_format` is None where sound goes out as it is made (pcm16), else what it becomes in the end.
+    `kept_seconds` is how long their ids can be sent back. `whole_format` is the format of the sound if it is
+    sent as a whole at the end; None if it is sent as it is made (pcm16).
     """
 
     voice: str
@@ -39,46 +40,46 @@ class SpeechOptions(Value, frozen=True):
 
 
 class Speaker:
-    """The voice of one choice: sentences in, in their order; `AudioDelta`s out."""
+    """The voice of one choice: it takes sentences in order and appends `AudioDelta`s."""
 
     def __init__(
         self,
         choice: int,
-        manner: SpeechOptions,
+        options: SpeechOptions,
         append: Callable[[AudioDelta], None],
-        note: Callable[[int], None],
+        count_bytes: Callable[[int], None],
     ) -> None:
-        """`note` is told how many bytes of sound were made."""
+        """Start speaking. `count_bytes` is called with the number of bytes of sound that were made."""
         self._choice = choice
-        self._manner = manner
+        self._options = options
         self._append = append
-        self._note = note
+        self._count_bytes = count_bytes
         self._id = public(SPEECH, new_id())
         self._has_begun = False
         self._has_ended = False
-        self._waiting: asyncio.Queue[list[SpeechItem] | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[list[SpeechItem] | None] = asyncio.Queue()
         self._sound = bytearray()
         self._transcript: list[str] = []
         self._task = asyncio.create_task(self._run(), name=f"speaker {self._id}")
 
     def say(self, items: Iterable[SpeechItem]) -> None:
-        """To be spoken after what was said before."""
+        """Queue items to be spoken after everything before them."""
         sentences = list(items)
         if sentences and not self._has_ended:
-            self._waiting.put_nowait(sentences)
+            self._queue.put_nowait(sentences)
 
     async def finish(self) -> None:
-        """Until all is spoken. Raises `EngineError` where it cannot be."""
-        self._waiting.put_nowait(None)
+        """Wait until everything is spoken. Raises `EngineError` if that fails."""
+        self._queue.put_nowait(None)
         await self._task
-        if self._manner.whole_format is not None and self._has_begun:
-            await self._send_whole(self._manner.whole_format)
+        if self._options.whole_format is not None and self._has_begun:
+            await self._send_whole(self._options.whole_format)
         self.end()
 
     def end(self) -> None:
-        """Nothing more will be spoken: say until when this can be sent back."""
+        """Speak nothing more, and append until when the answer can be sent back."""
         self._task.cancel()
-        if self._has_begun and not self._has_ended and self._manner.whole_format is None:
+        if self._has_begun and not self._has_ended and self._options.whole_format is None:
             self._append(AudioDelta(expires_at=self._expires_at(), choice=self._choice))
         self._has_ended = True
 
@@ -94,36 +95,36 @@ class Speaker:
             raise EngineError("The answer could not be spoken.", status=503, code="speech_failed") from error
 
     async def _warm(self) -> None:
-        """The voice is loaded while the model still thinks about its first sentence."""
-        work = WarmVoice(self._manner.voice, self._manner.voices_folder)
-        if work not in _warm:
-            await pools.synthesis.ask(warm_voice, work, seconds=patience(0))
-            _warm.add(work)
+        """Load the voice while the model is still thinking about its first sentence."""
+        job = WarmVoice(self._options.voice, self._options.voices_folder)
+        if job not in _warm:
+            await pools.synthesis.ask(warm_voice, job, seconds=patience(0))
+            _warm.add(job)
 
     async def _next(self) -> list[SpeechItem] | None:
-        """What waits, all of it: a job for each sentence would cost more than it spares."""
-        items = await self._waiting.get()
-        while items is not None and not self._waiting.empty():
-            more = self._waiting.get_nowait()
+        """Return everything that is waiting: a job per sentence would cost more than it saves."""
+        items = await self._queue.get()
+        while items is not None and not self._queue.empty():
+            more = self._queue.get_nowait()
             if more is None:
-                self._waiting.put_nowait(None)
+                self._queue.put_nowait(None)
                 break
             items = items + more
         return items
 
     async def _speak(self, items: list[SpeechItem]) -> None:
-        manner = self._manner
-        work = Speak(items=items, voice=manner.voice, voices_folder=manner.voices_folder)
+        options = self._options
+        job = Speak(items=items, voice=options.voice, voices_folder=options.voices_folder)
         characters = sum(len(item.text) for item in items if isinstance(item, Say))
-        async for piece in pools.synthesis.follow(speak, work, seconds=patience(characters)):
+        async for piece in pools.synthesis.follow(speak, job, seconds=patience(characters)):
             self._send(piece)
 
     def _send(self, piece: SpokenPiece) -> None:
         if not (piece.data or piece.transcript):
             return
-        self._note(len(piece.data))
+        self._count_bytes(len(piece.data))
         is_first, self._has_begun = not self._has_begun, True
-        if self._manner.whole_format is not None:
+        if self._options.whole_format is not None:
             self._sound += piece.data
             self._transcript.append(piece.transcript)
             return
@@ -136,19 +137,19 @@ class Speaker:
     async def _send_whole(self, format: str) -> None:
         data = bytes(self._sound)
         if format != "pcm16":
-            data = await _encoded(data, format)
+            data = await _encode(data, format)
         self._append(
             AudioDelta(self._id, data, "".join(self._transcript), self._expires_at(), choice=self._choice)
         )
 
     def _expires_at(self) -> int:
-        return int(time.time()) + self._manner.kept_seconds
+        return int(time.time()) + self._options.kept_seconds
 
 
-async def _encoded(pcm: bytes, format: str) -> bytes:
+async def _encode(pcm: bytes, format: str) -> bytes:
     async with async_temporary_folder() as folder:
         raw, out = folder / "pcm", folder / "encoded"
         await asyncio.to_thread(raw.write_bytes, pcm)
-        work = EncodeSound(str(out), format, path=str(raw))
-        await pools.files.ask(encode_sound, work, seconds=ENCODE_SECONDS)
+        job = EncodeSound(str(out), format, path=str(raw))
+        await pools.files.ask(encode_sound, job, seconds=ENCODE_SECONDS)
         return await asyncio.to_thread(out.read_bytes)

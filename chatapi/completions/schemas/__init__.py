@@ -1,4 +1,4 @@
-"""DRF serializers of both dialects: they check requests and document requests and answers.
+"""DRF serializers of both dialects: they validate requests, and document requests and answers.
 
 The native ones mirror tests/contract/openapi.yaml name by name.
 """

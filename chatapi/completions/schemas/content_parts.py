@@ -1,4 +1,4 @@
-"""The parts of a message's content, and content itself."""
+"""The parts of a message's content, and the content itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,8 @@ from chatapi.validation.fields import (
 DETAILS = ("auto", "low", "high", "original")
 
 
-def _either(attrs: dict[str, Any], first: str, second: str) -> dict[str, Any]:
-    """One of the two says what the part is; with both, nobody could tell which."""
+def _check_exactly_one(attrs: dict[str, Any], first: str, second: str) -> dict[str, Any]:
+    """Check that exactly one of two fields is given: with both, nobody could tell what the part is."""
     if first not in attrs and second not in attrs:
         raise exceptions.missing(first)
     if first in attrs and second in attrs:
@@ -39,7 +39,7 @@ class ImageReferenceSerializer(StrictSerializer):
     detail = EnumField(DETAILS, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return _either(attrs, "url", "file_id")
+        return _check_exactly_one(attrs, "url", "file_id")
 
 
 class ImageUrlField(DescribedField):
@@ -69,7 +69,7 @@ class InputAudioSerializer(StrictSerializer):
     format = StringField(required=False, max_length=32)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return _either(attrs, "data", "file_id")
+        return _check_exactly_one(attrs, "data", "file_id")
 
 
 class AudioContentSerializer(StrictSerializer):
@@ -83,7 +83,7 @@ class FileReferenceSerializer(StrictSerializer):
     filename = StringField(required=False, max_length=256)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return _either(attrs, "file_id", "file_data")
+        return _check_exactly_one(attrs, "file_id", "file_data")
 
 
 class FileContentSerializer(StrictSerializer):
@@ -103,10 +103,10 @@ class PartField(DiscriminatedField):
 
 
 class ContentField(DescribedField):
-    """A text, or a list of parts. Read as a text or a list of checked parts.
+    """A text, or a list of parts, read as a text or a list of validated parts.
 
-    A part may also be a plain string where `strings` says so: it is a text part then. The list has
-    at least one part unless it `may_be_empty`.
+    With `strings`, a part may also be a plain string: it becomes a text part. The list has at least one part
+    unless `may_be_empty`.
     """
 
     def __init__(

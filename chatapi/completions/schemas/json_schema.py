@@ -1,7 +1,7 @@
-"""JSON Schemas inside a request: checked against their draft's meta-schema, never fetched.
+"""JSON Schemas in a request, validated against their draft's meta-schema, which is never fetched.
 
-`jsonschema_rs.meta.validate` would fetch a meta-schema that it does not know over HTTP, so
-`$schema` is compared with the known drafts first.
+`jsonschema_rs.meta.validate` would fetch an unknown meta-schema over HTTP, so `$schema` is compared with the
+known drafts first.
 """
 
 from collections.abc import Iterator, Set
@@ -28,7 +28,7 @@ _KNOWN_DRAFTS = frozenset(
     for end in ("", "#")
 )
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-_NAMES_BELOW = frozenset(
+_KEYWORDS_WITH_NAMES = frozenset(
     {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
 )
 _PLAIN_VALUES = frozenset({"const", "enum", "default", "examples", "example"})
@@ -38,12 +38,12 @@ _decode = msgspec.json.Decoder().decode
 
 
 class JsonSchemaField(ObjectField):
-    """A JSON Schema that stands for itself: valid, and every reference in it leads into it."""
+    """A self-contained JSON Schema: it is valid, and every reference in it leads to a place in it."""
 
     def run_validation(self, data: Any = None) -> dict[str, Any]:
         schema = super().run_validation(data)
         encoded = _encode(schema)
-        problem = _problem(encoded) if len(encoded) <= _CACHED_BYTES else _find_problem(schema)
+        problem = _cached_problem(encoded) if len(encoded) <= _CACHED_BYTES else _find_problem(schema)
         if problem is not None:
             path, reason = problem
             raise exceptions.wrong_value(f"it is no valid JSON Schema: {reason}").at(*path)
@@ -51,7 +51,7 @@ class JsonSchemaField(ObjectField):
 
 
 @lru_cache(maxsize=512)
-def _problem(encoded: bytes) -> tuple[Path, str] | None:
+def _cached_problem(encoded: bytes) -> tuple[Path, str] | None:
     return _find_problem(_decode(encoded))
 
 
@@ -65,13 +65,13 @@ def _find_problem(schema: dict[str, Any]) -> tuple[Path, str] | None:
         return tuple(error.instance_path), exceptions.shown(error.message)
     anchors = set(_anchors(schema))
     for path, reference in _references(schema, ()):
-        if not _leads_into(schema, reference, anchors):
+        if not _resolves_within(schema, reference, anchors):
             return path, f"{exceptions.shown(reference)} does not lead to a place in it"
     return None
 
 
 def _references(value: Any, path: Path, *, names: bool = False) -> Iterator[tuple[Path, str]]:
-    """Every reference with its path. With `names` the keys of `value` are names, not keywords."""
+    """Yield every reference with its path. With `names`, the keys of `value` are names, not keywords."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _references(item, (*path, index))
@@ -80,19 +80,19 @@ def _references(value: Any, path: Path, *, names: bool = False) -> Iterator[tupl
             if not names and key in _REFERENCES and isinstance(item, str):
                 yield (*path, key), item
             elif names or key not in _PLAIN_VALUES:
-                yield from _references(item, (*path, key), names=not names and key in _NAMES_BELOW)
+                yield from _references(item, (*path, key), names=not names and key in _KEYWORDS_WITH_NAMES)
 
 
-def _leads_into(schema: dict[str, Any], reference: str, anchors: Set[str]) -> bool:
+def _resolves_within(schema: dict[str, Any], reference: str, anchors: Set[str]) -> bool:
     base, _, fragment = reference.partition("#")
     if base and base != schema.get("$id", schema.get("id")):
         return False
     if fragment.startswith("/"):
-        return _has_place(schema, fragment)
+        return _has_target(schema, fragment)
     return not fragment or fragment in anchors
 
 
-def _has_place(schema: Any, pointer: str) -> bool:
+def _has_target(schema: Any, pointer: str) -> bool:
     for step in pointer[1:].split("/"):
         key = unquote(step).replace("~1", "/").replace("~0", "~")
         if isinstance(schema, list) and key.isdecimal() and int(key) < len(schema):

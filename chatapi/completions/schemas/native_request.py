@@ -1,4 +1,4 @@
-"""The native dialect's request: tests/contract/openapi.yaml, name by name, and what is taken beyond it."""
+"""The native dialect's request: tests/contract/openapi.yaml, name by name, and what we accept beyond it."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from chatapi.validation.fields import (
 
 NAME_LIMIT = 256
 MAX_MESSAGES = 10_000
-"""A history that long takes a second to check and store."""
+"""A history of this length takes a second to check and store."""
 
 
 class SystemMessageSerializer(StrictSerializer):
@@ -46,7 +46,7 @@ class SpokenReferenceSerializer(StrictSerializer):
 
 
 class AssistantContentField(ContentField):
-    """May be null in a message that says something in another way: the serializer below checks it."""
+    """Content that may be null if the message has something else; the serializer below checks that."""
 
     def run_validation(self, data: Any = empty) -> Any:
         return None if data is None else super().run_validation(data)
@@ -80,7 +80,7 @@ _SYSTEM = SystemMessageSerializer()
 
 
 class MessageField(DiscriminatedField):
-    """The role `system` is also an assistant's, where the message calls tools or was spoken."""
+    """A message, by its role. `system` is also an assistant's if the message calls tools or was spoken."""
 
     key = "role"
     kinds = {

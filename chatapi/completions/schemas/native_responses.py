@@ -1,4 +1,4 @@
-"""What is answered, for the API document alone: dialects write answers without these."""
+"""The native dialect's answers, for the API document only: dialects write answers without these."""
 
 from rest_framework import serializers
 

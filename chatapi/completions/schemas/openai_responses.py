@@ -1,4 +1,4 @@
-"""What the OpenAI dialect answers, for the API document alone."""
+"""The OpenAI dialect's answers, for the API document only."""
 
 from rest_framework import serializers
 

@@ -42,7 +42,7 @@ PARAMETERS = (
     "prompt_cache_key",
     "user",
 )
-"""What is kept in `CompletionRequest.params`."""
+"""The parameters that `CompletionRequest.params` holds."""
 
 _INT32_MAX = 2**31 - 1
 _MAX_STOPS = 4
@@ -138,7 +138,7 @@ class ParametersSerializer(StrictSerializer):
 
 
 class ConversationContextField(DescribedField):
-    """A free-form object, of which `conversation_id` and `parent_message_id` mean something here."""
+    """A free-form object. Only `conversation_id` and `parent_message_id` mean something here."""
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         if type(data) is not dict:

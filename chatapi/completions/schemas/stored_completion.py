@@ -1,4 +1,4 @@
-"""A stored completion: the OpenAI object, and beside it what became of it."""
+"""A stored completion: the OpenAI object, and beside it the completion's state, conversation and error."""
 
 from rest_framework import serializers
 

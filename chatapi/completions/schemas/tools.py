@@ -1,4 +1,4 @@
-"""Tools, their choice, their calls, and the format of the answer."""
+"""Tools, the choice of a tool, tool calls, and the format of the answer."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class ToolSerializer(StrictSerializer):
         kind = data.get("type") if type(data) is dict else None
         if kind == "custom":
             raise exceptions.unsupported("custom tools are not offered here, only functions").at("type")
-        if type(kind) is str and kind != "function":  # before its 'function' is missed
+        if type(kind) is str and kind != "function":  # before a missing 'function' is reported
             raise exceptions.not_among(("function",), kind).at("type")
         return super().run_validation(data)
 
@@ -77,7 +77,7 @@ class _ChosenToolField(DiscriminatedField):
 
 
 class ToolChoiceField(DescribedField):
-    """Read as a ToolChoice."""
+    """A mode or an object, read as a `ToolChoice`."""
 
     _object = _ChosenToolField()
 
@@ -104,7 +104,7 @@ def _choice(chosen: dict[str, Any]) -> ToolChoice:
 
 
 class FunctionChoiceField(DescribedField):
-    """The deprecated `function_call`: `none`, `auto` or `{name}`; read as a ToolChoice."""
+    """The deprecated `function_call`: `none`, `auto` or `{name}`, read as a `ToolChoice`."""
 
     _object = FunctionNameSerializer()
 

@@ -18,15 +18,15 @@ from chatapi.serving.server import serve
 
 class Command(BaseCommand):
     help = "Serve the API on HOST:PORT until Ctrl-C or SIGTERM: web server and Celery worker in one process."
-    requires_system_checks: list[str] = []  # the preflight runs them, and says them in one line
+    requires_system_checks: list[str] = []  # the preflight runs them and reports each in one line
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self._run()
         except CannotStart as reason:
-            self._leave(f"chatapi: {reason}", 1)
+            self._exit_now(f"chatapi: {reason}", 1)
         except KeyboardInterrupt:
-            self._leave("", 130)
+            self._exit_now("", 130)
 
     def _run(self) -> None:
         host, port = preflight.listening_address()
@@ -37,13 +37,13 @@ class Command(BaseCommand):
         preflight.check_database()
         for warning in preflight.system_warnings():
             self.stderr.write(f"chatapi: {warning}")
-        credentials = self._prepared_database()
+        credentials = self._prepare_database()
         if credentials is not None:
             default = next((model for model in models if model.default), models[0])
             console.say(console.welcome(credentials, address.url, default.id))
         self._serve(listener, address)
 
-    def _prepared_database(self) -> first_start.Credentials | None:
+    def _prepare_database(self) -> first_start.Credentials | None:
         try:
             with first_start.alone(settings.DATA_DIR):
                 if first_start.unapplied_migrations():
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         if worker is not None:
             worker.start()
 
-        came_up = serve(
+        has_started = serve(
             app,
             listener,
             on_stop=worker.stop if worker is not None else lambda: None,
@@ -71,16 +71,16 @@ class Command(BaseCommand):
         )
         if worker is not None:
             worker.wait(settings.CHATAPI_SHUTDOWN_SECONDS)
-        if not came_up:
-            self._leave("chatapi: the application did not start; the reason is logged above", 1)
+        if not has_started:
+            self._exit_now("chatapi: the application did not start; the reason is logged above", 1)
         console.say("Stopped.")
 
     def _host_header(self) -> str:
         names = [name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"]
         return names[0] if names else "localhost"
 
-    def _leave(self, line: str, status: int) -> None:
-        """End now: no thread of the pool or of the worker is waited for."""
+    def _exit_now(self, line: str, status: int) -> None:
+        """Exit now, without waiting for the threads of the pool or of the worker."""
         if line:
             self.stderr.write(line)
         self.stderr.flush()

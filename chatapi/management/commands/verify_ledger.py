@@ -1,4 +1,4 @@
-"""Prove that the books add up."""
+"""`manage.py verify_ledger`: prove that the ledger adds up."""
 
 from itertools import chain
 from typing import Any

@@ -1,9 +1,9 @@
-"""The one client of ours that opens addresses which users name.
+"""The service's only client that opens user-supplied URLs.
 
-fetcher    asks, follows redirects, writes the body into a file, all under limits
-urls       the only parser: what it reads is what is checked and what is connected to
-network    which addresses may be connected to, and a connector that holds to them
-problems   what goes wrong, in words for the client
+fetcher         sends requests, follows redirects and writes the body to a file, all within limits
+url_parser      the only parser: what it returns is what is checked and what is connected to
+public_network  which addresses may be connected to, and a connector that enforces it
+exceptions      what can go wrong, in words for the client
 """
 
 from media.processing.fetching.exceptions import (

@@ -1,11 +1,11 @@
-"""What goes wrong when an address is fetched. No message tells what an address resolved to.
+"""Errors raised while fetching a URL. No message reveals what a name resolved to.
 
-FetchProblem           nothing was fetched
-├── InvalidUrl         the text is no http(s) URL, or is written in a way that parsers disagree on
+FetchError             nothing was fetched
+├── InvalidUrl         the text is not an http(s) URL, or is written in a way that parsers disagree on
 ├── UrlNotAllowed      its scheme, port or host is one that is never fetched from
-├── FetchFailed        the server is not there, breaks off, or answers with something else than a file
-├── FetchTimedOut      it is too slow
-└── FetchTooLarge      the file is beyond the limit (also a `MediaTooLarge`)
+├── FetchFailed        the server is unreachable, disconnects, or does not answer with a file
+├── FetchTimedOut      the server is too slow
+└── FetchTooLarge      the file exceeds the limit (also a `MediaTooLarge`)
 """
 
 from media.processing.exceptions import MediaError, MediaTooLarge

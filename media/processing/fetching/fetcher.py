@@ -1,4 +1,4 @@
-"""Fetches one file from an address that a user named."""
+"""Fetches one file from a user-supplied URL."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ from media.processing.fetching.url_parser import Target, follow, parse_url
 
 logger = logging.getLogger(__name__)
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PIECE = 2**18
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_CHUNK_BYTES = 2**18
 _MEDIA_TYPE = re.compile(r"\s*([\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64})\s*(?:;|$)", re.ASCII)
 _HEADERS = {
     "User-Agent": "chatapi",
@@ -34,8 +34,11 @@ _HEADERS = {
 
 
 class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """`seconds` is for all of it, the wait for a free connection and every redirect included;
-    `connect_seconds` for one address, TLS included; `idle_seconds` for the wait for the next byte."""
+    """Limits on one fetch.
+
+    `seconds` covers all of it, including the wait for a free connection and every redirect; `connect_seconds`
+    covers connecting to one address, TLS included; `idle_seconds` covers the wait for the next byte.
+    """
 
     bytes: int = 20 * 2**20
     seconds: float = 20
@@ -47,13 +50,16 @@ class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Fetched(msgspec.Struct, frozen=True):
     size: int
     content_type: str | None
-    """What the server claims, in lower case and without parameters: a hint, never to be believed."""
+    """What the server claims, in lowercase and without parameters: a hint, never to be trusted."""
     host: str
     """The host that it came from, after redirects."""
 
 
 class Fetcher:
-    """One a process, made in the loop that uses it. `look_up` takes the place of the system's resolver."""
+    """Fetches files. Create one per process, in the loop that uses it.
+
+    `look_up` replaces the system's resolver.
+    """
 
     def __init__(
         self,
@@ -73,7 +79,7 @@ class Fetcher:
             ),
             headers=_HEADERS,
             trust_env=False,
-            # a few bytes may unpack to gigabytes, so nothing that is packed is read
+            # a few bytes may unpack to gigabytes, so nothing compressed is read
             auto_decompress=False,
         )
 
@@ -82,9 +88,9 @@ class Fetcher:
         self._threads.close()
 
     async def fetch(self, url: str, out: Path) -> Fetched:
-        """Write the file at `url` into `out`, which is removed again where that fails.
+        """Write the file at `url` to `out`, which is deleted on failure.
 
-        Raises `FetchProblem` for what is wrong with the URL or its server, `OSError` for `out`.
+        Raises `FetchError` for what is wrong with the URL or its server, `OSError` for `out`.
         """
         target = parse_url(url)
         try:
@@ -95,25 +101,25 @@ class Fetcher:
 
     async def _fetch(self, target: Target, out: Path) -> Fetched:
         for _ in range(self._limits.redirects + 1):
-            async with self._ask(target) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._keep(response, target, out)
+            async with self._request(target) as response:
+                if response.status not in _REDIRECT_STATUSES:
+                    return await self._save(response, target, out)
                 location = response.headers.get("Location", "")
             target = follow(target, location)
         raise FetchFailed("The URL redirects too often.")
 
     @asynccontextmanager
-    async def _ask(self, target: Target) -> AsyncIterator[aiohttp.ClientResponse]:
-        if target.address is not None:  # aiohttp asks no resolver for an address
+    async def _request(self, target: Target) -> AsyncIterator[aiohttp.ClientResponse]:
+        if target.address is not None:  # aiohttp calls no resolver for an address
             self._policy.check([target.address])
-        with _network_problems(target):
+        with _translate_network_errors(target):
             response = await self._session.get(target.url, allow_redirects=False)
         try:
             yield response
         finally:
             response.close()
 
-    async def _keep(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> Fetched:
+    async def _save(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> Fetched:
         if response.status != 200:
             raise FetchFailed(f"The URL's server answered with status {response.status}.")
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
@@ -124,11 +130,11 @@ class Fetcher:
 
     async def _write(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> int:
         size = 0
-        async with _whole_or_gone(out) as file:
-            while piece := await _read(response, target):
-                size += len(piece)
+        async with _open_or_delete(out) as file:
+            while chunk := await _read_chunk(response, target):
+                size += len(chunk)
                 self._check_size(size)
-                await asyncio.to_thread(file.write, piece)
+                await asyncio.to_thread(file.write, chunk)
         return size
 
     def _check_size(self, size: int) -> None:
@@ -136,13 +142,13 @@ class Fetcher:
             raise FetchTooLarge(f"The file at the URL has more than {self._limits.bytes} bytes.")
 
 
-async def _read(response: aiohttp.ClientResponse, target: Target) -> bytes:
-    with _network_problems(target):
-        return await response.content.read(_PIECE)
+async def _read_chunk(response: aiohttp.ClientResponse, target: Target) -> bytes:
+    with _translate_network_errors(target):
+        return await response.content.read(_CHUNK_BYTES)
 
 
 @contextmanager
-def _network_problems(target: Target) -> Iterator[None]:
+def _translate_network_errors(target: Target) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
@@ -156,18 +162,21 @@ def _network_problems(target: Target) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _whole_or_gone(out: Path) -> AsyncIterator[BinaryIO]:
-    """The loop never waits for the disk, nor does it leave before the disk has what it shall have."""
+async def _open_or_delete(out: Path) -> AsyncIterator[BinaryIO]:
+    """Open `out` for writing, and delete it if the body raises.
+
+    The event loop never waits for the disk, and the context is left only when the disk is done.
+    """
     file = await asyncio.to_thread(out.open, "wb")
     try:
         yield file
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(_drop, file, out))
+        await asyncio.shield(asyncio.to_thread(_close_and_delete, file, out))
         raise
     await asyncio.to_thread(file.close)
 
 
-def _drop(file: BinaryIO, out: Path) -> None:
+def _close_and_delete(file: BinaryIO, out: Path) -> None:
     with suppress(OSError):
         file.close()  # waits for a thread that is still writing
     out.unlink(missing_ok=True)

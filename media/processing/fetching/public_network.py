@@ -1,8 +1,8 @@
-"""Connections to public addresses, and to no other.
+"""Connections to public addresses, and to nothing else.
 
-A name is looked up once; each of the addresses found must be allowed, and to them alone is connected. So a
-name that changes its answer gains nothing. Every socket is checked twice more: before it connects, by the
-address it is to have, and before anything is sent, by the peer it has.
+A name is looked up once. Every address found must be allowed, and only those addresses are connected to, so
+a name that changes its answer gains nothing. Every socket is checked twice more: before it connects, by the
+address it is meant for, and before anything is sent, by its actual peer.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from media.processing.fetching.exceptions import FetchFailed, UrlNotAllowed
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 LookUp: TypeAlias = Callable[[str], Awaitable[list[str]]]
-"""From a name to addresses as text. Raises `socket.gaierror`."""
+"""Maps a name to addresses as text. Raises `socket.gaierror`."""
 
 _AddrInfo: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -56,7 +56,7 @@ _RESERVED_IPV6 = [
     for network in (
         "2001::/23",  # Teredo, ORCHID, benchmarks
         "2001:db8::/32",
-        "2002::/16",  # 6to4: any IPv4 address may be inside
+        "2002::/16",  # 6to4: may contain any IPv4 address
         "3ffe::/16",
         "3fff::/20",
     )
@@ -65,29 +65,32 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class NetworkPolicy:
-    """Public addresses are allowed, and the networks that the operator names."""
+    """Allows public addresses and the networks that the operator lists."""
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
         self._allowed = tuple(allowed)
 
-    def names(self, address: Address) -> bool:
-        """Whether the operator allowed it."""
+    def is_listed(self, address: Address) -> bool:
+        """Whether the operator's networks include it."""
         return any(address in network for network in self._allowed)
 
     def allows(self, address: Address) -> bool:
-        return self.names(address) or is_public(address)
+        return self.is_listed(address) or is_public(address)
 
     def check(self, addresses: list[Address]) -> None:
-        """Raises `UrlNotAllowed`, in the same words for what is unknown: else it would tell private names."""
+        """Raise `UrlNotAllowed` unless there are addresses and all are allowed.
+
+        Unknown hosts get the same message: a different one would reveal private names.
+        """
         if not addresses or not all(map(self.allows, addresses)):
             raise UrlNotAllowed("The URL's host is unknown or is not a public one.")
 
 
 def is_public(address: Address) -> bool:
-    """Whether it belongs to the public internet, by IANA's registries of special-purpose addresses.
+    """Whether an address is on the public internet, by IANA's registries of special-purpose addresses.
 
-    IPv4 inside IPv6 is refused, but for NAT64's prefix: where that is used, every IPv4 host has such an
-    address, and is judged by the one inside.
+    IPv4 inside IPv6 is refused, except under NAT64's prefix: where that is used, every IPv4 host has such an
+    address, so the IPv4 address inside decides.
     """
     if isinstance(address, IPv4Address):
         return address.is_global and not any(address in network for network in _RESERVED_IPV4)
@@ -102,7 +105,7 @@ def is_public(address: Address) -> bool:
 
 
 class ThreadedLookUp:
-    """The system's resolver, in threads of its own: a slow name server holds up nobody else's threads."""
+    """The system's resolver in its own threads, so that a slow name server holds up no other work."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="look-up")
@@ -118,7 +121,7 @@ class ThreadedLookUp:
 
 
 class PublicResolver(AbstractResolver):
-    """Answers aiohttp with addresses that were checked, all of them."""
+    """A resolver for aiohttp that checks all addresses before it returns any."""
 
     def __init__(self, policy: NetworkPolicy, look_up: LookUp) -> None:
         self._policy = policy
@@ -147,11 +150,11 @@ class PublicResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """The look-up is its maker's to close."""
+        """Do nothing: whoever created the look-up closes it."""
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """One connection a request, to addresses that the policy allows."""
+    """A connector that opens one connection per request, to addresses that the policy allows."""
 
     def __init__(self, policy: NetworkPolicy, look_up: LookUp) -> None:
         super().__init__(
@@ -178,20 +181,23 @@ class GuardedConnector(aiohttp.TCPConnector):
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         try:
-            self._check_ends(connection)
+            self._check_endpoints(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _check_ends(self, connection: Connection) -> None:
-        """A connection from an address to itself reaches this machine, be the address ever so public."""
+    def _check_endpoints(self, connection: Connection) -> None:
+        """Check the peer, and refuse a connection from an address to itself.
+
+        However public that address is, such a connection reaches this machine.
+        """
         transport = connection.transport
         peer = transport and transport.get_extra_info("peername")
-        own = transport and transport.get_extra_info("sockname")
-        if not peer or not own:
+        local = transport and transport.get_extra_info("sockname")
+        if not peer or not local:
             raise FetchFailed("The URL's server closed the connection.")
         address = ip_address(peer[0])
         self._policy.check([address])
-        if own[0] == peer[0] and not self._policy.names(address):
+        if local[0] == peer[0] and not self._policy.is_listed(address):
             raise UrlNotAllowed("URLs of this machine are not fetched.")

@@ -1,7 +1,7 @@
-"""Reads a URL into its parts, strictly: what browsers and libraries read differently is refused.
+"""Parses a URL strictly: whatever browsers and libraries read differently is refused.
 
-Nobody parses the URL again: the address that is checked and connected to, the name that TLS verifies and
-the request line are all made from these parts.
+Nothing parses the URL again: the address that is checked and connected to, the name that TLS verifies and
+the request line are all built from these parts.
 """
 
 import re
@@ -20,7 +20,7 @@ LONGEST_NAME = 253
 FIRST_FREE_PORT = 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# control characters, whitespace, the backslash that some take for a slash, halves of surrogate pairs
+# control characters, whitespace, the backslash (some take it for a slash), halves of surrogate pairs
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\s\\\ud800-\udfff]")
 _SHAPE = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?",
@@ -29,12 +29,15 @@ _SHAPE = re.compile(
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_KEPT_IN_PATHS = "/%:@!$&'()*+,;=~[]|"
-_KEPT_IN_QUERIES = _KEPT_IN_PATHS + "?"
+_SAFE_IN_PATHS = "/%:@!$&'()*+,;=~[]|"
+_SAFE_IN_QUERIES = _SAFE_IN_PATHS + "?"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a request goes, in canonical form. `host` is ASCII in lower case, IPv6 without brackets."""
+    """Where a request goes, in canonical form.
+
+    `host` is ASCII in lowercase; an IPv6 address has no brackets.
+    """
 
     scheme: Literal["http", "https"]
     host: str
@@ -44,7 +47,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
-        """The host where it is an address, None where it is a name."""
+        """The host if it is an address, None if it is a name."""
         try:
             return ip_address(self.host)
         except ValueError:
@@ -57,7 +60,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def parse_url(text: str) -> Target:
-    """Raises `InvalidUrl` and `UrlNotAllowed`."""
+    """Parse a URL into the target of a request. Raises `InvalidUrl` and `UrlNotAllowed`."""
     if len(text) > LONGEST_URL:
         raise InvalidUrl(f"The URL has more than {LONGEST_URL} characters.")
     if _FORBIDDEN.search(text):
@@ -65,48 +68,51 @@ def parse_url(text: str) -> Target:
     parts = _SHAPE.fullmatch(text)
     if parts is None:
         raise InvalidUrl("This is not a URL such as https://example.com/picture.png.")
-    scheme = _scheme(parts["scheme"].lower())
-    host, port = _authority(parts["authority"])
+    scheme = _check_scheme(parts["scheme"].lower())
+    host, port = _split_authority(parts["authority"])
     path, query = parts["path"] or "/", parts["query"] or ""
     return Target(
         scheme,
         host,
-        _DEFAULT_PORTS[scheme] if port is None else _port(port),
-        quote(path, safe=_KEPT_IN_PATHS) + quote(query, safe=_KEPT_IN_QUERIES),
+        _DEFAULT_PORTS[scheme] if port is None else _parse_port(port),
+        quote(path, safe=_SAFE_IN_PATHS) + quote(query, safe=_SAFE_IN_QUERIES),
     )
 
 
 def follow(target: Target, location: str) -> Target:
-    """Where a redirect leads, checked as any other URL. Raises `InvalidUrl` and `UrlNotAllowed`."""
+    """Return the target of a redirect, checked like any other URL.
+
+    Raises `InvalidUrl` and `UrlNotAllowed`.
+    """
     if _FORBIDDEN.search(location):
         raise InvalidUrl("The URL redirects to something that is none.")
     try:
         absolute = urljoin(str(target.url), location)
     except ValueError as error:
         raise InvalidUrl("The URL redirects to something that is none.") from error
-    found = parse_url(absolute)
-    if target.scheme == "https" and found.scheme == "http":
+    redirected = parse_url(absolute)
+    if target.scheme == "https" and redirected.scheme == "http":
         raise UrlNotAllowed("The URL redirects from https to http.")
-    return found
+    return redirected
 
 
-def _scheme(scheme: str) -> Literal["http", "https"]:
+def _check_scheme(scheme: str) -> Literal["http", "https"]:
     if scheme not in _DEFAULT_PORTS:
         raise UrlNotAllowed("Only http and https URLs are fetched.")
     return cast("Literal['http', 'https']", scheme)
 
 
-def _authority(authority: str) -> tuple[str, str | None]:
+def _split_authority(authority: str) -> tuple[str, str | None]:
     if "@" in authority:
         raise UrlNotAllowed("URLs with a user name or a password are not fetched.")
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise InvalidUrl("The URL's host or port is not valid.")
-    return _host(parts["host"]), parts["port"]
+    return _normalize_host(parts["host"]), parts["port"]
 
 
-def _port(digits: str) -> int:
-    """Web servers' own ports and those that need no privilege: none of mail, DNS, SSH and the like."""
+def _parse_port(digits: str) -> int:
+    """Accept only the web's own ports and unprivileged ones: not mail, DNS, SSH and the like."""
     port = int(digits)
     if not 0 < port < 65536:
         raise InvalidUrl("The URL's host or port is not valid.")
@@ -115,13 +121,13 @@ def _port(digits: str) -> int:
     return port
 
 
-def _host(text: str) -> str:
+def _normalize_host(text: str) -> str:
     try:
         if text.startswith("["):
             return str(IPv6Address(text[1:-1]))
-        name = _ascii(text).removesuffix(".")
+        name = _to_ascii(text).removesuffix(".")
         *_, last = labels = name.split(".")
-        if _NUMBER.fullmatch(last):  # 127.1, 2130706433, 0x7f.1: only the common spelling is taken
+        if _NUMBER.fullmatch(last):  # 127.1, 2130706433, 0x7f.1: only the common notation is accepted
             return str(IPv4Address(name))
     except ValueError as error:
         raise InvalidUrl("The URL's host is not valid.") from error
@@ -132,8 +138,8 @@ def _host(text: str) -> str:
     return name
 
 
-def _ascii(host: str) -> str:
-    """The name as DNS knows it. Raises `ValueError`."""
+def _to_ascii(host: str) -> str:
+    """Return the name as DNS knows it. Raises `ValueError`."""
     if len(host) > LONGEST_NAME + 1:
         raise ValueError("too long")
     return host.lower() if host.isascii() else idna.encode(host, uts46=True).decode().lower()

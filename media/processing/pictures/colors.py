@@ -1,4 +1,4 @@
-"""Brings pictures of every mode to plain 8-bit sRGB. Imported by job functions only."""
+"""Converts pictures of every mode to plain 8-bit sRGB. Imported only by job functions."""
 
 import warnings
 from io import BytesIO
@@ -8,13 +8,16 @@ from PIL import Image, ImageCms, ImageStat
 from media.processing.pictures.decoding import DAMAGE
 
 _LIGHT = 192
-"""Mean brightness from which what is seen of a transparent picture would be lost on white."""
+"""The mean brightness above which the visible part of a transparent picture is lost on white."""
 
 _PROFILE_SPACES = {"RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "L": "GRAY"}
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """In mode L, LA, RGB, RGBA or CMYK: palettes looked up, 16 bits halved, transparency in a channel."""
+    """Convert to mode L, LA, RGB, RGBA or CMYK.
+
+    Palettes are looked up, 16 bits become 8, and transparency becomes a channel.
+    """
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255: all but the darkest pixels would be white.
         little_endian = image.mode != "I;16B"
@@ -29,8 +32,11 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """`image` (from `eight_bit`) in mode L, RGB or RGBA, its colours as `profile` (ICC) means them."""
-    image = _converted(image, profile) if profile else image
+    """Convert `image` (from `eight_bit`) to mode L, RGB or RGBA.
+
+    Its colors are converted from `profile` (ICC) if there is one.
+    """
+    image = _apply_profile(image, profile) if profile else image
     if image.mode == "LA":
         image = image.convert("RGBA")
     elif image.mode == "CMYK":
@@ -41,27 +47,27 @@ def srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def flattened(image: Image.Image) -> Image.Image:
-    """An RGBA picture on white, or on black if what is seen of it is light; others as they are."""
+    """Put an RGBA picture on white, or on black if its visible part is light; return others unchanged."""
     if image.mode != "RGBA":
         return image
     alpha = image.getchannel("A")
-    seen = ImageStat.Stat(image.convert("L"), alpha)
-    is_light = bool(seen.count[0]) and seen.mean[0] > _LIGHT
-    ground = Image.new("RGB", image.size, "black" if is_light else "white")
-    ground.paste(image, mask=alpha)
-    return ground
+    visible = ImageStat.Stat(image.convert("L"), alpha)
+    is_light = bool(visible.count[0]) and visible.mean[0] > _LIGHT
+    background = Image.new("RGB", image.size, "black" if is_light else "white")
+    background.paste(image, mask=alpha)
+    return background
 
 
-def _converted(image: Image.Image, profile: bytes) -> Image.Image:
-    """Colours of a broken profile, or of one for another mode, are taken as they are."""
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert to sRGB. If the profile is broken or meant for another mode, the colors stay as they are."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space.strip() != _PROFILE_SPACES.get(image.mode):
             return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        made = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
     except (ImageCms.PyCMSError, *DAMAGE):
         return image
-    if made is None:
+    if converted is None:
         return image
-    return made.convert("L") if image.mode == "L" else made
+    return converted.convert("L") if image.mode == "L" else converted

@@ -1,4 +1,4 @@
-"""Opens and decodes pictures with Pillow. Imported by job functions only: it is heavy."""
+"""Opens and decodes pictures with Pillow. Imported only by job functions, because it is heavy."""
 
 import contextlib
 import mmap
@@ -18,7 +18,7 @@ from media.processing.pictures.limits import PictureLimits
 
 DECODER_THREADS = 2
 
-# Named plugins need no scan of all that Pillow has, and these five are all that is ever imported.
+# Importing plugins by name avoids a scan of all of Pillow's; no others than these five are ever imported.
 PLUGINS = (AvifImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
 AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREADS
 pillow_heif.register_heif_opener(
@@ -29,10 +29,10 @@ DAMAGE = (
     OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
     EOFError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow, libheif and libavif raise for hostile bytes."""
+"""What Pillow, libheif and libavif raise on hostile bytes."""
 
 _ORIENTATION = 0x0112
-_TURNS = {
+_TRANSPOSE_METHODS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -41,28 +41,31 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = frozenset({5, 6, 7, 8})
+_SIDEWAYS_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
 
 class OpenPicture:
-    """A picture whose claims were found within the limits; `load` decodes its first frame."""
+    """A picture whose declared size is within the limits; `load` decodes its first frame."""
 
     def __init__(self, image: Image.Image, kind: PictureKind, outline: Outline) -> None:
         self.image = image
         self.kind = kind
         self.outline = outline
-        self.turn = _turn(image)
+        self.orientation = _read_orientation(image)
 
     @property
     def profile(self) -> bytes | None:
-        """Its ICC colour profile."""
+        """Its ICC color profile."""
         profile = self.image.info.get("icc_profile")
         return profile if isinstance(profile, bytes) else None
 
     def load(self, at_least: tuple[int, int] | None = None) -> Image.Image:
-        """The pixels, not turned yet. `at_least`: a JPEG may be decoded smaller, but not below this size."""
+        """Return the pixels, not turned upright yet.
+
+        With `at_least`, a JPEG may be decoded at a smaller size, but not below this one.
+        """
         claimed = self.image.size
-        with _damage_told():
+        with _translate_decoder_errors():
             if at_least is not None and self.kind.plugin == "JPEG":
                 self.image.draft(None, at_least)
                 claimed = self.image.size
@@ -74,15 +77,18 @@ class OpenPicture:
 
 @contextlib.contextmanager
 def opened_picture(path: str, limits: PictureLimits) -> Iterator[OpenPicture]:
-    """Opens it with the decoder of its kind alone. Raises Unreadable and TooLarge; nothing is decoded yet."""
+    """Open a picture with the decoder of its kind alone, without decoding it yet.
+
+    Raises `UnreadableMedia` and `MediaTooLarge`.
+    """
     size = Path(path).stat().st_size
     if size > limits.max_bytes:
         raise MediaTooLarge(f"The picture is larger than {_megabytes(limits.max_bytes)} MB.")
-    kind, claimed = _survey(path)
+    kind, claimed = _read_structure(path)
     if claimed is not None:
         check_limits(claimed, limits)
     with contextlib.ExitStack() as stack:
-        with _damage_told():
+        with _translate_decoder_errors():
             image = stack.enter_context(Image.open(path, formats=[kind.plugin]))
             seen = Outline(*image.size, frames=claimed.frames if claimed else getattr(image, "n_frames", 1))
         if claimed not in (None, seen):
@@ -92,14 +98,14 @@ def opened_picture(path: str, limits: PictureLimits) -> Iterator[OpenPicture]:
 
 
 def upright(image: Image.Image, picture: OpenPicture) -> Image.Image:
-    """`image`, made of the pixels of `picture`, turned as its EXIF data say it is to be seen."""
-    method = _TURNS.get(picture.turn)
+    """Turn `image`, made from the pixels of `picture`, the way its EXIF data say."""
+    method = _TRANSPOSE_METHODS.get(picture.orientation)
     return image if method is None else image.transpose(method)
 
 
 def turned_size(picture: OpenPicture) -> tuple[int, int]:
     width, height = picture.outline.width, picture.outline.height
-    return (height, width) if picture.turn in _SIDEWAYS else (width, height)
+    return (height, width) if picture.orientation in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 
 def check_limits(claimed: Outline, limits: PictureLimits) -> None:
@@ -114,27 +120,30 @@ def check_limits(claimed: Outline, limits: PictureLimits) -> None:
         raise MediaTooLarge(f"The picture has {claimed.frames} frames; {limits.max_frames} are taken.")
 
 
-def _survey(path: str) -> tuple[PictureKind, Outline | None]:
+def _read_structure(path: str) -> tuple[PictureKind, Outline | None]:
     with Path(path).open("rb") as file:
         kind = picture_kind(file.read(HEAD_BYTES))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             return kind, outline(mapped, kind)
 
 
-def _turn(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8. Broken EXIF data do not make a picture unusable."""
+def _read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8. Broken EXIF data do not make a picture unusable."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            turn = image.getexif().get(_ORIENTATION, 1)
+            orientation = image.getexif().get(_ORIENTATION, 1)
         except DAMAGE:
             return 1
-    return turn if isinstance(turn, int) else 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 @contextlib.contextmanager
-def _damage_told() -> Iterator[None]:
-    """Says in our words what decoders raise; their warnings about hostile bytes are nobody's concern."""
+def _translate_decoder_errors() -> Iterator[None]:
+    """Translate what decoders raise into our own errors.
+
+    Their warnings about hostile bytes are dropped: they concern nobody.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -142,10 +151,10 @@ def _damage_told() -> Iterator[None]:
         except MemoryError as error:
             raise MediaTooLarge("The picture needs more memory than there is for it.") from error
         except DAMAGE as error:
-            raise UnreadableMedia(_complaint(error)) from error
+            raise UnreadableMedia(_error_message(error)) from error
 
 
-def _complaint(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     text = str(error).lower()
     if "truncated" in text or "end of file" in text:
         return CUT_OFF

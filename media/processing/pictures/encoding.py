@@ -1,4 +1,4 @@
-"""Writes finished pictures as PNG, JPEG and WebP. Imported by job functions only."""
+"""Encodes finished pictures as PNG, JPEG and WebP. Imported only by job functions."""
 
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -11,9 +11,11 @@ from media.processing.pictures.colors import flattened
 QUALITIES = (90, 80, 70, 60, 45, 30)
 THUMBNAIL_QUALITY = 80
 
-_SMALLER = 0.7
+_SHRINK_FACTOR = 0.7
 _FLAT_SHARE = 0.6
-"""Photos, even of little contrast, have fewer neighbours of one colour; screenshots and drawings more."""
+"""Photos, even low-contrast ones, have a smaller share of neighbors with the same color; screenshots and
+drawings have a larger one.
+"""
 
 
 class Encoded(NamedTuple):
@@ -24,29 +26,29 @@ class Encoded(NamedTuple):
 
 
 def encoded_for_model(image: Image.Image, max_bytes: int) -> Encoded:
-    """`image` (L, RGB or RGBA) as PNG where that is better and fits, else the finest JPEG that fits."""
+    """Encode `image` (L, RGB or RGBA) as PNG if that is better and fits, else as the best JPEG that fits."""
     if image.mode == "RGBA" or is_flat(image):
-        made = _encoded(image, "PNG")
-        if len(made.data) <= max_bytes:
-            return made
+        encoded = _encode(image, "PNG")
+        if len(encoded.data) <= max_bytes:
+            return encoded
     image = flattened(image)
     while True:
         for quality in QUALITIES:
-            made = _encoded(image, "JPEG", quality=quality, optimize=True)
-            if len(made.data) <= max_bytes:
-                return made
+            encoded = _encode(image, "JPEG", quality=quality, optimize=True)
+            if len(encoded.data) <= max_bytes:
+                return encoded
         if image.size == (1, 1):
             raise MediaTooLarge(f"The picture cannot be made as small as {max_bytes} bytes.")
         width, height = image.size
-        image = image.resize((max(1, int(width * _SMALLER)), max(1, int(height * _SMALLER))))
+        image = image.resize((max(1, int(width * _SHRINK_FACTOR)), max(1, int(height * _SHRINK_FACTOR))))
 
 
 def encoded_thumbnail(image: Image.Image) -> Encoded:
-    return _encoded(image, "WEBP", quality=THUMBNAIL_QUALITY)
+    return _encode(image, "WEBP", quality=THUMBNAIL_QUALITY)
 
 
 def is_flat(image: Image.Image) -> bool:
-    """Whether most pixels are as their left neighbours: PNG keeps such pictures sharp, and small."""
+    """Whether most pixels equal their left neighbors: PNG keeps such pictures sharp, and small."""
     width, height = image.size
     if width == 1:
         return True
@@ -55,8 +57,8 @@ def is_flat(image: Image.Image) -> bool:
     return same >= _FLAT_SHARE * (width - 1) * height
 
 
-def _encoded(image: Image.Image, plugin: str, **options: Any) -> Encoded:
-    # Encoders write what the source's comments, profiles and texts left in `info`.
+def _encode(image: Image.Image, plugin: str, **options: Any) -> Encoded:
+    # Encoders would write the source's comments, profiles and texts, which are still in `info`.
     image.info = {}
     file = BytesIO()
     image.save(file, plugin, **options)

@@ -1,8 +1,8 @@
-"""What a picture file says of itself, read from its structure before any decoder sees it.
+"""What a picture file declares about itself, read from its structure before any decoder sees it.
 
-Decoders are lenient where we must not be: WebP's allocates its canvas while opening, GIF's and PNG's do not
-miss the end of a file, and JPEG's fills with grey what is not there. These walks are pure Python over a
-mapped file, touch each block once and allocate nothing.
+Decoders are lenient where this service must not be: WebP's allocates its canvas while opening, GIF's and
+PNG's do not notice that the end of a file is missing, and JPEG's fills missing parts with gray. These walks
+are pure Python over a mapped file, touch each block once and allocate nothing.
 """
 
 import itertools
@@ -18,20 +18,20 @@ from media.processing.exceptions import MediaTooLarge, UnreadableMedia
 from media.processing.pictures.file_types import GIF, JPEG, PNG, WEBP, PictureKind
 
 MAX_SCANS = 100
-"""Encoders write some ten scans of a progressive JPEG; each costs a pass over all its pixels."""
+"""Encoders write about ten scans in a progressive JPEG; each costs a pass over all its pixels."""
 
 MAX_PIECES = 50_000
-"""Chunks, segments or blocks of a file. Encoders write some thousands in 20 MB."""
+"""Chunks, segments or blocks in a file. Encoders write a few thousand in 20 MB."""
 
 MAX_GIF_TEXT = 2**20
-"""Bytes of one extension block of a GIF, such as a comment, which decoders put together piece by piece."""
+"""Bytes of one extension block of a GIF, such as a comment, which decoders assemble piece by piece."""
 
 CUT_OFF = "The picture is cut off."
 DAMAGED = "The picture is damaged."
 
 
 class Outline(msgspec.Struct, frozen=True):
-    """Pixels of the canvas, and how many frames there are."""
+    """The canvas size in pixels, and the number of frames."""
 
     width: int
     height: int
@@ -39,9 +39,9 @@ class Outline(msgspec.Struct, frozen=True):
 
 
 def outline(file: mmap, kind: PictureKind) -> Outline | None:
-    """What the file claims. None: of this kind the decoder's own header (HEIF, AVIF) is asked.
+    """Return what the file declares, or None if only the decoder's own header tells (HEIF, AVIF).
 
-    Raises Unreadable if it is cut off or damaged; TooLarge if its decoding would never end.
+    Raises `UnreadableMedia` if the file is cut off or damaged, `MediaTooLarge` if decoding would never end.
     """
     walk = {PNG: _png, JPEG: _jpeg, GIF: _gif, WEBP: _webp}.get(kind)
     try:
@@ -72,7 +72,7 @@ def _png(file: mmap) -> Outline:
 
 
 def _png_chunks(file: mmap) -> Iterator[tuple[bytes, int, int]]:
-    """Each chunk's name and where its data begin and end."""
+    """Yield each chunk's name, and where its data begin and end."""
     at = 8
     while at < len(file):
         length, name = struct.unpack_from(">I4s", file, at)
@@ -84,30 +84,33 @@ def _png_chunks(file: mmap) -> Iterator[tuple[bytes, int, int]]:
 
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 _JPEG_FILL = re.compile(rb"\xff+([^\xff])")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def _jpeg(file: mmap) -> Outline:
-    width = height = scans = coded = 0
+    width = height = scans = coded_bytes = 0
     for marker, start, end in _jpeg_segments(file):
         if marker in _JPEG_FRAMES and not width:
             height, width = struct.unpack_from(">HH", file, start + 3)
         elif marker == _JPEG_SCAN:
             scans += 1
-            coded += end - start
+            coded_bytes += end - start
         if scans > MAX_SCANS:
             raise MediaTooLarge(f"The picture has more than {MAX_SCANS} scans.")
-    # No coding makes less than a bit of a block of 8×8: less is a forged size that would decode to grey.
-    if not scans or coded * 8 < -(-width // 8) * -(-height // 8):
+    # Any coding takes at least one bit per 8×8 block: less means a forged size that would decode to gray.
+    if not scans or coded_bytes * 8 < -(-width // 8) * -(-height // 8):
         raise UnreadableMedia(DAMAGED)
     return Outline(width, height)
 
 
 def _jpeg_segments(file: mmap) -> Iterator[tuple[int, int, int]]:
-    """Each marker up to the picture's end, and where its segment (a scan's with what it codes) lies."""
+    """Yield each marker up to the picture's end, and where its segment begins and ends.
+
+    A scan's segment includes the data it codes.
+    """
     at = 2
     for count in itertools.count():
         _check_pieces(count)
@@ -117,7 +120,7 @@ def _jpeg_segments(file: mmap) -> Iterator[tuple[int, int, int]]:
         marker, start = found[1][0], found.end()
         if marker == _JPEG_END:
             return
-        at = start if marker in _JPEG_ALONE else start + struct.unpack_from(">H", file, start)[0]
+        at = start if marker in _JPEG_STANDALONE else start + struct.unpack_from(">H", file, start)[0]
         if marker == _JPEG_SCAN:
             at = _end_of_scan(file, at)
         yield marker, start, at
@@ -132,7 +135,7 @@ def _end_of_scan(file: mmap, at: int) -> int:
 
 def _gif(file: mmap) -> Outline:
     width, height, flags = struct.unpack_from("<HHB", file, 6)
-    at = 13 + _colour_table(flags)
+    at = 13 + _color_table_bytes(flags)
     frames = 0
     for count in itertools.count():
         _check_pieces(count)
@@ -144,17 +147,17 @@ def _gif(file: mmap) -> Outline:
                 if at - start > MAX_GIF_TEXT:
                     raise MediaTooLarge("The picture's comments are too long.")
             case 0x2C:
-                left, top, across, down, flags = struct.unpack_from("<4HB", file, at + 1)
+                left, top, frame_width, frame_height, flags = struct.unpack_from("<4HB", file, at + 1)
                 if not frames:  # the canvas grows to hold the first frame
-                    width, height = max(width, left + across), max(height, top + down)
-                at = _end_of_blocks(file, at + 11 + _colour_table(flags))
+                    width, height = max(width, left + frame_width), max(height, top + frame_height)
+                at = _end_of_blocks(file, at + 11 + _color_table_bytes(flags))
                 frames += 1
             case _:
                 raise UnreadableMedia(DAMAGED)
     return Outline(width, height, frames)
 
 
-def _colour_table(flags: int) -> int:
+def _color_table_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
@@ -195,11 +198,11 @@ def _webp_canvas(file: mmap) -> tuple[int, int]:
 
 
 def _check_boxes(file: mmap) -> None:
-    """The boxes of an ISO base media file (HEIF, AVIF) are whole."""
+    """Check that the boxes of an ISO base media file (HEIF, AVIF) are complete."""
     pieces = at = 0
     while at + 8 <= len(file):
         size, name = struct.unpack_from(">I4s", file, at)
-        if not name.isalnum():  # something foreign follows the picture
+        if not name.isalnum():  # foreign data follow the picture
             return
         if size == 1:
             (size,) = struct.unpack_from(">Q", file, at + 8)

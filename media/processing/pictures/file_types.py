@@ -1,6 +1,6 @@
-"""Which pictures are taken, told by their first bytes; what is refused is named.
+"""Recognizes supported pictures by their first bytes, and names what is refused.
 
-A file name or a declared media type is never asked.
+File names and declared media types are never consulted.
 """
 
 import re
@@ -10,11 +10,11 @@ import msgspec
 from media.processing.exceptions import UnreadableMedia
 
 HEAD_BYTES = 4096
-"""So many first bytes of a file are enough for `sniff_picture` and `refusal`."""
+"""How many of a file's first bytes `sniff_picture` and `refusal` need."""
 
 
 class PictureKind(msgspec.Struct, frozen=True):
-    """`plugin` is Pillow's name of the one decoder that may open such a file."""
+    """`plugin` is Pillow's name for the one decoder that may open such a file."""
 
     name: str
     media_type: str
@@ -35,7 +35,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _STRUCTURAL_BRANDS = frozenset({b"mif1", b"msf1"})
 
-_NAMED = {
+_FOREIGN_SIGNATURES = {
     b"%PDF-": "a PDF document",
     b"%!PS": "an EPS (PostScript) file",
     b"\xc5\xd0\xd3\xc6": "an EPS (PostScript) file",
@@ -69,7 +69,7 @@ _XML = re.compile(r"\s*<(?:\?xml\b|!DOCTYPE\b)", re.IGNORECASE)
 
 
 def sniff_picture(head: bytes) -> PictureKind | None:
-    """The kind of picture that begins with `head` (12 bytes at least tell it); None for anything else."""
+    """Return the kind of picture that begins with `head` (at least 12 bytes), or None for anything else."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return PNG
     if head.startswith(b"\xff\xd8\xff"):
@@ -84,7 +84,7 @@ def sniff_picture(head: bytes) -> PictureKind | None:
 
 
 def picture_kind(head: bytes) -> PictureKind:
-    """Like `sniff_picture`, but raises Unreadable that names what the file is instead."""
+    """Like `sniff_picture`, but raise `UnreadableMedia` that names what the file is instead."""
     kind = sniff_picture(head)
     if kind is None:
         raise refusal(head)
@@ -92,12 +92,12 @@ def picture_kind(head: bytes) -> PictureKind:
 
 
 def refusal(head: bytes) -> UnreadableMedia:
-    """The error for a file that begins with `head` and is no picture of a kind that is taken."""
+    """Return the error for a file that begins with `head` and is not a supported picture."""
     if not head:
         return UnreadableMedia("The picture is empty.")
-    name = _named(head)
-    found = f"This is {name}" if name else "This is no picture of a known kind"
-    return UnreadableMedia(f"{found}; {TAKEN} pictures are taken.", code="unsupported_media_type")
+    name = _describe_foreign(head)
+    description = f"This is {name}" if name else "This is no picture of a known kind"
+    return UnreadableMedia(f"{description}; {TAKEN} pictures are taken.", code="unsupported_media_type")
 
 
 def _sniff_box_file(head: bytes) -> PictureKind | None:
@@ -118,18 +118,18 @@ def _compatible_brands(head: bytes) -> frozenset[bytes]:
     return frozenset(head[at : at + 4] for at in range(16, end - 3, 4))
 
 
-def _named(head: bytes) -> str | None:
-    for signature, name in _NAMED.items():
+def _describe_foreign(head: bytes) -> str | None:
+    for signature, name in _FOREIGN_SIGNATURES.items():
         if head.startswith(signature):
             return name
     if head[4:8] == b"ftyp":
         return "an MP4 or QuickTime file"
     if head[:4] == b"RIFF":
         return "a RIFF file (such as WAV or AVI)"
-    return _named_markup(head)
+    return _describe_markup(head)
 
 
-def _named_markup(head: bytes) -> str | None:
+def _describe_markup(head: bytes) -> str | None:
     encoding = next((e for mark, e in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), "utf-8")
     text = head[:HEAD_BYTES].decode(encoding, errors="replace").removeprefix("\ufeff")
     if _HTML.match(text):

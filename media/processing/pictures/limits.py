@@ -1,10 +1,10 @@
-"""How large a picture may be. Every limit holds before a pixel is decoded."""
+"""Limits on the size of a picture. All are enforced before a pixel is decoded."""
 
 import msgspec
 
 
 class PictureLimits(msgspec.Struct, frozen=True):
-    """What a picture may claim. They are held before a pixel is decoded."""
+    """What a picture may declare; enforced before a pixel is decoded."""
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
@@ -13,4 +13,4 @@ class PictureLimits(msgspec.Struct, frozen=True):
 
 
 LONG = 4
-"""A picture so many times as long as wide is long."""
+"""The ratio of length to width from which a picture counts as long."""

@@ -1,4 +1,4 @@
-"""Reads the text in a picture. A job of the `recognition` workshop."""
+"""Reads the text in a picture. A job of the `recognition` pool."""
 
 import time
 
@@ -9,8 +9,11 @@ from media.processing.pictures.text_lines import TextLine
 
 
 class ReadText(msgspec.Struct, frozen=True):
-    """`max_side`, in pixels: larger pictures are scaled down to it before they are read. Long ones are scaled
-    by their shorter side and read in pieces, none of them begun after `seconds` or `characters`."""
+    """A request to read a picture. Larger ones are scaled down to `max_side` pixels first.
+
+    Long ones are scaled by their shorter side and read in pieces; no piece is started after `seconds` have
+    passed or `characters` were read.
+    """
 
     path: str
     max_side: int = 2048
@@ -20,9 +23,9 @@ class ReadText(msgspec.Struct, frozen=True):
 
 
 class PictureText(msgspec.Struct, frozen=True):
-    """`text` is `lines` in reading order; cells of one row stand on one line, parted by tabs.
+    """`text` is `lines` in reading order; cells of one row share a line, separated by tabs.
 
-    `width` and `height` are of the upright picture. With `is_cut` the rest of a long one was not read.
+    `width` and `height` are those of the upright picture. With `is_cut`, the rest of a long one was not read.
     """
 
     text: str
@@ -33,9 +36,10 @@ class PictureText(msgspec.Struct, frozen=True):
 
 
 def read_text(work: ReadText) -> PictureText:
-    """The text of the picture at `work.path`; an empty one if there is none.
+    """Read the text of the picture at `work.path`; it is empty if there is none.
 
-    The model is loaded at the first call and kept. Raises Unreadable and TooLarge like `inspect_picture`.
+    The model is loaded on the first call and kept. Raises `UnreadableMedia` and `MediaTooLarge` like
+    `inspect_picture`.
     """
     from media.processing.pictures.colors import flattened, srgb
     from media.processing.pictures.decoding import opened_picture, turned_size, upright
@@ -48,30 +52,30 @@ def read_text(work: ReadText) -> PictureText:
         image = flattened(upright(srgb(image, profile=None), picture)).convert("RGB")
         width, height = turned_size(picture)
 
-    # Only now: the models' libraries take seconds to load, and a refusal need not wait for them.
+    # Imported this late because they take seconds to load, and a refusal need not wait for them.
     from media.processing.pictures.ocr_model import recognized_lines
     from media.processing.pictures.tiling import pieces
 
-    latest, factor = time.monotonic() + work.seconds, width / image.width
+    deadline, factor = time.monotonic() + work.seconds, width / image.width
     lines: list[TextLine] = []
     is_cut = False
     for left, top, piece in pieces(image, work.max_side):
-        is_cut = time.monotonic() > latest or sum(len(line.text) for line in lines) > work.characters
+        is_cut = time.monotonic() > deadline or sum(len(line.text) for line in lines) > work.characters
         if is_cut:
             break
         size = round(piece.width * factor), round(piece.height * factor)
         found = recognized_lines(piece, size, work.max_side)
-        lines += [_moved(line, round(left * factor), round(top * factor)) for line in found]
+        lines += [_move_line(line, round(left * factor), round(top * factor)) for line in found]
     rows = in_reading_order(lines)
     return PictureText(laid_out(rows), width, height, [line for row in rows for line in row], is_cut)
 
 
 def _longest(width: int, height: int, max_side: int) -> int:
-    """The longer side to read from: of a picture that is long, only the shorter one has to fit."""
+    """Return the longer side to read at. In a long picture, only the shorter side has to fit."""
     short, long = sorted((width, height))
     return round(long * min(1.0, max_side / short)) if long >= LONG * short else max_side
 
 
-def _moved(line: TextLine, across: int, down: int) -> TextLine:
+def _move_line(line: TextLine, dx: int, dy: int) -> TextLine:
     left, top, right, bottom = line.box
-    return TextLine(line.text, line.confidence, (left + across, top + down, right + across, bottom + down))
+    return TextLine(line.text, line.confidence, (left + dx, top + dy, right + dx, bottom + dy))

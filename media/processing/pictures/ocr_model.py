@@ -1,6 +1,6 @@
-"""The model that finds and reads lines of text (PP-OCR by RapidOCR). Imported by job functions only.
+"""The model that finds and reads lines of text (PP-OCR through RapidOCR). Imported only by job functions.
 
-Its networks lie in the package; their paths are told, so that nothing is ever fetched.
+Its networks are part of the package, and their paths are passed to it, so that nothing is ever downloaded.
 """
 
 import threading
@@ -18,47 +18,50 @@ from media.processing.pictures.text_lines import Box, TextLine
 THREADS = 2
 MIN_CONFIDENCE = 0.6
 DETECTION_SIDE = 1280
-"""Lines are found in a copy of at most so many pixels a side, and read from the whole. Measured on letters of
-12 pixels in 2048×2048: all are found still, in half the memory (555 MB)."""
+"""Lines are found in a copy of at most this many pixels a side, and read from the full picture.
 
-_MODELS = Path(rapidocr.__file__).parent / "models"
+Measured with letters of 12 pixels in 2048×2048: all are still found, with half the memory (555 MB).
+"""
+
+_MODEL_FOLDER = Path(rapidocr.__file__).parent / "models"
 _MARGIN = 32
-"""Pixels of plain ground around the picture: text at its very edge is found better."""
+"""Pixels of plain background around the picture, which help to find text at its very edge."""
 _GRID = 32
-_SMALL_SIDE = 400
-_MOST_ENLARGED = 2.0
-_SURE = 0.85
-"""Mean confidence below which a picture is read upside down too."""
+_ENLARGE_BELOW = 400
+_MAX_ENLARGEMENT = 2.0
+_CONFIDENT = 0.85
+"""If the mean confidence is below this, the picture is read upside down too."""
 
 _lock = threading.Lock()
 
 
 def recognized_lines(image: Image.Image, size: tuple[int, int], max_side: int) -> list[TextLine]:
-    """Lines in no order, their boxes in pixels of a picture of `size`, of which `image` (RGB) is a copy.
+    """Return the lines in no particular order, with boxes in pixels of a picture of `size`.
 
-    One picture at a time is read: more would only share the same threads.
+    `image` (RGB) is a copy of that picture. Only one picture is read at a time: more would share the same
+    threads.
     """
-    image = _enlarged(image, max_side)
-    lines = _lines(image)
-    if lines and _mean_confidence(lines) < _SURE:
-        lines = max(lines, _lines(image.transpose(Image.Transpose.ROTATE_180)), key=_mean_confidence)
-    across, down = size[0] / image.width, size[1] / image.height
+    image = _enlarge_small(image, max_side)
+    lines = _find_lines(image)
+    if lines and _mean_confidence(lines) < _CONFIDENT:
+        lines = max(lines, _find_lines(image.transpose(Image.Transpose.ROTATE_180)), key=_mean_confidence)
+    x_factor, y_factor = size[0] / image.width, size[1] / image.height
     return [
-        TextLine(line.text, line.confidence, _scaled(line.box, across, down))
+        TextLine(line.text, line.confidence, _scale_box(line.box, x_factor, y_factor))
         for line in lines
         if line.confidence >= MIN_CONFIDENCE
     ]
 
 
-def _lines(image: Image.Image) -> list[TextLine]:
-    """Whatever is taken for a line, as sure as may be; boxes in pixels of `image`."""
-    canvas = np.ascontiguousarray(np.asarray(_on_grid(image))[:, :, ::-1])
+def _find_lines(image: Image.Image) -> list[TextLine]:
+    """Return everything taken for a line, at any confidence, with boxes in pixels of `image`."""
+    canvas = np.ascontiguousarray(np.asarray(_pad_to_grid(image))[:, :, ::-1])
     with _lock:
-        found = _model()(canvas)
+        found = _load_model()(canvas)
     if not isinstance(found, RapidOCROutput) or found.boxes is None:
         return []
     return [
-        TextLine(text.strip(), round(float(score), 3), _box(corners - _MARGIN, image))
+        TextLine(text.strip(), round(float(score), 3), _bounding_box(corners - _MARGIN, image))
         for corners, text, score in zip(found.boxes, found.txts or (), found.scores or (), strict=True)
         if text.strip()
     ]
@@ -70,22 +73,22 @@ def _mean_confidence(lines: list[TextLine]) -> float:
 
 
 @cache
-def _model() -> rapidocr.RapidOCR:
+def _load_model() -> rapidocr.RapidOCR:
     cv2.setNumThreads(THREADS)
     return rapidocr.RapidOCR(
         params={
             "Global.log_level": "error",
             "Global.text_score": 0.0,
-            # Its classifier turns good lines upside down; whole pictures are turned instead.
+            # Its classifier turns upright lines upside down; whole pictures are turned instead.
             "Global.use_cls": False,
-            # Sizes are settled here: RapidOCR's own can blow a narrow picture up to gigabytes.
+            # Sizes are set here: RapidOCR's own scaling can blow a narrow picture up to gigabytes.
             "Global.use_preprocess_img": False,
             "Global.use_vertical_padding": False,
             "Det.limit_type": "max",
             "Det.limit_side_len": DETECTION_SIDE,
-            "Det.model_path": str(_MODELS / "PP-OCRv6_det_small.onnx"),
-            "Rec.model_path": str(_MODELS / "PP-OCRv6_rec_small.onnx"),
-            # Batches are padded to their longest line: 280 MB more, and no sooner done.
+            "Det.model_path": str(_MODEL_FOLDER / "PP-OCRv6_det_small.onnx"),
+            "Rec.model_path": str(_MODEL_FOLDER / "PP-OCRv6_rec_small.onnx"),
+            # Batches are padded to their longest line: 280 MB more, and no faster.
             "Rec.rec_batch_num": 1,
             "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
@@ -93,30 +96,30 @@ def _model() -> rapidocr.RapidOCR:
     )
 
 
-def _enlarged(image: Image.Image, max_side: int) -> Image.Image:
-    """Small pictures, whose letters are mostly small too, up to twice as large."""
+def _enlarge_small(image: Image.Image, max_side: int) -> Image.Image:
+    """Enlarge small pictures, whose letters are usually small too, up to twice their size."""
     short, long = sorted(image.size)
-    factor = min(_MOST_ENLARGED, _SMALL_SIDE / short, max_side / long)
+    factor = min(_MAX_ENLARGEMENT, _ENLARGE_BELOW / short, max_side / long)
     if factor <= 1:
         return image
     size = round(image.width * factor), round(image.height * factor)
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _on_grid(image: Image.Image) -> Image.Image:
-    """On a ground of its corner's colour, both sides multiples of what the network's steps are."""
+def _pad_to_grid(image: Image.Image) -> Image.Image:
+    """Pad with the color of the corner, so that both sides are multiples of the network's stride."""
     width, height = (-(-(side + 2 * _MARGIN) // _GRID) * _GRID for side in image.size)
     canvas = Image.new("RGB", (width, height), image.getpixel((0, 0)))
     canvas.paste(image, (_MARGIN, _MARGIN))
     return canvas
 
 
-def _box(corners: np.ndarray, image: Image.Image) -> Box:
+def _bounding_box(corners: np.ndarray, image: Image.Image) -> Box:
     left, top = np.clip(corners.min(axis=0), 0, image.size)
     right, bottom = np.clip(corners.max(axis=0), 0, image.size)
     return round(left), round(top), round(right), round(bottom)
 
 
-def _scaled(box: Box, across: float, down: float) -> Box:
+def _scale_box(box: Box, x_factor: float, y_factor: float) -> Box:
     left, top, right, bottom = box
-    return round(left * across), round(top * down), round(right * across), round(bottom * down)
+    return round(left * x_factor), round(top * y_factor), round(right * x_factor), round(bottom * y_factor)

@@ -1,7 +1,7 @@
-"""Puts lines of text found in a picture into the order in which one reads them.
+"""Puts the lines of text found in a picture into reading order.
 
-Columns are read one after the other where what stands on both sides of the gutter is running text. Cells of
-a table are short and stay in their rows, for `Coffee … 3.50` belongs together.
+Columns are read one after the other if there is running text on both sides of the gutter. Table cells are
+short and stay in their rows, because `Coffee … 3.50` belongs together.
 """
 
 from itertools import groupby, pairwise
@@ -11,75 +11,78 @@ from media.processing.pictures.text_lines import TextLine
 
 Row = list[TextLine]
 
-_FEWEST_LINES = 3
-_FULL_SHARE = 0.55
-"""Of its column's width: what a median line of running text has. Cells of a table have less."""
-_LONG_LINE = 18
-"""Characters that a median line of running text has at least."""
-_MIDDLE = 0.15
-"""Nearer than this share of the width to an edge there is no gutter."""
-_MOST_ACROSS = 0.3
-"""The share of lines, headings mostly, that may stand across a gutter."""
+_MIN_LINES = 3
+_MIN_WIDTH_SHARE = 0.55
+"""The minimum share of its column's width that a median line of running text fills. Table cells fill less."""
+_MIN_LINE_LENGTH = 18
+"""The fewest characters in a median line of running text."""
+_EDGE_SHARE = 0.15
+"""There is no gutter closer to an edge than this share of the width."""
+_MAX_CROSSING_SHARE = 0.3
+"""The share of lines, mostly headings, that may cross a gutter."""
 
 
 def in_reading_order(lines: list[TextLine]) -> list[Row]:
-    """Rows from top to bottom, column by column; the lines of a row from left to right."""
-    gutter = _gutter(lines)
+    """Return rows from top to bottom, column by column, each with its lines from left to right."""
+    gutter = _find_gutter(lines)
     if gutter is None:
         return _rows(lines)
     ordered = sorted(lines, key=_middle)
-    runs = [(across, list(run)) for across, run in groupby(ordered, lambda line: _crosses(line, gutter))]
-    return [row for across, run in runs for row in (_rows(run) if across else _side_by_side(run, gutter))]
+    runs = [(crosses, list(run)) for crosses, run in groupby(ordered, lambda line: _crosses(line, gutter))]
+    return [row for crosses, run in runs for row in (_rows(run) if crosses else _order_columns(run, gutter))]
 
 
 def laid_out(rows: list[Row]) -> str:
     return "\n".join("\t".join(line.text for line in row) for row in rows)
 
 
-def _side_by_side(lines: list[TextLine], gutter: float) -> list[Row]:
-    left, right = _sides(lines, gutter)
+def _order_columns(lines: list[TextLine], gutter: float) -> list[Row]:
+    left, right = _split_at_gutter(lines, gutter)
     if not (_is_running_text(left) and _is_running_text(right)):
         return _rows(lines)
     return in_reading_order(left) + in_reading_order(right)
 
 
-def _sides(lines: list[TextLine], gutter: float) -> tuple[list[TextLine], list[TextLine]]:
+def _split_at_gutter(lines: list[TextLine], gutter: float) -> tuple[list[TextLine], list[TextLine]]:
     left = [line for line in lines if line.box[2] <= gutter]
     return left, [line for line in lines if line.box[0] >= gutter]
 
 
-def _gutter(lines: list[TextLine]) -> float | None:
-    """The middle of the widest of the gaps, between left and right, that the fewest lines cross."""
-    if len(lines) < 2 * _FEWEST_LINES:
+def _find_gutter(lines: list[TextLine]) -> float | None:
+    """Return the middle of the widest of the vertical gaps that the fewest lines cross, if there is one."""
+    if len(lines) < 2 * _MIN_LINES:
         return None
     left, right = min(line.box[0] for line in lines), max(line.box[2] for line in lines)
-    nearest, farthest = left + _MIDDLE * (right - left), right - _MIDDLE * (right - left)
+    nearest, farthest = left + _EDGE_SHARE * (right - left), right - _EDGE_SHARE * (right - left)
     edges = sorted([(line.box[0], 1) for line in lines] + [(line.box[2], -1) for line in lines])
-    found: list[tuple[int, int, float]] = []
+    gaps: list[tuple[int, int, float]] = []
     crossing = 0
     for (x, step), (next_x, _) in pairwise(edges):
         crossing += step
         middle = (x + next_x) / 2
         if next_x > x and nearest < middle < farthest:
-            found.append((crossing, x - next_x, middle))
-    if not found or min(found)[0] > _MOST_ACROSS * len(lines):
+            gaps.append((crossing, x - next_x, middle))
+    if not gaps or min(gaps)[0] > _MAX_CROSSING_SHARE * len(lines):
         return None
-    return min(found)[2]
+    return min(gaps)[2]
 
 
 def _is_running_text(lines: list[TextLine]) -> bool:
-    """In one column, or in several."""
-    if len(lines) < _FEWEST_LINES or median(len(line.text) for line in lines) < _LONG_LINE:
+    """Whether the lines are running text, in one column or in several."""
+    if len(lines) < _MIN_LINES or median(len(line.text) for line in lines) < _MIN_LINE_LENGTH:
         return False
     width = max(line.box[2] for line in lines) - min(line.box[0] for line in lines)
-    if median(line.box[2] - line.box[0] for line in lines) >= _FULL_SHARE * width:
+    if median(line.box[2] - line.box[0] for line in lines) >= _MIN_WIDTH_SHARE * width:
         return True
-    gutter = _gutter(lines)
-    return gutter is not None and all(_is_running_text(side) for side in _sides(lines, gutter))
+    gutter = _find_gutter(lines)
+    return gutter is not None and all(_is_running_text(side) for side in _split_at_gutter(lines, gutter))
 
 
 def _rows(lines: list[TextLine]) -> list[Row]:
-    """Lines whose middles lie within half a line's height of the row's first are one row."""
+    """Group lines into rows.
+
+    A line belongs to a row if its middle is within half a line's height of that of the row's first line.
+    """
     rows: list[Row] = []
     for line in sorted(lines, key=_middle):
         if rows and _middle(line) - _middle(rows[-1][0]) < min(_height(line), _height(rows[-1][0])) / 2:

@@ -1,4 +1,4 @@
-"""Makes the picture that goes on, to a model or to the admin's list. A job of the `files` workshop."""
+"""Renders the picture that is sent to a model or shown in the admin's list. A job of the `files` pool."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,10 @@ THUMBNAIL_SIDE = 256
 
 
 class RenderPicture(msgspec.Struct, frozen=True):
-    """Writes to `out`. `max_side` is in pixels, `max_bytes` of the file made.
+    """A request to render into the file `out`.
 
-    `purpose`: "model" makes a JPEG or a PNG, which every model reads; "thumbnail" a WebP of at most
-    `THUMBNAIL_SIDE` pixels a side.
+    `max_side` is in pixels; `max_bytes` limits the new file. `purpose`: "model" makes a JPEG or a PNG, which
+    every model reads; "thumbnail" a WebP of at most `THUMBNAIL_SIDE` pixels a side.
     """
 
     path: str
@@ -26,7 +26,7 @@ class RenderPicture(msgspec.Struct, frozen=True):
 
 
 class PictureMade(msgspec.Struct, frozen=True):
-    """`size` is in bytes, `width` and `height` in pixels of what was made."""
+    """`size` is in bytes; `width` and `height` are pixels of the new picture."""
 
     media_type: str
     size: int
@@ -35,13 +35,14 @@ class PictureMade(msgspec.Struct, frozen=True):
 
 
 def render_picture(work: RenderPicture) -> PictureMade:
-    """A new picture of the pixels of the first frame: upright, sRGB, 8 bits a channel, and nothing else.
+    """Render the pixels of the first frame: upright, sRGB, 8 bits a channel, and nothing else.
 
-    EXIF with its place and thumbnail, XMP, comments, colour profiles and whatever was hidden in the file
-    stay behind. A picture is never enlarged. Transparent ones, and drawings and screenshots, become PNG where
-    that fits into `max_bytes`; the others JPEG, coarser and then smaller until it fits.
+    EXIF with its location and thumbnail, XMP, comments, color profiles and whatever was hidden in the file
+    are left behind. A picture is never enlarged. Transparent ones, drawings and screenshots become PNG if
+    that fits in `max_bytes`; others become JPEG, first of lower quality and then smaller until it fits.
 
-    Raises Unreadable and TooLarge like `inspect_picture`, and TooLarge if `max_bytes` is beyond reach.
+    Raises `UnreadableMedia` and `MediaTooLarge` like `inspect_picture`, and `MediaTooLarge` if `max_bytes`
+    cannot be met.
     """
     from media.processing.pictures.colors import srgb
     from media.processing.pictures.decoding import opened_picture, upright
@@ -52,9 +53,9 @@ def render_picture(work: RenderPicture) -> PictureMade:
     max_side = min(work.max_side, THUMBNAIL_SIDE) if is_thumbnail else work.max_side
     with opened_picture(work.path, work.limits) as picture:
         size = fitted(picture.outline, max_side)
-        # Twice the size is kept for our own filter, which is better than a JPEG decoder's.
+        # Keep twice the size for our own filter, which is better than a JPEG decoder's.
         image = picture.load(at_least=(2 * size[0], 2 * size[1]))
         image = upright(srgb(scaled(image, size), picture.profile), picture)
-    made = encoded_thumbnail(image) if is_thumbnail else encoded_for_model(image, work.max_bytes)
-    Path(work.out).write_bytes(made.data)
-    return PictureMade(made.media_type, len(made.data), made.width, made.height)
+    encoded = encoded_thumbnail(image) if is_thumbnail else encoded_for_model(image, work.max_bytes)
+    Path(work.out).write_bytes(encoded.data)
+    return PictureMade(encoded.media_type, len(encoded.data), encoded.width, encoded.height)

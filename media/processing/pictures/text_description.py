@@ -1,23 +1,24 @@
-"""What a model without sight receives for a picture."""
+"""What a model without vision receives in place of a picture."""
 
 import unicodedata
 
 MAX_CHARACTERS = 8_000
 
-_KEPT = frozenset("\t")
-_DROPPED = frozenset({"Cc", "Cf", "Co", "Cs"})
-"""Controls and invisible or direction-changing characters: nobody saw them in the picture."""
+_KEPT_CHARACTERS = frozenset("\t")
+_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
+"""Control, invisible and direction-changing characters: nobody saw them in the picture."""
 
 
 def described(
     text: str, width: int, height: int, max_characters: int = MAX_CHARACTERS, *, is_cut: bool = False
 ) -> str:
-    """The picture's size in pixels, and the text that OCR read from it, in at most `max_characters` (≥ 400).
+    """Describe a picture by its size in pixels and its OCR text, in at most `max_characters` (≥ 400).
 
-    The text is a stranger's. Each of its lines is quoted by "> ", so that none can pass for the end of the
-    quotation or for words of the conversation. What does not fit is cut, visibly, and so is what `is_cut`.
+    The text is a stranger's. Each of its lines is quoted with "> ", so that none can pass for the end of the
+    quotation or for part of the conversation. Text that does not fit is cut, and says so; with `is_cut`, so
+    does the description of a picture that was not read to its end.
     """
-    lines = [line for line in (_visible(line) for line in text.splitlines()) if line]
+    lines = [line for line in (_drop_invisible(line) for line in text.splitlines()) if line]
     picture = f"[Picture, {width}×{height} pixels."
     if not lines:
         where = "the part of it that was read; it is too long to be read whole" if is_cut else "it"
@@ -39,6 +40,6 @@ def described(
     return f"{opening}\n{quoted}{closing}"
 
 
-def _visible(line: str) -> str:
-    kept = (c for c in line if c in _KEPT or unicodedata.category(c) not in _DROPPED)
+def _drop_invisible(line: str) -> str:
+    kept = (c for c in line if c in _KEPT_CHARACTERS or unicodedata.category(c) not in _DROPPED_CATEGORIES)
     return "".join(kept).strip()

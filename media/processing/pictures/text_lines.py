@@ -1,4 +1,4 @@
-"""A line of text that was found in a picture."""
+"""A line of text found in a picture."""
 
 import msgspec
 
@@ -6,10 +6,10 @@ Box = tuple[int, int, int, int]
 
 
 class TextLine(msgspec.Struct, frozen=True):
-    """A line of one column or a cell of a table.
+    """A line of one column, or a table cell.
 
-    `confidence` is 0 to 1. `box` is left, top, right, bottom in pixels of the picture, upright and turned so
-    that its text is.
+    `confidence` is 0 to 1. `box` is left, top, right, bottom in pixels of the upright picture, which is also
+    turned if its text is upside down.
     """
 
     text: str

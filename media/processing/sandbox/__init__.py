@@ -1,15 +1,15 @@
-"""Workshops: child processes for work on hostile bytes, with heavy models, or by GPL code.
+"""Sandbox pools: worker processes for hostile input, heavy models, and GPL code.
 
 A job is a module-level function (`jobs.py`) that takes one Struct and returns one, or yields them. A
-`MediaProblem` it raises arrives as it is. All else that can happen is a `SandboxError`:
+`MediaError` it raises reaches the caller unchanged. Anything else that can go wrong is a `SandboxError`:
 
-- A job beyond its seconds, or abandoned and still going on, has its child killed.
-- A job that was alone in a child that ended (a crash, out of memory) is to blame, and fails.
-- Where several were at work nobody can tell whose fault it was, and where one was late the others are
-  innocent: each is repeated once, alone in a child, so it can only fail by itself. One works alone at a time,
-  in a child beside the others, who go on.
-- A stream that has delivered pieces cannot be repeated. It is `JobInterrupted` where another was late, and
-  fails where nobody can tell; `follow(…, alone=True)` makes sure next time.
-- A child that ends before it is ready interrupts all that wait, as the end of the workshop does; the next
-  call tries anew.
+- When a job exceeds its time limit, or keeps running after it was abandoned, its worker process is killed.
+- A job that was alone in a worker process that ended (a crash, out of memory) is to blame, and fails.
+- If several jobs were running, nobody can tell which one is to blame; if one was late, the others are
+  innocent. Each is retried once, alone in a worker process, so that only its own fault can make it fail. One
+  job at a time runs alone, in an extra process, while the other processes carry on.
+- A stream that has delivered pieces cannot be retried. It raises `JobInterrupted` if another job was late,
+  and fails if nobody can tell which one is to blame. `follow(…, alone=True)` settles that on the next try.
+- A worker process that ends before it is ready interrupts all waiting jobs, as closing the pool does; the
+  next call tries again.
 """

@@ -1,4 +1,4 @@
-"""The parent's side of one child: its process, what goes to it and what comes from it."""
+"""The parent's side of one worker process: the process itself, and what it is sent and sends back."""
 
 import logging
 import os
@@ -21,9 +21,9 @@ from media.processing.sandbox.protocol import ChildFrame, Frame, Setup, Start, U
 logger = logging.getLogger("media.processing.sandbox")
 
 START_PATIENCE = 60.0
-"""Seconds a child may take to say that it is ready."""
+"""Seconds a worker process may take to report that it is ready."""
 ABANDONED_PATIENCE = 5.0
-"""Seconds a child may go on with what nobody waits for any more."""
+"""Seconds a worker process may go on with jobs that nobody waits for any more."""
 END_PATIENCE = 5.0
 CHUNK = 2**18
 TAIL_LINES = 60
@@ -31,11 +31,11 @@ LINE_LIMIT = 500
 
 PASSED_ON = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"})
 PASSED_ON_PREFIXES = ("LC_", "OMP_")
-"""A child reads hostile bytes: of the environment it gets what it needs, and no secret is among that."""
+"""A worker process reads hostile bytes, so it inherits only the variables it needs, and no secrets."""
 IMPOSED = {
-    # threads that spin at every barrier would fall to a tenth of their speed beside other work
+    # Threads that spin at every barrier would slow to a tenth of their speed next to other work.
     "OMP_WAIT_POLICY": "passive",
-    # ONNX Runtime would report to its maker, and leave a database of that in the user's home
+    # ONNX Runtime would report to its maker and keep a database of its reports in the user's home.
     "ORT_DISABLE_TELEMETRY": "1",
 }
 
@@ -43,31 +43,32 @@ _decode_report = msgspec.msgpack.Decoder(ChildFrame).decode
 
 
 class ChildGone(Exception):
-    """The child's end of the link is closed."""
+    """The worker process's end of the link is closed."""
 
 
 class ChildProcess:
-    """One child. Only the keeper's thread uses it: the kernel ends the child with the thread that started it.
+    """One worker process, used only by the supervisor's thread.
 
-    Raises OSError where the process cannot be started.
+    The kernel kills the process when the thread that started it ends. Raises OSError if the process cannot be
+    started.
     """
 
-    def __init__(self, plan: PoolConfig, selector: selectors.BaseSelector) -> None:
+    def __init__(self, config: PoolConfig, selector: selectors.BaseSelector) -> None:
         self.calls: dict[int, JobCall] = {}
         self.is_ready = False
         self.is_retiring = False
-        """It gets no more work, and ends when it has done what it has."""
-        self._plan = plan
+        """It gets no more work, and is stopped when its current calls are done."""
+        self._config = config
         self._selector = selector
         self._unpacker = Unpacker()
         self._outgoing: deque[memoryview] = deque()
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self._line = b""
+        self._recent_lines: deque[str] = deque(maxlen=TAIL_LINES)
+        self._partial_line = b""
         self._idle_since = time.monotonic()
-        self._link, theirs = socket.socketpair()
+        self._link, worker_end = socket.socketpair()
         try:
-            with theirs:
-                self._process = _spawn(theirs)
+            with worker_end:
+                self._process = _spawn(worker_end)
         except OSError:
             self._link.close()
             raise
@@ -77,7 +78,7 @@ class ChildProcess:
         os.set_blocking(self._output, False)
         selector.register(self._link, selectors.EVENT_READ, self)
         selector.register(self._output, selectors.EVENT_READ, self)
-        self._send(Setup(os.getpid(), plan.threads, plan.memory, plan.preload, plan.niceness))
+        self._send(Setup(os.getpid(), config.threads, config.memory, config.preload, config.niceness))
 
     @property
     def pid(self) -> int:
@@ -86,15 +87,15 @@ class ChildProcess:
     # --- work -----------------------------------------------------------------------------------
 
     @property
-    def places(self) -> int:
-        """How many calls more it may be given now or, while it starts, then."""
-        return 0 if self.is_retiring or self.is_given_to_one else self._plan.threads - len(self.calls)
+    def free_slots(self) -> int:
+        """How many more calls it can take: now or, while it starts, once it is ready."""
+        return 0 if self.is_retiring or self.is_exclusive else self._config.threads - len(self.calls)
 
     @property
-    def is_given_to_one(self) -> bool:
+    def is_exclusive(self) -> bool:
         return any(call.is_alone for call in self.calls.values())
 
-    def become_ready(self) -> None:
+    def mark_ready(self) -> None:
         self.is_ready = True
         self._idle_since = time.monotonic()
 
@@ -103,7 +104,7 @@ class ChildProcess:
         call.begin(time.monotonic())
         self._send(Start(call.number, call.job.address, call.work))
 
-    def tell(self, order: Frame) -> None:
+    def send_order(self, order: Frame) -> None:
         self._send(order)
 
     def release(self, call: JobCall) -> None:
@@ -112,7 +113,7 @@ class ChildProcess:
 
     @property
     def deadline(self) -> float:
-        """When something must have happened."""
+        """The time at which the supervisor must step in."""
         if not self.is_ready:
             return self._idle_since + START_PATIENCE
         if self.calls:
@@ -123,7 +124,7 @@ class ChildProcess:
     def idle_deadline(self) -> float:
         if self.is_retiring:
             return self._idle_since
-        return self._idle_since + (self._plan.idle_seconds or float("inf"))
+        return self._idle_since + (self._config.idle_seconds or float("inf"))
 
     @property
     def abandoned_deadline(self) -> float:
@@ -133,9 +134,9 @@ class ChildProcess:
 
     # --- input and output -----------------------------------------------------------------------
 
-    def heed(self, ready: int, events: int) -> Iterator[ChildFrame]:
-        """What it reports. Raises `ChildGone`, and ValueError where it broke the rules."""
-        if ready == self._output:
+    def read_reports(self, descriptor: int, events: int) -> Iterator[ChildFrame]:
+        """Yield the frames it has sent. Raises `ChildGone`, and ValueError if it broke the protocol."""
+        if descriptor == self._output:
             self._read_output()
             return
         if events & selectors.EVENT_WRITE:
@@ -169,12 +170,12 @@ class ChildProcess:
         except BlockingIOError:
             pass
         except OSError:
-            self._outgoing.clear()  # its end is seen by reading
+            self._outgoing.clear()  # reading will notice the closed link
         writing = selectors.EVENT_WRITE if self._outgoing else 0
         self._selector.modify(self._link, selectors.EVENT_READ | writing, self)
 
     def _read_output(self) -> bool:
-        """Read what there is of it, not more than a chunk; False at its end."""
+        """Read up to one chunk of its output. Return False if there is none, now or at its end."""
         try:
             data = os.read(self._output, CHUNK)
         except BlockingIOError:
@@ -182,27 +183,27 @@ class ChildProcess:
         if not data:
             self._selector.unregister(self._output)
             return False
-        *lines, self._line = (self._line + data).split(b"\n")
-        if len(self._line) > LINE_LIMIT:
-            lines.append(self._line)
-            self._line = b""
+        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
+        if len(self._partial_line) > LINE_LIMIT:
+            lines.append(self._partial_line)
+            self._partial_line = b""
         for line in lines:
-            self._note(line)
+            self._log_line(line)
         return True
 
-    def _note(self, line: bytes) -> None:
+    def _log_line(self, line: bytes) -> None:
         text = line[:LINE_LIMIT].decode(errors="backslashreplace")
-        self._tail.append(text)
-        logger.debug("%s[%d]: %s", self._plan.name, self.pid, text)
+        self._recent_lines.append(text)
+        logger.debug("%s[%d]: %s", self._config.name, self.pid, text)
 
     @property
     def last_lines(self) -> str:
-        return "\n".join(self._tail)
+        return "\n".join(self._recent_lines)
 
-    # --- its end --------------------------------------------------------------------------------
+    # --- stopping -------------------------------------------------------------------------------
 
-    def end(self, patience: float = 0) -> str:
-        """Let it end within `patience`, then end it; gives back how it ended."""
+    def stop(self, patience: float = 0) -> str:
+        """Give it `patience` seconds to exit, then kill it. Return a description of how it ended."""
         status: int | None
         try:
             status = self._process.wait(patience)
@@ -211,10 +212,10 @@ class ChildProcess:
         for _ in range(4):
             if self._output not in self._selector.get_map() or not self._read_output():
                 break
-        if self._line:
-            self._note(self._line)
+        if self._partial_line:
+            self._log_line(self._partial_line)
         self._close()
-        return _how_it_ended(status)
+        return _describe_exit(status)
 
     def _kill(self) -> int | None:
         os.killpg(self.pid, signal.SIGKILL)
@@ -227,22 +228,22 @@ class ChildProcess:
         self._selector.unregister(self._link)
         if self._output in self._selector.get_map():
             self._selector.unregister(self._output)
-        self.let_go()
+        self._close_pipes()
 
-    def let_go(self) -> None:
-        """Close what leads to it."""
+    def _close_pipes(self) -> None:
+        """Close the link and the output pipe."""
         self._link.close()
         assert self._process.stdout is not None  # noqa: S101
         self._process.stdout.close()
 
     def disown(self) -> None:
-        """After a fork it is the parent's child, and no longer ours to wait for."""
-        self.let_go()
+        """Drop the process after a fork: it is the parent's child, and not this process's to wait for."""
+        self._close_pipes()
         self._process.returncode = 0
 
 
 def _spawn(link: socket.socket) -> subprocess.Popen[bytes]:
-    # a session of its own: a Ctrl-C in the terminal must not end it before its work
+    # In its own session, so that Ctrl-C in the terminal does not end it before its work is done.
     return subprocess.Popen(  # noqa: S603
         (sys.executable, "-P", "-u", "-X", "faulthandler", "-m", f"{__package__}.worker"),
         stdin=link.fileno(),
@@ -255,17 +256,17 @@ def _spawn(link: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def environment() -> dict[str, str]:
-    passed_on = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
     root = str(Path(__file__).parents[3])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return {**IMPOSED, **passed_on, "PYTHONPATH": path}
+    return {**IMPOSED, **inherited, "PYTHONPATH": path}
 
 
-def _how_it_ended(status: int | None) -> str:
+def _describe_exit(status: int | None) -> str:
     if status is None:
         return "it does not end"
     if status >= 0:

@@ -1,8 +1,8 @@
-"""What can go wrong with a workshop. What is wrong with a file is a `media.processing.exceptions.MediaError`.
+"""Errors of a sandbox pool. An error in a file is a `media.processing.exceptions.MediaError`.
 
-WorkshopFailed              the work was not done, and its giver is not to blame
-└── WorkInterrupted         nor is the work itself: done again it may well succeed
-    └── WorkshopBusy        it was not even begun: too much is waiting already
+SandboxError                the job was not done, and its caller is not to blame
+└── JobInterrupted          nor is the job itself: a retry may well succeed
+    └── SandboxBusy         the job was not even started: too many are waiting already
 """
 
 from media.processing.exceptions import MediaError
@@ -10,7 +10,7 @@ from media.processing.sandbox.protocol import Refused
 
 
 class SandboxError(Exception):
-    """`message` is fit for a client; what happened stands in the log."""
+    """`message` is safe to show to a client; the log has the details."""
 
     def __init__(self, message: str = "The file could not be processed.") -> None:
         super().__init__(message)
@@ -39,12 +39,16 @@ def was_not_read() -> SandboxError:
 
 
 def problem_of(refused: Refused) -> MediaError:
-    """Of those that this process knows: a child names a class, and never what to import."""
-    kinds = [MediaError]
-    for kind in kinds:
-        kinds.extend(kind.__subclasses__())
-    known = {f"{kind.__module__}:{kind.__qualname__}": kind for kind in kinds}
+    """Rebuild the error that a worker process reported, if this process knows its class.
+
+    A worker process only names a class; it never decides what is imported. An unknown class becomes
+    `MediaError`.
+    """
+    classes = [MediaError]
+    for kind in classes:
+        classes.extend(kind.__subclasses__())
+    known = {f"{kind.__module__}:{kind.__qualname__}": kind for kind in classes}
     kind = known.get(refused.kind, MediaError)
-    problem = kind.__new__(kind)  # those that always say the same take no words
-    MediaError.__init__(problem, refused.message, code=refused.code)
-    return problem
+    error = kind.__new__(kind)  # not kind(…): classes with a fixed message take none
+    MediaError.__init__(error, refused.message, code=refused.code)
+    return error

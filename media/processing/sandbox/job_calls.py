@@ -1,4 +1,4 @@
-"""One call of a job, as the parent sees it: whom it answers, and how long it may take."""
+"""One call of a job as the parent sees it: who receives the results, and how long it may take."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ from media.processing.sandbox.jobs import Job
 from media.processing.sandbox.protocol import WINDOW
 
 READER_PATIENCE = 60.0
-"""Seconds a full window may stay unread before its job, which holds a thread of a child, is cancelled."""
+"""Seconds a full window may stay unread before its job, which occupies a worker's thread, is canceled."""
 
 _numbers = itertools.count(1)
 
 
 class ResultReceiver(Protocol):
-    """Who gets the results. The keeper's thread calls it, so it must never block."""
+    """Receives the results. The supervisor's thread calls it, so it must never block."""
 
     def put(self, value: msgspec.Raw) -> None: ...
 
@@ -29,7 +29,7 @@ class ResultReceiver(Protocol):
 
 
 class SingleResult:
-    """A caller that waits for one result."""
+    """A receiver that waits for one result."""
 
     def __init__(self) -> None:
         self.future: Future[msgspec.Raw] = Future()
@@ -47,7 +47,7 @@ class SingleResult:
 
 
 class ResultStream:
-    """A caller that reads pieces in the running event loop. Bounded by the window, which the keeper minds."""
+    """A receiver that reads pieces in the running event loop. The window bounds its queue."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -63,11 +63,11 @@ class ResultStream:
         self._post(error)
 
     def _post(self, item: msgspec.Raw | Exception | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody is waiting
             self._loop.call_soon_threadsafe(self._items.put_nowait, item)
 
     async def next(self) -> msgspec.Raw | None:
-        """None at the end; raises what the call failed of."""
+        """Return the next piece, or None at the end. Raises the error that the call failed with."""
         item = await self._items.get()
         if isinstance(item, Exception):
             raise item
@@ -75,16 +75,16 @@ class ResultStream:
 
 
 class JobCall:
-    """Only the keeper's thread touches it once it is handed in.
+    """One call of a job. Once it is submitted, only the supervisor's thread touches it.
 
-    `seconds` are the job's own: waiting for a child is not counted, nor waiting for a slow reader.
+    `seconds` limits the job's own time: waiting for a worker process or for a slow reader does not count.
     """
 
     def __init__(
         self,
         job: Job,
         work: msgspec.Raw,
-        caller: ResultReceiver,
+        receiver: ResultReceiver,
         seconds: float,
         idle_seconds: float = math.inf,
         *,
@@ -93,44 +93,44 @@ class JobCall:
         self.number = next(_numbers)
         self.job = job
         self.work = work
-        self.caller = caller
+        self.receiver = receiver
         self.is_alone = is_alone
-        """An earlier child of its ended while others worked there too: this time it has one to itself."""
+        """It gets a worker process to itself: on request, or because one it shared with others ended."""
         self.has_delivered = False
         self.abandoned_at: float | None = None
         self._seconds = seconds
         self._idle_seconds = idle_seconds
-        self._ahead = 0
-        self._left = seconds
-        self._since = 0.0
+        self._unread = 0
+        self._seconds_left = seconds
+        self._counted_since = 0.0
 
     def begin(self, now: float) -> None:
-        self._left, self._since = self._seconds, now
+        self._seconds_left, self._counted_since = self._seconds, now
 
     @property
     def deadline(self) -> float:
-        if self.waits_for_reader:
-            return self._since + READER_PATIENCE
-        return self._since + min(self._left, self._idle_seconds)
+        if self.is_waiting_for_reader:
+            return self._counted_since + READER_PATIENCE
+        return self._counted_since + min(self._seconds_left, self._idle_seconds)
 
     @property
-    def waits_for_reader(self) -> bool:
-        return self._ahead >= WINDOW and self.abandoned_at is None
+    def is_waiting_for_reader(self) -> bool:
+        return self._unread >= WINDOW and self.abandoned_at is None
 
     def count_piece(self, now: float) -> None:
-        if self._ahead >= WINDOW:
+        if self._unread >= WINDOW:
             raise msgspec.ValidationError("more pieces than the window holds")
         self.has_delivered = True
-        self._ahead += 1
-        self._left -= now - self._since
-        self._since = now
+        self._unread += 1
+        self._seconds_left -= now - self._counted_since
+        self._counted_since = now
 
     def count_read(self, pieces: int, now: float) -> None:
-        if self.waits_for_reader:
-            self._since = now
-        self._ahead -= pieces
+        if self.is_waiting_for_reader:
+            self._counted_since = now
+        self._unread -= pieces
 
     def abandon(self, now: float) -> None:
-        if self.waits_for_reader:
-            self._since = now
+        if self.is_waiting_for_reader:
+            self._counted_since = now
         self.abandoned_at = now

@@ -1,4 +1,4 @@
-"""Jobs: module-level functions, addressed by module and name, typed by their annotations."""
+"""Jobs: module-level functions, addressed by module and name, with types taken from their annotations."""
 
 import collections.abc
 import functools
@@ -10,15 +10,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 JOB_PACKAGES = ("media.processing.", "tests.support.sandbox_jobs")
-"""A child runs functions that were written for it, even if a parent should be talked into more."""
+"""A worker process runs only functions written for it, even if the parent is tricked into asking for more."""
 
 
 class NotAJob(TypeError):
-    """No function of these rooms, or its annotations do not tell its types."""
+    """The function is outside the job packages, or its annotations do not give its types."""
 
 
 class Job:
-    """A function that takes one value and returns one, or, a generator function, yields any number."""
+    """A function that takes one value and returns one or, as a generator function, yields any number."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -31,7 +31,7 @@ class Job:
 
 @functools.cache
 def job_of(function: Callable[..., Any]) -> Job:
-    """Raises `NotAJob`."""
+    """Return the `Job` of a function. Raises `NotAJob`."""
     job = Job(function)
     if find(job.address) is not function:
         raise NotAJob(f"{job.address} is another function")
@@ -40,7 +40,7 @@ def job_of(function: Callable[..., Any]) -> Job:
 
 @functools.cache
 def job_at(address: str) -> Job:
-    """Raises `NotAJob` and ImportError."""
+    """Return the `Job` at an address. Raises `NotAJob` and ImportError."""
     return Job(find(address))
 
 
@@ -71,5 +71,5 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 def rest(work: Nothing) -> Nothing:
-    """The job that warms a child."""
+    """Do nothing: the job that warms up a worker process."""
     return work

@@ -1,4 +1,4 @@
-"""A workshop, as its users see it."""
+"""The public interface of a sandbox pool."""
 
 import asyncio
 import math
@@ -23,19 +23,19 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 CREDIT_BATCH = WINDOW // 4
 NICENESS = 5
-"""Whoever waits for the web process comes first."""
+"""Whoever is waiting for the web process comes first."""
 HEADROOM = 4096
-"""Bytes of a frame beside its value."""
+"""Bytes of a frame reserved for everything but its value."""
 
 
 class SandboxPool:
-    """Child processes of one kind, started on first use.
+    """Worker processes of one kind, started on first use.
 
-    A child works on `threads` jobs at once; there are up to `processes` children. `memory` bounds the
-    address space of each, in bytes. One that had no work for `idle_seconds` is ended. `preload` are
-    modules it imports at its start. It gives way to others by `niceness`.
+    Each process runs `threads` jobs at once, and there are at most `processes` of them. `memory` limits the
+    address space of each, in bytes. A process that has been idle for `idle_seconds` is stopped. `preload`
+    lists the modules it imports at startup. `niceness` is added to that of this process.
 
-    May be used from any thread and any event loop, after a fork, and again after `close`.
+    A pool may be used from any thread and any event loop, after a fork, and again after `close`.
     """
 
     def __init__(
@@ -49,35 +49,37 @@ class SandboxPool:
         preload: tuple[str, ...] = (),
         niceness: int = NICENESS,
     ) -> None:
-        self._plan = PoolConfig(name, threads, processes, memory, idle_seconds, preload, niceness)
+        self._config = PoolConfig(name, threads, processes, memory, idle_seconds, preload, niceness)
         self._lock = threading.Lock()
         self._keeper: Supervisor | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
-        _workshops.add(self)
+        _pools.add(self)
 
     async def warm(self) -> None:
-        """Start a child ahead of the first job. Raises `SandboxError`."""
+        """Start a worker process ahead of the first job. Raises `SandboxError`."""
         await self.ask(rest, Nothing(), seconds=START_PATIENCE)
 
     async def ask(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
-        """The job's result. `seconds` are for its work; waiting for a free child does not count.
+        """Run a job and return its result.
 
-        Raises what is wrong with the file (`MediaProblem`), `SandboxError` and `WorkshopBusy`.
-        Cancelled, it leaves the queue; a job that has begun is ended within seconds.
+        `seconds` limits its running time; waiting for a free worker process does not count.
+
+        Raises `MediaError` for what is wrong with the file, `SandboxError` and `SandboxBusy`. If cancelled,
+        the call leaves the queue; a job that has started is stopped within seconds.
         """
-        kind, answer = self._ask(job, work, seconds)
+        typed_job, pending = self._submit_single(job, work, seconds)
         try:
-            return cast("R", _decoded(kind, await asyncio.wrap_future(answer.future)))
+            return cast("R", _decode_result(typed_job, await asyncio.wrap_future(pending.future)))
         finally:
-            answer.future.cancel()
+            pending.future.cancel()
 
     def ask_blocking(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
-        """`ask`, from a thread that may wait."""
-        kind, answer = self._ask(job, work, seconds)
+        """Run a job like `ask`, from a thread that may block."""
+        typed_job, pending = self._submit_single(job, work, seconds)
         try:
-            return cast("R", _decoded(kind, answer.future.result()))
+            return cast("R", _decode_result(typed_job, pending.future.result()))
         finally:
-            answer.future.cancel()
+            pending.future.cancel()
 
     async def follow(
         self,
@@ -88,50 +90,51 @@ class SandboxPool:
         idle_seconds: float = math.inf,
         alone: bool = False,
     ) -> AsyncGenerator[R, None]:
-        """The job's pieces as they are made, never more than `WINDOW` ahead of their reader.
+        """Yield the job's pieces as they are made, at most `WINDOW` ahead of their reader.
 
-        `seconds` are for all of its work and `idle_seconds` for the work on one piece; waiting for the
-        reader counts for neither, but a reader has `calls.READER_PATIENCE`. Closing it cancels the job.
-        With `alone` no other works in its child.
-        Raises as `ask` does.
+        `seconds` limits all of its work and `idle_seconds` the work on one piece. Waiting for the reader
+        counts toward neither, but the reader only has `job_calls.READER_PATIENCE`. Closing the generator
+        cancels the job. With `alone`, no other job runs in its worker process. Raises what `ask` raises.
         """
-        kind = job_of(job)
-        if not kind.streams:
-            raise NotAJob(f"{kind.address} yields nothing: ask for it")
+        typed_job = job_of(job)
+        if not typed_job.streams:
+            raise NotAJob(f"{typed_job.address} yields nothing: ask for it")
         stream = ResultStream()
-        keeper, call = self._submit(kind, work, stream, seconds, idle_seconds, alone=alone)
+        supervisor, call = self._submit(typed_job, work, stream, seconds, idle_seconds, alone=alone)
         try:
-            unread = 0
+            uncredited = 0
             while (piece := await stream.next()) is not None:
-                yield cast("R", _decoded(kind, piece))
-                unread += 1
-                if unread == CREDIT_BATCH:
-                    keeper.credit(call, unread)
-                    unread = 0
+                yield cast("R", _decode_result(typed_job, piece))
+                uncredited += 1
+                if uncredited == CREDIT_BATCH:
+                    supervisor.credit(call, uncredited)
+                    uncredited = 0
         finally:
-            keeper.cancel(call)
+            supervisor.cancel(call)
 
     def close(self) -> None:
-        """End the children, within milliseconds; whoever waits gets `SandboxError`. Exit does it too."""
+        """Stop the worker processes within milliseconds, also at exit. Waiting callers get `SandboxError`."""
         with self._lock:
-            keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.close()
+            supervisor, self._keeper = self._keeper, None
+        if supervisor is not None:
+            supervisor.close()
 
-    def _ask(self, job: Callable[[A], R], work: A, seconds: float) -> tuple[Job, SingleResult]:
-        kind = job_of(job)
-        if kind.streams:
-            raise NotAJob(f"{kind.address} yields pieces: follow it")
-        answer = SingleResult()
-        keeper, call = self._submit(kind, work, answer, seconds, math.inf)
-        answer.future.add_done_callback(lambda future: keeper.cancel(call) if future.cancelled() else None)
-        return kind, answer
+    def _submit_single(self, job: Callable[[A], R], work: A, seconds: float) -> tuple[Job, SingleResult]:
+        typed_job = job_of(job)
+        if typed_job.streams:
+            raise NotAJob(f"{typed_job.address} yields pieces: follow it")
+        pending = SingleResult()
+        supervisor, call = self._submit(typed_job, work, pending, seconds, math.inf)
+        pending.future.add_done_callback(
+            lambda future: supervisor.cancel(call) if future.cancelled() else None
+        )
+        return typed_job, pending
 
     def _submit(
         self,
-        kind: Job,
+        typed_job: Job,
         work: msgspec.Struct,
-        caller: ResultReceiver,
+        receiver: ResultReceiver,
         seconds: float,
         idle_seconds: float,
         *,
@@ -140,43 +143,46 @@ class SandboxPool:
         encoded = msgspec.msgpack.encode(work)
         if len(encoded) > FRAME_LIMIT - HEADROOM:
             raise FrameTooLarge("work of that size goes through a file")
-        keeper = self._open_keeper()
-        call = JobCall(kind, msgspec.Raw(encoded), caller, seconds, idle_seconds, is_alone=alone)
-        keeper.submit(call)
-        return keeper, call
+        supervisor = self._open_supervisor()
+        call = JobCall(typed_job, msgspec.Raw(encoded), receiver, seconds, idle_seconds, is_alone=alone)
+        supervisor.submit(call)
+        return supervisor, call
 
-    def _open_keeper(self) -> Supervisor:
+    def _open_supervisor(self) -> Supervisor:
         with self._lock:
             if self._keeper is None or not self._keeper.is_open:
-                self._keeper = Supervisor(self._plan)
+                self._keeper = Supervisor(self._config)
                 if self._finalizer is not None:
                     self._finalizer.detach()
                 self._finalizer = weakref.finalize(self, self._keeper.close)
             return self._keeper
 
-    def _forget(self) -> None:
-        """In a forked process: the children are the parent's, and a lock may be held for ever."""
+    def _reset_after_fork(self) -> None:
+        """Reset the pool in a forked process.
+
+        The worker processes belong to the parent, and the lock may be held forever.
+        """
         self._lock = threading.Lock()
-        keeper, self._keeper = self._keeper, None
+        supervisor, self._keeper = self._keeper, None
         if self._finalizer is not None:
             self._finalizer.detach()
-        if keeper is not None:
-            keeper.disown()
+        if supervisor is not None:
+            supervisor.disown()
 
 
-def _decoded(kind: Job, value: msgspec.Raw) -> Any:
+def _decode_result(typed_job: Job, value: msgspec.Raw) -> Any:
     try:
-        return kind.decode_result(value)
+        return typed_job.decode_result(value)
     except msgspec.DecodeError as error:
         raise SandboxError from error
 
 
-_workshops: weakref.WeakSet[SandboxPool] = weakref.WeakSet()
+_pools: weakref.WeakSet[SandboxPool] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
-    for workshop in tuple(_workshops):
-        workshop._forget()
+def _reset_all_after_fork() -> None:
+    for pool in tuple(_pools):
+        pool._reset_after_fork()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+os.register_at_fork(after_in_child=_reset_all_after_fork)

@@ -1,12 +1,13 @@
-"""What a workshop is made of."""
+"""The settings of a sandbox pool."""
 
 import msgspec
 
 
 class PoolConfig(msgspec.Struct, frozen=True):
-    """`memory` is in bytes of address space a child, `idle_seconds` those after which it is ended.
+    """The settings of one pool, as its supervisor needs them.
 
-    `niceness` is what its children are nicer by than this process.
+    `memory` is each worker process's address space in bytes. A process is stopped after `idle_seconds`
+    without work. `niceness` is added to that of this process.
     """
 
     name: str

@@ -1,20 +1,21 @@
-"""The workshops there are. `memory` is in bytes, a child's address space."""
+"""The service's sandbox pools. `memory` is the address space of one worker process, in bytes."""
 
 from media.processing.sandbox.pool import SandboxPool
 
 FILES_MEMORY = 2 * 2**30
-"""Several times what the decoders map for a file within the limits; what wants more is a bomb."""
+"""Several times what the decoders map for a file within the limits; whatever needs more is a bomb."""
 FILES_THREADS = 3
-"""Long sounds that are transcoded, two at once, must not hold up every picture."""
+"""Two long sounds being transcoded at once must not hold up every picture."""
 RECOGNITION_THREADS = 6
-"""A recogniser uses all cores already, but takes its work by half minutes: so a short sound is heard while
-an hour is. The model is there once."""
+"""A recognizer already uses all cores, but takes its work in half-minute steps, so a short sound is
+transcribed while an hour-long one is. The model is loaded only once.
+"""
 RECOGNITION_IDLE = 300.0
-"""Seconds. Its models hold hundreds of megabytes that others may need."""
+"""Seconds. The models hold hundreds of megabytes that others may need."""
 SYNTHESIS_THREADS = 4
-"""So that listeners hear their first words at once, also beside texts that take long."""
+"""Listeners hear their first words at once, even while long texts are being spoken."""
 SYNTHESIS_NICENESS = 0
-"""A listener waits for it, and it must keep up with a voice while a local model takes every core."""
+"""A listener is waiting, and synthesis must keep up with playback while a local model takes every core."""
 
 files = SandboxPool("files", threads=FILES_THREADS, memory=FILES_MEMORY)
 recognition = SandboxPool("recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
@@ -22,6 +23,6 @@ synthesis = SandboxPool("synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHES
 
 
 def close_all() -> None:
-    """End all children; blocks for milliseconds. A workshop that is asked again starts again."""
-    for workshop in (files, recognition, synthesis):
-        workshop.close()
+    """Stop all worker processes; blocks for milliseconds. A pool that is used again starts again."""
+    for sandbox_pool in (files, recognition, synthesis):
+        sandbox_pool.close()

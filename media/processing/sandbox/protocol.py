@@ -1,7 +1,7 @@
-"""What the service and a workshop's child say to each other: msgpack after four bytes of length.
+"""The protocol between the service and a worker process: msgpack after a four-byte length.
 
-The parent believes nothing a child says, for hostile bytes may have taken the child over: frames are
-bounded and typed, and who breaks the rules is ended.
+The parent trusts nothing that a worker process says, because hostile bytes may have taken it over: frames
+are bounded and typed, and a process that breaks the rules is killed.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import msgspec
 FRAME_LIMIT = 64 * 2**20
 """Bytes. Larger results go through a file."""
 WINDOW = 64
-"""Pieces of a stream that a child may be ahead of their reader."""
+"""How many pieces of a stream a worker process may be ahead of their reader."""
 HEADER = 4
 
 
@@ -20,10 +20,10 @@ class FrameTooLarge(ValueError):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Base of the frames."""
+    """The base class of all frames."""
 
 
-# --- orders: parent to child --------------------------------------------------------------------
+# --- orders: parent to worker process -----------------------------------------------------------
 
 
 class Setup(Frame, frozen=True):
@@ -43,7 +43,7 @@ class Start(Frame, frozen=True, tag=1):
 
 
 class Credit(Frame, frozen=True, tag=2):
-    """That many pieces were read."""
+    """`pieces` more pieces were read."""
 
     call: int
     pieces: int
@@ -55,11 +55,11 @@ class Cancel(Frame, frozen=True, tag=3):
 
 ParentFrame = Start | Credit | Cancel
 
-# --- reports: child to parent -------------------------------------------------------------------
+# --- reports: worker process to parent ----------------------------------------------------------
 
 
 class Ready(Frame, frozen=True, tag=1):
-    """The child takes orders."""
+    """The worker process accepts orders."""
 
 
 class Piece(Frame, frozen=True, tag=2):
@@ -68,14 +68,14 @@ class Piece(Frame, frozen=True, tag=2):
 
 
 class JobDone(Frame, frozen=True, tag=3):
-    """`value` is the result, nil after a stream."""
+    """`value` is the result, or nil after a stream."""
 
     call: int
     value: msgspec.Raw
 
 
 class Refused(Frame, frozen=True, tag=4):
-    """The job raised a `MediaProblem`, of the class that stands at `kind`."""
+    """The job raised a `MediaError`, of the class that `kind` names."""
 
     call: int
     kind: str
@@ -84,7 +84,7 @@ class Refused(Frame, frozen=True, tag=4):
 
 
 class JobFailed(Frame, frozen=True, tag=5):
-    """The job raised anything else."""
+    """The job raised any other exception."""
 
     call: int
     trace: str
@@ -107,20 +107,20 @@ def pack(message: Frame) -> bytearray:
 
 
 class Unpacker:
-    """Cuts what arrives into the bodies of frames."""
+    """Splits incoming bytes into the bodies of frames."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        self._held += data
-        while len(self._held) >= HEADER:
-            size = int.from_bytes(self._held[:HEADER], "big")
+        self._buffer += data
+        while len(self._buffer) >= HEADER:
+            size = int.from_bytes(self._buffer[:HEADER], "big")
             if size > FRAME_LIMIT:
                 raise FrameTooLarge(f"a frame of {size} bytes")
             end = HEADER + size
-            if len(self._held) < end:
+            if len(self._buffer) < end:
                 return
-            body = bytes(memoryview(self._held)[HEADER:end])
-            del self._held[:end]
+            body = bytes(memoryview(self._buffer)[HEADER:end])
+            del self._buffer[:end]
             yield body

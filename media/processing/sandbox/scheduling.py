@@ -1,7 +1,7 @@
-"""Which child does what, and how many there have to be.
+"""Decides which worker process runs which call, and how many processes there must be.
 
-A call that works alone (see the package's docstring) has a child beside those of the plan, so that nobody
-waits for it; one at a time, since a child may hold much memory.
+A call that runs alone (see the package's docstring) gets a process beyond the configured number, so that
+nobody has to wait for it. Only one such call runs at a time, because a process may hold a lot of memory.
 """
 
 from collections.abc import Collection
@@ -11,25 +11,27 @@ from media.processing.sandbox.job_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
 
 
-def child_for(call: JobCall, children: Collection[ChildProcess]) -> ChildProcess | None:
-    if call.is_alone and _one_is_alone(children):
+def child_for(call: JobCall, workers: Collection[ChildProcess]) -> ChildProcess | None:
+    if call.is_alone and _has_exclusive_worker(workers):
         return None
-    able = [
-        child for child in children if child.is_ready and child.places and not (call.is_alone and child.calls)
+    candidates = [
+        worker
+        for worker in workers
+        if worker.is_ready and worker.free_slots and not (call.is_alone and worker.calls)
     ]
-    return min(able, key=lambda child: len(child.calls), default=None)
+    return min(candidates, key=lambda worker: len(worker.calls), default=None)
 
 
-def more_children(plan: PoolConfig, children: Collection[ChildProcess], queue: Collection[JobCall]) -> int:
-    """How many to start for those that wait."""
+def more_children(config: PoolConfig, workers: Collection[ChildProcess], queue: Collection[JobCall]) -> int:
+    """Return how many processes to start for the waiting calls."""
     waiting = sum(not call.is_alone for call in queue)
-    staff = [child for child in children if not child.is_retiring and not child.is_given_to_one]
-    free = sum(child.places for child in staff)
-    needed = -(-max(0, waiting - free) // plan.threads)
-    for_all = min(needed, max(0, plan.processes - len(staff)))
-    wants_own = waiting < len(queue) and not _one_is_alone(children)
-    return for_all + (wants_own and all(child.calls for child in staff))
+    shared = [worker for worker in workers if not worker.is_retiring and not worker.is_exclusive]
+    free = sum(worker.free_slots for worker in shared)
+    needed = -(-max(0, waiting - free) // config.threads)
+    for_shared = min(needed, max(0, config.processes - len(shared)))
+    needs_exclusive = waiting < len(queue) and not _has_exclusive_worker(workers)
+    return for_shared + (needs_exclusive and all(worker.calls for worker in shared))
 
 
-def _one_is_alone(children: Collection[ChildProcess]) -> bool:
-    return any(child.is_given_to_one for child in children)
+def _has_exclusive_worker(workers: Collection[ChildProcess]) -> bool:
+    return any(worker.is_exclusive for worker in workers)

@@ -1,8 +1,8 @@
-"""A workshop's child: runs jobs in threads. Run as `python -m media.processing.sandbox.worker`.
+"""The main program of a worker process: runs jobs in threads.
 
-Frames come and go over the socket that is its standard input. It lives until that ends or the thread
-that started it does, so it outlives its parent by nothing. What anything prints, native code
-included, goes to its standard error, which the parent reads.
+Run as `python -m media.processing.sandbox.worker`. Frames are exchanged over the socket that is its standard
+input. It exits when that socket closes or the thread that started it ends, so it never outlives its parent.
+Whatever it prints, native code included, goes into a pipe that the parent reads.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ from media.processing.sandbox.protocol import (
 
 AUTOGROUP = Path("/proc/self/autogroup")
 OOM_SCORE = 500
-"""Where memory runs out, the kernel ends a child before it ends the service."""
+"""When memory runs out, the kernel kills a worker process before it kills the service."""
 TRACE_LIMIT = 8000
 """Characters."""
 NIL = msgspec.Raw(b"\xc0")
@@ -54,91 +54,91 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def main() -> None:
-    # the parent decides when a Ctrl-C, or the service manager's signal to all, ends us
+    # Ctrl-C and the service manager signal every process; the parent decides when this one ends.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    link = _take_link()
-    frames = _frames(link)
+    link = _open_link()
+    frames = _read_frames(link)
     setup = msgspec.msgpack.decode(next(frames), type=Setup)
     _die_with_parent(setup.parent)
-    _settle_in(setup)
+    _apply_setup(setup)
     for module in setup.preload:
         _preload(module)
-    crew = JobThreads(link, setup.threads)
-    crew.send(Ready())
+    job_threads = JobThreads(link, setup.threads)
+    job_threads.send(Ready())
     for frame in frames:
-        crew.heed(_decode_order(frame))
+        job_threads.handle_order(_decode_order(frame))
 
 
 class RunningJob:
-    """One job under way."""
+    """One job in progress."""
 
     def __init__(self, order: Start) -> None:
         self.order = order
         self.is_cancelled = False
-        self._places = threading.Semaphore(WINDOW)
+        self._credits = threading.Semaphore(WINDOW)
 
-    def wait_for_place(self) -> None:
-        self._places.acquire()
+    def wait_for_credit(self) -> None:
+        self._credits.acquire()
 
-    def heed(self, order: Credit | Cancel) -> None:
+    def handle_order(self, order: Credit | Cancel) -> None:
         if isinstance(order, Credit):
-            self._places.release(order.pieces)
+            self._credits.release(order.pieces)
         else:
             self.is_cancelled = True
-            self._places.release()
+            self._credits.release()
 
 
 class JobThreads:
-    """The threads that work."""
+    """The threads that run the jobs."""
 
     def __init__(self, link: socket.socket, threads: int) -> None:
         self._link = link
-        self._sending = threading.Lock()
+        self._send_lock = threading.Lock()
         self._runs: dict[int, RunningJob] = {}
-        self._waiting: SimpleQueue[RunningJob] = SimpleQueue()
+        self._queue: SimpleQueue[RunningJob] = SimpleQueue()
         for number in range(threads):
-            threading.Thread(target=self._work, name=f"job-{number}", daemon=True).start()
+            threading.Thread(target=self._run_thread, name=f"job-{number}", daemon=True).start()
 
-    def heed(self, order: ParentFrame) -> None:
+    def handle_order(self, order: ParentFrame) -> None:
         if isinstance(order, Start):
             run = self._runs[order.call] = RunningJob(order)
-            self._waiting.put(run)
-        elif order.call in self._runs:  # or it ended while the order was on its way
-            self._runs[order.call].heed(order)
+            self._queue.put(run)
+        elif order.call in self._runs:  # else it ended while the order was on its way
+            self._runs[order.call].handle_order(order)
 
     def send(self, report: Frame) -> None:
         self._send_frame(pack(report))
 
     def _send_frame(self, frame: bytearray) -> None:
-        with self._sending:
+        with self._send_lock:
             self._link.sendall(frame)
 
-    def _work(self) -> None:
+    def _run_thread(self) -> None:
         try:
             while True:
-                self._see_through(self._waiting.get())
-        except BaseException:  # noqa: BLE001 a thread less would leave its call waiting for ever
+                self._run_and_report(self._queue.get())
+        except BaseException:  # noqa: BLE001 a dead thread would leave its call waiting forever
             traceback.print_exc()
             os._exit(1)
 
-    def _see_through(self, run: RunningJob) -> None:
-        frame = self._outcome(run)
+    def _run_and_report(self, run: RunningJob) -> None:
+        frame = self._run_to_frame(run)
         del self._runs[run.order.call]
         self._send_frame(frame)
 
-    def _outcome(self, run: RunningJob) -> bytearray:
+    def _run_to_frame(self, run: RunningJob) -> bytearray:
         call = run.order.call
         try:
-            return pack(JobDone(call, self._do(run)))
-        except MediaError as problem:
-            kind = f"{type(problem).__module__}:{type(problem).__qualname__}"
-            return pack(Refused(call, kind, problem.message, problem.code))
-        except BaseException as error:  # noqa: BLE001 whatever a job raises is told to its caller
+            return pack(JobDone(call, self._run_job(run)))
+        except MediaError as refusal:
+            kind = f"{type(refusal).__module__}:{type(refusal).__qualname__}"
+            return pack(Refused(call, kind, refusal.message, refusal.code))
+        except BaseException as error:  # noqa: BLE001 whatever a job raises is reported to its caller
             trace = "".join(traceback.format_exception(error))[-TRACE_LIMIT:]
             return pack(JobFailed(call, trace, isinstance(error, MemoryError)))
 
-    def _do(self, run: RunningJob) -> msgspec.Raw:
+    def _run_job(self, run: RunningJob) -> msgspec.Raw:
         job = job_at(run.order.job)
         result = job.function(job.decode_work(run.order.work))
         if not job.streams:
@@ -149,36 +149,39 @@ class JobThreads:
     def _stream(self, run: RunningJob, pieces: Generator[Any]) -> None:
         with contextlib.closing(pieces):
             for piece in pieces:
-                run.wait_for_place()
+                run.wait_for_credit()
                 if run.is_cancelled:
                     return
                 self.send(Piece(run.order.call, msgspec.Raw(_encode(piece))))
 
 
-def _take_link() -> socket.socket:
-    """The link, out of reach of jobs that read standard input."""
+def _open_link() -> socket.socket:
+    """Return the link, out of reach of jobs that read standard input."""
     link = socket.socket(fileno=os.dup(0))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    null_device = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null_device, 0)
+    os.close(null_device)
     return link
 
 
-def _frames(link: socket.socket) -> Iterator[bytes]:
+def _read_frames(link: socket.socket) -> Iterator[bytes]:
     unpacker = Unpacker()
     while data := link.recv(2**18):
         yield from unpacker.feed(data)
 
 
 def _die_with_parent(parent: int) -> None:
-    """The link's end is seen late where a job holds the interpreter's lock; the kernel's signal is not."""
+    """Have the kernel kill this process when its parent's thread ends.
+
+    The end of the link is noticed late while a job holds the interpreter's lock; the kernel's signal is not.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _settle_in(setup: Setup) -> None:
+def _apply_setup(setup: Setup) -> None:
     give_way(setup.niceness)
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
@@ -188,17 +191,20 @@ def _settle_in(setup: Setup) -> None:
 
 
 def give_way(niceness: int) -> None:
-    """Be nicer by so much, as a session too: where Linux shares out its cores by sessions, a process that
-    has its own is not nice to anybody else (sched(7))."""
+    """Increase the niceness of this process and of its session.
+
+    Where Linux shares the cores among sessions, a process with its own session gives way to nobody by its own
+    niceness alone (sched(7)).
+    """
     own = os.nice(niceness)
-    with contextlib.suppress(OSError):  # there are no such groups, or one was changed just now
+    with contextlib.suppress(OSError):  # there are no autogroups, or this one was changed just now
         AUTOGROUP.write_text(str(own))
 
 
 def _preload(module: str) -> None:
     try:
         importlib.import_module(module)
-    except Exception:  # noqa: BLE001 the job that needs it will say so to its caller
+    except Exception:  # noqa: BLE001 the job that needs it will report it to its caller
         traceback.print_exc()
 
 

@@ -1,6 +1,6 @@
-"""Any sound as mono PCM: decoded, mixed down and resampled piece by piece.
+"""Decodes any sound to mono PCM, mixed down and resampled piece by piece.
 
-Only jobs import this: it loads FFmpeg.
+Imported only by jobs: it loads FFmpeg.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from media.processing.sound.timeline import Timeline
 SAMPLE = 2
 SILENCE = bytes(32 * 1024)
 BROKEN_PACKETS = 0.5
-"""Part of the packets that may fail to decode before the whole is refused."""
+"""The share of the packets that may fail to decode before the whole sound is refused."""
 
 
 class Undecodable(UnreadableMedia):
@@ -27,18 +27,19 @@ class Undecodable(UnreadableMedia):
 
 
 def mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> Iterator[bytes]:
-    """The sound at `path` as signed 16-bit little-endian samples at `rate` Hz, in pieces of whole samples.
+    """Yield the sound at `path` as signed 16-bit little-endian samples at `rate` Hz.
 
-    Gaps between stamps are filled with silence. Whatever headers said, decoding stops with TooLarge where
-    the sound passes a limit; Unreadable where more than half of it fails to decode.
+    Each piece holds whole samples. Gaps between timestamps are filled with silence. Whatever the headers
+    said, this raises `MediaTooLarge` where the sound exceeds a limit, and `UnreadableMedia` if more than half
+    of it fails to decode.
     """
     with open_sound(path, claimed, limits) as sound:
         converter, timeline, unpacked = Converter(rate), Timeline(), 0
-        for frame in _frames(sound):
+        for frame in _decode_frames(sound):
             channels = frame.layout.nb_channels
             check_shape(channels, frame.sample_rate, limits)
             unpacked += frame.samples * channels * frame.format.bytes
-            gap = timeline.add(sound.stamp(frame.pts), frame.samples / frame.sample_rate)
+            gap = timeline.add(sound.timestamp(frame.pts), frame.samples / frame.sample_rate)
             check_length(timeline.position, unpacked, limits)
             yield from _silence(round(gap * rate) * SAMPLE)
             yield from converter.convert(frame)
@@ -46,7 +47,7 @@ def mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> 
 
 
 class Converter:
-    """Frames of any shape, even one that changes on the way, to mono 16-bit samples at `rate` Hz."""
+    """Converts frames of any shape, even one that changes midway, to mono 16-bit samples at `rate` Hz."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -68,15 +69,15 @@ class Converter:
         if self._resampler is None:
             return
         try:
-            made = self._resampler.resample(frame)
+            resampled = self._resampler.resample(frame)
         except (FFmpegError, ValueError) as error:
             raise Undecodable from error
-        for piece in made:
+        for piece in resampled:
             if piece is not None and piece.samples:
                 yield bytes(piece.planes[0])[: piece.samples * SAMPLE]
 
 
-def _frames(sound: OpenedSound) -> Iterator[AudioFrame]:
+def _decode_frames(sound: OpenedSound) -> Iterator[AudioFrame]:
     packets = broken = frames = 0
     context = sound.stream.codec_context
     for packet in packets_of(sound):

@@ -1,6 +1,6 @@
-"""The true length of a sound, added up from its packets without decoding them.
+"""Measures the true length of a sound by adding up its packets, without decoding them.
 
-Only jobs import this: it loads FFmpeg.
+Imported only by jobs: it loads FFmpeg.
 """
 
 from collections.abc import Iterator
@@ -21,15 +21,16 @@ from media.processing.sound.timeline import Timeline
 from media.processing.sound.truncation import CutOff, Damaged
 
 DECODED_SAMPLE = 4
-"""Bytes: decoders of lossy codecs give floats."""
+"""Bytes: decoders of lossy codecs produce floats."""
 COUNTED_WRONG = 0.01
-"""How far an MP3's own count may be off in a file that is whole."""
+"""The share by which an MP3's own count may be wrong in a complete file."""
 
 
 class MeasuredSound(msgspec.Struct):
-    """What a file turned out to hold; of its last packet the beginning and the length in bytes.
+    """What a file turned out to contain.
 
-    `end` is where that packet's sound ends by its stamp, in samples.
+    `last` is the beginning of its last packet, and `last_length` that packet's length in bytes. `end` is
+    where that packet's sound ends by its timestamp, in samples.
     """
 
     packets: int = 0
@@ -40,13 +41,16 @@ class MeasuredSound(msgspec.Struct):
 
 
 def measure(sound: OpenedSound, path: str, limits: SoundLimits) -> float:
-    """Seconds of sound. TooLarge as soon as it is beyond a limit, Unreadable if it is cut off or has none."""
+    """Return the seconds of sound.
+
+    Raises `MediaTooLarge` as soon as it exceeds a limit, `UnreadableMedia` if it is cut off or there is none.
+    """
     found, timeline = MeasuredSound(), Timeline()
     width = pcm_bytes(sound.codec) if sound.codec.startswith("pcm_") else DECODED_SAMPLE
     for packet in packets_of(sound):
         view = memoryview(packet)
-        samples = _samples(sound, packet, view)
-        timeline.add(sound.stamp(packet.pts), samples / sound.sample_rate)
+        samples = _packet_samples(sound, packet, view)
+        timeline.add(sound.timestamp(packet.pts), samples / sound.sample_rate)
         found.packets += 1
         found.samples += samples
         found.last, found.last_length = bytes(view[:8]), len(view)
@@ -59,7 +63,7 @@ def measure(sound: OpenedSound, path: str, limits: SoundLimits) -> float:
 
 
 def packets_of(sound: OpenedSound) -> Iterator["Packet[AudioStream]"]:
-    """The packets of the sound. Unreadable where their container breaks off."""
+    """Yield the packets of the sound. Raises `UnreadableMedia` where their container breaks off."""
     try:
         for packet in sound.container.demux(sound.stream):
             if packet.size:
@@ -68,22 +72,25 @@ def packets_of(sound: OpenedSound) -> Iterator["Packet[AudioStream]"]:
         raise Damaged from error
 
 
-def _samples(sound: OpenedSound, packet: "Packet[AudioStream]", view: memoryview) -> int:
+def _packet_samples(sound: OpenedSound, packet: "Packet[AudioStream]", view: memoryview) -> int:
     exact = samples_of(sound.codec, view, sound.channels)
     if exact is not None:
         return exact
-    said = round((packet.duration or 0) * sound.tick * sound.sample_rate)
-    return max(said, AT_LEAST.get(sound.codec, 1))
+    declared = round((packet.duration or 0) * sound.tick * sound.sample_rate)
+    return max(declared, AT_LEAST.get(sound.codec, 1))
 
 
 def _check_ending(sound: OpenedSound, path: str, found: MeasuredSound) -> None:
-    """Formats without an outer structure end early when frames are missing, or the last one's end is."""
+    """Raise `CutOff` if the file ends early.
+
+    A file without an outer structure ends early if frames, or the end of the last one, are missing.
+    """
     demuxer = sound.kind.demuxer
     if demuxer == "flac":
-        is_cut = found.end < _flac_samples_said(path)
+        is_cut = found.end < _declared_flac_samples(path)
     elif demuxer == "mp3":
-        said = tag_of(_behind_tag(path))
-        is_cut = _lacks(said, path, found) if said else _is_partial(mp3_header(found.last), found)
+        declared = tag_of(_read_after_tag(path))
+        is_cut = _is_short(declared, path, found) if declared else _is_partial(mp3_header(found.last), found)
     else:
         is_cut = demuxer == "aac" and _is_partial(adts_header(found.last), found)
     if is_cut:
@@ -94,19 +101,22 @@ def _is_partial(header: FrameHeader | None, found: MeasuredSound) -> bool:
     return header is not None and found.last_length < header.length
 
 
-def _lacks(said: Mp3Tag, path: str, found: MeasuredSound) -> bool:
-    """The count of bytes is better than that of frames, of which a flaw in the middle costs some."""
-    if said.bytes:
-        return Path(path).stat().st_size < said.bytes * (1 - COUNTED_WRONG)
-    return found.packets < said.frames * (1 - COUNTED_WRONG) - 1
+def _is_short(declared: Mp3Tag, path: str, found: MeasuredSound) -> bool:
+    """Whether the file has less than its tag declares.
+
+    The byte count is more reliable than the frame count: a flaw in the middle costs some frames.
+    """
+    if declared.bytes:
+        return Path(path).stat().st_size < declared.bytes * (1 - COUNTED_WRONG)
+    return found.packets < declared.frames * (1 - COUNTED_WRONG) - 1
 
 
-def _flac_samples_said(path: str) -> int:
-    """0 where the encoder did not know. Source: RFC 9639, 8.2."""
-    return int.from_bytes(_behind_tag(path)[21:26], "big") & (1 << 36) - 1
+def _declared_flac_samples(path: str) -> int:
+    """Return the declared number of samples, 0 if the encoder did not know. Source: RFC 9639, 8.2."""
+    return int.from_bytes(_read_after_tag(path)[21:26], "big") & (1 << 36) - 1
 
 
-def _behind_tag(path: str) -> bytes:
+def _read_after_tag(path: str) -> bytes:
     with Path(path).open("rb") as file:
         file.seek(id3_length(file.read(HEAD_BYTES)))
         return file.read(HEAD_BYTES)

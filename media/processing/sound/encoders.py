@@ -1,6 +1,6 @@
-"""Mono 16-bit PCM into files and streams of each format.
+"""Encodes mono 16-bit PCM into files and streams of each format.
 
-Only jobs and the synthesis workshop import this: it loads FFmpeg.
+Imported only by jobs and the synthesis pool: it loads FFmpeg.
 """
 
 import struct
@@ -19,23 +19,23 @@ UNKNOWN_SIZE = 0xFFFF_FFFF
 
 
 class ByteSink(Protocol):
-    """Where bytes go. One with `seek` gets its header corrected at the end."""
+    """A destination for bytes. If it has `seek`, its header is corrected at the end."""
 
     def write(self, data: bytes, /) -> int: ...
 
 
 class SoundEncoder(Protocol):
     def write(self, pcm: bytes) -> None:
-        """Take in whole samples."""
+        """Encode whole samples."""
 
     def close(self) -> None:
-        """Write what is left, and the header's lengths where the sink can seek."""
+        """Write what is left, and the header's lengths if the sink can seek."""
 
 
 def encoder_into(
     sink: ByteSink, format: SoundFormat, rate: int, pcm_bytes: int | None = None
 ) -> SoundEncoder:
-    """An encoder of samples at `rate` Hz. `pcm_bytes`, where it is known, is how many are to come."""
+    """Create an encoder for samples at `rate` Hz. `pcm_bytes` is how many are to come, if known."""
     if format == PCM16:
         return PlainEncoder(sink)
     if format == WAV:
@@ -55,7 +55,10 @@ class PlainEncoder:
 
 
 class WavEncoder:
-    """Until the length is known the header says "unknown" as FFmpeg does, which players take for a stream."""
+    """Writes WAV files and streams.
+
+    While the length is unknown, the header says so as FFmpeg's does; players take that for a stream.
+    """
 
     def __init__(self, sink: ByteSink, rate: int, pcm_bytes: int | None) -> None:
         self._sink, self._rate, self._written = sink, rate, 0
@@ -96,7 +99,7 @@ class FFmpegEncoder:
 
 
 def wav_header(rate: int, pcm_bytes: int | None) -> bytes:
-    """44 bytes. Sizes are unknown (0xFFFFFFFF) where `pcm_bytes` is None."""
+    """Return the 44 bytes of a header. If `pcm_bytes` is None, its sizes are unknown (0xFFFFFFFF)."""
     data, riff = (UNKNOWN_SIZE,) * 2 if pcm_bytes is None else (pcm_bytes, pcm_bytes + WAV_HEADER - 8)
     shape = (1, 1, rate, rate * SAMPLE, SAMPLE, SAMPLE * 8)
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", riff, b"WAVEfmt ", 16, *shape, b"data", data)

@@ -1,6 +1,6 @@
-"""Files that nobody vouches for, opened by FFmpeg with as little of FFmpeg as can be.
+"""Opens untrusted files with FFmpeg, using as little of FFmpeg as possible.
 
-Only jobs import this: it loads FFmpeg.
+Imported only by jobs: it loads FFmpeg.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,10 @@ PCM = {
 }
 CODECS = PCM | {"mp3", "flac", "opus", "vorbis", "aac", "alac", "amr_nb", "amr_wb"}
 PROBED = CODECS - {"alac"} | {"mp3float", "amrnb", "amrwb"}
-"""Decoders, by FFmpeg's own names, that opening may try. ALAC's header says how much it takes to try it."""
+"""Decoders, by FFmpeg's own names, that may be tried while opening.
+
+ALAC is left out: its header decides how much a try would take.
+"""
 STAMPED = {"ogg", "matroska", "mp4", "mov", "flac"}
 """Demuxers of files that say when a packet is to be heard."""
 PCM16_RATE = 24_000
@@ -35,9 +38,10 @@ READ_BYTES = 64 * 1024
 
 
 class OpenedSound(msgspec.Struct):
-    """The first audio track of a file. `sample_rate` in Hz; `codec` is one of `CODECS`.
+    """The first audio track of a file.
 
-    `tick` is the unit of its stamps and durations in seconds.
+    `sample_rate` is in Hz; `codec` is one of `CODECS`; `tick` is the unit of its timestamps and durations in
+    seconds.
     """
 
     kind: SoundKind
@@ -48,25 +52,28 @@ class OpenedSound(msgspec.Struct):
     stream: AudioStream
     tick: float
 
-    def stamp(self, pts: int | None) -> float | None:
-        """Seconds at which a packet or frame is to be heard, where its container says so."""
+    def timestamp(self, pts: int | None) -> float | None:
+        """Return when a packet or frame is to be heard, in seconds, if its container says so."""
         return None if pts is None or self.kind.demuxer not in STAMPED else pts * self.tick
 
 
 @contextmanager
 def open_sound(path: str, claimed: str | None, limits: SoundLimits) -> Iterator[OpenedSound]:
-    """The sound at `path`, not decoded yet. Unreadable, TooLarge (its bytes, channels or sample rate)."""
+    """Open the sound at `path` without decoding it.
+
+    Raises `UnreadableMedia`, and `MediaTooLarge` for its bytes, channels or sample rate.
+    """
     if Path(path).stat().st_size > limits.bytes:
         raise MediaTooLarge(f"The sound is larger than {_megabytes(limits.bytes)} MB.")
     kind = sniff_file(path, claimed)
     check_whole(path, kind)
-    with Path(path).open("rb") as file, _container(file, kind) as container:
-        yield _checked(container, kind, limits)
+    with Path(path).open("rb") as file, _open_container(file, kind) as container:
+        yield _check_track(container, kind, limits)
 
 
 @contextmanager
-def _container(file: Any, kind: SoundKind) -> Iterator[InputContainer]:
-    """FFmpeg gets the open file and one demuxer. No protocol is left to it to open anything else by."""
+def _open_container(file: Any, kind: SoundKind) -> Iterator[InputContainer]:
+    """Open the file with one demuxer. FFmpeg has no protocol left with which to open anything else."""
     options = {
         "protocol_whitelist": "",
         "format_whitelist": kind.demuxer,
@@ -89,7 +96,7 @@ def _container(file: Any, kind: SoundKind) -> Iterator[InputContainer]:
         yield container
 
 
-def _checked(container: InputContainer, kind: SoundKind, limits: SoundLimits) -> OpenedSound:
+def _check_track(container: InputContainer, kind: SoundKind, limits: SoundLimits) -> OpenedSound:
     if not container.streams.audio:
         raise NoAudio(f"There is no sound in this {kind.name} file.")
     stream = container.streams.audio[0]
@@ -97,7 +104,7 @@ def _checked(container: InputContainer, kind: SoundKind, limits: SoundLimits) ->
     codec = context.codec.canonical_name if context else "none"
     if codec not in CODECS:
         raise NoAudio(f"The sound's codec ({codec}) is not taken.")
-    if codec == "alac" and _alac_frame(context.extradata) > LARGEST_ALAC_FRAME:
+    if codec == "alac" and _alac_frame_samples(context.extradata) > LARGEST_ALAC_FRAME:
         raise UnreadableMedia("The sound is damaged.")
     for other in container.streams:
         if other is not stream:
@@ -130,8 +137,8 @@ def check_length(seconds: float, decoded_bytes: float, limits: SoundLimits) -> N
         raise MediaTooLarge(f"The sound is larger than {_megabytes(limits.decoded_bytes)} MB when unpacked.")
 
 
-def _alac_frame(extradata: bytes | None) -> int:
-    """The most samples a packet may unpack to, as the file's header has it."""
+def _alac_frame_samples(extradata: bytes | None) -> int:
+    """Return the most samples that a packet may unpack to, according to the file's header."""
     return int.from_bytes((extradata or b"")[12:16], "big")
 
 

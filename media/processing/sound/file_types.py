@@ -1,4 +1,4 @@
-"""What kind of sound a file is, told by its first bytes and by nothing else."""
+"""Recognizes sound files by their first bytes, and by nothing else."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +13,7 @@ ID3_HEADER = 10
 
 
 class SoundKind(msgspec.Struct, frozen=True):
-    """`name` as the API says it. `demuxer` is the only one of FFmpeg's that ever opens such a file."""
+    """`name` is the API's name. `demuxer` is the only FFmpeg demuxer that ever opens such a file."""
 
     name: str
     media_type: str
@@ -32,12 +32,12 @@ M4A = SoundKind("m4a", "audio/mp4", "mp4")
 QUICKTIME = SoundKind("mov", "video/quicktime", "mov")
 AAC = SoundKind("aac", "audio/aac", "aac")
 PCM16 = SoundKind("pcm16", "audio/pcm;rate=24000", "s16le")
-"""Headerless 24 kHz mono signed 16-bit little-endian: no bytes tell it, so it is taken where claimed."""
+"""Headerless 24 kHz mono signed 16-bit little-endian: unrecognizable by its bytes, so accepted if claimed."""
 
 CLAIMS = {
     kind.name: kind for kind in (WAV, MP3, FLAC, OGG, OPUS, WEBM, MATROSKA, MP4, M4A, QUICKTIME, AAC, PCM16)
 } | {"mpeg": MP3, "mpga": MP3, "oga": OGG, "wave": WAV, "pcm": PCM16}
-"""The names that clients give to sound."""
+"""Clients' names for kinds of sound."""
 
 PICTURE_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 M4A_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
@@ -59,9 +59,9 @@ NOT_SOUND = (
 
 
 def sniff_sound(head: bytes) -> SoundKind | None:
-    """The kind of sound that a file with the first bytes `head` is; None where it is none that is taken.
+    """Return the kind of sound that a file with the first bytes `head` is, or None if it is not supported.
 
-    Give `HEAD_BYTES` of it, or the whole file where it is shorter. PCM16 is never told by its bytes.
+    Pass `HEAD_BYTES` of it, or the whole file if it is shorter. PCM16 is never recognized by its bytes.
     """
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return WAV
@@ -72,35 +72,35 @@ def sniff_sound(head: bytes) -> SoundKind | None:
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return WEBM if b"webm" in head[:64] else MATROSKA if b"matroska" in head[:64] else None
     if head[4:8] == b"ftyp":
-        return _of_brand(head[8:12])
-    return _of_frames(head)
+        return _kind_of_brand(head[8:12])
+    return _kind_of_frames(head)
 
 
 def sniff_file(path: str, claimed: str | None) -> SoundKind:
-    """The kind of the file at `path`.
+    """Return the kind of the file at `path`.
 
-    `claimed` (a name out of `CLAIMS`, or anything) decides on headerless PCM alone. Unreadable, with
-    what the file is where that is known, if it is no sound.
+    `claimed` (a name in `CLAIMS`, or anything else) matters only for headerless PCM. Raises
+    `UnreadableMedia`, saying what the file is if that is known, if it is not sound.
     """
     with Path(path).open("rb") as file:
         head = file.read(HEAD_BYTES)
-        kind = _behind_tag(head, file) or sniff_sound(head)
+        kind = _sniff_after_tag(head, file) or sniff_sound(head)
     if kind:
         return kind
     if not head:
         raise UnreadableMedia("The sound is empty.")
     claim = CLAIMS.get(claimed or "")
-    other = not_sound(head)
-    if claim is PCM16 and other is None:
+    foreign = not_sound(head)
+    if claim is PCM16 and foreign is None:
         return PCM16
-    said = f", though it is said to be {claim.name}" if claim else ""
-    if other:
-        raise UnreadableMedia(f"This is {other}, not sound{said}.")
-    raise UnreadableMedia(f"These bytes are no kind of sound that is taken{said}.")
+    claim_note = f", though it is said to be {claim.name}" if claim else ""
+    if foreign:
+        raise UnreadableMedia(f"This is {foreign}, not sound{claim_note}.")
+    raise UnreadableMedia(f"These bytes are no kind of sound that is taken{claim_note}.")
 
 
 def not_sound(head: bytes) -> str | None:
-    """What a file that is no sound is, where its first bytes tell: "a PNG picture"."""
+    """Return what a file is that is not sound, if its first bytes tell: "a PNG picture"."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[4:8] == b"ftyp" and head[8:12] in PICTURE_BRANDS:
         return "a HEIC or AVIF picture"
@@ -112,7 +112,7 @@ def not_sound(head: bytes) -> str | None:
 
 
 def id3_length(head: bytes) -> int:
-    """Bytes of the ID3v2 tag that `head` begins with, 0 where it begins with none."""
+    """Return the bytes of the ID3v2 tag that `head` begins with, 0 if it begins with none."""
     size = head[6:ID3_HEADER]
     if head[:3] != b"ID3" or len(size) < 4 or head[3] not in (2, 3, 4) or any(byte & 0x80 for byte in size):
         return 0
@@ -120,8 +120,11 @@ def id3_length(head: bytes) -> int:
     return ID3_HEADER + length + (ID3_HEADER if head[5] & 0x10 else 0)
 
 
-def _behind_tag(head: bytes, file: BinaryIO) -> SoundKind | None:
-    """A tag stands before FLAC and ADTS now and then, and may be longer than any head."""
+def _sniff_after_tag(head: bytes, file: BinaryIO) -> SoundKind | None:
+    """Return the kind of a file that begins with a tag, or None if it has none.
+
+    A tag sometimes precedes FLAC and ADTS too, and may be longer than any head.
+    """
     length = id3_length(head)
     if not length:
         return None
@@ -130,7 +133,7 @@ def _behind_tag(head: bytes, file: BinaryIO) -> SoundKind | None:
     return kind if kind in (FLAC, AAC) else MP3
 
 
-def _of_brand(brand: bytes) -> SoundKind | None:
+def _kind_of_brand(brand: bytes) -> SoundKind | None:
     if brand in PICTURE_BRANDS:
         return None
     if brand in M4A_BRANDS:
@@ -138,7 +141,7 @@ def _of_brand(brand: bytes) -> SoundKind | None:
     return QUICKTIME if brand == b"qt  " else MP4
 
 
-def _of_frames(head: bytes) -> SoundKind | None:
+def _kind_of_frames(head: bytes) -> SoundKind | None:
     if id3_length(head) or begins_with_frames(head, mp3_header):
         return MP3
     return AAC if begins_with_frames(head, adts_header) else None

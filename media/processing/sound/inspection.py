@@ -1,4 +1,4 @@
-"""What a sound file is and whether it is taken, told without decoding more than an instant of it."""
+"""Checks what a sound file is and whether it is accepted, decoding no more than an instant of it."""
 
 import msgspec
 
@@ -7,11 +7,11 @@ from media.processing.sound.limits import SoundLimits
 from media.processing.sound.output_formats import RECOGNITION_RATE
 
 SHORT_SECONDS = 0.1
-"""Of sound so short, decoding may leave nothing: what encoders pad is cut off, and filters delay the rest."""
+"""A sound this short may decode to nothing: encoder padding is cut off, and filters delay the rest."""
 
 
 class InspectSound(msgspec.Struct, frozen=True):
-    """`claimed` is the format as the client names it (`wav`, `pcm16`, …), or None."""
+    """`claimed` is the client's name for the format (`wav`, `pcm16`, …), or None."""
 
     path: str
     claimed: str | None = None
@@ -19,7 +19,7 @@ class InspectSound(msgspec.Struct, frozen=True):
 
 
 class SoundFacts(msgspec.Struct, frozen=True):
-    """`kind` and `media_type` are what the bytes are, whatever was claimed; `codec` is FFmpeg's name."""
+    """`kind` and `media_type` describe the actual bytes, whatever was claimed; `codec` is FFmpeg's name."""
 
     kind: str
     media_type: str
@@ -30,7 +30,11 @@ class SoundFacts(msgspec.Struct, frozen=True):
 
 
 def inspect_sound(work: InspectSound) -> SoundFacts:
-    """Unreadable if the file is no sound, damaged or cut off; TooLarge if it is beyond `work.limits`."""
+    """Check a sound file and return what it is.
+
+    Raises `UnreadableMedia` if it is not sound, damaged or cut off, `MediaTooLarge` if it exceeds
+    `work.limits`.
+    """
     from media.processing.sound.duration import measure
     from media.processing.sound.ffmpeg_input import open_sound
 

@@ -1,13 +1,13 @@
-"""How much sound is taken. Every limit holds before anything is decoded, and again while it is."""
+"""Limits on sound. Each is enforced before anything is decoded, and again during decoding."""
 
 import msgspec
 
 LOWEST_SAMPLE_RATE = 4_000
-"""Hz. Nothing records speech below; a header that says less is forged."""
+"""Hz. Nothing records speech at less; a header that says so is forged."""
 
 
 class SoundLimits(msgspec.Struct, frozen=True):
-    """`decoded_bytes` is what the sound would take unpacked, at its own sample rate and channels."""
+    """`decoded_bytes` is the size of the unpacked sound, at its own sample rate and channels."""
 
     bytes: int = 25 * 2**20
     seconds: float = 2 * 3600

@@ -1,4 +1,4 @@
-"""Headers of the frames that MP3 and ADTS files consist of. Source: ISO/IEC 11172-3, 13818-3 and 13818-7."""
+"""Headers of the frames in MP3 and ADTS files. Source: ISO/IEC 11172-3, 13818-3 and 13818-7."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,13 @@ BIT_RATES = {
     MPEG_1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     MPEG_2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""kbit/s of layer III by the header's index, from 1 on."""
+"""kbit/s of layer III by the header's index, which starts at 1."""
 ADTS_RATES = 13
 FRAMES_WANTED = 3
 
 
 class FrameHeader(msgspec.Struct, frozen=True):
-    """`length` in bytes, the header's own included; frames of one stream share their `family`."""
+    """`length` is in bytes and includes the header; frames of one stream share their `family`."""
 
     length: int
     samples: int
@@ -26,32 +26,32 @@ class FrameHeader(msgspec.Struct, frozen=True):
 
 
 class Mp3Tag(msgspec.Struct, frozen=True):
-    """How many `frames` follow, and how many `bytes` there are with the tag's own frame; 0: not said."""
+    """The number of `frames` that follow, and of `bytes` including the tag's own frame; 0: not given."""
 
     frames: int
     bytes: int
 
 
 def mp3_header(data: bytes | memoryview) -> FrameHeader | None:
-    """What the four bytes at the beginning of `data` say; None where no layer III frame begins."""
+    """Parse the first four bytes of `data`; return None if no layer III frame begins there."""
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
     version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
     bits, rate = data[2] >> 4, data[2] >> 2 & 3
     if version == 1 or layer != LAYER_3 or bits in (0, 15) or rate == 3 or data[3] & 3 == 2:
         return None
-    is_first = version == MPEG_1
+    is_mpeg_1 = version == MPEG_1
     is_mono = data[3] >> 6 == 3
-    bit_rate = BIT_RATES[MPEG_1 if is_first else MPEG_2][bits - 1] * 1000
+    bit_rate = BIT_RATES[MPEG_1 if is_mpeg_1 else MPEG_2][bits - 1] * 1000
     sample_rate = SAMPLE_RATES[rate] // {MPEG_1: 1, MPEG_2: 2, MPEG_25: 4}[version]
-    samples = 1152 if is_first else 576
+    samples = 1152 if is_mpeg_1 else 576
     length = samples // 8 * bit_rate // sample_rate + (data[2] >> 1 & 1)
-    side_bytes = (17 if is_mono else 32) if is_first else (9 if is_mono else 17)
+    side_bytes = (17 if is_mono else 32) if is_mpeg_1 else (9 if is_mono else 17)
     return FrameHeader(length, samples, (version, rate), side_bytes)
 
 
 def adts_header(data: bytes | memoryview) -> FrameHeader | None:
-    """What the seven bytes at the beginning of `data` say; None where no ADTS frame begins."""
+    """Parse the first seven bytes of `data`; return None if no ADTS frame begins there."""
     if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
         return None
     rate = data[2] >> 2 & 15
@@ -62,19 +62,19 @@ def adts_header(data: bytes | memoryview) -> FrameHeader | None:
 
 
 def begins_with_frames(head: bytes, header: Callable[[bytes], FrameHeader | None]) -> bool:
-    """Whether `head` consists of frames, each where the one before ends. One alone has to fill it."""
-    place, found, family = 0, 0, None
-    while found < FRAMES_WANTED and place + 7 <= len(head):
-        frame = header(head[place : place + 7])
+    """Whether `head` consists of frames that follow directly on each other. A single one has to fill it."""
+    position, count, family = 0, 0, None
+    while count < FRAMES_WANTED and position + 7 <= len(head):
+        frame = header(head[position : position + 7])
         if frame is None or family not in (None, frame.family):
             return False
         family = frame.family
-        place, found = place + frame.length, found + 1
-    return found > 1 or (found == 1 and place == len(head))
+        position, count = position + frame.length, count + 1
+    return count > 1 or (count == 1 and position == len(head))
 
 
 def tag_of(frames: bytes) -> Mp3Tag | None:
-    """What the Xing or Info tag says, if `frames` begins (behind padding) with the frame that holds one."""
+    """Parse the Xing or Info tag; None unless it is in the first frame of `frames` (after padding)."""
     first = frames.lstrip(b"\0")
     header = mp3_header(first)
     tag = first[4 + header.side_bytes :][:16] if header else b""

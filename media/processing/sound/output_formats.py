@@ -1,4 +1,4 @@
-"""The formats that sound is made in."""
+"""The formats in which sound is produced."""
 
 import msgspec
 
@@ -7,11 +7,11 @@ from media.processing.sound import file_types
 SPEECH_RATE = 24_000
 """Hz of spoken answers, and of every format made from them."""
 RECOGNITION_RATE = 16_000
-"""Hz of the WAV that recognition and upstreams take."""
+"""Hz of the WAV that recognition and upstreams accept."""
 
 
 class SoundFormat(msgspec.Struct, frozen=True):
-    """`muxer` and `encoder` are FFmpeg's names, empty where no FFmpeg is needed. `bit_rate` in bit/s."""
+    """`muxer` and `encoder` are FFmpeg's names, empty if FFmpeg is not needed. `bit_rate` is in bit/s."""
 
     name: str
     media_type: str
@@ -37,16 +37,16 @@ FORMATS = {
     "aac": SoundFormat("aac", file_types.AAC.media_type, "adts", "aac", 64_000),
     "m4a": SoundFormat("m4a", file_types.M4A.media_type, "ipod", "aac", 64_000),
 }
-"""By the names of `audio.format` and `response_format`. M4A has its index at the end: no stream."""
+"""By the names of `audio.format` and `response_format`. M4A cannot be streamed: its index is at the end."""
 STREAMED = tuple(name for name in FORMATS if name != "m4a")
 
 PCM16_BYTES_A_MILLISECOND = 2 * SPEECH_RATE // 1000
 PCM16_TYPE = PCM16.media_type
-"""Samples without a header do not tell their rate."""
-SOUND_TYPES = {name: made.media_type for name, made in FORMATS.items()}
+"""It names the rate, because samples without a header do not."""
+SOUND_TYPES = {name: sound_format.media_type for name, sound_format in FORMATS.items()}
 """Media types by the names of `audio.format`."""
 
 
 def sound_type_of(format: str) -> str:
-    """The media type of a sound in the format of this name; that of any bytes where the name is unknown."""
+    """Return the media type of the format with this name; that of arbitrary bytes if the name is unknown."""
     return SOUND_TYPES.get(format, "application/octet-stream")

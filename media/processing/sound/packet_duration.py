@@ -1,4 +1,4 @@
-"""How long a packet's sound is, read from the packet itself where its container could lie."""
+"""How long a packet's sound is, read from the packet itself wherever its container could lie."""
 
 from media.processing.sound.mpeg_headers import mp3_header
 
@@ -9,11 +9,11 @@ OPUS_CELT = (120, 240, 480, 960)
 PCM_BYTES = {"alaw": 1, "mulaw": 1, "u8": 1, "s8": 1}
 
 AT_LEAST = {"aac": 480, "amr_nb": 160, "amr_wb": 320, "vorbis": 32, "alac": 1}
-"""Samples a packet unpacks to whatever its container says of it."""
+"""The fewest samples a packet unpacks to, whatever its container says."""
 
 
 def samples_of(codec: str, packet: memoryview, channels: int) -> int | None:
-    """Samples (a channel) in a packet of `codec`; None where only its container knows."""
+    """Return the samples (per channel) in a packet of `codec`, or None if only its container knows."""
     if codec.startswith("pcm_"):
         return len(packet) // (channels * pcm_bytes(codec))
     if codec == "opus":
@@ -27,13 +27,13 @@ def samples_of(codec: str, packet: memoryview, channels: int) -> int | None:
 
 
 def pcm_bytes(codec: str) -> int:
-    """Bytes of one sample: 2 of `pcm_s16le`."""
+    """Return the bytes of one sample: 2 for `pcm_s16le`."""
     name = codec.removeprefix("pcm_")
     return PCM_BYTES.get(name) or int("".join(filter(str.isdigit, name))) // 8
 
 
 def opus_samples(packet: memoryview) -> int:
-    """Samples at 48 kHz. Source: RFC 6716, 3.1."""
+    """Count the samples at 48 kHz. Source: RFC 6716, 3.1."""
     if not packet:
         return 0
     config, code = packet[0] >> 3, packet[0] & 3
@@ -48,7 +48,7 @@ def opus_samples(packet: memoryview) -> int:
 
 
 def flac_samples(packet: memoryview) -> int:
-    """The block size in a frame's header. Source: RFC 9639, 9.1."""
+    """Return the block size in a frame's header. Source: RFC 9639, 9.1."""
     if len(packet) < 6 or packet[0] != 0xFF or packet[1] & 0xFC != 0xF8:
         return 0
     code = packet[2] >> 4
@@ -56,11 +56,11 @@ def flac_samples(packet: memoryview) -> int:
         return (0, 192, 576, 1152, 2304, 4608)[code]
     if code > 7:
         return 256 << (code - 8)
-    place = 4 + _coded_number_bytes(packet[4])
-    size = bytes(packet[place : place + code - 5])
+    position = 4 + _coded_number_bytes(packet[4])
+    size = bytes(packet[position : position + code - 5])
     return int.from_bytes(size, "big") + 1
 
 
 def _coded_number_bytes(first: int) -> int:
-    """Length of a number in UTF-8's manner, told by its first byte's leading ones."""
+    """Return the length of a number in UTF-8's style, told by the leading ones of its first byte."""
     return max(1, 8 - (first ^ 0xFF).bit_length())

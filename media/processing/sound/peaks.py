@@ -1,4 +1,4 @@
-"""The outline of a sound that a player draws."""
+"""The waveform of a sound, for a player to draw."""
 
 import msgspec
 
@@ -7,11 +7,11 @@ from media.processing.sound.limits import SoundLimits
 MOST_BUCKETS = 4_000
 PEAK_RATE = 16_000
 BLOCK = 40
-"""Samples whose extremes are kept while reading: 2.5 ms, 6 MB for two hours."""
+"""Samples reduced to their extremes while reading: 2.5 ms each, 6 MB for two hours."""
 
 
 class SoundPeaks(msgspec.Struct, frozen=True):
-    """`buckets` (1…4000) is how many pairs are wanted; a sound of few samples gives fewer."""
+    """`buckets` (1…4000) is the number of pairs requested; a sound with few samples gives fewer."""
 
     path: str
     claimed: str | None = None
@@ -20,7 +20,7 @@ class SoundPeaks(msgspec.Struct, frozen=True):
 
 
 class Peaks(msgspec.Struct, frozen=True):
-    """Lowest and highest sample of each stretch of equal length, -128…127 each; as many of either."""
+    """The lowest and highest samples (-128…127) of stretches of equal length; both lists are equally long."""
 
     lowest: list[int]
     highest: list[int]
@@ -28,7 +28,10 @@ class Peaks(msgspec.Struct, frozen=True):
 
 
 def sound_peaks(work: SoundPeaks) -> Peaks:
-    """The waveform of a whole sound, mixed down. Unreadable and TooLarge as in transcoding."""
+    """Return the waveform of a whole sound, mixed down.
+
+    Raises `UnreadableMedia` and `MediaTooLarge` as transcoding does.
+    """
     import numpy as np
 
     from media.processing.sound.decoding import Undecodable, mono_pcm

@@ -1,4 +1,4 @@
-"""Spoken sound, 24 kHz mono PCM16, in the format that was asked for."""
+"""Encodes spoken sound, 24 kHz mono PCM16, in the requested format."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ SAMPLE = 2
 
 
 class EncodeSound(msgspec.Struct, frozen=True):
-    """The PCM is either `pcm` or the file at `path`; `out` is the file to write, replaced where it exists."""
+    """The PCM is either `pcm` or the file at `path`; `out` is the file to write, overwritten if it exists."""
 
     out: str
     format: str
@@ -27,10 +27,10 @@ class EncodedSound(msgspec.Struct, frozen=True):
 
 
 def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = None) -> Iterator[bytes]:
-    """The bytes of a stream in `format` (one of `STREAMED`), as early as its encoder gives them.
+    """Yield the bytes of a stream in `format` (one of `STREAMED`), as early as its encoder produces them.
 
-    `pieces` may be cut anywhere, samples too. `pcm_bytes` is their length where it is known: the header of
-    a WAV says it then; otherwise its sizes are 0xFFFFFFFF.
+    `pieces` may be split anywhere, even within a sample. `pcm_bytes` is their length if known: a WAV header
+    then states it; otherwise its sizes are 0xFFFFFFFF.
     """
     from media.processing.sound.encoders import encoder_into
 
@@ -44,14 +44,14 @@ def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = 
 
 
 def encode_sound(work: EncodeSound) -> EncodedSound:
-    """A whole spoken sound in a file, with a header that says its length."""
+    """Write a whole spoken sound to a file, with a header that gives its length."""
     from media.processing.sound.encoders import encoder_into
 
     out = Path(work.out)
     written = 0
     with out.open("wb") as file:
         encoder = encoder_into(file, FORMATS[work.format], SPEECH_RATE)
-        for piece in whole_samples(_pieces(work)):
+        for piece in whole_samples(_read_pieces(work)):
             encoder.write(piece)
             written += len(piece)
         encoder.close()
@@ -60,23 +60,23 @@ def encode_sound(work: EncodeSound) -> EncodedSound:
 
 
 class Outbox:
-    """A sink that cannot seek: what is written is taken from it, in order."""
+    """A sink that cannot seek; what is written can be taken from it, in order."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._chunks: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        self._waiting.append(bytes(data))
+        self._chunks.append(bytes(data))
         return len(data)
 
     def take(self) -> Iterator[bytes]:
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            yield b"".join(waiting)
+        chunks, self._chunks = self._chunks, []
+        if chunks:
+            yield b"".join(chunks)
 
 
 def whole_samples(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of whole samples; half a sample at the very end is dropped."""
+    """Yield the same bytes in pieces of whole samples; half a sample at the very end is dropped."""
     rest = b""
     for piece in pieces:
         data = rest + piece
@@ -86,7 +86,7 @@ def whole_samples(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield data[:whole]
 
 
-def _pieces(work: EncodeSound) -> Iterator[bytes]:
+def _read_pieces(work: EncodeSound) -> Iterator[bytes]:
     if work.path is None:
         data = work.pcm or b""
         yield from (data[start : start + PIECE] for start in range(0, len(data), PIECE))

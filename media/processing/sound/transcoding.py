@@ -1,4 +1,4 @@
-"""Sound that was sent, in a format that others take."""
+"""Transcodes received sound into a format that others accept."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from media.processing.sound.output_formats import FORMATS, RECOGNITION_RATE, SPE
 
 
 class Transcode(msgspec.Struct, frozen=True):
-    """`format` is a name in `FORMATS`; `out` is the file to write, replaced where it exists."""
+    """`format` is a name in `FORMATS`; `out` is the file to write, overwritten if it exists."""
 
     path: str
     out: str
@@ -20,7 +20,7 @@ class Transcode(msgspec.Struct, frozen=True):
 
 
 class SoundMade(msgspec.Struct, frozen=True):
-    """A file that was written: mono at `sample_rate` Hz. `size` in bytes."""
+    """The file that was written: mono at `sample_rate` Hz. `size` is in bytes."""
 
     media_type: str
     size: int
@@ -29,10 +29,11 @@ class SoundMade(msgspec.Struct, frozen=True):
 
 
 def transcode_sound(work: Transcode) -> SoundMade:
-    """WAV is made at 16 kHz, for recognition; everything else at 24 kHz.
+    """Transcode a sound: to WAV at 16 kHz, for recognition, or to any other format at 24 kHz.
 
-    Unreadable if too little can be decoded, TooLarge where decoding passes a limit, whatever the file's
-    headers say. `out` does not exist after either. Whether the file is whole is for `inspect_sound`.
+    Raises `UnreadableMedia` if too little can be decoded, `MediaTooLarge` where decoding exceeds a limit,
+    whatever the file's headers say. `out` does not exist after either. `inspect_sound` checks whether the
+    file is complete.
     """
     from media.processing.sound.decoding import mono_pcm
     from media.processing.sound.encoders import SAMPLE, encoder_into

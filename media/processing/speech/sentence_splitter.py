@@ -1,21 +1,21 @@
-"""Cuts text into sentences: a whole one, or a stream, where each leaves as early as it is sure to be one."""
+"""A sentence splitter for whole texts, and for streams, which releases a sentence once its end is certain."""
 
 import re
 
 LIMIT = 250
-"""Characters of one piece: a longer sentence is cut at a clause or a space."""
+"""The most characters in one piece: a longer sentence is cut at a clause or a space."""
 CODE_LIMIT = 1000
-"""Characters of a fenced block of code that stay together in a stream."""
+"""The most characters of a fenced code block that a stream keeps in one piece."""
 WRAPPED = 60
-"""A line at least this long that goes on in lower case was wrapped, it does not end there."""
+"""A line at least this long was wrapped, and does not end its sentence, if the next starts in lower case."""
 
 _LOOKAHEAD = 8
 _SLACK = 16
-"""What is waited for beyond the limit, so that every stop before the limit has been decided."""
+"""Characters to wait for beyond the limit, so that every stop before the limit has been decided."""
 _SHORTEST_CLAUSE = 60
 
 _has_word = re.compile("[\\w\ufffc]").search
-"""Signs alone are no sentence; an object in the text's stead (U+FFFC) is a word."""
+"""Punctuation alone is not a sentence; the object replacement character (U+FFFC) counts as a word."""
 _has_stop = re.compile(r"[.!?…؟।۔。！？｡\n`]").search
 _STOP = re.compile(
     r"(?P<stop>[.!?…؟।۔]+)(?P<closers>[\"'”’»)\]}*_]*)"
@@ -37,15 +37,16 @@ _NEVER_LAST = _words(
     "mr mrs ms mx dr prof rev hon st sgt capt lt col gen gov sen rep pres mme mlle hr fr "
     "vs cf approx ca fig nr vol pp eds al bzw evtl ggf inkl vgl"
 )
-"""Abbreviations that a sentence goes on after."""
+"""Abbreviations that never end a sentence."""
 _SOMETIMES_LAST = _words("etc inc ltd co corp jr sr bros a.m p.m usw dept est")
-"""Abbreviations after which a capital begins the next sentence."""
+"""Abbreviations that end a sentence if a capital follows."""
 
 
 def sentences(text: str) -> list[str]:
-    """Of a whole text: a fenced block of code is one, however long; a line of a list or a table is one.
+    """Split a whole text into sentences.
 
-    White space between two sentences ends the first.
+    A fenced code block is one sentence, however long, and so is each line of a list or a table. White space
+    between two sentences belongs to the first.
     """
     cutter = SentenceCutter(code_limit=len(text))
     found: list[str] = []
@@ -59,21 +60,22 @@ def sentences(text: str) -> list[str]:
 
 
 def is_code(sentence: str) -> bool:
-    """Whether it is, or begins, a fenced block."""
+    """Return whether the sentence is, or begins, a fenced code block."""
     return _FENCE.match(sentence) is not None
 
 
 class Code(str):
-    """A piece of a fenced block of code."""
+    """A piece of a fenced code block."""
 
     __slots__ = ()
 
 
 class SentenceCutter:
-    """The pieces, put together, are the text. White space between two sentences begins the second.
+    """A splitter for text that arrives in parts.
 
-    A piece never depends on how the text was cut on its way in. With `breaks_lines` a line's end ends a
-    sentence and a fenced block of code is one piece; without it only an empty line does.
+    The pieces, joined, are the text. White space between two sentences belongs to the second. The pieces
+    never depend on how the text was divided on its way in. With `breaks_lines`, a line break ends a sentence
+    and a fenced code block is one piece; without it, only an empty line ends a sentence.
     """
 
     def __init__(self, *, breaks_lines: bool = True, code_limit: int = CODE_LIMIT) -> None:
@@ -81,28 +83,28 @@ class SentenceCutter:
         self._code_limit = code_limit
         self._parts: list[str] = []
         self._length = 0
-        self._decided = 0  # characters of the piece in which no end is left to be decided
+        self._decided = 0  # characters of the piece already known to contain no end
         self._is_unsure = breaks_lines
         self._is_first = True
         self._is_code = False
-        self._fence = ""  # what opened the block of code that the piece is part of
+        self._fence = ""  # the fence that opened the piece's code block
 
     def add(self, text: str) -> list[str]:
         self._parts.append(text)
         self._length += len(text)
         if self._length <= LIMIT and not self._is_unsure and not _has_stop(text):
             return []
-        return self._pieces(is_end=False)
+        return self._take_pieces(is_end=False)
 
     def rest(self) -> list[str]:
-        """The text ends here, or is interrupted: what is left is a sentence."""
-        return self._pieces(is_end=True) if self._length else []
+        """Return what is left as a sentence: the text ends here, or is interrupted."""
+        return self._take_pieces(is_end=True) if self._length else []
 
-    def _pieces(self, *, is_end: bool) -> list[str]:
+    def _take_pieces(self, *, is_end: bool) -> list[str]:
         text = "".join(self._parts)
         pieces = []
         start = 0
-        while start < len(text) and (end := self._end_of_piece(text, start, is_end)):
+        while start < len(text) and (end := self._find_end_of_piece(text, start, is_end)):
             piece = text[start:end]
             pieces.append(Code(piece) if self._is_code else piece)
             start = end
@@ -114,8 +116,8 @@ class SentenceCutter:
             self._is_unsure = self._breaks_lines
         return pieces
 
-    def _end_of_piece(self, text: str, start: int, is_end: bool) -> int:
-        """Where the piece that begins at `start` ends, 0 while that is not known."""
+    def _find_end_of_piece(self, text: str, start: int, is_end: bool) -> int:
+        """Return where the piece that begins at `start` ends, or 0 if that is not known yet."""
         if self._breaks_lines and not self._decided and not self._fence:
             if not is_end and _MAYBE_FENCE.fullmatch(text, start):
                 self._is_unsure = True
@@ -126,10 +128,10 @@ class SentenceCutter:
                 self._decided = fence.end() - start
         self._is_code = bool(self._fence)
         if self._is_code:
-            return self._end_of_code(text, start, is_end)
-        return self._end_of_sentence(text, start, is_end)
+            return self._find_end_of_code(text, start, is_end)
+        return self._find_end_of_sentence(text, start, is_end)
 
-    def _end_of_code(self, text: str, start: int, is_end: bool) -> int:
+    def _find_end_of_code(self, text: str, start: int, is_end: bool) -> int:
         self._is_unsure = False
         limit = start + self._code_limit
         closing = rf"\n {{0,3}}{self._fence}{self._fence[0]}*[ \t]*"
@@ -144,31 +146,31 @@ class SentenceCutter:
         last_line = text.rfind("\n", start + 1, limit)
         return last_line if text[start:last_line].strip() else limit
 
-    def _end_of_sentence(self, text: str, start: int, is_end: bool) -> int:
+    def _find_end_of_sentence(self, text: str, start: int, is_end: bool) -> int:
         limit = start + LIMIT
         self._is_unsure = False
         for match in _STOP.finditer(text, start + self._decided, limit + 1):
             if match.end() > limit:
                 break
-            is_last = self._is_last(text, start, match, is_end)
-            if is_last:
+            ends_here = self._ends_sentence(text, start, match, is_end)
+            if ends_here:
                 return match.start() if match["line"] else match.end()
-            if is_last is None:
+            if ends_here is None:
                 self._decided = match.start() - start
                 self._is_unsure = True
                 return 0
             self._decided = match.end() - start
         if len(text) - start > (LIMIT if is_end else LIMIT + _SLACK):
-            return _forced_end(text, start)
+            return _find_forced_end(text, start)
         return len(text) if is_end else 0
 
-    def _is_last(self, text: str, start: int, match: re.Match[str], is_end: bool) -> bool | None:
-        """Whether a sentence ends with this stop; None while what follows is needed to tell."""
+    def _ends_sentence(self, text: str, start: int, match: re.Match[str], is_end: bool) -> bool | None:
+        """Return whether this stop ends a sentence, or None if that depends on what follows."""
         end = match.end()
         if not _has_word(text, start, match.start()):
             return False
         if match["line"]:
-            return self._is_last_line(text, start, match, is_end)
+            return self._line_ends_sentence(text, start, match, is_end)
         if end == len(text):
             return True if is_end else None
         if match["wide"]:
@@ -182,9 +184,9 @@ class SentenceCutter:
             return False
         else:
             needs_capital = word in _SOMETIMES_LAST
-        return not needs_capital or _goes_on_with_capital(text, end, is_end)
+        return not needs_capital or _is_followed_by_capital(text, end, is_end)
 
-    def _is_last_line(self, text: str, start: int, match: re.Match[str], is_end: bool) -> bool | None:
+    def _line_ends_sentence(self, text: str, start: int, match: re.Match[str], is_end: bool) -> bool | None:
         if match["line"].count("\n") == 2:
             return True
         if not self._breaks_lines:
@@ -199,29 +201,29 @@ class SentenceCutter:
 
 
 def _word_before(text: str, start: int, stop: int) -> str | None:
-    """The word that a full stop stands after, lower case; None where the stop is only the word's own."""
+    """Return the word before a full stop in lower case, or None if the stop belongs to the word itself."""
     match = _WORD_BEFORE.search(text, max(start, stop - 16), stop)
     if match is None:
         return ""
     word = match[0].lower()
     if word in _SOMETIMES_LAST:
         return word
-    is_number_of_list = word.isdecimal() and not text[start : match.start()].strip()
+    is_list_number = word.isdecimal() and not text[start : match.start()].strip()
     is_initial = len(word) == 1 and match[0].isupper() and word != "i"
     is_acronym = "." in word.strip(".") and all(len(letter) <= 1 for letter in word.split("."))
-    if is_number_of_list or is_initial or is_acronym or word in _NEVER_LAST:
+    if is_list_number or is_initial or is_acronym or word in _NEVER_LAST:
         return None
     return word
 
 
-def _goes_on_with_capital(text: str, end: int, is_end: bool) -> bool | None:
+def _is_followed_by_capital(text: str, end: int, is_end: bool) -> bool | None:
     following = text[end : end + _LOOKAHEAD].lstrip()
     if following:
         return not following[0].islower()
     return True if is_end or len(text) - end >= _LOOKAHEAD else None
 
 
-def _forced_end(text: str, start: int) -> int:
+def _find_forced_end(text: str, start: int) -> int:
     clause = _CLAUSE.match(text, start, start + LIMIT)
     if clause and clause.end() - start >= _SHORTEST_CLAUSE:
         return clause.end()

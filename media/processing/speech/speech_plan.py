@@ -1,4 +1,4 @@
-"""What is to be spoken, as pure values: what SSML is read into, and what synthesis takes."""
+"""The speech plan, as pure values: what SSML is parsed into, and what synthesis takes."""
 
 from typing import Literal
 
@@ -10,16 +10,16 @@ InterpretAs = Literal[
 
 
 class SpeechPlanValue(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Base of the items: immutable, compared by content."""
+    """The base class of the plan's items: immutable, and compared by content."""
 
 
 class Say(SpeechPlanValue, frozen=True, tag="say"):
-    """Words in one manner.
+    """Words spoken in one manner.
 
-    `text` is what is spoken, `written` what stands in the transcript for it where that differs (`sub`).
-    `rate` is a factor of the voice's own, `pitch` is in semitones and `volume` in decibels relative to it.
-    `phonemes` (IPA) are spoken instead of `text`. `language` is a BCP 47 tag, `voice` a registered name or
-    an alias; None is the request's.
+    `text` is spoken; `written` is what the transcript has instead, where that differs (`sub`). `rate` is a
+    factor of the voice's own; `pitch` (semitones) and `volume` (decibels) are relative to it. `phonemes`
+    (IPA) are spoken instead of `text`. `language` is a BCP 47 tag, and `voice` a registered name or an alias;
+    None means the request's.
     """
 
     text: str
@@ -30,10 +30,10 @@ class Say(SpeechPlanValue, frozen=True, tag="say"):
     pitch: float = 0.0
     volume: float = 0.0
     is_silent: bool = False
-    """`volume="silent"`: it takes its time, and is not heard."""
+    """`volume="silent"`: it takes up its time, but is not heard."""
     interpret_as: InterpretAs | None = None
     format: str | None = None
-    """`say-as`'s own, such as `mdy` or `hms24`."""
+    """The `format` of `say-as`, such as `mdy` or `hms24`."""
     phonemes: str | None = None
 
     @property
@@ -46,7 +46,7 @@ class Pause(SpeechPlanValue, frozen=True, tag="pause"):
 
 
 class Mark(SpeechPlanValue, frozen=True, tag="mark"):
-    """A place whose time in the sound is wanted."""
+    """A position whose time in the sound is wanted."""
 
     name: str
 

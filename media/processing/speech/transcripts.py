@@ -1,4 +1,4 @@
-"""A transcript, the form it is kept in, and those in which `/v1/audio/*` gives it out."""
+"""Transcripts: the form they are stored in, and the formats that `/v1/audio/*` returns."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator
@@ -15,7 +15,10 @@ SEGMENTS: tuple[Granularity, ...] = ("segment",)
 
 
 class Transcript(msgspec.Struct, frozen=True):
-    """`language` is a code, None where nobody spoke; `duration` is that of the sound, in seconds."""
+    """The text of a sound, with its segments.
+
+    `language` is a code, or None if nobody spoke; `duration` is the length of the sound in seconds.
+    """
 
     text: str
     language: str | None
@@ -28,37 +31,37 @@ class TranscriptCutShort(Exception):
 
 
 class TranscriptWriter:
-    """Puts a transcript together from the stream of a recognition, and tells what each segment adds.
+    """A builder that assembles a transcript from a recognition's stream, and tells what each segment adds.
 
-    What `add` gave back, joined, is the transcript's text.
+    The results of `add`, joined, are the transcript's text.
     """
 
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._pieces: list[str] = []
-        self._heard: Heard | None = None
+        self._end: Heard | None = None
 
     def add(self, item: Segment | Heard) -> str:
-        """The text that is new, often empty."""
+        """Add an item and return the new text, which is often empty."""
         if isinstance(item, Heard):
-            self._heard = item
+            self._end = item
             return ""
         self._segments.append(item)
-        # space is written before what follows, so that there is none at either end
+        # only the space between two pieces is kept, so that the text has none at either end
         piece = item.text.rstrip() if self._pieces else item.text.strip()
         if piece:
             self._pieces.append(piece)
         return piece
 
     def transcript(self) -> Transcript:
-        """Raises TranscriptCutShort."""
-        if self._heard is None:
+        """Return the transcript. Raises `TranscriptCutShort` if the stream has not ended with `Heard`."""
+        if self._end is None:
             raise TranscriptCutShort
-        return Transcript("".join(self._pieces), self._heard.language, self._heard.duration, self._segments)
+        return Transcript("".join(self._pieces), self._end.language, self._end.duration, self._segments)
 
 
 def as_content(transcript: Transcript) -> dict[str, Any]:
-    """What is kept of the transcript of a sound; times in seconds."""
+    """Return what is stored of a sound's transcript; times are in seconds."""
     return {
         "text": transcript.text,
         "language": transcript.language,
@@ -78,12 +81,12 @@ def usage(transcript: Transcript) -> dict[str, Any]:
 
 
 def begun_seconds(seconds: float) -> int:
-    """As OpenAI counts sound that is recognised, and as it is billed."""
+    """Round up to whole seconds, as OpenAI counts recognized sound and as it is billed."""
     return math.ceil(seconds)
 
 
 def as_json(transcript: Transcript, task: Task = "transcribe") -> dict[str, Any]:
-    return {"text": transcript.text} | _usage_of(transcript, task)
+    return {"text": transcript.text} | _usage_fields(transcript, task)
 
 
 def as_verbose_json(
@@ -96,14 +99,14 @@ def as_verbose_json(
         "text": transcript.text,
     }
     if "segment" in granularities:
-        answer["segments"] = [_segment(segment) for segment in transcript.segments]
+        answer["segments"] = [_segment_fields(segment) for segment in transcript.segments]
     if "word" in granularities:
         answer["words"] = [
             {"word": word.word, "start": word.start, "end": word.end}
             for segment in transcript.segments
             for word in segment.words
         ]
-    return answer | _usage_of(transcript, task)
+    return answer | _usage_fields(transcript, task)
 
 
 def as_text(transcript: Transcript) -> str:
@@ -112,14 +115,14 @@ def as_text(transcript: Transcript) -> str:
 
 def as_srt(transcript: Transcript) -> str:
     return "".join(
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n\n"
+        f"{number}\n{_format_time(start, ',')} --> {_format_time(end, ',')}\n{text}\n\n"
         for number, (start, end, text) in enumerate(_cues(transcript.segments), start=1)
     )
 
 
 def as_vtt(transcript: Transcript) -> str:
     return "WEBVTT\n\n" + "".join(
-        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(text)}\n\n"
+        f"{_format_time(start, '.')} --> {_format_time(end, '.')}\n{_escape(text)}\n\n"
         for start, end, text in _cues(transcript.segments)
     )
 
@@ -138,35 +141,38 @@ def done_event(transcript: Transcript) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def _usage_of(transcript: Transcript, task: Task) -> dict[str, Any]:
-    """A translation's answer has no usage in OpenAI's specification."""
+def _usage_fields(transcript: Transcript, task: Task) -> dict[str, Any]:
+    """Return the usage, unless it is a translation: OpenAI's specification gives those none."""
     return {"usage": usage(transcript)} if task == "transcribe" else {}
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def _segment_fields(segment: Segment) -> dict[str, Any]:
     fields = msgspec.structs.asdict(segment)
     del fields["words"]
     return fields
 
 
 def _cues(segments: Iterable[Segment]) -> Iterator[tuple[int, int, str]]:
-    """Start and end in milliseconds, forward only; text in one line, for an empty line would end the cue."""
+    """Yield each cue's start and end in milliseconds, only moving forward, and its text.
+
+    The text is on one line, because an empty line would end the cue.
+    """
     now = 0
     for segment in segments:
         text = " ".join(segment.text.split())
         if text:
             start = max(now, round(segment.start * 1000))
             now = max(start, round(segment.end * 1000))
-            # SubRip has no escape for it
+            # SubRip cannot escape an arrow
             yield start, now, text.replace("-->", "->")
 
 
-def _clock(milliseconds: int, point: str) -> str:
+def _format_time(milliseconds: int, point: str) -> str:
     seconds, fraction = divmod(milliseconds, 1000)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour:02}:{minute:02}:{second:02}{point}{fraction:03}"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

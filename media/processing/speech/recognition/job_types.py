@@ -4,13 +4,13 @@ import msgspec
 
 
 class Transcribe(msgspec.Struct, frozen=True):
-    """Sound to be written down.
+    """A request to transcribe a sound.
 
-    `path` is a wav file of 16 kHz, mono, 16 bit. `language` is a code of `languages.NAMES`; None lets the
-    model find out. `prompt` is text that came before, or has the spelling that is wanted. `temperature` is
-    0 to 1; at 0 the decoder raises it by itself where its best guess is a poor one. `translate` asks for
-    English, `words` for the time of every word. `model_path` is a user's own model; without it the embedded
-    one is made ready in `models_folder`.
+    `path` is a WAV file of 16 kHz, mono, 16 bit. `language` is a code of `languages.NAMES`; None lets the
+    model detect it. `prompt` is the text that came before, or text in the wanted spelling. `temperature` is 0
+    to 1; at 0 the decoder raises it by itself where its best guess is poor. `translate` asks for English,
+    `words` for the time of every word. `model_path` is a user's own model; without it, the embedded one is
+    made ready in `models_folder`.
     """
 
     path: str
@@ -29,14 +29,14 @@ class WarmRecognizer(msgspec.Struct, frozen=True):
 
 
 class RecognizerReady(msgspec.Struct, frozen=True):
-    """`folder` is where the model was loaded from; `seconds` is what that took."""
+    """The answer of a warm-up: `folder` is where the model was loaded from, `seconds` what that took."""
 
     folder: str
     seconds: float
 
 
 class Word(msgspec.Struct, frozen=True):
-    """Times in seconds of the whole sound; `word` has no space around it."""
+    """A recognized word without surrounding space; its times are in seconds of the whole sound."""
 
     word: str
     start: float
@@ -45,11 +45,11 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True, tag="segment"):
-    """A phrase or sentence, with the fields and the meanings of OpenAI's verbose transcription.
+    """A phrase or sentence, with the fields and meanings of OpenAI's verbose transcription.
 
-    Times are in seconds of the whole sound: no segment begins before the one before it has ended, none ends
-    before it begins. `seek` is in hundredths of a second. `text` has the space before it that divides it from
-    the text before, if the language has such.
+    Times are in seconds of the whole sound: no segment begins before the previous one has ended, and none
+    ends before it begins. `seek` is in hundredths of a second. `text` begins with the space that separates it
+    from the text before, if the language has one.
     """
 
     id: int
@@ -66,10 +66,10 @@ class Segment(msgspec.Struct, frozen=True, tag="segment"):
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):
-    """Ends a stream of segments: a stream without it was cut short.
+    """The end of a stream of segments; a stream without it was cut short.
 
-    `language` is what was spoken, as a code; None where there was no speech to tell it by. `duration` is
-    that of the sound, in seconds.
+    `language` is the code of the spoken language, or None if there was no speech to detect it from.
+    `duration` is the length of the sound in seconds.
     """
 
     language: str | None

@@ -1,4 +1,4 @@
-"""Jobs of the recognition workshop: speech becomes text."""
+"""The jobs of the recognition sandbox: speech becomes text."""
 
 import os
 import time
@@ -14,9 +14,9 @@ from media.processing.speech.recognition.job_types import (
 
 
 def transcribe(work: Transcribe) -> Iterator[Segment | Heard]:
-    """Segments as they are recognised, then Heard. Raises Unreadable, and ModelUnusable.
+    """Yield segments as they are recognized, then `Heard`. Raises `UnreadableMedia` and `ModelUnusable`.
 
-    Ends within one step of the decoder (30 s of sound: 2 to 5 s) after it was closed.
+    Once closed, it ends within one step of the decoder (30 s of sound: 2 to 5 s).
     """
     _stay_offline()
     from media.processing.speech.recognition.transcriber import listen
@@ -25,7 +25,7 @@ def transcribe(work: Transcribe) -> Iterator[Segment | Heard]:
 
 
 def warm_recogniser(work: WarmRecognizer) -> RecognizerReady:
-    """Checks and loads the model, so that the first sound need not wait for it. Raises ModelUnusable."""
+    """Check and load the model, so that the first sound need not wait for it. Raises `ModelUnusable`."""
     _stay_offline()
     started = time.monotonic()
     from media.processing.speech.recognition.whisper import recogniser
@@ -35,5 +35,5 @@ def warm_recogniser(work: WarmRecognizer) -> RecognizerReady:
 
 
 def _stay_offline() -> None:
-    # read once, when faster-whisper imports the hub's client; all that is needed lies in the model's folder
+    # read once, when faster-whisper imports the hub's client; the model's folder has everything needed
     os.environ["HF_HUB_OFFLINE"] = "1"

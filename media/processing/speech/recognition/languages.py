@@ -1,4 +1,4 @@
-"""The languages of Whisper: their codes, and their English names as OpenAI writes them."""
+"""Whisper's languages: their codes, and their English names as OpenAI writes them."""
 
 import unicodedata
 
@@ -19,20 +19,20 @@ vi vietnamese, yi yiddish, yo yoruba, yue cantonese, zh chinese
 NAMES: dict[str, str] = dict(
     entry.split(maxsplit=1) for entry in _TABLE.replace("\n", " ").strip().split(", ")
 )
-"""English name by code."""
+"""English names by code."""
 
-_ALSO = {
+_ALIASES = {
     "bokmål": "no", "burmese": "my", "castilian": "es", "farsi": "fa", "fil": "tl", "filipino": "tl",
     "flemish": "nl", "haitian": "ht", "in": "id", "iw": "he", "ji": "yi", "jv": "jw", "mandarin": "zh",
     "moldovan": "ro", "nb": "no", "panjabi": "pa", "pushto": "ps", "sinhalese": "si", "valencian": "ca",
 }  # fmt: skip
-"""What else the same languages are called: ISO 639 where Whisper departs from it, and other names."""
+"""Other names of the same languages: ISO 639 codes where Whisper departs from them, and more."""
 
-_CODES = {code: code for code in NAMES} | {name: code for code, name in NAMES.items()} | _ALSO
+_CODES = {code: code for code in NAMES} | {name: code for code, name in NAMES.items()} | _ALIASES
 
 
 class UnknownLanguage(ValueError):
-    """`language` is what was asked for."""
+    """Raised for a language that is not known; `language` is what was asked for."""
 
     def __init__(self, language: str) -> None:
         shown = language if len(language) <= 40 else f"{language[:40]}…"
@@ -41,9 +41,9 @@ class UnknownLanguage(ValueError):
 
 
 def language_code(language: str) -> str:
-    """Whisper's code for a code, a regional tag (`en-US`, `zh_Hant_TW`) or an English name.
+    """Return Whisper's code for a code, a regional tag (`en-US`, `zh_Hant_TW`) or an English name.
 
-    Raises UnknownLanguage.
+    Raises `UnknownLanguage`.
     """
     wanted = unicodedata.normalize("NFC", language).strip().lower()
     code = _CODES.get(wanted) or _CODES.get(wanted.replace("_", "-").partition("-")[0])
@@ -53,5 +53,5 @@ def language_code(language: str) -> str:
 
 
 def language_name(code: str | None) -> str:
-    """As OpenAI writes it (`english`); `unknown` where nobody spoke."""
+    """Return the name as OpenAI writes it (`english`), or `unknown` if nobody spoke."""
     return NAMES[code] if code else "unknown"

@@ -1,6 +1,6 @@
-"""A sound becomes segments of text, a window at a time.
+"""The transcription of a sound into segments, a window at a time.
 
-Only imported by jobs, for it loads faster-whisper.
+Imported only by jobs, because it loads faster-whisper.
 """
 
 import re
@@ -19,30 +19,30 @@ from media.processing.speech.recognition.whisper import Recognizer, recogniser
 from media.processing.speech.recognition.windows import AudioWindow, Samples, open_sound, windows
 
 SPEECH = VadOptions(min_speech_duration_ms=100)
-"""Without a least duration, single frames of white noise are taken for speech."""
+"""Without a minimum duration, single frames of white noise are taken for speech."""
 BEAM = 5
-"""Whisper's own. It takes up to half as much again as greedy decoding, 0.2 s for a second of sound."""
+"""Whisper's own value. It takes up to 50 % longer than greedy decoding: 0.2 s for a second of sound."""
 TEMPERATURES = (0.0, 0.4, 0.8)
-"""Tried in turn where a text is repetitive or unlikely. Whisper's own six take 27 s for 30 s of noise."""
+"""Tried in turn when a text is repetitive or unlikely. Whisper's own six take 27 s for 30 s of noise."""
 NEW_TOKENS = 220
-"""The most for 30 s of sound, and all there is room for behind the longest prompt."""
+"""The most tokens for 30 s of sound, and all that fit after the longest prompt."""
 UNSURE = 0.5
-"""Text decoded at a higher temperature is no prompt for what follows."""
+"""Text decoded at a higher temperature is not used as a prompt for what follows."""
 
 
 def listen(work: Transcribe) -> Iterator[Segment | Heard]:
-    """Raises Unreadable and ModelUnusable."""
+    """Yield the segments of a sound, then `Heard`. Raises `UnreadableMedia` and `ModelUnusable`."""
     with open_sound(work.path) as sound:
-        listener = _Listener(recogniser(work.models_folder, work.model_path), work)
+        transcriber = _WindowTranscriber(recogniser(work.models_folder, work.model_path), work)
         end = 0
         for window in windows(sound):
-            yield from listener.hear(window)
+            yield from transcriber.transcribe_window(window)
             end = window.end
-        yield Heard(language=listener.language, duration=end / RATE)
+        yield Heard(language=transcriber.language, duration=end / RATE)
 
 
-class _Listener:
-    """Carries from one window to the next what the model has to know of it."""
+class _WindowTranscriber:
+    """A transcriber that carries from one window to the next what the model has to know of it."""
 
     def __init__(self, model: Recognizer, work: Transcribe) -> None:
         if work.language is not None and not model.knows(work.language):
@@ -52,12 +52,12 @@ class _Listener:
         self.language = work.language
         self._model = model
         self._work = work
-        # what looks like one of the decoder's control tokens would be taken for it
+        # text that looks like one of the decoder's control tokens would be taken for one
         self._prompt: str | list[int] = re.sub(r"<\|[^<>|]*\|>", " ", work.prompt or "").strip()
-        self._count = 0
+        self._segment_count = 0
         self._clock = Clock()
 
-    def hear(self, window: AudioWindow) -> Iterator[Segment]:
+    def transcribe_window(self, window: AudioWindow) -> Iterator[Segment]:
         speech = get_speech_timestamps(window.samples, SPEECH)
         if not speech:
             return
@@ -70,7 +70,7 @@ class _Listener:
 
     def _decode(self, samples: Samples, speech: list[dict[str, int]]) -> Iterator[Any]:
         work = self._work
-        segments, told = self._model.transcribe(
+        segments, info = self._model.transcribe(
             np.concatenate([samples[part["start"] : part["end"]] for part in speech]),
             language=self.language,
             task="translate" if work.translate else "transcribe",
@@ -80,20 +80,20 @@ class _Listener:
             word_timestamps=work.words,
             max_new_tokens=NEW_TOKENS,
         )
-        self.language = told.language
+        self.language = info.language
         yield from segments
 
-    def _segment(self, raw: Any, window: AudioWindow, sought: float) -> Segment:
+    def _segment(self, raw: Any, window: AudioWindow, seek_seconds: float) -> Segment:
         offset, limit = window.start / RATE, window.end / RATE
         words = [self._word(word, offset, limit) for word in raw.words or ()]
         if words:
             start, end = words[0].start, words[-1].end
         else:
             start, end = self._clock.span(raw.start + offset, raw.end + offset, limit)
-        self._count += 1
+        self._segment_count += 1
         return Segment(
-            id=self._count - 1,
-            seek=round((offset + sought) * 100),
+            id=self._segment_count - 1,
+            seek=round((offset + seek_seconds) * 100),
             start=start,
             end=end,
             text=raw.text,

@@ -1,6 +1,6 @@
-"""The speech model in memory: one, whoever asks.
+"""The speech model in memory: a single one for all callers.
 
-Only imported by jobs, for it loads faster-whisper.
+Imported only by jobs, because it loads faster-whisper.
 """
 
 import ctypes
@@ -15,18 +15,18 @@ from faster_whisper.audio import pad_or_trim
 from media.processing.speech.recognition.model_files import embedded_model, own_model
 
 THREADS = 2
-"""Processor cores that a recognition uses."""
+"""The processor cores that a recognition uses."""
 
 LARGE = 2**20
-"""Bytes from which memory is given back as soon as it is free."""
+"""Allocations of at least this many bytes are given back as soon as they are free."""
 M_MMAP_THRESHOLD = -3
-"""Of glibc's malloc.h."""
+"""From glibc's malloc.h."""
 
 Features = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Recognizer(WhisperModel):  # type: ignore[misc]  # the package has no types
-    """Does not encode the beginning of a sound a second time after having told its language by it.
+    """A model that does not encode the beginning of a sound again after detecting its language from it.
 
     Encoding takes a second, whatever the length: for a short sound that is half of all the work.
     """
@@ -39,13 +39,16 @@ class Recognizer(WhisperModel):  # type: ignore[misc]  # the package has no type
         self._last = threading.local()
 
     def detect_language(self, features: Features, **_: Any) -> tuple[str, float, list[tuple[str, float]]]:
-        """Of the first 30 seconds, given a spectrum of (mels, frames): code, probability, all of them."""
-        # without the last frame, as transcribing has it: only then are both spectra the same
+        """Return the most likely language, its probability, and those of all languages.
+
+        Looks at the first 30 seconds of a spectrum of (mels, frames).
+        """
+        # without the last frame, as in transcription: only then are both spectra the same
         frames = min(self.feature_extractor.nb_max_frames, features.shape[-1] - 1)
         beginning = pad_or_trim(features[..., :frames])
         encoded = super().encode(beginning)
         self._last.beginning, self._last.encoded = beginning, encoded
-        found = [(token[2:-2], chance) for token, chance in self.model.detect_language(encoded)[0]]
+        found = [(token[2:-2], probability) for token, probability in self.model.detect_language(encoded)[0]]
         return (*found[0], found)
 
     def encode(self, features: Features) -> Any:
@@ -68,19 +71,22 @@ _loaded: dict[str, Recognizer] = {}
 
 
 def recogniser(models_folder: str, model_path: str | None) -> Recognizer:
-    """The model, which is checked and loaded at the first call. Raises ModelUnusable."""
-    place = model_path or models_folder
+    """Return the model, which is checked and loaded at the first call. Raises `ModelUnusable`."""
+    location = model_path or models_folder
     with _loading:
-        if place not in _loaded:
+        if location not in _loaded:
             _loaded.clear()
-            _give_memory_back()
+            _return_freed_memory()
             folder = own_model(Path(model_path)) if model_path else embedded_model(Path(models_folder))
-            _loaded[place] = Recognizer(folder)
-        return _loaded[place]
+            _loaded[location] = Recognizer(folder)
+        return _loaded[location]
 
 
-def _give_memory_back() -> None:
-    """glibc would keep the spectra of past windows: twice the memory after an hour of sound."""
+def _return_freed_memory() -> None:
+    """Make glibc give back the memory of past windows' spectra.
+
+    It would keep it: twice the memory after an hour of sound.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE)

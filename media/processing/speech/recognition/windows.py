@@ -1,6 +1,6 @@
-"""A long sound in windows: read one after the other, and cut where it is quietest.
+"""The windows of a long sound: read one after the other, and cut where it is quietest.
 
-Only imported by jobs, for it loads NumPy.
+Imported only by jobs, because it loads NumPy.
 """
 
 import wave
@@ -15,18 +15,18 @@ from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
 
 LONGEST = 120 * RATE
-"""Samples of a window: its spectrum takes 60 MB while it is computed, and every cut costs some decoding."""
+"""The most samples in a window: its spectrum takes 60 MB to compute, and every cut costs some decoding."""
 CUT_WITHIN = 30 * RATE
-"""Samples at a window's end among which the quietest place is looked for."""
+"""The samples at a window's end among which the quietest spot is searched for."""
 HUSH = 4_800
-"""Samples, 0.3 s: what has to be quiet as a whole for a cut in its middle."""
+"""The samples, 0.3 s, that must be quiet as a whole for a cut in their middle."""
 
 Pcm = NDArray[np.int16]
 Samples = NDArray[np.float32]
 
 
 class AudioWindow(NamedTuple):
-    """`start` is the place in the whole sound, in samples; `samples` are from -1 to 1."""
+    """A window of the sound: `start` is its place in the whole, in samples; `samples` are from -1 to 1."""
 
     start: int
     samples: Samples
@@ -38,7 +38,7 @@ class AudioWindow(NamedTuple):
 
 @contextmanager
 def open_sound(path: str) -> Iterator[wave.Wave_read]:
-    """A wav file of 16 kHz, mono, 16 bit. Raises Unreadable."""
+    """Open a WAV file of 16 kHz, mono, 16 bit. Raises `UnreadableMedia`."""
     try:
         with wave.open(path, "rb") as sound:
             if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
@@ -49,12 +49,12 @@ def open_sound(path: str) -> Iterator[wave.Wave_read]:
 
 
 def windows(sound: wave.Wave_read) -> Iterator[AudioWindow]:
-    """The whole sound, in order and without a gap: each window is LONGEST samples at the most."""
+    """Yield the whole sound, in order and without gaps, in windows of at most `LONGEST` samples."""
     start, kept = 0, np.empty(0, np.int16)
     while True:
         pcm = np.concatenate((kept, _read(sound, LONGEST - len(kept))))
         is_last = len(pcm) < LONGEST
-        cut = len(pcm) if is_last else _quietest(pcm)
+        cut = len(pcm) if is_last else _find_cut(pcm)
         if cut:
             yield AudioWindow(start, pcm[:cut].astype(np.float32) / np.float32(32_768))
         if is_last:
@@ -68,11 +68,11 @@ def _read(sound: wave.Wave_read, samples: int) -> Pcm:
     return np.frombuffer(data[: len(data) // 2 * 2], "<i2")
 
 
-def _quietest(pcm: Pcm) -> int:
-    """The middle of the quietest HUSH samples of the last CUT_WITHIN."""
+def _find_cut(pcm: Pcm) -> int:
+    """Return the middle of the quietest `HUSH` samples within the last `CUT_WITHIN`."""
     tail = pcm[-CUT_WITHIN:].astype(np.float64)
     energy = np.concatenate(([0.0], np.cumsum(tail * tail)))
     loudness = energy[HUSH:] - energy[:-HUSH]
-    # of equals, as in digital silence, the last: the longer the window the less is decoded twice
-    place = len(loudness) - 1 - int(np.argmin(loudness[::-1]))
-    return len(pcm) - len(tail) + place + HUSH // 2
+    # if several are equal, as in digital silence, the last: the longer the window, the less is decoded twice
+    index = len(loudness) - 1 - int(np.argmin(loudness[::-1]))
+    return len(pcm) - len(tail) + index + HUSH // 2

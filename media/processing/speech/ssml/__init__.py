@@ -1,4 +1,4 @@
-"""SSML: made safe as it streams, read strictly where a user wrote it, and turned into a plan of speech."""
+"""SSML: repaired as it streams, parsed strictly where a user wrote it, and turned into a speech plan."""
 
 from media.processing.speech.ssml.model_instructions import INSTRUCTIONS
 from media.processing.speech.ssml.planner import transcript_of

@@ -1,7 +1,7 @@
-"""Attribute values of SSML: read into numbers, and written as SSML 1.1 has them.
+"""SSML attribute values: parsed into numbers, and rewritten as SSML 1.1 spells them.
 
-Each `*_of` reads what documents of SSML 1.0 and of other vendors write too, and answers None for what it
-cannot read. Each `written_*` answers the same value as SSML 1.1 spells it, or None.
+The parsers also read what documents of SSML 1.0 and of other vendors contain, and return None for what they
+cannot read. Those that rewrite a value return it as SSML 1.1 spells it, or None.
 """
 
 import math
@@ -24,19 +24,19 @@ SLOWEST, FASTEST = 0.25, 4.0
 PITCH_RANGE = 12.0
 QUIETEST, LOUDEST = -40.0, 12.0
 LONGEST_BREAK = 10_000
-"""Milliseconds of one break, and of breaks with nothing spoken between them."""
+"""The most milliseconds of one break, and of consecutive breaks with nothing spoken between them."""
 
 _TYPICAL_HZ = 150.0
-"""Between a low and a high voice: hertz can only be approximated while the voice is not known."""
+"""Between a low and a high voice: hertz can only be approximated while the voice is unknown."""
 
 _NUMBER = re.compile(r"([+-]?)([0-9]{1,5}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(%|st|hz|db|ms|s|)", re.IGNORECASE)
 
 
 def rate_of(value: str) -> float | None:
-    """A factor: `slow`, `80%`, `+10%`, `1.2`."""
+    """Parse a rate into a factor: `slow`, `80%`, `+10%`, `1.2`."""
     if (label := RATES.get(value)) is not None:
         return label
-    sign, number, unit = _parsed(value)
+    sign, number, unit = _parse(value)
     if unit == "%":
         factor = (100 + number if sign else number) / 100
     elif unit == "" and not sign and 0 < number <= 10:
@@ -47,10 +47,10 @@ def rate_of(value: str) -> float | None:
 
 
 def pitch_of(value: str) -> float | None:
-    """Semitones: `high`, `+2st`, `-10%`; `+20Hz` and `180Hz` as they would be for a middling voice."""
+    """Parse a pitch into semitones: `high`, `+2st`, `-10%`; `+20Hz` and `180Hz` as for an average voice."""
     if (label := PITCHES.get(value)) is not None:
         return label
-    sign, number, unit = _parsed(value)
+    sign, number, unit = _parse(value)
     if unit == "st":
         semitones = number
     elif unit == "%" and sign:
@@ -63,10 +63,13 @@ def pitch_of(value: str) -> float | None:
 
 
 def volume_of(value: str) -> float | None:
-    """Decibels, -inf for silence: `loud`, `-6dB`, `+20%`, and SSML 1.0's 0 to 100 where 100 is full."""
+    """Parse a volume into decibels, -inf for silence.
+
+    Reads `loud`, `-6dB`, `+20%`, and SSML 1.0's 0 to 100, where 100 is full volume.
+    """
     if (label := VOLUMES.get(value)) is not None:
         return label
-    sign, number, unit = _parsed(value)
+    sign, number, unit = _parse(value)
     if unit == "db":
         return bounded_volume(number)
     if unit == "%":
@@ -79,41 +82,41 @@ def volume_of(value: str) -> float | None:
 
 
 def milliseconds_of(value: str) -> int | None:
-    """`250ms`, `1.5s`, at most ten seconds."""
-    sign, number, unit = _parsed(value)
+    """Parse a time into milliseconds, at most ten seconds: `250ms`, `1.5s`."""
+    sign, number, unit = _parse(value)
     if sign == "-" or unit not in ("ms", "s"):
         return None
     return min(round(number * (1000 if unit == "s" else 1)), LONGEST_BREAK)
 
 
 def written_rate(value: str) -> str | None:
-    value = _bare(value)
+    value = _fold(value)
     factor = rate_of(value)
-    return value if value in RATES else None if factor is None else f"{_plain(factor * 100)}%"
+    return value if value in RATES else None if factor is None else f"{_format_number(factor * 100)}%"
 
 
 def written_pitch(value: str) -> str | None:
-    value = _bare(value)
+    value = _fold(value)
     if value in PITCHES or pitch_of(value) is None:
         return value if value in PITCHES else None
-    sign, number, unit = _parsed(value)
+    sign, number, unit = _parse(value)
     if unit == "hz":
-        return f"{sign}{_plain(abs(number))}Hz"
-    return f"{sign or '+'}{_plain(abs(number))}{unit}"
+        return f"{sign}{_format_number(abs(number))}Hz"
+    return f"{sign or '+'}{_format_number(abs(number))}{unit}"
 
 
 def written_volume(value: str) -> str | None:
-    value = _bare(value)
+    value = _fold(value)
     decibels = volume_of(value)
     if value in VOLUMES or decibels is None:
         return value if value in VOLUMES else None
     if decibels == -math.inf:
         return "silent"
-    return f"{'-' if decibels < 0 else '+'}{_plain(abs(decibels))}dB"
+    return f"{'-' if decibels < 0 else '+'}{_format_number(abs(decibels))}dB"
 
 
 def written_time(value: str) -> str | None:
-    milliseconds = milliseconds_of(_bare(value))
+    milliseconds = milliseconds_of(_fold(value))
     return None if milliseconds is None else f"{milliseconds}ms"
 
 
@@ -129,12 +132,12 @@ def bounded_volume(decibels: float) -> float:
     return round(min(max(decibels, QUIETEST), LOUDEST), 2)
 
 
-def _bare(value: str) -> str:
+def _fold(value: str) -> str:
     return value.replace(" ", "").lower()
 
 
-def _parsed(value: str) -> tuple[str, float, str]:
-    """Its sign as written, its signed number and its unit; the unit is `?` where it is no number."""
+def _parse(value: str) -> tuple[str, float, str]:
+    """Return the sign as written, the signed number and the unit, which is `?` if the value is no number."""
     if (match := _NUMBER.fullmatch(value)) is None:
         return "", 0.0, "?"
     sign, digits, unit = match.groups()
@@ -145,5 +148,5 @@ def _semitones(factor: float) -> float:
     return 12 * math.log2(factor) if factor > 0 else -PITCH_RANGE
 
 
-def _plain(number: float) -> str:
+def _format_number(number: float) -> str:
     return f"{number:.2f}".rstrip("0").rstrip(".")

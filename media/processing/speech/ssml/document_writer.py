@@ -1,4 +1,4 @@
-"""Writes a well-formed SSML 1.1 document from whatever tags come, in whatever order."""
+"""The writer that makes a well-formed SSML 1.1 document of any tags, in any order."""
 
 from media.processing.speech.ssml.planner import Planner
 from media.processing.speech.ssml.vocabulary import (
@@ -12,16 +12,17 @@ from media.processing.speech.ssml.vocabulary import (
 )
 
 _HTML = "br hr div h1 h2 h3 h4 h5 h6 ul ol li table tr td th pre blockquote"
-_BLOCKS_OF_HTML = frozenset(_HTML.split())
-"""Their tags are dropped like all unknown ones, but words on both sides do not become one."""
+_HTML_BLOCKS = frozenset(_HTML.split())
+"""These tags are dropped like all unknown ones, but the words on either side of them are not joined."""
 
 _ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 
 
 class Document:
-    """What is open is a stack. A tag that may not stand where it comes is left out, its content is kept.
+    """The document being written; its open elements are a stack.
 
-    Such an element is on the stack too, unwritten, so that its end tag ends it and nothing else.
+    A tag that is not allowed where it appears is left out, but its content is kept. Such an element is on the
+    stack too, marked as unwritten, so that its end tag closes it and nothing else.
     """
 
     def __init__(self, language: str, planner: Planner | None) -> None:
@@ -39,7 +40,7 @@ class Document:
         return written
 
     def closing(self) -> str:
-        """The tags that end the document here, the whole of it where nothing was written."""
+        """Return the tags that would end the document here: a whole document if nothing was written."""
         root = "" if self._open else root_tag(self._language)
         ends = "".join(f"</{name}>" for name, is_written in reversed(self._open) if is_written)
         return root + (ends or "</speak>")
@@ -65,19 +66,19 @@ class Document:
         elif name in ELEMENTS:
             self._enter()
             self._start_known(name, attributes, is_closed or ELEMENTS[name].is_empty)
-        elif name in _BLOCKS_OF_HTML:
-            self._part()
+        elif name in _HTML_BLOCKS:
+            self._break_sentence()
 
     def end(self, name: str) -> None:
         if name == "speak":
             self._end_speak()
-        elif name in _BLOCKS_OF_HTML:
-            self._part()
+        elif name in _HTML_BLOCKS:
+            self._break_sentence()
         elif name in ELEMENTS and not ELEMENTS[name].is_empty:
             self._end_known(name)
 
-    def _part(self) -> None:
-        """The words before and those after are two sentences."""
+    def _break_sentence(self) -> None:
+        """Make separate sentences of the words before and after this position."""
         if not self.is_outside:
             self.text("\n\n")
 
@@ -86,40 +87,40 @@ class Document:
             self._written.append(root_tag(language or self._language))
             self._open.append(("speak", True))
             if language and self._planner:
-                self._planner.speak(language)
+                self._planner.set_language(language)
         is_after, self.is_outside = self.is_outside, False
         if is_after and self._has_ended:
-            self._part()
+            self._break_sentence()
 
     def _start_speak(self, attributes: dict[str, str], is_closed: bool) -> None:
         if self.is_outside:
-            self._enter(checked("speak", _relevant("speak", attributes))[0].get("xml:lang"))
+            self._enter(checked("speak", _known_attributes("speak", attributes))[0].get("xml:lang"))
             self.is_outside = is_closed
             self._has_ended = is_closed
         else:
-            self._part()
+            self._break_sentence()
             if not is_closed:
                 self._push("speak", is_written=False)
 
     def _end_speak(self) -> None:
-        """The end of an inner `speak`, else of the document: closed only when no text follows."""
+        """End an inner `speak`, or else the document, which is closed only if no text follows."""
         if not self._open:
             return
-        inner = self._topmost("speak")
-        self._close_to(inner or 1)
-        if inner:
-            self._part()
+        inner_speak = self._find_last("speak")
+        self._close_to(inner_speak or 1)
+        if inner_speak:
+            self._break_sentence()
         else:
             self._too_deep = 0
             self.is_outside = self._has_ended = True
 
     def _start_known(self, name: str, given: dict[str, str], is_closed: bool) -> None:
         if name in ("p", "s"):
-            self._make_room(name)
+            self._close_ended(name)
         if len(self._open) >= DEPTH_LIMIT or self._too_deep:
             self._too_deep += not is_closed
             return
-        attributes, _ = checked(name, _relevant(name, given))
+        attributes, _ = checked(name, _known_attributes(name, given))
         if is_whole(name, attributes) and may_stand(name, self._names()):
             self._write_start(name, attributes)
             if is_closed and not ELEMENTS[name].is_empty:
@@ -137,15 +138,19 @@ class Document:
     def _end_known(self, name: str) -> None:
         if self._too_deep:
             self._too_deep -= 1
-        elif place := self._topmost(name):
-            self._close_to(place)
+        elif position := self._find_last(name):
+            self._close_to(position)
 
-    def _make_room(self, name: str) -> None:
-        """A paragraph ends the one before it, a sentence likewise; both end what can only hold text."""
+    def _close_ended(self, name: str) -> None:
+        """Close what a paragraph or sentence ends.
+
+        A paragraph ends the open paragraph or sentence, and a sentence the open sentence; both end elements
+        that can only hold text.
+        """
         ended = ("p", "s") if name == "p" else ("s",)
-        for place, (open_name, is_written) in enumerate(self._open):
+        for position, (open_name, is_written) in enumerate(self._open):
             if is_written and (open_name in ended or ELEMENTS[open_name].is_text_only):
-                self._close_to(place)
+                self._close_to(position)
                 self._too_deep = 0
                 return
 
@@ -156,11 +161,11 @@ class Document:
     def _names(self) -> list[str]:
         return [name for name, is_written in self._open if is_written]
 
-    def _topmost(self, name: str) -> int:
-        """Where it is open last; 0, the place of the root, where it is not."""
-        for place in range(len(self._open) - 1, 0, -1):
-            if self._open[place][0] == name:
-                return place
+    def _find_last(self, name: str) -> int:
+        """Return the position of the last open element of this name, or 0, the root's, if there is none."""
+        for position in range(len(self._open) - 1, 0, -1):
+            if self._open[position][0] == name:
+                return position
         return 0
 
     def _close_to(self, depth: int) -> None:
@@ -172,11 +177,11 @@ class Document:
                     self._planner.end(name)
 
 
-def _relevant(name: str, given: dict[str, str]) -> dict[str, str]:
-    """Only what the element knows, with what models write in its stead."""
+def _known_attributes(name: str, given: dict[str, str]) -> dict[str, str]:
+    """Keep only the attributes that the element has, and translate what models write instead of them."""
     known = {_ALIASES.get((name, key), key): value for key, value in given.items()}
-    if name == "say-as" and (meant := known.get("interpret-as")):
-        known["interpret-as"] = _INTERPRETATIONS.get(meant.strip().lower(), meant.strip().lower())
+    if name == "say-as" and (kind := known.get("interpret-as")):
+        known["interpret-as"] = _INTERPRETATIONS.get(kind.strip().lower(), kind.strip().lower())
     return {key: value for key, value in known.items() if key in ELEMENTS[name].attributes}
 
 

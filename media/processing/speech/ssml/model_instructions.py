@@ -1,5 +1,7 @@
-"""What a model is told so that it answers in SSML. Small models copy what an example says, so it shows forms
-and no content; large ones know the tags."""
+"""The prompt that makes a model answer in SSML.
+
+Small models copy what an example says, so it shows forms and no content; large ones know the tags.
+"""
 
 EXAMPLE = '<break time="300ms"/>, stress is <emphasis>words</emphasis>'
 

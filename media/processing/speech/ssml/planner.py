@@ -1,8 +1,8 @@
-"""From a well-formed document, element by element, to the plan of what is spoken, sentence by sentence.
+"""The planner: turns a well-formed document, element by element, into a speech plan, sentence by sentence.
 
-`Say.text` is what is spoken, with no white space at its ends. `Say.written` is what stands in the transcript
-for it where that differs, and so it carries the one space that parts words from those before: the plain
-text is the transcripts of all items, put together.
+`Say.text` is what is spoken, without white space at its ends. `Say.written` is what the transcript has
+instead, where that differs; so it includes the one space that separates the words from those before. The
+transcripts of all items, joined, are the plain text.
 """
 
 import re
@@ -22,16 +22,16 @@ SENTENCE_PAUSE = STRENGTHS["medium"]
 PARAGRAPH_PAUSE = STRENGTHS["strong"]
 
 _ATOM_LIMIT = 250
-"""Characters of a `say-as`, `sub` or `phoneme`: one that goes on was never closed, and is not honoured."""
+"""The most characters of a `say-as`, `sub` or `phoneme`: a longer one was never closed, and isn't honored."""
 _PLACEHOLDER = "\ufffc"
-"""Stands for such an element where sentences are looked for: nothing inside ends one."""
+"""Stands for such an element while sentences are split, because nothing inside it can end one."""
 
 _TRAILING = re.compile(r"[.,;:!?…\"'”’»)\]}。、，！？；：」』）]+")
-"""Signs that are spoken with the words before them, never alone."""
+"""Punctuation that is spoken with the words before it, never alone."""
 
 
 def transcript_of(items: Iterable[SpeechItem]) -> str:
-    """The plain text."""
+    """Return the plain text of a plan."""
     return "".join(item.transcript for item in items if isinstance(item, Say))
 
 
@@ -46,7 +46,7 @@ class _Atom(msgspec.Struct):
         spoken = self.attributes["alias"] if self.name == "sub" else content
         if self.name == "say-as" and not content:
             return None
-        plain = manner.says(spoken, space + content)
+        plain = manner.to_say(spoken, space + content)
         if self.name == "phoneme":
             return msgspec.structs.replace(plain, phonemes=self.attributes["ph"])
         if self.name == "say-as":
@@ -57,8 +57,8 @@ class _Atom(msgspec.Struct):
         return plain
 
 
-class _Run(msgspec.Struct):
-    """Characters of the sentence in one manner; or an atom, one character; or a mark, none."""
+class _Span(msgspec.Struct):
+    """Characters of a sentence with the same manner; or an atom, as one character; or a mark, as none."""
 
     manner: Prosody
     length: int
@@ -67,38 +67,38 @@ class _Run(msgspec.Struct):
 
 
 class _Silence:
-    """The pauses between what was spoken last and what comes next, as one.
+    """The pauses between what was spoken last and what comes next, combined.
 
-    Those of paragraphs and sentences do not add up, and give way to a `break`. There is none of them before
-    the first word and after the last.
+    Pauses of paragraphs and sentences do not add up, and a `break` replaces them. They do not apply before
+    the first word or after the last.
     """
 
     def __init__(self) -> None:
-        self._between = 0
+        self._structural = 0
         self._breaks: int | None = None
-        self._done = 0
+        self._returned = 0
 
-    def structure(self, milliseconds: int) -> None:
-        self._between = max(self._between, milliseconds)
+    def add_structural(self, milliseconds: int) -> None:
+        self._structural = max(self._structural, milliseconds)
 
-    def explicit(self, milliseconds: int) -> None:
+    def add_break(self, milliseconds: int) -> None:
         self._breaks = min((self._breaks or 0) + milliseconds, LONGEST_BREAK)
 
     def due(self, *, has_spoken: bool, will_speak: bool) -> int:
-        between = self._between if has_spoken and will_speak else 0
-        due = max((between if self._breaks is None else self._breaks) - self._done, 0)
-        self._done += due
+        between = self._structural if has_spoken and will_speak else 0
+        due = max((between if self._breaks is None else self._breaks) - self._returned, 0)
+        self._returned += due
         return due
 
 
 class Planner:
-    """Takes a document as `start`, `text` and `end`; attributes have been checked, nesting too."""
+    """Plans a document from its `start`, `text` and `end` calls; attributes and nesting have been checked."""
 
     def __init__(self) -> None:
         self._cutter = SentenceCutter(breaks_lines=False)
         self._manners = [Prosody()]
-        self._runs: deque[_Run] = deque()
-        self._growing: _Run | None = None
+        self._spans: deque[_Span] = deque()
+        self._open_span: _Span | None = None
         self._atom: _Atom | None = None
         self._silence = _Silence()
         self._has_spoken = False
@@ -106,135 +106,135 @@ class Planner:
         self._items: list[SpeechItem] = []
 
     def take(self) -> list[SpeechItem]:
-        """What is known to be complete and was not taken yet."""
+        """Return the items that are known to be complete and were not taken yet."""
         items, self._items = self._items, []
         return items
 
-    def speak(self, language: str) -> None:
-        """The document's own language, where it names one."""
+    def set_language(self, language: str) -> None:
+        """Set the document's own language, if it names one."""
         self._manners[0] = self._manners[0].within("speak", {"xml:lang": language})
 
     def text(self, text: str) -> None:
-        if self._growing is not None:
-            self._growing.length += len(text)
+        if self._open_span is not None:
+            self._open_span.length += len(text)
             if pieces := self._cutter.add(text):
                 self._speak_all(pieces)
         elif self._atom is None:
-            self._plain(text)
+            self._add_plain_text(text)
         else:
             self._atom.parts.append(text)
             self._atom.length += len(text)
             if self._atom.length > _ATOM_LIMIT:
                 atom, self._atom = self._atom, None
-                self._plain("".join(atom.parts))
+                self._add_plain_text("".join(atom.parts))
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        self._growing = None
+        self._open_span = None
         if name == "break":
             self._break(attributes)
             return
         if name == "mark":
-            self._runs.append(_Run(self._manners[-1], 0, mark=attributes["name"]))
+            self._spans.append(_Span(self._manners[-1], 0, mark=attributes["name"]))
             return
         if ELEMENTS[name].is_text_only:
             self._atom = _Atom(name, attributes)
-        self._bound(name)
+        self._add_block_boundary(name)
         self._manners.append(self._manners[-1].within(name, attributes))
 
     def end(self, name: str) -> None:
-        self._growing = None
+        self._open_span = None
         if self._atom is not None:
             atom, self._atom = self._atom, None
-            self._runs.append(_Run(self._manners[-1], 1, atom=atom))
+            self._spans.append(_Span(self._manners[-1], 1, atom=atom))
             self._speak_all(self._cutter.add(_PLACEHOLDER))
-        self._bound(name)
+        self._add_block_boundary(name)
         self._manners.pop()
 
-    def boundary(self, pause: int) -> None:
-        """What was said is complete; so much silence goes before what follows."""
+    def add_boundary(self, pause: int) -> None:
+        """Complete what was said, and pause at least this long before what follows."""
         self._flush()
-        self._silence.structure(pause)
+        self._silence.add_structural(pause)
 
     def finish(self) -> None:
-        """Nothing follows."""
+        """Complete the plan, because nothing follows."""
         self._flush()
         self._pause(will_speak=False)
 
-    def _bound(self, name: str) -> None:
+    def _add_block_boundary(self, name: str) -> None:
         if name == "p":
-            self.boundary(PARAGRAPH_PAUSE)
+            self.add_boundary(PARAGRAPH_PAUSE)
         elif name == "s":
-            self.boundary(SENTENCE_PAUSE)
+            self.add_boundary(SENTENCE_PAUSE)
 
     def _break(self, attributes: Mapping[str, str]) -> None:
         self._flush()
         time = attributes.get("time")
         strength = STRENGTHS[attributes.get("strength", "medium")]
-        self._silence.explicit((milliseconds_of(time) or 0) if time else strength)
+        self._silence.add_break((milliseconds_of(time) or 0) if time else strength)
 
-    def _plain(self, text: str) -> None:
-        self._growing = _Run(self._manners[-1], len(text))
-        self._runs.append(self._growing)
+    def _add_plain_text(self, text: str) -> None:
+        self._open_span = _Span(self._manners[-1], len(text))
+        self._spans.append(self._open_span)
         self._speak_all(self._cutter.add(text))
 
     def _flush(self) -> None:
         self._speak_all(self._cutter.rest())
-        while self._runs:
-            self._mark(self._runs.popleft())
+        while self._spans:
+            self._mark(self._spans.popleft())
         self._needs_space = self._has_spoken
 
     def _speak_all(self, pieces: list[str]) -> None:
         for piece in pieces:
             self._speak(piece)
-        if not self._runs:
-            self._growing = None
+        if not self._spans:
+            self._open_span = None
 
     def _speak(self, piece: str) -> None:
         first_item = len(self._items)
-        place = 0
-        while place < len(piece):
-            run = self._runs[0]
-            taken = piece[place : place + run.length]
-            place += len(taken)
-            run.length -= len(taken)
-            if run.mark is not None:
-                self._mark(run)
-            elif run.atom is not None:
-                self._say_atom(run.atom, run.manner)
+        position = 0
+        while position < len(piece):
+            span = self._spans[0]
+            part = piece[position : position + span.length]
+            position += len(part)
+            span.length -= len(part)
+            if span.mark is not None:
+                self._mark(span)
+            elif span.atom is not None:
+                self._say_atom(span.atom, span.manner)
             else:
-                self._say(taken, run.manner, first_item)
-            if not run.length:
-                self._runs.popleft()
+                self._say(part, span.manner, first_item)
+            if not span.length:
+                self._spans.popleft()
 
-    def _mark(self, run: _Run) -> None:
-        if run.mark is not None:
+    def _mark(self, span: _Span) -> None:
+        if span.mark is not None:
             self._pause(will_speak=False)
-            self._items.append(Mark(run.mark))
+            self._items.append(Mark(span.mark))
 
     def _say(self, text: str, manner: Prosody, first_item: int) -> None:
-        """One piece of a sentence; `first_item` is where the items of the sentence begin."""
+        """Say part of a sentence; `first_item` is the index of the sentence's first item."""
         words = " ".join(text.split())
         if not words:
             self._needs_space = self._has_spoken
             return
-        is_apart = self._needs_space or (text[0].isspace() and self._has_spoken)
-        if not is_apart and len(self._items) > first_item and _TRAILING.fullmatch(words):
+        is_separate = self._needs_space or (text[0].isspace() and self._has_spoken)
+        if not is_separate and len(self._items) > first_item and _TRAILING.fullmatch(words):
             self._say_trailing(words, manner)
         else:
-            self._append(manner.says(words, f" {words}" if is_apart else words))
+            self._append(manner.to_say(words, f" {words}" if is_separate else words))
         self._needs_space = text[-1].isspace()
 
-    def _say_trailing(self, signs: str, manner: Prosody) -> None:
+    def _say_trailing(self, punctuation: str, manner: Prosody) -> None:
         last = self._items[-1]
         if isinstance(last, Say):
             is_text = last.interpret_as is None and last.phonemes is None
-            text = last.text + signs if is_text else last.text
-            written = last.transcript + signs
+            text = last.text + punctuation if is_text else last.text
+            written = last.transcript + punctuation
             self._items[-1] = msgspec.structs.replace(
                 last, text=text, written=None if written == text else written
             )
         else:
-            self._append(manner.says(signs))
+            self._append(manner.to_say(punctuation))
 
     def _say_atom(self, atom: _Atom, manner: Prosody) -> None:
         if item := atom.item(manner, " " if self._needs_space else ""):

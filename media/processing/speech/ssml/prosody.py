@@ -1,4 +1,4 @@
-"""In which manner words are spoken: what the elements around them add up to."""
+"""The prosody of words: what the elements around them add up to."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ _EMPHASIS = {
     "none": (1.0, 0.0, 0.0),
     "reduced": (1.06, -1.0, -3.0),
 }
-"""Factor of the rate, semitones and decibels of each level."""
+"""The rate factor, semitones and decibels of each level."""
 
 
 class Prosody(msgspec.Struct, frozen=True):
-    """The units are `Say`'s."""
+    """How words are spoken, in the units of `Say`."""
 
     voice: str | None = None
     language: str | None = None
@@ -27,7 +27,7 @@ class Prosody(msgspec.Struct, frozen=True):
     is_silent: bool = False
 
     def within(self, name: str, attributes: Mapping[str, str]) -> "Prosody":
-        """The manner inside an element; its attributes have been checked."""
+        """Return the prosody inside an element, whose attributes have been checked."""
         manner = self
         if language := attributes.get("xml:lang"):
             manner = msgspec.structs.replace(manner, language=language)
@@ -35,12 +35,12 @@ class Prosody(msgspec.Struct, frozen=True):
             return manner._with_prosody(attributes)
         if name == "emphasis":
             rate, pitch, volume = _EMPHASIS[attributes.get("level", "moderate")]
-            return manner._changed(rate, pitch, volume)
+            return manner._with_changes(rate, pitch, volume)
         if name == "voice":
             return manner._with_voice(attributes)
         return manner
 
-    def says(self, text: str, written: str | None = None) -> Say:
+    def to_say(self, text: str, written: str | None = None) -> Say:
         return Say(
             text,
             None if written == text else written,
@@ -61,13 +61,13 @@ class Prosody(msgspec.Struct, frozen=True):
             volume=0.0 if volume == "default" else self.volume,
             is_silent=self.is_silent and volume != "default",
         )
-        return base._changed(
+        return base._with_changes(
             (rate and attribute_values.rate_of(rate)) or 1.0,
             (pitch and attribute_values.pitch_of(pitch)) or 0.0,
             (volume and attribute_values.volume_of(volume)) or 0.0,
         )
 
-    def _changed(self, rate: float, pitch: float, volume: float) -> "Prosody":
+    def _with_changes(self, rate: float, pitch: float, volume: float) -> "Prosody":
         is_silent = volume == float("-inf")
         return msgspec.structs.replace(
             self,
@@ -78,7 +78,7 @@ class Prosody(msgspec.Struct, frozen=True):
         )
 
     def _with_voice(self, attributes: Mapping[str, str]) -> "Prosody":
-        """A name, else a hint: the request's own voice, in the first of the languages."""
+        """Use the named voice; without a name, the request's own voice, in the first of the languages."""
         if name := attributes.get("name"):
             return msgspec.structs.replace(self, voice=name.split()[0])
         languages = attributes.get("languages", "").split()

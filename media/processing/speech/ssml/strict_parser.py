@@ -1,6 +1,6 @@
-"""SSML that a user wrote: read strictly, and refused with the place where it is wrong.
+"""The strict parser for SSML that a user wrote, whose errors say where it is wrong.
 
-SsmlProblem    not well-formed, beyond a limit, or not of the SSML that is spoken here
+SsmlError    not well-formed, beyond a limit, or not of the SSML supported here
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from media.processing.speech.ssml.vocabulary import (
 )
 
 LENGTH_LIMIT = 65_536
-"""Characters of a document."""
+"""The most characters of a document."""
 ELEMENT_LIMIT = 4_000
 ITEM_LIMIT = 4_000
 
@@ -29,7 +29,10 @@ _SEPARATOR = "}"
 
 
 class SsmlError(Exception):
-    """`message` is a sentence that names the element and the place; `line` and `column` count from 1."""
+    """Raised for SSML that is refused.
+
+    `message` is a sentence that names the element and the place; `line` and `column` count from 1.
+    """
 
     code = "invalid_ssml"
 
@@ -41,10 +44,10 @@ class SsmlError(Exception):
 
 
 def parse_ssml(text: str) -> list[SpeechItem]:
-    """The plan of one whole document: root `speak`, SSML's namespace or none. Raises SsmlProblem.
+    """Parse one whole document, whose root is `speak`, in SSML's namespace or none, into a plan.
 
-    Nothing is expanded and nothing is fetched: document types, entities and processing instructions are
-    refused where they begin.
+    Raises `SsmlError`. Nothing is expanded or fetched: document types, entities and processing instructions
+    are refused where they begin.
     """
     if len(text) > LENGTH_LIMIT:
         raise SsmlError(f"The SSML is longer than {LENGTH_LIMIT} characters.")
@@ -75,107 +78,107 @@ class _Reader:
         try:
             self._parser.Parse(data, True)
         except expat.ExpatError as error:
-            what = expat.errors.messages[error.code]
-            raise self._problem(f"The SSML is not well-formed: {what}", error.lineno, error.offset) from None
+            reason = expat.errors.messages[error.code]
+            raise self._error(f"The SSML is not well-formed: {reason}", error.lineno, error.offset) from None
         self._planner.finish()
         items = self._planner.take()
         if len(items) > ITEM_LIMIT:
-            raise self._problem(f"The SSML has more than {ITEM_LIMIT} parts to be spoken")
+            raise self._error(f"The SSML has more than {ITEM_LIMIT} parts to be spoken")
         return items
 
     def _start(self, qualified: str, given: dict[str, str]) -> None:
-        name = self._known(qualified)
+        name = self._element_name(qualified)
         self._elements += 1
         if self._elements > ELEMENT_LIMIT:
-            raise self._problem(f"The SSML has more than {ELEMENT_LIMIT} elements")
+            raise self._error(f"The SSML has more than {ELEMENT_LIMIT} elements")
         if len(self._open) >= DEPTH_LIMIT:
-            raise self._problem(f"<{name}> is nested deeper than {DEPTH_LIMIT} elements")
-        self._check_place(name)
+            raise self._error(f"<{name}> is nested deeper than {DEPTH_LIMIT} elements")
+        self._check_position(name)
         attributes = self._attributes(name, given)
         self._open.append(name)
         if name != "speak":
             self._planner.start(name, attributes)
         elif language := attributes.get("xml:lang"):
-            self._planner.speak(language)
+            self._planner.set_language(language)
 
     def _end(self, qualified: str) -> None:
         name = self._open.pop()
         if name == "speak":
-            self._planner.boundary(PARAGRAPH_PAUSE)
+            self._planner.add_boundary(PARAGRAPH_PAUSE)
         elif not ELEMENTS[name].is_empty:
             self._planner.end(name)
 
     def _text(self, text: str) -> None:
         parent = self._open[-1]
         if ELEMENTS[parent].is_empty and not text.isspace():
-            raise self._problem(f"<{parent}> must be empty, but has text inside")
+            raise self._error(f"<{parent}> must be empty, but has text inside")
         self._planner.text(text)
 
-    def _known(self, qualified: str) -> str:
+    def _element_name(self, qualified: str) -> str:
         namespace, _, name = qualified.rpartition(_SEPARATOR)
         if namespace not in ("", NAMESPACE):
-            raise self._problem(f"<{name}> is of the namespace {_shown(namespace)}, not of SSML")
+            raise self._error(f"<{name}> is of the namespace {_shorten(namespace)}, not of SSML")
         if name not in ELEMENTS:
-            raise self._problem(f"The element <{_shown(name)}> is not supported")
+            raise self._error(f"The element <{_shorten(name)}> is not supported")
         return name
 
-    def _check_place(self, name: str) -> None:
+    def _check_position(self, name: str) -> None:
         if not self._open:
             if name != "speak":
-                raise self._problem(f"The document begins with <{name}> instead of <speak>")
+                raise self._error(f"The document begins with <{name}> instead of <speak>")
             return
         parent = self._open[-1]
         if ELEMENTS[parent].is_empty:
-            raise self._problem(f"<{parent}> must be empty, but has <{name}> inside")
+            raise self._error(f"<{parent}> must be empty, but has <{name}> inside")
         if name == "speak" or not may_stand(name, self._open):
-            raise self._problem(f"<{name}> may not stand inside <{self._enclosing(name)}>")
+            raise self._error(f"<{name}> may not stand inside <{self._forbidding_ancestor(name)}>")
 
-    def _enclosing(self, name: str) -> str:
-        """The ancestor that forbids it."""
+    def _forbidding_ancestor(self, name: str) -> str:
+        """Return the ancestor that forbids this element."""
         return next(
-            (outer for place, outer in enumerate(self._open) if not may_stand(name, self._open[: place + 1])),
+            (outer for index, outer in enumerate(self._open) if not may_stand(name, self._open[: index + 1])),
             self._open[-1],
         )
 
     def _attributes(self, name: str, given: dict[str, str]) -> dict[str, str]:
-        named = {_plain_name(key): value for key, value in given.items()}
+        named = {_attribute_name(key): value for key, value in given.items()}
         if name == "speak":
             named.pop(_SCHEMA_LOCATION, None)
             if named.pop("version", "1.1") not in ("1.0", "1.1"):
-                raise self._problem("The version of <speak> must be 1.0 or 1.1")
-        taken, refused = checked(name, named)
+                raise self._error("The version of <speak> must be 1.0 or 1.1")
+        accepted, refused = checked(name, named)
         if refused:
-            raise self._wrong_attribute(name, refused[0], named[refused[0]])
-        if not is_whole(name, taken):
-            missing = [key for key in ELEMENTS[name].needed if key not in taken]
-            raise self._problem(
+            raise self._attribute_error(name, refused[0], named[refused[0]])
+        if not is_whole(name, accepted):
+            missing = [key for key in ELEMENTS[name].required if key not in accepted]
+            raise self._error(
                 f"<{name}> lacks its attribute {missing[0]}" if missing else f"<{name}> has no attribute"
             )
-        return taken
+        return accepted
 
-    def _wrong_attribute(self, name: str, key: str, value: str) -> SsmlError:
+    def _attribute_error(self, name: str, key: str, value: str) -> SsmlError:
         if key not in ELEMENTS[name].attributes:
-            return self._problem(f"The attribute {_shown(key)} of <{name}> is not supported")
+            return self._error(f"The attribute {_shorten(key)} of <{name}> is not supported")
         if len(value) > VALUE_LIMIT:
-            return self._problem(f"The value of {key} in <{name}> is longer than {VALUE_LIMIT} characters")
-        return self._problem(f'"{_shown(value)}" is no value for {key} of <{name}>')
+            return self._error(f"The value of {key} in <{name}> is longer than {VALUE_LIMIT} characters")
+        return self._error(f'"{_shorten(value)}" is no value for {key} of <{name}>')
 
     def _refuse_doctype(self, *_: Any) -> None:
-        raise self._problem("A document type and entity declarations are not taken")
+        raise self._error("A document type and entity declarations are not taken")
 
     def _refuse_instruction(self, target: str, _data: str) -> None:
-        raise self._problem(f"The processing instruction <?{_shown(target)}?> is not taken")
+        raise self._error(f"The processing instruction <?{_shorten(target)}?> is not taken")
 
-    def _problem(self, message: str, line: int | None = None, offset: int | None = None) -> SsmlError:
+    def _error(self, message: str, line: int | None = None, offset: int | None = None) -> SsmlError:
         line = self._parser.CurrentLineNumber if line is None else line
         column = (self._parser.CurrentColumnNumber if offset is None else offset) + 1
         return SsmlError(f"{message} (line {line}, column {column}).", line, column)
 
 
-def _plain_name(key: str) -> str:
+def _attribute_name(key: str) -> str:
     namespace, _, name = key.rpartition(_SEPARATOR)
     return f"xml:{name}" if namespace == _XML else key
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,4 +1,4 @@
-"""The two streams an answer goes through: one that is always SSML, and one that never is."""
+"""The two streams that an answer goes through: one that always makes SSML, and one that never does."""
 
 from media.processing.speech.sentence_splitter import Code, SentenceCutter
 from media.processing.speech.speech_plan import Say, SpeechItem
@@ -9,51 +9,54 @@ from media.processing.speech.ssml.tokenizer import Tokenizer, find_special
 
 
 class SpeakStream:
-    """Makes one well-formed SSML 1.1 document of a text that comes in pieces and may be anything.
+    """A stream that makes one well-formed SSML 1.1 document of any text, which arrives in pieces.
 
-    All that `add` answered and `close` at the end are the document. Neither it nor the plan depends on how
+    The results of `add`, and of `close` at the end, are the document. Neither it nor the plan depends on how
     the text was cut into pieces. Without `is_spoken` nothing is planned.
     """
 
     def __init__(self, *, language: str = "en-US", is_spoken: bool = True) -> None:
-        """`language` (BCP 47) is the document's unless it names its own; ValueError where it is none."""
+        """Set the document's `language` (BCP 47), unless it names its own.
+
+        Raises `ValueError` if it is no language tag.
+        """
         if (tag := vocabulary.language(language)) is None:
             raise ValueError(f"{language!r} is no language tag")
         self._planner = Planner() if is_spoken else None
         self._document = Document(tag, self._planner)
-        self._lexer = Tokenizer(self._document)
-        self._flows = False
+        self._tokenizer = Tokenizer(self._document)
+        self._passes_text = False
         self._is_closed = False
 
     def add(self, text: str) -> str:
-        """What may go out now: only what may still become a tag or an entity is held back."""
-        if self._flows and text and not find_special(text):
-            self._lexer.previous = text
+        """Return what may go out now: only what may still become a tag or an entity is held back."""
+        if self._passes_text and text and not find_special(text):
+            self._tokenizer.previous = text
             if self._planner is not None:
                 self._planner.text(text)
             return text
-        if self._is_closed or self._lexer.goes_on(text):
+        if self._is_closed or self._tokenizer.extend_held_tag(text):
             return ""
-        self._lexer.feed(text)
-        self._flows = self._lexer.is_in_text and not self._document.is_outside
+        self._tokenizer.feed(text)
+        self._passes_text = self._tokenizer.is_in_text and not self._document.is_outside
         return self._document.take()
 
     def close(self) -> str:
-        """The end of the document, with what was held back; nothing the second time."""
+        """Return the end of the document, with what was held back; nothing the second time."""
         if self._is_closed:
             return ""
         self._is_closed = True
-        self._flows = False
-        self._lexer.finish()
+        self._passes_text = False
+        self._tokenizer.finish()
         self._document.close()
         return self._document.take()
 
     def closing(self) -> str:
-        """What would make a document of what has gone out so far."""
+        """Return what would complete the document that has gone out so far."""
         return "" if self._is_closed else self._document.closing()
 
     def take(self, *, rest: bool = False) -> list[SpeechItem]:
-        """What can be spoken now and was not taken yet: complete sentences; with `rest` all of it."""
+        """Return what can be spoken and was not taken yet: complete sentences, or everything with `rest`."""
         if self._planner is None:
             return []
         if rest:
@@ -62,12 +65,15 @@ class SpeakStream:
 
 
 class PlainStream:
-    """The text goes out as it is, and is spoken as it is: markup is text. Code is written, never spoken."""
+    """A stream that writes and speaks the text as it is: markup is text.
+
+    Code is written, but never spoken.
+    """
 
     def __init__(self, *, is_spoken: bool = True) -> None:
         self._cutter = SentenceCutter() if is_spoken else None
         self._items: list[SpeechItem] = []
-        self._blank = ""
+        self._unsaid = ""
 
     def add(self, text: str) -> str:
         if self._cutter is not None and (pieces := self._cutter.add(text)):
@@ -88,10 +94,10 @@ class PlainStream:
 
     def _say(self, pieces: list[str]) -> None:
         for piece in pieces:
-            written = self._blank + piece
+            written = self._unsaid + piece
             is_code = isinstance(piece, Code)
             text = "" if is_code else " ".join(piece.split())
             is_item = bool(text) or is_code
-            self._blank = "" if is_item else written
+            self._unsaid = "" if is_item else written
             if is_item:
                 self._items.append(Say(text, None if written == text else written))

@@ -1,4 +1,4 @@
-"""Ends a document that was cut off."""
+"""Closing the tags of a document that was cut off."""
 
 import re
 
@@ -8,11 +8,11 @@ _TAG = re.compile(r"<(/?)([a-z-]+)[^>]*?(/?)>")
 
 
 def closed(prefix: str, *, language: str = "en-US") -> str:
-    """Any prefix of what a `SpeakStream` emitted, cut at any character, as a well-formed document.
+    """Make a well-formed document of any prefix of a `SpeakStream`'s output, cut at any character.
 
-    Half a tag or half an entity at the cut is left out. `language` is for a prefix that has no root yet.
+    A partial tag or entity at the cut is left out. `language` is for a prefix that has no root yet.
     """
-    whole = _without_half(_without_half(prefix, "<", ">"), "&", ";")
+    whole = _strip_partial(_strip_partial(prefix, "<", ">"), "&", ";")
     open_names: list[str] = []
     has_root = False
     for match in _TAG.finditer(whole):
@@ -27,6 +27,6 @@ def closed(prefix: str, *, language: str = "en-US") -> str:
     return whole + "".join(f"</{name}>" for name in reversed(open_names))
 
 
-def _without_half(text: str, begin: str, end: str) -> str:
+def _strip_partial(text: str, begin: str, end: str) -> str:
     start = text.rfind(begin)
     return text[:start] if start >= 0 and text.find(end, start) < 0 else text

@@ -1,4 +1,4 @@
-"""What of SSML 1.1 is taken: elements, their attributes and values, and where each may stand."""
+"""The supported part of SSML 1.1: elements, their attributes and values, and where each is allowed."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ from media.processing.speech.ssml import attribute_values
 NAMESPACE = "http://www.w3.org/2001/10/synthesis"
 DEPTH_LIMIT = 32
 VALUE_LIMIT = 512
-"""Characters of one attribute's value."""
+"""The most characters of one attribute's value."""
 
 Check = Callable[[str], str | None]
-"""Answers the value as it is written in SSML 1.1, or None where it is none."""
+"""Returns the value as SSML 1.1 writes it, or None if it is not valid."""
 
 INTERPRETATIONS = frozenset(get_args(InterpretAs))
 _DATES = "mdy dmy ymd ydm md dm ym my d m y"
@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.:+-]{1,32}")
 
 
 def language(value: str) -> str | None:
-    """A BCP 47 tag; `en_US` is read as `en-US`."""
+    """Return the value as a BCP 47 tag, or None if it is none; `en_US` is read as `en-US`."""
     tag = value.replace("_", "-")
     return tag if _LANGUAGE.fullmatch(tag) else None
 
@@ -57,11 +57,11 @@ def whole_number(value: str) -> str | None:
 
 class Element(msgspec.Struct, frozen=True):
     attributes: dict[str, Check] = {}
-    needed: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     defaults: dict[str, str] = {}
-    """Taken for attributes that are not there at all."""
+    """Used for attributes that are missing altogether."""
     needs_any: bool = False
-    """Without any attribute it would say nothing, and SSML 1.1 forbids it."""
+    """Without any attribute it would mean nothing, and SSML 1.1 forbids it."""
     is_empty: bool = False
     is_text_only: bool = False
 
@@ -70,7 +70,7 @@ ELEMENTS: dict[str, Element] = {
     "speak": Element({"xml:lang": language}),
     "p": Element({"xml:lang": language}),
     "s": Element({"xml:lang": language}),
-    "lang": Element({"xml:lang": language}, needed=("xml:lang",)),
+    "lang": Element({"xml:lang": language}, required=("xml:lang",)),
     "voice": Element(
         {
             "name": short(128),
@@ -93,16 +93,16 @@ ELEMENTS: dict[str, Element] = {
     "break": Element(
         {"strength": one_of(attribute_values.STRENGTHS), "time": attribute_values.written_time}, is_empty=True
     ),
-    "mark": Element({"name": short(128)}, needed=("name",), is_empty=True),
+    "mark": Element({"name": short(128)}, required=("name",), is_empty=True),
     "say-as": Element(
         {"interpret-as": one_of(INTERPRETATIONS), "format": token, "detail": token},
-        needed=("interpret-as",),
+        required=("interpret-as",),
         is_text_only=True,
     ),
-    "sub": Element({"alias": short(VALUE_LIMIT)}, needed=("alias",), is_text_only=True),
+    "sub": Element({"alias": short(VALUE_LIMIT)}, required=("alias",), is_text_only=True),
     "phoneme": Element(
         {"ph": short(256), "alphabet": one_of(("ipa",))},
-        needed=("ph", "alphabet"),
+        required=("ph", "alphabet"),
         defaults={"alphabet": "ipa"},
         is_text_only=True,
     ),
@@ -110,28 +110,28 @@ ELEMENTS: dict[str, Element] = {
 
 
 def checked(name: str, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The attributes of an element as they may be written, and the names of those that may not."""
+    """Return an element's valid attributes, as they may be written, and the names of the invalid ones."""
     element = ELEMENTS[name]
-    taken = {key: value for key, value in element.defaults.items() if key not in given}
+    accepted = {key: value for key, value in element.defaults.items() if key not in given}
     refused = []
     for key, value in given.items():
         check = element.attributes.get(key)
         value = " ".join(value.split())
         written = check(value) if check and len(value) <= VALUE_LIMIT else None
-        if written is None or (key == "format" and not _suits(value, given.get("interpret-as", ""))):
+        if written is None or (key == "format" and not _is_allowed(value, given.get("interpret-as", ""))):
             refused.append(key)
         else:
-            taken[key] = written
-    return taken, refused
+            accepted[key] = written
+    return accepted, refused
 
 
 def is_whole(name: str, attributes: Mapping[str, str]) -> bool:
     element = ELEMENTS[name]
-    return all(key in attributes for key in element.needed) and bool(attributes or not element.needs_any)
+    return all(key in attributes for key in element.required) and bool(attributes or not element.needs_any)
 
 
 def may_stand(name: str, ancestors: Sequence[str]) -> bool:
-    """Whether the content model has room for it below these, the root first."""
+    """Return whether the content model allows the element inside these ancestors, the root first."""
     if ancestors and ELEMENTS[ancestors[-1]].is_text_only:
         return False
     if name == "p":
@@ -151,6 +151,6 @@ def root_tag(language: str) -> str:
 _QUOTE = {'"': "&quot;"}
 
 
-def _suits(format: str, interpret_as: str) -> bool:
+def _is_allowed(format: str, interpret_as: str) -> bool:
     known = {"date": DATE_FORMATS, "time": TIME_FORMATS}.get(interpret_as.strip().lower())
     return known is None or format in known

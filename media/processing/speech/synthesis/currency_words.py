@@ -8,7 +8,7 @@ from media.processing.speech.voices import primary_language
 
 SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₴": "UAH"}
 WITHOUT_COINS = {"JPY": "yen", "KRW": "won", "VND": "dong"}
-"""English names of those that have no smaller unit."""
+"""The English names of currencies without a smaller unit."""
 SCALES = {"k": "thousand", "m": "million", "bn": "billion"}
 
 UNIT = r"[A-Z]{3}|[$€£¥₹₩₽₴]"
@@ -20,7 +20,7 @@ IN_TEXT = re.compile(
 
 
 def currency_words(text: str, format: str | None, language: str) -> str | None:
-    """`$45.30`, `45,30 €`, `USD 5`, or a bare number with its currency as `format`."""
+    """Return an amount in words: `$45.30`, `45,30 €`, `USD 5`, or a number with its currency as `format`."""
     sign = "-" if text.startswith("-") else ""
     found = CURRENCY.fullmatch(text.removeprefix("-").strip())
     if found is None:
@@ -39,22 +39,22 @@ def amount(number: Decimal, currency: str, language: str) -> str | None:
     if abs(number) >= Decimal(10) ** 30:
         return None
     is_english = primary_language(language) == "en"
-    named = {"separator": " and"} if is_english else {}
+    joiner = {"separator": " and"} if is_english else {}
     rounded = number.quantize(Decimal("0.01"))
-    kinds = {"to": "currency", "lang": language.replace("-", "_"), "currency": currency}
+    options = {"to": "currency", "lang": language.replace("-", "_"), "currency": currency}
     try:
-        whole: str = num2words(rounded, **kinds, separator="|")
-        return whole.split("|")[0] if rounded == int(rounded) else num2words(rounded, **kinds, **named)
+        whole: str = num2words(rounded, **options, separator="|")
+        return whole.split("|")[0] if rounded == int(rounded) else num2words(rounded, **options, **joiner)
     except (NotImplementedError, OverflowError, ValueError, TypeError, KeyError, IndexError):
         return None
 
 
 def amount_words(text: str) -> str:
-    """English text with its amounts of money written out, as no synthesiser reads `$4.5 million` aright."""
-    return IN_TEXT.sub(_amount, text)
+    """Write out the amounts of money in an English text: no synthesizer reads `$4.5 million` correctly."""
+    return IN_TEXT.sub(_replace_match, text)
 
 
-def _amount(found: re.Match[str]) -> str:
+def _replace_match(found: re.Match[str]) -> str:
     number = Decimal(found["number"].replace(",", "")) * (-1 if found["minus"] else 1)
     currency = SYMBOLS[found["symbol"]]
     scale = (found["scale"] or "").strip().lower()

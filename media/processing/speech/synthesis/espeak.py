@@ -1,4 +1,7 @@
-"""eSpeak NG: every language, through its C library. It has one state for the whole process, hence a lock."""
+"""The eSpeak NG engine: every language, through its C library.
+
+The library has one state for the whole process, hence a lock.
+"""
 
 import ctypes
 import threading
@@ -14,12 +17,12 @@ from media.processing.speech.voices import Voice, VoiceInvalid
 SYNCHRONOUS = 2
 DO_NOT_EXIT = 0x8000
 UTF8, PHONEMES = 0x01, 0x100
-"""Without PHONEMES (and eSpeak's flag for SSML, which is never set) nothing in a text is a command."""
+"""Without PHONEMES (and eSpeak's flag for SSML, which is never set), nothing in a text is a command."""
 RATE_PARAMETER = 1
 BY_CHARACTER = 1
 WORDS_A_MINUTE = 175
 FASTEST, SLOWEST = 2.0, 0.5
-"""Beyond, eSpeak does not keep to what it is told."""
+"""Beyond these, eSpeak does not do what it is told."""
 GAIN = 0.85
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -42,32 +45,32 @@ class Library:
         if self.sample_rate <= 0:
             raise VoiceInvalid("eSpeak NG does not find its data.")
         self._pieces: list[bytes] = []
-        self._callback = Callback(self._take)
+        self._callback = Callback(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def _take(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int | None) -> int:
+    def _collect(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int | None) -> int:
         if samples and count > 0:
             self._pieces.append(ctypes.string_at(samples, count * 2))
         return 0
 
-    def speak(self, voice: str, text: bytes, words_a_minute: int, flags: int) -> bytes:
+    def speak(self, voice: str, text: bytes, words_per_minute: int, flags: int) -> bytes:
         with _lock:
             self._pieces.clear()
             if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise VoiceInvalid(f"eSpeak NG does not know its voice {voice!r}.")
-            self._library.espeak_SetParameter(RATE_PARAMETER, words_a_minute, 0)
+            self._library.espeak_SetParameter(RATE_PARAMETER, words_per_minute, 0)
             self._library.espeak_Synth(text, len(text) + 1, 0, BY_CHARACTER, 0, flags, None, None)
             return b"".join(self._pieces)
 
 
 @lru_cache(maxsize=1)
-def _initialised() -> Library:
+def _shared_library() -> Library:
     return Library()
 
 
 def espeak_engine(voice: Voice) -> "EspeakEngine":
     with _lock:
-        library = _initialised()
+        library = _shared_library()
     return EspeakEngine(library, voice.source)
 
 
@@ -88,6 +91,6 @@ class EspeakEngine:
             yield from self._speak(f"[[{mnemonics}]]", rate, UTF8 | PHONEMES)
 
     def _speak(self, text: str, rate: float, flags: int) -> Iterator[Samples]:
-        written = text.replace("\0", " ").encode("utf-8", "ignore")
-        pcm = self._library.speak(self._voice, written, round(WORDS_A_MINUTE * rate), flags)
+        encoded = text.replace("\0", " ").encode("utf-8", "ignore")
+        pcm = self._library.speak(self._voice, encoded, round(WORDS_A_MINUTE * rate), flags)
         yield np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(GAIN / 32768)

@@ -1,9 +1,9 @@
-"""The International Phonetic Alphabet, as the two synthesisers take it."""
+"""The International Phonetic Alphabet, in the form that each of the two synthesizers takes."""
 
 import unicodedata
 
 LONGEST = 400
-"""Characters of one `phoneme`; the rest is not spoken."""
+"""The most characters of one `phoneme`; the rest is not spoken."""
 
 TIES = dict.fromkeys(map(ord, "\u0361\u035c\u200d.|‖‿()[]{}/"))
 """Ties, syllable breaks and brackets have no sound."""
@@ -19,11 +19,11 @@ ESPEAK = {
     "a": "a", "ɑ": "A:", "ɒ": "0", "ɔ": "O", "ʊ": "U", "u": "u:", "ʌ": "V", "ə": "@", "ɐ": "a#", "ɚ": "3",
     "ɾ": "t#", "o": "o", "y": "y", "ø": "Y", "œ": "W", "ˈ": "'", "ˌ": ",", "ː": ":", " ": " ",
 }  # fmt: skip
-"""IPA to eSpeak NG's mnemonics, as far as most of its languages share them; the longest match first."""
+"""IPA to eSpeak NG's mnemonics, where most of its languages share them; the longest match comes first."""
 
 
 def piper_phonemes(ipa: str, known: frozenset[str], is_english: bool) -> list[str]:
-    """Code points that the model knows; the others are left out."""
+    """Return the code points that the model knows; the others are left out."""
     plain = ipa[:LONGEST].translate(TIES).translate(SAME)
     if is_english:
         plain = plain.translate(ENGLISH)
@@ -31,7 +31,7 @@ def piper_phonemes(ipa: str, known: frozenset[str], is_english: bool) -> list[st
 
 
 def espeak_mnemonics(ipa: str) -> str | None:
-    """None where a sound has no mnemonic: then the text is to be spoken instead."""
+    """Return the mnemonics, or None if a sound has none: then the text is spoken instead."""
     plain = ipa[:LONGEST].translate(TIES).translate(SAME)
     found, at = [], 0
     while at < len(plain):

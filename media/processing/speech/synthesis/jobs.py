@@ -1,4 +1,4 @@
-"""The jobs of the synthesis workshop."""
+"""The jobs of the synthesis sandbox."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,10 @@ from media.processing.speech.synthesis.job_types import Speak, SpokenPiece, Voic
 
 
 def speak(work: Speak) -> Iterator[SpokenPiece]:
-    """The sound of a plan, as it is made. VoiceProblem: the voice is unknown, or its files are refused."""
+    """Yield the sound of a plan, as it is made.
+
+    Raises `VoiceError` if the voice is unknown or its files are refused.
+    """
     from media.processing.speech.synthesis.output_encoding import in_format
     from media.processing.speech.synthesis.speaker import spoken
 
@@ -15,7 +18,7 @@ def speak(work: Speak) -> Iterator[SpokenPiece]:
 
 
 def warm_voice(work: WarmVoice) -> VoiceReady:
-    """Loads a voice and speaks a word, so that the first listener does not wait for it."""
+    """Load a voice and speak a word, so that the first listener does not wait for it."""
     from media.processing.speech.speech_plan import Say
     from media.processing.speech.synthesis.speaker import spoken
 

@@ -1,4 +1,4 @@
-"""Pieces of PCM in another format, each with what was said in the sound that went into it."""
+"""PCM pieces in another format, each with what was said in the sound that went into it."""
 
 from collections.abc import Iterator
 
@@ -11,24 +11,24 @@ def in_format(pieces: Iterator[SpokenPiece], format: SpeechFormat) -> Iterator[S
         return
     from media.processing.sound.speech_encoding import encode_pcm
 
-    taken: list[SpokenPiece] = []
+    pending: list[SpokenPiece] = []
 
     def sound() -> Iterator[bytes]:
         for piece in pieces:
-            taken.append(piece)
+            pending.append(piece)
             yield piece.data
 
     length = 0
     for data in encode_pcm(sound(), format):
-        joined = _joined(taken, data, length)
+        joined = _join(pending, data, length)
         length = joined.milliseconds
-        taken.clear()
+        pending.clear()
         yield joined
-    if taken:
-        yield _joined(taken, b"", length)
+    if pending:
+        yield _join(pending, b"", length)
 
 
-def _joined(pieces: list[SpokenPiece], data: bytes, length: int) -> SpokenPiece:
+def _join(pieces: list[SpokenPiece], data: bytes, length: int) -> SpokenPiece:
     return SpokenPiece(
         data=data,
         transcript="".join(piece.transcript for piece in pieces),

@@ -1,4 +1,7 @@
-"""Text in the pieces it is spoken in: sentences, and clauses of long ones. All pieces joined are the text."""
+"""Text in the pieces it is spoken in: sentences, and clauses of long ones.
+
+All pieces, joined, are the text.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,33 +9,33 @@ from collections.abc import Iterator
 from media.processing.speech.sentence_splitter import is_code, sentences
 
 LONGEST = 140
-"""Characters spoken in one go; bounds the memory a model takes, and the wait for its sound."""
+"""The most characters spoken at once; bounds the memory a model takes, and the wait for its sound."""
 SHORTEST = 12
-"""A clause with less is not worth a break."""
+"""A shorter clause is not worth a break."""
 
 CLAUSE_END = re.compile(r"[,;:–—)、，；：،؛](?=[\s\"'”’])\s*|[、，；：،؛]")
 
 
 def phrases(text: str) -> Iterator[str]:
-    """Sentences, cut at a clause or a space where they are longer than LONGEST; code is left whole."""
+    """Yield sentences, cut at a clause or a space if longer than `LONGEST`; code is left whole."""
     for sentence in sentences(text):
-        yield from [sentence] if is_code(sentence) else _cut(sentence)
+        yield from [sentence] if is_code(sentence) else _split_sentence(sentence)
 
 
-def _cut(sentence: str) -> Iterator[str]:
+def _split_sentence(sentence: str) -> Iterator[str]:
     rest = sentence
     while len(rest) > LONGEST:
-        at = _last_clause(rest) or _last_space(rest) or LONGEST
+        at = _find_last_clause(rest) or _find_last_space(rest) or LONGEST
         yield rest[:at]
         rest = rest[at:]
     if rest:
         yield rest
 
 
-def _last_clause(text: str) -> int | None:
+def _find_last_clause(text: str) -> int | None:
     ends = [found.end() for found in CLAUSE_END.finditer(text, SHORTEST, LONGEST)]
     return ends[-1] if ends else None
 
 
-def _last_space(text: str) -> int | None:
+def _find_last_space(text: str) -> int | None:
     return text.rfind(" ", 1, LONGEST) + 1 or None

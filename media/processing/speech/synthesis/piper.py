@@ -1,4 +1,7 @@
-"""Piper: neural voices. Its models are shared by all that speak; each is checked before its first load."""
+"""The Piper engine: neural voices.
+
+All callers share its models, each of which is checked before it is first loaded.
+"""
 
 import json
 import threading
@@ -18,21 +21,23 @@ if TYPE_CHECKING:
     from piper.voice import PiperVoice
 
 FASTEST, SLOWEST = 2.1, 0.5
-"""Beyond, single sounds are lost, or the model mumbles."""
+"""Beyond these, single sounds are lost, or the model mumbles."""
 CONSTANT_PART = 0.25
-"""Of a sentence's length; the model's length scale does not touch it. Measured."""
+"""The part of a sentence's length that the model's length scale does not affect. Measured."""
 GAIN = 1.7
 """Models speak at half of full scale; a fixed gain keeps short and long sentences equally loud."""
 MOST_PHONEMES = 150
-"""In one go, at the model's own speed: bounds the memory it takes, and keeps. Measured: 530 MB with 300.
-Digits make many times more phonemes than letters."""
+"""The most phonemes at once, at the model's own speed: bounds the memory it takes, and keeps.
+
+Measured: 530 MB with 300. Digits make many times more phonemes than letters.
+"""
 
 _loaded: dict[str, "PiperEngine"] = {}
 _loading = threading.Lock()
 
 
 def piper_engine(voice: Voice) -> "PiperEngine":
-    """Who is loaded waits for nobody who is not."""
+    """Return the voice's engine; a voice that is loaded never waits for one that is not."""
     if voice.source not in _loaded:
         with _loading:
             if voice.source not in _loaded:
@@ -61,18 +66,18 @@ class PiperEngine:
     def _speak(self, phonemes: list[str], rate: float) -> Iterator[Samples]:
         scale = (1 / rate - CONSTANT_PART) / (1 - CONSTANT_PART) * self._voice.config.length_scale
         known = [sound for sound in phonemes if sound in self._known]
-        for block in _blocks(known, max(1, int(MOST_PHONEMES / max(1, scale)))):
+        for block in _split_blocks(known, max(1, int(MOST_PHONEMES / max(1, scale)))):
             if any(map(str.isalpha, block)):
                 for samples in self._model.sound(self._voice.phonemes_to_ids(block), scale):
                     yield samples * np.float32(GAIN)
 
 
-def _blocks(phonemes: list[str], most: int) -> Iterator[list[str]]:
-    """Cut between words where there are too many for one go."""
+def _split_blocks(phonemes: list[str], limit: int) -> Iterator[list[str]]:
+    """Yield the phonemes in blocks, cut between words if there are too many for one."""
     start = 0
-    while len(phonemes) - start > most:
-        spaces = [at for at in range(start, start + most) if phonemes[at] == " "]
-        end = spaces[-1] + 1 if spaces else start + most
+    while len(phonemes) - start > limit:
+        spaces = [at for at in range(start, start + limit) if phonemes[at] == " "]
+        end = spaces[-1] + 1 if spaces else start + limit
         yield phonemes[start:end]
         start = end
     yield phonemes[start:]
@@ -81,15 +86,15 @@ def _blocks(phonemes: list[str], most: int) -> Iterator[list[str]]:
 def _load(voice: Voice) -> tuple["PiperVoice", PiperModel]:
     model, config = Path(voice.source), Path(f"{voice.source}.json")
     if voice.digests is not None:
-        _check(voice, model, voice.digests.model)
-        _check(voice, config, voice.digests.config)
+        _check_digest(voice, model, voice.digests.model)
+        _check_digest(voice, config, voice.digests.config)
     try:
-        return _read(model, config)
+        return _read_files(model, config)
     except Exception as error:
         raise VoiceInvalid(f"The voice {voice.id!r} cannot be loaded: {error}") from error
 
 
-def _check(voice: Voice, path: Path, expected: str) -> None:
+def _check_digest(voice: Voice, path: Path, expected: str) -> None:
     try:
         found = file_digest(path)
     except OSError as error:
@@ -100,14 +105,14 @@ def _check(voice: Voice, path: Path, expected: str) -> None:
         )
 
 
-def _read(path: Path, settings: Path) -> tuple["PiperVoice", PiperModel]:
+def _read_files(path: Path, settings: Path) -> tuple["PiperVoice", PiperModel]:
     from piper.config import PiperConfig
     from piper.voice import PiperVoice
 
     content: dict[str, Any] = json.loads(settings.read_bytes())
     config = PiperConfig.from_dict(content)
     model = PiperModel(path, config)
-    for _ in model.sound([0], 1.0):  # what its settings and its network disagree in is told now
+    for _ in model.sound([0], 1.0):  # raises now if the settings and the network disagree
         pass
     if not isinstance(config.sample_rate, int):
         raise TypeError(f"audio.sample_rate is {config.sample_rate!r}")

@@ -1,4 +1,4 @@
-"""How something is said: rate, pitch and volume, whoever says it."""
+"""Rendering of speech: rate, pitch and volume, with any engine."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -28,7 +28,7 @@ QUIETEST, LOUDEST = -60.0, 24.0
 
 
 class RenderOptions(msgspec.Struct, frozen=True):
-    """`rate` is a factor, `pitch` in semitones, `volume` in decibels."""
+    """How to render speech: `rate` is a factor, `pitch` is in semitones, `volume` in decibels."""
 
     rate: float
     pitch: float
@@ -36,41 +36,41 @@ class RenderOptions(msgspec.Struct, frozen=True):
     is_silent: bool
 
     @classmethod
-    def of(cls, say: Say, voice: Voice, speed: float) -> Self:
+    def for_say(cls, say: Say, voice: Voice, speed: float) -> Self:
         return cls(
-            rate=_bounded(say.rate * speed * voice.rate, SLOWEST, FASTEST),
-            pitch=_bounded(say.pitch, LOWEST, HIGHEST),
-            volume=_bounded(say.volume, QUIETEST, LOUDEST),
+            rate=_clamp(say.rate * speed * voice.rate, SLOWEST, FASTEST),
+            pitch=_clamp(say.pitch, LOWEST, HIGHEST),
+            volume=_clamp(say.volume, QUIETEST, LOUDEST),
             is_silent=say.is_silent,
         )
 
     def words(self, voice: Voice, words: str) -> Iterator[Samples]:
-        """Consecutive pieces at 24 kHz, without silence around the whole; none where nothing is heard."""
-        return self._made(voice, words, None)
+        """Yield consecutive pieces at 24 kHz, without silence around the whole; none if nothing is heard."""
+        return self._render(voice, words, None)
 
     def phonemes(self, voice: Voice, ipa: str) -> Samples:
-        """Empty where the voice cannot say these."""
-        return np.concatenate([SILENCE, *self._made(voice, "", ipa)])
+        """Return the sound, empty if the voice cannot say these phonemes."""
+        return np.concatenate([SILENCE, *self._render(voice, "", ipa)])
 
-    def _made(self, voice: Voice, words: str, ipa: str | None) -> Iterator[Samples]:
-        """A higher pitch is the same sound made slower, and played faster."""
+    def _render(self, voice: Voice, words: str, ipa: str | None) -> Iterator[Samples]:
+        """Yield the sound. A higher pitch is the same sound made slower, and played faster."""
         engine = engine_of(voice)
         shift = 2 ** ((self.pitch + voice.pitch) / 12)
-        wanted = self.rate / shift
-        given = engine.bounded_rate(wanted)
-        made = engine.words(words, given) if ipa is None else engine.phonemes(ipa, given)
-        stretch = wanted / given
+        target_rate = self.rate / shift
+        engine_rate = engine.bounded_rate(target_rate)
+        raw_pieces = engine.words(words, engine_rate) if ipa is None else engine.phonemes(ipa, engine_rate)
+        speed_factor = target_rate / engine_rate
 
-        def shaped(raw: Samples) -> Samples:
-            heard = stretched(trimmed(raw, engine.sample_rate), stretch, engine.sample_rate)
-            return self._levelled(resampled(heard, engine.sample_rate * shift, OUTPUT_RATE))
+        def shape_sound(raw: Samples) -> Samples:
+            audible = stretched(trimmed(raw, engine.sample_rate), speed_factor, engine.sample_rate)
+            return self._apply_volume(resampled(audible, engine.sample_rate * shift, OUTPUT_RATE))
 
-        yield from shaped_as_it_comes(made, shaped, settling_of(stretch, shift))
+        yield from shaped_as_it_comes(raw_pieces, shape_sound, settling_of(speed_factor, shift))
 
-    def _levelled(self, samples: Samples) -> Samples:
+    def _apply_volume(self, samples: Samples) -> Samples:
         return samples * 0 if self.is_silent else limited(amplified(samples, self.volume))
 
 
-def _bounded(value: float, low: float, high: float) -> float:
-    """`low` for what is not a number."""
+def _clamp(value: float, low: float, high: float) -> float:
+    """Return `value` within the bounds, and `low` if it is not a number."""
     return min(value, high) if value > low else low

@@ -1,4 +1,4 @@
-"""Sound as arrays of float32 in −1…1, mono: changing its rate, length, edges and loudness."""
+"""Sound as mono arrays of float32 in −1…1: changing its rate, length, edges and loudness."""
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -12,29 +12,29 @@ SILENCE: Samples = np.zeros(0, np.float32)
 
 OUTPUT_RATE = 24_000
 CEILING = 0.97
-"""Nothing is louder."""
+"""The highest amplitude."""
 QUIET = 0.004
-"""What lies below counts as silence at the edges: −48 dB."""
+"""At the edges, anything below this counts as silence: −48 dB."""
 LEAD, TAIL, FADE = 0.015, 0.04, 0.005
-"""Seconds kept before and after what is heard, and faded."""
+"""Seconds kept before and after what is heard, and seconds of fading."""
 LIMITER_BLOCK = 64
 GRAIN = 3
-"""Samples: as pcm16 six bytes, so that pieces in base64 can be joined."""
+"""In samples: six bytes as pcm16, so that pieces in base64 can be joined."""
 SETTLING = 1200
-"""Samples at OUTPUT_RATE: the end is faded, and resampling and the limiter look ahead."""
+"""Samples at OUTPUT_RATE that may change: the end is faded, and resampling and the limiter look ahead."""
 PADDING = 512
 MOST_STEPS = 200
 
 
 def resampled(sound: Samples, from_rate: float, to_rate: float) -> Samples:
-    """Through the spectrum: without an image or alias. It wants edges that are silent.
+    """Resample through the spectrum, without an image or alias. The edges have to be silent.
 
-    The ratio is met within 0.003 %; lengths are padded to ones whose transform is quick.
+    The ratio is met within 0.003 %; lengths are padded to ones that transform quickly.
     """
     ratio = Fraction(to_rate / from_rate).limit_denominator(MOST_STEPS)
     if ratio == 1 or not len(sound):
         return sound
-    blocks = _quick(-(-(len(sound) + 2 * PADDING) // ratio.denominator))
+    blocks = _next_fast_length(-(-(len(sound) + 2 * PADDING) // ratio.denominator))
     before, after = blocks * ratio.denominator, blocks * ratio.numerator
     padded = np.pad(sound, (PADDING, before - PADDING - len(sound)))
     longer = np.fft.irfft(np.fft.rfft(padded)[: after // 2 + 1], after) * (after / before)
@@ -42,8 +42,8 @@ def resampled(sound: Samples, from_rate: float, to_rate: float) -> Samples:
     return longer[start : start + round(len(sound) * ratio)].astype(np.float32)
 
 
-def _quick(length: int) -> int:
-    """The next number with no prime factor above five."""
+def _next_fast_length(length: int) -> int:
+    """Return the next number with no prime factor above five."""
     while True:
         rest = length
         for factor in (2, 3, 5):
@@ -55,7 +55,7 @@ def _quick(length: int) -> int:
 
 
 def stretched(sound: Samples, speed: float, rate: int) -> Samples:
-    """Faster or slower at the same pitch: frames overlap where their waves agree (WSOLA)."""
+    """Make the sound faster or slower at the same pitch: frames overlap where their waves agree (WSOLA)."""
     hop, reach = round(rate * 0.012), round(rate * 0.008)
     if not is_stretched(speed) or len(sound) < 6 * hop:
         return sound
@@ -78,7 +78,10 @@ def stretched(sound: Samples, speed: float, rate: int) -> Samples:
 
 
 def settling_of(speed: float, shift: float) -> int:
-    """Samples at OUTPUT_RATE. What is stretched looks ahead by two frames, and to where their waves agree."""
+    """Return how many samples at OUTPUT_RATE may still change.
+
+    Stretching looks ahead by two frames, and to where their waves agree.
+    """
     if not is_stretched(speed):
         return SETTLING
     return SETTLING + round(0.07 * OUTPUT_RATE * max(1, 1 / speed) / shift)
@@ -89,7 +92,7 @@ def is_stretched(speed: float) -> bool:
 
 
 def trimmed(sound: Samples, rate: float) -> Samples:
-    """Without the silence around it; empty where nothing is heard. The edges fade from and to silence."""
+    """Remove the silence around the sound, and fade its edges; empty if nothing is heard."""
     heard = np.flatnonzero(np.abs(sound) > QUIET)
     if not len(heard):
         return sound[:0]
@@ -103,15 +106,15 @@ def trimmed(sound: Samples, rate: float) -> Samples:
 
 
 def limited(sound: Samples) -> Samples:
-    """Turned down around peaks above the ceiling, so smoothly that they do not crackle."""
+    """Turn the sound down around peaks above the ceiling, so smoothly that it does not crackle."""
     if not len(sound) or np.abs(sound).max() <= CEILING:
         return sound
     blocks = np.pad(sound, (0, -len(sound) % LIMITER_BLOCK)).reshape(-1, LIMITER_BLOCK)
     gains = np.minimum(1, CEILING / np.maximum(np.abs(blocks).max(axis=1), CEILING))
     around = np.pad(gains, 1, mode="edge")
     lowest = np.minimum(np.minimum(around[:-2], around[1:-1]), around[2:])
-    centres = (np.arange(len(lowest)) + 0.5) * LIMITER_BLOCK
-    smooth = np.interp(np.arange(len(sound)), centres, lowest)
+    centers = (np.arange(len(lowest)) + 0.5) * LIMITER_BLOCK
+    smooth = np.interp(np.arange(len(sound)), centers, lowest)
     quieter: Samples = (sound * smooth).astype(np.float32)
     return quieter
 
@@ -123,22 +126,22 @@ def amplified(sound: Samples, decibels: float) -> Samples:
 def shaped_as_it_comes(
     raw: Iterable[Samples], shaped: Callable[[Samples], Samples], settling: int = SETTLING
 ) -> Iterator[Samples]:
-    """`shaped` of the whole of `raw`, in consecutive pieces, each as soon as it is known; none is empty.
+    """Yield `shaped` applied to all of `raw`, in consecutive nonempty pieces, each as soon as it is known.
 
-    With each piece all that came so far is shaped anew. However the sound goes on, that may change no more
+    With each piece, everything so far is shaped again. However the sound goes on, that may change no more
     than the last `settling` samples, which are held back. All pieces but the last are whole GRAINs.
     """
-    come: list[Samples] = []
-    sound, given = SILENCE, 0
+    received: list[Samples] = []
+    sound, yielded = SILENCE, 0
     for piece in raw:
-        come.append(piece)
-        sound = shaped(np.concatenate(come))
+        received.append(piece)
+        sound = shaped(np.concatenate(received))
         settled = (len(sound) - settling) // GRAIN * GRAIN
-        if settled > given:
-            yield sound[given:settled]
-            given = settled
-    if len(sound) > given:
-        yield sound[given:]
+        if settled > yielded:
+            yield sound[yielded:settled]
+            yielded = settled
+    if len(sound) > yielded:
+        yield sound[yielded:]
 
 
 def as_pcm16(sound: Samples) -> bytes:

@@ -1,4 +1,4 @@
-"""What `say-as` makes of a text: the words to speak."""
+"""The words to speak for the text of a `say-as`."""
 
 import re
 import unicodedata
@@ -22,17 +22,17 @@ SIGNS = {
 FRACTION = re.compile(r"(?:(?P<whole>-?\d{1,9})[\s+]+)?(?P<over>-?\d{1,9})\s*[/⁄]\s*(?P<under>\d{1,9})")
 EXTENSION = re.compile(r"\s*(?:ext(?:ension)?\.?|x)\s*(?=\d)", re.IGNORECASE)
 GROUPS = {7: (3, 4), 10: (3, 3, 4), 11: (1, 3, 3, 4)}
-"""How an American reads a telephone number written in one."""
+"""How an American groups a telephone number that is written without separators."""
 
 
 def said_as(text: str, interpret_as: InterpretAs, format: str | None, language: str) -> str:
-    """`text` itself where it is not of that kind, or the language's words for it are not known."""
+    """Return the words, or `text` itself if it is not of that kind or the language's words are not known."""
     return _READERS[interpret_as](text.strip(), format, language) or text
 
 
 def _characters(text: str, format: str | None, language: str) -> str:
-    said = (_character(character, language) for character in text if not character.isspace())
-    return ", ".join(word for word in said if word)
+    spoken = (_character(character, language) for character in text if not character.isspace())
+    return ", ".join(word for word in spoken if word)
 
 
 def _character(character: str, language: str) -> str:
@@ -66,7 +66,7 @@ def _fraction(text: str, format: str | None, language: str) -> str | None:
     found = FRACTION.fullmatch(text)
     if found is None or primary_language(language) != "en" or int(found["under"]) == 0:
         return None
-    part = _part(int(found["over"]), int(found["under"]))
+    part = _fraction_words(int(found["over"]), int(found["under"]))
     if found["whole"] is None:
         return part
     if part.startswith("one "):
@@ -74,7 +74,7 @@ def _fraction(text: str, format: str | None, language: str) -> str | None:
     return f"{number_words(Decimal(found['whole']), language)} and {part}"
 
 
-def _part(over: int, under: int) -> str:
+def _fraction_words(over: int, under: int) -> str:
     top = number_words(Decimal(over), "en")
     if under == 1:
         return f"{top} over one"
@@ -87,18 +87,18 @@ def _part(over: int, under: int) -> str:
 def _telephone(text: str, format: str | None, language: str) -> str | None:
     is_english = primary_language(language) == "en"
     number, *extension = EXTENSION.split(text, maxsplit=1)
-    groups = [group for found in re.findall(r"\d+|[A-Za-z]+", number) for group in _grouped(found)]
-    said = ", ".join(digit_words(group, language) if group.isdecimal() else group for group in groups)
+    groups = [group for found in re.findall(r"\d+|[A-Za-z]+", number) for group in _group_digits(found)]
+    spoken = ", ".join(digit_words(group, language) if group.isdecimal() else group for group in groups)
     if not groups:
         return None
     if number.lstrip(" (").startswith("+"):
-        said = f"{'plus' if is_english else '+'} {said}"
+        spoken = f"{'plus' if is_english else '+'} {spoken}"
     if extension:
-        said += f", {'extension' if is_english else ''} {digit_words(extension[0], language)}"
-    return said
+        spoken += f", {'extension' if is_english else ''} {digit_words(extension[0], language)}"
+    return spoken
 
 
-def _grouped(digits: str) -> list[str]:
+def _group_digits(digits: str) -> list[str]:
     if not digits.isdecimal() or len(digits) <= 4:
         return [digits]
     widths = GROUPS.get(len(digits)) or (3,) * (-(-len(digits) // 3))

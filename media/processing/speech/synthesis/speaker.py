@@ -1,4 +1,4 @@
-"""Speaks a plan, item after item."""
+"""Speaking a plan, item by item."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,16 +16,19 @@ from media.processing.speech.synthesis.writing_systems import runs
 from media.processing.speech.voices import Voice, require_voice
 
 LONGEST_PAUSES = 60_000
-"""Milliseconds of all pauses of a request."""
+"""The most milliseconds of all pauses in a request."""
 
 SENTENCE_GAP, LINE_GAP, CLAUSE_GAP = 0.3, 0.5, 0.1
-"""Seconds between phrases, by what the one before ends with."""
+"""Seconds between phrases, by how the first one ends."""
 SENTENCE_MARKS = ".!?…。！？।؟۔:"
 CLAUSE_MARKS = ",;–—)、，；،؛"
 
 
 class Phrase(NamedTuple):
-    """`transcript` is what the plan has for the words; `gap` the seconds of silence that follow them."""
+    """A phrase to speak.
+
+    `transcript` is the plan's text for the words; `gap` is the silence that follows them, in seconds.
+    """
 
     words: str
     transcript: str
@@ -33,17 +36,17 @@ class Phrase(NamedTuple):
 
 
 def spoken(work: Speak) -> Iterator[SpokenPiece]:
-    """pcm16. VoiceProblem: the voice is unknown or refused."""
+    """Yield the sound as pcm16. Raises `VoiceError` if the voice is unknown or refused."""
     voice = require_voice(work.voice, work.voices_folder)
     track = Track()
-    pauses = LONGEST_PAUSES
+    pause_budget = LONGEST_PAUSES
     for item in work.items:
         match item:
             case Mark():
                 track.mark(item.name)
             case Pause():
-                milliseconds = min(max(item.milliseconds, 0), pauses)
-                pauses -= milliseconds
+                milliseconds = min(max(item.milliseconds, 0), pause_budget)
+                pause_budget -= milliseconds
                 yield from track.pause(milliseconds)
             case Say():
                 yield from _say(item, voice, work, track)
@@ -52,32 +55,32 @@ def spoken(work: Speak) -> Iterator[SpokenPiece]:
 
 def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[SpokenPiece]:
     voice = cast(say, default, work.voices_folder)
-    manner = RenderOptions.of(say, voice, work.speed)
+    options = RenderOptions.for_say(say, voice, work.speed)
     if say.phonemes is not None:
-        samples = manner.phonemes(voice, say.phonemes)
+        samples = options.phonemes(voice, say.phonemes)
         if len(samples):
             yield from track.sound(samples, say.transcript)
             return
-    for phrase in _phrases(say, say.language or voice.language):
+    for phrase in _prepare_phrases(say, say.language or voice.language):
         transcript = phrase.transcript
-        for samples in _sound(phrase.words, voice, manner, work.voices_folder):
+        for samples in _render(phrase.words, voice, options, work.voices_folder):
             yield from track.sound(samples, transcript)
             transcript = ""
-        track.gap(phrase.gap / manner.rate)
+        track.gap(phrase.gap / options.rate)
         yield from track.said(transcript)
 
 
-def _phrases(say: Say, language: str) -> Iterator[Phrase]:
+def _prepare_phrases(say: Say, language: str) -> Iterator[Phrase]:
     text = say.text
     if say.interpret_as is not None:
         text = said_as(text, say.interpret_as, say.format, language)
     raw_phrases = list(phrases(text)) or [""]
-    is_written_so = say.transcript == text
+    is_verbatim = say.transcript == text
     for at, raw in enumerate(raw_phrases):
         words, gap = spoken_text(raw, language), _gap(raw)
         if gap == LINE_GAP and words[-1:].isalnum():
             words += "."
-        yield Phrase(words, raw if is_written_so else "" if at else say.transcript, gap)
+        yield Phrase(words, raw if is_verbatim else "" if at else say.transcript, gap)
 
 
 def _gap(raw: str) -> float:
@@ -90,8 +93,8 @@ def _gap(raw: str) -> float:
     return CLAUSE_GAP if last and last in CLAUSE_MARKS else 0.0
 
 
-def _sound(words: str, voice: Voice, manner: RenderOptions, folder: str | None) -> Iterator[Samples]:
+def _render(words: str, voice: Voice, options: RenderOptions, folder: str | None) -> Iterator[Samples]:
     for run in runs(words, voice.language):
         speaker = voice if run.language is None else speaker_of(run.language, voice, folder)
         if speaker:
-            yield from manner.words(speaker, run.words)
+            yield from options.words(speaker, run.words)

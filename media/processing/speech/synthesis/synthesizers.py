@@ -1,4 +1,4 @@
-"""Who makes the sound: one small interface, a file an engine, and a line here."""
+"""The speech engines: a small interface, a file per engine, and a line here."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -10,17 +10,17 @@ from media.processing.speech.voices import Voice
 
 
 class SpeechEngine(Protocol):
-    """Sound comes at `sample_rate`, in consecutive pieces, with the engine's own silence around the whole."""
+    """An engine that makes sound at `sample_rate`, in consecutive pieces, with silence around the whole."""
 
     sample_rate: int
 
     def bounded_rate(self, rate: float) -> float:
-        """The nearest speed, as a factor of the voice's own, that the engine speaks well at."""
+        """Return the nearest rate, a factor of the voice's own, that the engine speaks well at."""
 
     def words(self, words: str, rate: float) -> Iterator[Samples]: ...
 
     def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
-        """None at all where the engine cannot say these."""
+        """Yield nothing if the engine cannot say these phonemes."""
 
 
 ENGINES: dict[str, Callable[[Voice], SpeechEngine]] = {

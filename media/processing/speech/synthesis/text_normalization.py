@@ -1,7 +1,7 @@
-"""Written text as it is read aloud: without markup, symbols and pictures.
+"""Written text made ready to be read aloud: without markup, symbols and pictures.
 
-Nothing that a synthesiser would take for a command of its own (Piper's `[[phonemes]]`, eSpeak's markup)
-comes through.
+Nothing passes that a synthesizer would take for one of its own commands (Piper's `[[phonemes]]`, eSpeak's
+markup).
 """
 
 import re
@@ -17,11 +17,11 @@ from media.processing.speech.voices import primary_language
 
 class Rule(NamedTuple):
     pattern: re.Pattern[str]
-    said: str | Callable[[re.Match[str]], str]
+    replacement: str | Callable[[re.Match[str]], str]
 
 
-def _rule(pattern: str, said: str | Callable[[re.Match[str]], str], flags: int = 0) -> Rule:
-    return Rule(re.compile(pattern, flags), said)
+def _rule(pattern: str, replacement: str | Callable[[re.Match[str]], str], flags: int = 0) -> Rule:
+    return Rule(re.compile(pattern, flags), replacement)
 
 
 LINES = (
@@ -72,28 +72,30 @@ JOINERS = frozenset("\u200c\u200d")
 
 
 def spoken_text(text: str, language: str) -> str:
-    """Words and punctuation, in one line; "" where there is nothing to speak."""
+    """Return the words and punctuation on one line, or "" if there is nothing to speak."""
     if is_code(text):
         return ""
     for rule in (*LINES, *LINKS):
-        text = rule.pattern.sub(rule.said, text)
+        text = rule.pattern.sub(rule.replacement, text)
     if primary_language(language) == "en":
         text = amount_words(text)
         for rule in ENGLISH:
-            text = rule.pattern.sub(rule.said, text)
+            text = rule.pattern.sub(rule.replacement, text)
     for rule in MARKS:
-        text = rule.pattern.sub(rule.said, text)
-    text = SPACE_BEFORE_MARK.sub("", SPACES.sub(" ", _kept(text))).strip()
+        text = rule.pattern.sub(rule.replacement, text)
+    text = SPACE_BEFORE_MARK.sub("", SPACES.sub(" ", _clean_letters(text))).strip()
     return text if any(letter.isalnum() for letter in text) else ""
 
 
-def _kept(text: str) -> str:
+def _clean_letters(text: str) -> str:
     return "".join(
-        _said(letter, text[at - 1] if at else " ") for at, letter in enumerate(text) if letter != "\ufe0f"
+        _clean_letter(letter, text[index - 1] if index else " ")
+        for index, letter in enumerate(text)
+        if letter != "\ufe0f"
     )
 
 
-def _said(letter: str, before: str) -> str:
+def _clean_letter(letter: str, before: str) -> str:
     category = unicodedata.category(letter)
     if category[0] in "LN" or letter in SPOKEN_SYMBOLS:
         return letter

@@ -1,4 +1,4 @@
-"""The sound as it goes out: cut into pieces, with transcripts, marks and the silences between."""
+"""The outgoing sound: cut into pieces, with transcripts, marks and the silences between."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.processing.speech.synthesis.samples import GRAIN, OUTPUT_RATE, Samples, as_pcm16
 
 PIECE = 24_000
-"""Samples: a second."""
+"""The samples in a piece: one second."""
 
 
 class Track:
@@ -19,9 +19,9 @@ class Track:
         self._marks: list[str] = []
 
     def gap(self, seconds: float) -> None:
-        """The natural silence after a phrase. It comes before the next one; a pause takes its place.
+        """Add the natural silence after a phrase, which comes before the next one; a pause replaces it.
 
-        Marks that follow a word without being spoken (its full stop, say) can make it longer.
+        Punctuation that follows a word without being spoken (its period, say) can make it longer.
         """
         if self._ends_in_words:
             self._gap = max(self._gap, seconds)
@@ -30,31 +30,31 @@ class Track:
         self._marks.append(name)
 
     def said(self, transcript: str) -> Iterator[SpokenPiece]:
-        """Words that make no sound."""
+        """Yield the transcript of words that make no sound."""
         if transcript:
             yield SpokenPiece(transcript=transcript, milliseconds=self._milliseconds)
 
     def sound(self, samples: Samples, transcript: str) -> Iterator[SpokenPiece]:
         yield from self._silence(self._gap)
-        yield from self._placed_marks()
+        yield from self._place_marks()
         self._ends_in_words = True
         yield from self._pieces(samples, transcript)
 
     def pause(self, milliseconds: int) -> Iterator[SpokenPiece]:
         self._ends_in_words = False
-        yield from self._placed_marks()
+        yield from self._place_marks()
         yield from self._silence(milliseconds / 1000)
 
     def end(self) -> Iterator[SpokenPiece]:
-        """The last gap stays, so that the sounds of a text's parts can be joined."""
-        yield from self._placed_marks()
+        """Yield what is left. The last gap stays, so that the sounds of a text's parts can be joined."""
+        yield from self._place_marks()
         yield from self._silence(self._gap)
 
     @property
     def _milliseconds(self) -> int:
         return round(self._written * 1000 / OUTPUT_RATE)
 
-    def _placed_marks(self) -> Iterator[SpokenPiece]:
+    def _place_marks(self) -> Iterator[SpokenPiece]:
         if self._marks:
             marks = [(name, self._milliseconds) for name in self._marks]
             self._marks = []

@@ -1,16 +1,16 @@
-"""Which voice speaks an item."""
+"""The choice of the voice that speaks an item."""
 
 from media.processing.speech.speech_plan import Say
 from media.processing.speech.voices import Voice, find_voice, is_same_language, voice_for_language
 
 
 def cast(say: Say, default: Voice, voices_folder: str | None) -> Voice:
-    """The item's own voice, else the request's; another where that one does not speak the item's language.
+    """Return the item's own voice, or the request's; another if that one does not speak the item's language.
 
-    A voice that is not known, or a language that nobody speaks, changes nothing.
+    An unknown voice, or a language that no voice speaks, changes nothing.
     """
-    asked = find_voice(say.voice, voices_folder) if say.voice else None
-    voice = asked or default
+    requested = find_voice(say.voice, voices_folder) if say.voice else None
+    voice = requested or default
     if not say.language or is_same_language(voice.language, say.language):
         return voice
     return speaker_of(say.language, voice, voices_folder) or voice

@@ -1,4 +1,4 @@
-"""Which language a run of letters is spoken in, where the voice's own does not write such letters."""
+"""The languages to speak letters in that the voice's own language does not use."""
 
 import re
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from media.processing.speech.voices import primary_language
 
 class WritingSystem(NamedTuple):
     letters: str
-    """Ranges, as in a regular expression's class."""
+    """Ranges, as in a regular expression's character class."""
     language: str
-    """Who speaks it when the voice does not."""
+    """The language to speak it in if the voice's own does not use it."""
     native: frozenset[str]
     """The languages written in it."""
 
@@ -51,41 +51,41 @@ SCRIPTS = (
 KANA = SCRIPTS[0]
 HAN = SCRIPTS[1]
 LONE_LETTER = re.compile(r"(?<![\u0370-\u03ff])[\u0370-\u03ff](?![\u0370-\u03ff])")
-"""A Greek letter by itself is a symbol, which each language names."""
+"""A Greek letter by itself is a symbol, for which each language has a name."""
 
 
 class ScriptRun(NamedTuple):
     words: str
     language: str | None
-    """None is the voice's own."""
+    """None means the voice's own."""
 
 
 def runs(words: str, language: str) -> Iterator[ScriptRun]:
-    """`words` cut where the language changes; what is written in no script stays with what precedes it."""
-    own = primary_language(language)
+    """Yield `words` cut where the language changes; what is in no script stays with what precedes it."""
+    voice_language = primary_language(language)
     has_kana = re.search(f"[{KANA.letters}]", words) is not None
     start, speaker = 0, None
-    for at, letter in enumerate(words):
+    for index, letter in enumerate(words):
         if not letter.isalpha():
             continue
-        wanted = _language(letter, own, has_kana)
-        if wanted == "el" and LONE_LETTER.match(words, at):
+        wanted = _language_for(letter, voice_language, has_kana)
+        if wanted == "el" and LONE_LETTER.match(words, index):
             wanted = None
         if wanted != speaker:
-            if words[start:at].strip():
-                yield ScriptRun(words[start:at], speaker)
-                start = at
+            if words[start:index].strip():
+                yield ScriptRun(words[start:index], speaker)
+                start = index
             speaker = wanted
     if words[start:].strip():
         yield ScriptRun(words[start:], speaker)
 
 
-def _language(letter: str, own: str, has_kana: bool) -> str | None:
+def _language_for(letter: str, voice_language: str, has_kana: bool) -> str | None:
     if letter < "\u0370":
         return None
     for script, pattern in _PATTERNS:
         if pattern.match(letter):
-            if own in script.native:
+            if voice_language in script.native:
                 return None
             return KANA.language if script is HAN and has_kana else script.language
     return None

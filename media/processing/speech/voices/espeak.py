@@ -1,4 +1,4 @@
-"""eSpeak NG's voices, one a language and gender, read from its data folder without loading its library."""
+"""eSpeak NG's voices, one per language and gender, read from its data folder without loading its library."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ FEMALE_VARIANT = "+f2"
 
 
 class Language(NamedTuple):
-    """One file of the `lang` folder. Of several with the same tag the one with the lowest priority serves."""
+    """A file of the `lang` folder; of several with the same tag, the one with the lowest priority is used."""
 
     tag: str
     name: str
@@ -27,29 +27,31 @@ def data_folder() -> Path | None:
 
 @lru_cache(maxsize=1)
 def espeak_voices() -> tuple[Voice, ...]:
-    return tuple(_voice(language, gender) for language in _languages() for gender in ("male", "female"))
+    return tuple(
+        _make_voice(language, gender) for language in _read_languages() for gender in ("male", "female")
+    )
 
 
 def espeak_voice_for(language: str, gender: Gender | None) -> Voice | None:
-    """The voice for a BCP 47 tag: of the very tag, or else of its language."""
-    found = _by_tag()
+    """Return the voice for a BCP 47 tag: that of the exact tag, or else of its language."""
+    found = _languages_by_tag()
     tag = language.lower().replace("_", "-")
     while tag not in found and "-" in tag:
         tag = tag.rpartition("-")[0]
-    return _voice(found[tag], gender or "male") if tag in found else None
+    return _make_voice(found[tag], gender or "male") if tag in found else None
 
 
 @lru_cache(maxsize=1)
-def _languages() -> tuple[Language, ...]:
+def _read_languages() -> tuple[Language, ...]:
     data = data_folder()
     if data is None:
         return ()
     files = [path for path in (data / "lang").rglob("*") if path.is_file()]
-    languages = [_read(path, data / "lang") for path in files]
+    languages = [_read_language(path, data / "lang") for path in files]
     return tuple(sorted((language for language in languages if language.priorities), key=lambda one: one.tag))
 
 
-def _read(path: Path, root: Path) -> Language:
+def _read_language(path: Path, root: Path) -> Language:
     name, priorities = path.name, {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         match line.split():
@@ -63,17 +65,17 @@ def _read(path: Path, root: Path) -> Language:
 
 
 @lru_cache(maxsize=1)
-def _by_tag() -> dict[str, Language]:
-    """A file's own name comes first, then the tags it says it serves."""
+def _languages_by_tag() -> dict[str, Language]:
+    """Return the languages by tag; a file's own name takes precedence over the tags it lists."""
     best: dict[str, tuple[int, Language]] = {}
-    for language in _languages():
+    for language in _read_languages():
         for tag, priority in {**language.priorities, language.tag.lower(): -1}.items():
             if tag not in best or priority < best[tag][0]:
                 best[tag] = (priority, language)
     return {tag: language for tag, (_, language) in best.items()}
 
 
-def _voice(language: Language, gender: Gender) -> Voice:
+def _make_voice(language: Language, gender: Gender) -> Voice:
     is_female = gender == "female"
     return Voice(
         id=f"espeak-{language.tag.lower()}{'-female' if is_female else ''}",

@@ -1,4 +1,4 @@
-"""Joe: the voice that comes with the service (en-US, public domain), for Piper."""
+"""Joe: the Piper voice that comes with the service (en-US, public domain)."""
 
 from core.packaged_files import find_packaged
 from media.processing.speech.voices.voice import Digests, Voice

@@ -1,4 +1,4 @@
-"""OpenAI's voice names, so that its clients work unchanged: Joe, higher or lower, faster or slower."""
+"""OpenAI's voice names, so that its clients work unchanged: each is Joe with its own pitch and rate."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from media.processing.speech.voices.voice import Gender, Voice
 
 class VoicePreset(NamedTuple):
     pitch: float
-    """Semitones."""
+    """In semitones."""
     rate: float
     gender: Gender
     description: str
@@ -39,12 +39,12 @@ def openai_names() -> tuple[Voice, ...]:
             base,
             id=name,
             name=name.capitalize(),
-            description=manner.description,
-            gender=manner.gender,
-            pitch=manner.pitch,
-            rate=manner.rate,
+            description=preset.description,
+            gender=preset.gender,
+            pitch=preset.pitch,
+            rate=preset.rate,
             alias_of=base.id,
         )
         for base in joe()
-        for name, manner in MANNERS.items()
+        for name, preset in MANNERS.items()
     )

@@ -1,4 +1,4 @@
-"""The operator's own Piper voices: each `NAME.onnx` with its `NAME.onnx.json` in a folder is a voice."""
+"""The operator's own Piper voices: every `NAME.onnx` in a folder, with its `NAME.onnx.json`, is a voice."""
 
 import json
 import logging
@@ -10,18 +10,18 @@ from media.processing.speech.voices.voice import Voice
 logger = logging.getLogger(__name__)
 
 PHONEME_TYPES = ("espeak", "text")
-"""The others need models that Piper would fetch from the network."""
+"""Other types need models that Piper would fetch from the network."""
 
 
 def folder_voices(folder: str | None) -> tuple[Voice, ...]:
-    """What is not a usable voice is left out, and logged."""
+    """Return the voices in a folder; unusable ones are left out, and logged."""
     if folder is None:
         return ()
-    voices = (_voice(path) for path in sorted(Path(folder).glob("*.onnx")))
+    voices = (_read_voice(path) for path in sorted(Path(folder).glob("*.onnx")))
     return tuple(voice for voice in voices if voice is not None)
 
 
-def _voice(model: Path) -> Voice | None:
+def _read_voice(model: Path) -> Voice | None:
     try:
         config = json.loads(Path(f"{model}.json").read_bytes())
         language = _language(config)

@@ -1,4 +1,4 @@
-"""All the voices there are. A new one is a file beside this and a line in SOURCES."""
+"""The registry of all voices. To add one, put a file next to this one and a line in SOURCES."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ SOURCES: tuple[Callable[[], tuple[Voice, ...]], ...] = (
 )
 
 OTHER_NAMES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id", "nn": "nb", "hbs": "hr"}
-"""Languages that have two codes, or are spoken by a near relation's voice."""
+"""Languages that have two codes, or that a closely related language's voice speaks."""
 
 
 def voices(voices_folder: str | None = None) -> tuple[Voice, ...]:
-    """The operator's own come first, and win where two have the same id."""
+    """Return all voices. The operator's own come first, and win where two have the same id."""
     found: dict[str, Voice] = {}
     for voice in (*folder_voices(voices_folder), *(voice for source in SOURCES for voice in source())):
         found.setdefault(voice.id.lower(), voice)
@@ -41,7 +41,7 @@ def require_voice(name: str, voices_folder: str | None = None) -> Voice:
 def voice_for_language(
     language: str, gender: Gender | None = None, voices_folder: str | None = None
 ) -> Voice | None:
-    """Who speaks a language (BCP 47): the operator's own voice, or eSpeak NG's."""
+    """Return a voice for a language (BCP 47): the operator's own, or else eSpeak NG's."""
     for voice in folder_voices(voices_folder):
         if is_same_language(voice.language, language):
             return voice
@@ -50,7 +50,7 @@ def voice_for_language(
 
 
 def is_same_language(one: str, other: str) -> bool:
-    """Whatever the region: a British text is no foreign one to an American voice."""
+    """Compare two tags regardless of region: British text is not foreign to an American voice."""
     return primary_language(one) == primary_language(other)
 
 

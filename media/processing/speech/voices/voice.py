@@ -1,8 +1,8 @@
-"""What a voice is.
+"""Voices, and the errors about them.
 
-VoiceProblem                the voice cannot be used
+VoiceError                  the voice cannot be used
 ├── VoiceNotFound           no voice has this name
-└── VoiceRefused            its files are not the ones they should be, or cannot be read
+└── VoiceInvalid            its files are not the ones they should be, or cannot be read
 """
 
 from typing import Literal
@@ -27,18 +27,18 @@ class VoiceInvalid(VoiceError):
 
 
 class Digests(msgspec.Struct, frozen=True):
-    """SHA-256, in hexadecimal, of a Piper voice's two files."""
+    """The SHA-256 digests of a Piper voice's two files, in hexadecimal."""
 
     model: str
     config: str
 
 
 class Voice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A voice that can be asked for by `id`, with upper or lower case.
+    """A voice, requested by its `id` in upper or lower case.
 
-    `language` is a BCP 47 tag. `source` is eSpeak NG's own name of the voice, or the path of Piper's
-    `.onnx`, beside which lies `.onnx.json`. `pitch` (semitones) and `rate` (a factor) are added to what
-    is asked for. `alias_of` is the voice that lends its sound.
+    `language` is a BCP 47 tag. `source` is eSpeak NG's own name for the voice, or the path of Piper's
+    `.onnx`, which has its `.onnx.json` next to it. `pitch` (semitones) and `rate` (a factor) are applied on
+    top of what is requested. `alias_of` is the voice that provides the sound.
     """
 
     id: str
