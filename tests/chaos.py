@@ -1,4 +1,4 @@
-"""`make chaos`: the storm of tests/support/kill_storm.py, outside of pytest."""
+"""`make chaos`: run the kill storm of tests/support/kill_storm.py outside pytest."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""The fixtures and pytest hooks that all tests share."""
 
 from collections.abc import Iterator
 
@@ -17,21 +17,21 @@ TOUCHES_THE_DATABASE = {"db", "transactional_db", "django_db_setup"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks what touches the database, which pytest-django forbids to all others, and tells the groups."""
+    """Mark the tests that touch the database (pytest-django forbids it to all others), and set the groups."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if TOUCHES_THE_DATABASE.intersection(fixtures) or item.get_closest_marker("django_db"):
             item.add_marker("database")
         group = item.get_closest_marker("xdist_group")
         if group and config.getoption("loadgroup", False):
-            # pytest-xdist 3.8 tells it where pytest 9.2 looks no more (pytest-dev/pytest-xdist#1386), so that
-            # each worker loaded all models
+            # pytest-xdist 3.8 puts the group where pytest 9.2 no longer looks (pytest-dev/pytest-xdist#1386),
+            # which made each worker load all models
             item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_emptying() -> Iterator[None]:
-    """After a test whose rows were committed."""
+    """Empty the database quickly after a test that committed its rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: empty_database())
         yield
@@ -39,7 +39,7 @@ def quick_emptying() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def prices_of_this_test() -> None:
-    """What the test before had priced is gone with its database."""
+    """Forget the cached prices: the previous test's are gone with its database."""
     forget_prices()
 
 
@@ -68,13 +68,13 @@ def shared_server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> 
 
 @pytest.fixture
 def server(transactional_db: None, shared_server: Server) -> Iterator[Server]:
-    """The service on loopback. Ask for it before `alice`: its rows must be committed to be seen."""
+    """The service on loopback. Request it before `alice`, whose rows it sees only once they are committed."""
     yield shared_server
     shared_server.until_idle()
 
 
 @pytest.fixture
 def daphne_url(transactional_db: None) -> Iterator[str]:
-    """`manage.py runserver`, which Daphne drives, on the test's own database."""
+    """The URL of `manage.py runserver`, which runs on Daphne, on the test's own database."""
     with running_daphne() as url:
         yield url

@@ -1,4 +1,4 @@
-"""The product's settings, on a folder of the test run's own: nothing is read from the environment."""
+"""The product's settings, with a data folder for this test run alone. The environment is not read."""
 
 import atexit
 import os
@@ -21,9 +21,9 @@ if os.environ.get("CHATAPI_TEST_DATABASE_URL"):
 from chatapi.settings import *  # noqa: E402, F403
 from chatapi.settings import DATA_DIR, DATABASES  # noqa: E402
 
-WHITENOISE_AUTOREFRESH = True  # looks up a file when it is asked for: each test client would look up all
+WHITENOISE_AUTOREFRESH = True  # look up files on request: otherwise each test client looks up all of them
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # a file, since the writer thread and the views have a connection each
+    # a file, because the writer thread and the views each have their own connection
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"

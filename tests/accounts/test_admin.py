@@ -103,7 +103,7 @@ def test_a_new_key_may_have_limits_of_its_own(operator: Client, alice: Person) -
     assert "greater than or equal to 0" in refused.text
 
 
-def test_a_workspace_s_limits_are_set(operator: Client, alice: Person) -> None:
+def test_a_workspaces_limits_are_set(operator: Client, alice: Person) -> None:
     page = f"/admin/accounts/workspace/{alice.workspace.pk}/change/"
     inlines = {
         f"{name}-{field}": "0"
@@ -146,7 +146,7 @@ def test_a_keys_secret_and_owner_cannot_be_changed(operator: Client, alice: Pers
     assert (changed.workspace, changed.user) == (alice.workspace, alice.user)
 
 
-def test_a_revoked_key_opens_nothing(operator: Client, alice: Person) -> None:
+def test_a_revoked_key_is_rejected(operator: Client, alice: Person) -> None:
     key = ApiKey.objects.get(user=alice.user)
     expired = ApiKey.objects.create(
         workspace=alice.workspace, user=alice.user, digest="d", expires_at=timezone.now() - timedelta(1)
@@ -161,7 +161,7 @@ def test_a_revoked_key_opens_nothing(operator: Client, alice: Person) -> None:
     assert expired.revoked_at is None
 
 
-def test_a_reviewer_without_the_right_cannot_revoke(client: Client, alice: Person) -> None:
+def test_a_reviewer_without_permission_cannot_revoke(client: Client, alice: Person) -> None:
     dana = person("dana@example.com").user
     dana.is_staff = True
     dana.save()

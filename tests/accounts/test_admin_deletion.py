@@ -1,4 +1,4 @@
-"""Users and workspaces go with all that is theirs, or the page says what stands in the way."""
+"""Users and workspaces are deleted in the admin with all their data, or the page says what prevents it."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +32,7 @@ def operator(client: Client, db: None) -> Client:
 
 @pytest.fixture
 def clerk(db: None) -> Client:
-    """Staff with every right on accounts, but no superuser."""
+    """Staff with every permission on accounts, but not a superuser."""
     user = User.objects.create_user("clerk@example.com", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
     client = Client()
@@ -40,20 +40,23 @@ def clerk(db: None) -> Client:
     return client
 
 
-def deletion_of(row: User | Workspace) -> str:
+def delete_url(row: User | Workspace) -> str:
     return f"/admin/accounts/{row._meta.model_name}/{row.pk}/delete/"
 
 
 def upload(who: Person) -> Path:
-    """A stored picture of the person's workspace; gives its file."""
+    """Store a picture in the person's workspace and return the path of its file."""
     store_bytes(who.workspace.id, {BLOB.sha256: PICTURE})
     register([(who.workspace.id, StoredFile(BLOB))])
     return Path(default_storage.path(f"{who.workspace.id.hex}/{BLOB.sha256[:2]}/{BLOB.sha256}"))
 
 
 def is_gone(workspace: Workspace) -> bool:
-    ofit = {"workspace": workspace}
-    left = [model.objects.filter(**ofit) for model in (Membership, ApiKey, Conversation, Completion, Asset)]
+    by_workspace = {"workspace": workspace}
+    left = [
+        model.objects.filter(**by_workspace)
+        for model in (Membership, ApiKey, Conversation, Completion, Asset)
+    ]
     messages = Message.objects.filter(conversation__workspace=workspace)
     return not any(rows.exists() for rows in (Workspace.objects.filter(pk=workspace.pk), messages, *left))
 
@@ -69,10 +72,10 @@ def test_a_superuser_deletes_a_workspace_with_its_history_and_files(
     kept = exchange(charlie)
     file, kept_file = upload(alice), upload(charlie)
 
-    page = operator.get(deletion_of(alice.workspace)).text
+    page = operator.get(delete_url(alice.workspace)).text
     with django_capture_on_commit_callbacks(execute=True):
         assert file.exists()
-        assert operator.post(deletion_of(alice.workspace), {"post": "yes"}).status_code == 302
+        assert operator.post(delete_url(alice.workspace), {"post": "yes"}).status_code == 302
 
     for line in ("Memberships: 2", "API keys: 2", "Conversations: 1", "Messages: 2", "Files: 1"):
         assert line in page
@@ -99,20 +102,22 @@ def test_several_workspaces_are_deleted_at_once(operator: Client, alice: Person,
 def test_only_a_superuser_deletes_history(clerk: Client, alice: Person, charlie: Person) -> None:
     exchange(alice)
 
-    assert "permission" in clerk.get(deletion_of(alice.workspace)).text
-    assert clerk.post(deletion_of(alice.workspace), {"post": "yes"}).status_code == 403
-    assert clerk.post(deletion_of(charlie.workspace), {"post": "yes"}).status_code == 302
+    assert "permission" in clerk.get(delete_url(alice.workspace)).text
+    assert clerk.post(delete_url(alice.workspace), {"post": "yes"}).status_code == 403
+    assert clerk.post(delete_url(charlie.workspace), {"post": "yes"}).status_code == 302
 
     assert Conversation.objects.count() == 1
     assert is_gone(charlie.workspace)
 
 
-def test_a_user_goes_with_an_empty_personal_workspace(operator: Client, alice: Person, bob: Person) -> None:
+def test_a_user_is_deleted_with_an_empty_personal_workspace(
+    operator: Client, alice: Person, bob: Person
+) -> None:
     exchange(alice)
     own = personal_workspace(bob.user)
 
-    assert "Are you sure" in operator.get(deletion_of(bob.user)).text
-    assert operator.post(deletion_of(bob.user), {"post": "yes"}).status_code == 302
+    assert "Are you sure" in operator.get(delete_url(bob.user)).text
+    assert operator.post(delete_url(bob.user), {"post": "yes"}).status_code == 302
 
     assert not User.objects.filter(email="bob@example.com").exists()
     assert is_gone(own)
@@ -121,7 +126,7 @@ def test_a_user_goes_with_an_empty_personal_workspace(operator: Client, alice: P
 
 
 @pytest.mark.parametrize("kept_by", ["1 conversations", "1 files", "1 other members"])
-def test_a_user_whose_personal_workspace_is_in_use_stays(
+def test_a_user_whose_personal_workspace_is_in_use_is_kept(
     operator: Client, charlie: Person, kept_by: str
 ) -> None:
     if kept_by.endswith("conversations"):
@@ -131,11 +136,11 @@ def test_a_user_whose_personal_workspace_is_in_use_stays(
     else:
         person("dana@example.com", charlie.workspace)
 
-    page = operator.get(deletion_of(charlie.user)).text
+    page = operator.get(delete_url(charlie.user)).text
     assert kept_by in page
     assert "deactivate" in page
     assert "Are you sure" not in page
-    answer = operator.post(deletion_of(charlie.user), {"post": "yes"})
+    answer = operator.post(delete_url(charlie.user), {"post": "yes"})
 
     assert (answer.status_code, kept_by in answer.text) == (200, True)
     with pytest.raises(ProtectedError):
@@ -143,11 +148,11 @@ def test_a_user_whose_personal_workspace_is_in_use_stays(
     assert ApiKey.objects.filter(user=charlie.user, workspace=charlie.workspace).exists()
 
 
-def test_a_user_goes_once_the_personal_workspace_went(operator: Client, charlie: Person) -> None:
+def test_a_user_can_be_deleted_once_the_personal_workspace_is_gone(operator: Client, charlie: Person) -> None:
     exchange(charlie)
 
     for row in (charlie.workspace, charlie.user):
-        assert operator.post(deletion_of(row), {"post": "yes"}).status_code == 302
+        assert operator.post(delete_url(row), {"post": "yes"}).status_code == 302
 
     assert not User.objects.filter(email="charlie@example.com").exists()
 
@@ -160,13 +165,13 @@ def test_several_users_are_deleted_at_once(operator: Client, bob: Person, charli
     assert set(User.objects.values_list("email", flat=True)) == {"root@example.com", "alice@example.com"}
 
 
-def test_who_may_delete_users_but_no_workspaces_is_told_so(clerk: Client, charlie: Person) -> None:
+def test_deleting_a_user_also_needs_permission_to_delete_workspaces(clerk: Client, charlie: Person) -> None:
     User.objects.get(email="clerk@example.com").user_permissions.remove(
         Permission.objects.get(codename="delete_workspace")
     )
 
-    assert "<li>workspace</li>" in clerk.get(deletion_of(charlie.user)).text
-    assert clerk.post(deletion_of(charlie.user), {"post": "yes"}).status_code == 403
+    assert "<li>workspace</li>" in clerk.get(delete_url(charlie.user)).text
+    assert clerk.post(delete_url(charlie.user), {"post": "yes"}).status_code == 403
 
 
 def test_a_name_does_not_become_markup(operator: Client, charlie: Person) -> None:
@@ -175,4 +180,4 @@ def test_a_name_does_not_become_markup(operator: Client, charlie: Person) -> Non
     exchange(charlie)
 
     for row in (charlie.user, charlie.workspace):
-        assert "<script>alert(1)" not in operator.get(deletion_of(row)).text
+        assert "<script>alert(1)" not in operator.get(delete_url(row)).text

@@ -9,8 +9,8 @@ from accounts.models import ApiKey, User
 from tests.support.people import Person
 
 
-def made(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
-    """What standard output and standard error got."""
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
+    """Run the command and return its standard output and standard error."""
     call_command("create_api_key", *arguments)
     captured = capsys.readouterr()
     return captured.out, captured.err
@@ -19,7 +19,7 @@ def made(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]
 def test_a_newcomer_gets_a_user_a_workspace_and_a_key_that_works(
     db: None, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, err = made(capsys, "New@Example.com")
+    out, err = run_command(capsys, "New@Example.com")
     secret = out.removesuffix("\n")
 
     assert out == f"{secret}\n"
@@ -33,7 +33,7 @@ def test_a_newcomer_gets_a_user_a_workspace_and_a_key_that_works(
 
 
 def test_a_second_key_belongs_to_the_same_user(alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
-    made(capsys, "ALICE@example.com", "--name", "laptop", "--expires-in-days", "30")
+    run_command(capsys, "ALICE@example.com", "--name", "laptop", "--expires-in-days", "30")
 
     key = ApiKey.objects.get(name="laptop")
     assert (key.user, key.workspace) == (alice.user, alice.workspace)
@@ -41,14 +41,14 @@ def test_a_second_key_belongs_to_the_same_user(alice: Person, capsys: pytest.Cap
     assert abs(key.expires_at - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
 
 
-def test_a_key_of_a_shared_workspace(alice: Person, bob: Person, capsys: pytest.CaptureFixture[str]) -> None:
-    made(capsys, "bob@example.com", "--workspace", str(alice.workspace.id), "--name", "shared")
+def test_a_key_for_a_shared_workspace(alice: Person, bob: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    run_command(capsys, "bob@example.com", "--workspace", str(alice.workspace.id), "--name", "shared")
 
     assert ApiKey.objects.get(name="shared").workspace == alice.workspace
 
 
 @pytest.mark.parametrize("email", ["", "alice", "alice@", "a b@example.com", "a@example.com\n"])
-def test_what_is_no_address_is_refused_in_one_line(email: str, db: None) -> None:
+def test_an_invalid_address_is_refused_in_one_line(email: str, db: None) -> None:
     with pytest.raises(CommandError, match="is not an email address") as refusal:
         call_command("create_api_key", email)
 
@@ -67,7 +67,7 @@ def test_what_is_no_address_is_refused_in_one_line(email: str, db: None) -> None
         ("--expires-in-days", "99999999999"),
     ],
 )
-def test_a_wrong_option_makes_nothing(option: str, value: str, db: None) -> None:
+def test_an_invalid_option_creates_nothing(option: str, value: str, db: None) -> None:
     with pytest.raises(CommandError):
         call_command("create_api_key", "new@example.com", f"{option}={value}")
 
@@ -75,7 +75,7 @@ def test_a_wrong_option_makes_nothing(option: str, value: str, db: None) -> None
     assert not ApiKey.objects.exists()
 
 
-def test_a_stranger_gets_no_key_of_a_workspace(alice: Person, charlie: Person) -> None:
+def test_a_stranger_gets_no_key_for_a_workspace(alice: Person, charlie: Person) -> None:
     before = ApiKey.objects.count()
 
     with pytest.raises(CommandError, match="not a member"):

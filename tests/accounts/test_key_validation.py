@@ -1,4 +1,4 @@
-"""Which keys are valid is asked for each admission, by a statement that is made once."""
+"""Key validation: each admission asks which keys are valid, with a SQL statement that is built once."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from tests.support.people import Person
 pytestmark = pytest.mark.django_db
 
 
-def test_keys_that_may_be_used_and_no_others(alice: Person, bob: Person, charlie: Person) -> None:
+def test_only_usable_keys_are_valid(alice: Person, bob: Person, charlie: Person) -> None:
     digests = {name: digest_of(who.key) for name, who in (("a", alice), ("b", bob), ("c", charlie))}
     assert valid_keys({*digests.values(), digest_of("nobody's"), "'"}) == set(digests.values())
 

@@ -1,4 +1,4 @@
-"""Alice removes Bob from her workspace: his keys of it open nothing from then on."""
+"""Alice removes Bob from her workspace: from then on, his keys for it are rejected."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.people import Person, person
 from tests.support.running_server import PATHS, Server, said
 
 
-def removed(who: Person) -> None:
+def remove_member(who: Person) -> None:
     Membership.objects.get(user=who.user, workspace=who.workspace).delete()
 
 
@@ -17,26 +17,26 @@ def assert_wrong_key(status: int, code: str | None) -> None:
 
 
 @pytest.mark.parametrize("dialect", PATHS)
-def test_a_removed_member_may_no_longer_ask(server: Server, alice: Person, bob: Person, dialect: str) -> None:
+def test_a_removed_member_can_no_longer_ask(server: Server, alice: Person, bob: Person, dialect: str) -> None:
     body = said("Hi", stream=False)
     with server.client(bob) as client:
         assert client.post(PATHS[dialect], json=body).status_code == 200
-        removed(bob)
-        refused = client.post(PATHS[dialect], json=body)  # at once, though the key is still remembered
+        remove_member(bob)
+        refused = client.post(PATHS[dialect], json=body)  # at once, although the key is still cached
     assert_wrong_key(refused.status_code, refused.json()["error"]["code"])
     assert Completion.objects.count() == 1
     with server.client(alice) as client:
         assert client.post(PATHS[dialect], json=body).status_code == 200
 
 
-def test_a_removed_member_may_no_longer_read_or_cancel(server: Server, alice: Person, bob: Person) -> None:
+def test_a_removed_member_can_no_longer_read_or_cancel(server: Server, alice: Person, bob: Person) -> None:
     with server.client(bob) as client:
         answered = client.post(PATHS["openai"], json=said("Hi"))
         completion = f"/v1/chat/completions/{answered.json()['id']}"
         conversation = f"/v1/conversations/{answered.headers['x-conversation-id']}"
         reads = ["/v1/conversations", conversation, f"{conversation}/items", completion, "/v1/models"]
         assert {client.get(route).status_code for route in reads} == {200}
-        removed(bob)
+        remove_member(bob)
         for refused in (*map(client.get, reads), client.post(f"{completion}/cancel")):
             assert_wrong_key(refused.status_code, refused.json()["error"]["code"])
     with server.client(alice) as client:
@@ -45,13 +45,13 @@ def test_a_removed_member_may_no_longer_read_or_cancel(server: Server, alice: Pe
 
 def test_a_removed_members_own_workspace_stays_theirs(server: Server, bob: Person) -> None:
     own = person("bob@example.com")
-    removed(bob)
+    remove_member(bob)
     with server.client(own) as client:
         assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200
 
 
-def test_who_is_a_member_again_may_ask_with_the_same_key(server: Server, bob: Person) -> None:
-    removed(bob)
+def test_a_member_who_rejoins_can_ask_with_the_same_key(server: Server, bob: Person) -> None:
+    remove_member(bob)
     Membership.objects.create(user=bob.user, workspace=bob.workspace)
     with server.client(bob) as client:
         assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200

@@ -6,7 +6,7 @@ from django.utils import timezone
 from accounts.tasks import clear_sessions
 
 
-def test_sessions_past_their_end_are_deleted(db: None) -> None:
+def test_expired_sessions_are_deleted(db: None) -> None:
     now = timezone.now()
     Session.objects.create(session_key="old", session_data="", expire_date=now - timedelta(days=1))
     Session.objects.create(session_key="new", session_data="", expire_date=now + timedelta(days=1))

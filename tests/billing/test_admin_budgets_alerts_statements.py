@@ -1,4 +1,4 @@
-"""Budgets are set, alerts are seen to, statements are read."""
+"""Setting budgets, settling alerts and reading statements in the admin."""
 
 from uuid import uuid4
 
@@ -39,7 +39,7 @@ def key_of(who: Person) -> ApiKey:
     return ApiKey.objects.get(user=who.user)
 
 
-def added(client: Client, who: Person, **values: str) -> Answer:
+def submit_budget(client: Client, who: Person, **values: str) -> Answer:
     body = {"workspace": who.workspace.name, "period": "day", "limit": "1.5", **values}
     return fill_in(client, ADD, **body)
 
@@ -50,9 +50,9 @@ def added(client: Client, who: Person, **values: str) -> Answer:
 def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> None:
     key = key_of(alice)
 
-    said(operator, added(operator, alice))
-    said(operator, added(operator, alice, key=str(key), period="month"))
-    said(operator, added(operator, alice, key=str(key.pk), limit="0"))
+    said(operator, submit_budget(operator, alice))
+    said(operator, submit_budget(operator, alice, key=str(key), period="month"))
+    said(operator, submit_budget(operator, alice, key=str(key.pk), limit="0"))
 
     rows = Budget.objects.order_by("id").values_list("key_id", "period", "limit")
     assert list(rows) == [(None, "day", 1_500_000_000), (key.pk, "month", 1_500_000_000), (key.pk, "day", 0)]
@@ -63,7 +63,7 @@ def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> N
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"limit": ""}, "This field is required."),
         ({"limit": "-0.01"}, "A budget is 0 to 1000000000.00 USD."),
@@ -78,20 +78,20 @@ def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> N
         ({"key": "a\x00"}, "Null characters"),
     ],
 )
-def test_what_is_no_budget_is_refused(
-    values: dict[str, str], told: str, operator: Client, alice: Person
+def test_invalid_budgets_are_refused(
+    values: dict[str, str], message: str, operator: Client, alice: Person
 ) -> None:
-    assert told in complaints(added(operator, alice, **values))
+    assert message in complaints(submit_budget(operator, alice, **values))
     assert not Budget.objects.exists()
 
 
-def test_one_budget_a_period(operator: Client, alice: Person, budget: Budget) -> None:
-    assert "This workspace has a budget a day already" in complaints(added(operator, alice))
+def test_there_is_one_budget_per_period(operator: Client, alice: Person, budget: Budget) -> None:
+    assert "This workspace has a budget a day already" in complaints(submit_budget(operator, alice))
     assert Budget.objects.count() == 1
 
 
 def test_a_key_of_another_workspace_is_refused(operator: Client, alice: Person, charlie: Person) -> None:
-    answer = added(operator, alice, key=str(key_of(charlie).pk))
+    answer = submit_budget(operator, alice, key=str(key_of(charlie).pk))
     assert "This key is of another workspace." in complaints(answer)
 
 
@@ -107,7 +107,7 @@ def test_a_budget_is_changed_and_removed(operator: Client, budget: Budget) -> No
     assert len(logged()) == 2
 
 
-def test_staff_who_may_only_view_set_no_budgets(alice: Person, budget: Budget) -> None:
+def test_view_only_staff_cannot_set_budgets(alice: Person, budget: Budget) -> None:
     viewer = staff("view_budget")
 
     assert "1.00" in viewer.get(page("budget", budget.pk)).text
@@ -140,13 +140,13 @@ def test_an_alert_is_settled(operator: Client, alert: Alert) -> None:
     assert page("alert", alert.pk) in operator.get(listed("alert", state="settled")).text
 
 
-def test_what_lasts_is_raised_anew(operator: Client, alert: Alert) -> None:
+def test_an_alert_whose_cause_persists_is_raised_again(operator: Client, alert: Alert) -> None:
     settle(operator, alert)
     alerts.show(Alert.Kind.LOW_BALANCE, {alert.subject: alert.text})
     assert Alert.objects.filter(settled_at=None).count() == 1
 
 
-def test_staff_who_may_only_view_settle_nothing(alert: Alert) -> None:
+def test_view_only_staff_cannot_settle_alerts(alert: Alert) -> None:
     viewer = staff("view_alert")
 
     assert "Mark as settled" not in viewer.get(listed("alert")).text

@@ -1,4 +1,4 @@
-"""The ledger is looked at, and what is wrong in it is taken back; what was charged is explained."""
+"""The ledger in the admin: viewing it, reversing what is wrong in it, and seeing how a charge came about."""
 
 from uuid import UUID, uuid4
 
@@ -32,15 +32,15 @@ def charge(alice: Person) -> Charge:
     return Charge.objects.get(pk=charged(alice, MODEL, prompt=1000, completion=10))
 
 
-def of_charge(charge: Charge) -> Transaction:
+def transaction_of(charge: Charge) -> Transaction:
     return Transaction.objects.get(charge_id=charge.pk, kind="charge")
 
 
-# --- looking ---------------------------------------------------------------------------------------
+# --- viewing ---------------------------------------------------------------------------------------
 
 
-def test_a_transaction_shows_both_its_sides(operator: Client, alice: Person, charge: Charge) -> None:
-    text = operator.get(page("transaction", of_charge(charge).pk)).text
+def test_a_transaction_shows_both_sides(operator: Client, alice: Person, charge: Charge) -> None:
+    text = operator.get(page("transaction", transaction_of(charge).pk)).text
 
     assert "-0.0011 USD: wallet of alice@example.com&#x27;s workspace" in text
     assert "0.0011 USD: revenue" in text
@@ -53,13 +53,13 @@ def test_a_charge_shows_what_was_used_and_what_it_cost(operator: Client, charge:
     assert "1000 prompt tokens<br>10 completion tokens" in text
     assert ">0.0011<" in text
     assert page("price", charge.price_id) in text
-    assert page("transaction", of_charge(charge).pk) in text
+    assert page("transaction", transaction_of(charge).pk) in text
     assert f"chatcmpl-{charge.pk.hex} (deleted)" in text
 
 
 @pytest.mark.parametrize("words", ["charge", "public id", "workspace", "project", "workspace's name"])
 @pytest.mark.parametrize("model", ["transaction", "charge"])
-def test_money_is_found_by_what_it_was_for_and_by_whose_it_was(
+def test_rows_are_found_by_what_they_are_for_and_by_owner(
     model: str, words: str, operator: Client, alice: Person, charlie: Person, charge: Charge
 ) -> None:
     give(charlie, NANO_A_USD)
@@ -83,24 +83,24 @@ def test_money_is_found_by_what_it_was_for_and_by_whose_it_was(
 
 
 def test_transactions_are_filtered_by_kind_and_date(operator: Client, alice: Person, charge: Charge) -> None:
-    paid = Transaction.objects.get(kind="top_up")
+    payment = Transaction.objects.get(kind="top_up")
 
     text = operator.get(listed("transaction", kind__exact="top_up", created_at__gte="2020-01-01 00:00Z")).text
 
-    assert page("transaction", paid.pk) in text
-    assert page("transaction", of_charge(charge).pk) not in text
+    assert page("transaction", payment.pk) in text
+    assert page("transaction", transaction_of(charge).pk) not in text
 
 
-def test_a_workspace_that_was_deleted_is_shown_by_its_id(operator: Client) -> None:
+def test_a_deleted_workspace_is_shown_by_its_id(operator: Client) -> None:
     gone = uuid4()
-    paid = ledger.top_up(gone, 1, reason="Bank", by="treasurer@example.com")
+    payment = ledger.top_up(gone, 1, reason="Bank", by="treasurer@example.com")
 
     assert str(gone) in operator.get(listed("transaction")).text
-    assert f"wallet of {gone}" in operator.get(page("transaction", paid.pk)).text
+    assert f"wallet of {gone}" in operator.get(page("transaction", payment.pk)).text
 
 
 @pytest.mark.parametrize("model", ["transaction", "charge"])
-def test_a_long_list_asks_no_more_than_a_short_one(
+def test_a_long_list_takes_no_more_queries_than_a_short_one(
     model: str,
     operator: Client,
     alice: Person,
@@ -118,11 +118,11 @@ def test_a_long_list_asks_no_more_than_a_short_one(
     assert text.count("field-workspace") >= 20
 
 
-# --- taking back -----------------------------------------------------------------------------------
+# --- reversing -------------------------------------------------------------------------------------
 
 
 def test_a_charge_is_refunded(operator: Client, alice: Person, charge: Charge) -> None:
-    wrong = of_charge(charge)
+    wrong = transaction_of(charge)
     assert page("transaction", wrong.pk, "reversal") in operator.get(page("transaction", wrong.pk)).text
 
     answer = fill_in(operator, page("transaction", wrong.pk, "reversal"), reason="The answer was nonsense.")
@@ -142,8 +142,8 @@ def test_a_charge_is_refunded(operator: Client, alice: Person, charge: Charge) -
     assert page("transaction", wrong.pk) in operator.get(page("transaction", reversal.pk)).text
 
 
-def test_nothing_is_taken_back_twice(operator: Client, alice: Person, charge: Charge) -> None:
-    address = page("transaction", of_charge(charge).pk, "reversal")
+def test_nothing_is_reversed_twice(operator: Client, alice: Person, charge: Charge) -> None:
+    address = page("transaction", transaction_of(charge).pk, "reversal")
     fill_in(operator, address, reason="Wrong.")
     reversal = Transaction.objects.get(kind="reversal")
 
@@ -156,18 +156,18 @@ def test_nothing_is_taken_back_twice(operator: Client, alice: Person, charge: Ch
 
 @pytest.mark.parametrize("reason", ["", " ", None, "x" * 501, "a\x00"])
 def test_a_reversal_needs_a_reason(reason: str | None, operator: Client, charge: Charge) -> None:
-    answer = fill_in(operator, page("transaction", of_charge(charge).pk, "reversal"), reason=reason)
+    answer = fill_in(operator, page("transaction", transaction_of(charge).pk, "reversal"), reason=reason)
 
     assert complaints(answer)
     assert not Transaction.objects.filter(kind="reversal").exists()
 
 
-# --- who may ---------------------------------------------------------------------------------------
+# --- permissions -----------------------------------------------------------------------------------
 
 
-def test_staff_who_may_only_view_take_nothing_back(charge: Charge) -> None:
+def test_view_only_staff_cannot_reverse(charge: Charge) -> None:
     viewer = staff("view_transaction", "view_charge")
-    wrong = of_charge(charge)
+    wrong = transaction_of(charge)
 
     assert viewer.get(listed("charge")).status_code == 200
     shown = viewer.get(page("transaction", wrong.pk))
@@ -181,7 +181,7 @@ def test_staff_who_may_only_view_take_nothing_back(charge: Charge) -> None:
 @pytest.mark.parametrize("model", ["transaction", "charge"])
 def test_staff_without_permission_see_nothing(model: str, charge: Charge) -> None:
     other = staff("view_wallet", "change_wallet")
-    id = charge.pk if model == "charge" else of_charge(charge).pk
+    id = charge.pk if model == "charge" else transaction_of(charge).pk
 
     for address in (listed(model), page(model, id), page(model, id, "history")):
         assert other.get(address).status_code == 403
@@ -189,18 +189,18 @@ def test_staff_without_permission_see_nothing(model: str, charge: Charge) -> Non
 
 @pytest.mark.parametrize("model", ["transaction", "charge"])
 def test_nothing_is_added_edited_or_deleted(model: str, operator: Client, charge: Charge) -> None:
-    id = charge.pk if model == "charge" else of_charge(charge).pk
+    id = charge.pk if model == "charge" else transaction_of(charge).pk
 
     shown = operator.get(listed(model)).text + operator.get(page(model, id)).text
     assert "/add/" not in shown.split('id="content-main"')[1].split("</form>")[0]
     assert 'name="_save"' not in shown
     assert "deletelink" not in shown
     assert operator.get(f"/admin/billing/{model}/add/").status_code == 403
-    for deed in ("change", "delete"):
-        assert operator.post(page(model, id, deed), {"post": "yes"}).status_code == 403
+    for action in ("change", "delete"):
+        assert operator.post(page(model, id, action), {"post": "yes"}).status_code == 403
 
 
-def test_roll_ups_and_accounts_are_no_lists(operator: Client, charge: Charge) -> None:
+def test_roll_ups_and_accounts_have_no_lists(operator: Client, charge: Charge) -> None:
     for model in ("account", "entry", "rate", "spend"):
         assert operator.get(listed(model)).status_code == 404
     assert operator.get("/admin/billing/").status_code == 200

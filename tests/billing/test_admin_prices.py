@@ -1,4 +1,4 @@
-"""Prices are added in the admin, in USD as everywhere; none is ever edited."""
+"""Prices in the admin: they are added, in USD as everywhere, and never edited."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -41,22 +41,22 @@ def operator(db: None) -> Client:
     return superuser()
 
 
-def added(client: Client, **values: str) -> Answer:
+def submit_price(client: Client, **values: str) -> Answer:
     return fill_in(client, ADD, **{"model": "gpt-4o", **values})
 
 
 def at(moment: datetime) -> str:
-    """As browsers send it."""
+    """Format a moment as browsers send it."""
     return f"{moment:%Y-%m-%dT%H:%M}"
 
 
 # --- adding ----------------------------------------------------------------------------------------
 
 
-def test_a_price_holds_from_now_on(operator: Client) -> None:
+def test_a_price_applies_from_now_on(operator: Client) -> None:
     assert 'value="gpt-4o"' in operator.get(ADD).text
 
-    answer = added(operator, prompt="2.5", cached="0.000001", completion="10", images="0.003")
+    answer = submit_price(operator, prompt="2.5", cached="0.000001", completion="10", images="0.003")
 
     assert "From now on gpt-4o has a new price." in said(operator, answer)
     [price] = Price.objects.all()
@@ -68,31 +68,31 @@ def test_a_price_holds_from_now_on(operator: Client) -> None:
     assert logged() == ["From now on gpt-4o has a new price."]
 
 
-def test_a_price_begins_later(operator: Client) -> None:
+def test_a_price_may_begin_later(operator: Client) -> None:
     tomorrow = (timezone.now() + timedelta(days=1)).replace(second=0, microsecond=0)
-    added(operator, prompt="1", completion="1")
+    submit_price(operator, prompt="1", completion="1")
 
-    answer = added(operator, starts_at=at(tomorrow), **PRICE)
+    answer = submit_price(operator, starts_at=at(tomorrow), **PRICE)
 
     assert f"From {tomorrow:%Y-%m-%d %H:%M} UTC on" in said(operator, answer)
     assert Price.objects.order_by("starts_at").last().starts_at == tomorrow  # type: ignore[union-attr]
     assert current_tariffs(["gpt-4o"], timezone.now())["gpt-4o"].tiers[0]["prompt"] == 1_000_000
-    assert "has a price that begins at" in complaints(added(operator, **PRICE))
+    assert "has a price that begins at" in complaints(submit_price(operator, **PRICE))
 
 
-def test_free_is_said_on_purpose(operator: Client) -> None:
-    assert "From now on gpt-4o is free." in said(operator, added(operator, is_free="on"))
+def test_free_is_chosen_explicitly(operator: Client) -> None:
+    assert "From now on gpt-4o is free." in said(operator, submit_price(operator, is_free="on"))
     assert Price.objects.get().is_free
     assert ">free<" in operator.get(listed("price")).text
 
 
-def test_a_model_that_nobody_serves_yet_is_told(operator: Client) -> None:
-    answer = added(operator, model="gpt-99", prompt="1")
+def test_a_model_that_nobody_serves_yet_is_pointed_out(operator: Client) -> None:
+    answer = submit_price(operator, model="gpt-99", prompt="1")
     assert "The models file has no model 'gpt-99'." in said(operator, answer)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({}, "A price names a rate at least, or is free."),
         ({"is_free": "on", "prompt": "0"}, "A price is free, or has rates."),
@@ -117,29 +117,29 @@ def test_a_model_that_nobody_serves_yet_is_told(operator: Client) -> None:
         ({"starts_at": "2026-02-30T00:00", **PRICE}, "Enter a valid date/time."),
     ],
 )
-def test_what_is_no_price_is_refused(values: dict[str, str], told: str, operator: Client) -> None:
-    answer = added(operator, **values)
+def test_invalid_prices_are_refused(values: dict[str, str], message: str, operator: Client) -> None:
+    answer = submit_price(operator, **values)
 
-    assert told in complaints(answer)
+    assert message in complaints(answer)
     assert not Price.objects.exists()
     assert logged() == []
 
 
 def test_zero_is_a_rate(operator: Client) -> None:
-    said(operator, added(operator, model="voice", prompt="0", completion="0", audio_out="0"))
+    said(operator, submit_price(operator, model="voice", prompt="0", completion="0", audio_out="0"))
     assert Price.objects.get().rates.count() == 3
 
 
-def test_what_was_typed_stays_on_the_page_where_something_is_wrong(operator: Client) -> None:
-    text = added(operator, prompt="2.5", completion="ten").text
+def test_input_stays_on_the_page_after_an_error(operator: Client) -> None:
+    text = submit_price(operator, prompt="2.5", completion="ten").text
     assert 'name="prompt" value="2.5"' in text
     assert 'name="completion" value="ten"' in text
 
 
-# --- looking ---------------------------------------------------------------------------------------
+# --- viewing ---------------------------------------------------------------------------------------
 
 
-def test_the_list_tells_which_price_is_in_force(operator: Client) -> None:
+def test_the_list_shows_which_price_is_in_force(operator: Client) -> None:
     old = add_price("m", {0: {"prompt": 1_000_000}}, starts_at=timezone.now() - timedelta(seconds=3))
     new = add_price("m", {0: {"prompt": 2_000_000, "completion": 1}, 100: {"prompt": 3_000_000}})
     next = add_price("m", None, starts_at=timezone.now() + timedelta(days=1))
@@ -166,7 +166,7 @@ def test_prices_are_found_by_model_and_source(operator: Client) -> None:
         assert page("price", other.pk) not in text
 
 
-def test_a_long_list_asks_no_more_than_a_short_one(
+def test_a_long_list_takes_no_more_queries_than_a_short_one(
     operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(20):
@@ -182,15 +182,17 @@ def test_no_price_is_edited_or_deleted(operator: Client) -> None:
     shown = operator.get(page("price", price.pk)).text
     assert 'name="_save"' not in shown
     assert "deletelink" not in shown
-    for deed in ("change", "delete"):
-        assert operator.post(page("price", price.pk, deed), {"model": "n", "post": "yes"}).status_code == 403
+    for action in ("change", "delete"):
+        assert (
+            operator.post(page("price", price.pk, action), {"model": "n", "post": "yes"}).status_code == 403
+        )
     assert Price.objects.get().model == "m"
 
 
-# --- who may ---------------------------------------------------------------------------------------
+# --- permissions -----------------------------------------------------------------------------------
 
 
-def test_staff_who_may_only_view_add_nothing(db: None) -> None:
+def test_view_only_staff_cannot_add_prices(db: None) -> None:
     viewer = staff("view_price")
 
     assert "Add price" not in viewer.get(listed("price")).text
@@ -199,11 +201,11 @@ def test_staff_who_may_only_view_add_nothing(db: None) -> None:
     assert not Price.objects.exists()
 
 
-def test_staff_who_may_change_prices_add_them(db: None) -> None:
+def test_staff_who_may_change_prices_can_add_them(db: None) -> None:
     pricer = staff("change_price", email="pricer@example.com")
 
     assert "Add price" in pricer.get(listed("price")).text
-    said(pricer, added(pricer, **PRICE))
+    said(pricer, submit_price(pricer, **PRICE))
 
     assert Price.objects.get().source == "admin: pricer@example.com"
 

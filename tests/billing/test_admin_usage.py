@@ -25,8 +25,8 @@ def operator(db: None) -> Client:
     return superuser()
 
 
-def used(workspace_id: UUID, day: date, model: str, *, width: str = "day", **counts: int) -> None:
-    """As posting leaves it."""
+def record_usage(workspace_id: UUID, day: date, model: str, *, width: str = "day", **counts: int) -> None:
+    """Create a row of usage as posting does."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     group = Group(width, midnight, workspace_id, None, None, model, "completion")
     UsageRollup.objects.create(id=uuid4(), **group._asdict(), **counts)
@@ -39,7 +39,7 @@ def chart(client: Client, **query: object) -> Answer:
 
 
 def table(text: str) -> list[list[str]]:
-    """The rows of the first table: day, sum, and each model's."""
+    """Return the rows of the first table: the day, its sum, and a value per model."""
     body = re.search(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
     rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL) if body else []
     return [re.findall(r">([^<>]+)</t[hd]>", row) for row in rows]
@@ -51,12 +51,14 @@ def heights(text: str) -> list[int]:
 
 def test_days_and_models_are_bars_and_rows(operator: Client, alice: Person, charlie: Person) -> None:
     mine, other = alice.workspace.id, charlie.workspace.id
-    used(mine, date(2026, 3, 1), "gpt-4o", cost=3 * NANO_A_USD, requests=4, prompt=1000, completion=234)
-    used(mine, date(2026, 3, 1), "qwen", cost=NANO_A_USD, requests=1)
-    used(mine, date(2026, 3, 3), "gpt-4o", cost=2 * NANO_A_USD, requests=1)
-    used(mine, date(2026, 3, 3), "gpt-4o", width="hour", cost=99 * NANO_A_USD)
-    used(other, date(2026, 3, 3), "qwen", cost=6 * NANO_A_USD, unpriced=2, requests=2)
-    used(other, date(2026, 3, 5), "qwen", cost=6 * NANO_A_USD)
+    record_usage(
+        mine, date(2026, 3, 1), "gpt-4o", cost=3 * NANO_A_USD, requests=4, prompt=1000, completion=234
+    )
+    record_usage(mine, date(2026, 3, 1), "qwen", cost=NANO_A_USD, requests=1)
+    record_usage(mine, date(2026, 3, 3), "gpt-4o", cost=2 * NANO_A_USD, requests=1)
+    record_usage(mine, date(2026, 3, 3), "gpt-4o", width="hour", cost=99 * NANO_A_USD)
+    record_usage(other, date(2026, 3, 3), "qwen", cost=6 * NANO_A_USD, unpriced=2, requests=2)
+    record_usage(other, date(2026, 3, 5), "qwen", cost=6 * NANO_A_USD)
     march = {"first": "2026-03-01", "last": "2026-03-04"}
 
     text = chart(operator, **march).text
@@ -91,7 +93,7 @@ def test_what_was_posted_today_is_shown_by_default(operator: Client, alice: Pers
     assert f'name="last" value="{today}"' in text
 
 
-def test_a_range_is_thirty_days_where_only_its_end_is_said(operator: Client, alice: Person) -> None:
+def test_a_range_is_thirty_days_if_only_its_end_is_given(operator: Client, alice: Person) -> None:
     text = chart(operator, last="2026-03-30").text
     assert 'name="first" value="2026-03-01"' in text
     assert "Nothing was used." in text
@@ -99,7 +101,7 @@ def test_a_range_is_thirty_days_where_only_its_end_is_said(operator: Client, ali
 
 def test_many_models_are_summed_up(operator: Client, alice: Person) -> None:
     for number in range(12):
-        used(alice.workspace.id, date(2026, 3, 1), f"m{number}", cost=(20 - number) * NANO_A_USD)
+        record_usage(alice.workspace.id, date(2026, 3, 1), f"m{number}", cost=(20 - number) * NANO_A_USD)
 
     [row] = table(chart(operator, first="2026-03-01", last="2026-03-01").text)
 
@@ -107,9 +109,9 @@ def test_many_models_are_summed_up(operator: Client, alice: Person) -> None:
     assert OTHERS in chart(operator, first="2026-03-01", last="2026-03-01").text
 
 
-def test_a_workspace_that_was_deleted_still_has_its_usage(operator: Client) -> None:
+def test_a_deleted_workspace_still_has_its_usage(operator: Client) -> None:
     gone = uuid4()
-    used(gone, date(2026, 3, 1), "m", cost=1)
+    record_usage(gone, date(2026, 3, 1), "m", cost=1)
 
     text = chart(operator, workspace=str(gone), first="2026-03-01", last="2026-03-01").text
 
@@ -117,12 +119,12 @@ def test_a_workspace_that_was_deleted_still_has_its_usage(operator: Client) -> N
 
 
 def test_names_are_text_and_never_markup(operator: Client) -> None:
-    used(uuid4(), date(2026, 3, 1), "<script>alert(1)</script>", cost=1)
+    record_usage(uuid4(), date(2026, 3, 1), "<script>alert(1)</script>", cost=1)
     assert "<script>alert" not in chart(operator, first="2026-03-01", last="2026-03-01").text
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ({"first": "2026-03-02", "last": "2026-03-01"}, "The range ends before it begins."),
         ({"first": "2020-01-01", "last": "2026-03-01"}, "A range has at most 366 days."),
@@ -135,24 +137,28 @@ def test_names_are_text_and_never_markup(operator: Client) -> None:
         ({"show": "everything"}, "Select a valid choice."),
     ],
 )
-def test_what_cannot_be_charted_is_said(query: dict[str, str], told: str, operator: Client) -> None:
+def test_queries_that_cannot_be_charted_are_explained(
+    query: dict[str, str], message: str, operator: Client
+) -> None:
     text = chart(operator, **query).text
-    assert told in text
+    assert message in text
     assert "<figure>" not in text
 
 
 @pytest.mark.parametrize(
     "query", [{"first": "9999-12-31", "last": "9999-12-31"}, {"last": "0001-01-01"}, {"last": "0001-01-15"}]
 )
-def test_the_ends_of_time_are_days_like_others(query: dict[str, str], operator: Client) -> None:
+def test_the_first_and_last_possible_days_can_be_charted(query: dict[str, str], operator: Client) -> None:
     assert "Nothing was used." in chart(operator, **query).text
 
 
-def test_a_year_of_usage_is_a_few_queries(
+def test_a_year_of_usage_takes_a_few_queries(
     operator: Client, alice: Person, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(60):
-        used(uuid4() if number % 2 else alice.workspace.id, date(2026, 1, 1) + timedelta(number), "m", cost=1)
+        record_usage(
+            uuid4() if number % 2 else alice.workspace.id, date(2026, 1, 1) + timedelta(number), "m", cost=1
+        )
 
     with django_assert_max_num_queries(7):
         text = chart(operator, first="2026-01-01", last="2026-12-31").text
@@ -160,7 +166,7 @@ def test_a_year_of_usage_is_a_few_queries(
     assert len(table(text)) == 60
 
 
-def test_the_page_is_for_those_who_may_view_usage(alice: Person) -> None:
+def test_the_page_needs_permission_to_view_usage(alice: Person) -> None:
     address = listed("usagerollup")
 
     assert staff("view_usagerollup").get(address).status_code == 200
@@ -172,7 +178,7 @@ def test_the_page_is_for_those_who_may_view_usage(alice: Person) -> None:
 
 
 def test_roll_ups_themselves_have_no_pages(operator: Client, alice: Person) -> None:
-    used(alice.workspace.id, date(2026, 3, 1), "m", cost=1)
+    record_usage(alice.workspace.id, date(2026, 3, 1), "m", cost=1)
     row = UsageRollup.objects.get()
     for page in (f"{row.pk}/change/", f"{row.pk}/delete/", "add/"):
         assert operator.get(listed("usagerollup") + page).status_code == 404

@@ -1,4 +1,4 @@
-"""Operators top wallets up, give, adjust and set terms: each deed once, with a reason, and on record."""
+"""Operators top up, give, adjust and set terms: each action counts once, has a reason and is logged."""
 
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from tests.support.media_admin import staff, superuser
 from tests.support.people import Person
 from tests.support.priced_usage import books_add_up, give, wallet_of
 
-DEEDS = ("top-up", "promotion", "adjustment")
+ACTIONS = ("top-up", "promotion", "adjustment")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def wallet(alice: Person) -> Wallet:
 
 
 @pytest.mark.parametrize(
-    ("deed", "kind", "amount", "nano"),
+    ("action", "kind", "amount", "nano"),
     [
         ("top-up", "top_up", "25", 25 * NANO_A_USD),
         ("top-up", "top_up", " 0.000000001 ", 1),
@@ -43,23 +43,23 @@ def wallet(alice: Person) -> Wallet:
     ],
 )
 def test_money_is_put_in_and_taken_out(
-    deed: str, kind: str, amount: str, nano: int, operator: Client, alice: Person, wallet: Wallet
+    action: str, kind: str, amount: str, nano: int, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount=amount, reason=" They paid. ")
+    answer = fill_in(operator, page("wallet", wallet.pk, action), amount=amount, reason=" They paid. ")
 
     assert "USD, by transaction" in said(operator, answer)
     assert answer["Location"] == page("wallet", wallet.pk)
-    made = Transaction.objects.get()
-    assert (made.kind, made.reason, made.by) == (kind, "They paid.", "root@example.com")
+    transaction = Transaction.objects.get()
+    assert (transaction.kind, transaction.reason, transaction.by) == (kind, "They paid.", "root@example.com")
     assert wallet_of(alice).balance == nano
     [line] = logged()
-    assert str(made.pk) in line
+    assert str(transaction.pk) in line
     assert line.endswith("They paid.")
     assert LogEntry.objects.get().object_id == str(wallet.pk)
     books_add_up()
 
 
-@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize(
     ("amount", "reason"),
     [
@@ -78,10 +78,10 @@ def test_money_is_put_in_and_taken_out(
         ("5\x00", "Null characters are not allowed."),
     ],
 )
-def test_what_is_no_amount_is_refused_and_nothing_moves(
-    deed: str, amount: str, reason: str, operator: Client, alice: Person, wallet: Wallet
+def test_invalid_amounts_are_refused_and_no_money_moves(
+    action: str, amount: str, reason: str, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount=amount, reason="They paid.")
+    answer = fill_in(operator, page("wallet", wallet.pk, action), amount=amount, reason="They paid.")
 
     assert reason in complaints(answer)
     assert wallet_of(alice).balance == 0
@@ -89,15 +89,15 @@ def test_what_is_no_amount_is_refused_and_nothing_moves(
     assert logged() == []
 
 
-@pytest.mark.parametrize("deed", ["top-up", "promotion"])
-def test_only_adjustments_are_negative(deed: str, operator: Client, wallet: Wallet) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount="-5", reason="Back.")
+@pytest.mark.parametrize("action", ["top-up", "promotion"])
+def test_only_adjustments_are_negative(action: str, operator: Client, wallet: Wallet) -> None:
+    answer = fill_in(operator, page("wallet", wallet.pk, action), amount="-5", reason="Back.")
     assert "an adjustment may be negative" in complaints(answer)
 
 
-@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "message"),
     [
         ("", "This field is required."),
         ("  \n ", "This field is required."),
@@ -107,18 +107,20 @@ def test_only_adjustments_are_negative(deed: str, operator: Client, wallet: Wall
     ],
 )
 def test_a_reason_is_needed(
-    deed: str, reason: str | None, told: str, operator: Client, wallet: Wallet
+    action: str, reason: str | None, message: str, operator: Client, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, deed), amount="5", reason=reason)
+    answer = fill_in(operator, page("wallet", wallet.pk, action), amount="5", reason=reason)
 
-    assert told in complaints(answer)
+    assert message in complaints(answer)
     assert not Transaction.objects.exists()
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_what_is_sent_twice_is_done_once(deed: str, operator: Client, alice: Person, wallet: Wallet) -> None:
-    """A double click, or a page that is sent anew."""
-    address, token = page("wallet", wallet.pk, deed), str(uuid4())
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_form_that_is_sent_twice_counts_once(
+    action: str, operator: Client, alice: Person, wallet: Wallet
+) -> None:
+    """A double click, or a page that is submitted again."""
+    address, token = page("wallet", wallet.pk, action), str(uuid4())
 
     answers = [fill_in(operator, address, amount="5", reason="They paid.", token=token) for _ in range(2)]
 
@@ -129,7 +131,7 @@ def test_what_is_sent_twice_is_done_once(deed: str, operator: Client, alice: Per
     assert "is that of another payment" in complaints(other)
 
 
-def test_a_payment_is_taken_once_by_its_reference(operator: Client, alice: Person, wallet: Wallet) -> None:
+def test_a_payment_reference_counts_once(operator: Client, alice: Person, wallet: Wallet) -> None:
     address = page("wallet", wallet.pk, "top-up")
 
     fill_in(operator, address, amount="5", reason="Bank", payment="INV-1")
@@ -141,13 +143,13 @@ def test_a_payment_is_taken_once_by_its_reference(operator: Client, alice: Perso
     assert "at most 200 characters" in complaints(too_long)
 
 
-def test_a_deed_without_its_page_is_refused(operator: Client, wallet: Wallet) -> None:
+def test_an_action_without_its_form_is_refused(operator: Client, wallet: Wallet) -> None:
     for body in ({}, {"amount": "5", "reason": "Bank"}, {"amount": "5", "reason": "Bank", "token": "x"}):
         assert complaints(operator.post(page("wallet", wallet.pk, "adjustment"), body))
     assert not Transaction.objects.exists()
 
 
-def test_no_wallet_holds_more_than_a_column(operator: Client, alice: Person, wallet: Wallet) -> None:
+def test_no_wallet_holds_more_than_its_column_can(operator: Client, alice: Person, wallet: Wallet) -> None:
     address = page("wallet", wallet.pk, "top-up")
     fill_in(operator, address, amount="1000000000", reason="Rich")
 
@@ -187,7 +189,7 @@ def test_terms_are_written_in_usd_and_leave_the_money_alone(
     assert len(logged()) == 1
 
 
-def test_no_limit_is_chosen_never_left_empty(operator: Client, alice: Person, wallet: Wallet) -> None:
+def test_having_no_limit_is_chosen_explicitly(operator: Client, alice: Person, wallet: Wallet) -> None:
     address = page("wallet", wallet.pk, "terms")
 
     assert "Write 0 for a prepaid workspace" in complaints(fill_in(operator, address, credit_limit=""))
@@ -199,7 +201,7 @@ def test_no_limit_is_chosen_never_left_empty(operator: Client, alice: Person, wa
 
 
 @pytest.mark.parametrize(
-    ("terms", "told"),
+    ("terms", "message"),
     [
         ({"credit_limit": "-1"}, "A credit limit is 0 to"),
         ({"credit_limit": "1e5"}, "no decimal number"),
@@ -213,11 +215,11 @@ def test_no_limit_is_chosen_never_left_empty(operator: Client, alice: Person, wa
     ],
 )
 def test_wrong_terms_are_refused(
-    terms: dict[str, str], told: str, operator: Client, alice: Person, wallet: Wallet
+    terms: dict[str, str], message: str, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
     answer = fill_in(operator, page("wallet", wallet.pk, "terms"), **terms)
 
-    assert told in complaints(answer)
+    assert message in complaints(answer)
     assert wallet_of(alice).credit_limit == 0
 
 
@@ -241,12 +243,14 @@ def test_a_wallet_is_opened_for_a_workspace_that_has_none(
 
 
 @pytest.mark.parametrize("workspace", ["", "nobody", "  ", str(UUID(int=7)), "x" * 5000, "a\x00b"])
-def test_a_wallet_is_not_opened_for_nobody(workspace: str, operator: Client, alice: Person) -> None:
+def test_no_wallet_is_opened_for_an_unknown_workspace(
+    workspace: str, operator: Client, alice: Person
+) -> None:
     assert complaints(fill_in(operator, HOME + "wallet/add/", workspace=workspace))
     assert not Wallet.objects.exists()
 
 
-def test_a_name_that_several_workspaces_have_is_not_enough(
+def test_a_name_shared_by_several_workspaces_is_not_enough(
     operator: Client, alice: Person, charlie: Person
 ) -> None:
     charlie.workspace.name = alice.workspace.name
@@ -257,10 +261,10 @@ def test_a_name_that_several_workspaces_have_is_not_enough(
     assert "write the id of one" in complaints(answer)
 
 
-# --- looking ---------------------------------------------------------------------------------------
+# --- viewing ---------------------------------------------------------------------------------------
 
 
-def test_the_list_tells_whose_money_it_is(operator: Client, alice: Person, charlie: Person) -> None:
+def test_the_list_shows_whose_money_it_is(operator: Client, alice: Person, charlie: Person) -> None:
     give(alice, 5 * NANO_A_USD)
     set_terms(alice.workspace.id, credit_limit=NANO_A_USD, low_balance=9 * NANO_A_USD)
     open_wallet(charlie.workspace.id)
@@ -288,7 +292,7 @@ def test_the_list_tells_whose_money_it_is(operator: Client, alice: Person, charl
 
 
 @pytest.mark.parametrize("model", LISTS)
-def test_a_list_costs_the_same_for_one_row_and_for_many(
+def test_a_long_list_takes_no_more_queries_than_a_short_one(
     model: str, operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(20):
@@ -321,23 +325,23 @@ def test_no_query_breaks_a_list(model: str, query: dict[str, str], operator: Cli
     assert operator.get(listed(model, **query)).status_code in {200, 302}
 
 
-def test_an_action_that_is_none_on_rows_that_are_none_breaks_no_list(operator: Client) -> None:
+def test_an_action_on_invalid_rows_breaks_no_list(operator: Client) -> None:
     body = {"action": "settle", "_selected_action": "x"}
     assert operator.post(listed("alert"), body).status_code in {200, 302}
 
 
-# --- who may ---------------------------------------------------------------------------------------
+# --- permissions -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deed", [*DEEDS, "terms"])
-def test_staff_who_may_only_view_do_nothing(deed: str, alice: Person, wallet: Wallet) -> None:
+@pytest.mark.parametrize("action", [*ACTIONS, "terms"])
+def test_view_only_staff_cannot_act(action: str, alice: Person, wallet: Wallet) -> None:
     viewer = staff("view_wallet")
 
     shown = viewer.get(page("wallet", wallet.pk))
     assert shown.status_code == 200
-    assert f"/{deed}/" not in shown.text
+    assert f"/{action}/" not in shown.text
     assert "Add wallet" not in viewer.get(listed("wallet")).text
-    address = page("wallet", wallet.pk, deed)
+    address = page("wallet", wallet.pk, action)
     assert viewer.get(address).status_code == 403
     body = {"amount": "5", "reason": "Mine", "token": str(uuid4()), "credit_limit": "99"}
     assert viewer.post(address, body).status_code == 403
@@ -346,13 +350,13 @@ def test_staff_who_may_only_view_do_nothing(deed: str, alice: Person, wallet: Wa
     assert wallet_of(alice).credit_limit == 0
 
 
-@pytest.mark.parametrize("deed", [*DEEDS, "terms"])
-def test_staff_without_permission_and_users_see_nothing(deed: str, alice: Person, wallet: Wallet) -> None:
+@pytest.mark.parametrize("action", [*ACTIONS, "terms"])
+def test_staff_without_permission_and_users_see_nothing(action: str, alice: Person, wallet: Wallet) -> None:
     other = staff("view_price", "change_price")
     user = Client()
     user.force_login(alice.user)
 
-    for address in (listed("wallet"), page("wallet", wallet.pk), page("wallet", wallet.pk, deed)):
+    for address in (listed("wallet"), page("wallet", wallet.pk), page("wallet", wallet.pk, action)):
         assert other.get(address).status_code == 403
         assert user.get(address).status_code == 302  # to sign in
         assert Client().get(address).status_code == 302
@@ -366,15 +370,15 @@ def test_staff_who_may_change_wallets_act_under_their_own_name(alice: Person, wa
     assert Transaction.objects.get().by == "treasurer@example.com"
 
 
-@pytest.mark.parametrize("deed", [*DEEDS, "terms", "change"])
-def test_a_wallet_that_is_not_there(deed: str, operator: Client) -> None:
-    assert operator.get(page("wallet", uuid4(), deed)).status_code in {302, 404}
-    assert operator.post(page("wallet", uuid4(), deed), {"amount": "5"}).status_code in {302, 403, 404}
-    assert operator.get(page("wallet", "x", deed)).status_code in {302, 404}
+@pytest.mark.parametrize("action", [*ACTIONS, "terms", "change"])
+def test_a_wallet_that_does_not_exist(action: str, operator: Client) -> None:
+    assert operator.get(page("wallet", uuid4(), action)).status_code in {302, 404}
+    assert operator.post(page("wallet", uuid4(), action), {"amount": "5"}).status_code in {302, 403, 404}
+    assert operator.get(page("wallet", "x", action)).status_code in {302, 404}
     assert not Wallet.objects.exists()
 
 
-def test_rows_are_never_edited_nor_deleted(operator: Client, alice: Person, wallet: Wallet) -> None:
+def test_rows_are_never_edited_or_deleted(operator: Client, alice: Person, wallet: Wallet) -> None:
     body = {"balance": "99", "credit_limit": "99", "_save": "Save", "post": "yes"}
 
     assert operator.post(page("wallet", wallet.pk), body).status_code == 403

@@ -1,4 +1,4 @@
-"""An operator is told of what needs one: once, and for as long as it lasts."""
+"""Alerts tell operators what needs them: each is raised once, and stays open for as long as its cause."""
 
 import logging
 import smtplib
@@ -30,14 +30,14 @@ def open_alerts(kind: Alert.Kind) -> list[str]:
     return list(Alert.objects.filter(kind=kind, settled_at=None).values_list("text", flat=True))
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the log says of alerts."""
+def logged_alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the log messages about alerts."""
     return [record.message for record in caplog.records if record.name == alerts.__name__]
 
 
 @pytest.fixture
 def wallet(alice: Person) -> Wallet:
-    """Alice has 5 USD, and is to be warned below 2."""
+    """Alice's wallet, with 5 USD and an alert below 2."""
     ledger.top_up(alice.workspace.id, 5 * USD, reason="paid", by="treasurer")
     Wallet.objects.update(low_balance=2 * USD)
     return Wallet.objects.get()
@@ -46,7 +46,7 @@ def wallet(alice: Person) -> Wallet:
 # --- wallets --------------------------------------------------------------------------------------
 
 
-def test_a_low_balance_is_told_once_and_settled_by_a_top_up(
+def test_a_low_balance_is_reported_once_and_settled_by_a_top_up(
     alice: Person, wallet: Wallet, caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks.alert_low_balances()
@@ -57,7 +57,7 @@ def test_a_low_balance_is_told_once_and_settled_by_a_top_up(
         tasks.alert_low_balances()
     text = f"The workspace {wallet.workspace_id} has 1.00 USD left to spend, less than 2.00 USD."
     assert open_alerts(Kind.LOW_BALANCE) == [text]
-    assert told(caplog) == [text]
+    assert logged_alerts(caplog) == [text]
 
     ledger.top_up(wallet.workspace_id, USD, reason="paid", by="treasurer")  # exactly 2 USD again
     tasks.alert_low_balances()
@@ -65,7 +65,7 @@ def test_a_low_balance_is_told_once_and_settled_by_a_top_up(
 
     ledger.adjust(wallet.workspace_id, -1, reason="a test", by="treasurer")
     tasks.alert_low_balances()
-    assert len(told(caplog)) == Alert.objects.count() == 2
+    assert len(logged_alerts(caplog)) == Alert.objects.count() == 2
 
 
 def test_what_is_held_is_not_left_to_spend(alice: Person, wallet: Wallet) -> None:
@@ -76,7 +76,7 @@ def test_what_is_held_is_not_left_to_spend(alice: Person, wallet: Wallet) -> Non
     assert f"has {format_usd(5 * USD - hold.amount)} USD left" in text
 
 
-def test_an_open_alert_says_how_it_stands_now(wallet: Wallet, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_open_alert_shows_the_current_state(wallet: Wallet, caplog: pytest.LogCaptureFixture) -> None:
     for expected in ("1.00", "0.50"):
         balance = Wallet.objects.get().balance
         wanted = USD if expected == "1.00" else USD // 2
@@ -84,7 +84,7 @@ def test_an_open_alert_says_how_it_stands_now(wallet: Wallet, caplog: pytest.Log
         tasks.alert_low_balances()
         [text] = open_alerts(Kind.LOW_BALANCE)
         assert f"has {expected} USD left" in text
-    assert len(told(caplog)) == 1
+    assert len(logged_alerts(caplog)) == 1
 
 
 def test_wallets_without_a_threshold_or_a_limit_raise_nothing(alice: Person, charlie: Person) -> None:
@@ -103,7 +103,9 @@ def test_credit_counts_as_left_to_spend(alice: Person) -> None:
     assert not Alert.objects.exists()
 
 
-def test_an_overdrawn_wallet_is_told(alice: Person, wallet: Wallet, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_overdrawn_wallet_is_reported(
+    alice: Person, wallet: Wallet, caplog: pytest.LogCaptureFixture
+) -> None:
     ledger.adjust(wallet.workspace_id, -5 * USD, reason="all of it", by="treasurer")
     tasks.alert_overdrawn()
     assert not Alert.objects.exists()
@@ -111,8 +113,8 @@ def test_an_overdrawn_wallet_is_told(alice: Person, wallet: Wallet, caplog: pyte
     for _ in range(2):
         tasks.alert_overdrawn()
     text = f"The workspace {wallet.workspace_id} has overdrawn its wallet by 0.000000001 USD."
-    assert open_alerts(Kind.OVERDRAWN) == told(caplog) == [text]
-    tasks.alert_low_balances()  # a matter of its own
+    assert open_alerts(Kind.OVERDRAWN) == logged_alerts(caplog) == [text]
+    tasks.alert_low_balances()  # a separate alert
     assert Alert.objects.filter(settled_at=None).count() == 2
     ledger.top_up(wallet.workspace_id, 1, reason="paid", by="treasurer")
     tasks.alert_overdrawn()
@@ -130,7 +132,7 @@ def unpriced_calls(who: Person, model: str, count: int, monkeypatch: pytest.Monk
     post_settled()
 
 
-def test_models_without_a_price_are_told_with_how_many_calls(
+def test_models_without_a_price_are_reported_with_their_number_of_calls(
     alice: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.CHATAPI_UNPRICED = "record"
@@ -146,7 +148,7 @@ def test_models_without_a_price_are_told_with_how_many_calls(
     unpriced_calls(alice, "gpt", 1, monkeypatch)
     tasks.alert_unpriced()
     assert text.format(3, "gpt") in open_alerts(Kind.UNPRICED)
-    assert len(told(caplog)) == 2  # no more of the same
+    assert len(logged_alerts(caplog)) == 2  # not reported again
 
     add_price("gpt", None)
     tasks.alert_unpriced()
@@ -179,7 +181,7 @@ def test_several_workers_at_once_raise_one_alert(
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(work, range(4)))
     assert Alert.objects.count() == 2
-    assert len(told(caplog)) == 2
+    assert len(logged_alerts(caplog)) == 2
     assert sum(message.body.count("The workspace") for message in mail.outbox) == 2
 
 
@@ -188,7 +190,7 @@ def test_several_workers_at_once_raise_one_alert(
 
 @pytest.fixture
 def ada(settings: Settings) -> str:
-    """Alerts are mailed to her."""
+    """The address that alerts are mailed to."""
     settings.ADMINS = [("Ada", "ada@example.com")]
     return "ada@example.com"
 
@@ -204,7 +206,7 @@ def test_an_alert_is_mailed_once(ada: str, wallet: Wallet) -> None:
     assert message.body == open_alerts(Kind.LOW_BALANCE)[0]
 
 
-def test_many_alerts_are_one_mail(ada: str, db: None) -> None:
+def test_many_alerts_are_sent_in_one_mail(ada: str, db: None) -> None:
     alerts.show(
         Kind.UNPRICED, {f"model-{number}": f"The model {number}\nhas no price." for number in range(60)}
     )
@@ -215,7 +217,7 @@ def test_many_alerts_are_one_mail(ada: str, db: None) -> None:
     assert message.body.endswith("And 10 more, which the admin site lists.")
 
 
-def test_a_line_break_is_no_part_of_a_subject(ada: str, db: None) -> None:
+def test_a_subject_has_no_line_break(ada: str, db: None) -> None:
     alerts.show(Kind.UNPRICED, {"odd": "The model 'a\nBcc: everybody@example.com' has no price."})
     tasks.mail_alerts()
     assert mail.outbox[0].subject == "[chatapi] The model 'a Bcc: everybody@example.com' has no price."
@@ -224,7 +226,7 @@ def test_a_line_break_is_no_part_of_a_subject(ada: str, db: None) -> None:
 @pytest.mark.parametrize(
     "failure", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPAuthenticationError(535, b"no")]
 )
-def test_a_mail_server_that_fails_loses_and_repeats_nothing(
+def test_a_failing_mail_server_loses_and_repeats_nothing(
     ada: str,
     db: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -248,14 +250,14 @@ def test_a_mail_server_that_fails_loses_and_repeats_nothing(
     assert caplog.text.count("The first.") == 1
 
 
-def test_what_is_over_before_it_could_be_mailed_is_not_mailed(ada: str, db: None) -> None:
+def test_an_alert_settled_before_it_could_be_mailed_is_not_mailed(ada: str, db: None) -> None:
     alerts.show(Kind.OVERDRAWN, {"one": "The first."})
     alerts.show(Kind.OVERDRAWN, {})
     tasks.mail_alerts()
     assert mail.outbox == []
 
 
-def test_without_anybody_to_mail_to_nothing_is_marked(db: None, settings: Settings) -> None:
+def test_without_recipients_no_alert_is_marked_as_mailed(db: None, settings: Settings) -> None:
     settings.ADMINS = []
     alerts.show(Kind.OVERDRAWN, {"one": "The first."})
     tasks.mail_alerts()
@@ -282,7 +284,7 @@ def test_a_mail_server_is_one_url(
 
 
 @pytest.mark.parametrize("url", ["mail.example.com", "http://mail:secret@x", "smtp://a:secret@x:port"])
-def test_a_url_of_no_mail_server_is_refused_without_its_password(
+def test_an_invalid_mail_server_url_is_refused_without_showing_its_password(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHATAPI_EMAIL_URL", url)
@@ -291,14 +293,14 @@ def test_a_url_of_no_mail_server_is_refused_without_its_password(
     assert "secret" not in str(refusal.value)
 
 
-def test_errors_of_requests_are_not_mailed_to_anybody(settings: Settings) -> None:
-    """Django would, by its own settings of the log."""
+def test_request_errors_are_not_mailed(settings: Settings) -> None:
+    """Django's own logging settings would mail them."""
     for name in ("django", "django.request", "django.server", None):
         handlers = logging.getLogger(name).handlers
         assert not any(type(handler).__name__ == "AdminEmailHandler" for handler in handlers)
 
 
-def test_the_schedule_names_tasks_that_there_are() -> None:
+def test_the_schedule_names_tasks_that_exist() -> None:
     current_app.loader.import_default_modules()
     for entry in product_settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in current_app.tasks

@@ -1,4 +1,4 @@
-"""`/v1/billing/…`: what a workspace may know of its money, in the shapes of the document."""
+"""`/v1/billing/…`: what a workspace may know about its money, in the shapes of the API document."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def get(client: Client, who: Person, address: str, **query: object) -> dict[str,
     return shown
 
 
-def paid(who: Person, number: int, amount: int = USD) -> Transaction:
+def pay(who: Person, number: int, amount: int = USD) -> Transaction:
     with clock(day(number)):
         return ledger.top_up(
             who.workspace.id,
@@ -38,7 +38,7 @@ def paid(who: Person, number: int, amount: int = USD) -> Transaction:
 
 def test_a_balance(alice: Person, client: Client) -> None:
     opened(alice, credit=2 * USD)
-    paid(alice, 2, 5 * USD)
+    pay(alice, 2, 5 * USD)
     settled(alice, day(3))
 
     assert get(client, alice, BALANCE) == {
@@ -57,7 +57,7 @@ def test_a_balance(alice: Person, client: Client) -> None:
     assert (after["balance"], after["held"], after["available"]) == ("4.999977", "0.00", "6.999977")
 
 
-def test_a_workspace_without_limit(alice: Person, client: Client) -> None:
+def test_a_workspace_without_a_limit(alice: Person, client: Client) -> None:
     opened(alice, credit=None)
 
     shown = get(client, alice, BALANCE)
@@ -65,7 +65,7 @@ def test_a_workspace_without_limit(alice: Person, client: Client) -> None:
     assert (shown["credit_limit"], shown["available"]) == (None, None)
 
 
-def test_one_in_which_nothing_has_moved_yet(alice: Person, client: Client, settings: Any) -> None:
+def test_a_workspace_without_a_wallet_yet(alice: Person, client: Client, settings: Any) -> None:
     settings.CHATAPI_CREDIT_LIMIT = 3 * USD
 
     shown = get(client, alice, BALANCE)
@@ -83,7 +83,7 @@ def test_amounts_are_exact_however_large(alice: Person, client: Client) -> None:
     assert (shown["balance"], shown["held"]) == ("9007199.254740993", "0.000000001")
 
 
-def test_budgets_and_what_is_used_of_them(alice: Person, client: Client) -> None:
+def test_budgets_and_how_much_of_them_is_used(alice: Person, client: Client) -> None:
     opened(alice)
     settled(alice, day(3))
     settled(alice, day(4))
@@ -93,15 +93,15 @@ def test_budgets_and_what_is_used_of_them(alice: Person, client: Client) -> None
     Budget.objects.create(workspace_id=id, period="month", limit=USD)
 
     with clock(day(4)):
-        of_month, of_day = get(client, alice, BALANCE)["budgets"]
+        monthly, daily = get(client, alice, BALANCE)["budgets"]
 
-    assert (of_month["used"], of_month["limit"], of_month["remaining"]) == ("0.000069", "1.00", "0.999931")
-    assert (of_month["api_key_id"], of_month["period"]) == (None, "month")
-    assert of_month["starts_at"] == int(day(1, hour=0).timestamp())
-    assert of_month["ends_at"] == int(day(1, month=2, hour=0).timestamp())
-    assert (of_day["used"], of_day["remaining"]) == ("0.000023", "0.00")
-    assert of_day["api_key_id"] == public(KEY, key_of(alice))
-    assert of_day["ends_at"] - of_day["starts_at"] == 86_400
+    assert (monthly["used"], monthly["limit"], monthly["remaining"]) == ("0.000069", "1.00", "0.999931")
+    assert (monthly["api_key_id"], monthly["period"]) == (None, "month")
+    assert monthly["starts_at"] == int(day(1, hour=0).timestamp())
+    assert monthly["ends_at"] == int(day(1, month=2, hour=0).timestamp())
+    assert (daily["used"], daily["remaining"]) == ("0.000023", "0.00")
+    assert daily["api_key_id"] == public(KEY, key_of(alice))
+    assert daily["ends_at"] - daily["starts_at"] == 86_400
 
 
 # --- transactions ---------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_budgets_and_what_is_used_of_them(alice: Person, client: Client) -> None
 
 def test_transactions_newest_first(alice: Person, client: Client) -> None:
     opened(alice)
-    payment = paid(alice, 2, 5 * USD)
+    payment = pay(alice, 2, 5 * USD)
     charge = posted(alice, day(3))
     charged = Transaction.objects.get(charge_id=charge.id)
     with clock(day(4)):
@@ -140,8 +140,8 @@ def test_transactions_newest_first(alice: Person, client: Client) -> None:
     assert newest | completion == newest
 
 
-def test_who_did_it_is_the_houses_affair(alice: Person, client: Client) -> None:
-    paid(alice, 2)
+def test_who_made_a_transaction_is_not_shown(alice: Person, client: Client) -> None:
+    pay(alice, 2)
 
     assert "treasurer@example.com" not in client.get(TRANSACTIONS, headers=alice.headers).text
 
@@ -160,8 +160,8 @@ def test_pages_follow_each_other_to_the_end(alice: Person, client: Client) -> No
     opened(alice)
     for _ in range(3):
         settled(alice, day(3))
-    post(day(3))  # at one moment
-    made = [public(TRANSACTION, paid(alice, number).id) for number in (4, 5)]
+    post(day(3))  # all at the same moment
+    payment_ids = [public(TRANSACTION, pay(alice, number).id) for number in (4, 5)]
 
     seen: list[str] = []
     page = get(client, alice, TRANSACTIONS, limit=2)
@@ -172,7 +172,7 @@ def test_pages_follow_each_other_to_the_end(alice: Person, client: Client) -> No
     seen += [row["id"] for row in page["data"]]
 
     assert len(seen) == len(set(seen)) == 5
-    assert seen[:2] == made[::-1]
+    assert seen[:2] == payment_ids[::-1]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_pages_follow_each_other_to_the_end(alice: Person, client: Client) -> No
 def test_kinds(kind: str, kinds: list[str], alice: Person, client: Client) -> None:
     opened(alice)
     posted(alice, day(3))
-    paid(alice, 4)
+    pay(alice, 4)
 
     found = get(client, alice, TRANSACTIONS, kind=kind)["data"]
 
@@ -245,7 +245,7 @@ def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Pe
 def test_owner_and_teammate_see_it_and_a_stranger_does_not(
     alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
-    id = public(TRANSACTION, paid(alice, 2, 5 * USD).id)
+    id = public(TRANSACTION, pay(alice, 2, 5 * USD).id)
 
     for who in (alice, bob):
         assert get(client, who, BALANCE)["balance"] == "5.00"
@@ -266,13 +266,13 @@ def test_somebody_unknown_is_asked_for_a_key(address: str, client: Client, db: N
 
 
 @pytest.mark.parametrize("address", [BALANCE, TRANSACTIONS])
-def test_nothing_is_written_here(address: str, alice: Person, client: Client) -> None:
+def test_nothing_can_be_written(address: str, alice: Person, client: Client) -> None:
     for method in (client.post, client.put, client.patch, client.delete):
         assert method(address, headers=alice.headers).status_code == 405
 
 
 @pytest.mark.parametrize("id", ["x", "txn_", "txn_" + "z" * 32, "%00", "é", "a" * 3000, "0" * 32])
-def test_an_id_that_cannot_be_is_not_found(id: str, alice: Person, client: Client) -> None:
+def test_an_impossible_id_is_not_found(id: str, alice: Person, client: Client) -> None:
     answer = client.get(f"{TRANSACTIONS}/{id}", headers=alice.headers)
 
     assert answer.status_code == 404
@@ -280,7 +280,7 @@ def test_an_id_that_cannot_be_is_not_found(id: str, alice: Person, client: Clien
 
 
 def test_a_session_sees_the_personal_workspace(alice: Person, client: Client) -> None:
-    paid(alice, 2)
+    pay(alice, 2)
     client.force_login(alice.user)
 
     assert client.get(BALANCE).json()["balance"] == "1.00"

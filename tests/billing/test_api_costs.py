@@ -1,4 +1,4 @@
-"""`GET /v1/organization/costs`: what was used costs, digit for digit."""
+"""`GET /v1/organization/costs`: what usage cost, digit for digit."""
 
 import json
 from collections.abc import Callable
@@ -22,14 +22,14 @@ Ask = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def ask(client: Client, alice: Person) -> Ask:
-    """What Alice is told of the 3rd of January; amounts as they were written."""
+    """Return a function that gets the costs of January 3, as Alice by default, with exact amounts."""
     opened(alice)
 
-    def asked(who: Person = alice, **query: object) -> dict[str, Any]:
-        stretch = {"start_time": day(3), "end_time": day(4, hour=0), **query}
+    def get_costs(who: Person = alice, **query: object) -> dict[str, Any]:
+        parameters = {"start_time": day(3), "end_time": day(4, hour=0), **query}
         written = {
             name: int(value.timestamp()) if isinstance(value, datetime) else value
-            for name, value in stretch.items()
+            for name, value in parameters.items()
         }
         answer = client.get(COSTS, written, headers=who.headers)  # type: ignore[arg-type]
         assert answer.status_code == 200, answer.text
@@ -37,7 +37,7 @@ def ask(client: Client, alice: Person) -> Ask:
         page: dict[str, Any] = json.loads(answer.content, parse_float=Decimal)
         return page
 
-    return asked
+    return get_costs
 
 
 def results(page: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,8 +46,8 @@ def results(page: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def copied(charge: Charge, **columns: object) -> None:
-    """Another charge like this one, but for these columns."""
+def copy_charge(charge: Charge, **columns: object) -> None:
+    """Create a copy of this charge with these columns changed."""
     same = {field.name: getattr(charge, field.name) for field in charge._meta.concrete_fields}
     Charge.objects.create(**{**same, "id": new_id(), **columns})
 
@@ -84,7 +84,7 @@ def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
 )
 def test_an_amount_arrives_digit_for_digit(nano: int, written: bytes, alice: Person, client: Client) -> None:
     opened(alice)
-    copied(settled(alice, day(3), Units()), cost=nano)
+    copy_charge(settled(alice, day(3), Units()), cost=nano)
 
     start, end = int(day(3).timestamp()), int(day(4, hour=0).timestamp())
     answer = client.get(COSTS, {"start_time": start, "end_time": end}, headers=alice.headers)
@@ -92,7 +92,7 @@ def test_an_amount_arrives_digit_for_digit(nano: int, written: bytes, alice: Per
     assert written in answer.content
 
 
-def test_it_is_right_before_and_after_it_is_posted(ask: Ask, alice: Person) -> None:
+def test_costs_are_the_same_before_and_after_posting(ask: Ask, alice: Person) -> None:
     settled(alice, day(3))
     settled(alice, day(3))
 
@@ -126,7 +126,7 @@ def test_groups_and_filters(ask: Ask, alice: Person, bob: Person) -> None:
     assert costs(line_items="gpt") == {}
 
 
-def test_a_workspace_sees_its_own(
+def test_a_workspace_sees_only_its_own_costs(
     ask: Ask, alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
     posted(alice, day(3))
@@ -136,8 +136,8 @@ def test_a_workspace_sees_its_own(
     assert client.get(COSTS, {"start_time": 0}).status_code == 401
 
 
-def test_what_nobody_priced_is_not_passed_over(ask: Ask, alice: Person) -> None:
-    copied(settled(alice, day(3)), price_id=None, cost=None)
+def test_unpriced_requests_are_counted(ask: Ask, alice: Person) -> None:
+    copy_charge(settled(alice, day(3)), price_id=None, cost=None)
 
     [row] = results(ask())
 

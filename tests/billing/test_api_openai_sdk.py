@@ -1,4 +1,4 @@
-"""OpenAI's own client reads usage and costs, with a key of the workspace for an administrator's."""
+"""OpenAI's own client reads usage and costs, with a workspace key as its admin key."""
 
 from collections.abc import Iterator
 
@@ -70,14 +70,14 @@ def test_costs(sdk: openai.OpenAI) -> None:
     UsageCostsResponse.model_validate_json(page.model_dump_json(), strict=True)
 
 
-def test_what_the_client_has_no_name_for(sdk: openai.OpenAI, alice: Person) -> None:
+def test_an_endpoint_that_the_client_has_no_method_for(sdk: openai.OpenAI, alice: Person) -> None:
     with openai_client(api_key=alice.key) as client:
         balance = client.get("/billing/balance", cast_to=dict[str, object])
 
     assert balance["balance"] == "-0.000069"
 
 
-def test_refusals_are_the_clients_exceptions(sdk: openai.OpenAI) -> None:
+def test_refusals_raise_the_clients_exceptions(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as wrong:
         sdk.admin.organization.usage.costs(start_time=5, end_time=4)
     with pytest.raises(openai.AuthenticationError):

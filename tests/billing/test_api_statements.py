@@ -1,4 +1,4 @@
-"""`/v1/billing/statements`: months as JSON, as a table and as a page to print."""
+"""`/v1/billing/statements`: months as JSON, as a CSV table and as a page to print."""
 
 import csv
 import re
@@ -23,16 +23,16 @@ HOSTILE = '=HYPERLINK("http://evil.example", "<script>alert(1)</script>")\r\nand
 
 @pytest.fixture
 def january(alice: Person) -> None:
-    """A closed month of Alice's, with one payment."""
+    """Alice's January, which is closed and has one payment."""
     opened(alice)
-    paid(alice, "Invoice 7")
+    pay(alice, "Invoice 7")
     posted(alice, day(3))
     posted(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
     with clock(day(1, month=2)):
         make_missing()
 
 
-def paid(who: Person, reason: str, number: int = 2, amount: int = 5 * USD) -> None:
+def pay(who: Person, reason: str, number: int = 2, amount: int = 5 * USD) -> None:
     with clock(day(number)):
         ledger.top_up(
             who.workspace.id, amount, reason=reason, by="treasurer@example.com", reference=f"#{number}"
@@ -99,7 +99,7 @@ def test_a_statement(alice: Person, client: Client) -> None:
 
 
 @pytest.mark.usefixtures("january")
-def test_the_running_month_can_be_seen_before_it_is_closed(alice: Person, client: Client) -> None:
+def test_the_current_month_can_be_seen_before_it_is_closed(alice: Person, client: Client) -> None:
     posted(alice, day(3, month=2))
 
     with clock(day(4, month=2)):
@@ -148,10 +148,10 @@ def test_a_table_adds_up(alice: Person, client: Client) -> None:
     assert sum(parts) == whole == Decimal("4.999872")
 
 
-def test_it_adds_up_where_not_all_is_listed(alice: Person, client: Client) -> None:
+def test_a_table_adds_up_even_if_not_everything_is_listed(alice: Person, client: Client) -> None:
     opened(alice)
     for number in (2, 3, 4):
-        paid(alice, "Invoice", number, number)
+        pay(alice, "Invoice", number, number)
 
     with clock(day(5)), patch.object(statements, "LISTED", 1):
         rows = table(client, alice)
@@ -164,7 +164,7 @@ def test_it_adds_up_where_not_all_is_listed(alice: Person, client: Client) -> No
 
 
 @pytest.mark.usefixtures("january")
-def test_it_is_a_file_by_rfc_4180(alice: Person, client: Client) -> None:
+def test_a_table_follows_rfc_4180(alice: Person, client: Client) -> None:
     answer = client.get(f"{STATEMENTS}/2026-01.csv", headers=alice.headers)
 
     assert answer["content-type"] == "text/csv; charset=utf-8"
@@ -178,7 +178,7 @@ def test_it_is_a_file_by_rfc_4180(alice: Person, client: Client) -> None:
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "＝"])
 def test_no_cell_is_a_formula(first: str, alice: Person, client: Client) -> None:
     opened(alice)
-    paid(alice, HOSTILE)
+    pay(alice, HOSTILE)
     posted(alice, day(3), model=f"{first}cmd|' /C calc'!A0")
 
     with clock(day(4)):
@@ -203,7 +203,7 @@ def test_a_page_to_print(alice: Person, client: Client) -> None:
     assert "alice@example.com&#x27;s workspace" in text
     assert "10 cached prompt tokens" in text
     assert "images" not in text
-    assert "5.000000" in text  # below each other
+    assert "5.000000" in text  # padded, so that amounts line up
 
 
 def test_a_preview_says_that_it_is_one(alice: Person, client: Client) -> None:
@@ -218,7 +218,7 @@ def test_a_preview_says_that_it_is_one(alice: Person, client: Client) -> None:
 
 def test_a_page_runs_and_loads_nothing(alice: Person, client: Client) -> None:
     opened(alice)
-    paid(alice, HOSTILE)
+    pay(alice, HOSTILE)
     posted(alice, day(3), model="<img src=x onerror=alert(1)>")
     alice.workspace.name = "</title><script>alert(1)</script>"
     alice.workspace.save()
@@ -264,9 +264,9 @@ def test_somebody_unknown_is_asked_for_a_key(form: str, client: Client, db: None
     assert answer["content-type"] == "application/json"
 
 
-def test_a_browser_prints_by_its_session(alice: Person, client: Client) -> None:
+def test_a_browser_prints_with_its_session(alice: Person, client: Client) -> None:
     opened(alice)
-    paid(alice, "Invoice 7")
+    pay(alice, "Invoice 7")
     client.force_login(alice.user)
 
     with clock(day(4)):
@@ -293,7 +293,9 @@ def test_a_browser_prints_by_its_session(alice: Person, client: Client) -> None:
         ("9999-12", 404),
     ],
 )
-def test_a_month_that_cannot_be(month: str, status: int, suffix: str, alice: Person, client: Client) -> None:
+def test_an_impossible_month_is_refused(
+    month: str, status: int, suffix: str, alice: Person, client: Client
+) -> None:
     opened(alice)
 
     answer = client.get(f"{STATEMENTS}/{month}{suffix}", headers=alice.headers)

@@ -1,4 +1,4 @@
-"""`GET /v1/organization/usage/completions`: what was used, by who and when."""
+"""`GET /v1/organization/usage/completions`: what was used, by whom and when."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ Ask = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def ask(client: Client, alice: Person) -> Ask:
-    """What Alice is answered; moments are given as such."""
+    """Return a function that gets usage, as Alice by default; it takes moments as `datetime`."""
     opened(alice)
 
     def asked(who: Person = alice, **query: object) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def results(page: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 
 def requests(page: dict[str, Any]) -> list[int]:
-    """In each bucket."""
+    """Return the number of requests in each bucket."""
     return [sum(result["num_model_requests"] for result in bucket) for bucket in results(page)]
 
 
@@ -88,7 +88,7 @@ def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("width", ["1m", "1h", "1d"])
-def test_it_is_right_before_and_after_it_is_posted(width: str, ask: Ask, alice: Person) -> None:
+def test_usage_is_the_same_before_and_after_posting(width: str, ask: Ask, alice: Person) -> None:
     posted(alice, day(3, hour=12, minute=5))
     settled(alice, day(3, hour=12, minute=5, second=59))
     query = {"start_time": day(3, minute=5), "end_time": day(3, minute=6), "bucket_width": width}
@@ -107,7 +107,7 @@ def test_what_is_held_has_not_been_used_yet(ask: Ask, alice: Person) -> None:
     assert requests(ask(start_time=day(4), end_time=day(5))) == [0, 0]
 
 
-def test_buckets_begin_on_the_clock_and_empty_ones_are_there(ask: Ask, alice: Person) -> None:
+def test_buckets_are_aligned_to_the_clock_and_include_empty_ones(ask: Ask, alice: Person) -> None:
     posted(alice, day(3, hour=10, minute=59, second=59))
     posted(alice, day(3, hour=12))
 
@@ -125,7 +125,7 @@ def test_the_end_is_exclusive(ask: Ask, alice: Person) -> None:
     assert requests(ask(start_time=day(3, hour=0), end_time=day(4, hour=0))) == [0]
 
 
-def test_without_an_end_it_is_until_now(ask: Ask, alice: Person) -> None:
+def test_without_an_end_the_range_lasts_until_now(ask: Ask, alice: Person) -> None:
     posted(alice, day(5))
 
     with clock(day(5)):
@@ -149,7 +149,7 @@ def test_pages_follow_each_other_to_the_end(ask: Ask, alice: Person) -> None:
 
 
 @pytest.mark.parametrize(("width", "buckets"), [("1m", 60), ("1h", 24), ("1d", 7)])
-def test_a_page_has_openais_length(width: str, buckets: int, ask: Ask) -> None:
+def test_a_page_has_openais_default_length(width: str, buckets: int, ask: Ask) -> None:
     page = ask(start_time=day(1), end_time=day(28), bucket_width=width)
 
     assert len(page["data"]) == buckets
@@ -158,7 +158,7 @@ def test_a_page_has_openais_length(width: str, buckets: int, ask: Ask) -> None:
 
 @pytest.fixture
 def shared(ask: Ask, alice: Person, bob: Person) -> None:
-    """Two people, two models; Alice asks once in her browser."""
+    """Calls of two people to two models; Alice makes one of hers in her browser."""
     posted(alice, day(3), model="gpt")
     posted(alice, day(3), model="gpt-mini")
     posted(bob, day(3), model="gpt")
@@ -219,7 +219,7 @@ def test_filters(ask: Ask, alice: Person, bob: Person, charlie: Person) -> None:
 
 
 @pytest.mark.usefixtures("shared")
-def test_a_workspace_sees_its_own(ask: Ask, client: Client, bob: Person, charlie: Person) -> None:
+def test_a_workspace_sees_only_its_own_usage(ask: Ask, client: Client, bob: Person, charlie: Person) -> None:
     opened(charlie)
     posted(charlie, day(3), LONG)
 
@@ -237,14 +237,14 @@ def test_a_session_sees_the_personal_workspace(ask: Ask, client: Client, alice: 
     assert requests(page) == [1]
 
 
-def test_sound_is_no_completion(ask: Ask, alice: Person) -> None:
+def test_speech_is_not_a_completion(ask: Ask, alice: Person) -> None:
     settled(alice, day(3), Units(characters=100), model="tts", kind="speech")
     post(day(3))
 
     assert results(ask(**THIRD)) == [[]]
 
 
-def test_a_month_of_hours_costs_two_queries(
+def test_a_week_of_hours_takes_two_queries(
     ask: Ask, alice: Person, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(1, 8):
@@ -305,7 +305,7 @@ def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Pe
     assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
 
 
-def test_a_cursor_is_of_its_own_question(ask: Ask, alice: Person, client: Client) -> None:
+def test_a_cursor_belongs_to_its_query(ask: Ask, alice: Person, client: Client) -> None:
     page = ask(start_time=day(2), end_time=day(28))["next_page"]
     other = {"start_time": int(day(20).timestamp()), "page": page}
 
@@ -313,7 +313,7 @@ def test_a_cursor_is_of_its_own_question(ask: Ask, alice: Person, client: Client
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_posted_while_it_is_read_counts_once(client: Client) -> None:
+def test_a_charge_posted_during_the_read_counts_once(client: Client) -> None:
     alice = person("alice@example.com")
     opened(alice)
     charge = settled(alice, day(3))
@@ -328,7 +328,7 @@ def test_what_is_posted_while_it_is_read_counts_once(client: Client) -> None:
 
 
 def posting_first(read: Callable[..., Rows]) -> Callable[..., Rows]:
-    """Between a reader's two queries a worker posts, on a connection of its own."""
+    """Wrap `read`: a worker first posts on its own connection, so between a reader's two queries."""
 
     def reading(*asked: Any) -> Rows:
         with ThreadPoolExecutor(1) as worker:

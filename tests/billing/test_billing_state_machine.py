@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: no drift, no negative hold, nothing twice, nothing overspent."""
+"""Billing in any order of events: no drift, no negative hold, nothing billed twice, nothing overspent."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,14 +42,14 @@ rates = st.fixed_dictionaries(
 
 @dataclass(frozen=True)
 class Running:
-    """A call as the process that makes it knows it; `rates` are those it was admitted under."""
+    """A call as its own process knows it; `rates` are those it was admitted under."""
 
     hold: Hold
     rates: dict[str, int]
 
 
 def cost_of(units: Units, rates: dict[str, int]) -> int:
-    """Written anew, and not as the product does it."""
+    """Compute the cost independently of the product's code."""
     pico = units.prompt * rates["prompt"] + units.completion * rates["completion"]
     pico += units.cached * rates.get("cached", rates["prompt"])
     pico += units.reasoning * rates.get("reasoning", rates["completion"])
@@ -66,7 +66,7 @@ class Money(RuleBasedStateMachine):
     def begin(self, given: int, first: dict[str, int]) -> None:
         self.workspace, self.keys = new_id(), (new_id(), new_id())
         self.model = f"model-{self.workspace.hex}"
-        self.balance = 0  # what the wallet must have, in the end
+        self.balance = 0  # what was paid in or refunded
         self.open: dict[UUID, int] = {}
         self.costs: dict[UUID, int] = {}
         self.refunded: set[UUID] = set()
@@ -83,7 +83,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(amount=st.integers(1, 1_000_000), reference=st.sampled_from("ab"))
     def top_up_by_reference(self, amount: int, reference: str) -> None:
-        """A payment service tells of the same payment again and again."""
+        """A payment service reports the same payment again and again."""
         name = f"{self.workspace.hex}-{reference}"
         known = Transaction.objects.filter(reference=name).exists()
         try:
@@ -106,21 +106,21 @@ class Money(RuleBasedStateMachine):
         key=st.integers(0, 1),
     )
     def admit(self, prompts: list[tuple[int, int]], key: int) -> Any:
-        """Several calls in one transaction, as the writer has them."""
+        """Admit several calls in one transaction, as the writer does."""
         available = self.balance - sum(self.costs.values()) - sum(self.open.values())
         orders = [(self._order(key), Bound(prompt=prompt, output=output)) for prompt, output in prompts]
         admitted = []
         with transaction.atomic():
-            books = HoldBatch([order for order, _ in orders], [])
+            batch = HoldBatch([order for order, _ in orders], [])
             for order, bound in orders:
                 try:
-                    hold = books.hold(order, lambda bound=bound: bound)  # type: ignore[misc]
+                    hold = batch.hold(order, lambda bound=bound: bound)  # type: ignore[misc]
                 except Unaffordable:
                     continue
                 admitted.append(Running(hold, self.rates))
                 self.open[order.charge_id] = hold.amount
                 available -= hold.amount
-            books.write()
+            batch.write()
         assert not admitted or available >= 0 or all(call.hold.amount == 0 for call in admitted)
         return multiple(*admitted)
 
@@ -131,7 +131,7 @@ class Money(RuleBasedStateMachine):
         end=st.sampled_from(["completed", "cancelled", "failed"]),
     )
     def settle(self, call: Running, units: Units, end: str) -> Any:
-        """With whatever the upstream says, also more than was held."""
+        """Settle whatever the upstream reports, even more than was held."""
         ending = ChargeSettlement(call.hold, self.model, units, end, timezone.now())
         self._write([ending])
         id = call.hold.order.charge_id
@@ -141,12 +141,12 @@ class Money(RuleBasedStateMachine):
 
     @rule(again=ended)
     def settle_again(self, again: tuple[ChargeSettlement, Running]) -> None:
-        """A writer that was not told whether its transaction went through tries once more."""
+        """A writer that does not know whether its transaction was committed tries again."""
         self._write([again[0]])
 
     @rule(target=ended, call=consumes(running), units=st.builds(Units, prompt=counts, completion=counts))
     def crash(self, call: Running, units: Units) -> Any:
-        """Its process is gone; the sweep knows the row, and what the journal tells."""
+        """The call's process is gone; the sweep has only its row and what the journal says."""
         charge = Charge.objects.get(pk=call.hold.order.charge_id)
         assert charge.price_id is not None
         hold = Hold(charge_request_of(charge), {charge.model: charge.price_id}, charge.held)
@@ -158,7 +158,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(call=running)
     def die_while_settling(self, call: Running) -> None:
-        """Nothing of a transaction that did not come to its end is left."""
+        """A transaction that is not committed leaves nothing behind."""
         ending = ChargeSettlement(call.hold, self.model, Units(prompt=7), "completed", timezone.now())
         with transaction.atomic():
             HoldBatch([], [ending]).write()
@@ -234,6 +234,6 @@ def test_money_in_any_order() -> None:
             print_blob=True,
             phases=[
                 phase for phase in Phase if phase != Phase.shrink
-            ],  # it takes minutes to make little of it
+            ],  # shrinking takes minutes and gains little
         ),
     )

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 CHEAP, DEAR = rates_of({"prompt": 1, "completion": 2}), rates_of({"prompt": 10, "completion": 20})
 
 
-def test_what_the_file_says_becomes_the_next_price_once() -> None:
+def test_a_price_in_the_file_is_added_once() -> None:
     assert len(declare({"m": CHEAP})) == 1
     assert declare({"m": CHEAP}) == []
     assert len(declare({"m": DEAR})) == 1
@@ -22,14 +22,14 @@ def test_what_the_file_says_becomes_the_next_price_once() -> None:
     assert current_tariffs({"m"}, timezone.now())["m"].is_free
 
 
-def test_what_answers_here_is_free_until_somebody_says_otherwise() -> None:
+def test_local_models_are_free_until_somebody_prices_them() -> None:
     free_where_unpriced(["m"])
     add_price("m", {0: CHEAP})
     free_where_unpriced(["m"])
     assert not current_tariffs({"m"}, timezone.now())["m"].is_free
 
 
-def test_a_price_that_is_scheduled_comes_first_and_keeps_nothing_from_starting() -> None:
+def test_a_scheduled_price_comes_first_and_does_not_prevent_a_start() -> None:
     soon = timezone.now() + timedelta(days=1)
     add_price("m", {0: CHEAP})
     add_price("m", {0: DEAR}, starts_at=soon)

@@ -1,4 +1,4 @@
-"""`manage.py import_prices`: what the genai-prices package says is taken over exactly, or refused aloud."""
+"""`manage.py import_prices` imports what the genai-prices package says exactly, or refuses with a reason."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -43,7 +43,7 @@ HOUSE, ELSEWHERE = "https://api.house.example/v1", "http://127.0.0.1:9/v1"
 
 @pytest.fixture
 def house() -> Iterator[Provider]:
-    """A package with one provider, whose models each test adds."""
+    """A genai-prices snapshot with one provider, to which each test adds models."""
     provider = Provider(
         "house", "House", r"https://api\.house\.example", model_match=ClauseEquals("known by its name")
     )
@@ -52,13 +52,13 @@ def house() -> Iterator[Provider]:
     set_custom_snapshot(None)
 
 
-def sells(house: Provider, name: str, prices: ModelPrice | list[ConditionalPrice]) -> ModelInfo:
+def add_model(house: Provider, name: str, prices: ModelPrice | list[ConditionalPrice]) -> ModelInfo:
     model = ModelInfo(name, ClauseEquals(name), prices=prices)
     house.models.append(model)
     return model
 
 
-def wanted(
+def lookup(
     reference: str = "m", *, hears: bool = False, sees: bool = False, speaks: bool = False
 ) -> PriceLookup:
     return PriceLookup("mine", reference, "house", hears=hears, sees=sees, speaks=speaks)
@@ -73,23 +73,23 @@ def models_file(settings: Settings, tmp_path: Path) -> Iterator[Path]:
 
 
 def import_prices(*arguments: str) -> str:
-    said = StringIO()
-    call_command("import_prices", *arguments, stdout=said)
-    return said.getvalue()
+    output = StringIO()
+    call_command("import_prices", *arguments, stdout=output)
+    return output.getvalue()
 
 
 def failed_import(*arguments: str) -> tuple[str, CommandError]:
-    said = StringIO()
+    output = StringIO()
     with pytest.raises(CommandError) as failure:
-        call_command("import_prices", *arguments, stdout=said)
-    return said.getvalue(), failure.value
+        call_command("import_prices", *arguments, stdout=output)
+    return output.getvalue(), failure.value
 
 
 def tariff_in(offer: PackagePrice) -> Tariff:
     return Tariff(new_id(), "mine", NOW, False, offer.versions[0][1])
 
 
-# --- exactly ---------------------------------------------------------------------------------------
+# --- exact imports ---------------------------------------------------------------------------------
 
 
 def test_units_are_translated(house: Provider) -> None:
@@ -101,9 +101,9 @@ def test_units_are_translated(house: Provider) -> None:
         output_reasoning_mtok=Decimal(12),
         output_audio_mtok=Decimal(80),
     )
-    sells(house, "m", price)
+    add_model(house, "m", price)
 
-    offer = package_price_for(wanted(), NOW)
+    offer = package_price_for(lookup(), NOW)
 
     assert offer.name == "house/m"
     assert offer.remarks == []
@@ -124,15 +124,15 @@ def test_units_are_translated(house: Provider) -> None:
     ]
 
 
-def test_a_tier_of_theirs_begins_above_its_start_and_ours_at_it(house: Provider) -> None:
+def test_their_tiers_begin_above_the_start_and_ours_at_it(house: Provider) -> None:
     price = ModelPrice(
         input_mtok=TieredPrices(Decimal(1), [Tier(200_000, Decimal(2)), Tier(400_000, Decimal(3))]),
         output_mtok=TieredPrices(Decimal(10), [Tier(200_000, Decimal(15))]),
         cache_read_mtok=Decimal("0.1"),
     )
-    sells(house, "m", price)
+    add_model(house, "m", price)
 
-    tariff = tariff_in(package_price_for(wanted(), NOW))
+    tariff = tariff_in(package_price_for(lookup(), NOW))
 
     assert tariff.tiers == {
         0: {"prompt": 10**6, "completion": 10**7, "cached": 10**5},
@@ -145,10 +145,10 @@ def test_a_tier_of_theirs_begins_above_its_start_and_ours_at_it(house: Provider)
         assert tariff.cost(Units(prompt=prompt - 1, cached=1, completion=7)) == theirs
 
 
-def test_every_price_of_the_package_that_is_taken_over_costs_what_it_costs_there() -> None:
-    """Whatever a text model's calls use, to the nano-USD, rounded up."""
+def test_every_imported_price_costs_what_the_package_says() -> None:
+    """For anything a text model's calls may use, to the nano-USD, rounded up."""
     uses = [(1000, 0, 1, 0), (7, 3, 5, 2), (200_000, 199_999, 9, 0), (300_000, 1, 64_000, 63_999)]
-    taken = 0
+    imported = 0
     for provider in get_snapshot().providers:
         for model in provider.models:
             try:
@@ -158,7 +158,7 @@ def test_every_price_of_the_package_that_is_taken_over_costs_what_it_costs_there
                 continue
             found = provider.find_model(model.id)
             assert found
-            taken += 1
+            imported += 1
             price = found.get_prices(timezone.now())
             mine = tariff_in(offer)
             for prompt, cached, completion, reasoning in uses:
@@ -173,20 +173,20 @@ def test_every_price_of_the_package_that_is_taken_over_costs_what_it_costs_there
                 units = Units(prompt - cached, cached, completion - reasoning, reasoning)
                 expected = (cost * NANO_A_USD).to_integral_value(ROUND_CEILING)
                 assert mine.cost(units) == expected, (provider.id, model.id)
-    assert taken > 1500
+    assert imported > 1500
 
 
-def test_a_model_that_speaks_pays_for_sound_as_for_text_where_nothing_else_is_said(house: Provider) -> None:
-    sells(house, "m", PLAIN)
+def test_a_speaking_model_bills_sound_like_text_unless_it_is_priced(house: Provider) -> None:
+    add_model(house, "m", PLAIN)
 
-    [(_, silent)] = package_price_for(wanted(), NOW).versions
-    [(_, speaking)] = package_price_for(wanted(speaks=True), NOW).versions
+    [(_, silent)] = package_price_for(lookup(), NOW).versions
+    [(_, speaking)] = package_price_for(lookup(speaks=True), NOW).versions
 
     assert "audio_out" not in silent[0]
     assert speaking[0]["audio_out"] == speaking[0]["completion"] == 10**7
 
 
-def test_changes_that_are_announced_are_scheduled(house: Provider) -> None:
+def test_announced_changes_are_scheduled(house: Provider) -> None:
     dearer = ModelPrice(input_mtok=Decimal(3), output_mtok=Decimal(12))
     older = ModelPrice(input_mtok=Decimal(9), output_mtok=Decimal(9))
     days = [
@@ -195,15 +195,15 @@ def test_changes_that_are_announced_are_scheduled(house: Provider) -> None:
         ConditionalPrice(StartDateConstraint(date(2026, 3, 15)), prices=PLAIN),
         ConditionalPrice(StartDateConstraint(date(2026, 4, 1)), prices=dearer),
     ]
-    sells(house, "m", days)
+    add_model(house, "m", days)
 
-    assert package_price_for(wanted(), NOW).versions == [
+    assert package_price_for(lookup(), NOW).versions == [
         (None, {0: {"prompt": 2_500_000, "completion": 10**7}}),
         (datetime(2026, 4, 1, tzinfo=UTC), {0: {"prompt": 3_000_000, "completion": 12 * 10**6}}),
     ]
 
 
-# --- or not at all ---------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,16 +216,16 @@ def test_changes_that_are_announced_are_scheduled(house: Provider) -> None:
         ({"some_new_mtok": Decimal(1)}, "it prices some_new_mtok"),
     ],
 )
-def test_what_cannot_be_billed_here_is_refused_or_left_out_on_purpose(
+def test_fees_that_cannot_be_billed_here_are_refused_or_explicitly_left_out(
     more: dict[str, Decimal], reason: str, house: Provider
 ) -> None:
-    sells(house, "m", ModelPrice(**vars(PLAIN), **more))
+    add_model(house, "m", ModelPrice(**vars(PLAIN), **more))
     [kind] = more
 
     with pytest.raises(InvalidPrice, match=f"house/m: .*{reason}.* --leave-out {kind} imports"):
-        package_price_for(wanted(), NOW)
+        package_price_for(lookup(), NOW)
 
-    offer = package_price_for(wanted(), NOW, [kind])
+    offer = package_price_for(lookup(), NOW, [kind])
     assert offer.versions == [(None, {0: {"prompt": 2_500_000, "completion": 10**7}})]
     assert offer.remarks == [f"Left out, and billed to nobody here: {kind}."]
 
@@ -240,36 +240,36 @@ def test_what_cannot_be_billed_here_is_refused_or_left_out_on_purpose(
         {"storage_searches_kcount": Decimal(99)},
     ],
 )
-def test_what_costs_the_same_or_never_happens_is_no_hindrance(
+def test_fees_that_cost_the_same_or_are_never_incurred_are_ignored(
     more: dict[str, Decimal], house: Provider
 ) -> None:
-    sells(house, "m", ModelPrice(**vars(PLAIN), **more))
-    assert package_price_for(wanted(), NOW).remarks == []
+    add_model(house, "m", ModelPrice(**vars(PLAIN), **more))
+    assert package_price_for(lookup(), NOW).remarks == []
 
 
-def test_a_model_that_is_told_what_to_cache_writes_nothing_to_its_cache(house: Provider) -> None:
-    sells(house, "claude-m", ModelPrice(**vars(PLAIN), cache_write_mtok=Decimal(3)))
-    assert len(package_price_for(wanted("claude-m"), NOW).versions) == 1
+def test_a_model_that_caches_only_on_request_writes_nothing_to_its_cache(house: Provider) -> None:
+    add_model(house, "claude-m", ModelPrice(**vars(PLAIN), cache_write_mtok=Decimal(3)))
+    assert len(package_price_for(lookup("claude-m"), NOW).versions) == 1
 
 
 def test_hearing_and_seeing_decide_whether_a_price_matters(house: Provider) -> None:
-    sells(house, "m", ModelPrice(**vars(PLAIN), audio_hours=Decimal(1)))
-    sells(house, "n", ModelPrice(**vars(PLAIN), input_image_mtok=Decimal(5)))
+    add_model(house, "m", ModelPrice(**vars(PLAIN), audio_hours=Decimal(1)))
+    add_model(house, "n", ModelPrice(**vars(PLAIN), input_image_mtok=Decimal(5)))
 
-    assert package_price_for(wanted("m", sees=True), NOW)
-    assert package_price_for(wanted("n", hears=True), NOW)
+    assert package_price_for(lookup("m", sees=True), NOW)
+    assert package_price_for(lookup("n", hears=True), NOW)
     with pytest.raises(InvalidPrice, match="audio_hours"):
-        package_price_for(wanted("m", hears=True), NOW)
+        package_price_for(lookup("m", hears=True), NOW)
     with pytest.raises(InvalidPrice, match="input_image_mtok"):
-        package_price_for(wanted("n", sees=True), NOW)
+        package_price_for(lookup("n", sees=True), NOW)
 
 
-def test_other_prices_at_night_are_refused(house: Provider) -> None:
+def test_prices_that_differ_at_night_are_refused(house: Provider) -> None:
     night = TimeOfDateConstraint(time(16, 30), time(0, 30))
-    sells(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(night, prices=PLAIN)])
+    add_model(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(night, prices=PLAIN)])
 
     with pytest.raises(InvalidPrice, match="other prices at other times of the day"):
-        package_price_for(wanted(), NOW)
+        package_price_for(lookup(), NOW)
 
 
 @pytest.mark.parametrize(
@@ -284,47 +284,45 @@ def test_other_prices_at_night_are_refused(house: Provider) -> None:
         (ModelPrice(input_mtok=Decimal(-1), output_mtok=Decimal(1)), "not negative"),
     ],
 )
-def test_half_a_price_and_one_that_is_not_exact_are_refused(
-    price: ModelPrice, reason: str, house: Provider
-) -> None:
-    sells(house, "m", price)
+def test_incomplete_and_inexact_prices_are_refused(price: ModelPrice, reason: str, house: Provider) -> None:
+    add_model(house, "m", price)
     with pytest.raises(InvalidPrice, match=reason):
-        package_price_for(wanted(), NOW)
+        package_price_for(lookup(), NOW)
 
 
-def test_what_is_billed_to_nobody_is_said(house: Provider) -> None:
-    model = sells(house, "m", ModelPrice(**vars(PLAIN), web_searches_kcount=Decimal(10)))
+def test_what_is_billed_to_nobody_is_pointed_out(house: Provider) -> None:
+    model = add_model(house, "m", ModelPrice(**vars(PLAIN), web_searches_kcount=Decimal(10)))
     model.price_variants = [
         PriceVariant({"service_tier": "priority"}, PLAIN),
         PriceVariant({"processing": "batch"}, PLAIN),
     ]
 
-    assert package_price_for(wanted(), NOW).remarks == [
+    assert package_price_for(lookup(), NOW).remarks == [
         "Billed to nobody here: web searches, which clients ask for by `web_search_options`.",
         "Billed at the standard rates here: service_tier=priority.",
     ]
 
 
-# --- into the book ---------------------------------------------------------------------------------
+# --- into the price book ---------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
 def test_a_second_run_adds_nothing(house: Provider) -> None:
     soon = StartDateConstraint((timezone.now() + timedelta(days=2)).date())
     dearer = ModelPrice(input_mtok=Decimal(3), output_mtok=Decimal(12))
-    sells(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(soon, prices=dearer)])
+    add_model(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(soon, prices=dearer)])
 
-    added = [take_over("mine", package_price_for(wanted(), timezone.now()), replace=False) for _ in range(2)]
+    added = [take_over("mine", package_price_for(lookup(), timezone.now()), replace=False) for _ in range(2)]
 
     assert added == [2, 0]
     assert [price.source for price in Price.objects.all()] == [f"genai-prices {__version__} house/m"] * 2
 
 
 @pytest.mark.django_db
-def test_a_price_that_was_set_by_hand_is_replaced_only_by_name(house: Provider) -> None:
-    sells(house, "m", PLAIN)
+def test_a_price_set_by_hand_is_replaced_only_if_its_model_is_named(house: Provider) -> None:
+    add_model(house, "m", PLAIN)
     add_price("mine", {0: {"prompt": 1, "completion": 1}}, source="rita@example.com")
-    offer = package_price_for(wanted(), timezone.now())
+    offer = package_price_for(lookup(), timezone.now())
 
     with pytest.raises(InvalidPrice, match=r"source: rita@example\.com.* Name the model"):
         take_over("mine", offer, replace=False)
@@ -334,13 +332,13 @@ def test_a_price_that_was_set_by_hand_is_replaced_only_by_name(house: Provider) 
 
 
 @pytest.mark.django_db
-def test_a_price_that_begins_later_stands_in_the_way_and_nothing_is_added_by_half(house: Provider) -> None:
-    sells(house, "m", PLAIN)
+def test_a_price_that_begins_later_prevents_the_import_and_nothing_is_added(house: Provider) -> None:
+    add_model(house, "m", PLAIN)
     later = timezone.now() + timedelta(days=1)
     add_price("mine", None, starts_at=later, source="rita@example.com")
 
     with pytest.raises(InvalidPrice, match="a price is in the book that begins at"):
-        missing_versions("mine", package_price_for(wanted(), timezone.now()), timezone.now(), replace=True)
+        missing_versions("mine", package_price_for(lookup(), timezone.now()), timezone.now(), replace=True)
     assert Price.objects.count() == 1
 
 
@@ -348,9 +346,9 @@ def test_a_price_that_begins_later_stands_in_the_way_and_nothing_is_added_by_hal
 
 
 @pytest.mark.django_db
-def test_all_models_that_have_no_price_are_priced(house: Provider, models_file: Path) -> None:
-    sells(house, "m", PLAIN)
-    sells(house, "known by its name", PLAIN)
+def test_all_models_without_a_price_are_priced(house: Provider, models_file: Path) -> None:
+    add_model(house, "m", PLAIN)
+    add_model(house, "known by its name", PLAIN)
     models_file.write_text(
         MODEL.format(id="mine", url=HOUSE)
         + 'upstream_model = "M"\n'
@@ -364,9 +362,9 @@ def test_all_models_that_have_no_price_are_priced(house: Provider, models_file: 
     assert "mine: would be added, from now on (house/m)\n    prompt 2.5, completion 10\n" in shown
     assert not Price.objects.exists()
 
-    said = import_prices()
-    assert "mine: added, from now on (house/m)" in said
-    assert f"{ELSEWHERE} is no provider's address: found at House by the model's name." in said
+    output = import_prices()
+    assert "mine: added, from now on (house/m)" in output
+    assert f"{ELSEWHERE} is no provider's address: found at House by the model's name." in output
     assert set(Price.objects.values_list("model", flat=True)) == {"mine", "known by its name"}
 
     assert "mine: the price book has it already (house/m)" in import_prices()
@@ -374,29 +372,31 @@ def test_all_models_that_have_no_price_are_priced(house: Provider, models_file: 
 
 
 @pytest.mark.django_db
-def test_one_that_cannot_be_priced_does_not_hinder_the_others(house: Provider, models_file: Path) -> None:
-    sells(house, "m", PLAIN)
-    sells(house, "n", ModelPrice(**vars(PLAIN), requests_kcount=Decimal(12)))
+def test_a_model_that_cannot_be_priced_does_not_hold_up_the_others(
+    house: Provider, models_file: Path
+) -> None:
+    add_model(house, "m", PLAIN)
+    add_model(house, "n", ModelPrice(**vars(PLAIN), requests_kcount=Decimal(12)))
     models_file.write_text("".join(MODEL.format(id=id, url=HOUSE) for id in ("n", "nobody", "m")))
 
-    said, failure = failed_import()
+    output, failure = failed_import()
 
     assert (str(failure), failure.returncode) == ("Not priced: n, nobody.", 1)
-    assert "n: not imported: house/n: each request costs extra" in said
-    assert "nobody: not imported: House has no model 'nobody' in genai-prices." in said
+    assert "n: not imported: house/n: each request costs extra" in output
+    assert "nobody: not imported: House has no model 'nobody' in genai-prices." in output
     assert [price.model for price in Price.objects.all()] == ["m"]
     assert "n: added" in import_prices("n", "--leave-out", "requests_kcount")
 
 
 @pytest.mark.django_db
 def test_a_model_is_mapped_by_hand(house: Provider, models_file: Path) -> None:
-    sells(house, "vendor/m", PLAIN)
+    add_model(house, "vendor/m", PLAIN)
     models_file.write_text(MODEL.format(id="mine", url=ELSEWHERE))
 
-    said, _ = failed_import("mine")
-    assert "No provider of genai-prices is known by the address" in said
-    said, _ = failed_import("mine=nobody/m")
-    assert "There is no provider 'nobody' in genai-prices." in said
+    output, _ = failed_import("mine")
+    assert "No provider of genai-prices is known by the address" in output
+    output, _ = failed_import("mine=nobody/m")
+    assert "There is no provider 'nobody' in genai-prices." in output
 
     assert "mine: added, from now on (house/vendor/m)" in import_prices("mine=house/vendor/m")
 
@@ -414,10 +414,10 @@ def test_a_model_is_mapped_by_hand(house: Provider, models_file: Path) -> None:
         (["mine", "--leave-out", "input_mtok"], "--leave-out input_mtok: not one of"),
     ],
 )
-def test_what_is_misused_changes_nothing(
+def test_wrong_arguments_change_nothing(
     arguments: list[str], reason: str, house: Provider, models_file: Path
 ) -> None:
-    sells(house, "mine", PLAIN)
+    add_model(house, "mine", PLAIN)
     models_file.write_text(
         MODEL.format(id="mine", url=HOUSE) + '[[models]]\nid = "here"\nengine = "scripted"\n'
     )
@@ -437,6 +437,6 @@ def test_a_models_file_that_cannot_be_used(models_file: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_where_all_is_priced_there_is_nothing_to_do(models_file: Path) -> None:
+def test_if_everything_is_priced_there_is_nothing_to_do(models_file: Path) -> None:
     models_file.write_text('[[models]]\nid = "here"\nengine = "scripted"\n')
     assert "Nothing to price" in import_prices()

@@ -1,4 +1,4 @@
-"""Stripe's meter is told of each hour's cost exactly once, whatever fails in between."""
+"""Each hour's cost is reported to Stripe's meter exactly once, whatever fails in between."""
 
 import logging
 import subprocess
@@ -34,10 +34,10 @@ NOON = day(3, hour=12)
 
 @pytest.fixture
 def stripe(settings: Settings) -> Iterator[Stripe]:
-    with stripe_api() as made:
+    with stripe_api() as fake:
         settings.STRIPE_API_KEY = KEY
-        settings.CHATAPI_STRIPE_URL = made.url
-        yield made
+        settings.CHATAPI_STRIPE_URL = fake.url
+        yield fake
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def export(stripe: Stripe, at: datetime, task: Callable[[], None] = tasks.export
         task()
 
 
-# --- what is told ---------------------------------------------------------------------------------
+# --- what is reported -----------------------------------------------------------------------------
 
 
-def test_an_hour_is_told_once_when_it_is_over(stripe: Stripe, alice: Person, customer: Wallet) -> None:
+def test_an_hour_is_reported_once_when_it_is_over(stripe: Stripe, alice: Person, customer: Wallet) -> None:
     spend(alice, NOON + timedelta(minutes=15))
     spend(alice, NOON + timedelta(minutes=45), LONG)
     spend(alice, NOON + timedelta(minutes=80))
@@ -95,7 +95,7 @@ def test_members_and_models_of_a_workspace_are_one_sum(
     assert [(event.customer, event.value) for event in stripe.events] == [("cus_alice", 4 * SHORT_COST)]
 
 
-def test_what_costs_nothing_is_not_told(stripe: Stripe, alice: Person, customer: Wallet) -> None:
+def test_usage_that_costs_nothing_is_not_reported(stripe: Stripe, alice: Person, customer: Wallet) -> None:
     with clock(day(1)):
         add_price("free", None)
     settled(alice, NOON, model="free")
@@ -105,8 +105,8 @@ def test_what_costs_nothing_is_not_told(stripe: Stripe, alice: Person, customer:
     assert stripe.requests == 0
 
 
-def test_what_is_posted_late_is_another_part(stripe: Stripe, alice: Person, customer: Wallet) -> None:
-    """Its process had died, say, and the sweep found it when the hour was told already."""
+def test_a_late_posting_is_reported_as_another_part(stripe: Stripe, alice: Person, customer: Wallet) -> None:
+    """For example, its process died, and the sweep found it after the hour was reported."""
     spend(alice, NOON)
     export(stripe, NOON + timedelta(minutes=75))
     spend(alice, NOON + timedelta(minutes=59), LONG)
@@ -118,7 +118,7 @@ def test_what_is_posted_late_is_another_part(stripe: Stripe, alice: Person, cust
     ]
 
 
-def test_what_is_posted_very_late_is_told_once_a_day(stripe: Stripe, alice: Person, customer: Wallet) -> None:
+def test_very_late_postings_are_reported_once_a_day(stripe: Stripe, alice: Person, customer: Wallet) -> None:
     spend(alice, NOON)
     export(stripe, NOON + timedelta(days=5))
     assert stripe.events == []
@@ -126,7 +126,7 @@ def test_what_is_posted_very_late_is_told_once_a_day(stripe: Stripe, alice: Pers
     assert stripe.total("cus_alice") == SHORT_COST
 
 
-def test_a_sum_with_too_many_digits_for_stripe_is_told_in_parts(
+def test_a_sum_with_too_many_digits_for_stripe_is_reported_in_parts(
     stripe: Stripe, alice: Person, customer: Wallet
 ) -> None:
     cost = 2 * 10**15 + 7
@@ -138,8 +138,10 @@ def test_a_sum_with_too_many_digits_for_stripe_is_told_in_parts(
     assert stripe.total("cus_alice") == cost
 
 
-def test_hours_that_stripe_would_refuse_are_not_told(stripe: Stripe, alice: Person, customer: Wallet) -> None:
-    """The customer was linked late: what is older than 34 days is not sent."""
+def test_hours_that_stripe_would_refuse_are_not_reported(
+    stripe: Stripe, alice: Person, customer: Wallet
+) -> None:
+    """The customer was linked late: hours older than 34 days are not sent."""
     spend(alice, NOON)
     spend(alice, NOON + timedelta(days=2), LONG)
     export(stripe, NOON + timedelta(days=35), tasks.export_late_meters)
@@ -157,12 +159,12 @@ def test_without_a_key_nothing_is_done(
     assert not MeterEvent.objects.exists()
 
 
-def test_nobody_else_pays_for_stripes_package() -> None:
+def test_importing_the_tasks_does_not_load_stripes_package() -> None:
     code = "import django; django.setup(); import billing.tasks, sys; sys.exit('stripe' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
 
 
-# --- what fails -----------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 def fails_before(answer: Answer) -> bool:
@@ -191,18 +193,18 @@ def is_silent_after(answer: Answer) -> bool:
     return hangs_up_before(answer)
 
 
-def speaks_no_json(answer: Answer) -> bool:
+def sends_no_json(answer: Answer) -> bool:
     answer.stripe.take(answer.form)
     answer.say(200, "<html>a proxy's page</html>")
     return True
 
 
-def wants_less(answer: Answer) -> bool:
+def limits_the_rate(answer: Answer) -> bool:
     answer.say(429, {"error": {"type": "invalid_request_error", "message": "Too many requests"}})
     return True
 
 
-def knows_no_key(answer: Answer) -> bool:
+def rejects_the_key(answer: Answer) -> bool:
     answer.say(401, {"error": {"type": "invalid_request_error", "message": f"Invalid API Key: {KEY}"}})
     return True
 
@@ -213,14 +215,14 @@ TROUBLES = [
     hangs_up_before,
     hangs_up_after,
     is_silent_after,
-    speaks_no_json,
-    wants_less,
-    knows_no_key,
+    sends_no_json,
+    limits_the_rate,
+    rejects_the_key,
 ]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_no_trouble_loses_or_doubles_anything(
+def test_no_failure_loses_or_doubles_anything(
     stripe: Stripe,
     alice: Person,
     customer: Wallet,
@@ -234,10 +236,10 @@ def test_no_trouble_loses_or_doubles_anything(
     spend(alice, NOON + timedelta(hours=1), LONG)
     stripe.trouble = trouble
     export(stripe, NOON + timedelta(minutes=140))
-    assert stripe.requests == 1  # others would fare no better
+    assert stripe.requests == 1  # other events would fail too
     assert not MeterEvent.objects.filter(sent_at__isnull=False).exists()
     assert "was not told to the meter: Stripe" in caplog.text
-    assert not Alert.objects.exists()  # it may be over soon
+    assert not Alert.objects.exists()  # the failure may be temporary
 
     stripe.trouble = None
     export(stripe, NOON + timedelta(minutes=150))
@@ -246,7 +248,7 @@ def test_no_trouble_loses_or_doubles_anything(
     assert KEY not in caplog.text
 
 
-def test_a_stripe_that_is_not_there_is_waited_for(
+def test_an_unreachable_stripe_is_tried_again(
     stripe: Stripe, alice: Person, customer: Wallet, settings: Settings
 ) -> None:
     spend(alice, NOON)
@@ -259,7 +261,7 @@ def test_a_stripe_that_is_not_there_is_waited_for(
 
 
 class Killed(BaseException):
-    """As if by SIGKILL."""
+    """Raised to end a worker as SIGKILL would."""
 
 
 def test_a_worker_that_dies_before_it_sends_loses_nothing(
@@ -300,7 +302,7 @@ def test_a_worker_that_dies_between_sending_and_marking_sends_nothing_twice(
     assert not MeterEvent.objects.filter(sent_at=None).exists()
 
 
-def test_one_customer_that_stripe_refuses_holds_up_no_other(
+def test_a_customer_that_stripe_refuses_holds_up_no_other(
     stripe: Stripe, alice: Person, charlie: Person, customer: Wallet, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened(charlie)
@@ -325,10 +327,10 @@ def test_one_customer_that_stripe_refuses_holds_up_no_other(
     assert Alert.objects.get().settled_at is not None
 
 
-def test_a_wrong_key_can_be_mended_days_later(
+def test_a_wrong_key_can_be_fixed_days_later(
     stripe: Stripe, alice: Person, customer: Wallet, settings: Settings
 ) -> None:
-    """Stripe said no each time, so there is no doubt."""
+    """Stripe refused each time, so nothing is in doubt."""
     spend(alice, NOON)
     settings.STRIPE_API_KEY = "sk_test_mistyped"
     for hours in (2, 20, 40):
@@ -341,7 +343,7 @@ def test_a_wrong_key_can_be_mended_days_later(
 # --- several workers ------------------------------------------------------------------------------
 
 
-def test_two_workers_at_once_tell_everything_once(
+def test_several_workers_at_once_report_everything_once(
     transactional_db: None, stripe: Stripe, alice: Person, customer: Wallet
 ) -> None:
     for hour in range(10):
@@ -363,10 +365,10 @@ def test_two_workers_at_once_tell_everything_once(
     assert not MeterEvent.objects.filter(sent_at=None).exists()
 
 
-def test_workers_that_see_different_sums_tell_no_more_than_the_later(
+def test_workers_that_see_different_sums_report_no_more_than_the_later_one(
     stripe: Stripe, alice: Person, customer: Wallet
 ) -> None:
-    """Both found nothing told yet; one read the sum before a late posting, the other after."""
+    """Both found nothing reported yet; one read the sum before a late posting, the other after it."""
     spend(alice, NOON)
     customers = {alice.workspace.id: "cus_alice"}
     until = NOON + timedelta(hours=1)
@@ -392,14 +394,14 @@ def meter_events(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("trouble", "answer"), [(hangs_up_after, "--arrived"), (hangs_up_before, "--send-again")]
 )
-def test_what_may_have_arrived_a_day_ago_is_left_to_a_human(
+def test_an_event_that_may_have_arrived_a_day_ago_is_left_to_a_human(
     stripe: Stripe,
     alice: Person,
     customer: Wallet,
     trouble: Callable[[Answer], bool],
     answer: str,
 ) -> None:
-    """Stripe has forgotten its identifier by now, and would count it again."""
+    """By now, Stripe has forgotten the event's identifier and would count it again."""
     spend(alice, NOON)
     stripe.trouble = trouble
     export(stripe, NOON + timedelta(hours=2))
@@ -422,7 +424,7 @@ def test_what_may_have_arrived_a_day_ago_is_left_to_a_human(
         meter_events(identifier, "--send-again")
 
 
-def test_what_became_too_old_is_left_to_a_human(
+def test_an_event_that_became_too_old_is_left_to_a_human(
     stripe: Stripe, alice: Person, customer: Wallet, settings: Settings
 ) -> None:
     spend(alice, NOON)
@@ -449,12 +451,12 @@ def test_what_became_too_old_is_left_to_a_human(
         f"chatapi-{'0' * 32}-20260103T12-{'9' * 9}",
     ],
 )
-def test_an_identifier_that_is_none_is_refused(db: None, identifier: str) -> None:
+def test_an_unknown_identifier_is_refused(db: None, identifier: str) -> None:
     with pytest.raises(CommandError, match="There is no meter event"):
         meter_events(identifier, "--arrived")
 
 
-def test_a_deed_without_an_identifier_is_refused(db: None) -> None:
+def test_an_identifier_and_an_action_are_needed_together(db: None) -> None:
     with pytest.raises(CommandError, match="Name an identifier"):
         meter_events("--arrived")
     with pytest.raises(CommandError, match="Name an identifier"):

@@ -43,7 +43,7 @@ def test_usd_become_nano_usd(written: str | int | Decimal, nano: int) -> None:
         "٣",
     ],
 )
-def test_what_is_no_amount_of_usd_is_refused(written: str) -> None:
+def test_invalid_amounts_of_usd_are_refused(written: str) -> None:
     with pytest.raises(InvalidAmount):
         nano_of(written)
 
@@ -52,12 +52,12 @@ def test_what_is_no_amount_of_usd_is_refused(written: str) -> None:
     ("written", "units", "pico"),
     [("0.15", 10**6, 150_000), ("0", 10**6, 0), ("0.0001", 1, 10**8), ("0.000000000001", 1, 1)],
 )
-def test_rates_are_pico_usd_a_unit(written: str, units: int, pico: int) -> None:
+def test_rates_are_pico_usd_per_unit(written: str, units: int, pico: int) -> None:
     assert pico_of(written, units) == pico
 
 
 @pytest.mark.parametrize(("written", "units"), [("-1", 1), ("0.0000001", 10**6), ("1001", 1), ("x", 1)])
-def test_rates_that_cannot_be_kept_are_refused(written: str, units: int) -> None:
+def test_rates_that_cannot_be_stored_are_refused(written: str, units: int) -> None:
     with pytest.raises(InvalidAmount):
         pico_of(written, units)
 
@@ -73,5 +73,5 @@ def test_a_rate_is_written_without_loss(pico: int, units: int) -> None:
 
 
 @given(st.integers(0, 10**20))
-def test_a_line_is_rounded_up_once(pico: int) -> None:
+def test_nano_usd_are_rounded_up(pico: int) -> None:
     assert 0 <= nano_rounded_up(pico) * 1000 - pico < 1000

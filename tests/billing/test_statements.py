@@ -1,4 +1,4 @@
-"""A month of a ledger, closed: what moved in it, made once, and right to the last digit."""
+"""Monthly statements: what moved in a closed month, created once, and right to the last digit."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
@@ -20,7 +20,7 @@ from tests.support.people import Person, person
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2026, month, 1) for month in range(1, 5))
 
 
-def paid(who: Person, at: datetime, amount: int, reason: str = "Invoice 7") -> Transaction:
+def pay(who: Person, at: datetime, amount: int, reason: str = "Invoice 7") -> Transaction:
     with clock(at):
         return ledger.top_up(who.workspace.id, amount, reason=reason, by="treasurer@example.com")
 
@@ -30,24 +30,24 @@ def close(at: datetime) -> int:
         return make_missing()
 
 
-def seen(who: Person, month: date, at: datetime) -> StatementReport:
+def report_at(who: Person, month: date, at: datetime) -> StatementReport:
     with clock(at):
         found = report(who.workspace.id, month)
     assert found
     return found
 
 
-def of(who: Person, month: date) -> Statement:
+def statement_of(who: Person, month: date) -> Statement:
     return Statement.objects.get(workspace_id=who.workspace.id, month=month)
 
 
-def books_add_up() -> None:
+def assert_ledger_adds_up() -> None:
     assert [str(one) for one in verification.discrepancies()] == []
 
 
 def test_two_months(alice: Person) -> None:
     opened(alice)
-    paid(alice, day(2), 5 * USD)
+    pay(alice, day(2), 5 * USD)
     posted(alice, day(3))
     posted(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
     with clock(day(20)):
@@ -59,7 +59,7 @@ def test_two_months(alice: Person) -> None:
 
     assert close(day(2, month=3)) == 2
 
-    january, february = of(alice, JANUARY), of(alice, FEBRUARY)
+    january, february = statement_of(alice, JANUARY), statement_of(alice, FEBRUARY)
     spent = SHORT_COST + 105_000
     assert (january.opening, january.closing) == (0, 6 * USD - spent)
     assert january.totals == {
@@ -76,7 +76,7 @@ def test_two_months(alice: Person) -> None:
     assert january.lines[1]["units"]["cached"] == 10
     assert (february.opening, february.closing) == (january.closing, january.closing)
     assert (february.totals["charge"], february.totals["reversal"]) == (-SHORT_COST, SHORT_COST)
-    books_add_up()
+    assert_ledger_adds_up()
 
 
 def test_a_month_is_closed_once(alice: Person) -> None:
@@ -84,12 +84,12 @@ def test_a_month_is_closed_once(alice: Person) -> None:
     posted(alice, day(3))
 
     assert close(day(1, month=2)) == 1
-    first = of(alice, JANUARY)
+    first = statement_of(alice, JANUARY)
     assert close(day(2, month=2)) == 0
-    assert of(alice, JANUARY).created_at == first.created_at == day(1, month=2)
+    assert statement_of(alice, JANUARY).created_at == first.created_at == day(1, month=2)
 
 
-def test_two_workers_at_once_make_one(alice: Person) -> None:
+def test_two_workers_at_once_create_one_statement(alice: Person) -> None:
     opened(alice)
     workspace_id = alice.workspace.id
 
@@ -107,23 +107,23 @@ def test_clocks_may_differ_by_minutes(minute: int, made: int, alice: Person) -> 
     assert close(day(1, month=2, hour=0, minute=minute)) == made
 
 
-def test_what_a_dead_schedule_left_out_is_made_up_for(alice: Person, bob: Person) -> None:
+def test_months_missed_by_a_dead_schedule_are_made_up_for(alice: Person, bob: Person) -> None:
     opened(alice)
     posted(alice, day(3))
     posted(alice, day(3, month=3))
 
     assert close(day(2, month=4)) == 3
 
-    assert [of(alice, month).opening for month in (JANUARY, FEBRUARY, MARCH)] == [
+    assert [statement_of(alice, month).opening for month in (JANUARY, FEBRUARY, MARCH)] == [
         0,
         -SHORT_COST,
         -SHORT_COST,
     ]
-    assert of(alice, FEBRUARY).lines == []
-    books_add_up()
+    assert statement_of(alice, FEBRUARY).lines == []
+    assert_ledger_adds_up()
 
 
-def test_a_run_ends_in_time_and_the_next_goes_on(alice: Person) -> None:
+def test_a_run_ends_in_time_and_the_next_continues(alice: Person) -> None:
     opened(alice)
 
     for left in (2, 1, 0):
@@ -132,7 +132,7 @@ def test_a_run_ends_in_time_and_the_next_goes_on(alice: Person) -> None:
         assert Statement.objects.count() == 3 - left
 
 
-def test_one_workspaces_trouble_keeps_no_other_from_its_statements(alice: Person, charlie: Person) -> None:
+def test_one_workspaces_failure_holds_up_no_other(alice: Person, charlie: Person) -> None:
     opened(alice)
     opened(charlie)
     close_one = statements._close
@@ -147,7 +147,7 @@ def test_one_workspaces_trouble_keeps_no_other_from_its_statements(alice: Person
     assert close(day(2, month=2)) == 1
 
 
-def test_every_wallet_has_one_since_it_is_there(alice: Person, charlie: Person) -> None:
+def test_every_wallet_has_statements_since_it_was_opened(alice: Person, charlie: Person) -> None:
     opened(alice)
     opened(charlie, day(5, month=2))
 
@@ -155,53 +155,53 @@ def test_every_wallet_has_one_since_it_is_there(alice: Person, charlie: Person) 
     assert Statement.objects.filter(workspace_id=charlie.workspace.id).count() == 1
 
 
-def test_what_ended_before_midnight_is_on_the_month_it_was_posted_in(alice: Person) -> None:
+def test_a_call_that_ended_before_midnight_is_in_the_month_it_was_posted_in(alice: Person) -> None:
     opened(alice)
     settled(alice, day(31, hour=23, minute=59, second=59))
     post(day(1, month=2, hour=0, second=4))
 
     close(day(2, month=3))
 
-    assert (of(alice, JANUARY).lines, of(alice, JANUARY).totals["charge"]) == ([], 0)
-    assert [line["amount"] for line in of(alice, FEBRUARY).lines] == [-SHORT_COST]
-    books_add_up()
+    assert (statement_of(alice, JANUARY).lines, statement_of(alice, JANUARY).totals["charge"]) == ([], 0)
+    assert [line["amount"] for line in statement_of(alice, FEBRUARY).lines] == [-SHORT_COST]
+    assert_ledger_adds_up()
 
 
 def test_months_end_at_midnight_utc(alice: Person) -> None:
     opened(alice)
-    paid(alice, day(31, hour=23, minute=59, second=59), 1)
-    paid(alice, day(1, month=2, hour=0), 10)
+    pay(alice, day(31, hour=23, minute=59, second=59), 1)
+    pay(alice, day(1, month=2, hour=0), 10)
 
     close(day(2, month=3))
 
-    assert (of(alice, JANUARY).closing, of(alice, FEBRUARY).closing) == (1, 11)
+    assert (statement_of(alice, JANUARY).closing, statement_of(alice, FEBRUARY).closing) == (1, 11)
 
 
-def test_what_moved_before_the_wallet_says_it_was_opened_is_in_the_opening(alice: Person) -> None:
+def test_movements_before_the_wallet_was_opened_are_in_the_opening_balance(alice: Person) -> None:
     opened(alice, day(5, month=2))
-    paid(alice, day(5), 7)
+    pay(alice, day(5), 7)
 
     close(day(2, month=3))
 
-    assert (of(alice, FEBRUARY).opening, of(alice, FEBRUARY).closing) == (7, 7)
-    books_add_up()
+    assert (statement_of(alice, FEBRUARY).opening, statement_of(alice, FEBRUARY).closing) == (7, 7)
+    assert_ledger_adds_up()
 
 
-def test_the_running_month_is_a_preview(alice: Person) -> None:
+def test_the_current_month_is_a_preview(alice: Person) -> None:
     opened(alice)
-    paid(alice, day(2), 5 * USD)
+    pay(alice, day(2), 5 * USD)
     close(day(1, month=2))
     posted(alice, day(3, month=2))
 
-    shown = seen(alice, FEBRUARY, day(4, month=2))
+    shown = report_at(alice, FEBRUARY, day(4, month=2))
 
     assert not shown.is_closed
     assert (shown.statement.opening, shown.statement.closing) == (5 * USD, 5 * USD - SHORT_COST)
     assert Statement.objects.count() == 1
-    assert seen(alice, JANUARY, day(4, month=2)).is_closed
+    assert report_at(alice, JANUARY, day(4, month=2)).is_closed
 
 
-def test_there_are_none_of_other_months(alice: Person, charlie: Person) -> None:
+def test_other_months_have_no_report(alice: Person, charlie: Person) -> None:
     opened(alice, day(5, month=2))
 
     with clock(day(4, month=3)):
@@ -211,21 +211,21 @@ def test_there_are_none_of_other_months(alice: Person, charlie: Person) -> None:
         assert report(charlie.workspace.id, MARCH)
 
 
-def test_what_is_no_charge_is_listed_and_the_rest_summed_up(alice: Person) -> None:
+def test_movements_other_than_charges_are_listed_and_the_rest_summed_up(alice: Person) -> None:
     opened(alice)
     for number in (1, 2, 3):
-        paid(alice, day(number), number)
+        pay(alice, day(number), number)
     posted(alice, day(4))
 
     with patch.object(statements, "LISTED", 2):
-        shown = seen(alice, JANUARY, day(5))
+        shown = report_at(alice, JANUARY, day(5))
 
     assert [(booking.amount, booking.transaction.kind) for booking in shown.movements] == [
         (1, "top_up"),
         (2, "top_up"),
     ]
     assert (shown.others, shown.others_amount) == (1, 3)
-    whole = seen(alice, JANUARY, day(5))
+    whole = report_at(alice, JANUARY, day(5))
     assert (len(whole.movements), whole.others, whole.others_amount) == (3, 0, 0)
 
 
@@ -244,23 +244,23 @@ def test_verification_finds_what_is_wrong(columns: dict[str, object], found: set
     close(day(2, month=2))
     Statement.objects.update(**columns)
 
-    told = [str(one) for one in verification.discrepancies()]
+    reported = [str(one) for one in verification.discrepancies()]
 
-    assert len(told) == len(found)
-    assert all(any(words in text for text in told) for words in found)
+    assert len(reported) == len(found)
+    assert all(any(words in text for text in reported) for words in found)
 
 
-def test_the_schedule_makes_them(alice: Person) -> None:
+def test_the_scheduled_task_creates_statements(alice: Person) -> None:
     opened(alice)
     posted(alice, day(3))
 
     with clock(day(2, month=2)):
         make_statements()
 
-    assert of(alice, JANUARY).totals["charge"] == -SHORT_COST
+    assert statement_of(alice, JANUARY).totals["charge"] == -SHORT_COST
 
 
-def test_nobody_else_is_on_it(alice: Person, charlie: Person) -> None:
+def test_a_statement_has_only_its_workspaces_calls(alice: Person, charlie: Person) -> None:
     for who in (alice, charlie):
         opened(who)
         posted(who, day(3))
@@ -276,14 +276,14 @@ def test_nobody_else_is_on_it(alice: Person, charlie: Person) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_still_moves_money_of_that_month_is_waited_for() -> None:
+def test_closing_waits_for_transactions_still_running_in_that_month() -> None:
     alice = person("alice@example.com")
     opened(alice)
     paying, enough = Event(), Event()
 
     def pay_slowly() -> None:
         with transaction.atomic():
-            paid(alice, day(31, hour=23, minute=59, second=59), 5 * USD)
+            pay(alice, day(31, hour=23, minute=59, second=59), 5 * USD)
             paying.set()
             enough.wait(10)
         connection.close()
@@ -295,4 +295,4 @@ def test_who_still_moves_money_of_that_month_is_waited_for() -> None:
         close(day(1, month=2))
         payment.result()
 
-    assert of(alice, JANUARY).closing == 5 * USD
+    assert statement_of(alice, JANUARY).closing == 5 * USD

@@ -1,4 +1,4 @@
-"""What use costs, and that no use within a bound costs more than is held for it."""
+"""What usage costs: no usage within a bound costs more than is held for it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def tariff(tiers: Tiers | None) -> Tariff:
     return Tariff(new_id(), "m", datetime.now(UTC), tiers is None, tiers or {})
 
 
-def test_each_unit_has_its_rate_and_what_is_left_out_is_like_another() -> None:
+def test_each_unit_has_its_rate_or_falls_back_to_another() -> None:
     known = tariff({0: {"prompt": 1000, "completion": 10_000, "audio_out": 7000}})
     assert known.cost(Units(prompt=1, cached=1, audio_in=1)) == 3
     assert known.cost(Units(completion=1, reasoning=1)) == 20
@@ -52,7 +52,7 @@ def test_each_unit_has_its_rate_and_what_is_left_out_is_like_another() -> None:
     assert tariff(None).cost(Units(prompt=10**9)) == 0
 
 
-def test_a_sum_is_rounded_once_and_not_by_unit() -> None:
+def test_a_sum_is_rounded_once_and_not_per_unit() -> None:
     assert tariff({0: {"prompt": 1, "completion": 1}}).cost(Units(prompt=1, completion=1)) == 1
 
 
@@ -64,7 +64,7 @@ def test_long_prompts_have_rates_of_their_own() -> None:
     assert tiered.most(Bound(prompt=100, output=1)) == 300 + 2
 
 
-def test_no_call_costs_more_than_the_columns_of_the_books_can_add_up() -> None:
+def test_no_call_costs_more_than_the_columns_of_the_ledger_can_add_up() -> None:
     dearest = tariff({0: {"prompt": MOST_PICO, "completion": MOST_PICO}})
     assert dearest.cost(Units(prompt=2**31 - 1, completion=2**31 - 1)) == MOST_A_CALL
     assert dearest.most(Bound(prompt=2**31 - 1)) == MOST_A_CALL
@@ -111,7 +111,7 @@ def test_no_use_within_a_bound_costs_more_than_is_held(
         ({"images": 10**9}, "images"),
     ],
 )
-def test_a_wrong_price_is_refused_by_its_unit(written: dict[str, Any], says: str) -> None:
+def test_a_wrong_price_is_refused_naming_its_unit(written: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidPrice, match=says):
         rates_of(written)
 
@@ -135,7 +135,7 @@ def test_a_prompt_has_no_more_tokens_than_bytes(texts: list[str]) -> None:
     assert bound.output == 7
 
 
-def test_a_bound_is_of_all_who_may_answer() -> None:
+def test_a_bound_covers_all_models_that_may_answer() -> None:
     asked = request("Hello", n=3, params={"max_tokens": 10})
     narrow = spec(context_length=50, max_output_tokens=20)
     wide = spec(context_length=60, max_output_tokens=40, supports_n=True)
@@ -154,7 +154,7 @@ def prompt_bound(*parts: Part, specs: Sequence[ModelSpec] = (), **more: Any) -> 
 
 
 WORDS = "発票の合計は四千二百円です"
-"""Three bytes a character."""
+"""A text with three bytes per character."""
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ WORDS = "発票の合計は四千二百円です"
         (TextPart(""), {"tool_call_id": WORDS}),
     ],
 )
-def test_all_that_a_model_reads_of_a_message_is_bounded_in_bytes(said: Part, more: dict[str, Any]) -> None:
+def test_all_that_a_model_reads_from_a_message_is_bounded_in_bytes(said: Part, more: dict[str, Any]) -> None:
     assert prompt_bound(said, **more) >= len(WORDS.encode())
 
 
@@ -193,7 +193,7 @@ def test_a_sound_is_bounded_by_its_length() -> None:
     assert longer.prompt == bound.prompt + 32
 
 
-def test_a_sound_of_unknown_length_is_bounded_by_the_most_that_its_bytes_may_hold() -> None:
+def test_a_sound_of_unknown_length_is_bounded_by_the_most_its_bytes_can_hold() -> None:
     assert prompt_bound(AudioPart(QUIET, "opus")) >= 38_400
     second = Blob("1" * 64, "audio/pcm;rate=24000", 48_000)
     assert 32 <= prompt_bound(AudioPart(second, "pcm16")) < 1000
@@ -212,8 +212,8 @@ def test_a_sound_of_unknown_length_is_bounded_by_the_most_that_its_bytes_may_hol
         pytest.param(b"a" * 900_000, id="cut-early"),
     ],
 )
-def test_a_file_is_bounded_by_the_text_that_is_made_of_it(data: bytes, name: str | None) -> None:
-    """For a model without files: its name and frame are read too, and each byte that is no text as three."""
+def test_a_file_is_bounded_by_the_text_that_is_made_from_it(data: bytes, name: str | None) -> None:
+    """For a model without files, the name and frame count too, and each non-text byte counts as three."""
     workspace, digest = uuid4(), sha256(data).hexdigest()
     store_bytes(workspace, {digest: data})
     part = FilePart(Blob(digest, "text/plain", len(data)), name)
@@ -231,8 +231,8 @@ def test_a_file_is_bounded_by_the_text_that_is_made_of_it(data: bytes, name: str
 
 
 @pytest.mark.parametrize("given", [(1, 90), (90, 1), (1, 1), (1, None), (None, 1)])
-def test_of_two_limits_of_an_answer_the_smaller_is_held_counted_and_sent(given: Any) -> None:
-    """An upstream may know either name only: whichever it reads, it makes no more than is held."""
+def test_the_smaller_of_two_output_limits_is_held_counted_and_sent(given: Any) -> None:
+    """An upstream may know only one of the names: whichever it reads, it generates no more than is held."""
     params = dict(zip(OUTPUT_LIMITS, given, strict=True))
     asked = request("Hello", params={**params, "seed": 7})
     assert bound_of(asked, [spec(max_output_tokens=100)], asked.messages).output == 1

@@ -1,4 +1,4 @@
-"""The database itself refuses what must never be, whoever writes, and by whatever way."""
+"""The database itself refuses what must never happen, whoever writes and however."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,11 +27,11 @@ on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL
 
 @contextmanager
 def refused(message: str) -> Iterator[None]:
-    """By the database, at the end of the block at the latest."""
+    """Expect the database to refuse the block, at its end at the latest."""
     with pytest.raises(IntegrityError, match=message), transaction.atomic():  # noqa: PT012
         yield
         if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:  # as a commit does; the test's own transaction never ends
+            with connection.cursor() as cursor:  # as a commit does; the test's own transaction never commits
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         else:
             connection.check_constraints()
@@ -51,8 +51,8 @@ def accounts() -> tuple[UUID, UUID]:
     return account_id("revenue"), account_id("promotion")
 
 
-def written(*amounts: int) -> Transaction:
-    """A transaction with entries of these amounts, entries first."""
+def write_transaction(*amounts: int) -> Transaction:
+    """Write a transaction with entries of these amounts, entries first."""
     made = Transaction(kind="adjustment", workspace_id=new_id(), reason="a test")
     for account, amount in zip(accounts(), amounts, strict=False):
         Entry.objects.create(transaction_id=made.id, account_id=account, amount=amount)
@@ -63,8 +63,8 @@ def written(*amounts: int) -> Transaction:
 # --- transactions ---------------------------------------------------------------------------------
 
 
-def test_a_balanced_transaction_is_taken(db: None) -> None:
-    assert written(5, -5).entries.count() == 2
+def test_a_balanced_transaction_is_accepted(db: None) -> None:
+    assert write_transaction(5, -5).entries.count() == 2
 
 
 @pytest.mark.parametrize("amounts", [(5, -4), (5, 5), (5,), ()])
@@ -72,11 +72,11 @@ def test_a_transaction_whose_entries_do_not_sum_to_zero_is_refused(
     db: None, amounts: tuple[int, ...]
 ) -> None:
     with refused("the entries of a transaction sum to zero"):
-        written(*amounts)
+        write_transaction(*amounts)
 
 
 def test_a_transaction_gains_no_entry(db: None) -> None:
-    made = written(5, -5)
+    made = write_transaction(5, -5)
     other = Account.objects.create(id=account_id("payment"), kind="payment")
     with refused("a transaction gains no entry"):
         Entry.objects.create(transaction_id=made.id, account=other, amount=1)
@@ -90,9 +90,9 @@ def test_entries_without_a_transaction_are_refused(db: None) -> None:
         Entry.objects.create(transaction_id=missing, account_id=second, amount=-5)
 
 
-def test_an_entry_of_nothing_and_a_second_one_of_an_account_are_refused(db: None) -> None:
+def test_empty_entries_and_second_entries_of_an_account_are_refused(db: None) -> None:
     with refused("no_empty_entry"):
-        written(0, 0)
+        write_transaction(0, 0)
     first, _ = accounts()
     made = new_id()
     with refused("one_entry_an_account|UNIQUE"):
@@ -109,7 +109,7 @@ def test_a_charge_is_written_once(posted: Charge) -> None:
         again.save(force_insert=True)
 
 
-# --- what is written stays ------------------------------------------------------------------------
+# --- written rows stay as they are ----------------------------------------------------------------
 
 
 CHANGES: list[tuple[Callable[[], object], str]] = [
@@ -127,20 +127,20 @@ CHANGES: list[tuple[Callable[[], object], str]] = [
 
 
 def _delete(table: str) -> None:
-    """Past the ORM, which would refuse by itself."""
+    """Delete without the ORM, which would refuse by itself."""
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {table}")
 
 
 @pytest.mark.parametrize(("change", "message"), CHANGES, ids=[message for _, message in CHANGES])
-def test_nothing_that_is_written_changes(posted: Charge, change: Callable[[], object], message: str) -> None:
+def test_written_rows_are_never_changed(posted: Charge, change: Callable[[], object], message: str) -> None:
     with refused(message):
         change()
 
 
 @on_sqlite
 @pytest.mark.parametrize("table", ["transaction", "charge"])
-def test_nothing_that_is_written_is_replaced(posted: Charge, table: str) -> None:
+def test_written_rows_are_never_replaced(posted: Charge, table: str) -> None:
     with refused(f"a {table} is never deleted"), connection.cursor() as cursor:
         cursor.execute(f"INSERT OR REPLACE INTO billing_{table} SELECT * FROM billing_{table} LIMIT 1")
 
@@ -184,7 +184,7 @@ def test_a_price_begins_after_the_models_last(db: None) -> None:
 FORWARD = "a charge is settled once and posted once"
 
 
-def test_a_charge_goes_forward_alone(alice: Person) -> None:
+def test_a_charge_only_goes_forward(alice: Person) -> None:
     opened(alice)
     charge = settled(alice, day(3))
     row = Charge.objects.filter(pk=charge.pk)
@@ -204,7 +204,7 @@ def test_a_charge_goes_forward_alone(alice: Person) -> None:
         row.update(cost=1)
 
 
-def test_a_charge_that_is_held_is_not_posted(alice: Person) -> None:
+def test_a_held_charge_is_not_posted(alice: Person) -> None:
     opened(alice)
     hold = held(alice, day(3))
     row = Charge.objects.filter(pk=hold.order.charge_id)
@@ -223,7 +223,7 @@ def test_what_has_a_price_has_a_cost(alice: Person) -> None:
         Charge.objects.filter(pk=hold.order.charge_id).update(state="settled", ended_at=day(3), cost=-1)
 
 
-# --- guards that are lost -------------------------------------------------------------------------
+# --- lost guards ----------------------------------------------------------------------------------
 
 
 def test_all_guards_are_there(db: None) -> None:
@@ -231,8 +231,8 @@ def test_all_guards_are_there(db: None) -> None:
 
 
 @on_sqlite
-def test_guards_that_a_rebuilt_table_lost_are_missed(transactional_db: None) -> None:
-    """As a migration that alters it would."""
+def test_guards_that_a_rebuilt_table_lost_are_reported_missing(transactional_db: None) -> None:
+    """A migration that alters the table rebuilds it like this."""
     _rebuild(Charge)
     assert triggers.missing(connection) == {"billing_charge_never_deleted", "billing_charge_goes_forward"}
     with triggers.unguarded(connection):
@@ -242,7 +242,7 @@ def test_guards_that_a_rebuilt_table_lost_are_missed(transactional_db: None) -> 
 
 @on_sqlite
 @pytest.mark.parametrize("model", [Transaction, Entry, Price, Rate])
-def test_tables_that_guards_look_into_are_not_rebuilt_under_them(
+def test_tables_that_guards_read_are_not_rebuilt_under_them(
     transactional_db: None, model: type[Model]
 ) -> None:
     with pytest.raises(OperationalError, match="error in trigger"):
@@ -258,7 +258,7 @@ def _rebuild(model: type[Model]) -> None:
 
 
 @on_postgresql
-def test_a_guard_that_is_switched_off_is_missed(db: None) -> None:
+def test_a_disabled_guard_is_reported_missing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_entry DISABLE TRIGGER billing_entry_never_changed")
     assert triggers.missing(connection) == {"billing_entry_never_changed"}
@@ -269,7 +269,7 @@ def test_a_guard_that_is_switched_off_is_missed(db: None) -> None:
 
 @pytest.mark.services
 @on_postgresql
-def test_two_sessions_do_not_unbalance_together(transactional_db: None) -> None:
+def test_two_sessions_cannot_unbalance_a_transaction(transactional_db: None) -> None:
     """One adds an entry while the other seals the transaction, and neither sees the other."""
     first, second = accounts()
     third = account_id("payment")
@@ -291,7 +291,7 @@ def test_two_sessions_do_not_unbalance_together(transactional_db: None) -> None:
 
 @pytest.mark.services
 @on_postgresql
-def test_two_sessions_do_not_unbalance_together_the_other_way_round(transactional_db: None) -> None:
+def test_two_sessions_cannot_unbalance_a_transaction_the_other_way_round(transactional_db: None) -> None:
     """The added entry is committed first, so the one that seals must see it."""
     first, second = accounts()
     third = account_id("payment")
@@ -303,7 +303,7 @@ def test_two_sessions_do_not_unbalance_together_the_other_way_round(transactiona
             [new_id(), made.id, third],
         )
         with pytest.raises(psycopg.IntegrityError, match=r"(?i)foreign key"):
-            other.commit()  # it has no transaction
+            other.commit()  # the entry has no transaction
     with transaction.atomic():
         Entry.objects.create(transaction_id=made.id, account_id=first, amount=5)
         Entry.objects.create(transaction_id=made.id, account_id=second, amount=-5)
@@ -313,7 +313,7 @@ def test_two_sessions_do_not_unbalance_together_the_other_way_round(transactiona
 
 @contextmanager
 def _session() -> "Iterator[psycopg.Connection]":
-    """A second connection, in a transaction of its own."""
+    """Open a second connection, in its own transaction."""
     settings = connection.settings_dict
     with psycopg.connect(
         host=settings["HOST"],

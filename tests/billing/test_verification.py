@@ -1,4 +1,4 @@
-"""Whatever somebody does to the books, `verify_ledger` names it."""
+"""Whatever somebody does to the ledger, `verify_ledger` reports it."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +42,8 @@ from tests.support.tampering import tampering
 SECOND = Units(prompt=100, completion=7)
 
 
-class Books:
-    """Alice's: 5 USD paid in; two calls that are posted, one of which she got back, one that has ended, one
-    that is being made."""
+class AliceLedger:
+    """Alice's ledger: 5 USD paid in, two posted calls (one refunded), one that has ended and one running."""
 
     def __init__(self, alice: Person) -> None:
         self.alice = alice
@@ -60,27 +59,27 @@ class Books:
 
 
 @pytest.fixture
-def books(alice: Person) -> Books:
-    return Books(alice)
+def alice_ledger(alice: Person) -> AliceLedger:
+    return AliceLedger(alice)
 
 
-def verified() -> list[str]:
+def found_discrepancies() -> list[str]:
     with snapshot():
         return [str(one) for one in verification.discrepancies()]
 
 
-def test_clean_books_give_nothing(books: Books) -> None:
-    assert verified() == []
+def test_a_clean_ledger_has_no_discrepancies(alice_ledger: AliceLedger) -> None:
+    assert found_discrepancies() == []
     post_settled()
-    assert verified() == []
+    assert found_discrepancies() == []
 
 
-def test_empty_books_add_up(db: None) -> None:
-    assert verified() == []
+def test_an_empty_ledger_adds_up(db: None) -> None:
+    assert found_discrepancies() == []
 
 
-def test_who_verifies_keeps_nobody_from_writing(transactional_db: None, alice: Person) -> None:
-    """It sees what there was when it began."""
+def test_verifying_keeps_nobody_from_writing(transactional_db: None, alice: Person) -> None:
+    """Verification sees the state at its start."""
     opened(alice)
 
     def write() -> None:
@@ -94,26 +93,28 @@ def test_who_verifies_keeps_nobody_from_writing(transactional_db: None, alice: P
         assert Wallet.objects.get().balance == 0
         assert list(verification.discrepancies()) == []
     assert Wallet.objects.get().balance == USD
-    assert verified() == []
+    assert found_discrepancies() == []
 
 
-# --- what somebody may do -------------------------------------------------------------------------
+# --- what somebody could do -----------------------------------------------------------------------
 
 
-def change_an_entry(books: Books) -> None:
-    Entry.objects.filter(transaction__charge_id=books.second.id, amount__lt=0).update(amount=F("amount") - 1)
+def change_an_entry(alice_ledger: AliceLedger) -> None:
+    Entry.objects.filter(transaction__charge_id=alice_ledger.second.id, amount__lt=0).update(
+        amount=F("amount") - 1
+    )
 
 
-def take_an_entry(books: Books) -> None:
-    Entry.objects.filter(transaction__charge_id=books.second.id, amount__gt=0).delete()
+def take_an_entry(alice_ledger: AliceLedger) -> None:
+    Entry.objects.filter(transaction__charge_id=alice_ledger.second.id, amount__gt=0).delete()
 
 
-def write_a_transaction_without_entries(books: Books) -> None:
-    Transaction.objects.create(kind="top_up", workspace_id=books.workspace, reason="none")
+def write_a_transaction_without_entries(alice_ledger: AliceLedger) -> None:
+    Transaction.objects.create(kind="top_up", workspace_id=alice_ledger.workspace, reason="none")
 
 
-def charge_for_nothing(books: Books) -> None:
-    stray = Transaction(kind="charge", workspace_id=books.workspace, charge_id=new_id())
+def charge_for_nothing(alice_ledger: AliceLedger) -> None:
+    stray = Transaction(kind="charge", workspace_id=alice_ledger.workspace, charge_id=new_id())
     for account, amount in (("revenue", 5), ("promotion", -5)):
         id = account_id(account)
         Account.objects.get_or_create(id=id, defaults={"kind": account})
@@ -121,93 +122,95 @@ def charge_for_nothing(books: Books) -> None:
     stray.save(force_insert=True)
 
 
-def refund_twice_as_much(books: Books) -> None:
-    Entry.objects.filter(transaction=books.reversal).update(amount=F("amount") * 2)
-    Wallet.objects.filter(pk=books.workspace).update(balance=F("balance") + books.first.cost)
+def refund_twice_as_much(alice_ledger: AliceLedger) -> None:
+    Entry.objects.filter(transaction=alice_ledger.reversal).update(amount=F("amount") * 2)
+    Wallet.objects.filter(pk=alice_ledger.workspace).update(balance=F("balance") + alice_ledger.first.cost)
 
 
-def reverse_nothing(books: Books) -> None:
-    other = ledger.top_up(books.workspace, 7, reason="paid", by="treasurer")
-    Transaction.objects.filter(pk=books.reversal.pk).update(reverses=other)
+def reverse_nothing(alice_ledger: AliceLedger) -> None:
+    other = ledger.top_up(alice_ledger.workspace, 7, reason="paid", by="treasurer")
+    Transaction.objects.filter(pk=alice_ledger.reversal.pk).update(reverses=other)
 
 
-def charge_by_another_models_price(books: Books) -> None:
+def charge_by_another_models_price(alice_ledger: AliceLedger) -> None:
     priced("other")
-    Charge.objects.filter(pk=books.second.id).update(price_id=Price.objects.get(model="other").id)
+    Charge.objects.filter(pk=alice_ledger.second.id).update(price_id=Price.objects.get(model="other").id)
 
 
-def charge_by_no_price(books: Books) -> None:
-    Charge.objects.filter(pk=books.second.id).update(price_id=new_id())
+def charge_by_no_price(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.second.id).update(price_id=new_id())
 
 
-def charge_by_a_price_of_later(books: Books) -> None:
-    Charge.objects.filter(pk=books.second.id).update(admitted_at=day(1, month=1, hour=0) - timedelta(days=1))
+def charge_by_a_later_price(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.second.id).update(
+        admitted_at=day(1, month=1, hour=0) - timedelta(days=1)
+    )
 
 
-def forget_the_price(books: Books) -> None:
-    Charge.objects.filter(pk=books.ended.id).update(price_id=None, cost=None)
+def forget_the_price(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.ended.id).update(price_id=None, cost=None)
 
 
-def change_what_was_used(books: Books) -> None:
-    Charge.objects.filter(pk=books.ended.id).update(completion=3)
+def change_what_was_used(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.ended.id).update(completion=3)
 
 
-def change_the_cost(books: Books) -> None:
-    Charge.objects.filter(pk=books.ended.id).update(cost=F("cost") + 1)
+def change_the_cost(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.ended.id).update(cost=F("cost") + 1)
 
 
-def post_without_a_transaction(books: Books) -> None:
-    Charge.objects.filter(pk=books.ended.id).update(state="posted")
+def post_without_a_transaction(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.ended.id).update(state="posted")
 
 
-def settle_what_is_posted(books: Books) -> None:
-    Charge.objects.filter(pk=books.second.id).update(state="settled")
+def settle_what_is_posted(alice_ledger: AliceLedger) -> None:
+    Charge.objects.filter(pk=alice_ledger.second.id).update(state="settled")
 
 
-def take_it_from_a_stranger(books: Books) -> None:
+def take_it_from_a_stranger(alice_ledger: AliceLedger) -> None:
     stranger = new_id()
     wallet = Account.objects.create(id=account_id("wallet", stranger), kind="wallet", workspace_id=stranger)
-    Entry.objects.filter(transaction__charge_id=books.second.id, amount__lt=0).update(account=wallet)
+    Entry.objects.filter(transaction__charge_id=alice_ledger.second.id, amount__lt=0).update(account=wallet)
 
 
-def give_it_to_another_account(books: Books) -> None:
+def give_it_to_another_account(alice_ledger: AliceLedger) -> None:
     gifts = Account.objects.create(id=account_id("promotion"), kind="promotion")
-    Entry.objects.filter(transaction__charge_id=books.second.id, amount__gt=0).update(account=gifts)
+    Entry.objects.filter(transaction__charge_id=alice_ledger.second.id, amount__gt=0).update(account=gifts)
 
 
-def fill_the_wallet(books: Books) -> None:
-    Wallet.objects.filter(pk=books.workspace).update(balance=F("balance") + 1)
+def fill_the_wallet(alice_ledger: AliceLedger) -> None:
+    Wallet.objects.filter(pk=alice_ledger.workspace).update(balance=F("balance") + 1)
 
 
-def release_a_hold(books: Books) -> None:
-    Wallet.objects.filter(pk=books.workspace).update(held=0)
+def release_a_hold(alice_ledger: AliceLedger) -> None:
+    Wallet.objects.filter(pk=alice_ledger.workspace).update(held=0)
 
 
-def take_the_wallet(books: Books) -> None:
-    Wallet.objects.filter(pk=books.workspace).delete()
+def take_the_wallet(alice_ledger: AliceLedger) -> None:
+    Wallet.objects.filter(pk=alice_ledger.workspace).delete()
 
 
-def forget_a_spend(books: Books) -> None:
-    Spend.objects.filter(scope_id=key_of(books.alice), day=day(4).date()).delete()
+def forget_a_spend(alice_ledger: AliceLedger) -> None:
+    Spend.objects.filter(scope_id=key_of(alice_ledger.alice), day=day(4).date()).delete()
 
 
-def count_a_spend_twice(books: Books) -> None:
-    Spend.objects.filter(scope_id=books.workspace, day=day(3).date()).update(amount=F("amount") * 2)
+def count_a_spend_twice(alice_ledger: AliceLedger) -> None:
+    Spend.objects.filter(scope_id=alice_ledger.workspace, day=day(3).date()).update(amount=F("amount") * 2)
 
 
-def invent_a_spend(books: Books) -> None:
+def invent_a_spend(alice_ledger: AliceLedger) -> None:
     Spend.objects.create(id=new_id(), scope_id=new_id(), day=day(4).date(), amount=1)
 
 
-def change_a_roll_up(books: Books) -> None:
+def change_a_roll_up(alice_ledger: AliceLedger) -> None:
     UsageRollup.objects.filter(width="hour", starts_at=day(4)).update(requests=2, cost=0)
 
 
-def take_a_roll_up(books: Books) -> None:
+def take_a_roll_up(alice_ledger: AliceLedger) -> None:
     UsageRollup.objects.filter(width="day", starts_at=day(3, hour=0)).delete()
 
 
-def invent_a_roll_up(books: Books) -> None:
+def invent_a_roll_up(alice_ledger: AliceLedger) -> None:
     UsageRollup.objects.create(
         id=new_id(),
         width="hour",
@@ -219,14 +222,14 @@ def invent_a_roll_up(books: Books) -> None:
     )
 
 
-def give_a_roll_up_to_another_model(books: Books) -> None:
+def give_a_roll_up_to_another_model(alice_ledger: AliceLedger) -> None:
     UsageRollup.objects.filter(width="day", starts_at=day(3, hour=0)).update(model="cheaper")
 
 
-def tell_stripe_too_much(books: Books) -> None:
+def tell_stripe_too_much(alice_ledger: AliceLedger) -> None:
     MeterEvent.objects.create(
         id=new_id(),
-        workspace_id=books.workspace,
+        workspace_id=alice_ledger.workspace,
         hour=day(3),
         part=0,
         amount=SHORT_COST + 1,
@@ -234,7 +237,7 @@ def tell_stripe_too_much(books: Books) -> None:
     )
 
 
-DEEDS = [
+TAMPERINGS = [
     (change_an_entry, "it has 2 entries, and they sum to -1 nano-USD"),
     (take_an_entry, "it has 1 entries"),
     (write_a_transaction_without_entries, "it has no entries"),
@@ -243,7 +246,7 @@ DEEDS = [
     (reverse_nothing, "it is not the opposite of what it reverses"),
     (charge_by_another_models_price, "is no price of 'gpt'"),
     (charge_by_no_price, "is no price of 'gpt'"),
-    (charge_by_a_price_of_later, "was not in force when it was admitted"),
+    (charge_by_a_later_price, "was not in force when it was admitted"),
     (forget_the_price, "'gpt' had a price, and it has none"),
     (change_what_was_used, "what was used costs 33000 nano-USD, but 23000 nano-USD were billed"),
     (change_the_cost, "what was used costs 23000 nano-USD, but 23001 nano-USD were billed"),
@@ -267,40 +270,46 @@ DEEDS = [
 
 
 @pytest.mark.parametrize(
-    ("deed", "named"), DEEDS, ids=[f"{deed.__name__}-{count}" for count, (deed, _) in enumerate(DEEDS)]
+    ("tamper", "expected"),
+    TAMPERINGS,
+    ids=[f"{tamper.__name__}-{count}" for count, (tamper, _) in enumerate(TAMPERINGS)],
 )
-def test_each_deed_is_named(books: Books, deed: Callable[[Books], None], named: str) -> None:
+def test_each_tampering_is_reported(
+    alice_ledger: AliceLedger, tamper: Callable[[AliceLedger], None], expected: str
+) -> None:
     with tampering():
-        deed(books)
-    assert [line for line in verified() if named in line], verified()
+        tamper(alice_ledger)
+    assert [line for line in found_discrepancies() if expected in line], found_discrepancies()
 
 
-def test_a_price_that_was_superseded_long_before_is_named(books: Books) -> None:
+def test_charging_a_long_superseded_price_is_reported(alice_ledger: AliceLedger) -> None:
     with clock(day(10)):
         add_price("gpt", {0: {"prompt": 1}})
     with tampering():
-        Charge.objects.filter(pk=books.ended.id).update(admitted_at=day(11), ended_at=day(11))
-    assert any("was not in force when it was admitted" in line for line in verified())
+        Charge.objects.filter(pk=alice_ledger.ended.id).update(admitted_at=day(11), ended_at=day(11))
+    assert any("was not in force when it was admitted" in line for line in found_discrepancies())
 
 
 @pytest.mark.parametrize("guard", [guard.name for guard in TRIGGERS])
-def test_a_guard_that_is_gone_is_named(db: None, guard: str) -> None:
+def test_a_missing_guard_is_reported(db: None, guard: str) -> None:
     table = next(found.table for found in TRIGGERS if found.name == guard)
     on = f" ON {table}" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TRIGGER {guard}{on}")
-    assert verified() == [f"database: the trigger {guard} is missing, which keeps the books from change"]
+    assert found_discrepancies() == [
+        f"database: the trigger {guard} is missing, which keeps the books from change"
+    ]
     remove(connection)
     install(connection)
-    assert verified() == []
+    assert found_discrepancies() == []
 
 
 # --- the history ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def told(server: Server, alice: Person) -> Completion:
-    """An answer that was billed."""
+def billed(server: Server, alice: Person) -> Completion:
+    """A completion that was billed."""
     ledger.top_up(alice.workspace.id, 5 * USD, reason="paid", by="treasurer")
     with server.client(alice) as client:
         client.post("/v1/chat/completions", json=said("hello", model="priced")).raise_for_status()
@@ -309,50 +318,53 @@ def told(server: Server, alice: Person) -> Completion:
     return Completion.objects.get()
 
 
-def audited() -> str:
+def audit_report() -> str:
     return "\n".join(str(one) for one in billing_audit.discrepancies())
 
 
-def test_a_history_that_says_another_cost_is_named(told: Completion) -> None:
-    cost = told.cost or 0
+def test_a_history_with_another_cost_is_reported(billed: Completion) -> None:
+    cost = billed.cost or 0
     assert cost > 0
     Completion.objects.update(cost=cost + 1)
-    assert audited() == f"{told.public_id}: it says that it cost {cost + 1} nano-USD, and {cost} were billed"
+    assert (
+        audit_report()
+        == f"{billed.public_id}: it says that it cost {cost + 1} nano-USD, and {cost} were billed"
+    )
 
 
-def test_a_history_that_says_another_use_is_named(told: Completion) -> None:
-    Completion.objects.update(completion_tokens=told.completion_tokens + 1)
-    assert audited() == f"{told.public_id}: its usage is not what was billed"
+def test_a_history_with_another_usage_is_reported(billed: Completion) -> None:
+    Completion.objects.update(completion_tokens=billed.completion_tokens + 1)
+    assert audit_report() == f"{billed.public_id}: its usage is not what was billed"
 
 
-def test_an_answer_that_is_settled_but_goes_on_is_named(told: Completion) -> None:
+def test_a_settled_answer_that_goes_on_is_reported(billed: Completion) -> None:
     Completion.objects.update(state=Completion.State.IN_PROGRESS)
-    assert f"{told.public_id}: it is settled, but has not ended" in audited()
+    assert f"{billed.public_id}: it is settled, but has not ended" in audit_report()
 
 
-def test_an_answer_that_nothing_was_held_for_is_named(told: Completion, alice: Person) -> None:
-    settled(alice, day(2))  # older than it
+def test_an_answer_that_nothing_was_held_for_is_reported(billed: Completion, alice: Person) -> None:
+    settled(alice, day(2))  # older than the answer
     with tampering():
-        Charge.objects.filter(pk=told.pk).delete()
+        Charge.objects.filter(pk=billed.pk).delete()
     first = Charge.objects.get()
     with tampering():
         Charge.objects.filter(pk=first.pk).update(id=UUID(int=1))
-    assert audited() == f"{told.public_id}: nothing was held for it, and nothing billed"
+    assert audit_report() == f"{billed.public_id}: nothing was held for it, and nothing billed"
 
 
-def test_an_answer_that_has_ended_but_is_still_held_is_named(told: Completion) -> None:
+def test_an_ended_answer_that_is_still_held_is_reported(billed: Completion) -> None:
     with tampering():
-        Charge.objects.filter(pk=told.pk).update(state="held", cost=None, ended_at=None)
-    assert audited() == f"{told.public_id}: it has ended, but is not settled"
+        Charge.objects.filter(pk=billed.pk).update(state="held", cost=None, ended_at=None)
+    assert audit_report() == f"{billed.public_id}: it has ended, but is not settled"
 
 
-def test_words_that_nothing_was_billed_for_are_named(told: Completion) -> None:
+def test_words_that_nothing_was_billed_for_are_reported(billed: Completion) -> None:
     nothing = dict.fromkeys(billing_audit._COUNTS, 0)
     Completion.objects.update(**nothing)
-    assert f"{told.public_id}: something was answered, and nothing was billed" in audited()
+    assert f"{billed.public_id}: something was answered, and nothing was billed" in audit_report()
 
 
-# --- the command, and the task that runs each day -------------------------------------------------
+# --- the command, and the daily task --------------------------------------------------------------
 
 
 def verify_ledger() -> tuple[int, list[str]]:
@@ -364,23 +376,25 @@ def verify_ledger() -> tuple[int, list[str]]:
     return 0, output.getvalue().splitlines()
 
 
-def test_the_command_finds_nothing_in_clean_books(books: Books) -> None:
+def test_the_command_finds_nothing_in_a_clean_ledger(alice_ledger: AliceLedger) -> None:
     assert verify_ledger() == (0, ["4 charges, 4 transactions, 0 discrepancies"])
 
 
-def test_the_command_prints_what_is_wrong_and_exits_1(books: Books) -> None:
+def test_the_command_prints_what_is_wrong_and_exits_1(alice_ledger: AliceLedger) -> None:
     with tampering():
-        fill_the_wallet(books)
-        change_the_cost(books)
+        fill_the_wallet(alice_ledger)
+        change_the_cost(alice_ledger)
     status, lines = verify_ledger()
     assert status == 1
-    assert f"completion {books.ended.id.hex}: what was used costs 23000" in "\n".join(lines)
-    assert f"wallet of workspace {books.workspace}: its balance is 4999830001" in "\n".join(lines)
+    assert f"completion {alice_ledger.ended.id.hex}: what was used costs 23000" in "\n".join(lines)
+    assert f"wallet of workspace {alice_ledger.workspace}: its balance is 4999830001" in "\n".join(lines)
     assert lines[-1].startswith("4 charges, 4 transactions, ")
     assert int(lines[-1].split()[4]) == len(lines) - 1
 
 
-def test_reconciling_raises_one_alert_and_settles_it(books: Books, caplog: pytest.LogCaptureFixture) -> None:
+def test_reconciling_raises_one_alert_and_settles_it(
+    alice_ledger: AliceLedger, caplog: pytest.LogCaptureFixture
+) -> None:
     assert billing_audit.reconcile() == 0
     assert not Alert.objects.exists()
     Wallet.objects.update(balance=F("balance") + 1)
@@ -389,14 +403,14 @@ def test_reconciling_raises_one_alert_and_settles_it(books: Books, caplog: pytes
     alert = Alert.objects.get()
     assert (alert.kind, alert.subject, alert.settled_at) == (Alert.Kind.DISCREPANCY, "books", None)
     assert "1 discrepancies" in alert.text
-    assert f"wallet of workspace {books.workspace}" in alert.text
+    assert f"wallet of workspace {alice_ledger.workspace}" in alert.text
     assert len([record for record in caplog.records if "do not add up" in record.message]) == 1
     Wallet.objects.update(balance=F("balance") - 1)
     assert billing_audit.reconcile() == 0
     assert Alert.objects.get().settled_at is not None
 
 
-def test_an_alert_lists_the_first_and_counts_the_rest(books: Books) -> None:
+def test_an_alert_lists_the_first_and_counts_the_rest(alice_ledger: AliceLedger) -> None:
     Spend.objects.bulk_create(
         Spend(id=new_id(), scope_id=new_id(), day=day(4).date(), amount=1) for _ in range(25)
     )

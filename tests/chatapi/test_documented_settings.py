@@ -1,4 +1,4 @@
-"""docs/operating.md names what the code reads."""
+"""docs/operating.md documents the environment variables that the code reads."""
 
 import ast
 import re
@@ -19,7 +19,9 @@ def names_read(source: Path) -> Iterator[str]:
 
 
 def test_every_variable_that_is_read_is_documented_and_no_other() -> None:
-    sources = [path for room in ("chatapi", "conversations", "media") for path in (ROOT / room).rglob("*.py")]
+    sources = [
+        path for folder in ("chatapi", "conversations", "media") for path in (ROOT / folder).rglob("*.py")
+    ]
     read = {name for source in sources for name in names_read(source)}
     table = [
         line.split("|")[1] for line in (ROOT / "docs/operating.md").read_text().splitlines() if "| `" in line

@@ -1,4 +1,4 @@
-"""Whatever Django refuses, it refuses in the one envelope."""
+"""Every error that Django returns has the same JSON envelope."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,7 +77,7 @@ def visitor(request: pytest.FixtureRequest, settings: Settings) -> Client:
 
 
 def error_of(answer: Any) -> dict[str, Any]:
-    """The envelope's inside, which has all four keys and tells no secret."""
+    """Return the error in the envelope, which must have all four keys and reveal no secret."""
     assert answer["content-type"] == "application/json"
     body = answer.json()
     assert set(body) == {"error"}
@@ -107,7 +107,7 @@ def test_an_exception_becomes_its_status(kind: str, name: str, visitor: Client) 
         ("failed", "www-authenticate", "Bearer"),
     ],
 )
-def test_the_headers_of_a_refusal_go_with_it(name: str, header: str, value: str, visitor: Client) -> None:
+def test_a_refusal_has_its_headers(name: str, header: str, value: str, visitor: Client) -> None:
     assert visitor.get(f"/api/{name}")[header] == value
 
 
@@ -122,7 +122,7 @@ def test_an_unknown_exception_is_logged_with_its_traceback(
 
 @pytest.mark.urls("tests.chatapi.test_error_envelope")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 500, 502, 503])
-def test_a_page_of_error_that_others_wrote_is_replaced(status: int, visitor: Client) -> None:
+def test_an_error_page_from_elsewhere_is_replaced(status: int, visitor: Client) -> None:
     answer = visitor.get(f"/bare/{status}")
 
     assert answer.status_code == status
@@ -145,10 +145,10 @@ def test_a_page_of_error_that_others_wrote_is_replaced(status: int, visitor: Cli
         "/../etc/passwd",
     ],
 )
-def test_what_is_not_there(address: str, visitor: Client, db: None) -> None:
+def test_unknown_addresses_are_not_found(address: str, visitor: Client, db: None) -> None:
     answer = visitor.get(address)
 
-    if answer.status_code == 302:  # the admin asks who is there before it says what is not
+    if answer.status_code == 302:  # the admin asks for a sign-in before it says what does not exist
         assert answer["location"].startswith("/admin/login/")
     else:
         assert answer.status_code == 404

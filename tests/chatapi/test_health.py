@@ -13,7 +13,7 @@ from tests.support.people import Person
 
 
 class Sleepy:
-    """An engine as far as health is concerned."""
+    """An engine with only what the health check reads."""
 
     unready_because: str | None = None
 
@@ -34,7 +34,7 @@ def fresh_registry() -> Iterator[None]:
     reset_registry()
 
 
-def test_health_is_good_when_an_answer_could_be_made(
+def test_health_is_good_when_a_model_can_answer(
     engine: Sleepy, client: Client, db: None, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):
@@ -56,7 +56,7 @@ def test_health_says_why_the_default_model_is_not_ready(engine: Sleepy, client: 
 
 
 @pytest.mark.usefixtures("fresh_registry")
-def test_a_broken_models_file_is_bad_health_but_not_its_path(
+def test_a_broken_models_file_is_bad_health_and_its_path_is_not_shown(
     client: Client, db: None, settings: Settings, tmp_path: Path
 ) -> None:
     settings.CHATAPI_MODELS_FILE = tmp_path / "nothing.toml"
@@ -79,7 +79,7 @@ def test_the_registry_is_read_once(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fresh_registry")
-def test_models_are_listed_with_what_they_can(alice: Person, client: Client) -> None:
+def test_models_are_listed_with_their_capabilities(alice: Person, client: Client) -> None:
     listed = client.get("/v1/models", headers=alice.headers).json()
 
     assert listed["object"] == "list"

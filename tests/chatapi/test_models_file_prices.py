@@ -1,4 +1,4 @@
-"""Prices in the models file: read exactly, refused where they are wrong, missed where there are none."""
+"""Prices in the models file: read exactly, refused if they are wrong, and reported if they are missing."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_a_price_is_kept_as_it_is_written(price: str, pico: dict[str, int], mode
         ("{ completion = 1 }", "lacks prompt (prompt tokens)"),
     ],
 )
-def test_a_wrong_price_is_refused_by_file_model_and_unit(
+def test_a_wrong_price_is_refused_naming_file_model_and_unit(
     price: str, reason: str, models_file: Path, settings: Settings
 ) -> None:
     models_file.write_text(UPSTREAM + f"price = {price}")
@@ -110,7 +110,7 @@ def test_nothing_is_served_at_a_wrong_price(models_file: Path) -> None:
         reset_registry()
 
 
-def test_a_model_that_speaks_says_what_sound_costs(models_file: Path) -> None:
+def test_a_speaking_model_must_say_what_sound_costs(models_file: Path) -> None:
     models_file.write_text(SPEAKING + "price = { prompt = 1, completion = 2 }")
     with pytest.raises(ModelsFileError, match=r"lacks audio_out \(audio tokens out\); audio_out = 0 if"):
         read_models(models_file)
@@ -121,7 +121,7 @@ def test_a_model_that_speaks_says_what_sound_costs(models_file: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_what_is_left_out_costs_as_its_fallback_says(models_file: Path) -> None:
+def test_units_that_are_left_out_cost_what_their_fallback_costs(models_file: Path) -> None:
     models_file.write_text(
         UPSTREAM + 'input_modalities = ["text", "audio"]\nprice = { prompt = 1, completion = 2 }'
     )
@@ -145,7 +145,7 @@ def test_what_is_left_out_costs_as_its_fallback_says(models_file: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_the_book_follows_the_file_and_what_is_free_is_free_on_purpose(models_file: Path) -> None:
+def test_the_price_book_follows_the_file_and_free_is_explicit(models_file: Path) -> None:
     models_file.write_text(UPSTREAM + 'price = "free"\n[[models]]\nid = "here"\nengine = "scripted"')
 
     assert declared_prices(read_models(models_file)) == {"m": "free", "here": "free"}
@@ -162,7 +162,7 @@ def test_decimals_are_never_floats(models_file: Path) -> None:
 # --- what the system checks say -------------------------------------------------------------------
 
 
-def test_a_model_without_a_price_is_told_and_what_becomes_of_its_calls(
+def test_a_model_without_a_price_is_reported_with_what_happens_to_its_calls(
     models_file: Path, settings: Settings
 ) -> None:
     models_file.write_text(UPSTREAM)
@@ -195,7 +195,7 @@ def test_a_price_in_the_file_is_enough(price: str, models_file: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_a_price_in_the_book_is_enough_where_it_is_looked_into(models_file: Path) -> None:
+def test_a_price_in_the_book_is_enough_if_the_database_is_checked(models_file: Path) -> None:
     models_file.write_text(UPSTREAM)
     assert complaint("chatapi.W005", ["default"])
 
@@ -207,7 +207,7 @@ def test_a_price_in_the_book_is_enough_where_it_is_looked_into(models_file: Path
 
 
 @pytest.mark.parametrize("bound", ["max_output_tokens = 100", "context_length = 1000"])
-def test_a_priced_model_without_bounds_is_told(bound: str, models_file: Path) -> None:
+def test_a_priced_model_without_bounds_is_reported(bound: str, models_file: Path) -> None:
     priced = UPSTREAM + "price = { prompt = 1, completion = 1 }\n"
     models_file.write_text(priced)
 

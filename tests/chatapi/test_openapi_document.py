@@ -35,14 +35,14 @@ def document(client: Client) -> dict[str, Any]:
     return shown
 
 
-def test_it_is_valid_and_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_valid_and_generated_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json")
 
     assert json.loads(capsys.readouterr().out)["openapi"] == "3.0.3"
 
 
 def routes_in(patterns: Iterable[Any]) -> Iterator[URLPattern]:
-    """The project's and those it includes; the admin site has a prefix, and is no part of the API."""
+    """Yield the project's own and included routes; the admin has a prefix, and is not part of the API."""
     for pattern in patterns:
         if isinstance(pattern, URLPattern):
             yield pattern
@@ -69,7 +69,7 @@ def test_the_native_endpoint_is_documented_as_the_contract_has_it(document: dict
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_of_the_contract_is_there(name: str, document: dict[str, Any]) -> None:
+def test_it_has_the_contracts_schemas(name: str, document: dict[str, Any]) -> None:
     ours, theirs = document["components"]["schemas"][name], SCHEMAS[name]
 
     assert ours["type"] == theirs["type"]

@@ -1,4 +1,4 @@
-"""Bad configuration is said by number, with a way to mend it."""
+"""System checks report bad configuration by number, with a way to fix it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ MODEL = '[[models]]\nid = "m"\nengine = "openai_compatible"\nbase_url = "http://
 
 
 def complaint(id: str) -> CheckMessage | None:
-    """The one message of that number, if there is one; each says how to mend it."""
+    """Return the one message with this id, if any; it must say how to fix the problem."""
     found = [message for message in run_checks() if message.id == id]
     assert len(found) <= 1
     assert all(message.hint for message in found)
@@ -59,7 +59,7 @@ def test_a_key_that_is_named_but_not_set(
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://localhost:6379", "redis://:secret@localhost:port"])
-def test_an_address_that_is_no_redis_s(url: str, settings: Settings) -> None:
+def test_an_invalid_redis_address(url: str, settings: Settings) -> None:
     settings.REDIS_URL = url
 
     found = complaint("chatapi.E005")
@@ -88,7 +88,7 @@ def test_a_database_that_is_not_supported(settings: Settings, monkeypatch: pytes
 @pytest.mark.parametrize(
     "origin", ["example.com", "https://example.com/", "ftp://example.com", "https://", "//["]
 )
-def test_an_origin_that_is_none(origin: str, settings: Settings) -> None:
+def test_an_invalid_origin(origin: str, settings: Settings) -> None:
     settings.CHATAPI_CORS_ORIGINS = ["https://example.com", "http://localhost:3000", "*"]
     assert complaint("chatapi.E004") is None
 

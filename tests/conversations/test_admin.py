@@ -28,7 +28,7 @@ def operator(client: Client, db: None) -> Client:
 
 @pytest.fixture
 def reviewer(db: None) -> Client:
-    """Staff who may look at the history and nothing else."""
+    """A staff user who may view the history and do nothing else."""
     user = User.objects.create_user("rita@example.com", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client = Client()
@@ -102,7 +102,7 @@ def test_a_thread_is_read_from_top_to_bottom(
     assert "11 + 22 tokens" in page
 
 
-def test_branches_are_told_apart(reviewer: Client, alice: Person) -> None:
+def test_branches_are_marked(reviewer: Client, alice: Person) -> None:
     conversation = conversation_of(alice)
     root = said(conversation, "user", "Root")
     left = said(conversation, "assistant", "Left behind", after=root)
@@ -218,7 +218,7 @@ def test_an_operator_deletes_whole_conversations_only(operator: Client, alice: P
     assert list(Completion.objects.all()) == [other]
 
 
-def test_somebody_who_is_no_reviewer_sees_nothing(client: Client, alice: Person) -> None:
+def test_a_user_who_is_not_a_reviewer_sees_nothing(client: Client, alice: Person) -> None:
     completion = exchange(alice)
     client.force_login(alice.user)
 

@@ -1,4 +1,4 @@
-"""Whole conversations go, however long; nothing of them is left, and others are untouched."""
+"""Deleting whole conversations in the admin, however long, without touching others."""
 
 import re
 from typing import Any
@@ -23,12 +23,12 @@ def operator(client: Client, db: None) -> Client:
     return client
 
 
-def deletion_of(conversation: Conversation) -> str:
+def deletion_url(conversation: Conversation) -> str:
     return f"/admin/conversations/conversation/{conversation.pk}/delete/"
 
 
 def long_conversation(person: Person, length: int = LONG) -> Conversation:
-    """A chain of messages, every second one answered by a completion."""
+    """Store a chain of messages with a completion for every second one."""
     conversation = conversation_of(person)
     ids = [new_id() for _ in range(length)]
     Message.objects.bulk_create(
@@ -48,9 +48,9 @@ def test_a_long_conversation_is_deleted_after_its_size_was_shown(
 ) -> None:
     conversation, other = long_conversation(alice), exchange(alice)
 
-    page = operator.get(deletion_of(conversation)).text
+    page = operator.get(deletion_url(conversation)).text
     with django_assert_max_num_queries(20):
-        assert operator.post(deletion_of(conversation), {"post": "yes"}).status_code == 302
+        assert operator.post(deletion_url(conversation), {"post": "yes"}).status_code == 302
 
     assert re.findall(r"<li>(\w+): (\d+)</li>", page) == [
         ("Conversations", "1"),
@@ -62,7 +62,7 @@ def test_a_long_conversation_is_deleted_after_its_size_was_shown(
     assert list(Completion.objects.all()) == [other]
 
 
-def test_branches_and_answers_go_too(operator: Client, alice: Person) -> None:
+def test_branches_and_answers_are_deleted_too(operator: Client, alice: Person) -> None:
     completion = exchange(alice)
     conversation = completion.conversation
     branch = said(conversation, "user", "Another way", after=completion.prompt)
@@ -70,15 +70,15 @@ def test_branches_and_answers_go_too(operator: Client, alice: Person) -> None:
     for choice in range(2):
         said(conversation, "assistant", "So", after=branch, completion=second, choice=choice)
 
-    assert operator.post(deletion_of(conversation), {"post": "yes"}).status_code == 302
+    assert operator.post(deletion_url(conversation), {"post": "yes"}).status_code == 302
 
     assert [model.objects.count() for model in (Conversation, Message, Completion)] == [0, 0, 0]
 
 
-def test_a_deletion_needs_its_confirmation(operator: Client, alice: Person) -> None:
+def test_a_deletion_needs_confirmation(operator: Client, alice: Person) -> None:
     conversation = exchange(alice).conversation
 
-    assert "Are you sure" in operator.get(deletion_of(conversation)).text
+    assert "Are you sure" in operator.get(deletion_url(conversation)).text
 
     assert Conversation.objects.filter(pk=conversation.pk).exists()
     assert Message.objects.count() == 2
@@ -87,7 +87,7 @@ def test_a_deletion_needs_its_confirmation(operator: Client, alice: Person) -> N
 def test_the_title_does_not_become_markup(operator: Client, alice: Person) -> None:
     conversation = conversation_of(alice, title="<script>alert(1)</script>")
 
-    page = operator.get(deletion_of(conversation)).text
+    page = operator.get(deletion_url(conversation)).text
 
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page

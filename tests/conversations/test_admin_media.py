@@ -1,4 +1,4 @@
-"""Reviewers see pictures, hear sounds and read what was said in them, beside the conversation."""
+"""Media of conversations in the admin: pictures, sounds, and the words in them."""
 
 import re
 
@@ -24,7 +24,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 @pytest.fixture
 def reviewer(db: None) -> Client:
-    """Staff who may look at the history and nothing else."""
+    """A staff user who may view the history and do nothing else."""
     user = User.objects.create_user("rita@example.com", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="view_conversation"))
     client = Client()
@@ -48,7 +48,7 @@ def thread(conversation: Conversation, reader: Client) -> str:
 
 
 def kinds_opened(page: str, attribute: str) -> list[str | None]:
-    """Of each signed address, which rendition it opens; None is the original."""
+    """The kind of rendition that each signed URL opens; None is the original."""
     tokens = re.findall(rf'{attribute}="/media/([^"]+)"', page)
     found = [target_of_token(token) for token in tokens]
     assert all(found)
@@ -56,7 +56,7 @@ def kinds_opened(page: str, attribute: str) -> list[str | None]:
 
 
 @pytest.mark.django_db(transaction=True)  # a lease is renewed from another thread
-def test_a_picture_is_shown_small_and_leads_to_one_without_metadata(
+def test_a_thumbnail_links_to_a_picture_without_metadata(
     reviewer: Client, conversation: Conversation
 ) -> None:
     blob = kept(conversation, encoded(quarters(600, 400)), "image/png", *OF_PICTURES, width=600, height=400)
@@ -74,7 +74,7 @@ def test_a_picture_is_shown_small_and_leads_to_one_without_metadata(
     assert blob.sha256 not in page
 
 
-def test_text_in_a_picture_is_shown_and_is_no_markup(reviewer: Client, conversation: Conversation) -> None:
+def test_text_in_a_picture_is_shown_and_escaped(reviewer: Client, conversation: Conversation) -> None:
     blob = kept(conversation, b"picture", "image/png", "text")
     made(conversation, blob, "text", content={"text": f"Total 11.10 {SCRIPT}"})
     said(conversation, "user", ImagePart(blob))
@@ -89,7 +89,7 @@ def test_text_in_a_picture_is_shown_and_is_no_markup(reviewer: Client, conversat
     ("ready", "played"),
     [((), [None]), (("wav",), ["wav"]), (("opus", "mp3", "wav"), ["opus", "mp3", "wav"])],
 )
-def test_a_sound_is_played_from_what_was_made_of_it(
+def test_a_sound_is_played_from_its_renditions(
     ready: tuple[str, ...], played: list[str | None], reviewer: Client, conversation: Conversation
 ) -> None:
     blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS, *OF_SPEECH, milliseconds=2345)
@@ -105,7 +105,7 @@ def test_a_sound_is_played_from_what_was_made_of_it(
     assert "2.3 s" in page
 
 
-def test_what_was_said_stands_beside_the_player(reviewer: Client, conversation: Conversation) -> None:
+def test_the_transcript_is_shown_beside_the_player(reviewer: Client, conversation: Conversation) -> None:
     heard = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
     made(conversation, heard, "transcript", content={"text": f"What time is it? {SCRIPT}", "passages": []})
     asked = said(conversation, "user", AudioPart(heard, "mp3"))
@@ -121,7 +121,7 @@ def test_what_was_said_stands_beside_the_player(reviewer: Client, conversation: 
     assert page.count("<audio ") == 2
 
 
-def test_the_state_of_what_is_made_is_told_with_its_error(
+def test_the_state_of_each_rendition_is_shown_with_its_error(
     reviewer: Client, conversation: Conversation
 ) -> None:
     blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
@@ -147,7 +147,7 @@ def test_a_document_is_linked_and_never_embedded(reviewer: Client, conversation:
     assert not re.search(r"<(img|audio|iframe|object|embed)\b", page)
 
 
-def test_what_was_freed_is_named(reviewer: Client, conversation: Conversation) -> None:
+def test_a_freed_file_is_still_named(reviewer: Client, conversation: Conversation) -> None:
     said(
         conversation,
         "user",
@@ -162,7 +162,7 @@ def test_what_was_freed_is_named(reviewer: Client, conversation: Conversation) -
     assert kinds_opened(page, "src") == kinds_opened(page, "href") == []
 
 
-def test_a_long_thread_of_media_costs_two_queries_more(
+def test_a_long_thread_of_media_costs_two_more_queries(
     reviewer: Client,
     conversation: Conversation,
     alice: Person,
@@ -196,7 +196,7 @@ def test_one_message_shows_its_media(conversation: Conversation) -> None:
     assert kinds_opened(reader.get(detail(message)).text, "src") == [None]
 
 
-def test_who_may_see_assets_only_sees_no_conversation(conversation: Conversation) -> None:
+def test_a_user_who_may_view_only_assets_sees_no_conversation(conversation: Conversation) -> None:
     user = User.objects.create_user("rita@example.com", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="media"))
     reader = Client()
@@ -206,7 +206,7 @@ def test_who_may_see_assets_only_sees_no_conversation(conversation: Conversation
     assert reader.get(detail(conversation)).status_code == 403
 
 
-def test_pages_stay_out_of_frames(reviewer: Client, conversation: Conversation) -> None:
+def test_pages_cannot_be_framed(reviewer: Client, conversation: Conversation) -> None:
     said(conversation, "user", ImagePart(kept(conversation, b"picture", "image/png")))
 
     assert reviewer.get(detail(conversation))["x-frame-options"] == "DENY"

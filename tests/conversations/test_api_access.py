@@ -1,4 +1,4 @@
-"""Each route is tried by the owner, a teammate, a stranger and somebody unknown."""
+"""Each route as the owner, a teammate, a stranger and an unauthenticated client see it."""
 
 import pytest
 from django.test import Client
@@ -33,7 +33,7 @@ def test_owner_and_teammate_see_it(
 
 
 @pytest.mark.parametrize("route", ONE_OBJECT)
-def test_to_a_stranger_it_is_not_there(
+def test_a_stranger_does_not_find_it(
     route: str, completion: Completion, charlie: Person, client: Client
 ) -> None:
     answer = client.get(address(route, completion), headers=charlie.headers)
@@ -42,7 +42,7 @@ def test_to_a_stranger_it_is_not_there(
     assert answer.json()["error"]["code"] == "not_found"
 
 
-def test_lists_hold_what_is_the_workspaces_own(
+def test_lists_hold_only_the_workspaces_own_rows(
     completion: Completion, alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
     def listed(who: Person) -> list[str]:
@@ -53,7 +53,9 @@ def test_lists_hold_what_is_the_workspaces_own(
 
 
 @pytest.mark.parametrize("route", ONE_OBJECT + LISTS)
-def test_somebody_unknown_is_asked_for_a_key(route: str, completion: Completion, client: Client) -> None:
+def test_an_unauthenticated_client_is_asked_for_a_key(
+    route: str, completion: Completion, client: Client
+) -> None:
     answer = client.get(address(route, completion))
 
     assert answer.status_code == 401
@@ -63,7 +65,7 @@ def test_somebody_unknown_is_asked_for_a_key(route: str, completion: Completion,
 
 @pytest.mark.parametrize("route", ONE_OBJECT + LISTS)
 @pytest.mark.parametrize("headers", [{"Authorization": "Bearer sk-wrong"}, {"x-api-key": "sk-wrong-ü"}])
-def test_a_wrong_key_is_told_so(
+def test_a_wrong_key_is_reported_as_such(
     route: str, headers: dict[str, str], completion: Completion, client: Client
 ) -> None:
     answer = client.get(address(route, completion), headers=headers)
@@ -78,7 +80,7 @@ def test_a_wrong_key_is_told_so(
     "id",
     ["x", "conv_", "conv_" + "0" * 32, "conv_" + "z" * 32, "chatcmpl-" + "0" * 32, "é", "%00", "a" * 3000],
 )
-def test_an_id_that_cannot_be_is_not_found(route: str, id: str, alice: Person, client: Client) -> None:
+def test_an_impossible_id_is_not_found(route: str, id: str, alice: Person, client: Client) -> None:
     answer = client.get(route.format(completion=id, conversation=id), headers=alice.headers)
 
     assert answer.status_code == 404

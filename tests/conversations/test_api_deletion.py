@@ -1,4 +1,4 @@
-"""Deleting a conversation over HTTP: by whom, what goes with it, and what stays."""
+"""Deleting a conversation over HTTP: who may, what is deleted with it, and what stays."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from media.models import Asset, File, asset_id, storage_name
 from tests.support.history_rows import conversation_of, exchange, kept, said
 from tests.support.people import Person, person
 from tests.support.running_server import Server, events, text_of
-from tests.support.running_server import said as asking
+from tests.support.running_server import said as request_body
 
 LATER = timedelta(hours=2)
 
@@ -25,7 +25,7 @@ def address(conversation: Conversation) -> str:
     return f"/v1/conversations/{conversation.public_id}"
 
 
-def test_a_conversation_goes_with_all_that_was_said(alice: Person, client: Client) -> None:
+def test_a_conversation_is_deleted_with_its_messages_and_completions(alice: Person, client: Client) -> None:
     gone, stays = exchange(alice).conversation, exchange(alice).conversation
 
     answer = client.delete(address(gone), headers=alice.headers)
@@ -36,14 +36,14 @@ def test_a_conversation_goes_with_all_that_was_said(alice: Person, client: Clien
     assert (Message.objects.count(), Completion.objects.count()) == (2, 1)
 
 
-def test_a_teammate_may(alice: Person, bob: Person, client: Client) -> None:
+def test_a_teammate_may_delete_it(alice: Person, bob: Person, client: Client) -> None:
     conversation = exchange(alice).conversation
 
     assert client.delete(address(conversation), headers=bob.headers).status_code == 200
     assert not Conversation.objects.exists()
 
 
-def test_to_a_stranger_it_is_not_there(alice: Person, charlie: Person, client: Client) -> None:
+def test_a_stranger_does_not_find_it(alice: Person, charlie: Person, client: Client) -> None:
     conversation = exchange(alice).conversation
 
     answer = client.delete(address(conversation), headers=charlie.headers)
@@ -53,7 +53,7 @@ def test_to_a_stranger_it_is_not_there(alice: Person, charlie: Person, client: C
 
 
 @pytest.mark.parametrize(("headers", "code"), [({}, None), ({"x-api-key": "sk-wrong"}, "invalid_api_key")])
-def test_somebody_unknown_is_asked_for_a_key(
+def test_an_unauthenticated_client_is_asked_for_a_key(
     headers: dict[str, str], code: str | None, alice: Person, client: Client
 ) -> None:
     conversation = exchange(alice).conversation
@@ -64,7 +64,7 @@ def test_somebody_unknown_is_asked_for_a_key(
     assert Conversation.objects.exists()
 
 
-def test_a_browser_session_must_show_its_token(db: None) -> None:
+def test_a_browser_session_needs_its_csrf_token(db: None) -> None:
     dana = person("dana@example.com")
     conversation = exchange(dana).conversation
     browser = Client(enforce_csrf_checks=True)
@@ -75,11 +75,11 @@ def test_a_browser_session_must_show_its_token(db: None) -> None:
 
 
 @pytest.mark.parametrize("id", ["x", "conv_", "conv_" + "0" * 32, "chatcmpl-" + "0" * 32, "é", "%00"])
-def test_an_id_that_cannot_be_is_not_found(id: str, alice: Person, client: Client) -> None:
+def test_an_impossible_id_is_not_found(id: str, alice: Person, client: Client) -> None:
     assert client.delete(f"/v1/conversations/{id}", headers=alice.headers).status_code == 404
 
 
-def test_what_is_gone_is_not_found_again(alice: Person, client: Client) -> None:
+def test_a_deleted_conversation_is_not_found(alice: Person, client: Client) -> None:
     completion = exchange(alice)
     conversation = completion.conversation
     client.delete(address(conversation), headers=alice.headers)
@@ -113,10 +113,8 @@ def test_files_that_nothing_else_holds_are_freed(alice: Person, client: Client) 
     ] == [False, True, True]
 
 
-def test_an_answer_that_is_being_made_reaches_its_client_and_is_not_stored(
-    server: Server, alice: Person
-) -> None:
-    body = asking("[[slow: 0.02]] [[chunks: 40]]", stream=True)
+def test_an_answer_in_progress_reaches_its_client_and_is_not_stored(server: Server, alice: Person) -> None:
+    body = request_body("[[slow: 0.02]] [[chunks: 40]]", stream=True)
     with server.client(alice) as client, server.client(alice) as other:
         with client.stream("POST", "/v1/chat/completions", json=body) as stream:
             conversation = stream.headers["x-conversation-id"]

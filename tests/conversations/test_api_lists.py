@@ -40,7 +40,7 @@ def test_pages_follow_each_other_to_the_end(five: list[str], alice: Person, clie
     assert seen == five[::-1]
 
 
-def test_the_order_can_be_turned(five: list[str], alice: Person, client: Client) -> None:
+def test_the_order_can_be_reversed(five: list[str], alice: Person, client: Client) -> None:
     query = f"/v1/conversations?order=asc&after={five[1]}"
     page = client.get(query, headers=alice.headers).json()
 
@@ -77,13 +77,13 @@ def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Pe
         assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
 
 
-def test_a_strangers_id_is_no_place_to_go_on_from(alice: Person, charlie: Person, client: Client) -> None:
+def test_a_page_cannot_start_after_a_strangers_id(alice: Person, charlie: Person, client: Client) -> None:
     foreign = conversation_of(charlie).public_id
 
     assert client.get(f"/v1/conversations?after={foreign}", headers=alice.headers).status_code == 400
 
 
-def test_a_long_list_costs_one_query_and_no_message(
+def test_a_long_list_costs_one_query_and_reads_no_messages(
     alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(30):
@@ -211,7 +211,7 @@ def test_tool_calls_and_their_results(alice: Person, client: Client) -> None:
         ("in_progress", "", "in_progress"),
     ],
 )
-def test_how_far_an_item_came(
+def test_the_status_of_an_item(
     state: str, finish_reason: str, status: str, alice: Person, client: Client
 ) -> None:
     conversation = conversation_of(alice)

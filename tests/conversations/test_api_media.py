@@ -1,4 +1,4 @@
-"""Pictures and sound in the history: where they can be had, what was read and heard in them."""
+"""Pictures and sound in the history: their URLs, their text and their transcripts."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def shown(conversation: Conversation, role: str, part: Part, who: Person, client
 
 
 def opens(url: str) -> tuple[str, str | None]:
-    """The SHA-256 of the asset that an address opens, and the kind of its rendition."""
+    """The SHA-256 of the asset that a URL opens, and the kind of its rendition."""
     assert url.startswith("/media/")
     found = target_of_token(url.removeprefix("/media/"))
     assert found is not None
@@ -91,7 +91,7 @@ def test_a_picture_that_was_never_read_has_no_text_and_an_empty_one_an_empty_tex
 
 
 @pytest.mark.parametrize("state", ["pending", "failed"])
-def test_a_sound_has_no_transcript_until_it_was_heard(
+def test_a_sound_has_no_transcript_until_it_is_transcribed(
     state: str, conversation: Conversation, alice: Person, client: Client
 ) -> None:
     blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS, milliseconds=2345)
@@ -108,7 +108,7 @@ def test_a_sound_has_no_transcript_until_it_was_heard(
     assert set(heard) == {"type", "format", "asset", "transcript"}
 
 
-def test_a_spoken_answer_has_what_players_want(
+def test_a_spoken_answer_has_what_players_need(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
     blob = kept(conversation, b"\0\0" * 36_000, "audio/pcm;rate=24000", *OF_SPEECH)
@@ -149,7 +149,7 @@ def test_a_stored_completion_says_where_its_sound_is(
     ]
 
 
-def test_a_document_can_be_had(conversation: Conversation, alice: Person, client: Client) -> None:
+def test_a_document_can_be_downloaded(conversation: Conversation, alice: Person, client: Client) -> None:
     blob = kept(conversation, b"%PDF-", "application/pdf")
 
     part = shown(conversation, "user", FilePart(blob, "a.pdf"), alice, client)
@@ -159,7 +159,7 @@ def test_a_document_can_be_had(conversation: Conversation, alice: Person, client
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
-def test_what_was_freed_is_named_and_not_linked(
+def test_a_freed_file_is_named_but_not_linked(
     role: str, conversation: Conversation, alice: Person, client: Client
 ) -> None:
     blob = kept(conversation, b"gone", "audio/wav", *OF_SPEECH)
@@ -183,7 +183,7 @@ def test_a_strangers_file_of_the_same_bytes_stays_theirs(
     assert set(part["asset"]) == {"sha256", "media_type", "bytes"}
 
 
-def test_a_page_full_of_media_costs_two_queries_more(
+def test_a_page_full_of_media_costs_two_more_queries(
     conversation: Conversation,
     alice: Person,
     client: Client,
@@ -258,7 +258,7 @@ def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
-def test_what_was_said_stands_beside_the_sound(
+def test_the_transcript_is_shown_with_the_sound(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
     data = wav(spoken("Good morning.").tobytes(), rate=RATE)

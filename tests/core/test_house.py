@@ -1,4 +1,4 @@
-"""The house stays as it is drawn: the map is true, nothing imports in circles, each name is ours alone."""
+"""The project's structure: the README's map is true, no imports are circular, its names are ours alone."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from chatapi.env import ROOT
 PACKAGES = {"accounts", "billing", "chatapi", "conversations", "core", "engines", "media"}
 UNMAPPED = {"__pycache__", "management", "migrations", "templates"}
 UNDRAWN = Path("media/processing")
-"""Its folders are named in its own line."""
+"""The map names its folders in its own line."""
 MAP_LINES = 40
 PAGES = [
     ROOT / "README.md",
@@ -24,7 +24,7 @@ PAGES = [
 ]
 PATH = re.compile(r"`([\w-]+(?:/[\w-]+)*(?:/|\.(?:py|md|toml|txt|html)))`")
 OTHERS = {"hosted_vllm/", "litellm_proxy/", "custom_openai/"}
-"""What clients of other makers put before a model's name."""
+"""What other makers' clients put before a model's name."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,10 @@ def map_lines() -> list[str]:
 
 
 def paths_in_map() -> Iterator[Path]:
-    """Each line names files and folders of the folder that is less indented, then says what they are."""
+    """Yield the paths in the map.
+
+    Each line names files and folders in the closest less indented folder above it, then says what they are.
+    """
     above: list[tuple[int, Path]] = []
     for line in map_lines():
         indent = len(line) - len(line.lstrip())
@@ -98,7 +101,7 @@ def folders_in(package: Path) -> Iterator[Path]:
 
 @cache
 def files() -> tuple[str, ...]:
-    """The project's own, as `/chatapi/urls.py`."""
+    """The project's own files, written like `/chatapi/urls.py`."""
     folders = [*PACKAGES, "benchmarks", "deploy", "docs", "requirements", "tests"]
     inside = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     return tuple(f"/{path.relative_to(ROOT)}" for path in (*ROOT.iterdir(), *inside) if path.is_file())

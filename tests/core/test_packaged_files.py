@@ -1,4 +1,4 @@
-"""Files joined from packages that are never imported, and refused unless they are right."""
+"""Files joined from packages that are never imported, and refused unless their content is right."""
 
 import errno
 import hashlib
@@ -38,7 +38,7 @@ READY = {"big.bin": CONTENT, "small.json": SMALL}
 
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two packages, which would blow up if they were imported."""
+    """Two packages that raise an error if they are imported."""
     site = tmp_path / "site"
     for name, inner, content in (
         ("model_part1", "big.1", CONTENT[:5000]),
@@ -63,15 +63,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
-class Told:
-    """What the progress was told."""
+class ProgressReport:
+    """A record of the progress that was reported."""
 
     def __init__(self) -> None:
-        self.doings: list[str] = []
+        self.steps: list[str] = []
         self.fractions: list[float] = []
 
     def __call__(self, doing: str, fraction: float) -> None:
-        self.doings.append(doing)
+        self.steps.append(doing)
         self.fractions.append(fraction)
 
 
@@ -81,25 +81,25 @@ def test_files_are_joined_from_their_parts(folder: Path) -> None:
 
 
 def test_progress_is_told_while_a_file_is_joined(folder: Path) -> None:
-    told = Told()
-    make_ready([BIG], folder, told)
-    assert set(told.doings) == {"joining"}
-    assert told.fractions == sorted(told.fractions)
-    assert told.fractions[-1] == 1
+    report = ProgressReport()
+    make_ready([BIG], folder, report)
+    assert set(report.steps) == {"joining"}
+    assert report.fractions == sorted(report.fractions)
+    assert report.fractions[-1] == 1
 
 
 def test_a_right_copy_is_checked_and_not_joined_again(folder: Path, site: Path) -> None:
     make_ready(FILES, folder)
     before = (folder / "big.bin").stat()
     shutil.rmtree(site)
-    told = Told()
+    report = ProgressReport()
 
-    make_ready(FILES, folder, told)
+    make_ready(FILES, folder, report)
 
     after = (folder / "big.bin").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert contents(folder) == READY
-    assert set(told.doings) == {"checking"}
+    assert set(report.steps) == {"checking"}
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data[:100] + b"?" + data[101:]])
@@ -193,13 +193,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_of_many_that_ask_at_once_one_joins_and_the_others_wait(folder: Path) -> None:
-    told = Told()
+    report = ProgressReport()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: make_ready([BIG], folder, told), range(16)))
+        list(pool.map(lambda _: make_ready([BIG], folder, report), range(16)))
 
     assert contents(folder) == {"big.bin": CONTENT}
     pieces = len(range(0, 5000, PIECE)) + len(range(5000, len(CONTENT), PIECE))
-    assert told.doings.count("joining") == pieces
+    assert report.steps.count("joining") == pieces
 
 
 def test_files_and_folders_of_packages_are_found(site: Path) -> None:
@@ -217,10 +217,10 @@ def test_a_files_digest_is_that_of_all_its_pieces(tmp_path: Path) -> None:
 
 
 def test_processes_that_need_files_load_neither_django_nor_celery() -> None:
-    """Workshops and the model's own process: each would pay for it in memory and at its start."""
+    """Sandbox workers and the model's own process would pay for it in memory and in time to start."""
     source = (
         "import sys, core.packaged_files;"
         "print([name for name in ('django', 'celery', 'kombu') if name in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
-    assert told.stdout == "[]\n"
+    report = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    assert report.stdout == "[]\n"

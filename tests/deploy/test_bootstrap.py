@@ -1,4 +1,4 @@
-"""deploy/bootstrap.py in a checkout of its own, with a package index of one wheel."""
+"""deploy/bootstrap.py in a separate checkout, with a package index of one wheel."""
 
 import ast
 import hashlib
@@ -21,7 +21,7 @@ Disk = namedtuple("Disk", "total used free")
 
 
 class Checkout:
-    """Two files of ours, and a lock file that pins one tiny package."""
+    """A checkout with bootstrap.py and a lock file that pins one tiny package."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class Checkout:
         )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        """The exit status, what was said, and the complaint."""
+        """Run it to its end. Return the exit status, standard output and standard error."""
         process = self.start(*arguments)
         said, complaint = process.communicate(timeout=120)
         return process.returncode, said, complaint
@@ -95,7 +95,7 @@ def test_it_installs_once_and_again_when_the_lock_file_changes_or_says_in_one_li
     assert "Making .venv" not in said
     assert said.endswith("\n2.0\n")
 
-    # the command takes the bootstrap's place, so that signals reach it
+    # the command replaces bootstrap.py, so that signals reach it
     process = checkout.start("-c", "import os; print(os.getpid(), os.getcwd())")
     assert process.communicate(timeout=60)[0] == f"{process.pid} {checkout.folder}\n"
 
@@ -105,7 +105,7 @@ def test_an_unfinished_installation_is_begun_anew(checkout: Checkout) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     half_done = venv / "half-done"
     half_done.touch()
-    (venv / ".chatapi-unfinished").touch()  # killed while pip unpacked
+    (venv / ".chatapi-unfinished").touch()  # killed while pip was unpacking
     status, said, complaint = checkout.run(*VERSION)
     assert (status, complaint) == (0, "")
     assert said.endswith("\n1.0\n")

@@ -1,4 +1,4 @@
-"""The real local model: loaded once, then asked."""
+"""The real local model, loaded once for all tests."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def data_folder(request: pytest.FixtureRequest) -> Path:
-    """Kept between runs, as joining the model takes seconds and 490 MB."""
+    """A folder kept between runs, because joining the model takes seconds and 490 MB."""
     return Path(request.config.cache.mkdir("local-model"))
 
 
@@ -66,7 +66,7 @@ def text_of(events: list[Event]) -> str:
 
 
 def call_of(events: list[Event]) -> tuple[str, Any]:
-    """The one call that the events make: its name and its arguments, read."""
+    """The name and the decoded arguments of the only call in the events."""
     start = events[0]
     assert isinstance(start, ToolCallStart)
     assert start.id.startswith("call_")
@@ -167,7 +167,7 @@ async def test_a_long_prompt_is_given_up_in_its_middle(engine: LocalEngine) -> N
     with pytest.raises(asyncio.CancelledError):
         await reading
     while await slots_at_work(engine):
-        # the whole of it would take a minute
+        # reading all of it would take a minute
         assert time.monotonic() - begun < 10
         await asyncio.sleep(0.02)
 
@@ -293,7 +293,7 @@ async def first_event(engine: LocalEngine, request: EngineRequest) -> Event:
 
 async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(engine: LocalEngine) -> None:
     """A few of the messages that the decision was measured with."""
-    # the temperature that was asked for does not touch the decision
+    # the requested temperature does not affect the decision
     hot = {"temperature": 2.0}
     called = [
         message
@@ -329,7 +329,7 @@ async def test_what_a_tool_returned_is_answered_in_words(engine: LocalEngine) ->
     assert Finish("stop") in events
 
 
-# --- the process (last, as these end it) --------------------------------------------------------
+# --- the process (last, because these end it) ---------------------------------------------------
 
 
 async def test_a_crash_fails_its_streams_and_the_next_request_is_answered(engine: LocalEngine) -> None:
@@ -376,7 +376,7 @@ async def test_a_parent_that_is_killed_leaves_no_orphan(data_folder: Path) -> No
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process lives; a dead one that nobody has waited for yet does not."""
+    """Whether the process is alive; a dead one that nobody has waited for yet is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):

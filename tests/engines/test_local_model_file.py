@@ -1,4 +1,4 @@
-"""The model's file: the embedded one, checked, or a user's own."""
+"""The model file: the embedded one, which is checked, or a user's own."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -26,14 +26,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("package")
 def test_the_embedded_model_is_joined_once_and_then_checked(tmp_path: Path) -> None:
-    told: list[tuple[str, float]] = []
+    seen: list[tuple[str, float]] = []
 
     for _ in range(2):
-        path = embedded_model(tmp_path / "models", lambda message, fraction: told.append((message, fraction)))
+        path = embedded_model(tmp_path / "models", lambda message, fraction: seen.append((message, fraction)))
         assert path.read_bytes() == CONTENT
 
     assert path == tmp_path / "models" / "model.gguf"
-    assert told == [("joining the model", 1), ("checking the model", 1)]
+    assert seen == [("joining the model", 1), ("checking the model", 1)]
 
 
 def test_an_embedded_model_that_is_not_right_is_refused(tmp_path: Path, package: Path) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor, with small scripts in the place of the model's process."""
+"""The supervisor, with small scripts in place of the model's process."""
 
 import os
 import signal
@@ -54,15 +54,15 @@ def reason(process: ModelProcess) -> str | None:
 
 
 def test_it_starts_once_tells_its_progress_and_listens(begin: Begin) -> None:
-    told: list[tuple[str, float]] = []
-    process = begin(READY, lambda message, fraction: told.append((message, fraction)))
+    reports: list[tuple[str, float]] = []
+    process = begin(READY, lambda message, fraction: reports.append((message, fraction)))
     assert reason(process) == "the local model is not started yet"
 
     endpoint = process.start().result(timeout=20)
 
     assert endpoint.base_url == "http://127.0.0.1:4711/v1"
     assert len(endpoint.api_key) == 32
-    assert told == [("joining the model", 0.5)]
+    assert reports == [("joining the model", 0.5)]
     assert reason(process) is None
     assert process.start().result(timeout=20) == endpoint
 

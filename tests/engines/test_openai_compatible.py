@@ -1,4 +1,4 @@
-"""What comes from an upstream, as events: text, reasoning, calls, sound, usage, and how it ends."""
+"""An upstream's answer as events: text, reasoning, calls, sound, usage, and how it ends."""
 
 import base64
 import json

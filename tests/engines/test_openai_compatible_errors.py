@@ -1,4 +1,4 @@
-"""What an upstream does wrong, what our client is told of it, and when it is asked again."""
+"""Failures of an upstream: what our client is told of them, and when the request is retried."""
 
 import asyncio
 import contextlib
@@ -93,11 +93,11 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(engine, "asyncio", _With(asyncio, sleep=sleep))
+    monkeypatch.setattr(engine, "asyncio", _PatchedModule(asyncio, sleep=sleep))
     return waited
 
 
-class _With:
+class _PatchedModule:
     """A module with one of its functions replaced, for one importer only."""
 
     def __init__(self, module: Any, **replaced: Any) -> None:
@@ -277,9 +277,9 @@ async def test_an_answer_without_end_is_stopped_at_the_limit(
     assert "more than 1000 bytes" in error.message
 
 
-# --- another try --------------------------------------------------------------------------------
+# --- retries ------------------------------------------------------------------------------------
 
-SHORTLY_AWAY = {
+TRANSIENT_FAILURES = {
     "reset": raw(ABORT),
     "closed": raw(b": ping\n\n", CLOSE),
     "reset after headers": raw(b": ping\n\n", ABORT),
@@ -293,7 +293,7 @@ SHORTLY_AWAY = {
 }
 
 
-@pytest.mark.parametrize("answer", SHORTLY_AWAY.values(), ids=SHORTLY_AWAY)
+@pytest.mark.parametrize("answer", TRANSIENT_FAILURES.values(), ids=TRANSIENT_FAILURES)
 async def test_what_fails_before_its_first_event_is_tried_again(
     upstream: FakeUpstream, waits: list[float], answer: Answer
 ) -> None:
@@ -387,7 +387,7 @@ async def test_a_slow_reader_of_ours_is_not_the_upstreams_fault(upstream: FakeUp
     assert seen == HI
 
 
-# --- letting go ---------------------------------------------------------------------------------
+# --- disconnecting ------------------------------------------------------------------------------
 
 
 async def delay_until_gone(upstream: FakeUpstream, stop: Callable[[], Awaitable[None]]) -> float:
@@ -437,7 +437,7 @@ async def test_cancelling_the_reader_stops_the_upstream_at_once(
 
 
 async def until_idle(engine: OpenAICompatibleEngine) -> None:
-    """Until the connection was given back."""
+    """Wait until the connection has been given back."""
     assert engine._session is not None
     async with asyncio.timeout(5):
         while not engine._session.connector._conns:  # type: ignore[union-attr]
@@ -477,7 +477,7 @@ def test_nothing_that_lingers_is_left_open() -> None:
             assert await events_of(engine) == HI
 
     asyncio.run(ask_and_leave())
-    gc.collect()  # an open connection would warn of it, and a warning fails the test
+    gc.collect()  # a connection left open would cause a warning, which fails the test
 
 
 async def test_two_hundred_answers_at_once_wait_for_none_of_each_other(upstream: FakeUpstream) -> None:

@@ -1,4 +1,4 @@
-"""An upstream that means ill, or is out of its mind: nothing it sends may harm the service."""
+"""A malicious or broken upstream: nothing it sends may harm the service."""
 
 import asyncio
 import contextlib
@@ -101,7 +101,7 @@ async def test_a_compressed_error_keeps_its_status(
     assert (error.status, error.message) == (429, "The upstream answered with status 429.")
 
 
-# --- much that is nothing -----------------------------------------------------------------------
+# --- endless nothing ----------------------------------------------------------------------------
 
 NOTHINGS = {
     "comments": b":\n",
@@ -138,14 +138,14 @@ async def test_an_upstream_that_says_nothing_without_end_is_left(
     assert seen == ([TextDelta("Hi")] if before else [])
 
 
-async def test_a_ping_a_second_and_an_empty_chunk_a_second_for_an_hour_are_patience(
+async def test_an_hour_of_a_ping_and_an_empty_chunk_per_second_is_tolerated(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     hour = [b": ping\n\n", frame(delta(content=""))] * 3600
     assert await answered(upstream, engine, raw(*hour, frame(say("Hi")), *hour, frame(end()))) == HI
 
 
-async def test_every_event_gives_new_patience(
+async def test_every_event_resets_the_limit(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 10_000)
@@ -156,7 +156,7 @@ async def test_every_event_gives_new_patience(
     assert events == [TextDelta("x")] * 20 + [Finish("stop")]
 
 
-async def test_a_long_line_is_no_patience_lost(
+async def test_a_long_line_does_not_count_toward_the_limit(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 10_000)
@@ -167,7 +167,7 @@ async def test_a_long_line_is_no_patience_lost(
 
 
 async def test_the_loop_takes_turns_with_a_flood() -> None:
-    """Between any two pieces of what came in one read, others run."""
+    """Other tasks run between any two pieces of what came in one read."""
     pieces = 12
     response = Canned(b":\n" * (pieces * upstream_call.PIECE // 2), frame(say("Hi")), frame(end()))
     turns = 0
@@ -195,7 +195,7 @@ async def test_the_loop_takes_turns_with_a_flood() -> None:
 
 
 class Canned:
-    """A response whose reads are given beforehand, however large, and never wait."""
+    """A response with prepared reads of any size, which never wait."""
 
     content_type = "text/event-stream"
 
@@ -267,7 +267,7 @@ async def test_choices_that_nobody_asked_for_are_dropped(
 
 
 @pytest.mark.parametrize("index", FOREIGN.values(), ids=FOREIGN)
-async def test_an_answer_of_nothing_else_is_none(
+async def test_an_answer_with_only_such_choices_is_incomplete(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, index: bytes
 ) -> None:
     foreign = placed(index, b'"delta":{"content":"no"},"finish_reason":"stop"')
@@ -275,7 +275,7 @@ async def test_an_answer_of_nothing_else_is_none(
     assert (error.status, error.code) == (502, "upstream_incomplete")
 
 
-async def test_twenty_thousand_choices_are_one(
+async def test_of_twenty_thousand_choices_one_is_kept(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     body = {
@@ -341,12 +341,12 @@ async def test_what_is_no_number_of_tokens_is_not_counted(
         b'"prompt_tokens_details":{"cached_tokens":@},"completion_tokens_details":{"reasoning_tokens":@}}'
     ).replace(b"@", theirs)
     last = b'data: {"choices":[],"usage":' + usage + b"}\n\n"
-    *seen, told = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
+    *seen, reported = await answered(upstream, engine, raw(frame(say("Hi")), frame(end()), last))
     assert seen == HI
-    assert isinstance(told, Usage)
-    assert (told.completion_tokens, told.cached_tokens, told.reasoning_tokens) == (ours or 0,) * 3
-    assert told.lacks_completion == (ours is None)
-    assert type(told.completion_tokens) is int
+    assert isinstance(reported, Usage)
+    assert (reported.completion_tokens, reported.cached_tokens, reported.reasoning_tokens) == (ours or 0,) * 3
+    assert reported.lacks_completion == (ours is None)
+    assert type(reported.completion_tokens) is int
 
 
 NO_USAGES: list[Any] = [
@@ -382,12 +382,12 @@ async def test_a_half_that_is_not_counted_is_told_as_such(
 
 
 async def test_what_no_context_holds_is_not_counted(upstream: FakeUpstream) -> None:
-    """Sixteen times the model's context, for each answer that was asked for at once."""
+    """The limit is sixteen times the model's context for each choice that was requested at once."""
     usage = {"prompt_tokens": 32_000, "completion_tokens": 32_001}
     engine = OpenAICompatibleEngine(upstream.base_url, "m", retries=0, supports_n=True, context_length=1000)
     both = stream(say("Hi"), end(), end(index=1, usage=usage))
-    *_, told = await answered(upstream, engine, both, n=2)
-    assert told == PartialUsage(32_000, 0, lacks_completion=True)
+    *_, reported = await answered(upstream, engine, both, n=2)
+    assert reported == PartialUsage(32_000, 0, lacks_completion=True)
     assert await answered(upstream, engine, stream(say("Hi"), end(usage=usage))) == HI
     await engine.close()
 
@@ -419,8 +419,8 @@ async def test_a_part_is_no_more_than_its_whole(
             "rejected_prediction_tokens": 7,
         },
     }
-    *_, told = await answered(upstream, engine, stream(say("Hi"), end(usage=usage)))
-    assert told == Usage(
+    *_, reported = await answered(upstream, engine, stream(say("Hi"), end(usage=usage)))
+    assert reported == Usage(
         10,
         5,
         cached_tokens=8,

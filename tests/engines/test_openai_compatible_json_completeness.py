@@ -1,4 +1,4 @@
-"""When a tool call's arguments are whole, however they were cut, and what finding that out costs."""
+"""When a tool call's arguments are complete, however they were cut, and what it costs to find out."""
 
 import json
 import sys
@@ -108,7 +108,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def interleaved(count: int) -> list[Event]:
-    """Two calls at once, `count` fragments each, and each of them looks like an end."""
+    """Two calls at once, of `count` fragments each, every one of which looks like an end."""
     assembler, events = CallAssembler(0), list[Event]()
     opening = [ChunkToolCall(index, f"c{index}", ChunkFunction(f"f{index}", '{"a":[{}')) for index in (0, 1)]
     assembler.read(opening, events)
@@ -131,7 +131,7 @@ def many(count: int) -> list[Event]:
 
 
 def repeated(count: int) -> list[Event]:
-    """One call whose every fragment has its name and a new id."""
+    """One call, each of whose fragments has the name and a new id."""
     assembler, events = CallAssembler(0), list[Event]()
     assembler.read([ChunkToolCall(0, "c", ChunkFunction("f", '{"a":[{}'))], events)
     for index in range(count):

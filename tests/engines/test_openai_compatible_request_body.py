@@ -1,4 +1,4 @@
-"""Values as the body that an upstream is sent."""
+"""Requests encoded as the body that is sent to an upstream."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The models file: what it may say, and what is wrong with one that says something else."""
+"""The models file: what it may contain, and the errors for anything else."""
 
 from pathlib import Path
 

@@ -71,7 +71,7 @@ def text(events: list[Event]) -> str:
 
 
 def calls(events: list[Event]) -> list[tuple[str, Any]]:
-    """Each call's name and arguments."""
+    """The name and arguments of each call."""
     return [
         (
             start.name,

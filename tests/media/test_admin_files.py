@@ -1,4 +1,4 @@
-"""Files in the admin: what they are, what holds them, what was made of them, and made again."""
+"""Assets, renditions and uploaded files in the admin: lists, details and permissions."""
 
 import re
 
@@ -79,9 +79,7 @@ def test_a_list_costs_the_same_for_one_row_and_for_many_and_reads_no_content(
     assert not any('"content"' in query["sql"] for query in queries.captured_queries)
 
 
-def test_the_list_of_assets_shows_the_thumbnails_that_are_there(
-    reviewer: Client, conversation: Conversation
-) -> None:
+def test_the_list_of_assets_shows_available_thumbnails(reviewer: Client, conversation: Conversation) -> None:
     ready = kept(conversation, b"1", "image/png", *OF_PICTURES)
     made(conversation, ready, "thumbnail", media_type="image/webp", size=5)
     kept(conversation, b"2", "image/png", *OF_PICTURES)
@@ -119,7 +117,7 @@ def test_lists_are_filtered_and_searched(
 # --- one file ---------------------------------------------------------------------------------------
 
 
-def test_an_asset_tells_what_holds_it_and_what_was_made_of_it(
+def test_an_asset_shows_its_holders_and_its_renditions(
     reviewer: Client, alice: Person, conversation: Conversation
 ) -> None:
     asset = asset_of(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
@@ -139,7 +137,7 @@ def test_an_asset_tells_what_holds_it_and_what_was_made_of_it(
     assert re.findall(r'field-state">\s*<p>(\w+)', page) == ["Failed", "Ready"]
 
 
-def test_many_holders_are_cut_short(
+def test_a_long_list_of_holders_is_cut_short(
     reviewer: Client, alice: Person, monkeypatch: pytest.MonkeyPatch, conversation: Conversation
 ) -> None:
     monkeypatch.setattr("media.admin.SHOWN_HOLDERS", 2)
@@ -184,7 +182,7 @@ def test_a_file_is_shown_with_its_preview(
     assert SCRIPT not in page
 
 
-def test_a_rendition_shows_its_words_and_no_peaks(reviewer: Client, conversation: Conversation) -> None:
+def test_a_rendition_shows_its_text_but_not_its_peaks(reviewer: Client, conversation: Conversation) -> None:
     blob = kept(conversation, b"sound", "audio/wav", "transcript", "peaks")
     made(conversation, blob, "transcript", content={"text": f"Hello {SCRIPT}"})
     made(conversation, blob, "peaks", content={"lowest": [-77], "highest": [5]})
@@ -194,14 +192,14 @@ def test_a_rendition_shows_its_words_and_no_peaks(reviewer: Client, conversation
     assert "lowest" not in reviewer.get(detail(peaks)).text
 
 
-# --- who may ----------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("may", "seen"),
     [("view_asset", ASSETS), ("view_rendition", RENDITIONS), ("view_file", FILES)],
 )
-def test_each_page_asks_for_its_own_permission(
+def test_each_page_requires_its_own_permission(
     may: str, seen: str, alice: Person, conversation: Conversation
 ) -> None:
     asset = asset_of(conversation, b"picture", "image/png", "thumbnail")
@@ -218,7 +216,7 @@ def test_each_page_asks_for_its_own_permission(
         assert reader.get(detail(row)).status_code == expected
 
 
-def test_renditions_beside_an_asset_are_for_those_who_may_see_them(conversation: Conversation) -> None:
+def test_renditions_on_an_assets_page_need_their_own_permission(conversation: Conversation) -> None:
     asset = asset_of(conversation, b"sound", "audio/wav", "transcript")
     Rendition.objects.update(due_at=NOON)
     due = "Jan. 1, 2026, noon"

@@ -1,4 +1,4 @@
-"""What a workspace may keep, and keeps, in the admin."""
+"""A workspace's media quota and its use, in the admin."""
 
 import pytest
 from django.test import Client
@@ -25,7 +25,7 @@ def workspace_form(**fields: str) -> dict[str, str]:
     return {"name": "Ours", **inlines, **fields}
 
 
-def test_a_workspace_shows_what_it_keeps_of_its_quota(
+def test_a_workspace_shows_how_much_of_its_quota_is_used(
     operator: Client, alice: Person, charlie: Person, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_QUOTA_BYTES = 4096
@@ -54,6 +54,6 @@ def test_a_quota_is_a_number_of_bytes(quota: str, operator: Client, alice: Perso
     assert alice.workspace.media_quota is None
 
 
-def test_a_new_workspace_is_made_with_its_quota(operator: Client) -> None:
+def test_a_new_workspace_is_created_with_its_quota(operator: Client) -> None:
     assert operator.get(f"{WORKSPACES}add/").status_code == 200
     assert operator.post(f"{WORKSPACES}add/", workspace_form(media_quota="5")).status_code == 302

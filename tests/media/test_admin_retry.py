@@ -1,4 +1,4 @@
-"""What failed is made again, by those who may, with what it is made of."""
+"""Retrying failed renditions in the admin: who may, and which renditions are retried with them."""
 
 from uuid import UUID
 
@@ -22,11 +22,11 @@ def operator(db: None) -> Client:
 
 
 @pytest.fixture
-def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    """The renditions that workers were asked to make."""
-    asked: list[UUID] = []
-    monkeypatch.setattr(retry, "enqueue", asked.extend)
-    return asked
+def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """Ids of the renditions that workers were asked to create."""
+    ids: list[UUID] = []
+    monkeypatch.setattr(retry, "enqueue", ids.extend)
+    return ids
 
 
 @pytest.fixture
@@ -34,73 +34,73 @@ def conversation(alice: Person) -> Conversation:
     return conversation_of(alice)
 
 
-def chosen(client: Client, *rows: Rendition) -> int:
+def make_again(client: Client, *rows: Rendition) -> int:
     body = {"action": "make_again", "_selected_action": [str(row.pk) for row in rows]}
     return client.post(RENDITIONS, body).status_code
 
 
-def failed(conversation: Conversation, *kinds: str) -> list[Rendition]:
+def failed_renditions(conversation: Conversation, *kinds: str) -> list[Rendition]:
     asset = asset_of(conversation, b"sound", "audio/wav", *kinds)
     Rendition.objects.filter(asset=asset).update(state="failed", error="Broken.", attempts=5)
     return list(Rendition.objects.filter(asset=asset).order_by("kind"))
 
 
-def test_what_failed_is_pending_again_with_all_its_attempts(
+def test_a_failed_rendition_is_pending_again_with_all_its_attempts(
     operator: Client,
     conversation: Conversation,
-    asked_for: list[UUID],
+    enqueued: list[UUID],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    mp3, opus = failed(conversation, "mp3", "opus")
+    mp3, opus = failed_renditions(conversation, "mp3", "opus")
 
     with django_capture_on_commit_callbacks(execute=True):
-        assert chosen(operator, mp3) == 302
+        assert make_again(operator, mp3) == 302
     mp3.refresh_from_db()
     opus.refresh_from_db()
 
     assert (mp3.state, mp3.error, mp3.attempts) == ("pending", "", 0)
     assert (opus.state, opus.attempts) == ("failed", 5)
-    assert asked_for == [mp3.id]
+    assert enqueued == [mp3.id]
 
 
-def test_what_it_is_made_of_is_made_again_too(
+def test_a_failed_source_is_retried_too(
     operator: Client,
     conversation: Conversation,
-    asked_for: list[UUID],
+    enqueued: list[UUID],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    transcript, wav = failed(conversation, "transcript")
+    transcript, wav = failed_renditions(conversation, "transcript")
 
     with django_capture_on_commit_callbacks(execute=True):
-        chosen(operator, transcript)
+        make_again(operator, transcript)
 
     assert wav.kind == "wav"
-    assert set(asked_for) == {transcript.id, wav.id}
+    assert set(enqueued) == {transcript.id, wav.id}
     assert set(Rendition.objects.values_list("state", flat=True)) == {"pending"}
 
 
 @pytest.mark.parametrize("state", ["ready", "pending"])
-def test_what_did_not_fail_is_left_alone(
-    state: str, operator: Client, conversation: Conversation, asked_for: list[UUID]
+def test_a_rendition_that_did_not_fail_is_left_alone(
+    state: str, operator: Client, conversation: Conversation, enqueued: list[UUID]
 ) -> None:
-    transcript, wav = failed(conversation, "transcript")
+    transcript, wav = failed_renditions(conversation, "transcript")
     Rendition.objects.filter(id=transcript.id).update(state=state, attempts=1)
 
-    chosen(operator, transcript)
+    make_again(operator, transcript)
 
     assert list(Rendition.objects.order_by("kind").values_list("state", flat=True)) == [state, "failed"]
-    assert asked_for == []
+    assert enqueued == []
     assert wav.id == rendition_id(wav.asset_id, "wav")
 
 
 @pytest.mark.parametrize(("may", "count"), [((), 0), (("change_rendition",), 1)])
-def test_making_again_is_for_those_who_may_change_renditions(
-    may: tuple[str, ...], count: int, conversation: Conversation, asked_for: list[UUID]
+def test_retrying_needs_the_change_permission(
+    may: tuple[str, ...], count: int, conversation: Conversation, enqueued: list[UUID]
 ) -> None:
-    [mp3] = failed(conversation, "mp3")
+    [mp3] = failed_renditions(conversation, "mp3")
     reader = staff("view_rendition", *may)
 
-    chosen(reader, mp3)
+    make_again(reader, mp3)
 
     assert Rendition.objects.filter(state="pending").count() == count
     assert ("Make again" in reader.get(RENDITIONS).text) == bool(count)

@@ -1,4 +1,4 @@
-"""Which bytes of a file a request's headers ask for."""
+"""The range and condition headers of a request for a file, and the file name in the response."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ TAG = '"abc"'
         ("bytes=0-0,", [(0, 1)]),
     ],
 )
-def test_ranges_are_read(header: str, spans: list[tuple[int, int]]) -> None:
+def test_ranges_are_parsed(header: str, spans: list[tuple[int, int]]) -> None:
     assert spans_asked(header, 100) == spans
 
 
@@ -54,7 +54,7 @@ def test_ranges_are_read(header: str, spans: list[tuple[int, int]]) -> None:
         "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 2 * MAX_RANGES + 2, 2)),
     ],
 )
-def test_what_is_no_range_is_the_whole_file(header: str | None) -> None:
+def test_an_invalid_range_means_the_whole_file(header: str | None) -> None:
     assert spans_asked(header, 100) is None
 
 
@@ -86,7 +86,7 @@ def test_a_file_the_client_has_is_known_by_its_tag() -> None:
     assert not is_known('"x"', TAG)
 
 
-def test_a_part_is_only_continued_of_the_very_same_file() -> None:
+def test_a_download_resumes_only_if_the_file_is_unchanged() -> None:
     assert may_be_partial(None, TAG)
     assert may_be_partial(TAG, TAG)
     assert not may_be_partial(f"W/{TAG}", TAG)
@@ -107,5 +107,5 @@ def test_a_part_is_only_continued_of_the_very_same_file() -> None:
         ("a\r\nx: y", "inline; filename=\"a__x: y\"; filename*=UTF-8''a%0D%0Ax%3A%20y"),
     ],
 )
-def test_a_name_can_say_nothing_but_itself(filename: str | None, header: str) -> None:
+def test_a_file_name_cannot_add_anything_to_the_header(filename: str | None, header: str) -> None:
     assert disposition("inline", filename) == header

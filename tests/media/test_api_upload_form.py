@@ -1,4 +1,4 @@
-"""Forms with a file, well-formed and hostile, in pieces of any size."""
+"""Multipart forms with a file, well-formed and hostile, in pieces of any size."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from hypothesis import given
-from hypothesis import settings as settings_of_hypothesis
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope
 
@@ -45,7 +45,10 @@ def scope_of(content_type: bytes = b"multipart/form-data; boundary=" + B, **head
 
 
 def receiving(*pieces: bytes, end: str = "last") -> Receive:
-    """`end`: the last piece, or the client "leaves", or nothing comes any more ("stalls")."""
+    """Return an ASGI `receive` that delivers these pieces.
+
+    `end`: the last piece ends the body ("last"), the client "leaves", or nothing more comes ("stalls").
+    """
     messages: list[Message] = [{"type": "http.request", "body": p, "more_body": True} for p in pieces]
     if end == "last":
         messages[-1]["more_body"] = False
@@ -62,7 +65,7 @@ def receiving(*pieces: bytes, end: str = "last") -> Receive:
 
 
 async def read(body: bytes, *, step: int | None = None, scope: Scope | None = None) -> Read:
-    """Fields, the file's name, its bytes and its digest."""
+    """Read a form; return its fields and its file's name, bytes and digest."""
     pieces = [body[at : at + step] for at in range(0, len(body), step)] if step else [body]
     async with read_form(WORKSPACE, scope or scope_of(), receiving(*pieces), LIMIT) as form:
         file = form.file
@@ -132,7 +135,7 @@ async def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize("epilogue", [b"\r\n", b"x" * 100])
-async def test_what_follows_the_end_is_not_read(epilogue: bytes) -> None:
+async def test_bytes_after_the_end_are_not_read(epilogue: bytes) -> None:
     assert (await read(part("file", b"x", "a") + END + epilogue))[2] == b"x"
 
 
@@ -182,7 +185,7 @@ async def test_a_compressed_body_is_refused() -> None:
     ],
 )
 @pytest.mark.parametrize("step", [None, 5])
-async def test_what_is_no_whole_form_is_refused(body: bytes, step: int | None) -> None:
+async def test_a_malformed_form_is_refused(body: bytes, step: int | None) -> None:
     error = await refused(body or b" ", step=step)
     assert error.status == 400
     assert error.code in {"invalid_form", "missing_required_parameter"}
@@ -210,7 +213,7 @@ async def test_a_long_field_is_refused_by_its_name() -> None:
         (part("file", b"1", "a") + part("file", b"2"), "invalid_type"),
     ],
 )
-async def test_one_file_is_wanted(body: bytes, code: str) -> None:
+async def test_exactly_one_file_is_required(body: bytes, code: str) -> None:
     error = await refused(body + END)
     assert (error.status, error.code, error.param) == (400, code, "file")
 
@@ -220,7 +223,7 @@ async def test_a_file_under_another_name_is_refused() -> None:
     assert (error.status, error.param) == (400, "picture")
 
 
-async def test_a_field_sent_twice_is_refused_where_one_is_wanted() -> None:
+async def test_a_field_sent_twice_is_refused_where_one_is_expected() -> None:
     form = Form([("a", "1"), ("a", "2"), ("b", "3")], None)
     assert form.text("b") == "3"
     assert form.text("c") is None
@@ -244,7 +247,7 @@ async def test_a_field_sent_twice_is_refused_where_one_is_wanted() -> None:
         ("x" * 300, "x" * NAME_LENGTH),
     ],
 )
-def test_a_name_is_kept_as_it_can_be_seen(sent: str, kept: str) -> None:
+def test_a_file_name_is_cleaned(sent: str, kept: str) -> None:
     assert clean_name(sent) == kept
 
 
@@ -256,7 +259,7 @@ async def test_a_name_is_read_as_utf_8_or_else_latin_1(sent: bytes, kept: str) -
     assert (await read(part("file", b"x", sent) + END))[1] == kept
 
 
-async def test_a_client_that_leaves_leaves_nothing() -> None:
+async def test_a_client_that_disconnects_leaves_nothing_behind() -> None:
     with nothing_left(), pytest.raises(ClientGone):
         async with read_form(
             WORKSPACE, scope_of(), receiving(part("file", b"x" * 600_000, "a"), end="leaves"), LIMIT
@@ -265,7 +268,7 @@ async def test_a_client_that_leaves_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("limit", ["STALLED_SECONDS", "UPLOAD_SECONDS"])
-async def test_a_client_that_stalls_is_given_up(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_stalls_is_timed_out(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_form, limit, 0.05)
     with nothing_left(), pytest.raises(ApiError) as caught:
         async with read_form(WORKSPACE, scope_of(), receiving(part("file", b"x", "a"), end="stalls"), LIMIT):
@@ -273,7 +276,7 @@ async def test_a_client_that_stalls_is_given_up(limit: str, monkeypatch: pytest.
     assert (caught.value.status, caught.value.code) == (408, "request_timeout")
 
 
-async def test_a_workspace_sends_so_many_at_once_and_others_are_not_held_up(
+async def test_concurrent_uploads_are_limited_for_each_workspace_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(upload_form, "AT_ONCE", 1)
@@ -288,7 +291,7 @@ async def test_a_workspace_sends_so_many_at_once_and_others_are_not_held_up(
         assert form.file.size == 1
 
 
-async def test_nothing_is_left_where_its_reader_fails() -> None:
+async def test_nothing_is_left_when_the_reader_fails() -> None:
     body = part("file", b"x", "a") + END
     with nothing_left(), pytest.raises(ZeroDivisionError):
         async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT) as form:
@@ -300,7 +303,7 @@ WHOLE = (
 )
 
 
-@settings_of_hypothesis(max_examples=100, deadline=None, derandomize=True, database=None)
+@hypothesis_settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), st.binary(max_size=12)), max_size=4),
     st.integers(1, 400),

@@ -1,4 +1,4 @@
-"""What nothing refers to is freed, and only that, whoever dies half-way or comes between."""
+"""Cleanup frees unreferenced files and only those, even after a crash or with concurrent uploads."""
 
 import hashlib
 import os
@@ -62,7 +62,7 @@ def asset_of(who: Person) -> Asset:
 
 
 def stored(who: Person) -> Asset:
-    """Bytes and rows that nothing holds, with one rendition made."""
+    """Store bytes and rows that nothing holds, with one rendition ready."""
     store_bytes(who.workspace.id, {SHA256: DATA})
     register([(who.workspace.id, STORED)])
     asset = asset_of(who)
@@ -85,16 +85,16 @@ def held_by_conversation(who: Person) -> Conversation:
 
 
 def is_whole(who: Person) -> bool:
-    """The row with its bytes, and no rendition that is said to be ready and is not there."""
+    """Whether the asset's bytes exist, and those of every rendition that is marked as ready."""
     asset = asset_of(who)
     ready = asset.renditions.filter(state="ready").values_list("id", flat=True)
     return exists(asset.storage_name) and all(exists(rendition_name(who.workspace.id, id)) for id in ready)
 
 
-# --- what holds, and what does not ------------------------------------------------------------------
+# --- what holds a file ------------------------------------------------------------------------------
 
 
-def test_what_nothing_holds_goes_with_all_that_was_made_of_it(alice: Person) -> None:
+def test_an_asset_that_nothing_holds_is_freed_with_its_renditions(alice: Person) -> None:
     stored(alice)
     assert len(names()) == 2
     assert free(later()) == 1
@@ -104,7 +104,7 @@ def test_what_nothing_holds_goes_with_all_that_was_made_of_it(alice: Person) -> 
     assert free(later()) == 0
 
 
-def test_what_has_just_been_stored_has_time_to_be_held(alice: Person) -> None:
+def test_a_new_asset_has_time_to_be_held(alice: Person) -> None:
     stored(alice)
     assert free() == 0
     assert is_whole(alice)
@@ -119,7 +119,7 @@ def test_a_deleted_conversation_frees_its_files(alice: Person) -> None:
     assert names() == set()
 
 
-def test_what_another_conversation_or_an_upload_holds_stays(alice: Person) -> None:
+def test_an_asset_that_another_conversation_or_an_upload_holds_stays(alice: Person) -> None:
     stored(alice)
     first, second = held_by_conversation(alice), held_by_conversation(alice)
     file = uploaded(alice)
@@ -132,7 +132,7 @@ def test_what_another_conversation_or_an_upload_holds_stays(alice: Person) -> No
     assert free(later()) == 1
 
 
-def test_of_two_uploads_of_the_same_bytes_the_last_to_go_frees_them(alice: Person) -> None:
+def test_the_last_of_two_uploads_of_the_same_bytes_frees_them(alice: Person) -> None:
     first, second = uploaded(alice), uploaded(alice)
     first.delete()
     assert free(later()) == 0
@@ -159,7 +159,7 @@ def test_the_same_bytes_of_another_workspace_are_another_file(alice: Person, cha
     assert {name.split("/")[0] for name in names()} == {charlie.workspace.id.hex}
 
 
-def test_an_address_that_is_remembered_holds_nothing(alice: Person) -> None:
+def test_a_remembered_url_holds_nothing(alice: Person) -> None:
     stored(alice)
     remember_copies(alice.workspace.id, {"https://example.com/a.png": SHA256})
     assert free(later()) == 1
@@ -175,15 +175,15 @@ def test_no_more_is_freed_at_once_than_fits_into_a_task(
     assert [free(later()), free(later()), free(later())] == [1, 1, 0]
 
 
-# --- who dies half-way ------------------------------------------------------------------------------
+# --- crashes ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("deletions", [0, 1, 2])
-def test_who_dies_half_way_leaves_nothing_that_lies_and_another_ends_it(
+def test_a_crash_leaves_no_false_ready_state_and_the_next_run_finishes(
     alice: Person, monkeypatch: pytest.MonkeyPatch, deletions: int
 ) -> None:
     stored(alice)
-    dying_after(deletions, monkeypatch)
+    crash_after(deletions, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         free(later())
     monkeypatch.undo()
@@ -195,11 +195,11 @@ def test_who_dies_half_way_leaves_nothing_that_lies_and_another_ends_it(
 
 
 @pytest.mark.parametrize("deletions", [0, 1, 2])
-def test_what_was_half_freed_is_whole_when_it_is_uploaded_again(
+def test_a_half_freed_asset_is_whole_after_it_is_uploaded_again(
     alice: Person, monkeypatch: pytest.MonkeyPatch, deletions: int
 ) -> None:
     stored(alice)
-    dying_after(deletions, monkeypatch)
+    crash_after(deletions, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         free(later())
     monkeypatch.undo()
@@ -209,20 +209,20 @@ def test_what_was_half_freed_is_whole_when_it_is_uploaded_again(
     assert free(later()) == 0
 
 
-def dying_after(deletions: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = iter(range(deletions))
+def crash_after(deletions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    remaining = iter(range(deletions))
 
-    def dying(name: str) -> None:
-        if next(left, None) is None:
+    def delete_or_crash(name: str) -> None:
+        if next(remaining, None) is None:
             raise KeyboardInterrupt
         delete(name)
         if deletions == 2 and not names():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cleanup, "delete", dying)
+    monkeypatch.setattr(cleanup, "delete", delete_or_crash)
 
 
-def test_what_the_storage_does_not_delete_stays_as_a_stray(
+def test_a_file_that_the_storage_does_not_delete_stays_as_a_stray(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored(alice)
@@ -239,10 +239,12 @@ def test_what_the_storage_does_not_delete_stays_as_a_stray(
     assert names() == set()
 
 
-# --- who comes between ------------------------------------------------------------------------------
+# --- concurrent uploads -----------------------------------------------------------------------------
 
 
-def test_what_is_held_again_between_two_looks_is_left(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_asset_that_is_held_again_between_two_checks_is_kept(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored(alice)
     forget = cleanup._forget_what_was_made
 
@@ -257,7 +259,7 @@ def test_what_is_held_again_between_two_looks_is_left(alice: Person, monkeypatch
     assert File.objects.get().asset_id == asset_of(alice).id
 
 
-def test_an_upload_of_the_same_bytes_waits_for_their_end_and_stores_them_again(
+def test_an_upload_of_the_same_bytes_waits_for_the_deletion_and_stores_them_again(
     transactional_db: None, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored(alice)
@@ -315,7 +317,7 @@ def grow_old(name: str, age: timedelta) -> None:
     os.utime(path, (moment, moment))
 
 
-def test_bytes_without_a_row_go_a_day_later(alice: Person) -> None:
+def test_bytes_without_a_row_are_removed_a_day_later(alice: Person) -> None:
     store_bytes(alice.workspace.id, {SHA256: DATA})
     assert remove_strays() == 0
     [name] = names()
@@ -325,7 +327,7 @@ def test_bytes_without_a_row_go_a_day_later(alice: Person) -> None:
     assert names() == set()
 
 
-def test_bytes_of_a_refused_call_go_at_once_and_those_that_a_row_names_stay(
+def test_the_bytes_of_a_refused_call_are_removed_at_once_unless_a_row_names_them(
     alice: Person, charlie: Person
 ) -> None:
     for who in (alice, charlie):
@@ -339,7 +341,7 @@ def test_bytes_of_a_refused_call_go_at_once_and_those_that_a_row_names_stay(
     assert is_whole(alice)
 
 
-def test_renditions_without_a_row_go_too_and_those_with_one_stay(alice: Person) -> None:
+def test_renditions_without_a_row_are_removed_too_and_those_with_one_stay(alice: Person) -> None:
     asset = stored(alice)
     stray = rendition_name(alice.workspace.id, rendition_id(asset.id, "opus"))
     default_storage.save(stray, ContentFile(b"sound"))
@@ -361,22 +363,22 @@ def test_renditions_without_a_row_go_too_and_those_with_one_stay(alice: Person) 
         f"{'0' * 32}/renditions/deep/{'0' * 32}",
     ],
 )
-def test_what_is_not_ours_is_left_alone(db: None, name: str) -> None:
+def test_foreign_files_are_left_alone(db: None, name: str) -> None:
     default_storage.save(name, ContentFile(b"whose?"))
     assert remove_strays(timezone.now() + timedelta(days=400)) == 0
     assert names() == {name}
 
 
-def test_a_stray_that_is_stored_again_meanwhile_is_none(
+def test_a_stray_that_is_stored_again_meanwhile_is_kept(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look into the table and the deletion."""
+    """It is uploaded between the database lookup and the deletion."""
     store_bytes(alice.workspace.id, {SHA256: DATA})
     without_row = cleanup._without_row
     looks: list[Any] = []
 
-    def and_then_upload(some: Any) -> Any:
-        found = without_row(some)
+    def and_then_upload(candidates: Any) -> Any:
+        found = without_row(candidates)
         if not looks:
             uploaded(alice)
         looks.append(found)

@@ -1,4 +1,4 @@
-"""Whose turn it is, where more is asked for than can be made at once."""
+"""The order of queued renditions when more are requested than can be created at once."""
 
 import time
 from collections.abc import Iterator
@@ -23,80 +23,91 @@ SLOW_SECONDS = 0.5
 MANY = 60
 
 
-def wish(workspace: UUID, lane: Lane = Lane.RECOGNITION, *, is_awaited: bool = False) -> RenditionRequest:
+def new_request(
+    workspace: UUID, lane: Lane = Lane.RECOGNITION, *, is_awaited: bool = False
+) -> RenditionRequest:
     return RenditionRequest(uuid4(), workspace, lane, is_awaited)
 
 
-def asked(turns: RenditionQueue, *wishes: RenditionRequest) -> list[RenditionRequest]:
-    for one in wishes:
-        turns.ask(one)
-    return list(wishes)
+def ask_all(rendition_queue: RenditionQueue, *requests: RenditionRequest) -> list[RenditionRequest]:
+    for request in requests:
+        rendition_queue.ask(request)
+    return list(requests)
 
 
-def taken(turns: RenditionQueue) -> list[RenditionRequest]:
-    return list(iter(turns.take, None))
+def take_all(rendition_queue: RenditionQueue) -> list[RenditionRequest]:
+    return list(iter(rendition_queue.take, None))
 
 
-def one_after_another(turns: RenditionQueue) -> list[RenditionRequest]:
+def take_one_by_one(rendition_queue: RenditionQueue) -> list[RenditionRequest]:
     order = []
-    while one := turns.take():
-        order.append(one)
-        turns.done(one)
+    while request := rendition_queue.take():
+        order.append(request)
+        rendition_queue.done(request)
     return order
 
 
-# --- turns ------------------------------------------------------------------------------------------
+# --- the order --------------------------------------------------------------------------------------
 
 
-def test_each_workspace_has_its_turn() -> None:
-    turns = RenditionQueue()
-    hers = asked(turns, *(wish(ALICE) for _ in range(4)))
-    [his] = asked(turns, wish(CHARLIE))
-    assert one_after_another(turns) == [hers[0], his, *hers[1:]]
+def test_workspaces_are_served_alternately() -> None:
+    rendition_queue = RenditionQueue()
+    hers = ask_all(rendition_queue, *(new_request(ALICE) for _ in range(4)))
+    [his] = ask_all(rendition_queue, new_request(CHARLIE))
+    assert take_one_by_one(rendition_queue) == [hers[0], his, *hers[1:]]
 
 
-def test_recognition_leaves_places_for_what_answers_wait_for() -> None:
-    turns = RenditionQueue()
-    hers = asked(turns, *(wish(ALICE) for _ in range(9)))
-    assert taken(turns) == hers[: CAPACITIES[Lane.RECOGNITION].background]
-    awaited = asked(turns, wish(ALICE, is_awaited=True), wish(BOB, Lane.QUICK, is_awaited=True))
-    assert taken(turns) == [awaited[1], awaited[0]]
+def test_background_recognition_leaves_room_for_awaited_renditions() -> None:
+    rendition_queue = RenditionQueue()
+    hers = ask_all(rendition_queue, *(new_request(ALICE) for _ in range(9)))
+    assert take_all(rendition_queue) == hers[: CAPACITIES[Lane.RECOGNITION].background]
+    awaited = ask_all(
+        rendition_queue, new_request(ALICE, is_awaited=True), new_request(BOB, Lane.QUICK, is_awaited=True)
+    )
+    assert take_all(rendition_queue) == [awaited[1], awaited[0]]
 
 
-def test_what_ends_makes_room_for_what_an_answer_waits_for_first() -> None:
-    turns = RenditionQueue()
-    asked(turns, *(wish(ALICE) for _ in range(9)), *(wish(ALICE, is_awaited=True) for _ in range(3)))
-    first, *_ = running = taken(turns)
-    [late] = asked(turns, wish(CHARLIE, is_awaited=True))
-    for one in running:
-        turns.done(one)
+def test_freed_room_goes_to_an_awaited_rendition_first() -> None:
+    rendition_queue = RenditionQueue()
+    ask_all(
+        rendition_queue,
+        *(new_request(ALICE) for _ in range(9)),
+        *(new_request(ALICE, is_awaited=True) for _ in range(3)),
+    )
+    first, *_ = running = take_all(rendition_queue)
+    [late] = ask_all(rendition_queue, new_request(CHARLIE, is_awaited=True))
+    for request in running:
+        rendition_queue.done(request)
     assert first.is_awaited
-    assert turns.take() == late
+    assert rendition_queue.take() == late
 
 
-def test_what_an_answer_begins_to_wait_for_goes_before_the_rest() -> None:
-    turns = RenditionQueue()
-    hers = asked(turns, *(wish(ALICE) for _ in range(9)))
-    running = taken(turns)
-    asked(turns, RenditionRequest(hers[8].id, ALICE, Lane.RECOGNITION, is_awaited=True))
-    for one in running:
-        assert not turns.done(one)
-    assert [one.id for one in one_after_another(turns)] == [hers[8].id, *(one.id for one in hers[2:8])]
+def test_a_queued_rendition_goes_first_once_an_answer_waits_for_it() -> None:
+    rendition_queue = RenditionQueue()
+    hers = ask_all(rendition_queue, *(new_request(ALICE) for _ in range(9)))
+    running = take_all(rendition_queue)
+    ask_all(rendition_queue, RenditionRequest(hers[8].id, ALICE, Lane.RECOGNITION, is_awaited=True))
+    for request in running:
+        assert not rendition_queue.done(request)
+    assert [request.id for request in take_one_by_one(rendition_queue)] == [
+        hers[8].id,
+        *(request.id for request in hers[2:8]),
+    ]
 
 
-def test_what_follows_is_awaited_too_where_an_answer_began_to_wait_meanwhile() -> None:
-    turns = RenditionQueue()
-    asked(turns, sound := wish(ALICE, Lane.LONG))
-    assert taken(turns) == [sound]
-    asked(turns, RenditionRequest(sound.id, ALICE, Lane.LONG, is_awaited=True))
-    assert turns.done(sound)
+def test_a_running_rendition_becomes_awaited_when_an_answer_starts_to_wait() -> None:
+    rendition_queue = RenditionQueue()
+    ask_all(rendition_queue, sound := new_request(ALICE, Lane.LONG))
+    assert take_all(rendition_queue) == [sound]
+    ask_all(rendition_queue, RenditionRequest(sound.id, ALICE, Lane.LONG, is_awaited=True))
+    assert rendition_queue.done(sound)
 
 
-def test_what_is_asked_for_twice_is_taken_once() -> None:
-    turns = RenditionQueue()
-    one = wish(ALICE)
-    asked(turns, one, one)
-    assert taken(turns) == [one]
+def test_a_rendition_requested_twice_is_taken_once() -> None:
+    rendition_queue = RenditionQueue()
+    request = new_request(ALICE)
+    ask_all(rendition_queue, request, request)
+    assert take_all(rendition_queue) == [request]
 
 
 @pytest.mark.parametrize(
@@ -109,20 +120,20 @@ def test_what_is_asked_for_twice_is_taken_once() -> None:
         ("transcript", 1000, Lane.RECOGNITION),
     ],
 )
-def test_work_is_told_apart_by_what_it_takes(kind: str, milliseconds: int | None, lane: Lane) -> None:
+def test_the_lane_depends_on_the_kind_and_the_length(kind: str, milliseconds: int | None, lane: Lane) -> None:
     assert lane_of(kind, milliseconds) == lane
 
 
-def test_an_embedded_worker_has_threads_beside_all_places() -> None:
+def test_an_embedded_worker_has_more_threads_than_the_queue_uses() -> None:
     assert sum(places.all for places in CAPACITIES.values()) < THREADS
 
 
-# --- the story, with a worker -----------------------------------------------------------------------
+# --- with a worker ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[EmbeddedWorker]:
-    """The product's own."""
+    """The service's own embedded worker."""
     with embedded_worker(celery_app.conf.beat_schedule) as worker:
         yield worker
 
@@ -145,7 +156,7 @@ def file_of(who: Person, name: str, *kinds: str) -> UUID:
     return asset_id(who.workspace.id, name)
 
 
-def seconds_until_made(asset: UUID, kind: str) -> float:
+def seconds_until_ready(asset: UUID, kind: str) -> float:
     began = time.monotonic()
     rendition = Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
     async_to_sync(wait.wait_for_renditions)([rendition], seconds=MANY * SLOW_SECONDS)
@@ -153,7 +164,7 @@ def seconds_until_made(asset: UUID, kind: str) -> float:
 
 
 @pytest.mark.usefixtures("slow_ears")
-def test_sounds_of_one_hold_up_no_picture_and_nobody_elses_sound(
+def test_one_workspaces_sounds_delay_neither_pictures_nor_anybody_elses_sounds(
     worker: EmbeddedWorker, alice: Person, charlie: Person
 ) -> None:
     for number in range(MANY):
@@ -161,9 +172,9 @@ def test_sounds_of_one_hold_up_no_picture_and_nobody_elses_sound(
     ready = Rendition.objects.filter(kind="transcript", state="ready")
     wait_until(ready.exists)
     pictures = [file_of(who, "a picture", "picture") for who in (charlie, alice)]
-    assert max(seconds_until_made(asset, "picture") for asset in pictures) < 2
-    assert seconds_until_made(file_of(charlie, "a sound", "transcript"), "transcript") < 4
-    assert seconds_until_made(file_of(alice, "another", "transcript"), "transcript") < 4
+    assert max(seconds_until_ready(asset, "picture") for asset in pictures) < 2
+    assert seconds_until_ready(file_of(charlie, "a sound", "transcript"), "transcript") < 4
+    assert seconds_until_ready(file_of(alice, "another", "transcript"), "transcript") < 4
     unawaited = rendition_id(file_of(charlie, "his other", "transcript"), "transcript")
     tasks.enqueue([unawaited])
     wait_until(ready.filter(id=unawaited).exists, 4)

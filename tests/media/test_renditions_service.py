@@ -1,4 +1,4 @@
-"""Renditions are made once, by whoever takes them, and come to an end whatever happens."""
+"""Renditions are created once, by the worker that takes them, and always reach an end."""
 
 import hashlib
 import logging
@@ -30,7 +30,7 @@ Makers = Callable[..., None]
 
 @pytest.fixture
 def makers(monkeypatch: pytest.MonkeyPatch) -> Makers:
-    """Sets how kinds are made: here it is told when, not how."""
+    """Replace the functions that create renditions: these tests are about when, not how."""
 
     def replace(**new: Maker) -> None:
         monkeypatch.setattr(service, "MAKERS", {**service.MAKERS, **new})
@@ -73,7 +73,7 @@ def fails(error: Exception) -> Maker:
 # --- once -------------------------------------------------------------------------------------------
 
 
-def test_what_is_ready_is_not_made_again(alice: Person, makers: Makers) -> None:
+def test_a_ready_rendition_is_not_created_again(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=says("first"))
     assert service.make(opus) is None
@@ -82,7 +82,7 @@ def test_what_is_ready_is_not_made_again(alice: Person, makers: Makers) -> None:
     assert (row(opus).state, row(opus).content, row(opus).attempts) == ("ready", {"text": "first"}, 1)
 
 
-def test_what_one_has_taken_no_other_takes(alice: Person, makers: Makers) -> None:
+def test_a_rendition_that_one_worker_has_taken_no_other_takes(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     seen = []
 
@@ -96,7 +96,9 @@ def test_what_one_has_taken_no_other_takes(alice: Person, makers: Makers) -> Non
     assert row(opus).attempts == 1
 
 
-def test_one_whose_worker_died_is_taken_when_its_lease_has_ended(alice: Person, makers: Makers) -> None:
+def test_a_rendition_whose_worker_died_is_taken_after_its_lease_has_ended(
+    alice: Person, makers: Makers
+) -> None:
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     with pytest.raises(KeyboardInterrupt):
@@ -123,7 +125,7 @@ def fails_like_a_kill(_: Rendition) -> RenditionResult:
         fails(service.SourceNotReady()),
     ],
 )
-def test_who_lost_its_lease_changes_nothing_that_another_has_taken(
+def test_a_worker_that_lost_its_lease_changes_nothing_that_another_has_taken(
     alice: Person, makers: Makers, late: Maker
 ) -> None:
     opus = pending(alice)
@@ -140,7 +142,7 @@ def test_who_lost_its_lease_changes_nothing_that_another_has_taken(
     assert left.due_at > timezone.now() + service.LEASE / 2
 
 
-def test_who_lost_its_lease_and_finds_nobody_has_it_keeps_what_it_made(alice: Person, makers: Makers) -> None:
+def test_a_worker_whose_lost_lease_nobody_took_keeps_its_result(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
 
     def slow(_: Rendition) -> RenditionResult:
@@ -176,7 +178,7 @@ def test_the_lease_is_renewed_for_as_long_as_the_work_takes(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_the_lease_outlives_a_database_that_is_away_for_a_moment(
+def test_the_lease_survives_a_short_database_outage(
     transactional_db: None,
     alice: Person,
     makers: Makers,
@@ -202,7 +204,7 @@ def test_the_lease_outlives_a_database_that_is_away_for_a_moment(
     assert row(opus).state == "ready"
 
 
-def test_what_was_deleted_meanwhile_is_let_go(alice: Person, makers: Makers) -> None:
+def test_a_rendition_deleted_meanwhile_is_dropped(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
 
     def make(rendition: Rendition) -> RenditionResult:
@@ -218,7 +220,7 @@ def test_what_was_deleted_meanwhile_is_let_go(alice: Person, makers: Makers) -> 
 # --- failures ---------------------------------------------------------------------------------------
 
 
-def test_what_is_wrong_with_the_file_fails_at_once(alice: Person, makers: Makers) -> None:
+def test_an_unreadable_file_fails_at_once(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails(UnreadableMedia("The sound is cut off.")))
     assert service.make(opus) is None
@@ -228,7 +230,7 @@ def test_what_is_wrong_with_the_file_fails_at_once(alice: Person, makers: Makers
 @pytest.mark.parametrize(
     "error", [SandboxError(), OSError("no room"), SoftTimeLimitExceeded(), ZeroDivisionError()]
 )
-def test_what_may_pass_is_tried_again_later_and_later_until_it_is_given_up(
+def test_a_temporary_failure_is_retried_later_and_later_until_it_is_given_up(
     alice: Person, makers: Makers, error: Exception
 ) -> None:
     opus = pending(alice)
@@ -244,7 +246,7 @@ def test_what_may_pass_is_tried_again_later_and_later_until_it_is_given_up(
     assert row(opus).error == "The file could not be processed."
 
 
-def test_what_ends_each_worker_that_takes_it_is_given_up(alice: Person, makers: Makers) -> None:
+def test_a_rendition_that_kills_every_worker_is_given_up(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     for _ in range(service.ATTEMPTS):
@@ -255,14 +257,14 @@ def test_what_ends_each_worker_that_takes_it_is_given_up(alice: Person, makers: 
     assert row(opus).state == "failed"
 
 
-# --- one made of another ----------------------------------------------------------------------------
+# --- renditions made from another -------------------------------------------------------------------
 
 
-def test_a_transcript_waits_for_the_sound_that_it_is_made_of(alice: Person, makers: Makers) -> None:
+def test_a_transcript_waits_for_the_sound_that_it_is_made_from(alice: Person, makers: Makers) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     Rendition.objects.filter(id=wav).delete()
-    makers(wav=says(""), transcript=needing_wav)
+    makers(wav=says(""), transcript=needs_wav)
 
     assert service.make(transcript) == NextRendition(wav)
     assert row(transcript).attempts == 0, "to wait is no attempt"
@@ -271,17 +273,17 @@ def test_a_transcript_waits_for_the_sound_that_it_is_made_of(alice: Person, make
     assert row(transcript).state == "ready"
 
 
-def needing_wav(rendition: Rendition) -> RenditionResult:
+def needs_wav(rendition: Rendition) -> RenditionResult:
     needed_name(rendition)
     return RenditionResult(content={"text": "heard"})
 
 
-def test_a_sound_that_cannot_be_made_fails_its_transcript_with_the_same_words(
+def test_a_sound_that_cannot_be_created_fails_its_transcript_with_the_same_error(
     alice: Person, makers: Makers
 ) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
-    makers(wav=fails(UnreadableMedia("The sound is cut off.")), transcript=needing_wav)
+    makers(wav=fails(UnreadableMedia("The sound is cut off.")), transcript=needs_wav)
     assert service.make(wav) == NextRendition(transcript)
     assert service.make(transcript) is None
     assert (row(transcript).state, row(transcript).error) == ("failed", "The sound is cut off.")
@@ -291,14 +293,14 @@ def test_a_sound_that_is_given_up_is_followed_by_its_transcript_too(alice: Perso
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     Rendition.objects.filter(id=wav).update(attempts=service.ATTEMPTS - 1)
-    makers(wav=fails(SandboxError()), transcript=needing_wav)
+    makers(wav=fails(SandboxError()), transcript=needs_wav)
     assert service.make(wav) == NextRendition(transcript)
 
 
-def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain(
+def test_a_transcript_does_not_wait_in_vain_for_a_sound_that_became_ready_meanwhile(
     alice: Person, makers: Makers
 ) -> None:
-    """The sound's end finds the transcript still taken; its message comes to nothing."""
+    """The transcript is still taken when its sound is done, so the message for it has no effect."""
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
 
@@ -313,9 +315,7 @@ def test_what_became_ready_while_another_looked_for_it_is_not_waited_for_in_vain
     assert service.make(then.id) == NextRendition(transcript)
 
 
-def test_nobody_takes_a_transcript_in_vain_while_its_sound_is_to_be_made(
-    alice: Person, makers: Makers
-) -> None:
+def test_a_pending_sound_is_taken_before_its_transcript(alice: Person, makers: Makers) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     assert service.first_to_make(transcript) == row(wav)
@@ -325,16 +325,16 @@ def test_nobody_takes_a_transcript_in_vain_while_its_sound_is_to_be_made(
     assert service.first_to_make(wav) == row(wav)
 
 
-def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, makers: Makers) -> None:
+def test_text_in_a_long_picture_is_read_from_all_of_it(alice: Person, makers: Makers) -> None:
     asset = sound(alice, "text")
     text, strip, picture = (rendition_id(asset.id, kind) for kind in ("text", "strip", "picture"))
     Asset.objects.update(width=1000, height=16_000)
 
-    def needing(rendition: Rendition) -> RenditionResult:
+    def needs_source(rendition: Rendition) -> RenditionResult:
         needed_name(rendition)
         return RenditionResult(content={"text": ""})
 
-    makers(text=needing, strip=says(""), picture=says(""))
+    makers(text=needs_source, strip=says(""), picture=says(""))
     assert service.make(text) == NextRendition(strip)
     assert service.make(picture) is None
     assert service.make(strip) == NextRendition(text)
@@ -342,10 +342,12 @@ def test_text_of_a_long_picture_is_read_from_the_whole_of_it(alice: Person, make
     assert row(text).state == "ready"
 
 
-# --- whose fault it was -----------------------------------------------------------------------------
+# --- interruptions and crashes ----------------------------------------------------------------------
 
 
-def test_what_was_interrupted_is_made_in_the_end_however_often(alice: Person, makers: Makers) -> None:
+def test_an_interrupted_rendition_is_created_in_the_end_however_often_it_was_interrupted(
+    alice: Person, makers: Makers
+) -> None:
     opus = pending(alice)
     makers(opus=fails(JobInterrupted()))
     for _ in range(2 * service.ATTEMPTS):
@@ -357,10 +359,10 @@ def test_what_was_interrupted_is_made_in_the_end_however_often(alice: Person, ma
     assert (row(opus).state, row(opus).attempts) == ("ready", 1)
 
 
-def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
+def test_a_sound_whose_transcription_crashed_is_transcribed_alone_next_time(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of several in a child that crashed nobody can tell whose fault it was."""
+    """If a worker process crashes with several sounds, nobody can tell which one caused it."""
     asset = sound(alice, "transcript")
     transcript, wav = (rendition_id(asset.id, kind) for kind in ("transcript", "wav"))
     Rendition.objects.filter(id=wav).update(state="ready")
@@ -379,10 +381,10 @@ def test_a_sound_that_was_not_heard_to_its_end_is_heard_alone_next_time(
     assert row(transcript).state == "failed"
 
 
-# --- what is left behind ----------------------------------------------------------------------------
+# --- the sweep and the broker -----------------------------------------------------------------------
 
 
-def test_the_sweep_asks_for_what_nobody_took_in_time(alice: Person) -> None:
+def test_the_sweep_finds_renditions_that_nobody_took_in_time(alice: Person) -> None:
     opus = pending(alice)
     assert service.overdue(10) == []
     pass_time(opus, seconds=service.QUEUED.total_seconds())
@@ -390,7 +392,9 @@ def test_the_sweep_asks_for_what_nobody_took_in_time(alice: Person) -> None:
     assert service.overdue(10) == [], "not again at once"
 
 
-def test_the_sweep_finds_what_died_sooner_than_what_waits(alice: Person, makers: Makers) -> None:
+def test_the_sweep_finds_a_lapsed_lease_sooner_than_a_waiting_rendition(
+    alice: Person, makers: Makers
+) -> None:
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     with pytest.raises(KeyboardInterrupt):
@@ -401,7 +405,7 @@ def test_the_sweep_finds_what_died_sooner_than_what_waits(alice: Person, makers:
     assert service.overdue(10) == [opus]
 
 
-def test_the_sweep_asks_for_the_oldest_first_and_not_for_all_at_once(alice: Person) -> None:
+def test_the_sweep_returns_the_oldest_first_and_not_all_at_once(alice: Person) -> None:
     asset = sound(alice, "opus", "mp3", "peaks")
     for minutes, kind in enumerate(("mp3", "opus", "peaks"), 1):
         pass_time(rendition_id(asset.id, kind), minutes=minutes)
@@ -409,7 +413,7 @@ def test_the_sweep_asks_for_the_oldest_first_and_not_for_all_at_once(alice: Pers
     assert service.overdue(2) == [rendition_id(asset.id, "mp3")]
 
 
-def test_what_has_ended_is_not_swept(alice: Person, makers: Makers) -> None:
+def test_the_sweep_skips_finished_renditions(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=says("first"))
     service.make(opus)
@@ -418,7 +422,7 @@ def test_what_has_ended_is_not_swept(alice: Person, makers: Makers) -> None:
 
 
 class Sent:
-    """Stands where tasks are sent to the broker."""
+    """A recorder in place of sending tasks to the broker."""
 
     def __init__(self) -> None:
         self.tasks: list[tuple[str, float]] = []
@@ -441,9 +445,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     return recorder
 
 
-def test_what_was_delivered_again_comes_back_when_its_lease_ends(
-    alice: Person, makers: Makers, sent: Sent
-) -> None:
+def test_a_redelivered_task_comes_back_when_its_lease_ends(alice: Person, makers: Makers, sent: Sent) -> None:
     opus = pending(alice)
     service._take(opus)
     deliver(opus, redelivered=False)
@@ -463,7 +465,7 @@ def deliver(rendition: UUID, *, redelivered: bool) -> None:
         task.pop_request()
 
 
-def test_a_broker_that_is_away_is_asked_once_in_a_while(
+def test_an_unreachable_broker_is_tried_once_in_a_while(
     alice: Person, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset = sound(alice, "opus", "mp3", "peaks")

@@ -1,4 +1,4 @@
-"""Addresses that open one file, for a while."""
+"""Signed URLs: each opens one file for a limited time."""
 
 import time
 from uuid import uuid4
@@ -17,18 +17,18 @@ def token(kind: str | None = None) -> str:
     return media_url(WORKSPACE, DIGEST, kind).removeprefix("/media/")
 
 
-def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+def set_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(time, "time", lambda: seconds)
 
 
-def test_an_address_opens_the_file_it_was_made_for() -> None:
+def test_a_url_opens_the_file_it_was_made_for() -> None:
     found = target_of_token(token())
 
     assert found is not None
     assert (found.asset_id, found.kind) == (asset_id(WORKSPACE, DIGEST), None)
 
 
-def test_or_one_of_its_renditions() -> None:
+def test_a_url_can_open_a_rendition() -> None:
     found = target_of_token(token("opus"))
 
     assert found is not None
@@ -36,40 +36,40 @@ def test_or_one_of_its_renditions() -> None:
     assert token() != token("opus") != token("mp3")
 
 
-def test_it_stays_the_same_for_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, 3 * STEADY_SECONDS)
+def test_a_url_stays_the_same_for_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_time(monkeypatch, 3 * STEADY_SECONDS)
     first = token()
-    at(monkeypatch, 4 * STEADY_SECONDS - 1)
+    set_time(monkeypatch, 4 * STEADY_SECONDS - 1)
     assert token() == first
-    at(monkeypatch, 4 * STEADY_SECONDS)
+    set_time(monkeypatch, 4 * STEADY_SECONDS)
     assert token() != first
 
 
 @pytest.mark.parametrize("made_at", [0, 1, STEADY_SECONDS - 1])
-def test_it_lives_as_long_as_the_setting_says_or_some_minutes_more(
+def test_a_url_lives_as_long_as_the_setting_says_or_some_minutes_more(
     made_at: int, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_URL_SECONDS = 600
     start = 1000 * STEADY_SECONDS + made_at
-    at(monkeypatch, start)
+    set_time(monkeypatch, start)
     made = token()
-    at(monkeypatch, start + 600)
+    set_time(monkeypatch, start + 600)
     assert target_of_token(made)
-    at(monkeypatch, start + 600 + STEADY_SECONDS)
+    set_time(monkeypatch, start + 600 + STEADY_SECONDS)
     assert target_of_token(made) is None
 
 
-def test_no_setting_makes_it_live_longer_than_a_day(
+def test_no_setting_makes_a_url_live_longer_than_a_day(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_URL_SECONDS = 10 * LONGEST
-    at(monkeypatch, 1_000_000)
+    set_time(monkeypatch, 1_000_000)
     made = token()
-    at(monkeypatch, 1_000_000 + LONGEST)
+    set_time(monkeypatch, 1_000_000 + LONGEST)
     assert target_of_token(made) is None
 
 
-def test_no_letter_of_it_can_be_changed() -> None:
+def test_no_character_of_a_token_can_be_changed() -> None:
     made = token()
     for place, letter in enumerate(made):
         other = "0" if letter != "0" else "1"
@@ -77,11 +77,11 @@ def test_no_letter_of_it_can_be_changed() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "~", "a~b", "..~x", "é~é", "\udcff~x", "\0", "a" * 5000])
-def test_what_is_not_ours_opens_nothing(nonsense: str) -> None:
+def test_a_foreign_token_opens_nothing(nonsense: str) -> None:
     assert target_of_token(nonsense) is None
 
 
-def test_a_change_of_the_secret_closes_all(settings: Settings) -> None:
+def test_a_changed_secret_invalidates_all_urls(settings: Settings) -> None:
     made = token()
     settings.SECRET_KEY = "another"
     assert target_of_token(made) is None

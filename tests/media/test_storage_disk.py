@@ -1,4 +1,4 @@
-"""A file stands under its name whole or not at all."""
+"""Files on disk: each exists under its name whole or not at all."""
 
 import os
 import signal
@@ -53,13 +53,13 @@ def files_under(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> WholeFileStorage:
+def disk_storage(tmp_path: Path) -> WholeFileStorage:
     return WholeFileStorage(tmp_path, file_permissions_mode=0o600)
 
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Writes fail after the first thousand bytes, until it is undone."""
+    """Make writes fail after the first thousand bytes, until it is undone."""
 
     def chunks(self: object, chunk_size: int | None = None) -> Iterator[bytes]:
         yield DATA[:1000]
@@ -70,35 +70,35 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         yield patched
 
 
-def test_a_file_is_kept_for_its_owner_alone(own: WholeFileStorage, tmp_path: Path) -> None:
-    assert own.save("ab/abc", ContentFile(DATA)) == "ab/abc"
+def test_only_its_owner_can_read_a_file(disk_storage: WholeFileStorage, tmp_path: Path) -> None:
+    assert disk_storage.save("ab/abc", ContentFile(DATA)) == "ab/abc"
     assert [path.relative_to(tmp_path) for path in files_under(tmp_path)] == [Path("ab/abc")]
     assert (tmp_path / "ab/abc").stat().st_mode & 0o777 == 0o600
-    with own.open("ab/abc") as file:
+    with disk_storage.open("ab/abc") as file:
         assert file.read() == DATA
 
 
 def test_a_full_disk_leaves_nothing(
-    own: WholeFileStorage, tmp_path: Path, full_disk: pytest.MonkeyPatch
+    disk_storage: WholeFileStorage, tmp_path: Path, full_disk: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(OSError, match="No space left"):
-        own.save("ab/abc", ContentFile(DATA))
+        disk_storage.save("ab/abc", ContentFile(DATA))
     assert files_under(tmp_path) == []
 
 
 def test_a_process_killed_while_it_writes_leaves_nothing_under_the_name(
-    own: WholeFileStorage, tmp_path: Path
+    disk_storage: WholeFileStorage, tmp_path: Path
 ) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], cwd=ROOT, timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    assert not own.exists("ab/abc")
+    assert not disk_storage.exists("ab/abc")
     [draft] = files_under(tmp_path)
 
-    own.save("other", ContentFile(b"now"))
+    disk_storage.save("other", ContentFile(b"now"))
     assert draft.exists()  # another process may still be writing it
     yesterday = time.time() - disk.ABANDONED_SECONDS - 1
     os.utime(draft, (yesterday, yesterday))
-    own.save("other", ContentFile(b"a day later"))
+    disk_storage.save("other", ContentFile(b"a day later"))
     assert files_under(tmp_path) == [tmp_path / "other"]
 
 
@@ -111,7 +111,7 @@ def test_the_same_bytes_are_one_file_written_once() -> None:
     assert files_under(path.parent) == [path]
 
 
-def test_what_could_not_be_stored_on_a_full_disk_is_stored_later(full_disk: pytest.MonkeyPatch) -> None:
+def test_a_file_that_a_full_disk_refused_is_stored_later(full_disk: pytest.MonkeyPatch) -> None:
     workspace = uuid4()
     with pytest.raises(ServiceUnavailable) as refused:
         store_bytes(workspace, {NAME: DATA})
@@ -121,7 +121,7 @@ def test_what_could_not_be_stored_on_a_full_disk_is_stored_later(full_disk: pyte
     assert read_bytes(workspace, BLOB) == DATA
 
 
-def test_the_ruin_of_a_file_is_repaired_when_it_comes_again() -> None:
+def test_a_damaged_file_is_repaired_when_it_is_stored_again() -> None:
     workspace = uuid4()
     store_bytes(workspace, {NAME: DATA})
     path = Path(default_storage.path(f"{workspace.hex}/{NAME[:2]}/{NAME}"))

@@ -1,4 +1,4 @@
-"""What callers need of a storage, on a disk and in a bucket alike."""
+"""What callers rely on in a storage, both on disk and in a bucket."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ NAME = "workspace/ab/abc"
 
 @pytest.fixture(params=["disk", "bucket"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    """The default storage, as the settings make it."""
+    """The default storage, built from the settings."""
     environ = {}
     if request.param == "bucket":
         options: dict[str, Any] = request.getfixturevalue("bucket_options")
@@ -62,7 +62,7 @@ def read(name: str) -> bytes:
         return bytes(file.read())
 
 
-def test_the_settings_make_the_storage_that_is_meant(kept: Storage, request: pytest.FixtureRequest) -> None:
+def test_the_settings_select_the_right_storage(kept: Storage, request: pytest.FixtureRequest) -> None:
     kinds: dict[str, type[Storage]] = {"disk": WholeFileStorage, "bucket": ObjectStorage}
     assert type(kept) is kinds[request.node.callspec.params["kept"]]
 
@@ -102,7 +102,9 @@ def test_a_copy_can_be_read_while_the_file_is_replaced(kept: Storage, file_of: F
 @pytest.mark.parametrize(
     ("start", "length"), [(0, 1), (0, len(DATA)), (100_001, 200_000), (len(DATA) - 1, 1), (5, 0)]
 )
-def test_a_range_comes_exactly_and_in_pieces(kept: Storage, file_of: FileOf, start: int, length: int) -> None:
+def test_a_range_is_exact_and_comes_in_pieces(
+    kept: Storage, file_of: FileOf, start: int, length: int
+) -> None:
     storage.save_file(NAME, file_of(DATA))
     pieces = list(storage.open_range(NAME, start, length))
     assert b"".join(pieces) == DATA[start : start + length]
@@ -110,13 +112,13 @@ def test_a_range_comes_exactly_and_in_pieces(kept: Storage, file_of: FileOf, sta
 
 
 @pytest.mark.parametrize(("start", "length"), [(len(DATA) - 10, 11), (len(DATA), 1), (10**9, 5)])
-def test_a_range_that_is_not_there_fails(kept: Storage, file_of: FileOf, start: int, length: int) -> None:
+def test_a_range_beyond_the_file_fails(kept: Storage, file_of: FileOf, start: int, length: int) -> None:
     storage.save_file(NAME, file_of(DATA))
     with pytest.raises(OSError):
         list(storage.open_range(NAME, start, length))
 
 
-def test_a_range_may_be_left_early(kept: Storage, file_of: FileOf) -> None:
+def test_reading_a_range_may_stop_early(kept: Storage, file_of: FileOf) -> None:
     storage.save_file(NAME, file_of(DATA))
     with closing(storage.open_range(NAME, 0, len(DATA))) as pieces:  # type: ignore[type-var]
         assert DATA.startswith(next(pieces))
@@ -132,20 +134,20 @@ def copy(name: str) -> None:
     [storage.size, storage.modified_at, read, copy, lambda name: list(storage.open_range(name, 0, 1))],
     ids=["size", "modified_at", "open", "local_copy", "open_range"],
 )
-def test_what_is_missing_is_said_to_be_missing(kept: Storage, ask: Callable[[str], object]) -> None:
+def test_a_missing_file_is_reported_as_missing(kept: Storage, ask: Callable[[str], object]) -> None:
     assert not storage.exists(NAME)
     with pytest.raises(FileNotFoundError):
         ask(NAME)
 
 
-def test_deleting_is_done_once_and_may_be_asked_twice(kept: Storage, file_of: FileOf) -> None:
+def test_a_file_may_be_deleted_twice(kept: Storage, file_of: FileOf) -> None:
     storage.save_file(NAME, file_of(DATA))
     storage.delete(NAME)
     storage.delete(NAME)
     assert not storage.exists(NAME)
 
 
-def test_a_walk_tells_every_file_of_a_folder_and_no_other(kept: Storage, file_of: FileOf) -> None:
+def test_a_walk_lists_every_file_of_a_folder_and_no_other(kept: Storage, file_of: FileOf) -> None:
     names = ["ab/1", "ab/c/2", "ab/c/d/3", "abc/4", "5"]
     for name in names:
         storage.save_file(name, file_of(name.encode()))
@@ -183,7 +185,7 @@ def test_the_whole_storage_is_never_deleted(kept: Storage, file_of: FileOf, pref
 
 
 class BrokenDisk:
-    """A file of the disk that fails to be read after its first part."""
+    """A file on disk that cannot be read past its first part."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -198,7 +200,7 @@ class BrokenDisk:
         return self._file.read(1000)
 
 
-def test_a_source_that_fails_half_way_leaves_what_was_there(kept: Storage, file_of: FileOf) -> None:
+def test_a_source_that_fails_half_way_leaves_the_old_file(kept: Storage, file_of: FileOf) -> None:
     storage.save_file(NAME, file_of(b"the first"))
     broken = File(BrokenDisk(file_of(DATA)))  # type: ignore[arg-type]
     with broken, pytest.raises(OSError):
@@ -223,7 +225,7 @@ def test_writers_of_one_name_never_mix(kept: Storage, tmp_path: Path) -> None:
     assert [found.name for found in storage.walk("")] == [NAME]
 
 
-def test_on_a_disk_drafts_are_no_files_and_a_file_is_its_own_copy(tmp_path: Path) -> None:
+def test_on_a_disk_drafts_are_not_listed_and_a_file_is_its_own_copy(tmp_path: Path) -> None:
     kept = WholeFileStorage(tmp_path)
     kept.save(NAME, ContentFile(DATA))
     (Path(kept.path(disk.DRAFTS)) / "unfinished").write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""What only a bucket can do wrong, and what its settings say."""
+"""Failures that only a bucket has, and its settings."""
 
 import socket
 import subprocess
@@ -43,12 +43,12 @@ VERBS = pytest.mark.parametrize(
 
 @pytest.fixture
 def guarded_server() -> Iterator[None]:
-    """The server checks signatures and permissions."""
+    """Make the server check signatures and permissions."""
     with enable_iam_authentication():
         yield
 
 
-def all_that_is_said(error: BaseException) -> str:
+def everything_reported(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
@@ -59,18 +59,18 @@ def test_a_wrong_key_is_an_os_error_that_shows_no_secret(
     with pytest.raises(OSError, match="refused") as refused:
         use(bucket)
     assert not isinstance(refused.value, FileNotFoundError)
-    assert KEYS["secret_key"] not in all_that_is_said(refused.value)
+    assert KEYS["secret_key"] not in everything_reported(refused.value)
     assert KEYS["access_key"] not in str(refused.value)
 
 
 @VERBS
-def test_a_server_that_is_not_there_is_an_os_error(
+def test_an_unreachable_server_is_an_os_error(
     bucket_options: dict[str, Any], closed_port: int, use: Callable[[ObjectStorage], object]
 ) -> None:
-    away = ObjectStorage(**(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}"}))
+    unreachable = ObjectStorage(**(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}"}))
     with pytest.raises(OSError, match="EndpointConnectionError") as failed:
-        use(away)
-    assert KEYS["secret_key"] not in all_that_is_said(failed.value)
+        use(unreachable)
+    assert KEYS["secret_key"] not in everything_reported(failed.value)
 
 
 @pytest.fixture
@@ -82,16 +82,16 @@ def closed_port(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("use", [EVERY_VERB[0], EVERY_VERB[-1], EVERY_VERB[7]], ids=["save", "copy", "walk"])
-def test_a_lost_bucket_is_no_lost_file(
+def test_a_missing_bucket_is_not_a_missing_file(
     bucket_options: dict[str, Any], use: Callable[[ObjectStorage], object]
 ) -> None:
-    lost = ObjectStorage(**(bucket_options | {"bucket_name": "never-made"}))
+    missing = ObjectStorage(**(bucket_options | {"bucket_name": "never-made"}))
     with pytest.raises(OSError, match="NoSuchBucket") as failed:
-        use(lost)
+        use(missing)
     assert not isinstance(failed.value, FileNotFoundError)
 
 
-def test_a_folder_of_more_than_a_page_is_deleted_whole(
+def test_a_folder_of_several_pages_is_deleted_completely(
     bucket: ObjectStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(7):
@@ -102,7 +102,7 @@ def test_a_folder_of_more_than_a_page_is_deleted_whole(
     assert list(bucket.walk("")) == []
 
 
-def test_a_name_never_becomes_another(bucket: ObjectStorage) -> None:
+def test_a_name_is_never_changed_to_another(bucket: ObjectStorage) -> None:
     with pytest.raises(SuspiciousFileOperation):
         bucket.save("a" * 101, ContentFile(b"data"), max_length=100)
     with pytest.raises(SuspiciousOperation):
@@ -110,7 +110,7 @@ def test_a_name_never_becomes_another(bucket: ObjectStorage) -> None:
     assert list(bucket.walk("")) == []
 
 
-def test_files_are_private_and_have_no_address(bucket: ObjectStorage) -> None:
+def test_files_are_private_and_have_no_url(bucket: ObjectStorage) -> None:
     bucket.save("a/b", ContentFile(b"data"))
     acl = bucket.connection.Object(bucket.bucket_name, "media/a/b").Acl()
     assert [grant["Permission"] for grant in acl.grants] == ["FULL_CONTROL"]
@@ -118,12 +118,12 @@ def test_files_are_private_and_have_no_address(bucket: ObjectStorage) -> None:
         bucket.url("a/b")
 
 
-def test_a_stored_file_is_not_opened_to_be_written(bucket: ObjectStorage) -> None:
+def test_a_stored_file_cannot_be_opened_for_writing(bucket: ObjectStorage) -> None:
     with pytest.raises(ValueError):
         bucket.open("a/b", "wb")
 
 
-def test_requests_are_signed_by_version_4_and_have_limits(bucket: ObjectStorage) -> None:
+def test_requests_are_signed_with_version_4_and_have_limits(bucket: ObjectStorage) -> None:
     config = bucket.connection.meta.client.meta.config
     assert config.signature_version == "s3v4"
     assert config.connect_timeout <= 5
@@ -131,7 +131,7 @@ def test_requests_are_signed_by_version_4_and_have_limits(bucket: ObjectStorage)
     assert config.retries["total_max_attempts"] == 3
 
 
-def test_without_a_bucket_files_are_kept_on_the_disk_and_nothing_of_amazon_is_loaded(tmp_path: Path) -> None:
+def test_without_a_bucket_files_are_kept_on_the_disk_and_botocore_is_not_loaded(tmp_path: Path) -> None:
     default = storages(tmp_path, {"CHATAPI_S3_BUCKET": " "})["default"]
     assert default["BACKEND"] == "media.storage.disk.WholeFileStorage"
     assert default["OPTIONS"]["location"] == str(tmp_path / "media")
@@ -150,13 +150,13 @@ def test_without_a_bucket_files_are_kept_on_the_disk_and_nothing_of_amazon_is_lo
         {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_ENDPOINT": "http://["},
     ],
 )
-def test_settings_that_cannot_be_meant_stop_the_start(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_contradictory_settings_prevent_the_start(tmp_path: Path, environ: dict[str, str]) -> None:
     with pytest.raises(SystemExit, match="CHATAPI_S3_") as stopped:
         storages(tmp_path, environ)
     assert "hidden" not in str(stopped.value)
 
 
-def test_keys_of_our_own_bring_no_foreign_token(
+def test_configured_keys_are_used_without_the_environments_session_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_options: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")

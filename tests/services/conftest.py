@@ -10,7 +10,7 @@ REDIS, RABBITMQ = "CHATAPI_TEST_REDIS_URL", "CHATAPI_TEST_AMQP_URL"
 
 @pytest.fixture(params=[REDIS, RABBITMQ], ids=["redis", "rabbitmq"])
 def works(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
-    """Queues on a real broker. Ask for it before `alice`: her rows must be committed to be seen."""
+    """Queues on a real broker. Request it before `alice`, whose rows workers see only once committed."""
     with plant(url_of(request.param), tmp_path) as made:
         yield made
 

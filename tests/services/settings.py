@@ -1,4 +1,4 @@
-"""The product's settings for processes that tests start: on queues that no other test reads, and in haste."""
+"""The product's settings for processes that tests start, with queues of their own and a fast schedule."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What workers of the tests have besides the product's tasks."""
+"""What the tests' workers have in addition to the product's tasks."""
 
 import os
 import time
@@ -24,7 +24,7 @@ def say_ready(**_: Any) -> None:
 
 @shared_task
 def note(file: str, word: str, seconds: float = 0) -> None:
-    """Writes the word, and after so many seconds that it is done."""
+    """Write the word, and after so many seconds that it is done."""
     with Path(file).open("a") as notes:
         notes.write(f"{word}\n")
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Money on PostgreSQL, with several web servers and workers of their own."""
+"""Billing on PostgreSQL, with several web servers and separate workers."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.services
 
 
 def own_redis() -> str:
-    """Queues that no other test has: the storm's workers take theirs by the product's own names."""
+    """The URL of an empty Redis database, because the storm's workers use the product's own queue names."""
     url = urlsplit(url_of(REDIS))._replace(path="/9").geturl()
     with redis.Redis.from_url(url) as connection:
         connection.flushdb()
@@ -38,13 +38,13 @@ def test_a_thousand_calls_share_a_balance_for_a_hundred(transactional_db: None, 
         running(folders[1], **environment) as two,
         running(folders[2], **environment) as three,
     ):
-        told = ask_all([one.url, two.url, three.url], alice.key)
-    assert told == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
+        outcomes = ask_all([one.url, two.url, three.url], alice.key)
+    assert outcomes == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
     assert Wallet.objects.get(pk=alice.workspace.id).available == 0
     books_add_up()
 
 
-def test_killed_servers_and_workers_owe_what_was_seen_of_them(transactional_db: None, tmp_path: Path) -> None:
+def test_answers_seen_before_a_kill_are_billed(transactional_db: None, tmp_path: Path) -> None:
     storm = Storm(tmp_path, kills=3, webs=2, workers=1, database=_database_url(), broker=own_redis())
     storm.rage()
     proof = storm.settle()

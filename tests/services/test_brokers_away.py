@@ -1,5 +1,7 @@
-"""The broker is away: requests go on, and what they wanted is made when it is back. The web server, a worker
-and the schedule are real processes, and a gateway before the broker is shut."""
+"""While the broker is away, requests go on; what they asked for is done once it is back.
+
+The web server, a worker and the scheduler are real processes. A gateway to the broker is shut.
+"""
 
 import time
 from pathlib import Path
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.services
 
 
 def upload(client: httpx2.Client, length: int) -> float:
-    """The seconds it took."""
+    """Upload a sound. Return the seconds it took."""
     started = time.monotonic()
     answer = client.post(
         "/v1/files", files={"file": ("a.wav", wav(bytes(length)))}, data={"purpose": "user_data"}
@@ -59,7 +61,7 @@ def test_requests_do_not_hang_and_nothing_is_lost(works: Plant, tmp_path: Path, 
 
 @pytest.mark.parametrize("mode", ["refusing", "silent"])
 def test_a_worker_outlives_its_connection_while_tasks_run(works: Plant, tmp_path: Path, mode: Mode) -> None:
-    """One ends while the broker is away, one after it is back: neither can be acknowledged any more."""
+    """One task ends while the broker is away, one after it is back; neither can be acknowledged anymore."""
     notes = tmp_path / "notes"
     with gateway(works.broker) as door:
         works.broker = door.url
@@ -79,7 +81,7 @@ def test_a_worker_outlives_its_connection_while_tasks_run(works: Plant, tmp_path
 
 
 def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: Plant) -> None:
-    """What is due is sent twice, and done once."""
+    """What is due is sent twice but done once."""
     beats = [works_on_redis.start(["beat"]) for _ in range(2)]
     worker = works_on_redis.worker("--pool", "threads", "--concurrency", "1")
     wait_until(lambda: list(Path(settings.DATA_DIR).glob("celerybeat-schedule*")), PATIENCE)

@@ -1,4 +1,4 @@
-"""Limits over several processes: minutes counted in Redis, streams in the database."""
+"""Rate limits across processes: each minute is counted in Redis, open streams in the database."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Counters, Counters]]:
-    """As two processes have them, but more patient: this machine may have other things to do."""
+    """Counters as two processes have them, but more patient, because this machine may be busy."""
     monkeypatch.setattr(module, "PATIENCE", 30.0)
     made = Counters(url_of(REDIS)), Counters(url_of(REDIS))
     yield made
@@ -54,7 +54,7 @@ async def take(counters: Counters, key: str, most: int, amount: int = 1) -> Limi
     return taken
 
 
-async def test_of_many_at_once_over_processes_just_as_many_are_taken_as_there_are(
+async def test_many_requests_at_once_over_two_processes_share_one_limit(
     two: tuple[Counters, Counters], key: str
 ) -> None:
     taken = await asyncio.gather(*(take(two[i % 2], key, 70) for i in range(200)))
@@ -63,7 +63,7 @@ async def test_of_many_at_once_over_processes_just_as_many_are_taken_as_there_ar
     assert 0 < taken[-1].window.seconds_until(69) <= 120
 
 
-async def test_what_one_process_took_another_may_correct(two: tuple[Counters, Counters], key: str) -> None:
+async def test_one_process_may_correct_what_another_took(two: tuple[Counters, Counters], key: str) -> None:
     one, other = two
     first = await take(one, key, 1000, 600)
     assert (first.is_taken, first.window.used) == (True, 600)
@@ -77,9 +77,7 @@ async def test_what_one_process_took_another_may_correct(two: tuple[Counters, Co
     assert (await take(one, key, 1000)).window.used == 1
 
 
-async def test_a_window_that_is_over_counts_for_less_and_less(
-    two: tuple[Counters, Counters], key: str
-) -> None:
+async def test_the_previous_window_counts_less_and_less(two: tuple[Counters, Counters], key: str) -> None:
     one, other = two
     await take(one, key, 100, 60)
     current = one._redis.keys_of_windows(key)[1] if one._redis else ""
@@ -93,9 +91,7 @@ async def test_a_window_that_is_over_counts_for_less_and_less(
         assert (await take(other, key, 100)).window.used == 2
 
 
-async def test_a_redis_that_was_started_anew_is_told_the_scripts_again(
-    two: tuple[Counters, Counters], key: str
-) -> None:
+async def test_a_restarted_redis_is_sent_the_scripts_again(two: tuple[Counters, Counters], key: str) -> None:
     assert (await take(two[0], key, 10)).is_taken
     with redis.Redis.from_url(url_of(REDIS)) as client:
         client.script_flush()
@@ -133,7 +129,7 @@ def test_a_server_asks_redis_without_blocking_its_loop(
     Workspace.objects.update(requests_per_minute=2, tokens_per_minute=1000)
     settings.REDIS_URL = url_of(REDIS)
     statuses = []
-    for _ in range(2):  # the second finds what the first has counted
+    for _ in range(2):  # the second server finds what the first has counted
         with serving() as server, server.client(alice) as client:
             for _ in range(2):
                 answer = client.post(PATHS["openai"], json=said("Hello"))
@@ -147,16 +143,16 @@ def test_a_server_asks_redis_without_blocking_its_loop(
 
 @pytest.fixture
 def processes(transactional_db: None, tmp_path: Path) -> Iterator[tuple[Run, Run, Person]]:
-    """Ask for Alice here: her rows must be there when they start, and be committed."""
+    """Two servers, and Alice, whose rows must be committed before they start."""
     alice = person("alice@example.com")
-    surroundings = {
+    environment = {
         "DATABASE_URL": _database_url(),
         "REDIS_URL": url_of(REDIS),
         "CHATAPI_EMBEDDED_WORKER": "0",
         "CHATAPI_REQUESTS_PER_MINUTE": "100",
         "CHATAPI_CONCURRENT_STREAMS": "7",
     }
-    with running(tmp_path, **surroundings) as one, running(tmp_path, **surroundings) as other:
+    with running(tmp_path, **environment) as one, running(tmp_path, **environment) as other:
         assert one.url != other.url
         yield one, other, alice
 
@@ -166,7 +162,7 @@ def test_two_processes_hold_a_workspace_to_one_limit(processes: tuple[Run, Run, 
     assert os.getpid() not in {one.process.pid, other.process.pid}
 
     async def ask_all() -> list[int]:
-        """Streams that do not end while the others are refused."""
+        """Open streams that do not end while the others are refused."""
         async with AsyncExitStack() as stack:
             clients = [
                 await stack.enter_async_context(

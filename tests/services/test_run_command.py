@@ -17,7 +17,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def database_url() -> Iterator[str]:
-    """An empty database that is gone afterwards."""
+    """An empty database, dropped afterwards."""
     server = os.environ["CHATAPI_TEST_DATABASE_URL"]
     name = f"chatapi_run_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Workers that are killed, and tasks that hang: the work is done in the end, once, and no process is left."""
+"""Workers that are killed and tasks that hang: the work is still done, once, and no process is left."""
 
 import signal
 from typing import Any
@@ -30,16 +30,16 @@ def kill_outright(worker: Process) -> None:
 
 
 def hang(works: Plant, worker: Process, who: Person, **limits: Any) -> tuple[UUID, int]:
-    """A rendition that the worker has taken and that does not end, and the process that works on it."""
+    """Have the worker take a rendition that hangs. Return its id, and that of the process working on it."""
     first = peaks_of(who, wav(bytes(2_000)))
     works.make(first)
     wait_until(lambda: ended(first), PATIENCE)
-    [workshop] = worker.workshops
-    kill(workshop, signal.SIGSTOP)
+    [sandbox_worker] = worker.workshops
+    kill(sandbox_worker, signal.SIGSTOP)
     hanging = peaks_of(who)
     works.make(hanging, **limits)
     wait_until(lambda: Rendition.objects.get(id=hanging).attempts, PATIENCE)
-    return hanging, workshop
+    return hanging, sandbox_worker
 
 
 def assert_made_by_the_second(rendition: UUID) -> None:
@@ -48,43 +48,43 @@ def assert_made_by_the_second(rendition: UUID) -> None:
 
 
 @pytest.mark.parametrize("pool", [ONE_CHILD, ONE_THREAD], ids=["prefork", "threads"])
-def test_what_a_killed_worker_had_is_delivered_to_another_at_once(
+def test_a_killed_workers_task_is_delivered_to_another_at_once(
     works_on_rabbitmq: Plant, alice: Person, pool: tuple[str, ...]
 ) -> None:
     works = works_on_rabbitmq
     first = works.worker(*pool)
-    peaks, workshop = hang(works, first, alice)
+    peaks, sandbox_worker = hang(works, first, alice)
     children = first.pool
     kill_outright(first)
-    until_gone(workshop, *children)
+    until_gone(sandbox_worker, *children)
     works.worker(*ONE_THREAD)
     assert_made_by_the_second(peaks)
 
 
-def test_what_a_killed_worker_had_is_found_by_the_sweep_where_the_broker_waits_for_an_hour(
+def test_the_sweep_finds_a_killed_workers_task_where_the_broker_waits_for_an_hour(
     works_on_redis: Plant, alice: Person
 ) -> None:
     works = works_on_redis
     first = works.worker(*ONE_CHILD)
-    peaks, workshop = hang(works, first, alice)
+    peaks, sandbox_worker = hang(works, first, alice)
     children = first.pool
     kill_outright(first)
-    until_gone(workshop, *children)
+    until_gone(sandbox_worker, *children)
     works.worker(*ONE_THREAD)
     works.start(["beat", "--schedule", str(works.folder / "beat")])
     assert_made_by_the_second(peaks)
 
 
-def test_what_a_killed_child_had_is_delivered_again_at_once(works: Plant, alice: Person) -> None:
+def test_a_killed_childs_task_is_delivered_again_at_once(works: Plant, alice: Person) -> None:
     worker = works.worker(*ONE_CHILD)
-    peaks, workshop = hang(works, worker, alice)
+    peaks, sandbox_worker = hang(works, worker, alice)
     [child] = worker.pool
     kill(child)
-    until_gone(workshop, child)
+    until_gone(sandbox_worker, child)
     assert_made_by_the_second(peaks)
 
 
-def test_what_kills_each_worker_that_takes_it_is_given_up(works_on_rabbitmq: Plant, alice: Person) -> None:
+def test_a_task_that_kills_each_worker_is_given_up(works_on_rabbitmq: Plant, alice: Person) -> None:
     works = works_on_rabbitmq
     worker = works.worker(*ONE_CHILD)
     peaks, _ = hang(works, worker, alice)
@@ -100,10 +100,10 @@ def test_a_task_that_hangs_is_told_to_stop_and_its_work_is_tried_again(
     works_on_redis: Plant, alice: Person
 ) -> None:
     works = works_on_redis
-    worker = works.worker(*ONE_CHILD, CHATAPI_TEST_BACK_OFF="4")  # longer than its child is given to end
-    peaks, workshop = hang(works, worker, alice, soft_time_limit=2, time_limit=60)
+    worker = works.worker(*ONE_CHILD, CHATAPI_TEST_BACK_OFF="4")  # longer than its child has to end
+    peaks, sandbox_worker = hang(works, worker, alice, soft_time_limit=2, time_limit=60)
     pool = worker.pool
-    until_gone(workshop)
+    until_gone(sandbox_worker)
     assert_made_by_the_second(peaks)
     assert worker.pool == pool
 
@@ -113,9 +113,9 @@ def test_a_child_that_does_not_listen_is_killed_and_its_work_done_by_the_next(
 ) -> None:
     works = works_on_redis
     worker = works.worker(*ONE_CHILD)
-    peaks, workshop = hang(works, worker, alice, soft_time_limit=5, time_limit=8)
+    peaks, sandbox_worker = hang(works, worker, alice, soft_time_limit=5, time_limit=8)
     [child] = worker.pool
     kill(child, signal.SIGSTOP)
-    until_gone(workshop, child)
+    until_gone(sandbox_worker, child)
     works.start(["beat", "--schedule", str(works.folder / "beat")])
     assert_made_by_the_second(peaks)

@@ -1,4 +1,4 @@
-"""`celery -A chatapi worker` on Redis and on RabbitMQ: who takes what, once, and how it ends."""
+"""`celery -A chatapi worker` on Redis and on RabbitMQ: which tasks it takes, once each, and how it ends."""
 
 import hashlib
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_worker_takes_from_its_own_queues_only(works: Plant, tmp_path: Path) -
     wait_until(lambda: {"billing done", "default done"} <= words_of(notes), PATIENCE)
 
 
-def test_who_takes_from_media_makes_what_answers_wait_for_too(works: Plant, alice: Person) -> None:
+def test_a_worker_on_media_also_makes_awaited_renditions(works: Plant, alice: Person) -> None:
     peaks = peaks_of(alice)
     works.send("media.renditions.tasks.make_awaited", str(peaks), queue="awaited")
     works.worker("--pool", "threads", "--concurrency", "1", queues=("media",))
@@ -71,7 +71,7 @@ def test_a_task_delivered_many_times_does_its_work_once(works: Plant, alice: Per
     assert made.content
 
 
-def test_what_is_wrong_with_a_file_is_said_at_once_and_what_may_pass_is_tried_again(
+def test_a_broken_file_fails_at_once_and_a_temporary_failure_is_retried(
     works_on_rabbitmq: Plant, alice: Person
 ) -> None:
     works = works_on_rabbitmq

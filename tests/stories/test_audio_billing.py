@@ -1,4 +1,4 @@
-"""What is spoken and what is recognised has its price too, whatever way it ends."""
+"""What speech and transcription cost, however a call ends."""
 
 from collections.abc import AsyncGenerator, Iterator
 
@@ -28,19 +28,21 @@ def priced(server: Server) -> Iterator[None]:
     books_add_up()
 
 
-def spoken(client: httpx2.Client, text: str = TEXT) -> httpx2.Response:
+def request_speech(client: httpx2.Client, text: str = TEXT) -> httpx2.Response:
     body = {"model": "tts-1", "voice": "espeak-en-us", "input": text, "response_format": "wav"}
     return client.post("/v1/audio/speech", json=body)
 
 
-def transcribed(client: httpx2.Client) -> httpx2.Response:
+def request_transcript(client: httpx2.Client) -> httpx2.Response:
     files = {"file": ("a.wav", wav(bytes(2 * 16_000 * 2 + 2)))}  # two seconds and a sample
     return client.post("/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
 
 
-def hears(monkeypatch: pytest.MonkeyPatch, *news: Segment | Heard, error: Exception | None = None) -> None:
+def fake_recognition(
+    monkeypatch: pytest.MonkeyPatch, *results: Segment | Heard, error: Exception | None = None
+) -> None:
     async def listening(*_: object, **__: object) -> AsyncGenerator[Segment | Heard, None]:
-        for item in news:
+        for item in results:
             yield item
         if error:
             raise error
@@ -48,20 +50,20 @@ def hears(monkeypatch: pytest.MonkeyPatch, *news: Segment | Heard, error: Except
     monkeypatch.setattr("chatapi.audio.transcriptions.listening", listening)
 
 
-def said(text: str) -> Segment:
+def segment(text: str) -> Segment:
     return Segment(0, 0, 0.0, 0.5, text, [], 0.0, -0.1, 1.0, 0.0, [])
 
 
-def ended() -> Charge:
+def ended_charge() -> Charge:
     wait_until(lambda: Charge.objects.exclude(state="held").exists())
     return Charge.objects.get()
 
 
-def test_speech_is_paid_by_its_characters(server: Server, alice: Person) -> None:
+def test_speech_is_billed_by_its_characters(server: Server, alice: Person) -> None:
     give(alice, USD)
     with server.client(alice) as client:
-        assert spoken(client).status_code == 200
-    charge = ended()
+        assert request_speech(client).status_code == 200
+    charge = ended_charge()
     assert (charge.kind, charge.model, charge.end) == ("speech", "speech", "completed")
     assert (charge.characters, charge.cost) == (len(TEXT), len(TEXT) * CHARACTER)
     assert wallet_of(alice).available == USD - len(TEXT) * CHARACTER
@@ -70,29 +72,32 @@ def test_speech_is_paid_by_its_characters(server: Server, alice: Person) -> None
 def test_speech_that_cannot_be_paid_is_refused(server: Server, alice: Person) -> None:
     give(alice, len(TEXT) * CHARACTER)
     with server.client(alice) as client:
-        refused = spoken(client, TEXT + "!")
+        refused = request_speech(client, TEXT + "!")
         assert refused.status_code == 429
         assert refused.json()["error"]["code"] == "insufficient_quota"
         assert refused.headers["x-should-retry"] == "false"
-        assert spoken(client).status_code == 200
+        assert request_speech(client).status_code == 200
 
 
 def test_speech_that_fails_costs_nothing(server: Server, alice: Person) -> None:
     give(alice, USD)
     with server.client(alice) as client:
-        assert spoken(client, "…").status_code == 400
-    charge = ended()
+        assert request_speech(client, "…").status_code == 400
+    charge = ended_charge()
     assert (charge.end, charge.cost) == ("failed", 0)
 
 
-def test_recognition_is_paid_by_begun_seconds(
+def test_recognition_is_billed_by_started_seconds(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(alice, USD)
-    hears(monkeypatch, said(" Hello."), Heard("en", 2.0000625))
+    fake_recognition(monkeypatch, segment(" Hello."), Heard("en", 2.0000625))
     with server.client(alice) as client:
-        assert transcribed(client).json() == {"text": "Hello.", "usage": {"type": "duration", "seconds": 3}}
-    charge = ended()
+        assert request_transcript(client).json() == {
+            "text": "Hello.",
+            "usage": {"type": "duration", "seconds": 3},
+        }
+    charge = ended_charge()
     assert (charge.kind, charge.seconds, charge.cost) == ("transcription", 3, 3 * SECOND)
 
 
@@ -100,8 +105,8 @@ def test_recognition_that_fails_costs_nothing(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(alice, USD)
-    hears(monkeypatch, said(" Hello."), error=SandboxError("It broke."))
+    fake_recognition(monkeypatch, segment(" Hello."), error=SandboxError("It broke."))
     with server.client(alice) as client:
-        assert transcribed(client).status_code == 500
-    charge = ended()
+        assert request_transcript(client).status_code == 500
+    charge = ended_charge()
     assert (charge.end, charge.cost, wallet_of(alice).held) == ("failed", 0, 0)

@@ -1,4 +1,4 @@
-"""Speech in and out over HTTP, asked for by OpenAI's own client."""
+"""Speech in and out over HTTP, also through OpenAI's own client."""
 
 import asyncio
 import io
@@ -56,7 +56,7 @@ def nothing_is_kept() -> Iterator[None]:
     wait_until(lambda: not any((Path(settings.DATA_DIR) / "tmp").glob("*")))
 
 
-def spoken(text: str, **more: Any) -> dict[str, Any]:
+def speech_body(text: str, **more: Any) -> dict[str, Any]:
     return {"model": "tts-1", "voice": "espeak-en-us", "input": text, **more}
 
 
@@ -97,7 +97,7 @@ def events(raw: bytes) -> list[dict[str, Any]]:
 def test_a_text_is_spoken_in_every_format(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for format, (signature, media_type) in SIGNATURES.items():
-            answer = client.post("/v1/audio/speech", json=spoken("Hello there.", response_format=format))
+            answer = client.post("/v1/audio/speech", json=speech_body("Hello there.", response_format=format))
 
             assert answer.status_code == 200, answer.text
             assert answer.headers["content-type"] == media_type
@@ -106,7 +106,7 @@ def test_a_text_is_spoken_in_every_format(server: Server, alice: Person) -> None
             assert len(answer.content) > 1000
 
 
-def test_the_sdk_speaks_whole_streamed_and_faster(sdk: openai.OpenAI, tmp_path: Path) -> None:
+def test_the_sdk_gets_speech_whole_streamed_and_faster(sdk: openai.OpenAI, tmp_path: Path) -> None:
     whole = sdk.audio.speech.create(model="tts-1", voice="espeak-en-us", input=WORDS)
     assert whole.content[:1] == b"\xff"
     with sdk.audio.speech.with_streaming_response.create(
@@ -143,9 +143,9 @@ def test_speech_as_events(sdk: openai.OpenAI) -> None:
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
 
 
-def test_ssml_is_spoken_only_where_it_is_said_to_be_ssml(server: Server, alice: Person) -> None:
+def test_ssml_is_spoken_only_where_it_is_enabled(server: Server, alice: Person) -> None:
     def seconds(client: httpx2.Client, text: str, **more: Any) -> float:
-        answer = client.post("/v1/audio/speech", json=spoken(text, response_format="pcm", **more))
+        answer = client.post("/v1/audio/speech", json=speech_body(text, response_format="pcm", **more))
         assert answer.status_code == 200, answer.text
         return len(answer.content) / 48_000
 
@@ -154,7 +154,7 @@ def test_ssml_is_spoken_only_where_it_is_said_to_be_ssml(server: Server, alice: 
         paused = seconds(client, SSML, ssml_enabled=True)
         as_text = seconds(client, SSML)
     assert plain < paused < plain + 1
-    assert as_text > paused + 0.2  # the names of its elements are heard
+    assert as_text > paused + 0.2  # its element names are read aloud
 
 
 WRONG_SPEECH: list[tuple[dict[str, Any], str, str]] = [
@@ -185,17 +185,17 @@ WRONG_SPEECH: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-def test_a_wrong_wish_for_speech_is_refused(server: Server, alice: Person) -> None:
+def test_a_wrong_request_for_speech_is_refused(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for change, param, code in WRONG_SPEECH:
-            answer = client.post("/v1/audio/speech", json=spoken("Hello.", **change))
+            answer = client.post("/v1/audio/speech", json=speech_body("Hello.", **change))
             assert_refused(answer, 400, param, code)
 
 
-def test_what_is_missing_is_named(server: Server, alice: Person) -> None:
+def test_a_missing_parameter_is_named(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for name in ("model", "input", "voice"):
-            body = spoken("Hello.")
+            body = speech_body("Hello.")
             del body[name]
             answer = client.post("/v1/audio/speech", json=body)
             assert_refused(answer, 400, name, "missing_required_parameter")
@@ -203,21 +203,21 @@ def test_what_is_missing_is_named(server: Server, alice: Person) -> None:
 
 def test_a_refusal_says_where_ssml_is_wrong_and_which_voices_there_are(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        body = spoken("<speak>\n  <wrong/></speak>", ssml_enabled=True)
+        body = speech_body("<speak>\n  <wrong/></speak>", ssml_enabled=True)
         ssml = assert_refused(client.post("/v1/audio/speech", json=body), 400)
-        voice = assert_refused(client.post("/v1/audio/speech", json=spoken("Hi.", voice="x")), 400)
+        voice = assert_refused(client.post("/v1/audio/speech", json=speech_body("Hi.", voice="x")), 400)
     assert "line 2, column 3" in ssml["message"]
     assert "'alloy'" in voice["message"]
 
 
-def test_a_body_that_is_no_object_is_refused(server: Server, alice: Person) -> None:
+def test_a_body_that_is_not_an_object_is_refused(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for raw in (b"", b"nonsense", b"[]", b'{"input": "\\ud800"}', b"{" * 5000):
             assert_refused(client.post("/v1/audio/speech", content=raw), 400)
 
 
 class Spy:
-    """Looks on while a workshop's stream is followed."""
+    """A wrapper around a sandbox pool's `follow` that records how its stream ends."""
 
     def __init__(self, follow: Callable[..., AsyncGenerator[Any, None]]) -> None:
         self._follow = follow
@@ -235,8 +235,8 @@ class Spy:
             raise
 
 
-def sent(server: Server, who: Person, route: str, content_type: str, body: bytes) -> socket.socket:
-    """A connection on which a request was sent, and nothing read."""
+def send_request(server: Server, who: Person, route: str, content_type: str, body: bytes) -> socket.socket:
+    """Open a connection and send a request, without reading the response."""
     host, _, port = server.url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=20)
     head = (
@@ -247,18 +247,20 @@ def sent(server: Server, who: Person, route: str, content_type: str, body: bytes
     return connection
 
 
-def test_leaving_stops_the_speaking(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_leaves_stops_the_synthesis(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spy = Spy(pools.synthesis.follow)
     monkeypatch.setattr(pools.synthesis, "follow", spy)
-    body = json.dumps(spoken("One two three four. " * 200, response_format="pcm", speed=0.25)).encode()
-    with sent(server, alice, "/v1/audio/speech", "application/json", body) as connection:
+    body = json.dumps(speech_body("One two three four. " * 200, response_format="pcm", speed=0.25)).encode()
+    with send_request(server, alice, "/v1/audio/speech", "application/json", body) as connection:
         assert connection.recv(12) == b"HTTP/1.1 200"
     wait_until(lambda: spy.state == "closed early")
 
 
 @pytest.fixture
 def breaking_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synthesis yields one piece, and fails."""
+    """Make synthesis yield one piece and then fail."""
 
     async def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
         yield SpokenPiece(b"123456", "Hello", milliseconds=1)
@@ -268,11 +270,11 @@ def breaking_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("breaking_off")
-def test_speech_that_breaks_off_is_not_taken_for_whole(server: Server, alice: Person) -> None:
+def test_speech_that_breaks_off_is_not_taken_for_complete(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         with pytest.raises(httpx2.RemoteProtocolError):
-            client.post("/v1/audio/speech", json=spoken("Hello there.", response_format="pcm"))
-        answer = client.post("/v1/audio/speech", json=spoken("Hello there.", stream_format="sse"))
+            client.post("/v1/audio/speech", json=speech_body("Hello there.", response_format="pcm"))
+        answer = client.post("/v1/audio/speech", json=speech_body("Hello there.", stream_format="sse"))
     delta, failure = events(answer.content)
     assert delta["type"] == "speech.audio.delta"
     assert failure["error"]["code"] == "processing_failed"
@@ -287,7 +289,7 @@ def test_speech_that_breaks_off_is_not_taken_for_whole(server: Server, alice: Pe
         (ZeroDivisionError(), 500, "internal_error"),
     ],
 )
-def test_what_fails_before_the_first_sound_has_its_true_status(
+def test_a_failure_before_the_first_sound_has_its_true_status(
     error: Exception, status: int, code: str, server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
@@ -297,7 +299,7 @@ def test_what_fails_before_the_first_sound_has_its_true_status(
 
     monkeypatch.setattr(pools.synthesis, "follow", follow)
     with server.client(alice) as client:
-        answer = client.post("/v1/audio/speech", json=spoken("Hello there."))
+        answer = client.post("/v1/audio/speech", json=speech_body("Hello there."))
     assert_refused(answer, status, code=code)
     if code != "internal_error":
         assert ("retry-after" in answer.headers) == (status == 503)
@@ -307,7 +309,7 @@ def test_what_fails_before_the_first_sound_has_its_true_status(
 
 
 def is_heard_in(text: str) -> bool:
-    """WORDS, of which Joe slurs one now and then: he never says a thing twice alike."""
+    """Whether this is WORDS; Joe slurs one now and then and never speaks the same text twice alike."""
     return word_error_rate(WORDS, text) < 0.2
 
 
@@ -316,9 +318,9 @@ class TestWithModels:
 
     @pytest.fixture
     def sound(self, server: Server, alice: Person) -> bytes:
-        """WORDS, as Joe speaks them."""
+        """WORDS, spoken by Joe."""
         with server.client(alice) as client:
-            return client.post("/v1/audio/speech", json=spoken(WORDS, voice="alloy")).content
+            return client.post("/v1/audio/speech", json=speech_body(WORDS, voice="alloy")).content
 
     def test_the_sdk_transcribes_in_every_format(self, sdk: openai.OpenAI, sound: bytes) -> None:
         def asked(**more: Any) -> Any:
@@ -354,22 +356,22 @@ class TestWithModels:
             )
         assert is_heard_in(str(text))
 
-    def test_leaving_stops_the_listening(
+    def test_a_client_that_leaves_stops_the_recognition(
         self, server: Server, alice: Person, sound: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         spy = Spy(pools.recognition.follow)
         monkeypatch.setattr(pools.recognition, "follow", spy)
         disposition = b'content-disposition: form-data; name="file"; filename="a.mp3"'
         form = b"--b\r\n" + disposition + b"\r\n\r\n" + sound + b"\r\n--b--\r\n"
-        with sent(server, alice, TRANSCRIPTS[0], "multipart/form-data; boundary=b", form):
+        with send_request(server, alice, TRANSCRIPTS[0], "multipart/form-data; boundary=b", form):
             wait_until(lambda: spy.state == "open")
         wait_until(lambda: spy.state == "closed early")
 
 
-def test_who_waits_for_the_first_words_is_kept_alive(
+def test_a_client_that_waits_for_the_first_words_is_kept_alive(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A window of sound may take as long as it lasts, and others may be before it."""
+    """Transcribing a window of sound may take as long as the window, and others may be ahead of it."""
     may_end = threading.Event()
 
     async def slowly(*_: object, **__: object) -> AsyncGenerator[Segment | Heard, None]:
@@ -399,7 +401,7 @@ def bare(text: str) -> str:
 TRANSCRIPTS = ["/v1/audio/transcriptions", "/v1/audio/translations"]
 
 
-WRONG_WISHES = [
+WRONG_FIELDS = [
     ({"response_format": "diarized_json"}, "response_format"),
     ({"temperature": "1.5"}, "temperature"),
     ({"temperature": "hot"}, "temperature"),
@@ -411,10 +413,10 @@ WRONG_WISHES = [
 ]
 
 
-def test_a_wrong_wish_for_a_transcript_is_refused(server: Server, alice: Person) -> None:
+def test_a_wrong_request_for_a_transcript_is_refused(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for route in TRANSCRIPTS:
-            for fields, param in WRONG_WISHES:
+            for fields, param in WRONG_FIELDS:
                 assert_refused(client.post(route, files={"file": wav()}, data=fields), 400, param)
 
 
@@ -424,7 +426,7 @@ def test_an_unknown_language_is_refused(server: Server, alice: Person) -> None:
     assert_refused(answer, 400, "language")
 
 
-def test_what_is_no_whole_sound_is_refused(server: Server, alice: Person) -> None:
+def test_a_file_that_is_not_a_whole_sound_is_refused(server: Server, alice: Person) -> None:
     png, header = b"\x89PNG\r\n\x1a\n" + b"x" * 50, b"RIFF\xff\xff\xff\xffWAVE"
     with server.client(alice) as client:
         for route in TRANSCRIPTS:
@@ -441,7 +443,7 @@ def test_a_sound_beyond_the_limits_is_refused(server: Server, alice: Person, set
         assert_refused(client.post(TRANSCRIPTS[0], files={"file": wav()}), 413, code="body_too_large")
 
 
-def test_a_sound_is_wanted(server: Server, alice: Person) -> None:
+def test_a_sound_is_required(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for route in TRANSCRIPTS:
             missing = client.post(route, files={"model": (None, "whisper-1")})
@@ -449,11 +451,11 @@ def test_a_sound_is_wanted(server: Server, alice: Person) -> None:
             assert_refused(client.post(route, json={"model": "whisper-1"}), 415)
 
 
-# --- who may ----------------------------------------------------------------------------------------
+# --- access and the list of voices ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("route", ["/v1/audio/speech", *TRANSCRIPTS])
-def test_somebody_unknown_is_asked_for_a_key_before_a_body_is_read(route: str, server: Server) -> None:
+def test_a_client_without_a_key_is_refused_before_its_body_is_read(route: str, server: Server) -> None:
     host, _, port = server.url.removeprefix("http://").partition(":")
     head = f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -469,12 +471,12 @@ def test_other_methods_are_refused(server: Server, alice: Person) -> None:
             assert refused.headers["allow"] == "POST"
 
 
-def test_everybody_with_a_key_may_speak_and_nothing_is_kept(
+def test_everybody_with_a_key_may_ask_for_speech_and_nothing_is_kept(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
     for who in (alice, bob, charlie):
         with server.client(who) as client:
-            assert client.post("/v1/audio/speech", json=spoken("Hi.")).status_code == 200
+            assert client.post("/v1/audio/speech", json=speech_body("Hi.")).status_code == 200
     assert not Asset.objects.exists()
     assert not File.objects.exists()
 

@@ -1,4 +1,4 @@
-"""Sound that people send: what browsers and phones record, for models that hear and for those that do not."""
+"""Sound in requests, as browsers and phones record it, for models that take audio and those that do not."""
 
 import asyncio
 import threading
@@ -54,30 +54,30 @@ RECORDED = {
     "mp4": "audio/mp4",
     "fragmented": "audio/mp4",
 }
-"""What is recorded, and the type it is."""
+"""Recording formats and their media types."""
 
 
 def file_of(kind: str) -> bytes:
-    """A second of 440 Hz."""
+    """One second of 440 Hz in this format."""
     if kind == "pcm16":
         return tone(1.0, rate=24_000, channels=1).tobytes()
     return sound_file(kind)
 
 
-def named(kind: str) -> str:
-    """As clients name it."""
+def client_name(kind: str) -> str:
+    """The name that clients give to this format."""
     return {"livewebm": "webm", "fragmented": "mp4"}.get(kind, kind)
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end() -> Iterator[None]:
+def finish_renditions() -> Iterator[None]:
     yield
     until_made()
 
 
 @pytest.fixture
-def ears(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
-    """A model that hears; what is said in the sounds is not what these tests are about."""
+def audio_model(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
+    """A model that takes audio; the words in the sounds do not matter to these tests."""
     monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     with upstream_model(server, input_modalities=("text", "audio")) as upstream:
         yield upstream
@@ -91,23 +91,23 @@ def assert_a_second_of_440_hertz(format: str, data: bytes) -> None:
     assert abs(pitch(samples[RATE // 10 : RATE], RATE) - 440) < 5
 
 
-# --- a model that hears -----------------------------------------------------------------------------
+# --- a model that takes audio -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("claim", ["right", "wrong", "missing"])
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_what_is_recorded_is_heard_whatever_it_is_called(
-    server: Server, alice: Person, ears: FakeUpstream, dialect: str, claim: str
+def test_every_recording_is_heard_whatever_the_client_calls_it(
+    server: Server, alice: Person, audio_model: FakeUpstream, dialect: str, claim: str
 ) -> None:
     claims: dict[str, Callable[[str], str | None]] = {
-        "right": named,
+        "right": client_name,
         "wrong": lambda kind: "flac" if kind == "wav" else "wav",
         "missing": lambda kind: None,
     }
     kinds = [*RECORDED, "pcm16"] if claim == "right" else [*RECORDED]
     answered(server, alice, asked(*(sound(file_of(k), claims[claim](k)) for k in kinds)), dialect)
 
-    heard = sounds_heard(ears)
+    heard = sounds_heard(audio_model)
     assert [format for format, _ in heard] == ["mp3" if kind == "mp3" else "wav" for kind in kinds]
     for format, data in heard:
         assert_a_second_of_440_hertz(format, data)
@@ -117,32 +117,34 @@ def test_what_is_recorded_is_heard_whatever_it_is_called(
 
 
 @pytest.mark.parametrize("claim", [None, "wav", "opus"])
-def test_raw_samples_are_taken_where_they_are_named(
-    server: Server, alice: Person, ears: FakeUpstream, claim: str | None
+def test_raw_samples_are_accepted_where_they_are_named(
+    server: Server, alice: Person, audio_model: FakeUpstream, claim: str | None
 ) -> None:
-    """No bytes tell them from noise: without their name they are refused."""
+    """Raw samples look like noise, so they are refused unless the client names the format."""
     before = rows()
     refused = post(server, alice, asked(text("Listen."), sound(file_of("pcm16"), claim)))
     assert refused.status_code == 400, refused.text
     assert refused.json()["error"]["param"] == "messages[0].content[1].input_audio"
     assert rows() == before
     answered(server, alice, asked(sound(file_of("pcm16"), "pcm16")))
-    assert_a_second_of_440_hertz(*sounds_heard(ears)[0])
+    assert_a_second_of_440_hertz(*sounds_heard(audio_model)[0])
 
 
-def test_a_sound_is_named_by_the_id_of_its_upload(server: Server, alice: Person, ears: FakeUpstream) -> None:
+def test_a_sound_can_be_named_by_the_id_of_its_upload(
+    server: Server, alice: Person, audio_model: FakeUpstream
+) -> None:
     file_id = uploaded(server, alice, sound_file("webm"), "a.webm")
     with server.sdk(alice) as sdk:
         parts: Any = [sound_file_part(file_id), {"type": "file", "file": {"file_id": file_id}}]
         sdk.chat.completions.create(model="upstream", messages=[{"role": "user", "content": parts}])
-    for format, data in sounds_heard(ears):
+    for format, data in sounds_heard(audio_model):
         assert_a_second_of_440_hertz(format, data)
-    assert len(sounds_heard(ears)) == 2
+    assert len(sounds_heard(audio_model)) == 2
     assert Asset.objects.count() == 1
 
 
-def test_what_a_model_heard_is_transcribed_all_the_same(
-    server: Server, alice: Person, ears: FakeUpstream
+def test_a_sound_that_a_model_heard_is_transcribed_too(
+    server: Server, alice: Person, audio_model: FakeUpstream
 ) -> None:
     """For those who read the conversation later."""
     answered(server, alice, asked(sound(sound_file("webm"), "webm")))
@@ -151,20 +153,22 @@ def test_what_a_model_heard_is_transcribed_all_the_same(
     assert Rendition.objects.get(kind="transcript").asset.milliseconds in range(990, 1100)
 
 
-def test_a_history_with_sound_goes_on(server: Server, alice: Person, ears: FakeUpstream) -> None:
+def test_a_conversation_with_sound_continues(
+    server: Server, alice: Person, audio_model: FakeUpstream
+) -> None:
     messages: list[Any] = [{"role": "user", "content": [sound(sound_file("mp3"), "mp3")]}]
     for words in ("And now?", "Then?"):
         answer = answered(server, alice, {"model": "upstream", "messages": messages})
         messages += [answer["choices"][0]["message"], {"role": "user", "content": words}]
     answered(server, alice, {"model": "upstream", "messages": messages})
     assert (Conversation.objects.count(), Message.objects.count()) == (1, 6)
-    assert sounds_heard(ears, 0) == [("mp3", sound_file("mp3"))]
+    assert sounds_heard(audio_model, 0) == [("mp3", sound_file("mp3"))]
 
 
-def test_what_is_held_for_a_sound_is_for_its_length_now_and_when_the_talk_goes_on(
-    server: Server, alice: Person, ears: FakeUpstream
+def test_the_hold_for_a_sound_covers_its_length_now_and_in_later_calls(
+    server: Server, alice: Person, audio_model: FakeUpstream
 ) -> None:
-    """Silence takes so few bytes that a wallet which paid for them alone was overdrawn."""
+    """Silence takes so few bytes that a hold for the bytes alone overdrew the wallet."""
     specs = server.service.registry._specs
     specs["upstream"] = replace(specs["upstream"], price=None, max_output_tokens=1)
     add_price("upstream", {0: rates_of({"prompt": 1})})
@@ -182,7 +186,7 @@ def test_what_is_held_for_a_sound_is_for_its_length_now_and_when_the_talk_goes_o
     assert max(held) < counted + 300 * PROMPT
 
 
-# --- a model that does not hear ---------------------------------------------------------------------
+# --- a model that takes no audio --------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -192,9 +196,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_a_transcript_stands_for_the_sound_and_is_counted(
-    server: Server, alice: Person, dialect: str
-) -> None:
+def test_a_transcript_replaces_the_sound_and_is_counted(server: Server, alice: Person, dialect: str) -> None:
     body = asked(sound(sound_file("opus")), text(" What is this?"), model="text-only")
     whole = answered(server, alice, body, dialect)
     stream = {**body, "stream": True, "stream_options": {"include_usage": True}}
@@ -209,7 +211,7 @@ def test_a_transcript_stands_for_the_sound_and_is_counted(
 
 
 @pytest.fixture
-def slow_ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+def slow_recognition(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Recognition that lasts until the event is set."""
     may_end = threading.Event()
 
@@ -223,8 +225,8 @@ def slow_ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     until_made()
 
 
-def test_who_waits_for_a_transcript_is_kept_alive(
-    server: Server, alice: Person, slow_ears: threading.Event, monkeypatch: pytest.MonkeyPatch
+def test_a_client_that_waits_for_a_transcript_is_kept_alive(
+    server: Server, alice: Person, slow_recognition: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = event_log.Viewer.__init__
     monkeypatch.setattr(event_log.Viewer, "__init__", lambda self, of, keep_alive: original(self, of, 0.1))
@@ -232,15 +234,15 @@ def test_who_waits_for_a_transcript_is_kept_alive(
     with server.client(alice) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
         pieces = answer.iter_lines()
         waited = [next(pieces) for _ in range(3)]
-        slow_ears.set()
+        slow_recognition.set()
         rest = list(pieces)
     assert waited == [": ping"] * 3
     assert "At " in "".join(rest)
     assert rest[-2:] == ["data: [DONE]", ""]
 
 
-def test_the_wait_has_an_end(
-    server: Server, alice: Person, slow_ears: threading.Event, settings: Settings
+def test_the_wait_for_a_transcript_times_out(
+    server: Server, alice: Person, slow_recognition: threading.Event, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
     body = asked(sound(sound_file("wav")), model="text-only")
@@ -251,20 +253,20 @@ def test_the_wait_has_an_end(
             assert late.json()["error"]["code"] == "media_timeout"
     assert set(Completion.objects.values_list("state", flat=True)) == {"failed"}
 
-    slow_ears.set()
+    slow_recognition.set()
     until_made()
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 30
     said = answered(server, alice, body)["choices"][0]["message"]["content"]
     assert said == "You said: At last."
 
 
-# --- really heard -----------------------------------------------------------------------------------
+# --- real recognition -------------------------------------------------------------------------------
 
 
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
-def test_what_somebody_said_is_heard(server: Server, alice: Person) -> None:
-    """Spoken by the service, heard by the service; the answer is about the words."""
+def test_a_spoken_sentence_is_heard(server: Server, alice: Person) -> None:
+    """The service speaks a sentence and hears it; the answer quotes the words."""
     with server.client(alice) as client:
         client.timeout = 60
         spoken = client.post(

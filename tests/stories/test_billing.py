@@ -1,4 +1,4 @@
-"""What an answer costs, however it ends, told as stories. Nothing is billed twice, nothing is forgotten."""
+"""Stories of what an answer costs, however it ends: nothing is billed twice, nothing is forgotten."""
 
 import threading
 from collections.abc import AsyncGenerator, Iterator
@@ -32,11 +32,11 @@ from tests.support.running_server import PATHS, Server, events, said, wait_until
 USD = 10**9
 SLOW = "[[slow: 0.02]] [[chunks: 60]]"
 ECHO_COST = 5 * PROMPT + 7 * COMPLETION
-"""Of five words that are said again behind "You said:"."""
+"""The cost of five words and their echo after "You said:"."""
 
 
 @pytest.fixture(autouse=True)
-def books_are_kept(server: Server) -> Iterator[None]:
+def accounts_add_up(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
     books_add_up()
@@ -55,7 +55,7 @@ def answered(server: Server, who: Person, text: str, **more: Any) -> dict[str, A
 
 
 def ended(server: Server) -> tuple[Completion, Charge]:
-    """The one completion, once it has ended, and what it cost."""
+    """Wait for the only completion to end; return it and its charge."""
     server.until_idle()
     completion = Completion.objects.get()
     return completion, Charge.objects.get(pk=completion.pk)
@@ -96,7 +96,9 @@ def test_a_prepaid_month(server: Server, alice: Person) -> None:
     assert sorted(entries.values_list("amount", flat=True)) == [-ECHO_COST, ECHO_COST]
 
 
-def test_what_cannot_be_paid_is_refused_before_anything_is_stored(server: Server, alice: Person) -> None:
+def test_a_call_that_cannot_be_paid_is_refused_before_anything_is_stored(
+    server: Server, alice: Person
+) -> None:
     give(alice, BOUND - 1)
     client = server.sdk(alice, max_retries=2)
     with client, pytest.raises(openai.RateLimitError) as refused:
@@ -120,10 +122,10 @@ def test_a_shorter_answer_can_be_paid_where_a_longer_cannot(server: Server, alic
 
 
 @pytest.mark.parametrize("dialect", PATHS)
-def test_an_upstream_that_knows_one_of_two_limits_makes_no_more_than_is_held(
+def test_an_upstream_that_knows_one_of_two_limits_generates_no_more_than_is_held(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, dialect: str
 ) -> None:
-    """Many servers read `max_tokens` alone, and made ninety tokens where one was held."""
+    """Many servers read only `max_tokens`; they generated ninety tokens where the hold was for one."""
     give(alice, USD)
     sent: list[dict[str, Any]] = []
     stream = ScriptedEngine.stream
@@ -159,7 +161,7 @@ def test_a_free_model_needs_no_wallet(server: Server, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_that_was_cut_costs_what_was_made(server: Server, alice: Person, reason: str) -> None:
+def test_an_answer_that_was_cut_costs_what_was_generated(server: Server, alice: Person, reason: str) -> None:
     give(alice, USD)
     answered(server, alice, f"[[chunks: 4]] [[finish: {reason}]]")
     assert ended(server)[1].cost == 4 * PROMPT + 4 * COMPLETION
@@ -185,10 +187,10 @@ def test_a_teammate_spends_the_same_money_and_a_stranger_does_not(
     assert Charge.objects.values("user_id").distinct().count() == 2
 
 
-# --- answers that end otherwise -------------------------------------------------------------------
+# --- answers that end early -----------------------------------------------------------------------
 
 
-def test_a_cancelled_answer_costs_what_was_made(server: Server, alice: Person) -> None:
+def test_a_cancelled_answer_costs_what_was_generated(server: Server, alice: Person) -> None:
     give(alice, USD)
     with server.client(alice) as client:
         body = said(SLOW, model="priced", stream=True)
@@ -204,7 +206,7 @@ def test_a_cancelled_answer_costs_what_was_made(server: Server, alice: Person) -
 
 
 def test_a_cancel_before_the_first_word_costs_nothing(server: Server, alice: Person) -> None:
-    """As an error does, and a killed server: nobody can tell whether the upstream has read the prompt."""
+    """Like an error or a killed server: nobody can tell whether the upstream has read the prompt."""
     give(alice, USD)
     with server.client(alice) as client, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(client.post, PATHS["openai"], json=said("[[wait: 30]] Hello", model="priced"))
@@ -216,8 +218,8 @@ def test_a_cancel_before_the_first_word_costs_nothing(server: Server, alice: Per
     assert (charge.end, charge.cost, completion.cost) == ("cancelled", 0, 0)
 
 
-def test_a_cancel_costs_the_prompts_of_those_choices_that_had_begun(server: Server, alice: Person) -> None:
-    """Eight were asked for, and four at once are made."""
+def test_a_cancel_costs_the_prompts_of_the_choices_that_had_started(server: Server, alice: Person) -> None:
+    """Eight were requested, and four run at once."""
     give(alice, USD)
     with server.client(alice) as client:
         body = said(SLOW, model="priced", stream=True, n=8)
@@ -229,7 +231,7 @@ def test_a_cancel_costs_the_prompts_of_those_choices_that_had_begun(server: Serv
     assert charge.prompt == 4 * prompt_estimate((Message("user", (TextPart(SLOW),)),))
 
 
-def test_a_client_that_leaves_pays_what_was_made_for_it(server: Server, alice: Person) -> None:
+def test_a_client_that_leaves_pays_for_what_was_generated(server: Server, alice: Person) -> None:
     give(alice, USD)
     with server.client(alice) as client:
         leave_after(client, "w3", SLOW)
@@ -238,7 +240,7 @@ def test_a_client_that_leaves_pays_what_was_made_for_it(server: Server, alice: P
     assert 0 < charge.completion < 60
 
 
-def test_an_answer_that_goes_on_without_its_reader_is_paid_whole(server: Server, alice: Person) -> None:
+def test_an_answer_that_continues_without_its_reader_is_paid_in_full(server: Server, alice: Person) -> None:
     give(alice, USD)
     with server.client(alice) as client:
         leave_after(client, "w3", SLOW, dialect="native")
@@ -257,7 +259,7 @@ def test_a_failure_before_the_first_word_costs_nothing(server: Server, alice: Pe
     assert not Transaction.objects.filter(kind="charge").exists()
 
 
-def test_a_failure_after_it_costs_what_was_made(server: Server, alice: Person) -> None:
+def test_a_failure_after_the_first_word_costs_what_was_generated(server: Server, alice: Person) -> None:
     give(alice, USD)
     with server.client(alice) as client:
         answer = post(client, "[[chunks: 10]] [[error-after: 3 500 Broken]]", stream=True)
@@ -284,7 +286,7 @@ def test_an_answer_whose_conversation_is_deleted_meanwhile_is_paid(server: Serve
 
 @pytest.fixture
 def unpriced(server: Server) -> Iterator[str]:
-    """A model of another server that nobody gave a price."""
+    """A model on another server that has no price."""
     spec = ModelSpec(id="unpriced", engine="openai_compatible", base_url="http://127.0.0.1:9/v1", retries=0)
     server.service.registry._specs[spec.id] = spec
     yield spec.id
@@ -313,15 +315,15 @@ def test_an_answer_keeps_the_price_it_was_admitted_under(server: Server, alice: 
     assert (new.price_id, new.cost) == (dearer.id, 100 * ECHO_COST)
 
 
-def test_who_answered_is_paid_at_the_price_that_was_promised_for_it(server: Server, alice: Person) -> None:
+def test_the_model_that_answered_is_billed_at_its_own_price(server: Server, alice: Person) -> None:
     give(alice, USD)
     answered(server, alice, "What is the weather like?", model="priced-with-fallback")
     completion, charge = ended(server)
     assert (completion.served_by, charge.model, charge.cost) == ("priced", "priced", ECHO_COST)
-    assert charge.held > wallet_of(alice).held  # what the dearer of both might have cost
+    assert charge.held > wallet_of(alice).held  # what the more expensive of the two might have cost
 
 
-def test_nothing_is_done_for_a_price_that_nobody_set(server: Server, alice: Person, unpriced: str) -> None:
+def test_a_call_to_a_model_without_a_price_is_refused(server: Server, alice: Person, unpriced: str) -> None:
     give(alice, USD)
     with server.client(alice) as client:
         refused = post(client, "Hello", model=unpriced)
@@ -332,12 +334,12 @@ def test_nothing_is_done_for_a_price_that_nobody_set(server: Server, alice: Pers
     assert not Completion.objects.exists()
 
 
-def test_or_it_is_recorded_as_unpriced_where_that_is_wanted(
+def test_a_call_to_a_model_without_a_price_is_recorded_where_the_setting_says_so(
     server: Server, alice: Person, settings: Settings, unpriced: str
 ) -> None:
     settings.CHATAPI_UNPRICED = "record"
     with server.client(alice) as client:
-        assert post(client, "Hello", model=unpriced).status_code == 503  # its upstream is away
+        assert post(client, "Hello", model=unpriced).status_code == 503  # its upstream is unreachable
     completion, charge = ended(server)
     assert (charge.price_id, charge.cost, completion.cost) == (None, None, None)
 
@@ -351,7 +353,7 @@ def test_a_retry_after_a_network_error_is_paid_once(server: Server, alice: Perso
     body = said("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
     with server.client(alice) as client:
         with client.stream("POST", PATHS["openai"], json=body, headers=again) as response:
-            read_until(response.iter_text(), "w3")  # and the network is gone
+            read_until(response.iter_text(), "w3")  # then the network fails
         whole = client.post(PATHS["openai"], json=body, headers=again)
     assert events(whole)[-1] == "[DONE]"
     charge = ended(server)[1]
@@ -389,7 +391,7 @@ def test_a_budget_is_not_overspent(
         period=period,
         limit=BOUND + ECHO_COST,
     )
-    long = " ".join(["word"] * 300)  # whose bytes are more than the context
+    long = " ".join(["word"] * 300)  # more bytes than fit into the context
     with server.client(alice) as client:
         assert post(client, "What is the weather like?").status_code == 200
         assert post(client, long).status_code == 200
@@ -400,7 +402,7 @@ def test_a_budget_is_not_overspent(
         assert post(client, long).status_code == (200 if of_key else 429)
 
 
-def test_what_is_spent_is_counted_for_budgets_that_come_later(server: Server, alice: Person) -> None:
+def test_earlier_spending_counts_for_later_budgets(server: Server, alice: Person) -> None:
     give(alice, USD)
     answered(server, alice, "What is the weather like?")
     assert {spend.amount for spend in Spend.objects.all()} == {ECHO_COST}
@@ -430,8 +432,8 @@ def test_a_spoken_answer(server: Server, alice: Person) -> None:
     assert charge.cost == usage["prompt_tokens"] * PROMPT + words * COMPLETION + sound * 40_000
 
 
-def test_calls_of_one_moment_share_a_wallet_exactly(server: Server, alice: Person) -> None:
-    """Money for three of ten, at their bounds."""
+def test_concurrent_calls_share_a_wallet_exactly(server: Server, alice: Person) -> None:
+    """The wallet covers three of ten calls, each at its upper bound."""
     give(alice, 3 * BOUND)
     codes: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What Django serves takes small bodies only, from whomever, and none of them reaches the disk."""
+"""Django's routes accept only small bodies, whoever sends them, and none reaches the disk."""
 
 import re
 import socket
@@ -21,7 +21,7 @@ ADDRESSES = ["/livez", "/admin/login/", "/v1/conversations", "/no/such/page"]
 
 @pytest.fixture
 def no_spooling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that reaches the disk fails the request."""
+    """Fail a request whose body reaches the disk."""
 
     def rollover(self: object) -> None:
         raise AssertionError("a body was spooled to the disk")
@@ -94,7 +94,7 @@ def test_a_form_arrives_as_it_was_sent(server: Server, db: None) -> None:
         assert client.get("/admin/").status_code == 200
 
 
-def test_a_body_that_does_not_come_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_never_arrives_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "BODY_SECONDS", 0.2)
     host, _, port = server.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -102,7 +102,7 @@ def test_a_body_that_does_not_come_is_refused(server: Server, monkeypatch: pytes
         assert b" 408 " in connection.recv(65536)
 
 
-def test_daphne_refuses_it_too(daphne_url: str) -> None:
+def test_daphne_refuses_large_bodies_too(daphne_url: str) -> None:
     with httpx2.Client(base_url=daphne_url, timeout=20) as client:
         assert_too_large(client.post("/livez", content=pieces(16 * 2**20)))
         assert_too_large(client.post("/no/such/page", content=b"b" * (LIMIT + 1)))

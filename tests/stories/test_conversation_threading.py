@@ -10,7 +10,7 @@ from tests.support.running_server import PATHS, Server, events, said, text_of
 
 
 def ask(client: httpx2.Client, messages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """Send a whole history; gives the answer's message. The headers tell what it was stored in."""
+    """Send a whole history and return the answer's message."""
     response = client.post(PATHS["openai"], json={"model": "scripted", "messages": messages, **more})
     assert response.status_code == 200, response.text
     message: dict[str, Any] = response.json()["choices"][0]["message"]
@@ -91,7 +91,7 @@ def test_asking_again_adds_an_answer_beside_the_first_and_no_question(server: Se
     assert Completion.objects.filter(prompt=question).count() == 2
 
 
-def test_spelling_does_not_matter_content_does(server: Server, alice: Person) -> None:
+def test_json_spelling_does_not_matter_but_content_does(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         answer = ask(client, [{"role": "user", "content": "Hello"}])
         respelled: list[dict[str, Any]] = [

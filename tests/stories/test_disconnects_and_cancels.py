@@ -1,4 +1,4 @@
-"""A client leaves, a completion is cancelled, a process dies: what was made is stored with its state."""
+"""A client leaves, a completion is cancelled, a process dies: the partial answer and its state are stored."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ LONG = "[[slow: 0.02]] [[chunks: 60]]"
 
 
 def leave_after_first_text(client: httpx2.Client, dialect: str, body: dict[str, Any]) -> str:
-    """Read a stream until its first words, then close it; gives what was read."""
+    """Read a stream until its first words, close it and return what was read."""
     with client.stream("POST", PATHS[dialect], json={**body, "stream": True}) as response:
         read = ""
         for piece in response.iter_text():
@@ -34,7 +34,7 @@ def ended_completion() -> Completion:
     return Completion.objects.get()
 
 
-def test_leaving_v1_stops_the_answer_and_keeps_what_was_made(server: Server, alice: Person) -> None:
+def test_leaving_v1_stops_the_answer_and_keeps_its_beginning(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         leave_after_first_text(client, "openai", said(LONG))
         completion = ended_completion()
@@ -49,7 +49,7 @@ def test_leaving_v1_stops_the_answer_and_keeps_what_was_made(server: Server, ali
         assert shown["choices"][0]["message"]["content"] == partial.parts[0].text
 
 
-def test_leaving_the_native_path_lets_the_answer_go_on(server: Server, alice: Person) -> None:
+def test_leaving_the_native_path_lets_the_answer_continue(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         leave_after_first_text(client, "native", said(LONG))
     completion = ended_completion()
@@ -58,14 +58,14 @@ def test_leaving_the_native_path_lets_the_answer_go_on(server: Server, alice: Pe
 
 
 @pytest.mark.parametrize(
-    ("dialect", "wish", "state"),
+    ("dialect", "policy", "state"),
     [("native", "cancel", "cancelled"), ("openai", "continue", "completed")],
 )
 def test_the_request_may_say_otherwise(
-    server: Server, alice: Person, dialect: str, wish: str, state: str
+    server: Server, alice: Person, dialect: str, policy: str, state: str
 ) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, dialect, said(LONG, on_disconnect=wish))
+        leave_after_first_text(client, dialect, said(LONG, on_disconnect=policy))
     assert ended_completion().state == state
 
 
@@ -83,7 +83,7 @@ def test_leaving_before_a_whole_answer_stops_it_too(server: Server, alice: Perso
     assert ended_completion().state == "cancelled"
 
 
-def test_cancelling_stops_the_engine_at_once(server: Server, alice: Person) -> None:
+def test_canceling_stops_the_engine_at_once(server: Server, alice: Person) -> None:
     with (
         server.client(alice) as client,
         client.stream(
@@ -101,7 +101,7 @@ def test_cancelling_stops_the_engine_at_once(server: Server, alice: Person) -> N
     assert Completion.objects.get().state == "cancelled"
 
 
-def test_anybody_of_the_workspace_may_cancel_and_no_stranger(
+def test_anybody_in_the_workspace_may_cancel_but_no_stranger(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
     with (
@@ -169,7 +169,7 @@ def test_a_failure_before_the_first_event_has_its_true_status(server: Server, al
     assert {c.state for c in Completion.objects.all()} == {"failed"}
 
 
-def test_a_failure_after_it_is_an_error_event_and_the_partial_answer_is_kept(
+def test_a_failure_after_the_first_event_is_an_error_event_and_the_partial_answer_is_kept(
     server: Server, alice: Person
 ) -> None:
     with server.client(alice) as client:
@@ -222,7 +222,7 @@ def test_a_client_that_timed_out_on_v1_finds_its_answer_when_it_asks_again(
     assert Completion.objects.count() == 1
 
 
-def test_a_failure_gives_up_its_idempotency_key(server: Server, alice: Person) -> None:
+def test_a_failure_releases_its_idempotency_key(server: Server, alice: Person) -> None:
     again = {"Idempotency-Key": "order-21"}
     with server.client(alice) as client:
         for _ in range(2):
@@ -257,7 +257,7 @@ def test_many_retries_at_once_are_one_completion(server: Server, alice: Person) 
     assert Completion.objects.count() == 1
 
 
-def test_what_a_dead_process_left_is_marked_interrupted(server: Server, alice: Person) -> None:
+def test_the_completions_of_a_dead_process_are_marked_interrupted(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         client.post(PATHS["openai"], json=said("Hello"))
     left = Completion.objects.get()
@@ -272,7 +272,7 @@ def test_what_a_dead_process_left_is_marked_interrupted(server: Server, alice: P
     assert left.ended_at is not None
 
 
-def test_what_a_living_process_makes_is_left_alone(server: Server, alice: Person) -> None:
+def test_the_completions_of_a_living_process_are_left_alone(server: Server, alice: Person) -> None:
     alive = ServerProcess.objects.create(id=new_id(), host="elsewhere", pid=1)
     with server.client(alice) as client:
         client.post(PATHS["openai"], json=said("Hello"))

@@ -1,4 +1,4 @@
-"""A model that fails before its first event is answered for by its fallbacks."""
+"""When a model fails before its first event, its fallbacks answer instead."""
 
 from collections.abc import AsyncGenerator
 
@@ -15,7 +15,7 @@ from tests.support.running_server import PATHS, Server, events, said
 
 
 class Failing(ScriptedEngine):
-    """Fails with `error`, after having said something where `after` is given."""
+    """An engine that says `after`, if it is given, and then fails with `error`."""
 
     def __init__(self, error: EngineError, after: str = "") -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Failing(ScriptedEngine):
 
 @pytest.fixture
 def failing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the default model fall back to `text-only`."""
+    """Let the default model fall back to a model that fails and then to `text-only`."""
     registry = server.service.registry
     spec = replace(registry.default, fallbacks=("house/with-a-slash", "text-only"))
     monkeypatch.setitem(registry._specs, spec.id, spec)
@@ -47,7 +47,9 @@ def ask(
 
 
 @pytest.mark.usefixtures("failing")
-def test_the_first_that_can_answers(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_working_fallback_answers(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Failing(EngineError("Slow down.", status=429, retry_after=60))
     answer = ask(server, alice, monkeypatch, engine, stream=False)
     assert isinstance(answer, dict)
@@ -62,7 +64,7 @@ def test_the_first_that_can_answers(server: Server, alice: Person, monkeypatch: 
 
 
 @pytest.mark.usefixtures("failing")
-def test_after_its_first_event_there_is_no_other(
+def test_after_the_first_event_no_fallback_is_tried(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Failing(EngineError("It broke."), after="Well")
@@ -73,7 +75,7 @@ def test_after_its_first_event_there_is_no_other(
 
 
 @pytest.mark.usefixtures("failing")
-def test_what_is_wrong_with_the_request_is_wrong_with_all(
+def test_an_invalid_request_is_not_tried_with_a_fallback(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Failing(InvalidRequest("Too long.", code="context_length_exceeded", param="messages"))

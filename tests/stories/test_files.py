@@ -37,8 +37,8 @@ TEXT = b"Some notes.\n" * 10
 
 
 @pytest.fixture(autouse=True)
-def nothing_made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The renditions that were asked for: no worker runs here."""
+def requested_renditions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Ids of the renditions that were requested; no worker runs here."""
     asked: list[Any] = []
     monkeypatch.setattr("media.api.uploads.enqueue", asked.extend)
     return asked
@@ -117,7 +117,7 @@ def test_the_sdk_uploads_lists_reads_and_deletes(server: Server, alice: Person) 
         assert [file.id for file in sdk.files.list()] == [expiring.id]
 
 
-def test_a_file_is_what_its_bytes_say(server: Server, alice: Person, nothing_made: list[Any]) -> None:
+def test_a_file_is_what_its_bytes_say(server: Server, alice: Person, requested_renditions: list[Any]) -> None:
     with server.client(alice) as client:
         picture = upload(client, png(), "notes.txt", purpose="vision")
         sound = upload(client, wav(), "x")
@@ -128,7 +128,7 @@ def test_a_file_is_what_its_bytes_say(server: Server, alice: Person, nothing_mad
     assert (sound["media_type"], sound["seconds"], sound["width"]) == ("audio/wav", 0.5, None)
     assert (text["media_type"], text["purpose"]) == ("text/plain", "user_data")
     kinds = dict(Rendition.objects.values_list("id", "kind"))
-    assert [kinds[id] for id in nothing_made] == ["picture", "thumbnail", "wav", "transcript"]
+    assert [kinds[id] for id in requested_renditions] == ["picture", "thumbnail", "wav", "transcript"]
 
 
 def test_the_same_bytes_are_kept_once_in_a_workspace(
@@ -145,7 +145,7 @@ def test_the_same_bytes_are_kept_once_in_a_workspace(
     assert File.objects.count() == 3
 
 
-def test_bytes_that_were_freed_between_are_stored_again(
+def test_bytes_that_were_freed_meanwhile_are_stored_again(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep = uploaded_files.keep_file
@@ -161,7 +161,7 @@ def test_bytes_that_were_freed_between_are_stored_again(
         assert client.get(f"/v1/files/{made['id']}/content").content == TEXT
 
 
-def test_many_upload_the_same_bytes_at_once(server: Server, alice: Person) -> None:
+def test_many_uploads_of_the_same_bytes_at_once(server: Server, alice: Person) -> None:
     with server.client(alice) as client, ThreadPoolExecutor(6) as pool:
         made = list(pool.map(lambda n: upload(client, TEXT, f"{n}.txt"), range(6)))
         assert {client.get(f"/v1/files/{file['id']}/content").content for file in made} == {TEXT}
@@ -186,7 +186,7 @@ def test_a_deleted_file_frees_its_bytes_once_nothing_holds_them(server: Server, 
     assert not default_storage.exists(asset.storage_name)
 
 
-def test_an_expired_file_is_not_there(server: Server, alice: Person) -> None:
+def test_an_expired_file_is_not_found(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         expiry = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
         made = client.post("/v1/files", files={"file": TEXT}, data=expiry).json()
@@ -200,7 +200,7 @@ def test_an_expired_file_is_not_there(server: Server, alice: Person) -> None:
 
 
 def test_an_expiry_may_come_as_json(server: Server, alice: Person) -> None:
-    """So the API document's own page sends it."""
+    """The API document's own page sends it this way."""
     with server.client(alice) as client:
         expiry = {"expires_after": '{"anchor": "created_at", "seconds": 3600}'}
         made = client.post("/v1/files", files={"file": TEXT}, data=expiry).json()
@@ -238,10 +238,10 @@ def test_a_wrong_query_is_refused(query: dict[str, str], param: str, alice: Pers
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-# --- who may ----------------------------------------------------------------------------------------
+# --- access -----------------------------------------------------------------------------------------
 
 
-def test_each_route_is_the_workspaces_own(
+def test_each_route_serves_only_the_files_workspace(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
     with server.client(alice) as owner:
@@ -265,7 +265,7 @@ def test_each_route_is_the_workspaces_own(
     assert File.objects.count() == 1
 
 
-def test_nothing_is_read_of_a_body_before_the_key(server: Server) -> None:
+def test_no_body_is_read_before_the_key_is_checked(server: Server) -> None:
     host, _, port = server.url.removeprefix("http://").partition(":")
     head = b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -273,7 +273,7 @@ def test_nothing_is_read_of_a_body_before_the_key(server: Server) -> None:
         assert b" 401 " in connection.recv(65536)
 
 
-def test_a_browser_session_needs_its_token(server: Server, alice: Person) -> None:
+def test_a_browser_session_needs_its_csrf_token(server: Server, alice: Person) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(alice.user)
     browser.get("/admin/login/")
@@ -287,7 +287,7 @@ def test_a_browser_session_needs_its_token(server: Server, alice: Person) -> Non
         assert client.get(f"/v1/files/{own.json()['id']}/content").content == b"x"
 
 
-def test_an_id_that_cannot_be_is_not_found(server: Server, alice: Person) -> None:
+def test_an_impossible_id_is_not_found(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for id in ("x", "file-", "file-" + "0" * 32, "file-" + "z" * 32, "é", "%00", "a" * 3000):
             for route in (f"/v1/files/{id}", f"/v1/files/{id}/content", f"/v1/files/{id}/renditions"):
@@ -311,7 +311,7 @@ def test_other_methods_are_told_what_is_allowed(server: Server, alice: Person) -
 
 @pytest.fixture
 def content(server: Server, alice: Person) -> Iterator[tuple[httpx2.Client, str, bytes]]:
-    """A client, the address of a file's bytes, and those: more than two blocks."""
+    """A client, the URL of a file's content, and that content: more than two blocks."""
     data = bytes(range(256)) * 10_000
     with server.client(alice) as client:
         yield client, f"/v1/files/{upload(client, data)['id']}/content", data
@@ -320,7 +320,7 @@ def content(server: Server, alice: Person) -> Iterator[tuple[httpx2.Client, str,
 Content = tuple[httpx2.Client, str, bytes]
 
 
-def test_all_of_it(content: Content) -> None:
+def test_the_whole_content(content: Content) -> None:
     client, address, data = content
     whole, head = client.get(address), client.head(address)
 
@@ -338,7 +338,7 @@ def test_all_of_it(content: Content) -> None:
         assert answer.headers["cache-control"].startswith("private")
 
 
-def test_a_range_of_it(content: Content) -> None:
+def test_a_range_of_the_content(content: Content) -> None:
     client, address, data = content
     ranges = {"0-0": (0, 1), "100-199": (100, 200), "-5": (-5, None), "1000-2000000": (1000, 2_000_001)}
     for asked, (start, stop) in ranges.items():
@@ -351,7 +351,7 @@ def test_a_range_of_it(content: Content) -> None:
         assert part.headers["content-length"] == str(last - first)
 
 
-def test_several_ranges_of_it(content: Content) -> None:
+def test_several_ranges_of_the_content(content: Content) -> None:
     client, address, data = content
     parts = client.get(address, headers={"Range": "bytes=0-3,1000-1500000,-2"})
 
@@ -366,7 +366,7 @@ def test_several_ranges_of_it(content: Content) -> None:
     assert b"content-type: application/octet-stream" in found[0][0]
 
 
-def test_a_range_beyond_it_is_refused(content: Content) -> None:
+def test_a_range_beyond_the_content_is_refused(content: Content) -> None:
     client, address, data = content
     refused = client.get(address, headers={"Range": f"bytes={len(data)}-"})
 
@@ -374,7 +374,7 @@ def test_a_range_beyond_it_is_refused(content: Content) -> None:
     assert refused.headers["content-range"] == f"bytes */{len(data)}"
 
 
-def test_what_the_client_has_is_not_sent_again(content: Content) -> None:
+def test_content_that_the_client_has_is_not_sent_again(content: Content) -> None:
     client, address, data = content
     etag = client.head(address).headers["etag"]
 
@@ -387,7 +387,7 @@ def test_what_the_client_has_is_not_sent_again(content: Content) -> None:
     assert (other.status_code, other.content) == (200, data)
 
 
-def test_a_picture_is_shown_in_place_and_a_name_can_do_no_harm(server: Server, alice: Person) -> None:
+def test_a_picture_is_shown_inline_and_a_name_can_do_no_harm(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         picture = upload(client, png(), '../\r\nSet-Cookie: x=1;"Bär.png')
         answer = client.get(f"/v1/files/{picture['id']}/content")
@@ -445,7 +445,7 @@ def test_a_signed_address_needs_no_key(server: Server, alice: Person) -> None:
     assert known.status_code == 304
 
 
-def test_one_that_is_wrong_expired_or_freed_is_not_found_and_nobody_can_tell_which(
+def test_wrong_expired_and_freed_addresses_are_not_found_and_nobody_can_tell_which(
     server: Server, alice: Person, settings: Settings
 ) -> None:
     with server.client(alice) as client, server.client() as anybody:
@@ -464,7 +464,7 @@ def test_one_that_is_wrong_expired_or_freed_is_not_found_and_nobody_can_tell_whi
     assert len({answer.text for answer in answers}) == 1
 
 
-def test_what_was_made_of_a_file_is_listed_and_can_be_played(server: Server, alice: Person) -> None:
+def test_a_files_renditions_are_listed_and_can_be_played(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         sound = upload(client, wav())
         asset = Asset.objects.get()
@@ -559,7 +559,7 @@ def test_a_full_workspace_takes_nothing_more_and_keeps_no_bytes(server: Server, 
         upload(client, b"12345")
 
 
-def test_a_workspace_that_goes_meanwhile_is_no_fault(
+def test_a_workspace_deleted_meanwhile_is_not_a_server_error(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploaded_files, "register", lambda stored: None)  # as if its rows were gone at once
@@ -567,7 +567,9 @@ def test_a_workspace_that_goes_meanwhile_is_no_fault(
         assert_refused(client.post("/v1/files", files={"file": b"x"}), 404)
 
 
-def test_a_client_that_vanishes_leaves_nothing(server: Server, alice: Person, settings: Settings) -> None:
+def test_a_client_that_vanishes_leaves_nothing_behind(
+    server: Server, alice: Person, settings: Settings
+) -> None:
     folder = Path(settings.DATA_DIR) / "tmp"
     host, _, port = server.url.removeprefix("http://").partition(":")
     head = (
@@ -607,13 +609,13 @@ def adpcm() -> bytes:
 
 
 @pytest.mark.parametrize("make", [silent_film, adpcm])
-def test_what_holds_nothing_that_is_heard_here_is_a_file_as_any_other(
-    server: Server, alice: Person, nothing_made: list[Any], make: Callable[[], bytes]
+def test_a_file_without_sound_that_can_be_heard_here_is_kept_like_any_other(
+    server: Server, alice: Person, requested_renditions: list[Any], make: Callable[[], bytes]
 ) -> None:
     data = make()
     with server.client(alice) as client:
         file = upload(client, data, "film.bin")
         content = client.get(f"/v1/files/{file['id']}/content")
     assert content.content == data
-    assert nothing_made == []
+    assert requested_renditions == []
     assert Asset.objects.get().media_type == "application/octet-stream"

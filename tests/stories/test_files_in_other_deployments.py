@@ -1,4 +1,4 @@
-"""Files over HTTP in other surroundings: in a bucket, with a worker, behind Daphne."""
+"""Files over HTTP in other deployments: in a bucket, with a worker, behind Daphne."""
 
 import io
 from collections.abc import Iterator
@@ -55,9 +55,7 @@ def test_a_file_in_a_bucket_is_read_in_parts(server: Server, alice: Person) -> N
 
 
 @pytest.mark.usefixtures("in_a_bucket")
-def test_a_bucket_that_is_away_is_told_so(
-    server: Server, alice: Person, bucket_options: dict[str, Any]
-) -> None:
+def test_a_missing_bucket_is_reported(server: Server, alice: Person, bucket_options: dict[str, Any]) -> None:
     with server.client(alice) as client:
         made = uploaded(client, DATA)
         with override_settings(
@@ -76,7 +74,7 @@ def test_a_bucket_that_is_away_is_told_so(
     assert [answer.status_code for answer in answers] == [503, 503]
 
 
-def test_a_worker_makes_the_renditions_of_an_upload(server: Server, alice: Person) -> None:
+def test_a_worker_creates_the_renditions_of_an_upload(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         made = uploaded(client, picture())
         address = f"/v1/files/{made['id']}/renditions"
@@ -96,7 +94,7 @@ def test_a_worker_makes_the_renditions_of_an_upload(server: Server, alice: Perso
         assert max(small.size) <= 256
 
 
-def test_daphne_serves_it_too(daphne_url: str, alice: Person) -> None:
+def test_daphne_serves_files_too(daphne_url: str, alice: Person) -> None:
     with httpx2.Client(base_url=daphne_url, headers=alice.headers, timeout=30) as client:
         made = uploaded(client, DATA)
         part = client.get(made["url"], headers={"Range": "bytes=5-9"})

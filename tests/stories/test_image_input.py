@@ -1,4 +1,4 @@
-"""Pictures that people send: in every format and by every way, as models get them, and what is kept."""
+"""Pictures in requests: every format and every way to send them, what models get, and what is kept."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -48,16 +48,16 @@ MEDIA_TYPES = {kind: f"image/{kind}" for kind in FORMATS}
 
 
 @pytest.fixture
-def eyes(server: Server) -> Iterator[FakeUpstream]:
-    """A model that sees."""
+def vision_model(server: Server) -> Iterator[FakeUpstream]:
+    """A model that takes pictures."""
     with upstream_model(server, input_modalities=("text", "image")) as upstream:
         yield upstream
         until_made()
 
 
 @pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that were looked into."""
+def inspected(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were inspected."""
     files: list[Path] = []
     original = inspection.inspect_file
 
@@ -76,29 +76,31 @@ def opened(data: bytes) -> Image.Image:
 
 
 def assert_upright_and_clean(media_type: str, data: bytes) -> None:
-    """The quarters as they should be seen, in a file that models take and that tells nothing else."""
+    """Assert that these are the quarters, upright, in a format that models take and without metadata."""
     assert media_type in ("image/png", "image/jpeg", "image/webp")
     image = opened(data)
     assert Image.MIME[image.format or ""] == media_type
     assert not image.getexif()
     assert not {"exif", "icc_profile", "xmp", "comment"} & image.info.keys()
     assert b"SecretCamera" not in data
-    colours = image.convert("RGB")
-    for at, colour in {(20, 12): RED, (76, 12): GREEN, (20, 52): BLUE, (76, 52): WHITE}.items():
-        seen = colours.getpixel(at)
+    colors = image.convert("RGB")
+    for at, color in {(20, 12): RED, (76, 12): GREEN, (20, 52): BLUE, (76, 52): WHITE}.items():
+        seen = colors.getpixel(at)
         assert isinstance(seen, tuple)
-        assert all(abs(a - b) < 40 for a, b in zip(seen, colour, strict=True)), f"{at} is {seen}"
+        assert all(abs(a - b) < 40 for a, b in zip(seen, color, strict=True)), f"{at} is {seen}"
 
 
 # --- every format, every way ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_every_format_in_a_data_url(server: Server, alice: Person, eyes: FakeUpstream, dialect: str) -> None:
+def test_every_format_in_a_data_url(
+    server: Server, alice: Person, vision_model: FakeUpstream, dialect: str
+) -> None:
     sent = [picture(encoded(quarters(), kind), MEDIA_TYPES[kind]) for kind in FORMATS]
     answered(server, alice, asked(text("What is this?"), *sent), dialect)
 
-    seen = pictures_seen(eyes)
+    seen = pictures_seen(vision_model)
     assert len(seen) == len(FORMATS)
     for media_type, data in seen:
         assert_upright_and_clean(media_type, data)
@@ -107,8 +109,8 @@ def test_every_format_in_a_data_url(server: Server, alice: Person, eyes: FakeUps
     assert sorted(stored) == sorted((media_type, 96, 64) for media_type in MEDIA_TYPES.values())
 
 
-def test_every_format_at_an_address(
-    server: Server, alice: Person, eyes: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+def test_every_format_at_a_url(
+    server: Server, alice: Person, vision_model: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def serve(visit: Visit) -> None:
         kind = visit.path.removeprefix("/")
@@ -117,56 +119,60 @@ def test_every_format_at_an_address(
     with site_for(server, monkeypatch, serve) as site:
         answered(server, alice, asked(*(picture_at(site.url(f"/{kind}")) for kind in FORMATS)))
     assert sorted(visit.path for visit in site.visits) == sorted(f"/{kind}" for kind in FORMATS)
-    assert len(pictures_seen(eyes)) == len(FORMATS)
-    for seen in pictures_seen(eyes):
+    assert len(pictures_seen(vision_model)) == len(FORMATS)
+    for seen in pictures_seen(vision_model):
         assert_upright_and_clean(*seen)
-    assert "127.0.0.1" not in str(eyes.body)
+    assert "127.0.0.1" not in str(vision_model.body)
 
 
-def test_every_format_by_the_id_of_an_upload(server: Server, alice: Person, eyes: FakeUpstream) -> None:
+def test_every_format_by_the_id_of_an_upload(
+    server: Server, alice: Person, vision_model: FakeUpstream
+) -> None:
     ids = [uploaded(server, alice, encoded(quarters(), kind), f"a.{kind}") for kind in FORMATS]
     answered(server, alice, asked(*map(picture_file, ids)))
-    assert len(pictures_seen(eyes)) == len(FORMATS)
-    for seen in pictures_seen(eyes):
+    assert len(pictures_seen(vision_model)) == len(FORMATS)
+    for seen in pictures_seen(vision_model):
         assert_upright_and_clean(*seen)
 
 
 def test_a_picture_named_as_a_file_is_seen_too(server: Server, bob: Person, alice: Person) -> None:
-    """Bob names what his teammate uploaded, as the SDK does."""
+    """Bob names his teammate's upload, as the SDK does."""
     file_id = uploaded(server, alice, encoded(quarters()))
     with (
-        upstream_model(server, input_modalities=("text", "image")) as eyes,
+        upstream_model(server, input_modalities=("text", "image")) as vision_model,
         server.sdk(bob) as sdk,
     ):
         sdk.chat.completions.create(
             model="upstream",
             messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}],
         )
-        assert_upright_and_clean(*pictures_seen(eyes)[0])
+        assert_upright_and_clean(*pictures_seen(vision_model)[0])
 
 
 # --- as models get them -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 7])
-def test_a_turned_picture_goes_upright(
-    server: Server, alice: Person, eyes: FakeUpstream, orientation: int
+def test_a_rotated_picture_is_sent_upright(
+    server: Server, alice: Person, vision_model: FakeUpstream, orientation: int
 ) -> None:
     answered(server, alice, asked(picture(turned(orientation), "image/jpeg")))
-    [(media_type, data)] = pictures_seen(eyes)
+    [(media_type, data)] = pictures_seen(vision_model)
     assert_upright_and_clean(media_type, data)
     assert opened(data).size == (96, 64)
 
 
-def test_where_a_picture_was_taken_goes_nowhere(server: Server, alice: Person, eyes: FakeUpstream) -> None:
+def test_metadata_such_as_the_place_is_not_sent(
+    server: Server, alice: Person, vision_model: FakeUpstream
+) -> None:
     sent = encoded(quarters(), "jpeg", exif=revealing_exif(), comment=b"SecretCamera")
     assert b"SecretCamera" in sent
     answered(server, alice, asked(picture(sent, "image/jpeg")))
-    assert_upright_and_clean(*pictures_seen(eyes)[0])
+    assert_upright_and_clean(*pictures_seen(vision_model)[0])
 
 
 def test_a_large_picture_is_scaled_to_what_models_take(
-    server: Server, alice: Person, eyes: FakeUpstream
+    server: Server, alice: Person, vision_model: FakeUpstream
 ) -> None:
     wide = picture(encoded(quarters(3000, 300)), detail="high")
     with upstream_model(
@@ -175,18 +181,18 @@ def test_a_large_picture_is_scaled_to_what_models_take(
         answered(server, alice, asked(wide))
         answered(server, alice, asked(wide, model="short-sighted"))
         small = opened(pictures_seen(short_sighted)[0][1])
-    large = opened(pictures_seen(eyes)[0][1])
+    large = opened(pictures_seen(vision_model)[0][1])
     assert large.size == (2048, 205)
     assert small.size == (768, 77)
-    assert eyes.body["messages"][0]["content"][0]["image_url"]["detail"] == "high"
+    assert vision_model.body["messages"][0]["content"][0]["image_url"]["detail"] == "high"
 
 
-# --- a model without sight --------------------------------------------------------------------------
+# --- a model without vision -------------------------------------------------------------------------
 
 
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
-def test_a_model_without_sight_reads_what_stands_in_the_picture(server: Server, alice: Person) -> None:
+def test_a_model_without_vision_reads_the_text_in_the_picture(server: Server, alice: Person) -> None:
     sign = encoded(written([(20, 30, "Closed on Mondays")], (360, 100)))
     body = asked(picture(sign), text("What does it say?"), model="text-only")
 
@@ -209,7 +215,7 @@ def test_a_model_without_sight_reads_what_stands_in_the_picture(server: Server, 
 
 
 def test_the_same_picture_is_one_asset(
-    server: Server, alice: Person, bob: Person, eyes: FakeUpstream
+    server: Server, alice: Person, bob: Person, vision_model: FakeUpstream
 ) -> None:
     same = picture(encoded(quarters()))
     answered(server, alice, asked(same, same))
@@ -226,7 +232,7 @@ def test_the_same_picture_is_one_asset(
 
 
 def test_a_stranger_has_an_asset_of_their_own(
-    server: Server, alice: Person, charlie: Person, eyes: FakeUpstream
+    server: Server, alice: Person, charlie: Person, vision_model: FakeUpstream
 ) -> None:
     for who in (alice, charlie):
         answered(server, who, asked(picture(encoded(quarters()))))
@@ -243,28 +249,28 @@ class Talk:
         self._server, self._who = server, who
         self._messages: list[dict[str, Any]] = [{"role": "user", "content": [first, text("Look.")]}]
 
-    def go_on(self, *said: str) -> None:
+    def continue_with(self, *said: str) -> None:
         for words in said:
             body = {"model": "upstream", "messages": self._messages}
             answer = answered(self._server, self._who, body)["choices"][0]["message"]
             self._messages += [answer, {"role": "user", "content": words}]
 
 
-def test_a_history_that_comes_again_is_not_looked_at_again(
-    server: Server, alice: Person, eyes: FakeUpstream, looked_at: list[Path]
+def test_a_history_sent_again_is_not_inspected_again(
+    server: Server, alice: Person, vision_model: FakeUpstream, inspected: list[Path]
 ) -> None:
-    Talk(server, alice, picture(encoded(quarters()))).go_on("And now?", "And now?", "And now?")
-    assert len(looked_at) == 1
+    Talk(server, alice, picture(encoded(quarters()))).continue_with("And now?", "And now?", "And now?")
+    assert len(inspected) == 1
     assert Conversation.objects.count() == 1
     assert Message.objects.count() == 6
-    assert [len(pictures_seen(eyes, 0)), len(eyes.requests)] == [1, 3]
+    assert [len(pictures_seen(vision_model, 0)), len(vision_model.requests)] == [1, 3]
 
 
-def test_an_address_is_asked_once_and_may_die_then(
+def test_a_url_is_fetched_once_and_may_disappear_afterward(
     server: Server,
     alice: Person,
-    eyes: FakeUpstream,
-    looked_at: list[Path],
+    vision_model: FakeUpstream,
+    inspected: list[Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def serve(visit: Visit) -> None:
@@ -272,27 +278,31 @@ def test_an_address_is_asked_once_and_may_die_then(
 
     with site_for(server, monkeypatch, serve) as site:
         talk = Talk(server, alice, picture_at(site.url()))
-        talk.go_on("And now?", "And now?")
-        assert len(site.visits) == len(looked_at) == 1
+        talk.continue_with("And now?", "And now?")
+        assert len(site.visits) == len(inspected) == 1
 
-    # nobody listens there any more, and the copy is old: what is stored is what counts
+    # nobody listens there anymore, and the copy is too old: the stored file is used
     monkeypatch.setattr(resolve, "COPY_AGE", resolve.COPY_AGE * 0)
     with site_for(server, monkeypatch, serve):
-        talk.go_on("And now?")
+        talk.continue_with("And now?")
     assert Conversation.objects.count() == 1
-    assert_upright_and_clean(*pictures_seen(eyes, 0)[0])
+    assert_upright_and_clean(*pictures_seen(vision_model, 0)[0])
 
     conversation = f"conv_{Conversation.objects.get().id.hex}"
     body = asked(text("And in the end?"), context={"conversation_id": conversation})
     answered(server, alice, body, "native")
-    assert_upright_and_clean(*pictures_seen(eyes, 0)[0])
-    assert len(looked_at) == 1
+    assert_upright_and_clean(*pictures_seen(vision_model, 0)[0])
+    assert len(inspected) == 1
 
 
-def test_an_address_shows_to_its_fetcher_only(
-    server: Server, alice: Person, charlie: Person, eyes: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+def test_a_fetched_copy_serves_its_own_workspace_only(
+    server: Server,
+    alice: Person,
+    charlie: Person,
+    vision_model: FakeUpstream,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What one workspace fetched another cannot have from our memory."""
+    """One workspace cannot get the copy that another one fetched."""
 
     async def serve(visit: Visit) -> None:
         await visit.answer(encoded(quarters()))
@@ -303,7 +313,7 @@ def test_an_address_shows_to_its_fetcher_only(
     assert len(site.visits) == 2
 
 
-# --- what it costs ----------------------------------------------------------------------------------
+# --- the size of the database -----------------------------------------------------------------------
 
 
 def database_bytes() -> int:
@@ -316,7 +326,7 @@ def database_bytes() -> int:
 
 
 def heavy_picture(number: int) -> bytes:
-    """Two megabytes, most of them a chunk that no viewer shows: quickly made, and each another file."""
+    """Two megabytes, most of them a chunk that no viewer shows: quick to create, and each file differs."""
     data = encoded(photo(32, 24))
     extra = png_chunk(b"prVt", number.to_bytes(4, "big") * (2 * 2**20 // 4))
     return data[:33] + extra + data[33:]
@@ -324,7 +334,7 @@ def heavy_picture(number: int) -> bytes:
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="measures SQLite's pages")
 def test_a_picture_of_two_megabytes_adds_less_than_two_kilobytes_to_the_database(
-    server: Server, alice: Person, eyes: FakeUpstream
+    server: Server, alice: Person, vision_model: FakeUpstream
 ) -> None:
     calls, pictures = 10, 5
     start = database_bytes()

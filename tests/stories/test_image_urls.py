@@ -1,4 +1,4 @@
-"""Addresses of pictures that must not be fetched, and servers that misbehave."""
+"""URLs of pictures that must not be fetched, and servers that misbehave."""
 
 from collections.abc import Iterator
 
@@ -25,24 +25,24 @@ from tests.support.running_server import Server
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
     until_made()
 
 
-# --- addresses --------------------------------------------------------------------------------------
+# --- URLs -------------------------------------------------------------------------------------------
 
 
 async def serve_picture(visit: Visit) -> None:
     await visit.answer(encoded(quarters()))
 
 
-def test_no_spelling_leads_into_this_network(
+def test_no_spelling_of_an_address_reaches_this_network(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Someone listens at 127.0.0.1, and is never asked."""
+    """A server listens at 127.0.0.1 and is never contacted."""
     hosts = [*SPELLINGS, *(f"[{ip}]" if ":" in ip else ip for ip in PRIVATE[::3]), "metadata.internal"]
     names = Names(localhost=[["127.0.0.1"]], metadata_internal=[["169.254.169.254"]])
     before = rows()
@@ -59,7 +59,7 @@ def test_no_spelling_leads_into_this_network(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1"])
-def test_a_name_that_means_a_private_address(
+def test_a_name_that_resolves_to_a_private_address(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     with (
@@ -75,7 +75,7 @@ def test_a_name_that_means_a_private_address(
 @pytest.mark.parametrize(
     "scheme", ["file:///etc/passwd", "ftp://example.com/a.png", "gopher://127.0.0.1/", "//example.com/a.png"]
 )
-def test_no_other_scheme(server: Server, alice: Person, scheme: str) -> None:
+def test_other_schemes_are_refused(server: Server, alice: Person, scheme: str) -> None:
     assert_refused(server, alice, picture_at(scheme), IMAGE)
 
 
@@ -83,7 +83,7 @@ def test_no_other_scheme(server: Server, alice: Person, scheme: str) -> None:
     "target",
     ["http://169.254.169.254/latest/", "http://127.0.0.2/", "http://[::ffff:10.0.0.1]/", "file:///x"],
 )
-def test_a_redirect_leads_nowhere_else(
+def test_a_redirect_to_a_forbidden_address_is_refused(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     async def redirect(visit: Visit) -> None:
@@ -94,7 +94,7 @@ def test_a_redirect_leads_nowhere_else(
         assert "169.254" not in message
 
 
-def test_redirects_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_redirects(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     async def redirect(visit: Visit) -> None:
         await visit.answer(status="302 Found", Location=visit.path)
 
@@ -102,7 +102,7 @@ def test_redirects_without_end(server: Server, alice: Person, monkeypatch: pytes
         assert_refused(server, alice, picture_at(site.url()), IMAGE, code="fetch_failed")
 
 
-def test_a_body_without_end(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_body(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     async def endless(visit: Visit) -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
@@ -143,12 +143,12 @@ def test_an_address_of_something_else(
         assert_refused(server, alice, picture_at(site.url()), IMAGE)
 
 
-def test_what_was_fetched_for_a_call_that_is_refused_lies_nowhere(
+def test_a_picture_fetched_for_a_refused_call_is_not_kept(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nobodys = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
+    unknown_conversation = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
     with site_for(server, monkeypatch, serve_picture) as site:
-        body = asked(picture_at(site.url()), model="scripted", context=nobodys)
+        body = asked(picture_at(site.url()), model="scripted", context=unknown_conversation)
         assert post(server, alice, body).status_code == 404
         assert list(walk(alice.workspace.pk.hex)) == []
         del body["context"]

@@ -1,4 +1,4 @@
-"""What hostile users tried with pictures, sounds and files, and what became of it."""
+"""What hostile users try with pictures, sounds and files, and how it ends."""
 
 import asyncio
 import threading
@@ -37,7 +37,7 @@ from tests.support.sounds import sound_file
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
@@ -55,7 +55,7 @@ SHORT = {
 
 @pytest.mark.parametrize("dialect", PATHS)
 @pytest.mark.parametrize("kind", SHORT)
-def test_sound_of_which_nothing_is_left(server: Server, alice: Person, kind: str, dialect: str) -> None:
+def test_a_sound_too_short_to_leave_anything(server: Server, alice: Person, kind: str, dialect: str) -> None:
     before = rows()
     answer = post(server, alice, asked(text("Listen."), sound(*SHORT[kind]), model="text-only"), dialect)
     assert answer.status_code == 400, answer.text
@@ -65,7 +65,7 @@ def test_sound_of_which_nothing_is_left(server: Server, alice: Person, kind: str
 
 
 @pytest.mark.parametrize("more", [{}, {"ssml_enabled": True, "modalities": ["text", "audio"]}])
-def test_what_workers_cannot_make_is_named_where_the_client_put_it(
+def test_a_part_that_workers_cannot_read_is_named_as_the_client_sent_it(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]
 ) -> None:
     async def unreadable(*_: object, **__: object) -> None:
@@ -81,7 +81,9 @@ def test_what_workers_cannot_make_is_named_where_the_client_put_it(
     assert not completion.usage_estimated
 
 
-def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_part_behind_stored_messages_is_named_too(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def unreadable(*_: object, **__: object) -> None:
         raise UnreadableMedia("Nobody can read this.")
 
@@ -94,7 +96,7 @@ def test_behind_stored_messages_too(server: Server, alice: Person, monkeypatch: 
     assert answer.json()["error"]["param"] == "messages[0].content[0].input_audio"
 
 
-def test_who_leaves_before_the_model_is_asked_pays_nothing(
+def test_a_client_that_leaves_before_the_model_is_asked_pays_nothing(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_go = threading.Event()
@@ -133,7 +135,7 @@ def test_a_large_text_file_is_not_read_whole(server: Server, alice: Person) -> N
     assert seen.count("café") == 40_000
 
 
-def test_files_that_are_named_again_and_again(server: Server, alice: Person) -> None:
+def test_files_that_are_named_too_often(server: Server, alice: Person) -> None:
     text_id = uploaded(server, alice, b"x" * 200_000, "long.txt")
     texts = [{"type": "file", "file": {"file_id": text_id}}] * 21
     melody = uploaded(server, alice, sound_file("wav", 60), "long.wav")

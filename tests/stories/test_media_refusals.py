@@ -1,4 +1,4 @@
-"""Pictures, sounds and files that must be refused: clearly, at their place, leaving nothing behind."""
+"""Pictures, sounds and files that must be refused: with a clear error that names them, leaving nothing."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from django.utils import timezone
 from hypothesis import HealthCheck, given
-from hypothesis import settings as bounded
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -49,22 +49,22 @@ from tests.support.running_server import PATHS, Server
 from tests.support.sounds import FILES, sound_file
 from tests.support.spoken_streams import VOICE
 
-NOBODYS = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
+UNKNOWN_CONVERSATION = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
     yield
     server.until_idle()
     until_made()
 
 
-# --- what is sent inline ----------------------------------------------------------------------------
+# --- files sent inline ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_no_picture(server: Server, alice: Person, kind: str) -> None:
+def test_a_file_that_is_not_a_valid_picture(server: Server, alice: Person, kind: str) -> None:
     message = assert_refused(server, alice, picture(PICTURES[kind]), IMAGE)
     assert message.endswith(".")
     assert "Traceback" not in message
@@ -72,7 +72,9 @@ def test_no_picture(server: Server, alice: Person, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOUNDS)
-def test_no_sound(server: Server, alice: Person, kind: str, settings: Settings) -> None:
+def test_a_file_that_is_not_a_valid_sound(
+    server: Server, alice: Person, kind: str, settings: Settings
+) -> None:
     settings.CHATAPI_SOUND_SECONDS = 60
     message = assert_refused(server, alice, sound(SOUNDS[kind], "wav"), AUDIO)
     assert message.endswith(".")
@@ -98,7 +100,7 @@ def test_a_bomb_of_25_megabytes(server: Server, alice: Person) -> None:
     assert rows() == before
 
 
-def test_of_several_that_are_wrong_one_is_named(server: Server, alice: Person) -> None:
+def test_one_of_several_wrong_parts_is_named(server: Server, alice: Person) -> None:
     answer = post(server, alice, asked(picture(HTML), GOOD, sound(b"Nothing."), model="scripted"))
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] in (
@@ -108,20 +110,20 @@ def test_of_several_that_are_wrong_one_is_named(server: Server, alice: Person) -
 
 
 @pytest.mark.parametrize("kind", POLYGLOTS)
-def test_of_a_polyglot_only_the_pixels_go_on(server: Server, alice: Person, kind: str) -> None:
+def test_only_the_pixels_of_a_polyglot_are_passed_on(server: Server, alice: Person, kind: str) -> None:
     data = POLYGLOTS[kind]
     assert MARK in data
-    with upstream_model(server, input_modalities=("text", "image")) as eyes:
+    with upstream_model(server, input_modalities=("text", "image")) as vision_model:
         answered(server, alice, asked(picture(data)))
-        [(media_type, seen)] = pictures_seen(eyes)
+        [(media_type, seen)] = pictures_seen(vision_model)
     assert media_type in ("image/png", "image/jpeg", "image/webp")
     assert not any(word in seen for word in (b"script", b"PK\x03\x04", b"/*"))
 
 
-# --- what is named by its id ------------------------------------------------------------------------
+# --- files named by id ------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_not_there(server: Server, alice: Person, bob: Person, charlie: Person) -> None:
+def test_a_file_that_is_not_found(server: Server, alice: Person, bob: Person, charlie: Person) -> None:
     mine = uploaded(server, alice, encoded(quarters()), "a.png")
     answered(server, bob, body_with(picture_file(mine)))
     assert_refused(server, charlie, picture_file(mine), f"{IMAGE}.file_id", status=404)
@@ -132,7 +134,7 @@ def test_a_file_that_is_not_there(server: Server, alice: Person, bob: Person, ch
     assert_refused(server, alice, picture_file(mine), f"{IMAGE}.file_id", status=404)
 
 
-def test_nobody_is_told_whether_a_file_is_there(server: Server, alice: Person) -> None:
+def test_a_client_without_a_key_is_not_told_whether_a_file_exists(server: Server, alice: Person) -> None:
     mine = uploaded(server, alice, encoded(quarters()), "a.png")
     with server.client() as nobody:
         for dialect in PATHS:
@@ -170,7 +172,7 @@ def test_a_file_of_text_is_read_by_every_model(server: Server, alice: Person) ->
         assert "Buy milk." in str(reader.body["messages"])
 
 
-# --- SSML that somebody wrote -----------------------------------------------------------------------
+# --- hostile SSML -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", SSML_BOMBS)
@@ -184,7 +186,7 @@ def test_ssml_that_reaches_out_or_blows_up(server: Server, alice: Person, kind: 
     assert "passwd" not in error["message"].replace("file:///etc/passwd", "")
 
 
-def test_ssml_that_is_silent_for_hours_is_not_made(server: Server, alice: Person) -> None:
+def test_ssml_that_is_silent_for_hours_is_not_synthesized(server: Server, alice: Person) -> None:
     silence = "<speak>" + '<break time="10s"/>' * 200 + "</speak>"
     body = {
         "model": "tts-1",
@@ -198,7 +200,7 @@ def test_ssml_that_is_silent_for_hours_is_not_made(server: Server, alice: Person
     assert answer.status_code == 400 or len(answer.content) < 48_000 * 600
 
 
-# --- whatever else ----------------------------------------------------------------------------------
+# --- anything else ----------------------------------------------------------------------------------
 
 
 SEEDS = [encoded(quarters(), kind) for kind in FORMATS] + [sound_file(kind, 0.2) for kind in FILES]
@@ -206,7 +208,7 @@ SEEDS = [encoded(quarters(), kind) for kind in FORMATS] + [sound_file(kind, 0.2)
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A file of some kind with bytes changed and its end cut off; or noise."""
+    """A media file with some bytes changed and its end cut off, or noise."""
     data = bytearray(draw(st.sampled_from(SEEDS)))
     for at, value in draw(
         st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=4)
@@ -240,7 +242,7 @@ PARTS = st.one_of(
 
 
 @given(parts=st.lists(PARTS, min_size=1, max_size=3), dialect=st.sampled_from(["native", "openai"]))
-@bounded(
+@hypothesis_settings(
     max_examples=60,
     deadline=None,
     derandomize=True,
@@ -258,29 +260,31 @@ def test_nothing_makes_the_server_fail(
         assert rows() == before
 
 
-def test_what_was_refused_lies_nowhere(server: Server, alice: Person) -> None:
+def test_a_refused_file_is_not_kept(server: Server, alice: Person) -> None:
     answer = post(server, alice, asked(picture(HTML), model="scripted"))
     assert answer.status_code == 400
     assert stored_names(alice) == []
 
 
-def test_nor_do_good_files_of_a_call_that_is_refused(server: Server, alice: Person) -> None:
+def test_good_files_of_a_refused_call_are_not_kept(server: Server, alice: Person) -> None:
     good = picture(encoded(quarters()))
     document = {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{b64(PDF)}"}}
     answer = post(server, alice, asked(good, document, model="scripted"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
     assert stored_names(alice) == []
 
-    strange = asked(good, model="scripted", context=NOBODYS)
+    strange = asked(good, model="scripted", context=UNKNOWN_CONVERSATION)
     assert post(server, alice, strange).status_code == 404
     assert stored_names(alice) == []
 
 
-def test_what_another_call_holds_stays_when_a_later_one_is_refused(server: Server, alice: Person) -> None:
+def test_a_file_that_another_call_holds_stays_when_a_later_one_is_refused(
+    server: Server, alice: Person
+) -> None:
     good = picture(encoded(quarters()))
     answered(server, alice, asked(good, model="scripted"))
     before = set(stored_names(alice))
-    assert post(server, alice, asked(good, model="scripted", context=NOBODYS)).status_code == 404
+    assert post(server, alice, asked(good, model="scripted", context=UNKNOWN_CONVERSATION)).status_code == 404
     assert before <= set(stored_names(alice))
 
 

@@ -1,4 +1,4 @@
-"""One client, one upstream or one row that is out of all proportion harms nobody else."""
+"""One extreme client, upstream or row harms nobody else."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ from tests.support.running_server import PATHS, Server, events, said, text_of
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, *answer: Event) -> None:
-    """Let the scripted engine yield these very events."""
+    """Let the scripted engine yield exactly these events."""
 
     async def stream(self: ScriptedEngine, request: EngineRequest) -> AsyncGenerator[Event, None]:
         for event in answer:
@@ -48,33 +48,31 @@ def test_statements_are_prepared_for_few_sizes(server: Server, alice: Person) ->
     assert sql._insertion.cache_info().currsize < 30
 
 
-def test_a_usage_beyond_all_numbers_is_bounded(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_absurd_usage_is_bounded(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     answer_with(
         monkeypatch, TextDelta("Hi"), Finish("stop"), Usage(prompt_tokens=2**70, completion_tokens=-5)
     )
     with server.client(alice) as client:
-        told = client.post(PATHS["openai"], json=said("Hi")).json()["usage"]
+        reported = client.post(PATHS["openai"], json=said("Hi")).json()["usage"]
     completion = Completion.objects.get()
     assert (completion.state, completion.prompt_tokens) == ("completed", 2**31 - 1)
-    assert (told["prompt_tokens"], told["completion_tokens"]) == (2**31 - 1, 0)
+    assert (reported["prompt_tokens"], reported["completion_tokens"]) == (2**31 - 1, 0)
 
 
-def test_an_end_that_cannot_be_stored_is_failed_and_keeps_its_text(
+def test_an_answer_whose_end_cannot_be_stored_fails_and_keeps_its_text(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # no database can hold this in a message's logprobs; what else there is can be held
-    unheard_of = {"content": [object()]}
-    answer_with(monkeypatch, TextDelta("Hi", logprobs=unheard_of), Finish("stop"))
+    # no database can store this in a message's logprobs; the rest can be stored
+    unstorable = {"content": [object()]}
+    answer_with(monkeypatch, TextDelta("Hi", logprobs=unstorable), Finish("stop"))
     monkeypatch.setattr(
         "chatapi.completions.dialects.stream_encoder.StreamEncoder.encode", _without_logprobs()
     )
     with server.client(alice) as client:
         received = events(client.post(PATHS["openai"], json=said("Hello", stream=True)))
-        neighbour = client.post(PATHS["openai"], json=said("Hello") | {"model": "text-only"})
+        neighbor = client.post(PATHS["openai"], json=said("Hello") | {"model": "text-only"})
     assert received[-1]["error"]["code"] == "unstorable"
-    assert neighbour.status_code == 500
+    assert neighbor.status_code == 500
     for completion in Completion.objects.all():
         assert completion.state == "failed"
         assert completion.answers.get().parts[0].text == "Hi"
@@ -91,7 +89,7 @@ def _without_logprobs() -> Any:
     return encode
 
 
-def test_choices_that_nobody_asked_for_are_no_answer(
+def test_choices_that_nobody_asked_for_are_not_an_answer(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strays: list[Event] = [
@@ -108,9 +106,7 @@ def test_choices_that_nobody_asked_for_are_no_answer(
     assert [choice["message"]["content"] for choice in answered["choices"]] == ["one"]
 
 
-def test_an_answer_without_end_is_ended(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_answer_is_stopped(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatapi.completions.runs.pump.ANSWER_BYTES", 2_000)
     with server.client(alice) as client:
         received = events(client.post(PATHS["openai"], json=said("[[chunks: 100000]]", stream=True)))
@@ -120,7 +116,7 @@ def test_an_answer_without_end_is_ended(
     assert completion.answers.get().parts[0].text == text_of(received[:-1])
 
 
-def test_an_answer_that_takes_too_long_is_ended(
+def test_an_answer_that_takes_too_long_is_stopped(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from msgspec.structs import replace

@@ -1,4 +1,4 @@
-"""OpenAI's own Python client asks the running service at `/v1`."""
+"""OpenAI's own Python client against the running service at `/v1`."""
 
 import asyncio
 import base64
@@ -64,8 +64,8 @@ def result_of(call_id: str, content: str) -> ChatCompletionToolMessageParam:
     return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
-def as_declared(*models: BaseModel) -> None:
-    """The client builds its models unchecked; check them against their own declarations."""
+def assert_as_declared(*models: BaseModel) -> None:
+    """Check models against their own declarations: the client builds them unchecked."""
     for model in models:
         type(model).model_validate_json(model.model_dump_json(exclude_unset=True), strict=True)
 
@@ -92,7 +92,7 @@ def test_a_plain_answer(sdk: openai.OpenAI) -> None:
     answer = sdk.chat.completions.create(
         model="scripted", messages=[{"role": "developer", "content": "Be kind."}, user("Hello")]
     )
-    as_declared(answer)
+    assert_as_declared(answer)
     [choice] = answer.choices
     assert (choice.message.role, choice.message.content) == ("assistant", "You said: Hello")
     assert (choice.message.refusal, choice.message.tool_calls, choice.message.audio) == (None, None, None)
@@ -102,7 +102,7 @@ def test_a_plain_answer(sdk: openai.OpenAI) -> None:
     assert sdk.chat.completions.retrieve(answer.id).choices[0].message.content == "You said: Hello"
 
 
-def test_a_talk_by_the_clients_own_messages_is_one_conversation(sdk: openai.OpenAI) -> None:
+def test_a_chat_made_of_the_clients_own_messages_is_one_conversation(sdk: openai.OpenAI) -> None:
     talk: list[ChatCompletionMessageParam] = []
     for words in ("Hello", "How are you?", "Bye"):
         talk.append(user(words))
@@ -116,7 +116,7 @@ def test_a_talk_by_the_clients_own_messages_is_one_conversation(sdk: openai.Open
 def test_a_stream(sdk: openai.OpenAI) -> None:
     with sdk.chat.completions.create(model="scripted", messages=[user("Grüße 🌍!")], stream=True) as stream:
         chunks = list(stream)
-    as_declared(*chunks)
+    assert_as_declared(*chunks)
     assert text_in(chunks) == "You said: Grüße 🌍!"
     assert len(chunks) > 4
     assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
@@ -130,7 +130,7 @@ def test_usage_comes_last_when_it_is_asked_for(sdk: openai.OpenAI) -> None:
         model="scripted", messages=[user("Hello")], stream=True, stream_options={"include_usage": True}
     )
     *others, last = stream
-    as_declared(*others, last)
+    assert_as_declared(*others, last)
     assert last.choices == []
     assert last.usage
     assert last.usage.total_tokens > 0
@@ -150,7 +150,7 @@ def test_the_stream_helper_gathers_the_answer(sdk: openai.OpenAI) -> None:
 
 def test_two_answers(sdk: openai.OpenAI) -> None:
     answer = sdk.chat.completions.create(model="scripted", messages=[user("Hello")], n=2)
-    as_declared(answer)
+    assert_as_declared(answer)
     assert [choice.index for choice in answer.choices] == [0, 1]
 
     with sdk.chat.completions.stream(model="scripted", messages=[user("Hello")], n=2) as stream:
@@ -171,7 +171,7 @@ def test_an_answer_cut_by_its_limit_and_by_a_stop_word(sdk: openai.OpenAI) -> No
 def test_a_refusal(sdk: openai.OpenAI) -> None:
     asked = [user("[[refuse: I may not.]]")]
     answer = sdk.chat.completions.create(model="scripted", messages=asked)
-    as_declared(answer)
+    assert_as_declared(answer)
     assert (answer.choices[0].message.refusal, answer.choices[0].message.content) == ("I may not.", None)
 
     with sdk.chat.completions.stream(model="scripted", messages=asked) as stream:
@@ -192,7 +192,7 @@ def test_reasoning_comes_beside_the_answer(sdk: openai.OpenAI) -> None:
     assert "".join(map(str, thoughts)) == "Let me think."
 
 
-# --- answers of a schema ----------------------------------------------------------------------------
+# --- structured answers -----------------------------------------------------------------------------
 
 
 def test_an_answer_parsed_into_a_model(sdk: openai.OpenAI) -> None:
@@ -232,10 +232,10 @@ def test_a_tool_is_called_and_its_result_quoted(sdk: openai.OpenAI) -> None:
     [call] = choice.message.tool_calls
     assert call.function.parsed_arguments == Weather(city="Oslo", unit="celsius")
 
-    # the very message that the client parsed: it carries `parsed`, `parsed_arguments` and nulls
+    # the message as the client parsed it, with `parsed`, `parsed_arguments` and nulls
     talk += [choice.message, result_of(call.id, "4 degrees")]  # type: ignore[list-item]
     answer = sdk.chat.completions.create(model="scripted", messages=talk, tools=[WEATHER])
-    as_declared(answer)
+    assert_as_declared(answer)
     assert answer.choices[0].message.content == "The tool answered: 4 degrees"
     assert Conversation.objects.count() == 1
 
@@ -264,7 +264,7 @@ def test_a_tool_round_trip_in_streams(sdk: openai.OpenAI) -> None:
 def test_tools_are_called_in_parallel(sdk: openai.OpenAI) -> None:
     asked = [user("[[tool: weather]] [[tool: clock]]")]
     answer = sdk.chat.completions.create(model="scripted", messages=asked, tools=[WEATHER, CLOCK])
-    as_declared(answer)
+    assert_as_declared(answer)
     assert answer.choices[0].message.tool_calls
     assert [_name(call) for call in answer.choices[0].message.tool_calls] == ["weather", "clock"]
     with sdk.chat.completions.stream(model="scripted", messages=asked, tools=[WEATHER, CLOCK]) as stream:
@@ -310,7 +310,7 @@ def test_a_spoken_answer(sdk: openai.OpenAI) -> None:
         modalities=["text", "audio"],
         audio={"voice": "alloy", "format": "wav"},
     )
-    as_declared(answer)
+    assert_as_declared(answer)
     sound = answer.choices[0].message.audio
     assert sound
     assert sound.transcript == "Good morning to you."
@@ -343,7 +343,7 @@ def test_a_spoken_stream(sdk: openai.OpenAI) -> None:
     assert [finish for finish in finishes if finish] == ["stop"]
 
 
-def test_pictures_and_sound_are_taken(sdk: openai.OpenAI) -> None:
+def test_pictures_and_sound_are_accepted(sdk: openai.OpenAI) -> None:
     spoken = base64.b64encode(wav(word_pcm())).decode()
     answer = sdk.chat.completions.create(
         model="scripted",
@@ -361,12 +361,12 @@ def test_pictures_and_sound_are_taken(sdk: openai.OpenAI) -> None:
     assert answer.choices[0].message.content == "You said: What is this? (with image, audio)"
 
 
-# --- what surrounds it ------------------------------------------------------------------------------
+# --- models, headers and ids ------------------------------------------------------------------------
 
 
 def test_the_models(sdk: openai.OpenAI) -> None:
     models = list(sdk.models.list())
-    as_declared(*models)
+    assert_as_declared(*models)
     assert [model.id for model in models][:3] == ["scripted", "text-only", "house/with-a-slash"]
     assert sdk.models.retrieve("house/with-a-slash").id == "house/with-a-slash"
     with pytest.raises(openai.NotFoundError) as missing:
@@ -437,7 +437,7 @@ def test_closing_a_stream_early_stops_the_answer(sdk: openai.OpenAI) -> None:
     assert completion.answers.get().parts[0].text.startswith("w1")
 
 
-def test_a_client_that_waits_no_longer_stops_the_answer(sdk: openai.OpenAI) -> None:
+def test_a_client_that_times_out_stops_the_answer(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.APITimeoutError):
         sdk.chat.completions.create(model="scripted", messages=[user("[[stall]]")], timeout=0.5)
     assert the_only_completion().state == "cancelled"
@@ -534,7 +534,7 @@ def test_a_failure_in_the_middle_of_the_stream_helper(sdk: openai.OpenAI) -> Non
         stream.until_done()
 
 
-def test_a_service_that_is_not_there(alice: Person) -> None:
+def test_an_unreachable_service(alice: Person) -> None:
     with (
         openai.OpenAI(api_key=alice.key, base_url="http://127.0.0.1:9/v1", max_retries=0) as client,
         pytest.raises(openai.APIConnectionError) as failed,

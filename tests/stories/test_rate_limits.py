@@ -1,4 +1,4 @@
-"""Requests and tokens a minute, and streams at once: who is held to them, and what they are told."""
+"""Limits on requests and tokens per minute and on concurrent streams: for whom, and what clients see."""
 
 import asyncio
 import socket
@@ -33,7 +33,7 @@ def clock_alone(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def clock(server: Server, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """No minute passes by itself."""
+    """A stopped clock: no minute passes by itself."""
     return stopped_clock(monkeypatch)
 
 
@@ -50,8 +50,8 @@ def asked(server: Server, who: Person, dialect: str = "openai", **more: Any) -> 
         return client.post(PATHS[dialect], json=said("Hello", **more))
 
 
-def told(answer: httpx2.Response, kind: str) -> tuple[str, str, str]:
-    """Limit, remaining and reset, as the headers have them."""
+def limit_headers(answer: httpx2.Response, kind: str) -> tuple[str, str, str]:
+    """The limit, the remaining amount and the reset time in the headers."""
     limit, remaining, reset = (
         answer.headers[f"x-ratelimit-{name}-{kind}"] for name in ("limit", "remaining", "reset")
     )
@@ -69,7 +69,7 @@ def refused(answer: httpx2.Response) -> dict[str, Any]:
 
 @contextmanager
 def streaming(server: Server, who: Person, script: str = STALLED, **more: Any) -> Iterator[httpx2.Response]:
-    """A stream that has begun; it is left at the end of the block."""
+    """Start a stream and leave it at the end of the block."""
     body = said(script, **{"stream": True, **more})
     with server.client(who) as client, client.stream("POST", PATHS["openai"], json=body) as response:
         assert response.status_code == 200, response.read()
@@ -83,9 +83,7 @@ def none_in_progress() -> bool:
 # --- requests a minute ------------------------------------------------------------------------------
 
 
-def test_the_sdk_reads_what_is_left_and_is_told_when_to_come_back(
-    server: Server, clock: Clock, alice: Person
-) -> None:
+def test_the_sdk_reads_what_is_left_and_when_to_retry(server: Server, clock: Clock, alice: Person) -> None:
     limit_workspace(alice, requests_per_minute=2)
     clock.goes(15)
     with server.sdk(alice) as sdk:
@@ -108,54 +106,55 @@ def test_the_sdk_reads_what_is_left_and_is_told_when_to_come_back(
 
 @pytest.mark.parametrize("dialect", PATHS)
 @pytest.mark.parametrize("stream", [True, False])
-def test_every_answer_tells_what_is_left_streams_and_refusals_too(
+def test_every_answer_says_what_is_left_even_streams_and_refusals(
     server: Server, clock: Clock, alice: Person, dialect: str, stream: bool
 ) -> None:
     limit_workspace(alice, requests_per_minute=60, tokens_per_minute=100_000)
     answer = asked(server, alice, dialect, stream=stream, max_tokens=100)
     assert answer.status_code == 200
-    assert told(answer, "requests") == ("60", "59", "1m0s")
-    limit, remaining, _ = told(answer, "tokens")
+    assert limit_headers(answer, "requests") == ("60", "59", "1m0s")
+    limit, remaining, _ = limit_headers(answer, "tokens")
     assert limit == "100000"
     assert 100_000 - 150 < int(remaining) < 100_000 - 100
     with server.client(alice) as client:
         wrong = client.post(PATHS[dialect], json={"messages": []})
     assert wrong.status_code == 400
-    assert told(wrong, "requests") == ("60", "58", "1m30s")
+    assert limit_headers(wrong, "requests") == ("60", "58", "1m30s")
 
 
-def test_who_has_no_limits_is_told_of_none(server: Server, alice: Person) -> None:
+def test_without_limits_there_are_no_limit_headers(server: Server, alice: Person) -> None:
     answer = asked(server, alice)
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
 
 
-def test_a_key_s_limit_holds_for_it_alone_and_the_workspace_s_for_all_of_its_keys(
+def test_a_keys_limit_applies_to_it_alone_and_the_workspaces_to_all_of_its_keys(
     server: Server, clock: Clock, alice: Person, bob: Person, charlie: Person
 ) -> None:
     limit_key(alice, requests_per_minute=1)
     limit_workspace(alice, requests_per_minute=3)
 
-    assert told(asked(server, alice), "requests")[:2] == ("1", "0")
+    assert limit_headers(asked(server, alice), "requests")[:2] == ("1", "0")
     assert "for this API key on requests per min (RPM)" in refused(asked(server, alice))["message"]
-    assert told(asked(server, bob), "requests")[:2] == ("3", "1")  # hers that was refused counts for nobody
-    assert told(asked(server, bob), "requests")[:2] == ("3", "0")
+    assert limit_headers(asked(server, bob), "requests")[:2] == (
+        "3",
+        "1",
+    )  # her refused request does not count
+    assert limit_headers(asked(server, bob), "requests")[:2] == ("3", "0")
     assert "for this workspace on requests per min (RPM)" in refused(asked(server, bob))["message"]
     assert asked(server, charlie).status_code == 200
 
 
-def test_the_settings_hold_for_each_workspace_that_says_nothing_else(
+def test_the_settings_apply_to_each_workspace_without_limits_of_its_own(
     server: Server, clock: Clock, settings: Settings, alice: Person, charlie: Person
 ) -> None:
     settings.CHATAPI_REQUESTS_PER_MINUTE = 5
     limit_workspace(charlie, requests_per_minute=0)
-    assert told(asked(server, alice), "requests")[:2] == ("5", "4")
+    assert limit_headers(asked(server, alice), "requests")[:2] == ("5", "4")
     assert "x-ratelimit-limit-requests" not in asked(server, charlie).headers
 
 
-def test_a_browser_user_is_held_to_the_workspace_s_limits(
-    server: Server, clock: Clock, alice: Person
-) -> None:
+def test_a_browser_user_is_held_to_the_workspaces_limits(server: Server, clock: Clock, alice: Person) -> None:
     limit_workspace(alice, requests_per_minute=1)
     browser = Client()
     browser.force_login(alice.user)
@@ -169,7 +168,7 @@ def test_a_browser_user_is_held_to_the_workspace_s_limits(
 
 
 @pytest.mark.parametrize("path", [*PATHS.values(), "/v1/audio/transcriptions"])
-def test_who_sends_much_is_refused_by_an_answer_too(
+def test_a_client_that_sends_a_large_body_gets_the_refusal_too(
     server: Server, clock: Clock, alice: Person, path: str
 ) -> None:
     limit_workspace(alice, requests_per_minute=1)
@@ -182,7 +181,7 @@ def test_who_sends_much_is_refused_by_an_answer_too(
             assert refused(answer)["type"] == "requests"
 
 
-def test_a_redis_that_says_nothing_fails_nobody_and_lets_nobody_do_without_limits(
+def test_a_silent_redis_fails_no_request_and_limits_still_apply(
     transactional_db: None, clock_alone: Clock, alice: Person, settings: Settings
 ) -> None:
     limit_workspace(alice, requests_per_minute=2)
@@ -196,18 +195,18 @@ def test_a_redis_that_says_nothing_fails_nobody_and_lets_nobody_do_without_limit
 # --- tokens a minute --------------------------------------------------------------------------------
 
 
-def test_an_answer_s_limit_is_counted_until_it_is_known_what_was_used(
+def test_an_answers_limit_is_counted_until_its_usage_is_known(
     server: Server, clock: Clock, alice: Person
 ) -> None:
     limit_workspace(alice, tokens_per_minute=1000)
-    assert told(asked(server, alice, max_completion_tokens=900), "tokens")[1] == "94"
+    assert limit_headers(asked(server, alice, max_completion_tokens=900), "tokens")[1] == "94"
     used = Completion.objects.get()
     remaining = 1000 - used.prompt_tokens - used.completion_tokens
     second = asked(server, alice, max_completion_tokens=900)
-    assert told(second, "tokens")[1] == str(remaining - 906)
+    assert limit_headers(second, "tokens")[1] == str(remaining - 906)
 
 
-def test_more_than_was_expected_is_counted_too(server: Server, clock: Clock, alice: Person) -> None:
+def test_usage_beyond_what_was_expected_is_counted_too(server: Server, clock: Clock, alice: Person) -> None:
     limit_workspace(alice, tokens_per_minute=200)
     asked(server, alice, messages=[{"role": "user", "content": "[[chunks: 500]]"}])
     error = refused(asked(server, alice))
@@ -215,7 +214,7 @@ def test_more_than_was_expected_is_counted_too(server: Server, clock: Clock, ali
     assert "for this workspace on tokens per min (TPM): Limit 200, Used 5" in error["message"]
 
 
-def test_what_runs_at_once_cannot_expect_more_than_there_is(
+def test_concurrent_calls_cannot_reserve_more_than_the_limit(
     server: Server, clock: Clock, alice: Person
 ) -> None:
     limit_key(alice, tokens_per_minute=1000)
@@ -228,7 +227,7 @@ def test_what_runs_at_once_cannot_expect_more_than_there_is(
     assert asked(server, alice, max_tokens=600).status_code == 200
 
 
-def test_a_call_that_is_larger_than_the_limit_is_told_so_and_not_to_come_back(
+def test_a_call_larger_than_the_limit_is_told_not_to_retry(
     server: Server, clock: Clock, alice: Person
 ) -> None:
     limit_workspace(alice, tokens_per_minute=500)
@@ -247,7 +246,7 @@ def test_a_call_that_is_refused_for_something_else_takes_no_tokens(
 ) -> None:
     limit_workspace(alice, tokens_per_minute=1000)
     assert asked(server, alice, max_tokens=900, **mistake).status_code in (400, 404)
-    assert told(asked(server, alice, max_tokens=900), "tokens")[1] == "94"
+    assert limit_headers(asked(server, alice, max_tokens=900), "tokens")[1] == "94"
 
 
 def test_a_repeat_joins_its_first_call_and_takes_no_tokens(
@@ -265,7 +264,7 @@ def test_a_repeat_joins_its_first_call_and_takes_no_tokens(
 # --- streams at once --------------------------------------------------------------------------------
 
 
-def test_one_stream_more_than_the_workspace_may_have_is_refused_until_one_ends(
+def test_one_stream_over_the_workspaces_limit_is_refused_until_another_ends(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
     limit_workspace(alice, concurrent_streams=2)
@@ -277,11 +276,11 @@ def test_one_stream_more_than_the_workspace_may_have_is_refused_until_one_ends(
         assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("1", "1000")
         assert asked(server, charlie).status_code == 200
         assert Completion.objects.filter(workspace=alice.workspace).count() == 2
-    wait_until(none_in_progress)  # those who left took their streams with them
+    wait_until(none_in_progress)  # leaving ended both streams
     assert asked(server, alice).status_code == 200
 
 
-def test_a_key_s_streams_are_counted_for_it_alone(server: Server, alice: Person, bob: Person) -> None:
+def test_a_keys_streams_are_counted_for_it_alone(server: Server, alice: Person, bob: Person) -> None:
     limit_key(alice, concurrent_streams=1)
     with streaming(server, alice):
         assert "for this API key: Limit 1, In progress 1" in refused(asked(server, alice))["message"]
@@ -289,7 +288,9 @@ def test_a_key_s_streams_are_counted_for_it_alone(server: Server, alice: Person,
             assert asked(server, bob).status_code == 200
 
 
-def test_however_an_answer_ends_its_place_is_free_for_who_saw_the_end(server: Server, alice: Person) -> None:
+def test_however_an_answer_ends_its_slot_is_free_for_a_client_that_saw_the_end(
+    server: Server, alice: Person
+) -> None:
     limit_workspace(alice, concurrent_streams=1)
     for script in ("Hello", "[[error: 500]]", "[[chunks: 3]] [[error-after: 2 500 Oh]]", "[[break]]"):
         for stream in (True, False):
@@ -306,7 +307,9 @@ def test_however_an_answer_ends_its_place_is_free_for_who_saw_the_end(server: Se
     }
 
 
-def test_what_a_dead_process_left_keeps_its_place_until_the_sweep(server: Server, alice: Person) -> None:
+def test_the_completion_of_a_dead_process_keeps_its_slot_until_the_sweep(
+    server: Server, alice: Person
+) -> None:
     limit_workspace(alice, concurrent_streams=1)
     asked(server, alice)
     dead = ServerProcess.objects.create(
@@ -318,11 +321,11 @@ def test_what_a_dead_process_left_keeps_its_place_until_the_sweep(server: Server
     assert asked(server, alice).status_code == 200
 
 
-def test_of_many_at_once_just_as_many_begin_as_may(server: Server, alice: Person) -> None:
+def test_of_many_concurrent_calls_exactly_as_many_start_as_are_allowed(server: Server, alice: Person) -> None:
     limit_workspace(alice, concurrent_streams=3)
 
     async def ask_all() -> list[int]:
-        """By streams that do not end before all are answered."""
+        """Ask with streams that do not end before all are answered."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
                 httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=20)
@@ -346,13 +349,13 @@ def test_speech_and_transcripts_are_requests_too(server: Server, clock: Clock, a
     with server.client(alice) as client:
         spoken = client.post("/v1/audio/speech", json=SPOKEN)
         assert spoken.status_code == 200
-        assert told(spoken, "requests")[:2] == ("4", "3")
+        assert limit_headers(spoken, "requests")[:2] == ("4", "3")
         form: dict[str, Any] = {"files": {"sound": b"RIFF"}}
         wrong = {"speech": {"json": {}}, "transcriptions": form, "translations": form}
         for remaining, (path, body) in zip("210", wrong.items(), strict=True):
             answer = client.post(f"/v1/audio/{path}", **body)
             assert answer.status_code == 400
-            assert told(answer, "requests")[:2] == ("4", remaining)
+            assert limit_headers(answer, "requests")[:2] == ("4", remaining)
         for path, body in wrong.items():
             answer = client.post(f"/v1/audio/{path}", **body)
             assert refused(answer)["type"] == "requests"

@@ -1,4 +1,4 @@
-"""What must be refused is refused clearly, in the envelope, and leaves nothing behind."""
+"""Bad requests are refused with a clear error in the envelope and leave nothing behind."""
 
 import contextlib
 import json
@@ -42,8 +42,8 @@ def assert_refused(response: httpx2.Response, status: int, param: str | None = N
     return error
 
 
-def sent(server: Server, raw: bytes) -> bytes:
-    """The refusal that comes back for these very bytes."""
+def send_raw(server: Server, raw: bytes) -> bytes:
+    """Send exactly these bytes and return the refusal."""
     host, _, port = server.url.removeprefix("http://").partition(":")
     answer = b""
     with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -92,7 +92,7 @@ def sent(server: Server, raw: bytes) -> bytes:
         ({"model": 3}, "model"),
     ],
 )
-def test_a_wrong_body_is_refused_where_it_is_wrong(
+def test_a_wrong_body_is_refused_and_the_parameter_is_named(
     server: Server, alice: Person, dialect: str, change: dict[str, Any], param: str
 ) -> None:
     with server.client(alice) as client:
@@ -102,7 +102,7 @@ def test_a_wrong_body_is_refused_where_it_is_wrong(
 
 
 @pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"properties": 3}, {"$ref": "http://10.0.0.1/x"}])
-def test_a_schema_that_is_none_is_refused(server: Server, alice: Person, schema: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_refused(server: Server, alice: Person, schema: dict[str, Any]) -> None:
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
     response_format = {"type": "json_schema", "json_schema": {"name": "f", "schema": schema}}
     with server.client(alice) as client:
@@ -131,7 +131,7 @@ def test_a_schema_that_is_none_is_refused(server: Server, alice: Person, schema:
         b'{"messages": [{"role": "user", "content": "Hi"}], "context": ' + b'{"a":' * 500 + b"1" + b"}" * 501,
     ],
 )
-def test_bytes_that_are_no_request_are_refused(
+def test_bytes_that_are_not_a_request_are_refused(
     server: Server, alice: Person, dialect: str, raw: bytes
 ) -> None:
     with server.client(alice) as client:
@@ -141,7 +141,7 @@ def test_bytes_that_are_no_request_are_refused(
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(server: Server, alice: Person) -> None:
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.key}\r\n"
-    answer = sent(server, f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
+    answer = send_raw(server, f"{head}Content-Length: {10**12}\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"body_too_large"' in answer
 
@@ -157,7 +157,7 @@ def test_a_chunked_body_over_the_limit_is_refused(server: Server, alice: Person)
         assert_refused(client.post(PATHS["openai"], content=endless()), 413)
 
 
-def test_a_compressed_body_is_refused_by_name(server: Server, alice: Person) -> None:
+def test_a_compressed_body_is_refused(server: Server, alice: Person) -> None:
     with server.client(alice, **{"content-encoding": "gzip"}) as client:
         assert_refused(client.post(PATHS["openai"], content=b"\x1f\x8b"), 415)
 
@@ -170,7 +170,7 @@ def test_only_post_is_allowed_and_the_405_says_so(server: Server, alice: Person)
             assert refused.headers["allow"] == "POST"
 
 
-def test_nobody_without_a_good_key_is_answered(server: Server, alice: Person) -> None:
+def test_nobody_without_a_valid_key_is_answered(server: Server, alice: Person) -> None:
     key = ApiKey.objects.get(workspace=alice.workspace)
     with server.client() as client:
         nobody = client.post(PATHS["openai"], json=said("Hi"))
@@ -196,39 +196,39 @@ def test_nobody_without_a_good_key_is_answered(server: Server, alice: Person) ->
 def test_odd_keys_are_wrong_keys(server: Server) -> None:
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: "
     for value in (b"Bearer \xff\xfe", b"Bearer ", b"Bearer", b"Basic abc", b"Bearer " + b"x" * 6000):
-        assert sent(server, head + value + b"\r\n\r\n").startswith(b"HTTP/1.1 401 ")
+        assert send_raw(server, head + value + b"\r\n\r\n").startswith(b"HTTP/1.1 401 ")
 
 
-def test_what_is_no_http_is_refused_in_the_envelope(server: Server) -> None:
-    answer = sent(server, b"NONSENSE\r\n\r\n")
+def test_bytes_that_are_not_http_are_refused_in_the_envelope(server: Server) -> None:
+    answer = send_raw(server, b"NONSENSE\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b'"code":"invalid_http"' in answer
     assert b"x-request-id: req_" in answer
 
 
-def test_a_head_without_end_is_refused(server: Server) -> None:
+def test_an_endless_head_is_refused(server: Server) -> None:
     endless = b"GET /livez HTTP/1.1\r\n" + b"x-padding: " + b"x" * 400_000
-    assert sent(server, endless).startswith(b"HTTP/1.1 431 ")
+    assert send_raw(server, endless).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_head_that_does_not_come_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_never_arrives_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
-    assert sent(server, b"GET /livez HTTP/1.1\r\nhost: x\r\n").startswith(b"HTTP/1.1 408 ")
+    assert send_raw(server, b"GET /livez HTTP/1.1\r\nhost: x\r\n").startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_does_not_come_is_refused(
+def test_a_body_that_never_arrives_is_refused(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body, "BODY_SECONDS", 0.2)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer {alice.key}\r\nHost: x\r\n"
-    answer = sent(server, f"{head}Content-Length: 9\r\n\r\n{{".encode())
+    answer = send_raw(server, f"{head}Content-Length: 9\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in answer
 
 
-# --- by property: whatever is sent, the answer is an answer -----------------------------------------
+# --- property test: any request gets a proper response ----------------------------------------------
 
-WHOLE: list[dict[str, Any]] = [
+VALID_BODIES: list[dict[str, Any]] = [
     said("Hi"),
     said("Hi", temperature=0.5, stop=["x"], seed=7, metadata={"a": "b"}, user="ann", n=2),
     {
@@ -289,8 +289,8 @@ anything = st.recursive(
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A whole request with up to three things in it replaced, removed or added; sometimes cut."""
-    body: Any = deepcopy(draw(st.sampled_from(WHOLE)))
+    """A valid request with up to three things in it replaced, removed or added; sometimes cut short."""
+    body: Any = deepcopy(draw(st.sampled_from(VALID_BODIES)))
     for _ in range(draw(st.integers(0, 3))):
         _mutate(draw, body)
     raw = json.dumps(body).encode()
@@ -309,10 +309,10 @@ def _mutate(draw: st.DrawFn, body: Any) -> None:
         if isinstance(here[key], dict | list) and here[key] and draw(st.booleans()):
             here = here[key]
             continue
-        deed = draw(st.sampled_from(["replace", "remove", "add"]))
-        if deed == "replace":
+        action = draw(st.sampled_from(["replace", "remove", "add"]))
+        if action == "replace":
             here[key] = draw(anything)
-        elif deed == "remove":
+        elif action == "remove":
             del here[key]
         elif isinstance(here, dict):
             here[draw(st.text(max_size=6))] = draw(anything)
@@ -320,9 +320,7 @@ def _mutate(draw: st.DrawFn, body: Any) -> None:
 
 
 @pytest.mark.parametrize("dialect", PATHS)
-def test_no_request_whatever_makes_a_500_or_hangs_or_leaves_rows(
-    server: Server, alice: Person, dialect: str
-) -> None:
+def test_no_request_causes_a_500_or_hangs_or_leaves_rows(server: Server, alice: Person, dialect: str) -> None:
     answered = 0
     slowest = 0.0
     with server.client(alice) as client:

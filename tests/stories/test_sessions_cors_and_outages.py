@@ -1,4 +1,4 @@
-"""What lies around a completion: browser sessions, CORS, request ids, a dead database, other servers."""
+"""What surrounds a completion: browser sessions, CORS, request ids, a dead database, other servers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ def test_a_forged_form_is_forbidden(browser: httpx2.Client) -> None:
     assert not Completion.objects.exists()
 
 
-def test_a_signed_out_browser_is_nobody(browser: httpx2.Client) -> None:
+def test_a_signed_out_browser_is_refused(browser: httpx2.Client) -> None:
     browser.cookies.set(settings.SESSION_COOKIE_NAME, "0" * 32)
     refused = browser.post(PATHS["native"], json=said("Hi"), headers={"x-csrftoken": "t" * 32})
     assert refused.status_code == 401
@@ -131,7 +131,7 @@ def test_a_dead_database_is_a_503_and_never_a_401(server: Server, alice: Person)
         assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200
 
 
-def test_an_end_is_kept_until_the_database_lives_again(server: Server, alice: Person) -> None:
+def test_the_end_of_an_answer_is_kept_until_the_database_is_back(server: Server, alice: Person) -> None:
     with (
         server.client(alice) as client,
         client.stream(

@@ -1,4 +1,4 @@
-"""What the service speaks, in every format that it takes, is what it hears: real models both ways."""
+"""The service hears what it spoke, in every format that it takes, with real models both ways."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -47,11 +47,11 @@ READINGS = (
         "Nobody knows exactly how the young ones learn it.",
     ),
 )
-"""Twenty sentences as an assistant says them."""
+"""Twenty sentences that an assistant might say."""
 
 
 class Recorder(NamedTuple):
-    """FFmpeg's muxer and encoder; `claim` is the format that the client names."""
+    """An FFmpeg muxer and encoder; `claim` is the format that the client names."""
 
     claim: str
     muxer: str = ""
@@ -69,7 +69,7 @@ RECORDERS = (
 
 
 def spoken(server: Server, who: Person, reading: tuple[str, ...]) -> Samples:
-    """Joe reads it aloud, at 24 kHz."""
+    """Let Joe read it aloud; return the samples at 24 kHz."""
     body = {"model": "tts-1", "voice": "joe", "input": " ".join(reading), "response_format": "wav"}
     with server.client(who) as client:
         client.timeout = 120
@@ -79,7 +79,7 @@ def spoken(server: Server, who: Person, reading: tuple[str, ...]) -> Samples:
 
 
 def recorded(samples: Samples, recorder: Recorder) -> bytes:
-    """As a browser or a phone would send it."""
+    """Encode the samples as a browser or a phone would send them."""
     if not recorder.muxer:
         return samples.tobytes()
     doubled = samples.repeat(recorder.rate // RATE)[:, None]
@@ -87,7 +87,7 @@ def recorded(samples: Samples, recorder: Recorder) -> bytes:
 
 
 def transcripts_of(server: Server, who: Person, recordings: Mapping[str, bytes]) -> dict[str, str]:
-    """What is heard in each, by the format it is in."""
+    """Send the recordings; return their transcripts by format."""
     parts: list[dict[str, Any]] = [sound(data, claim) for claim, data in recordings.items()]
     # a stream is kept alive, however long it takes
     *_, last = stream_of(server, who, asked(*parts, model="text-only"))
@@ -97,7 +97,7 @@ def transcripts_of(server: Server, who: Person, recordings: Mapping[str, bytes])
     return {claim: by_digest[sha256(data).hexdigest()] for claim, data in recordings.items()}
 
 
-def test_what_is_spoken_is_heard_in_every_format(server: Server, alice: Person, settings: Settings) -> None:
+def test_speech_is_heard_in_every_format(server: Server, alice: Person, settings: Settings) -> None:
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 1800
     recordings: dict[str, bytes] = {}
     said: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Answers that are spoken, while they are written or whole."""
+"""Spoken answers, streamed and whole."""
 
 import time
 from base64 import b64decode
@@ -29,7 +29,7 @@ LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end(server: Server) -> Iterator[None]:
+def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
     until_made()
@@ -86,7 +86,7 @@ def test_transcript_and_sound_go_in_step(server: Server, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_the_first_sound_leaves_before_the_text_is_complete(
+def test_the_first_sound_is_sent_before_the_text_is_complete(
     server: Server, alice: Person, dialect: str
 ) -> None:
     chunks = list(stream_of(server, alice, script(LONG, slow=0.02), dialect))
@@ -117,7 +117,7 @@ def test_the_sdk_hears_a_stream(sdk: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_two_choices_are_spoken_each(server: Server, alice: Person, dialect: str) -> None:
+def test_each_of_two_choices_is_spoken(server: Server, alice: Person, dialect: str) -> None:
     chunks = list(stream_of(server, alice, script(n=2), dialect))
     messages = messages_of(chunks)
     assert sorted(messages) == [0, 1]
@@ -130,7 +130,7 @@ def test_two_choices_are_spoken_each(server: Server, alice: Person, dialect: str
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_calls_are_not_spoken(server: Server, alice: Person, dialect: str) -> None:
+def test_tool_calls_are_not_spoken(server: Server, alice: Person, dialect: str) -> None:
     tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
     call = '[[tool: weather {"city": "Oslo"}]]'
     both = script(tools=tools)
@@ -181,7 +181,7 @@ def test_a_whole_answer_is_a_wav_unless_told_otherwise(server: Server, alice: Pe
     ("dialect", "stream", "voice"),
     [("native", True, "nobody"), ("openai", False, "nobody"), ("openai", True, "x" * 5_000)],
 )
-def test_a_voice_that_is_not_there(
+def test_an_unknown_voice_is_refused(
     server: Server, alice: Person, dialect: str, stream: bool, voice: str
 ) -> None:
     before = rows()

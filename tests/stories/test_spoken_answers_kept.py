@@ -1,4 +1,4 @@
-"""What becomes of spoken answers: kept, sent back, broken off, passed through."""
+"""What happens to spoken answers: stored, sent back, cut off, passed through."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end(server: Server) -> Iterator[None]:
+def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
     until_made()
@@ -57,7 +57,7 @@ def stored(server: Server, who: Person, completion_id: str) -> Any:
         return client.get(f"/v1/chat/completions/{completion_id}").json()
 
 
-def ended() -> Completion:
+def ended_completion() -> Completion:
     wait_until(lambda: Completion.objects.exclude(state="in_progress").exists())
     return Completion.objects.get()
 
@@ -71,7 +71,7 @@ def spoken_part(completion: Completion) -> SpokenPart:
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_players_get_what_they_play(server: Server, alice: Person, streamed: bool) -> None:
+def test_players_get_the_formats_that_they_play(server: Server, alice: Person, streamed: bool) -> None:
     if streamed:
         list(stream_of(server, alice, script()))
     else:
@@ -111,7 +111,7 @@ REPLAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("how", REPLAYS)
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_a_spoken_answer_comes_back(server: Server, alice: Person, dialect: str, how: str) -> None:
+def test_a_spoken_answer_can_be_sent_back(server: Server, alice: Person, dialect: str, how: str) -> None:
     body = script(stream=False)
     answer = answered(server, alice, body, dialect)["choices"][0]["message"]
     again = {"role": "assistant", **REPLAYS[how](answer)}
@@ -128,7 +128,7 @@ def test_a_spoken_answer_comes_back(server: Server, alice: Person, dialect: str,
     assert Message.objects.count() == 4
 
 
-def test_a_teammate_may_go_on_by_an_id_and_no_stranger(
+def test_a_teammate_may_continue_from_an_audio_id_but_no_stranger(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
     body = script(stream=False)
@@ -179,11 +179,11 @@ def test_the_sdk_holds_a_spoken_conversation(sdk: openai.OpenAI) -> None:
     assert Conversation.objects.count() == 1
 
 
-# --- broken off -------------------------------------------------------------------------------------
+# --- cut off ----------------------------------------------------------------------------------------
 
 
 def assert_what_was_spoken_is_kept(completion: Completion, heard: bytes) -> None:
-    """The sound that is stored begins with what the client heard, and can be sent back."""
+    """Assert that the stored sound begins with what the client heard and can be sent back."""
     part = spoken_part(completion)
     assert part.blob
     assert part.expires_at
@@ -206,7 +206,7 @@ def test_a_cancelled_answer_keeps_what_was_spoken(server: Server, alice: Person,
             if "data" in audio_in(chunk) and len(sound_in(chunks)) > RATE:
                 client.post(f"/v1/chat/completions/{chunks[0]['id']}/cancel")
                 break
-    completion = ended()
+    completion = ended_completion()
     assert completion.state == "cancelled"
     assert_what_was_spoken_is_kept(completion, sound_in(chunks))
 
@@ -219,7 +219,7 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
             server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._running else None
     assert chunks[-1]["error"]["code"] == "cancelled"
     assert [one for chunk in chunks if (one := audio_in(chunk).get("expires_at"))] == [
-        spoken_part(ended()).expires_at
+        spoken_part(ended_completion()).expires_at
     ]
     kept = stored(server, alice, chunks[0]["id"])["choices"][0]["message"]
     [message] = messages_of(chunks[:-1]).values()
@@ -227,35 +227,35 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
     assert kept["content"] == message["content"]
 
 
-def test_who_leaves_stops_the_voice_too(server: Server, alice: Person) -> None:
+def test_a_client_that_leaves_stops_the_voice_too(server: Server, alice: Person) -> None:
     chunks = []
     for chunk in stream_of(server, alice, script(LONG, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
             break
-    completion = ended()
+    completion = ended_completion()
     assert completion.state == "cancelled"
     assert_what_was_spoken_is_kept(completion, sound_in(chunks))
 
 
-def test_a_synthesiser_that_is_killed_fails_the_sound_and_keeps_the_text(
+def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
     server: Server, alice: Person
 ) -> None:
     list(stream_of(server, alice, script("Good morning.")))
     Completion.objects.all().delete()
-    keeper = pools.synthesis._keeper
-    assert keeper
-    [child] = keeper._children
+    supervisor = pools.synthesis._keeper
+    assert supervisor
+    [worker_process] = supervisor._children
 
     chunks: list[dict[str, Any]] = []
     for chunk in stream_of(server, alice, script(LONG, slow=0.01)):
         chunks.append(chunk)
         if len(chunks) == 3:
-            os.kill(child.pid, signal.SIGSTOP)  # what it is asked from now on it will never answer
+            os.kill(worker_process.pid, signal.SIGSTOP)  # it never answers what it is asked from now on
         if "error" not in chunk and text_of(chunks) == LONG:
-            os.kill(child.pid, signal.SIGKILL)
+            os.kill(worker_process.pid, signal.SIGKILL)
     assert chunks[-1]["error"]["code"] == "speech_failed"
-    completion = ended()
+    completion = ended_completion()
     assert completion.state == "failed"
     assert completion.answers.get().parts[0].text == LONG == text_of(chunks[:-1])
 
@@ -275,14 +275,14 @@ def test_a_whole_answer_that_cannot_be_spoken_is_an_error_and_its_texts_are_kept
     answer = post(server, alice, in_format("wav", n=2))
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "speech_failed"
-    assert [message.parts[0].text for message in ended().answers.all()] == [TEXT, TEXT]
+    assert [message.parts[0].text for message in ended_completion().answers.all()] == [TEXT, TEXT]
 
 
 # --- an upstream that speaks itself -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_a_voice_of_the_upstreams_own_is_passed_through(server: Server, alice: Person, dialect: str) -> None:
+def test_an_upstreams_own_voice_is_passed_through(server: Server, alice: Person, dialect: str) -> None:
     pieces = [bytes([n, n]) * 3 * 100 for n in range(1, 6)]
     words = ["Good ", "morning ", "to ", "you ", "all."]
     expires_at = int(time.time()) + 600
@@ -308,8 +308,8 @@ def test_a_voice_of_the_upstreams_own_is_passed_through(server: Server, alice: P
 
 
 @pytest.mark.parametrize("how", ["by its id", "by its id and its text", "by its text"])
-def test_what_an_upstream_said_comes_back(server: Server, alice: Person, how: str) -> None:
-    """It gave no text: what a client shows and sends back is the transcript."""
+def test_what_an_upstream_said_can_be_sent_back(server: Server, alice: Person, how: str) -> None:
+    """It gave no text, so a client shows and sends back the transcript."""
     body: dict[str, Any] = {
         "model": "scripted",
         "messages": [{"role": "user", "content": "Hello"}],
@@ -324,7 +324,7 @@ def test_what_an_upstream_said_comes_back(server: Server, alice: Person, how: st
     assert Conversation.objects.count() == 1
 
 
-def test_a_model_that_does_not_speak_is_asked_for_text_alone(server: Server, alice: Person) -> None:
+def test_a_model_that_does_not_speak_is_asked_for_text_only(server: Server, alice: Person) -> None:
     with upstream_model(server) as upstream:
         upstream.will(stream(say("Good "), say("morning."), end()))
         chunks = list(stream_of(server, alice, script(model="upstream")))

@@ -1,4 +1,4 @@
-"""Answers in SSML: whatever the model writes and however it ends, what goes out is well-formed, and heard."""
+"""Answers in SSML: whatever the model writes and however it ends, they are well-formed and spoken."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,14 +34,14 @@ BAD = {
 
 
 @pytest.fixture(autouse=True)
-def done_in_the_end(server: Server) -> Iterator[None]:
+def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
     until_made()
 
 
 def text_stream(text: str) -> Any:
-    """An upstream's answer in pieces that are cut anywhere."""
+    """An upstream's answer in pieces, cut at arbitrary places."""
     return stream(*(say(text[at : at + 7]) for at in range(0, len(text), 7)), end())
 
 
@@ -49,27 +49,27 @@ def plain(**more: Any) -> dict[str, Any]:
     return {"model": "upstream", "messages": [{"role": "user", "content": "Hello"}], **more}
 
 
-def written(server: Server, who: Person, text: str, dialect: str, **more: Any) -> list[dict[str, Any]]:
-    """The chunks of a model's answer `text`."""
+def chunks_of(server: Server, who: Person, text: str, dialect: str, **more: Any) -> list[dict[str, Any]]:
+    """The chunks sent to a client when the model answers `text`."""
     with upstream_model(server) as upstream:
         upstream.will(text_stream(text))
         return list(stream_of(server, who, plain(**more), dialect))
 
 
-# --- what goes out ----------------------------------------------------------------------------------
+# --- the text ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_good_ssml_goes_out_as_it_is(server: Server, alice: Person, dialect: str) -> None:
-    chunks = written(server, alice, GOOD, dialect, ssml_enabled=True)
+def test_good_ssml_is_sent_as_it_is(server: Server, alice: Person, dialect: str) -> None:
+    chunks = chunks_of(server, alice, GOOD, dialect, ssml_enabled=True)
     assert text_of(chunks) == GOOD
     assert_is_ssml(GOOD)
 
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_bad_ssml_goes_out_well_formed(server: Server, alice: Person, dialect: str, kind: str) -> None:
-    chunks = written(server, alice, BAD[kind], dialect, ssml_enabled=True)
+def test_bad_ssml_is_sent_well_formed(server: Server, alice: Person, dialect: str, kind: str) -> None:
+    chunks = chunks_of(server, alice, BAD[kind], dialect, ssml_enabled=True)
     said = text_of(chunks)
     assert_is_ssml(said)
     assert "<script" not in said
@@ -90,7 +90,9 @@ def test_a_whole_answer_is_well_formed_too(server: Server, alice: Person, dialec
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 @pytest.mark.parametrize("most", [1, 2, 5, 9])
-def test_what_length_cuts_is_closed(server: Server, alice: Person, dialect: str, most: int) -> None:
+def test_an_answer_cut_by_its_length_is_closed(
+    server: Server, alice: Person, dialect: str, most: int
+) -> None:
     body = script(GOOD, ssml_enabled=True, max_tokens=most)
     chunks = list(stream_of(server, alice, body, dialect))
     assert_is_ssml(text_of(chunks))
@@ -101,7 +103,7 @@ def test_what_length_cuts_is_closed(server: Server, alice: Person, dialect: str,
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_what_is_cancelled_is_closed(server: Server, alice: Person, dialect: str) -> None:
+def test_a_cancelled_answer_is_closed(server: Server, alice: Person, dialect: str) -> None:
     with upstream_model(server) as upstream:
         upstream.will(raw(frame(say("<speak><p>Hello <emphasis>my")), frame(say(" dear &am")), HANG))
         chunks = []
@@ -117,7 +119,7 @@ def test_what_is_cancelled_is_closed(server: Server, alice: Person, dialect: str
     assert completion.answers.get().parts[0].text == said
 
 
-def test_what_nobody_waits_for_is_closed(server: Server, alice: Person) -> None:
+def test_an_answer_that_nobody_waits_for_is_closed(server: Server, alice: Person) -> None:
     for chunk in stream_of(server, alice, script(f"<speak>{GOOD * 20}", slow=0.01, ssml_enabled=True)):
         if "morning" in text_of([chunk]):
             break
@@ -143,7 +145,7 @@ def test_each_choice_is_a_document(server: Server, alice: Person) -> None:
         assert_is_ssml(text_of(chunks, choice))
 
 
-def test_a_call_is_no_document(server: Server, alice: Person) -> None:
+def test_a_tool_call_is_not_a_document(server: Server, alice: Person) -> None:
     tools = [{"type": "function", "function": {"name": "weather"}}]
     body = script(ssml_enabled=True, tools=tools, stream=False)
     body["messages"][0]["content"] = '[[tool: weather {"city": "<b>"}]]'
@@ -155,7 +157,7 @@ def test_a_call_is_no_document(server: Server, alice: Person) -> None:
 # --- what the model is told -------------------------------------------------------------------------
 
 
-def test_the_model_is_told_once_and_only_where_ssml_is_wanted(server: Server, alice: Person) -> None:
+def test_the_model_is_instructed_once_and_only_where_ssml_is_enabled(server: Server, alice: Person) -> None:
     with upstream_model(server) as upstream:
         upstream.will(text_stream(GOOD))
         list(stream_of(server, alice, plain(ssml_enabled=True)))
@@ -175,7 +177,7 @@ def test_the_model_is_told_once_and_only_where_ssml_is_wanted(server: Server, al
     assert not Message.objects.filter(role="system").exclude(parts__contains="Be brief.").exists()
 
 
-# --- what is heard ----------------------------------------------------------------------------------
+# --- the sound --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
@@ -197,8 +199,10 @@ def test_a_pause_is_heard(server: Server, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_without_ssml_markup_is_text_and_is_read_out(server: Server, alice: Person, dialect: str) -> None:
-    """The names of its elements are heard."""
+def test_markup_without_ssml_enabled_is_text_and_is_read_aloud(
+    server: Server, alice: Person, dialect: str
+) -> None:
+    """The names of its elements are read aloud."""
     markup = '<speak>Good <emphasis level="strong">morning</emphasis> to you all.</speak>'
     chunks = list(stream_of(server, alice, script(markup, ssml_enabled=False), dialect))
     assert text_of(chunks) == markup
@@ -209,8 +213,8 @@ def test_without_ssml_markup_is_text_and_is_read_out(server: Server, alice: Pers
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_an_upstreams_own_voice_stays_its_own(server: Server, alice: Person, dialect: str) -> None:
-    """Its transcript is what it says it said; its text is a document all the same."""
+def test_an_upstreams_own_voice_keeps_its_own_transcript(server: Server, alice: Person, dialect: str) -> None:
+    """Its transcript is what it reports; its text is still a document."""
     with upstream_model(server, output_modalities=("text", "audio")) as upstream:
         said = [delta(audio={"id": "audio_1"}), delta(audio={"transcript": "Hello."}), say("<speak>Hello.")]
         upstream.will(stream(*said, end()))

@@ -1,4 +1,4 @@
-"""What an upstream says that it counted is money. What it cannot mean is counted here instead."""
+"""An upstream's token counts are billed; where they cannot be right, tokens are counted here instead."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ CACHED = PROMPT // 2
 
 @pytest.fixture
 def upstream(server: Server) -> Iterator[FakeUpstream]:
-    """Of a priced model with a context of 1,000 tokens."""
+    """The upstream of a priced model with a context of 1,000 tokens."""
     with upstream_model(server, MODEL, context_length=1000, max_output_tokens=100) as upstream:
         add_price(MODEL, {0: rates_of({"prompt": 1, "cached": "0.5", "completion": 10, "reasoning": 20})})
         yield upstream
@@ -32,7 +32,7 @@ def upstream(server: Server) -> Iterator[FakeUpstream]:
 def billed(
     server: Server, who: Person, upstream: FakeUpstream, usage: Any, **more: Any
 ) -> tuple[dict[str, Any], Charge]:
-    """What an answer of four tokens to a prompt of seven says that it used, and what was billed for it."""
+    """Get an answer of four tokens to a prompt of seven; return the usage in it and its charge."""
     give(who, USD)
     upstream.will(whole({"role": "assistant", "content": "Sixteen letters."}, usage=usage))
     if more.get("stream"):
@@ -48,7 +48,7 @@ def billed(
     return body["usage"], charge
 
 
-def test_what_is_shown_is_what_was_billed(server: Server, alice: Person, upstream: FakeUpstream) -> None:
+def test_the_usage_shown_is_what_was_billed(server: Server, alice: Person, upstream: FakeUpstream) -> None:
     usage, charge = billed(
         server,
         alice,
@@ -92,18 +92,18 @@ def test_a_prompt_that_the_upstream_did_not_count_is_not_free(
 def test_one_of_several_answers_that_was_not_counted_is_not_free(
     server: Server, alice: Person, upstream: FakeUpstream
 ) -> None:
-    """Where each is asked for by itself, what one of them lacks is counted here for all of them."""
+    """Each is requested separately; a count that one of them lacks is counted here for all."""
     give(alice, USD)
-    told: list[Any] = [
+    usages: list[Any] = [
         {"prompt_tokens": 10, "completion_tokens": 5},
         {"prompt_tokens": 10},
         {"prompt_tokens": 10, "completion_tokens": 5},
     ]
     message = {"role": "assistant", "content": "Sixteen letters."}
-    upstream.will(*(whole(message, usage=usage) for usage in told))
+    upstream.will(*(whole(message, usage=usage) for usage in usages))
     with server.client(alice) as client:
         first = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, n=3)).json()["usage"]
-        upstream.will(whole(message, usage=told[0]), whole(message))
+        upstream.will(whole(message, usage=usages[0]), whole(message))
         second = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, n=2)).json()["usage"]
     assert (first["prompt_tokens"], first["completion_tokens"]) == (30, 12)
     assert (second["prompt_tokens"], second["completion_tokens"]) == (14, 8)
@@ -111,7 +111,7 @@ def test_one_of_several_answers_that_was_not_counted_is_not_free(
     assert all(charge.is_estimated for charge in Charge.objects.all())
 
 
-def test_what_was_read_aloud_here_counts_beside_an_answer_that_was_not_counted(
+def test_speech_made_here_is_counted_beside_an_answer_that_was_not_counted(
     server: Server, alice: Person, upstream: FakeUpstream
 ) -> None:
     spoken = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
@@ -121,7 +121,7 @@ def test_what_was_read_aloud_here_counts_beside_an_answer_that_was_not_counted(
 
 
 @pytest.mark.parametrize("absurd", [1e30, 1e400, 0, -1, 10.5, 2**31, 20_000_000])
-def test_a_count_that_nobody_can_mean_is_not_billed(
+def test_an_absurd_count_is_not_billed(
     server: Server, alice: Person, upstream: FakeUpstream, absurd: float
 ) -> None:
     usage, charge = billed(server, alice, upstream, {"prompt_tokens": absurd, "completion_tokens": absurd})
@@ -130,7 +130,7 @@ def test_a_count_that_nobody_can_mean_is_not_billed(
     assert charge.is_estimated
 
 
-def test_a_count_that_no_context_holds_is_not_billed(
+def test_a_count_far_beyond_the_context_is_not_billed(
     server: Server, alice: Person, upstream: FakeUpstream
 ) -> None:
     usage, charge = billed(server, alice, upstream, {"prompt_tokens": 16_001, "completion_tokens": 5})
@@ -141,7 +141,7 @@ def test_a_count_that_no_context_holds_is_not_billed(
 def test_an_upstream_that_counts_more_than_the_context_is_billed_as_it_counts(
     server: Server, alice: Person, upstream: FakeUpstream
 ) -> None:
-    """Pictures may count for more than was thought."""
+    """Pictures may count for more than expected."""
     usage, charge = billed(server, alice, upstream, {"prompt_tokens": 16_000, "completion_tokens": 120})
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (16_000, 120)
     assert charge.cost == 16_000 * PROMPT + 120 * COMPLETION

@@ -1,6 +1,6 @@
-"""Money that moves on given days, by the product's own verbs: what tests of usage and statements read.
+"""Charges on given days, made with the product's own functions, for tests of usage and statements.
 
-`gpt` costs 1,000 nano-USD a prompt token, 500 a cached one and 10,000 a completion token.
+`gpt` costs 1,000 nano-USD per prompt token, 500 per cached token and 10,000 per completion token.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ SHORT_COST = 3 * PROMPT + 2 * COMPLETION
 
 
 def day(day: int, month: int = 1, hour: int = 12, minute: int = 0, second: int = 0) -> datetime:
-    """Of 2026, UTC."""
+    """A moment in 2026, UTC."""
     return datetime(2026, month, day, hour, minute, second, tzinfo=UTC)
 
 
@@ -43,7 +43,7 @@ def clock(at: datetime) -> Iterator[None]:
 
 
 def opened(who: Person, at: datetime = FIRST, credit: int | None = None) -> Wallet:
-    """A wallet that is older than what moves in it; without a limit, where nothing else is said."""
+    """Create a wallet that is older than its transactions, with no limit unless `credit` is given."""
     return Wallet.objects.create(workspace_id=who.workspace.id, credit_limit=credit, created_at=at)
 
 
@@ -68,7 +68,7 @@ def settled(
     kind: ChargeKind = "completion",
     by_key: bool = True,
 ) -> Charge:
-    """A call that was admitted and ended at that moment; not in the ledger yet."""
+    """Admit and end a call at that moment. It is not in the ledger yet."""
     priced(model)
     order = ChargeRequest(
         new_id(), kind, who.workspace.id, who.user.pk, key_of(who) if by_key else None, (model,), at
@@ -81,7 +81,7 @@ def settled(
 
 
 def held(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
-    """A call that was admitted at that moment, and is being made."""
+    """Admit a call at that moment. It is still running."""
     priced(model)
     order = ChargeRequest(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
     with clock(at):
@@ -90,14 +90,14 @@ def held(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
 
 def _held(order: ChargeRequest) -> Hold:
     with transaction.atomic():
-        books = HoldBatch([order], [])
-        hold = books.hold(order, lambda: Bound(prompt=1000, output=100))
-        books.write()
+        batch = HoldBatch([order], [])
+        hold = batch.hold(order, lambda: Bound(prompt=1000, output=100))
+        batch.write()
     return hold
 
 
 def posted(who: Person, at: datetime, units: Units = SHORT, *, model: str = "gpt") -> Charge:
-    """The same, and in the ledger at that moment."""
+    """Admit and end a call at that moment, and post it to the ledger."""
     charge = settled(who, at, units, model=model)
     post(at)
     return charge

@@ -1,4 +1,4 @@
-"""What operators do in the admin site of money."""
+"""What operators do on billing's admin pages."""
 
 import re
 from typing import Any
@@ -18,14 +18,14 @@ from core.ids import new_id
 from tests.support.people import Person
 
 Answer = Any
-"""A response of the test client, which has its text."""
+"""A response of the test client, which has a `text`."""
 
 HOME = "/admin/billing/"
 LISTS = ("alert", "budget", "charge", "price", "statement", "transaction", "usagerollup", "wallet")
 
 
-def page(model: str, id: Any, deed: str = "change") -> str:
-    return f"{HOME}{model}/{id}/{deed}/"
+def page(model: str, id: Any, action: str = "change") -> str:
+    return f"{HOME}{model}/{id}/{action}/"
 
 
 def listed(model: str, **query: Any) -> str:
@@ -33,14 +33,14 @@ def listed(model: str, **query: Any) -> str:
 
 
 def fill_in(client: Client, address: str, **values: Any) -> Answer:
-    """Open the page of a deed, fill it in and send it; gives what came of that."""
+    """Open an action's page, fill in its form and submit it. Return the response."""
     hidden = re.findall(r'name="token" value="([^"]+)"', client.get(address).text)
     body = {**({"token": hidden[0]} if hidden else {}), **values}
     return client.post(address, {name: value for name, value in body.items() if value is not None})
 
 
 def complaints(answer: Answer) -> str:
-    """What a page says is wrong, without its markup."""
+    """The errors that a page shows, without markup."""
     assert answer.status_code == 200, answer.status_code
     lists = re.findall(r'<ul class="errorlist.*?</ul>', answer.text, re.DOTALL)
     assert lists
@@ -48,7 +48,7 @@ def complaints(answer: Answer) -> str:
 
 
 def said(client: Client, answer: Answer) -> str:
-    """What is told on the page that a deed leads to."""
+    """The messages on the page that an action redirects to, without markup."""
     assert answer.status_code == 302, complaints(answer)
     found = re.search(r'<ul class="messagelist">.*?</ul>', client.get(answer["Location"]).text, re.DOTALL)
     return strip_tags(found[0]).replace("&#x27;", "'") if found else ""
@@ -61,13 +61,13 @@ def logged() -> list[str]:
 def charged(
     who: Person, model: str, *, workspace_id: UUID | None = None, post: bool = True, **counts: int
 ) -> UUID:
-    """A call of a model that ended now and used this much; gives its charge's id."""
+    """Charge a call of a model that ended now and used this much. Return the charge's id."""
     now = timezone.now()
     owner = workspace_id or who.workspace.id
     order = ChargeRequest(new_id(), "completion", owner, who.user.pk, None, (model,), now)
-    books = HoldBatch([order], [])
-    hold = books.hold(order, lambda: Bound(prompt=10_000, output=10_000))
-    books.write()
+    batch = HoldBatch([order], [])
+    hold = batch.hold(order, lambda: Bound(prompt=10_000, output=10_000))
+    batch.write()
     HoldBatch([], [ChargeSettlement(hold, model, Units(**counts), "stop", now)]).write()
     if post:
         post_settled()

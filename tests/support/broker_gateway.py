@@ -1,4 +1,4 @@
-"""A door before a real broker that can be shut: connections are cut, and new ones refused or swallowed."""
+"""A gateway to a real broker. Shutting it cuts connections; new ones are refused or never answered."""
 
 import contextlib
 import selectors
@@ -13,7 +13,7 @@ Mode = Literal["open", "refusing", "silent"]
 
 
 class Gateway:
-    """Listens on a port of loopback while it is open or silent."""
+    """A proxy on a loopback port. It listens while it is open or silent."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -38,7 +38,7 @@ class Gateway:
                 self._listener = socket.create_server(self.address)
                 self._selector.register(self._listener, selectors.EVENT_READ)
             self._mode = mode
-            # the newest first: a worker learns of it where it listens for commands, and still waits for tasks
+            # newest first, so a worker notices where it listens for commands and still waits for tasks
             for connection in reversed(tuple(self._pairs)):
                 self._drop(connection)
             if mode == "refusing":
@@ -79,7 +79,7 @@ class Gateway:
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         if self._mode == "silent":
-            self._pairs[client] = client  # kept, never read
+            self._pairs[client] = client  # kept open, never read
             return
         broker = socket.create_connection(self._broker)
         for one, other in ((client, broker), (broker, client)):
@@ -98,8 +98,8 @@ class Gateway:
 
 @contextmanager
 def gateway(url: str) -> Iterator[Gateway]:
-    door = Gateway(url)
+    proxy = Gateway(url)
     try:
-        yield door
+        yield proxy
     finally:
-        door.end()
+        proxy.end()

@@ -1,4 +1,4 @@
-"""Real Celery processes on real brokers, and what tests ask of them."""
+"""Real Celery processes on real brokers, and helpers for the tests that use them."""
 
 import os
 import signal
@@ -25,11 +25,11 @@ from tests.support.running_server import _database_url, wait_until
 
 QUEUES = ("default", "media", "awaited", "billing")
 PATIENCE = 90.0
-"""Seconds: all of these are processes that start, on machines that do other things too."""
+"""Seconds. Processes have to start within it, on machines that do other things too."""
 
 
 class Process:
-    """A `celery` command, and what it wrote."""
+    """A running `celery` command and its output."""
 
     def __init__(self, output: Path, command: list[str], environment: dict[str, str]) -> None:
         self._output = output
@@ -57,7 +57,7 @@ class Process:
 
     @property
     def pool(self) -> list[int]:
-        """The children that a prefork worker has its tasks done by."""
+        """The child processes in which a prefork worker runs its tasks."""
         return [pid for pid in children(self.process.pid) if not is_workshop(pid)]
 
     def stop(self, number: int = signal.SIGTERM, *, within: float = PATIENCE) -> int:
@@ -65,7 +65,7 @@ class Process:
         return self.process.wait(within)
 
     def end(self) -> None:
-        """With all that it started."""
+        """Kill the process and all its descendants."""
         if self.process.poll() is None:
             family = descendants(self.process.pid)
             for pid in (self.process.pid, *family):
@@ -75,7 +75,7 @@ class Process:
 
 
 class Plant:
-    """A broker with queues of the test's own, and the processes on it; they share the test's database."""
+    """A broker with queues for this test alone, and the processes that use it, on the test's database."""
 
     def __init__(self, broker: str, folder: Path) -> None:
         self.broker = self._own_broker = broker
@@ -109,7 +109,7 @@ class Plant:
         self.send("media.renditions.tasks.make_rendition", str(rendition), **options)
 
     def worker(self, *arguments: str, queues: tuple[str, ...] = (), **environment: str) -> Process:
-        """One that is ready; its queues are all where none is named."""
+        """Start a worker and wait until it is ready. It reads from all queues if none is named."""
         ready = self.folder / uuid4().hex
         command = ["worker", "--without-mingle", "--hostname", f"{ready.name}@%h", *arguments]
         if queues:
@@ -149,7 +149,7 @@ def url_of(variable: str) -> str:
 
 
 def uploaded(who: Person, data: bytes, file: StoredFile) -> Asset:
-    """An asset that a file holds, with its renditions pending."""
+    """Store an asset that a file holds, with its renditions pending."""
     store_bytes(who.workspace.id, {file.blob.sha256: data})
     register([(who.workspace.id, file)])
     asset = Asset.objects.get(id=asset_id(who.workspace.id, file.blob.sha256))

@@ -1,9 +1,9 @@
-"""A clock that goes only when it is told to, for the counters of rate limits in memory."""
+"""A clock that moves only when told to, for the rate limits' counters in memory."""
 
 import pytest
 
 BEGIN = 60.0 * 30_000_000
-"""A window of 60 seconds begins."""
+"""The start of a 60-second window."""
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""A thousand calls at once on a balance for a hundred, over several processes."""
+"""A thousand concurrent calls, over several processes, on a balance that pays for a hundred."""
 
 import asyncio
 from collections import Counter
@@ -9,11 +9,11 @@ import httpx2
 CALLS, PAID = 1000, 100
 TOKENS, RATE = 5, 10_000
 COST = TOKENS * RATE
-"""Of a call: what it may cost at most is what it does cost."""
+"""The cost of a call, which is also the most that it may cost."""
 
 
 def ask_all(urls: Sequence[str], api_key: str) -> Counter[tuple[int, str | None]]:
-    """How often each status, and code of an error, came."""
+    """Make all the calls. Count each pair of status and error code."""
     return asyncio.run(_ask_all(urls, api_key))
 
 
@@ -21,8 +21,8 @@ async def _ask_all(urls: Sequence[str], api_key: str) -> Counter[tuple[int, str 
     headers = {"Authorization": f"Bearer {api_key}"}
     limits = httpx2.Limits(max_connections=250)
     async with httpx2.AsyncClient(headers=headers, limits=limits, timeout=120) as client:
-        told = await asyncio.gather(*(_ask(client, urls[n % len(urls)]) for n in range(CALLS)))
-    return Counter(told)
+        outcomes = await asyncio.gather(*(_ask(client, urls[n % len(urls)]) for n in range(CALLS)))
+    return Counter(outcomes)
 
 
 async def _ask(client: httpx2.AsyncClient, url: str) -> tuple[int, str | None]:

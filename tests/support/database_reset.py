@@ -1,7 +1,7 @@
-"""Empties the test database: only what holds rows, and not what every migration makes anew.
+"""Emptying the test database: only the tables that have rows, and not those that migrations fill.
 
-Django's own way empties all tables, and then makes all content types and permissions again: 50 ms after each
-test that commits.
+Django itself empties all tables and then recreates all content types and permissions, which takes 50 ms after
+each test that commits.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ GUARDED = frozenset(guard.table for guard in TRIGGERS)
 
 def empty_database() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_those_with_rows())
+        cursor.execute(_filled_tables_sql())
         filled = [table for (table,) in cursor.fetchall()]
         if filled:
-            with _looking_away(filled):
+            with _without_guards(filled):
                 for table in filled:
                     cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
 
 
 @cache
-def _those_with_rows() -> str:
+def _filled_tables_sql() -> str:
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
     names = [(table, connection.ops.quote_name(table)) for table in tables if table not in KEPT]
     return " UNION ALL ".join(
@@ -38,10 +38,10 @@ def _those_with_rows() -> str:
 
 
 @contextmanager
-def _looking_away(tables: list[str]) -> Iterator[None]:
-    """Books are never emptied: their guards look away for that."""
+def _without_guards(tables: list[str]) -> Iterator[None]:
+    """Suspend the triggers that otherwise forbid emptying the ledger."""
     if connection.vendor == "postgresql":
-        # to drop and make the triggers would take locks, and 50 ms a test
+        # dropping and recreating the triggers would take locks, and 50 ms per test
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
         yield

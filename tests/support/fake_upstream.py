@@ -1,10 +1,10 @@
 """A small upstream on loopback that does exactly what a test scripts, good or bad.
 
     upstream.will(stream(say("Hello"), end()))     one answer, for this and all later requests
-    upstream.will(status(503), stream(...))        one after the other
+    upstream.will(status(503), stream(...))        one answer per request, in this order
 
 An answer's `writes` are bytes (each its own write), pauses in seconds, events to wait for, or one
-of `HANG` (say nothing more until the client goes), `ABORT` (reset the connection) and `CLOSE`.
+of `HANG` (send nothing more until the client leaves), `ABORT` (reset the connection) and `CLOSE`.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Received:
 
 
 class FakeUpstream:
-    """Listens while its `async with` lasts; `requests` are those that it received."""
+    """A server that listens within its `async with` block; `requests` are those that it received."""
 
     def __init__(self) -> None:
         self.requests: list[Received] = []

@@ -1,4 +1,4 @@
-"""Websites on loopback that behave as rudely as a test wants, and a name service for them."""
+"""Websites on loopback that misbehave as tests want, and a resolver for their names."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ class Visit:
 
     @property
     def server_name(self) -> str | None:
-        """The name that was asked for in the TLS handshake; see `Site`."""
+        """The name requested in the TLS handshake, if the test's SNI callback recorded it."""
         tls = self._writer.get_extra_info("ssl_object")
         return getattr(tls, "asked_for", None)
 
@@ -51,7 +51,7 @@ class Visit:
         await self._writer.drain()
 
     async def silence(self) -> None:
-        """Until the visitor leaves."""
+        """Send nothing until the client leaves."""
         await self._reader.read()
 
     async def answer(self, body: bytes = b"", status: str = "200 OK", **headers: str) -> None:
@@ -107,7 +107,7 @@ async def website(
 
 
 class Names:
-    """A name service: each look-up of a name gives the next of its answers, the last one for ever."""
+    """A resolver: each look-up of a name gives the next of its answers, and the last one from then on."""
 
     def __init__(self, **answers: Sequence[list[str]]) -> None:
         self._answers = {name.replace("_", "."): list(given) for name, given in answers.items()}
@@ -142,7 +142,7 @@ async def send_picture(visit: Visit) -> None:
 
 
 async def problem_with(answer: Answer, out: Path, **limits: Any) -> FetchError:
-    """What is said of a website; the connection is closed and nothing is left of the file."""
+    """The error from fetching this website, once the connection is closed and no file is left."""
     async with website(answer) as site, fetching(**limits) as fetcher:
         with pytest.raises(FetchError) as refused:
             await fetcher.fetch(site.url(), out)
@@ -153,7 +153,7 @@ async def problem_with(answer: Answer, out: Path, **limits: Any) -> FetchError:
 
 
 def write_certificate(folder: Path, name: str) -> Path:
-    """A self-signed certificate and its key, in one file."""
+    """Write a self-signed certificate and its key to one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Rows of history for tests that read: what the service would have stored."""
+"""History rows as the service would have stored them, for tests that read."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -24,7 +24,7 @@ def conversation_of(person: Person, **fields: Any) -> Conversation:
 def said(
     conversation: Conversation, role: str, *parts: Part | str, after: Message | None = None, **fields: Any
 ) -> Message:
-    """A message, and the conversation's new head."""
+    """Add a message and make it the conversation's head."""
     message = Message.objects.create(
         conversation=conversation,
         parent=after,
@@ -55,7 +55,7 @@ def completion_of(person: Person, prompt: Message, state: str = "completed", **f
 
 
 def exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -> Completion:
-    """A conversation of one question and its answer."""
+    """Create a conversation of one question and its answer. Return the completion."""
     conversation = conversation_of(person, title=question)
     asked = said(conversation, "user", question)
     completion = completion_of(person, asked, prompt_tokens=3, completion_tokens=2)
@@ -66,7 +66,7 @@ def exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -
 
 
 def kept(conversation: Conversation, data: bytes, media_type: str, *kinds: str, **facts: Any) -> Blob:
-    """A file that the conversation holds; renditions of these kinds are to be made of it."""
+    """Store a file that the conversation holds, with renditions of these kinds pending."""
     blob = Blob(sha256(data).hexdigest(), media_type, len(data))
     store_bytes(conversation.workspace_id, {blob.sha256: data})
     file = StoredFile(blob, renditions=kinds, **facts)
@@ -75,6 +75,6 @@ def kept(conversation: Conversation, data: bytes, media_type: str, *kinds: str, 
 
 
 def made(conversation: Conversation, blob: Blob, kind: str, **fields: Any) -> None:
-    """What became of a rendition: ready, unless `fields` say otherwise."""
+    """Record the outcome of a rendition: ready, unless `fields` say otherwise."""
     id = rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind)
     Rendition.objects.filter(id=id).update(**{"state": "ready", **fields})

@@ -1,4 +1,4 @@
-"""Files that are not what they claim, and what they are sent as."""
+"""Files that are not what they claim to be, grouped by what they are sent as."""
 
 import struct
 import zlib
@@ -90,6 +90,6 @@ def large_opus_bomb() -> bytes:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """By zlib's, which reads each byte from its other end."""
+    """Compute the checksum with zlib's CRC, which reads each byte's bits in the opposite order."""
     value = ~zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) & 0xFFFF_FFFF
     return int(f"{value:032b}"[::-1], 2)

@@ -1,4 +1,4 @@
-"""Addresses, and ways to write the one of this machine."""
+"""Public and private IP addresses, and ways to write this machine's own."""
 
 PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1", "64:ff9b::808:808"]
 PRIVATE = [

@@ -1,4 +1,4 @@
-"""Web servers and workers that are killed while they are asked, again and again; then the books are proved.
+"""Kill web servers and workers again and again while clients call them, then verify the ledger.
 
 make chaos                                                             SQLite, all in one process
 make chaos ARGS="--webs 2 --workers 1 --database postgres://… --broker redis://…"      as at scale
@@ -29,12 +29,12 @@ from tests.support.run_command import Run, surroundings
 
 CLIENTS = 8
 QUIET_SECONDS = 90.0
-"""In which the sweep must have settled and posted everything."""
+"""The time within which the sweep must have settled and posted everything."""
 
 
 @dataclass
 class Storm:
-    """`kills` in all; `answered` are the completions of which a client saw a word."""
+    """A storm of `kills` in all. `answered` are the completions of which a client saw any text."""
 
     data: Path
     kills: int
@@ -56,15 +56,15 @@ class Storm:
 
     @property
     def environment(self) -> dict[str, str]:
-        given = {"CHATAPI_CREDIT_LIMIT_USD": "none"}
+        variables = {"CHATAPI_CREDIT_LIMIT_USD": "none"}
         if self.database:
-            given["DATABASE_URL"] = self.database
+            variables["DATABASE_URL"] = self.database
         if self.broker:
-            given |= {"CELERY_BROKER_URL": self.broker, "CHATAPI_EMBEDDED_WORKER": "0"}
-        return given
+            variables |= {"CELERY_BROKER_URL": self.broker, "CHATAPI_EMBEDDED_WORKER": "0"}
+        return variables
 
     def rage(self) -> None:
-        """Until all kills are done; then everything is killed once more."""
+        """Call the service and kill its processes until all kills are done, then kill everything."""
         with ExitStack() as stack:
             webs = [stack.enter_context(Ending(self._web())) for _ in range(1)]
             self._key = webs[0].api_key
@@ -72,12 +72,12 @@ class Storm:
             workers = [self._worker() for _ in range(self.workers)]
             beat = self._celery("beat", "--schedule", str(self.data / "beat")) if self.broker else None
             self._urls = [web.url for web in webs]
-            clients = [threading.Thread(target=self._ask_on, args=(n,)) for n in range(CLIENTS)]
+            clients = [threading.Thread(target=self._ask_repeatedly, args=(n,)) for n in range(CLIENTS)]
             for client in clients:
                 client.start()
             try:
                 for _ in range(self.kills):
-                    self._until_somebody_is_answered()
+                    self._wait_for_answer()
                     time.sleep(self._random.uniform(0, 2 * self.pause))
                     self._kill_one(stack, webs, workers)
             finally:
@@ -91,7 +91,7 @@ class Storm:
                     process.wait()
 
     def settle(self) -> str:
-        """Start once more, wait until everything is settled and posted, prove the books; what that said."""
+        """Restart, wait until all is settled and posted, and verify the ledger. Return what that printed."""
         with Ending(self._web()) as web:
             assert web.url
             if self.broker:
@@ -112,7 +112,7 @@ class Storm:
             return proof.stdout.strip()
 
     def unbilled(self) -> set[str]:
-        """Of those that were answered."""
+        """The answered completions that were not billed."""
         billed = self._rows("SELECT id FROM billing_charge WHERE state <> 'held' AND cost > 0")
         return self.answered - {f"chatcmpl-{UUID(str(id)).hex}" for (id,) in billed}
 
@@ -146,7 +146,7 @@ class Storm:
             workers[number - len(webs)].wait()
             workers[number - len(webs)] = self._worker()
 
-    def _until_somebody_is_answered(self) -> None:
+    def _wait_for_answer(self) -> None:
         known, deadline = len(self.answered), time.monotonic() + QUIET_SECONDS
         while len(self.answered) == known:
             assert time.monotonic() < deadline, "nobody is answered"
@@ -175,32 +175,32 @@ class Storm:
 
     # --- clients ----------------------------------------------------------------------------------
 
-    def _ask_on(self, number: int) -> None:
-        chance = random.Random(self.seed * 1000 + number)
+    def _ask_repeatedly(self, number: int) -> None:
+        rng = random.Random(self.seed * 1000 + number)
         headers = {"Authorization": f"Bearer {self._key}"}
         with httpx2.Client(headers=headers, timeout=20) as client:
             while not self._stop.is_set():
                 try:
-                    self._ask(chance, client, self._urls[number % len(self._urls)])
+                    self._ask(rng, client, self._urls[number % len(self._urls)])
                 except (httpx2.HTTPError, OSError):
-                    self._stop.wait(0.3)  # whoever starts anew needs the machine
+                    self._stop.wait(0.3)  # leave the machine to the process that restarts
 
-    def _ask(self, chance: random.Random, client: httpx2.Client, url: str) -> None:
-        text = f"[[slow: {chance.choice(('0', '0.005', '0.03'))}]] [[chunks: {chance.randrange(1, 40)}]]"
+    def _ask(self, rng: random.Random, client: httpx2.Client, url: str) -> None:
+        text = f"[[slow: {rng.choice(('0', '0.005', '0.03'))}]] [[chunks: {rng.randrange(1, 40)}]]"
         body = {
-            "model": chance.choice(("priced", "priced-voice")),
+            "model": rng.choice(("priced", "priced-voice")),
             "stream": True,
             "messages": [{"role": "user", "content": text}],
         }
-        leaves_after = chance.choice((3, 1000, 1000))
+        leaves_after = rng.choice((3, 1000, 1000))
         with client.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
             self.asked += 1
             for count, line in enumerate(response.iter_lines()):
-                self._see(line)
+                self._note_answer(line)
                 if count > leaves_after:
                     return
 
-    def _see(self, line: str) -> None:
+    def _note_answer(self, line: str) -> None:
         if not line.startswith("data: {"):
             return
         chunk = msgspec.json.decode(line.removeprefix("data: "))
@@ -210,7 +210,7 @@ class Storm:
 
 
 class Ending:
-    """Ends a run with the block."""
+    """A context manager that ends a run when its block ends."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

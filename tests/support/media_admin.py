@@ -1,4 +1,4 @@
-"""Who signs in to the admin, and the files they look at."""
+"""Signed-in admin clients, and the files they look at."""
 
 from django.contrib.auth.models import Permission
 from django.test import Client

@@ -1,4 +1,4 @@
-"""What the stories about refusals share: how one is asked for, and how it must look."""
+"""Helpers for tests of refusals: a request that gets one, and how it must look."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ IMAGE, AUDIO = "messages[1].content[2].image_url", "messages[1].content[2].input
 
 
 def body_with(part: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The part stands third in the second message, behind a good picture."""
+    """A request with the part third in its second message, after a good picture."""
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [text("Look."), GOOD, part]},
@@ -30,7 +30,10 @@ def assert_refused(
     status: int = 400,
     **more: Any,
 ) -> str:
-    """In both dialects, streamed or not, alike; nothing is left. Gives the message."""
+    """Check that both dialects refuse the part alike, streamed or not, and store nothing.
+
+    Return the error's message.
+    """
     before = rows()
     messages: set[str] = set()
     for dialect, stream in (("native", True), ("openai", False), ("openai", True)):

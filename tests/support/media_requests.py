@@ -1,4 +1,4 @@
-"""What the stories about pictures and sounds share: parts of messages, and servers around the service."""
+"""Helpers for tests with pictures and sounds: message parts, and servers around the service."""
 
 import asyncio
 from base64 import b64decode, b64encode
@@ -64,12 +64,12 @@ def text(words: str) -> dict[str, Any]:
 
 
 def asked(*parts: dict[str, Any], model: str = UPSTREAM, **more: Any) -> dict[str, Any]:
-    """A body with one user message."""
+    """A request body with one user message."""
     return {"model": model, "messages": [{"role": "user", "content": list(parts)}], "stream": False, **more}
 
 
 def post(server: Server, who: Person, body: dict[str, Any], dialect: str = "openai") -> httpx2.Response:
-    # reading the certificates of this machine takes longer than most answers
+    # verifying would read this machine's certificates, which takes longer than most answers
     with httpx2.Client(base_url=server.url, headers=who.headers, timeout=120, verify=False) as client:
         return client.post(PATHS[dialect], json=body)
 
@@ -87,11 +87,11 @@ def uploaded(server: Server, who: Person, data: bytes, name: str = "file") -> st
     return str(answer.json()["id"])
 
 
-# --- what is there ----------------------------------------------------------------------------------
+# --- what is stored ---------------------------------------------------------------------------------
 
 
 def rows() -> dict[str, int]:
-    """How many rows each table of the history and of the media has."""
+    """The number of rows in each table of the history and the media."""
     models = (model for app in MEDIA_TABLES for model in apps.get_app_config(app).get_models())
     return {
         model.__name__: model._default_manager.count()
@@ -101,7 +101,7 @@ def rows() -> dict[str, int]:
 
 
 def until_made() -> None:
-    """Wait until the worker has nothing more to make."""
+    """Wait until no rendition is pending."""
     wait_until(lambda: not Rendition.objects.filter(state="pending").exists(), seconds=60)
 
 
@@ -109,13 +109,13 @@ def until_made() -> None:
 
 
 def run(server: Server, work: Coroutine[Any, Any, T]) -> T:
-    """In the service's own loop."""
+    """Run a coroutine in the service's own event loop."""
     return asyncio.run_coroutine_threadsafe(work, server.loop).result(timeout=30)
 
 
 @contextmanager
 def upstream_model(server: Server, id: str = UPSTREAM, **spec: Any) -> Iterator[FakeUpstream]:
-    """A model whose upstream keeps what reaches it, and answers "Seen." to each call."""
+    """Add a model whose upstream keeps what reaches it, and answers "Seen." to each call."""
     upstream = FakeUpstream()
     upstream.will(whole({"role": "assistant", "content": "Seen."}))
     registry = server.service.registry
@@ -137,7 +137,7 @@ def upstream_model(server: Server, id: str = UPSTREAM, **spec: Any) -> Iterator[
 def site_for(
     server: Server, monkeypatch: pytest.MonkeyPatch, answer: Answer, **limits: Any
 ) -> Iterator[Site]:
-    """A website on loopback, which this service may fetch from."""
+    """Run a website on loopback that the service may fetch from."""
     stack = AsyncExitStack()
     site = run(server, stack.enter_async_context(website(answer)))
     try:
@@ -155,7 +155,7 @@ def fetching_by(
     allowed: Sequence[Network] = (),
     **limits: Any,
 ) -> Iterator[None]:
-    """The service fetches with these limits, in a world with the names that `look_up` knows."""
+    """Have the service fetch with these limits, and resolve names with `look_up`."""
 
     async def make() -> Fetcher:
         return Fetcher(FetchLimits(**limits), allowed_networks=allowed, look_up=look_up or Names())
@@ -187,21 +187,21 @@ def sounds_heard(upstream: FakeUpstream, message: int = -1) -> list[tuple[str, b
     return [(sound["format"], b64decode(sound["data"])) for sound in sounds]
 
 
-# --- recognition that needs no model ----------------------------------------------------------------
+# --- recognition without a model --------------------------------------------------------------------
 
 
 async def nothing_heard(*args: Any, **more: Any) -> Transcript:
-    """Takes the place of recognition where a test is about something else."""
+    """Stand in for recognition where a test is about something else."""
     return Transcript("Some words.", "en", 1.0, [])
 
 
-# --- what is heard ----------------------------------------------------------------------------------
+# --- decoded sound ----------------------------------------------------------------------------------
 
 RATE = 24_000
 
 
 def decoded(data: bytes) -> tuple[str, Samples]:
-    """FFmpeg's name of the container, and its sound as mono samples at 24 kHz."""
+    """FFmpeg's name for the container, and its sound as mono samples at 24 kHz."""
     with cast("InputContainer", av.open(BytesIO(data))) as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         frames = [made for frame in container.decode(audio=0) for made in resampler.resample(frame)]

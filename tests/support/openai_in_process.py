@@ -12,7 +12,7 @@ from django.test import Client
 @contextmanager
 def openai_client(**credentials: Any) -> Iterator[openai.OpenAI]:
     with (
-        httpx2.Client(transport=httpx2.MockTransport(_answered_by_django)) as http,
+        httpx2.Client(transport=httpx2.MockTransport(_answer_with_django)) as http,
         openai.OpenAI(
             **credentials, base_url="http://localhost/v1", http_client=http, max_retries=0
         ) as client,
@@ -20,7 +20,7 @@ def openai_client(**credentials: Any) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def _answered_by_django(request: httpx2.Request) -> httpx2.Response:
+def _answer_with_django(request: httpx2.Request) -> httpx2.Response:
     address = request.url.raw_path.decode()
     answer = Client().generic(request.method, address, headers=dict(request.headers))
     return httpx2.Response(answer.status_code, headers=dict(answer.items()), content=answer.content)

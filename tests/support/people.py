@@ -18,7 +18,7 @@ class Person:
 
 
 def person(email: str, workspace: Workspace | None = None) -> Person:
-    """A user with a key, in their personal workspace or as a member of another."""
+    """Create a user with a key, in their personal workspace or as a member of another."""
     user = user_of(email)
     personal_workspace(user)
     if workspace is None:

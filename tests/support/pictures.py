@@ -1,4 +1,4 @@
-"""Makes pictures for tests: of every format, turned, animated, hostile."""
+"""Pictures for tests: in every format, rotated, animated, hostile."""
 
 import struct
 import zlib
@@ -25,7 +25,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def quarters(width: int = 96, height: int = 64) -> Image.Image:
-    """Red and green above, blue and white below: which way is up can be seen."""
+    """Red and green above, blue and white below, so that it shows which way is up."""
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, width // 2 - 1, height // 2 - 1), "red")
@@ -35,7 +35,7 @@ def quarters(width: int = 96, height: int = 64) -> Image.Image:
 
 
 def photo(width: int = 400, height: int = 300) -> Image.Image:
-    """No two neighbours alike, as in a photo."""
+    """Noise: no two neighboring pixels are alike, as in a photo."""
     channels = [Image.effect_noise((width, height), 60 + 20 * n) for n in range(3)]
     return Image.merge("RGB", channels)
 
@@ -53,8 +53,8 @@ def stored(folder: Path, data: bytes) -> str:
 
 
 def turned(orientation: int, kind: str = "jpeg", image: Image.Image | None = None) -> bytes:
-    """A file whose stored pixels must be turned as `orientation` says to look like `image`."""
-    undone = {
+    """A file whose stored pixels look like `image` only when turned as its EXIF `orientation` says."""
+    inverses = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -66,12 +66,12 @@ def turned(orientation: int, kind: str = "jpeg", image: Image.Image | None = Non
     image = quarters() if image is None else image
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    method = undone.get(orientation)
+    method = inverses.get(orientation)
     return encoded(image if method is None else image.transpose(method), kind, exif=exif.tobytes())
 
 
 def revealing_exif() -> bytes:
-    """A camera's name and the place where the picture was taken."""
+    """EXIF with a camera's name and the place where the picture was taken."""
     exif = Image.Exif()
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(GPS).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
@@ -79,7 +79,7 @@ def revealing_exif() -> bytes:
 
 
 def written(lines: list[tuple[int, int, str]], size: tuple[int, int], **options: Any) -> Image.Image:
-    """Text on plain ground; `lines` are left, top and words. `colour`, `ground` and `points` may be told."""
+    """Text on a plain background; `lines` are left, top, words. Options: `colour`, `ground` and `points`."""
     image = Image.new("RGB", size, options.get("ground", "white"))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(options.get("points", 24))
@@ -89,7 +89,7 @@ def written(lines: list[tuple[int, int, str]], size: tuple[int, int], **options:
 
 
 def animated(kind: str, frames: int = 3) -> bytes:
-    """Its first frame is `quarters`, the others are grey."""
+    """An animation whose first frame is `quarters`; the others are gray."""
     others = [Image.new("RGB", (96, 64), (40 * n, 40 * n, 40 * n)) for n in range(1, frames)]
     return encoded(quarters(), kind, save_all=True, append_images=others, duration=100)
 
@@ -99,14 +99,14 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, *chunks: bytes, pixels: bytes = b"") -> bytes:
-    """A PNG (grey, 8 bits) that claims a size; `chunks` stand before its pixels."""
+    """A PNG (gray, 8 bits) that claims this size; `chunks` come before its pixels."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     body = b"".join(chunks) + png_chunk(b"IDAT", zlib.compress(pixels)) + png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
 
 
 def jpeg_claiming(width: int, height: int, data: bytes) -> bytes:
-    """`data` with another size in its frame header."""
+    """`data` with this size in its frame header."""
     at = next(i for i in range(2, len(data)) if data[i] == 0xFF and data[i + 1] in (0xC0, 0xC2))
     return data[: at + 5] + struct.pack(">HH", height, width) + data[at + 9 :]
 
@@ -124,7 +124,7 @@ def webp_claiming(width: int, height: int) -> bytes:
 
 
 def box_file_claiming(width: int, height: int, kind: str) -> bytes:
-    """A HEIC or AVIF whose picture's own size (`ispe`) is another."""
+    """A HEIC or AVIF whose picture claims this size (`ispe`)."""
     data = encoded(quarters(), kind)
     at = data.index(b"ispe") + 8
     return data[:at] + struct.pack(">II", width, height) + data[at + 8 :]

@@ -1,5 +1,8 @@
-"""What tests of money share. By tests/models.toml `priced` costs 1,000 nano-USD a prompt token, 10,000 a
-completion token and 20,000 a reasoning token."""
+"""Helpers for tests of billing.
+
+In tests/models.toml, `priced` costs 1,000 nano-USD per prompt token, 10,000 per completion token and 20,000
+per reasoning token.
+"""
 
 from billing import ledger, verification
 from billing.models import Wallet
@@ -9,7 +12,7 @@ from tests.support.people import Person
 
 PROMPT, COMPLETION, REASONING = 1_000, 10_000, 20_000
 BOUND = 1000 * PROMPT + 100 * REASONING
-"""What a call of `priced` holds at most: its whole context, and a longest answer at the dearest rate."""
+"""The most that a call of `priced` holds: its whole context, and the longest answer at the highest rate."""
 
 
 def give(who: Person, nano: int) -> None:
@@ -21,7 +24,7 @@ def wallet_of(who: Person) -> Wallet:
 
 
 def books_add_up() -> None:
-    """In whatever state they are, and when all is posted."""
+    """Check that the ledger adds up in its present state, and once everything is posted."""
     assert not (problems := found()), problems
     post_settled()
     assert not (problems := found()), problems

@@ -1,4 +1,4 @@
-"""The processes of this machine, as `/proc` has them."""
+"""This machine's processes, read from `/proc`."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def _status(pid: int) -> tuple[str, int]:
-    """Its state, such as R, and its parent; X where there is no such process."""
+    """The process's state, such as R, and its parent; the state is X if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

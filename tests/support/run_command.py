@@ -1,4 +1,4 @@
-"""`manage.py run` as a process of its own, on a data folder of the test's own."""
+"""`manage.py run` as a separate process, with a data folder of the test's own."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def surroundings(data: Path, **environment: str) -> dict[str, str]:
 
 
 class Run:
-    """The process, and what it has written so far."""
+    """The process and what it has written so far."""
 
     def __init__(self, data: Path, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Run:
 
     @property
     def url(self) -> str:
-        """Where it serves; waits until it says that it is ready."""
+        """The address it serves; waits until it says that it is ready."""
         wait_until(lambda: "Ready: " in self.output or self.process.poll() is not None, 60)
         ready = re.search(r"^Ready: (\S+)", self.output, re.MULTILINE)
         assert ready, self.output + self.error_output
@@ -76,7 +76,7 @@ class Run:
         return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=20)
 
     def stop(self, number: int = signal.SIGTERM, *, within: float = 15) -> int:
-        """Its exit status after the signal."""
+        """Send the signal. Return the exit status."""
         self.process.send_signal(number)
         return self.wait(within)
 

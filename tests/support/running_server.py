@@ -38,7 +38,7 @@ PATHS = {"native": "/chat/completions", "openai": "/v1/chat/completions"}
 
 
 class Server:
-    """A running service; `models` names those of tests/models.toml."""
+    """A running service with the models of tests/models.toml."""
 
     def __init__(self, url: str, service: CompletionService, loop: asyncio.AbstractEventLoop) -> None:
         self.url = url
@@ -48,7 +48,7 @@ class Server:
     def client(self, who: Person | None = None, **headers: str) -> httpx2.Client:
         """An HTTP client with the person's key."""
         identity = who.headers if who else {}
-        # loopback knows no certificates: reading the bundle of them would take 40 ms a client
+        # loopback needs no certificates: reading their bundle would take 40 ms per client
         return httpx2.Client(base_url=self.url, headers={**identity, **headers}, timeout=20, verify=False)
 
     def sdk(self, who: Person, **options: Any) -> openai.OpenAI:
@@ -61,19 +61,19 @@ class Server:
         )
 
     def only_pump(self) -> Pump:
-        """The pump of the one completion that is being made."""
+        """The pump of the only completion that is running."""
         [running] = self.service._running.values()
         assert running.pump is not None
         return running.pump
 
     def until_idle(self) -> None:
-        """Wait until no completion is being made."""
+        """Wait until no completion is running."""
         wait_until(lambda: not self.service._running)
 
 
 def work() -> None:
-    """A worker for background tasks, in this process and until its end, as `manage.py run` has one."""
-    if _at_work():
+    """Start a worker for background tasks, as `manage.py run` does; it lives as long as this process."""
+    if _is_worker_running():
         return
     os.environ["CELERY_SKIP_CHECKS"] = "1"
     worker = WorkController(
@@ -89,23 +89,23 @@ def work() -> None:
 
 @contextmanager
 def resting() -> Iterator[None]:
-    """No worker but the block's own: Celery has one switch for all that run in a process."""
-    was_at_work = _at_work()
-    if was_at_work:
+    """Stop our worker while the block runs its own: Celery has one switch for all workers in a process."""
+    was_running = _is_worker_running()
+    if was_running:
         state.should_stop = os.EX_OK  # type: ignore[assignment]
         wake_workers()
-        wait_until(lambda: not _at_work())
+        wait_until(lambda: not _is_worker_running())
         state.should_stop = None
     try:
         yield
     finally:
-        if was_at_work:
+        if was_running:
             work()
 
 
 @contextmanager
 def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
-    """The product's own, alone at work, but with a schedule of the test's."""
+    """Run the product's embedded worker, and no other, on the test's own schedule."""
     ordinary = celery_app.conf.beat_schedule
     with resting():
         celery_app.conf.beat_schedule = schedule
@@ -126,12 +126,15 @@ def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
 
 
 def wake_workers() -> None:
-    """They look whether they shall stop when something comes, and wait for one thing more: 2 s each."""
+    """Wake the workers, so that they check whether to stop.
+
+    They check when a message arrives and then wait for one more. Without messages each takes 2 s.
+    """
     for _ in range(2):
         celery_app.control.broadcast("ping")
 
 
-def _at_work() -> bool:
+def _is_worker_running() -> bool:
     return WORKER in {thread.name for thread in threading.enumerate()}
 
 
@@ -158,7 +161,7 @@ def serving() -> Iterator[Server]:
         await server.serve(sockets=[listener])
 
     def run() -> None:
-        # the product's loop; asyncio's own leaves Nagle's algorithm on, which costs 40 ms a request
+        # the product's loop; asyncio's own leaves Nagle's algorithm on, which costs 40 ms per request
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
 
@@ -179,16 +182,16 @@ def serving() -> Iterator[Server]:
 
 @contextmanager
 def running_daphne() -> Iterator[str]:
-    """`manage.py runserver` in a process of its own, on this test's database; gives its address."""
+    """Run `manage.py runserver` as a separate process, on this test's database. Yield its address."""
     command = [sys.executable, "manage.py", "runserver", "--noreload", "--nostatic", "127.0.0.1:0"]
-    surroundings = {
+    environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "chatapi.settings",
         "DATABASE_URL": _database_url(),
         "PYTHONUNBUFFERED": "1",
     }
     process = subprocess.Popen(
-        command, env=surroundings, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     output = process.stdout
     assert output is not None
@@ -222,7 +225,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 
 def events(response: httpx2.Response) -> list[Any]:
-    """The JSON of every `data:` event of a whole stream; `[DONE]` as it is."""
+    """The decoded JSON of every `data:` event of a complete stream; `[DONE]` stays text."""
     return [
         data if data == "[DONE]" else msgspec.json.decode(data)
         for line in response.text.split("\n")

@@ -36,7 +36,7 @@ def bucket_options(
     client = s3_session.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
     client.create_bucket(Bucket=name)
     client.close()
-    # each session reads the description of S3 anew, which takes longer than most tests
+    # every new session reads the description of S3, which takes longer than most tests
     monkeypatch.setattr(ObjectStorage, "_create_session", lambda self: s3_session)
     return {"bucket_name": name, "endpoint_url": s3_endpoint, "region_name": "us-east-1", **KEYS}
 

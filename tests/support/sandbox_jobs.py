@@ -1,4 +1,4 @@
-"""Jobs for the tests of the workshops, well-behaved and not."""
+"""Jobs for the tests of the sandbox pools, well-behaved and not."""
 
 import ctypes
 import os
@@ -27,7 +27,7 @@ class Number(msgspec.Struct, frozen=True):
 
 
 class Nap(msgspec.Struct, frozen=True):
-    """A line goes to `diary` when the nap begins."""
+    """A nap. It writes a line to `diary` when it begins."""
 
     diary: str
     seconds: float = 0
@@ -35,7 +35,7 @@ class Nap(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """A character goes to `diary` for each number, and a full stop at the end, however that came."""
+    """A count. It writes a character to `diary` for each number, and a period at the end, however it ends."""
 
     diary: str
     to: int
@@ -117,7 +117,7 @@ def open_onnx_model(work: Text) -> Text:
 
 
 def _session_niceness() -> int | None:
-    """None where the kernel knows no groups of sessions."""
+    """The niceness of the session's autogroup; None if the kernel has no autogroups."""
     group = Path("/proc/self/autogroup")
     return int(group.read_text().split()[-1]) if group.exists() else None
 
@@ -167,12 +167,12 @@ def be_killed(work: Nap) -> Number:
 
 
 def grasp(work: Number) -> Number:
-    """Take that many bytes of memory."""
+    """Allocate that many bytes of memory."""
     return Number(len(bytearray(work.number)))
 
 
 def hold_the_lock(work: Nap) -> Number:
-    """Native code that lets no other thread of Python run."""
+    """Run native code that lets no other Python thread run."""
     _write(work.diary, f"{os.getpid()}\n")
     ctypes.PyDLL(None).sleep(int(work.seconds))
     return Number(0)
@@ -187,7 +187,7 @@ def chatter(work: Text) -> Text:
 
 
 def impersonate(work: Data) -> Text:
-    """What hostile bytes that took the child over may do: write what they like to the parent."""
+    """Do what hostile bytes that took over the worker process might: write anything to the parent."""
     for entry in Path("/proc/self/fd").iterdir():
         if entry.is_symlink() and str(entry.readlink()).startswith("socket:"):
             os.write(int(entry.name), work.data)

@@ -1,4 +1,4 @@
-"""Sounds that tests make themselves, as files of every kind that people send."""
+"""Sounds made for tests, as files of every kind that people send."""
 
 import io
 import struct
@@ -48,11 +48,11 @@ SIGNED_AS = {
     **dict.fromkeys(("m4a", "alac"), "m4a"),
     **dict.fromkeys(("mp4", "fragmented", "mp4opus", "3gp"), "mp4"),
 }
-"""What each is by its first bytes, where that is another name."""
+"""The format that a kind's first bytes indicate, where its name differs."""
 
 
 class Pipe(io.RawIOBase):
-    """A place to write to that cannot seek, as a browser's recorder has it."""
+    """An output that cannot seek, like that of a browser's recorder."""
 
     def __init__(self) -> None:
         self.written = io.BytesIO()
@@ -65,7 +65,7 @@ class Pipe(io.RawIOBase):
 
 
 def tone(seconds: float, hertz: float = 440.0, rate: int = RATE, channels: int = 2) -> Samples:
-    """Shape (samples, channels), half as loud as can be."""
+    """A tone at half the full volume, of shape (samples, channels)."""
     times = np.arange(round(seconds * rate)) / rate
     wave = (np.sin(2 * np.pi * hertz * times) * 16_000).astype(np.int16)
     return np.repeat(wave[:, None], channels, axis=1)
@@ -93,7 +93,7 @@ def encoded(
     is_pipe: bool = False,
     stamps: dict[int, int] | None = None,
 ) -> bytes:
-    """`stamps` moves what follows a sample by so many samples, which leaves a gap."""
+    """Encode the samples. `stamps` delays what follows a sample by so many samples, which leaves a gap."""
     sink: Any = Pipe() if is_pipe else io.BytesIO()
     channels = samples.shape[1]
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
@@ -113,7 +113,7 @@ def encoded(
 
 
 def _without_cluster_sizes(webm: bytes) -> bytes:
-    """FFmpeg knows a cluster's size when it writes it; Chrome's recorder does not."""
+    """Mark cluster sizes as unknown: FFmpeg knows them when it writes, but Chrome's recorder does not."""
     first, *clusters = webm.split(CLUSTER)
     unknown = CLUSTER + b"\x01" + b"\xff" * 7
     return unknown.join([first, *(cluster[9 - cluster[0].bit_length() :] for cluster in clusters)])
@@ -134,7 +134,7 @@ def wav(
     said: int | None = None,
     tag: int = 1,
 ) -> bytes:
-    """A WAV whose header says what one likes; `said` is its data's length."""
+    """A WAV whose header may say anything; `said` is the data length that it claims."""
     width = channels * bits // 8
     shape = struct.pack("<HHIIHH", tag, channels, rate, rate * width & 0xFFFF_FFFF, width & 0xFFFF, bits)
     data = struct.pack("<4sI", b"data", len(pcm) if said is None else said) + pcm
@@ -143,7 +143,7 @@ def wav(
 
 
 def ogg_page(packets: list[bytes], number: int, granule: int, flags: int = 0) -> bytes:
-    """A page of whole packets, each shorter than 255 bytes."""
+    """An Ogg page of whole packets, each shorter than 255 bytes."""
     lacing = bytes(len(packet) for packet in packets)
     header = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, 7, number, 0, len(lacing))
     page = header + lacing + b"".join(packets)
@@ -196,7 +196,7 @@ def box(name: bytes, *contents: bytes) -> bytes:
 
 
 def with_external_data(quicktime: bytes, path: str) -> bytes:
-    """The same file with its samples said to lie in another one (a data reference of kind `alis`)."""
+    """The same file, claiming that its samples are in another one (a data reference of type `alis`)."""
     place = (
         struct.pack(">HH", 2, len(path)) + path.encode() + bytes(len(path) % 2) + struct.pack(">hH", -1, 0)
     )

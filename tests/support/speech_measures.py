@@ -1,4 +1,4 @@
-"""Speaking in tests, and measuring what was spoken."""
+"""Synthesizing speech in tests and measuring it."""
 
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class Spoken(NamedTuple):
         return float(np.sqrt(np.mean(self.samples**2)))
 
     def resembles(self, other: "Spoken") -> bool:
-        """eSpeak NG says the same thing some milliseconds longer or shorter each time."""
+        """Whether both sound alike. eSpeak NG varies by some milliseconds when it repeats itself."""
         return abs(self.seconds - other.seconds) < 0.025 and abs(self.loudness / other.loudness - 1) < 0.05
 
     @property

@@ -1,7 +1,7 @@
-"""Speech to be recognised: Piper's voice for English, eSpeak NG's for the rest.
+"""Speech to recognize: Piper's voice for English, eSpeak NG's for other languages.
 
-eSpeak NG is one instance a process, with settings that others may need otherwise: it speaks in a process
-of its own, `python -m tests.support.speech_samples LANGUAGE TEXT`.
+eSpeak NG has one instance per process, whose settings other tests may need to be different, so it speaks in a
+process of its own: `python -m tests.support.speech_samples LANGUAGE TEXT`.
 """
 
 import ctypes
@@ -19,14 +19,14 @@ Pcm = NDArray[np.int16]
 
 
 def spoken(text: str) -> Pcm:
-    """English, at RATE."""
+    """Speak English, at RATE."""
     voice = _voice()
     pieces = [chunk.audio_int16_array for chunk in voice.synthesize(text)]
     return _resampled(np.concatenate(pieces), voice.config.sample_rate)
 
 
 def spoken_in(language: str, text: str) -> Pcm:
-    """Understood with some effort; at RATE."""
+    """Speak another language, at RATE. It takes some effort to understand."""
     command = [sys.executable, "-m", "tests.support.speech_samples", language, text]
     return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, "<i2")
 

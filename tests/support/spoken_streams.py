@@ -1,4 +1,4 @@
-"""What the stories about spoken answers share: asking for one, and reading its stream as clients do."""
+"""Helpers for tests of spoken answers: requesting one, and reading its stream as clients do."""
 
 from base64 import b64decode
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from tests.support.people import Person
 from tests.support.running_server import PATHS, Server
 
 VOICE = "espeak-en-us"
-"""Needs no model."""
+"""A voice that needs no model."""
 TEXT = "Good morning to you all. The sun is up. Is the kettle on?"
 
 
 def script(text: str = TEXT, *, slow: float = 0, **more: Any) -> dict[str, Any]:
-    """A body whose answer is `text`, to be spoken; `slow` is the time in seconds before each word."""
+    """A request body whose spoken answer is `text`; `slow` is the delay in seconds before each word."""
     return {
         "model": "text-only",
         "messages": [{"role": "user", "content": f"[[slow: {slow}]] [[text: {text}]]"}],
@@ -33,7 +33,7 @@ def in_format(format: str, text: str = TEXT, **more: Any) -> dict[str, Any]:
 def stream_of(
     server: Server, who: Person, body: dict[str, Any], dialect: str = "openai"
 ) -> Iterator[dict[str, Any]]:
-    """The chunks of a stream as they come; closing it closes the connection."""
+    """Yield the chunks of a stream as they arrive; closing the iterator closes the connection."""
     with (
         server.client(who) as client,
         client.stream("POST", PATHS[dialect], json={**body, "stream": True}) as answer,
@@ -46,7 +46,7 @@ def stream_of(
 
 
 def audio_in(chunk: dict[str, Any], choice: int = 0) -> dict[str, Any]:
-    """The delta of sound in a chunk; empty where there is none."""
+    """The audio delta in a chunk; empty if there is none."""
     for found in chunk.get("choices", ()):
         if found["index"] == choice:
             audio: dict[str, Any] = found["delta"].get("audio", {})

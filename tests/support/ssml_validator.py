@@ -1,4 +1,4 @@
-"""A validator of SSML 1.1 for tests, written from W3C's content model; it shares nothing with the product."""
+"""An SSML 1.1 validator for tests, written from W3C's content model; it shares no code with the product."""
 
 import re
 from xml.etree import ElementTree
@@ -63,7 +63,7 @@ _REQUIRED = {
 
 
 def assert_is_ssml(document: str) -> ElementTree.Element:
-    """The root of a document that is SSML 1.1 of the elements this service takes."""
+    """Check that a document is SSML 1.1 with only elements that this service accepts. Return its root."""
     root = ElementTree.fromstring(document)  # expat: strict
     assert "<!" not in document
     assert "<?" not in document

@@ -1,4 +1,4 @@
-"""What a client makes of a stream's bytes."""
+"""Reading a stream's bytes as a client does."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 def chunks_of(stream: bytes) -> list[dict[str, Any]]:
-    """The JSON of each event, `[DONE]` left out. Nothing else may stand in the stream."""
+    """The JSON of each event except `[DONE]`. The stream must contain nothing else."""
     assert stream == b"" or stream.endswith(b"\n\n")
     events = stream.split(b"\n\n")[:-1]
     assert all(event.startswith(b"data: ") and b"\n" not in event for event in events)
@@ -14,7 +14,7 @@ def chunks_of(stream: bytes) -> list[dict[str, Any]]:
 
 
 def messages_of(chunks: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Choices by index, their deltas added up as SDKs do: texts concatenate, what comes once is kept."""
+    """Choices by index, with their deltas merged as SDKs do: text is concatenated, other values come once."""
     messages: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
         for choice in chunk["choices"]:
@@ -32,8 +32,8 @@ def _add(whole: dict[str, Any], delta: dict[str, Any]) -> None:
             _add(whole.setdefault(key, {}), value)
         elif isinstance(value, list):
             for item in value:
-                below = {name: part for name, part in item.items() if name != "index"}
-                _add(whole.setdefault(key, {}).setdefault(item["index"], {}), below)
+                rest = {name: part for name, part in item.items() if name != "index"}
+                _add(whole.setdefault(key, {}).setdefault(item["index"], {}), rest)
         elif isinstance(value, str) and isinstance(whole.get(key), str):
             whole[key] += value
         elif whole.get(key) is not None:

@@ -1,9 +1,9 @@
-"""A stand-in for Stripe's API on loopback: `POST /v1/billing/meter_events`, as Stripe documents it
-(https://docs.stripe.com/api/billing/meter-event/create) and as others saw it answer.
+"""A stand-in for Stripe's `POST /v1/billing/meter_events`, on loopback.
 
-An identifier that it has is refused with 400 "An event already exists with identifier …"
-(github.com/langfuse/langfuse/pull/16292); it forgets identifiers after a day. A value has 15 digits at most.
-A timestamp is at most 35 days old.
+It answers as Stripe documents (https://docs.stripe.com/api/billing/meter-event/create) and as others have
+observed. A known identifier is refused with 400 "An event already exists with identifier …"
+(github.com/langfuse/langfuse/pull/16292); identifiers are forgotten after a day. A value has at most
+15 digits. A timestamp is at most 35 days old.
 """
 
 import json
@@ -33,8 +33,10 @@ class Event:
 
 @dataclass
 class Stripe:
-    """`now` is its clock. `trouble`, if there is any, may answer in its place, before or after the event is
-    taken."""
+    """The stand-in. `now` is its clock.
+
+    `trouble`, if set, may answer in its place, before or after the event is taken.
+    """
 
     url: str
     events: list[Event] = field(default_factory=list)
@@ -48,7 +50,7 @@ class Stripe:
         return sum(event.value for event in self.events if event.customer == customer)
 
     def take(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """Status and body."""
+        """Take a meter event. Return the status and body of the response."""
         problem = self._problem(form)
         if problem:
             return 400, {"error": {"type": "invalid_request_error", "message": problem}}
@@ -92,7 +94,7 @@ class Stripe:
 
 
 class Answer(BaseHTTPRequestHandler):
-    """One request, and what it is answered."""
+    """The handler of one request."""
 
     protocol_version = "HTTP/1.1"
     stripe: Stripe
@@ -104,13 +106,13 @@ class Answer(BaseHTTPRequestHandler):
         self.stripe.requests += 1
         if self.path != "/v1/billing/meter_events":
             self.say(404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}})
-        elif not self._is_ours():
+        elif not self._is_authorized():
             message = "Invalid API Key provided: sk_test_*****body"
             self.say(401, {"error": {"type": "invalid_request_error", "message": message}})
         elif not (self.stripe.trouble and self.stripe.trouble(self)):
             self.say(*self.stripe.take(self.form))
 
-    def _is_ours(self) -> bool:
+    def _is_authorized(self) -> bool:
         scheme, _, given = self.headers.get("Authorization", "").partition(" ")
         if scheme == "Basic":
             given = b64decode(given).decode().removesuffix(":")
@@ -127,7 +129,7 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def hang_up(self) -> None:
-        """End the connection without an answer."""
+        """Close the connection without an answer."""
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:

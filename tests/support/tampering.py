@@ -1,4 +1,4 @@
-"""Books that somebody tampers with, past all guards."""
+"""Tampering with the ledger, past all guards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +10,15 @@ from billing.triggers import unguarded
 
 @contextmanager
 def tampering() -> Iterator[None]:
-    """The block writes what the database would refuse. In the test's transaction, or in none."""
-    _check_now()
+    """Let the block write what the database would refuse, in the test's transaction or in none."""
+    _run_deferred_checks()
     with unguarded(connection):
         yield
-        _check_now()
+        _run_deferred_checks()
 
 
-def _check_now() -> None:
-    """PostgreSQL changes no trigger of a table while a deferred check of it is due."""
+def _run_deferred_checks() -> None:
+    """Run deferred checks now: PostgreSQL cannot change a table's triggers while one is pending."""
     if connection.vendor == "postgresql" and connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

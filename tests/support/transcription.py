@@ -1,4 +1,4 @@
-"""Streams of recognition, put together as the service does it."""
+"""Assembling a recognition stream into a transcript, as the service does."""
 
 from collections.abc import Iterable
 

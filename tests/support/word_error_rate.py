@@ -1,4 +1,4 @@
-"""How much of what was said was heard: the word error rate."""
+"""The word error rate: how well what was said was recognized."""
 
 import re
 import unicodedata
@@ -19,9 +19,9 @@ _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?\b|\d+")
 
 
 def word_error_rate(reference: str, heard: str) -> float:
-    """Words put in, left out or replaced, for each word of the reference: 0 is perfect, 1 and more useless.
+    """Words inserted, omitted or replaced per word of the reference: 0 is perfect, 1 or more is useless.
 
-    Case, punctuation and the way numbers are written do not count.
+    Case, punctuation and the way numbers are written do not matter.
     """
     expected, found = normalised(reference), normalised(heard)
     if not expected:
@@ -51,7 +51,7 @@ def _spoken(number: str) -> str:
 
 
 def _distance(expected: list[str], found: list[str]) -> int:
-    """Levenshtein's, in words."""
+    """The Levenshtein distance, in words."""
     row = list(range(len(found) + 1))
     for place, word in enumerate(expected, start=1):
         previous, row[0] = row[0], place

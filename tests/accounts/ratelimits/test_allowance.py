@@ -1,4 +1,4 @@
-"""What a call takes where its key and its workspace have limits."""
+"""What a call takes from the limits of its key and of its workspace."""
 
 import pytest
 
@@ -23,8 +23,8 @@ def principal(workspace: Limits, key: Limits | None = None) -> Principal:
     return Principal(WORKSPACE, 1, KEY, workspace, key or Limits())
 
 
-async def left(counters: Counters, who: Principal, kind: str = "requests") -> int:
-    """What is left, one more call counted."""
+async def remaining_after_one_more(counters: Counters, who: Principal, kind: str = "requests") -> int:
+    """Count one more call and return what is left."""
     call = Allowance(counters, who)
     await (call.take_request() if kind == "requests" else call.take_tokens(lambda: 1))
     return int(call.headers[f"x-ratelimit-remaining-{kind}"])
@@ -38,36 +38,36 @@ async def test_what_the_workspace_refuses_costs_the_key_nothing() -> None:
     for _ in range(5):
         with pytest.raises(RateLimited, match="for this workspace"):
             await Allowance(counters, who).take_request()
-    assert await left(counters, principal(Limits(), Limits(requests_per_minute=10))) == 7
+    assert await remaining_after_one_more(counters, principal(Limits(), Limits(requests_per_minute=10))) == 7
 
 
-async def test_the_tighter_of_two_limits_is_told() -> None:
+async def test_the_tighter_of_two_limits_is_reported() -> None:
     counters = Counters()
     key = Limits(requests_per_minute=5)
-    assert await left(counters, principal(Limits(requests_per_minute=100), key)) == 4
-    assert await left(counters, principal(Limits(requests_per_minute=3), key)) == 1
+    assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=100), key)) == 4
+    assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=3), key)) == 1
 
 
-async def test_where_both_refuse_the_longer_wait_is_told(clock: Clock) -> None:
+async def test_if_both_refuse_the_longer_wait_is_reported(clock: Clock) -> None:
     counters = Counters()
     key = Limits(requests_per_minute=1)
     clock.goes(30)
     for _ in range(5):
-        await left(counters, principal(Limits(requests_per_minute=10)))
-    await left(counters, principal(Limits(requests_per_minute=10), key))
+        await remaining_after_one_more(counters, principal(Limits(requests_per_minute=10)))
+    await remaining_after_one_more(counters, principal(Limits(requests_per_minute=10), key))
     with pytest.raises(RateLimited) as refused:
         await Allowance(counters, principal(Limits(requests_per_minute=2), key)).take_request()
     assert "for this workspace" in refused.value.message
     assert "again in 1m10s" in refused.value.message
 
 
-async def test_a_limit_that_is_changed_counts_what_was_taken_before() -> None:
+async def test_a_changed_limit_counts_what_was_taken_before() -> None:
     counters = Counters()
-    assert await left(counters, principal(Limits(requests_per_minute=5))) == 4
-    assert await left(counters, principal(Limits(requests_per_minute=3))) == 1
+    assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=5))) == 4
+    assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=3))) == 1
 
 
-async def test_the_estimate_is_asked_for_only_where_there_is_a_limit() -> None:
+async def test_the_estimate_is_requested_only_if_there_is_a_limit() -> None:
     def no_estimate() -> int:
         raise AssertionError("it was asked for")
 
@@ -77,15 +77,18 @@ async def test_the_estimate_is_asked_for_only_where_there_is_a_limit() -> None:
 
 
 @pytest.mark.parametrize("used", [0, 40, 100, 250])
-async def test_in_the_end_what_was_used_is_counted(used: int) -> None:
+async def test_the_actual_use_is_counted_in_the_end(used: int) -> None:
     counters = Counters()
     who = principal(Limits(tokens_per_minute=1000), Limits(tokens_per_minute=500))
     call = Allowance(counters, who)
     await call.take_tokens(lambda: 100)
     await call.correct_tokens(used)
-    await call.correct_tokens(0)  # once is enough
-    assert await left(counters, who, "tokens") == 500 - used - 1
-    assert await left(counters, principal(Limits(tokens_per_minute=1000)), "tokens") == 1000 - used - 2
+    await call.correct_tokens(0)  # only the first correction counts
+    assert await remaining_after_one_more(counters, who, "tokens") == 500 - used - 1
+    assert (
+        await remaining_after_one_more(counters, principal(Limits(tokens_per_minute=1000)), "tokens")
+        == 1000 - used - 2
+    )
 
 
 async def test_tokens_are_corrected_long_after_they_were_taken(clock: Clock) -> None:
@@ -97,4 +100,4 @@ async def test_tokens_are_corrected_long_after_they_were_taken(clock: Clock) -> 
         await call.take_tokens(lambda: 1000)
         clock.goes(seconds)
         await call.correct_tokens(100)
-        assert await left(counters, who, "tokens") == expected
+        assert await remaining_after_one_more(counters, who, "tokens") == expected

@@ -1,4 +1,4 @@
-"""What is counted, in memory and where Redis is away. With Redis itself: tests/services."""
+"""Rate-limit counters, in memory and while Redis is unavailable. Tests with a real Redis: tests/services."""
 
 import asyncio
 import logging
@@ -18,8 +18,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return stopped_clock(monkeypatch)
 
 
-async def take(counters: Counters, key: str, most: int, amount: int) -> LimitResult:
-    [taken] = await counters.take([LimitRequest(key, most, amount)])
+async def take(counters: Counters, key: str, limit: int, amount: int) -> LimitResult:
+    [taken] = await counters.take([LimitRequest(key, limit, amount)])
     return taken
 
 
@@ -27,7 +27,7 @@ async def used(counters: Counters, key: str = "k") -> int:
     return (await take(counters, key, 1, 2)).window.used  # more than the limit: nothing is taken
 
 
-async def test_so_many_are_taken_and_no_more_until_the_minute_has_passed(clock: Clock) -> None:
+async def test_no_more_than_the_limit_is_taken_until_the_minute_has_passed(clock: Clock) -> None:
     counters = Counters()
     taken = [await take(counters, "k", 3, 1) for _ in range(5)]
     assert [is_taken for is_taken, _ in taken] == [True, True, True, False, False]
@@ -40,13 +40,13 @@ async def test_so_many_are_taken_and_no_more_until_the_minute_has_passed(clock: 
     assert (await take(counters, "other", 3, 3))[0]
 
 
-async def test_what_is_given_back_counts_no_more_wherever_it_was_taken(clock: Clock) -> None:
+async def test_what_is_given_back_stops_counting_whichever_window_it_was_taken_in(clock: Clock) -> None:
     counters = Counters()
     clock.goes(20)
     await take(counters, "k", 100, 100)
     await counters.change([CounterChange("k", -50, -40)])
     assert await used(counters) == 50
-    clock.goes(70)  # half of the next window has passed, so that half of the other counts
+    clock.goes(70)  # half of the next window has passed, so half of the previous one counts
     await take(counters, "k", 100, 10)
     assert await used(counters) == 25 + 10
     await counters.change([CounterChange("k", -30, 30)])
@@ -56,7 +56,7 @@ async def test_what_is_given_back_counts_no_more_wherever_it_was_taken(clock: Cl
     assert await used(counters) == 5
 
 
-async def test_no_more_is_given_back_than_there_is(clock: Clock) -> None:
+async def test_no_more_is_given_back_than_was_taken(clock: Clock) -> None:
     counters = Counters()
     await take(counters, "k", 100, 10)
     await counters.change([CounterChange("k", -50, -1)])
@@ -74,7 +74,7 @@ async def test_what_was_used_beyond_the_limit_is_counted(clock: Clock) -> None:
     assert (await take(counters, "k", 100, 1))[0]
 
 
-async def test_counters_that_nobody_asks_for_are_forgotten(clock: Clock) -> None:
+async def test_unused_counters_are_forgotten(clock: Clock) -> None:
     counters = Counters()
     for number in range(50):
         await take(counters, f"k{number}", 10, 1)
@@ -84,39 +84,41 @@ async def test_counters_that_nobody_asks_for_are_forgotten(clock: Clock) -> None
     assert len(kept.storage) == len(kept.expirations) == 1
 
 
-# --- Redis is away ----------------------------------------------------------------------------------
+# --- Redis is unavailable ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """Takes connections and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as made:
         yield made
 
 
 @pytest.fixture
-async def deaf(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Counters]:
+async def counters_without_answer(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Counters]:
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     made = Counters(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
     yield made
     await made.close()
 
 
-async def test_a_redis_that_is_silent_is_not_waited_for_again(
-    deaf: Counters, caplog: pytest.LogCaptureFixture
+async def test_a_silent_redis_is_not_waited_for_again(
+    counters_without_answer: Counters, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(10):
-            taken = await asyncio.gather(*(take(deaf, "k", 30, 1) for _ in range(50)))
-            begun = asyncio.get_running_loop().time()
-            taken += [await take(deaf, "k", 30, 1) for _ in range(200)]
+            taken = await asyncio.gather(*(take(counters_without_answer, "k", 30, 1) for _ in range(50)))
+            start = asyncio.get_running_loop().time()
+            taken += [await take(counters_without_answer, "k", 30, 1) for _ in range(200)]
     assert sum(is_taken for is_taken, _ in taken) == 30
     assert len(caplog.messages) == 1
     assert "Redis does not answer" in caplog.text
-    assert asyncio.get_running_loop().time() - begun < 10 * 0.2
+    assert asyncio.get_running_loop().time() - start < 10 * 0.2
 
 
-async def test_a_redis_that_is_not_there_is_done_without(
+async def test_counting_goes_on_without_redis(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = listener.getsockname()[1]

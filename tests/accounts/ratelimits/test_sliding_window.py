@@ -1,4 +1,4 @@
-"""The arithmetic of windows, and durations."""
+"""The arithmetic of sliding windows, and the format of durations."""
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,7 @@ def test_a_duration_is_written_as_openai_writes_it(seconds: float, text: str) ->
 
 
 def after(window: SlidingWindow, seconds: float) -> SlidingWindow:
-    """The same, later, where nothing more was taken."""
+    """Return the window `seconds` later, with nothing more taken."""
     if seconds < window.remainder:
         return window._replace(
             previous_ttl=max(0.0, window.previous_ttl - seconds), current_ttl=window.current_ttl - seconds
@@ -40,14 +40,14 @@ counts, seconds = st.integers(0, 3_000), st.floats(0, 60, exclude_min=True)
 
 
 @given(counts, counts, seconds, st.integers(0, 5_000))
-def test_who_waits_as_long_as_told_finds_room_and_not_much_sooner(
-    previous: int, current: int, remainder: float, most: int
+def test_the_reported_wait_is_long_enough_and_hardly_longer_than_needed(
+    previous: int, current: int, remainder: float, limit: int
 ) -> None:
     window = SlidingWindow(previous, remainder, current, remainder + 60)
-    wait = window.seconds_until(most)
-    assert after(window, wait + 0.001).used <= most
-    assert wait == 0 or after(window, wait - 0.001).used > most
+    wait = window.seconds_until(limit)
+    assert after(window, wait + 0.001).used <= limit
+    assert wait == 0 or after(window, wait - 0.001).used > limit
 
 
-def test_nothing_taken_is_nothing_to_wait_for() -> None:
+def test_an_empty_window_needs_no_wait() -> None:
     assert (SlidingWindow().used, SlidingWindow().seconds_until(0)) == (0, 0)

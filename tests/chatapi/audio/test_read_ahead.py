@@ -1,4 +1,4 @@
-"""Reading a workshop's stream ahead of a client that may be slow, silent or gone."""
+"""Reading a sandbox's stream ahead of a client that may be slow, silent or gone."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,9 +12,9 @@ from core.http.body import ClientGone
 Source = AsyncGenerator[bytes, None]
 
 
-class Workshop:
+class FakeSandbox:
     def __init__(self, pieces: int, size: int = 1, error: Exception | None = None) -> None:
-        self.made = 0
+        self.yielded = 0
         self.is_closed = False
         self._pieces = pieces
         self._size = size
@@ -23,7 +23,7 @@ class Workshop:
     async def stream(self) -> Source:
         try:
             for _ in range(self._pieces):
-                self.made += 1
+                self.yielded += 1
                 yield b"x" * self._size
             if self._error:
                 raise self._error
@@ -37,40 +37,42 @@ async def until_quiet() -> None:
         await asyncio.sleep(0)
 
 
-async def test_it_gives_what_there_is_and_then_nothing() -> None:
-    workshop, is_gone = Workshop(3), asyncio.Event()
-    async with read_ahead(workshop.stream(), len) as pieces:
+async def test_it_gives_every_piece_and_then_none() -> None:
+    sandbox, is_gone = FakeSandbox(3), asyncio.Event()
+    async with read_ahead(sandbox.stream(), len) as pieces:
         assert [await pieces.take(is_gone) for _ in range(4)] == [b"x", b"x", b"x", None]
 
 
-async def test_all_is_made_while_nobody_takes_it_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_reads_ahead_up_to_the_limit_while_nobody_takes_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(streaming, "AHEAD_BYTES", 100)
-    workshop, is_gone = Workshop(50, 10), asyncio.Event()
-    async with read_ahead(workshop.stream(), len) as pieces:
+    sandbox, is_gone = FakeSandbox(50, 10), asyncio.Event()
+    async with read_ahead(sandbox.stream(), len) as pieces:
         await until_quiet()
-        assert workshop.made == 11
+        assert sandbox.yielded == 11
         await pieces.take(is_gone)
         await pieces.take(is_gone)
         await until_quiet()
-        assert workshop.made == 13
+        assert sandbox.yielded == 13
         while await pieces.take(is_gone) is not None:
             pass
-    assert workshop.made == 50
+    assert sandbox.yielded == 50
 
 
-async def test_what_fails_in_it_is_raised_after_what_it_gave() -> None:
-    workshop, is_gone = Workshop(1, error=ZeroDivisionError()), asyncio.Event()
-    async with read_ahead(workshop.stream(), len) as pieces:
+async def test_an_error_is_raised_after_the_pieces_before_it() -> None:
+    sandbox, is_gone = FakeSandbox(1, error=ZeroDivisionError()), asyncio.Event()
+    async with read_ahead(sandbox.stream(), len) as pieces:
         assert await pieces.take(is_gone) == b"x"
         with pytest.raises(ZeroDivisionError):
             await pieces.take(is_gone)
 
 
-async def test_it_is_closed_when_the_client_leaves() -> None:
-    workshop, is_gone = Workshop(10**9), asyncio.Event()
+async def test_the_stream_is_closed_when_the_client_leaves() -> None:
+    sandbox, is_gone = FakeSandbox(10**9), asyncio.Event()
 
     async def listen() -> None:
-        async with read_ahead(endless(workshop), len) as pieces:
+        async with read_ahead(endless(sandbox), len) as pieces:
             await pieces.take(is_gone)
             asyncio.get_running_loop().call_later(0.01, is_gone.set)
             while True:
@@ -78,10 +80,10 @@ async def test_it_is_closed_when_the_client_leaves() -> None:
 
     with pytest.raises(ClientGone):
         await listen()
-    assert workshop.is_closed
+    assert sandbox.is_closed
 
 
-async def test_silence_is_told_and_nothing_is_lost_by_it() -> None:
+async def test_silence_is_reported_and_loses_nothing() -> None:
     release, is_gone = asyncio.Event(), asyncio.Event()
 
     async def late() -> Source:
@@ -96,9 +98,9 @@ async def test_silence_is_told_and_nothing_is_lost_by_it() -> None:
         assert await pieces.take(is_gone, 5) is None
 
 
-async def endless(workshop: Workshop) -> Source:
-    """One piece a turn of the loop."""
-    stream = workshop.stream()
+async def endless(sandbox: FakeSandbox) -> Source:
+    """Yield the pieces one by one, letting the event loop run in between."""
+    stream = sandbox.stream()
     try:
         async for piece in stream:
             yield piece

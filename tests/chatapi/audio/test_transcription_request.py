@@ -1,4 +1,4 @@
-"""What a form may ask of a transcript."""
+"""What a form may request of a transcript."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from core.exceptions import BadRequest
 from media.api.upload_form import Form
 
 
-def test_times_of_segments_may_be_asked_of_a_format_without_times() -> None:
-    """The Vercel AI SDK asks so of some models, whenever anything else is asked."""
+def test_segment_times_may_be_requested_of_a_format_without_times() -> None:
+    """The Vercel AI SDK does so for some models, whenever any other option is set."""
     form = Form([("response_format", "json"), ("timestamp_granularities[]", "segment")], None)
     assert transcription_request(form, "transcribe").format == "json"
 
 
-def test_times_of_words_are_asked_of_verbose_json() -> None:
+def test_word_times_need_verbose_json() -> None:
     form = Form([("response_format", "json"), ("timestamp_granularities[]", "word")], None)
     with pytest.raises(BadRequest, match="verbose_json"):
         transcription_request(form, "transcribe")

@@ -1,4 +1,4 @@
-"""Whose turn it is: some of a workspace's requests, and never all of the places."""
+"""The queue of a workspace: some of its requests run at once, and other workspaces do not wait for them."""
 
 import asyncio
 from uuid import UUID
@@ -13,53 +13,53 @@ OURS, THEIRS = UUID(int=1), UUID(int=2)
 
 
 class Visit:
-    """A request that is at work until it is let go."""
+    """A request that is at work until `let_go` is set."""
 
-    def __init__(self, turns: WorkspaceQueue, workspace_id: UUID) -> None:
+    def __init__(self, queue: WorkspaceQueue, workspace_id: UUID) -> None:
         self.is_gone = asyncio.Event()
         self.let_go = asyncio.Event()
         self.is_at_work = False
-        self.task = asyncio.create_task(self._run(turns, workspace_id))
+        self.task = asyncio.create_task(self._run(queue, workspace_id))
 
-    async def _run(self, turns: WorkspaceQueue, workspace_id: UUID) -> None:
-        async with turns.turn(workspace_id, self.is_gone):
+    async def _run(self, queue: WorkspaceQueue, workspace_id: UUID) -> None:
+        async with queue.turn(workspace_id, self.is_gone):
             self.is_at_work = True
             await self.let_go.wait()
         self.is_at_work = False
 
 
-async def settled() -> None:
+async def until_quiet() -> None:
     for _ in range(50):
         await asyncio.sleep(0)
 
 
 def test_others_do_not_wait_for_ours() -> None:
-    async def story() -> None:
-        turns = WorkspaceQueue(2, 10)
-        ours = [Visit(turns, OURS) for _ in range(5)]
-        theirs = Visit(turns, THEIRS)
-        await settled()
+    async def scenario() -> None:
+        queue = WorkspaceQueue(2, 10)
+        ours = [Visit(queue, OURS) for _ in range(5)]
+        theirs = Visit(queue, THEIRS)
+        await until_quiet()
         assert [visit.is_at_work for visit in ours] == [True, True, False, False, False]
         assert theirs.is_at_work
         ours[1].let_go.set()
-        await settled()
+        await until_quiet()
         assert [visit.is_at_work for visit in ours] == [True, False, True, False, False]
         for visit in [*ours, theirs]:
             visit.let_go.set()
         await asyncio.gather(theirs.task, *(visit.task for visit in ours))
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_who_leaves_the_queue_takes_nobodys_turn() -> None:
-    async def story() -> None:
-        turns = WorkspaceQueue(1, 10)
-        first, leaving, cancelled, last = (Visit(turns, OURS) for _ in range(4))
-        await settled()
+def test_a_request_that_leaves_the_queue_takes_no_place() -> None:
+    async def scenario() -> None:
+        queue = WorkspaceQueue(1, 10)
+        first, leaving, cancelled, last = (Visit(queue, OURS) for _ in range(4))
+        await until_quiet()
         leaving.is_gone.set()
         cancelled.task.cancel()
         first.let_go.set()
-        await settled()
+        await until_quiet()
         assert last.is_at_work
         with pytest.raises(ClientGone):
             await leaving.task
@@ -68,21 +68,21 @@ def test_who_leaves_the_queue_takes_nobodys_turn() -> None:
         last.let_go.set()
         await last.task
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_too_many_are_refused_and_may_come_again() -> None:
-    async def story() -> None:
-        turns = WorkspaceQueue(1, 2)
-        here = [Visit(turns, OURS) for _ in range(2)]
-        await settled()
+def test_too_many_requests_are_refused_and_may_come_again() -> None:
+    async def scenario() -> None:
+        queue = WorkspaceQueue(1, 2)
+        here = [Visit(queue, OURS) for _ in range(2)]
+        await until_quiet()
         with pytest.raises(RateLimited):
-            async with turns.turn(OURS, asyncio.Event()):
+            async with queue.turn(OURS, asyncio.Event()):
                 raise AssertionError("it had no turn")
         for visit in here:
             visit.let_go.set()
         await asyncio.gather(*(visit.task for visit in here))
-        async with turns.turn(OURS, asyncio.Event()):
+        async with queue.turn(OURS, asyncio.Event()):
             pass
 
-    asyncio.run(story())
+    asyncio.run(scenario())

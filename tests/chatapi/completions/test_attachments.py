@@ -1,4 +1,4 @@
-"""What is taken of a call's files before anything of it is stored."""
+"""A call's files are checked and fetched before anything of the call is stored."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ def call_with(parts: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dialect", PATHS)
-def test_a_call_has_so_many_files_at_most(server: Server, alice: Person, dialect: str) -> None:
+def test_a_call_has_a_limited_number_of_files(server: Server, alice: Person, dialect: str) -> None:
     picture = {"type": "image_url", "image_url": {"url": "http://203.0.113.1/one.png"}}
 
     with server.client(alice) as client:

@@ -1,4 +1,4 @@
-"""An answer that was not streamed, in both dialects."""
+"""Answers that are not streamed, in both dialects."""
 
 from base64 import b64decode
 from typing import Any
@@ -28,8 +28,8 @@ HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
 USAGE = Usage(10, 20, cached_tokens=3, reasoning_tokens=4)
 
 
-def rendered(*events: Event, **answer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The same answer in the native dialect and in OpenAI's, each held to its contract."""
+def render_both(*events: Event, **answer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Render an answer in the native dialect and in OpenAI's, and check each against its contract."""
     assembler = Assembler(sound_type=PCM16_TYPE)
     for event in events:
         assembler.add(event)
@@ -41,8 +41,8 @@ def rendered(*events: Event, **answer: Any) -> tuple[dict[str, Any], dict[str, A
     return native, openai
 
 
-def test_a_plain_text() -> None:
-    native, openai = rendered(TextDelta("Hel"), TextDelta("lo"), Finish("stop"))
+def test_plain_text() -> None:
+    native, openai = render_both(TextDelta("Hel"), TextDelta("lo"), Finish("stop"))
     usage = {
         "prompt_tokens": 10,
         "completion_tokens": 20,
@@ -56,19 +56,19 @@ def test_a_plain_text() -> None:
         },
     }
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "m"}
-    said = {"role": "assistant", "content": "Hello"}
+    reply = {"role": "assistant", "content": "Hello"}
     assert native == {
         **head,
-        "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": reply, "finish_reason": "stop"}],
         "usage": usage,
     }
-    message: dict[str, Any] = {**said, "refusal": None, "annotations": []}
+    message: dict[str, Any] = {**reply, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     assert openai == {**head, "choices": [choice], "usage": usage}
 
 
 def test_parallel_calls_are_choices_in_the_native_dialect() -> None:
-    native, openai = rendered(
+    native, openai = render_both(
         TextDelta("Let me see."),
         *(ToolCallStart(0, "call_1", "f"), ToolCallArguments(0, "{}")),
         *(ToolCallStart(1, "call_2", "g"), ToolCallArguments(1, '{"a":1}')),
@@ -93,13 +93,13 @@ def test_parallel_calls_are_choices_in_the_native_dialect() -> None:
 
 
 def test_calls_alone_leave_the_content_out_or_null() -> None:
-    native, openai = rendered(ToolCallStart(0, "call_1", "f"), Finish("tool_calls"))
+    native, openai = render_both(ToolCallStart(0, "call_1", "f"), Finish("tool_calls"))
     assert "content" not in native["choices"][0]["message"]
     assert openai["choices"][0]["message"]["content"] is None
 
 
 def test_a_refusal() -> None:
-    native, openai = rendered(RefusalDelta("No"), RefusalDelta("."), Finish("stop"))
+    native, openai = render_both(RefusalDelta("No"), RefusalDelta("."), Finish("stop"))
     assert native["choices"][0]["message"] == {"role": "assistant", "refusal": "No."}
     assert (openai["choices"][0]["message"]["refusal"], openai["choices"][0]["message"]["content"]) == (
         "No.",
@@ -107,15 +107,15 @@ def test_a_refusal() -> None:
     )
 
 
-def test_reasoning_is_shown_in_the_openai_dialect_alone() -> None:
-    native, openai = rendered(ReasoningDelta("Hm."), TextDelta("42"), Finish("stop"))
+def test_reasoning_is_shown_only_in_the_openai_dialect() -> None:
+    native, openai = render_both(ReasoningDelta("Hm."), TextDelta("42"), Finish("stop"))
     assert native["choices"][0]["message"] == {"role": "assistant", "content": "42"}
     assert openai["choices"][0]["message"]["reasoning_content"] == "Hm."
 
 
 def test_a_spoken_answer() -> None:
     sound = bytes(range(100))
-    native, openai = rendered(
+    native, openai = render_both(
         AudioDelta(id="audio_1", transcript="Hello", data=sound[:50], expires_at=1_700_003_600),
         AudioDelta(data=sound[50:]),
         Finish("stop"),
@@ -137,9 +137,9 @@ def test_a_voice_whose_bytes_are_gone() -> None:
     assert openai["choices"][0]["message"]["audio"]["data"] == ""
 
 
-def test_logprobs_metadata_and_service_tier_when_there() -> None:
+def test_logprobs_metadata_and_service_tier_if_present() -> None:
     token = {"token": "a", "logprob": -0.5, "bytes": None, "top_logprobs": []}
-    native, openai = rendered(
+    native, openai = render_both(
         TextDelta("a", logprobs={"content": [token], "refusal": None}),
         Finish("stop"),
         metadata={"k": "v"},
@@ -163,8 +163,8 @@ def test_an_answer_that_broke_off_has_no_finish_reason() -> None:
 
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
-def test_an_answer_without_a_word(reason: FinishReason) -> None:
-    native, openai = rendered(Finish(reason))
+def test_an_empty_answer(reason: FinishReason) -> None:
+    native, openai = render_both(Finish(reason))
     assert native["choices"][0]["message"] == {"role": "assistant", "content": ""}
     assert openai["choices"][0]["message"]["content"] == ""
 

@@ -1,4 +1,4 @@
-"""What a request means once it is read: both dialects come to the same values."""
+"""What a request means once it is parsed: both dialects produce the same values."""
 
 import copy
 import threading
@@ -55,7 +55,7 @@ def calls(*call_ids: str) -> tuple[ToolCall, ...]:
     return tuple(ToolCall(call_id, "get_weather", "{}") for call_id in call_ids)
 
 
-# --- the whole ----------------------------------------------------------------------------------
+# --- whole requests -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
@@ -102,7 +102,7 @@ def test_everything_at_once(dialect: DialectName) -> None:
     }
 
 
-def test_the_least_that_can_be_said() -> None:
+def test_a_minimal_request() -> None:
     by_native = DIALECTS["native"].parse({"messages": [user("")]})
     by_openai = DIALECTS["openai"].parse({"model": "m", "messages": [user("")]})
     hello = (Message("user", (TextPart(""),)),)
@@ -111,7 +111,7 @@ def test_the_least_that_can_be_said() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_null_stands_for_absence(dialect: DialectName) -> None:
+def test_null_means_absent(dialect: DialectName) -> None:
     whole = DIALECTS[dialect].parse(body())
     optional = EVERYTHING.keys() - {"model", "messages"}
     assert DIALECTS[dialect].parse(body(**dict.fromkeys(optional))) == whole
@@ -132,7 +132,7 @@ def test_unknown_keys_are_ignored_at_any_depth(dialect: DialectName) -> None:
     assert request.tools == (Tool("get_weather"),)
 
 
-def test_reading_keeps_nothing_between_requests_nor_threads() -> None:
+def test_parsing_keeps_nothing_between_requests_or_threads() -> None:
     before = copy.deepcopy(EVERYTHING)
     expected = DIALECTS["openai"].parse(EVERYTHING)
     wrong: list[CompletionRequest] = []
@@ -152,7 +152,7 @@ def test_reading_keeps_nothing_between_requests_nor_threads() -> None:
 # --- the native dialect -------------------------------------------------------------------------
 
 
-def test_the_documents_assistant_is_told_from_a_system_message() -> None:
+def test_the_documents_assistant_is_told_apart_from_a_system_message() -> None:
     request = native(
         {"role": "system", "content": ["Be brief.", "Be kind."]},
         user(),
@@ -166,7 +166,7 @@ def test_the_documents_assistant_is_told_from_a_system_message() -> None:
     assert request.messages[4] == Message("assistant", (SpokenPart("audio_1"),))
 
 
-def test_parallel_calls_that_came_as_choices_come_back_as_one_turn() -> None:
+def test_parallel_calls_sent_as_choices_come_back_as_one_message() -> None:
     request = native(
         user(),
         {"role": "assistant", "content": "Let me see.", "tool_calls": call("call_1")},
@@ -180,14 +180,14 @@ def test_parallel_calls_that_came_as_choices_come_back_as_one_turn() -> None:
     assert request.positions == (0, 1, 4, 5, 6, 7)
 
 
-def test_a_text_and_a_call_of_their_own_stay_two_turns() -> None:
+def test_a_separate_text_and_call_stay_two_messages() -> None:
     spoken = {"role": "assistant", "content": "One moment."}
     request = native(user(), spoken, {"role": "assistant", "tool_calls": call("call_1")}, result("call_1"))
     assert [len(message.parts) for message in request.messages] == [1, 1, 1, 1]
     assert request.positions == ()
 
 
-def test_a_merged_turn_does_not_shift_the_path_of_a_later_problem() -> None:
+def test_a_merged_message_does_not_shift_the_path_of_a_later_error() -> None:
     with pytest.raises(BadRequest) as refused:
         native(
             user(),
@@ -198,7 +198,7 @@ def test_a_merged_turn_does_not_shift_the_path_of_a_later_problem() -> None:
     assert refused.value.param == "messages[3].tool_call_id"
 
 
-def test_what_the_document_leaves_open_is_taken() -> None:
+def test_what_the_document_leaves_open_is_accepted() -> None:
     request = native(
         {"role": "assistant", "content": "x", "tool_calls": {}, "audio": {}},
         tools=[{"function": {"name": "f"}}],
@@ -216,7 +216,7 @@ def test_what_the_document_leaves_open_is_taken() -> None:
 
 
 def test_a_list_without_parts_is_an_empty_text() -> None:
-    """The document sets no least number of parts."""
+    """The document sets no minimum number of parts."""
     messages = user([]), {"role": "assistant", "content": []}, {"role": "system", "content": []}
     empty_texts = ({**message, "content": ""} for message in messages)
     assert native(*messages).messages == native(*empty_texts).messages
@@ -226,7 +226,7 @@ def test_a_list_without_parts_is_an_empty_text() -> None:
 
 @pytest.mark.parametrize("dialect", [native, openai])
 def test_a_sound_needs_no_format(dialect: Callable[..., CompletionRequest]) -> None:
-    """What it is, its bytes tell once they are looked at."""
+    """The bytes show the format once they are inspected."""
     data = b64(b"OggS\0\0")
     request = dialect(user([{"type": "input_audio", "input_audio": {"data": data}}]))
     part = request.messages[0].parts[0]
@@ -235,7 +235,7 @@ def test_a_sound_needs_no_format(dialect: Callable[..., CompletionRequest]) -> N
 
 
 @pytest.mark.parametrize("dialect", [native, openai])
-def test_a_file_stands_where_data_would(dialect: Callable[..., CompletionRequest]) -> None:
+def test_a_file_id_may_replace_the_data(dialect: Callable[..., CompletionRequest]) -> None:
     picture = {"type": "image_url", "image_url": {"file_id": "file-1", "detail": "low"}}
     heard = {"type": "input_audio", "input_audio": {"file_id": "file-2"}}
     request = dialect(user([picture, heard]))
@@ -246,7 +246,7 @@ def test_a_file_stands_where_data_would(dialect: Callable[..., CompletionRequest
     assert request.uploads == {}
 
 
-def test_a_browsers_sound_is_taken_as_it_names_it() -> None:
+def test_a_browsers_sound_is_accepted_under_the_browsers_name() -> None:
     part = native(user([sound(format="WebM")])).messages[0].parts[0]
     assert part == AudioPart(Blob(sha256(SOUND).hexdigest(), "audio/webm", len(SOUND)), "webm")
 
@@ -257,7 +257,7 @@ def test_a_browsers_sound_is_taken_as_it_names_it() -> None:
     [
         (b64(SOUND), "audio/webm;codecs=opus"),  # MediaRecorder.mimeType
         (b64(SOUND), 'video/webm; codecs="opus"'),
-        (b64(SOUND), "webm;codecs=opus"),  # LangChain, of the first
+        (b64(SOUND), "webm;codecs=opus"),  # what LangChain makes of the first
         (f"data:audio/webm;codecs=opus;base64,{b64(SOUND)}", "webm"),  # FileReader.readAsDataURL
         (f"data:audio/webm;base64,{b64(SOUND)}", None),
     ],
@@ -312,7 +312,7 @@ def test_allowed_tools_limit_the_choice() -> None:
     assert request.tool_choice == ToolChoice("auto", ("a",))
 
 
-def test_usage_is_told_only_to_whom_asks_for_it() -> None:
+def test_usage_is_reported_only_on_request() -> None:
     assert not openai(stream=True).include_usage
     assert openai(stream=True, stream_options={"include_usage": True}).include_usage
 
@@ -361,7 +361,7 @@ def test_a_result_may_answer_a_call_that_is_stored(parse: Any) -> None:
         {"const": {"$ref": "http://127.0.0.1:9/plain-data"}},
     ],
 )
-def test_a_schema_that_stands_for_itself_is_taken(schema: dict[str, Any]) -> None:
+def test_a_self_contained_schema_is_accepted(schema: dict[str, Any]) -> None:
     assert openai(tools=[tool(parameters=schema)]).tools[0].parameters == schema
 
 
@@ -370,7 +370,7 @@ def test_a_schema_that_stands_for_itself_is_taken(schema: dict[str, Any]) -> Non
     "draft", ["draft-04/", "draft-06/", "draft-07/", "draft/2019-09/", "draft/2020-12/", ""]
 )
 @pytest.mark.parametrize("end", ["", "#"])
-def test_every_known_draft_is_known_without_a_network(scheme: str, draft: str, end: str) -> None:
+def test_every_known_draft_is_recognized_without_a_network(scheme: str, draft: str, end: str) -> None:
     schema = {"$schema": f"{scheme}json-schema.org/{draft}schema{end}", "type": "object"}
     assert openai(tools=[tool(parameters=schema)]).tools[0].parameters == schema
 
@@ -384,7 +384,7 @@ def test_what_only_resembles_a_draft_is_refused(draft: str) -> None:
     assert refused.value.param == "tools[0].function.parameters.$schema"
 
 
-# --- anything at all ----------------------------------------------------------------------------
+# --- arbitrary input ----------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -454,8 +454,10 @@ def test_anything_under_the_known_names_is_read_or_refused(
 
 
 def test_a_request_that_the_document_calls_valid_is_read() -> None:
-    """Where it is at odds with itself (a plain text from the role `system` that calls a tool) a list
-    of parts is the one form that its `oneOf` knows."""
+    """The document contradicts itself on a plain text from the role `system` that calls a tool.
+
+    There, a list of parts is the only form that its `oneOf` allows.
+    """
     request = {
         "context": {},
         "messages": [

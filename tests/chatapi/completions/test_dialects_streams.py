@@ -1,4 +1,4 @@
-"""A stream's bytes: whole frames, in the order that SDKs live with, adding up to the stored message."""
+"""A stream's bytes: whole frames, in an order that SDKs accept, adding up to the stored message."""
 
 from base64 import b64decode
 from typing import Any
@@ -40,18 +40,18 @@ def encoder(dialect: DialectName = "openai", **options: Any) -> StreamEncoder:
 
 
 def stream(dialect: DialectName, *entries: Event | Ended, **options: Any) -> list[dict[str, Any]]:
-    """The chunks of these entries, encoded one by one, each held to its contract."""
+    """Encode these entries one by one and return the chunks, each checked against its contract."""
     one_by_one = encoder(dialect, **options)
     sent = b"".join(one_by_one.encode([entry]) for entry in entries)
     assert sent == encoder(dialect, **options).encode(entries)
     chunks = chunks_of(sent)
     for chunk in chunks:
         if "error" not in chunk:
-            hold_to_contract(dialect, chunk)
+            check_contract(dialect, chunk)
     return chunks
 
 
-def hold_to_contract(dialect: DialectName, chunk: dict[str, Any]) -> None:
+def check_contract(dialect: DialectName, chunk: dict[str, Any]) -> None:
     if dialect == "native":
         validate_against_document("ChatCompletionChunk", chunk)
     else:
@@ -70,7 +70,7 @@ def deltas(chunks: list[dict[str, Any]], choice: int = 0) -> list[dict[str, Any]
 # --- text ---------------------------------------------------------------------------------------
 
 
-def test_a_text_in_the_openai_dialect() -> None:
+def test_text_in_the_openai_dialect() -> None:
     chunks = stream("openai", TextDelta("Hel"), TextDelta("lo"), Finish("stop"), STOPPED)
     assert deltas(chunks) == [
         {"role": "assistant", "content": "", "refusal": None},
@@ -82,14 +82,14 @@ def test_a_text_in_the_openai_dialect() -> None:
     assert not any("usage" in chunk for chunk in chunks)
 
 
-def test_a_text_in_the_native_dialect_ends_with_its_usage() -> None:
+def test_text_in_the_native_dialect_ends_with_its_usage() -> None:
     chunks = stream("native", TextDelta("Hel"), TextDelta("lo"), STOPPED)
     assert deltas(chunks) == [{"role": "assistant", "content": ""}, {"content": "Hel"}, {"content": "lo"}, {}]
     assert [chunk.get("usage", {}).get("total_tokens") for chunk in chunks] == [None, None, None, 30]
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_usage_comes_last_in_a_chunk_of_its_own_where_it_was_asked_for() -> None:
+def test_usage_comes_last_in_its_own_chunk_if_requested() -> None:
     chunks = stream("openai", TextDelta("Hello"), STOPPED, include_usage=True)
     assert [chunk["usage"] is None for chunk in chunks] == [True, True, True, False]
     assert chunks[-1]["choices"] == []
@@ -109,14 +109,14 @@ def test_finish_and_usage_wait_for_the_end() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_an_answer_without_a_word_still_opens_and_closes(dialect: DialectName) -> None:
+def test_an_empty_answer_still_opens_and_closes(dialect: DialectName) -> None:
     chunks = stream(dialect, STOPPED)
     assert deltas(chunks)[0]["role"] == "assistant"
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("words", ["a\u2028b\u2029c\x85d", "\n\r\x0b\x0c\x1c", 'a"\\b', "😀", "\ue000"])
-def test_no_text_breaks_a_line_whatever_splits_it(words: str) -> None:
+def test_no_text_breaks_a_line_however_lines_are_split(words: str) -> None:
     sent = encoder().encode([TextDelta("a"), TextDelta(words), RefusalDelta(words), STOPPED])
     assert len(sent.decode().splitlines()) == 2 * sent.count(b"\n\n")
     message = messages_of(chunks_of(sent))[0]
@@ -136,7 +136,7 @@ def test_logprobs_travel_with_their_text() -> None:
     }
 
 
-def test_reasoning_is_streamed_in_the_openai_dialect_alone() -> None:
+def test_reasoning_is_streamed_only_in_the_openai_dialect() -> None:
     events = (ReasoningDelta("Hm."), TextDelta("42"), STOPPED)
     assert deltas(stream("openai", *events))[1:3] == [{"reasoning_content": "Hm."}, {"content": "42"}]
     assert deltas(stream("native", *events)) == [{"role": "assistant"}, {"content": "42"}, {}]
@@ -196,8 +196,8 @@ def test_choices_open_in_order_and_finish_together(dialect: DialectName) -> None
     finishes = tuple(Finish("stop", choice) for choice in (1, 2, 0))
     ended = Ended("completed", finishes, Usage(1, 2))
     chunks = stream(dialect, TextDelta("b", 1), TextDelta("a", 0), ended, n=3)
-    told = [(c["choices"][0]["index"], next(iter(c["choices"][0]["delta"]), "finish")) for c in chunks]
-    assert told == [
+    shown = [(c["choices"][0]["index"], next(iter(c["choices"][0]["delta"]), "finish")) for c in chunks]
+    assert shown == [
         *((0, "role"), (1, "role"), (2, "role")),
         *((1, "content"), (0, "content")),
         *((0, "finish"), (1, "finish"), (2, "finish")),
@@ -239,14 +239,14 @@ def test_sound_comes_in_pieces_that_concatenate(dialect: DialectName) -> None:
     assert [delta for delta in audio if "expires_at" in delta] == [{"expires_at": 1_700_003_600}]
 
 
-def test_what_of_a_sound_was_held_back_is_sent_before_an_error() -> None:
+def test_sound_that_was_held_back_is_sent_before_an_error() -> None:
     failed = Ended("failed", failure=Failure("No more."))
     chunks = stream("openai", AudioDelta(id="audio_1", data=b"12345"), failed)
     assert deltas(chunks[:-1])[-1] == {"audio": {"data": "MTIzNDU="}}
     assert "error" in chunks[-1]
 
 
-# --- bad ends -----------------------------------------------------------------------------------
+# --- unsuccessful ends --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
@@ -274,7 +274,7 @@ def test_a_cancelled_completion_that_had_finished_ends_well() -> None:
 # --- NDJSON and keep-alives ---------------------------------------------------------------------
 
 
-def test_ndjson_is_one_chunk_a_line() -> None:
+def test_ndjson_has_one_chunk_per_line() -> None:
     lines = encoder("native", ndjson=True).encode([TextDelta("a\nb"), TextDelta("c"), STOPPED]).splitlines()
     chunks = [msgspec.json.decode(line) for line in lines]
     assert messages_of(chunks)[0]["content"] == "a\nbc"
@@ -282,7 +282,7 @@ def test_ndjson_is_one_chunk_a_line() -> None:
     assert msgspec.json.decode(failed)["error"]["message"] == "No."
 
 
-def test_a_keep_alive_is_no_event() -> None:
+def test_a_keep_alive_is_not_an_event() -> None:
     assert encoder().keep_alive == KEEP_ALIVE == b": ping\n"
     assert encoder("native", ndjson=True).keep_alive == NDJSON_KEEP_ALIVE == b"\n"
 
@@ -290,7 +290,7 @@ def test_a_keep_alive_is_no_event() -> None:
 # --- the official SDK ---------------------------------------------------------------------------
 
 
-def as_read_by_the_sdk(sent: bytes) -> Stream[ChatCompletionChunk]:
+def read_by_sdk(sent: bytes) -> Stream[ChatCompletionChunk]:
     client = OpenAI(api_key="none", base_url="http://127.0.0.1:9/v1")
     request = httpx2.Request("POST", "http://127.0.0.1:9/v1/chat/completions")
     response = httpx2.Response(200, content=sent, request=request)
@@ -301,7 +301,7 @@ def test_the_sdk_adds_up_what_was_sent() -> None:
     encode = encoder(include_usage=True).encode
     sent = encode([TextDelta("Let me "), TextDelta("see.")]) + KEEP_ALIVE + encode(CALLS)
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
-    for chunk in as_read_by_the_sdk(sent):
+    for chunk in read_by_sdk(sent):
         state.handle_chunk(chunk)
     completion = state.get_final_completion()
     [choice] = completion.choices
@@ -317,7 +317,7 @@ def test_the_sdk_adds_up_what_was_sent() -> None:
 def test_the_sdk_raises_what_the_stream_reports() -> None:
     failed = Ended("failed", failure=Failure("The upstream broke off.", code="upstream_error"))
     with pytest.raises(APIError, match="broke off") as raised:
-        list(as_read_by_the_sdk(encoder().encode([TextDelta("a"), failed])))
+        list(read_by_sdk(encoder().encode([TextDelta("a"), failed])))
     assert raised.value.code == "upstream_error"
 
 
@@ -336,7 +336,7 @@ EVENTS = st.one_of(
 
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[int, list[Event]]:
-    """A number of choices and events in an order an engine may yield them."""
+    """A number of choices, and events in an order in which an engine may yield them."""
     n = draw(st.integers(1, 3))
     events: list[Event] = []
     calls: dict[int, int] = {}
@@ -357,14 +357,14 @@ def answers(draw: st.DrawFn) -> tuple[int, list[Event]]:
     return n, events
 
 
-def said(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as whole and as streamed answers both show it."""
-    told = {key: message.get(key) or None for key in ("role", "content", "refusal", "reasoning_content")}
+def normalized(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the message in a form that is the same for whole and for streamed answers."""
+    shown = {key: message.get(key) or None for key in ("role", "content", "refusal", "reasoning_content")}
     audio = dict(message.get("audio") or {})
     audio["data"] = b64decode(audio.get("data", ""))
     audio.setdefault("transcript", "")
     calls = message.get("tool_calls", [])
-    return {**told, "audio": audio, "calls": list(calls.values()) if isinstance(calls, dict) else calls}
+    return {**shown, "audio": audio, "calls": list(calls.values()) if isinstance(calls, dict) else calls}
 
 
 @settings(max_examples=150, deadline=None)
@@ -384,20 +384,20 @@ def test_the_deltas_add_up_to_the_stored_message(
         encode = encoder(dialect, n=n).encode
         messages = messages_of(chunks_of(encode(events[:cut]) + encode([*events[cut:], ended])))
         if dialect == "openai":
-            expected = {choice["index"]: said(choice["message"]) for choice in whole["choices"]}
-            assert {index: said(message) for index, message in messages.items()} == expected
+            expected = {choice["index"]: normalized(choice["message"]) for choice in whole["choices"]}
+            assert {index: normalized(message) for index, message in messages.items()} == expected
         else:
             assert_same_choices(messages, whole)
 
 
 def assert_same_choices(messages: dict[int, dict[str, Any]], whole: dict[str, Any]) -> None:
-    """Further calls of several choices may be numbered in another order: they are told by their ids."""
+    """Compare calls by their ids: further calls of several choices may be numbered in another order."""
 
     def by_call(message: dict[str, Any], index: int) -> Any:
         return message["tool_calls"]["id"] if "tool_calls" in message else index
 
     def without_calls(message: dict[str, Any]) -> dict[str, Any]:
-        return {**said({**message, "tool_calls": []}), "call": message.get("tool_calls")}
+        return {**normalized({**message, "tool_calls": []}), "call": message.get("tool_calls")}
 
     streamed = {by_call(message, index): without_calls(message) for index, message in messages.items()}
     expected = {by_call(c["message"], c["index"]): without_calls(c["message"]) for c in whole["choices"]}

@@ -1,4 +1,4 @@
-"""What is noted of answers outlives the process that makes them."""
+"""What the journal records of answers outlives the process that generates them."""
 
 import errno
 import os
@@ -26,14 +26,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def kept(path: Path) -> Iterator[Journal]:
-    kept = Journal(path)
-    yield kept
-    kept.close()
+def open_journal(path: Path) -> Iterator[Journal]:
+    open_journal = Journal(path)
+    yield open_journal
+    open_journal.close()
 
 
-def test_what_came_of_an_answer_is_read_back(kept: Journal, path: Path) -> None:
-    slot = kept.slot(ID)
+def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path: Path) -> None:
+    slot = open_journal.slot(ID)
     slot.asked(PRICE, 12, 3)
     slot.begun()
     for event in (
@@ -45,11 +45,11 @@ def test_what_came_of_an_answer_is_read_back(kept: Journal, path: Path) -> None:
         slot.add(event)
     slot.add(AudioDelta(data=bytes(48 * 100)))
     slot.spoken(48 * 51)
-    told = journal.read(path)[ID]
-    assert (told.price_id, told.images, told.was_asked, told.has_begun) == (PRICE, 3, True, True)
-    # 7 + 4 + 1 bytes are 3 tokens, 8 bytes of reasoning 2, 100 ms of its own sound 2, 51 ms made here 2
+    entry = journal.read(path)[ID]
+    assert (entry.price_id, entry.images, entry.was_asked, entry.has_begun) == (PRICE, 3, True, True)
+    # 7 + 4 + 1 bytes are 3 tokens, 8 bytes of reasoning 2, 100 ms of its own sound 2, 51 ms of ours 2
     assert (
-        told.usage
+        entry.usage
         == slot.usage
         == Usage(
             prompt_tokens=12,
@@ -61,8 +61,8 @@ def test_what_came_of_an_answer_is_read_back(kept: Journal, path: Path) -> None:
     )
 
 
-def test_what_the_engine_counted_goes_before_what_we_count(kept: Journal, path: Path) -> None:
-    slot = kept.slot(ID)
+def test_the_engines_counts_take_precedence_over_ours(open_journal: Journal, path: Path) -> None:
+    slot = open_journal.slot(ID)
     slot.asked(None, 12, 0)
     slot.add(TextDelta("Hello"))
     slot.counted(Usage(prompt_tokens=5, completion_tokens=7, cached_tokens=2))
@@ -71,36 +71,36 @@ def test_what_the_engine_counted_goes_before_what_we_count(kept: Journal, path: 
     assert journal.read(path)[ID].usage.prompt_tokens == 4
 
 
-def test_nothing_is_told_of_who_was_never_asked_or_has_ended(kept: Journal, path: Path) -> None:
-    slots = [kept.slot(uuid4()) for _ in range(1000)]  # more than it was made for
+def test_unasked_answers_have_no_usage_and_ended_ones_no_entry(open_journal: Journal, path: Path) -> None:
+    slots = [open_journal.slot(uuid4()) for _ in range(1000)]  # more than its initial size
     assert len(journal.read(path)) == 1000
-    assert all(told.usage == Usage() for told in journal.read(path).values())
+    assert all(entry.usage == Usage() for entry in journal.read(path).values())
     for slot in slots:
         slot.release()
     assert journal.read(path) == {}
-    kept.close()
+    open_journal.close()
     assert not path.exists()
 
 
-def test_slots_that_were_begun_before_it_grew_are_noted_still(kept: Journal, path: Path) -> None:
-    first = kept.slot(ID)
-    others = [kept.slot(uuid4()) for _ in range(300)]
+def test_slots_begun_before_the_journal_grew_are_still_recorded(open_journal: Journal, path: Path) -> None:
+    first = open_journal.slot(ID)
+    others = [open_journal.slot(uuid4()) for _ in range(300)]
     first.asked(PRICE, 1, 0)
     first.add(TextDelta("Hello"))
     assert journal.read(path)[ID].usage.completion_tokens == 2
     first.release()
     assert len(journal.read(path)) == len(others)
-    kept.close()
+    open_journal.close()
     assert path.exists()  # for the sweep
 
 
-def test_a_full_disk_kills_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_no_answer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with closing(Journal(path)) as kept:
-        slot = kept.slot(ID)
+    with closing(Journal(path)) as open_journal:
+        slot = open_journal.slot(ID)
         slot.asked(PRICE, 1, 0)
         slot.add(TextDelta("Hello"))
         assert slot.usage.completion_tokens == 2
@@ -121,7 +121,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_killed_process_has_noted_all(path: Path) -> None:
+def test_a_killed_process_has_recorded_everything(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DYING, str(path), str(ID)],
         cwd=ROOT,
@@ -129,6 +129,6 @@ def test_a_killed_process_has_noted_all(path: Path) -> None:
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
-    told = journal.read(path)[UUID(str(ID))]
-    assert told.has_begun
-    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (3, 10)
+    entry = journal.read(path)[UUID(str(ID))]
+    assert entry.has_begun
+    assert (entry.usage.prompt_tokens, entry.usage.completion_tokens) == (3, 10)

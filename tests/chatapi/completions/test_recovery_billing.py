@@ -1,4 +1,4 @@
-"""What a dead process left is billed as its journal tells."""
+"""Calls left by a dead process are billed by its journal."""
 
 import os
 from uuid import UUID
@@ -22,23 +22,21 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("names", ["its price", "nobody's price"])
-def test_by_the_price_it_names_or_where_that_is_nobodys_by_the_promised_one(
-    alice: Person, names: str
-) -> None:
+def test_the_journals_price_is_used_or_the_promised_one_if_it_is_unknown(alice: Person, names: str) -> None:
     price = add_price("m", {0: {"prompt": 1000, "completion": 2000}})
     give(alice, 10**9)
     process, id = new_id(), new_id()
     order = ChargeRequest(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
     with transaction.atomic():
-        books = HoldBatch([order], [])
-        books.hold(order, lambda: Bound(prompt=10, output=10))
-        books.write()
-    kept = Journal(journal_path(process))
-    slot = kept.slot(id)
+        batch = HoldBatch([order], [])
+        batch.hold(order, lambda: Bound(prompt=10, output=10))
+        batch.write()
+    open_journal = Journal(journal_path(process))
+    slot = open_journal.slot(id)
     slot.asked(price.id if names == "its price" else UUID(int=5), 3, 0)
     slot.begun()
     slot.add(TextDelta("12345678"))
-    kept.close()
+    open_journal.close()
     settle_interrupted()
     charge = Charge.objects.get()
     assert (charge.state, charge.end, charge.price_id) == ("settled", "interrupted", price.id)
@@ -46,19 +44,19 @@ def test_by_the_price_it_names_or_where_that_is_nobodys_by_the_promised_one(
     journal_path(process).unlink()
 
 
-def test_what_a_process_that_was_held_up_goes_on_noting_is_not_thrown_away(alice: Person) -> None:
-    """Stopped, or with a database that was away for some minutes, it is silent, and lives."""
+def test_the_journal_of_a_process_that_was_held_up_is_kept(alice: Person) -> None:
+    """A process that was stopped, or had no database for some minutes, is silent but alive."""
     process = new_id()
     path = journal_path(process)
-    kept = Journal(path)
+    open_journal = Journal(path)
     long_ago = path.stat().st_mtime - 600
     os.utime(path, (long_ago, long_ago))
 
     settle_interrupted()
     assert path.exists()
 
-    slot = kept.slot(new_id())
-    kept.close()  # what stands in it keeps the file: as a kill would, which ends the lock
+    slot = open_journal.slot(new_id())
+    open_journal.close()  # an open slot keeps the file, and the lock ends: as after a kill
     os.utime(path, (long_ago, long_ago))
     settle_interrupted()
     assert not path.exists()

@@ -1,6 +1,6 @@
-"""The serializers mirror the native document, name by name, and drf-spectacular generates it again.
+"""The serializers mirror the native document name by name, and drf-spectacular regenerates it.
 
-What is taken beyond the document is listed here, and nowhere is less taken or more required.
+What is accepted beyond the document is listed here; nowhere is less accepted or more required.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ FURTHER_PROPERTIES = {
     },
     "AssistantMessage": {"refusal"},
 }
-"""OpenAI's parameters, taken in both dialects, and a replayed refusal."""
+"""OpenAI's parameters, accepted in both dialects, and a replayed refusal."""
 
 FURTHER_VALUES = {
     "SystemMessage.role": {"developer"},
@@ -33,7 +33,7 @@ FURTHER_VALUES = {
 
 
 def components_of(*serializers: type[Serializer[Any]]) -> dict[str, Any]:
-    """What drf-spectacular makes of them and of what they hold, by component name."""
+    """Return what drf-spectacular generates for these serializers and nested ones, by component name."""
     auto_schema = AutoSchema()
     auto_schema.view = APIView(request=None)
     auto_schema.registry = ComponentRegistry()
@@ -61,7 +61,7 @@ def test_a_component_requires_what_the_document_requires(name: str, generated: d
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_each_property_takes_what_the_document_takes(name: str, generated: dict[str, Any]) -> None:
+def test_each_property_accepts_what_the_document_accepts(name: str, generated: dict[str, Any]) -> None:
     for key, documented in SCHEMAS[name]["properties"].items():
         assert_covers(generated[name]["properties"][key], documented, f"{name}.{key}", generated)
 
@@ -69,7 +69,7 @@ def test_each_property_takes_what_the_document_takes(name: str, generated: dict[
 def assert_covers(
     ours: dict[str, Any], documented: dict[str, Any], path: str, components: dict[str, Any]
 ) -> None:
-    """Every form of a value that the document allows is one of ours."""
+    """Assert that `ours` has every form of a value that the document allows."""
     alternatives = [resolved(form, components) for form in forms(ours, components)]
     for form in forms(documented, SCHEMAS):
         name = form.get("$ref")
@@ -91,7 +91,7 @@ def assert_covers(
 
 
 def forms(schema: dict[str, Any], components: dict[str, Any]) -> list[dict[str, Any]]:
-    """The alternatives of a schema, `oneOf` and single `allOf` taken apart."""
+    """Return the alternatives of a schema, with `oneOf` and single `allOf` expanded."""
     below = schema.get("oneOf") or schema.get("allOf")
     return [form for one in below for form in forms(one, components)] if below else [schema]
 

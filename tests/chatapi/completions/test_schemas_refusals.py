@@ -1,4 +1,4 @@
-"""What a body must not say, each with the code and the path that the client is told."""
+"""What a body must not contain, with the code and the path that the client gets for it."""
 
 from typing import Any
 
@@ -240,7 +240,7 @@ IN_BOTH_DIALECTS: list[tuple[Any, str, str | None]] = [
     (body(modalities=["video"]), "invalid_value", "modalities[0]"),
     (body(prediction={"type": "content"}), "missing_required_parameter", "prediction.content"),
     (body(model=1), "invalid_type", "model"),
-    # our own
+    # our own parameters
     (body(context=[]), "invalid_type", "context"),
     (body(context={"conversation_id": 1}), "invalid_type", "context.conversation_id"),
     (body(context={"parent_message_id": {}}), "invalid_type", "context.parent_message_id"),
@@ -346,5 +346,5 @@ def test_a_refusal_repeats_no_more_than_a_line_of_what_was_sent() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
-def test_a_body_that_is_no_object_is_refused_here_too(dialect: DialectName) -> None:
+def test_a_body_that_is_not_an_object_is_refused_here_too(dialect: DialectName) -> None:
     assert refusal(dialect, []).code == "invalid_type"

@@ -13,7 +13,7 @@ from tests.support.history_rows import completion_of, conversation_of, exchange,
 from tests.support.people import Person
 
 
-def fetched(completion: Completion, who: Person, client: Client) -> dict[str, object]:
+def fetch(completion: Completion, who: Person, client: Client) -> dict[str, object]:
     answer = client.get(f"/v1/chat/completions/{completion.public_id}", headers=who.headers)
     assert answer.status_code == 200
     shown: dict[str, object] = answer.json()
@@ -28,7 +28,7 @@ def test_a_completion_reads_as_it_was_answered(
     completion.save()
 
     with django_assert_max_num_queries(4):
-        shown = fetched(completion, alice, client)
+        shown = fetch(completion, alice, client)
 
     assert shown["id"] == completion.public_id
     assert shown["object"] == "chat.completion"
@@ -53,41 +53,41 @@ def test_a_completion_reads_as_it_was_answered(
 
 
 def test_choices_come_in_their_order(alice: Person, client: Client) -> None:
-    asked = said(conversation_of(alice), "user", "Pick")
-    completion = completion_of(alice, asked)
+    question = said(conversation_of(alice), "user", "Pick")
+    completion = completion_of(alice, question)
     for choice, text in [(1, "second"), (0, "first")]:
         said(
-            asked.conversation,
+            question.conversation,
             "assistant",
             text,
-            after=asked,
+            after=question,
             completion=completion,
             choice=choice,
             finish_reason="stop",
         )
 
-    choices = fetched(completion, alice, client)["choices"]
+    choices = fetch(completion, alice, client)["choices"]
 
     assert isinstance(choices, list)
     assert [choice["message"]["content"] for choice in choices] == ["first", "second"]
 
 
-def test_one_that_is_being_made_has_no_choices_yet(alice: Person, client: Client) -> None:
-    asked = said(conversation_of(alice), "user", "Tell me")
+def test_a_running_completion_has_no_choices_yet(alice: Person, client: Client) -> None:
+    question = said(conversation_of(alice), "user", "Tell me")
 
-    shown = fetched(completion_of(alice, asked, "in_progress"), alice, client)
+    shown = fetch(completion_of(alice, question, "in_progress"), alice, client)
 
     assert (shown["state"], shown["choices"]) == ("in_progress", [])
     assert "usage" not in shown
 
 
 @pytest.mark.parametrize("state", ["cancelled", "interrupted"])
-def test_one_that_broke_off_shows_how_far_it_came(state: str, alice: Person, client: Client) -> None:
-    asked = said(conversation_of(alice), "user", "Tell me")
-    completion = completion_of(alice, asked, state)
-    said(asked.conversation, "assistant", "Once upon", after=asked, completion=completion, choice=0)
+def test_a_completion_that_broke_off_shows_how_far_it_got(state: str, alice: Person, client: Client) -> None:
+    question = said(conversation_of(alice), "user", "Tell me")
+    completion = completion_of(alice, question, state)
+    said(question.conversation, "assistant", "Once upon", after=question, completion=completion, choice=0)
 
-    shown = fetched(completion, alice, client)
+    shown = fetch(completion, alice, client)
 
     assert shown["state"] == state
     choices = shown["choices"]
@@ -95,11 +95,11 @@ def test_one_that_broke_off_shows_how_far_it_came(state: str, alice: Person, cli
     assert (choices[0]["message"]["content"], choices[0]["finish_reason"]) == ("Once upon", None)
 
 
-def test_one_that_failed_says_why(alice: Person, client: Client) -> None:
-    asked = said(conversation_of(alice), "user", "Tell me")
+def test_a_failed_completion_says_why(alice: Person, client: Client) -> None:
+    question = said(conversation_of(alice), "user", "Tell me")
     error = {"message": "The upstream is overloaded.", "code": "upstream_error", "status": 502}
 
-    shown = fetched(completion_of(alice, asked, "failed", error=error), alice, client)
+    shown = fetch(completion_of(alice, question, "failed", error=error), alice, client)
 
     assert shown["state"] == "failed"
     assert shown["error"] == {
@@ -110,26 +110,26 @@ def test_one_that_failed_says_why(alice: Person, client: Client) -> None:
     }
 
 
-def test_a_spoken_answer_is_heard_again(alice: Person, client: Client) -> None:
+def test_a_spoken_answer_has_its_sound(alice: Person, client: Client) -> None:
     sound = b"\x00\x01" * 60
     digest = sha256(sound).hexdigest()
     store_bytes(alice.workspace.id, {digest: sound})
-    asked = said(conversation_of(alice), "user", "Say hello")
-    completion = completion_of(alice, asked)
+    question = said(conversation_of(alice), "user", "Say hello")
+    completion = completion_of(alice, question)
     spoken = SpokenPart("audio_1", "Hello", Blob(digest, "audio/wav", len(sound)), 1767268800)
     lost = SpokenPart("audio_2", "Bye", Blob("0" * 64, "audio/wav", 4))
     for choice, part in enumerate((spoken, lost)):
         said(
-            asked.conversation,
+            question.conversation,
             "assistant",
             part,
-            after=asked,
+            after=question,
             completion=completion,
             choice=choice,
             finish_reason="stop",
         )
 
-    choices = fetched(completion, alice, client)["choices"]
+    choices = fetch(completion, alice, client)["choices"]
 
     assert isinstance(choices, list)
     heard, gone = (choice["message"]["audio"] for choice in choices)

@@ -1,4 +1,4 @@
-"""Money, with real processes: many at once, and killed ones."""
+"""Billing with real processes: many at once, and killed ones."""
 
 import subprocess
 import sys
@@ -27,8 +27,8 @@ def test_a_thousand_calls_share_a_balance_for_a_hundred(tmp_path: Path) -> None:
         api_key = next(run for run in (one, other) if "API key" in run.output).api_key
         paid = manage(tmp_path, "top_up", "admin@localhost", f"{PAID * COST / 10**9:.9f}")
         assert paid.returncode == 0, paid.stderr
-        told = ask_all(urls, api_key)
-        assert told == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
+        outcomes = ask_all(urls, api_key)
+        assert outcomes == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
         with one.client(api_key) as client:
             balance = client.get("/v1/billing/balance").json()
         assert balance["available"] == "0.00"
@@ -36,7 +36,7 @@ def test_a_thousand_calls_share_a_balance_for_a_hundred(tmp_path: Path) -> None:
         assert proof.returncode == 0, proof.stdout
 
 
-def test_the_killed_owe_what_was_seen_of_them(tmp_path: Path) -> None:
+def test_killed_answers_are_billed_for_what_was_seen_of_them(tmp_path: Path) -> None:
     storm = Storm(tmp_path, kills=1)
     storm.rage()
     proof = storm.settle()

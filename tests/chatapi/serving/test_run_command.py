@@ -89,7 +89,7 @@ def test_a_stop_waits_for_answers_only_so_long(tmp_path: Path) -> None:
         assert "Traceback" not in run.error_output
 
 
-def test_who_still_waits_at_the_stop_is_told(tmp_path: Path) -> None:
+def test_clients_that_still_wait_at_the_stop_get_an_error(tmp_path: Path) -> None:
     with running(tmp_path, CHATAPI_SHUTDOWN_SECONDS="1") as run, begin_an_endless_answer(run) as streaming:
         with ThreadPoolExecutor() as threads, run.client(run.api_key) as client:
             whole = threads.submit(client.post, "/v1/chat/completions", json=said("[[stall]]"))
@@ -125,7 +125,7 @@ def test_a_closed_terminal_stops_it(tmp_path: Path) -> None:
         assert run.stop(signal.SIGHUP) == 0
 
 
-def test_what_a_killed_server_was_answering_is_interrupted_at_the_next_start(tmp_path: Path) -> None:
+def test_answers_of_a_killed_server_are_interrupted_at_the_next_start(tmp_path: Path) -> None:
     with running(tmp_path) as run, begin_an_endless_answer(run):
         key = run.api_key
         with run.client(key) as client:
@@ -156,7 +156,7 @@ def test_what_a_killed_server_was_answering_is_interrupted_at_the_next_start(tmp
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_what_keeps_it_from_starting_is_one_line(
+def test_what_prevents_a_start_is_reported_in_one_line(
     tmp_path: Path, environment: dict[str, str], line: str
 ) -> None:
     with running(tmp_path, **environment) as run:
@@ -168,7 +168,7 @@ def test_what_keeps_it_from_starting_is_one_line(
         assert "secret-words" not in run.error_output
 
 
-def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with running(tmp_path, PORT=str(port)) as run:

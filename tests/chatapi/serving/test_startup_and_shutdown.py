@@ -27,7 +27,7 @@ from tests.support.running_server import embedded_worker
 Disk = namedtuple("Disk", "total used free")
 
 
-def test_a_full_disk_is_said_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(10**9, 10**9, 5_000_000))
@@ -35,7 +35,7 @@ def test_a_full_disk_is_said_before_anything_is_written(
         preflight.check_storage(tmp_path)
 
 
-def test_the_data_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_the_data_folder_is_created_and_left_empty(tmp_path: Path) -> None:
     preflight.check_storage(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
@@ -71,7 +71,7 @@ def test_the_first_admin_can_sign_in_and_ask(db: None) -> None:
     assert ApiKey.objects.count() == 1
 
 
-def test_who_has_an_account_already_gets_no_admin(alice: Person) -> None:
+def test_no_admin_is_created_if_there_is_an_account_already(alice: Person) -> None:
     assert first_start.first_credentials() is None
 
 
@@ -86,7 +86,7 @@ def test_the_address_shown_is_one_that_can_be_opened(host: str, url: str) -> Non
         socket.create_connection(address, timeout=5).close()
 
 
-async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_ready_is_printed_once_health_is_good(capsys: pytest.CaptureFixture[str]) -> None:
     answers = iter(
         [
             (503, b'{"error":{"message":"The model is loading."}}'),
@@ -115,7 +115,7 @@ async def test_ready_is_said_once_health_is_good(capsys: pytest.CaptureFixture[s
     assert ready.startswith(f"Ready: {address.url} (API document {address.url}/docs")
 
 
-def test_the_engine_tells_its_progress_without_a_time_stamp(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_engines_progress_is_printed_without_a_timestamp(capsys: pytest.CaptureFixture[str]) -> None:
     progress = console.ConsoleProgress()
     progress.begin()
     logging.getLogger("engines.local").warning("Joining the model: %d %%", 40)
@@ -125,7 +125,7 @@ def test_the_engine_tells_its_progress_without_a_time_stamp(capsys: pytest.Captu
 
 
 class Signals:
-    """What the tasks of these tests say and wait for."""
+    """Events that the tasks of these tests set and wait for."""
 
     begun = threading.Event()
     may_end = threading.Event()
@@ -145,7 +145,7 @@ def due() -> None:
 
 @pytest.fixture
 def first_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one does that met an error of its own, which it logs."""
+    """End the first worker, as happens after an internal error, which it logs."""
     ordinary, started = WorkController.start, []
 
     def start(worker: WorkController) -> None:
@@ -159,7 +159,7 @@ def first_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def worker() -> Iterator[EmbeddedWorker]:
-    """The product's own, but with a schedule of this test's."""
+    """The product's own worker, with a schedule for these tests."""
     for event in (Signals.begun, Signals.may_end, Signals.due):
         event.clear()
     with embedded_worker({"often": {"task": "tests.due", "schedule": 0.1}}) as worker:
@@ -186,7 +186,7 @@ def test_a_stop_waits_for_the_task_that_runs(worker: EmbeddedWorker) -> None:
 
 
 @pytest.mark.usefixtures("first_worker_ends")
-def test_another_worker_follows_one_that_ended_by_itself(worker: EmbeddedWorker) -> None:
+def test_a_worker_that_ended_by_itself_is_replaced(worker: EmbeddedWorker) -> None:
     Signals.may_end.set()
     long.delay()
     assert Signals.begun.wait(10)

@@ -1,4 +1,4 @@
-"""A body is a JSON object that can be held, stored and sent on, or it is refused with a reason."""
+"""A body is a JSON object that can be kept, stored and sent on, or it is refused with a reason."""
 
 import time
 
@@ -27,18 +27,18 @@ def test_an_object_comes_out_as_it_went_in() -> None:
         "{}".encode("utf-16"),
     ],
 )
-def test_what_is_no_json_is_named_so(raw: bytes) -> None:
+def test_invalid_json_is_refused(raw: bytes) -> None:
     assert refusal(raw).code == "invalid_json"
 
 
 @pytest.mark.parametrize("raw", [b"[]", b'"x"', b"1", b"null", b"true", b'[{"messages": []}]'])
-def test_json_that_is_no_object_is_refused(raw: bytes) -> None:
+def test_json_that_is_not_an_object_is_refused(raw: bytes) -> None:
     refused = refusal(raw)
     assert (refused.code, refused.param) == ("invalid_type", None)
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"-1e999", b"1" * 5000])
-def test_numbers_that_nothing_can_hold_are_refused(number: bytes) -> None:
+def test_numbers_that_are_too_large_are_refused(number: bytes) -> None:
     assert refusal(b'{"a": ' + number + b"}").code == "invalid_value"
 
 
@@ -52,7 +52,7 @@ def test_numbers_that_nothing_can_hold_are_refused(number: bytes) -> None:
         (rb'{"a": [[{"\ud83d": 1}]]}', "a[0][0].\N{REPLACEMENT CHARACTER}"),
     ],
 )
-def test_nul_characters_and_lone_surrogates_are_refused_where_they_stand(raw: bytes, param: str) -> None:
+def test_nul_characters_and_lone_surrogates_are_refused_with_their_path(raw: bytes, param: str) -> None:
     refused = refusal(raw)
     assert (refused.code, refused.param) == ("invalid_value", param)
     refused.message.encode()
@@ -83,14 +83,14 @@ def test_the_depth_that_is_allowed_is_exact() -> None:
     assert refusal(nested(MAX_DEPTH + 1)).param == "context"
 
 
-def test_width_is_no_depth() -> None:
+def test_width_is_not_depth() -> None:
     assert len(parse_json(b'{"messages": [' + b",".join([b'{"a": [1]}'] * 5000) + b"]}")["messages"]) == 5000
 
 
-def test_a_byte_order_mark_is_no_part_of_the_body() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_body() -> None:
     assert parse_json(b"\xef\xbb\xbf{}") == {}
 
 
-def test_millions_of_brackets_are_refused_before_they_are_looked_at() -> None:
+def test_millions_of_brackets_are_refused_before_they_are_parsed() -> None:
     with pytest.raises(BadRequest, match="opening brackets"):
         parse_json(b'{"messages":[' + b"{}," * 5_000_000 + b"{}]}")
