@@ -19,8 +19,8 @@ from accounts.deletion import (
     delete_user,
     delete_workspace,
     has_contents,
+    reasons_to_keep,
     user_counts,
-    what_keeps,
     workspace_counts,
 )
 from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
@@ -84,7 +84,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
 def _reason_kept(workspace: Workspace) -> SafeString | None:
     """Return why a personal workspace, and so its user, stays; None if nothing keeps it."""
-    things = what_keeps(workspace)
+    things = reasons_to_keep(workspace)
     text = "{} has {}. Delete it first, or deactivate its user instead."
     return format_html(text, link_to(workspace), things) if things else None
 

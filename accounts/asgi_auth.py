@@ -12,13 +12,13 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
-from accounts.authentication import Principal, principal_of_secret, principal_of_session, secret_in
+from accounts.authentication import Principal, find_secret, principal_of_secret, principal_of_session
 from accounts.services import digest_of
 from core.exceptions import MissingApiKey
 from core.values import Value
 
-REMEMBER_SECONDS = 5.0
-REMEMBER_KEYS = 10_000
+CACHE_SECONDS = 5.0
+CACHE_KEYS = 10_000
 
 
 class Caller(Value, frozen=True):
@@ -34,7 +34,7 @@ class AsgiAuthenticator:
 
     async def identify(self, scope: Scope) -> Caller:
         """Return the caller. Raises `NotAuthenticated`, or `Forbidden` for a session without a CSRF token."""
-        secret = secret_in(scope["headers"])
+        secret = find_secret(scope["headers"])
         if secret is not None:
             digest = digest_of(secret)
             return Caller(await self._principal(secret, digest), digest)
@@ -49,9 +49,9 @@ class AsgiAuthenticator:
         if found is not None and found[0] > now:
             return found[1]
         principal: Principal = await database_sync_to_async(principal_of_secret)(secret)
-        if len(self._cache) >= REMEMBER_KEYS:
+        if len(self._cache) >= CACHE_KEYS:
             self._cache.clear()
-        self._cache[digest] = now + REMEMBER_SECONDS, principal
+        self._cache[digest] = now + CACHE_SECONDS, principal
         return principal
 
 

@@ -21,7 +21,7 @@ from accounts.models import LIMITS, ApiKey, User
 from accounts.ratelimits.limits import UNLIMITED, Limits
 from accounts.services import digest_of, personal_workspace
 from core.exceptions import Forbidden, InvalidApiKey
-from core.sql import fetch_as
+from core.sql import fetch_query
 from core.values import Value
 
 
@@ -39,7 +39,7 @@ class Principal(Value, frozen=True):
     key_limits: Limits = UNLIMITED
 
 
-def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the API key among ASGI headers, as it was sent; None if there is none."""
     found = None
     for name, value in headers:
@@ -62,7 +62,7 @@ def valid_keys(digests: Iterable[str]) -> set[str]:
     workspace.
     """
     now = timezone.now()
-    return {digest for digest in digests if fetch_as(_valid_digest, digest, now)}
+    return {digest for digest in digests if fetch_query(_valid_digest, digest, now)}
 
 
 def _valid_digest(digest: str, now: datetime) -> QuerySet[ApiKey, Any]:
@@ -136,7 +136,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             (b"authorization", request.headers.get("authorization", "").encode("latin-1", "replace")),
             (b"x-api-key", request.headers.get("x-api-key", "").encode("latin-1", "replace")),
         ]
-        secret = secret_in((name, value) for name, value in headers if value)
+        secret = find_secret((name, value) for name, value in headers if value)
         if secret is None:
             return None
         principal = principal_of_secret(secret)
@@ -152,5 +152,5 @@ class BrowserSessionAuthentication(BaseAuthentication):
         return None if principal is None else (User.objects.get(pk=principal.user_id), principal)
 
 
-def workspace_of(request: Request) -> UUID:
+def workspace_id_of(request: Request) -> UUID:
     return cast("Principal", request.auth).workspace_id

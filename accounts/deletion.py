@@ -56,12 +56,12 @@ def delete_user(user: User) -> None:
     """
     with transaction.atomic():
         for workspace in Workspace.objects.filter(personal_of=user):
-            if what_keeps(workspace) is None:
+            if reasons_to_keep(workspace) is None:
                 delete_workspace(workspace)
         user.delete()
 
 
-def what_keeps(workspace: Workspace) -> str | None:
+def reasons_to_keep(workspace: Workspace) -> str | None:
     """Return, in words, why a personal workspace may not go with its user; None if it is empty."""
     others = Membership.objects.filter(workspace=workspace).exclude(user=workspace.personal_of)
     found = {**_count_contents([workspace.pk]), "other members": others.count()}

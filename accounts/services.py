@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, Membership, User, Workspace
 
 SECRET_PREFIX = "sk-chatapi-"  # noqa: S105
-SHOWN = len(SECRET_PREFIX) + 4
+PREFIX_LENGTH = len(SECRET_PREFIX) + 4
 
 
 def digest_of(secret: str) -> str:
@@ -29,7 +29,7 @@ def personal_workspace(user: User) -> Workspace:
     return workspace
 
 
-def user_of(email: str) -> User:
+def get_or_create_user(email: str) -> User:
     """Return the user with that address, creating one without a usable password if there is none."""
     try:
         return User.objects.get_by_natural_key(email)
@@ -51,7 +51,7 @@ def create_api_key(
         workspace=workspace,
         user=user,
         name=name,
-        prefix=secret[:SHOWN],
+        prefix=secret[:PREFIX_LENGTH],
         digest=digest_of(secret),
         expires_at=expires_at,
         **limits,

@@ -11,7 +11,7 @@ import msgspec
 from benchmarks.findings import Finding
 from benchmarks.material import KINDS, speech, write_long_mp3, write_picture, write_sound
 from benchmarks.processes import peak_megabytes
-from benchmarks.speech import own_child
+from benchmarks.speech import fresh_worker
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.rendering import RenderPicture, render_picture
 from media.processing.sandbox import pools
@@ -25,7 +25,7 @@ A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
 SECONDS = 600.0
-MAKING = tuple(name for name in FORMATS if name != "pcm")
+OUTPUT_FORMATS = tuple(name for name in FORMATS if name != "pcm")
 
 
 class Plan(msgspec.Struct):
@@ -50,7 +50,7 @@ def _long_mp3(path: Path, plan: Plan) -> list[Finding]:
     """Measure a long MP3 in a fresh worker process, so that its peak memory is this work's own."""
     files = SandboxPool("files", threads=pools.FILES_THREADS, memory=pools.FILES_MEMORY)
     made = str(path.with_suffix(".wav"))
-    with own_child(files) as worker:
+    with fresh_worker(files) as worker:
         idle = peak_megabytes(worker)
         inspected = _timed(files, inspect_sound, InspectSound(str(path)))
         transcoded = _timed(files, transcode_sound, Transcode(str(path), made, "wav"))
@@ -71,7 +71,9 @@ def _sounds(folder: Path, pcm: bytes, plan: Plan) -> list[Finding]:
     material = (pcm * (plan.seconds // 60 + 1))[: plan.seconds * 48_000]
     taken = {kind: write_sound(folder / f"sent.{kind}", material, kind) for kind in (*KINDS, "pcm16")}
     jobs = {f"{kind} to wav": (path, kind, "wav") for kind, path in taken.items()}
-    jobs |= {f"wav to {format}": (taken["wav"], "wav", format) for format in MAKING if format != "wav"}
+    jobs |= {
+        f"wav to {format}": (taken["wav"], "wav", format) for format in OUTPUT_FORMATS if format != "wav"
+    }
     rates: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(plan.rounds + 1):
         for name, (path, kind, format) in jobs.items():

@@ -66,7 +66,7 @@ _STREAM_WRITES_WITH_USAGE = (*_STREAM_WRITES[:-1], _USAGE_CHUNK, _END)
 _PLAIN = _whole_answer()
 
 
-class Turns:
+class StreamScheduler:
     """A scheduler that gives each stream one write per turn of the event loop, as separate models would."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: StreamScheduler) -> None:
         self._turns = turns
         self._loop = asyncio.get_running_loop()
         self._received = b""
@@ -154,7 +154,7 @@ async def serve() -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    turns = Turns()
+    turns = StreamScheduler()
     server = await loop.create_server(lambda: Connection(turns), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await stop.wait()

@@ -13,12 +13,12 @@ from benchmarks.findings import Finding
 from benchmarks.first_sound import measure_first_sounds
 from benchmarks.material import SENTENCES, VOICE, first_minutes, speech, write_recording
 from benchmarks.processes import children, cpu_seconds, peak_megabytes
-from benchmarks.yardsticks import Taken, Yardstick, yardstick
+from benchmarks.yardsticks import Timing, Yardstick, yardstick
 from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.output_formats import SPEECH_RATE
-from media.processing.speech.recognition.job_types import Heard, Transcribe, WarmRecognizer
-from media.processing.speech.recognition.jobs import transcribe, warm_recogniser
+from media.processing.speech.recognition.job_types import RecognitionEnd, Transcribe, WarmRecognizer
+from media.processing.speech.recognition.jobs import transcribe, warm_recognizer
 from media.processing.speech.speech_plan import Say
 from media.processing.speech.synthesis.job_types import Speak, WarmVoice
 from media.processing.speech.synthesis.jobs import speak, warm_voice
@@ -46,7 +46,7 @@ def measure_speech(folder: Path, plan: Plan) -> list[Finding]:
 def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
     sentences = SENTENCES[: plan.sentences]
     ours, theirs = [], []
-    with own_child(pools.synthesis) as worker:
+    with fresh_worker(pools.synthesis) as worker:
         loading = pools.synthesis.ask_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
         for _ in range(plan.rounds):
             ours.append(_taken(worker, _speak(sentences)))
@@ -77,8 +77,8 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
     pools.synthesis.close()
     models = str(folder / "recognition")
     findings = []
-    with own_child(pools.recognition) as worker:
-        ready = pools.recognition.ask_blocking(warm_recogniser, WarmRecognizer(models), seconds=SECONDS)
+    with fresh_worker(pools.recognition) as worker:
+        ready = pools.recognition.ask_blocking(warm_recognizer, WarmRecognizer(models), seconds=SECONDS)
         with yardstick("whisper", ready.folder) as bare:
             for seconds, path in recordings.items():
                 ours, theirs = [], []
@@ -100,17 +100,17 @@ async def _transcribe(path: Path, models: str) -> float:
     """Transcribe the recording. Return the seconds of sound."""
     work = Transcribe(path=str(path), models_folder=models)
     pieces = pools.recognition.follow(transcribe, work, seconds=SECONDS)
-    return sum([piece.duration async for piece in pieces if isinstance(piece, Heard)])
+    return sum([piece.duration async for piece in pieces if isinstance(piece, RecognitionEnd)])
 
 
-def _taken(worker: int, work: Coroutine[Any, Any, float]) -> Taken:
+def _taken(worker: int, work: Coroutine[Any, Any, float]) -> Timing:
     began, cpu = time.perf_counter(), cpu_seconds(worker)
     sound = asyncio.run(work)
     whole = time.perf_counter() - began
-    return Taken(whole, whole, cpu_seconds(worker) - cpu, sound)
+    return Timing(whole, whole, cpu_seconds(worker) - cpu, sound)
 
 
-def _compared(name: str, ours: Sequence[Taken], theirs: Sequence[Taken], aim: str) -> list[Finding]:
+def _compared(name: str, ours: Sequence[Timing], theirs: Sequence[Timing], aim: str) -> list[Finding]:
     factor, bare_factor = ([taken.factor for taken in side] for side in (ours, theirs))
     cpu, bare_cpu = ([taken.cpu_factor for taken in side] for side in (ours, theirs))
     return [
@@ -120,7 +120,7 @@ def _compared(name: str, ours: Sequence[Taken], theirs: Sequence[Taken], aim: st
 
 
 @contextmanager
-def own_child(target: SandboxPool) -> Iterator[int]:
+def fresh_worker(target: SandboxPool) -> Iterator[int]:
     """Run the pool with one new worker process, which ends with the block. Yield its process id."""
     target.close()
     before = children()

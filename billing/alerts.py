@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 Kind = Alert.Kind
 
-UNPRICED_FOR = timedelta(days=7)
+UNPRICED_WINDOW = timedelta(days=7)
 """How long unpriced calls keep an alert open if their model never gets a price."""
-IN_A_MAIL = 50
+MAX_ALERTS_PER_MAIL = 50
 
 
-def low_balances() -> None:
+def check_low_balances() -> None:
     wallets = _limited().filter(low_balance__isnull=False, left__lt=F("low_balance"))
     rows = wallets.values_list("workspace_id", "left", "low_balance")
     texts_by_subject = {
@@ -38,10 +38,10 @@ def low_balances() -> None:
         )
         for workspace_id, left, low_balance in rows
     }
-    show(Kind.LOW_BALANCE, texts_by_subject)
+    sync_alerts(Kind.LOW_BALANCE, texts_by_subject)
 
 
-def overdrawn() -> None:
+def check_overdrawn() -> None:
     """Alert about wallets overdrawn by, say, an adjustment or a call that used more than was held for it."""
     rows = _limited().filter(left__lt=0).values_list("workspace_id", "left")
     texts_by_subject = {
@@ -50,24 +50,24 @@ def overdrawn() -> None:
         ): f"The workspace {workspace_id} has overdrawn its wallet by {format_usd(-left)} USD."
         for workspace_id, left in rows
     }
-    show(Kind.OVERDRAWN, texts_by_subject)
+    sync_alerts(Kind.OVERDRAWN, texts_by_subject)
 
 
-def unpriced() -> None:
+def check_unpriced() -> None:
     """Alert about models that answered without a price; settled once they have one."""
-    since = timezone.now() - UNPRICED_FOR
+    since = timezone.now() - UNPRICED_WINDOW
     hours = UsageRollup.objects.filter(unpriced__gt=0, width=UsageRollup.Width.HOUR, starts_at__gte=since)
     counts = dict(hours.values_list("model").annotate(calls=Sum("unpriced")))
     priced = current_tariffs(counts, timezone.now())
     texts_by_subject = {
         model: (
-            f"{calls} calls of the last {UNPRICED_FOR.days} days to the model {model!r}, which has no price, "
+            f"{calls} calls of the last {UNPRICED_WINDOW.days} days to the model {model!r}, which has no price, "
             "were billed to nobody."
         )
         for model, calls in counts.items()
         if model not in priced
     }
-    show(Kind.UNPRICED, texts_by_subject)
+    sync_alerts(Kind.UNPRICED, texts_by_subject)
 
 
 def _limited() -> QuerySet[Any]:
@@ -76,7 +76,7 @@ def _limited() -> QuerySet[Any]:
     return limited.annotate(left=F("balance") + F("credit_limit") - F("held"))
 
 
-def show(kind: Alert.Kind, texts_by_subject: Mapping[str, str]) -> None:
+def sync_alerts(kind: Alert.Kind, texts_by_subject: Mapping[str, str]) -> None:
     """Raise and settle alerts so that the open ones of a kind are these texts by subject.
 
     May run twice, and in several workers at once.
@@ -106,7 +106,7 @@ def _open_alert(kind: Alert.Kind, subject: str, text: str) -> None:
         logger.warning("%s", text)
 
 
-def mail_news() -> None:
+def mail_new_alerts() -> None:
     """Email all open alerts that were not mailed yet, in one message.
 
     They are marked first: a worker that dies while sending loses the email but not the alert, and repeats
@@ -137,8 +137,8 @@ def _claim(alert: Alert, claim: datetime) -> bool:
 
 
 def _mail(alerts: Sequence[Alert]) -> None:
-    texts = [alert.text for alert in alerts[:IN_A_MAIL]]
-    if len(alerts) > IN_A_MAIL:
-        texts.append(f"And {len(alerts) - IN_A_MAIL} more, which the admin site lists.")
+    texts = [alert.text for alert in alerts[:MAX_ALERTS_PER_MAIL]]
+    if len(alerts) > MAX_ALERTS_PER_MAIL:
+        texts.append(f"And {len(alerts) - MAX_ALERTS_PER_MAIL} more, which the admin site lists.")
     subject = " ".join(alerts[0].text.split())[:100] if len(alerts) == 1 else f"{len(alerts)} alerts"
     mail_admins(subject, "\n\n".join(texts))

@@ -4,5 +4,5 @@ from billing.exceptions import BillingError, Unpriced
 from core.exceptions import ApiError, InsufficientQuota, ModelUnpriced
 
 
-def api_error_of_billing(error: BillingError) -> ApiError:
+def billing_api_error(error: BillingError) -> ApiError:
     return ModelUnpriced(str(error)) if isinstance(error, Unpriced) else InsufficientQuota(str(error))

@@ -24,7 +24,7 @@ from genai_prices.types import (
 
 from billing.exceptions import InvalidPrice
 from billing.models import Price
-from billing.money import InvalidAmount, pico_of
+from billing.money import InvalidAmount, usd_to_pico_rate
 from billing.prices import add_price, tariff_of
 from billing.tariffs import Tiers
 from billing.units import UNITS
@@ -79,7 +79,7 @@ class PackagePrice:
 # --- reading the package --------------------------------------------------------------------------
 
 
-def package_price_for(lookup: PriceLookup, now: datetime, left_out: Collection[str] = ()) -> PackagePrice:
+def find_package_price(lookup: PriceLookup, now: datetime, left_out: Collection[str] = ()) -> PackagePrice:
     """Return the package's price of a model. Raises `InvalidPrice`, which says why there is none.
 
     `left_out` are kinds of units, by the package's names.
@@ -171,7 +171,7 @@ def _steps(rate: Rate) -> Iterator[tuple[int, Decimal]]:
 
 def _pico_rate(unit: str, usd: Decimal) -> int:
     try:
-        return pico_of(usd, UNITS[unit].per)
+        return usd_to_pico_rate(usd, UNITS[unit].per)
     except InvalidAmount as error:
         raise InvalidPrice(f"{UNITS[unit].label}: {error}") from None
 
@@ -300,7 +300,9 @@ def _tiers_in_force(prices: Sequence[Price]) -> Tiers | None:
     return tariff_of(prices[-1]).tiers
 
 
-def take_over(model: str, offer: PackagePrice, *, replace: bool, now: datetime | None = None) -> int:
+def import_missing_versions(
+    model: str, offer: PackagePrice, *, replace: bool, now: datetime | None = None
+) -> int:
     """Add the versions that the price book lacks, all or none, and return how many. Raises `InvalidPrice`."""
     with transaction.atomic():
         missing = missing_versions(model, offer, now or timezone.now(), replace=replace)

@@ -18,12 +18,18 @@ from django.utils import timezone
 from billing.exceptions import Unaffordable, Unpriced
 from billing.models import Budget, Charge, Spend, Wallet
 from billing.money import format_usd
-from billing.prices import Declared, current_tariffs, declare, tariffs_in_force, tariffs_of
+from billing.prices import (
+    DeclaredPrices,
+    add_declared_prices,
+    cached_current_tariffs,
+    current_tariffs,
+    tariffs_of,
+)
 from billing.tariffs import Bound, Tariff
 from billing.units import Units
 from billing.wallet_locks import LockedWallet, lock_wallets
-from core.ids import derived_id
-from core.sql import as_uuid, execute, fetch, insert_rows, stored_id, update_rows
+from core.ids import derive_id
+from core.sql import execute, fetch, id_from_driver, id_to_driver, insert_rows, update_rows
 
 ChargeKind = Literal["completion", "speech", "transcription"]
 
@@ -43,7 +49,7 @@ class ChargeRequest(msgspec.Struct, frozen=True):
     models: tuple[str, ...]
     at: datetime
     process_id: UUID | None = None
-    declared: Callable[[], Declared] = dict
+    declared: Callable[[], DeclaredPrices] = dict
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -91,7 +97,7 @@ def charge_request_of(charge: Charge) -> ChargeRequest:
     )
 
 
-class WalletMoved(Exception):
+class WalletChanged(Exception):
     """Another process spent from a wallet after we read it and before we wrote it. Try again."""
 
 
@@ -264,7 +270,7 @@ def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Ta
     models = {model for order in orders for model in order.models}
     if not models:
         return {}
-    tariffs = tariffs_in_force(models, now)
+    tariffs = cached_current_tariffs(models, now)
     if len(tariffs) == len(models):
         return tariffs
     missing = {
@@ -274,7 +280,7 @@ def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Ta
         if model in order.models and model not in tariffs
     }
     if missing:
-        declare(missing)
+        add_declared_prices(missing)
         tariffs |= current_tariffs(missing, timezone.now())
     return tariffs
 
@@ -292,8 +298,8 @@ _ADD_HOLD = (
 
 def _add_hold(workspace_id: UUID, amount: int) -> None:
     """Add to a wallet's holds, by a conditional update that nothing gets past, whatever was read before."""
-    if amount and not execute(_ADD_HOLD, [amount, stored_id(workspace_id), amount]):
-        raise WalletMoved
+    if amount and not execute(_ADD_HOLD, [amount, id_to_driver(workspace_id), amount]):
+        raise WalletChanged
 
 
 def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
@@ -306,8 +312,8 @@ def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
     for scope, amount in amounts.items():
         scopes[amount].append(scope)
     for amount, equal_scopes in scopes.items():
-        ids = {derived_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in equal_scopes}
-        known = {as_uuid(id) for (id,) in fetch(_spend(len(ids)), [amount, *map(stored_id, ids)])}
+        ids = {derive_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in equal_scopes}
+        known = {id_from_driver(id) for (id,) in fetch(_spend(len(ids)), [amount, *map(id_to_driver, ids)])}
         for id in ids.keys() - known:
             scope_id, day = ids[id]
             Spend.objects.create(id=id, scope_id=scope_id, day=day, amount=amount)

@@ -11,8 +11,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from billing.exceptions import InvalidBillingAction
-from billing.models import NOWHERE, Account, Entry, Transaction, Wallet, account_id
-from billing.money import MOST_NANO, format_usd
+from billing.models import NO_WORKSPACE, Account, Entry, Transaction, Wallet, account_id
+from billing.money import MAX_NANO, format_usd
 from billing.wallet_locks import LockedWallet, lock_wallets
 from core.ids import new_id
 from core.sql import Row, insert_rows
@@ -55,7 +55,7 @@ def top_up(
     )
 
 
-def promote(
+def grant_promotion(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
     """Credit promotional money."""
@@ -111,7 +111,7 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
         raise InvalidBillingAction("This transaction has been reversed already.") from error
 
 
-def post(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[UUID]:
+def post_movements(movements: Sequence[Movement], releases: Mapping[UUID, int] = {}) -> list[UUID]:
     """Write a transaction for each movement, change the wallets' balances, and return the transactions' ids.
 
     `releases` is what the wallets no longer hold. Runs inside the caller's transaction, which has locked the
@@ -173,7 +173,7 @@ def _seal(transactions: Sequence[Row], entries: Sequence[Row], releases: Mapping
 
 def _create_missing_accounts(movements: Iterable[Movement]) -> None:
     needed = {(Account.Kind.WALLET, movement.workspace_id) for movement in movements}
-    needed |= {(_COUNTER_ACCOUNTS[movement.kind], NOWHERE) for movement in movements}
+    needed |= {(_COUNTER_ACCOUNTS[movement.kind], NO_WORKSPACE) for movement in movements}
     accounts = {account_id(kind, owner): (kind, owner) for kind, owner in needed}
     missing = accounts.keys() - set(Account.objects.filter(id__in=accounts).values_list("id", flat=True))
     new = [Account(id=id, kind=accounts[id][0], workspace_id=accounts[id][1]) for id in sorted(missing)]
@@ -190,7 +190,7 @@ def _post_once(movement: Movement) -> Transaction:
         _check_balance(wallet, movement.amount)
         try:
             with transaction.atomic():
-                return Transaction.objects.get(pk=post([movement])[0])
+                return Transaction.objects.get(pk=post_movements([movement])[0])
         except IntegrityError:  # another workspace used the same reference at the same moment
             existing = Transaction.objects.filter(reference=movement.reference).first()
             if existing is None or not movement.reference:
@@ -213,14 +213,14 @@ def _check_input(amount: int, reason: str) -> None:
         raise InvalidBillingAction(f"A reason has at most {REASON_LENGTH} characters.")
     if amount == 0:
         raise InvalidBillingAction("An amount is not zero.")
-    if abs(amount) > MOST_NANO:
-        raise InvalidBillingAction(f"An amount is at most {format_usd(MOST_NANO)} USD.")
+    if abs(amount) > MAX_NANO:
+        raise InvalidBillingAction(f"An amount is at most {format_usd(MAX_NANO)} USD.")
 
 
 def _check_balance(wallet: LockedWallet, gain: int) -> None:
     """Limit a balance. A column holds nine times as much, so what is charged meanwhile fits, too."""
-    if abs(wallet.balance + gain) > MOST_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
-        raise InvalidBillingAction(f"A balance is at most {format_usd(MOST_NANO)} USD.")
+    if abs(wallet.balance + gain) > MAX_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
+        raise InvalidBillingAction(f"A balance is at most {format_usd(MAX_NANO)} USD.")
 
 
 def _clean_reference(reference: str | None) -> str | None:

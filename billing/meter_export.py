@@ -22,22 +22,22 @@ from billing import alerts
 from billing.exceptions import InvalidBillingAction
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
 from billing.money import format_usd
-from core.ids import derived_id
+from core.ids import derive_id
 
 logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
-CLOSED_FOR = timedelta(minutes=10)
+REPORTING_DELAY = timedelta(minutes=10)
 """How long after its end an hour is reported. What is posted later is reported as another part of it."""
-LATELY, MOST_AGE = timedelta(days=2), timedelta(days=34)
+RECENT_WINDOW, MAX_AGE = timedelta(days=2), timedelta(days=34)
 """How far back a regular run looks, and a thorough one. Stripe refuses what is older than 35 days."""
-REMEMBERED_FOR = timedelta(hours=23)
+IDENTIFIER_LIFETIME = timedelta(hours=23)
 """How long to rely on Stripe's memory: it remembers an identifier for at least 24 hours."""
-MOST_AT_ONCE = 10**15 - 1
+MAX_EVENT_NANO = 10**15 - 1
 """The most to send at once, in nano-USD: Stripe refuses values of more than 15 digits."""
 OVERDUE_AFTER = HOUR
 RUN_SECONDS, RUN_EVENTS = 240, 5000
-WALLETS = 50
+WALLET_BATCH = 50
 _HOUR_FORMAT = "%Y%m%dT%H"
 _IDENTIFIER = re.compile(r"chatapi-([0-9a-f]{32})-(\d{8}T\d{2})-(\d{1,9})", re.ASCII)
 
@@ -76,20 +76,22 @@ def export(meter: Meter, since: timedelta) -> None:
 
     May run twice, die anywhere, and run in several workers at once.
     """
-    note_due(since)
-    problem = send_due(meter)
+    record_due_events(since)
+    problem = send_due_events(meter)
     _alert_overdue(problem)
 
 
 # --- collecting what to send ----------------------------------------------------------------------
 
 
-def note_due(since: timedelta) -> None:
+def record_due_events(since: timedelta) -> None:
     """Commit a row for each sum that has to be sent."""
     now = timezone.now()
     customers = list(_customers().items())
-    for start in range(0, len(customers), WALLETS):
-        due = _due(dict(customers[start : start + WALLETS]), now - since, now - HOUR - CLOSED_FOR)
+    for start in range(0, len(customers), WALLET_BATCH):
+        due = _due_events(
+            dict(customers[start : start + WALLET_BATCH]), now - since, now - HOUR - REPORTING_DELAY
+        )
         MeterEvent.objects.bulk_create(due, batch_size=500, ignore_conflicts=True)
 
 
@@ -97,7 +99,7 @@ def _customers() -> dict[UUID, str]:
     return dict(Wallet.objects.exclude(stripe_customer="").values_list("workspace_id", "stripe_customer"))
 
 
-def _due(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
+def _due_events(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
     """Yield events for what was spent and not reported yet.
 
     What was reported is read before what was spent: if another worker reports something in between, its part
@@ -122,9 +124,9 @@ def _due(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iter
 
 def _parts(workspace_id: UUID, hour: datetime, amount: int, part: int, customer: str) -> Iterator[MeterEvent]:
     while amount > 0:
-        part_amount = min(amount, MOST_AT_ONCE)
+        part_amount = min(amount, MAX_EVENT_NANO)
         yield MeterEvent(
-            id=derived_id(workspace_id, f"{hour.isoformat()} {part}"),
+            id=derive_id(workspace_id, f"{hour.isoformat()} {part}"),
             workspace_id=workspace_id,
             hour=hour,
             part=part,
@@ -137,11 +139,11 @@ def _parts(workspace_id: UUID, hour: datetime, amount: int, part: int, customer:
 # --- sending --------------------------------------------------------------------------------------
 
 
-def send_due(meter: Meter) -> MeterError | None:
+def send_due_events(meter: Meter) -> MeterError | None:
     """Send what is not marked as sent. Return the last error, if there was any."""
     ends_at = time.monotonic() + RUN_SECONDS
     now = timezone.now()
-    due = _unsent().filter(hour__gte=now - MOST_AGE).exclude(tried_at__lt=now - REMEMBERED_FOR)
+    due = _unsent().filter(hour__gte=now - MAX_AGE).exclude(tried_at__lt=now - IDENTIFIER_LIFETIME)
     customers = _customers()
     problem = None
     for event in list(due.order_by("hour", "workspace_id", "part")[:RUN_EVENTS]):
@@ -186,7 +188,7 @@ def _unsent() -> QuerySet[MeterEvent]:
 # --- what is left to a human ----------------------------------------------------------------------
 
 
-def overdue() -> QuerySet[MeterEvent]:
+def overdue_events() -> QuerySet[MeterEvent]:
     """Return the events that should have been sent by now."""
     return (
         _unsent()
@@ -195,11 +197,11 @@ def overdue() -> QuerySet[MeterEvent]:
     )
 
 
-def plight(event: MeterEvent) -> str:
+def describe_delay(event: MeterEvent) -> str:
     """Say in a word or two why an event was not sent."""
-    if event.tried_at and event.tried_at < timezone.now() - REMEMBERED_FOR:
+    if event.tried_at and event.tried_at < timezone.now() - IDENTIFIER_LIFETIME:
         return "in doubt"
-    return "too old" if event.hour < timezone.now() - MOST_AGE else "to be sent"
+    return "too old" if event.hour < timezone.now() - MAX_AGE else "to be sent"
 
 
 def settle(identifier: str, *, arrived: bool) -> None:
@@ -225,20 +227,20 @@ def _find_event(identifier: str) -> MeterEvent:
 
 
 def _alert_overdue(problem: MeterError | None) -> None:
-    events = list(overdue()[:RUN_EVENTS])
+    events = list(overdue_events()[:RUN_EVENTS])
     if not events:
-        alerts.show(Alert.Kind.EXPORT, {})
+        alerts.sync_alerts(Alert.Kind.EXPORT, {})
         return
     total = sum(event.amount for event in events)
     lines = [
         f"{len(events)} sums, {format_usd(total)} USD, are not told to Stripe's meter yet.",
         f"The first is {identifier_of(events[0])}.",
     ]
-    reasons = [plight(event) for event in events]
+    reasons = [describe_delay(event) for event in events]
     if count := reasons.count("in doubt"):
         lines.append(f"{count} of them may have arrived, and are not sent again: `manage.py meter_events`.")
     if count := reasons.count("too old"):
         lines.append(f"{count} of them are older than Stripe takes: `manage.py meter_events`.")
     if problem:
         lines.append(f"The last problem: {problem}")
-    alerts.show(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})
+    alerts.sync_alerts(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})

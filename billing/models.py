@@ -11,11 +11,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.money import MOST_PICO, format_rate, format_usd
+from billing.money import MAX_PICO, format_rate, format_usd
 from billing.units import UNIT_NAMES, UNITS, Units
-from core.ids import derived_id, new_id
+from core.ids import derive_id, new_id
 
-NOWHERE = UUID(int=0)
+NO_WORKSPACE = UUID(int=0)
 """The `workspace_id` of the service's own accounts."""
 
 
@@ -53,7 +53,7 @@ class Rate(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["price", "unit", "from_prompt_tokens"], name="one_rate_a_unit"),
             models.CheckConstraint(
-                condition=Q(pico_usd__gte=0, pico_usd__lte=MOST_PICO), name="rate_is_an_amount"
+                condition=Q(pico_usd__gte=0, pico_usd__lte=MAX_PICO), name="rate_is_an_amount"
             ),
             models.CheckConstraint(condition=Q(unit__in=list(UNIT_NAMES)), name="rate_has_a_unit"),
         ]
@@ -239,23 +239,23 @@ class Account(models.Model):
 
     id = models.UUIDField(primary_key=True, editable=False)
     kind = models.CharField(max_length=10, choices=Kind)
-    workspace_id = models.UUIDField(default=NOWHERE, help_text="Of wallets.")
+    workspace_id = models.UUIDField(default=NO_WORKSPACE, help_text="Of wallets.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["kind", "workspace_id"], name="one_account_a_kind"),
             models.CheckConstraint(
-                condition=Q(kind="wallet") ^ Q(workspace_id=NOWHERE), name="wallets_are_of_workspaces"
+                condition=Q(kind="wallet") ^ Q(workspace_id=NO_WORKSPACE), name="wallets_are_of_workspaces"
             ),
         ]
 
     def __str__(self) -> str:
-        return self.kind if self.workspace_id == NOWHERE else f"{self.kind} of {self.workspace_id}"
+        return self.kind if self.workspace_id == NO_WORKSPACE else f"{self.kind} of {self.workspace_id}"
 
 
-def account_id(kind: str, workspace_id: UUID = NOWHERE) -> UUID:
+def account_id(kind: str, workspace_id: UUID = NO_WORKSPACE) -> UUID:
     """Return an account's id, which is known before its row exists."""
-    return derived_id(workspace_id, kind)
+    return derive_id(workspace_id, kind)
 
 
 class Transaction(models.Model):

@@ -8,14 +8,14 @@ import re
 from decimal import ROUND_CEILING, Context, Decimal, Inexact, InvalidOperation, localcontext
 
 CURRENCY = "USD"
-PICO_A_USD = 10**12
-NANO_A_USD = 10**9
-PICO_A_NANO = PICO_A_USD // NANO_A_USD
-MOST_NANO = 10**18
+PICO_PER_USD = 10**12
+NANO_PER_USD = 10**9
+PICO_PER_NANO = PICO_PER_USD // NANO_PER_USD
+MAX_NANO = 10**18
 """The highest amount: a billion USD. Nine times as much fits into a column."""
-MOST_A_CALL = 10**15
+MAX_NANO_PER_CALL = 10**15
 """The most that one call costs, whatever its price and its upstream say: a million USD."""
-MOST_PICO = 10**15
+MAX_PICO = 10**15
 """The highest rate: a thousand USD for one unit."""
 
 _DECIMAL = re.compile(r"[+-]?(\d{1,12}(\.\d{1,18})?|\.\d{1,18})", re.ASCII)
@@ -25,7 +25,7 @@ class InvalidAmount(ValueError):
     """The input is not an amount of money that can be stored; the message says why."""
 
 
-def usd(text: str | int | Decimal) -> Decimal:
+def parse_usd(text: str | int | Decimal) -> Decimal:
     """Parse a decimal number exactly as written. Raises `InvalidAmount`."""
     if isinstance(text, str):
         text = text.strip()
@@ -42,23 +42,23 @@ def usd(text: str | int | Decimal) -> Decimal:
     return amount
 
 
-def nano_of(text: str | int | Decimal) -> int:
+def usd_to_nano(text: str | int | Decimal) -> int:
     """Convert USD to nano-USD. Raises `InvalidAmount` if that is not a whole number, or too large."""
-    nano = _to_integer(usd(text), NANO_A_USD, f"USD have at most nine decimals, unlike {text}.")
-    if abs(nano) > MOST_NANO:
-        raise InvalidAmount(f"{text} USD is more than {format_usd(MOST_NANO)} USD.")
+    nano = _to_integer(parse_usd(text), NANO_PER_USD, f"USD have at most nine decimals, unlike {text}.")
+    if abs(nano) > MAX_NANO:
+        raise InvalidAmount(f"{text} USD is more than {format_usd(MAX_NANO)} USD.")
     return nano
 
 
-def pico_of(text: str | int | Decimal, units: int) -> int:
+def usd_to_pico_rate(text: str | int | Decimal, units: int) -> int:
     """Return one unit's rate in pico-USD if `units` of them cost this many USD. Raises `InvalidAmount`."""
-    amount = usd(text)
+    amount = parse_usd(text)
     if amount < 0:
         raise InvalidAmount(f"A price is not negative, unlike {text}.")
     inexact_message = f"{text} USD for {units} is no whole number of pico-USD for one."
-    pico = _to_integer(amount, PICO_A_USD, inexact_message, divided_by=units)
-    if pico > MOST_PICO:
-        raise InvalidAmount(f"{text} USD for {units} is more than {MOST_PICO // PICO_A_USD} USD for one.")
+    pico = _to_integer(amount, PICO_PER_USD, inexact_message, divided_by=units)
+    if pico > MAX_PICO:
+        raise InvalidAmount(f"{text} USD for {units} is more than {MAX_PICO // PICO_PER_USD} USD for one.")
     return pico
 
 
@@ -73,18 +73,18 @@ def _to_integer(amount: Decimal, times: int, message: str, *, divided_by: int = 
     return int(product)
 
 
-def nano_rounded_up(pico: int) -> int:
+def pico_to_nano_rounded_up(pico: int) -> int:
     """Convert pico-USD to nano-USD, rounding up. Each line is rounded only here."""
-    return -(-pico // PICO_A_NANO)
+    return -(-pico // PICO_PER_NANO)
 
 
 def format_usd(nano: int) -> str:
     """Write USD with at least two decimals and no needless zeros after them: `-0.000012`, `5.00`."""
-    sign, whole, rest = "-" if nano < 0 else "", abs(nano) // NANO_A_USD, abs(nano) % NANO_A_USD
+    sign, whole, rest = "-" if nano < 0 else "", abs(nano) // NANO_PER_USD, abs(nano) % NANO_PER_USD
     return f"{sign}{whole}.{f'{rest:09}'.rstrip('0').ljust(2, '0')}"
 
 
 def format_rate(pico: int, units: int) -> str:
     """Write what this many units cost in USD."""
     with localcontext(prec=80, rounding=ROUND_CEILING):
-        return f"{(Decimal(pico) * units / PICO_A_USD).normalize():f}"
+        return f"{(Decimal(pico) * units / PICO_PER_USD).normalize():f}"

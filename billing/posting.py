@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import rollups
-from billing.ledger import Movement, post
+from billing.ledger import Movement, post_movements
 from billing.models import Charge, Transaction
 from billing.wallet_locks import lock_wallets
 
@@ -45,12 +45,12 @@ def _post(charges: Sequence[tuple[UUID, UUID, int | None]]) -> None:
             costs[workspace_id] += cost
             movements.append(Movement(Transaction.Kind.CHARGE, workspace_id, -cost, id))
     batch = Charge.objects.filter(id__in=[id for id, _, _ in charges])
-    sums = rollups.summed(batch)
+    sums = rollups.sum_charges(batch)
     with transaction.atomic():
         settled = batch.filter(state=Charge.State.SETTLED)
         if settled.update(state=Charge.State.POSTED) != len(charges):
             raise _PostedElsewhere
         lock_wallets(costs)
         if movements:
-            post(movements, releases=costs)
-        rollups.add(sums)
+            post_movements(movements, releases=costs)
+        rollups.add_sums(sums)

@@ -13,22 +13,22 @@ from django.utils import timezone
 
 from billing.exceptions import InvalidPrice
 from billing.models import Price, Rate
-from billing.money import MOST_PICO
+from billing.money import MAX_PICO
 from billing.tariffs import Rates, Tariff, Tiers, tiers_of
 from billing.units import UNITS
 from core.ids import new_id
 
 logger = logging.getLogger(__name__)
 
-BACKDATED = timedelta(seconds=5)
+MAX_BACKDATING = timedelta(seconds=5)
 """How far in the past a price may begin, since clocks differ and "now" may have been written a moment ago."""
-AHEAD = timedelta(days=366)
+MAX_ADVANCE = timedelta(days=366)
 """How far ahead a price may begin; limited since no other can begin before it, nor can it be withdrawn."""
-TIERS = 10
-REMEMBER_SECONDS = 1.0
+MAX_TIERS = 10
+CACHE_SECONDS = 1.0
 _TICK = timedelta(microseconds=1)
 
-Declared = Mapping[str, Literal["free"] | Rates]
+DeclaredPrices = Mapping[str, Literal["free"] | Rates]
 """What the models file says about prices, by model."""
 
 _tariff_cache: dict[UUID, Tariff] = {}
@@ -61,8 +61,8 @@ def add_price(
                 )
             Rate.objects.bulk_create(rates)  # before the price, which seals them
             price.save(force_insert=True)
-            forget_prices()
-            transaction.on_commit(forget_prices)  # again, since somebody may have read the book meanwhile
+            clear_price_cache()
+            transaction.on_commit(clear_price_cache)  # again, since somebody may have read the book meanwhile
     except IntegrityError as error:  # another process added one at the same moment
         raise InvalidPrice(f"{model!r} has just been given another price.") from error
     return price
@@ -71,9 +71,9 @@ def add_price(
 def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) -> None:
     if not 0 < len(model) <= 200:
         raise InvalidPrice("A model's name has 1 to 200 characters.")
-    if starts_at < now - BACKDATED:
+    if starts_at < now - MAX_BACKDATING:
         raise InvalidPrice("A price does not begin in the past: what was billed stays as it was.")
-    if starts_at > now + AHEAD:
+    if starts_at > now + MAX_ADVANCE:
         raise InvalidPrice(
             "A price begins within a year: it cannot be withdrawn, nor can one begin before it."
         )
@@ -81,15 +81,15 @@ def _check(model: str, tiers: Tiers | None, starts_at: datetime, now: datetime) 
         return
     if not tiers.get(0):
         raise InvalidPrice(f"A price names a unit at least: {', '.join(UNITS)}; or it is free.")
-    if len(tiers) > TIERS:
-        raise InvalidPrice(f"A price has at most {TIERS} tiers.")
+    if len(tiers) > MAX_TIERS:
+        raise InvalidPrice(f"A price has at most {MAX_TIERS} tiers.")
     for start, rates in tiers.items():
         if not 0 <= start < 2**31:
             raise InvalidPrice(f"A tier begins at 0 tokens or more, unlike {start}.")
         for unit, pico in rates.items():
             if unit not in UNITS:
                 raise InvalidPrice(f"There is no unit {unit[:40]!r}; there are: {', '.join(UNITS)}.")
-            if not 0 <= pico <= MOST_PICO:
+            if not 0 <= pico <= MAX_PICO:
                 raise InvalidPrice(f"{pico} pico-USD for {UNITS[unit].label} is out of bounds.")
 
 
@@ -101,7 +101,7 @@ def current_tariffs(models: Collection[str], at: datetime) -> dict[str, Tariff]:
     return _pick_tariffs(_read_starts(models), at)
 
 
-def tariffs_in_force(models: Collection[str], at: datetime) -> dict[str, Tariff]:
+def cached_current_tariffs(models: Collection[str], at: datetime) -> dict[str, Tariff]:
     """Do the same for the hot path, from what was read within the last second.
 
     A price that another process adds is seen that much later; one that is scheduled takes effect on time.
@@ -110,7 +110,7 @@ def tariffs_in_force(models: Collection[str], at: datetime) -> dict[str, Tariff]
     unread = [model for model in models if _starts_cache.get(model, _NOT_CACHED).until < now]
     if unread:
         for model, starts in _read_starts(unread).items():
-            _starts_cache[model] = _CachedStarts(now + REMEMBER_SECONDS, starts)
+            _starts_cache[model] = _CachedStarts(now + CACHE_SECONDS, starts)
     return _pick_tariffs({model: _starts_cache[model].prices for model in models}, at)
 
 
@@ -143,7 +143,7 @@ def _read_starts(models: Collection[str]) -> dict[str, list[tuple[datetime, UUID
     return starts
 
 
-def forget_prices() -> None:
+def clear_price_cache() -> None:
     """Make the next look-up read the price book again. Call this after changing it."""
     _starts_cache.clear()
 
@@ -165,7 +165,7 @@ def tariff_of(price: Price) -> Tariff:
     return Tariff(price.id, price.model, price.starts_at, price.is_free, tiers_of(rows))
 
 
-def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
+def add_declared_prices(prices: DeclaredPrices, *, source: str = "models file") -> list[Price]:
     """Make the price book match the models file: a price that differs from the model's last becomes its next.
 
     If one is already scheduled, which cannot be withdrawn, the new price begins right after that one.
@@ -189,11 +189,11 @@ def declare(prices: Declared, *, source: str = "models file") -> list[Price]:
     return added
 
 
-def free_where_unpriced(models: Iterable[str]) -> None:
+def mark_free_if_unpriced(models: Iterable[str]) -> None:
     """Mark these models as free unless they are in the price book already."""
     wanted = set(models)
     priced = set(Price.objects.filter(model__in=wanted).values_list("model", flat=True))
-    declare(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
+    add_declared_prices(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
 
 
 def _latest_price(model: str) -> Price | None:

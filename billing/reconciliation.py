@@ -70,7 +70,7 @@ def _wallets() -> Iterator[Discrepancy]:
 def _spends() -> Iterator[Discrepancy]:
     rows = Spend.objects.order_by("scope_id", "day").values_list("scope_id", "day", "amount")
     stored = (((scope_id, day), amount) for scope_id, day, amount in rows.iterator(CHUNK))
-    for (scope_id, day), amount, spent in side_by_side(
+    for (scope_id, day), amount, spent in merge_by_key(
         stored, merge(_spent("workspace_id"), _spent("key_id"))
     ):
         if (amount or 0) != (spent or 0):
@@ -94,7 +94,7 @@ def _roll_ups(width: UsageRollup.Width) -> Iterator[Discrepancy]:
     rows = UsageRollup.objects.filter(width=width).order_by("workspace_id", "starts_at").iterator(CHUNK)
     stored = _blocks(rows, lambda row: (row.workspace_id, row.starts_at))
     counted = _blocks(_charge_sums(width).iterator(CHUNK), lambda row: (row["workspace_id"], row["start"]))
-    for (_, start), rollups, sums in side_by_side(stored, counted):
+    for (_, start), rollups, sums in merge_by_key(stored, counted):
         yield from _compare(str(width), start, rollups or (), sums or ())
 
 
@@ -149,7 +149,7 @@ def _meter_events() -> Iterator[Discrepancy]:
     )
     if not MeterEvent.objects.exists():
         return
-    for (workspace_id, hour), amount, cost in side_by_side(reported, spent):
+    for (workspace_id, hour), amount, cost in merge_by_key(reported, spent):
         if amount and amount > (cost or 0):
             yield Discrepancy(
                 f"meter of workspace {workspace_id} in the hour of {hour:%Y-%m-%d %H:%M}",
@@ -160,7 +160,7 @@ def _meter_events() -> Iterator[Discrepancy]:
 # --- merging sorted streams -----------------------------------------------------------------------
 
 
-def side_by_side(
+def merge_by_key(
     left: Iterable[tuple[Any, Any]], right: Iterable[tuple[Any, Any]]
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Merge two streams of (key, value), each sorted by key and with each key once.

@@ -15,7 +15,7 @@ from django.db.models.functions import Trunc
 
 from billing.models import Charge, UsageRollup
 from billing.units import UNIT_NAMES
-from core.ids import derived_id
+from core.ids import derive_id
 
 Width = UsageRollup.Width
 SUMS = UsageRollup.SUMS
@@ -35,10 +35,10 @@ class Group(NamedTuple):
     @property
     def id(self) -> UUID:
         rest = (self.width, self.starts_at.isoformat(), self.user_id, self.key_id, self.model, self.kind)
-        return derived_id(self.workspace_id, repr(rest))
+        return derive_id(self.workspace_id, repr(rest))
 
 
-def add(sums: Mapping[Group, Mapping[str, int]]) -> None:
+def add_sums(sums: Mapping[Group, Mapping[str, int]]) -> None:
     """Add sums to the roll-ups. Runs inside the transaction that posts the charges summed up here."""
     known = UsageRollup.objects.in_bulk(sorted(group.id for group in sums))
     missing = [group for group in sums if group.id not in known]
@@ -48,7 +48,7 @@ def add(sums: Mapping[Group, Mapping[str, int]]) -> None:
         _increase(group.id, sums[group])
 
 
-def summed(charges: QuerySet[Charge]) -> dict[Group, dict[str, int]]:
+def sum_charges(charges: QuerySet[Charge]) -> dict[Group, dict[str, int]]:
     """Return the sums of these ended charges by group, for hours and days. The database does the summing."""
     sums: dict[Group, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
     for row in _by_hour(charges):

@@ -12,7 +12,7 @@ from billing.models import Charge, Transaction
 from billing.money import CURRENCY, format_usd
 from billing.statements import StatementReport, month_after
 from billing.units import UNIT_NAMES, UNITS
-from core.ids import PROJECT, public
+from core.ids import PROJECT, format_id
 
 COLUMNS = ("month", "type", "date", "description", "reference", "requests", *UNIT_NAMES, "amount_usd")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -86,7 +86,7 @@ def _page_context(report: StatementReport, name: str) -> dict[str, Any]:
     usd = _aligned_formatter(report)
     return {
         "name": name,
-        "project_id": public(PROJECT, statement.workspace_id),
+        "project_id": format_id(PROJECT, statement.workspace_id),
         "statement": statement,
         "is_closed": report.is_closed,
         "last_day": _last_day(report),

@@ -22,17 +22,17 @@ from billing.reconciliation import CHUNK, Discrepancy
 from billing.selectors import WalletMovement, transactions_of, wallet_movements
 from billing.units import UNIT_NAMES
 from billing.wallet_locks import lock_wallets
-from core.ids import derived_id
+from core.ids import derive_id
 
 logger = logging.getLogger(__name__)
 
 Kind = Transaction.Kind
 
-GRACE = timedelta(minutes=10)
+CLOSING_DELAY = timedelta(minutes=10)
 """How long after its end a month is closed, since the clocks of several machines differ."""
-AT_ONCE_SECONDS = 60.0
+RUN_SECONDS = 60.0
 """How long one run creates statements; the next one continues from there."""
-LISTED = 1000
+MAX_LISTED_MOVEMENTS = 1000
 """How many movements other than charges a statement lists; the others are summed up."""
 
 
@@ -51,14 +51,14 @@ class StatementReport:
     others_amount: int
 
 
-def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
+def create_missing_statements(seconds: float = RUN_SECONDS) -> int:
     """Create the statements of all months that are over and have none, and return how many.
 
     May run twice, die anywhere, and run in several workers at once.
     """
     deadline = time.monotonic() + seconds
     made = 0
-    last = month_before(month_of(timezone.now() - GRACE))
+    last = month_before(month_of(timezone.now() - CLOSING_DELAY))
     for workspace_id, created_at in _workspaces_without_statement(last):
         try:
             for month in _missing_months(workspace_id, month_of(created_at), last):
@@ -71,7 +71,7 @@ def make_missing(seconds: float = AT_ONCE_SECONDS) -> int:
     return made
 
 
-def report(workspace_id: UUID, month: date) -> StatementReport | None:
+def find_report(workspace_id: UUID, month: date) -> StatementReport | None:
     """Return the statement of a month, or a preview of it.
 
     None for a month before the workspace's first, or after the current one.
@@ -151,7 +151,7 @@ def _build_statement(workspace_id: UUID, month: date) -> Statement:
     opening = _opening_balance(workspace_id, month)
     totals = totals_of(workspace_id, month)
     return Statement(
-        id=derived_id(workspace_id, f"statement of {month:%Y-%m}"),
+        id=derive_id(workspace_id, f"statement of {month:%Y-%m}"),
         workspace_id=workspace_id,
         month=month,
         opening=opening,
@@ -224,8 +224,10 @@ def _report(statement: Statement, *, is_closed: bool) -> StatementReport:
     rows = transactions_of(statement.workspace_id, kinds).filter(
         **_within_month(statement.month, "created_at")
     )
-    listed = wallet_movements(statement.workspace_id, rows.order_by("created_at", "id")[:LISTED])
-    others = rows.count() - len(listed) if len(listed) == LISTED else 0
+    listed = wallet_movements(
+        statement.workspace_id, rows.order_by("created_at", "id")[:MAX_LISTED_MOVEMENTS]
+    )
+    others = rows.count() - len(listed) if len(listed) == MAX_LISTED_MOVEMENTS else 0
     moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
     rest = moved - sum(movement.amount for movement in listed)
     return StatementReport(statement, is_closed, listed, others, rest)

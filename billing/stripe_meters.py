@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 20.0
 
 
-def configured() -> StripeMeter | None:
+def configured_meter() -> StripeMeter | None:
     """Return the configured meter; None if there is no key."""
     if not settings.STRIPE_API_KEY:
         return None

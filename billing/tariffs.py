@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.exceptions import InvalidPrice
-from billing.money import MOST_A_CALL, InvalidAmount, nano_rounded_up, pico_of
+from billing.money import MAX_NANO_PER_CALL, InvalidAmount, pico_to_nano_rounded_up, usd_to_pico_rate
 from billing.units import UNITS, Units
 
 Rates = Mapping[str, int]
@@ -49,13 +49,13 @@ class Tariff:
     tiers: Tiers
 
     def cost(self, units: Units) -> int:
-        """Return what these units cost, rounded up once, and at most `MOST_A_CALL`."""
+        """Return what these units cost, rounded up once, and at most `MAX_NANO_PER_CALL`."""
         if self.is_free:
             return 0
         whole_prompt = units.prompt + units.cached + units.audio_in
         rates = self._complete_tiers[max(start for start in self._complete_tiers if start <= whole_prompt)]
         exact_pico = sum(count * rates[name] for name, count in units.counts.items() if count)
-        return min(nano_rounded_up(exact_pico), MOST_A_CALL)
+        return min(pico_to_nano_rounded_up(exact_pico), MAX_NANO_PER_CALL)
 
     def most(self, bound: Bound) -> int:
         """Return the most that a call within the bound can cost."""
@@ -94,7 +94,7 @@ def _max_cost(rates: Rates, bound: Bound) -> int:
         + bound.seconds * rates["seconds"]
         + bound.characters * rates["characters"]
     )
-    return min(nano_rounded_up(exact_pico), MOST_A_CALL)
+    return min(pico_to_nano_rounded_up(exact_pico), MAX_NANO_PER_CALL)
 
 
 def rates_of(amounts: Mapping[str, Decimal | str | int]) -> Rates:
@@ -109,7 +109,7 @@ def rates_of(amounts: Mapping[str, Decimal | str | int]) -> Rates:
         if name not in UNITS:
             raise InvalidPrice(f"There is no unit {str(name)[:40]!r}; there are: {', '.join(UNITS)}.")
         try:
-            rates[name] = pico_of(amount, UNITS[name].per)
+            rates[name] = usd_to_pico_rate(amount, UNITS[name].per)
         except InvalidAmount as error:
             raise InvalidPrice(f"The price of {UNITS[name].label}: {error}") from None
     return rates

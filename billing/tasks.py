@@ -15,41 +15,41 @@ def post_settled() -> None:
 
 @shared_task
 def alert_low_balances() -> None:
-    alerts.low_balances()
+    alerts.check_low_balances()
 
 
 @shared_task
 def alert_overdrawn() -> None:
-    alerts.overdrawn()
+    alerts.check_overdrawn()
 
 
 @shared_task
 def alert_unpriced() -> None:
-    alerts.unpriced()
+    alerts.check_unpriced()
 
 
 @shared_task
 def mail_alerts() -> None:
-    alerts.mail_news()
+    alerts.mail_new_alerts()
 
 
 @shared_task
 def export_meters() -> None:
-    _export(meter_export.LATELY)
+    _export(meter_export.RECENT_WINDOW)
 
 
 @shared_task
 def export_late_meters() -> None:
     """Also export hours that ended long ago, for what was posted late and for new customers."""
-    _export(meter_export.MOST_AGE)
+    _export(meter_export.MAX_AGE)
 
 
 def _export(since: timedelta) -> None:
-    if meter := stripe_meters.configured():
+    if meter := stripe_meters.configured_meter():
         with closing(meter):
             meter_export.export(meter, since)
 
 
 @shared_task
 def make_statements() -> None:
-    statements.make_missing()
+    statements.create_missing_statements()

@@ -100,7 +100,7 @@ def remove(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(statement)
 
 
-def missing(connection: BaseDatabaseWrapper) -> set[str]:
+def missing_triggers(connection: BaseDatabaseWrapper) -> set[str]:
     """Return the names of triggers that are not installed.
 
     On SQLite, a migration that alters a table recreates it and silently loses its triggers; so it removes all
@@ -116,7 +116,7 @@ def missing(connection: BaseDatabaseWrapper) -> set[str]:
 
 
 @contextmanager
-def unguarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def without_triggers(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Do without triggers for tests, which empty the tables. Mistakes in the ledger are reversed instead."""
     remove(connection)
     try:

@@ -36,7 +36,7 @@ UNITS = {
 }
 """A new kind of unit needs a line here, and a column in `Charge` and in the roll-ups."""
 
-MOST = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -58,8 +58,8 @@ class Units(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         counts = msgspec.structs.astuple(self)
-        if min(counts) < 0 or max(counts) > MOST:
-            wrong = next(name for name, count in self.counts.items() if not 0 <= count <= MOST)
+        if min(counts) < 0 or max(counts) > MAX_COUNT:
+            wrong = next(name for name, count in self.counts.items() if not 0 <= count <= MAX_COUNT)
             raise ValueError(f"{self.counts[wrong]} {UNITS[wrong].label} cannot be billed")
 
     @property

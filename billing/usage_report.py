@@ -65,7 +65,7 @@ class UsageQuery:
     where: Q = field(default_factory=Q)
 
 
-def sums(query: UsageQuery) -> dict[int, list[UsageSums]]:
+def usage_sums(query: UsageQuery) -> dict[int, list[UsageSums]]:
     """Return the sums by the start of their bucket, sorted by group within one.
 
     A bucket in which nothing ended is left out.
@@ -88,7 +88,7 @@ def _sources(query: UsageQuery) -> Iterable[Rows]:
     if query.width in _WIDTHS:
         yield _rollup_rows(query)
         charges = Charge.objects.filter(state=Charge.State.SETTLED)
-    yield _of_charges(query, charges)
+    yield _charge_rows(query, charges)
 
 
 def _rollup_rows(query: UsageQuery) -> Rows:
@@ -104,7 +104,7 @@ def _rollup_rows(query: UsageQuery) -> Rows:
     return rows
 
 
-def _of_charges(query: UsageQuery, charges: "QuerySet[Charge]") -> Rows:
+def _charge_rows(query: UsageQuery, charges: "QuerySet[Charge]") -> Rows:
     first, last = _bounds(query)
     found = charges.filter(
         query.where, workspace_id=query.workspace_id, ended_at__gte=first, ended_at__lt=last

@@ -39,7 +39,7 @@ def discrepancies() -> Iterator[Discrepancy]:
 
 
 def _missing_triggers() -> Iterator[Discrepancy]:
-    for name in sorted(triggers.missing(connection)):
+    for name in sorted(triggers.missing_triggers(connection)):
         yield Discrepancy("database", f"the trigger {name} is missing, which keeps the books from change")
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from billing.models import Budget, Wallet
-from core.sql import fetch, stored_id
+from core.sql import fetch, id_to_driver
 
 
 class LockedWallet(NamedTuple):
@@ -53,7 +53,7 @@ _LOCK = (
 
 
 def _lock_wallet(workspace_id: UUID, released: int) -> LockedWallet | None:
-    id = stored_id(workspace_id)
+    id = id_to_driver(workspace_id)
     for balance, held, credit_limit, has_budgets in fetch(_LOCK, [released, id, id]):
         return LockedWallet(balance, held, credit_limit, bool(has_budgets))
     return None

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 
 from billing.exceptions import InvalidBillingAction
 from billing.models import Budget, Wallet
-from billing.money import MOST_NANO, format_usd
+from billing.money import MAX_NANO, format_usd
 from billing.wallet_locks import lock_wallets
 
 
@@ -58,5 +58,5 @@ def remove_budget(budget_id: UUID) -> None:
 
 
 def _check_amount(what: str, amount: int | None) -> None:
-    if amount is not None and not 0 <= amount <= MOST_NANO:
-        raise InvalidBillingAction(f"{what} is 0 to {format_usd(MOST_NANO)} USD.")
+    if amount is not None and not 0 <= amount <= MAX_NANO:
+        raise InvalidBillingAction(f"{what} is 0 to {format_usd(MAX_NANO)} USD.")

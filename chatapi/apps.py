@@ -9,10 +9,10 @@ class ChatapiConfig(AppConfig):
     name = "chatapi"
 
     def ready(self) -> None:
-        from chatapi.checks import ALL
+        from chatapi.checks import ALL_CHECKS
         from chatapi.models_file import load_registry
-        from engines.served_models import load_models_with
+        from engines.served_models import set_registry_loader
 
-        load_models_with(load_registry)
-        for check in ALL:
+        set_registry_loader(load_registry)
+        for check in ALL_CHECKS:
             checks.register(check)

@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
 
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_transport:Transport"))
 
-PATIENCE_SECONDS = 60.0
+SHUTDOWN_GRACE_SECONDS = 60.0
 """How long tasks may run after a worker is told to stop. Less than a service manager waits to kill it."""
 
 app = Celery("chatapi")
@@ -26,17 +26,17 @@ app.autodiscover_tasks(["media.renditions"])
 def check_worker(**_: Any) -> None:
     """Check the environment of `celery worker`; the embedded one starts after the server's own checks."""
     django.setup()
-    from chatapi.serving.embedded_worker import check_surroundings
+    from chatapi.serving.embedded_worker import check_worker_environment
     from chatapi.serving.preflight import CannotStart
 
     try:
-        check_surroundings()
+        check_worker_environment()
     except CannotStart as reason:
         raise SystemExit(f"chatapi: {reason}") from None
 
 
 @celeryd_after_setup.connect
-def take_what_is_awaited(conf: Any, **_: Any) -> None:
+def consume_awaited_queue(conf: Any, **_: Any) -> None:
     """Consume the awaited queue with `--queues media` too: the same workers do its tasks, only first."""
     queues, routes = app.amqp.queues, conf.task_routes
     if routes["media.*"]["queue"] in queues.consume_from:
@@ -44,13 +44,13 @@ def take_what_is_awaited(conf: Any, **_: Any) -> None:
 
 
 @worker_shutting_down.connect
-def interrupt_what_takes_too_long(how: str, **_: Any) -> None:
+def interrupt_long_tasks(how: str, **_: Any) -> None:
     """Interrupt long jobs, so that they give their attempt back.
 
     If one is killed, nobody knows that it was not to blame.
     """
     from media.processing.sandbox.pools import close_all
 
-    timer = threading.Timer(0 if how == "Cold" else PATIENCE_SECONDS, close_all)
+    timer = threading.Timer(0 if how == "Cold" else SHUTDOWN_GRACE_SECONDS, close_all)
     timer.daemon = True
     timer.start()

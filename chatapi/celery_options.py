@@ -8,7 +8,7 @@ VISIBILITY_SECONDS = 3600
 Longer than most tasks, because a task still running would be redelivered too. Nobody waits for this: the
 sweeps find what a dead worker left sooner.
 """
-SILENCE_SECONDS = 5
+SOCKET_TIMEOUT_SECONDS = 5
 """How long Redis may be silent, even when asked for work. More than the one second that workers wait there
 for a message."""
 
@@ -22,7 +22,7 @@ def transport_options(url: str, connect_seconds: float) -> dict[str, Any]:
         return {
             "visibility_timeout": VISIBILITY_SECONDS,
             "socket_connect_timeout": connect_seconds,
-            "socket_timeout": SILENCE_SECONDS,
+            "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         }
     return {}
 

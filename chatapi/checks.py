@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.connection import parse_url
 
 from billing.prices import current_tariffs
-from chatapi.completions.pricing import OUTPUT_TOKENS
+from chatapi.completions.pricing import DEFAULT_OUTPUT_LIMIT
 from chatapi.models_file import read_models
 from engines.model_spec import ModelSpec
 from engines.registry import ModelsFileError
@@ -96,7 +96,7 @@ def _missing_bounds(specs: Iterable[ModelSpec], priced: set[str]) -> Iterator[Ch
     if models:
         yield checks.Warning(
             f"Nothing bounds what an answer costs: {_join_ids(models)}. Calls that set no limit are held to "
-            f"{OUTPUT_TOKENS:,} tokens, and that much is held for each.",
+            f"{DEFAULT_OUTPUT_LIMIT:,} tokens, and that much is held for each.",
             hint="Write max_output_tokens, context_length or both into the models file.",
             id="chatapi.W006",
         )
@@ -203,7 +203,7 @@ def check_hosts(**_: Any) -> list[CheckMessage]:
     ]
 
 
-ALL = [
+ALL_CHECKS = [
     check_models_file,
     check_data_dir,
     check_database_engine,

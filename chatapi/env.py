@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from billing.money import InvalidAmount, nano_of
+from billing.money import InvalidAmount, usd_to_nano
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,7 +43,7 @@ def env_nano_usd(name: str, default: str) -> int | None:
     if value == "none":
         return None
     try:
-        nano = nano_of(value)
+        nano = usd_to_nano(value)
     except InvalidAmount as problem:
         raise SystemExit(f"chatapi: {name}: {problem}") from None
     if nano < 0:

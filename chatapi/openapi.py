@@ -26,11 +26,11 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from core.http.openapi import rate_limit_headers, refusals
+from core.http.openapi import error_responses, rate_limit_headers
 from core.http.views import ApiView, FirstRenderer, PublicView
 
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
-_REFUSALS = refusals(400, 401, 403, 404, 409, 413, 429, 502, 503)
+_REFUSALS = error_responses(400, 401, 403, 404, 409, 413, 429, 502, 503)
 
 Endpoints = list[tuple[str, str, str, Any]]
 

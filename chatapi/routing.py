@@ -58,7 +58,7 @@ def make_application(django_application: ASGIHandler, service: CompletionService
         ]
     )
     routed = ProtocolTypeRouter(
-        {"http": StartedFirst(http, service), "lifespan": Lifespan(service, counters)}
+        {"http": StartOnFirstRequest(http, service), "lifespan": Lifespan(service, counters)}
     )
     with_cors = CORSMiddleware(
         routed,
@@ -71,7 +71,7 @@ def make_application(django_application: ASGIHandler, service: CompletionService
     return RequestId(with_cors if settings.CHATAPI_CORS_ORIGINS else routed)
 
 
-class StartedFirst:
+class StartOnFirstRequest:
     """Middleware that starts the service and passes it to Django's views.
 
     It starts before the first request, for servers without a lifespan, such as Daphne.

@@ -21,7 +21,7 @@ from chatapi.env import (
     env_nano_usd,
     models_file,
 )
-from chatapi.serving.log_filters import is_news
+from chatapi.serving.log_filters import is_not_unavailable
 from chatapi.storage_settings import storages
 
 BASE_DIR = ROOT
@@ -320,7 +320,7 @@ LOGIN_URL = "/admin/login/"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_news}},
+    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_not_unavailable}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("CHATAPI_LOG_LEVEL", "INFO")},

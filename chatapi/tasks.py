@@ -4,7 +4,7 @@ from celery import shared_task
 
 from chatapi.completions import billing_audit, recovery
 
-RECONCILING_SECONDS = 3 * 3600
+RECONCILE_SECONDS = 3 * 3600
 """Long enough for millions of charges."""
 
 
@@ -13,6 +13,6 @@ def settle_interrupted() -> None:
     recovery.settle_interrupted()
 
 
-@shared_task(soft_time_limit=RECONCILING_SECONDS, time_limit=RECONCILING_SECONDS + 60)
+@shared_task(soft_time_limit=RECONCILE_SECONDS, time_limit=RECONCILE_SECONDS + 60)
 def reconcile() -> None:
     billing_audit.reconcile()

@@ -14,12 +14,12 @@ from django.utils.safestring import SafeString
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
-from conversations.thread_presenter import laid_out, shown_part
+from conversations.thread_presenter import lay_out_thread, present_part
 from core.admin import ReadOnlyAdmin, link_to
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
 from engines.registry import ModelsFileError
 from engines.served_models import current_registry
-from media.file_presenter import shown_files
+from media.file_presenter import present_files
 
 SHOWN_MESSAGES = 500
 
@@ -71,7 +71,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         messages = list(newest[:SHOWN_MESSAGES])[::-1]
         answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
         completions = list(answering.defer("request").order_by("pk")) if messages else []
-        files = shown_files(conversation.workspace_id, blobs_in(messages))
+        files = present_files(conversation.workspace_id, blobs_in(messages))
         lines = [
             {
                 "message": line.message,
@@ -79,9 +79,9 @@ class ConversationAdmin(ReadOnlyAdmin):
                 "indent": min(line.depth, 8) * 2,
                 "starts_branch": line.starts_branch,
                 "completions": line.completions,
-                "parts": [shown_part(part, files) for part in line.message.parts],
+                "parts": [present_part(part, files) for part in line.message.parts],
             }
-            for line in laid_out(messages, completions, conversation.head_id)
+            for line in lay_out_thread(messages, completions, conversation.head_id)
         ]
         hidden = int(getattr(conversation, "_messages", len(messages))) - len(messages)
         url = reverse("admin:conversations_message_changelist")
@@ -143,8 +143,8 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="content")
     def content(self, message: Message) -> SafeString:
-        files = shown_files(message.conversation.workspace_id, blobs_in([message]))
-        parts = [shown_part(part, files) for part in message.parts]
+        files = present_files(message.conversation.workspace_id, blobs_in([message]))
+        parts = [present_part(part, files) for part in message.parts]
         line = {"message": message, "depth": 0, "indent": 0, "parts": parts}
         return render_to_string("conversations/admin/thread.html", {"lines": [line]})
 

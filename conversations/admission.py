@@ -5,20 +5,20 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.authentication import valid_keys
-from billing.api_errors import api_error_of_billing
+from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import Hold, HoldBatch
 from conversations.concurrency_limits import ConcurrencyCheck
-from conversations.digest_chain import digests, scope_of
+from conversations.digest_chain import chain_digests, scope_of
 from conversations.held_assets import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.thread_lookup import Admission, ThreadPosition, position_by_name, positions_by_digest
 from core.exceptions import ApiError, Conflict, InvalidApiKey
-from core.ids import CONVERSATION, new_id, public
+from core.ids import CONVERSATION, format_id, new_id
 from core.sql import Row, insert_rows, update_rows
 from core.values import Value
 from engines import messages as engine_messages
-from media.services import StoredFile, over_quota, quota_exceeded
+from media.services import StoredFile, quota_exceeded, workspaces_over_quota
 
 TITLE_LENGTH = 80
 
@@ -73,7 +73,7 @@ class _Batch:
         self.completions_by_key = _completions_by_idempotency_key(self.admissions)
         self.positions = positions_by_digest(self.admissions)
         self.concurrency = ConcurrencyCheck(self.admissions)
-        self.over_quota = over_quota(
+        self.over_quota = workspaces_over_quota(
             [(a.principal.workspace_id, file) for a in self.admissions for file in a.files]
         )
         outcomes = [self._outcome(admission) for admission in self.admissions]
@@ -108,7 +108,7 @@ class _Batch:
         position = position_by_name(admission) or self.positions.get(admission.completion_id)
         if position is None:
             return self._start_conversation(admission)
-        claim = (workspace_id, public(CONVERSATION, position.conversation_id))
+        claim = (workspace_id, format_id(CONVERSATION, position.conversation_id))
         if claim[1] != admission.conversation_id and not self._claim(claim):
             return Deferred(claim)
         return self._continue_conversation(admission, position)
@@ -152,7 +152,9 @@ class _Batch:
         hold = self._hold(admission, history)
         prompt_id, prompt_digest = position.parent_id, position.parent_digest
         new_messages = admission.messages[position.known :]
-        for message, digest in zip(new_messages, digests(position.parent_digest, new_messages), strict=True):
+        for message, digest in zip(
+            new_messages, chain_digests(position.parent_digest, new_messages), strict=True
+        ):
             row = _message_row(message, position.conversation_id, prompt_id, digest, admission.at)
             self.messages.append(row)
             prompt_id, prompt_digest = row["id"], digest
@@ -168,7 +170,7 @@ class _Batch:
         try:
             return self.hold_batch.hold(admission.order, lambda: admission.bound(history))
         except BillingError as problem:
-            raise api_error_of_billing(problem) from problem
+            raise billing_api_error(problem) from problem
 
 
 def _completions_by_idempotency_key(

@@ -6,11 +6,11 @@ class ConversationsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.deletion import WorkspaceContents, register_contents
-        from billing.charged_completions import find_completions_with
+        from billing.charged_completions import set_completion_finder
         from conversations.deletion import delete_history_of_workspace, history_counts_of_workspaces
         from conversations.selectors import find_completion
 
-        find_completions_with(find_completion)
+        set_completion_finder(find_completion)
         register_contents(
             self.name,
             WorkspaceContents(history_counts_of_workspaces, delete=delete_history_of_workspace),

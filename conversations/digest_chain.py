@@ -33,16 +33,16 @@ def scope_of(workspace_id: UUID, key_id: UUID | None, user_id: int, end_user: st
     return sha256(_encode([workspace_id.hex, owner, end_user])).hexdigest()
 
 
-def digests(start: str, messages: Iterable[Message]) -> list[str]:
+def chain_digests(start: str, messages: Iterable[Message]) -> list[str]:
     """Return the chained digest of each message, following `start`."""
     chain = []
     for message in messages:
-        start = sha256(start.encode() + canonical(message)).hexdigest()
+        start = sha256(start.encode() + canonical_bytes(message)).hexdigest()
         chain.append(start)
     return chain
 
 
-def canonical(message: Message) -> bytes:
+def canonical_bytes(message: Message) -> bytes:
     """Return a message's content in one spelling, without nulls, empties and what is not history."""
     included = message.parts
     if any(isinstance(part, TextPart) for part in included):

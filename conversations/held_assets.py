@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from conversations.models import ConversationAsset
-from core.ids import derived_id
+from core.ids import derive_id
 from media.models import asset_id
-from media.services import StoredFile, register
+from media.services import StoredFile, register_files
 
 
 def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
@@ -16,12 +16,12 @@ def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
     """
     if not held:
         return
-    register((workspace_id, file) for workspace_id, _, file in held)
+    register_files((workspace_id, file) for workspace_id, _, file in held)
     assets = {(conversation, asset_id(workspace, file.blob.sha256)) for workspace, conversation, file in held}
     ConversationAsset.objects.bulk_create(
         [
             ConversationAsset(
-                id=derived_id(conversation, asset.hex), conversation_id=conversation, asset_id=asset
+                id=derive_id(conversation, asset.hex), conversation_id=conversation, asset_id=asset
             )
             for conversation, asset in sorted(assets)
         ],

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Workspace
 from conversations.model_fields import PartsField
-from core.ids import COMPLETION, CONVERSATION, MESSAGE, derived_id, new_id, public
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, derive_id, format_id, new_id
 from core.model_fields import CompactJSONField
 from media.models import Asset
 
@@ -62,7 +62,7 @@ class Conversation(models.Model):
 
     @property
     def public_id(self) -> str:
-        return public(CONVERSATION, self.id)
+        return format_id(CONVERSATION, self.id)
 
 
 class Message(models.Model):
@@ -108,7 +108,7 @@ class Message(models.Model):
 
     @property
     def public_id(self) -> str:
-        return public(MESSAGE, self.id)
+        return format_id(MESSAGE, self.id)
 
 
 class ConversationAsset(models.Model):
@@ -135,7 +135,7 @@ class SpokenAnswer(models.Model):
 
 def spoken_answer_id(workspace_id: UUID, audio_id: str) -> UUID:
     """Derive the id from the public one: upstreams that produce speech themselves choose theirs."""
-    return derived_id(workspace_id, audio_id)
+    return derive_id(workspace_id, audio_id)
 
 
 class ServerProcess(models.Model):
@@ -225,4 +225,4 @@ class Completion(models.Model):
 
     @property
     def public_id(self) -> str:
-        return public(COMPLETION, self.id)
+        return format_id(COMPLETION, self.id)

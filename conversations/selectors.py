@@ -10,15 +10,15 @@ from django.db.models import Model, Prefetch, QuerySet
 
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.exceptions import BadRequest, NotFound
-from core.ids import COMPLETION, CONVERSATION, MESSAGE, parse, public
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
 from core.values import Blob, Value
 from engines import messages as engine_messages
 from engines.answers import Answer, AnswerHead, Choice, Failure, State
 from engines.events import FinishReason, Usage
 from engines.messages import Part, SpokenPart
-from media.file_presenter import WITH_WORDS, ShownFile, shown_files
+from media.file_presenter import TEXT_KINDS, FilePresenter, present_files
 from media.models import Rendition
-from media.services import OF_SPEECH, read_bytes
+from media.services import SPEECH_RENDITIONS, read_bytes
 
 Kind = Rendition.Kind
 
@@ -53,18 +53,18 @@ def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
     return _page(messages.only(*columns, "completion__state"), MESSAGE, page)
 
 
-def conversation_of(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:
+def get_conversation(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:
     """Return a conversation. Raises `NotFound` if the workspace has no such conversation."""
-    id = parse(CONVERSATION, public_id)
+    id = parse_id(CONVERSATION, public_id)
     found = Conversation.objects.filter(workspace_id=workspace_id, id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such conversation.", param=param)
     return found
 
 
-def completion_of(workspace_id: UUID, public_id: str) -> Completion:
+def get_completion(workspace_id: UUID, public_id: str) -> Completion:
     """Return a completion with its answers. Raises `NotFound` if the workspace has no such completion."""
-    id = parse(COMPLETION, public_id)
+    id = parse_id(COMPLETION, public_id)
     answers = Prefetch("answers", Message.objects.order_by("choice"))
     rows = Completion.objects.filter(workspace_id=workspace_id).prefetch_related(answers)
     found = rows.filter(id=id).first() if id else None
@@ -82,7 +82,7 @@ def answer_of(completion: Completion) -> Answer:
     """Return the answer as it was given, or as much of it as there is."""
     return Answer(
         head=AnswerHead(
-            public(COMPLETION, completion.id),
+            format_id(COMPLETION, completion.id),
             int(completion.created_at.timestamp()),
             completion.model or completion.served_by,
         ),
@@ -112,14 +112,16 @@ def failure_of(completion: Completion) -> Failure | None:
     return None if completion.error is None else msgspec.convert(completion.error, Failure)
 
 
-def spoken_messages(workspace_id: UUID, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:
+def spoken_answer_parts(
+    workspace_id: UUID, ids: Collection[str], now: datetime
+) -> dict[str, tuple[Part, ...]]:
     """Return the parts of the answers spoken under these ids, except those that have expired."""
     names = {spoken_answer_id(workspace_id, id): id for id in ids}
     rows = SpokenAnswer.objects.select_related("message").filter(id__in=names, expires_at__gt=now)
     return {names[row.id]: row.message.parts for row in rows}
 
 
-def sounds_of(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:
+def read_sounds(workspace_id: UUID, answer: Answer) -> dict[str, bytes]:
     """Read the bytes of the spoken parts, by SHA-256, except those no longer kept."""
     sounds = {}
     for choice in answer.choices:
@@ -141,23 +143,23 @@ def blobs_in(messages: Iterable[Message]) -> Iterator[Blob]:
                 yield blob
 
 
-def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, ShownFile]:
+def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, FilePresenter]:
     """Return these messages' files that are still kept, by SHA-256, with what the API shows of them.
 
     At most two queries.
     """
-    return shown_files(
+    return present_files(
         workspace_id,
         blobs_in(messages),
-        kinds=(Kind.THUMBNAIL, *WITH_WORDS, *OF_SPEECH),
-        with_content=(*WITH_WORDS, Kind.PEAKS),
+        kinds=(Kind.THUMBNAIL, *TEXT_KINDS, *SPEECH_RENDITIONS),
+        with_content=(*TEXT_KINDS, Kind.PEAKS),
     )
 
 
 def _page(rows: QuerySet[Row], prefix: str, page: PageRequest) -> Page[Row]:
     """Read a page: one query for it and the row after it, one more to check `after`."""
     if page.after is not None:
-        after = parse(prefix, page.after)
+        after = parse_id(prefix, page.after)
         if after is None or not rows.order_by().filter(pk=after).exists():
             raise BadRequest(
                 "Invalid value for 'after': there is no such object in this list.", param="after"

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from billing.holds import ChargeSettlement
-from conversations.digest_chain import digests
+from conversations.digest_chain import chain_digests
 from conversations.held_assets import hold_files
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.ids import new_id
@@ -16,10 +16,10 @@ from core.values import Blob, Value
 from engines.answers import Choice, Failure, State
 from engines.events import Usage
 from engines.messages import SpokenPart
-from media.processing.sound.output_formats import PCM16_BYTES_A_MILLISECOND, PCM16_TYPE
-from media.services import OF_SPEECH, StoredFile
+from media.processing.sound.output_formats import PCM16_BYTES_PER_MILLISECOND, PCM16_MEDIA_TYPE
+from media.services import SPEECH_RENDITIONS, StoredFile
 
-LAST_SECOND = 253_402_300_799
+LAST_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999: whatever an upstream says, the database can hold it."""
 
 
@@ -61,7 +61,7 @@ def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | Non
 def speech_files(choices: Iterable[Choice]) -> tuple[StoredFile, ...]:
     """Return the sounds of an answer, with the renditions that players want."""
     return tuple(
-        StoredFile(part.blob, milliseconds=_milliseconds(part.blob), renditions=OF_SPEECH)
+        StoredFile(part.blob, milliseconds=_milliseconds(part.blob), renditions=SPEECH_RENDITIONS)
         for choice in choices
         for part in choice.message.parts
         if isinstance(part, SpokenPart) and part.blob is not None
@@ -69,7 +69,7 @@ def speech_files(choices: Iterable[Choice]) -> tuple[StoredFile, ...]:
 
 
 def _milliseconds(blob: Blob) -> int | None:
-    return blob.size // PCM16_BYTES_A_MILLISECOND if blob.media_type == PCM16_TYPE else None
+    return blob.size // PCM16_BYTES_PER_MILLISECOND if blob.media_type == PCM16_MEDIA_TYPE else None
 
 
 def _store_spoken_answers(rows: list[SpokenAnswer]) -> None:
@@ -88,7 +88,7 @@ def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
         SpokenAnswer(
             id=spoken_answer_id(ended.workspace_id, part.id),
             message_id=answer["id"],
-            expires_at=datetime.fromtimestamp(min(part.expires_at, LAST_SECOND), UTC),
+            expires_at=datetime.fromtimestamp(min(part.expires_at, LAST_TIMESTAMP), UTC),
         )
         for part in answer["parts"]
         if isinstance(part, SpokenPart) and part.expires_at
@@ -104,7 +104,7 @@ def _answer_rows(ended: Settlement) -> list[Row]:
             "parent": ended.prompt_id,
             "role": choice.message.role,
             "parts": choice.message.parts,
-            "digest": digests(ended.prompt_digest, [choice.message])[0],
+            "digest": chain_digests(ended.prompt_digest, [choice.message])[0],
             "completion": ended.completion_id,
             "choice": choice.index,
             "finish_reason": choice.finish_reason or "",
@@ -137,9 +137,9 @@ def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Ro
         "error": None if ended.failure is None else msgspec.to_builtins(ended.failure),
         "first_event_at": ended.first_event_at,
         "ended_at": ended.ended_at,
-        **(billed(ended.usage, costs[ended.completion_id]) if is_billed_now else {}),
+        **(usage_columns(ended.usage, costs[ended.completion_id]) if is_billed_now else {}),
     }
 
 
-def billed(usage: Usage, cost: int | None) -> Row:
+def usage_columns(usage: Usage, cost: int | None) -> Row:
     return {"usage_estimated": usage.estimated, **usage.counts, "cost": cost}

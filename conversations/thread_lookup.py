@@ -11,12 +11,12 @@ from django.db import connection
 from accounts.authentication import Principal
 from billing.holds import ChargeRequest
 from billing.tariffs import Bound
-from conversations.digest_chain import digests, scope_of
+from conversations.digest_chain import chain_digests, scope_of
 from conversations.models import Conversation, Message
-from conversations.selectors import conversation_of
+from conversations.selectors import get_conversation
 from conversations.tool_results import check_tool_results
 from core.exceptions import NotFound
-from core.ids import MESSAGE, parse
+from core.ids import MESSAGE, parse_id
 from core.values import Value
 from engines import messages as engine_messages
 from media.services import StoredFile
@@ -83,7 +83,7 @@ def positions_by_digest(admissions: Sequence[Admission]) -> dict[UUID, ThreadPos
         if last_answer is not None and admission.conversation_id is None:
             who = admission.principal
             scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
-            chains[admission.completion_id] = last_answer, digests(scope, admission.messages)
+            chains[admission.completion_id] = last_answer, chain_digests(scope, admission.messages)
     wanted = {digest for last_answer, chain in chains.values() for digest in chain[last_answer:]}
     stored = _stored_messages(wanted)
     return {
@@ -133,7 +133,7 @@ def position_by_name(admission: Admission) -> ThreadPosition | None:
     if admission.conversation_id is None:
         return None
     workspace_id = admission.principal.workspace_id
-    conversation = conversation_of(workspace_id, admission.conversation_id, param="context.conversation_id")
+    conversation = get_conversation(workspace_id, admission.conversation_id, param="context.conversation_id")
     if admission.parent_message_id is not None:
         return _position_after(_named_parent(admission, conversation), conversation, admission)
     return _position_of_whole_history(conversation, admission) or _position_after(
@@ -142,7 +142,7 @@ def position_by_name(admission: Admission) -> ThreadPosition | None:
 
 
 def _named_parent(admission: Admission, conversation: Conversation) -> Message:
-    message_id = parse(MESSAGE, admission.parent_message_id or "")
+    message_id = parse_id(MESSAGE, admission.parent_message_id or "")
     if message_id is not None:
         for parent in Message.objects.filter(id=message_id, conversation=conversation):
             return parent
@@ -151,7 +151,7 @@ def _named_parent(admission: Admission, conversation: Conversation) -> Message:
 
 def _position_of_whole_history(conversation: Conversation, admission: Admission) -> ThreadPosition | None:
     """Return a position if the call begins with a stored root, and so sends the history itself."""
-    chain = digests(conversation.scope, admission.messages)
+    chain = chain_digests(conversation.scope, admission.messages)
     stored = _stored_messages(set(chain), conversation=conversation)
     if not any(message.parent_id is None for message in stored.get(chain[0], ())):
         return None

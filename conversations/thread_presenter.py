@@ -20,7 +20,7 @@ from engines.messages import (
     TextPart,
     ToolCall,
 )
-from media.file_presenter import ShownFile
+from media.file_presenter import FilePresenter
 
 
 class ThreadLine(Value, frozen=True):
@@ -46,7 +46,7 @@ class ShownPart(Value, frozen=True):
     transcript: str | None = None
 
 
-def laid_out(
+def lay_out_thread(
     messages: Sequence[Message], completions: Sequence[Completion], head_id: UUID | None
 ) -> Iterator[ThreadLine]:
     """Yield the lines. `messages` are in stored order; part of a conversation will do."""
@@ -84,7 +84,7 @@ def _stack_entries(
     return [(continuing, depth, False), *((message, depth + 1, True) for message in reversed(others))]
 
 
-def shown_part(part: Part, files: Mapping[str, ShownFile]) -> ShownPart:
+def present_part(part: Part, files: Mapping[str, FilePresenter]) -> ShownPart:
     """Prepare a part for display. `files` are the message's files that are still kept, by SHA-256."""
     match part:
         case TextPart():
@@ -108,7 +108,7 @@ def shown_part(part: Part, files: Mapping[str, ShownFile]) -> ShownPart:
 
 
 def _shown_media(
-    kind: str, blob: Blob | None, files: Mapping[str, ShownFile], *, reference: str = "", **words: str
+    kind: str, blob: Blob | None, files: Mapping[str, FilePresenter], *, reference: str = "", **words: str
 ) -> ShownPart:
     file = files.get(blob.sha256) if blob else None
     if blob is not None and file is None:

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from core.ids import parse
+from core.ids import parse_id
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -50,7 +50,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        id = parse(self.id_prefix, search_term.strip())
+        id = parse_id(self.id_prefix, search_term.strip())
         if id is not None:
             return queryset.filter(pk=id), False
         return super().get_search_results(request, queryset, search_term)

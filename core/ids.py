@@ -15,17 +15,17 @@ def new_id() -> UUID:
     return uuid_utils.uuid7()
 
 
-def derived_id(owner: UUID, name: str) -> UUID:
+def derive_id(owner: UUID, name: str) -> UUID:
     """Derive an id from its owner and a name; the same inputs always give the same id."""
     return UUID(bytes=sha256(owner.bytes + name.encode()).digest()[:16])
 
 
-def public(prefix: str, id: UUID) -> str:
+def format_id(prefix: str, id: UUID) -> str:
     """Format an id as clients see it, such as `conv_0193…`."""
     return prefix + id.hex
 
 
-def parse(prefix: str, text: str) -> UUID | None:
+def parse_id(prefix: str, text: str) -> UUID | None:
     """Return the id behind a public one; None if it cannot be one of ours."""
     if not text.startswith(prefix) or len(text) != len(prefix) + 32:
         return None
@@ -35,11 +35,11 @@ def parse(prefix: str, text: str) -> UUID | None:
         return None
 
 
-def public_user(id: int) -> str:
+def format_user_id(id: int) -> str:
     return f"{USER}{id}"
 
 
-def parse_user(text: str) -> int | None:
+def parse_user_id(text: str) -> int | None:
     """Return the user's id behind a public one; None if it cannot be one of ours."""
     digits = text.removeprefix(USER)
     if digits == text or not (digits.isascii() and digits.isdigit() and len(digits) < 19):

@@ -17,7 +17,7 @@ import msgspec
 
 PIECE = 4 * 2**20
 """Bytes read at once."""
-SPARE = 64 * 2**20
+FREE_SPACE_RESERVE = 64 * 2**20
 """Bytes that must stay free on the disk beside the files."""
 
 Progress = Callable[[str, float], None]
@@ -48,7 +48,7 @@ def _ignore_progress(step: str, fraction: float) -> None:
     pass
 
 
-def make_ready(files: Sequence[PackagedFile], folder: Path, progress: Progress = _ignore_progress) -> None:
+def prepare_files(files: Sequence[PackagedFile], folder: Path, progress: Progress = _ignore_progress) -> None:
     """Make sure that `folder` holds all of `files`, correct to the last byte.
 
     The folder holds only copies. Every call computes their digests, since nothing cheaper would notice a
@@ -104,8 +104,8 @@ def _is_intact(path: Path, file: PackagedFile, progress: Progress) -> bool:
 
 def _check_free_space(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
-    if wanted and free < wanted + SPARE:
-        needed, left = (wanted + SPARE) // 2**20, free // 2**20
+    if wanted and free < wanted + FREE_SPACE_RESERVE:
+        needed, left = (wanted + FREE_SPACE_RESERVE) // 2**20, free // 2**20
         raise PackagedFileError(f"{folder}: the disk is full: {needed} MiB are needed, {left} MiB are free")
 
 

@@ -42,7 +42,7 @@ def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
         while len(rows) - start >= size:
             batch = rows[start : start + size]
             start += size
-            statement = _insertion(model, tuple(batch[0]), size, connection.vendor)
+            statement = _build_insert(model, tuple(batch[0]), size, connection.vendor)
             _execute(statement.text, [value for row in batch for value in statement.parameters(row.values())])
 
 
@@ -66,7 +66,7 @@ def fetch(text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def fetch_as(build_query: Callable[..., models.QuerySet[Any, Any]], *values: Any) -> list[tuple[Any, ...]]:
+def fetch_query(build_query: Callable[..., models.QuerySet[Any, Any]], *values: Any) -> list[tuple[Any, ...]]:
     """Return the rows, as the driver gives them, of the query that `build_query` makes of texts or times.
 
     Building a query takes the ORM ten times as long as it takes the database to answer, so it is built only
@@ -102,12 +102,12 @@ def _is_sqlite() -> bool:
     return connection.vendor == "sqlite"
 
 
-def stored_id(id: UUID) -> Any:
+def id_to_driver(id: UUID) -> Any:
     """Convert an id to the form that the database's driver takes."""
     return id if connection.features.has_native_uuid_field else id.hex
 
 
-def as_uuid(stored: Any) -> UUID:
+def id_from_driver(stored: Any) -> UUID:
     """Convert an id that the driver returned to a UUID."""
     return stored if isinstance(stored, UUID) else UUID(hex=stored)
 
@@ -138,7 +138,7 @@ def _placeholder() -> str:
 
 
 @lru_cache
-def _insertion(model: type[models.Model], names: tuple[str, ...], count: int, vendor: str) -> _Statement:
+def _build_insert(model: type[models.Model], names: tuple[str, ...], count: int, vendor: str) -> _Statement:
     others = [field for field in model._meta.concrete_fields if field.name not in names]
     columns = [_column(model, name) for name in (*names, *(field.name for field in others))]
     places = f"({', '.join([_placeholder()] * len(columns))})"

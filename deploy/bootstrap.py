@@ -44,7 +44,7 @@ def main(name: str, arguments: list[str]) -> None:
     stamp = VENV / f".chatapi-{name}"
     if not is_installed(lock_file, stamp):
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-        with one_at_a_time():
+        with installation_lock():
             if not is_installed(lock_file, stamp):  # another process may have done it meanwhile
                 make_venv(name)
                 install(lock_file, stamp)
@@ -69,7 +69,7 @@ def fingerprint(lock_file: Path) -> str:
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
+def installation_lock() -> Iterator[None]:
     """Hold a lock on the checkout, which is released when this process ends, however it ends."""
     checkout = os.open(ROOT, os.O_RDONLY)
     try:
@@ -87,7 +87,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def make_venv(name: str) -> None:
-    if UNFINISHED.exists() or not runs():
+    if UNFINISHED.exists() or not has_working_python():
         if VENV.exists() and not (UNFINISHED.exists() or (VENV / "pyvenv.cfg").exists() or is_empty(VENV)):
             raise Failure(f"{VENV} is in the way: it is not a virtual environment")
         check_python()
@@ -104,7 +104,7 @@ def make_venv(name: str) -> None:
         UNFINISHED.unlink()
 
 
-def runs() -> bool:
+def has_working_python() -> bool:
     """Whether `.venv` has a Python that starts and is new enough."""
     question = [str(PYTHON), "-c", "import sys, pip; sys.exit(sys.version_info < (3, 11))"]
     return PYTHON.exists() and subprocess.run(question, capture_output=True, check=False).returncode == 0  # noqa: S603

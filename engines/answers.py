@@ -41,7 +41,7 @@ class Failure(Value, frozen=True):
     retry_after: float | None = None
 
 
-class Ended(Value, frozen=True):
+class AnswerEnd(Value, frozen=True):
     """The last entry of a completion's log, appended once its outcome is stored."""
 
     state: State
@@ -165,12 +165,12 @@ class Assembler:
         return {sha256(sound).hexdigest(): sound for sound in sounds}
 
 
-def assembled(
-    entries: Iterable[Event | Ended], finishes: Iterable[Finish], *, choices: int, sound_type: str
+def assemble(
+    entries: Iterable[Event | AnswerEnd], finishes: Iterable[Finish], *, choices: int, sound_type: str
 ) -> Assembler:
     """Assemble a log's entries and the finishes that were held back until its end."""
     assembler = Assembler(choices=choices, sound_type=sound_type)
     for entry in (*entries, *finishes):
-        if not isinstance(entry, Ended):
+        if not isinstance(entry, AnswerEnd):
             assembler.add(entry)
     return assembler

@@ -13,7 +13,7 @@ import msgspec
 from engines.base import Engine
 from engines.model_spec import LOCAL_DEFAULT, ModelSpec
 
-ID_LENGTH = 200
+ID_LENGTH_LIMIT = 200
 
 
 class ModelsFileError(Exception):
@@ -111,8 +111,8 @@ def _find_problems(specs: tuple[ModelSpec, ...]) -> Iterator[str]:
     if sum(spec.default for spec in specs) > 1:
         yield "more than one model is the default"
     for spec in specs:
-        if not 0 < len(spec.id) <= ID_LENGTH:
-            yield f"an id has 1 to {ID_LENGTH} characters, unlike {spec.id[:40]!r}"
+        if not 0 < len(spec.id) <= ID_LENGTH_LIMIT:
+            yield f"an id has 1 to {ID_LENGTH_LIMIT} characters, unlike {spec.id[:40]!r}"
         if spec.engine == "openai_compatible" and not spec.base_url:
             yield f"{spec.id!r} needs a base_url"
         if spec.base_url and not spec.base_url.startswith(("http://", "https://")):

@@ -10,7 +10,7 @@ _load: Callable[[], Registry] | None = None
 _registry: Registry | None = None
 
 
-def load_models_with(load: Callable[[], Registry]) -> None:
+def set_registry_loader(load: Callable[[], Registry]) -> None:
     """Set the function that makes the registry on first use."""
     global _load
     _load = load

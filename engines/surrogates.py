@@ -23,7 +23,7 @@ class SurrogateJoiner:
         if text and "\ud800" <= text[-1] <= "\udbff":
             self._half = text[-1]
             text = text[:-1]
-        return whole(text)
+        return join_surrogates(text)
 
     def flush(self) -> str:
         """Return U+FFFD for a half whose other half never came, else nothing."""
@@ -31,17 +31,17 @@ class SurrogateJoiner:
         return "\ufffd" if half else ""
 
 
-def whole(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """Join the text's surrogate pairs and replace each lone half with U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def whole_json(value: Any) -> Any:
-    """Apply `whole` to every string in a JSON value."""
+def join_surrogates_in_json(value: Any) -> Any:
+    """Apply `join_surrogates` to every string in a JSON value."""
     if isinstance(value, str):
-        return whole(value)
+        return join_surrogates(value)
     if isinstance(value, list):
-        return [whole_json(item) for item in value]
+        return [join_surrogates_in_json(item) for item in value]
     if isinstance(value, dict):
-        return {whole(key): whole_json(item) for key, item in value.items()}
+        return {join_surrogates(key): join_surrogates_in_json(item) for key, item in value.items()}
     return value

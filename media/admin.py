@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from core.admin import FixedFilter, ReadOnlyAdmin, link_to
 from core.ids import FILE
-from media.file_presenter import WITH_WORDS, shown_asset
+from media.file_presenter import TEXT_KINDS, present_asset
 from media.models import Asset, File, Rendition
 from media.renditions.retry import retry_failed
 from media.signed_urls import media_url
@@ -22,7 +22,7 @@ SHOWN_HOLDERS = 50
 
 
 def preview_of(asset: Asset) -> SafeString:
-    return render_to_string("media/admin/preview.html", {"file": shown_asset(asset)})
+    return render_to_string("media/admin/preview.html", {"file": present_asset(asset)})
 
 
 def links_to(rows: list[Model]) -> str:
@@ -165,7 +165,7 @@ class RenditionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="words")
     def words(self, rendition: Rendition) -> str:
-        if rendition.kind not in WITH_WORDS or rendition.content is None:
+        if rendition.kind not in TEXT_KINDS or rendition.content is None:
             return "–"
         return format_html('<pre style="white-space: pre-wrap">{}</pre>', rendition.content["text"])
 

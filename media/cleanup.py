@@ -18,22 +18,22 @@ from media.storage.base import delete, modified_at, walk
 
 logger = logging.getLogger(__name__)
 
-GRACE = timedelta(hours=1)
+UNHELD_GRACE = timedelta(hours=1)
 """How long an asset may go unheld.
 
 An upload is registered and held in one transaction, but a fetched file is only remembered.
 """
 STRAY_AGE = timedelta(days=1)
-AT_ONCE = 1000
-LOOKED_UP_AT_ONCE = 500
+MAX_ASSETS_PER_RUN = 1000
+LOOKUP_BATCH_SIZE = 500
 
 
-def free(now: datetime | None = None) -> int:
+def delete_unused(now: datetime | None = None) -> int:
     """Delete expired files, then assets that nothing holds, with their bytes; return how many assets."""
     now = now or timezone.now()
     File.objects.filter(expires_at__lte=now).delete()
-    unheld = _unheld(Asset.objects.filter(created_at__lte=now - GRACE)).order_by("created_at")
-    return sum(_free_asset(id) for id in list(unheld.values_list("id", flat=True)[:AT_ONCE]))
+    unheld = _unheld(Asset.objects.filter(created_at__lte=now - UNHELD_GRACE)).order_by("created_at")
+    return sum(_free_asset(id) for id in list(unheld.values_list("id", flat=True)[:MAX_ASSETS_PER_RUN]))
 
 
 def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
@@ -54,7 +54,7 @@ def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
 
 
 def _free_asset(id: UUID) -> bool:
-    names = _forget_what_was_made(id)
+    names = _delete_dependent_rows(id)
     if names is None:
         return False
     with _lock_unheld(id) as asset:
@@ -69,7 +69,7 @@ def _free_asset(id: UUID) -> bool:
     return True
 
 
-def _forget_what_was_made(id: UUID) -> list[str] | None:
+def _delete_dependent_rows(id: UUID) -> list[str] | None:
     """Delete the rows of an asset's renditions and remote copies; return the renditions' storage names.
 
     This is committed before any file is deleted. So a process that dies afterwards leaves no rendition that
@@ -126,12 +126,12 @@ def remove_strays(now: datetime | None = None) -> int:
     old = (_parse_name(found.name) for found in walk("") if found.modified_at < cutoff)
     ours = (stored for stored in old if stored is not None)
     removed = 0
-    while batch := list(islice(ours, LOOKED_UP_AT_ONCE)):
+    while batch := list(islice(ours, LOOKUP_BATCH_SIZE)):
         removed += sum(_remove(stored, cutoff) for stored in _without_row(batch))
     return removed
 
 
-def drop(workspace_id: UUID, digests: Iterable[str]) -> None:
+def delete_unregistered(workspace_id: UUID, digests: Iterable[str]) -> None:
     """Delete the bytes of a call that was refused, unless a row names them.
 
     Whoever stores the same bytes at this moment checks for them again once there is a row.

@@ -14,17 +14,17 @@ from media.signed_urls import media_url
 Kind = Rendition.Kind
 State = Rendition.State
 
-WITH_WORDS = (Kind.TEXT, Kind.TRANSCRIPT)
-PLAYED = (Kind.OPUS, Kind.MP3, Kind.WAV)
+TEXT_KINDS = (Kind.TEXT, Kind.TRANSCRIPT)
+PLAYABLE_KINDS = (Kind.OPUS, Kind.MP3, Kind.WAV)
 """The kinds that browsers can play, best first."""
 
 
-class Playable(NamedTuple):
+class AudioSource(NamedTuple):
     url: str
     media_type: str
 
 
-class ShownFile:
+class FilePresenter:
     """A stored file with its renditions; those that were not read count as missing."""
 
     def __init__(self, asset: Asset, renditions: Mapping[str, Rendition]) -> None:
@@ -63,12 +63,14 @@ class ShownFile:
         return next((url for kind in by_size if (url := self._url_of(kind))), None)
 
     @property
-    def played(self) -> list[Playable]:
+    def played(self) -> list[AudioSource]:
         """Sources for an `<audio>` element, best first; the file itself only if no rendition is ready."""
         made = [
-            Playable(url, self.renditions[kind].media_type) for kind in PLAYED if (url := self._url_of(kind))
+            AudioSource(url, self.renditions[kind].media_type)
+            for kind in PLAYABLE_KINDS
+            if (url := self._url_of(kind))
         ]
-        return made or ([Playable(self.url, self.asset.media_type)] if self.is_sound else [])
+        return made or ([AudioSource(self.url, self.asset.media_type)] if self.is_sound else [])
 
     @property
     def transcript(self) -> str | None:
@@ -93,13 +95,13 @@ class ShownFile:
         return made.content if made is not None and made.state == State.READY else None
 
 
-def shown_files(
+def present_files(
     workspace_id: UUID,
     blobs: Iterable[Blob],
     *,
     kinds: Collection[str] | None = None,
-    with_content: Collection[str] = WITH_WORDS,
-) -> dict[str, ShownFile]:
+    with_content: Collection[str] = TEXT_KINDS,
+) -> dict[str, FilePresenter]:
     """Return those of a workspace's files that are still stored, by SHA-256.
 
     Only renditions of the given `kinds` are read (None: all), and content only for the kinds in
@@ -112,20 +114,20 @@ def shown_files(
     return {file.asset.sha256: file for file in _present(list(assets), kinds, with_content)}
 
 
-def shown_asset(asset: Asset) -> ShownFile:
-    return _present([asset], None, WITH_WORDS)[0]
+def present_asset(asset: Asset) -> FilePresenter:
+    return _present([asset], None, TEXT_KINDS)[0]
 
 
 def _present(
     assets: list[Asset], kinds: Collection[str] | None, with_content: Collection[str]
-) -> list[ShownFile]:
+) -> list[FilePresenter]:
     by_id = {asset.id: asset for asset in assets}
     found: dict[UUID, dict[str, Rendition]] = {id: {} for id in by_id}
     for rendition in _renditions(list(by_id), kinds, with_content):
         rendition.asset = by_id[rendition.asset_id]
         rendition.content = _content_of(rendition)
         found[rendition.asset_id][rendition.kind] = rendition
-    return [ShownFile(asset, found[asset.id]) for asset in assets]
+    return [FilePresenter(asset, found[asset.id]) for asset in assets]
 
 
 def _renditions(

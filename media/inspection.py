@@ -19,7 +19,7 @@ from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
 from media.processing.sound.file_types import HEAD_BYTES, sniff_sound
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.limits import SoundLimits
-from media.services import OF_PICTURES, OF_SOUNDS, StoredFile
+from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, StoredFile
 
 ExpectedMedia = Literal["image", "audio"]
 
@@ -69,14 +69,14 @@ async def _inspect_picture(path: Path, sha256: str) -> StoredFile:
     work = InspectPicture(str(path), picture_limits())
     facts = await pools.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
-    return StoredFile(blob, facts.width, facts.height, renditions=OF_PICTURES)
+    return StoredFile(blob, facts.width, facts.height, renditions=PICTURE_RENDITIONS)
 
 
 async def _inspect_sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
     work = InspectSound(str(path), claimed, sound_limits())
     facts = await pools.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
-    return StoredFile(blob, milliseconds=facts.milliseconds, renditions=OF_SOUNDS)
+    return StoredFile(blob, milliseconds=facts.milliseconds, renditions=SOUND_RENDITIONS)
 
 
 def picture_limits() -> PictureLimits:

@@ -10,9 +10,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Workspace
-from core.ids import FILE, derived_id, new_id, public
+from core.ids import FILE, derive_id, format_id, new_id
 from core.model_fields import CompactJSONField
-from media.processing.pictures.limits import LONG
+from media.processing.pictures.limits import LONG_RATIO
 
 
 class Asset(models.Model):
@@ -46,7 +46,7 @@ class Asset(models.Model):
 
 def asset_id(workspace_id: UUID, sha256: str) -> UUID:
     """Return an asset's id, which is known before its row exists: referring to an asset needs no lookup."""
-    return derived_id(workspace_id, sha256)
+    return derive_id(workspace_id, sha256)
 
 
 def storage_name(workspace_id: UUID, sha256: str) -> str:
@@ -102,22 +102,22 @@ class Rendition(models.Model):
 
 def rendition_id(asset: UUID, kind: str) -> UUID:
     """Return the id of an asset's only rendition of this kind; it is derived from both."""
-    return derived_id(asset, kind)
+    return derive_id(asset, kind)
 
 
-def made_of(kind: str, asset: Asset) -> str:
+def source_kind(kind: str, asset: Asset) -> str:
     """Return the kind that this kind is created from for that asset.
 
     Text in a long picture is read from a `STRIP`: in a `PICTURE` the letters are too small.
     """
     sides = sorted((asset.width or 1, asset.height or 1))
-    is_long = sides[1] > settings.CHATAPI_PICTURE_SIDE and sides[1] >= LONG * sides[0]
+    is_long = sides[1] > settings.CHATAPI_PICTURE_SIDE and sides[1] >= LONG_RATIO * sides[0]
     if is_long and kind == Rendition.Kind.TEXT:
         return Rendition.Kind.STRIP
     return Rendition.MADE_OF.get(kind, kind)
 
 
-def renditions_of(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:
+def planned_renditions(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:
     """Return unsaved rows for these kinds, and for the kinds that they are created from."""
     wanted = dict.fromkeys(kinds)
     needed = {Rendition.MADE_OF[kind]: None for kind in wanted if kind in Rendition.MADE_OF}
@@ -153,7 +153,7 @@ class File(models.Model):
 
     @property
     def public_id(self) -> str:
-        return public(FILE, self.id)
+        return format_id(FILE, self.id)
 
 
 class RemoteCopy(models.Model):
@@ -168,4 +168,4 @@ class RemoteCopy(models.Model):
 
 
 def remote_copy_id(workspace_id: UUID, url: str) -> UUID:
-    return derived_id(workspace_id, url)
+    return derive_id(workspace_id, url)

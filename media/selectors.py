@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from core.ids import FILE, parse
+from core.ids import FILE, parse_id
 from core.values import Blob
 from media.models import Asset, File, RemoteCopy, remote_copy_id
 from media.services import StoredFile
@@ -23,30 +23,30 @@ def known_files(workspace_id: UUID, digests: Collection[str]) -> dict[str, Store
     return {asset.sha256: stored_file(asset) for asset in assets if _is_stored(asset)}
 
 
-def milliseconds_of(workspace_id: UUID, digests: Collection[str]) -> dict[str, int]:
+def sound_milliseconds(workspace_id: UUID, digests: Collection[str]) -> dict[str, int]:
     """Return the lengths of sounds by SHA-256, without those that are unknown."""
     assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
     lengths = assets.values_list("sha256", "milliseconds")
     return {sha256: milliseconds for sha256, milliseconds in lengths if milliseconds is not None}
 
 
-def last_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
+def last_remote_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
     """Return what was last fetched from this URL, if it is still stored."""
     copies = RemoteCopy.objects.select_related("asset").filter(id=remote_copy_id(workspace_id, url))
     return next((copy for copy in copies if _is_stored(copy.asset)), None)
 
 
-def file_of(workspace_id: UUID, file_id: str) -> File | None:
+def find_file(workspace_id: UUID, file_id: str) -> File | None:
     """Return the file; None if it does not exist, has expired, or belongs to another workspace."""
-    id = parse(FILE, file_id)
+    id = parse_id(FILE, file_id)
     if id is None:
         return None
     files = File.objects.select_related("asset").filter(workspace_id=workspace_id, id=id)
     return files.exclude(expires_at__lte=timezone.now()).first()
 
 
-def asset_of_file(workspace_id: UUID, file_id: str) -> Asset | None:
-    file = file_of(workspace_id, file_id)
+def find_file_asset(workspace_id: UUID, file_id: str) -> Asset | None:
+    file = find_file(workspace_id, file_id)
     return file.asset if file else None
 
 

@@ -25,8 +25,8 @@ from media.models import (
     RemoteCopy,
     Rendition,
     asset_id,
+    planned_renditions,
     remote_copy_id,
-    renditions_of,
     storage_name,
 )
 from media.storage.base import delete_tree, exists, save_file
@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 Kind = Rendition.Kind
 
-OF_PICTURES = (Kind.PICTURE, Kind.THUMBNAIL)
-OF_SOUNDS = (Kind.WAV, Kind.TRANSCRIPT)
-OF_SPEECH = (Kind.OPUS, Kind.MP3, Kind.PEAKS)
+PICTURE_RENDITIONS = (Kind.PICTURE, Kind.THUMBNAIL)
+SOUND_RENDITIONS = (Kind.WAV, Kind.TRANSCRIPT)
+SPEECH_RENDITIONS = (Kind.OPUS, Kind.MP3, Kind.PEAKS)
 
 
 class StoredFile(Value, frozen=True):
@@ -87,15 +87,15 @@ def _storage_failed(error: OSError) -> ServiceUnavailable:
 
 def read_bytes(workspace_id: UUID, blob: Blob) -> bytes:
     """Return the bytes of a workspace's blob. Raises `FileNotFoundError`."""
-    return read_name(storage_name(workspace_id, blob.sha256))
+    return read_stored(storage_name(workspace_id, blob.sha256))
 
 
-def read_name(name: str) -> bytes:
+def read_stored(name: str) -> bytes:
     with default_storage.open(name) as file:
         return bytes(file.read())
 
 
-def register(files: Iterable[tuple[UUID, StoredFile]]) -> None:
+def register_files(files: Iterable[tuple[UUID, StoredFile]]) -> None:
     """Create the missing rows for stored files and their renditions, inside the caller's transaction."""
     known = {(workspace_id, file.blob.sha256): file for workspace_id, file in files}
     if not known:
@@ -106,7 +106,7 @@ def register(files: Iterable[tuple[UUID, StoredFile]]) -> None:
     renditions = [
         rendition
         for (workspace_id, sha256), file in known.items()
-        for rendition in renditions_of(asset_id(workspace_id, sha256), file.renditions)
+        for rendition in planned_renditions(asset_id(workspace_id, sha256), file.renditions)
     ]
     Rendition.objects.bulk_create(renditions, ignore_conflicts=True)
 
@@ -128,10 +128,10 @@ def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
 def rendition_ids(workspace_id: UUID, file: StoredFile) -> list[UUID]:
     """Return the ids of the file's planned renditions."""
     asset = asset_id(workspace_id, file.blob.sha256)
-    return [rendition.id for rendition in renditions_of(asset, file.renditions)]
+    return [rendition.id for rendition in planned_renditions(asset, file.renditions)]
 
 
-def remember_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
+def record_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
     """Record which asset was found at each URL (the mapping's keys) just now."""
     RemoteCopy.objects.bulk_create(
         [
@@ -148,7 +148,7 @@ def remember_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
     )
 
 
-def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
+def workspaces_over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
     """Return the workspaces whose quota these files would exceed, together with what is stored already.
 
     Must run inside a transaction, which then locks the workspaces: two simultaneous uploads are both counted.
@@ -170,12 +170,12 @@ def over_quota(files: Sequence[tuple[UUID, StoredFile]]) -> set[UUID]:
     }
 
 
-def check_room(files: Sequence[tuple[UUID, StoredFile]], *, param: str | None = None) -> None:
+def check_storage_quota(files: Sequence[tuple[UUID, StoredFile]], *, param: str | None = None) -> None:
     """Raise `ApiError` if a workspace has no room for its files."""
     if not files:
         return
     with transaction.atomic():
-        if over_quota(files):
+        if workspaces_over_quota(files):
             raise quota_exceeded(param=param)
 
 
@@ -201,7 +201,7 @@ def quota_exceeded(*, param: str | None = None) -> ApiError:
     )
 
 
-def delete_files(workspace_id: UUID) -> None:
+def delete_workspace_files(workspace_id: UUID) -> None:
     """Delete every file of a deleted workspace; what the storage refuses to delete is logged, and stays."""
     try:
         delete_tree(workspace_id.hex)

@@ -9,8 +9,8 @@ from django.core.signing import BadSignature, Signer
 from core.values import Value
 from media.models import asset_id
 
-LONGEST = 24 * 3600
-STEADY_SECONDS = 300
+MAX_LIFETIME_SECONDS = 24 * 3600
+STABLE_SECONDS = 300
 """How long a file keeps the same URL, so that browsers can take it from their cache."""
 
 
@@ -34,8 +34,8 @@ def media_url(workspace_id: UUID, sha256: str, kind: str | None = None) -> str:
 
 
 def _token(asset: UUID, kind: str | None, now: float) -> str:
-    lifetime = min(settings.CHATAPI_MEDIA_URL_SECONDS, LONGEST - STEADY_SECONDS)
-    expires = (int(now) // STEADY_SECONDS + 1) * STEADY_SECONDS + lifetime
+    lifetime = min(settings.CHATAPI_MEDIA_URL_SECONDS, MAX_LIFETIME_SECONDS - STABLE_SECONDS)
+    expires = (int(now) // STABLE_SECONDS + 1) * STABLE_SECONDS + lifetime
     return _signer().sign(f"{asset.hex}.{kind or ''}.{expires:x}")
 
 

@@ -12,7 +12,7 @@ SWEEPING_SECONDS = 1500
 
 @shared_task(acks_late=False, soft_time_limit=SWEEPING_SECONDS, time_limit=SWEEPING_SECONDS + 60)
 def free_media() -> None:
-    cleanup.free()
+    cleanup.delete_unused()
 
 
 @shared_task(acks_late=False, soft_time_limit=SWEEPING_SECONDS, time_limit=SWEEPING_SECONDS + 60)

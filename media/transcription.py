@@ -6,14 +6,14 @@ from pathlib import Path
 from django.conf import settings
 
 from media.processing.sandbox import pools
-from media.processing.speech.recognition.job_types import Heard, Segment, Transcribe
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment, Transcribe
 from media.processing.speech.recognition.jobs import transcribe
 from media.processing.speech.transcripts import Transcript, TranscriptWriter
 
 
-def listening(
+def stream_transcription(
     wav: Path, *, seconds: float, alone: bool = False, **options: object
-) -> AsyncGenerator[Segment | Heard, None]:
+) -> AsyncGenerator[Segment | RecognitionEnd, None]:
     """Yield what is heard in a 16 kHz mono WAV, as it is heard; `options` are fields of `Transcribe`."""
     work = Transcribe(
         path=str(wav),
@@ -24,13 +24,13 @@ def listening(
     return pools.recognition.follow(transcribe, work, seconds=seconds, alone=alone)
 
 
-def patience(sound_seconds: float) -> float:
+def transcription_timeout(sound_seconds: float) -> float:
     """Return the seconds that recognition may take: more than the sound lasts."""
     return 60 + 2 * sound_seconds
 
 
-async def transcribed(wav: Path, *, seconds: float, alone: bool = False) -> Transcript:
+async def transcribe_file(wav: Path, *, seconds: float, alone: bool = False) -> Transcript:
     writer = TranscriptWriter()
-    async for item in listening(wav, seconds=seconds, alone=alone):
+    async for item in stream_transcription(wav, seconds=seconds, alone=alone):
         writer.add(item)
     return writer.transcript()

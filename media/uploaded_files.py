@@ -9,15 +9,15 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.exceptions import BadRequest, NotFound
-from core.ids import FILE, parse
+from core.ids import FILE, parse_id
 from core.values import Value
 from media.models import File, Rendition, asset_id
-from media.selectors import file_of
-from media.services import StoredFile, check_room, register
+from media.selectors import find_file
+from media.services import StoredFile, check_storage_quota, register_files
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 DEFAULT_PURPOSE = "user_data"
-SHORTEST_LIFE, LONGEST_LIFE = 3600, 30 * 24 * 3600
+MIN_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS = 3600, 30 * 24 * 3600
 """The range of seconds after which a file may be set to expire."""
 
 
@@ -34,10 +34,10 @@ class NewFile(Value, frozen=True):
 
 def check_quota(new: NewFile) -> None:
     """Raise `ApiError` if the workspace has no room for the file."""
-    check_room([(new.workspace_id, new.stored)], param="file")
+    check_storage_quota([(new.workspace_id, new.stored)], param="file")
 
 
-def keep_file(new: NewFile) -> File:
+def create_file(new: NewFile) -> File:
     """Create the rows of a file whose bytes are stored. Raises what `check_quota` raises."""
     try:
         return _create(new)
@@ -53,7 +53,7 @@ def _create(new: NewFile) -> File:
     expires_after = None if new.expires_after is None else timedelta(seconds=new.expires_after)
     with transaction.atomic():
         check_quota(new)
-        register([(new.workspace_id, new.stored)])
+        register_files([(new.workspace_id, new.stored)])
         return File.objects.create(
             workspace_id=new.workspace_id,
             user_id=new.user_id,
@@ -72,7 +72,7 @@ def delete_file(file: File) -> None:
 
 def require_file(workspace_id: UUID, file_id: str) -> File:
     """Return the file. Raises `NotFound` if it does not exist, has expired, or is another workspace's."""
-    file = file_of(workspace_id, file_id)
+    file = find_file(workspace_id, file_id)
     if file is None:
         raise NotFound("There is no such file.", param="file_id")
     return file
@@ -97,11 +97,11 @@ def _files_after(files: QuerySet[File], after: str, *, descending: bool) -> Quer
 
     So a client that deletes the files while listing them still reaches the end.
     """
-    id = parse(FILE, after)
+    id = parse_id(FILE, after)
     if id is None:
         raise BadRequest("Invalid value for 'after': it is no file's id.", param="after")
     return files.filter(id__lt=id) if descending else files.filter(id__gt=id)
 
 
-def renditions_made(file: File) -> list[Rendition]:
+def file_renditions(file: File) -> list[Rendition]:
     return list(file.asset.renditions.select_related("asset").order_by("kind"))

@@ -7,7 +7,7 @@ from _pytest.nodeid import NodeId
 from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
-from billing.prices import forget_prices
+from billing.prices import clear_price_cache
 from tests.support.database_reset import empty_database
 from tests.support.people import Person, person
 from tests.support.running_server import Server, running_daphne, serving
@@ -40,7 +40,7 @@ def quick_emptying() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def prices_of_this_test() -> None:
     """Forget the cached prices: the previous test's are gone with its database."""
-    forget_prices()
+    clear_price_cache()
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from starlette.types import Message, Send
 from accounts.authentication import Principal
 from accounts.ratelimits.counter_storage import LimitRequest
 from accounts.ratelimits.counters import CounterChange, Counters
-from accounts.ratelimits.sliding_window import SlidingWindow, duration
+from accounts.ratelimits.sliding_window import SlidingWindow, format_duration
 from core.exceptions import RateLimited
 
 Kind = Literal["requests", "tokens"]
 MILLISECOND = 0.001
-SHORT: dict[Kind, str] = {"requests": "RPM", "tokens": "TPM"}
+ABBREVIATIONS: dict[Kind, str] = {"requests": "RPM", "tokens": "TPM"}
 
 
 class Limit(NamedTuple):
@@ -32,7 +32,7 @@ class Limit(NamedTuple):
 
     @property
     def scope(self) -> str:
-        return f"for this {self.whose} on {self.kind} per min ({SHORT[self.kind]})"
+        return f"for this {self.whose} on {self.kind} per min ({ABBREVIATIONS[self.kind]})"
 
 
 class _LimitState(NamedTuple):
@@ -52,7 +52,7 @@ class _LimitState(NamedTuple):
         return {
             f"x-ratelimit-limit-{kind}": str(self.limit.most),
             f"x-ratelimit-remaining-{kind}": str(self.left),
-            f"x-ratelimit-reset-{kind}": duration(self.window.seconds_until(0)),
+            f"x-ratelimit-reset-{kind}": format_duration(self.window.seconds_until(0)),
         }
 
 
@@ -160,7 +160,7 @@ def _exceeded(state: _LimitState, amount: int) -> RateLimited:
     wait = state.wait_for(amount)
     return RateLimited(
         f"Rate limit reached {limit.scope}: Limit {limit.most}, Used {window.used}, Requested {amount}. "
-        f"Please try again in {duration(wait)}.",
+        f"Please try again in {format_duration(wait)}.",
         type=limit.kind,
         retry_after=wait + MILLISECOND,  # at that very moment it is still too early
     )

@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from accounts.ratelimits.sliding_window import SECONDS, SlidingWindow
+from accounts.ratelimits.sliding_window import WINDOW_SECONDS, SlidingWindow
 
 CONNECTIONS = 16
 PREFIX = "chatapi-limits"
@@ -61,19 +61,21 @@ class MemoryCounterStorage(MemoryStorage):
     async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
         taken = []
         for key, most, amount in wanted:
-            is_taken = await self.acquire_sliding_window_entry(key, most, SECONDS, amount)
-            taken.append(LimitResult(is_taken, SlidingWindow(*await self.get_sliding_window(key, SECONDS))))
+            is_taken = await self.acquire_sliding_window_entry(key, most, WINDOW_SECONDS, amount)
+            taken.append(
+                LimitResult(is_taken, SlidingWindow(*await self.get_sliding_window(key, WINDOW_SECONDS)))
+            )
         return taken
 
     async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]:
-        return [SlidingWindow(*await self.get_sliding_window(key, SECONDS)) for key in keys]
+        return [SlidingWindow(*await self.get_sliding_window(key, WINDOW_SECONDS)) for key in keys]
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
         for key, amount in amounts:
-            await self.incr(key, 2 * SECONDS, amount)
+            await self.incr(key, 2 * WINDOW_SECONDS, amount)
 
     def keys_of_windows(self, key: str) -> tuple[str, str]:
-        return self.sliding_window_keys(key, SECONDS, time.time())
+        return self.sliding_window_keys(key, WINDOW_SECONDS, time.time())
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         self._sweep()
@@ -84,7 +86,7 @@ class MemoryCounterStorage(MemoryStorage):
 
     def _sweep(self) -> None:
         now = time.time()
-        if now - self._swept_at < SECONDS:
+        if now - self._swept_at < WINDOW_SECONDS:
             return
         self._swept_at = now
         for key in [key for key, expires_at in self.expirations.items() if expires_at <= now]:
@@ -135,8 +137,8 @@ class RedisCounterStorage(RedisStorage):
         calls = []
         for key, most, amount in wanted:
             keys = self.keys_of_windows(key)
-            calls.append(_ScriptCall(self._acquire, keys, (most, SECONDS, amount)))
-            calls.append(_ScriptCall(self._read, keys, (SECONDS,)))
+            calls.append(_ScriptCall(self._acquire, keys, (most, WINDOW_SECONDS, amount)))
+            calls.append(_ScriptCall(self._read, keys, (WINDOW_SECONDS,)))
         results = await self._call(calls)
         return [
             LimitResult(bool(acquired), _window(read))
@@ -144,11 +146,13 @@ class RedisCounterStorage(RedisStorage):
         ]
 
     async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]:
-        calls = [_ScriptCall(self._read, self.keys_of_windows(key), (SECONDS,)) for key in keys]
+        calls = [_ScriptCall(self._read, self.keys_of_windows(key), (WINDOW_SECONDS,)) for key in keys]
         return [_window(read) for read in await self._call(calls)]
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
-        await self._call([_ScriptCall(self._incr, (key,), (2 * SECONDS, amount)) for key, amount in amounts])
+        await self._call(
+            [_ScriptCall(self._incr, (key,), (2 * WINDOW_SECONDS, amount)) for key, amount in amounts]
+        )
 
     def keys_of_windows(self, key: str) -> tuple[str, str]:
         prefixed = self.bridge.prefixed_key

@@ -15,15 +15,15 @@ from accounts.ratelimits.counter_storage import (
     MemoryCounterStorage,
     RedisCounterStorage,
 )
-from accounts.ratelimits.sliding_window import SECONDS
+from accounts.ratelimits.sliding_window import WINDOW_SECONDS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PATIENCE = 1.0
-LEFT_ALONE = 5.0
+TIMEOUT_SECONDS = 1.0
+PAUSE_SECONDS = 5.0
 """Seconds before a Redis that did not answer is asked again."""
-COMPLAIN_SECONDS = 60.0
+WARN_EVERY_SECONDS = 60.0
 
 
 class CounterChange(NamedTuple):
@@ -46,9 +46,9 @@ class Counters:
 
     def __init__(self, redis_url: str | None = None) -> None:
         self._memory = MemoryCounterStorage()
-        self._redis = RedisCounterStorage(redis_url, PATIENCE) if redis_url else None
+        self._redis = RedisCounterStorage(redis_url, TIMEOUT_SECONDS) if redis_url else None
         self._paused_until: float | None = None
-        self._warned_at = -COMPLAIN_SECONDS
+        self._warned_at = -WARN_EVERY_SECONDS
 
     async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
         """Take from each limit on its own, where enough is left."""
@@ -59,7 +59,7 @@ class Counters:
 
         What no longer counts is not given back.
         """
-        due = [change for change in changes if change.amount > 0 or change.since < SECONDS]
+        due = [change for change in changes if change.amount > 0 or change.since < WINDOW_SECONDS]
         if due:
             await self._ask(lambda storage: _change(storage, due))
 
@@ -71,7 +71,7 @@ class Counters:
         if self._redis is None or not self._may_ask():
             return await work(self._memory)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 result = await work(self._redis)
         except (RedisError, TimeoutError, OSError) as error:
             self._pause(error)
@@ -83,8 +83,8 @@ class Counters:
 
     def _pause(self, error: Exception) -> None:
         now = time.monotonic()
-        self._paused_until = now + LEFT_ALONE
-        if now - self._warned_at > COMPLAIN_SECONDS:
+        self._paused_until = now + PAUSE_SECONDS
+        if now - self._warned_at > WARN_EVERY_SECONDS:
             self._warned_at = now
             logger.warning("Redis does not answer, so each process counts calls for itself: %r", error)
 
@@ -94,7 +94,7 @@ class Counters:
         now = time.monotonic()
         if now < self._paused_until:
             return False
-        self._paused_until = now + PATIENCE  # one call finds out, without the others waiting for it
+        self._paused_until = now + TIMEOUT_SECONDS  # one call finds out, without the others waiting for it
         return True
 
 

@@ -3,7 +3,7 @@
 from math import ceil
 from typing import NamedTuple
 
-SECONDS = 60
+WINDOW_SECONDS = 60
 
 
 class SlidingWindow(NamedTuple):
@@ -21,26 +21,26 @@ class SlidingWindow(NamedTuple):
 
     @property
     def used(self) -> int:
-        return int(self.previous * self.previous_ttl / SECONDS) + self.current
+        return int(self.previous * self.previous_ttl / WINDOW_SECONDS) + self.current
 
     @property
     def remainder(self) -> float:
         """Seconds until the current window becomes the previous one."""
-        return max(0.0, self.current_ttl - SECONDS)
+        return max(0.0, self.current_ttl - WINDOW_SECONDS)
 
     def seconds_until(self, most: int) -> float:
         """Return after how long, if nothing more is taken, at most `most` is used."""
         if self.current <= most:
             return _seconds_to_shrink(self.previous, self.previous_ttl, most - self.current)
-        return self.remainder + _seconds_to_shrink(self.current, SECONDS, most)
+        return self.remainder + _seconds_to_shrink(self.current, WINDOW_SECONDS, most)
 
 
 def _seconds_to_shrink(count: int, ttl: float, most: int) -> float:
     """Return the seconds until `count * ttl / SECONDS`, in whole numbers, is at most `most`."""
-    return max(0.0, ttl - SECONDS * (most + 1) / count) if count > most else 0.0
+    return max(0.0, ttl - WINDOW_SECONDS * (most + 1) / count) if count > most else 0.0
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format seconds like `12ms`, `7s`, or `1m30s`.
 
     They are rounded up, so that whoever waits that long has waited long enough.

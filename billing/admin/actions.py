@@ -105,5 +105,5 @@ def _change_url(model_admin: MoneyAdmin, row: Model) -> str:
     return reverse(f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change", args=[row.pk])
 
 
-def posted(request: HttpRequest) -> QueryDict | None:
+def post_data(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from accounts.models import Workspace
 from billing.money import format_usd
 from core.admin import ReadOnlyAdmin
-from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse
+from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse_id
 
 _PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
 
@@ -25,15 +25,15 @@ def usd(nano: int | None) -> str:
     return "–" if nano is None else format_usd(nano)
 
 
-def unbroken(text: object) -> str:
+def no_wrap(text: object) -> str:
     return format_html('<span style="white-space: nowrap">{}</span>', text)
 
 
-def at_second(at: datetime) -> str:
-    return unbroken(f"{at:%Y-%m-%d %H:%M:%S}")
+def format_to_second(at: datetime) -> str:
+    return no_wrap(f"{at:%Y-%m-%d %H:%M:%S}")
 
 
-def named(workspace_id: UUID, names: dict[UUID, str]) -> str:
+def workspace_link(workspace_id: UUID, names: dict[UUID, str]) -> str:
     """Return a workspace's name, linked to its page, or its id if it was deleted."""
     name = names.get(workspace_id)
     if name is None:
@@ -42,15 +42,15 @@ def named(workspace_id: UUID, names: dict[UUID, str]) -> str:
     return format_html('<a href="{}" title="{}">{}</a>', url, workspace_id, name)
 
 
-def names_of(workspace_ids: Iterable[UUID]) -> dict[UUID, str]:
+def workspace_names_by_id(workspace_ids: Iterable[UUID]) -> dict[UUID, str]:
     workspaces = Workspace.objects.filter(pk__in=set(workspace_ids))
     return dict(workspaces.values_list("pk", "name"))
 
 
-def id_in(text: str) -> UUID | None:
+def parse_any_id(text: str) -> UUID | None:
     """Parse one of our ids, as stored or as clients see it."""
     for prefix in _PREFIXES:
-        if id := parse(prefix, text):
+        if id := parse_id(prefix, text):
             return id
     try:
         return UUID(text)
@@ -58,23 +58,23 @@ def id_in(text: str) -> UUID | None:
         return None
 
 
-class NamedRows(ChangeList):
+class WorkspaceNamesChangeList(ChangeList):
     """A page of rows that fetches the names of their workspaces with one query."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list: list[Any] = list(self.result_list)
-        names = names_of(owner for row in self.result_list if (owner := owner_of(row)))
+        names = workspace_names_by_id(owner for row in self.result_list if (owner := workspace_id_of(row)))
         for row in self.result_list:
             row.workspace_names = names
 
 
-def owner_of(row: Any) -> UUID | None:
+def workspace_id_of(row: Any) -> UUID | None:
     """Return the id of a row's workspace; an alert has it only in its `subject`."""
     if hasattr(row, "workspace_id"):
         owner: UUID = row.workspace_id
         return owner
-    return id_in(getattr(row, "subject", ""))
+    return parse_any_id(getattr(row, "subject", ""))
 
 
 class MoneyAdmin(ReadOnlyAdmin):
@@ -100,7 +100,7 @@ class MoneyAdmin(ReadOnlyAdmin):
         return ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return NamedRows
+        return WorkspaceNamesChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -108,7 +108,7 @@ class MoneyAdmin(ReadOnlyAdmin):
         text = search_term.strip()
         if not text:
             return queryset, False
-        id = id_in(text)
+        id = parse_any_id(text)
         found = Q()
         if id is not None:
             for field in self.id_fields:
@@ -138,8 +138,8 @@ class MoneyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="workspace")
     def workspace(self, row: Any) -> str:
-        owner = owner_of(row)
+        owner = workspace_id_of(row)
         if owner is None:
             return "–"
-        names = row.workspace_names if hasattr(row, "workspace_names") else names_of([owner])
-        return named(owner, names)
+        names = row.workspace_names if hasattr(row, "workspace_names") else workspace_names_by_id([owner])
+        return workspace_link(owner, names)

@@ -15,7 +15,7 @@ from billing.admin.actions import (
     Values,
     action_page,
     action_path,
-    posted,
+    post_data,
     row_for_action,
 )
 from billing.admin.base import MoneyAdmin, usd
@@ -72,7 +72,7 @@ class BudgetAdmin(MoneyAdmin):
             return ActionResult(budget, f"A budget of {budget} for {scope}.")
 
         note = "Calls that might exceed it are refused. What runs already is not."
-        form = BudgetForm(posted(request))
+        form = BudgetForm(post_data(request))
         return action_page(self, request, AdminAction("Add a budget", "Add", form, do, adds=True, note=note))
 
     def change_limit(self, request: HttpRequest, id: Any) -> HttpResponse:
@@ -85,7 +85,7 @@ class BudgetAdmin(MoneyAdmin):
                 budget, f"{format_usd(values['limit'])} USD a {budget.period}, instead of {before}."
             )
 
-        form = LimitForm(posted(request), initial={"limit": budget.limit})
+        form = LimitForm(post_data(request), initial={"limit": budget.limit})
         return action_page(
             self, request, AdminAction(f"Change a budget: {budget}", "Save", form, do, row=budget)
         )
@@ -98,7 +98,7 @@ class BudgetAdmin(MoneyAdmin):
             return ActionResult(budget, f"The budget of {budget} was removed.")
 
         note = "What was spent stays known: a new budget counts it, too."
-        form = forms.Form(posted(request))
+        form = forms.Form(post_data(request))
         action = AdminAction(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
         return action_page(self, request, action)
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from accounts.models import ApiKey, Workspace
 from billing.ledger import REASON_LENGTH, REFERENCE_LENGTH
-from billing.money import InvalidAmount, format_usd, nano_of
+from billing.money import InvalidAmount, format_usd, usd_to_nano
 from core.ids import new_id
 
 
@@ -29,7 +29,7 @@ class UsdField(forms.CharField):
         if text is None:
             return None
         try:
-            return nano_of(text)
+            return usd_to_nano(text)
         except InvalidAmount as error:
             raise ValidationError(str(error)) from None
 

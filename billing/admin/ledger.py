@@ -18,16 +18,16 @@ from billing.admin.actions import (
     Values,
     action_page,
     action_path,
-    posted,
+    post_data,
     row_for_action,
 )
-from billing.admin.base import MoneyAdmin, at_second, names_of, unbroken, usd
+from billing.admin.base import MoneyAdmin, format_to_second, no_wrap, usd, workspace_names_by_id
 from billing.admin.forms import ReasonForm
-from billing.charged_completions import charged_completion
-from billing.models import NOWHERE, Account, Charge, Entry, Transaction
+from billing.charged_completions import find_charged_completion
+from billing.models import NO_WORKSPACE, Account, Charge, Entry, Transaction
 from billing.units import UNITS
 from core.admin import link_to
-from core.ids import COMPLETION, public
+from core.ids import COMPLETION, format_id
 
 
 @admin.register(Transaction)
@@ -76,17 +76,19 @@ class TransactionAdmin(MoneyAdmin):
             reversal = ledger.reverse(original.pk, reason=values["reason"], by=by)
             return ActionResult(original, f"Reversed by transaction {reversal.pk}. {reversal.reason}")
 
-        owner = names_of([original.workspace_id]).get(original.workspace_id, original.workspace_id)
+        owner = workspace_names_by_id([original.workspace_id]).get(
+            original.workspace_id, original.workspace_id
+        )
         note = f"{self.in_usd(original)} USD in the wallet of {owner} are taken back by another transaction."
         title = (
             f"Reverse a transaction: {original.get_kind_display()} of {original.created_at:%Y-%m-%d %H:%M}"
         )
-        form = ReasonForm(posted(request))
+        form = ReasonForm(post_data(request))
         return action_page(self, request, AdminAction(title, "Reverse", form, do, row=original, note=note))
 
     @admin.display(description="at", ordering="id")
     def at(self, row: Transaction) -> str:
-        return at_second(row.created_at)
+        return format_to_second(row.created_at)
 
     @admin.display(description="USD")
     def in_usd(self, row: Transaction) -> str:
@@ -107,14 +109,16 @@ class TransactionAdmin(MoneyAdmin):
     @admin.display(description="entries")
     def entries(self, row: Transaction) -> str:
         entries = list(row.entries.select_related("account").order_by("amount", "id"))
-        names = names_of(entry.account.workspace_id for entry in entries)
+        names = workspace_names_by_id(entry.account.workspace_id for entry in entries)
         lines = ((usd(entry.amount), _account_name(entry, names)) for entry in entries)
         return format_html_join(mark_safe("<br>"), "{} USD: {}", lines)
 
 
 def _account_name(entry: Entry, names: Mapping[UUID, str]) -> str:
     owner = entry.account.workspace_id
-    return entry.account.kind if owner == NOWHERE else f"{entry.account.kind} of {names.get(owner, owner)}"
+    return (
+        entry.account.kind if owner == NO_WORKSPACE else f"{entry.account.kind} of {names.get(owner, owner)}"
+    )
 
 
 def _reversal_of(row: Transaction) -> Transaction | None:
@@ -163,13 +167,13 @@ class ChargeAdmin(MoneyAdmin):
 
     @admin.display(description="admitted at", ordering="id")
     def at(self, charge: Charge) -> str:
-        return at_second(charge.admitted_at)
+        return format_to_second(charge.admitted_at)
 
     @admin.display(description="used")
     def used(self, charge: Charge) -> str:
         estimated = "~" if charge.is_estimated else ""
         counts = [f"{count:,} {name}" for name, count in charge.units.counts.items() if count]
-        return unbroken(estimated + (" · ".join(counts) or "–"))
+        return no_wrap(estimated + (" · ".join(counts) or "–"))
 
     @admin.display(description="used")
     def units_used(self, charge: Charge) -> str:
@@ -197,8 +201,8 @@ class ChargeAdmin(MoneyAdmin):
     def completion_made(self, charge: Charge) -> str:
         if charge.kind != Charge.Kind.COMPLETION:
             return "–"
-        completion = charged_completion(charge.pk)
-        return link_to(completion) if completion else f"{public(COMPLETION, charge.pk)} (deleted)"
+        completion = find_charged_completion(charge.pk)
+        return link_to(completion) if completion else f"{format_id(COMPLETION, charge.pk)} (deleted)"
 
     @admin.display(description="in the ledger")
     def transactions(self, charge: Charge) -> str:

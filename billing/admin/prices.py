@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from billing.admin.actions import ActionResult, AdminAction, Values, action_page, posted
-from billing.admin.base import MoneyAdmin, at_second, unbroken
+from billing.admin.actions import ActionResult, AdminAction, Values, action_page, post_data
+from billing.admin.base import MoneyAdmin, format_to_second, no_wrap
 from billing.models import Price, Rate
-from billing.money import InvalidAmount, format_rate, pico_of
+from billing.money import InvalidAmount, format_rate, usd_to_pico_rate
 from billing.prices import add_price
 from billing.tariffs import unpriced_units
 from billing.units import UNITS
@@ -92,7 +92,7 @@ class PriceForm(forms.Form):
         if not written:
             return None
         try:
-            return pico_of(written, UNITS[name].per)
+            return usd_to_pico_rate(written, UNITS[name].per)
         except InvalidAmount as problem:
             self.add_error(name, str(problem))
             return None
@@ -160,7 +160,7 @@ class PriceAdmin(MoneyAdmin):
             return ActionResult(price, _describe_new_price(price, starts_at), warning=unknown)
 
         note = "What was admitted before a price begins is billed at the price of its time."
-        form = PriceForm(posted(request))
+        form = PriceForm(post_data(request))
         return action_page(self, request, AdminAction("Add a price", "Add", form, do, adds=True, note=note))
 
     @admin.display(description="state")
@@ -171,7 +171,7 @@ class PriceAdmin(MoneyAdmin):
 
     @admin.display(description="starts at", ordering="starts_at")
     def begins(self, price: Price) -> str:
-        return at_second(price.starts_at)
+        return format_to_second(price.starts_at)
 
     @admin.display(description="rates, USD")
     def in_short(self, price: Price) -> str:
@@ -183,7 +183,7 @@ class PriceAdmin(MoneyAdmin):
             text = f"{rate.unit} {format_rate(rate.pico_usd, UNITS[rate.unit].per)}"
             tiers.setdefault(rate.from_prompt_tokens, []).append(text)
         lines = (
-            (unbroken((f"from {start:,}: " if start else "") + " · ".join(texts)),)
+            (no_wrap((f"from {start:,}: " if start else "") + " · ".join(texts)),)
             for start, texts in tiers.items()
         )
         return format_html_join(mark_safe("<br>"), "{}", lines)

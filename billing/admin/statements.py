@@ -13,9 +13,9 @@ from django.utils.safestring import mark_safe
 
 from billing import statement_exports
 from billing.admin.actions import action_path
-from billing.admin.base import MoneyAdmin, names_of, usd
+from billing.admin.base import MoneyAdmin, usd, workspace_names_by_id
 from billing.models import Statement, Transaction
-from billing.statements import StatementReport, report
+from billing.statements import StatementReport, find_report
 
 
 @admin.register(Statement)
@@ -49,7 +49,9 @@ class StatementAdmin(MoneyAdmin):
     def print_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         full_report = self._report(request, id)
         owner = full_report.statement.workspace_id
-        return HttpResponse(statement_exports.as_html(full_report, names_of([owner]).get(owner, str(owner))))
+        return HttpResponse(
+            statement_exports.as_html(full_report, workspace_names_by_id([owner]).get(owner, str(owner)))
+        )
 
     def as_csv(self, request: HttpRequest, id: Any) -> HttpResponse:
         full_report = self._report(request, id)
@@ -63,7 +65,7 @@ class StatementAdmin(MoneyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         statement = Statement.objects.filter(pk=id).first()
-        found = statement and report(statement.workspace_id, statement.month)
+        found = statement and find_report(statement.workspace_id, statement.month)
         if not found:
             raise Http404
         return found

@@ -18,7 +18,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from billing.admin.base import MoneyAdmin, id_in, names_of
+from billing.admin.base import MoneyAdmin, parse_any_id, workspace_names_by_id
 from billing.admin.forms import WorkspaceField
 from billing.models import UsageRollup
 from billing.money import format_usd
@@ -26,8 +26,8 @@ from billing.money import format_usd
 DAYS, SHOWN_DAYS = 366, 30
 HEIGHT, DAY_WIDTH, BAR_WIDTH = 2000, 10, 8
 OTHERS = "other models"
-COLOURS = ("#2f6f9f", "#d9822b", "#3d9970", "#a23b72", "#8a7a1f", "#6b5bd2", "#c0392b", "#17a2b8")
-OTHERS_COLOUR = "#8c8c8c"
+COLORS = ("#2f6f9f", "#d9822b", "#3d9970", "#a23b72", "#8a7a1f", "#6b5bd2", "#c0392b", "#17a2b8")
+OTHERS_COLOR = "#8c8c8c"
 WORKSPACES = 50
 
 _FIELDS_WITH_DEFAULTS = ("first", "last", "show")
@@ -55,7 +55,9 @@ class UsageForm(forms.Form):
         text = self.cleaned_data["workspace"]
         if not text:
             return None
-        return id_in(text) or UUID(str(WorkspaceField().clean(text).pk))  # a deleted one still has its id
+        return parse_any_id(text) or UUID(
+            str(WorkspaceField().clean(text).pk)
+        )  # a deleted one still has its id
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -134,10 +136,10 @@ class Chart:
         return sum(self._count(day, model) for model in self.models)
 
     def _color(self, model: str) -> str:
-        return OTHERS_COLOUR if model == OTHERS else COLOURS[self.models.index(model) % len(COLOURS)]
+        return OTHERS_COLOR if model == OTHERS else COLORS[self.models.index(model) % len(COLORS)]
 
 
-def chart_of(rows: QuerySet[UsageRollup], first: date, last: date, measure: str) -> Chart:
+def build_chart(rows: QuerySet[UsageRollup], first: date, last: date, measure: str) -> Chart:
     """Build a chart from one query of sums by day and model. The models with the most get a color each."""
     counted = rows.values_list("starts_at", "model").annotate(count=_sum_of(measure))
     found = [(starts_at.date(), model, count) for starts_at, model, count in counted]
@@ -145,7 +147,7 @@ def chart_of(rows: QuerySet[UsageRollup], first: date, last: date, measure: str)
     for _, model, count in found:
         totals[model] += count
     ranked = sorted(totals, key=lambda model: (-totals[model], model))
-    named = ranked if len(ranked) <= len(COLOURS) else ranked[: len(COLOURS) - 1]
+    named = ranked if len(ranked) <= len(COLORS) else ranked[: len(COLORS) - 1]
     counts: dict[tuple[date, str], int] = defaultdict(int)
     for day, model, count in found:
         counts[day, model if model in named else OTHERS] += count
@@ -153,13 +155,13 @@ def chart_of(rows: QuerySet[UsageRollup], first: date, last: date, measure: str)
     return Chart(days, [*named, *([OTHERS] if len(named) < len(ranked) else [])], dict(counts), measure)
 
 
-def by_workspace(rows: QuerySet[UsageRollup]) -> list[dict[str, Any]]:
+def costs_by_workspace(rows: QuerySet[UsageRollup]) -> list[dict[str, Any]]:
     """Return the workspaces that cost most: name, nano-USD, requests, and how many of those had no price."""
     sums = rows.values("workspace_id").annotate(
         cost=Sum("cost"), requests=Sum("requests"), unpriced=Sum("unpriced")
     )
     most = list(sums.order_by("-cost", "-requests", "workspace_id")[:WORKSPACES])
-    names = names_of(row["workspace_id"] for row in most)
+    names = workspace_names_by_id(row["workspace_id"] for row in most)
     return [
         {**row, "name": names.get(row["workspace_id"], row["workspace_id"]), "usd": format_usd(row["cost"])}
         for row in most
@@ -218,14 +220,16 @@ class UsageAdmin(MoneyAdmin):
         )
         if workspace_id:
             rows = rows.filter(workspace_id=workspace_id)
-        chart = chart_of(rows, first, last, filters["show"])
+        chart = build_chart(rows, first, last, filters["show"])
         return {
             "chart": chart,
             "unit": MEASURES[filters["show"]],
             "height": HEIGHT,
             "bar_width": BAR_WIDTH,
-            "whose": names_of([workspace_id]).get(workspace_id, workspace_id) if workspace_id else None,
-            "workspaces": [] if workspace_id else by_workspace(rows),
+            "whose": workspace_names_by_id([workspace_id]).get(workspace_id, workspace_id)
+            if workspace_id
+            else None,
+            "workspaces": [] if workspace_id else costs_by_workspace(rows),
             "most": chart.text(chart.most),
             "first": first,
             "last": last,

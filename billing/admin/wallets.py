@@ -21,10 +21,10 @@ from billing.admin.actions import (
     Values,
     action_page,
     action_path,
-    posted,
+    post_data,
     row_for_action,
 )
-from billing.admin.base import MoneyAdmin, names_of, usd
+from billing.admin.base import MoneyAdmin, usd, workspace_names_by_id
 from billing.admin.forms import MoneyForm, TopUpForm, UsdField, WorkspaceField
 from billing.models import Transaction, Wallet
 from billing.money import format_usd
@@ -141,20 +141,22 @@ class WalletAdmin(MoneyAdmin):
             return ActionResult(wallet, f"The wallet of {workspace.name} {outcome}.", is_new)
 
         note = "A workspace's wallet opens by itself with its first call of a model that is not free."
-        form = OpenForm(posted(request))
+        form = OpenForm(post_data(request))
         return action_page(
             self, request, AdminAction("Open a wallet", "Open", form, do, adds=True, note=note)
         )
 
     def top_up(self, request: HttpRequest, id: Any) -> HttpResponse:
-        return self._move_money(request, id, "Top up", TopUpForm(posted(request)), ledger.top_up)
+        return self._move_money(request, id, "Top up", TopUpForm(post_data(request)), ledger.top_up)
 
     def promote(self, request: HttpRequest, id: Any) -> HttpResponse:
-        return self._move_money(request, id, "Promotion", MoneyForm(posted(request)), ledger.promote)
+        return self._move_money(
+            request, id, "Promotion", MoneyForm(post_data(request)), ledger.grant_promotion
+        )
 
     def adjust(self, request: HttpRequest, id: Any) -> HttpResponse:
         note = "A negative amount takes from the wallet. A transaction that was wrong is better reversed."
-        return self._move_money(request, id, "Adjust", MoneyForm(posted(request)), ledger.adjust, note)
+        return self._move_money(request, id, "Adjust", MoneyForm(post_data(request)), ledger.adjust, note)
 
     def _move_money(
         self,
@@ -204,7 +206,7 @@ class WalletAdmin(MoneyAdmin):
             "low_balance": wallet.low_balance,
             "stripe_customer": wallet.stripe_customer,
         }
-        form = TermsForm(posted(request), initial=current_terms)
+        form = TermsForm(post_data(request), initial=current_terms)
         return action_page(
             self, request, AdminAction(f"Terms: {_workspace_name(wallet)}", "Save", form, do, row=wallet)
         )
@@ -252,4 +254,4 @@ class WalletAdmin(MoneyAdmin):
 
 
 def _workspace_name(wallet: Wallet) -> str:
-    return names_of([wallet.pk]).get(wallet.pk, str(wallet.pk))
+    return workspace_names_by_id([wallet.pk]).get(wallet.pk, str(wallet.pk))

@@ -22,7 +22,7 @@ from core.http.serializers import (
     PublicIdField,
     TimestampField,
 )
-from core.ids import BUDGET, COMPLETION, KEY, PROJECT, TRANSACTION, public
+from core.ids import BUDGET, COMPLETION, KEY, PROJECT, TRANSACTION, format_id
 
 
 @extend_schema_field({"type": "integer"})
@@ -82,7 +82,7 @@ class TransactionSerializer(serializers.Serializer[WalletMovement]):
     def get_completion_id(self, movement: WalletMovement) -> str | None:
         charge = movement.charge
         is_completion = charge is not None and charge.kind == Charge.Kind.COMPLETION
-        return public(COMPLETION, charge.id) if charge and is_completion else None
+        return format_id(COMPLETION, charge.id) if charge and is_completion else None
 
     def get_model(self, movement: WalletMovement) -> str | None:
         return movement.charge.model if movement.charge else None

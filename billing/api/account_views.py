@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_of
+from accounts.authentication import workspace_id_of
 from accounts.models import Workspace
 from billing import selectors, statement_exports, statements
 from billing.api.account_serializers import (
@@ -26,10 +26,10 @@ from billing.models import Transaction
 from billing.selectors import WalletMovement
 from billing.statements import StatementReport
 from core.exceptions import BadRequest, NotFound
-from core.http.openapi import refusals
-from core.http.query import any_of, integer
+from core.http.openapi import error_responses
+from core.http.query import parse_choices, parse_integer
 from core.http.views import ApiView
-from core.ids import TRANSACTION, parse
+from core.ids import TRANSACTION, parse_id
 
 MAX_LIMIT = 100
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -49,10 +49,10 @@ class BalanceView(ApiView):
         summary="What the workspace can spend, and what is used of its budgets",
         description="Amounts are decimal numbers of USD in strings, exact to nine decimals.",
         tags=["billing"],
-        responses={200: BalanceSerializer} | refusals(401),
+        responses={200: BalanceSerializer} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        workspace_id = workspace_of(request)
+        workspace_id = workspace_id_of(request)
         budgets = selectors.budgets_of(workspace_id, timezone.now().date())
         show = BalanceSerializer(selectors.wallet_of(workspace_id), context={"budgets": budgets})
         return Response(show.data)
@@ -71,15 +71,15 @@ class TransactionListView(ApiView):
                 description="Only these. Also as `kind[]`, or separated by commas.",
             ),
         ],
-        responses={200: TransactionListSerializer} | refusals(400, 401),
+        responses={200: TransactionListSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        query, workspace_id = request.query_params, workspace_of(request)
-        kinds = any_of(query, "kind", Transaction.Kind.values)
-        limit = integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
+        query, workspace_id = request.query_params, workspace_id_of(request)
+        kinds = parse_choices(query, "kind", Transaction.Kind.values)
+        limit = parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
         last = None
         if "after" in query:
-            last = selectors.transaction_of(workspace_id, parse(TRANSACTION, query["after"]))
+            last = selectors.transaction_of(workspace_id, parse_id(TRANSACTION, query["after"]))
             if last is None:
                 raise _invalid_after()
         found, has_more = selectors.transaction_page(
@@ -93,10 +93,10 @@ class TransactionView(ApiView):
         operation_id="getTransaction",
         summary="One transaction",
         tags=["billing"],
-        responses={200: TransactionSerializer} | refusals(401, 404),
+        responses={200: TransactionSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, transaction_id: str) -> Response:
-        found = selectors.transaction_of(workspace_of(request), parse(TRANSACTION, transaction_id))
+        found = selectors.transaction_of(workspace_id_of(request), parse_id(TRANSACTION, transaction_id))
         if found is None:
             raise NotFound("There is no such transaction.", param="transaction_id")
         return Response(_transaction_body(found))
@@ -108,17 +108,17 @@ class StatementListView(ApiView):
         summary="The statements of months that are closed, newest first",
         tags=["billing"],
         parameters=PAGE_PARAMETERS,
-        responses={200: StatementListSerializer} | refusals(400, 401),
+        responses={200: StatementListSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        limit = integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
+        limit = parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
         before = None
         if "after" in query:
             before = _month(query["after"])
             if before is None:
                 raise _invalid_after()
-        found, has_more = statements.statement_page(workspace_of(request), limit=limit, before=before)
+        found, has_more = statements.statement_page(workspace_id_of(request), limit=limit, before=before)
         show = StatementSerializer(context={"is_closed": True}).to_representation
         return Response(_page([show(statement) for statement in found], has_more=has_more))
 
@@ -130,7 +130,7 @@ class StatementView(ApiView):
         description="A month is closed some minutes after its end (UTC); then its statement never changes.",
         tags=["billing"],
         parameters=[MONTH],
-        responses={200: FullStatementSerializer} | refusals(400, 401, 404),
+        responses={200: FullStatementSerializer} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, month: str) -> Response:
         report = _report(request, month)
@@ -145,7 +145,7 @@ class StatementCsvView(ApiView):
         description="All amounts but the last add up to the last, the closing balance.",
         tags=["billing"],
         parameters=[MONTH],
-        responses={(200, "text/csv"): OpenApiTypes.STR} | refusals(400, 401, 404),
+        responses={(200, "text/csv"): OpenApiTypes.STR} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, month: str) -> HttpResponse:
         report = _report(request, month)
@@ -163,7 +163,7 @@ class StatementPageView(ApiView):
         summary="The same as a page to print",
         tags=["billing"],
         parameters=[MONTH],
-        responses={(200, "text/html"): OpenApiTypes.STR} | refusals(400, 401, 404),
+        responses={(200, "text/html"): OpenApiTypes.STR} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, month: str) -> HttpResponse:
         report = _report(request, month)
@@ -178,7 +178,7 @@ def _report(request: Request, text: str) -> StatementReport:
     month = _month(text)
     if month is None:
         raise BadRequest("Invalid value for 'month': it is not like '2026-01'.", param="month")
-    report = statements.report(workspace_of(request), month)
+    report = statements.find_report(workspace_id_of(request), month)
     if report is None:
         raise NotFound("There is no statement of this month.", param="month")
     return report

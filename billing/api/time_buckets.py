@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing.usage_report import DAY, HOUR, MINUTE
 from core.exceptions import BadRequest
-from core.http.query import integer, one_of
+from core.http.query import parse_choice, parse_integer
 
 LAST_SECOND = 253_402_300_799
 """The last second of the year 9999."""
@@ -44,8 +44,8 @@ class BucketPage:
 
 def bucket_page(query: QueryDict, widths: Mapping[str, Width]) -> BucketPage:
     """Return a page of the buckets (UTC) that overlap `start_time` to `end_time`; none is in the future."""
-    width = widths[one_of(query, "bucket_width", widths, "1d")]
-    limit = integer(query, "limit", least=1, most=width.most, default=width.buckets)
+    width = widths[parse_choice(query, "bucket_width", widths, "1d")]
+    limit = parse_integer(query, "limit", least=1, most=width.most, default=width.buckets)
     start, end = _time_range(query)
     first = start - start % width.seconds
     last = min(end, int(timezone.now().timestamp()) + 1)
@@ -60,8 +60,8 @@ def bucket_page(query: QueryDict, widths: Mapping[str, Width]) -> BucketPage:
 
 
 def _time_range(query: QueryDict) -> tuple[int, int]:
-    start = integer(query, "start_time", least=0, most=LAST_SECOND)
-    end = integer(query, "end_time", least=0, most=LAST_SECOND, default=LAST_SECOND)
+    start = parse_integer(query, "start_time", least=0, most=LAST_SECOND)
+    end = parse_integer(query, "end_time", least=0, most=LAST_SECOND, default=LAST_SECOND)
     if end <= start:
         raise BadRequest("Invalid value for 'end_time': it is not after 'start_time'.", param="end_time")
     return start, end

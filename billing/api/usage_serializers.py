@@ -7,7 +7,7 @@ from rest_framework import serializers
 from billing.api.serializer_fields import UsdNumberField
 from billing.usage_report import UsageSums
 from core.http.serializers import ConstantField
-from core.ids import KEY, PROJECT, public, public_user
+from core.ids import KEY, PROJECT, format_id, format_user_id
 
 NOT_GROUPED = "Null where it is not grouped by."
 
@@ -20,13 +20,13 @@ class _ResultSerializer(serializers.Serializer[UsageSums]):
     api_key_id = serializers.SerializerMethodField(help_text=f"{NOT_GROUPED} Or it came by a session.")
 
     def get_project_id(self, sums: UsageSums) -> str | None:
-        return public(PROJECT, self.context["workspace_id"]) if self._is_by("project_id") else None
+        return format_id(PROJECT, self.context["workspace_id"]) if self._is_by("project_id") else None
 
     def get_user_id(self, sums: UsageSums) -> str | None:
-        return None if sums.user_id is None else public_user(sums.user_id)
+        return None if sums.user_id is None else format_user_id(sums.user_id)
 
     def get_api_key_id(self, sums: UsageSums) -> str | None:
-        return None if sums.key_id is None else public(KEY, sums.key_id)
+        return None if sums.key_id is None else format_id(KEY, sums.key_id)
 
     def _is_by(self, group: str) -> bool:
         return group in self.context["groups"]

@@ -13,7 +13,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_of
+from accounts.authentication import workspace_id_of
 from billing import usage_report
 from billing.api.serializer_fields import ExactJSONRenderer
 from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
@@ -25,10 +25,10 @@ from billing.api.usage_serializers import (
 )
 from billing.models import Charge
 from core.exceptions import BadRequest
-from core.http.openapi import refusals
-from core.http.query import any_of, array, one_of
+from core.http.openapi import error_responses
+from core.http.query import parse_array, parse_choice, parse_choices
 from core.http.views import ApiView
-from core.ids import KEY, PROJECT, parse, parse_user
+from core.ids import KEY, PROJECT, parse_id, parse_user_id
 
 Grouping = Mapping[str, Sequence[str]]
 """The columns behind each name that a client may group by."""
@@ -85,19 +85,19 @@ class CompletionUsageView(ApiView):
             _array_parameter("models", "Only what these models answered."),
             OpenApiParameter("batch", bool, description="There are no batch jobs: nothing, where true."),
         ],
-        responses={200: UsagePageSerializer} | refusals(400, 401),
+        responses={200: UsagePageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
         page = bucket_page(query, USAGE_WIDTHS)
-        groups = any_of(query, "group_by", USAGE_GROUPS)
-        workspace_id = workspace_of(request)
+        groups = parse_choices(query, "group_by", USAGE_GROUPS)
+        workspace_id = workspace_id_of(request)
         where = _common_filter(query, workspace_id) & Q(kind=Charge.Kind.COMPLETION)
-        if models := array(query, "models"):
+        if models := parse_array(query, "models"):
             where &= Q(model__in=models)
-        if one_of(query, "batch", ("true", "false"), "false") == "true":
+        if parse_choice(query, "batch", ("true", "false"), "false") == "true":
             where &= _NOTHING
-        sums = usage_report.sums(_usage_query(workspace_id, page, groups, USAGE_GROUPS, where))
+        sums = usage_report.usage_sums(_usage_query(workspace_id, page, groups, USAGE_GROUPS, where))
         show = CompletionUsageSerializer(context={"groups": groups, "workspace_id": workspace_id})
         return Response(_page_body(page, sums, show.to_representation))
 
@@ -119,17 +119,17 @@ class CostView(ApiView):
                 description="Only these, such as `gpt-5, completion`; not to be separated by commas.",
             ),
         ],
-        responses={200: CostPageSerializer} | refusals(400, 401),
+        responses={200: CostPageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
         page = bucket_page(query, COST_WIDTHS)
-        groups = any_of(query, "group_by", COST_GROUPS)
-        workspace_id = workspace_of(request)
+        groups = parse_choices(query, "group_by", COST_GROUPS)
+        workspace_id = workspace_id_of(request)
         where = _common_filter(query, workspace_id) & _line_item_filter(
-            array(query, "line_items", separator="")
+            parse_array(query, "line_items", separator="")
         )
-        sums = usage_report.sums(_usage_query(workspace_id, page, groups, COST_GROUPS, where))
+        sums = usage_report.usage_sums(_usage_query(workspace_id, page, groups, COST_GROUPS, where))
         show = CostSerializer(context={"groups": groups, "workspace_id": workspace_id})
         return Response(_page_body(page, sums, show.to_representation))
 
@@ -146,18 +146,18 @@ def _usage_query(
 
 def _common_filter(query: QueryDict, workspace_id: UUID) -> Q:
     where = Q()
-    if users := _parse_ids(query, "user_ids", parse_user):
+    if users := _parse_ids(query, "user_ids", parse_user_id):
         where &= Q(user_id__in=users)
-    if keys := _parse_ids(query, "api_key_ids", lambda text: parse(KEY, text)):
+    if keys := _parse_ids(query, "api_key_ids", lambda text: parse_id(KEY, text)):
         where &= Q(key_id__in=keys)
-    projects = _parse_ids(query, "project_ids", lambda text: parse(PROJECT, text))
+    projects = _parse_ids(query, "project_ids", lambda text: parse_id(PROJECT, text))
     if projects and workspace_id not in projects:
         where &= _NOTHING
     return where
 
 
 def _parse_ids(query: QueryDict, name: str, read: Callable[[str], Any]) -> list[Any]:
-    ids = {text: read(text) for text in array(query, name)}
+    ids = {text: read(text) for text in parse_array(query, name)}
     for text, id in ids.items():
         if id is None:
             raise BadRequest(f"Invalid value for '{name}': {text[:80]!r} is no such id.", param=name)

@@ -13,7 +13,7 @@ from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.completions.pricing import AUDIO_MODELS
 from chatapi.completions.service import SCOPE_KEY, CompletionService
-from core.http.body import ClientGone
+from core.http.body import ClientDisconnected
 from core.ids import new_id
 
 
@@ -25,7 +25,9 @@ class Bill:
 
 
 @asynccontextmanager
-async def billed(scope: Scope, principal: Principal, kind: ChargeKind, bound: Bound) -> AsyncIterator[Bill]:
+async def bill_call(
+    scope: Scope, principal: Principal, kind: ChargeKind, bound: Bound
+) -> AsyncIterator[Bill]:
     """Charge a call for what the bill says when the block ends; a failed call costs nothing.
 
     Raises `ApiError` if the call cannot be paid for.
@@ -48,7 +50,7 @@ async def billed(scope: Scope, principal: Principal, kind: ChargeKind, bound: Bo
     try:
         yield bill
         outcome = "completed"
-    except (ClientGone, asyncio.CancelledError):
+    except (ClientDisconnected, asyncio.CancelledError):
         outcome = "cancelled"
         raise
     finally:

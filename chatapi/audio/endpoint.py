@@ -5,11 +5,11 @@ from starlette.types import Receive, Scope, Send
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
-from core.http.body import ClientGone
-from media.api.endpoints import KeyedEndpoint, api_error
+from core.http.body import ClientDisconnected
+from media.api.endpoints import AuthenticatedEndpoint, api_error
 
 
-class LimitedEndpoint(KeyedEndpoint):
+class RateLimitedEndpoint(AuthenticatedEndpoint):
     """An endpoint that answers only so many requests per minute."""
 
     def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
@@ -22,7 +22,7 @@ class LimitedEndpoint(KeyedEndpoint):
         try:
             await allowance.take_request()
             await self.respond_to(caller.principal, scope, receive, allowance.telling(send))
-        except ClientGone:
+        except ClientDisconnected:
             raise
         except Exception as error:
             problem = api_error(error)

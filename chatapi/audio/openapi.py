@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from chatapi.audio.speech_request import SPEECH_FORMATS, SpeechRequestSerializer
 from chatapi.audio.transcription_request import FORMATS, GRANULARITIES
-from core.http.openapi import rate_limit_headers, refusals
+from core.http.openapi import error_responses, rate_limit_headers
 from core.http.views import ApiView
 from media.api.openapi import Endpoints, UploadedField
 from media.processing.sound.output_formats import FORMATS as SOUND_FORMATS
@@ -79,7 +79,7 @@ class Speech(ApiView):
         request=SpeechRequestSerializer,
         responses={(200, media_type): OpenApiTypes.BINARY for media_type in SPEECH_TYPES}
         | {(200, "text/event-stream"): SpeechEventSerializer}
-        | refusals(400, 401, 403, 413, 429, 503),
+        | error_responses(400, 401, 403, 413, 429, 503),
     )
     def post(self) -> None:
         """Documents it; never called."""
@@ -99,7 +99,7 @@ class Transcription(ApiView):
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "text/event-stream"): TranscriptEventSerializer,
         }
-        | refusals(400, 401, 403, 413, 429, 503),
+        | error_responses(400, 401, 403, 413, 429, 503),
     )
     def post(self) -> None:
         """Documents it; never called."""
@@ -117,7 +117,7 @@ class Translation(ApiView):
             (200, "application/json"): TranscriptSerializer,
             (200, "text/plain"): OpenApiTypes.STR,
         }
-        | refusals(400, 401, 403, 413, 429, 503),
+        | error_responses(400, 401, 403, 413, 429, 503),
     )
     def post(self) -> None:
         """Documents it; never called."""

@@ -26,7 +26,7 @@ class VoiceListSerializer(serializers.Serializer[Any]):
     data = VoiceSerializer(many=True)  # type: ignore[assignment]
 
 
-def shown_voice(voice: Voice, known: Iterable[Voice]) -> dict[str, Any]:
+def serialize_voice(voice: Voice, known: Iterable[Voice]) -> dict[str, Any]:
     return {
         "id": voice.id,
         "object": "voice",

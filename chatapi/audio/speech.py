@@ -13,27 +13,27 @@ from accounts.authentication import Principal
 from accounts.ratelimits.counters import Counters
 from billing.tariffs import Bound
 from billing.units import Units
-from chatapi.audio.billing import Bill, billed
-from chatapi.audio.endpoint import LimitedEndpoint
+from chatapi.audio.billing import Bill, bill_call
+from chatapi.audio.endpoint import RateLimitedEndpoint
 from chatapi.audio.speech_request import SpeechRequestSerializer
 from chatapi.audio.streaming import (
     EVENT_STREAM,
     ReadAhead,
-    begin,
-    end,
-    event,
-    failure_event,
+    encode_error_event,
+    encode_event,
+    end_response,
     read_ahead,
     send_piece,
+    start_response,
 )
 from chatapi.audio.workspace_queue import WorkspaceQueue
-from chatapi.completions.token_counts import tokens_in, tokens_of_sound
+from chatapi.completions.token_counts import estimate_tokens, sound_tokens
 from chatapi.validation import exceptions
 from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
 from core.values import Value
-from media.api.endpoints import api_error, watched
+from media.api.endpoints import api_error, watch_disconnect
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
@@ -41,13 +41,13 @@ from media.processing.sandbox.pools import SYNTHESIS_THREADS
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml import SsmlError, parse_ssml
-from media.processing.speech.synthesis.job_types import Speak, SpeechFormat, SpokenPiece, patience
+from media.processing.speech.synthesis.job_types import Speak, SpeechFormat, SpokenPiece, synthesis_timeout
 from media.processing.speech.synthesis.jobs import speak
-from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, find_voice, voices
+from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, all_voices, find_voice
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
-AT_ONCE, MOST = SYNTHESIS_THREADS // 2, 32
+CONCURRENT_REQUESTS, MAX_REQUESTS = SYNTHESIS_THREADS // 2, 32
 """Requests of a workspace that are spoken at once, and that are accepted: one may take half an hour."""
 
 _serializer = SpeechRequestSerializer()
@@ -62,10 +62,10 @@ class SpeechRequest(Value, frozen=True):
     as_events: bool
 
 
-class SpeechEndpoint(LimitedEndpoint):
+class SpeechEndpoint(RateLimitedEndpoint):
     def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
         super().__init__(callers, counters)
-        self._queue = WorkspaceQueue(AT_ONCE, MOST)
+        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
@@ -73,12 +73,12 @@ class SpeechEndpoint(LimitedEndpoint):
         work = Speak(
             request.items, request.voice, request.speed, request.format, settings.CHATAPI_VOICES_FOLDER
         )
-        seconds = patience(len(request.text), request.speed)
+        seconds = synthesis_timeout(len(request.text), request.speed)
         bound = Bound(characters=len(request.text))
         async with (
-            watched(receive) as is_gone,
+            watch_disconnect(receive) as is_gone,
             self._queue.turn(principal.workspace_id, is_gone),
-            billed(scope, principal, "speech", bound) as bill,
+            bill_call(scope, principal, "speech", bound) as bill,
         ):
             spoken = pools.synthesis.follow(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
@@ -100,27 +100,27 @@ async def _send(
     if request.as_events:
         await _send_events(request, all_pieces, send)
         return
-    await begin(send, (b"content-type", FORMATS[request.format].media_type.encode()))
+    await start_response(send, (b"content-type", FORMATS[request.format].media_type.encode()))
     async for piece in all_pieces:
         if piece.data:
             await send_piece(send, piece.data)
-    await end(send)
+    await end_response(send)
 
 
 async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
-    await begin(send, EVENT_STREAM)
+    await start_response(send, EVENT_STREAM)
     milliseconds = 0
     try:
         async for piece in pieces:
             milliseconds = piece.milliseconds
             if piece.data:
                 audio = b64encode(piece.data).decode()
-                await send_piece(send, event({"type": "speech.audio.delta", "audio": audio}))
+                await send_piece(send, encode_event({"type": "speech.audio.delta", "audio": audio}))
     except (MediaError, SandboxError, ApiError) as error:
-        await end(send, failure_event(api_error(error)))
+        await end_response(send, encode_error_event(api_error(error)))
     else:
         usage = _usage(request.text, milliseconds)
-        await end(send, event({"type": "speech.audio.done", "usage": usage}))
+        await end_response(send, encode_event({"type": "speech.audio.done", "usage": usage}))
 
 
 async def _take_until_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:
@@ -155,7 +155,7 @@ async def _count_characters(
 
 
 def _usage(text: str, milliseconds: int) -> dict[str, int]:
-    text_tokens, spoken = tokens_in(text), tokens_of_sound(milliseconds)
+    text_tokens, spoken = estimate_tokens(text), sound_tokens(milliseconds)
     return {"input_tokens": text_tokens, "output_tokens": spoken, "total_tokens": text_tokens + spoken}
 
 
@@ -188,10 +188,8 @@ def _voice(name: str) -> Voice:
     folder = settings.CHATAPI_VOICES_FOLDER
     voice = find_voice(name, folder)
     if voice is None:
-        ids = ", ".join(f"'{known.id}'" for known in voices(folder)[:NAMED_VOICES])
-        message = (
-            f"Invalid value for 'voice': there is no voice {exceptions.shown(name)}. Some there are: {ids}."
-        )
+        ids = ", ".join(f"'{known.id}'" for known in all_voices(folder)[:NAMED_VOICES])
+        message = f"Invalid value for 'voice': there is no voice {exceptions.quote_value(name)}. Some there are: {ids}."
         raise BadRequest(message, param="voice", code=VoiceNotFound.code)
     return voice
 

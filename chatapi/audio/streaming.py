@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Send
 
 from core.exceptions import ApiError
-from core.http.body import ClientGone
+from core.http.body import ClientDisconnected
 
 Item = TypeVar("Item")
 
@@ -38,7 +38,7 @@ class ReadAhead(Generic[Item]):
     async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> Item | None:
         """Return the next item, or None at the end.
 
-        Raises what the source raises, `ClientGone`, and `NothingReceived` after `patience` silent seconds.
+        Raises what the source raises, `ClientDisconnected`, and `NothingReceived` after `patience` silent seconds.
         """
         getting = asyncio.ensure_future(self._items.get())
         leaving = asyncio.ensure_future(is_gone.wait())
@@ -48,7 +48,7 @@ class ReadAhead(Generic[Item]):
             leaving.cancel()
             getting.cancel()
         if is_gone.is_set():
-            raise ClientGone
+            raise ClientDisconnected
         if not getting.done():
             raise NothingReceived
         item = getting.result()
@@ -87,16 +87,16 @@ async def read_ahead(
         await source.aclose()
 
 
-def event(content: dict[str, Any]) -> bytes:
+def encode_event(content: dict[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(content) + b"\n\n"
 
 
-def failure_event(error: ApiError) -> bytes:
+def encode_error_event(error: ApiError) -> bytes:
     """Return an error event for when the status is already sent; clients take any `error` as the end."""
-    return event(error.envelope)
+    return encode_event(error.envelope)
 
 
-async def begin(send: Send, content_type: tuple[bytes, bytes]) -> None:
+async def start_response(send: Send, content_type: tuple[bytes, bytes]) -> None:
     headers = [content_type, *STREAM_HEADERS]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
@@ -105,5 +105,5 @@ async def send_piece(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def end(send: Send, data: bytes = b"") -> None:
+async def end_response(send: Send, data: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": data})

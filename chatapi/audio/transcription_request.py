@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Literal, TypeVar, get_args
 
-from chatapi.validation.exceptions import shown
+from chatapi.validation.exceptions import quote_value
 from core.exceptions import BadRequest
 from core.values import Value
 from media.api.upload_form import Form
@@ -29,7 +29,7 @@ class TranscriptionRequest(Value, frozen=True):
     streams: bool
 
 
-def transcription_request(form: Form, task: Task) -> TranscriptionRequest:
+def parse_transcription_form(form: Form, task: Task) -> TranscriptionRequest:
     """Parse a form. Raises `BadRequest` for the first invalid field.
 
     Only plain text streams; as with OpenAI's models, other formats are answered whole. Translations take
@@ -104,4 +104,6 @@ def _choose(name: str, known: Iterable[Choice], text: str) -> Choice:
         if choice == text:
             return choice
     supported = ", ".join(f"'{choice}'" for choice in known)
-    raise BadRequest(f"Invalid value for '{name}': {shown(text)} is not one of {supported}.", param=name)
+    raise BadRequest(
+        f"Invalid value for '{name}': {quote_value(text)} is not one of {supported}.", param=name
+    )

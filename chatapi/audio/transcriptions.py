@@ -14,31 +14,31 @@ from accounts.authentication import Principal
 from accounts.ratelimits.counters import Counters
 from billing.tariffs import Bound
 from billing.units import Units
-from chatapi.audio.billing import Bill, billed
-from chatapi.audio.endpoint import LimitedEndpoint
+from chatapi.audio.billing import Bill, bill_call
+from chatapi.audio.endpoint import RateLimitedEndpoint
 from chatapi.audio.streaming import (
     EVENT_STREAM,
     KEEP_ALIVE,
     NothingReceived,
     ReadAhead,
-    begin,
-    end,
-    event,
-    failure_event,
+    encode_error_event,
+    encode_event,
+    end_response,
     read_ahead,
     send_piece,
+    start_response,
 )
-from chatapi.audio.transcription_request import TranscriptionRequest, transcription_request
+from chatapi.audio.transcription_request import TranscriptionRequest, parse_transcription_form
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import ApiError
-from media.api.endpoints import api_error, send_whole, unless_gone, watched
+from media.api.endpoints import api_error, cancel_on_disconnect, send_response, watch_disconnect
 from media.api.upload_form import Form, read_form
 from media.inspection import inspect_file, sound_limits
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.sound.transcoding import Transcode, transcode_sound
-from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from media.processing.speech.transcripts import (
     Task,
     Transcript,
@@ -48,23 +48,23 @@ from media.processing.speech.transcripts import (
     as_text,
     as_verbose_json,
     as_vtt,
-    begun_seconds,
     delta_event,
     done_event,
+    round_up_seconds,
 )
 from media.renditions.makers import SOUND_SECONDS
-from media.transcription import listening, patience
+from media.transcription import stream_transcription, transcription_timeout
 
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 
-Heeding = ReadAhead[Segment | Heard]
+RecognitionStream = ReadAhead[Segment | RecognitionEnd]
 
 
-AT_ONCE, MOST = 2, 32
+CONCURRENT_REQUESTS, MAX_REQUESTS = 2, 32
 """Requests of a workspace that run at once, and that are accepted."""
 
 
-class TranscriptionEndpoint(LimitedEndpoint):
+class TranscriptionEndpoint(RateLimitedEndpoint):
     """The transcription or translation endpoint. `keep_alive`: seconds of silence before a stream pings."""
 
     def __init__(
@@ -73,27 +73,27 @@ class TranscriptionEndpoint(LimitedEndpoint):
         super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive
-        self._queue = WorkspaceQueue(AT_ONCE, MOST)
+        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(principal.workspace_id, scope, receive, limit) as form:
-            request = transcription_request(form, self._task)
+            request = parse_transcription_form(form, self._task)
             turn = self._queue.turn
-            async with watched(receive) as is_gone, turn(principal.workspace_id, is_gone):
-                wav, seconds = await unless_gone(is_gone, _convert_to_wav(form))
-                recognized = listening(
+            async with watch_disconnect(receive) as is_gone, turn(principal.workspace_id, is_gone):
+                wav, seconds = await cancel_on_disconnect(is_gone, _convert_to_wav(form))
+                recognized = stream_transcription(
                     wav,
-                    seconds=patience(seconds),
+                    seconds=transcription_timeout(seconds),
                     language=request.language,
                     prompt=request.prompt,
                     temperature=request.temperature,
                     translate=self._task == "translate",
                     words="word" in request.granularities,
                 )
-                bound = Bound(seconds=begun_seconds(seconds))
+                bound = Bound(seconds=round_up_seconds(seconds))
                 async with (
-                    billed(scope, principal, "transcription", bound) as bill,
+                    bill_call(scope, principal, "transcription", bound) as bill,
                     read_ahead(_count_seconds(recognized, bill), _no_bytes) as results,
                 ):
                     if request.streams:
@@ -102,33 +102,35 @@ class TranscriptionEndpoint(LimitedEndpoint):
                         await self._send_whole(request, results, is_gone, send)
 
     async def _send_whole(
-        self, request: TranscriptionRequest, results: Heeding, is_gone: asyncio.Event, send: Send
+        self, request: TranscriptionRequest, results: RecognitionStream, is_gone: asyncio.Event, send: Send
     ) -> None:
         writer = TranscriptWriter()
         while (item := await results.take(is_gone)) is not None:
             writer.add(item)
         media_type, body = _format_transcript(writer.transcript(), request, self._task)
-        await send_whole(send, 200, [(b"content-type", media_type)], body)
+        await send_response(send, 200, [(b"content-type", media_type)], body)
 
-    async def _stream(self, results: Heeding, is_gone: asyncio.Event, send: Send) -> None:
+    async def _stream(self, results: RecognitionStream, is_gone: asyncio.Event, send: Send) -> None:
         writer = TranscriptWriter()
         first = []
         with suppress(NothingReceived):  # until then a failure gets its own status
             first.append(await results.take(is_gone, self._keep_alive))
-        await begin(send, EVENT_STREAM)
+        await start_response(send, EVENT_STREAM)
         try:
             item = first[0] if first else await self._next(results, is_gone, send)
             while item is not None:
                 text = writer.add(item)
                 if text:
-                    await send_piece(send, event(delta_event(text)))
+                    await send_piece(send, encode_event(delta_event(text)))
                 item = await self._next(results, is_gone, send)
-            last = event(done_event(writer.transcript()))
+            last = encode_event(done_event(writer.transcript()))
         except (MediaError, SandboxError, ApiError) as error:
-            last = failure_event(api_error(error))
-        await end(send, last)
+            last = encode_error_event(api_error(error))
+        await end_response(send, last)
 
-    async def _next(self, results: Heeding, is_gone: asyncio.Event, send: Send) -> Segment | Heard | None:
+    async def _next(
+        self, results: RecognitionStream, is_gone: asyncio.Event, send: Send
+    ) -> Segment | RecognitionEnd | None:
         while True:
             try:
                 return await results.take(is_gone, self._keep_alive)
@@ -137,13 +139,13 @@ class TranscriptionEndpoint(LimitedEndpoint):
 
 
 async def _count_seconds(
-    recognized: AsyncGenerator[Segment | Heard, None], bill: Bill
-) -> AsyncGenerator[Segment | Heard, None]:
+    recognized: AsyncGenerator[Segment | RecognitionEnd, None], bill: Bill
+) -> AsyncGenerator[Segment | RecognitionEnd, None]:
     """Bill all seconds of a sound that was recognized to the end, else only those recognized."""
     async with aclosing(recognized) as items:
         async for item in items:
             bill.units = Units(
-                seconds=begun_seconds(item.end if isinstance(item, Segment) else item.duration)
+                seconds=round_up_seconds(item.end if isinstance(item, Segment) else item.duration)
             )
             yield item
 
@@ -174,6 +176,6 @@ def _format_transcript(
             return TEXT, as_vtt(transcript).encode()
 
 
-def _no_bytes(item: Segment | Heard) -> int:
+def _no_bytes(item: Segment | RecognitionEnd) -> int:
     """Count no bytes: a transcript is small compared with its sound."""
     return 0

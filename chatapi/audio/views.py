@@ -5,10 +5,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chatapi.audio.serializers import VoiceListSerializer, shown_voice
-from core.http.openapi import refusals
+from chatapi.audio.serializers import VoiceListSerializer, serialize_voice
+from core.http.openapi import error_responses
 from core.http.views import ApiView
-from media.processing.speech.voices import voices
+from media.processing.speech.voices import all_voices
 
 
 class VoiceListView(ApiView):
@@ -16,8 +16,8 @@ class VoiceListView(ApiView):
         operation_id="listVoices",
         summary="The voices that can speak",
         tags=["audio"],
-        responses={200: VoiceListSerializer} | refusals(401),
+        responses={200: VoiceListSerializer} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        known = voices(settings.CHATAPI_VOICES_FOLDER)
-        return Response({"object": "list", "data": [shown_voice(voice, known) for voice in known]})
+        known = all_voices(settings.CHATAPI_VOICES_FOLDER)
+        return Response({"object": "list", "data": [serialize_voice(voice, known) for voice in known]})

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from core.exceptions import RateLimited
-from core.http.body import ClientGone
+from core.http.body import ClientDisconnected
 
 
 class WorkspaceQueue:
@@ -20,7 +20,7 @@ class WorkspaceQueue:
 
     @asynccontextmanager
     async def turn(self, workspace_id: UUID, is_gone: asyncio.Event) -> AsyncIterator[None]:
-        """Wait for a place, then run the block. Raises `RateLimited` if too many wait, and `ClientGone`."""
+        """Wait for a place, then run the block. Raises `RateLimited` if too many wait, and `ClientDisconnected`."""
         queue = self._queues.setdefault(workspace_id, _Queue(self._at_once))
         if queue.length >= self._most:
             raise RateLimited(f"Send at most {self._most} such requests at once.", retry_after=1)
@@ -58,7 +58,7 @@ class _Queue:
         try:
             await asyncio.wait({turn, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if is_gone.is_set():
-                raise ClientGone
+                raise ClientDisconnected
         except BaseException:
             if turn.done():
                 self.leave()

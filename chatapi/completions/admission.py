@@ -11,8 +11,8 @@ from accounts.asgi_auth import Caller
 from accounts.ratelimits.allowance import Allowance
 from billing.holds import ChargeRequest
 from chatapi.completions.attachments.store import ResolvedAttachments
-from chatapi.completions.completion_request import CompletionRequest, kept, with_one_limit
-from chatapi.completions.pricing import bound_of, declared_prices, sounds_in
+from chatapi.completions.completion_request import CompletionRequest, non_default_fields, unify_output_limits
+from chatapi.completions.pricing import declared_prices, sound_digests, usage_bound
 from chatapi.completions.runs.speaker import SpeechOptions
 from conversations.admission import Admission, Admitted
 from core.ids import new_id
@@ -20,7 +20,7 @@ from core.values import Blob, Value
 from engines.messages import Message
 from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest
-from media.selectors import milliseconds_of
+from media.selectors import sound_milliseconds
 
 DEFAULT_VOICE = "joe"
 
@@ -36,7 +36,7 @@ class AcceptedRequest(Value, frozen=True):
     body_digest: str = ""
 
 
-def admission_of(
+def build_admission(
     call: AcceptedRequest, resolved: ResolvedAttachments, candidates: Sequence[ModelSpec], process_id: UUID
 ) -> Admission:
     """Build the admission of a call. `candidates` are the models that may answer."""
@@ -51,7 +51,7 @@ def admission_of(
         model=call.spec.id,
         messages=resolved.messages,
         positions=request.positions,
-        request=kept(request),
+        request=non_default_fields(request),
         at=at,
         order=ChargeRequest(
             charge_id=completion_id,
@@ -64,7 +64,7 @@ def admission_of(
             process_id=process_id,
             declared=partial(declared_prices, candidates),
         ),
-        bound=lambda history: bound_of(
+        bound=lambda history: usage_bound(
             request, candidates, history, _sound_lengths(history, resolved, principal.workspace_id)
         ),
         end_user=request.end_user,
@@ -85,11 +85,11 @@ def _sound_lengths(
     The lengths of sounds that came with the call are known; those of earlier turns are looked up.
     """
     known = {file.blob.sha256: file.milliseconds for file in resolved.files if file.milliseconds is not None}
-    missing = sounds_in(history) - known.keys()
-    return known | milliseconds_of(workspace_id, missing) if missing else known
+    missing = sound_digests(history) - known.keys()
+    return known | sound_milliseconds(workspace_id, missing) if missing else known
 
 
-def engine_request(
+def build_engine_request(
     request: CompletionRequest, admitted: Admitted, read_blob: Callable[[Blob], Awaitable[bytes]]
 ) -> EngineRequest:
     """Build the request to the engines, before it is adapted to a particular model."""
@@ -102,13 +102,13 @@ def engine_request(
         response_format=request.response_format,
         modalities=request.modalities,
         audio=request.audio,
-        params=with_one_limit(request.params),
+        params=unify_output_limits(request.params),
         n=request.n,
         stream=request.stream,
     )
 
 
-def speech_options_of(request: CompletionRequest) -> SpeechOptions | None:
+def speech_options(request: CompletionRequest) -> SpeechOptions | None:
     """Return how the answer is to be spoken; None if it is not."""
     if "audio" not in request.modalities:
         return None

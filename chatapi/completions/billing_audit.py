@@ -8,12 +8,12 @@ from billing import alerts, verification
 from billing.database_snapshot import snapshot
 from billing.models import Alert, Charge
 from billing.verification import Discrepancy
-from chatapi.completions.pricing import units_of
+from chatapi.completions.pricing import billing_units
 from conversations.models import Completion
 from engines.events import Usage
 
 CHUNK = 2000
-NAMED = 10
+MAX_LISTED = 10
 """How many discrepancies an alert lists."""
 _COUNTS = tuple(Usage().counts)
 
@@ -28,10 +28,10 @@ def reconcile() -> int:
     with snapshot():
         for discrepancy in chain(verification.discrepancies(), discrepancies()):
             found += 1
-            if found <= NAMED:
+            if found <= MAX_LISTED:
                 listed.append(str(discrepancy))
     texts = {"books": _alert_text(found, listed)} if found else {}
-    alerts.show(Alert.Kind.DISCREPANCY, texts)
+    alerts.sync_alerts(Alert.Kind.DISCREPANCY, texts)
     return found
 
 
@@ -78,7 +78,7 @@ def _compare_settled(completion: Completion, charge: Charge) -> Iterator[Discrep
             f"it says that it cost {completion.cost} nano-USD, and {charge.cost} were billed",
         )
     usage = Usage(**{name: getattr(completion, name) for name in _COUNTS})
-    if units_of(usage, charge.images) != charge.units:
+    if billing_units(usage, charge.images) != charge.units:
         yield Discrepancy(completion.public_id, "its usage is not what was billed")
     if completion.first_event_at and completion.state != Completion.State.FAILED and not usage.total_tokens:
         yield Discrepancy(completion.public_id, "something was answered, and nothing was billed")

@@ -53,21 +53,21 @@ class CompletionRequest(Value, frozen=True):
     @property
     def output_limit(self) -> int:
         """The most tokens that an answer may have, according to the call; 0 if it sets no limit."""
-        return asked_limit(self.params)
+        return requested_output_limit(self.params)
 
 
-def asked_limit(params: Mapping[str, Any]) -> int:
+def requested_output_limit(params: Mapping[str, Any]) -> int:
     """Return the requested output limit: the smaller one if both names are given, 0 if neither is."""
     return min((tokens for name in OUTPUT_LIMITS if (tokens := params.get(name))), default=0)
 
 
-def with_one_limit(params: dict[str, Any]) -> dict[str, Any]:
+def unify_output_limits(params: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters with the same limit under each given name: an upstream may read only one."""
-    limit = asked_limit(params)
+    limit = requested_output_limit(params)
     return {**params, **{name: limit for name in OUTPUT_LIMITS if params.get(name)}}
 
 
-def kept(request: CompletionRequest) -> dict[str, Any]:
+def non_default_fields(request: CompletionRequest) -> dict[str, Any]:
     """Return what reviewers see of the request besides its messages: all that differs from its default."""
     return {
         name: value for name, default in _DEFAULTS.items() if (value := getattr(request, name)) != default

@@ -20,10 +20,10 @@ from chatapi.completions.runs.run import Run
 from chatapi.completions.service import CompletionService
 from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest, Internal, MethodNotAllowed, ServiceUnavailable
-from core.http.body import ClientGone, read_body
-from core.http.responses import send_json, send_refusal
-from engines.answers import Answer, Ended, Failure, assembled
-from media.processing.sound.output_formats import sound_type_of
+from core.http.body import ClientDisconnected, read_body
+from core.http.responses import send_error, send_json
+from engines.answers import Answer, AnswerEnd, Failure, assemble
+from media.processing.sound.output_formats import sound_media_type
 
 logger = logging.getLogger(__name__)
 
@@ -65,20 +65,20 @@ class CompletionsEndpoint:
             allowance = Allowance(self._counters, caller.principal)
             send = allowance.telling(send)
             request, running = await self._begin(caller, allowance, scope, receive)
-        except ClientGone:
+        except ClientDisconnected:
             return
         except asyncio.CancelledError:
-            await send_refusal(_stopping_error(), receive, send)
+            await send_error(_stopping_error(), receive, send)
             raise
         except ApiError as refusal:
-            await send_refusal(refusal, receive, send)
+            await send_error(refusal, receive, send)
         except (OperationalError, InterfaceError) as error:
             logger.error("The database does not answer: %s", error)
             unavailable = ServiceUnavailable("The database does not answer.", code="database")
-            await send_refusal(unavailable, receive, send)
+            await send_error(unavailable, receive, send)
         except Exception:
             logger.exception("A request could not be begun")
-            await send_refusal(Internal(), receive, send)
+            await send_error(Internal(), receive, send)
         else:
             await self._respond(scope, receive, send, request, running)
 
@@ -137,7 +137,7 @@ class CompletionsEndpoint:
         viewer: Viewer,
     ) -> None:
         entries = await viewer.read()
-        if entries and isinstance(entries[0], Ended) and entries[0].failure:
+        if entries and isinstance(entries[0], AnswerEnd) and entries[0].failure:
             # nothing was sent yet, so the failure can set the status
             await _send_failure(send, entries[0].failure, running)
             return
@@ -151,13 +151,13 @@ class CompletionsEndpoint:
         try:
             while not viewer.is_gone:
                 body = encoder.encode(entries) if entries else encoder.keep_alive
-                is_last = bool(entries) and isinstance(entries[-1], Ended)
+                is_last = bool(entries) and isinstance(entries[-1], AnswerEnd)
                 await send({"type": "http.response.body", "body": body, "more_body": not is_last})
                 if is_last:
                     return
                 entries = await viewer.read()
         except asyncio.CancelledError:  # the server is stopping and can wait no longer
-            body = encoder.encode([Ended("interrupted")])
+            body = encoder.encode([AnswerEnd("interrupted")])
             await send({"type": "http.response.body", "body": body, "more_body": False})
             raise
 
@@ -167,18 +167,18 @@ class CompletionsEndpoint:
         try:
             ended = await viewer.until_ended()
         except asyncio.CancelledError:
-            await send_refusal(_stopping_error(), receive, send)
+            await send_error(_stopping_error(), receive, send)
             raise
         if ended is None:
             return
         if ended.failure or ended.state != "completed":
             await _send_failure(send, ended.failure or _stop_failure(ended), running)
             return
-        assembler = assembled(
+        assembler = assemble(
             running.log.entries,
             ended.finishes,
             choices=request.n,
-            sound_type=sound_type_of(request.sound_format),
+            sound_type=sound_media_type(request.sound_format),
         )
         answer = Answer(
             head=running.head,
@@ -213,7 +213,7 @@ async def _send_failure(send: Send, failure: Failure, running: Run) -> None:
     await send_json(send, failure.status, error.envelope, headers)
 
 
-def _stop_failure(ended: Ended) -> Failure:
+def _stop_failure(ended: AnswerEnd) -> Failure:
     """Return why a whole answer cannot be sent: the completion was cancelled, or we are stopping."""
     if ended.state == "cancelled":
         return Failure(

@@ -15,9 +15,9 @@ from uuid import UUID
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from billing.api_errors import api_error_of_billing
+from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
-from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletMoved
+from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletChanged
 from billing.tariffs import Bound
 from conversations.admission import Admission, Admitted, Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
@@ -25,7 +25,7 @@ from core.exceptions import ApiError, Internal, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
-BATCH = 256
+MAX_BATCH = 256
 RETRY_SECONDS = 0.5
 
 
@@ -99,7 +99,7 @@ class GroupCommitWriter:
                 self._has_work.wait()
                 self._has_work.clear()
                 while self._jobs:
-                    self._write([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
+                    self._write([self._jobs.popleft() for _ in range(min(len(self._jobs), MAX_BATCH))])
                     self._requeue_deferred()
         finally:
             connection.close()
@@ -164,7 +164,7 @@ def _transact_with_retry(jobs: Sequence[_Job]) -> list[_Outcome]:
         return _transact(jobs)
     except (OperationalError, InterfaceError):
         connection.close()
-    except (IntegrityError, WalletMoved):
+    except (IntegrityError, WalletChanged):
         pass
     return _transact(jobs)
 
@@ -222,7 +222,7 @@ def _try_hold(request: HoldRequest, batch: HoldBatch) -> Hold | ApiError:
     try:
         return batch.hold(request.order, lambda: request.bound)
     except BillingError as problem:
-        return api_error_of_billing(problem)
+        return billing_api_error(problem)
 
 
 def _resolve_futures(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:

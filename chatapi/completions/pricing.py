@@ -7,43 +7,43 @@ from typing import Any
 
 import msgspec
 
-from billing.prices import Declared
+from billing.prices import DeclaredPrices
 from billing.tariffs import Bound, rates_of
 from billing.units import Units
-from chatapi.completions.attachments.text_files import longest_text
-from chatapi.completions.completion_request import CompletionRequest, asked_limit
-from chatapi.completions.token_counts import TOKENS_A_MESSAGE, text_bytes
+from chatapi.completions.attachments.text_files import max_text_bytes
+from chatapi.completions.completion_request import CompletionRequest, requested_output_limit
+from chatapi.completions.token_counts import TOKENS_PER_MESSAGE, text_bytes
 from core.values import Blob
 from engines.events import Usage
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, RefusalPart, SpokenPart, ToolCall
 from engines.model_spec import ModelSpec
 from media.processing.pictures.text_description import MAX_CHARACTERS
-from media.processing.speech.ssml import INSTRUCTIONS
+from media.processing.speech.ssml import SSML_INSTRUCTIONS
 
-OUTPUT_TOKENS = 16_384
+DEFAULT_OUTPUT_LIMIT = 16_384
 """The limit of an answer if neither the call nor the models file sets one."""
 CHARACTER_BYTES = 4
 """The most bytes that a character takes in UTF-8."""
-FRAMING = 4 * TOKENS_A_MESSAGE
+FRAMING = 4 * TOKENS_PER_MESSAGE
 IMAGE_TOKENS = 8_192
 """The most tokens that a picture may count for."""
 PICTURE_TEXT_TOKENS = MAX_CHARACTERS * CHARACTER_BYTES
 """The most tokens that the text read from a picture may count for, if the model does not see."""
-SOUND_TOKENS_A_SECOND = 32
+SOUND_TOKENS_PER_SECOND = 32
 """The most that any model is known to count. A transcript has fewer."""
-SAMPLES, SAMPLES_BYTES_A_TOKEN = ("audio/wav", "audio/pcm"), 90
-PACKED_BYTES_A_TOKEN = 8
+PCM_TYPES, PCM_BYTES_PER_TOKEN = ("audio/wav", "audio/pcm"), 90
+ENCODED_BYTES_PER_TOKEN = 8
 """Used if the length is not known. A second of silence in Opus has 276 bytes."""
 SOUND_FRAMING = 4 * FRAMING
 """Enough for the note that stands for a sound in which no speech was heard."""
-SPOKEN_TOKENS_A_TOKEN = 12
+SPEECH_TOKENS_PER_TEXT_TOKEN = 12
 """Tokens of sound per token of text: at 20 tokens of sound per second, slow speech with pauses."""
 
 AUDIO_MODELS = {"speech": "speech", "transcription": "transcription"}
 """The names under which the service's own synthesis and recognition have prices, by kind of charge."""
 
 
-def declared_prices(specs: Iterable[ModelSpec]) -> Declared:
+def declared_prices(specs: Iterable[ModelSpec]) -> DeclaredPrices:
     """Return the prices that the models file declares. The file was validated when it was read.
 
     Models that answer on this machine are free if the file says nothing.
@@ -57,7 +57,7 @@ def declared_prices(specs: Iterable[ModelSpec]) -> Declared:
     return declared
 
 
-def bound_of(
+def usage_bound(
     request: CompletionRequest,
     specs: Sequence[ModelSpec],
     history: Sequence[Message],
@@ -81,7 +81,9 @@ def bound_of(
     return Bound(
         prompt=prompts * prompt,
         output=request.n * output,
-        spoken=request.n * output * SPOKEN_TOKENS_A_TOKEN if speaks and not all(map(_speaks, specs)) else 0,
+        spoken=request.n * output * SPEECH_TOKENS_PER_TEXT_TOKEN
+        if speaks and not all(map(_speaks, specs))
+        else 0,
         images=prompts * sum(isinstance(part, ImagePart) for message in history for part in message.parts),
         hears=any("audio" in spec.input_modalities for spec in specs),
         speaks=speaks and any(map(_speaks, specs)),
@@ -90,17 +92,22 @@ def bound_of(
 
 def output_limit(params: Mapping[str, Any], spec: ModelSpec) -> int:
     """Return the most tokens that an answer may have, according to the call or the models file."""
-    return asked_limit(params) or spec.max_output_tokens or spec.context_length or OUTPUT_TOKENS
+    return (
+        requested_output_limit(params)
+        or spec.max_output_tokens
+        or spec.context_length
+        or DEFAULT_OUTPUT_LIMIT
+    )
 
 
-def held_to(params: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
+def limit_output(params: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
     """Return the parameters with an output limit, so that the answer costs no more than is held for it."""
-    if asked_limit(params) or (spec.context_length and not spec.max_output_tokens):
+    if requested_output_limit(params) or (spec.context_length and not spec.max_output_tokens):
         return params
     return {**params, "max_completion_tokens": output_limit(params, spec)}
 
 
-def sounds_in(history: Iterable[Message]) -> set[str]:
+def sound_digests(history: Iterable[Message]) -> set[str]:
     """Return the SHA-256 of each sound, sent or spoken."""
     return {
         part.blob.sha256
@@ -110,7 +117,7 @@ def sounds_in(history: Iterable[Message]) -> set[str]:
     }
 
 
-def units_of(usage: Usage, images: int) -> Units:
+def billing_units(usage: Usage, images: int) -> Units:
     """Return the usage in units that do not overlap, whatever an upstream says."""
     cached = min(usage.cached_tokens, usage.prompt_tokens)
     audio_in = min(usage.prompt_audio_tokens, usage.prompt_tokens - cached)
@@ -127,7 +134,7 @@ def units_of(usage: Usage, images: int) -> Units:
     )
 
 
-def images_in(messages: Iterable[Message], spec: ModelSpec) -> int:
+def count_images(messages: Iterable[Message], spec: ModelSpec) -> int:
     """Return how many pictures the model sees.
 
     A model that does not see is given text, which counts as text.
@@ -169,13 +176,13 @@ class _Bounds:
     def _sound_bound(self, blob: Blob) -> int:
         length = self.milliseconds.get(blob.sha256)
         if length is not None:
-            return -(-length // 1000) * SOUND_TOKENS_A_SECOND + SOUND_FRAMING
-        is_pcm = blob.media_type.startswith(SAMPLES)
-        return blob.size // (SAMPLES_BYTES_A_TOKEN if is_pcm else PACKED_BYTES_A_TOKEN) + SOUND_FRAMING
+            return -(-length // 1000) * SOUND_TOKENS_PER_SECOND + SOUND_FRAMING
+        is_pcm = blob.media_type.startswith(PCM_TYPES)
+        return blob.size // (PCM_BYTES_PER_TOKEN if is_pcm else ENCODED_BYTES_PER_TOKEN) + SOUND_FRAMING
 
     def _file_bound(self, blob: Blob, filename: str | None) -> int:
         as_file = blob.size + len((filename or "").encode()) + FRAMING
-        as_text = longest_text(blob, filename, self.uploads.get(blob.sha256))
+        as_text = max_text_bytes(blob, filename, self.uploads.get(blob.sha256))
         return max(as_file if "file" in spec.input_modalities else as_text for spec in self.specs)
 
 
@@ -186,7 +193,9 @@ def _picture_bound(spec: ModelSpec) -> int:
 def _overhead_bound(request: CompletionRequest) -> int:
     """Return the bound of what models read besides the messages."""
     around = msgspec.json.encode((request.tools, request.response_format))
-    return len(around) + FRAMING * len(request.tools) + (len(INSTRUCTIONS.encode()) if request.ssml else 0)
+    return (
+        len(around) + FRAMING * len(request.tools) + (len(SSML_INSTRUCTIONS.encode()) if request.ssml else 0)
+    )
 
 
 def _speaks(spec: ModelSpec) -> bool:

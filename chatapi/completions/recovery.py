@@ -19,29 +19,29 @@ from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge
 from billing.prices import tariffs_of
 from billing.units import Units
-from chatapi.completions.pricing import units_of
+from chatapi.completions.pricing import billing_units
 from chatapi.completions.runs import journal
 from chatapi.completions.runs.journal import RunProgress
 from conversations.models import Completion, ServerProcess
-from conversations.settlement import billed
+from conversations.settlement import usage_columns
 from core.sql import update_rows
 from engines.events import Usage
 
 logger = logging.getLogger(__name__)
 
-SILENCE = timedelta(seconds=60)
-JOURNAL_PATIENCE = timedelta(hours=1)
+HEARTBEAT_TIMEOUT = timedelta(seconds=60)
+JOURNAL_WAIT = timedelta(hours=1)
 """How long to wait for the journal of a process that died on another machine.
 
 That machine, or whoever has its data folder, bills what it left.
 """
 BATCH = 200
-NOBODY = UUID(int=0)
+NIL_ID = UUID(int=0)
 _own_ids: set[UUID] = set()
 """The ids that belong to this very process: it is alive, however long it was held up."""
 
 
-def say_alive(process_id: UUID) -> None:
+def record_heartbeat(process_id: UUID) -> None:
     """Record that a process is alive. Each process that makes completions calls this every few seconds."""
     _own_ids.add(process_id)
     ServerProcess.objects.update_or_create(
@@ -51,7 +51,7 @@ def say_alive(process_id: UUID) -> None:
     )
 
 
-def say_farewell(process_id: UUID) -> None:
+def remove_process(process_id: UUID) -> None:
     _own_ids.discard(process_id)
     ServerProcess.objects.filter(id=process_id).delete()
 
@@ -104,7 +104,7 @@ def _owned_by(processes: Collection[UUID | None], field: str) -> Q:
 def _is_journal_expected(process: ServerProcess) -> bool:
     return (
         process.host != socket.gethostname()
-        and process.seen_at > timezone.now() - JOURNAL_PATIENCE
+        and process.seen_at > timezone.now() - JOURNAL_WAIT
         and not journal_path(process.id).exists()
     )
 
@@ -127,11 +127,13 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         progress = progress_by_process.get(charge.process_id or charge.id, {}).get(charge.id)
         usage = progress.usage if progress and progress.has_begun else Usage()
         images = progress.images if progress and progress.has_begun else 0
-        settlements.append(_build_settlement(charge, progress, units_of(usage, images)))
+        settlements.append(_build_settlement(charge, progress, billing_units(usage, images)))
         usages[charge.id] = usage
     with transaction.atomic():
         batch = HoldBatch([], settlements)
-        update_rows(Completion, [({"id": id}, billed(usages[id], cost)) for id, cost in batch.costs.items()])
+        update_rows(
+            Completion, [({"id": id}, usage_columns(usages[id], cost)) for id, cost in batch.costs.items()]
+        )
         batch.write()
 
 
@@ -158,21 +160,21 @@ def _read_progress(process_id: UUID) -> dict[UUID, RunProgress]:
 def _delete_journals(wanted: Collection[UUID]) -> None:
     """Delete all journals but the wanted ones, and those with something that is not settled yet."""
     kept = {id.hex for id in (*wanted, *_owners()) if id}
-    for path in journal_path(NOBODY).parent.glob("*"):
+    for path in journal_path(NIL_ID).parent.glob("*"):
         with suppress(FileNotFoundError):  # another process deletes it, too
-            if path.name not in kept and _is_old(path) and not journal.is_written(path):
+            if path.name not in kept and _is_old(path) and not journal.is_in_use(path):
                 path.unlink()
 
 
 def _is_old(path: Path) -> bool:
     """Return whether it cannot belong to a process that started after the living ones were listed."""
-    return path.stat().st_mtime < time.time() - SILENCE.total_seconds()
+    return path.stat().st_mtime < time.time() - HEARTBEAT_TIMEOUT.total_seconds()
 
 
 def _is_alive(process: ServerProcess) -> bool:
     if process.id in _own_ids:
         return True
-    if process.seen_at < timezone.now() - SILENCE:
+    if process.seen_at < timezone.now() - HEARTBEAT_TIMEOUT:
         return False
     return process.host != socket.gethostname() or _is_running(process.pid)
 

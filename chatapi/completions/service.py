@@ -18,33 +18,44 @@ from django.db import DatabaseError
 from accounts.asgi_auth import Caller
 from accounts.ratelimits.allowance import Allowance
 from billing.holds import ChargeRequest, ChargeSettlement, Hold
-from billing.prices import declare, free_where_unpriced
+from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import recovery
-from chatapi.completions.admission import AcceptedRequest, admission_of, engine_request, speech_options_of
-from chatapi.completions.attachments.prepare import prepare_messages, told_to_write_ssml
+from chatapi.completions.admission import (
+    AcceptedRequest,
+    build_admission,
+    build_engine_request,
+    speech_options,
+)
+from chatapi.completions.attachments.prepare import add_ssml_instructions, prepare_messages
 from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
 from chatapi.completions.attachments.store import (
     ResolvedAttachments,
     begin_renditions,
     blob_reader,
-    drop_fresh,
-    settle_in,
+    drop_new_bytes,
+    finish_attachments,
 )
 from chatapi.completions.capabilities import check_against_model, check_documents, check_voice
 from chatapi.completions.completion_request import CompletionRequest
 from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
-from chatapi.completions.pricing import AUDIO_MODELS, declared_prices, held_to, images_in, units_of
+from chatapi.completions.pricing import (
+    AUDIO_MODELS,
+    billing_units,
+    count_images,
+    declared_prices,
+    limit_output,
+)
 from chatapi.completions.runs.background import BackgroundTasks
 from chatapi.completions.runs.journal import Journal
 from chatapi.completions.runs.pump import PreparedRequest, Pump, RunOutcome
 from chatapi.completions.runs.replay import replay
 from chatapi.completions.runs.run import Run, disconnect_policy
-from chatapi.completions.token_counts import tokens_expected
+from chatapi.completions.token_counts import expected_tokens
 from conversations.admission import Admission, Admitted
 from conversations.settlement import Settlement, speech_files
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
-from core.ids import COMPLETION, CONVERSATION, new_id, public
+from core.ids import COMPLETION, CONVERSATION, format_id, new_id
 from engines.answers import AnswerHead
 from engines.model_spec import ModelSpec
 from engines.registry import Registry
@@ -57,7 +68,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.25
-POLLS = 240
+MAX_POLLS = 240
 STOP_SECONDS = 10.0
 SCOPE_KEY = "chatapi.service"
 """The key of an ASGI scope under which Django's views find the service."""
@@ -111,7 +122,7 @@ class CompletionService:
         if self._writer:
             await self._writer.close()
         await asyncio.to_thread(self._journal.close)
-        await database_sync_to_async(recovery.say_farewell)(self.process_id)
+        await database_sync_to_async(recovery.remove_process)(self.process_id)
 
     async def complete(
         self,
@@ -128,7 +139,7 @@ class CompletionService:
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
-        await allowance.take_tokens(lambda: tokens_expected(request))
+        await allowance.take_tokens(lambda: expected_tokens(request))
         try:
             return await self._admit(
                 AcceptedRequest(caller, allowance, request, spec, idempotency_key, body_digest), self._writer
@@ -145,18 +156,20 @@ class CompletionService:
                 check = partial(check_documents, positions=request.positions, spec=call.spec)
                 resolved = await resolve_attachments(workspace_id, request, self._fetcher, folders, check)
             candidates = tuple(self.registry.candidates(call.spec))
-            admission = admission_of(call, resolved, candidates, self.process_id)
+            admission = build_admission(call, resolved, candidates, self.process_id)
             try:
                 admitted = await writer.admit(admission)
             except ApiError:
-                await drop_fresh(workspace_id, resolved)
+                await drop_new_bytes(workspace_id, resolved)
                 raise
             if admitted.repeats is None:
                 running = self._begin(call, admission, admitted)
                 if resolved.files:
-                    self._background.follow_up(settle_in, workspace_id, resolved, folders=folders.pop_all())
+                    self._background.follow_up(
+                        finish_attachments, workspace_id, resolved, folders=folders.pop_all()
+                    )
                 return running
-            await drop_fresh(workspace_id, resolved)
+            await drop_new_bytes(workspace_id, resolved)
         await call.allowance.correct_tokens(0)
         return await self._join(admitted.repeats, workspace_id)
 
@@ -164,9 +177,9 @@ class CompletionService:
         pump = self._start_pump(call, admission, admitted)
         running = Run(
             AnswerHead(
-                public(COMPLETION, admission.completion_id), int(admission.at.timestamp()), call.spec.id
+                format_id(COMPLETION, admission.completion_id), int(admission.at.timestamp()), call.spec.id
             ),
-            public(CONVERSATION, admitted.conversation_id),
+            format_id(CONVERSATION, admitted.conversation_id),
             pump.log,
             pump,
             disconnect_policy(call.request, call.spec, may_return=call.idempotency_key is not None),
@@ -216,15 +229,15 @@ class CompletionService:
                 model_request = msgspec.structs.replace(model_request, modalities=("text",), audio=None)
             if hold.amount:
                 model_request = msgspec.structs.replace(
-                    model_request, params=held_to(model_request.params, spec)
+                    model_request, params=limit_output(model_request.params, spec)
                 )
             prepared = await prepare_messages(model_request.messages, spec, workspace_id, positions)
-            messages = told_to_write_ssml(prepared.messages) if request.ssml else prepared.messages
+            messages = add_ssml_instructions(prepared.messages) if request.ssml else prepared.messages
             model_request = msgspec.structs.replace(
                 model_request, messages=messages, read_blob=blob_reader(workspace_id, prepared.names)
             )
             return PreparedRequest(
-                model_request, prepared.substitutes, images_in(messages, spec), hold.prices.get(spec.id)
+                model_request, prepared.substitutes, count_images(messages, spec), hold.prices.get(spec.id)
             )
 
         async def settle(outcome: RunOutcome) -> None:
@@ -237,13 +250,13 @@ class CompletionService:
 
         return Pump(
             admission.completion_id,
-            engine_request(request, admitted, blob_reader(workspace_id, {})),
+            build_engine_request(request, admitted, blob_reader(workspace_id, {})),
             call.spec,
             self.registry,
             slot=self._journal.slot(admission.completion_id),
             prepare=prepare,
             settle=settle,
-            speech_options=speech_options_of(request),
+            speech_options=speech_options(request),
             ssml=request.ssml,
         )
 
@@ -266,7 +279,7 @@ class CompletionService:
                 charge=ChargeSettlement(
                     hold=admitted.hold,
                     model=outcome.served_by,
-                    units=units_of(outcome.usage, outcome.images),
+                    units=billing_units(outcome.usage, outcome.images),
                     end=outcome.state,
                     at=outcome.ended_at,
                     is_estimated=outcome.usage.estimated,
@@ -285,7 +298,7 @@ class CompletionService:
         """Return the run that the same idempotency key started: here, in another process, or long ago."""
         if completion_id in self._running:
             return self._running[completion_id]
-        for _ in range(POLLS):
+        for _ in range(MAX_POLLS):
             finished = await database_sync_to_async(replay)(workspace_id, completion_id)
             if finished is not None:
                 return Run(*finished)
@@ -312,11 +325,11 @@ class CompletionService:
 
         What answers on this machine is free unless it has a price.
         """
-        declare(declared_prices(spec for spec in self.registry if spec.price is not None))
-        free_where_unpriced([*(spec.id for spec in self.registry if spec.is_local), *AUDIO_MODELS.values()])
+        add_declared_prices(declared_prices(spec for spec in self.registry if spec.price is not None))
+        mark_free_if_unpriced([*(spec.id for spec in self.registry if spec.is_local), *AUDIO_MODELS.values()])
 
     async def _record_heartbeat(self) -> None:
         try:
-            await database_sync_to_async(recovery.say_alive)(self.process_id)
+            await database_sync_to_async(recovery.record_heartbeat)(self.process_id)
         except DatabaseError as error:
             logger.warning("This process could not say that it lives: %s", error)

@@ -14,12 +14,12 @@ from engines.events import (
     Usage,
 )
 from engines.messages import Message, TextPart, ToolCall
-from media.processing.sound.output_formats import PCM16_BYTES_A_MILLISECOND
+from media.processing.sound.output_formats import PCM16_BYTES_PER_MILLISECOND
 
-BYTES_A_TOKEN = 4
-MILLISECONDS_A_TOKEN = 50
+BYTES_PER_TOKEN = 4
+MILLISECONDS_PER_TOKEN = 50
 """Milliseconds of generated sound per token, as OpenAI counts them."""
-TOKENS_A_MESSAGE = 4
+TOKENS_PER_MESSAGE = 4
 
 
 class ByteTally:
@@ -57,7 +57,7 @@ class ByteTally:
         Four bytes of UTF-8 are taken for a token: within a quarter of the truth for English, too many for
         code, too few for few other languages. Sound is taken for PCM16, which it is in streams.
         """
-        thought, sound = _tokens(self.reasoning), tokens_of_pcm16(self.sound)
+        thought, sound = _tokens(self.reasoning), pcm16_tokens(self.sound)
         return Usage(
             prompt_tokens=prompt_tokens,
             completion_tokens=thought + _tokens(self.answer) + sound,
@@ -69,7 +69,7 @@ class ByteTally:
     @property
     def speech(self) -> Usage:
         """The usage of the speech that was made here, which no engine counts."""
-        tokens = tokens_of_pcm16(self.spoken)
+        tokens = pcm16_tokens(self.spoken)
         return Usage(completion_tokens=tokens, completion_audio_tokens=tokens)
 
 
@@ -93,14 +93,14 @@ def fill_missing_counts(theirs: Usage, ours: Usage) -> Usage:
     )
 
 
-def prompt_estimate(messages: Iterable[Message]) -> int:
+def estimate_prompt_tokens(messages: Iterable[Message]) -> int:
     """Estimate the tokens of a prompt: those of its texts, and four for the framing of each message."""
-    return sum(TOKENS_A_MESSAGE + _tokens(text_bytes(message)) for message in messages)
+    return sum(TOKENS_PER_MESSAGE + _tokens(text_bytes(message)) for message in messages)
 
 
-def tokens_expected(request: CompletionRequest) -> int:
+def expected_tokens(request: CompletionRequest) -> int:
     """Return the tokens that a call may use: those of its messages, and of the answers if it limits them."""
-    return prompt_estimate(request.messages) + request.n * request.output_limit
+    return estimate_prompt_tokens(request.messages) + request.n * request.output_limit
 
 
 def text_bytes(message: Message) -> int:
@@ -114,17 +114,17 @@ def text_bytes(message: Message) -> int:
     return size
 
 
-def tokens_in(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     return _tokens(len(text.encode()))
 
 
-def tokens_of_sound(milliseconds: int) -> int:
-    return -(-milliseconds // MILLISECONDS_A_TOKEN)
+def sound_tokens(milliseconds: int) -> int:
+    return -(-milliseconds // MILLISECONDS_PER_TOKEN)
 
 
-def tokens_of_pcm16(size: int) -> int:
-    return tokens_of_sound(-(-size // PCM16_BYTES_A_MILLISECOND))
+def pcm16_tokens(size: int) -> int:
+    return sound_tokens(-(-size // PCM16_BYTES_PER_MILLISECOND))
 
 
 def _tokens(size: int) -> int:
-    return -(-size // BYTES_A_TOKEN)
+    return -(-size // BYTES_PER_TOKEN)

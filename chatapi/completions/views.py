@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_of
+from accounts.authentication import workspace_id_of
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.schemas.stored_completion import StoredCompletionSerializer
 from chatapi.completions.service import SCOPE_KEY, CompletionService
@@ -16,12 +16,12 @@ from conversations import selectors
 from conversations.api.serializers import stored_sound
 from conversations.models import Completion
 from core.exceptions import Conflict, envelope
-from core.http.openapi import refusals
+from core.http.openapi import error_responses
 from core.http.views import ApiView
-from core.ids import CONVERSATION, public
+from core.ids import CONVERSATION, format_id
 from engines.answers import Answer
 from engines.messages import SpokenPart
-from media.file_presenter import ShownFile
+from media.file_presenter import FilePresenter
 
 
 class CompletionView(ApiView):
@@ -29,13 +29,13 @@ class CompletionView(ApiView):
         operation_id="getChatCompletion",
         summary="A completion as answered, with its state",
         tags=["history"],
-        responses={200: StoredCompletionSerializer} | refusals(401, 404),
+        responses={200: StoredCompletionSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:
-        workspace_id = workspace_of(request)
-        completion = selectors.completion_of(workspace_id, completion_id)
+        workspace_id = workspace_id_of(request)
+        completion = selectors.get_completion(workspace_id, completion_id)
         answer = selectors.answer_of(completion)
-        body = stored_completion(completion, answer, selectors.sounds_of(workspace_id, answer))
+        body = stored_completion(completion, answer, selectors.read_sounds(workspace_id, answer))
         _add_stored_sounds(body, answer, selectors.files_of(workspace_id, completion.answers.all()))
         return Response(body)
 
@@ -48,10 +48,10 @@ class CompletionCancelView(CompletionView):
         summary="Stop an answer that is being made; one that has ended stays as it is",
         tags=["history"],
         request=None,
-        responses={200: StoredCompletionSerializer} | refusals(401, 404, 409),
+        responses={200: StoredCompletionSerializer} | error_responses(401, 404, 409),
     )
     def post(self, request: Request, completion_id: str) -> Response:
-        completion = selectors.completion_of(workspace_of(request), completion_id)
+        completion = selectors.get_completion(workspace_id_of(request), completion_id)
         service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
         service.cancel_from_thread(completion.id)
         result = self.get(request, completion_id)
@@ -69,11 +69,11 @@ def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, 
     return body | {
         "state": completion.state,
         "metadata": answer.metadata,
-        "conversation_id": public(CONVERSATION, completion.conversation_id),
+        "conversation_id": format_id(CONVERSATION, completion.conversation_id),
     }
 
 
-def _add_stored_sounds(body: dict[str, Any], answer: Answer, files: Mapping[str, ShownFile]) -> None:
+def _add_stored_sounds(body: dict[str, Any], answer: Answer, files: Mapping[str, FilePresenter]) -> None:
     for choice, choice_body in zip(answer.choices, body["choices"], strict=True):
         for part in choice.message.parts:
             if isinstance(part, SpokenPart):

@@ -9,8 +9,8 @@ from django.core.handlers.asgi import ASGIHandler
 from starlette.types import Message, Receive, Scope, Send
 
 from core.exceptions import ApiError
-from core.http.body import ClientGone, read_body
-from core.http.responses import send_refusal
+from core.http.body import ClientDisconnected, read_body
+from core.http.responses import send_error
 
 BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
 BODILESS_BYTES = 8 * 1024
@@ -30,10 +30,10 @@ class BodyLimit:
         limit = BODILESS_BYTES if scope["method"] in BODILESS_METHODS else self._limit
         try:
             body = await read_body(scope, receive, limit)
-        except ClientGone:
+        except ClientDisconnected:
             return
         except ApiError as refusal:
-            await send_refusal(refusal, receive, send)
+            await send_error(refusal, receive, send)
         else:
             await self._application(scope, _replay_body(body, receive), send)
 

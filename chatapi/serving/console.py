@@ -94,7 +94,7 @@ class ConsoleProgress(logging.Handler):
         return bool(self.said) and self.said in reason
 
 
-async def tell_when_ready(
+async def report_readiness(
     address: Address, host_header: str, progress: ConsoleProgress, *, patience: float = 3
 ) -> None:
     """Say `Ready` once /healthz does; say why not if nothing was logged for `patience` seconds."""

@@ -19,9 +19,9 @@ from media.renditions.queue import THREADS
 
 logger = logging.getLogger(__name__)
 
-LONGEST_NAP = 60.0
+MAX_SLEEP_SECONDS = 60.0
 """Seconds until the schedule is checked again, even if nothing is due."""
-RESPITE_SECONDS = 5.0
+RESTART_DELAY_SECONDS = 5.0
 """Seconds until a new worker replaces one that ended by itself."""
 
 
@@ -66,7 +66,7 @@ class EmbeddedWorker:
         Celery logs an error that a worker cannot survive and ends it: the server would be left without one.
         """
         self._worker.start()
-        while not self._stopping.wait(RESPITE_SECONDS):
+        while not self._stopping.wait(RESTART_DELAY_SECONDS):
             self._worker = self._create_worker()
             self._worker.start()
 
@@ -88,13 +88,13 @@ class EmbeddedWorker:
     def _tick(self) -> float:
         """Send what is due; return the seconds until something may be due again."""
         try:
-            return min(self._scheduler.tick(), LONGEST_NAP)
+            return min(self._scheduler.tick(), MAX_SLEEP_SECONDS)
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
-            return LONGEST_NAP
+            return MAX_SLEEP_SECONDS
 
 
-def check_surroundings() -> None:
+def check_worker_environment() -> None:
     """Check what a worker outside the server needs. Raises `CannotStart`.
 
     No connection is left open, because forked processes would share it.

@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from accounts.models import User
 from accounts.services import create_api_key, personal_workspace
 
-ADMIN = "admin@localhost"
+ADMIN_EMAIL = "admin@localhost"
 _ADVISORY_LOCK = 0x63686174617069
 
 
@@ -26,7 +26,7 @@ class Credentials(NamedTuple):
 
 
 @contextmanager
-def alone(data_dir: Path) -> Iterator[None]:
+def preparation_lock(data_dir: Path) -> Iterator[None]:
     """Let one process prepare at a time, of those that share the folder or the PostgreSQL database."""
     folder = os.open(data_dir, os.O_RDONLY)
     try:
@@ -53,12 +53,12 @@ def migrate() -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
-def first_credentials() -> Credentials | None:
+def create_first_credentials() -> Credentials | None:
     """Create an admin with a workspace and a key if nobody has an account yet; else return None."""
     with transaction.atomic():
         if User.objects.exists():
             return None
         password = secrets.token_urlsafe(12)
-        admin = User.objects.create_superuser(ADMIN, password)
+        admin = User.objects.create_superuser(ADMIN_EMAIL, password)
         _, secret = create_api_key(personal_workspace(admin), admin, name="first start")
-        return Credentials(ADMIN, password, secret)
+        return Credentials(ADMIN_EMAIL, password, secret)

@@ -58,9 +58,9 @@ def wrong_value(reason: str) -> InvalidField:
     return InvalidField("invalid_value", f"Invalid value for '{{}}': {reason}.")
 
 
-def not_among(values: Iterable[str], value: str) -> InvalidField:
+def not_one_of(values: Iterable[str], value: str) -> InvalidField:
     supported = ", ".join(f"'{value}'" for value in values)
-    return wrong_value(f"{shown(value)} is not one of {supported}")
+    return wrong_value(f"{quote_value(value)} is not one of {supported}")
 
 
 def unsupported(what: str) -> InvalidField:
@@ -72,7 +72,9 @@ def out_of_range(
 ) -> InvalidField:
     """Build the error for a broken bound; pass only that bound. `kind` is `integer` or `decimal`."""
     side, bound, sign = ("below_min", minimum, ">=") if minimum is not None else ("above_max", maximum, "<=")
-    return InvalidField(f"{kind}_{side}_value", f"Invalid '{{}}': {shown(value)} is not {sign} {bound}.")
+    return InvalidField(
+        f"{kind}_{side}_value", f"Invalid '{{}}': {quote_value(value)} is not {sign} {bound}."
+    )
 
 
 def too_long(maximum: int, length: int) -> InvalidField:
@@ -89,7 +91,7 @@ def empty_array() -> InvalidField:
     return InvalidField("empty_array", "Invalid '{}': the array is empty, at least one item is needed.")
 
 
-def shown(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """Format a client's value so that a message may repeat it: quoted, on one line, and short."""
     text = repr(value if not isinstance(value, str) else value[:_MAX_SHOWN])
     return text if len(text) <= _MAX_SHOWN + 2 else f"{text[:_MAX_SHOWN]}…"

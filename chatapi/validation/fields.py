@@ -72,7 +72,7 @@ class StringField(serializers.CharField):
         if self.max_length is not None and len(data) > self.max_length:
             raise exceptions.too_long(self.max_length, len(data))
         if self.pattern is not None and not self.pattern.fullmatch(data):
-            raise exceptions.wrong_value(f"{exceptions.shown(data)} {self.pattern_in_words}")
+            raise exceptions.wrong_value(f"{exceptions.quote_value(data)} {self.pattern_in_words}")
         return data
 
 
@@ -115,7 +115,7 @@ class EnumField(serializers.ChoiceField):
         if type(data) is not str:
             raise exceptions.wrong_type("a string", data)
         if data not in self._values:
-            raise exceptions.not_among(self._values, data)
+            raise exceptions.not_one_of(self._values, data)
         return data
 
 
@@ -170,10 +170,10 @@ class ListField(serializers.ListField):
             raise exceptions.empty_array()
         if self.max_length is not None and len(data) > self.max_length:
             raise exceptions.too_many(self.max_length, len(data))
-        return checked_items(data, self.child.run_validation)
+        return validate_items(data, self.child.run_validation)
 
 
-def checked_items(items: list[Any], check: Callable[[Any], Any]) -> list[Any]:
+def validate_items(items: list[Any], check: Callable[[Any], Any]) -> list[Any]:
     values = []
     for index, item in enumerate(items):
         try:
@@ -203,7 +203,7 @@ class DiscriminatedField(DescribedField):
             )
         serializer = self.choose(kind, data)
         if serializer is None:
-            raise exceptions.not_among(self.kinds, kind).at(self.key)
+            raise exceptions.not_one_of(self.kinds, kind).at(self.key)
         return serializer.run_validation(data)
 
     def choose(self, kind: str, data: dict[str, Any]) -> StrictSerializer | None:

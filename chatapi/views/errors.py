@@ -5,18 +5,18 @@ import sys
 from django.http import HttpRequest, HttpResponse
 
 from core.exceptions import Forbidden
-from core.http.exception_handler import api_error_of, error_response
+from core.http.exception_handler import error_response, to_api_error
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_response(api_error_of(exception))
+    return error_response(to_api_error(exception))
 
 
 handler403 = handler404 = handler400
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    return error_response(api_error_of(sys.exc_info()[1]))
+    return error_response(to_api_error(sys.exc_info()[1]))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

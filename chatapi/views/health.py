@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from chatapi.views.model_list import usable_registry
 from conversations.models import Completion
 from core.exceptions import ServiceUnavailable
-from core.http.exception_handler import database_is_down
-from core.http.openapi import refusals
+from core.http.exception_handler import database_down_error
+from core.http.openapi import error_responses
 from core.http.serializers import ConstantField
 from core.http.views import PublicView
 
@@ -34,7 +34,7 @@ class HealthView(PublicView):
         operation_id="healthz",
         summary="Whether a completion could be answered now",
         tags=["health"],
-        responses={200: StatusSerializer} | refusals(503),
+        responses={200: StatusSerializer} | error_responses(503),
     )
     def get(self, request: Request) -> Response:
         check_database()
@@ -47,7 +47,7 @@ def check_database() -> None:
     try:
         Completion.objects.exists()
     except AnyDatabaseError:
-        raise database_is_down() from None
+        raise database_down_error() from None
 
 
 def check_default_model() -> None:

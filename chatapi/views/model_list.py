@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.exceptions import NotFound, ServiceUnavailable
-from core.http.openapi import refusals
+from core.http.openapi import error_responses
 from core.http.serializers import ConstantField
 from core.http.views import ApiView
 from engines import registry as engine_registry
@@ -41,10 +41,10 @@ class ModelListView(ApiView):
         operation_id="listModels",
         summary="The models that can be asked",
         tags=["models"],
-        responses={200: ModelListSerializer} | refusals(401),
+        responses={200: ModelListSerializer} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        return Response({"object": "list", "data": [described(spec) for spec in usable_registry()]})
+        return Response({"object": "list", "data": [serialize_model(spec) for spec in usable_registry()]})
 
 
 class ModelView(ApiView):
@@ -52,16 +52,16 @@ class ModelView(ApiView):
         operation_id="getModel",
         summary="One model; an id may hold slashes",
         tags=["models"],
-        responses={200: ModelSerializer} | refusals(401, 404),
+        responses={200: ModelSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, model_id: str) -> Response:
         spec = usable_registry().find(model_id)
         if spec is None:
             raise NotFound("There is no such model.", param="model", code="model_not_found")
-        return Response(described(spec))
+        return Response(serialize_model(spec))
 
 
-def described(spec: ModelSpec) -> dict[str, Any]:
+def serialize_model(spec: ModelSpec) -> dict[str, Any]:
     return {
         "id": spec.id,
         "object": "model",

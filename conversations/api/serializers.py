@@ -13,7 +13,7 @@ from core.http.serializers import (
     PublicIdField,
     TimestampField,
 )
-from core.ids import COMPLETION, CONVERSATION, MESSAGE, public
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id
 from core.values import Blob
 from engines.messages import (
     AudioPart,
@@ -27,10 +27,10 @@ from engines.messages import (
     ToolCall,
 )
 from media.api.serializers import RenditionSerializer
-from media.file_presenter import ShownFile
-from media.services import OF_SPEECH
+from media.file_presenter import FilePresenter
+from media.services import SPEECH_RENDITIONS
 
-Files = Mapping[str, ShownFile]
+Files = Mapping[str, FilePresenter]
 """Files by SHA-256."""
 
 _INCOMPLETE_REASONS = {"length", "content_filter"}
@@ -146,8 +146,8 @@ class ItemSerializer(serializers.Serializer[Message]):
             "tool_calls": [_tool_call(call) for call in calls],
             "tool_call_id": instance.tool_call_id,
             "name": instance.name,
-            "parent_id": instance.parent_id and public(MESSAGE, instance.parent_id),
-            "completion_id": instance.completion_id and public(COMPLETION, instance.completion_id),
+            "parent_id": instance.parent_id and format_id(MESSAGE, instance.parent_id),
+            "completion_id": instance.completion_id and format_id(COMPLETION, instance.completion_id),
             "finish_reason": instance.finish_reason or None,
             "created_at": int(instance.created_at.timestamp()),
         }
@@ -228,11 +228,11 @@ def stored_sound(part: SpokenPart, files: Files) -> dict[str, Any]:
     """Show where a spoken answer can be heard: the original sound, and the renditions players want."""
     file = files.get(part.blob.sha256) if part.blob else None
     show = RenditionSerializer().to_representation
-    made = file and [show(file.renditions[kind]) for kind in OF_SPEECH if kind in file.renditions]
+    made = file and [show(file.renditions[kind]) for kind in SPEECH_RENDITIONS if kind in file.renditions]
     return _without_nulls({"asset": _asset(part.blob, file), "renditions": made})
 
 
-def _asset(blob: Blob | None, file: ShownFile | None) -> dict[str, Any] | None:
+def _asset(blob: Blob | None, file: FilePresenter | None) -> dict[str, Any] | None:
     if blob is None:
         return None
     reference = {"sha256": blob.sha256, "media_type": blob.media_type, "bytes": blob.size}

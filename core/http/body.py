@@ -12,13 +12,13 @@ DRAIN_SECONDS = 2.0
 DRAIN_BYTES = 64 * 1024 * 1024
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """The client disconnected before its request was read."""
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """Read the whole body. Raises `BodyTooLarge` as soon as it is known to exceed `limit` bytes."""
-    refuse_encoded(scope)
+    reject_encoded_body(scope)
     if (declared_length(scope) or 0) > limit:
         raise BodyTooLarge(limit)
     try:
@@ -36,7 +36,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise ClientDisconnected
         piece = message.get("body", b"")
         size += len(piece)
         if size > limit:
@@ -61,7 +61,7 @@ async def drain(receive: Receive) -> None:
                 left -= len(message.get("body", b""))
 
 
-def refuse_encoded(scope: Scope) -> None:
+def reject_encoded_body(scope: Scope) -> None:
     for name, value in scope["headers"]:
         if name == b"content-encoding" and value.strip().lower() != b"identity":
             raise BadRequest(

@@ -34,40 +34,40 @@ def error_response(error: ApiError) -> HttpResponse:
     )
 
 
-def database_is_down() -> ServiceUnavailable:
+def database_down_error() -> ServiceUnavailable:
     return ServiceUnavailable("The database does not answer. Try again.", code="database", retry_after=2)
 
 
-def no_such_page() -> NotFound:
+def page_not_found_error() -> NotFound:
     return NotFound("There is nothing at this address.")
 
 
-def not_permitted() -> Forbidden:
+def permission_denied_error() -> Forbidden:
     return Forbidden("You may not do this.", code="permission_denied")
 
 
-def malformed() -> BadRequest:
+def malformed_request_error() -> BadRequest:
     return BadRequest("The request is malformed.")
 
 
-def api_error_of(exception: BaseException | None) -> ApiError:
+def to_api_error(exception: BaseException | None) -> ApiError:
     """Return the error to show a client for an exception; unknown ones reveal no internals."""
     if isinstance(exception, ApiError):
         return exception
     if isinstance(exception, drf_exceptions.APIException):
         return _from_drf(exception)
     if isinstance(exception, Http404):
-        return no_such_page()
+        return page_not_found_error()
     if isinstance(exception, django_exceptions.PermissionDenied):
-        return not_permitted()
+        return permission_denied_error()
     if isinstance(exception, django_exceptions.RequestDataTooBig):
         return BodyTooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     if isinstance(exception, django_exceptions.DisallowedHost):
         return BadRequest("This host name is not served here.", code="invalid_host")
     if isinstance(exception, django_exceptions.SuspiciousOperation | django_exceptions.BadRequest):
-        return malformed()
+        return malformed_request_error()
     if isinstance(exception, InterfaceError | OperationalError):
-        return database_is_down()
+        return database_down_error()
     return Internal()
 
 
@@ -78,9 +78,9 @@ def _from_drf(exception: drf_exceptions.APIException) -> ApiError:
         case drf_exceptions.AuthenticationFailed():
             return InvalidApiKey()
         case drf_exceptions.PermissionDenied():
-            return not_permitted()
+            return permission_denied_error()
         case drf_exceptions.NotFound():
-            return no_such_page()
+            return page_not_found_error()
         case drf_exceptions.Throttled():
             return _rate_limited(exception)
     if exception.status_code >= 500:
@@ -94,19 +94,19 @@ def _rate_limited(exception: drf_exceptions.Throttled) -> RateLimited:
 
 _ERRORS_BY_STATUS: dict[int, Callable[[], ApiError]] = {
     401: MissingApiKey,
-    403: not_permitted,
-    404: no_such_page,
+    403: permission_denied_error,
+    404: page_not_found_error,
     503: lambda: ServiceUnavailable("The service is not available now. Try again."),
 }
 
 
-def api_error_of_status(status: int, method: str, allowed: str) -> ApiError:
+def api_error_for_status(status: int, method: str, allowed: str) -> ApiError:
     """Return the error to show when only the status is known; `allowed` is the `Allow` header."""
     if status == 405:
         return MethodNotAllowed(method, allowed)
     if status in _ERRORS_BY_STATUS:
         return _ERRORS_BY_STATUS[status]()
-    error = Internal() if status >= 500 else malformed()
+    error = Internal() if status >= 500 else malformed_request_error()
     error.status = status
     return error
 
@@ -116,5 +116,5 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> HttpResp
     if isinstance(exception, drf_exceptions.MethodNotAllowed):
         allowed = ", ".join(context["view"].allowed_methods)
         return error_response(MethodNotAllowed(context["request"].method, allowed))
-    error = api_error_of(exception)
+    error = to_api_error(exception)
     return None if isinstance(error, Internal) else error_response(error)

@@ -44,6 +44,6 @@ def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:
     ]
 
 
-def refusals(*statuses: int) -> dict[Any, Any]:
+def error_responses(*statuses: int) -> dict[Any, Any]:
     """Document these error statuses in a view's `responses`."""
     return {status: OpenApiResponse(ErrorSerializer, _DESCRIPTIONS[status]) for status in statuses}

@@ -7,11 +7,11 @@ from django.http import QueryDict
 
 from core.exceptions import BadRequest
 
-MOST_OF_AN_ARRAY = 100
+ARRAY_LENGTH_LIMIT = 100
 _INTEGER = re.compile(r"-?[0-9]{1,30}")
 
 
-def integer(query: QueryDict, name: str, *, least: int, most: int, default: int | None = None) -> int:
+def parse_integer(query: QueryDict, name: str, *, least: int, most: int, default: int | None = None) -> int:
     """Parse a whole number; without a default it is required."""
     text = query.get(name)
     if text is None:
@@ -32,17 +32,17 @@ def integer(query: QueryDict, name: str, *, least: int, most: int, default: int 
     return number
 
 
-def one_of(query: QueryDict, name: str, choices: Collection[str], default: str) -> str:
+def parse_choice(query: QueryDict, name: str, choices: Collection[str], default: str) -> str:
     """Parse one of these words."""
-    return checked(query.get(name, default), name, choices)
+    return check_choice(query.get(name, default), name, choices)
 
 
-def any_of(query: QueryDict, name: str, known: Collection[str]) -> tuple[str, ...]:
+def parse_choices(query: QueryDict, name: str, known: Collection[str]) -> tuple[str, ...]:
     """Parse any number of the known words, in the order in which they were sent."""
-    return tuple(checked(text, name, known) for text in array(query, name))
+    return tuple(check_choice(text, name, known) for text in parse_array(query, name))
 
 
-def array(query: QueryDict, name: str, *, separator: str = ",") -> tuple[str, ...]:
+def parse_array(query: QueryDict, name: str, *, separator: str = ",") -> tuple[str, ...]:
     """Parse a list of values, each counted once.
 
     Clients write `name[]=a&name[]=b`, `name=a&name=b` or `name=a,b`.
@@ -50,9 +50,9 @@ def array(query: QueryDict, name: str, *, separator: str = ",") -> tuple[str, ..
     raw_values = [*query.getlist(name), *query.getlist(f"{name}[]")]
     parts = [part for text in raw_values for part in (text.split(separator) if separator else [text])]
     values = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
-    if len(values) > MOST_OF_AN_ARRAY:
+    if len(values) > ARRAY_LENGTH_LIMIT:
         raise BadRequest(
-            f"Invalid '{name}': it has more than {MOST_OF_AN_ARRAY} values.",
+            f"Invalid '{name}': it has more than {ARRAY_LENGTH_LIMIT} values.",
             param=name,
             code="array_above_max_length",
         )
@@ -61,7 +61,7 @@ def array(query: QueryDict, name: str, *, separator: str = ",") -> tuple[str, ..
     return values
 
 
-def checked(text: str, name: str, known: Collection[str]) -> str:
+def check_choice(text: str, name: str, known: Collection[str]) -> str:
     if text not in known:
         among = ", ".join(repr(word) for word in known)
         raise BadRequest(f"Invalid value for '{name}': it is none of {among}.", param=name)

@@ -21,7 +21,7 @@ async def send_json(
     await send({"type": "http.response.body", "body": body, "more_body": more_body})
 
 
-async def send_refusal(refusal: ApiError, receive: Receive, send: Send) -> None:
+async def send_error(refusal: ApiError, receive: Receive, send: Send) -> None:
     """Send the error envelope with its status and headers.
 
     If the body is too large, keep reading for a while what the client still sends: closing the connection at

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart
-from engines.local.grammar import ANY_OBJECT, MarkReader, NotConstrained, closed, json_grammar
-from engines.local.prompts import asking_for_call, asking_for_text
+from engines.local.grammar import ANY_OBJECT, MarkReader, NotConstrained, close_schema, json_grammar
+from engines.local.prompts import build_call_prompt, build_text_prompt
 from engines.local.server_process import ModelProcess, Progress, ServerEndpoint
 from engines.local.server_protocol import ServerSettings
 from engines.local.tool_decision import ToolDecider
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 SLOTS = 2
 CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
-PASSED_ON = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
+FORWARDED_PARAMS = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
 """Parameters that llama.cpp interprets as OpenAI does."""
-NOTICE = 2.0
+EXIT_NOTICE_SECONDS = 2.0
 """Seconds within which the supervisor sees that the process has ended."""
 GREEDY = {"temperature": 0}
 
@@ -101,11 +101,11 @@ class LocalEngine:
         return best.tool if best.is_needed else None
 
     async def _stream_call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
-        schema = closed(tool.parameters) if tool.parameters else {**ANY_OBJECT, "maxProperties": 0}
+        schema = close_schema(tool.parameters) if tool.parameters else {**ANY_OBJECT, "maxProperties": 0}
         grammar = json_grammar(schema, exact=tool.strict)
         params = {**self._limits(request), **GREEDY, "grammar": grammar}
         # decoded greedily, whatever temperature was requested: a small model's arguments need it
-        inner = _inner_request(request, asking_for_call(request.messages, tool), params)
+        inner = _inner_request(request, build_call_prompt(request.messages, tool), params)
         opened = False
         try:
             async with aclosing(self._stream_constrained(inner)) as events:
@@ -129,7 +129,7 @@ class LocalEngine:
         grammar = _response_grammar(request.response_format)
         if grammar is not None:
             params["grammar"] = grammar
-        inner = _inner_request(request, asking_for_text(request.messages), params)
+        inner = _inner_request(request, build_text_prompt(request.messages), params)
         try:
             async with aclosing(
                 self._stream_constrained(inner) if grammar else self._stream_answer(inner)
@@ -185,7 +185,7 @@ class LocalEngine:
                 if has_begun or attempt == 2:
                     raise EngineError("The local model's process ended.", code="engine_crashed") from error
                 # the connection may break before the supervisor has seen the process end
-                await asyncio.to_thread(self.process.wait_for_end, self._endpoint, NOTICE)
+                await asyncio.to_thread(self.process.wait_for_end, self._endpoint, EXIT_NOTICE_SECONDS)
 
     async def _connect(self) -> OpenAICompatibleEngine:
         """Return a client of the process that runs now, waiting while the model loads."""
@@ -234,7 +234,7 @@ def _inner_request(
 
 
 def _sampling_params(params: dict[str, Any]) -> dict[str, Any]:
-    forwarded = {name: params[name] for name in PASSED_ON if params.get(name) is not None}
+    forwarded = {name: params[name] for name in FORWARDED_PARAMS if params.get(name) is not None}
     if params.get("seed") is not None:
         forwarded["seed"] = params["seed"] % (2**32 - 1)  # llama.cpp takes 32 bits; all set means random
         forwarded["cache_prompt"] = False  # prompts read in other batches give slightly different results

@@ -38,7 +38,7 @@ class MarkReader:
         return piece.removeprefix(MARK)
 
 
-PRETTY = r"[ \n]{0,16}"
+PRETTY_WHITESPACE = r"[ \n]{0,16}"
 """Whitespace for readability; bounded, since a small model may otherwise write nothing else to the end."""
 
 
@@ -49,13 +49,13 @@ def json_grammar(schema: Schema, *, exact: bool, pretty: bool = False) -> str:
     usual line breaks, which an open-ended object needs to come out well.
     """
     guidance: Schema = {"lenient": not exact}
-    guidance.update({"whitespace_pattern": PRETTY} if pretty else {"whitespace_flexible": False})
+    guidance.update({"whitespace_pattern": PRETTY_WHITESPACE} if pretty else {"whitespace_flexible": False})
     guided = {**schema, "x-guidance": guidance}
     mark = _encode(MARK).decode()
     return f"%llguidance {{}}\nstart: {mark} value\nvalue: %json {_encode(guided).decode()}\n"
 
 
-def closed(schema: Schema) -> Schema:
+def close_schema(schema: Schema) -> Schema:
     """Forbid properties that the schema does not name, unless it says something about them.
 
     What the result allows is valid under the original schema, and a small model is kept from inventing
@@ -77,4 +77,4 @@ _COMBINING = {"allOf", "anyOf", "oneOf", "$ref", "patternProperties", "unevaluat
 
 
 def _close_if_schema(value: Any) -> Any:
-    return closed(value) if isinstance(value, dict) else value
+    return close_schema(value) if isinstance(value, dict) else value

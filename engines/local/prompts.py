@@ -14,8 +14,8 @@ from engines.base import InvalidRequest
 from engines.messages import Message, Part, RefusalPart, SpokenPart, TextPart
 from engines.requests import Tool
 
-ASSISTANT = "You are a helpful assistant."
-TOOLS = """
+DEFAULT_SYSTEM_PROMPT = "You are a helpful assistant."
+TOOLS_PROMPT = """
 
 # Tools
 
@@ -31,9 +31,9 @@ For each function call, return a json object with function name and arguments wi
 <tool_call>
 {{"name": <function-name>, "arguments": <args-json-object>}}
 </tool_call>"""
-CALL = '<tool_call>\n{{"name": "{name}", "arguments":'
-RESULT = "Result of {call}:\n{result}"
-USE_RESULT = "\n\nAnswer my question with this result in a full sentence."
+CALL_PREFIX = '<tool_call>\n{{"name": "{name}", "arguments":'
+RESULT_TEMPLATE = "Result of {call}:\n{result}"
+USE_RESULT_PROMPT = "\n\nAnswer my question with this result in a full sentence."
 
 CONTROL_TOKEN = re.compile(r"<\|(?=\w+\|>)")
 """Where a control token begins: `<|im_start|>system` in a text must not start a message of its own."""
@@ -41,14 +41,14 @@ CONTROL_TOKEN = re.compile(r"<\|(?=\w+\|>)")
 _encode = msgspec.json.Encoder().encode
 
 
-def as_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def to_text_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the messages with text alone; the results of a turn's calls become one user message."""
     result: list[Message] = []
     calls = {call.id: f"{call.name}({call.arguments})" for message in messages for call in message.tool_calls}
     for number, message in enumerate(messages):
         text = _message_text(message, number)
         if message.role == "tool":
-            text = RESULT.format(call=calls.get(message.tool_call_id or "", "the call"), result=text)
+            text = RESULT_TEMPLATE.format(call=calls.get(message.tool_call_id or "", "the call"), result=text)
             if messages[number - 1].role == "tool" and result:
                 text = f"{result.pop().text}\n\n{text}"
             result.append(_text_message("user", text))
@@ -59,27 +59,27 @@ def as_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(result)
 
 
-def asking_for_call(messages: tuple[Message, ...], tool: Tool) -> tuple[Message, ...]:
+def build_call_prompt(messages: tuple[Message, ...], tool: Tool) -> tuple[Message, ...]:
     """Return the messages with the tool in the system message and its call already begun."""
-    tools = TOOLS.format(tools=_encode(_signature(tool)).decode())
-    call = CALL.format(name=tool.name)
-    texts = _add_instruction(as_text(messages), tools)
+    tools = TOOLS_PROMPT.format(tools=_encode(_signature(tool)).decode())
+    call = CALL_PREFIX.format(name=tool.name)
+    texts = _add_instruction(to_text_messages(messages), tools)
     if texts[-1].role == "assistant":  # llama.cpp allows one assistant message at the end
         return (*texts[:-1], _text_message("assistant", f"{texts[-1].text}\n{call}"))
     return (*texts, _text_message("assistant", call))
 
 
-def asking_for_text(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    texts = as_text(messages)
+def build_text_prompt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    texts = to_text_messages(messages)
     if messages and messages[-1].role == "tool":
-        return (*texts[:-1], _text_message("user", texts[-1].text + USE_RESULT))
+        return (*texts[:-1], _text_message("user", texts[-1].text + USE_RESULT_PROMPT))
     return texts
 
 
 def _add_instruction(messages: tuple[Message, ...], instruction: str) -> tuple[Message, ...]:
     if messages and messages[0].role == "system":
         return (_text_message("system", messages[0].text + instruction), *messages[1:])
-    return (_text_message("system", ASSISTANT + instruction), *messages)
+    return (_text_message("system", DEFAULT_SYSTEM_PROMPT + instruction), *messages)
 
 
 def _text_message(role: Any, text: str) -> Message:

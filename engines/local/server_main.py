@@ -16,21 +16,21 @@ from typing import Any, TextIO
 
 import msgspec
 
-from engines.local.model_file import ModelFileError, embedded_model, own_model
+from engines.local.model_file import ModelFileError, check_own_model, prepare_embedded_model
 from engines.local.server_protocol import ServerReport, ServerSettings
 
 LOG_LIMIT = 8 * 2**20
 """In bytes; a larger log is truncated."""
-LOG_LOOK = 60.0
+LOG_CHECK_PERIOD = 60.0
 PROGRESS_PERIOD = 0.25
 PROMPT_CACHE = 256
 """MiB of memory for the states of prompts that lost their slot; 12 KiB per token with this model."""
-BATCH = 128
+BATCH_TOKENS = 128
 """Prompt tokens read at once, about a second here.
 
 Other streams are served and abandoned prompts dropped only between batches.
 """
-WARNINGS = 2
+LLAMA_VERBOSITY = 2
 """llama.cpp's verbosity; from 3 on it prints ten lines per request."""
 
 
@@ -63,7 +63,7 @@ def main() -> int:
     port = int(server.listening_address.rsplit(":", 1)[1])
     reporter.send(ServerReport("ready", port=port))
     while True:
-        time.sleep(LOG_LOOK)
+        time.sleep(LOG_CHECK_PERIOD)
         _limit_log()
 
 
@@ -93,8 +93,8 @@ def _load(settings: ServerSettings, reporter: Reporter) -> Any:
 
 def _model_path(settings: ServerSettings, reporter: Reporter) -> Path:
     if settings.model_path is not None:
-        return own_model(Path(settings.model_path))
-    return embedded_model(Path(settings.models_folder), reporter.progress)
+        return check_own_model(Path(settings.model_path))
+    return prepare_embedded_model(Path(settings.models_folder), reporter.progress)
 
 
 def _parameters(params: Any, settings: ServerSettings, path: Path) -> Any:
@@ -106,13 +106,13 @@ def _parameters(params: Any, settings: ServerSettings, path: Path) -> Any:
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context_length
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count() or 1
-    params.n_batch = params.n_ubatch = BATCH
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.cache_ram_mib = PROMPT_CACHE
     params.ctx_shift = False
     params.use_jinja = True
     params.ui = False
     params.endpoint_slots = True
-    params.verbosity = WARNINGS
+    params.verbosity = LLAMA_VERBOSITY
     return params
 
 

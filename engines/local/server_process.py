@@ -23,12 +23,12 @@ from engines.local.server_protocol import ServerReport, ServerSettings
 
 logger = logging.getLogger(__name__)
 
-TERMINATION_PATIENCE = 5.0
+TERMINATION_TIMEOUT = 5.0
 """Seconds between asking the process to end and killing it."""
 BACK_OFF_LIMIT = 30.0
-STEADY_AFTER = 60.0
+STABLE_AFTER = 60.0
 """Seconds of life after which a crash no longer counts as part of a series."""
-HOPELESS_AFTER = 3
+GIVE_UP_AFTER = 3
 """Consecutive exits before the model was loaded, after which requests stop waiting for the next start."""
 RETRY_REFUSED_AFTER = 30.0
 """Seconds after which a refused load (a full disk, a missing package) is retried on demand."""
@@ -95,13 +95,13 @@ class ModelProcess:
         return future.done() and not future.exception() and future.result() == endpoint
 
     def close(self) -> None:
-        """End the process and wait for its end; blocks for up to `TERMINATION_PATIENCE` seconds."""
+        """End the process and wait for its end; blocks for up to `TERMINATION_TIMEOUT` seconds."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stop.set()
             self._terminate()
         if thread is not None:
-            thread.join(TERMINATION_PATIENCE)
+            thread.join(TERMINATION_TIMEOUT)
             if thread.is_alive():
                 self._signal(signal.SIGKILL)
                 thread.join()
@@ -123,12 +123,12 @@ class ModelProcess:
                 return
             if self._stop.is_set() or self._refused_at is not None:
                 break
-            if time.monotonic() - started > STEADY_AFTER:
+            if time.monotonic() - started > STABLE_AFTER:
                 delay = 0.5
             logger.error("the local model's process ended (%s); restarting it in %.1f s", status, delay)
             failures = 0 if self._endpoint.done() and not self._endpoint.exception() else failures + 1
             self._begin_loading(f"is being restarted, its process ended ({status})")
-            if failures >= HOPELESS_AFTER:
+            if failures >= GIVE_UP_AFTER:
                 self._fail_endpoint(Unavailable(f"The local model's process ends while it loads ({status})."))
             self._stop.wait(delay)
             delay = min(2 * delay, BACK_OFF_LIMIT)

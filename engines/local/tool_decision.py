@@ -24,11 +24,11 @@ BASELINE_WEIGHT = 0.5
 MESSAGE_LIMIT = 1200
 """Characters of the message that are considered, half of them from its end."""
 DESCRIPTION_LIMIT = 200
-BASELINES_KEPT = 256
-JUDGED_AT_MOST = 6
+BASELINE_CACHE_SIZE = 256
+CANDIDATE_LIMIT = 6
 
-NEUTRAL = ("Hello!", "Tell me something.")
-ALTERNATIVES = 20
+NEUTRAL_MESSAGES = ("Hello!", "Tell me something.")
+TOP_LOGPROBS = 20
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ EXAMPLES = (
     Example(*_BANK, "Shorten this: We walked for an hour and then we rested.", False),
 )
 
-OTHER = "greetings, thanks, feelings, general knowledge, explanations, writing, coding"
+NO_TOOL_TOPICS = "greetings, thanks, feelings, general knowledge, explanations, writing, coding"
 
 
 class Wording(msgspec.Struct, frozen=True):
@@ -106,14 +106,14 @@ class Wording(msgspec.Struct, frozen=True):
 
 YES_OR_NO = Wording(
     "Each message comes with a tool. Answer yes if the message asks for what the tool does. "
-    f"Answer no for {OTHER} and anything else.",
+    f"Answer no for {NO_TOOL_TOPICS} and anything else.",
     "{tools}\n\nMessage: {message}",
     against="no",
     for_="yes",
 )
 BY_NAME = Wording(
     "Name the tool that the message asks for. Most messages need none.",
-    f"Tools:\n{{tools}}\nnone: {OTHER} or anything else\n\nMessage: {{message}}",
+    f"Tools:\n{{tools}}\nnone: {NO_TOOL_TOPICS} or anything else\n\nMessage: {{message}}",
     against="none",
 )
 
@@ -149,9 +149,9 @@ class ToolDecider:
         tools_text = _describe((tool,))
         baseline = self._baselines.get(tools_text)
         if baseline is None:
-            margins = [await self._margin(text, tools_text, tool.name) for text in NEUTRAL]
+            margins = [await self._margin(text, tools_text, tool.name) for text in NEUTRAL_MESSAGES]
             baseline = sum(margins) / len(margins)
-            if len(self._baselines) >= BASELINES_KEPT:
+            if len(self._baselines) >= BASELINE_CACHE_SIZE:
                 self._baselines.pop(next(iter(self._baselines)))
             self._baselines[tools_text] = baseline
         return await self._margin(_shorten(message), tools_text, tool.name) - BASELINE_WEIGHT * baseline
@@ -162,7 +162,7 @@ class ToolDecider:
         They are some 1,400 tokens; llama.cpp keeps what it has read in memory.
         """
         for wording in (YES_OR_NO, BY_NAME):
-            await self._ask_one(wording, NEUTRAL[0], "")
+            await self._ask_one(wording, NEUTRAL_MESSAGES[0], "")
 
     async def _margin(self, message: str, tools_text: str, name: str) -> float:
         # both at once or one after the other: there are two slots
@@ -176,7 +176,7 @@ class ToolDecider:
         return YES_OR_NO.margin(yes_or_no, name) + BY_NAME.margin(by_name, name)
 
     async def _ask_one(self, wording: Wording, message: str, tools_text: str) -> dict[str, float]:
-        params = {"max_tokens": 1, "logprobs": True, "top_logprobs": ALTERNATIVES}
+        params = {"max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
         _, tokens = await self._ask(wording.prompt(tools_text, message), params)
         return tokens
 
@@ -191,13 +191,13 @@ def _describe(tools: tuple[Tool, ...]) -> str:
 
 def _preselect(message: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     """Of many tools, return those whose own words the message uses: judging one takes half a second."""
-    if len(tools) <= JUDGED_AT_MOST:
+    if len(tools) <= CANDIDATE_LIMIT:
         return tools
     words = _words(message)
     ranked = sorted(
         tools, key=lambda tool: len(words & _words(f"{tool.name} {tool.description}")), reverse=True
     )
-    return tuple(ranked[:JUDGED_AT_MOST])
+    return tuple(ranked[:CANDIDATE_LIMIT])
 
 
 def _words(text: str) -> set[str]:

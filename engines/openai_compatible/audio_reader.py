@@ -5,8 +5,8 @@ import binascii
 from engines.base import EngineError
 from engines.events import AudioDelta, Event
 from engines.openai_compatible.chunk_types import ChunkAudio
-from engines.openai_compatible.upstream_numbers import time_in
-from engines.surrogates import SurrogateJoiner, whole
+from engines.openai_compatible.upstream_numbers import read_time
+from engines.surrogates import SurrogateJoiner, join_surrogates
 
 PIECE = 2**18
 """Characters decoded at once; in between, another thread, such as the loop's, can run."""
@@ -24,11 +24,11 @@ class AudioReader:
 
     def read(self, sound: ChunkAudio, events: list[Event]) -> None:
         id_ = sound.id if sound.id and not self._id_sent else None
-        expires_at = None if self._expiry_sent else time_in(sound.expires_at)
+        expires_at = None if self._expiry_sent else read_time(sound.expires_at)
         self._id_sent = self._id_sent or id_ is not None
         self._expiry_sent = self._expiry_sent or expires_at is not None
         delta = AudioDelta(
-            id=whole(id_) if id_ else None,
+            id=join_surrogates(id_) if id_ else None,
             data=self._decode(sound.data) if sound.data else None,
             transcript=self._joiner.push(sound.transcript) or None if sound.transcript else None,
             expires_at=expires_at,

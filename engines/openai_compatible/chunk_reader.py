@@ -18,10 +18,10 @@ from engines.openai_compatible.chunk_types import (
     ChunkToolCall,
     decode_leniently,
 )
-from engines.openai_compatible.errors import error_in_stream, fault_in_body
+from engines.openai_compatible.errors import error_for_fault, find_fault_in_body
 from engines.openai_compatible.tool_calls import CallAssembler
-from engines.openai_compatible.upstream_numbers import count_limit, usage_in
-from engines.surrogates import SurrogateJoiner, whole_json
+from engines.openai_compatible.upstream_numbers import count_limit, read_usage
+from engines.surrogates import SurrogateJoiner, join_surrogates_in_json
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +115,9 @@ class ChunkReader:
             self._read_chunk(chunk, text, events)
 
     def _raise_error_in(self, payload: bytes) -> None:
-        fault = fault_in_body(payload)
+        fault = find_fault_in_body(payload)
         if fault is not None:
-            raise error_in_stream(fault, self._secret)
+            raise error_for_fault(fault, self._secret)
 
     def finish(self) -> list[Event]:
         """Return the rest of each choice, their ends, and the usage. Raises if the answer broke off."""
@@ -129,7 +129,7 @@ class ChunkReader:
         events.extend([choice.end() for _, choice in sorted(self._choices.items())])
         if not self.has_ended:
             raise _incomplete_error()
-        usage = usage_in(self._usage, self._count_limit)
+        usage = read_usage(self._usage, self._count_limit)
         if usage is not None:
             events.append(usage)
         return events
@@ -196,7 +196,7 @@ class _Choice:
     def _add_text(self, text: str, logprobs: dict[str, Any] | None, events: list[Event]) -> None:
         if self._joiners is not None:
             text = self._joiners[TextDelta].push(text)
-            logprobs = whole_json(logprobs)
+            logprobs = join_surrogates_in_json(logprobs)
         if text or logprobs:
             events.append(TextDelta(text, self._index, logprobs))
 

@@ -19,7 +19,7 @@ import msgspec
 
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.openai_compatible.chunk_types import decode_leniently
-from engines.surrogates import whole, whole_json
+from engines.surrogates import join_surrogates, join_surrogates_in_json
 
 MESSAGE_LIMIT = 2000
 NAME_LIMIT = 200
@@ -53,11 +53,11 @@ class Fault(msgspec.Struct):
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes, secret: str | None) -> EngineError:
     """Return the error for a response whose status is not 200; `secret` is kept out of its message."""
-    fault = fault_in_body(body)
+    fault = find_fault_in_body(body)
     return _error(status, fault, retry_after(headers), secret)
 
 
-def error_in_stream(fault: Fault, secret: str | None) -> EngineError:
+def error_for_fault(fault: Fault, secret: str | None) -> EngineError:
     """Return the error for an error object that came with status 200."""
     if fault.number and 400 <= fault.number < 600:
         status = fault.number
@@ -135,10 +135,10 @@ def _is_about_context_length(fault: Fault) -> bool:
 # --- reading an error body ----------------------------------------------------------------------
 
 
-def fault_in_body(body: bytes) -> Fault | None:
+def find_fault_in_body(body: bytes) -> Fault | None:
     """Return the error object of a JSON body; None if there is none (HTML, nothing, a whole answer)."""
     try:
-        return fault_in(_decode(body))
+        return find_fault(_decode(body))
     except (ValueError, RecursionError):
         return None
 
@@ -150,7 +150,7 @@ def _decode(body: bytes) -> Any:
         return decode_leniently(body)
 
 
-def fault_in(document: Any) -> Fault | None:
+def find_fault(document: Any) -> Fault | None:
     """Return the error object in any of its shapes: OpenAI's, vLLM's, FastAPI's, a bare string, in a list."""
     if isinstance(document, list) and document:
         document = document[0]
@@ -171,7 +171,9 @@ def _fault(error: Mapping[str, Any]) -> Fault:
     code = _name(error.get("code"))
     number = int(code) if code and _STATUS.fullmatch(code) else None
     return Fault(
-        message=message if isinstance(message, str) else msgspec.json.encode(whole_json(message)).decode(),
+        message=message
+        if isinstance(message, str)
+        else msgspec.json.encode(join_surrogates_in_json(message)).decode(),
         type=_name(error.get("type")),
         code=code if number is None else None,
         number=number,
@@ -188,7 +190,7 @@ def _name(value: Any) -> str | None:
 
 def _valid(text: str) -> str:
     """Return the text in a form that can be encoded and stored."""
-    return whole(text).replace("\0", "\ufffd")
+    return join_surrogates(text).replace("\0", "\ufffd")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -13,7 +13,7 @@ from engines.base import EngineError
 from engines.events import Event, ToolCallArguments, ToolCallStart
 from engines.openai_compatible.chunk_types import ChunkToolCall
 from engines.openai_compatible.json_completeness import ObjectScanner
-from engines.surrogates import SurrogateJoiner, whole, whole_json
+from engines.surrogates import SurrogateJoiner, join_surrogates, join_surrogates_in_json
 
 WAITING_LIMIT = 4096
 """Calls that may wait for the previous one to end; more are not an answer but an attack."""
@@ -82,7 +82,7 @@ class CallAssembler:
             call = self._by_index[index] = _OpenCall()
             self._calls.append(call)
         call.upstream_id = call.upstream_id or fragment.id or ""
-        call.name = call.name or whole(name)
+        call.name = call.name or join_surrogates(name)
         if arguments:
             self._add(call, call.joiner.push(arguments), events)
 
@@ -102,7 +102,7 @@ class CallAssembler:
             self._next += 1
 
     def _open(self, call: _OpenCall, events: list[Event]) -> None:
-        id_ = whole(call.upstream_id) or f"call_{secrets.token_hex(12)}"
+        id_ = join_surrogates(call.upstream_id) or f"call_{secrets.token_hex(12)}"
         call.number = self._opened
         self._opened += 1
         events.append(ToolCallStart(call.number, id_, call.name, self._choice))
@@ -123,5 +123,5 @@ def _is_another(call: _OpenCall, id_: str, name: str, arguments: str) -> bool:
 def _text(arguments: str | dict[str, object] | None) -> str:
     """Return the arguments as text; some servers send the object itself."""
     if isinstance(arguments, dict):
-        return msgspec.json.encode(whole_json(arguments)).decode()
+        return msgspec.json.encode(join_surrogates_in_json(arguments)).decode()
     return arguments or ""

@@ -9,14 +9,14 @@ import aiohttp
 from engines.base import EngineError
 from engines.events import Event
 from engines.openai_compatible.chunk_reader import ChunkReader
-from engines.openai_compatible.errors import TimedOut, Unreachable, fault_in_body
+from engines.openai_compatible.errors import TimedOut, Unreachable, find_fault_in_body
 from engines.openai_compatible.sse_lines import LINE_LIMIT, LineSplitter
 
 ERROR_BODY_LIMIT = 2**20
 ERROR_BODY_TIMEOUT = 5.0
 PIECE = 2**16
 """Bytes processed at once; between two pieces the loop may do something else."""
-BARREN_LIMIT = 64 * 2**20
+EVENTLESS_LIMIT = 64 * 2**20
 """Bytes that may come in a row without producing an event.
 
 A ping per second for days stays below, and so does an empty chunk for each of a hundred thousand hidden
@@ -166,7 +166,7 @@ class UpstreamCall:
     def _count_eventless(self, data: bytes) -> None:
         self._eventless_bytes += len(data) + LINE_COST * data.count(b"\n")
         # a long line that is still arriving has a limit of its own
-        if self._eventless_bytes - self._lines.held_size > BARREN_LIMIT:
+        if self._eventless_bytes - self._lines.held_size > EVENTLESS_LIMIT:
             raise EngineError("The upstream sent too much that is no part of an answer.")
 
     async def _read_large(self, payload: bytes, events: list[Event]) -> None:
@@ -176,7 +176,7 @@ class UpstreamCall:
         await asyncio.to_thread(self._reader.read, payload, events)
 
     async def _read_whole(self, body: bytes, events: list[Event]) -> None:
-        if b'"choices"' not in body and (len(body) > ERROR_BODY_LIMIT or fault_in_body(body) is None):
+        if b'"choices"' not in body and (len(body) > ERROR_BODY_LIMIT or find_fault_in_body(body) is None):
             raise EngineError("The upstream answered with something that is no chat completion.")
         if len(body) > LARGE:
             await self._read_large(body, events)

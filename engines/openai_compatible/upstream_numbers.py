@@ -6,7 +6,7 @@ from engines.events import PartialUsage, Usage
 
 COUNT_LIMIT = 10_000_000
 """In tokens; more is not the count of any prompt or answer, but a mistake that would be billed."""
-CONTEXTS = 16
+CONTEXT_MULTIPLE = 16
 """How many times a model's context a count may be: pictures may count for more than it holds."""
 TIME_LIMIT = 253_402_300_800
 """Seconds since the epoch; the year 10000."""
@@ -14,10 +14,10 @@ TIME_LIMIT = 253_402_300_800
 
 def count_limit(context_length: int | None, choices: int) -> int:
     """Return the most that so many answers of a model may count for."""
-    return choices * min(COUNT_LIMIT, CONTEXTS * (context_length or COUNT_LIMIT))
+    return choices * min(COUNT_LIMIT, CONTEXT_MULTIPLE * (context_length or COUNT_LIMIT))
 
 
-def usage_in(wire: Any, limit: int) -> Usage | None:
+def read_usage(wire: Any, limit: int) -> Usage | None:
     """Return the usage object of a chunk; None if it counts nothing. More than `limit` is not counted."""
     prompt_tokens = _count(wire, "prompt_tokens", limit)
     completion_tokens = _count(wire, "completion_tokens", limit)
@@ -57,7 +57,7 @@ def _count(table: Any, name: str, limit: int) -> int | None:
     return int(value) if is_count else None
 
 
-def time_in(value: Any) -> int | None:
+def read_time(value: Any) -> int | None:
     """Return a time in seconds since the epoch; None if the value is not one."""
     return int(value) if _is_number(value) and 0 < value < TIME_LIMIT else None
 

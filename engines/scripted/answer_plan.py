@@ -6,12 +6,12 @@ from typing import Any
 from engines.messages import AudioPart, FilePart, ImagePart, Message
 from engines.requests import EngineRequest
 from engines.scripted.directives import Script, TextStep, ToolCallStep, read_script
-from engines.scripted.schema_instances import instance_of
+from engines.scripted.schema_instances import make_instance
 
 _MEDIA = {ImagePart: "image", AudioPart: "audio", FilePart: "file"}
 
 
-def plan(request: EngineRequest) -> Script:
+def plan_answer(request: EngineRequest) -> Script:
     """Return the script of the last user message or, after a tool's message, one that quotes its result."""
     results = _tool_results(request)
     if results:
@@ -26,12 +26,12 @@ def plan(request: EngineRequest) -> Script:
     return script
 
 
-def arguments_of(call: ToolCallStep, request: EngineRequest) -> str:
+def call_arguments(call: ToolCallStep, request: EngineRequest) -> str:
     """Return the arguments as scripted or, without any, an instance of the tool's schema."""
     if call.arguments is not None:
         return call.arguments
     tool = next((tool for tool in request.tools if tool.name == call.name), None)
-    return _json(instance_of(tool.parameters) if tool and tool.parameters else {})
+    return _json(make_instance(tool.parameters) if tool and tool.parameters else {})
 
 
 def _tool_results(request: EngineRequest) -> list[str]:
@@ -52,7 +52,7 @@ def _answer_text(request: EngineRequest, user_message: Message, plain: str) -> s
     form = request.response_format
     if form is None or form.type == "text":
         return echo
-    return _json({"answer": echo} if form.type == "json_object" else instance_of(form.schema or {}))
+    return _json({"answer": echo} if form.type == "json_object" else make_instance(form.schema or {}))
 
 
 def _apply_tool_choice(

@@ -23,7 +23,7 @@ from engines.events import (
     Usage,
 )
 from engines.requests import EngineRequest
-from engines.scripted.answer_plan import arguments_of, plan
+from engines.scripted.answer_plan import call_arguments, plan_answer
 from engines.scripted.directives import Script, TextStep, ToolCallStep
 from engines.scripted.tone import wav, word_pcm
 
@@ -48,7 +48,7 @@ class ScriptedEngine:
         """Do nothing: there is nothing to close."""
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        script = plan(request)
+        script = plan_answer(request)
         await asyncio.sleep(script.wait)
         if script.error is not None:
             raise script.error
@@ -123,7 +123,7 @@ class _Playback:
             yield from map(ReasoningDelta, words)
 
     def _call(self, call: ToolCallStep) -> Iterator[Event]:
-        arguments = arguments_of(call, self._request)
+        arguments = call_arguments(call, self._request)
         fragments = self._take([arguments[at : at + _FRAGMENT] for at in range(0, len(arguments), _FRAGMENT)])
         if not fragments:
             return

@@ -19,7 +19,7 @@ _EXAMPLES = {
 _TEXT = "text"
 
 
-def instance_of(schema: Any) -> Any:
+def make_instance(schema: Any) -> Any:
     """Make an instance of the schema, ignoring constraints that need a search (`pattern`, `not`, …)."""
     return _InstanceMaker(schema).make(schema, ())
 

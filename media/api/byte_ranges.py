@@ -7,7 +7,7 @@ MAX_RANGES = 16
 _match_range = re.compile(r"([0-9]{0,18})-([0-9]{0,18})").fullmatch
 
 
-class Unsatisfiable(Exception):
+class RangeNotSatisfiable(Exception):
     """None of the requested ranges is in the file."""
 
 
@@ -21,11 +21,11 @@ class Span(NamedTuple):
         return f"bytes {self.start}-{self.stop - 1}/{size}"
 
 
-def spans_asked(header: str | None, size: int) -> list[Span] | None:
+def parse_range(header: str | None, size: int) -> list[Span] | None:
     """Return the spans of `size` bytes that a `Range` header asks for, in order and without overlaps.
 
     None means the whole file, also if the header is malformed or asks for too many pieces. Raises
-    `Unsatisfiable`.
+    `RangeNotSatisfiable`.
     """
     unit, _, ranges = (header or "").partition("=")
     if unit.strip().lower() != "bytes":
@@ -47,7 +47,7 @@ def spans_asked(header: str | None, size: int) -> list[Span] | None:
     if not any(parts):
         return None
     if not spans:
-        raise Unsatisfiable
+        raise RangeNotSatisfiable
     return _merge(spans)
 
 
@@ -67,7 +67,7 @@ def _merge(spans: list[Span]) -> list[Span]:
     return merged
 
 
-def is_known(if_none_match: str | None, etag: str) -> bool:
+def is_not_modified(if_none_match: str | None, etag: str) -> bool:
     """Tell whether the client already has this exact file."""
     known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return etag in known or known == ["*"]

@@ -6,14 +6,20 @@ from channels.db import database_sync_to_async
 from starlette.types import Receive, Scope, Send
 
 from accounts.authentication import Principal
-from media.api.endpoints import Endpoint, KeyedEndpoint
-from media.api.file_response import StoredContent, content_of, content_of_rendition, gone, send_content
+from media.api.endpoints import AuthenticatedEndpoint, Endpoint
+from media.api.file_response import (
+    StoredContent,
+    asset_content,
+    file_not_found,
+    rendition_content,
+    send_content,
+)
 from media.models import Asset, Rendition, rendition_id
 from media.signed_urls import SignedTarget, target_of_token
 from media.uploaded_files import require_file
 
 
-class ContentEndpoint(KeyedEndpoint):
+class ContentEndpoint(AuthenticatedEndpoint):
     """The endpoint `/v1/files/{file_id}/content`."""
 
     methods = ("GET", "HEAD")
@@ -35,7 +41,7 @@ class SignedEndpoint(Endpoint):
         target = target_of_token(_argument(scope, "token"))
         content = await database_sync_to_async(_signed_content)(target) if target else None
         if content is None:
-            raise gone()
+            raise file_not_found()
         cors = [(b"cross-origin-resource-policy", b"cross-origin"), (b"access-control-allow-origin", b"*")]
         await send_content(content, cors, scope, receive, send)
 
@@ -47,15 +53,15 @@ def _argument(scope: Scope, name: str) -> str:
 
 def _content(workspace_id: UUID, file_id: str) -> StoredContent:
     file = require_file(workspace_id, file_id)
-    return content_of(file.asset, file.filename)
+    return asset_content(file.asset, file.filename)
 
 
 def _signed_content(target: SignedTarget) -> StoredContent | None:
     if target.kind is None:
         asset = Asset.objects.filter(id=target.asset_id).first()
-        return content_of(asset) if asset else None
+        return asset_content(asset) if asset else None
     ready = (
         Rendition.objects.select_related("asset").filter(state=Rendition.State.READY).exclude(media_type="")
     )
     rendition = ready.filter(id=rendition_id(target.asset_id, target.kind)).first()
-    return content_of_rendition(rendition) if rendition else None
+    return rendition_content(rendition) if rendition else None

@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.authentication import Principal
 from core.exceptions import ApiError, Internal, MethodNotAllowed, ServiceUnavailable
-from core.http.body import ClientGone
-from core.http.exception_handler import api_error_of
-from core.http.responses import send_refusal
+from core.http.body import ClientDisconnected
+from core.http.exception_handler import to_api_error
+from core.http.responses import send_error
 from media.inspection import media_api_error
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
@@ -45,12 +45,12 @@ class Endpoint(ABC):
             if scope["method"] not in self.methods:
                 raise MethodNotAllowed(scope["method"], ", ".join(self.methods))
             await self.respond(scope, receive, tracking_send)
-        except ClientGone:
+        except ClientDisconnected:
             return
         except asyncio.CancelledError:
             if not is_begun:
                 stopping = ServiceUnavailable("The service is stopping.", code="interrupted")
-                await send_refusal(stopping, receive, send)
+                await send_error(stopping, receive, send)
             raise
         except Exception as error:
             problem = api_error(error)
@@ -59,10 +59,10 @@ class Endpoint(ABC):
             if is_begun:  # too late for a status: cut the connection, so that nobody takes it for the end
                 logger.warning("An answer was cut off: %s", problem.message)
                 return
-            await send_refusal(problem, receive, send)
+            await send_error(problem, receive, send)
 
 
-class KeyedEndpoint(Endpoint):
+class AuthenticatedEndpoint(Endpoint):
     """An endpoint for known callers. It reads nothing of a body before it knows the caller."""
 
     def __init__(self, callers: AsgiAuthenticator) -> None:
@@ -97,11 +97,11 @@ def api_error(error: Exception) -> ApiError:
     if isinstance(error, SandboxError):
         # a retry would cost the same work and end the same way
         return ApiError(error.message, code="processing_failed", headers={"x-should-retry": "false"})
-    return api_error_of(error)
+    return to_api_error(error)
 
 
 @asynccontextmanager
-async def watched(receive: Receive) -> AsyncIterator[asyncio.Event]:
+async def watch_disconnect(receive: Receive) -> AsyncIterator[asyncio.Event]:
     """Yield an event that is set once the client has left; the request's body must have been read."""
     is_gone = asyncio.Event()
 
@@ -117,15 +117,15 @@ async def watched(receive: Receive) -> AsyncIterator[asyncio.Event]:
         watcher.cancel()
 
 
-async def unless_gone(is_gone: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result:
-    """Return the result of `work`; if the client leaves first, cancel it and raise `ClientGone`."""
+async def cancel_on_disconnect(is_gone: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of `work`; if the client leaves first, cancel it and raise `ClientDisconnected`."""
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(is_gone.wait())
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise ClientGone
+        raise ClientDisconnected
     finally:
         disconnect.cancel()
         if not task.done():
@@ -133,7 +133,7 @@ async def unless_gone(is_gone: asyncio.Event, work: Coroutine[Any, Any, Result])
             await asyncio.wait({task})
 
 
-async def send_whole(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+async def send_response(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
     await send({"type": "http.response.body", "body": body})

@@ -15,13 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from core.exceptions import BadRequest, NotFound, ServiceUnavailable
 from core.values import Value
-from media.api.byte_ranges import Span, Unsatisfiable, is_known, may_be_partial, spans_asked
-from media.api.endpoints import Headers, watched
+from media.api.byte_ranges import RangeNotSatisfiable, Span, is_not_modified, may_be_partial, parse_range
+from media.api.endpoints import Headers, watch_disconnect
 from media.models import Asset, Rendition, rendition_name
 from media.storage.base import open_range
 
 BLOCK = 1024 * 1024
-SHOWN = ("image/", "audio/")
+INLINE_TYPES = ("image/", "audio/")
 """Media types that a browser may show in place; everything else is downloaded.
 
 Such a file was decoded as its type, so it is no script.
@@ -54,11 +54,11 @@ class _Reply(NamedTuple):
     end: bytes = b""
 
 
-def content_of(asset: Asset, filename: str | None = None) -> StoredContent:
+def asset_content(asset: Asset, filename: str | None = None) -> StoredContent:
     return StoredContent(asset.storage_name, asset.media_type, asset.size, f'"{asset.sha256}"', filename)
 
 
-def content_of_rendition(rendition: Rendition) -> StoredContent:
+def rendition_content(rendition: Rendition) -> StoredContent:
     name = rendition_name(rendition.asset.workspace_id, rendition.id)
     etag = f'"{rendition.id.hex}-{rendition.size:x}"'
     return StoredContent(name, rendition.media_type, rendition.size, etag)
@@ -70,7 +70,7 @@ async def send_content(
     """Answer a GET or HEAD request; `extra_headers` are the caller's own."""
     request_headers = RequestHeaders(scope=scope)
     headers = [*_headers(content), *extra_headers]
-    if is_known(request_headers.get("if-none-match"), content.etag):
+    if is_not_modified(request_headers.get("if-none-match"), content.etag):
         await _send_head(send, _Reply(304, headers))
     elif scope["method"] == "HEAD":
         await _send_head(send, _full_reply(content, headers))
@@ -104,8 +104,8 @@ def _spans(request_headers: RequestHeaders, content: StoredContent) -> list[Span
     if not may_be_partial(request_headers.get("if-range"), content.etag):
         return None
     try:
-        return spans_asked(request_headers.get("range"), content.size)
-    except Unsatisfiable:
+        return parse_range(request_headers.get("range"), content.size)
+    except RangeNotSatisfiable:
         raise BadRequest(
             f"The range is not within the file's {content.size} bytes.",
             status=416,
@@ -128,7 +128,7 @@ async def _send_head(send: Send, reply: _Reply) -> None:
 
 async def _send(content: StoredContent, reply: _Reply, receive: Receive, send: Send) -> None:
     blocks = _blocks(content, reply.parts)
-    async with watched(receive) as is_gone, aclosing(blocks):
+    async with watch_disconnect(receive) as is_gone, aclosing(blocks):
         first = await anext(blocks, b"")  # if the storage fails, an error can still be sent
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": first, "more_body": True})
@@ -147,7 +147,7 @@ async def _blocks(content: StoredContent, parts: Sequence[_Part]) -> AsyncGenera
             for start in range(span.start, span.stop, BLOCK):
                 yield await asyncio.to_thread(_read, content.name, start, min(BLOCK, span.stop - start))
     except FileNotFoundError:
-        raise gone() from None
+        raise file_not_found() from None
     except OSError as error:
         raise ServiceUnavailable("The storage does not answer. Try again.", code="storage") from error
 
@@ -157,19 +157,19 @@ def _read(name: str, start: int, length: int) -> bytes:
 
 
 def _headers(content: StoredContent) -> Headers:
-    disposition_type = "inline" if content.media_type.startswith(SHOWN) else "attachment"
+    disposition_type = "inline" if content.media_type.startswith(INLINE_TYPES) else "attachment"
     headers = {
         "accept-ranges": "bytes",
         "etag": content.etag,
         "cache-control": "private, max-age=3600",
-        "content-disposition": disposition(disposition_type, content.filename),
+        "content-disposition": content_disposition(disposition_type, content.filename),
         "content-security-policy": "sandbox; default-src 'none'",
         "x-content-type-options": "nosniff",
     }
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def disposition(kind: str, filename: str | None) -> str:
+def content_disposition(kind: str, filename: str | None) -> str:
     """Return a `Content-Disposition` with the name in both forms (RFC 6266), without any folder."""
     if filename is None:
         return kind
@@ -179,5 +179,5 @@ def disposition(kind: str, filename: str | None) -> str:
     return f'{kind}; filename="{plain}"{extended}'
 
 
-def gone() -> NotFound:
+def file_not_found() -> NotFound:
     return NotFound("There is no such file.", param="file_id")

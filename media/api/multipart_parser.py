@@ -11,10 +11,10 @@ from core.exceptions import BadRequest, BodyTooLarge
 
 MAX_FIELDS = 64
 FIELD_BYTES = 16 * 1024
-SURROUNDINGS = 1024 * 1024
+MAX_OVERHEAD_BYTES = 1024 * 1024
 """Bytes that a body may have besides its file."""
-NAME_LENGTH = 255
-PIECE = 256 * 1024
+MAX_NAME_LENGTH = 255
+FLUSH_BYTES = 256 * 1024
 
 _INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -61,9 +61,9 @@ class FormParser:
         except FormParserError as error:
             raise _invalid_form() from error
         self._overhead += len(piece) - (self._size - before)
-        if self._overhead > SURROUNDINGS:
+        if self._overhead > MAX_OVERHEAD_BYTES:
             raise BodyTooLarge(self._max_file)
-        return self._flush() if len(self._pending) >= PIECE else b""
+        return self._flush() if len(self._pending) >= FLUSH_BYTES else b""
 
     def finish(self) -> bytes:
         """Return the rest of the file. Raises `BadRequest` if the form has no end."""
@@ -158,7 +158,7 @@ def boundary_of(headers: Headers) -> bytes:
 def clean_name(filename: str) -> str:
     """Return a file's name without invisible characters; it is a label, never a path."""
     visible = (c for c in filename if unicodedata.category(c) not in _INVISIBLE and c not in _BIDI_CONTROLS)
-    return "".join(visible).strip()[:NAME_LENGTH] or "upload"
+    return "".join(visible).strip()[:MAX_NAME_LENGTH] or "upload"
 
 
 def _decode(text: bytes) -> str:

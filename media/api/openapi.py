@@ -6,9 +6,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 
-from core.http.openapi import refusals
+from core.http.openapi import error_responses
 from core.http.views import ApiView, PublicView
-from media.uploaded_files import DEFAULT_PURPOSE, LONGEST_LIFE, PURPOSES, SHORTEST_LIFE
+from media.uploaded_files import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES
 
 Endpoints = list[tuple[str, str, str, Any]]
 
@@ -20,7 +20,7 @@ class UploadedField(serializers.FileField):
 
 class ExpiresAfterSerializer(serializers.Serializer[Any]):
     anchor = serializers.ChoiceField(["created_at"])
-    seconds = serializers.IntegerField(min_value=SHORTEST_LIFE, max_value=LONGEST_LIFE)
+    seconds = serializers.IntegerField(min_value=MIN_LIFETIME_SECONDS, max_value=MAX_LIFETIME_SECONDS)
 
 
 class UploadSerializer(serializers.Serializer[Any]):
@@ -37,7 +37,7 @@ class FileContent(ApiView):
         parameters=[OpenApiParameter("file_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
         responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
         | {304: OpenApiResponse(description="The client has it already")}
-        | refusals(401, 404),
+        | error_responses(401, 404),
     )
     def get(self) -> None:
         """Documents it; never called."""
@@ -51,7 +51,7 @@ class SignedContent(PublicView):
         parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
         responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
         | {304: OpenApiResponse(description="The client has it already")}
-        | refusals(404),
+        | error_responses(404),
     )
     def get(self) -> None:
         """Documents it; never called."""

@@ -13,14 +13,14 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from core.exceptions import BadRequest, BodyTooLarge, RateLimited
-from core.http.body import ClientGone, declared_length, refuse_encoded
+from core.http.body import ClientDisconnected, declared_length, reject_encoded_body
 from core.values import Value
-from media.api.multipart_parser import SURROUNDINGS, FormParser, boundary_of
+from media.api.multipart_parser import MAX_OVERHEAD_BYTES, FormParser, boundary_of
 from media.temporary_folders import async_temporary_folder
 
 STALLED_SECONDS = 30.0
 UPLOAD_SECONDS = 1800.0
-AT_ONCE = 16
+MAX_OPEN_FORMS = 16
 """How many of a workspace's forms this process reads or works on at once, to bound what is on the disk."""
 
 _open_forms: Counter[UUID] = Counter()
@@ -73,11 +73,11 @@ async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file
     """Read the form in a request's body; its file, of at most `max_file` bytes, is deleted after the block.
 
     Raises `BadRequest` for a body that is not a form or comes too slowly, `BodyTooLarge` as soon as it is
-    known to be too large, `RateLimited` if the workspace sends too many at once, and `ClientGone`.
+    known to be too large, `RateLimited` if the workspace sends too many at once, and `ClientDisconnected`.
     """
-    refuse_encoded(scope)
+    reject_encoded_body(scope)
     parser = FormParser(boundary_of(Headers(scope=scope)), max_file)
-    if (declared_length(scope) or 0) > max_file + SURROUNDINGS:
+    if (declared_length(scope) or 0) > max_file + MAX_OVERHEAD_BYTES:
         raise BodyTooLarge(max_file)
     with _form_slot(workspace_id):
         async with async_temporary_folder() as folder:
@@ -86,8 +86,8 @@ async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file
 
 @contextmanager
 def _form_slot(workspace_id: UUID) -> Iterator[None]:
-    if _open_forms[workspace_id] >= AT_ONCE:
-        raise RateLimited(f"Send at most {AT_ONCE} files at once.", retry_after=1)
+    if _open_forms[workspace_id] >= MAX_OPEN_FORMS:
+        raise RateLimited(f"Send at most {MAX_OPEN_FORMS} files at once.", retry_after=1)
     _open_forms[workspace_id] += 1
     try:
         yield
@@ -121,7 +121,7 @@ async def _receive_piece(receive: Receive) -> tuple[bytes, bool]:
     async with asyncio.timeout(STALLED_SECONDS):
         message = await receive()
     if message["type"] != "http.request":
-        raise ClientGone
+        raise ClientDisconnected
     return message.get("body", b""), not message.get("more_body", False)
 
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from accounts.authentication import Principal
 from core.exceptions import BadRequest
-from media.api.endpoints import KeyedEndpoint, send_whole
+from media.api.endpoints import AuthenticatedEndpoint, send_response
 from media.api.serializers import FileSerializer
 from media.api.upload_form import Form, Upload, read_form
 from media.inspection import inspect_file
@@ -19,15 +19,15 @@ from media.renditions.tasks import enqueue
 from media.services import rendition_ids, store_file
 from media.uploaded_files import (
     DEFAULT_PURPOSE,
-    LONGEST_LIFE,
+    MAX_LIFETIME_SECONDS,
+    MIN_LIFETIME_SECONDS,
     PURPOSES,
-    SHORTEST_LIFE,
     NewFile,
     check_quota,
-    keep_file,
+    create_file,
 )
 
-WHOLE, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
+EXPIRES_AFTER, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
 
 
 class ExpiresAfter(msgspec.Struct):
@@ -35,7 +35,7 @@ class ExpiresAfter(msgspec.Struct):
     seconds: int | None = None
 
 
-class UploadEndpoint(KeyedEndpoint):
+class UploadEndpoint(AuthenticatedEndpoint):
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(principal.workspace_id, scope, receive, limit) as form:
@@ -47,14 +47,14 @@ class UploadEndpoint(KeyedEndpoint):
             file = await _save(new, upload)
         await asyncio.to_thread(enqueue, rendition_ids(new.workspace_id, new.stored))
         encoded = await database_sync_to_async(_encode)(file)
-        await send_whole(send, 200, [(b"content-type", b"application/json")], encoded)
+        await send_response(send, 200, [(b"content-type", b"application/json")], encoded)
 
 
 async def _save(new: NewFile, upload: Upload) -> File:
     # in their own threads, since both may wait for another upload to the same workspace
     await database_sync_to_async(check_quota, thread_sensitive=False)(new)  # before any bytes are left behind
     await _store_bytes(new, upload.path)
-    file: File = await database_sync_to_async(keep_file, thread_sensitive=False)(new)
+    file: File = await database_sync_to_async(create_file, thread_sensitive=False)(new)
     await _store_bytes(new, upload.path)  # the same bytes may have been deleted before the row existed
     return file
 
@@ -87,9 +87,9 @@ def _expires_after(form: Form) -> int | None:
         raise BadRequest(
             f"Invalid type for '{SECONDS}': expected an integer.", param=SECONDS, code="invalid_type"
         )
-    if not SHORTEST_LIFE <= int(seconds) <= LONGEST_LIFE:
+    if not MIN_LIFETIME_SECONDS <= int(seconds) <= MAX_LIFETIME_SECONDS:
         raise BadRequest(
-            f"Invalid value for '{SECONDS}': it must be from {SHORTEST_LIFE} to {LONGEST_LIFE}.",
+            f"Invalid value for '{SECONDS}': it must be from {MIN_LIFETIME_SECONDS} to {MAX_LIFETIME_SECONDS}.",
             param=SECONDS,
         )
     return int(seconds)
@@ -97,15 +97,15 @@ def _expires_after(form: Form) -> int | None:
 
 def _expiry(form: Form) -> tuple[str | None, str | None]:
     """Return anchor and seconds, sent as two fields or as one JSON field, which is what Swagger UI sends."""
-    combined = form.text(WHOLE)
+    combined = form.text(EXPIRES_AFTER)
     if not combined:
         return form.text(ANCHOR), form.text(SECONDS)
     try:
         expiry = msgspec.json.decode(combined, type=ExpiresAfter)
     except msgspec.DecodeError:
         raise BadRequest(
-            f"Invalid type for '{WHOLE}': expected an object with 'anchor' and 'seconds'.",
-            param=WHOLE,
+            f"Invalid type for '{EXPIRES_AFTER}': expected an object with 'anchor' and 'seconds'.",
+            param=EXPIRES_AFTER,
             code="invalid_type",
         ) from None
     return expiry.anchor, None if expiry.seconds is None else str(expiry.seconds)

@@ -8,9 +8,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_of
-from core.http.openapi import refusals
-from core.http.query import integer, one_of
+from accounts.authentication import workspace_id_of
+from core.http.openapi import error_responses
+from core.http.query import parse_choice, parse_integer
 from core.http.views import ApiView
 from media.api.openapi import UploadSerializer
 from media.api.serializers import (
@@ -21,7 +21,7 @@ from media.api.serializers import (
     RenditionSerializer,
 )
 from media.models import File
-from media.uploaded_files import PURPOSES, delete_file, file_page, renditions_made, require_file
+from media.uploaded_files import PURPOSES, delete_file, file_page, file_renditions, require_file
 
 MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
 
@@ -41,14 +41,14 @@ class FileListView(ApiView):
         summary="The workspace's files, newest first",
         tags=["files"],
         parameters=LIST_PARAMETERS,
-        responses={200: FileListSerializer} | refusals(400, 401),
+        responses={200: FileListSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
         rows, has_more = file_page(
-            workspace_of(request),
-            limit=integer(query, "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT),
-            descending=one_of(query, "order", ("asc", "desc"), "desc") == "desc",
+            workspace_id_of(request),
+            limit=parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT),
+            descending=parse_choice(query, "order", ("asc", "desc"), "desc") == "desc",
             after=query.get("after"),
             purpose=query.get("purpose"),
         )
@@ -60,7 +60,7 @@ class FileListView(ApiView):
         description="Its type is told by its bytes. The same bytes twice in a workspace are kept once.",
         tags=["files"],
         request={"multipart/form-data": UploadSerializer},
-        responses={200: FileSerializer} | refusals(400, 401, 403, 413, 429, 503),
+        responses={200: FileSerializer} | error_responses(400, 401, 403, 413, 429, 503),
     )
     def post(self, request: Request) -> None:
         """Documents it, and is named in `Allow`; never called: an ASGI endpoint stands before."""
@@ -71,19 +71,19 @@ class FileView(ApiView):
         operation_id="getFile",
         summary="A file, without its bytes",
         tags=["files"],
-        responses={200: FileSerializer} | refusals(401, 404),
+        responses={200: FileSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
-        return Response(FileSerializer(require_file(workspace_of(request), file_id)).data)
+        return Response(FileSerializer(require_file(workspace_id_of(request), file_id)).data)
 
     @extend_schema(
         operation_id="deleteFile",
         summary="Delete a file; messages that hold its bytes keep them",
         tags=["files"],
-        responses={200: FileDeletedSerializer} | refusals(401, 403, 404),
+        responses={200: FileDeletedSerializer} | error_responses(401, 403, 404),
     )
     def delete(self, request: Request, file_id: str) -> Response:
-        file = require_file(workspace_of(request), file_id)
+        file = require_file(workspace_id_of(request), file_id)
         answer = FileDeletedSerializer(file).data
         delete_file(file)
         return Response(answer)
@@ -94,10 +94,10 @@ class RenditionListView(ApiView):
         operation_id="listFileRenditions",
         summary="What was made of a file: formats to play, a thumbnail, peaks, a transcript",
         tags=["files"],
-        responses={200: RenditionListSerializer} | refusals(401, 404),
+        responses={200: RenditionListSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
-        renditions = renditions_made(require_file(workspace_of(request), file_id))
+        renditions = file_renditions(require_file(workspace_id_of(request), file_id))
         show = RenditionSerializer().to_representation
         return Response({"object": "list", "data": [show(rendition) for rendition in renditions]})
 

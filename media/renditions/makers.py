@@ -13,7 +13,7 @@ from django.db import connection
 
 from core.values import Value
 from media.inspection import picture_limits, sound_limits
-from media.models import Asset, Rendition, made_of, rendition_id, rendition_name
+from media.models import Asset, Rendition, rendition_id, rendition_name, source_kind
 from media.processing.exceptions import MediaError
 from media.processing.pictures.ocr import ReadText, read_text
 from media.processing.pictures.rendering import RenderPicture, render_picture
@@ -21,10 +21,10 @@ from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.peaks import SoundPeaks, sound_peaks
 from media.processing.sound.transcoding import Transcode, transcode_sound
-from media.processing.speech.transcripts import as_content
+from media.processing.speech.transcripts import transcript_content
 from media.storage.base import local_copy, save_file
 from media.temporary_folders import temporary_folder
-from media.transcription import patience, transcribed
+from media.transcription import transcribe_file, transcription_timeout
 
 __all__ = ["MAKERS", "RenditionResult", "SourceNotReady", "longest_seconds"]
 
@@ -72,7 +72,7 @@ def _render(rendition: Rendition, side: int, purpose: Literal["model", "thumbnai
 
 
 def _make_text(rendition: Rendition) -> RenditionResult:
-    with local_copy(needed_name(rendition)) as path:
+    with local_copy(source_name(rendition)) as path:
         work = ReadText(str(path), limits=picture_limits())
         found = _run_job(pools.recognition, read_text, work, seconds=READING_SECONDS)
     return RenditionResult(content={"text": found.text} | ({"is_cut": True} if found.is_cut else {}))
@@ -80,24 +80,24 @@ def _make_text(rendition: Rendition) -> RenditionResult:
 
 def _make_sound(rendition: Rendition) -> RenditionResult:
     with _source_and_target(rendition) as (source, out):
-        work = Transcode(source, out, rendition.kind, claim_of(rendition.asset), sound_limits())
+        work = Transcode(source, out, rendition.kind, claimed_format(rendition.asset), sound_limits())
         result = _run_job(pools.files, transcode_sound, work, seconds=SOUND_SECONDS)
         return _save_result(rendition, Path(out), result.media_type)
 
 
 def _make_transcript(rendition: Rendition) -> RenditionResult:
-    with local_copy(needed_name(rendition)) as path:
+    with local_copy(source_name(rendition)) as path:
         _release_connection()
-        seconds = patience((rendition.asset.milliseconds or 0) / 1000)
+        seconds = transcription_timeout((rendition.asset.milliseconds or 0) / 1000)
         # it did not finish before: run it alone, so that nothing else can be to blame this time
         is_suspect = rendition.attempts > 1
-        transcript = asyncio.run(transcribed(path, seconds=seconds, alone=is_suspect))
-    return RenditionResult(content=as_content(transcript))
+        transcript = asyncio.run(transcribe_file(path, seconds=seconds, alone=is_suspect))
+    return RenditionResult(content=transcript_content(transcript))
 
 
 def _make_peaks(rendition: Rendition) -> RenditionResult:
     with local_copy(rendition.asset.storage_name) as path:
-        work = SoundPeaks(str(path), claim_of(rendition.asset), limits=sound_limits())
+        work = SoundPeaks(str(path), claimed_format(rendition.asset), limits=sound_limits())
         found = _run_job(pools.files, sound_peaks, work, seconds=SOUND_SECONDS)
     return RenditionResult(content=msgspec.to_builtins(found))
 
@@ -126,9 +126,9 @@ def _release_connection() -> None:
         connection.close()
 
 
-def needed_name(rendition: Rendition) -> str:
+def source_name(rendition: Rendition) -> str:
     """Return the storage name of the rendition that this one is created from."""
-    id = rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
+    id = rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
     needed = Rendition.objects.filter(id=id).first()
     if needed is None or needed.state == State.PENDING:
         raise SourceNotReady
@@ -148,7 +148,7 @@ def _save_result(rendition: Rendition, out: Path, media_type: str) -> RenditionR
     return RenditionResult(media_type, out.stat().st_size)
 
 
-def claim_of(asset: Asset) -> str | None:
+def claimed_format(asset: Asset) -> str | None:
     """Return the claimed format of raw samples: they have no signature, so only their type tells it."""
     return "pcm16" if asset.media_type.startswith("audio/pcm") else None
 
@@ -160,5 +160,8 @@ def picture_side(kind: str) -> int:
 def longest_seconds() -> int:
     """Return the longest time that a sandbox pool allows for any rendition."""
     return max(
-        PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS, ceil(patience(settings.CHATAPI_SOUND_SECONDS))
+        PICTURE_SECONDS,
+        SOUND_SECONDS,
+        READING_SECONDS,
+        ceil(transcription_timeout(settings.CHATAPI_SOUND_SECONDS)),
     )

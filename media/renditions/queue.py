@@ -66,7 +66,7 @@ def lane_of(kind: str, milliseconds: int | None) -> Lane:
     return Lane.LONG if (milliseconds or 0) > LONG_MILLISECONDS else Lane.QUICK
 
 
-class WaitingLine:
+class FairQueue:
     """What waits: workspaces take turns, and within one the order is that of the requests."""
 
     def __init__(self) -> None:
@@ -102,8 +102,8 @@ class RenditionQueue:
     def __init__(self, places: Mapping[Lane, LaneCapacity] = CAPACITIES) -> None:
         self._places = places
         self._lock = threading.Lock()
-        self._awaited = {lane: WaitingLine() for lane in places}
-        self._background = {lane: WaitingLine() for lane in places}
+        self._awaited = {lane: FairQueue() for lane in places}
+        self._background = {lane: FairQueue() for lane in places}
         self._running: dict[Lane, list[UUID]] = {lane: [] for lane in places}
         self._promoted: set[UUID] = set()
 
@@ -149,7 +149,7 @@ class RenditionQueue:
             line = self._next_line()
             return line.peek() if line is not None else None
 
-    def _next_line(self) -> WaitingLine | None:
+    def _next_line(self) -> FairQueue | None:
         for lane, places in self._places.items():
             if self._awaited[lane] and len(self._running[lane]) < places.all:
                 return self._awaited[lane]

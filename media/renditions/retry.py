@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from media.models import Rendition, made_of, rendition_id
+from media.models import Rendition, rendition_id, source_kind
 from media.renditions.tasks import enqueue
 
 
@@ -18,7 +18,7 @@ def retry_failed(renditions: Collection[Rendition]) -> int:
     """
     chosen = [rendition for rendition in renditions if rendition.state == Rendition.State.FAILED]
     needed = [
-        rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
+        rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
         for rendition in chosen
         if rendition.kind in Rendition.MADE_OF
     ]

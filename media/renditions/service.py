@@ -19,7 +19,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from core.values import Value
-from media.models import Rendition, made_of, rendition_id
+from media.models import Rendition, rendition_id, source_kind
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
 from media.renditions.makers import MAKERS, RenditionResult, SourceNotReady
@@ -29,10 +29,10 @@ __all__ = [
     "NextRendition",
     "RenditionResult",
     "SourceNotReady",
-    "first_to_make",
     "make",
     "next_try",
-    "overdue",
+    "source_or_self",
+    "take_overdue",
 ]
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,9 @@ LEASE = timedelta(seconds=45)
 RENEW_SECONDS = 10.0
 ATTEMPTS = 5
 BACK_OFF_SECONDS = 3
-QUEUED = timedelta(seconds=30)
+QUEUED_GRACE = timedelta(seconds=30)
 """How long a rendition that no worker took may wait in the broker before it is requested again."""
-LAPSED = timedelta(seconds=5)
+LAPSED_GRACE = timedelta(seconds=5)
 """The same for a rendition whose worker fell silent, or that failed and was postponed."""
 GAVE_UP = "The file could not be processed."
 
@@ -86,16 +86,16 @@ def make(id: UUID) -> NextRendition | None:
         logger.exception("Rendition %s could not be made", rendition)
         return _postpone(rendition)
     else:
-        _taken(rendition).update(state=State.READY, **msgspec.structs.asdict(result))
+        _owned_row(rendition).update(state=State.READY, **msgspec.structs.asdict(result))
     return _next_dependent(id)
 
 
-def first_to_make(id: UUID) -> Rendition | None:
+def source_or_self(id: UUID) -> Rendition | None:
     """Return this rendition, or its source while that is pending: it would be pointless to take this one."""
     rendition = Rendition.objects.select_related("asset").filter(id=id).first()
     if rendition is None or rendition.kind not in Rendition.MADE_OF:
         return rendition
-    needed = rendition_id(rendition.asset_id, made_of(rendition.kind, rendition.asset))
+    needed = rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
     return _pending(needed).select_related("asset").first() or rendition
 
 
@@ -107,11 +107,11 @@ def next_try(id: UUID) -> NextRendition | None:
     return NextRendition(id, max(0.0, (due_at - timezone.now()).total_seconds()))
 
 
-def overdue(limit: int) -> list[UUID]:
+def take_overdue(limit: int) -> list[UUID]:
     """Return renditions that have been due for longer than a message takes, and mark them as looked at."""
     now = timezone.now()
-    lapsed = Q(due_at__lte=now - LAPSED, attempts__gt=0)
-    due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED), state=State.PENDING)
+    lapsed = Q(due_at__lte=now - LAPSED_GRACE, attempts__gt=0)
+    due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED_GRACE), state=State.PENDING)
     ids = list(due.order_by("due_at").values_list("id", flat=True)[:limit])
     # a worker that took one meanwhile has moved its `due_at` ahead, and keeps it
     Rendition.objects.filter(id__in=ids, state=State.PENDING, due_at__lte=now).update(due_at=now)
@@ -119,7 +119,7 @@ def overdue(limit: int) -> list[UUID]:
 
 
 def _request_source(rendition: Rendition) -> NextRendition:
-    kind = made_of(rendition.kind, rendition.asset)
+    kind = source_kind(rendition.kind, rendition.asset)
     needed = Rendition(id=rendition_id(rendition.asset_id, kind), asset_id=rendition.asset_id, kind=kind)
     Rendition.objects.bulk_create([needed], ignore_conflicts=True)
     return NextRendition(needed.id)
@@ -131,7 +131,7 @@ def _next_dependent(id: UUID) -> NextRendition | None:
     if finished is None:
         return None
     for kind in Rendition.MADE_OF:
-        if made_of(kind, finished.asset) == finished.kind:
+        if source_kind(kind, finished.asset) == finished.kind:
             dependent = rendition_id(finished.asset_id, kind)
             return NextRendition(dependent) if _pending(dependent).exists() else None
     return None
@@ -141,7 +141,7 @@ def _pending(id: UUID) -> QuerySet[Rendition]:
     return Rendition.objects.filter(id=id, state=State.PENDING)
 
 
-def _taken(rendition: Rendition) -> QuerySet[Rendition]:
+def _owned_row(rendition: Rendition) -> QuerySet[Rendition]:
     """Select the row, unless another worker has taken it since."""
     return _pending(rendition.id).filter(attempts=rendition.attempts)
 
@@ -175,7 +175,7 @@ def _keep_lease(rendition: Rendition) -> Iterator[None]:
 
 def _renew(rendition: Rendition) -> None:
     try:
-        _taken(rendition).update(due_at=timezone.now() + LEASE)
+        _owned_row(rendition).update(due_at=timezone.now() + LEASE)
     except DatabaseError as error:
         logger.warning("The lease of rendition %s could not be renewed: %s", rendition, error)
         connection.close()  # so that the next try does not get the broken one
@@ -184,7 +184,7 @@ def _renew(rendition: Rendition) -> None:
 def _release(rendition: Rendition, seconds: float) -> None:
     """Undo the attempt: it was not the rendition's fault that it was not created."""
     due_at = timezone.now() + timedelta(seconds=seconds)
-    _taken(rendition).update(due_at=due_at, attempts=F("attempts") - 1)
+    _owned_row(rendition).update(due_at=due_at, attempts=F("attempts") - 1)
 
 
 def _postpone(rendition: Rendition) -> NextRendition | None:
@@ -192,9 +192,9 @@ def _postpone(rendition: Rendition) -> NextRendition | None:
         _fail(rendition, GAVE_UP)
         return _next_dependent(rendition.id)
     seconds = float(BACK_OFF_SECONDS * 2**rendition.attempts)
-    _taken(rendition).update(due_at=timezone.now() + timedelta(seconds=seconds))
+    _owned_row(rendition).update(due_at=timezone.now() + timedelta(seconds=seconds))
     return NextRendition(rendition.id, seconds)
 
 
 def _fail(rendition: Rendition, reason: str) -> None:
-    _taken(rendition).update(state=State.FAILED, error=reason[:300])
+    _owned_row(rendition).update(state=State.FAILED, error=reason[:300])

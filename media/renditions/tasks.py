@@ -14,17 +14,17 @@ from media.renditions.queue import RenditionQueue, RenditionRequest, lane_of
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 50
+MAX_OVERDUE = 50
 """Few enough that a long queue does not fill up with repeats of what already waits in it."""
-MAKING_SECONDS = makers.longest_seconds() + 60
+TASK_SECONDS = makers.longest_seconds() + 60
 """A limit for whatever hangs around the sandbox pools; they stop what takes too long themselves."""
-IN_ONE_GO_SECONDS = 60
+MAX_MESSAGE_SECONDS = 60
 """How long a thread keeps working on one message: brokers do not like one to be held for long."""
-RESPITE_SECONDS = 5.0
+BROKER_PAUSE_SECONDS = 5.0
 """How long to leave alone a broker that did not answer: each try may hold up a thread for seconds."""
 
 
-class Broker:
+class BrokerState:
     """Whether the broker is worth asking: not for a while after it did not answer."""
 
     def __init__(self) -> None:
@@ -35,20 +35,20 @@ class Broker:
         return time.monotonic() < self._paused_until
 
     def pause(self) -> None:
-        self._paused_until = time.monotonic() + RESPITE_SECONDS
+        self._paused_until = time.monotonic() + BROKER_PAUSE_SECONDS
 
 
-broker = Broker()
+broker = BrokerState()
 queue = RenditionQueue()
 
 
-@shared_task(bind=True, soft_time_limit=MAKING_SECONDS, time_limit=MAKING_SECONDS + 60)
+@shared_task(bind=True, soft_time_limit=TASK_SECONDS, time_limit=TASK_SECONDS + 60)
 def make_rendition(task: "Task[[str], None]", rendition: str) -> None:
     """Add a rendition to the queue, then create what is next in it."""
     _process(task, UUID(rendition), is_awaited=False)
 
 
-@shared_task(bind=True, soft_time_limit=MAKING_SECONDS, time_limit=MAKING_SECONDS + 60)
+@shared_task(bind=True, soft_time_limit=TASK_SECONDS, time_limit=TASK_SECONDS + 60)
 def make_awaited(task: "Task[[str], None]", rendition: str) -> None:
     """Do the same for a rendition that an answer waits for, in a separate queue that is never long."""
     _process(task, UUID(rendition), is_awaited=True)
@@ -72,7 +72,7 @@ def _process(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
 
 
 def _request_for(id: UUID, *, is_awaited: bool) -> RenditionRequest | None:
-    first = service.first_to_make(id)
+    first = service.source_or_self(id)
     if first is None:
         return None
     lane = lane_of(first.kind, first.asset.milliseconds)
@@ -81,7 +81,7 @@ def _request_for(id: UUID, *, is_awaited: bool) -> RenditionRequest | None:
 
 def _take_requests() -> Iterator[RenditionRequest]:
     """Yield what waits, for as long as a message may be held; then leave the rest to another message."""
-    deadline = time.monotonic() + IN_ONE_GO_SECONDS
+    deadline = time.monotonic() + MAX_MESSAGE_SECONDS
     while (rendition_request := queue.take()) is not None:
         yield rendition_request
         if _is_stopping():
@@ -100,7 +100,7 @@ def _is_stopping() -> bool:
 @shared_task(acks_late=False)
 def make_overdue() -> None:
     """Request what a crash or an unreachable broker left behind."""
-    enqueue(service.overdue(AT_ONCE))
+    enqueue(service.take_overdue(MAX_OVERDUE))
 
 
 def enqueue(renditions: Iterable[UUID], *, seconds: float = 0, is_awaited: bool = False) -> None:

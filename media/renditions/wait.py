@@ -7,11 +7,11 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from media.models import Asset, Rendition, renditions_of
+from media.models import Asset, Rendition, planned_renditions
 from media.processing.exceptions import MediaError
 from media.renditions.tasks import enqueue
 
-FIRST_LOOK, LAST_LOOK = 0.03, 0.5
+FIRST_DELAY, MAX_DELAY = 0.03, 0.5
 """Seconds between two checks, at first and at last."""
 
 _State = Rendition.State
@@ -38,7 +38,7 @@ async def wait_for_renditions(wanted: Collection[Rendition], *, seconds: float) 
     found: dict[UUID, Rendition] = await database_sync_to_async(_find_or_create)(wanted)
     pending = [id for id, row in found.items() if row.state == _State.PENDING]
     await asyncio.to_thread(enqueue, pending, is_awaited=True)
-    delay = FIRST_LOOK
+    delay = FIRST_DELAY
     while True:
         for rendition in found.values():
             if rendition.state == _State.FAILED:
@@ -49,7 +49,7 @@ async def wait_for_renditions(wanted: Collection[Rendition], *, seconds: float) 
         if time.monotonic() > deadline:
             raise RenditionTimeout
         await asyncio.sleep(delay)
-        delay = min(delay * 1.3, LAST_LOOK)
+        delay = min(delay * 1.3, MAX_DELAY)
         found |= await database_sync_to_async(_fetch)(pending)
 
 
@@ -61,7 +61,7 @@ def _fetch(ids: Collection[UUID]) -> dict[UUID, Rendition]:
 def _find_or_create(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:
     found = _fetch([rendition.id for rendition in wanted])
     missing = [rendition for rendition in wanted if rendition.id not in found]
-    fresh = [needed for row in missing for needed in renditions_of(row.asset_id, [row.kind])]
+    fresh = [needed for row in missing for needed in planned_renditions(row.asset_id, [row.kind])]
     if fresh:
         existing = set(Asset.objects.filter(id__in={r.asset_id for r in fresh}).values_list("id", flat=True))
         fresh = [rendition for rendition in fresh if rendition.asset_id in existing]

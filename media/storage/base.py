@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, cast
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
-PIECE = 2**16
+CHUNK_BYTES = 2**16
 
 
 class StoredObject(NamedTuple):
@@ -86,7 +86,7 @@ def delete_tree(prefix: str) -> None:
 
 def read_exactly(read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
     while length > 0:
-        piece = read(min(length, PIECE))
+        piece = read(min(length, CHUNK_BYTES))
         if not piece:
             raise OSError("The file ends before the range that was asked for.")
         length -= len(piece)

@@ -17,13 +17,13 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
-from media.storage.base import PIECE, StoredObject, read_exactly
+from media.storage.base import CHUNK_BYTES, StoredObject, read_exactly
 from media.temporary_folders import temporary_folder
 
 CONNECT_SECONDS = 3
 IDLE_SECONDS = 20
 ATTEMPTS = 3
-IN_MEMORY = 2 * 2**20
+MAX_MEMORY_BYTES = 2 * 2**20
 """Bytes; an opened file that is larger is kept in a temporary file meanwhile."""
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -66,7 +66,7 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
     def _open(self, name: str, mode: str = "rb") -> File:  # type: ignore[type-arg]
         if mode != "rb":
             raise ValueError("A stored file is opened to be read, as bytes.")
-        copy = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  (the caller closes it)
+        copy = tempfile.SpooledTemporaryFile(MAX_MEMORY_BYTES)  # noqa: SIM115  (the caller closes it)
         try:
             self._download(name, copy)
         except BaseException:
@@ -158,7 +158,7 @@ class ObjectStorage(S3Storage):  # type: ignore[misc]  # it has no types
 
     def _download(self, name: str, copy: IO[bytes]) -> None:
         with _as_os_errors(name), closing(self._client.get_object(**self._at(name))["Body"]) as body:
-            shutil.copyfileobj(body, copy, PIECE)
+            shutil.copyfileobj(body, copy, CHUNK_BYTES)
         copy.seek(0)
 
 

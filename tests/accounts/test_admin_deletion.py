@@ -16,8 +16,8 @@ from accounts.services import personal_workspace
 from conversations.models import Completion, Conversation, Message
 from core.values import Blob
 from media.models import Asset
-from media.services import StoredFile, register, store_bytes
-from tests.support.history_rows import exchange
+from media.services import StoredFile, register_files, store_bytes
+from tests.support.history_rows import create_exchange
 from tests.support.people import Person, person
 
 PICTURE = b"a picture"
@@ -47,7 +47,7 @@ def delete_url(row: User | Workspace) -> str:
 def upload(who: Person) -> Path:
     """Store a picture in the person's workspace and return the path of its file."""
     store_bytes(who.workspace.id, {BLOB.sha256: PICTURE})
-    register([(who.workspace.id, StoredFile(BLOB))])
+    register_files([(who.workspace.id, StoredFile(BLOB))])
     return Path(default_storage.path(f"{who.workspace.id.hex}/{BLOB.sha256[:2]}/{BLOB.sha256}"))
 
 
@@ -68,8 +68,8 @@ def test_a_superuser_deletes_a_workspace_with_its_history_and_files(
     charlie: Person,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    exchange(alice)
-    kept = exchange(charlie)
+    create_exchange(alice)
+    kept = create_exchange(charlie)
     file, kept_file = upload(alice), upload(charlie)
 
     page = operator.get(delete_url(alice.workspace)).text
@@ -89,7 +89,7 @@ def test_a_superuser_deletes_a_workspace_with_its_history_and_files(
 
 def test_several_workspaces_are_deleted_at_once(operator: Client, alice: Person, charlie: Person) -> None:
     for who in (alice, charlie):
-        exchange(who)
+        create_exchange(who)
     chosen = {"action": "delete_selected", "_selected_action": [alice.workspace.pk, charlie.workspace.pk]}
 
     assert "Conversations: 2" in operator.post("/admin/accounts/workspace/", chosen).text
@@ -100,7 +100,7 @@ def test_several_workspaces_are_deleted_at_once(operator: Client, alice: Person,
 
 
 def test_only_a_superuser_deletes_history(clerk: Client, alice: Person, charlie: Person) -> None:
-    exchange(alice)
+    create_exchange(alice)
 
     assert "permission" in clerk.get(delete_url(alice.workspace)).text
     assert clerk.post(delete_url(alice.workspace), {"post": "yes"}).status_code == 403
@@ -113,7 +113,7 @@ def test_only_a_superuser_deletes_history(clerk: Client, alice: Person, charlie:
 def test_a_user_is_deleted_with_an_empty_personal_workspace(
     operator: Client, alice: Person, bob: Person
 ) -> None:
-    exchange(alice)
+    create_exchange(alice)
     own = personal_workspace(bob.user)
 
     assert "Are you sure" in operator.get(delete_url(bob.user)).text
@@ -130,7 +130,7 @@ def test_a_user_whose_personal_workspace_is_in_use_is_kept(
     operator: Client, charlie: Person, kept_by: str
 ) -> None:
     if kept_by.endswith("conversations"):
-        exchange(charlie)
+        create_exchange(charlie)
     elif kept_by.endswith("files"):
         upload(charlie)
     else:
@@ -149,7 +149,7 @@ def test_a_user_whose_personal_workspace_is_in_use_is_kept(
 
 
 def test_a_user_can_be_deleted_once_the_personal_workspace_is_gone(operator: Client, charlie: Person) -> None:
-    exchange(charlie)
+    create_exchange(charlie)
 
     for row in (charlie.workspace, charlie.user):
         assert operator.post(delete_url(row), {"post": "yes"}).status_code == 302
@@ -177,7 +177,7 @@ def test_deleting_a_user_also_needs_permission_to_delete_workspaces(clerk: Clien
 def test_a_name_does_not_become_markup(operator: Client, charlie: Person) -> None:
     charlie.workspace.name = "<script>alert(1)</script>"
     charlie.workspace.save()
-    exchange(charlie)
+    create_exchange(charlie)
 
     for row in (charlie.user, charlie.workspace):
         assert "<script>alert(1)" not in operator.get(delete_url(row)).text

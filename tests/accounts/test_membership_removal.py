@@ -5,7 +5,7 @@ import pytest
 from accounts.models import Membership
 from conversations.models import Completion
 from tests.support.people import Person, person
-from tests.support.running_server import PATHS, Server, said
+from tests.support.running_server import PATHS, Server, chat_body
 
 
 def remove_member(who: Person) -> None:
@@ -18,7 +18,7 @@ def assert_wrong_key(status: int, code: str | None) -> None:
 
 @pytest.mark.parametrize("dialect", PATHS)
 def test_a_removed_member_can_no_longer_ask(server: Server, alice: Person, bob: Person, dialect: str) -> None:
-    body = said("Hi", stream=False)
+    body = chat_body("Hi", stream=False)
     with server.client(bob) as client:
         assert client.post(PATHS[dialect], json=body).status_code == 200
         remove_member(bob)
@@ -31,7 +31,7 @@ def test_a_removed_member_can_no_longer_ask(server: Server, alice: Person, bob: 
 
 def test_a_removed_member_can_no_longer_read_or_cancel(server: Server, alice: Person, bob: Person) -> None:
     with server.client(bob) as client:
-        answered = client.post(PATHS["openai"], json=said("Hi"))
+        answered = client.post(PATHS["openai"], json=chat_body("Hi"))
         completion = f"/v1/chat/completions/{answered.json()['id']}"
         conversation = f"/v1/conversations/{answered.headers['x-conversation-id']}"
         reads = ["/v1/conversations", conversation, f"{conversation}/items", completion, "/v1/models"]
@@ -47,11 +47,11 @@ def test_a_removed_members_own_workspace_stays_theirs(server: Server, bob: Perso
     own = person("bob@example.com")
     remove_member(bob)
     with server.client(own) as client:
-        assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200
+        assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 200
 
 
 def test_a_member_who_rejoins_can_ask_with_the_same_key(server: Server, bob: Person) -> None:
     remove_member(bob)
     Membership.objects.create(user=bob.user, workspace=bob.workspace)
     with server.client(bob) as client:
-        assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200
+        assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 200

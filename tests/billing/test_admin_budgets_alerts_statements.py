@@ -8,10 +8,19 @@ from django.test import Client
 from accounts.models import ApiKey
 from billing import alerts
 from billing.models import Alert, Budget, Statement, Transaction
-from billing.money import NANO_A_USD
+from billing.money import NANO_PER_USD
 from billing.wallet_terms import add_budget
 from core.ids import new_id
-from tests.support.billing_admin import HOME, Answer, complaints, fill_in, listed, logged, page, said
+from tests.support.billing_admin import (
+    HOME,
+    Answer,
+    action_url,
+    fill_in,
+    form_errors,
+    list_url,
+    logged_messages,
+    shown_messages,
+)
 from tests.support.media_admin import staff, superuser
 from tests.support.people import Person
 
@@ -25,13 +34,13 @@ def operator(db: None) -> Client:
 
 @pytest.fixture
 def budget(alice: Person) -> Budget:
-    return add_budget(alice.workspace.id, None, "day", NANO_A_USD)
+    return add_budget(alice.workspace.id, None, "day", NANO_PER_USD)
 
 
 @pytest.fixture
 def alert(alice: Person) -> Alert:
     id = str(alice.workspace.id)
-    alerts.show(Alert.Kind.LOW_BALANCE, {id: f"The workspace {id} has 0.00 USD left."})
+    alerts.sync_alerts(Alert.Kind.LOW_BALANCE, {id: f"The workspace {id} has 0.00 USD left."})
     return Alert.objects.get()
 
 
@@ -50,14 +59,16 @@ def submit_budget(client: Client, who: Person, **values: str) -> Answer:
 def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> None:
     key = key_of(alice)
 
-    said(operator, submit_budget(operator, alice))
-    said(operator, submit_budget(operator, alice, key=str(key), period="month"))
-    said(operator, submit_budget(operator, alice, key=str(key.pk), limit="0"))
+    shown_messages(operator, submit_budget(operator, alice))
+    shown_messages(operator, submit_budget(operator, alice, key=str(key), period="month"))
+    shown_messages(operator, submit_budget(operator, alice, key=str(key.pk), limit="0"))
 
     rows = Budget.objects.order_by("id").values_list("key_id", "period", "limit")
     assert list(rows) == [(None, "day", 1_500_000_000), (key.pk, "month", 1_500_000_000), (key.pk, "day", 0)]
-    assert logged()[0] == "A budget of 1.50 USD a day for the workspace alice@example.com's workspace."
-    text = operator.get(listed("budget")).text
+    assert (
+        logged_messages()[0] == "A budget of 1.50 USD a day for the workspace alice@example.com's workspace."
+    )
+    text = operator.get(list_url("budget")).text
     assert ">1.50<" in text
     assert "alice@example.com&#x27;s workspace" in text
 
@@ -81,41 +92,47 @@ def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> N
 def test_invalid_budgets_are_refused(
     values: dict[str, str], message: str, operator: Client, alice: Person
 ) -> None:
-    assert message in complaints(submit_budget(operator, alice, **values))
+    assert message in form_errors(submit_budget(operator, alice, **values))
     assert not Budget.objects.exists()
 
 
 def test_there_is_one_budget_per_period(operator: Client, alice: Person, budget: Budget) -> None:
-    assert "This workspace has a budget a day already" in complaints(submit_budget(operator, alice))
+    assert "This workspace has a budget a day already" in form_errors(submit_budget(operator, alice))
     assert Budget.objects.count() == 1
 
 
 def test_a_key_of_another_workspace_is_refused(operator: Client, alice: Person, charlie: Person) -> None:
     answer = submit_budget(operator, alice, key=str(key_of(charlie).pk))
-    assert "This key is of another workspace." in complaints(answer)
+    assert "This key is of another workspace." in form_errors(answer)
 
 
 def test_a_budget_is_changed_and_removed(operator: Client, budget: Budget) -> None:
-    answer = fill_in(operator, page("budget", budget.pk, "limit"), limit="2")
-    assert "2.00 USD a day, instead of 1.00." in said(operator, answer)
-    assert "A budget is 0 to" in complaints(fill_in(operator, page("budget", budget.pk, "limit"), limit="-2"))
+    answer = fill_in(operator, action_url("budget", budget.pk, "limit"), limit="2")
+    assert "2.00 USD a day, instead of 1.00." in shown_messages(operator, answer)
+    assert "A budget is 0 to" in form_errors(
+        fill_in(operator, action_url("budget", budget.pk, "limit"), limit="-2")
+    )
 
-    answer = fill_in(operator, page("budget", budget.pk, "removal"))
-    assert "The budget of 2.00 USD a day was removed." in said(operator, answer)
-    assert answer["Location"] == listed("budget")
+    answer = fill_in(operator, action_url("budget", budget.pk, "removal"))
+    assert "The budget of 2.00 USD a day was removed." in shown_messages(operator, answer)
+    assert answer["Location"] == list_url("budget")
     assert not Budget.objects.exists()
-    assert len(logged()) == 2
+    assert len(logged_messages()) == 2
 
 
 def test_view_only_staff_cannot_set_budgets(alice: Person, budget: Budget) -> None:
     viewer = staff("view_budget")
 
-    assert "1.00" in viewer.get(page("budget", budget.pk)).text
-    for address in (ADD, page("budget", budget.pk, "limit"), page("budget", budget.pk, "removal")):
+    assert "1.00" in viewer.get(action_url("budget", budget.pk)).text
+    for address in (
+        ADD,
+        action_url("budget", budget.pk, "limit"),
+        action_url("budget", budget.pk, "removal"),
+    ):
         assert viewer.get(address).status_code == 403
         assert viewer.post(address, {"limit": "99"}).status_code == 403
-    assert Budget.objects.get().limit == NANO_A_USD
-    assert staff("view_wallet", email="rob@example.com").get(listed("budget")).status_code == 403
+    assert Budget.objects.get().limit == NANO_PER_USD
+    assert staff("view_wallet", email="rob@example.com").get(list_url("budget")).status_code == 403
 
 
 # --- alerts ----------------------------------------------------------------------------------------
@@ -123,11 +140,11 @@ def test_view_only_staff_cannot_set_budgets(alice: Person, budget: Budget) -> No
 
 def settle(client: Client, *rows: Alert) -> None:
     body = {"action": "settle", "_selected_action": [str(row.pk) for row in rows]}
-    assert client.post(listed("alert"), body).status_code in {200, 302}
+    assert client.post(list_url("alert"), body).status_code in {200, 302}
 
 
 def test_an_alert_is_settled(operator: Client, alert: Alert) -> None:
-    text = operator.get(listed("alert", state="open")).text
+    text = operator.get(list_url("alert", state="open")).text
     assert "has 0.00 USD left" in text
     assert "alice@example.com&#x27;s workspace</a>" in text
 
@@ -135,21 +152,21 @@ def test_an_alert_is_settled(operator: Client, alert: Alert) -> None:
     settle(operator, alert)
 
     assert Alert.objects.get().settled_at
-    assert logged() == ["Marked as settled."]
-    assert page("alert", alert.pk) not in operator.get(listed("alert", state="open")).text
-    assert page("alert", alert.pk) in operator.get(listed("alert", state="settled")).text
+    assert logged_messages() == ["Marked as settled."]
+    assert action_url("alert", alert.pk) not in operator.get(list_url("alert", state="open")).text
+    assert action_url("alert", alert.pk) in operator.get(list_url("alert", state="settled")).text
 
 
 def test_an_alert_whose_cause_persists_is_raised_again(operator: Client, alert: Alert) -> None:
     settle(operator, alert)
-    alerts.show(Alert.Kind.LOW_BALANCE, {alert.subject: alert.text})
+    alerts.sync_alerts(Alert.Kind.LOW_BALANCE, {alert.subject: alert.text})
     assert Alert.objects.filter(settled_at=None).count() == 1
 
 
 def test_view_only_staff_cannot_settle_alerts(alert: Alert) -> None:
     viewer = staff("view_alert")
 
-    assert "Mark as settled" not in viewer.get(listed("alert")).text
+    assert "Mark as settled" not in viewer.get(list_url("alert")).text
     settle(viewer, alert)
 
     assert Alert.objects.get().settled_at is None
@@ -165,27 +182,29 @@ def test_a_statement_is_read_in_usd(operator: Client, alice: Person) -> None:
         id=new_id(),
         workspace_id=alice.workspace.id,
         month="2026-10-01",
-        opening=NANO_A_USD,
-        closing=3 * NANO_A_USD,
+        opening=NANO_PER_USD,
+        closing=3 * NANO_PER_USD,
         totals={
             **dict.fromkeys(Transaction.Kind.values, 0),
-            "top_up": 5 * NANO_A_USD,
-            "charge": -3 * NANO_A_USD,
+            "top_up": 5 * NANO_PER_USD,
+            "charge": -3 * NANO_PER_USD,
         },
     )
 
-    assert "2026-10" in operator.get(listed("statement", q="alice@")).text
-    text = operator.get(page("statement", statement.pk)).text
+    assert "2026-10" in operator.get(list_url("statement", q="alice@")).text
+    text = operator.get(action_url("statement", statement.pk)).text
     assert "Charge: -3.00<br>Top Up: 5.00" in text
-    assert page("statement", statement.pk, "print") in text
-    printed = operator.get(page("statement", statement.pk, "print"))
+    assert action_url("statement", statement.pk, "print") in text
+    printed = operator.get(action_url("statement", statement.pk, "print"))
     assert "alice@example.com&#x27;s workspace" in printed.text
-    table = operator.get(page("statement", statement.pk, "csv"))
+    table = operator.get(action_url("statement", statement.pk, "csv"))
     assert table["Content-Type"].startswith("text/csv")
-    assert operator.get(page("statement", uuid4(), "csv")).status_code == 404
+    assert operator.get(action_url("statement", uuid4(), "csv")).status_code == 404
     assert (
-        staff("view_alert", email="rob@example.com").get(page("statement", statement.pk, "print")).status_code
+        staff("view_alert", email="rob@example.com")
+        .get(action_url("statement", statement.pk, "print"))
+        .status_code
         == 403
     )
-    assert operator.post(page("statement", statement.pk), {"closing": "1"}).status_code == 403
-    assert staff("view_wallet").get(page("statement", statement.pk)).status_code == 403
+    assert operator.post(action_url("statement", statement.pk), {"closing": "1"}).status_code == 403
+    assert staff("view_wallet").get(action_url("statement", statement.pk)).status_code == 403

@@ -12,7 +12,15 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from billing.models import Price
 from billing.prices import add_price, current_tariffs
 from engines.served_models import reset_registry
-from tests.support.billing_admin import Answer, complaints, fill_in, listed, logged, page, said
+from tests.support.billing_admin import (
+    Answer,
+    action_url,
+    fill_in,
+    form_errors,
+    list_url,
+    logged_messages,
+    shown_messages,
+)
 from tests.support.media_admin import staff, superuser
 
 ADD = "/admin/billing/price/add/"
@@ -58,14 +66,14 @@ def test_a_price_applies_from_now_on(operator: Client) -> None:
 
     answer = submit_price(operator, prompt="2.5", cached="0.000001", completion="10", images="0.003")
 
-    assert "From now on gpt-4o has a new price." in said(operator, answer)
+    assert "From now on gpt-4o has a new price." in shown_messages(operator, answer)
     [price] = Price.objects.all()
-    assert answer["Location"] == page("price", price.pk)
+    assert answer["Location"] == action_url("price", price.pk)
     assert price.source == "admin: root@example.com"
     assert current_tariffs(["gpt-4o"], timezone.now())["gpt-4o"].tiers == {
         0: {"prompt": 2_500_000, "cached": 1, "completion": 10_000_000, "images": 3_000_000_000}
     }
-    assert logged() == ["From now on gpt-4o has a new price."]
+    assert logged_messages() == ["From now on gpt-4o has a new price."]
 
 
 def test_a_price_may_begin_later(operator: Client) -> None:
@@ -74,21 +82,21 @@ def test_a_price_may_begin_later(operator: Client) -> None:
 
     answer = submit_price(operator, starts_at=at(tomorrow), **PRICE)
 
-    assert f"From {tomorrow:%Y-%m-%d %H:%M} UTC on" in said(operator, answer)
+    assert f"From {tomorrow:%Y-%m-%d %H:%M} UTC on" in shown_messages(operator, answer)
     assert Price.objects.order_by("starts_at").last().starts_at == tomorrow  # type: ignore[union-attr]
     assert current_tariffs(["gpt-4o"], timezone.now())["gpt-4o"].tiers[0]["prompt"] == 1_000_000
-    assert "has a price that begins at" in complaints(submit_price(operator, **PRICE))
+    assert "has a price that begins at" in form_errors(submit_price(operator, **PRICE))
 
 
 def test_free_is_chosen_explicitly(operator: Client) -> None:
-    assert "From now on gpt-4o is free." in said(operator, submit_price(operator, is_free="on"))
+    assert "From now on gpt-4o is free." in shown_messages(operator, submit_price(operator, is_free="on"))
     assert Price.objects.get().is_free
-    assert ">free<" in operator.get(listed("price")).text
+    assert ">free<" in operator.get(list_url("price")).text
 
 
 def test_a_model_that_nobody_serves_yet_is_pointed_out(operator: Client) -> None:
     answer = submit_price(operator, model="gpt-99", prompt="1")
-    assert "The models file has no model 'gpt-99'." in said(operator, answer)
+    assert "The models file has no model 'gpt-99'." in shown_messages(operator, answer)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +128,13 @@ def test_a_model_that_nobody_serves_yet_is_pointed_out(operator: Client) -> None
 def test_invalid_prices_are_refused(values: dict[str, str], message: str, operator: Client) -> None:
     answer = submit_price(operator, **values)
 
-    assert message in complaints(answer)
+    assert message in form_errors(answer)
     assert not Price.objects.exists()
-    assert logged() == []
+    assert logged_messages() == []
 
 
 def test_zero_is_a_rate(operator: Client) -> None:
-    said(operator, submit_price(operator, model="voice", prompt="0", completion="0", audio_out="0"))
+    shown_messages(operator, submit_price(operator, model="voice", prompt="0", completion="0", audio_out="0"))
     assert Price.objects.get().rates.count() == 3
 
 
@@ -145,15 +153,15 @@ def test_the_list_shows_which_price_is_in_force(operator: Client) -> None:
     next = add_price("m", None, starts_at=timezone.now() + timedelta(days=1))
     ids = {"superseded": old.pk, "current": new.pk, "scheduled": next.pk}
 
-    text = operator.get(listed("price")).text
+    text = operator.get(list_url("price")).text
     assert "prompt 2 · completion 0.000001" in text
     assert "from 100: prompt 3" in text
 
     for state, id in ids.items():
-        found = operator.get(listed("price", state=state)).text
-        assert {one for one in ids.values() if page("price", one) in found} == {id}
+        found = operator.get(list_url("price", state=state)).text
+        assert {one for one in ids.values() if action_url("price", one) in found} == {id}
         assert f'field-state">{state}<' in found
-    shown = operator.get(page("price", new.pk)).text
+    shown = operator.get(action_url("price", new.pk)).text
     assert "prompt tokens: 3 USD for 1,000,000, from 100 prompt tokens on" in shown
 
 
@@ -161,9 +169,9 @@ def test_prices_are_found_by_model_and_source(operator: Client) -> None:
     wanted, other = add_price("gpt-4o", None, source="genai-prices"), add_price("qwen", None)
 
     for words in ("GPT-4", "genai", str(wanted.pk)):
-        text = operator.get(listed("price", q=words)).text
-        assert page("price", wanted.pk) in text
-        assert page("price", other.pk) not in text
+        text = operator.get(list_url("price", q=words)).text
+        assert action_url("price", wanted.pk) in text
+        assert action_url("price", other.pk) not in text
 
 
 def test_a_long_list_takes_no_more_queries_than_a_short_one(
@@ -173,18 +181,19 @@ def test_a_long_list_takes_no_more_queries_than_a_short_one(
         add_price(f"m{number}", {0: {"prompt": 1, "completion": 1}})
 
     with django_assert_max_num_queries(10):
-        assert operator.get(listed("price")).text.count("prompt 0.000001") == 20
+        assert operator.get(list_url("price")).text.count("prompt 0.000001") == 20
 
 
 def test_no_price_is_edited_or_deleted(operator: Client) -> None:
     price = add_price("m", None)
 
-    shown = operator.get(page("price", price.pk)).text
+    shown = operator.get(action_url("price", price.pk)).text
     assert 'name="_save"' not in shown
     assert "deletelink" not in shown
     for action in ("change", "delete"):
         assert (
-            operator.post(page("price", price.pk, action), {"model": "n", "post": "yes"}).status_code == 403
+            operator.post(action_url("price", price.pk, action), {"model": "n", "post": "yes"}).status_code
+            == 403
         )
     assert Price.objects.get().model == "m"
 
@@ -195,7 +204,7 @@ def test_no_price_is_edited_or_deleted(operator: Client) -> None:
 def test_view_only_staff_cannot_add_prices(db: None) -> None:
     viewer = staff("view_price")
 
-    assert "Add price" not in viewer.get(listed("price")).text
+    assert "Add price" not in viewer.get(list_url("price")).text
     assert viewer.get(ADD).status_code == 403
     assert viewer.post(ADD, {"model": "gpt-4o", **PRICE}).status_code == 403
     assert not Price.objects.exists()
@@ -204,8 +213,8 @@ def test_view_only_staff_cannot_add_prices(db: None) -> None:
 def test_staff_who_may_change_prices_can_add_them(db: None) -> None:
     pricer = staff("change_price", email="pricer@example.com")
 
-    assert "Add price" in pricer.get(listed("price")).text
-    said(pricer, submit_price(pricer, **PRICE))
+    assert "Add price" in pricer.get(list_url("price")).text
+    shown_messages(pricer, submit_price(pricer, **PRICE))
 
     assert Price.objects.get().source == "admin: pricer@example.com"
 
@@ -214,5 +223,5 @@ def test_staff_without_permission_see_nothing(db: None) -> None:
     other = staff("change_wallet")
     price = add_price("m", None)
 
-    for address in (ADD, listed("price"), page("price", price.pk)):
+    for address in (ADD, list_url("price"), action_url("price", price.pk)):
         assert other.get(address).status_code == 403

@@ -11,13 +11,13 @@ from pytest_django import DjangoAssertNumQueries
 
 from billing.admin.usage import HEIGHT, OTHERS
 from billing.models import UsageRollup
-from billing.money import NANO_A_USD
+from billing.money import NANO_PER_USD
 from billing.prices import add_price
 from billing.rollups import Group
-from tests.support.billing_admin import Answer, charged, listed
+from tests.support.billing_admin import Answer, charge_call, list_url
 from tests.support.media_admin import staff, superuser
 from tests.support.people import Person
-from tests.support.priced_usage import give
+from tests.support.priced_usage import add_credit
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def record_usage(workspace_id: UUID, day: date, model: str, *, width: str = "day
 
 
 def chart(client: Client, **query: object) -> Answer:
-    answer = client.get(listed("usagerollup", **query))
+    answer = client.get(list_url("usagerollup", **query))
     assert answer.status_code == 200
     return answer
 
@@ -52,13 +52,13 @@ def heights(text: str) -> list[int]:
 def test_days_and_models_are_bars_and_rows(operator: Client, alice: Person, charlie: Person) -> None:
     mine, other = alice.workspace.id, charlie.workspace.id
     record_usage(
-        mine, date(2026, 3, 1), "gpt-4o", cost=3 * NANO_A_USD, requests=4, prompt=1000, completion=234
+        mine, date(2026, 3, 1), "gpt-4o", cost=3 * NANO_PER_USD, requests=4, prompt=1000, completion=234
     )
-    record_usage(mine, date(2026, 3, 1), "qwen", cost=NANO_A_USD, requests=1)
-    record_usage(mine, date(2026, 3, 3), "gpt-4o", cost=2 * NANO_A_USD, requests=1)
-    record_usage(mine, date(2026, 3, 3), "gpt-4o", width="hour", cost=99 * NANO_A_USD)
-    record_usage(other, date(2026, 3, 3), "qwen", cost=6 * NANO_A_USD, unpriced=2, requests=2)
-    record_usage(other, date(2026, 3, 5), "qwen", cost=6 * NANO_A_USD)
+    record_usage(mine, date(2026, 3, 1), "qwen", cost=NANO_PER_USD, requests=1)
+    record_usage(mine, date(2026, 3, 3), "gpt-4o", cost=2 * NANO_PER_USD, requests=1)
+    record_usage(mine, date(2026, 3, 3), "gpt-4o", width="hour", cost=99 * NANO_PER_USD)
+    record_usage(other, date(2026, 3, 3), "qwen", cost=6 * NANO_PER_USD, unpriced=2, requests=2)
+    record_usage(other, date(2026, 3, 5), "qwen", cost=6 * NANO_PER_USD)
     march = {"first": "2026-03-01", "last": "2026-03-04"}
 
     text = chart(operator, **march).text
@@ -82,9 +82,9 @@ def test_days_and_models_are_bars_and_rows(operator: Client, alice: Person, char
 
 
 def test_what_was_posted_today_is_shown_by_default(operator: Client, alice: Person) -> None:
-    give(alice, NANO_A_USD)
+    add_credit(alice, NANO_PER_USD)
     add_price("gpt-4o", {0: {"prompt": 1_000_000, "completion": 0}})
-    charged(alice, "gpt-4o", prompt=1000)
+    charge_call(alice, "gpt-4o", prompt=1000)
 
     text = chart(operator).text
 
@@ -101,7 +101,7 @@ def test_a_range_is_thirty_days_if_only_its_end_is_given(operator: Client, alice
 
 def test_many_models_are_summed_up(operator: Client, alice: Person) -> None:
     for number in range(12):
-        record_usage(alice.workspace.id, date(2026, 3, 1), f"m{number}", cost=(20 - number) * NANO_A_USD)
+        record_usage(alice.workspace.id, date(2026, 3, 1), f"m{number}", cost=(20 - number) * NANO_PER_USD)
 
     [row] = table(chart(operator, first="2026-03-01", last="2026-03-01").text)
 
@@ -167,7 +167,7 @@ def test_a_year_of_usage_takes_a_few_queries(
 
 
 def test_the_page_needs_permission_to_view_usage(alice: Person) -> None:
-    address = listed("usagerollup")
+    address = list_url("usagerollup")
 
     assert staff("view_usagerollup").get(address).status_code == 200
     assert staff("view_wallet", email="rob@example.com").get(address).status_code == 403
@@ -181,4 +181,4 @@ def test_roll_ups_themselves_have_no_pages(operator: Client, alice: Person) -> N
     record_usage(alice.workspace.id, date(2026, 3, 1), "m", cost=1)
     row = UsageRollup.objects.get()
     for page in (f"{row.pk}/change/", f"{row.pk}/delete/", "add/"):
-        assert operator.get(listed("usagerollup") + page).status_code == 404
+        assert operator.get(list_url("usagerollup") + page).status_code == 404

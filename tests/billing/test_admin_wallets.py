@@ -9,12 +9,21 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from billing import ledger
 from billing.models import Transaction, Wallet
-from billing.money import NANO_A_USD
+from billing.money import NANO_PER_USD
 from billing.wallet_terms import open_wallet, set_terms
-from tests.support.billing_admin import HOME, LISTS, complaints, fill_in, listed, logged, page, said
+from tests.support.billing_admin import (
+    HOME,
+    LISTS,
+    action_url,
+    fill_in,
+    form_errors,
+    list_url,
+    logged_messages,
+    shown_messages,
+)
 from tests.support.media_admin import staff, superuser
 from tests.support.people import Person
-from tests.support.priced_usage import books_add_up, give, wallet_of
+from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
 
 ACTIONS = ("top-up", "promotion", "adjustment")
 
@@ -35,28 +44,28 @@ def wallet(alice: Person) -> Wallet:
 @pytest.mark.parametrize(
     ("action", "kind", "amount", "nano"),
     [
-        ("top-up", "top_up", "25", 25 * NANO_A_USD),
+        ("top-up", "top_up", "25", 25 * NANO_PER_USD),
         ("top-up", "top_up", " 0.000000001 ", 1),
-        ("promotion", "promotion", "5.00", 5 * NANO_A_USD),
-        ("adjustment", "adjustment", "-3.5", -35 * NANO_A_USD // 10),
-        ("adjustment", "adjustment", "+1", NANO_A_USD),
+        ("promotion", "promotion", "5.00", 5 * NANO_PER_USD),
+        ("adjustment", "adjustment", "-3.5", -35 * NANO_PER_USD // 10),
+        ("adjustment", "adjustment", "+1", NANO_PER_USD),
     ],
 )
 def test_money_is_put_in_and_taken_out(
     action: str, kind: str, amount: str, nano: int, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, action), amount=amount, reason=" They paid. ")
+    answer = fill_in(operator, action_url("wallet", wallet.pk, action), amount=amount, reason=" They paid. ")
 
-    assert "USD, by transaction" in said(operator, answer)
-    assert answer["Location"] == page("wallet", wallet.pk)
+    assert "USD, by transaction" in shown_messages(operator, answer)
+    assert answer["Location"] == action_url("wallet", wallet.pk)
     transaction = Transaction.objects.get()
     assert (transaction.kind, transaction.reason, transaction.by) == (kind, "They paid.", "root@example.com")
     assert wallet_of(alice).balance == nano
-    [line] = logged()
+    [line] = logged_messages()
     assert str(transaction.pk) in line
     assert line.endswith("They paid.")
     assert LogEntry.objects.get().object_id == str(wallet.pk)
-    books_add_up()
+    assert_ledger_adds_up()
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -81,18 +90,18 @@ def test_money_is_put_in_and_taken_out(
 def test_invalid_amounts_are_refused_and_no_money_moves(
     action: str, amount: str, reason: str, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, action), amount=amount, reason="They paid.")
+    answer = fill_in(operator, action_url("wallet", wallet.pk, action), amount=amount, reason="They paid.")
 
-    assert reason in complaints(answer)
+    assert reason in form_errors(answer)
     assert wallet_of(alice).balance == 0
     assert not Transaction.objects.exists()
-    assert logged() == []
+    assert logged_messages() == []
 
 
 @pytest.mark.parametrize("action", ["top-up", "promotion"])
 def test_only_adjustments_are_negative(action: str, operator: Client, wallet: Wallet) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, action), amount="-5", reason="Back.")
-    assert "an adjustment may be negative" in complaints(answer)
+    answer = fill_in(operator, action_url("wallet", wallet.pk, action), amount="-5", reason="Back.")
+    assert "an adjustment may be negative" in form_errors(answer)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -109,9 +118,9 @@ def test_only_adjustments_are_negative(action: str, operator: Client, wallet: Wa
 def test_a_reason_is_needed(
     action: str, reason: str | None, message: str, operator: Client, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, action), amount="5", reason=reason)
+    answer = fill_in(operator, action_url("wallet", wallet.pk, action), amount="5", reason=reason)
 
-    assert message in complaints(answer)
+    assert message in form_errors(answer)
     assert not Transaction.objects.exists()
 
 
@@ -120,43 +129,43 @@ def test_a_form_that_is_sent_twice_counts_once(
     action: str, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
     """A double click, or a page that is submitted again."""
-    address, token = page("wallet", wallet.pk, action), str(uuid4())
+    address, token = action_url("wallet", wallet.pk, action), str(uuid4())
 
     answers = [fill_in(operator, address, amount="5", reason="They paid.", token=token) for _ in range(2)]
 
-    assert "This was done before: nothing was added." in said(operator, answers[1])
-    assert wallet_of(alice).balance == 5 * NANO_A_USD
-    assert len(logged()) == 1
+    assert "This was done before: nothing was added." in shown_messages(operator, answers[1])
+    assert wallet_of(alice).balance == 5 * NANO_PER_USD
+    assert len(logged_messages()) == 1
     other = fill_in(operator, address, amount="6", reason="They paid.", token=token)
-    assert "is that of another payment" in complaints(other)
+    assert "is that of another payment" in form_errors(other)
 
 
 def test_a_payment_reference_counts_once(operator: Client, alice: Person, wallet: Wallet) -> None:
-    address = page("wallet", wallet.pk, "top-up")
+    address = action_url("wallet", wallet.pk, "top-up")
 
     fill_in(operator, address, amount="5", reason="Bank", payment="INV-1")
     again = fill_in(operator, address, amount="5", reason="Bank", payment="INV-1")
 
-    assert "nothing was added" in said(operator, again)
-    assert wallet_of(alice).balance == 5 * NANO_A_USD
+    assert "nothing was added" in shown_messages(operator, again)
+    assert wallet_of(alice).balance == 5 * NANO_PER_USD
     too_long = fill_in(operator, address, amount="5", reason="Bank", payment="x" * 201)
-    assert "at most 200 characters" in complaints(too_long)
+    assert "at most 200 characters" in form_errors(too_long)
 
 
 def test_an_action_without_its_form_is_refused(operator: Client, wallet: Wallet) -> None:
     for body in ({}, {"amount": "5", "reason": "Bank"}, {"amount": "5", "reason": "Bank", "token": "x"}):
-        assert complaints(operator.post(page("wallet", wallet.pk, "adjustment"), body))
+        assert form_errors(operator.post(action_url("wallet", wallet.pk, "adjustment"), body))
     assert not Transaction.objects.exists()
 
 
 def test_no_wallet_holds_more_than_its_column_can(operator: Client, alice: Person, wallet: Wallet) -> None:
-    address = page("wallet", wallet.pk, "top-up")
+    address = action_url("wallet", wallet.pk, "top-up")
     fill_in(operator, address, amount="1000000000", reason="Rich")
 
     answer = fill_in(operator, address, amount="0.01", reason="Richer")
 
-    assert "A balance is at most 1000000000.00 USD." in complaints(answer)
-    fill_in(operator, page("wallet", wallet.pk, "adjustment"), amount="-0.01", reason="Poorer")
+    assert "A balance is at most 1000000000.00 USD." in form_errors(answer)
+    fill_in(operator, action_url("wallet", wallet.pk, "adjustment"), amount="-0.01", reason="Poorer")
     assert wallet_of(alice).balance == 10**18 - 10**7
 
 
@@ -166,15 +175,16 @@ def test_no_wallet_holds_more_than_its_column_can(operator: Client, alice: Perso
 def test_terms_are_written_in_usd_and_leave_the_money_alone(
     operator: Client, alice: Person, wallet: Wallet
 ) -> None:
-    give(alice, 5 * NANO_A_USD)
-    address = page("wallet", wallet.pk, "terms")
+    add_credit(alice, 5 * NANO_PER_USD)
+    address = action_url("wallet", wallet.pk, "terms")
 
     answer = fill_in(
         operator, address, credit_limit="12.5", low_balance="0.000001", stripe_customer="cus_Abc123"
     )
 
-    assert "Credit limit: 12.50 USD; low balance: 0.000001 USD; Stripe customer: cus_Abc123." in said(
-        operator, answer
+    assert (
+        "Credit limit: 12.50 USD; low balance: 0.000001 USD; Stripe customer: cus_Abc123."
+        in shown_messages(operator, answer)
     )
     known = wallet_of(alice)
     assert (known.credit_limit, known.low_balance, known.stripe_customer) == (
@@ -182,22 +192,24 @@ def test_terms_are_written_in_usd_and_leave_the_money_alone(
         1000,
         "cus_Abc123",
     )
-    assert (known.balance, known.held) == (5 * NANO_A_USD, 0)
+    assert (known.balance, known.held) == (5 * NANO_PER_USD, 0)
     shown = operator.get(address).text
     assert 'value="12.50"' in shown
     assert 'value="0.000001"' in shown
-    assert len(logged()) == 1
+    assert len(logged_messages()) == 1
 
 
 def test_having_no_limit_is_chosen_explicitly(operator: Client, alice: Person, wallet: Wallet) -> None:
-    address = page("wallet", wallet.pk, "terms")
+    address = action_url("wallet", wallet.pk, "terms")
 
-    assert "Write 0 for a prepaid workspace" in complaints(fill_in(operator, address, credit_limit=""))
+    assert "Write 0 for a prepaid workspace" in form_errors(fill_in(operator, address, credit_limit=""))
     assert wallet_of(alice).credit_limit == 0
 
-    assert "no limit" in said(operator, fill_in(operator, address, is_unlimited="on", credit_limit="5"))
+    assert "no limit" in shown_messages(
+        operator, fill_in(operator, address, is_unlimited="on", credit_limit="5")
+    )
     assert wallet_of(alice).credit_limit is None
-    assert "no limit" in operator.get(page("wallet", wallet.pk)).text
+    assert "no limit" in operator.get(action_url("wallet", wallet.pk)).text
 
 
 @pytest.mark.parametrize(
@@ -217,9 +229,9 @@ def test_having_no_limit_is_chosen_explicitly(operator: Client, alice: Person, w
 def test_wrong_terms_are_refused(
     terms: dict[str, str], message: str, operator: Client, alice: Person, wallet: Wallet
 ) -> None:
-    answer = fill_in(operator, page("wallet", wallet.pk, "terms"), **terms)
+    answer = fill_in(operator, action_url("wallet", wallet.pk, "terms"), **terms)
 
-    assert message in complaints(answer)
+    assert message in form_errors(answer)
     assert wallet_of(alice).credit_limit == 0
 
 
@@ -235,18 +247,18 @@ def test_a_wallet_is_opened_for_a_workspace_that_has_none(
 
     answer = fill_in(operator, HOME + "wallet/add/", workspace=names[name])
 
-    assert "was opened" in said(operator, answer)
+    assert "was opened" in shown_messages(operator, answer)
     assert wallet_of(alice).credit_limit == 7
     again = fill_in(operator, HOME + "wallet/add/", workspace=names[name])
-    assert "is open already" in said(operator, again)
-    assert len(logged()) == 1
+    assert "is open already" in shown_messages(operator, again)
+    assert len(logged_messages()) == 1
 
 
 @pytest.mark.parametrize("workspace", ["", "nobody", "  ", str(UUID(int=7)), "x" * 5000, "a\x00b"])
 def test_no_wallet_is_opened_for_an_unknown_workspace(
     workspace: str, operator: Client, alice: Person
 ) -> None:
-    assert complaints(fill_in(operator, HOME + "wallet/add/", workspace=workspace))
+    assert form_errors(fill_in(operator, HOME + "wallet/add/", workspace=workspace))
     assert not Wallet.objects.exists()
 
 
@@ -258,20 +270,20 @@ def test_a_name_shared_by_several_workspaces_is_not_enough(
 
     answer = fill_in(operator, HOME + "wallet/add/", workspace=alice.workspace.name)
 
-    assert "write the id of one" in complaints(answer)
+    assert "write the id of one" in form_errors(answer)
 
 
 # --- viewing ---------------------------------------------------------------------------------------
 
 
 def test_the_list_shows_whose_money_it_is(operator: Client, alice: Person, charlie: Person) -> None:
-    give(alice, 5 * NANO_A_USD)
-    set_terms(alice.workspace.id, credit_limit=NANO_A_USD, low_balance=9 * NANO_A_USD)
+    add_credit(alice, 5 * NANO_PER_USD)
+    set_terms(alice.workspace.id, credit_limit=NANO_PER_USD, low_balance=9 * NANO_PER_USD)
     open_wallet(charlie.workspace.id)
     gone = uuid4()
     open_wallet(gone)
 
-    text = operator.get(listed("wallet")).text
+    text = operator.get(list_url("wallet")).text
     assert "alice@example.com&#x27;s workspace" in text
     assert str(gone) in text
     assert ">6.00<" in text
@@ -285,7 +297,7 @@ def test_the_list_shows_whose_money_it_is(operator: Client, alice: Person, charl
         ({"left": "nonsense"}, {alice.workspace.id, charlie.workspace.id, gone}),
         ({"q": "nobody"}, set()),
     ):
-        text = operator.get(listed("wallet", **query)).text
+        text = operator.get(list_url("wallet", **query)).text
         assert {
             id for id in (alice.workspace.id, charlie.workspace.id, gone) if f"{id}/change" in text
         } == shown
@@ -299,7 +311,7 @@ def test_a_long_list_takes_no_more_queries_than_a_short_one(
         ledger.top_up(uuid4(), 1, reason="Bank", by="treasurer@example.com")
 
     with django_assert_max_num_queries(10):
-        assert operator.get(listed(model)).status_code == 200
+        assert operator.get(list_url(model)).status_code == 200
 
 
 @pytest.mark.parametrize("model", LISTS)
@@ -322,12 +334,12 @@ def test_a_long_list_takes_no_more_queries_than_a_short_one(
     ],
 )
 def test_no_query_breaks_a_list(model: str, query: dict[str, str], operator: Client) -> None:
-    assert operator.get(listed(model, **query)).status_code in {200, 302}
+    assert operator.get(list_url(model, **query)).status_code in {200, 302}
 
 
 def test_an_action_on_invalid_rows_breaks_no_list(operator: Client) -> None:
     body = {"action": "settle", "_selected_action": "x"}
-    assert operator.post(listed("alert"), body).status_code in {200, 302}
+    assert operator.post(list_url("alert"), body).status_code in {200, 302}
 
 
 # --- permissions -----------------------------------------------------------------------------------
@@ -337,11 +349,11 @@ def test_an_action_on_invalid_rows_breaks_no_list(operator: Client) -> None:
 def test_view_only_staff_cannot_act(action: str, alice: Person, wallet: Wallet) -> None:
     viewer = staff("view_wallet")
 
-    shown = viewer.get(page("wallet", wallet.pk))
+    shown = viewer.get(action_url("wallet", wallet.pk))
     assert shown.status_code == 200
     assert f"/{action}/" not in shown.text
-    assert "Add wallet" not in viewer.get(listed("wallet")).text
-    address = page("wallet", wallet.pk, action)
+    assert "Add wallet" not in viewer.get(list_url("wallet")).text
+    address = action_url("wallet", wallet.pk, action)
     assert viewer.get(address).status_code == 403
     body = {"amount": "5", "reason": "Mine", "token": str(uuid4()), "credit_limit": "99"}
     assert viewer.post(address, body).status_code == 403
@@ -356,7 +368,11 @@ def test_staff_without_permission_and_users_see_nothing(action: str, alice: Pers
     user = Client()
     user.force_login(alice.user)
 
-    for address in (listed("wallet"), page("wallet", wallet.pk), page("wallet", wallet.pk, action)):
+    for address in (
+        list_url("wallet"),
+        action_url("wallet", wallet.pk),
+        action_url("wallet", wallet.pk, action),
+    ):
         assert other.get(address).status_code == 403
         assert user.get(address).status_code == 302  # to sign in
         assert Client().get(address).status_code == 302
@@ -365,25 +381,31 @@ def test_staff_without_permission_and_users_see_nothing(action: str, alice: Pers
 def test_staff_who_may_change_wallets_act_under_their_own_name(alice: Person, wallet: Wallet) -> None:
     treasurer = staff("change_wallet", email="treasurer@example.com")
 
-    said(treasurer, fill_in(treasurer, page("wallet", wallet.pk, "top-up"), amount="5", reason="Bank"))
+    shown_messages(
+        treasurer, fill_in(treasurer, action_url("wallet", wallet.pk, "top-up"), amount="5", reason="Bank")
+    )
 
     assert Transaction.objects.get().by == "treasurer@example.com"
 
 
 @pytest.mark.parametrize("action", [*ACTIONS, "terms", "change"])
 def test_a_wallet_that_does_not_exist(action: str, operator: Client) -> None:
-    assert operator.get(page("wallet", uuid4(), action)).status_code in {302, 404}
-    assert operator.post(page("wallet", uuid4(), action), {"amount": "5"}).status_code in {302, 403, 404}
-    assert operator.get(page("wallet", "x", action)).status_code in {302, 404}
+    assert operator.get(action_url("wallet", uuid4(), action)).status_code in {302, 404}
+    assert operator.post(action_url("wallet", uuid4(), action), {"amount": "5"}).status_code in {
+        302,
+        403,
+        404,
+    }
+    assert operator.get(action_url("wallet", "x", action)).status_code in {302, 404}
     assert not Wallet.objects.exists()
 
 
 def test_rows_are_never_edited_or_deleted(operator: Client, alice: Person, wallet: Wallet) -> None:
     body = {"balance": "99", "credit_limit": "99", "_save": "Save", "post": "yes"}
 
-    assert operator.post(page("wallet", wallet.pk), body).status_code == 403
-    assert operator.post(page("wallet", wallet.pk, "delete"), body).status_code == 403
+    assert operator.post(action_url("wallet", wallet.pk), body).status_code == 403
+    assert operator.post(action_url("wallet", wallet.pk, "delete"), body).status_code == 403
     assert operator.post(
-        listed("wallet"), {"action": "delete_selected", "_selected_action": [str(wallet.pk)]}
+        list_url("wallet"), {"action": "delete_selected", "_selected_action": [str(wallet.pk)]}
     ).status_code in {200, 302, 403}
     assert wallet_of(alice).balance == 0

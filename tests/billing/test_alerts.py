@@ -20,7 +20,7 @@ from billing.money import format_usd
 from billing.posting import post_settled
 from billing.prices import add_price
 from chatapi.env import env_mail_server
-from tests.support.billed_months import USD, clock, day, held, opened, settled
+from tests.support.billed_months import USD, create_wallet, day, frozen_clock, hold_call, settle_call
 from tests.support.people import Person
 
 Kind = Alert.Kind
@@ -70,7 +70,7 @@ def test_a_low_balance_is_reported_once_and_settled_by_a_top_up(
 
 def test_what_is_held_is_not_left_to_spend(alice: Person, wallet: Wallet) -> None:
     Wallet.objects.update(low_balance=5 * USD)
-    hold = held(alice, day(3))
+    hold = hold_call(alice, day(3))
     tasks.alert_low_balances()
     [text] = open_alerts(Kind.LOW_BALANCE)
     assert f"has {format_usd(5 * USD - hold.amount)} USD left" in text
@@ -88,16 +88,16 @@ def test_an_open_alert_shows_the_current_state(wallet: Wallet, caplog: pytest.Lo
 
 
 def test_wallets_without_a_threshold_or_a_limit_raise_nothing(alice: Person, charlie: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
     Wallet.objects.update(low_balance=USD)  # it has no limit
-    opened(charlie, credit=0)  # it has no threshold
+    create_wallet(charlie, credit=0)  # it has no threshold
     tasks.alert_low_balances()
     tasks.alert_overdrawn()
     assert not Alert.objects.exists()
 
 
 def test_credit_counts_as_left_to_spend(alice: Person) -> None:
-    opened(alice, credit=3 * USD)
+    create_wallet(alice, credit=3 * USD)
     Wallet.objects.update(low_balance=2 * USD)
     tasks.alert_low_balances()
     assert not Alert.objects.exists()
@@ -126,9 +126,9 @@ def test_an_overdrawn_wallet_is_reported(
 
 def unpriced_calls(who: Person, model: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tests.support.billed_months.priced", lambda *models: None)
+        patch.setattr("tests.support.billed_months.add_prices", lambda *models: None)
         for _ in range(count):
-            settled(who, timezone.now(), model=model)
+            settle_call(who, timezone.now(), model=model)
     post_settled()
 
 
@@ -136,10 +136,10 @@ def test_models_without_a_price_are_reported_with_their_number_of_calls(
     alice: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.CHATAPI_UNPRICED = "record"
-    opened(alice)
+    create_wallet(alice)
     unpriced_calls(alice, "gpt", 2, monkeypatch)
     unpriced_calls(alice, "other", 1, monkeypatch)
-    settled(alice, timezone.now(), model="priced")
+    settle_call(alice, timezone.now(), model="priced")
     post_settled()
     tasks.alert_unpriced()
     text = "{} calls of the last 7 days to the model {!r}, which has no price, were billed to nobody."
@@ -153,7 +153,7 @@ def test_models_without_a_price_are_reported_with_their_number_of_calls(
     add_price("gpt", None)
     tasks.alert_unpriced()
     assert open_alerts(Kind.UNPRICED) == [text.format(1, "other")]
-    with clock(timezone.now() + alerts.UNPRICED_FOR + timedelta(hours=2)):
+    with frozen_clock(timezone.now() + alerts.UNPRICED_WINDOW + timedelta(hours=2)):
         tasks.alert_unpriced()
     assert open_alerts(Kind.UNPRICED) == []
 
@@ -207,18 +207,18 @@ def test_an_alert_is_mailed_once(ada: str, wallet: Wallet) -> None:
 
 
 def test_many_alerts_are_sent_in_one_mail(ada: str, db: None) -> None:
-    alerts.show(
+    alerts.sync_alerts(
         Kind.UNPRICED, {f"model-{number}": f"The model {number}\nhas no price." for number in range(60)}
     )
     tasks.mail_alerts()
     [message] = mail.outbox
     assert message.subject == "[chatapi] 60 alerts"
-    assert message.body.count("has no price.") == alerts.IN_A_MAIL
+    assert message.body.count("has no price.") == alerts.MAX_ALERTS_PER_MAIL
     assert message.body.endswith("And 10 more, which the admin site lists.")
 
 
 def test_a_subject_has_no_line_break(ada: str, db: None) -> None:
-    alerts.show(Kind.UNPRICED, {"odd": "The model 'a\nBcc: everybody@example.com' has no price."})
+    alerts.sync_alerts(Kind.UNPRICED, {"odd": "The model 'a\nBcc: everybody@example.com' has no price."})
     tasks.mail_alerts()
     assert mail.outbox[0].subject == "[chatapi] The model 'a Bcc: everybody@example.com' has no price."
 
@@ -233,7 +233,7 @@ def test_a_failing_mail_server_loses_and_repeats_nothing(
     caplog: pytest.LogCaptureFixture,
     failure: Exception,
 ) -> None:
-    alerts.show(Kind.OVERDRAWN, {"one": "The first."})
+    alerts.sync_alerts(Kind.OVERDRAWN, {"one": "The first."})
 
     def fail(*_: object) -> None:
         raise failure
@@ -251,15 +251,15 @@ def test_a_failing_mail_server_loses_and_repeats_nothing(
 
 
 def test_an_alert_settled_before_it_could_be_mailed_is_not_mailed(ada: str, db: None) -> None:
-    alerts.show(Kind.OVERDRAWN, {"one": "The first."})
-    alerts.show(Kind.OVERDRAWN, {})
+    alerts.sync_alerts(Kind.OVERDRAWN, {"one": "The first."})
+    alerts.sync_alerts(Kind.OVERDRAWN, {})
     tasks.mail_alerts()
     assert mail.outbox == []
 
 
 def test_without_recipients_no_alert_is_marked_as_mailed(db: None, settings: Settings) -> None:
     settings.ADMINS = []
-    alerts.show(Kind.OVERDRAWN, {"one": "The first."})
+    alerts.sync_alerts(Kind.OVERDRAWN, {"one": "The first."})
     tasks.mail_alerts()
     assert Alert.objects.get().mailed_at is None
 

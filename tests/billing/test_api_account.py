@@ -8,8 +8,18 @@ from pytest_django import DjangoAssertNumQueries
 
 from billing import ledger
 from billing.models import Budget, Transaction, Wallet
-from core.ids import COMPLETION, KEY, PROJECT, TRANSACTION, public
-from tests.support.billed_months import SHORT_COST, USD, clock, day, key_of, opened, post, posted, settled
+from core.ids import COMPLETION, KEY, PROJECT, TRANSACTION, format_id
+from tests.support.billed_months import (
+    SHORT_COST,
+    USD,
+    create_wallet,
+    day,
+    frozen_clock,
+    key_of,
+    post,
+    post_call,
+    settle_call,
+)
 from tests.support.people import Person
 
 BALANCE, TRANSACTIONS = "/v1/billing/balance", "/v1/billing/transactions"
@@ -23,7 +33,7 @@ def get(client: Client, who: Person, address: str, **query: object) -> dict[str,
 
 
 def pay(who: Person, number: int, amount: int = USD) -> Transaction:
-    with clock(day(number)):
+    with frozen_clock(day(number)):
         return ledger.top_up(
             who.workspace.id,
             amount,
@@ -37,13 +47,13 @@ def pay(who: Person, number: int, amount: int = USD) -> Transaction:
 
 
 def test_a_balance(alice: Person, client: Client) -> None:
-    opened(alice, credit=2 * USD)
+    create_wallet(alice, credit=2 * USD)
     pay(alice, 2, 5 * USD)
-    settled(alice, day(3))
+    settle_call(alice, day(3))
 
     assert get(client, alice, BALANCE) == {
         "object": "billing.balance",
-        "project_id": public(PROJECT, alice.workspace.id),
+        "project_id": format_id(PROJECT, alice.workspace.id),
         "currency": "USD",
         "balance": "5.00",
         "held": "0.000023",
@@ -58,7 +68,7 @@ def test_a_balance(alice: Person, client: Client) -> None:
 
 
 def test_a_workspace_without_a_limit(alice: Person, client: Client) -> None:
-    opened(alice, credit=None)
+    create_wallet(alice, credit=None)
 
     shown = get(client, alice, BALANCE)
 
@@ -75,7 +85,7 @@ def test_a_workspace_without_a_wallet_yet(alice: Person, client: Client, setting
 
 
 def test_amounts_are_exact_however_large(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     Wallet.objects.update(balance=9_007_199_254_740_993, held=1)
 
     shown = get(client, alice, BALANCE)
@@ -84,15 +94,15 @@ def test_amounts_are_exact_however_large(alice: Person, client: Client) -> None:
 
 
 def test_budgets_and_how_much_of_them_is_used(alice: Person, client: Client) -> None:
-    opened(alice)
-    settled(alice, day(3))
-    settled(alice, day(4))
-    settled(alice, day(4), by_key=False)
+    create_wallet(alice)
+    settle_call(alice, day(3))
+    settle_call(alice, day(4))
+    settle_call(alice, day(4), by_key=False)
     id = alice.workspace.id
     Budget.objects.create(workspace_id=id, key_id=key_of(alice), period="day", limit=SHORT_COST)
     Budget.objects.create(workspace_id=id, period="month", limit=USD)
 
-    with clock(day(4)):
+    with frozen_clock(day(4)):
         monthly, daily = get(client, alice, BALANCE)["budgets"]
 
     assert (monthly["used"], monthly["limit"], monthly["remaining"]) == ("0.000069", "1.00", "0.999931")
@@ -100,7 +110,7 @@ def test_budgets_and_how_much_of_them_is_used(alice: Person, client: Client) -> 
     assert monthly["starts_at"] == int(day(1, hour=0).timestamp())
     assert monthly["ends_at"] == int(day(1, month=2, hour=0).timestamp())
     assert (daily["used"], daily["remaining"]) == ("0.000023", "0.00")
-    assert daily["api_key_id"] == public(KEY, key_of(alice))
+    assert daily["api_key_id"] == format_id(KEY, key_of(alice))
     assert daily["ends_at"] - daily["starts_at"] == 86_400
 
 
@@ -108,18 +118,18 @@ def test_budgets_and_how_much_of_them_is_used(alice: Person, client: Client) -> 
 
 
 def test_transactions_newest_first(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     payment = pay(alice, 2, 5 * USD)
-    charge = posted(alice, day(3))
+    charge = post_call(alice, day(3))
     charged = Transaction.objects.get(charge_id=charge.id)
-    with clock(day(4)):
+    with frozen_clock(day(4)):
         reversal = ledger.reverse(charged.id, reason="It was cut off", by="treasurer@example.com")
 
     newest, second, oldest = get(client, alice, TRANSACTIONS)["data"]
 
-    completion = {"completion_id": public(COMPLETION, charge.id), "model": "gpt"}
+    completion = {"completion_id": format_id(COMPLETION, charge.id), "model": "gpt"}
     assert oldest == {
-        "id": public(TRANSACTION, payment.id),
+        "id": format_id(TRANSACTION, payment.id),
         "object": "billing.transaction",
         "created_at": int(day(2).timestamp()),
         "kind": "top_up",
@@ -133,7 +143,7 @@ def test_transactions_newest_first(alice: Person, client: Client) -> None:
         "reversed_by": None,
     }
     assert (second["kind"], second["amount"], second["reason"]) == ("charge", "-0.000023", None)
-    assert second["reversed_by"] == newest["id"] == public(TRANSACTION, reversal.id)
+    assert second["reversed_by"] == newest["id"] == format_id(TRANSACTION, reversal.id)
     assert newest["reverses"] == second["id"]
     assert (newest["kind"], newest["amount"]) == ("reversal", "0.000023")
     assert second | completion == second
@@ -147,8 +157,8 @@ def test_who_made_a_transaction_is_not_shown(alice: Person, client: Client) -> N
 
 
 def test_speech_has_no_completion(alice: Person, client: Client) -> None:
-    opened(alice)
-    settled(alice, day(3), model="tts", kind="speech")
+    create_wallet(alice)
+    settle_call(alice, day(3), model="tts", kind="speech")
     post(day(3))
 
     [row] = get(client, alice, TRANSACTIONS)["data"]
@@ -157,11 +167,11 @@ def test_speech_has_no_completion(alice: Person, client: Client) -> None:
 
 
 def test_pages_follow_each_other_to_the_end(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     for _ in range(3):
-        settled(alice, day(3))
+        settle_call(alice, day(3))
     post(day(3))  # all at the same moment
-    payment_ids = [public(TRANSACTION, pay(alice, number).id) for number in (4, 5)]
+    payment_ids = [format_id(TRANSACTION, pay(alice, number).id) for number in (4, 5)]
 
     seen: list[str] = []
     page = get(client, alice, TRANSACTIONS, limit=2)
@@ -185,8 +195,8 @@ def test_pages_follow_each_other_to_the_end(alice: Person, client: Client) -> No
     ],
 )
 def test_kinds(kind: str, kinds: list[str], alice: Person, client: Client) -> None:
-    opened(alice)
-    posted(alice, day(3))
+    create_wallet(alice)
+    post_call(alice, day(3))
     pay(alice, 4)
 
     found = get(client, alice, TRANSACTIONS, kind=kind)["data"]
@@ -209,9 +219,9 @@ def test_an_empty_list(alice: Person, client: Client) -> None:
 def test_a_page_costs_two_queries(
     alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    opened(alice)
+    create_wallet(alice)
     for _ in range(5):
-        settled(alice, day(3))
+        settle_call(alice, day(3))
     post(day(3))
     authentication = 2
 
@@ -245,7 +255,7 @@ def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Pe
 def test_owner_and_teammate_see_it_and_a_stranger_does_not(
     alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
-    id = public(TRANSACTION, pay(alice, 2, 5 * USD).id)
+    id = format_id(TRANSACTION, pay(alice, 2, 5 * USD).id)
 
     for who in (alice, bob):
         assert get(client, who, BALANCE)["balance"] == "5.00"

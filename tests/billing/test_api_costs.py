@@ -11,8 +11,17 @@ from django.test import Client
 
 from billing.models import Charge
 from billing.units import Units
-from core.ids import KEY, PROJECT, new_id, public, public_user
-from tests.support.billed_months import SHORT_COST, USD, day, key_of, opened, post, posted, settled
+from core.ids import KEY, PROJECT, format_id, format_user_id, new_id
+from tests.support.billed_months import (
+    SHORT_COST,
+    USD,
+    create_wallet,
+    day,
+    key_of,
+    post,
+    post_call,
+    settle_call,
+)
 from tests.support.people import Person
 
 COSTS = "/v1/organization/costs"
@@ -23,7 +32,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture
 def ask(client: Client, alice: Person) -> Ask:
     """Return a function that gets the costs of January 3, as Alice by default, with exact amounts."""
-    opened(alice)
+    create_wallet(alice)
 
     def get_costs(who: Person = alice, **query: object) -> dict[str, Any]:
         parameters = {"start_time": day(3), "end_time": day(4, hour=0), **query}
@@ -53,7 +62,7 @@ def copy_charge(charge: Charge, **columns: object) -> None:
 
 
 def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
-    posted(alice, day(3))
+    post_call(alice, day(3))
 
     page = ask()
 
@@ -83,8 +92,8 @@ def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
     ],
 )
 def test_an_amount_arrives_digit_for_digit(nano: int, written: bytes, alice: Person, client: Client) -> None:
-    opened(alice)
-    copy_charge(settled(alice, day(3), Units()), cost=nano)
+    create_wallet(alice)
+    copy_charge(settle_call(alice, day(3), Units()), cost=nano)
 
     start, end = int(day(3).timestamp()), int(day(4, hour=0).timestamp())
     answer = client.get(COSTS, {"start_time": start, "end_time": end}, headers=alice.headers)
@@ -93,8 +102,8 @@ def test_an_amount_arrives_digit_for_digit(nano: int, written: bytes, alice: Per
 
 
 def test_costs_are_the_same_before_and_after_posting(ask: Ask, alice: Person) -> None:
-    settled(alice, day(3))
-    settled(alice, day(3))
+    settle_call(alice, day(3))
+    settle_call(alice, day(3))
 
     before = ask()
     post(day(4))
@@ -104,22 +113,22 @@ def test_costs_are_the_same_before_and_after_posting(ask: Ask, alice: Person) ->
 
 
 def test_groups_and_filters(ask: Ask, alice: Person, bob: Person) -> None:
-    posted(alice, day(3))
-    posted(bob, day(3), Units(prompt=1))
-    settled(alice, day(3), Units(completion=1), model="tts", kind="speech")
+    post_call(alice, day(3))
+    post_call(bob, day(3), Units(prompt=1))
+    settle_call(alice, day(3), Units(completion=1), model="tts", kind="speech")
 
     def costs(**query: object) -> dict[Any, int]:
         group = str(query.get("group_by", "line_item"))
         return {row[group]: int(row["amount"]["value"] * USD) for row in results(ask(**query))}
 
     assert costs(group_by="line_item") == {"gpt, completion": SHORT_COST + 1000, "tts, speech": 10_000}
-    assert costs(group_by="project_id") == {public(PROJECT, alice.workspace.id): SHORT_COST + 11_000}
+    assert costs(group_by="project_id") == {format_id(PROJECT, alice.workspace.id): SHORT_COST + 11_000}
     assert costs(group_by="user_id") == {
-        public_user(alice.user.pk): SHORT_COST + 10_000,
-        public_user(bob.user.pk): 1000,
+        format_user_id(alice.user.pk): SHORT_COST + 10_000,
+        format_user_id(bob.user.pk): 1000,
     }
-    assert costs(group_by="api_key_id", api_key_ids=public(KEY, key_of(bob))) == {
-        public(KEY, key_of(bob)): 1000
+    assert costs(group_by="api_key_id", api_key_ids=format_id(KEY, key_of(bob))) == {
+        format_id(KEY, key_of(bob)): 1000
     }
     assert costs(line_items="tts, speech") == {None: 10_000}
     assert costs(line_items=["tts, speech", "gpt, completion"]) == {None: SHORT_COST + 11_000}
@@ -129,7 +138,7 @@ def test_groups_and_filters(ask: Ask, alice: Person, bob: Person) -> None:
 def test_a_workspace_sees_only_its_own_costs(
     ask: Ask, alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
-    posted(alice, day(3))
+    post_call(alice, day(3))
 
     assert results(ask(bob)) == results(ask(alice)) != []
     assert results(ask(charlie)) == []
@@ -137,7 +146,7 @@ def test_a_workspace_sees_only_its_own_costs(
 
 
 def test_unpriced_requests_are_counted(ask: Ask, alice: Person) -> None:
-    copy_charge(settled(alice, day(3)), price_id=None, cost=None)
+    copy_charge(settle_call(alice, day(3)), price_id=None, cost=None)
 
     [row] = results(ask())
 

@@ -6,17 +6,17 @@ import openai
 import pytest
 from openai.types.admin.organization import UsageCompletionsResponse, UsageCostsResponse
 
-from core.ids import KEY, public, public_user
-from tests.support.billed_months import SHORT_COST, USD, day, key_of, opened, posted
+from core.ids import KEY, format_id, format_user_id
+from tests.support.billed_months import SHORT_COST, USD, create_wallet, day, key_of, post_call
 from tests.support.openai_in_process import openai_client
 from tests.support.people import Person
 
 
 @pytest.fixture
 def sdk(alice: Person) -> Iterator[openai.OpenAI]:
-    opened(alice)
+    create_wallet(alice)
     for number in (1, 5, 9):
-        posted(alice, day(number))
+        post_call(alice, day(number))
     with openai_client(admin_api_key=alice.key) as client:
         yield client
 
@@ -38,8 +38,8 @@ def test_usage_page_by_page(sdk: openai.OpenAI, alice: Person) -> None:
     [used] = first.data[0].results
     assert used.object == "organization.usage.completions.result"
     assert (used.input_tokens, used.output_tokens, used.num_model_requests) == (3, 2, 1)
-    assert (used.model, used.user_id) == ("gpt", public_user(alice.user.pk))
-    assert used.api_key_id == public(KEY, key_of(alice))
+    assert (used.model, used.user_id) == ("gpt", format_user_id(alice.user.pk))
+    assert used.api_key_id == format_id(KEY, key_of(alice))
     UsageCompletionsResponse.model_validate_json(first.model_dump_json(), strict=True)
 
 
@@ -52,7 +52,7 @@ def test_filters(sdk: openai.OpenAI, alice: Person) -> None:
         )
         return sum(len(bucket.results) for bucket in page.data)
 
-    assert buckets(models=["gpt", "other"], user_ids=[public_user(alice.user.pk)], batch=False) == 2
+    assert buckets(models=["gpt", "other"], user_ids=[format_user_id(alice.user.pk)], batch=False) == 2
     assert buckets(models=["other"]) == 0
     assert buckets(batch=True) == 0
 

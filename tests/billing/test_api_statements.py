@@ -11,10 +11,10 @@ import pytest
 from django.test import Client
 
 from billing import ledger, statements
-from billing.statements import make_missing
+from billing.statements import create_missing_statements
 from billing.units import UNIT_NAMES, Units
-from core.ids import PROJECT, public
-from tests.support.billed_months import USD, clock, day, opened, posted
+from core.ids import PROJECT, format_id
+from tests.support.billed_months import USD, create_wallet, day, frozen_clock, post_call
 from tests.support.people import Person
 
 STATEMENTS = "/v1/billing/statements"
@@ -24,16 +24,16 @@ HOSTILE = '=HYPERLINK("http://evil.example", "<script>alert(1)</script>")\r\nand
 @pytest.fixture
 def january(alice: Person) -> None:
     """Alice's January, which is closed and has one payment."""
-    opened(alice)
+    create_wallet(alice)
     pay(alice, "Invoice 7")
-    posted(alice, day(3))
-    posted(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
-    with clock(day(1, month=2)):
-        make_missing()
+    post_call(alice, day(3))
+    post_call(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
+    with frozen_clock(day(1, month=2)):
+        create_missing_statements()
 
 
 def pay(who: Person, reason: str, number: int = 2, amount: int = 5 * USD) -> None:
-    with clock(day(number)):
+    with frozen_clock(day(number)):
         ledger.top_up(
             who.workspace.id, amount, reason=reason, by="treasurer@example.com", reference=f"#{number}"
         )
@@ -71,7 +71,7 @@ def test_a_statement(alice: Person, client: Client) -> None:
     assert shown == {
         "id": "2026-01",
         "object": "billing.statement",
-        "project_id": public(PROJECT, alice.workspace.id),
+        "project_id": format_id(PROJECT, alice.workspace.id),
         "starts_at": int(day(1, hour=0).timestamp()),
         "ends_at": int(day(1, month=2, hour=0).timestamp()),
         "closed": True,
@@ -100,9 +100,9 @@ def test_a_statement(alice: Person, client: Client) -> None:
 
 @pytest.mark.usefixtures("january")
 def test_the_current_month_can_be_seen_before_it_is_closed(alice: Person, client: Client) -> None:
-    posted(alice, day(3, month=2))
+    post_call(alice, day(3, month=2))
 
-    with clock(day(4, month=2)):
+    with frozen_clock(day(4, month=2)):
         shown = get(client, alice, "/2026-02")
         listed = get(client, alice, "")
 
@@ -112,10 +112,10 @@ def test_the_current_month_can_be_seen_before_it_is_closed(alice: Person, client
 
 
 def test_statements_newest_first(alice: Person, client: Client) -> None:
-    opened(alice)
-    posted(alice, day(3))
-    with clock(day(2, month=4)):
-        make_missing()
+    create_wallet(alice)
+    post_call(alice, day(3))
+    with frozen_clock(day(2, month=4)):
+        create_missing_statements()
 
     newest = get(client, alice, "", limit=2)
     rest = get(client, alice, "", limit=2, after=newest["last_id"])
@@ -149,11 +149,11 @@ def test_a_table_adds_up(alice: Person, client: Client) -> None:
 
 
 def test_a_table_adds_up_even_if_not_everything_is_listed(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     for number in (2, 3, 4):
         pay(alice, "Invoice", number, number)
 
-    with clock(day(5)), patch.object(statements, "LISTED", 1):
+    with frozen_clock(day(5)), patch.object(statements, "MAX_LISTED_MOVEMENTS", 1):
         rows = table(client, alice)
         shown = page(client, alice)
 
@@ -177,11 +177,11 @@ def test_a_table_follows_rfc_4180(alice: Person, client: Client) -> None:
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "＝"])
 def test_no_cell_is_a_formula(first: str, alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     pay(alice, HOSTILE)
-    posted(alice, day(3), model=f"{first}cmd|' /C calc'!A0")
+    post_call(alice, day(3), model=f"{first}cmd|' /C calc'!A0")
 
-    with clock(day(4)):
+    with frozen_clock(day(4)):
         rows = table(client, alice)
 
     assert rows[1]["description"] == f"'{first}cmd|' /C calc'!A0, completion"
@@ -207,9 +207,9 @@ def test_a_page_to_print(alice: Person, client: Client) -> None:
 
 
 def test_a_preview_says_that_it_is_one(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
 
-    with clock(day(4)):
+    with frozen_clock(day(4)):
         text = page(client, alice)
 
     assert "Preview of 2026-01-04 12:00 UTC" in text
@@ -217,13 +217,13 @@ def test_a_preview_says_that_it_is_one(alice: Person, client: Client) -> None:
 
 
 def test_a_page_runs_and_loads_nothing(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     pay(alice, HOSTILE)
-    posted(alice, day(3), model="<img src=x onerror=alert(1)>")
+    post_call(alice, day(3), model="<img src=x onerror=alert(1)>")
     alice.workspace.name = "</title><script>alert(1)</script>"
     alice.workspace.save()
 
-    with clock(day(4)):
+    with frozen_clock(day(4)):
         answer = client.get(f"{STATEMENTS}/2026-01.html", headers=alice.headers)
 
     assert not re.search(r"<(script|img|link|iframe)", answer.text)
@@ -243,7 +243,7 @@ FORMS = ["/2026-01", "/2026-01.csv", "/2026-01.html"]
 def test_owner_and_teammate_see_it_and_a_stranger_does_not(
     form: str, alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
-    opened(charlie, day(2, month=2))
+    create_wallet(charlie, day(2, month=2))
 
     def answer(who: Person) -> Any:
         return client.get(f"{STATEMENTS}{form}", headers=who.headers)
@@ -265,11 +265,11 @@ def test_somebody_unknown_is_asked_for_a_key(form: str, client: Client, db: None
 
 
 def test_a_browser_prints_with_its_session(alice: Person, client: Client) -> None:
-    opened(alice)
+    create_wallet(alice)
     pay(alice, "Invoice 7")
     client.force_login(alice.user)
 
-    with clock(day(4)):
+    with frozen_clock(day(4)):
         assert "Invoice 7" in client.get(f"{STATEMENTS}/2026-01.html").text
 
 
@@ -296,7 +296,7 @@ def test_a_browser_prints_with_its_session(alice: Person, client: Client) -> Non
 def test_an_impossible_month_is_refused(
     month: str, status: int, suffix: str, alice: Person, client: Client
 ) -> None:
-    opened(alice)
+    create_wallet(alice)
 
     answer = client.get(f"{STATEMENTS}/{month}{suffix}", headers=alice.headers)
 

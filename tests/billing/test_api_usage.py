@@ -15,8 +15,8 @@ from billing import usage_report
 from billing.models import Charge
 from billing.units import Units
 from billing.usage_report import Rows, UsageQuery
-from core.ids import KEY, PROJECT, public, public_user
-from tests.support.billed_months import clock, day, key_of, opened, post, posted, settled
+from core.ids import KEY, PROJECT, format_id, format_user_id
+from tests.support.billed_months import create_wallet, day, frozen_clock, key_of, post, post_call, settle_call
 from tests.support.people import Person, person
 
 USAGE = "/v1/organization/usage/completions"
@@ -28,7 +28,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture
 def ask(client: Client, alice: Person) -> Ask:
     """Return a function that gets usage, as Alice by default; it takes moments as `datetime`."""
-    opened(alice)
+    create_wallet(alice)
 
     def asked(who: Person = alice, **query: object) -> dict[str, Any]:
         written = {
@@ -53,7 +53,7 @@ def requests(page: dict[str, Any]) -> list[int]:
 
 
 def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
-    posted(alice, day(3), LONG)
+    post_call(alice, day(3), LONG)
 
     page = ask(start_time=day(3, hour=0), end_time=day(4, hour=0))
 
@@ -89,8 +89,8 @@ def test_a_day_in_openais_shape(ask: Ask, alice: Person) -> None:
 
 @pytest.mark.parametrize("width", ["1m", "1h", "1d"])
 def test_usage_is_the_same_before_and_after_posting(width: str, ask: Ask, alice: Person) -> None:
-    posted(alice, day(3, hour=12, minute=5))
-    settled(alice, day(3, hour=12, minute=5, second=59))
+    post_call(alice, day(3, hour=12, minute=5))
+    settle_call(alice, day(3, hour=12, minute=5, second=59))
     query = {"start_time": day(3, minute=5), "end_time": day(3, minute=6), "bucket_width": width}
 
     before = ask(**query)
@@ -101,15 +101,15 @@ def test_usage_is_the_same_before_and_after_posting(width: str, ask: Ask, alice:
 
 
 def test_what_is_held_has_not_been_used_yet(ask: Ask, alice: Person) -> None:
-    charge = settled(alice, day(3))
+    charge = settle_call(alice, day(3))
 
     assert requests(ask(start_time=day(3, hour=0), end_time=charge.ended_at)) == [1]
     assert requests(ask(start_time=day(4), end_time=day(5))) == [0, 0]
 
 
 def test_buckets_are_aligned_to_the_clock_and_include_empty_ones(ask: Ask, alice: Person) -> None:
-    posted(alice, day(3, hour=10, minute=59, second=59))
-    posted(alice, day(3, hour=12))
+    post_call(alice, day(3, hour=10, minute=59, second=59))
+    post_call(alice, day(3, hour=12))
 
     page = ask(start_time=day(3, hour=10, minute=30), end_time=day(3, hour=12, minute=1), bucket_width="1h")
 
@@ -120,15 +120,15 @@ def test_buckets_are_aligned_to_the_clock_and_include_empty_ones(ask: Ask, alice
 
 
 def test_the_end_is_exclusive(ask: Ask, alice: Person) -> None:
-    posted(alice, day(4, hour=0))
+    post_call(alice, day(4, hour=0))
 
     assert requests(ask(start_time=day(3, hour=0), end_time=day(4, hour=0))) == [0]
 
 
 def test_without_an_end_the_range_lasts_until_now(ask: Ask, alice: Person) -> None:
-    posted(alice, day(5))
+    post_call(alice, day(5))
 
-    with clock(day(5)):
+    with frozen_clock(day(5)):
         assert requests(ask(start_time=day(3))) == [0, 0, 1]
         assert requests(ask(start_time=day(3), end_time=day(20))) == [0, 0, 1]
         assert ask(start_time=day(6)) == {"object": "page", "data": [], "has_more": False, "next_page": None}
@@ -136,7 +136,7 @@ def test_without_an_end_the_range_lasts_until_now(ask: Ask, alice: Person) -> No
 
 def test_pages_follow_each_other_to_the_end(ask: Ask, alice: Person) -> None:
     for number in (2, 5, 9):
-        posted(alice, day(number))
+        post_call(alice, day(number))
     query = {"start_time": day(2), "end_time": day(11), "limit": 4}
 
     pages = [ask(**query)]
@@ -159,10 +159,10 @@ def test_a_page_has_openais_default_length(width: str, buckets: int, ask: Ask) -
 @pytest.fixture
 def shared(ask: Ask, alice: Person, bob: Person) -> None:
     """Calls of two people to two models; Alice makes one of hers in her browser."""
-    posted(alice, day(3), model="gpt")
-    posted(alice, day(3), model="gpt-mini")
-    posted(bob, day(3), model="gpt")
-    settled(alice, day(3), by_key=False)
+    post_call(alice, day(3), model="gpt")
+    post_call(alice, day(3), model="gpt-mini")
+    post_call(bob, day(3), model="gpt")
+    settle_call(alice, day(3), by_key=False)
     post(day(3))
 
 
@@ -175,16 +175,16 @@ def test_groups(ask: Ask, alice: Person, bob: Person) -> None:
         [bucket] = results(ask(**THIRD, group_by=list(names)))
         return [tuple(result[name] for name in (*names, "num_model_requests")) for result in bucket]
 
-    users = {public_user(alice.user.pk): 3, public_user(bob.user.pk): 1}
+    users = {format_user_id(alice.user.pk): 3, format_user_id(bob.user.pk): 1}
     assert dict(grouped("user_id")) == users  # type: ignore[arg-type]
     assert grouped("model") == [("gpt", 3), ("gpt-mini", 1)]
-    assert grouped("project_id") == [(public(PROJECT, alice.workspace.id), 4)]
-    keys = {None: 1, public(KEY, key_of(alice)): 2, public(KEY, key_of(bob)): 1}
+    assert grouped("project_id") == [(format_id(PROJECT, alice.workspace.id), 4)]
+    keys = {None: 1, format_id(KEY, key_of(alice)): 2, format_id(KEY, key_of(bob)): 1}
     assert dict(grouped("api_key_id")) == keys  # type: ignore[arg-type]
     assert grouped("batch") == [(False, 4)]
     by_both = grouped("model", "user_id")
     assert len(by_both) == 3
-    assert by_both[-1] == ("gpt-mini", public_user(alice.user.pk), 1)
+    assert by_both[-1] == ("gpt-mini", format_user_id(alice.user.pk), 1)
 
 
 @pytest.mark.usefixtures("shared")
@@ -209,19 +209,19 @@ def test_filters(ask: Ask, alice: Person, bob: Person, charlie: Person) -> None:
     assert count(models=["gpt-mini", "unknown"]) == 1
     assert count(models="gpt,gpt-mini") == 4
     assert count(models="'; DROP TABLE billing_charge; --") == 0
-    assert count(user_ids=public_user(bob.user.pk)) == 1
-    assert count(api_key_ids=public(KEY, key_of(alice))) == 2
-    assert count(api_key_ids=public(KEY, key_of(charlie))) == 0
-    assert count(project_ids=public(PROJECT, alice.workspace.id)) == 4
-    assert count(project_ids=public(PROJECT, charlie.workspace.id)) == 0
+    assert count(user_ids=format_user_id(bob.user.pk)) == 1
+    assert count(api_key_ids=format_id(KEY, key_of(alice))) == 2
+    assert count(api_key_ids=format_id(KEY, key_of(charlie))) == 0
+    assert count(project_ids=format_id(PROJECT, alice.workspace.id)) == 4
+    assert count(project_ids=format_id(PROJECT, charlie.workspace.id)) == 0
     assert count(batch="true") == 0
-    assert count(batch="false", models="gpt", user_ids=public_user(alice.user.pk)) == 2
+    assert count(batch="false", models="gpt", user_ids=format_user_id(alice.user.pk)) == 2
 
 
 @pytest.mark.usefixtures("shared")
 def test_a_workspace_sees_only_its_own_usage(ask: Ask, client: Client, bob: Person, charlie: Person) -> None:
-    opened(charlie)
-    posted(charlie, day(3), LONG)
+    create_wallet(charlie)
+    post_call(charlie, day(3), LONG)
 
     assert requests(ask(bob, **THIRD)) == [4]
     assert requests(ask(charlie, **THIRD)) == [1]
@@ -229,7 +229,7 @@ def test_a_workspace_sees_only_its_own_usage(ask: Ask, client: Client, bob: Pers
 
 
 def test_a_session_sees_the_personal_workspace(ask: Ask, client: Client, alice: Person) -> None:
-    posted(alice, day(3))
+    post_call(alice, day(3))
     client.force_login(alice.user)
 
     page = client.get(USAGE, {name: int(moment.timestamp()) for name, moment in THIRD.items()}).json()
@@ -238,7 +238,7 @@ def test_a_session_sees_the_personal_workspace(ask: Ask, client: Client, alice: 
 
 
 def test_speech_is_not_a_completion(ask: Ask, alice: Person) -> None:
-    settled(alice, day(3), Units(characters=100), model="tts", kind="speech")
+    settle_call(alice, day(3), Units(characters=100), model="tts", kind="speech")
     post(day(3))
 
     assert results(ask(**THIRD)) == [[]]
@@ -248,7 +248,7 @@ def test_a_week_of_hours_takes_two_queries(
     ask: Ask, alice: Person, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(1, 8):
-        posted(alice, day(number))
+        post_call(alice, day(number))
     authentication = 2
 
     with django_assert_num_queries(authentication + 2):
@@ -315,13 +315,13 @@ def test_a_cursor_belongs_to_its_query(ask: Ask, alice: Person, client: Client) 
 @pytest.mark.django_db(transaction=True)
 def test_a_charge_posted_during_the_read_counts_once(client: Client) -> None:
     alice = person("alice@example.com")
-    opened(alice)
-    charge = settled(alice, day(3))
+    create_wallet(alice)
+    charge = settle_call(alice, day(3))
     start = int(day(3, hour=0).timestamp())
     seconds = UsageQuery(alice.workspace.id, 86_400, range(start, start + 1))
 
-    with patch.object(usage_report, "_of_charges", posting_first(usage_report._of_charges)):
-        [found] = usage_report.sums(seconds)[start]
+    with patch.object(usage_report, "_charge_rows", posting_first(usage_report._charge_rows)):
+        [found] = usage_report.usage_sums(seconds)[start]
 
     assert Charge.objects.get(pk=charge.pk).state == "posted"
     assert found.requests == 1

@@ -25,13 +25,13 @@ from billing import ledger
 from billing.exceptions import InvalidBillingAction, Unaffordable
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge, Transaction, Wallet
-from billing.money import nano_rounded_up
+from billing.money import pico_to_nano_rounded_up
 from billing.posting import post_settled
 from billing.prices import add_price
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
-from tests.support.priced_usage import found
+from tests.support.priced_usage import discrepancies
 
 counts = st.integers(0, 50)
 rates = st.fixed_dictionaries(
@@ -53,7 +53,7 @@ def cost_of(units: Units, rates: dict[str, int]) -> int:
     pico = units.prompt * rates["prompt"] + units.completion * rates["completion"]
     pico += units.cached * rates.get("cached", rates["prompt"])
     pico += units.reasoning * rates.get("reasoning", rates["completion"])
-    return nano_rounded_up(pico)
+    return pico_to_nano_rounded_up(pico)
 
 
 class Money(RuleBasedStateMachine):
@@ -194,7 +194,7 @@ class Money(RuleBasedStateMachine):
         if charged is not None and charged.charge_id:
             twice = ledger.Movement(Transaction.Kind.CHARGE, self.workspace, -1, charged.charge_id)
             with pytest.raises(IntegrityError), transaction.atomic():
-                ledger.post([twice])
+                ledger.post_movements([twice])
 
     # --- what must hold ---------------------------------------------------------------------------
 
@@ -208,9 +208,9 @@ class Money(RuleBasedStateMachine):
         assert wallet.available == left
 
     def teardown(self) -> None:
-        assert found() == []
+        assert discrepancies() == []
         post_settled()
-        assert found() == []
+        assert discrepancies() == []
 
     def _order(self, key: int) -> ChargeRequest:
         return ChargeRequest(

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from billing.models import Price
-from billing.prices import add_price, current_tariffs, declare, free_where_unpriced
+from billing.prices import add_declared_prices, add_price, current_tariffs, mark_free_if_unpriced
 from billing.tariffs import rates_of
 
 pytestmark = pytest.mark.django_db
@@ -14,18 +14,18 @@ CHEAP, DEAR = rates_of({"prompt": 1, "completion": 2}), rates_of({"prompt": 10, 
 
 
 def test_a_price_in_the_file_is_added_once() -> None:
-    assert len(declare({"m": CHEAP})) == 1
-    assert declare({"m": CHEAP}) == []
-    assert len(declare({"m": DEAR})) == 1
-    assert len(declare({"m": "free"})) == 1
-    assert declare({"m": "free"}) == []
+    assert len(add_declared_prices({"m": CHEAP})) == 1
+    assert add_declared_prices({"m": CHEAP}) == []
+    assert len(add_declared_prices({"m": DEAR})) == 1
+    assert len(add_declared_prices({"m": "free"})) == 1
+    assert add_declared_prices({"m": "free"}) == []
     assert current_tariffs({"m"}, timezone.now())["m"].is_free
 
 
 def test_local_models_are_free_until_somebody_prices_them() -> None:
-    free_where_unpriced(["m"])
+    mark_free_if_unpriced(["m"])
     add_price("m", {0: CHEAP})
-    free_where_unpriced(["m"])
+    mark_free_if_unpriced(["m"])
     assert not current_tariffs({"m"}, timezone.now())["m"].is_free
 
 
@@ -33,9 +33,9 @@ def test_a_scheduled_price_comes_first_and_does_not_prevent_a_start() -> None:
     soon = timezone.now() + timedelta(days=1)
     add_price("m", {0: CHEAP})
     add_price("m", {0: DEAR}, starts_at=soon)
-    [added] = declare({"m": "free"})
+    [added] = add_declared_prices({"m": "free"})
     assert added.starts_at > soon
-    assert declare({"m": "free"}) == []
+    assert add_declared_prices({"m": "free"}) == []
     assert Price.objects.count() == 3
     assert current_tariffs({"m"}, timezone.now())["m"].tiers == {0: CHEAP}
     assert current_tariffs({"m"}, soon + timedelta(seconds=1))["m"].is_free

@@ -26,9 +26,15 @@ from genai_prices.types import (
 from pytest_django import Settings
 
 from billing.exceptions import InvalidPrice
-from billing.genai_prices import PackagePrice, PriceLookup, missing_versions, package_price_for, take_over
+from billing.genai_prices import (
+    PackagePrice,
+    PriceLookup,
+    find_package_price,
+    import_missing_versions,
+    missing_versions,
+)
 from billing.models import Price
-from billing.money import NANO_A_USD
+from billing.money import NANO_PER_USD
 from billing.prices import add_price, current_tariffs
 from billing.tariffs import Tariff
 from billing.units import Units
@@ -103,7 +109,7 @@ def test_units_are_translated(house: Provider) -> None:
     )
     add_model(house, "m", price)
 
-    offer = package_price_for(lookup(), NOW)
+    offer = find_package_price(lookup(), NOW)
 
     assert offer.name == "house/m"
     assert offer.remarks == []
@@ -132,7 +138,7 @@ def test_their_tiers_begin_above_the_start_and_ours_at_it(house: Provider) -> No
     )
     add_model(house, "m", price)
 
-    tariff = tariff_in(package_price_for(lookup(), NOW))
+    tariff = tariff_in(find_package_price(lookup(), NOW))
 
     assert tariff.tiers == {
         0: {"prompt": 10**6, "completion": 10**7, "cached": 10**5},
@@ -141,7 +147,7 @@ def test_their_tiers_begin_above_the_start_and_ours_at_it(house: Provider) -> No
     }
     for prompt in (1, 199_999, 200_000, 200_001, 400_000, 400_001):
         usage = Usage(input_tokens=prompt, cache_read_tokens=1, output_tokens=7)
-        theirs = price.calc_price(usage)["total_price"] * NANO_A_USD
+        theirs = price.calc_price(usage)["total_price"] * NANO_PER_USD
         assert tariff.cost(Units(prompt=prompt - 1, cached=1, completion=7)) == theirs
 
 
@@ -153,7 +159,7 @@ def test_every_imported_price_costs_what_the_package_says() -> None:
         for model in provider.models:
             try:
                 reference = PriceLookup("mine", model.id, provider.id)
-                offer = package_price_for(reference, timezone.now(), ["cache_write_mtok", "requests_kcount"])
+                offer = find_package_price(reference, timezone.now(), ["cache_write_mtok", "requests_kcount"])
             except InvalidPrice:
                 continue
             found = provider.find_model(model.id)
@@ -171,7 +177,7 @@ def test_every_imported_price_costs_what_the_package_says() -> None:
                 theirs = price.calc_price(usage)
                 cost = theirs["input_price"] + theirs["output_price"]
                 units = Units(prompt - cached, cached, completion - reasoning, reasoning)
-                expected = (cost * NANO_A_USD).to_integral_value(ROUND_CEILING)
+                expected = (cost * NANO_PER_USD).to_integral_value(ROUND_CEILING)
                 assert mine.cost(units) == expected, (provider.id, model.id)
     assert imported > 1500
 
@@ -179,8 +185,8 @@ def test_every_imported_price_costs_what_the_package_says() -> None:
 def test_a_speaking_model_bills_sound_like_text_unless_it_is_priced(house: Provider) -> None:
     add_model(house, "m", PLAIN)
 
-    [(_, silent)] = package_price_for(lookup(), NOW).versions
-    [(_, speaking)] = package_price_for(lookup(speaks=True), NOW).versions
+    [(_, silent)] = find_package_price(lookup(), NOW).versions
+    [(_, speaking)] = find_package_price(lookup(speaks=True), NOW).versions
 
     assert "audio_out" not in silent[0]
     assert speaking[0]["audio_out"] == speaking[0]["completion"] == 10**7
@@ -197,7 +203,7 @@ def test_announced_changes_are_scheduled(house: Provider) -> None:
     ]
     add_model(house, "m", days)
 
-    assert package_price_for(lookup(), NOW).versions == [
+    assert find_package_price(lookup(), NOW).versions == [
         (None, {0: {"prompt": 2_500_000, "completion": 10**7}}),
         (datetime(2026, 4, 1, tzinfo=UTC), {0: {"prompt": 3_000_000, "completion": 12 * 10**6}}),
     ]
@@ -223,9 +229,9 @@ def test_fees_that_cannot_be_billed_here_are_refused_or_explicitly_left_out(
     [kind] = more
 
     with pytest.raises(InvalidPrice, match=f"house/m: .*{reason}.* --leave-out {kind} imports"):
-        package_price_for(lookup(), NOW)
+        find_package_price(lookup(), NOW)
 
-    offer = package_price_for(lookup(), NOW, [kind])
+    offer = find_package_price(lookup(), NOW, [kind])
     assert offer.versions == [(None, {0: {"prompt": 2_500_000, "completion": 10**7}})]
     assert offer.remarks == [f"Left out, and billed to nobody here: {kind}."]
 
@@ -244,24 +250,24 @@ def test_fees_that_cost_the_same_or_are_never_incurred_are_ignored(
     more: dict[str, Decimal], house: Provider
 ) -> None:
     add_model(house, "m", ModelPrice(**vars(PLAIN), **more))
-    assert package_price_for(lookup(), NOW).remarks == []
+    assert find_package_price(lookup(), NOW).remarks == []
 
 
 def test_a_model_that_caches_only_on_request_writes_nothing_to_its_cache(house: Provider) -> None:
     add_model(house, "claude-m", ModelPrice(**vars(PLAIN), cache_write_mtok=Decimal(3)))
-    assert len(package_price_for(lookup("claude-m"), NOW).versions) == 1
+    assert len(find_package_price(lookup("claude-m"), NOW).versions) == 1
 
 
 def test_hearing_and_seeing_decide_whether_a_price_matters(house: Provider) -> None:
     add_model(house, "m", ModelPrice(**vars(PLAIN), audio_hours=Decimal(1)))
     add_model(house, "n", ModelPrice(**vars(PLAIN), input_image_mtok=Decimal(5)))
 
-    assert package_price_for(lookup("m", sees=True), NOW)
-    assert package_price_for(lookup("n", hears=True), NOW)
+    assert find_package_price(lookup("m", sees=True), NOW)
+    assert find_package_price(lookup("n", hears=True), NOW)
     with pytest.raises(InvalidPrice, match="audio_hours"):
-        package_price_for(lookup("m", hears=True), NOW)
+        find_package_price(lookup("m", hears=True), NOW)
     with pytest.raises(InvalidPrice, match="input_image_mtok"):
-        package_price_for(lookup("n", sees=True), NOW)
+        find_package_price(lookup("n", sees=True), NOW)
 
 
 def test_prices_that_differ_at_night_are_refused(house: Provider) -> None:
@@ -269,7 +275,7 @@ def test_prices_that_differ_at_night_are_refused(house: Provider) -> None:
     add_model(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(night, prices=PLAIN)])
 
     with pytest.raises(InvalidPrice, match="other prices at other times of the day"):
-        package_price_for(lookup(), NOW)
+        find_package_price(lookup(), NOW)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +293,7 @@ def test_prices_that_differ_at_night_are_refused(house: Provider) -> None:
 def test_incomplete_and_inexact_prices_are_refused(price: ModelPrice, reason: str, house: Provider) -> None:
     add_model(house, "m", price)
     with pytest.raises(InvalidPrice, match=reason):
-        package_price_for(lookup(), NOW)
+        find_package_price(lookup(), NOW)
 
 
 def test_what_is_billed_to_nobody_is_pointed_out(house: Provider) -> None:
@@ -297,7 +303,7 @@ def test_what_is_billed_to_nobody_is_pointed_out(house: Provider) -> None:
         PriceVariant({"processing": "batch"}, PLAIN),
     ]
 
-    assert package_price_for(lookup(), NOW).remarks == [
+    assert find_package_price(lookup(), NOW).remarks == [
         "Billed to nobody here: web searches, which clients ask for by `web_search_options`.",
         "Billed at the standard rates here: service_tier=priority.",
     ]
@@ -312,7 +318,10 @@ def test_a_second_run_adds_nothing(house: Provider) -> None:
     dearer = ModelPrice(input_mtok=Decimal(3), output_mtok=Decimal(12))
     add_model(house, "m", [ConditionalPrice(prices=PLAIN), ConditionalPrice(soon, prices=dearer)])
 
-    added = [take_over("mine", package_price_for(lookup(), timezone.now()), replace=False) for _ in range(2)]
+    added = [
+        import_missing_versions("mine", find_package_price(lookup(), timezone.now()), replace=False)
+        for _ in range(2)
+    ]
 
     assert added == [2, 0]
     assert [price.source for price in Price.objects.all()] == [f"genai-prices {__version__} house/m"] * 2
@@ -322,12 +331,12 @@ def test_a_second_run_adds_nothing(house: Provider) -> None:
 def test_a_price_set_by_hand_is_replaced_only_if_its_model_is_named(house: Provider) -> None:
     add_model(house, "m", PLAIN)
     add_price("mine", {0: {"prompt": 1, "completion": 1}}, source="rita@example.com")
-    offer = package_price_for(lookup(), timezone.now())
+    offer = find_package_price(lookup(), timezone.now())
 
     with pytest.raises(InvalidPrice, match=r"source: rita@example\.com.* Name the model"):
-        take_over("mine", offer, replace=False)
+        import_missing_versions("mine", offer, replace=False)
 
-    assert take_over("mine", offer, replace=True) == 1
+    assert import_missing_versions("mine", offer, replace=True) == 1
     assert current_tariffs(["mine"], timezone.now())["mine"].tiers[0]["prompt"] == 2_500_000
 
 
@@ -338,7 +347,7 @@ def test_a_price_that_begins_later_prevents_the_import_and_nothing_is_added(hous
     add_price("mine", None, starts_at=later, source="rita@example.com")
 
     with pytest.raises(InvalidPrice, match="a price is in the book that begins at"):
-        missing_versions("mine", package_price_for(lookup(), timezone.now()), timezone.now(), replace=True)
+        missing_versions("mine", find_package_price(lookup(), timezone.now()), timezone.now(), replace=True)
     assert Price.objects.count() == 1
 
 

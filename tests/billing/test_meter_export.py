@@ -23,9 +23,18 @@ from billing.prices import add_price
 from billing.units import Units
 from chatapi.env import ROOT
 from core.ids import new_id
-from tests.support.billed_months import COMPLETION, PROMPT, SHORT, SHORT_COST, clock, day, opened, settled
+from tests.support.billed_months import (
+    COMPLETION,
+    PROMPT,
+    SHORT,
+    SHORT_COST,
+    create_wallet,
+    day,
+    frozen_clock,
+    settle_call,
+)
 from tests.support.people import Person
-from tests.support.stripe_api import KEY, Answer, Stripe, stripe_api
+from tests.support.stripe_api import KEY, Stripe, StripeHandler, stripe_api
 
 LONG = Units(prompt=200, completion=30)
 LONG_COST = 200 * PROMPT + 30 * COMPLETION
@@ -43,19 +52,19 @@ def stripe(settings: Settings) -> Iterator[Stripe]:
 @pytest.fixture
 def customer(alice: Person) -> Wallet:
     """Alice's wallet, which Stripe bills."""
-    wallet = opened(alice)
+    wallet = create_wallet(alice)
     Wallet.objects.update(stripe_customer="cus_alice")
     return wallet
 
 
 def spend(who: Person, at: datetime, units: Units = SHORT) -> None:
-    settled(who, at, units)
+    settle_call(who, at, units)
     post_settled()
 
 
 def export(stripe: Stripe, at: datetime, task: Callable[[], None] = tasks.export_meters) -> None:
     stripe.now = at.timestamp
-    with clock(at):
+    with frozen_clock(at):
         task()
 
 
@@ -86,19 +95,19 @@ def test_an_hour_is_reported_once_when_it_is_over(stripe: Stripe, alice: Person,
 def test_members_and_models_of_a_workspace_are_one_sum(
     stripe: Stripe, alice: Person, bob: Person, charlie: Person, customer: Wallet
 ) -> None:
-    opened(charlie)
+    create_wallet(charlie)
     for who in (alice, bob, charlie):
         for model in ("gpt", "other"):
-            settled(who, NOON, model=model)
+            settle_call(who, NOON, model=model)
     post_settled()
     export(stripe, NOON + timedelta(hours=2))
     assert [(event.customer, event.value) for event in stripe.events] == [("cus_alice", 4 * SHORT_COST)]
 
 
 def test_usage_that_costs_nothing_is_not_reported(stripe: Stripe, alice: Person, customer: Wallet) -> None:
-    with clock(day(1)):
+    with frozen_clock(day(1)):
         add_price("free", None)
-    settled(alice, NOON, model="free")
+    settle_call(alice, NOON, model="free")
     post_settled()
     export(stripe, NOON + timedelta(hours=2))
     assert UsageRollup.objects.exists()
@@ -167,44 +176,44 @@ def test_importing_the_tasks_does_not_load_stripes_package() -> None:
 # --- failures -------------------------------------------------------------------------------------
 
 
-def fails_before(answer: Answer) -> bool:
+def fails_before(answer: StripeHandler) -> bool:
     answer.say(500, {"error": {"type": "api_error", "message": "An error occurred"}})
     return True
 
 
-def fails_after(answer: Answer) -> bool:
+def fails_after(answer: StripeHandler) -> bool:
     answer.stripe.take(answer.form)
     return fails_before(answer)
 
 
-def hangs_up_before(answer: Answer) -> bool:
+def hangs_up_before(answer: StripeHandler) -> bool:
     answer.hang_up()
     return True
 
 
-def hangs_up_after(answer: Answer) -> bool:
+def hangs_up_after(answer: StripeHandler) -> bool:
     answer.stripe.take(answer.form)
     return hangs_up_before(answer)
 
 
-def is_silent_after(answer: Answer) -> bool:
+def is_silent_after(answer: StripeHandler) -> bool:
     answer.stripe.take(answer.form)
     time.sleep(0.6)
     return hangs_up_before(answer)
 
 
-def sends_no_json(answer: Answer) -> bool:
+def sends_no_json(answer: StripeHandler) -> bool:
     answer.stripe.take(answer.form)
     answer.say(200, "<html>a proxy's page</html>")
     return True
 
 
-def limits_the_rate(answer: Answer) -> bool:
+def limits_the_rate(answer: StripeHandler) -> bool:
     answer.say(429, {"error": {"type": "invalid_request_error", "message": "Too many requests"}})
     return True
 
 
-def rejects_the_key(answer: Answer) -> bool:
+def rejects_the_key(answer: StripeHandler) -> bool:
     answer.say(401, {"error": {"type": "invalid_request_error", "message": f"Invalid API Key: {KEY}"}})
     return True
 
@@ -226,7 +235,7 @@ def test_no_failure_loses_or_doubles_anything(
     stripe: Stripe,
     alice: Person,
     customer: Wallet,
-    trouble: Callable[[Answer], bool],
+    trouble: Callable[[StripeHandler], bool],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -305,7 +314,7 @@ def test_a_worker_that_dies_between_sending_and_marking_sends_nothing_twice(
 def test_a_customer_that_stripe_refuses_holds_up_no_other(
     stripe: Stripe, alice: Person, charlie: Person, customer: Wallet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    opened(charlie)
+    create_wallet(charlie)
     Wallet.objects.filter(pk=charlie.workspace.id).update(stripe_customer="mistyped")
     for who in (alice, charlie):
         spend(who, NOON)
@@ -359,7 +368,7 @@ def test_several_workers_at_once_report_everything_once(
         finally:
             connections.close_all()
 
-    with clock(at), ThreadPoolExecutor(3) as workers:
+    with frozen_clock(at), ThreadPoolExecutor(3) as workers:
         list(workers.map(work, range(3)))
     assert stripe.total("cus_alice") == 10 * SHORT_COST
     assert not MeterEvent.objects.filter(sent_at=None).exists()
@@ -372,9 +381,9 @@ def test_workers_that_see_different_sums_report_no_more_than_the_later_one(
     spend(alice, NOON)
     customers = {alice.workspace.id: "cus_alice"}
     until = NOON + timedelta(hours=1)
-    earlier = list(meter_export._due(customers, NOON, until))
+    earlier = list(meter_export._due_events(customers, NOON, until))
     spend(alice, NOON, LONG)
-    later = list(meter_export._due(customers, NOON, until))
+    later = list(meter_export._due_events(customers, NOON, until))
     for due in (earlier, later):
         MeterEvent.objects.bulk_create(due, ignore_conflicts=True)
     for minutes in (130, 140):
@@ -398,7 +407,7 @@ def test_an_event_that_may_have_arrived_a_day_ago_is_left_to_a_human(
     stripe: Stripe,
     alice: Person,
     customer: Wallet,
-    trouble: Callable[[Answer], bool],
+    trouble: Callable[[StripeHandler], bool],
     answer: str,
 ) -> None:
     """By now, Stripe has forgotten the event's identifier and would count it again."""
@@ -412,7 +421,7 @@ def test_an_event_that_may_have_arrived_a_day_ago_is_left_to_a_human(
     assert stripe.requests == 1
     identifier = f"chatapi-{alice.workspace.id.hex}-20260103T12-0"
     assert "1 of them may have arrived, and are not sent again" in Alert.objects.get().text
-    with clock(later):
+    with frozen_clock(later):
         assert meter_events() == f"{identifier}  cus_alice  0.000023 USD  in doubt\n"
 
     meter_events(identifier, answer)
@@ -436,7 +445,7 @@ def test_an_event_that_became_too_old_is_left_to_a_human(
     export(stripe, NOON + timedelta(days=35))
     assert stripe.requests == requests
     assert "1 of them are older than Stripe takes" in Alert.objects.get().text
-    with clock(NOON + timedelta(days=35)):
+    with frozen_clock(NOON + timedelta(days=35)):
         assert "too old" in meter_events()
 
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.money import MOST_NANO, InvalidAmount, format_rate, format_usd, nano_of, nano_rounded_up, pico_of
+from billing.money import (
+    MAX_NANO,
+    InvalidAmount,
+    format_rate,
+    format_usd,
+    pico_to_nano_rounded_up,
+    usd_to_nano,
+    usd_to_pico_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,11 +27,11 @@ from billing.money import MOST_NANO, InvalidAmount, format_rate, format_usd, nan
         (".5", 5 * 10**8),
         (3, 3 * 10**9),
         (Decimal("0.1"), 10**8),
-        ("1000000000", MOST_NANO),
+        ("1000000000", MAX_NANO),
     ],
 )
 def test_usd_become_nano_usd(written: str | int | Decimal, nano: int) -> None:
-    assert nano_of(written) == nano
+    assert usd_to_nano(written) == nano
 
 
 @pytest.mark.parametrize(
@@ -45,7 +53,7 @@ def test_usd_become_nano_usd(written: str | int | Decimal, nano: int) -> None:
 )
 def test_invalid_amounts_of_usd_are_refused(written: str) -> None:
     with pytest.raises(InvalidAmount):
-        nano_of(written)
+        usd_to_nano(written)
 
 
 @pytest.mark.parametrize(
@@ -53,18 +61,18 @@ def test_invalid_amounts_of_usd_are_refused(written: str) -> None:
     [("0.15", 10**6, 150_000), ("0", 10**6, 0), ("0.0001", 1, 10**8), ("0.000000000001", 1, 1)],
 )
 def test_rates_are_pico_usd_per_unit(written: str, units: int, pico: int) -> None:
-    assert pico_of(written, units) == pico
+    assert usd_to_pico_rate(written, units) == pico
 
 
 @pytest.mark.parametrize(("written", "units"), [("-1", 1), ("0.0000001", 10**6), ("1001", 1), ("x", 1)])
 def test_rates_that_cannot_be_stored_are_refused(written: str, units: int) -> None:
     with pytest.raises(InvalidAmount):
-        pico_of(written, units)
+        usd_to_pico_rate(written, units)
 
 
-@given(st.integers(-MOST_NANO, MOST_NANO))
+@given(st.integers(-MAX_NANO, MAX_NANO))
 def test_what_is_written_is_what_is_read(nano: int) -> None:
-    assert nano_of(format_usd(nano)) == nano
+    assert usd_to_nano(format_usd(nano)) == nano
 
 
 @given(st.integers(0, 10**15), st.sampled_from([1, 10**6]))
@@ -74,4 +82,4 @@ def test_a_rate_is_written_without_loss(pico: int, units: int) -> None:
 
 @given(st.integers(0, 10**20))
 def test_nano_usd_are_rounded_up(pico: int) -> None:
-    assert 0 <= nano_rounded_up(pico) * 1000 - pico < 1000
+    assert 0 <= pico_to_nano_rounded_up(pico) * 1000 - pico < 1000

@@ -11,28 +11,37 @@ from django.db import connection, transaction
 
 from billing import ledger, statements, verification
 from billing.models import Statement, Transaction
-from billing.statements import StatementReport, make_missing, report
+from billing.statements import StatementReport, create_missing_statements, find_report
 from billing.tasks import make_statements
 from billing.units import Units
-from tests.support.billed_months import SHORT_COST, USD, clock, day, opened, post, posted, settled
+from tests.support.billed_months import (
+    SHORT_COST,
+    USD,
+    create_wallet,
+    day,
+    frozen_clock,
+    post,
+    post_call,
+    settle_call,
+)
 from tests.support.people import Person, person
 
 JANUARY, FEBRUARY, MARCH, APRIL = (date(2026, month, 1) for month in range(1, 5))
 
 
 def pay(who: Person, at: datetime, amount: int, reason: str = "Invoice 7") -> Transaction:
-    with clock(at):
+    with frozen_clock(at):
         return ledger.top_up(who.workspace.id, amount, reason=reason, by="treasurer@example.com")
 
 
 def close(at: datetime) -> int:
-    with clock(at):
-        return make_missing()
+    with frozen_clock(at):
+        return create_missing_statements()
 
 
 def report_at(who: Person, month: date, at: datetime) -> StatementReport:
-    with clock(at):
-        found = report(who.workspace.id, month)
+    with frozen_clock(at):
+        found = find_report(who.workspace.id, month)
     assert found
     return found
 
@@ -46,14 +55,14 @@ def assert_ledger_adds_up() -> None:
 
 
 def test_two_months(alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
     pay(alice, day(2), 5 * USD)
-    posted(alice, day(3))
-    posted(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
-    with clock(day(20)):
-        ledger.promote(alice.workspace.id, USD, reason="Welcome", by="treasurer@example.com")
-    wrong = posted(alice, day(4, month=2))
-    with clock(day(5, month=2)):
+    post_call(alice, day(3))
+    post_call(alice, day(3), Units(prompt=100, cached=10), model="gpt-mini")
+    with frozen_clock(day(20)):
+        ledger.grant_promotion(alice.workspace.id, USD, reason="Welcome", by="treasurer@example.com")
+    wrong = post_call(alice, day(4, month=2))
+    with frozen_clock(day(5, month=2)):
         charged = Transaction.objects.get(charge_id=wrong.id)
         ledger.reverse(charged.id, reason="It was cut off", by="treasurer@example.com")
 
@@ -80,8 +89,8 @@ def test_two_months(alice: Person) -> None:
 
 
 def test_a_month_is_closed_once(alice: Person) -> None:
-    opened(alice)
-    posted(alice, day(3))
+    create_wallet(alice)
+    post_call(alice, day(3))
 
     assert close(day(1, month=2)) == 1
     first = statement_of(alice, JANUARY)
@@ -90,10 +99,10 @@ def test_a_month_is_closed_once(alice: Person) -> None:
 
 
 def test_two_workers_at_once_create_one_statement(alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
     workspace_id = alice.workspace.id
 
-    with clock(day(1, month=2)):
+    with frozen_clock(day(1, month=2)):
         statements._close(workspace_id, JANUARY)
         statements._close(workspace_id, JANUARY)
 
@@ -102,15 +111,15 @@ def test_two_workers_at_once_create_one_statement(alice: Person) -> None:
 
 @pytest.mark.parametrize(("minute", "made"), [(5, 0), (11, 1)])
 def test_clocks_may_differ_by_minutes(minute: int, made: int, alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
 
     assert close(day(1, month=2, hour=0, minute=minute)) == made
 
 
 def test_months_missed_by_a_dead_schedule_are_made_up_for(alice: Person, bob: Person) -> None:
-    opened(alice)
-    posted(alice, day(3))
-    posted(alice, day(3, month=3))
+    create_wallet(alice)
+    post_call(alice, day(3))
+    post_call(alice, day(3, month=3))
 
     assert close(day(2, month=4)) == 3
 
@@ -124,17 +133,17 @@ def test_months_missed_by_a_dead_schedule_are_made_up_for(alice: Person, bob: Pe
 
 
 def test_a_run_ends_in_time_and_the_next_continues(alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
 
     for left in (2, 1, 0):
-        with clock(day(2, month=4)):
-            assert make_missing(seconds=-1) == 1
+        with frozen_clock(day(2, month=4)):
+            assert create_missing_statements(seconds=-1) == 1
         assert Statement.objects.count() == 3 - left
 
 
 def test_one_workspaces_failure_holds_up_no_other(alice: Person, charlie: Person) -> None:
-    opened(alice)
-    opened(charlie)
+    create_wallet(alice)
+    create_wallet(charlie)
     close_one = statements._close
 
     def fail_for_alice(workspace_id: UUID, month: date) -> None:
@@ -148,16 +157,16 @@ def test_one_workspaces_failure_holds_up_no_other(alice: Person, charlie: Person
 
 
 def test_every_wallet_has_statements_since_it_was_opened(alice: Person, charlie: Person) -> None:
-    opened(alice)
-    opened(charlie, day(5, month=2))
+    create_wallet(alice)
+    create_wallet(charlie, day(5, month=2))
 
     assert close(day(2, month=3)) == 3
     assert Statement.objects.filter(workspace_id=charlie.workspace.id).count() == 1
 
 
 def test_a_call_that_ended_before_midnight_is_in_the_month_it_was_posted_in(alice: Person) -> None:
-    opened(alice)
-    settled(alice, day(31, hour=23, minute=59, second=59))
+    create_wallet(alice)
+    settle_call(alice, day(31, hour=23, minute=59, second=59))
     post(day(1, month=2, hour=0, second=4))
 
     close(day(2, month=3))
@@ -168,7 +177,7 @@ def test_a_call_that_ended_before_midnight_is_in_the_month_it_was_posted_in(alic
 
 
 def test_months_end_at_midnight_utc(alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
     pay(alice, day(31, hour=23, minute=59, second=59), 1)
     pay(alice, day(1, month=2, hour=0), 10)
 
@@ -178,7 +187,7 @@ def test_months_end_at_midnight_utc(alice: Person) -> None:
 
 
 def test_movements_before_the_wallet_was_opened_are_in_the_opening_balance(alice: Person) -> None:
-    opened(alice, day(5, month=2))
+    create_wallet(alice, day(5, month=2))
     pay(alice, day(5), 7)
 
     close(day(2, month=3))
@@ -188,10 +197,10 @@ def test_movements_before_the_wallet_was_opened_are_in_the_opening_balance(alice
 
 
 def test_the_current_month_is_a_preview(alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
     pay(alice, day(2), 5 * USD)
     close(day(1, month=2))
-    posted(alice, day(3, month=2))
+    post_call(alice, day(3, month=2))
 
     shown = report_at(alice, FEBRUARY, day(4, month=2))
 
@@ -202,22 +211,22 @@ def test_the_current_month_is_a_preview(alice: Person) -> None:
 
 
 def test_other_months_have_no_report(alice: Person, charlie: Person) -> None:
-    opened(alice, day(5, month=2))
+    create_wallet(alice, day(5, month=2))
 
-    with clock(day(4, month=3)):
-        assert report(alice.workspace.id, JANUARY) is None
-        assert report(alice.workspace.id, APRIL) is None
-        assert report(charlie.workspace.id, FEBRUARY) is None
-        assert report(charlie.workspace.id, MARCH)
+    with frozen_clock(day(4, month=3)):
+        assert find_report(alice.workspace.id, JANUARY) is None
+        assert find_report(alice.workspace.id, APRIL) is None
+        assert find_report(charlie.workspace.id, FEBRUARY) is None
+        assert find_report(charlie.workspace.id, MARCH)
 
 
 def test_movements_other_than_charges_are_listed_and_the_rest_summed_up(alice: Person) -> None:
-    opened(alice)
+    create_wallet(alice)
     for number in (1, 2, 3):
         pay(alice, day(number), number)
-    posted(alice, day(4))
+    post_call(alice, day(4))
 
-    with patch.object(statements, "LISTED", 2):
+    with patch.object(statements, "MAX_LISTED_MOVEMENTS", 2):
         shown = report_at(alice, JANUARY, day(5))
 
     assert [(booking.amount, booking.transaction.kind) for booking in shown.movements] == [
@@ -239,8 +248,8 @@ def test_movements_other_than_charges_are_listed_and_the_rest_summed_up(alice: P
     ],
 )
 def test_verification_finds_what_is_wrong(columns: dict[str, object], found: set[str], alice: Person) -> None:
-    opened(alice)
-    posted(alice, day(3))
+    create_wallet(alice)
+    post_call(alice, day(3))
     close(day(2, month=2))
     Statement.objects.update(**columns)
 
@@ -251,10 +260,10 @@ def test_verification_finds_what_is_wrong(columns: dict[str, object], found: set
 
 
 def test_the_scheduled_task_creates_statements(alice: Person) -> None:
-    opened(alice)
-    posted(alice, day(3))
+    create_wallet(alice)
+    post_call(alice, day(3))
 
-    with clock(day(2, month=2)):
+    with frozen_clock(day(2, month=2)):
         make_statements()
 
     assert statement_of(alice, JANUARY).totals["charge"] == -SHORT_COST
@@ -262,9 +271,9 @@ def test_the_scheduled_task_creates_statements(alice: Person) -> None:
 
 def test_a_statement_has_only_its_workspaces_calls(alice: Person, charlie: Person) -> None:
     for who in (alice, charlie):
-        opened(who)
-        posted(who, day(3))
-    posted(charlie, day(4))
+        create_wallet(who)
+        post_call(who, day(3))
+    post_call(charlie, day(4))
 
     close(day(2, month=2))
 
@@ -278,7 +287,7 @@ def test_a_statement_has_only_its_workspaces_calls(alice: Person, charlie: Perso
 @pytest.mark.django_db(transaction=True)
 def test_closing_waits_for_transactions_still_running_in_that_month() -> None:
     alice = person("alice@example.com")
-    opened(alice)
+    create_wallet(alice)
     paying, enough = Event(), Event()
 
     def pay_slowly() -> None:

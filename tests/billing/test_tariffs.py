@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.exceptions import InvalidPrice
-from billing.money import MOST_A_CALL, MOST_PICO
+from billing.money import MAX_NANO_PER_CALL, MAX_PICO
 from billing.tariffs import Bound, Tariff, Tiers, rates_of
 from billing.units import UNIT_NAMES, Units
-from chatapi.completions.attachments.text_files import texts_of_files
-from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest, with_one_limit
-from chatapi.completions.pricing import IMAGE_TOKENS, bound_of, units_of
+from chatapi.completions.attachments.text_files import read_text_files
+from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest, unify_output_limits
+from chatapi.completions.pricing import IMAGE_TOKENS, billing_units, usage_bound
 from core.ids import new_id
 from core.values import Blob
 from engines.events import Usage
@@ -33,7 +33,7 @@ from engines.messages import (
     ToolCall,
 )
 from engines.model_spec import ModelSpec
-from media.processing.pictures.text_description import described
+from media.processing.pictures.text_description import describe_picture
 from media.services import store_bytes
 
 
@@ -65,9 +65,9 @@ def test_long_prompts_have_rates_of_their_own() -> None:
 
 
 def test_no_call_costs_more_than_the_columns_of_the_ledger_can_add_up() -> None:
-    dearest = tariff({0: {"prompt": MOST_PICO, "completion": MOST_PICO}})
-    assert dearest.cost(Units(prompt=2**31 - 1, completion=2**31 - 1)) == MOST_A_CALL
-    assert dearest.most(Bound(prompt=2**31 - 1)) == MOST_A_CALL
+    dearest = tariff({0: {"prompt": MAX_PICO, "completion": MAX_PICO}})
+    assert dearest.cost(Units(prompt=2**31 - 1, completion=2**31 - 1)) == MAX_NANO_PER_CALL
+    assert dearest.most(Bound(prompt=2**31 - 1)) == MAX_NANO_PER_CALL
 
 
 rates = st.dictionaries(st.sampled_from(UNIT_NAMES), st.integers(0, 10**9), min_size=1)
@@ -130,7 +130,7 @@ def request(*texts: str, **more: Any) -> CompletionRequest:
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_a_prompt_has_no_more_tokens_than_bytes(texts: list[str]) -> None:
     asked = request(*texts)
-    bound = bound_of(asked, [spec(max_output_tokens=7)], asked.messages)
+    bound = usage_bound(asked, [spec(max_output_tokens=7)], asked.messages)
     assert bound.prompt >= sum(len(text.encode()) for text in texts)
     assert bound.output == 7
 
@@ -139,18 +139,18 @@ def test_a_bound_covers_all_models_that_may_answer() -> None:
     asked = request("Hello", n=3, params={"max_tokens": 10})
     narrow = spec(context_length=50, max_output_tokens=20)
     wide = spec(context_length=60, max_output_tokens=40, supports_n=True)
-    assert bound_of(asked, [wide], asked.messages).prompt <= 60
-    both = bound_of(asked, [narrow, wide], asked.messages)
+    assert usage_bound(asked, [wide], asked.messages).prompt <= 60
+    both = usage_bound(asked, [narrow, wide], asked.messages)
     assert both.output == 3 * 10
     assert both.prompt <= 3 * 60
-    assert bound_of(request("Hello"), [narrow, wide], asked.messages).output == 40
+    assert usage_bound(request("Hello"), [narrow, wide], asked.messages).output == 40
     picture = (Message("user", (ImagePart(),)),)
-    assert bound_of(request("Hello"), [spec()], picture).images == 1
+    assert usage_bound(request("Hello"), [spec()], picture).images == 1
 
 
 def prompt_bound(*parts: Part, specs: Sequence[ModelSpec] = (), **more: Any) -> int:
     history = [Message("user", parts, **more)]
-    return bound_of(request(), specs or [spec()], history).prompt
+    return usage_bound(request(), specs or [spec()], history).prompt
 
 
 WORDS = "発票の合計は四千二百円です"
@@ -173,7 +173,7 @@ def test_all_that_a_model_reads_from_a_message_is_bounded_in_bytes(said: Part, m
 
 
 def test_a_picture_full_of_chinese_is_bounded_for_a_model_that_does_not_see() -> None:
-    read = described("\n".join(["発票" * 50] * 200), 4000, 4000)
+    read = describe_picture("\n".join(["発票" * 50] * 200), 4000, 4000)
     blind, seeing = spec(), spec(input_modalities=("text", "image"))
     assert prompt_bound(ImagePart(), specs=[blind]) >= len(read.encode()) > IMAGE_TOKENS
     assert prompt_bound(ImagePart(), specs=[seeing, blind]) >= len(read.encode())
@@ -187,9 +187,9 @@ QUIET = Blob("0" * 64, "audio/ogg", 331_924)
 def test_a_sound_is_bounded_by_its_length() -> None:
     hearing = [spec(input_modalities=("text", "audio"))]
     heard = [Message("user", (AudioPart(QUIET, "opus"), TextPart("What?")))]
-    bound = bound_of(request(), hearing, heard, {QUIET.sha256: 1_200_000})
+    bound = usage_bound(request(), hearing, heard, {QUIET.sha256: 1_200_000})
     assert 38_400 < bound.prompt < 39_000
-    longer = bound_of(request(), hearing, heard, {QUIET.sha256: 1_200_001})
+    longer = usage_bound(request(), hearing, heard, {QUIET.sha256: 1_200_001})
     assert longer.prompt == bound.prompt + 32
 
 
@@ -218,16 +218,18 @@ def test_a_file_is_bounded_by_the_text_that_is_made_from_it(data: bytes, name: s
     store_bytes(workspace, {digest: data})
     part = FilePart(Blob(digest, "text/plain", len(data)), name)
     asked = CompletionRequest("openai", (Message("user", (part,)),), uploads={digest: data})
-    made = asyncio.run(texts_of_files(asked.messages, workspace))[digest]
+    made = asyncio.run(read_text_files(asked.messages, workspace))[digest]
 
-    inline = bound_of(asked, [spec()], asked.messages).prompt
-    named = bound_of(request(), [spec()], asked.messages).prompt
+    inline = usage_bound(asked, [spec()], asked.messages).prompt
+    named = usage_bound(request(), [spec()], asked.messages).prompt
     assert len(made.encode()) <= inline <= named
     if len(data) < 10_000 and b"\xff" not in data:
         assert inline < len(made.encode()) + 150
     reads_files = spec(input_modalities=("text", "file"))
-    assert bound_of(request(), [reads_files], asked.messages).prompt >= len(data) + len((name or "").encode())
-    assert bound_of(asked, [reads_files, spec()], asked.messages).prompt >= inline
+    assert usage_bound(request(), [reads_files], asked.messages).prompt >= len(data) + len(
+        (name or "").encode()
+    )
+    assert usage_bound(asked, [reads_files, spec()], asked.messages).prompt >= inline
 
 
 @pytest.mark.parametrize("given", [(1, 90), (90, 1), (1, 1), (1, None), (None, 1)])
@@ -235,9 +237,9 @@ def test_the_smaller_of_two_output_limits_is_held_counted_and_sent(given: Any) -
     """An upstream may know only one of the names: whichever it reads, it generates no more than is held."""
     params = dict(zip(OUTPUT_LIMITS, given, strict=True))
     asked = request("Hello", params={**params, "seed": 7})
-    assert bound_of(asked, [spec(max_output_tokens=100)], asked.messages).output == 1
+    assert usage_bound(asked, [spec(max_output_tokens=100)], asked.messages).output == 1
     assert asked.output_limit == 1
-    assert with_one_limit(asked.params) == {
+    assert unify_output_limits(asked.params) == {
         "seed": 7,
         **{name: 1 if tokens else None for name, tokens in params.items()},
     }
@@ -245,7 +247,7 @@ def test_the_smaller_of_two_output_limits_is_held_counted_and_sent(given: Any) -
 
 @given(st.builds(Usage, **{name: st.integers(0, 2**31 - 1) for name in Usage().counts}), st.integers(0, 100))
 def test_units_never_overlap_whatever_an_upstream_says(usage: Usage, images: int) -> None:
-    units = units_of(usage, images)
+    units = billing_units(usage, images)
     assert units.prompt + units.cached + units.audio_in == usage.prompt_tokens
     assert units.completion + units.reasoning + units.audio_out == usage.completion_tokens
     assert min(units.counts.values()) >= 0

@@ -16,7 +16,7 @@ from billing.models import Account, Charge, Entry, Price, Rate, Transaction, acc
 from billing.posting import post_settled
 from billing.prices import add_price
 from core.ids import new_id
-from tests.support.billed_months import USD, day, held, opened, settled
+from tests.support.billed_months import USD, create_wallet, day, hold_call, settle_call
 from tests.support.people import Person
 
 on_postgresql = pytest.mark.skipif(
@@ -40,7 +40,7 @@ def refused(message: str) -> Iterator[None]:
 @pytest.fixture
 def posted(alice: Person) -> Charge:
     ledger.top_up(alice.workspace.id, 5 * USD, reason="paid", by="treasurer")
-    charge = settled(alice, day(3))
+    charge = settle_call(alice, day(3))
     post_settled()
     return charge
 
@@ -185,8 +185,8 @@ FORWARD = "a charge is settled once and posted once"
 
 
 def test_a_charge_only_goes_forward(alice: Person) -> None:
-    opened(alice)
-    charge = settled(alice, day(3))
+    create_wallet(alice)
+    charge = settle_call(alice, day(3))
     row = Charge.objects.filter(pk=charge.pk)
     with refused(FORWARD):
         row.update(state="held", cost=None, ended_at=None)
@@ -205,8 +205,8 @@ def test_a_charge_only_goes_forward(alice: Person) -> None:
 
 
 def test_a_held_charge_is_not_posted(alice: Person) -> None:
-    opened(alice)
-    hold = held(alice, day(3))
+    create_wallet(alice)
+    hold = hold_call(alice, day(3))
     row = Charge.objects.filter(pk=hold.order.charge_id)
     with refused(FORWARD):
         row.update(state="posted", ended_at=day(3), cost=1)
@@ -215,8 +215,8 @@ def test_a_held_charge_is_not_posted(alice: Person) -> None:
 
 
 def test_what_has_a_price_has_a_cost(alice: Person) -> None:
-    opened(alice)
-    hold = held(alice, day(3))
+    create_wallet(alice)
+    hold = hold_call(alice, day(3))
     with refused("what_has_a_price_has_a_cost"):
         Charge.objects.filter(pk=hold.order.charge_id).update(state="settled", ended_at=day(3))
     with refused("no_negative_cost"):
@@ -227,17 +227,20 @@ def test_what_has_a_price_has_a_cost(alice: Person) -> None:
 
 
 def test_all_guards_are_there(db: None) -> None:
-    assert triggers.missing(connection) == set()
+    assert triggers.missing_triggers(connection) == set()
 
 
 @on_sqlite
 def test_guards_that_a_rebuilt_table_lost_are_reported_missing(transactional_db: None) -> None:
     """A migration that alters the table rebuilds it like this."""
     _rebuild(Charge)
-    assert triggers.missing(connection) == {"billing_charge_never_deleted", "billing_charge_goes_forward"}
-    with triggers.unguarded(connection):
+    assert triggers.missing_triggers(connection) == {
+        "billing_charge_never_deleted",
+        "billing_charge_goes_forward",
+    }
+    with triggers.without_triggers(connection):
         pass
-    assert triggers.missing(connection) == set()
+    assert triggers.missing_triggers(connection) == set()
 
 
 @on_sqlite
@@ -247,9 +250,9 @@ def test_tables_that_guards_read_are_not_rebuilt_under_them(
 ) -> None:
     with pytest.raises(OperationalError, match="error in trigger"):
         _rebuild(model)
-    with triggers.unguarded(connection):
+    with triggers.without_triggers(connection):
         _rebuild(model)
-    assert triggers.missing(connection) == set()
+    assert triggers.missing_triggers(connection) == set()
 
 
 def _rebuild(model: type[Model]) -> None:
@@ -261,7 +264,7 @@ def _rebuild(model: type[Model]) -> None:
 def test_a_disabled_guard_is_reported_missing(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_entry DISABLE TRIGGER billing_entry_never_changed")
-    assert triggers.missing(connection) == {"billing_entry_never_changed"}
+    assert triggers.missing_triggers(connection) == {"billing_entry_never_changed"}
 
 
 # --- two sessions ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.utils import timezone
 from pytest_django import Settings
 
-from billing.prices import add_price, current_tariffs, declare
+from billing.prices import add_declared_prices, add_price, current_tariffs
 from billing.units import Units
 from chatapi.completions.pricing import declared_prices
 from chatapi.models_file import read_models
@@ -125,7 +125,7 @@ def test_units_that_are_left_out_cost_what_their_fallback_costs(models_file: Pat
     models_file.write_text(
         UPSTREAM + 'input_modalities = ["text", "audio"]\nprice = { prompt = 1, completion = 2 }'
     )
-    declare(declared_prices(read_models(models_file)))
+    add_declared_prices(declared_prices(read_models(models_file)))
     tariff = current_tariffs(["m"], timezone.now())["m"]
 
     costs = {
@@ -149,8 +149,8 @@ def test_the_price_book_follows_the_file_and_free_is_explicit(models_file: Path)
     models_file.write_text(UPSTREAM + 'price = "free"\n[[models]]\nid = "here"\nengine = "scripted"')
 
     assert declared_prices(read_models(models_file)) == {"m": "free", "here": "free"}
-    assert len(declare(declared_prices(read_models(models_file)))) == 2
-    assert declare(declared_prices(read_models(models_file))) == []
+    assert len(add_declared_prices(declared_prices(read_models(models_file)))) == 2
+    assert add_declared_prices(declared_prices(read_models(models_file))) == []
 
 
 def test_decimals_are_never_floats(models_file: Path) -> None:

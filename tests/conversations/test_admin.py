@@ -10,7 +10,7 @@ from conversations.admin import SHOWN_MESSAGES
 from conversations.models import Completion, Conversation, Message
 from core.values import Blob
 from engines.messages import ImagePart, ToolCall
-from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person
 
 CONVERSATIONS = "/admin/conversations/conversation/"
@@ -49,7 +49,7 @@ def test_a_list_costs_the_same_for_one_row_and_for_many(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for number in range(20):
-        exchange(alice if number % 2 else charlie)
+        create_exchange(alice if number % 2 else charlie)
 
     with django_assert_max_num_queries(10) as queries:
         page = reviewer.get(address)
@@ -60,7 +60,7 @@ def test_a_list_costs_the_same_for_one_row_and_for_many(
 
 
 def test_the_list_counts_messages(reviewer: Client, alice: Person) -> None:
-    exchange(alice)
+    create_exchange(alice)
     conversation_of(alice)
 
     counts = re.findall(r'field-message_count">(\d+)<', reviewer.get(CONVERSATIONS).text)
@@ -84,12 +84,12 @@ def test_a_thread_is_read_from_top_to_bottom(
 ) -> None:
     conversation = conversation_of(alice)
     picture = ImagePart(Blob("cd" * 32, "image/png", 99))
-    message = said(conversation, "user", "What is this?", picture)
+    message = add_message(conversation, "user", "What is this?", picture)
     completion = completion_of(alice, message, prompt_tokens=11, completion_tokens=22)
     call = ToolCall("call_1", "look", '{"at": "it"}')
-    message = said(conversation, "assistant", call, after=message, completion=completion, choice=0)
-    message = said(conversation, "tool", "A cat", after=message, tool_call_id="call_1")
-    said(conversation, "assistant", "It is a cat.", after=message)
+    message = add_message(conversation, "assistant", call, after=message, completion=completion, choice=0)
+    message = add_message(conversation, "tool", "A cat", after=message, tool_call_id="call_1")
+    add_message(conversation, "assistant", "It is a cat.", after=message)
 
     with django_assert_max_num_queries(12):
         page = reviewer.get(detail(conversation)).text
@@ -104,11 +104,11 @@ def test_a_thread_is_read_from_top_to_bottom(
 
 def test_branches_are_marked(reviewer: Client, alice: Person) -> None:
     conversation = conversation_of(alice)
-    root = said(conversation, "user", "Root")
-    left = said(conversation, "assistant", "Left behind", after=root)
-    said(conversation, "user", "Left further", after=left)
-    main = said(conversation, "assistant", "Goes on", after=root)
-    said(conversation, "user", "Goes further", after=main)
+    root = add_message(conversation, "user", "Root")
+    left = add_message(conversation, "assistant", "Left behind", after=root)
+    add_message(conversation, "user", "Left further", after=left)
+    main = add_message(conversation, "assistant", "Goes on", after=root)
+    add_message(conversation, "user", "Goes further", after=main)
 
     page = reviewer.get(detail(conversation)).text
 
@@ -131,7 +131,7 @@ def test_a_long_thread_is_cut_and_says_so(
     conversation = conversation_of(alice)
     message = None
     for number in range(8):
-        message = said(conversation, "user", f"number {number}", after=message)
+        message = add_message(conversation, "user", f"number {number}", after=message)
 
     page = reviewer.get(detail(conversation)).text
 
@@ -146,14 +146,16 @@ def test_a_long_thread_is_cut_and_says_so(
 @pytest.mark.parametrize("kind", ["conversation", "message", "completion"])
 def test_nothing_that_users_wrote_becomes_markup(kind: str, reviewer: Client, alice: Person) -> None:
     conversation = conversation_of(alice, title=SCRIPT, end_user=SCRIPT, metadata={"a": SCRIPT})
-    asked = said(conversation, "user", SCRIPT, ImagePart(url=f"javascript:{SCRIPT}"), name=SCRIPT)
+    asked = add_message(conversation, "user", SCRIPT, ImagePart(url=f"javascript:{SCRIPT}"), name=SCRIPT)
     completion = completion_of(
         alice, asked, "failed", error={"message": SCRIPT}, request={"context": {"a": SCRIPT}}
     )
     completion.model = SCRIPT
     completion.save()
     call = ToolCall(SCRIPT, SCRIPT, SCRIPT)
-    said(conversation, "assistant", call, after=asked, completion=completion, choice=0, tool_call_id=SCRIPT)
+    add_message(
+        conversation, "assistant", call, after=asked, completion=completion, choice=0, tool_call_id=SCRIPT
+    )
 
     for row in (conversation, asked, completion):
         if row._meta.model_name == kind:
@@ -164,7 +166,7 @@ def test_nothing_that_users_wrote_becomes_markup(kind: str, reviewer: Client, al
 
 
 def test_a_completion_shows_state_usage_and_times(reviewer: Client, alice: Person) -> None:
-    completion = exchange(alice)
+    completion = create_exchange(alice)
     completion.usage_estimated = True
     completion.request = {"params": {"temperature": 0.5}}
     completion.save()
@@ -179,7 +181,7 @@ def test_a_completion_shows_state_usage_and_times(reviewer: Client, alice: Perso
 
 
 def test_completions_are_filtered(reviewer: Client, alice: Person) -> None:
-    done = exchange(alice)
+    done = create_exchange(alice)
     failed = completion_of(alice, done.prompt, "failed", usage_estimated=True)
 
     for query in ({"state": "failed"}, {"usage_estimated__exact": "1"}):
@@ -191,7 +193,7 @@ def test_completions_are_filtered(reviewer: Client, alice: Person) -> None:
 
 
 def test_reviewers_change_nothing(reviewer: Client, alice: Person) -> None:
-    completion = exchange(alice)
+    completion = create_exchange(alice)
     rows = (completion, completion.conversation, completion.prompt)
 
     for row in rows:
@@ -205,7 +207,7 @@ def test_reviewers_change_nothing(reviewer: Client, alice: Person) -> None:
 
 
 def test_an_operator_deletes_whole_conversations_only(operator: Client, alice: Person) -> None:
-    completion, other = exchange(alice), exchange(alice)
+    completion, other = create_exchange(alice), create_exchange(alice)
 
     for row in (completion, completion.prompt):
         assert operator.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
@@ -219,7 +221,7 @@ def test_an_operator_deletes_whole_conversations_only(operator: Client, alice: P
 
 
 def test_a_user_who_is_not_a_reviewer_sees_nothing(client: Client, alice: Person) -> None:
-    completion = exchange(alice)
+    completion = create_exchange(alice)
     client.force_login(alice.user)
 
     assert client.get(detail(completion.conversation)).status_code == 302

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from conversations.models import Completion, Conversation, Message
 from core.ids import new_id
-from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person
 
 LONG = 1201
@@ -46,7 +46,7 @@ def long_conversation(person: Person, length: int = LONG) -> Conversation:
 def test_a_long_conversation_is_deleted_after_its_size_was_shown(
     operator: Client, alice: Person, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    conversation, other = long_conversation(alice), exchange(alice)
+    conversation, other = long_conversation(alice), create_exchange(alice)
 
     page = operator.get(deletion_url(conversation)).text
     with django_assert_max_num_queries(20):
@@ -63,12 +63,12 @@ def test_a_long_conversation_is_deleted_after_its_size_was_shown(
 
 
 def test_branches_and_answers_are_deleted_too(operator: Client, alice: Person) -> None:
-    completion = exchange(alice)
+    completion = create_exchange(alice)
     conversation = completion.conversation
-    branch = said(conversation, "user", "Another way", after=completion.prompt)
+    branch = add_message(conversation, "user", "Another way", after=completion.prompt)
     second = completion_of(alice, branch)
     for choice in range(2):
-        said(conversation, "assistant", "So", after=branch, completion=second, choice=choice)
+        add_message(conversation, "assistant", "So", after=branch, completion=second, choice=choice)
 
     assert operator.post(deletion_url(conversation), {"post": "yes"}).status_code == 302
 
@@ -76,7 +76,7 @@ def test_branches_and_answers_are_deleted_too(operator: Client, alice: Person) -
 
 
 def test_a_deletion_needs_confirmation(operator: Client, alice: Person) -> None:
-    conversation = exchange(alice).conversation
+    conversation = create_exchange(alice).conversation
 
     assert "Are you sure" in operator.get(deletion_url(conversation)).text
 

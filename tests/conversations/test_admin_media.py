@@ -13,11 +13,11 @@ from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
 from media.models import asset_id, rendition_id
 from media.renditions.service import make
-from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
+from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
-from tests.support.history_rows import conversation_of, kept, made, said
+from tests.support.history_rows import add_message, conversation_of, finish_rendition, store_held_file
 from tests.support.people import Person
-from tests.support.pictures import encoded, quarters
+from tests.support.pictures import encode_picture, quarters
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -59,9 +59,16 @@ def kinds_opened(page: str, attribute: str) -> list[str | None]:
 def test_a_thumbnail_links_to_a_picture_without_metadata(
     reviewer: Client, conversation: Conversation
 ) -> None:
-    blob = kept(conversation, encoded(quarters(600, 400)), "image/png", *OF_PICTURES, width=600, height=400)
-    said(conversation, "user", ImagePart(blob))
-    for kind in OF_PICTURES:
+    blob = store_held_file(
+        conversation,
+        encode_picture(quarters(600, 400)),
+        "image/png",
+        *PICTURE_RENDITIONS,
+        width=600,
+        height=400,
+    )
+    add_message(conversation, "user", ImagePart(blob))
+    for kind in PICTURE_RENDITIONS:
         make(rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind))
 
     page = thread(conversation, reviewer)
@@ -75,9 +82,9 @@ def test_a_thumbnail_links_to_a_picture_without_metadata(
 
 
 def test_text_in_a_picture_is_shown_and_escaped(reviewer: Client, conversation: Conversation) -> None:
-    blob = kept(conversation, b"picture", "image/png", "text")
-    made(conversation, blob, "text", content={"text": f"Total 11.10 {SCRIPT}"})
-    said(conversation, "user", ImagePart(blob))
+    blob = store_held_file(conversation, b"picture", "image/png", "text")
+    finish_rendition(conversation, blob, "text", content={"text": f"Total 11.10 {SCRIPT}"})
+    add_message(conversation, "user", ImagePart(blob))
 
     page = thread(conversation, reviewer)
 
@@ -92,10 +99,12 @@ def test_text_in_a_picture_is_shown_and_escaped(reviewer: Client, conversation: 
 def test_a_sound_is_played_from_its_renditions(
     ready: tuple[str, ...], played: list[str | None], reviewer: Client, conversation: Conversation
 ) -> None:
-    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS, *OF_SPEECH, milliseconds=2345)
+    blob = store_held_file(
+        conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS, *SPEECH_RENDITIONS, milliseconds=2345
+    )
     for kind in ready:
-        made(conversation, blob, kind, media_type="audio/x", size=3)
-    said(conversation, "user", AudioPart(blob, "mp3"))
+        finish_rendition(conversation, blob, kind, media_type="audio/x", size=3)
+    add_message(conversation, "user", AudioPart(blob, "mp3"))
 
     page = thread(conversation, reviewer)
 
@@ -106,11 +115,13 @@ def test_a_sound_is_played_from_its_renditions(
 
 
 def test_the_transcript_is_shown_beside_the_player(reviewer: Client, conversation: Conversation) -> None:
-    heard = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
-    made(conversation, heard, "transcript", content={"text": f"What time is it? {SCRIPT}", "passages": []})
-    asked = said(conversation, "user", AudioPart(heard, "mp3"))
-    answer = kept(conversation, b"answer", "audio/wav", *OF_SPEECH)
-    said(conversation, "assistant", SpokenPart("audio_1", f"Noon. {SCRIPT}", answer), after=asked)
+    heard = store_held_file(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS)
+    finish_rendition(
+        conversation, heard, "transcript", content={"text": f"What time is it? {SCRIPT}", "passages": []}
+    )
+    asked = add_message(conversation, "user", AudioPart(heard, "mp3"))
+    answer = store_held_file(conversation, b"answer", "audio/wav", *SPEECH_RENDITIONS)
+    add_message(conversation, "assistant", SpokenPart("audio_1", f"Noon. {SCRIPT}", answer), after=asked)
 
     page = thread(conversation, reviewer)
 
@@ -124,9 +135,9 @@ def test_the_transcript_is_shown_beside_the_player(reviewer: Client, conversatio
 def test_the_state_of_each_rendition_is_shown_with_its_error(
     reviewer: Client, conversation: Conversation
 ) -> None:
-    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
-    made(conversation, blob, "transcript", state="failed", error=f"It is cut off. {SCRIPT}")
-    said(conversation, "user", AudioPart(blob, "mp3"))
+    blob = store_held_file(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS)
+    finish_rendition(conversation, blob, "transcript", state="failed", error=f"It is cut off. {SCRIPT}")
+    add_message(conversation, "user", AudioPart(blob, "mp3"))
 
     page = thread(conversation, reviewer)
 
@@ -137,8 +148,8 @@ def test_the_state_of_each_rendition_is_shown_with_its_error(
 
 
 def test_a_document_is_linked_and_never_embedded(reviewer: Client, conversation: Conversation) -> None:
-    blob = kept(conversation, b"<html>", "text/plain")
-    said(conversation, "user", FilePart(blob, "page.html"))
+    blob = store_held_file(conversation, b"<html>", "text/plain")
+    add_message(conversation, "user", FilePart(blob, "page.html"))
 
     page = thread(conversation, reviewer)
 
@@ -148,7 +159,7 @@ def test_a_document_is_linked_and_never_embedded(reviewer: Client, conversation:
 
 
 def test_a_freed_file_is_still_named(reviewer: Client, conversation: Conversation) -> None:
-    said(
+    add_message(
         conversation,
         "user",
         ImagePart(Blob("cd" * 32, "image/png", 99), url="https://example.com/a.png"),
@@ -170,11 +181,11 @@ def test_a_long_thread_of_media_costs_two_more_queries(
 ) -> None:
     message = None
     for number in range(20):
-        seen = kept(conversation, b"picture %d" % number, "image/png", *OF_PICTURES)
-        made(conversation, seen, "thumbnail", media_type="image/webp", size=5)
-        spoken = kept(conversation, b"sound %d" % number, "audio/wav", *OF_SPEECH)
-        made(conversation, spoken, "peaks", content={"lowest": [-99] * 800})
-        message = said(conversation, "user", ImagePart(seen), AudioPart(spoken, "wav"), after=message)
+        seen = store_held_file(conversation, b"picture %d" % number, "image/png", *PICTURE_RENDITIONS)
+        finish_rendition(conversation, seen, "thumbnail", media_type="image/webp", size=5)
+        spoken = store_held_file(conversation, b"sound %d" % number, "audio/wav", *SPEECH_RENDITIONS)
+        finish_rendition(conversation, spoken, "peaks", content={"lowest": [-99] * 800})
+        message = add_message(conversation, "user", ImagePart(seen), AudioPart(spoken, "wav"), after=message)
 
     with django_assert_max_num_queries(14) as queries:
         page = thread(conversation, reviewer)
@@ -190,8 +201,8 @@ def test_one_message_shows_its_media(conversation: Conversation) -> None:
     user.user_permissions.set(Permission.objects.filter(codename="view_message"))
     reader = Client()
     reader.force_login(user)
-    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
-    message = said(conversation, "user", AudioPart(blob, "mp3"))
+    blob = store_held_file(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS)
+    message = add_message(conversation, "user", AudioPart(blob, "mp3"))
 
     assert kinds_opened(reader.get(detail(message)).text, "src") == [None]
 
@@ -201,12 +212,12 @@ def test_a_user_who_may_view_only_assets_sees_no_conversation(conversation: Conv
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="media"))
     reader = Client()
     reader.force_login(user)
-    said(conversation, "user", "Hello")
+    add_message(conversation, "user", "Hello")
 
     assert reader.get(detail(conversation)).status_code == 403
 
 
 def test_pages_cannot_be_framed(reviewer: Client, conversation: Conversation) -> None:
-    said(conversation, "user", ImagePart(kept(conversation, b"picture", "image/png")))
+    add_message(conversation, "user", ImagePart(store_held_file(conversation, b"picture", "image/png")))
 
     assert reviewer.get(detail(conversation))["x-frame-options"] == "DENY"

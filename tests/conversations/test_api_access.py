@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from conversations.models import Completion
-from tests.support.history_rows import exchange
+from tests.support.history_rows import create_exchange
 from tests.support.people import Person, person
 
 ONE_OBJECT = [
@@ -17,7 +17,7 @@ LISTS = ["/v1/conversations", "/v1/models", "/v1/models/scripted"]
 
 @pytest.fixture
 def completion(alice: Person) -> Completion:
-    return exchange(alice)
+    return create_exchange(alice)
 
 
 def address(route: str, completion: Completion) -> str:
@@ -89,8 +89,8 @@ def test_an_impossible_id_is_not_found(route: str, id: str, alice: Person, clien
 
 def test_a_browser_session_acts_in_the_personal_workspace(client: Client, alice: Person) -> None:
     dana = person("dana@example.com")
-    own = exchange(dana)
-    exchange(alice)
+    own = create_exchange(dana)
+    create_exchange(alice)
     client.force_login(dana.user)
 
     rows = client.get("/v1/conversations").json()["data"]

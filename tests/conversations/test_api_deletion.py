@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from conversations.models import Completion, Conversation, ConversationAsset, Message
 from engines.messages import ImagePart
-from media.cleanup import free
+from media.cleanup import delete_unused
 from media.models import Asset, File, asset_id, storage_name
-from tests.support.history_rows import conversation_of, exchange, kept, said
+from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
 from tests.support.people import Person, person
 from tests.support.running_server import Server, events, text_of
-from tests.support.running_server import said as request_body
+from tests.support.running_server import chat_body as request_body
 
 LATER = timedelta(hours=2)
 
@@ -26,7 +26,7 @@ def address(conversation: Conversation) -> str:
 
 
 def test_a_conversation_is_deleted_with_its_messages_and_completions(alice: Person, client: Client) -> None:
-    gone, stays = exchange(alice).conversation, exchange(alice).conversation
+    gone, stays = create_exchange(alice).conversation, create_exchange(alice).conversation
 
     answer = client.delete(address(gone), headers=alice.headers)
 
@@ -37,14 +37,14 @@ def test_a_conversation_is_deleted_with_its_messages_and_completions(alice: Pers
 
 
 def test_a_teammate_may_delete_it(alice: Person, bob: Person, client: Client) -> None:
-    conversation = exchange(alice).conversation
+    conversation = create_exchange(alice).conversation
 
     assert client.delete(address(conversation), headers=bob.headers).status_code == 200
     assert not Conversation.objects.exists()
 
 
 def test_a_stranger_does_not_find_it(alice: Person, charlie: Person, client: Client) -> None:
-    conversation = exchange(alice).conversation
+    conversation = create_exchange(alice).conversation
 
     answer = client.delete(address(conversation), headers=charlie.headers)
 
@@ -56,7 +56,7 @@ def test_a_stranger_does_not_find_it(alice: Person, charlie: Person, client: Cli
 def test_an_unauthenticated_client_is_asked_for_a_key(
     headers: dict[str, str], code: str | None, alice: Person, client: Client
 ) -> None:
-    conversation = exchange(alice).conversation
+    conversation = create_exchange(alice).conversation
 
     answer = client.delete(address(conversation), headers=headers)
 
@@ -66,7 +66,7 @@ def test_an_unauthenticated_client_is_asked_for_a_key(
 
 def test_a_browser_session_needs_its_csrf_token(db: None) -> None:
     dana = person("dana@example.com")
-    conversation = exchange(dana).conversation
+    conversation = create_exchange(dana).conversation
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(dana.user)
 
@@ -80,7 +80,7 @@ def test_an_impossible_id_is_not_found(id: str, alice: Person, client: Client) -
 
 
 def test_a_deleted_conversation_is_not_found(alice: Person, client: Client) -> None:
-    completion = exchange(alice)
+    completion = create_exchange(alice)
     conversation = completion.conversation
     client.delete(address(conversation), headers=alice.headers)
 
@@ -94,16 +94,16 @@ def test_a_deleted_conversation_is_not_found(alice: Person, client: Client) -> N
 
 def test_files_that_nothing_else_holds_are_freed(alice: Person, client: Client) -> None:
     conversation, other = conversation_of(alice), conversation_of(alice)
-    only = kept(conversation, b"only here", "image/png", "thumbnail")
-    shared = kept(conversation, b"here and there", "image/png")
-    kept(other, b"here and there", "image/png")
-    uploaded = kept(conversation, b"uploaded too", "image/png")
+    only = store_held_file(conversation, b"only here", "image/png", "thumbnail")
+    shared = store_held_file(conversation, b"here and there", "image/png")
+    store_held_file(other, b"here and there", "image/png")
+    uploaded = store_held_file(conversation, b"uploaded too", "image/png")
     upload = asset_id(alice.workspace.id, uploaded.sha256)
     File.objects.create(workspace=alice.workspace, asset_id=upload, filename="a.png", purpose="vision")
-    said(conversation, "user", ImagePart(only), ImagePart(shared), ImagePart(uploaded))
+    add_message(conversation, "user", ImagePart(only), ImagePart(shared), ImagePart(uploaded))
 
     client.delete(address(conversation), headers=alice.headers)
-    free(timezone.now() + LATER)
+    delete_unused(timezone.now() + LATER)
 
     assert set(Asset.objects.values_list("sha256", flat=True)) == {shared.sha256, uploaded.sha256}
     assert ConversationAsset.objects.count() == 1
@@ -130,7 +130,7 @@ def test_an_answer_in_progress_reaches_its_client_and_is_not_stored(server: Serv
 
 
 def test_openais_client_deletes(server: Server, alice: Person) -> None:
-    conversation = exchange(alice).conversation
+    conversation = create_exchange(alice).conversation
 
     with server.sdk(alice) as sdk:
         deleted = sdk.conversations.delete(conversation.public_id)

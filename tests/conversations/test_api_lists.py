@@ -14,7 +14,7 @@ from engines.messages import (
     TextPart,
     ToolCall,
 )
-from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person
 
 AUTHENTICATION = 2
@@ -69,7 +69,7 @@ def test_an_empty_list(alice: Person, client: Client) -> None:
     ],
 )
 def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Person, client: Client) -> None:
-    conversation = exchange(alice).conversation.public_id
+    conversation = create_exchange(alice).conversation.public_id
     for route in ("/v1/conversations", f"/v1/conversations/{conversation}/items"):
         answer = client.get(f"{route}?{query}", headers=alice.headers)
 
@@ -87,7 +87,7 @@ def test_a_long_list_costs_one_query_and_reads_no_messages(
     alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(30):
-        exchange(alice)
+        create_exchange(alice)
 
     with django_assert_num_queries(AUTHENTICATION + 1) as queries:
         page = client.get("/v1/conversations?limit=25", headers=alice.headers).json()
@@ -102,7 +102,7 @@ def test_the_first_page_of_items_does_not_load_the_tree(
     conversation = conversation_of(alice)
     message = None
     for number in range(50):
-        message = said(conversation, "user", str(number), after=message)
+        message = add_message(conversation, "user", str(number), after=message)
 
     with django_assert_num_queries(AUTHENTICATION + 2) as queries:
         page = client.get(
@@ -116,7 +116,7 @@ def test_the_first_page_of_items_does_not_load_the_tree(
 
 def test_a_conversation(alice: Person, client: Client) -> None:
     conversation = conversation_of(alice, title="Hello?", metadata={"topic": "demo"})
-    head = said(conversation, "user", "Hello?")
+    head = add_message(conversation, "user", "Hello?")
 
     shown = client.get(f"/v1/conversations/{conversation.public_id}", headers=alice.headers).json()
 
@@ -163,16 +163,16 @@ def test_a_part_of_an_item(
     role: str, part: Part, shown: dict[str, object], alice: Person, client: Client
 ) -> None:
     conversation = conversation_of(alice)
-    said(conversation, role, part)
+    add_message(conversation, role, part)
 
     assert items(conversation, alice, client)[0]["content"] == [shown]
 
 
 def test_tool_calls_and_their_results(alice: Person, client: Client) -> None:
     conversation = conversation_of(alice)
-    asked = said(conversation, "user", "Weather?")
+    asked = add_message(conversation, "user", "Weather?")
     completion = completion_of(alice, asked)
-    call = said(
+    call = add_message(
         conversation,
         "assistant",
         ToolCall("call_1", "weather", '{"city": "Oslo"}'),
@@ -181,7 +181,7 @@ def test_tool_calls_and_their_results(alice: Person, client: Client) -> None:
         choice=0,
         finish_reason="tool_calls",
     )
-    said(conversation, "tool", "Rain", after=call, tool_call_id="call_1")
+    add_message(conversation, "tool", "Rain", after=call, tool_call_id="call_1")
 
     result, called, question = items(conversation, alice, client)
 
@@ -215,9 +215,9 @@ def test_the_status_of_an_item(
     state: str, finish_reason: str, status: str, alice: Person, client: Client
 ) -> None:
     conversation = conversation_of(alice)
-    asked = said(conversation, "user", "Tell me")
+    asked = add_message(conversation, "user", "Tell me")
     completion = completion_of(alice, asked, state)
-    said(
+    add_message(
         conversation,
         "assistant",
         "Once",

@@ -10,15 +10,21 @@ from conversations.models import Conversation, ConversationAsset
 from engines.messages import AudioPart, FilePart, ImagePart, Part, SpokenPart
 from media.models import Asset, asset_id, rendition_id
 from media.renditions.service import make
-from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
+from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
-from tests.support.history_rows import completion_of, conversation_of, kept, made, said
-from tests.support.media_requests import answered, asked, picture, text, until_made
+from tests.support.history_rows import (
+    add_message,
+    completion_of,
+    conversation_of,
+    finish_rendition,
+    store_held_file,
+)
+from tests.support.media_requests import picture, post_ok, text, user_request, wait_for_renditions
 from tests.support.people import Person
-from tests.support.pictures import encoded, quarters
+from tests.support.pictures import encode_picture, quarters
 from tests.support.running_server import Server
 from tests.support.sounds import sound_file, wav
-from tests.support.speech_samples import RATE, spoken
+from tests.support.speech_samples import RATE, speak_english
 
 AUTHENTICATION = 2
 PEAKS = {"lowest": [-3, -8], "highest": [4, 7], "milliseconds": 1500}
@@ -36,7 +42,7 @@ def items(conversation: Conversation, who: Person, client: Client, query: str = 
 
 
 def shown(conversation: Conversation, role: str, part: Part, who: Person, client: Client) -> Any:
-    said(conversation, role, part)
+    add_message(conversation, role, part)
     [item] = items(conversation, who, client)
     [content] = item["content"]
     return content
@@ -53,9 +59,9 @@ def opens(url: str) -> tuple[str, str | None]:
 def test_a_picture_has_its_size_its_thumbnail_and_the_text_in_it(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    blob = kept(conversation, b"picture", "image/png", "thumbnail", "text", width=640, height=480)
-    made(conversation, blob, "thumbnail", media_type="image/webp", size=9)
-    made(conversation, blob, "text", content={"text": "Total 11.10"})
+    blob = store_held_file(conversation, b"picture", "image/png", "thumbnail", "text", width=640, height=480)
+    finish_rendition(conversation, blob, "thumbnail", media_type="image/webp", size=9)
+    finish_rendition(conversation, blob, "text", content={"text": "Total 11.10"})
 
     part = shown(conversation, "user", ImagePart(blob), alice, client)
 
@@ -78,10 +84,10 @@ def test_a_picture_has_its_size_its_thumbnail_and_the_text_in_it(
 def test_a_picture_that_was_never_read_has_no_text_and_an_empty_one_an_empty_text(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    never = kept(conversation, b"1", "image/png", "thumbnail")
-    empty = kept(conversation, b"2", "image/png", "text")
-    made(conversation, empty, "text", content={"text": ""})
-    said(conversation, "user", ImagePart(never), ImagePart(empty))
+    never = store_held_file(conversation, b"1", "image/png", "thumbnail")
+    empty = store_held_file(conversation, b"2", "image/png", "text")
+    finish_rendition(conversation, empty, "text", content={"text": ""})
+    add_message(conversation, "user", ImagePart(never), ImagePart(empty))
 
     first, second = items(conversation, alice, client)[0]["content"]
 
@@ -94,11 +100,11 @@ def test_a_picture_that_was_never_read_has_no_text_and_an_empty_one_an_empty_tex
 def test_a_sound_has_no_transcript_until_it_is_transcribed(
     state: str, conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    blob = kept(conversation, b"sound", "audio/mpeg", *OF_SOUNDS, milliseconds=2345)
-    made(conversation, blob, "transcript", state=state, error="x" if state == "failed" else "")
+    blob = store_held_file(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS, milliseconds=2345)
+    finish_rendition(conversation, blob, "transcript", state=state, error="x" if state == "failed" else "")
 
     waiting = shown(conversation, "user", AudioPart(blob, "mp3"), alice, client)
-    made(conversation, blob, "transcript", content={"text": "Hello.", "passages": []}, error="")
+    finish_rendition(conversation, blob, "transcript", content={"text": "Hello.", "passages": []}, error="")
     heard = items(conversation, alice, client)[0]["content"][0]
 
     assert "transcript" not in waiting
@@ -111,10 +117,10 @@ def test_a_sound_has_no_transcript_until_it_is_transcribed(
 def test_a_spoken_answer_has_what_players_need(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    blob = kept(conversation, b"\0\0" * 36_000, "audio/pcm;rate=24000", *OF_SPEECH)
-    made(conversation, blob, "opus", media_type="audio/ogg", size=10)
-    made(conversation, blob, "mp3", state="failed", error="The sound is cut off.")
-    made(conversation, blob, "peaks", content=PEAKS)
+    blob = store_held_file(conversation, b"\0\0" * 36_000, "audio/pcm;rate=24000", *SPEECH_RENDITIONS)
+    finish_rendition(conversation, blob, "opus", media_type="audio/ogg", size=10)
+    finish_rendition(conversation, blob, "mp3", state="failed", error="The sound is cut off.")
+    finish_rendition(conversation, blob, "peaks", content=PEAKS)
 
     part = shown(conversation, "assistant", SpokenPart("audio_1", "Hi", blob, 1767268800), alice, client)
     opus, mp3, peaks = part["renditions"]
@@ -130,12 +136,12 @@ def test_a_spoken_answer_has_what_players_need(
 def test_a_stored_completion_says_where_its_sound_is(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    question = said(conversation, "user", "Speak")
+    question = add_message(conversation, "user", "Speak")
     completion = completion_of(alice, question)
-    blob = kept(conversation, b"RIFF", "audio/wav", *OF_SPEECH, milliseconds=10)
-    made(conversation, blob, "mp3", media_type="audio/mpeg", size=10)
+    blob = store_held_file(conversation, b"RIFF", "audio/wav", *SPEECH_RENDITIONS, milliseconds=10)
+    finish_rendition(conversation, blob, "mp3", media_type="audio/mpeg", size=10)
     part = SpokenPart("audio_1", "Hi", blob, 1767268800)
-    said(conversation, "assistant", part, after=question, completion=completion, choice=0)
+    add_message(conversation, "assistant", part, after=question, completion=completion, choice=0)
 
     found = client.get(f"/v1/chat/completions/{completion.public_id}", headers=alice.headers).json()
     audio = found["choices"][0]["message"]["audio"]
@@ -150,7 +156,7 @@ def test_a_stored_completion_says_where_its_sound_is(
 
 
 def test_a_document_can_be_downloaded(conversation: Conversation, alice: Person, client: Client) -> None:
-    blob = kept(conversation, b"%PDF-", "application/pdf")
+    blob = store_held_file(conversation, b"%PDF-", "application/pdf")
 
     part = shown(conversation, "user", FilePart(blob, "a.pdf"), alice, client)
 
@@ -162,7 +168,7 @@ def test_a_document_can_be_downloaded(conversation: Conversation, alice: Person,
 def test_a_freed_file_is_named_but_not_linked(
     role: str, conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    blob = kept(conversation, b"gone", "audio/wav", *OF_SPEECH)
+    blob = store_held_file(conversation, b"gone", "audio/wav", *SPEECH_RENDITIONS)
     ConversationAsset.objects.all().delete()
     Asset.objects.all().delete()
     part = AudioPart(blob, "wav") if role == "user" else SpokenPart("audio_1", "Hi", blob)
@@ -176,7 +182,7 @@ def test_a_freed_file_is_named_but_not_linked(
 def test_a_strangers_file_of_the_same_bytes_stays_theirs(
     conversation: Conversation, alice: Person, charlie: Person, client: Client
 ) -> None:
-    blob = kept(conversation_of(charlie), b"same", "image/png", "thumbnail", width=1, height=1)
+    blob = store_held_file(conversation_of(charlie), b"same", "image/png", "thumbnail", width=1, height=1)
 
     part = shown(conversation, "user", ImagePart(blob), alice, client)
 
@@ -191,12 +197,14 @@ def test_a_page_full_of_media_costs_two_more_queries(
 ) -> None:
     message = None
     for number in range(12):
-        seen = kept(conversation, b"picture %d" % number, "image/png", *OF_PICTURES, "text")
-        heard = kept(conversation, b"sound %d" % number, "audio/wav", *OF_SOUNDS)
+        seen = store_held_file(conversation, b"picture %d" % number, "image/png", *PICTURE_RENDITIONS, "text")
+        heard = store_held_file(conversation, b"sound %d" % number, "audio/wav", *SOUND_RENDITIONS)
         parts = (ImagePart(seen), AudioPart(heard, "wav"))
-        message = said(conversation, "user", *parts, after=message)
-        answer = kept(conversation, b"answer %d" % number, "audio/wav", *OF_SPEECH)
-        message = said(conversation, "assistant", SpokenPart(f"audio_{number}", "Hi", answer), after=message)
+        message = add_message(conversation, "user", *parts, after=message)
+        answer = store_held_file(conversation, b"answer %d" % number, "audio/wav", *SPEECH_RENDITIONS)
+        message = add_message(
+            conversation, "assistant", SpokenPart(f"audio_{number}", "Hi", answer), after=message
+        )
 
     with django_assert_num_queries(AUTHENTICATION + 4) as queries:
         page = items(conversation, alice, client, "?limit=20")
@@ -214,7 +222,11 @@ def test_a_list_of_conversations_reads_nothing_of_their_media(
     client: Client,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    said(conversation, "user", ImagePart(kept(conversation, b"picture", "image/png", *OF_PICTURES)))
+    add_message(
+        conversation,
+        "user",
+        ImagePart(store_held_file(conversation, b"picture", "image/png", *PICTURE_RENDITIONS)),
+    )
 
     with django_assert_num_queries(AUTHENTICATION + 1) as queries:
         client.get("/v1/conversations", headers=alice.headers)
@@ -223,9 +235,9 @@ def test_a_list_of_conversations_reads_nothing_of_their_media(
 
 
 def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: Person) -> None:
-    data = encoded(quarters(600, 400))
-    answered(server, alice, asked(text("What is this?"), picture(data), model="scripted"))
-    until_made()
+    data = encode_picture(quarters(600, 400))
+    post_ok(server, alice, user_request(text("What is this?"), picture(data), model="scripted"))
+    wait_for_renditions()
 
     with server.client(alice) as client:
         [conversation] = client.get("/v1/conversations").json()["data"]
@@ -242,8 +254,8 @@ def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: P
 
 @pytest.mark.django_db(transaction=True)  # a lease is renewed from another thread
 def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person, client: Client) -> None:
-    blob = kept(conversation, sound_file("wav", 0.5), "audio/wav", *OF_SPEECH)
-    for kind in OF_SPEECH:
+    blob = store_held_file(conversation, sound_file("wav", 0.5), "audio/wav", *SPEECH_RENDITIONS)
+    for kind in SPEECH_RENDITIONS:
         make(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
 
     part = shown(conversation, "assistant", SpokenPart("audio_1", "A tone", blob), alice, client)
@@ -261,9 +273,9 @@ def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person
 def test_the_transcript_is_shown_with_the_sound(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:
-    data = wav(spoken("Good morning.").tobytes(), rate=RATE)
-    blob = kept(conversation, data, "audio/wav", *OF_SOUNDS, milliseconds=1000)
-    for kind in OF_SOUNDS:
+    data = wav(speak_english("Good morning.").tobytes(), rate=RATE)
+    blob = store_held_file(conversation, data, "audio/wav", *SOUND_RENDITIONS, milliseconds=1000)
+    for kind in SOUND_RENDITIONS:
         make(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
 
     part = shown(conversation, "user", AudioPart(blob, "wav"), alice, client)

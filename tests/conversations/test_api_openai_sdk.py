@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from engines.messages import ToolCall
-from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.openai_in_process import openai_client
 from tests.support.people import Person
 
@@ -21,7 +21,7 @@ def test_a_conversation_and_all_its_pages_of_items(sdk: openai.OpenAI, alice: Pe
     conversation = conversation_of(alice, metadata={"topic": "numbers"})
     message = None
     for number in range(7):
-        message = said(conversation, "user", str(number), after=message)
+        message = add_message(conversation, "user", str(number), after=message)
 
     found = sdk.conversations.retrieve(conversation.public_id)
     items = list(sdk.conversations.items.list(conversation.public_id, limit=3, order="asc"))
@@ -31,10 +31,10 @@ def test_a_conversation_and_all_its_pages_of_items(sdk: openai.OpenAI, alice: Pe
 
 
 def test_items_are_what_the_client_declares(sdk: openai.OpenAI, alice: Person) -> None:
-    asked = said(conversation_of(alice), "user", "Weather?")
+    asked = add_message(conversation_of(alice), "user", "Weather?")
     completion = completion_of(alice, asked)
     call = ToolCall("call_1", "weather", "{}")
-    said(asked.conversation, "assistant", "Wait.", call, after=asked, completion=completion, choice=0)
+    add_message(asked.conversation, "assistant", "Wait.", call, after=asked, completion=completion, choice=0)
 
     page = sdk.conversations.items.list(asked.conversation.public_id)
 
@@ -46,7 +46,7 @@ def test_items_are_what_the_client_declares(sdk: openai.OpenAI, alice: Person) -
 
 
 def test_a_stored_completion(sdk: openai.OpenAI, alice: Person) -> None:
-    completion = exchange(alice, answer="Good day.")
+    completion = create_exchange(alice, answer="Good day.")
 
     found = sdk.chat.completions.retrieve(completion.public_id)
 

@@ -14,7 +14,14 @@ from typing import NamedTuple
 import pytest
 
 from core import packaged_files
-from core.packaged_files import PackagedFile, PackagedFileError, Part, file_digest, find_packaged, make_ready
+from core.packaged_files import (
+    PackagedFile,
+    PackagedFileError,
+    Part,
+    file_digest,
+    find_packaged,
+    prepare_files,
+)
 
 CONTENT = bytes(range(256)) * 40
 SMALL = b'{"small": true}'
@@ -76,25 +83,25 @@ class ProgressReport:
 
 
 def test_files_are_joined_from_their_parts(folder: Path) -> None:
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
     assert contents(folder) == READY
 
 
 def test_progress_is_told_while_a_file_is_joined(folder: Path) -> None:
     report = ProgressReport()
-    make_ready([BIG], folder, report)
+    prepare_files([BIG], folder, report)
     assert set(report.steps) == {"joining"}
     assert report.fractions == sorted(report.fractions)
     assert report.fractions[-1] == 1
 
 
 def test_a_right_copy_is_checked_and_not_joined_again(folder: Path, site: Path) -> None:
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
     before = (folder / "big.bin").stat()
     shutil.rmtree(site)
     report = ProgressReport()
 
-    make_ready(FILES, folder, report)
+    prepare_files(FILES, folder, report)
 
     after = (folder / "big.bin").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -104,22 +111,22 @@ def test_a_right_copy_is_checked_and_not_joined_again(folder: Path, site: Path) 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data[:100] + b"?" + data[101:]])
 def test_a_spoilt_copy_is_joined_anew(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
     (folder / "big.bin").write_bytes(spoil(CONTENT))
 
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
 
     assert contents(folder) == READY
 
 
 def test_a_changed_byte_under_an_old_time_stamp_is_noticed(folder: Path) -> None:
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
     file = folder / "big.bin"
     before = file.stat()
     file.write_bytes(b"\xff" + CONTENT[1:])
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
 
     assert contents(folder) == READY
 
@@ -128,7 +135,7 @@ def test_what_a_killed_process_left_is_overwritten(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "big.bin.partial").write_bytes(b"half")
 
-    make_ready(FILES, folder)
+    prepare_files(FILES, folder)
 
     assert contents(folder) == READY
 
@@ -138,7 +145,7 @@ def test_parts_that_were_tampered_with_are_refused_in_one_line(folder: Path, sit
     (site / "model_part2" / "data" / "big.2").write_bytes(changed[5000:])
 
     with pytest.raises(PackagedFileError) as refused:
-        make_ready(FILES, folder)
+        prepare_files(FILES, folder)
 
     found = hashlib.sha256(changed).hexdigest()
     assert str(refused.value) == f"{folder / 'big.bin'}: its SHA-256 is {found}, but it must be {BIG.sha256}"
@@ -150,7 +157,7 @@ def test_a_part_of_another_size_is_refused_before_it_is_copied(folder: Path, sit
         file.truncate(2**40)
 
     with pytest.raises(PackagedFileError, match=rf"parts have \d+ bytes, but it must have {len(CONTENT)}"):
-        make_ready(FILES, folder)
+        prepare_files(FILES, folder)
 
     assert contents(folder) == {}
 
@@ -159,7 +166,7 @@ def test_a_package_that_is_missing_is_named(folder: Path, site: Path) -> None:
     shutil.rmtree(site / "model_part2")
 
     with pytest.raises(PackagedFileError, match=r"^model-part2: this package, .* is not installed$"):
-        make_ready(FILES, folder)
+        prepare_files(FILES, folder)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(
@@ -168,7 +175,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: DiskUsage(10, 10, 0))
 
     with pytest.raises(PackagedFileError, match="the disk is full: 64 MiB are needed, 0 MiB are free"):
-        make_ready(FILES, folder)
+        prepare_files(FILES, folder)
 
     assert contents(folder) == {}
 
@@ -181,7 +188,7 @@ def test_a_disk_that_fills_up_while_joining_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(PackagedFileError, match=r"No space left on device$"):
-        make_ready(FILES, folder)
+        prepare_files(FILES, folder)
     assert contents(folder) == {}
 
 
@@ -189,13 +196,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(PackagedFileError, match="file: File exists"):
-        make_ready(FILES, tmp_path / "file")
+        prepare_files(FILES, tmp_path / "file")
 
 
 def test_of_many_that_ask_at_once_one_joins_and_the_others_wait(folder: Path) -> None:
     report = ProgressReport()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: make_ready([BIG], folder, report), range(16)))
+        list(pool.map(lambda _: prepare_files([BIG], folder, report), range(16)))
 
     assert contents(folder) == {"big.bin": CONTENT}
     pieces = len(range(0, 5000, PIECE)) + len(range(5000, len(CONTENT), PIECE))

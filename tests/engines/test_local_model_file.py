@@ -7,7 +7,7 @@ import pytest
 
 from core.packaged_files import PackagedFile, Part
 from engines.local import model_file
-from engines.local.model_file import ModelFileError, embedded_model, own_model
+from engines.local.model_file import ModelFileError, check_own_model, prepare_embedded_model
 
 CONTENT = b"GGUF" + bytes(range(256)) * 40
 
@@ -20,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(package.parent))
     parts = (Part("model_part1", "part.bin"),)
     file = PackagedFile("model.gguf", len(CONTENT), sha256(CONTENT).hexdigest(), parts)
-    monkeypatch.setattr(model_file, "FILE", file)
+    monkeypatch.setattr(model_file, "EMBEDDED_MODEL", file)
     return package
 
 
@@ -29,7 +29,9 @@ def test_the_embedded_model_is_joined_once_and_then_checked(tmp_path: Path) -> N
     seen: list[tuple[str, float]] = []
 
     for _ in range(2):
-        path = embedded_model(tmp_path / "models", lambda message, fraction: seen.append((message, fraction)))
+        path = prepare_embedded_model(
+            tmp_path / "models", lambda message, fraction: seen.append((message, fraction))
+        )
         assert path.read_bytes() == CONTENT
 
     assert path == tmp_path / "models" / "model.gguf"
@@ -39,16 +41,16 @@ def test_the_embedded_model_is_joined_once_and_then_checked(tmp_path: Path) -> N
 def test_an_embedded_model_that_is_not_right_is_refused(tmp_path: Path, package: Path) -> None:
     (package / "part.bin").write_bytes(CONTENT[:-1] + b"!")
     with pytest.raises(ModelFileError, match=r"model\.gguf: its SHA-256 is "):
-        embedded_model(tmp_path / "models", lambda message, fraction: None)
+        prepare_embedded_model(tmp_path / "models", lambda message, fraction: None)
 
 
 def test_a_users_own_file_is_taken_without_a_digest_but_must_be_a_gguf(tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     own.write_bytes(b"GGUF and more")
-    assert own_model(own) == own
+    assert check_own_model(own) == own
 
     own.write_bytes(b"<html>")
     with pytest.raises(ModelFileError, match=r"own\.gguf: this is no GGUF file"):
-        own_model(own)
+        check_own_model(own)
     with pytest.raises(ModelFileError, match=r"other\.gguf: No such file"):
-        own_model(tmp_path / "other.gguf")
+        check_own_model(tmp_path / "other.gguf")

@@ -132,7 +132,7 @@ def test_closing_ends_the_process_and_later_a_new_one_may_start(begin: Begin) ->
 def test_a_process_that_ignores_the_request_to_end_is_killed(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TERMINATION_PATIENCE", 0.2)
+    monkeypatch.setattr(module, "TERMINATION_TIMEOUT", 0.2)
     process = begin(STUBBORN)
     process.start().result(timeout=20)
     pid = process.pid

@@ -130,7 +130,7 @@ async def test_an_upstream_that_says_nothing_without_end_is_left(
     nothing: bytes,
     before: bytes,
 ) -> None:
-    monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 2**20)
+    monkeypatch.setattr(upstream_call, "EVENTLESS_LIMIT", 2**20)
     upstream.will(raw(before or b": ping\n", *flood(nothing, 2**21), HANG))
     seen: list[Event] = []
     with pytest.raises(EngineError, match="too much that is no part of an answer"):
@@ -148,7 +148,7 @@ async def test_an_hour_of_a_ping_and_an_empty_chunk_per_second_is_tolerated(
 async def test_every_event_resets_the_limit(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 10_000)
+    monkeypatch.setattr(upstream_call, "EVENTLESS_LIMIT", 10_000)
     pause = b": ping\n\n" * 60
     writes = [write for _ in range(20) for write in (frame(say("x")), pause)]
     assert len(b"".join(writes)) > 9_000
@@ -159,7 +159,7 @@ async def test_every_event_resets_the_limit(
 async def test_a_long_line_does_not_count_toward_the_limit(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "BARREN_LIMIT", 10_000)
+    monkeypatch.setattr(upstream_call, "EVENTLESS_LIMIT", 10_000)
     line = frame(say("x" * 300_000))
     pieces = [line[start : start + 5_000] for start in range(0, len(line), 5_000)]
     events = await answered(upstream, engine, raw(*pieces, frame(end())))

@@ -29,7 +29,7 @@ from engines.model_spec import ModelSpec
 from engines.registry import Registry
 from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
 from engines.scripted import ScriptedEngine
-from engines.scripted.schema_instances import instance_of
+from engines.scripted.schema_instances import make_instance
 
 WEATHER = Tool(
     "weather",
@@ -260,9 +260,9 @@ async def test_a_schema_is_answered_by_an_instance_of_it(schema: Any) -> None:
 
 def test_a_schema_that_never_ends_has_an_instance_nevertheless() -> None:
     endless = {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}
-    assert json.dumps(instance_of(endless)).startswith('{"a": {"a": ')
-    assert instance_of({"$ref": "#/$defs/missing"}) == {}
-    assert instance_of({"$ref": "#"}) == {}
+    assert json.dumps(make_instance(endless)).startswith('{"a": {"a": ')
+    assert make_instance({"$ref": "#/$defs/missing"}) == {}
+    assert make_instance({"$ref": "#"}) == {}
 
 
 async def test_json_objects_hold_the_echo() -> None:

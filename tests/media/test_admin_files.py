@@ -8,10 +8,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Conversation
 from media.models import Asset, File, Rendition
-from media.services import OF_PICTURES, OF_SOUNDS, OF_SPEECH
+from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
-from tests.support.history_rows import NOON, conversation_of, kept, made
-from tests.support.media_admin import asset_of, staff, superuser
+from tests.support.history_rows import NOON, conversation_of, finish_rendition, store_held_file
+from tests.support.media_admin import staff, store_asset, superuser
 from tests.support.people import Person
 
 ASSETS, RENDITIONS, FILES = "/admin/media/asset/", "/admin/media/rendition/", "/admin/media/file/"
@@ -53,7 +53,7 @@ def kinds_opened(page: str) -> list[str | None]:
 
 
 def test_assets_are_listed(reviewer: Client, conversation: Conversation) -> None:
-    asset = asset_of(conversation, b"picture", "image/png", *OF_PICTURES)
+    asset = store_asset(conversation, b"picture", "image/png", *PICTURE_RENDITIONS)
 
     assert asset.sha256 in reviewer.get(ASSETS).text
     assert reviewer.get(detail(asset)).status_code == 200
@@ -68,7 +68,7 @@ def test_a_list_costs_the_same_for_one_row_and_for_many_and_reads_no_content(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for number in range(20):
-        asset = asset_of(conversation, b"%d" % number, "image/png", *OF_PICTURES, "text")
+        asset = store_asset(conversation, b"%d" % number, "image/png", *PICTURE_RENDITIONS, "text")
         Rendition.objects.filter(asset=asset).update(state="ready", media_type="image/webp")
         file_of(alice, asset)
 
@@ -80,9 +80,9 @@ def test_a_list_costs_the_same_for_one_row_and_for_many_and_reads_no_content(
 
 
 def test_the_list_of_assets_shows_available_thumbnails(reviewer: Client, conversation: Conversation) -> None:
-    ready = kept(conversation, b"1", "image/png", *OF_PICTURES)
-    made(conversation, ready, "thumbnail", media_type="image/webp", size=5)
-    kept(conversation, b"2", "image/png", *OF_PICTURES)
+    ready = store_held_file(conversation, b"1", "image/png", *PICTURE_RENDITIONS)
+    finish_rendition(conversation, ready, "thumbnail", media_type="image/webp", size=5)
+    store_held_file(conversation, b"2", "image/png", *PICTURE_RENDITIONS)
 
     page = reviewer.get(ASSETS).text
 
@@ -93,8 +93,8 @@ def test_the_list_of_assets_shows_available_thumbnails(reviewer: Client, convers
 def test_lists_are_filtered_and_searched(
     reviewer: Client, alice: Person, charlie: Person, conversation: Conversation
 ) -> None:
-    broken = asset_of(conversation, b"1", "image/png", "picture-768")
-    whole = asset_of(conversation_of(charlie), b"2", "audio/wav", "opus")
+    broken = store_asset(conversation, b"1", "image/png", "picture-768")
+    whole = store_asset(conversation_of(charlie), b"2", "audio/wav", "opus")
     Rendition.objects.filter(asset=broken).update(state="failed")
     photo, tune = file_of(alice, broken, "photo.png"), file_of(charlie, whole, "tune.wav")
     File.objects.filter(id=tune.id).update(purpose="user_data")
@@ -120,11 +120,11 @@ def test_lists_are_filtered_and_searched(
 def test_an_asset_shows_its_holders_and_its_renditions(
     reviewer: Client, alice: Person, conversation: Conversation
 ) -> None:
-    asset = asset_of(conversation, b"sound", "audio/mpeg", *OF_SOUNDS)
+    asset = store_asset(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS)
     file = file_of(alice, asset, f"tune {SCRIPT}.mp3")
-    blob = kept(conversation, b"sound", "audio/mpeg")
-    made(conversation, blob, "wav", media_type="audio/wav", size=2048)
-    made(conversation, blob, "transcript", state="failed", attempts=5, error=f"Cut off {SCRIPT}")
+    blob = store_held_file(conversation, b"sound", "audio/mpeg")
+    finish_rendition(conversation, blob, "wav", media_type="audio/wav", size=2048)
+    finish_rendition(conversation, blob, "transcript", state="failed", attempts=5, error=f"Cut off {SCRIPT}")
 
     page = reviewer.get(detail(asset)).text
 
@@ -141,7 +141,7 @@ def test_a_long_list_of_holders_is_cut_short(
     reviewer: Client, alice: Person, monkeypatch: pytest.MonkeyPatch, conversation: Conversation
 ) -> None:
     monkeypatch.setattr("media.admin.SHOWN_HOLDERS", 2)
-    asset = asset_of(conversation, b"picture", "image/png")
+    asset = store_asset(conversation, b"picture", "image/png")
     for number in range(5):
         file_of(alice, asset, f"copy {number}")
 
@@ -157,10 +157,10 @@ def test_one_asset_costs_a_few_queries(
     conversation: Conversation,
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    asset = asset_of(conversation, b"sound", "audio/wav", *OF_SOUNDS, *OF_SPEECH)
+    asset = store_asset(conversation, b"sound", "audio/wav", *SOUND_RENDITIONS, *SPEECH_RENDITIONS)
     for number in range(10):
         file_of(alice, asset, f"copy {number}")
-        kept(conversation_of(alice), b"sound", "audio/wav")
+        store_held_file(conversation_of(alice), b"sound", "audio/wav")
 
     with django_assert_max_num_queries(14) as queries:
         reviewer.get(detail(asset))
@@ -171,8 +171,8 @@ def test_one_asset_costs_a_few_queries(
 def test_a_file_is_shown_with_its_preview(
     reviewer: Client, alice: Person, conversation: Conversation
 ) -> None:
-    blob = kept(conversation, b"picture", "image/png", *OF_PICTURES)
-    made(conversation, blob, "thumbnail", media_type="image/webp", size=5)
+    blob = store_held_file(conversation, b"picture", "image/png", *PICTURE_RENDITIONS)
+    finish_rendition(conversation, blob, "thumbnail", media_type="image/webp", size=5)
     asset = Asset.objects.get()
 
     page = reviewer.get(detail(file_of(alice, asset, SCRIPT))).text
@@ -183,9 +183,9 @@ def test_a_file_is_shown_with_its_preview(
 
 
 def test_a_rendition_shows_its_text_but_not_its_peaks(reviewer: Client, conversation: Conversation) -> None:
-    blob = kept(conversation, b"sound", "audio/wav", "transcript", "peaks")
-    made(conversation, blob, "transcript", content={"text": f"Hello {SCRIPT}"})
-    made(conversation, blob, "peaks", content={"lowest": [-77], "highest": [5]})
+    blob = store_held_file(conversation, b"sound", "audio/wav", "transcript", "peaks")
+    finish_rendition(conversation, blob, "transcript", content={"text": f"Hello {SCRIPT}"})
+    finish_rendition(conversation, blob, "peaks", content={"lowest": [-77], "highest": [5]})
     words, peaks = (Rendition.objects.get(kind=kind) for kind in ("transcript", "peaks"))
 
     assert "Hello &lt;script&gt;" in reviewer.get(detail(words)).text
@@ -202,7 +202,7 @@ def test_a_rendition_shows_its_text_but_not_its_peaks(reviewer: Client, conversa
 def test_each_page_requires_its_own_permission(
     may: str, seen: str, alice: Person, conversation: Conversation
 ) -> None:
-    asset = asset_of(conversation, b"picture", "image/png", "thumbnail")
+    asset = store_asset(conversation, b"picture", "image/png", "thumbnail")
     rows: dict[str, Asset | Rendition | File] = {
         ASSETS: asset,
         RENDITIONS: asset.renditions.get(),
@@ -217,7 +217,7 @@ def test_each_page_requires_its_own_permission(
 
 
 def test_renditions_on_an_assets_page_need_their_own_permission(conversation: Conversation) -> None:
-    asset = asset_of(conversation, b"sound", "audio/wav", "transcript")
+    asset = store_asset(conversation, b"sound", "audio/wav", "transcript")
     Rendition.objects.update(due_at=NOON)
     due = "Jan. 1, 2026, noon"
 
@@ -226,7 +226,7 @@ def test_renditions_on_an_assets_page_need_their_own_permission(conversation: Co
 
 
 def test_nobody_writes_rows_by_hand(operator: Client, alice: Person, conversation: Conversation) -> None:
-    asset = asset_of(conversation, b"picture", "image/png", "thumbnail")
+    asset = store_asset(conversation, b"picture", "image/png", "thumbnail")
     for row in (asset, asset.renditions.get(), file_of(alice, asset)):
         assert operator.post(detail(row), {"media_type": "text/html", "state": "ready"}).status_code == 403
         assert operator.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from tests.support.history_rows import conversation_of, kept
+from tests.support.history_rows import conversation_of, store_held_file
 from tests.support.media_admin import superuser
 from tests.support.people import Person
 
@@ -30,9 +30,9 @@ def test_a_workspace_shows_how_much_of_its_quota_is_used(
 ) -> None:
     settings.CHATAPI_MEDIA_QUOTA_BYTES = 4096
     conversation = conversation_of(alice)
-    kept(conversation, b"x" * 1000, "image/png")
-    kept(conversation, b"y" * 24, "image/png")
-    kept(conversation_of(charlie), b"z" * 5000, "image/png")
+    store_held_file(conversation, b"x" * 1000, "image/png")
+    store_held_file(conversation, b"y" * 24, "image/png")
+    store_held_file(conversation_of(charlie), b"z" * 5000, "image/png")
     page = f"{WORKSPACES}{alice.workspace.pk}/change/"
 
     assert "1024 bytes (1.0\xa0KB of 4.0\xa0KB)" in operator.get(page).text

@@ -10,7 +10,7 @@ from conversations.models import Conversation
 from media.models import Rendition, rendition_id
 from media.renditions import retry
 from tests.support.history_rows import conversation_of
-from tests.support.media_admin import asset_of, staff, superuser
+from tests.support.media_admin import staff, store_asset, superuser
 from tests.support.people import Person
 
 RENDITIONS = "/admin/media/rendition/"
@@ -40,7 +40,7 @@ def make_again(client: Client, *rows: Rendition) -> int:
 
 
 def failed_renditions(conversation: Conversation, *kinds: str) -> list[Rendition]:
-    asset = asset_of(conversation, b"sound", "audio/wav", *kinds)
+    asset = store_asset(conversation, b"sound", "audio/wav", *kinds)
     Rendition.objects.filter(asset=asset).update(state="failed", error="Broken.", attempts=5)
     return list(Rendition.objects.filter(asset=asset).order_by("kind"))
 

@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.api.byte_ranges import MAX_RANGES, Unsatisfiable, is_known, may_be_partial, spans_asked
-from media.api.file_response import disposition
+from media.api.byte_ranges import (
+    MAX_RANGES,
+    RangeNotSatisfiable,
+    is_not_modified,
+    may_be_partial,
+    parse_range,
+)
+from media.api.file_response import content_disposition
 
 TAG = '"abc"'
 
@@ -30,7 +36,7 @@ TAG = '"abc"'
     ],
 )
 def test_ranges_are_parsed(header: str, spans: list[tuple[int, int]]) -> None:
-    assert spans_asked(header, 100) == spans
+    assert parse_range(header, 100) == spans
 
 
 @pytest.mark.parametrize(
@@ -55,22 +61,22 @@ def test_ranges_are_parsed(header: str, spans: list[tuple[int, int]]) -> None:
     ],
 )
 def test_an_invalid_range_means_the_whole_file(header: str | None) -> None:
-    assert spans_asked(header, 100) is None
+    assert parse_range(header, 100) is None
 
 
 @pytest.mark.parametrize(
     ("header", "size"), [("bytes=100-", 100), ("bytes=100-200,300-", 100), ("bytes=-0", 100), ("bytes=0-", 0)]
 )
 def test_a_range_outside_the_file_cannot_be_satisfied(header: str, size: int) -> None:
-    with pytest.raises(Unsatisfiable):
-        spans_asked(header, size)
+    with pytest.raises(RangeNotSatisfiable):
+        parse_range(header, size)
 
 
 @given(st.text(alphabet="bytes=0123456789-, ", max_size=30), st.integers(0, 50))
 def test_any_header_gives_pieces_of_the_file_in_order(header: str, size: int) -> None:
     try:
-        spans = spans_asked("bytes=" + header, size)
-    except Unsatisfiable:
+        spans = parse_range("bytes=" + header, size)
+    except RangeNotSatisfiable:
         return
     edges = [edge for span in spans or [] for edge in span]
     assert edges == sorted(set(edges))
@@ -78,12 +84,12 @@ def test_any_header_gives_pieces_of_the_file_in_order(header: str, size: int) ->
 
 
 def test_a_file_the_client_has_is_known_by_its_tag() -> None:
-    assert is_known(TAG, TAG)
-    assert is_known(f'"x", W/{TAG}', TAG)
-    assert is_known("*", TAG)
-    assert not is_known(None, TAG)
-    assert not is_known("abc", TAG)
-    assert not is_known('"x"', TAG)
+    assert is_not_modified(TAG, TAG)
+    assert is_not_modified(f'"x", W/{TAG}', TAG)
+    assert is_not_modified("*", TAG)
+    assert not is_not_modified(None, TAG)
+    assert not is_not_modified("abc", TAG)
+    assert not is_not_modified('"x"', TAG)
 
 
 def test_a_download_resumes_only_if_the_file_is_unchanged() -> None:
@@ -108,4 +114,4 @@ def test_a_download_resumes_only_if_the_file_is_unchanged() -> None:
     ],
 )
 def test_a_file_name_cannot_add_anything_to_the_header(filename: str | None, header: str) -> None:
-    assert disposition("inline", filename) == header
+    assert content_disposition("inline", filename) == header

@@ -17,9 +17,15 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope
 
 from core.exceptions import ApiError, BadRequest, BodyTooLarge, RateLimited
-from core.http.body import ClientGone
+from core.http.body import ClientDisconnected
 from media.api import upload_form
-from media.api.multipart_parser import FIELD_BYTES, MAX_FIELDS, NAME_LENGTH, SURROUNDINGS, clean_name
+from media.api.multipart_parser import (
+    FIELD_BYTES,
+    MAX_FIELDS,
+    MAX_NAME_LENGTH,
+    MAX_OVERHEAD_BYTES,
+    clean_name,
+)
 from media.api.upload_form import Form, read_form
 
 B = b"----limit"
@@ -128,7 +134,7 @@ async def test_a_file_over_the_limit_is_refused_as_soon_as_it_is_known() -> None
 
 
 async def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
-    scope = scope_of(content_length=str(LIMIT + SURROUNDINGS + 1))
+    scope = scope_of(content_length=str(LIMIT + MAX_OVERHEAD_BYTES + 1))
     with nothing_left(), pytest.raises(BodyTooLarge):
         async with read_form(WORKSPACE, scope, receiving(b"", end="stalls"), LIMIT):
             pytest.fail("it was taken")
@@ -140,7 +146,7 @@ async def test_bytes_after_the_end_are_not_read(epilogue: bytes) -> None:
 
 
 async def test_endless_padding_is_refused() -> None:
-    body = b"\r\n" * (SURROUNDINGS // 2 + 1)
+    body = b"\r\n" * (MAX_OVERHEAD_BYTES // 2 + 1)
     assert (await refused(body, step=65536)).status == 413
 
 
@@ -244,7 +250,7 @@ async def test_a_field_sent_twice_is_refused_where_one_is_expected() -> None:
         ("a\0b\x1b\x7f\x85.png", "ab.png"),
         ("exe.\u202egnp", "exe.gnp"),
         ("a\u2028b", "ab"),
-        ("x" * 300, "x" * NAME_LENGTH),
+        ("x" * 300, "x" * MAX_NAME_LENGTH),
     ],
 )
 def test_a_file_name_is_cleaned(sent: str, kept: str) -> None:
@@ -260,7 +266,7 @@ async def test_a_name_is_read_as_utf_8_or_else_latin_1(sent: bytes, kept: str) -
 
 
 async def test_a_client_that_disconnects_leaves_nothing_behind() -> None:
-    with nothing_left(), pytest.raises(ClientGone):
+    with nothing_left(), pytest.raises(ClientDisconnected):
         async with read_form(
             WORKSPACE, scope_of(), receiving(part("file", b"x" * 600_000, "a"), end="leaves"), LIMIT
         ):
@@ -279,7 +285,7 @@ async def test_a_client_that_stalls_is_timed_out(limit: str, monkeypatch: pytest
 async def test_concurrent_uploads_are_limited_for_each_workspace_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(upload_form, "AT_ONCE", 1)
+    monkeypatch.setattr(upload_form, "MAX_OPEN_FORMS", 1)
     body = part("file", b"x", "a") + END
     async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT):
         with pytest.raises(RateLimited):

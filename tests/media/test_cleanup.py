@@ -18,7 +18,7 @@ from conversations.held_assets import hold_files
 from conversations.models import Conversation
 from core.values import Blob
 from media import cleanup
-from media.cleanup import GRACE, STRAY_AGE, drop, free, remove_strays
+from media.cleanup import STRAY_AGE, UNHELD_GRACE, delete_unregistered, delete_unused, remove_strays
 from media.models import (
     Asset,
     File,
@@ -29,16 +29,16 @@ from media.models import (
     rendition_name,
     storage_name,
 )
-from media.services import StoredFile, register, remember_copies, store_bytes
+from media.services import StoredFile, record_copies, register_files, store_bytes
 from media.storage.base import delete, exists, walk
-from media.uploaded_files import NewFile, keep_file
+from media.uploaded_files import NewFile, create_file
 from tests.support.history_rows import conversation_of
 from tests.support.people import Person
 
 DATA = b"the bytes of a picture"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 STORED = StoredFile(Blob(SHA256, "image/png", len(DATA)), renditions=("picture", "thumbnail"))
-LATER = GRACE + timedelta(minutes=1)
+LATER = UNHELD_GRACE + timedelta(minutes=1)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def asset_of(who: Person) -> Asset:
 def stored(who: Person) -> Asset:
     """Store bytes and rows that nothing holds, with one rendition ready."""
     store_bytes(who.workspace.id, {SHA256: DATA})
-    register([(who.workspace.id, STORED)])
+    register_files([(who.workspace.id, STORED)])
     asset = asset_of(who)
     thumbnail = rendition_id(asset.id, "thumbnail")
     default_storage.save(rendition_name(who.workspace.id, thumbnail), ContentFile(b"small"))
@@ -75,7 +75,7 @@ def stored(who: Person) -> Asset:
 def uploaded(who: Person, expires_after: int | None = None) -> File:
     store_bytes(who.workspace.id, {SHA256: DATA})
     new = NewFile(who.workspace.id, who.user.id, "a.png", STORED, "vision", expires_after)
-    return keep_file(new)
+    return create_file(new)
 
 
 def held_by_conversation(who: Person) -> Conversation:
@@ -97,25 +97,25 @@ def is_whole(who: Person) -> bool:
 def test_an_asset_that_nothing_holds_is_freed_with_its_renditions(alice: Person) -> None:
     stored(alice)
     assert len(names()) == 2
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
     assert names() == set()
     assert not Asset.objects.exists()
     assert not Rendition.objects.exists()
-    assert free(later()) == 0
+    assert delete_unused(later()) == 0
 
 
 def test_a_new_asset_has_time_to_be_held(alice: Person) -> None:
     stored(alice)
-    assert free() == 0
+    assert delete_unused() == 0
     assert is_whole(alice)
 
 
 def test_a_deleted_conversation_frees_its_files(alice: Person) -> None:
     stored(alice)
     conversation = held_by_conversation(alice)
-    assert free(later()) == 0
+    assert delete_unused(later()) == 0
     delete_conversations(Conversation.objects.filter(id=conversation.id))
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
     assert names() == set()
 
 
@@ -124,27 +124,27 @@ def test_an_asset_that_another_conversation_or_an_upload_holds_stays(alice: Pers
     first, second = held_by_conversation(alice), held_by_conversation(alice)
     file = uploaded(alice)
     delete_conversations(Conversation.objects.filter(id=first.id))
-    assert free(later()) == 0
+    assert delete_unused(later()) == 0
     file.delete()
-    assert free(later()) == 0
+    assert delete_unused(later()) == 0
     assert is_whole(alice)
     delete_conversations(Conversation.objects.filter(id=second.id))
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
 
 
 def test_the_last_of_two_uploads_of_the_same_bytes_frees_them(alice: Person) -> None:
     first, second = uploaded(alice), uploaded(alice)
     first.delete()
-    assert free(later()) == 0
+    assert delete_unused(later()) == 0
     second.delete()
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
 
 
 def test_an_upload_goes_when_it_has_expired_and_not_before(alice: Person) -> None:
     uploaded(alice, expires_after=3 * 3600)
-    assert free(timezone.now() + timedelta(hours=2)) == 0
+    assert delete_unused(timezone.now() + timedelta(hours=2)) == 0
     assert is_whole(alice)
-    assert free(timezone.now() + timedelta(hours=4)) == 1
+    assert delete_unused(timezone.now() + timedelta(hours=4)) == 1
     assert names() == set()
     assert not File.objects.exists()
 
@@ -153,7 +153,7 @@ def test_the_same_bytes_of_another_workspace_are_another_file(alice: Person, cha
     stored(alice)
     stored(charlie)
     held_by_conversation(charlie)
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
     assert not Asset.objects.filter(workspace=alice.workspace).exists()
     assert is_whole(charlie)
     assert {name.split("/")[0] for name in names()} == {charlie.workspace.id.hex}
@@ -161,8 +161,8 @@ def test_the_same_bytes_of_another_workspace_are_another_file(alice: Person, cha
 
 def test_a_remembered_url_holds_nothing(alice: Person) -> None:
     stored(alice)
-    remember_copies(alice.workspace.id, {"https://example.com/a.png": SHA256})
-    assert free(later()) == 1
+    record_copies(alice.workspace.id, {"https://example.com/a.png": SHA256})
+    assert delete_unused(later()) == 1
     assert not RemoteCopy.objects.exists()
 
 
@@ -171,8 +171,8 @@ def test_no_more_is_freed_at_once_than_fits_into_a_task(
 ) -> None:
     stored(alice)
     stored(charlie)
-    monkeypatch.setattr(cleanup, "AT_ONCE", 1)
-    assert [free(later()), free(later()), free(later())] == [1, 1, 0]
+    monkeypatch.setattr(cleanup, "MAX_ASSETS_PER_RUN", 1)
+    assert [delete_unused(later()), delete_unused(later()), delete_unused(later())] == [1, 1, 0]
 
 
 # --- crashes ----------------------------------------------------------------------------------------
@@ -185,10 +185,10 @@ def test_a_crash_leaves_no_false_ready_state_and_the_next_run_finishes(
     stored(alice)
     crash_after(deletions, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        free(later())
+        delete_unused(later())
     monkeypatch.undo()
     assert not Rendition.objects.filter(state="ready").exists()
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
     assert not Asset.objects.exists()
     remove_strays(timezone.now() + STRAY_AGE)
     assert names() == set()
@@ -201,12 +201,12 @@ def test_a_half_freed_asset_is_whole_after_it_is_uploaded_again(
     stored(alice)
     crash_after(deletions, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        free(later())
+        delete_unused(later())
     monkeypatch.undo()
     uploaded(alice)
     assert is_whole(alice)
     assert set(Rendition.objects.values_list("state", flat=True)) == {"pending"}
-    assert free(later()) == 0
+    assert delete_unused(later()) == 0
 
 
 def crash_after(deletions: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_a_file_that_the_storage_does_not_delete_stays_as_a_stray(
         raise OSError("read-only")
 
     monkeypatch.setattr(cleanup, "delete", refuse)
-    assert free(later()) == 1
+    assert delete_unused(later()) == 1
     assert len(names()) == 2
     assert remove_strays(timezone.now() + STRAY_AGE) == 0, "nor do they end the sweep"
     monkeypatch.undo()
@@ -246,15 +246,15 @@ def test_an_asset_that_is_held_again_between_two_checks_is_kept(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored(alice)
-    forget = cleanup._forget_what_was_made
+    forget = cleanup._delete_dependent_rows
 
     def and_then_upload(id: Any) -> Any:
         names = forget(id)
         uploaded(alice)
         return names
 
-    monkeypatch.setattr(cleanup, "_forget_what_was_made", and_then_upload)
-    assert free(later()) == 0
+    monkeypatch.setattr(cleanup, "_delete_dependent_rows", and_then_upload)
+    assert delete_unused(later()) == 0
     assert is_whole(alice)
     assert File.objects.get().asset_id == asset_of(alice).id
 
@@ -278,7 +278,7 @@ def test_an_upload_of_the_same_bytes_waits_for_the_deletion_and_stores_them_agai
     monkeypatch.setattr(cleanup, "delete", slowly)
     freed: list[int] = []
     threads = [
-        in_thread(lambda: freed.append(free(later()))),
+        in_thread(lambda: freed.append(delete_unused(later()))),
         in_thread(upload),
     ]
     assert begun.wait(10)
@@ -332,12 +332,12 @@ def test_the_bytes_of_a_refused_call_are_removed_at_once_unless_a_row_names_them
 ) -> None:
     for who in (alice, charlie):
         store_bytes(who.workspace.id, {SHA256: DATA})
-    drop(alice.workspace.id, [SHA256])
+    delete_unregistered(alice.workspace.id, [SHA256])
     assert names() == {storage_name(charlie.workspace.id, SHA256)}
-    drop(alice.workspace.id, [SHA256])
+    delete_unregistered(alice.workspace.id, [SHA256])
 
     asset = stored(alice)
-    drop(alice.workspace.id, [asset.sha256])
+    delete_unregistered(alice.workspace.id, [asset.sha256])
     assert is_whole(alice)
 
 
@@ -395,10 +395,10 @@ def test_many_files_are_looked_up_at_once(
 ) -> None:
     contents = {hashlib.sha256(bytes([i])).hexdigest(): bytes([i]) for i in range(12)}
     store_bytes(alice.workspace.id, contents)
-    register(
+    register_files(
         (alice.workspace.id, StoredFile(Blob(sha256, "text/plain", 1))) for sha256 in list(contents)[:-1]
     )
-    monkeypatch.setattr(cleanup, "LOOKED_UP_AT_ONCE", 5)
+    monkeypatch.setattr(cleanup, "LOOKUP_BATCH_SIZE", 5)
     with django_assert_max_num_queries(3 * 2 + 5):
         assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 1
     assert len(names()) == 11

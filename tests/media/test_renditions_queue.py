@@ -14,7 +14,7 @@ from media.models import Rendition, asset_id, rendition_id
 from media.renditions import service, tasks, wait
 from media.renditions.queue import CAPACITIES, THREADS, Lane, RenditionQueue, RenditionRequest, lane_of
 from media.renditions.service import RenditionResult
-from media.services import StoredFile, register
+from media.services import StoredFile, register_files
 from tests.support.people import Person
 from tests.support.running_server import embedded_worker, wait_until
 
@@ -152,7 +152,7 @@ def slow_ears(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def file_of(who: Person, name: str, *kinds: str) -> UUID:
-    register([(who.workspace.id, StoredFile(Blob(name, "audio/wav", 1), renditions=kinds))])
+    register_files([(who.workspace.id, StoredFile(Blob(name, "audio/wav", 1), renditions=kinds))])
     return asset_id(who.workspace.id, name)
 
 

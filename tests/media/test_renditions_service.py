@@ -18,9 +18,9 @@ from media.models import Asset, Rendition, asset_id, rendition_id
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
 from media.renditions import service, tasks
-from media.renditions.makers import needed_name
+from media.renditions.makers import source_name
 from media.renditions.service import NextRendition, RenditionResult
-from media.services import StoredFile, register, store_bytes
+from media.services import StoredFile, register_files, store_bytes
 from tests.support.people import Person
 from tests.support.running_server import wait_until
 
@@ -42,7 +42,7 @@ def sound(who: Person, *kinds: str) -> Asset:
     data = b"a sound"
     blob = Blob(hashlib.sha256(data).hexdigest(), "audio/wav", len(data))
     store_bytes(who.workspace.id, {blob.sha256: data})
-    register([(who.workspace.id, StoredFile(blob, renditions=kinds))])
+    register_files([(who.workspace.id, StoredFile(blob, renditions=kinds))])
     return Asset.objects.get(id=asset_id(who.workspace.id, blob.sha256))
 
 
@@ -193,7 +193,7 @@ def test_the_lease_survives_a_short_database_outage(
 
     def slow(_: Rendition) -> RenditionResult:
         with monkeypatch.context() as patched:
-            patched.setattr(service, "_taken", away)
+            patched.setattr(service, "_owned_row", away)
             wait_until(lambda: len(tries) > 1)
         return RenditionResult("audio/ogg", 1)
 
@@ -274,7 +274,7 @@ def test_a_transcript_waits_for_the_sound_that_it_is_made_from(alice: Person, ma
 
 
 def needs_wav(rendition: Rendition) -> RenditionResult:
-    needed_name(rendition)
+    source_name(rendition)
     return RenditionResult(content={"text": "heard"})
 
 
@@ -318,11 +318,11 @@ def test_a_transcript_does_not_wait_in_vain_for_a_sound_that_became_ready_meanwh
 def test_a_pending_sound_is_taken_before_its_transcript(alice: Person, makers: Makers) -> None:
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
-    assert service.first_to_make(transcript) == row(wav)
+    assert service.source_or_self(transcript) == row(wav)
     makers(wav=says(""))
     service.make(wav)
-    assert service.first_to_make(transcript) == row(transcript)
-    assert service.first_to_make(wav) == row(wav)
+    assert service.source_or_self(transcript) == row(transcript)
+    assert service.source_or_self(wav) == row(wav)
 
 
 def test_text_in_a_long_picture_is_read_from_all_of_it(alice: Person, makers: Makers) -> None:
@@ -331,7 +331,7 @@ def test_text_in_a_long_picture_is_read_from_all_of_it(alice: Person, makers: Ma
     Asset.objects.update(width=1000, height=16_000)
 
     def needs_source(rendition: Rendition) -> RenditionResult:
-        needed_name(rendition)
+        source_name(rendition)
         return RenditionResult(content={"text": ""})
 
     makers(text=needs_source, strip=says(""), picture=says(""))
@@ -372,7 +372,7 @@ def test_a_sound_whose_transcription_crashed_is_transcribed_alone_next_time(
         was_alone.append(alone)
         raise SandboxError
 
-    monkeypatch.setattr("media.renditions.makers.transcribed", crashing)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", crashing)
     monkeypatch.setattr("media.renditions.makers.local_copy", nullcontext)
     for _ in range(service.ATTEMPTS):
         service.make(transcript)
@@ -386,10 +386,10 @@ def test_a_sound_whose_transcription_crashed_is_transcribed_alone_next_time(
 
 def test_the_sweep_finds_renditions_that_nobody_took_in_time(alice: Person) -> None:
     opus = pending(alice)
-    assert service.overdue(10) == []
-    pass_time(opus, seconds=service.QUEUED.total_seconds())
-    assert service.overdue(10) == [opus]
-    assert service.overdue(10) == [], "not again at once"
+    assert service.take_overdue(10) == []
+    pass_time(opus, seconds=service.QUEUED_GRACE.total_seconds())
+    assert service.take_overdue(10) == [opus]
+    assert service.take_overdue(10) == [], "not again at once"
 
 
 def test_the_sweep_finds_a_lapsed_lease_sooner_than_a_waiting_rendition(
@@ -400,17 +400,17 @@ def test_the_sweep_finds_a_lapsed_lease_sooner_than_a_waiting_rendition(
     with pytest.raises(KeyboardInterrupt):
         service.make(opus)
     pass_time(opus, seconds=service.LEASE.total_seconds())
-    assert service.overdue(10) == []
-    pass_time(opus, seconds=service.LAPSED.total_seconds())
-    assert service.overdue(10) == [opus]
+    assert service.take_overdue(10) == []
+    pass_time(opus, seconds=service.LAPSED_GRACE.total_seconds())
+    assert service.take_overdue(10) == [opus]
 
 
 def test_the_sweep_returns_the_oldest_first_and_not_all_at_once(alice: Person) -> None:
     asset = sound(alice, "opus", "mp3", "peaks")
     for minutes, kind in enumerate(("mp3", "opus", "peaks"), 1):
         pass_time(rendition_id(asset.id, kind), minutes=minutes)
-    assert service.overdue(2) == [rendition_id(asset.id, kind) for kind in ("peaks", "opus")]
-    assert service.overdue(2) == [rendition_id(asset.id, "mp3")]
+    assert service.take_overdue(2) == [rendition_id(asset.id, kind) for kind in ("peaks", "opus")]
+    assert service.take_overdue(2) == [rendition_id(asset.id, "mp3")]
 
 
 def test_the_sweep_skips_finished_renditions(alice: Person, makers: Makers) -> None:
@@ -418,7 +418,7 @@ def test_the_sweep_skips_finished_renditions(alice: Person, makers: Makers) -> N
     makers(opus=says("first"))
     service.make(opus)
     pass_time(opus, days=1)
-    assert service.overdue(10) == []
+    assert service.take_overdue(10) == []
 
 
 class Sent:
@@ -441,7 +441,7 @@ class Sent:
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     recorder = Sent()
     monkeypatch.setattr(tasks.make_rendition, "apply_async", recorder)
-    monkeypatch.setattr(tasks, "broker", tasks.Broker())
+    monkeypatch.setattr(tasks, "broker", tasks.BrokerState())
     return recorder
 
 
@@ -475,6 +475,6 @@ def test_an_unreachable_broker_is_tried_once_in_a_while(
     tasks.enqueue(ids)
     assert sent.tries == 1
     sent.error = None
-    monkeypatch.setattr(tasks, "broker", tasks.Broker())
+    monkeypatch.setattr(tasks, "broker", tasks.BrokerState())
     tasks.enqueue(ids)
     assert [id for id, _ in sent.tasks] == [str(id) for id in ids]

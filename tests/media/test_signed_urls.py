@@ -7,7 +7,7 @@ import pytest
 from pytest_django import Settings
 
 from media.models import asset_id
-from media.signed_urls import LONGEST, STEADY_SECONDS, media_url, target_of_token
+from media.signed_urls import MAX_LIFETIME_SECONDS, STABLE_SECONDS, media_url, target_of_token
 
 WORKSPACE = uuid4()
 DIGEST = "ab" * 32
@@ -37,35 +37,35 @@ def test_a_url_can_open_a_rendition() -> None:
 
 
 def test_a_url_stays_the_same_for_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_time(monkeypatch, 3 * STEADY_SECONDS)
+    set_time(monkeypatch, 3 * STABLE_SECONDS)
     first = token()
-    set_time(monkeypatch, 4 * STEADY_SECONDS - 1)
+    set_time(monkeypatch, 4 * STABLE_SECONDS - 1)
     assert token() == first
-    set_time(monkeypatch, 4 * STEADY_SECONDS)
+    set_time(monkeypatch, 4 * STABLE_SECONDS)
     assert token() != first
 
 
-@pytest.mark.parametrize("made_at", [0, 1, STEADY_SECONDS - 1])
+@pytest.mark.parametrize("made_at", [0, 1, STABLE_SECONDS - 1])
 def test_a_url_lives_as_long_as_the_setting_says_or_some_minutes_more(
     made_at: int, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_URL_SECONDS = 600
-    start = 1000 * STEADY_SECONDS + made_at
+    start = 1000 * STABLE_SECONDS + made_at
     set_time(monkeypatch, start)
     made = token()
     set_time(monkeypatch, start + 600)
     assert target_of_token(made)
-    set_time(monkeypatch, start + 600 + STEADY_SECONDS)
+    set_time(monkeypatch, start + 600 + STABLE_SECONDS)
     assert target_of_token(made) is None
 
 
 def test_no_setting_makes_a_url_live_longer_than_a_day(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    settings.CHATAPI_MEDIA_URL_SECONDS = 10 * LONGEST
+    settings.CHATAPI_MEDIA_URL_SECONDS = 10 * MAX_LIFETIME_SECONDS
     set_time(monkeypatch, 1_000_000)
     made = token()
-    set_time(monkeypatch, 1_000_000 + LONGEST)
+    set_time(monkeypatch, 1_000_000 + MAX_LIFETIME_SECONDS)
     assert target_of_token(made) is None
 
 

@@ -108,7 +108,7 @@ def test_a_range_is_exact_and_comes_in_pieces(
     storage.save_file(NAME, file_of(DATA))
     pieces = list(storage.open_range(NAME, start, length))
     assert b"".join(pieces) == DATA[start : start + length]
-    assert max(map(len, pieces), default=0) <= storage.PIECE
+    assert max(map(len, pieces), default=0) <= storage.CHUNK_BYTES
 
 
 @pytest.mark.parametrize(("start", "length"), [(len(DATA) - 10, 11), (len(DATA), 1), (10**9, 5)])

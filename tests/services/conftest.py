@@ -3,25 +3,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.celery_workers import Plant, plant, url_of
+from tests.support.celery_workers import CeleryCluster, celery_cluster, service_url
 
 REDIS, RABBITMQ = "CHATAPI_TEST_REDIS_URL", "CHATAPI_TEST_AMQP_URL"
 
 
 @pytest.fixture(params=[REDIS, RABBITMQ], ids=["redis", "rabbitmq"])
-def works(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
+def works(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> Iterator[CeleryCluster]:
     """Queues on a real broker. Request it before `alice`, whose rows workers see only once committed."""
-    with plant(url_of(request.param), tmp_path) as made:
+    with celery_cluster(service_url(request.param), tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def works_on_rabbitmq(transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
-    with plant(url_of(RABBITMQ), tmp_path) as made:
+def works_on_rabbitmq(transactional_db: None, tmp_path: Path) -> Iterator[CeleryCluster]:
+    with celery_cluster(service_url(RABBITMQ), tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def works_on_redis(transactional_db: None, tmp_path: Path) -> Iterator[Plant]:
-    with plant(url_of(REDIS), tmp_path) as made:
+def works_on_redis(transactional_db: None, tmp_path: Path) -> Iterator[CeleryCluster]:
+    with celery_cluster(service_url(REDIS), tmp_path) as made:
         yield made

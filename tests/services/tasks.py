@@ -14,7 +14,7 @@ from media.renditions import service
 service.LEASE = timedelta(seconds=5)
 service.RENEW_SECONDS = 1.0
 service.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
-service.QUEUED = service.LAPSED = timedelta(seconds=1)
+service.QUEUED_GRACE = service.LAPSED_GRACE = timedelta(seconds=1)
 
 
 @worker_ready.connect

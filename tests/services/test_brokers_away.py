@@ -13,7 +13,7 @@ from django.conf import settings
 from media.models import Rendition
 from tests.services.test_workers import words_of
 from tests.support.broker_gateway import Mode, gateway
-from tests.support.celery_workers import PATIENCE, Plant
+from tests.support.celery_workers import PATIENCE, CeleryCluster
 from tests.support.run_command import running
 from tests.support.running_server import wait_until
 from tests.support.sounds import wav
@@ -38,7 +38,7 @@ def all_made(count: int) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["refusing", "silent"])
-def test_requests_do_not_hang_and_nothing_is_lost(works: Plant, tmp_path: Path, mode: Mode) -> None:
+def test_requests_do_not_hang_and_nothing_is_lost(works: CeleryCluster, tmp_path: Path, mode: Mode) -> None:
     with gateway(works.broker) as door:
         works.broker = door.url
         environment = works.environment(CHATAPI_EMBEDDED_WORKER="0")
@@ -60,7 +60,9 @@ def test_requests_do_not_hang_and_nothing_is_lost(works: Plant, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("mode", ["refusing", "silent"])
-def test_a_worker_outlives_its_connection_while_tasks_run(works: Plant, tmp_path: Path, mode: Mode) -> None:
+def test_a_worker_outlives_its_connection_while_tasks_run(
+    works: CeleryCluster, tmp_path: Path, mode: Mode
+) -> None:
     """One task ends while the broker is away, one after it is back; neither can be acknowledged anymore."""
     notes = tmp_path / "notes"
     with gateway(works.broker) as door:
@@ -80,7 +82,7 @@ def test_a_worker_outlives_its_connection_while_tasks_run(works: Plant, tmp_path
         assert worker.stop() == 0
 
 
-def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: Plant) -> None:
+def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: CeleryCluster) -> None:
     """What is due is sent twice but done once."""
     beats = [works_on_redis.start(["beat"]) for _ in range(2)]
     worker = works_on_redis.worker("--pool", "threads", "--concurrency", "1")

@@ -20,10 +20,10 @@ from accounts.ratelimits.counters import CounterChange, Counters
 from conversations.models import Completion
 from tests.services.conftest import REDIS
 from tests.support.broker_gateway import Gateway, Mode, gateway
-from tests.support.celery_workers import url_of
+from tests.support.celery_workers import service_url
 from tests.support.people import Person, person
 from tests.support.run_command import Run, running
-from tests.support.running_server import PATHS, _database_url, said, serving, wait_until
+from tests.support.running_server import PATHS, chat_body, database_url, serving, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.services
 @pytest.fixture
 async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Counters, Counters]]:
     """Counters as two processes have them, but more patient, because this machine may be busy."""
-    monkeypatch.setattr(module, "PATIENCE", 30.0)
-    made = Counters(url_of(REDIS)), Counters(url_of(REDIS))
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 30.0)
+    made = Counters(service_url(REDIS)), Counters(service_url(REDIS))
     yield made
     for counters in made:
         await counters.close()
@@ -45,7 +45,7 @@ def key() -> str:
 
 @pytest.fixture
 def door() -> Iterator[Gateway]:
-    with gateway(url_of(REDIS)) as made:
+    with gateway(service_url(REDIS)) as made:
         yield made
 
 
@@ -81,7 +81,7 @@ async def test_the_previous_window_counts_less_and_less(two: tuple[Counters, Cou
     one, other = two
     await take(one, key, 100, 60)
     current = one._redis.keys_of_windows(key)[1] if one._redis else ""
-    with redis.Redis.from_url(url_of(REDIS)) as client:
+    with redis.Redis.from_url(service_url(REDIS)) as client:
         client.pexpire(current, 30_000)  # as if 90 seconds had passed: half of the next window
         taken = await take(other, key, 100)
         assert 25 <= taken.window.used <= 31
@@ -93,7 +93,7 @@ async def test_the_previous_window_counts_less_and_less(two: tuple[Counters, Cou
 
 async def test_a_restarted_redis_is_sent_the_scripts_again(two: tuple[Counters, Counters], key: str) -> None:
     assert (await take(two[0], key, 10)).is_taken
-    with redis.Redis.from_url(url_of(REDIS)) as client:
+    with redis.Redis.from_url(service_url(REDIS)) as client:
         client.script_flush()
     assert (await take(two[0], key, 10)).window.used == 2
 
@@ -102,7 +102,7 @@ async def test_a_restarted_redis_is_sent_the_scripts_again(two: tuple[Counters, 
 async def test_while_redis_is_away_each_process_counts_for_itself(
     mode: Mode, door: Gateway, key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "LEFT_ALONE", 0.3)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.3)
     counters = Counters(door.url)
     assert (await take(counters, key, 10, 9)).is_taken
     with caplog.at_level(logging.WARNING):
@@ -127,12 +127,12 @@ def test_a_server_asks_redis_without_blocking_its_loop(
     transactional_db: None, alice: Person, settings: Settings
 ) -> None:
     Workspace.objects.update(requests_per_minute=2, tokens_per_minute=1000)
-    settings.REDIS_URL = url_of(REDIS)
+    settings.REDIS_URL = service_url(REDIS)
     statuses = []
     for _ in range(2):  # the second server finds what the first has counted
         with serving() as server, server.client(alice) as client:
             for _ in range(2):
-                answer = client.post(PATHS["openai"], json=said("Hello"))
+                answer = client.post(PATHS["openai"], json=chat_body("Hello"))
                 statuses.append((answer.status_code, answer.headers["x-ratelimit-remaining-requests"]))
             server.until_idle()
     assert statuses == [(200, "1"), (200, "0"), (429, "0"), (429, "0")]
@@ -146,8 +146,8 @@ def processes(transactional_db: None, tmp_path: Path) -> Iterator[tuple[Run, Run
     """Two servers, and Alice, whose rows must be committed before they start."""
     alice = person("alice@example.com")
     environment = {
-        "DATABASE_URL": _database_url(),
-        "REDIS_URL": url_of(REDIS),
+        "DATABASE_URL": database_url(),
+        "REDIS_URL": service_url(REDIS),
         "CHATAPI_EMBEDDED_WORKER": "0",
         "CHATAPI_REQUESTS_PER_MINUTE": "100",
         "CHATAPI_CONCURRENT_STREAMS": "7",
@@ -170,7 +170,7 @@ def test_two_processes_hold_a_workspace_to_one_limit(processes: tuple[Run, Run, 
                 )
                 for run in (one, other)
             ]
-            body = said("[[text: begun]] [[stall]]", stream=True)
+            body = chat_body("[[text: begun]] [[stall]]", stream=True)
             asked = [
                 stack.enter_async_context(clients[i % 2].stream("POST", PATHS["openai"], json=body))
                 for i in range(40)
@@ -184,6 +184,6 @@ def test_two_processes_hold_a_workspace_to_one_limit(processes: tuple[Run, Run, 
     left = []
     for run in (one, other):
         with run.client(alice.key) as client:
-            answer = client.post(PATHS["openai"], json=said("Hello"))
+            answer = client.post(PATHS["openai"], json=chat_body("Hello"))
             left.append(answer.headers["x-ratelimit-remaining-requests"])
     assert left == ["59", "58"]

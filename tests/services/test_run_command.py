@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.run_command import running
-from tests.support.running_server import events, said, text_of
+from tests.support.running_server import chat_body, events, text_of
 
 pytestmark = pytest.mark.services
 
@@ -30,7 +30,7 @@ def database_url() -> Iterator[str]:
 def test_one_command_serves_on_real_services(tmp_path: Path, database_url: str, broker: str) -> None:
     environment = {"DATABASE_URL": database_url, "CELERY_BROKER_URL": os.environ[broker]}
     with running(tmp_path, **environment) as first, first.client(first.api_key) as client:
-        answer = client.post("/chat/completions", json=said("Hello there"))
+        answer = client.post("/chat/completions", json=chat_body("Hello there"))
         assert text_of(events(answer)) == "You said: Hello there"
         assert first.stop() == 0
         assert first.error_output == ""

@@ -8,9 +8,9 @@ import pytest
 
 from media.models import Rendition
 from tests.services.test_workers import ended, peaks_of
-from tests.support.celery_workers import PATIENCE, Plant, Process
+from tests.support.celery_workers import PATIENCE, CeleryCluster, Process
 from tests.support.people import Person
-from tests.support.processes import kill, lives
+from tests.support.processes import is_alive, kill
 from tests.support.running_server import wait_until
 from tests.support.sounds import wav
 
@@ -21,7 +21,7 @@ ONE_THREAD = ("--pool", "threads", "--concurrency", "1")
 
 
 def until_gone(*pids: int) -> None:
-    wait_until(lambda: not any(lives(pid) for pid in pids), PATIENCE)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), PATIENCE)
 
 
 def kill_outright(worker: Process) -> None:
@@ -29,7 +29,7 @@ def kill_outright(worker: Process) -> None:
     worker.process.wait()
 
 
-def hang(works: Plant, worker: Process, who: Person, **limits: Any) -> tuple[UUID, int]:
+def hang(works: CeleryCluster, worker: Process, who: Person, **limits: Any) -> tuple[UUID, int]:
     """Have the worker take a rendition that hangs. Return its id, and that of the process working on it."""
     first = peaks_of(who, wav(bytes(2_000)))
     works.make(first)
@@ -49,7 +49,7 @@ def assert_made_by_the_second(rendition: UUID) -> None:
 
 @pytest.mark.parametrize("pool", [ONE_CHILD, ONE_THREAD], ids=["prefork", "threads"])
 def test_a_killed_workers_task_is_delivered_to_another_at_once(
-    works_on_rabbitmq: Plant, alice: Person, pool: tuple[str, ...]
+    works_on_rabbitmq: CeleryCluster, alice: Person, pool: tuple[str, ...]
 ) -> None:
     works = works_on_rabbitmq
     first = works.worker(*pool)
@@ -62,7 +62,7 @@ def test_a_killed_workers_task_is_delivered_to_another_at_once(
 
 
 def test_the_sweep_finds_a_killed_workers_task_where_the_broker_waits_for_an_hour(
-    works_on_redis: Plant, alice: Person
+    works_on_redis: CeleryCluster, alice: Person
 ) -> None:
     works = works_on_redis
     first = works.worker(*ONE_CHILD)
@@ -75,7 +75,7 @@ def test_the_sweep_finds_a_killed_workers_task_where_the_broker_waits_for_an_hou
     assert_made_by_the_second(peaks)
 
 
-def test_a_killed_childs_task_is_delivered_again_at_once(works: Plant, alice: Person) -> None:
+def test_a_killed_childs_task_is_delivered_again_at_once(works: CeleryCluster, alice: Person) -> None:
     worker = works.worker(*ONE_CHILD)
     peaks, sandbox_worker = hang(works, worker, alice)
     [child] = worker.pool
@@ -84,7 +84,7 @@ def test_a_killed_childs_task_is_delivered_again_at_once(works: Plant, alice: Pe
     assert_made_by_the_second(peaks)
 
 
-def test_a_task_that_kills_each_worker_is_given_up(works_on_rabbitmq: Plant, alice: Person) -> None:
+def test_a_task_that_kills_each_worker_is_given_up(works_on_rabbitmq: CeleryCluster, alice: Person) -> None:
     works = works_on_rabbitmq
     worker = works.worker(*ONE_CHILD)
     peaks, _ = hang(works, worker, alice)
@@ -97,7 +97,7 @@ def test_a_task_that_kills_each_worker_is_given_up(works_on_rabbitmq: Plant, ali
 
 
 def test_a_task_that_hangs_is_told_to_stop_and_its_work_is_tried_again(
-    works_on_redis: Plant, alice: Person
+    works_on_redis: CeleryCluster, alice: Person
 ) -> None:
     works = works_on_redis
     worker = works.worker(*ONE_CHILD, CHATAPI_TEST_BACK_OFF="4")  # longer than its child has to end
@@ -109,7 +109,7 @@ def test_a_task_that_hangs_is_told_to_stop_and_its_work_is_tried_again(
 
 
 def test_a_child_that_does_not_listen_is_killed_and_its_work_done_by_the_next(
-    works_on_redis: Plant, alice: Person
+    works_on_redis: CeleryCluster, alice: Person
 ) -> None:
     works = works_on_redis
     worker = works.worker(*ONE_CHILD)

@@ -10,9 +10,9 @@ from django.core.files.storage import default_storage
 from core.values import Blob
 from media.models import Asset, Rendition, rendition_id
 from media.services import StoredFile
-from tests.support.celery_workers import PATIENCE, Plant, state_of, uploaded
+from tests.support.celery_workers import PATIENCE, CeleryCluster, state_of, store_asset
 from tests.support.people import Person
-from tests.support.processes import lives
+from tests.support.processes import is_alive
 from tests.support.running_server import wait_until
 from tests.support.sounds import wav
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.services
 def sound_of(who: Person, *kinds: str, data: bytes | None = None) -> Asset:
     data = wav(bytes(64_000)) if data is None else data
     blob = Blob(hashlib.sha256(data).hexdigest(), "audio/wav", len(data))
-    return uploaded(who, data, StoredFile(blob, milliseconds=2000, renditions=kinds))
+    return store_asset(who, data, StoredFile(blob, milliseconds=2000, renditions=kinds))
 
 
 def peaks_of(who: Person, data: bytes | None = None) -> UUID:
@@ -37,7 +37,7 @@ def words_of(notes: Path) -> set[str]:
     return set(notes.read_text().split("\n")) - {""} if notes.exists() else set()
 
 
-def test_a_worker_takes_from_its_own_queues_only(works: Plant, tmp_path: Path) -> None:
+def test_a_worker_takes_from_its_own_queues_only(works: CeleryCluster, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     for queue in ("billing", "default", "media"):
         works.send("tests.services.tasks.note", str(notes), queue, queue=queue)
@@ -51,14 +51,14 @@ def test_a_worker_takes_from_its_own_queues_only(works: Plant, tmp_path: Path) -
     wait_until(lambda: {"billing done", "default done"} <= words_of(notes), PATIENCE)
 
 
-def test_a_worker_on_media_also_makes_awaited_renditions(works: Plant, alice: Person) -> None:
+def test_a_worker_on_media_also_makes_awaited_renditions(works: CeleryCluster, alice: Person) -> None:
     peaks = peaks_of(alice)
     works.send("media.renditions.tasks.make_awaited", str(peaks), queue="awaited")
     works.worker("--pool", "threads", "--concurrency", "1", queues=("media",))
     wait_until(lambda: state_of(peaks) == "ready", PATIENCE)
 
 
-def test_a_task_delivered_many_times_does_its_work_once(works: Plant, alice: Person) -> None:
+def test_a_task_delivered_many_times_does_its_work_once(works: CeleryCluster, alice: Person) -> None:
     peaks = peaks_of(alice)
     for _ in range(6):
         works.make(peaks)
@@ -72,7 +72,7 @@ def test_a_task_delivered_many_times_does_its_work_once(works: Plant, alice: Per
 
 
 def test_a_broken_file_fails_at_once_and_a_temporary_failure_is_retried(
-    works_on_rabbitmq: Plant, alice: Person
+    works_on_rabbitmq: CeleryCluster, alice: Person
 ) -> None:
     works = works_on_rabbitmq
     broken = peaks_of(alice, b"RIFF\x10\0\0\0WAVEnothing of it")
@@ -92,7 +92,7 @@ def test_a_broken_file_fails_at_once_and_a_temporary_failure_is_retried(
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
-    works_on_redis: Plant, tmp_path: Path, alice: Person, pool: str
+    works_on_redis: CeleryCluster, tmp_path: Path, alice: Person, pool: str
 ) -> None:
     works, notes, peaks = works_on_redis, tmp_path / "notes", peaks_of(alice)
     worker = works.worker("--pool", pool, "--concurrency", "1")
@@ -105,10 +105,10 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
     works.send("tests.services.tasks.note", str(notes), "next")
     assert worker.stop() == 0
     assert words_of(notes) == {"long", "long done"}
-    assert not any(lives(pid) for pid in workshops)
+    assert not any(is_alive(pid) for pid in workshops)
 
 
-def test_a_worker_answers_when_it_is_asked_whether_it_lives(works: Plant) -> None:
+def test_a_worker_answers_when_it_is_asked_whether_it_lives(works: CeleryCluster) -> None:
     works.worker("--pool", "threads", "--concurrency", "1")
     ping = works.start(["inspect", "ping", "--timeout", "10"])
     assert ping.process.wait(PATIENCE) == 0
@@ -116,7 +116,7 @@ def test_a_worker_answers_when_it_is_asked_whether_it_lives(works: Plant) -> Non
 
 
 def test_a_worker_does_not_start_on_a_database_without_its_tables(
-    works_on_redis: Plant, tmp_path: Path
+    works_on_redis: CeleryCluster, tmp_path: Path
 ) -> None:
     empty = f"sqlite:///{tmp_path}/empty.sqlite3"
     worker = works_on_redis.start(["worker", "--pool", "solo"], DATABASE_URL=empty)
@@ -125,7 +125,7 @@ def test_a_worker_does_not_start_on_a_database_without_its_tables(
     assert worker.output.count("\n") == 1
 
 
-def test_a_broker_s_password_is_in_no_log(works_on_rabbitmq: Plant, tmp_path: Path) -> None:
+def test_a_broker_s_password_is_in_no_log(works_on_rabbitmq: CeleryCluster, tmp_path: Path) -> None:
     works = works_on_rabbitmq
     works.broker = works.broker.replace("guest:guest", "guest:open-sesame")
     processes = [

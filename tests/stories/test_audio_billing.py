@@ -9,9 +9,9 @@ from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of
 from media.processing.sandbox.exceptions import SandboxError
-from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from tests.support.people import Person
-from tests.support.priced_usage import books_add_up, give, wallet_of
+from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
 from tests.support.running_server import Server, wait_until
 from tests.support.sounds import wav
 
@@ -25,7 +25,7 @@ def priced(server: Server) -> Iterator[None]:
     add_price("speech", {0: rates_of({"characters": 15})})
     add_price("transcription", {0: rates_of({"seconds": "0.0001"})})
     yield
-    books_add_up()
+    assert_ledger_adds_up()
 
 
 def request_speech(client: httpx2.Client, text: str = TEXT) -> httpx2.Response:
@@ -39,15 +39,15 @@ def request_transcript(client: httpx2.Client) -> httpx2.Response:
 
 
 def fake_recognition(
-    monkeypatch: pytest.MonkeyPatch, *results: Segment | Heard, error: Exception | None = None
+    monkeypatch: pytest.MonkeyPatch, *results: Segment | RecognitionEnd, error: Exception | None = None
 ) -> None:
-    async def listening(*_: object, **__: object) -> AsyncGenerator[Segment | Heard, None]:
+    async def listening(*_: object, **__: object) -> AsyncGenerator[Segment | RecognitionEnd, None]:
         for item in results:
             yield item
         if error:
             raise error
 
-    monkeypatch.setattr("chatapi.audio.transcriptions.listening", listening)
+    monkeypatch.setattr("chatapi.audio.transcriptions.stream_transcription", listening)
 
 
 def segment(text: str) -> Segment:
@@ -60,7 +60,7 @@ def ended_charge() -> Charge:
 
 
 def test_speech_is_billed_by_its_characters(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         assert request_speech(client).status_code == 200
     charge = ended_charge()
@@ -70,7 +70,7 @@ def test_speech_is_billed_by_its_characters(server: Server, alice: Person) -> No
 
 
 def test_speech_that_cannot_be_paid_is_refused(server: Server, alice: Person) -> None:
-    give(alice, len(TEXT) * CHARACTER)
+    add_credit(alice, len(TEXT) * CHARACTER)
     with server.client(alice) as client:
         refused = request_speech(client, TEXT + "!")
         assert refused.status_code == 429
@@ -80,7 +80,7 @@ def test_speech_that_cannot_be_paid_is_refused(server: Server, alice: Person) ->
 
 
 def test_speech_that_fails_costs_nothing(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         assert request_speech(client, "…").status_code == 400
     charge = ended_charge()
@@ -90,8 +90,8 @@ def test_speech_that_fails_costs_nothing(server: Server, alice: Person) -> None:
 def test_recognition_is_billed_by_started_seconds(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give(alice, USD)
-    fake_recognition(monkeypatch, segment(" Hello."), Heard("en", 2.0000625))
+    add_credit(alice, USD)
+    fake_recognition(monkeypatch, segment(" Hello."), RecognitionEnd("en", 2.0000625))
     with server.client(alice) as client:
         assert request_transcript(client).json() == {
             "text": "Hello.",
@@ -104,7 +104,7 @@ def test_recognition_is_billed_by_started_seconds(
 def test_recognition_that_fails_costs_nothing(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     fake_recognition(monkeypatch, segment(" Hello."), error=SandboxError("It broke."))
     with server.client(alice) as client:
         assert request_transcript(client).status_code == 500

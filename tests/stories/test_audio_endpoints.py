@@ -24,7 +24,7 @@ from chatapi.audio.streaming import ReadAhead
 from media.models import Asset, File
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
-from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.processing.speech.voices import VoiceInvalid
 from tests.support.people import Person
@@ -374,13 +374,13 @@ def test_a_client_that_waits_for_the_first_words_is_kept_alive(
     """Transcribing a window of sound may take as long as the window, and others may be ahead of it."""
     may_end = threading.Event()
 
-    async def slowly(*_: object, **__: object) -> AsyncGenerator[Segment | Heard, None]:
+    async def slowly(*_: object, **__: object) -> AsyncGenerator[Segment | RecognitionEnd, None]:
         await asyncio.to_thread(may_end.wait, 30)
         yield Segment(0, 0, 0.0, 0.5, " Hello.", [], 0.0, -0.1, 1.0, 0.0, [])
-        yield Heard("en", 0.5)
+        yield RecognitionEnd("en", 0.5)
 
     take = ReadAhead.take
-    monkeypatch.setattr("chatapi.audio.transcriptions.listening", slowly)
+    monkeypatch.setattr("chatapi.audio.transcriptions.stream_transcription", slowly)
     monkeypatch.setattr(
         ReadAhead, "take", lambda self, is_gone, patience=None: take(self, is_gone, patience and 0.1)
     )

@@ -20,25 +20,25 @@ from media.processing.speech.transcripts import Transcript
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.media_requests import (
     RATE,
-    answered,
-    asked,
     b64,
-    decoded,
-    nothing_heard,
+    decode_sound,
+    fake_transcription,
     post,
-    rows,
+    post_ok,
+    row_counts,
     sound,
     sound_file_part,
     sounds_heard,
     text,
-    until_made,
-    uploaded,
+    upload_file,
     upstream_model,
+    user_request,
+    wait_for_renditions,
 )
 from tests.support.people import Person
-from tests.support.priced_usage import PROMPT, give
+from tests.support.priced_usage import PROMPT, add_credit
 from tests.support.running_server import Server, events, text_of
-from tests.support.sounds import encoded, pitch, sound_file, tone
+from tests.support.sounds import encode_samples, pitch, sound_file, tone
 from tests.support.word_error_rate import word_error_rate
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
@@ -72,20 +72,20 @@ def client_name(kind: str) -> str:
 @pytest.fixture(autouse=True)
 def finish_renditions() -> Iterator[None]:
     yield
-    until_made()
+    wait_for_renditions()
 
 
 @pytest.fixture
 def audio_model(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
     """A model that takes audio; the words in the sounds do not matter to these tests."""
-    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
     with upstream_model(server, input_modalities=("text", "audio")) as upstream:
         yield upstream
-        until_made()
+        wait_for_renditions()
 
 
 def assert_a_second_of_440_hertz(format: str, data: bytes) -> None:
-    name, samples = decoded(data)
+    name, samples = decode_sound(data)
     assert name == format
     assert 0.95 < len(samples) / RATE < 1.15
     assert abs(pitch(samples[RATE // 10 : RATE], RATE) - 440) < 5
@@ -105,7 +105,7 @@ def test_every_recording_is_heard_whatever_the_client_calls_it(
         "missing": lambda kind: None,
     }
     kinds = [*RECORDED, "pcm16"] if claim == "right" else [*RECORDED]
-    answered(server, alice, asked(*(sound(file_of(k), claims[claim](k)) for k in kinds)), dialect)
+    post_ok(server, alice, user_request(*(sound(file_of(k), claims[claim](k)) for k in kinds)), dialect)
 
     heard = sounds_heard(audio_model)
     assert [format for format, _ in heard] == ["mp3" if kind == "mp3" else "wav" for kind in kinds]
@@ -121,19 +121,19 @@ def test_raw_samples_are_accepted_where_they_are_named(
     server: Server, alice: Person, audio_model: FakeUpstream, claim: str | None
 ) -> None:
     """Raw samples look like noise, so they are refused unless the client names the format."""
-    before = rows()
-    refused = post(server, alice, asked(text("Listen."), sound(file_of("pcm16"), claim)))
+    before = row_counts()
+    refused = post(server, alice, user_request(text("Listen."), sound(file_of("pcm16"), claim)))
     assert refused.status_code == 400, refused.text
     assert refused.json()["error"]["param"] == "messages[0].content[1].input_audio"
-    assert rows() == before
-    answered(server, alice, asked(sound(file_of("pcm16"), "pcm16")))
+    assert row_counts() == before
+    post_ok(server, alice, user_request(sound(file_of("pcm16"), "pcm16")))
     assert_a_second_of_440_hertz(*sounds_heard(audio_model)[0])
 
 
 def test_a_sound_can_be_named_by_the_id_of_its_upload(
     server: Server, alice: Person, audio_model: FakeUpstream
 ) -> None:
-    file_id = uploaded(server, alice, sound_file("webm"), "a.webm")
+    file_id = upload_file(server, alice, sound_file("webm"), "a.webm")
     with server.sdk(alice) as sdk:
         parts: Any = [sound_file_part(file_id), {"type": "file", "file": {"file_id": file_id}}]
         sdk.chat.completions.create(model="upstream", messages=[{"role": "user", "content": parts}])
@@ -147,8 +147,8 @@ def test_a_sound_that_a_model_heard_is_transcribed_too(
     server: Server, alice: Person, audio_model: FakeUpstream
 ) -> None:
     """For those who read the conversation later."""
-    answered(server, alice, asked(sound(sound_file("webm"), "webm")))
-    until_made()
+    post_ok(server, alice, user_request(sound(sound_file("webm"), "webm")))
+    wait_for_renditions()
     assert Rendition.objects.get(kind="transcript").content["text"] == "Some words."
     assert Rendition.objects.get(kind="transcript").asset.milliseconds in range(990, 1100)
 
@@ -158,9 +158,9 @@ def test_a_conversation_with_sound_continues(
 ) -> None:
     messages: list[Any] = [{"role": "user", "content": [sound(sound_file("mp3"), "mp3")]}]
     for words in ("And now?", "Then?"):
-        answer = answered(server, alice, {"model": "upstream", "messages": messages})
+        answer = post_ok(server, alice, {"model": "upstream", "messages": messages})
         messages += [answer["choices"][0]["message"], {"role": "user", "content": words}]
-    answered(server, alice, {"model": "upstream", "messages": messages})
+    post_ok(server, alice, {"model": "upstream", "messages": messages})
     assert (Conversation.objects.count(), Message.objects.count()) == (1, 6)
     assert sounds_heard(audio_model, 0) == [("mp3", sound_file("mp3"))]
 
@@ -172,11 +172,11 @@ def test_the_hold_for_a_sound_covers_its_length_now_and_in_later_calls(
     specs = server.service.registry._specs
     specs["upstream"] = replace(specs["upstream"], price=None, max_output_tokens=1)
     add_price("upstream", {0: rates_of({"prompt": 1})})
-    give(alice, 10**9)
-    quiet = encoded(np.zeros((60 * RATE, 1), np.int16), "ogg", "libopus", rate=RATE)
-    answered(server, alice, asked(sound(quiet, "opus")))
+    add_credit(alice, 10**9)
+    quiet = encode_samples(np.zeros((60 * RATE, 1), np.int16), "ogg", "libopus", rate=RATE)
+    post_ok(server, alice, user_request(sound(quiet, "opus")))
     place = {"conversation_id": Conversation.objects.get().public_id}
-    answered(server, alice, asked(text("And?"), context=place))
+    post_ok(server, alice, user_request(text("And?"), context=place))
     server.until_idle()
 
     held = list(Charge.objects.order_by("id").values_list("held", flat=True))
@@ -191,14 +191,14 @@ def test_the_hold_for_a_sound_covers_its_length_now_and_in_later_calls(
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
 
 
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_a_transcript_replaces_the_sound_and_is_counted(server: Server, alice: Person, dialect: str) -> None:
-    body = asked(sound(sound_file("opus")), text(" What is this?"), model="text-only")
-    whole = answered(server, alice, body, dialect)
+    body = user_request(sound(sound_file("opus")), text(" What is this?"), model="text-only")
+    whole = post_ok(server, alice, body, dialect)
     stream = {**body, "stream": True, "stream_options": {"include_usage": True}}
     streamed = events(post(server, alice, stream, dialect))[:-1]
 
@@ -219,10 +219,10 @@ def slow_recognition(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Even
         await asyncio.to_thread(may_end.wait, 30)
         return Transcript("At last.", "en", 1.0, [])
 
-    monkeypatch.setattr("media.renditions.makers.transcribed", listening)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", listening)
     yield may_end
     may_end.set()
-    until_made()
+    wait_for_renditions()
 
 
 def test_a_client_that_waits_for_a_transcript_is_kept_alive(
@@ -230,7 +230,7 @@ def test_a_client_that_waits_for_a_transcript_is_kept_alive(
 ) -> None:
     original = event_log.Viewer.__init__
     monkeypatch.setattr(event_log.Viewer, "__init__", lambda self, of, keep_alive: original(self, of, 0.1))
-    body = asked(sound(sound_file("wav")), model="text-only", stream=True)
+    body = user_request(sound(sound_file("wav")), model="text-only", stream=True)
     with server.client(alice) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
         pieces = answer.iter_lines()
         waited = [next(pieces) for _ in range(3)]
@@ -245,7 +245,7 @@ def test_the_wait_for_a_transcript_times_out(
     server: Server, alice: Person, slow_recognition: threading.Event, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
-    body = asked(sound(sound_file("wav")), model="text-only")
+    body = user_request(sound(sound_file("wav")), model="text-only")
     for dialect in ("native", "openai"):
         for stream in (False, True):
             late = post(server, alice, {**body, "stream": stream}, dialect)
@@ -254,9 +254,9 @@ def test_the_wait_for_a_transcript_times_out(
     assert set(Completion.objects.values_list("state", flat=True)) == {"failed"}
 
     slow_recognition.set()
-    until_made()
+    wait_for_renditions()
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 30
-    said = answered(server, alice, body)["choices"][0]["message"]["content"]
+    said = post_ok(server, alice, body)["choices"][0]["message"]["content"]
     assert said == "You said: At last."
 
 

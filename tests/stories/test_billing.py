@@ -17,7 +17,7 @@ from billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wal
 from billing.posting import post_settled
 from billing.prices import add_price
 from billing.tariffs import rates_of
-from chatapi.completions.token_counts import prompt_estimate
+from chatapi.completions.token_counts import estimate_prompt_tokens
 from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation
 from engines.events import Event
@@ -26,8 +26,16 @@ from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
 from tests.support.people import Person
-from tests.support.priced_usage import BOUND, COMPLETION, PROMPT, REASONING, books_add_up, give, wallet_of
-from tests.support.running_server import PATHS, Server, events, said, wait_until
+from tests.support.priced_usage import (
+    BOUND,
+    COMPLETION,
+    PROMPT,
+    REASONING,
+    add_credit,
+    assert_ledger_adds_up,
+    wallet_of,
+)
+from tests.support.running_server import PATHS, Server, chat_body, events, wait_until
 
 USD = 10**9
 SLOW = "[[slow: 0.02]] [[chunks: 60]]"
@@ -39,12 +47,12 @@ ECHO_COST = 5 * PROMPT + 7 * COMPLETION
 def accounts_add_up(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
-    books_add_up()
+    assert_ledger_adds_up()
 
 
 def post(client: httpx2.Client, text: str, *, dialect: str = "openai", **more: Any) -> httpx2.Response:
     headers = more.pop("headers", {})
-    return client.post(PATHS[dialect], json=said(text, **{"model": "priced", **more}), headers=headers)
+    return client.post(PATHS[dialect], json=chat_body(text, **{"model": "priced", **more}), headers=headers)
 
 
 def answered(server: Server, who: Person, text: str, **more: Any) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def read_until(pieces: Iterator[str], word: str) -> None:
 
 
 def leave_after(client: httpx2.Client, word: str, text: str, *, dialect: str = "openai") -> None:
-    with client.stream("POST", PATHS[dialect], json=said(text, model="priced", stream=True)) as response:
+    with client.stream("POST", PATHS[dialect], json=chat_body(text, model="priced", stream=True)) as response:
         read_until(response.iter_text(), word)
 
 
@@ -79,7 +87,7 @@ def leave_after(client: httpx2.Client, word: str, text: str, *, dialect: str = "
 
 
 def test_a_prepaid_month(server: Server, alice: Person) -> None:
-    give(alice, 5 * USD)
+    add_credit(alice, 5 * USD)
     usage = answered(server, alice, "What is the weather like?")["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (5, 7)
     completion, charge = ended(server)
@@ -99,7 +107,7 @@ def test_a_prepaid_month(server: Server, alice: Person) -> None:
 def test_a_call_that_cannot_be_paid_is_refused_before_anything_is_stored(
     server: Server, alice: Person
 ) -> None:
-    give(alice, BOUND - 1)
+    add_credit(alice, BOUND - 1)
     client = server.sdk(alice, max_retries=2)
     with client, pytest.raises(openai.RateLimitError) as refused:
         client.chat.completions.create(
@@ -115,7 +123,7 @@ def test_a_call_that_cannot_be_paid_is_refused_before_anything_is_stored(
 
 
 def test_a_shorter_answer_can_be_paid_where_a_longer_cannot(server: Server, alice: Person) -> None:
-    give(alice, 500_000)
+    add_credit(alice, 500_000)
     with server.client(alice) as client:
         assert post(client, "Hello").status_code == 429
         assert post(client, "Hello", max_tokens=5).status_code == 200
@@ -126,7 +134,7 @@ def test_an_upstream_that_knows_one_of_two_limits_generates_no_more_than_is_held
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, dialect: str
 ) -> None:
     """Many servers read only `max_tokens`; they generated ninety tokens where the hold was for one."""
-    give(alice, USD)
+    add_credit(alice, USD)
     sent: list[dict[str, Any]] = []
     stream = ScriptedEngine.stream
 
@@ -162,13 +170,13 @@ def test_a_free_model_needs_no_wallet(server: Server, alice: Person) -> None:
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 def test_an_answer_that_was_cut_costs_what_was_generated(server: Server, alice: Person, reason: str) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     answered(server, alice, f"[[chunks: 4]] [[finish: {reason}]]")
     assert ended(server)[1].cost == 4 * PROMPT + 4 * COMPLETION
 
 
 def test_reasoning_has_a_rate_of_its_own(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     usage = answered(server, alice, "[[reason: Let me think]] [[text: Yes]]")["usage"]
     assert usage["completion_tokens_details"]["reasoning_tokens"] == 3
     charge = ended(server)[1]
@@ -178,7 +186,7 @@ def test_reasoning_has_a_rate_of_its_own(server: Server, alice: Person) -> None:
 def test_a_teammate_spends_the_same_money_and_a_stranger_does_not(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     answered(server, alice, "Hello")
     answered(server, bob, "Hello")
     with server.client(charlie) as client:
@@ -191,9 +199,9 @@ def test_a_teammate_spends_the_same_money_and_a_stranger_does_not(
 
 
 def test_a_cancelled_answer_costs_what_was_generated(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
-        body = said(SLOW, model="priced", stream=True)
+        body = chat_body(SLOW, model="priced", stream=True)
         with client.stream("POST", PATHS["openai"], json=body) as response:
             read_until(response.iter_text(), "w3")
             id = Completion.objects.get().public_id
@@ -207,9 +215,11 @@ def test_a_cancelled_answer_costs_what_was_generated(server: Server, alice: Pers
 
 def test_a_cancel_before_the_first_word_costs_nothing(server: Server, alice: Person) -> None:
     """Like an error or a killed server: nobody can tell whether the upstream has read the prompt."""
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client, ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(client.post, PATHS["openai"], json=said("[[wait: 30]] Hello", model="priced"))
+        asked = pool.submit(
+            client.post, PATHS["openai"], json=chat_body("[[wait: 30]] Hello", model="priced")
+        )
         wait_until(lambda: Completion.objects.filter(state="in_progress").exists())
         cancelled = client.post(f"/v1/chat/completions/{Completion.objects.get().public_id}/cancel")
         asked.result()
@@ -220,19 +230,19 @@ def test_a_cancel_before_the_first_word_costs_nothing(server: Server, alice: Per
 
 def test_a_cancel_costs_the_prompts_of_the_choices_that_had_started(server: Server, alice: Person) -> None:
     """Eight were requested, and four run at once."""
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
-        body = said(SLOW, model="priced", stream=True, n=8)
+        body = chat_body(SLOW, model="priced", stream=True, n=8)
         with client.stream("POST", PATHS["openai"], json=body) as response:
             read_until(response.iter_text(), "w3")
             client.post(f"/v1/chat/completions/{Completion.objects.get().public_id}/cancel")
     charge = ended(server)[1]
     assert charge.end == "cancelled"
-    assert charge.prompt == 4 * prompt_estimate((Message("user", (TextPart(SLOW),)),))
+    assert charge.prompt == 4 * estimate_prompt_tokens((Message("user", (TextPart(SLOW),)),))
 
 
 def test_a_client_that_leaves_pays_for_what_was_generated(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         leave_after(client, "w3", SLOW)
     charge = ended(server)[1]
@@ -241,7 +251,7 @@ def test_a_client_that_leaves_pays_for_what_was_generated(server: Server, alice:
 
 
 def test_an_answer_that_continues_without_its_reader_is_paid_in_full(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         leave_after(client, "w3", SLOW, dialect="native")
     charge = ended(server)[1]
@@ -249,7 +259,7 @@ def test_an_answer_that_continues_without_its_reader_is_paid_in_full(server: Ser
 
 
 def test_a_failure_before_the_first_word_costs_nothing(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         assert post(client, "[[error: 503 Broken]]").status_code == 503
     completion, charge = ended(server)
@@ -260,7 +270,7 @@ def test_a_failure_before_the_first_word_costs_nothing(server: Server, alice: Pe
 
 
 def test_a_failure_after_the_first_word_costs_what_was_generated(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         answer = post(client, "[[chunks: 10]] [[error-after: 3 500 Broken]]", stream=True)
     assert "error" in events(answer)[-1]
@@ -270,9 +280,9 @@ def test_a_failure_after_the_first_word_costs_what_was_generated(server: Server,
 
 
 def test_an_answer_whose_conversation_is_deleted_meanwhile_is_paid(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
-        body = said(SLOW, model="priced", stream=True)
+        body = chat_body(SLOW, model="priced", stream=True)
         with client.stream("POST", PATHS["openai"], json=body) as response:
             pieces = response.iter_text()
             read_until(pieces, "w3")
@@ -297,9 +307,9 @@ def unpriced(server: Server) -> Iterator[str]:
 
 
 def test_an_answer_keeps_the_price_it_was_admitted_under(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
-        body = said("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
+        body = chat_body("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
         with client.stream("POST", PATHS["openai"], json=body) as response:
             pieces = response.iter_text()
             read_until(pieces, "w3")
@@ -316,7 +326,7 @@ def test_an_answer_keeps_the_price_it_was_admitted_under(server: Server, alice: 
 
 
 def test_the_model_that_answered_is_billed_at_its_own_price(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     answered(server, alice, "What is the weather like?", model="priced-with-fallback")
     completion, charge = ended(server)
     assert (completion.served_by, charge.model, charge.cost) == ("priced", "priced", ECHO_COST)
@@ -324,7 +334,7 @@ def test_the_model_that_answered_is_billed_at_its_own_price(server: Server, alic
 
 
 def test_a_call_to_a_model_without_a_price_is_refused(server: Server, alice: Person, unpriced: str) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     with server.client(alice) as client:
         refused = post(client, "Hello", model=unpriced)
     assert refused.status_code == 503
@@ -348,9 +358,9 @@ def test_a_call_to_a_model_without_a_price_is_recorded_where_the_setting_says_so
 
 
 def test_a_retry_after_a_network_error_is_paid_once(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     again = {"Idempotency-Key": "order-22"}
-    body = said("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
+    body = chat_body("[[slow: 0.02]] [[chunks: 20]]", model="priced", stream=True)
     with server.client(alice) as client:
         with client.stream("POST", PATHS["openai"], json=body, headers=again) as response:
             read_until(response.iter_text(), "w3")  # then the network fails
@@ -363,7 +373,7 @@ def test_a_retry_after_a_network_error_is_paid_once(server: Server, alice: Perso
 
 
 def test_a_refund(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     answered(server, alice, "What is the weather like?")
     post_settled()
     charged = Transaction.objects.get(kind="charge")
@@ -383,7 +393,7 @@ def test_a_refund(server: Server, alice: Person) -> None:
 def test_a_budget_is_not_overspent(
     server: Server, alice: Person, bob: Person, period: str, of_key: bool
 ) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     key = alice.user.api_keys.get()
     Budget.objects.create(
         workspace_id=alice.workspace.id,
@@ -403,7 +413,7 @@ def test_a_budget_is_not_overspent(
 
 
 def test_earlier_spending_counts_for_later_budgets(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     answered(server, alice, "What is the weather like?")
     assert {spend.amount for spend in Spend.objects.all()} == {ECHO_COST}
     Budget.objects.create(workspace_id=alice.workspace.id, period="day", limit=ECHO_COST)
@@ -415,7 +425,7 @@ def test_earlier_spending_counts_for_later_budgets(server: Server, alice: Person
 
 
 def test_a_spoken_answer(server: Server, alice: Person) -> None:
-    give(alice, USD)
+    add_credit(alice, USD)
     usage = answered(
         server,
         alice,
@@ -434,7 +444,7 @@ def test_a_spoken_answer(server: Server, alice: Person) -> None:
 
 def test_concurrent_calls_share_a_wallet_exactly(server: Server, alice: Person) -> None:
     """The wallet covers three of ten calls, each at its upper bound."""
-    give(alice, 3 * BOUND)
+    add_credit(alice, 3 * BOUND)
     codes: list[int] = []
 
     def call() -> None:

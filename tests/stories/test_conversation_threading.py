@@ -6,7 +6,7 @@ import httpx2
 
 from conversations.models import Completion, Conversation, Message
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, events, said, text_of
+from tests.support.running_server import PATHS, Server, chat_body, events, text_of
 
 
 def ask(client: httpx2.Client, messages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def test_parallel_native_calls_come_back_as_one_turn(server: Server, alice: Pers
 def test_n_answers_are_siblings_and_any_can_be_continued(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         question = {"role": "user", "content": "Pick a number"}
-        answered = client.post(PATHS["openai"], json=said("Pick a number", n=3)).json()
+        answered = client.post(PATHS["openai"], json=chat_body("Pick a number", n=3)).json()
         assert [choice["index"] for choice in answered["choices"]] == [0, 1, 2]
         second = answered["choices"][1]["message"]
         ask(client, [question, second, {"role": "user", "content": "Why that one?"}])
@@ -204,6 +204,6 @@ def test_n_answers_are_siblings_and_any_can_be_continued(server: Server, alice: 
 def test_streamed_text_is_the_stored_text(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for dialect in ("native", "openai"):
-            chunks = events(client.post(PATHS[dialect], json=said("Grüße, 世界 🌍!", stream=True)))
+            chunks = events(client.post(PATHS[dialect], json=chat_body("Grüße, 世界 🌍!", stream=True)))
             stored = Message.objects.filter(role="assistant").order_by("-id")[0]
             assert stored.parts[0].text == text_of(chunks) != ""

@@ -13,7 +13,7 @@ from chatapi.completions.recovery import settle_interrupted
 from conversations.models import Completion, Message, ServerProcess
 from core.ids import new_id
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, events, said, text_of, wait_until
+from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until
 
 LONG = "[[slow: 0.02]] [[chunks: 60]]"
 
@@ -36,7 +36,7 @@ def ended_completion() -> Completion:
 
 def test_leaving_v1_stops_the_answer_and_keeps_its_beginning(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, "openai", said(LONG))
+        leave_after_first_text(client, "openai", chat_body(LONG))
         completion = ended_completion()
         assert completion.state == "cancelled"
         partial = completion.answers.get()
@@ -51,7 +51,7 @@ def test_leaving_v1_stops_the_answer_and_keeps_its_beginning(server: Server, ali
 
 def test_leaving_the_native_path_lets_the_answer_continue(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, "native", said(LONG))
+        leave_after_first_text(client, "native", chat_body(LONG))
     completion = ended_completion()
     assert completion.state == "completed"
     assert completion.answers.get().parts[0].text.endswith("w60")
@@ -65,13 +65,13 @@ def test_the_request_may_say_otherwise(
     server: Server, alice: Person, dialect: str, policy: str, state: str
 ) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, dialect, said(LONG, on_disconnect=policy))
+        leave_after_first_text(client, dialect, chat_body(LONG, on_disconnect=policy))
     assert ended_completion().state == state
 
 
 def test_the_model_may_say_otherwise(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, "openai", said(LONG) | {"model": "house/with-a-slash"})
+        leave_after_first_text(client, "openai", chat_body(LONG) | {"model": "house/with-a-slash"})
     assert ended_completion().state == "completed"
 
 
@@ -79,7 +79,7 @@ def test_leaving_before_a_whole_answer_stops_it_too(server: Server, alice: Perso
     with server.client(alice) as client:
         client.timeout = 0.3
         with pytest.raises(httpx2.ReadTimeout):
-            client.post(PATHS["openai"], json=said(LONG))
+            client.post(PATHS["openai"], json=chat_body(LONG))
     assert ended_completion().state == "cancelled"
 
 
@@ -87,7 +87,7 @@ def test_canceling_stops_the_engine_at_once(server: Server, alice: Person) -> No
     with (
         server.client(alice) as client,
         client.stream(
-            "POST", PATHS["openai"], json=said("[[text: begun]] [[stall]]", stream=True)
+            "POST", PATHS["openai"], json=chat_body("[[text: begun]] [[stall]]", stream=True)
         ) as response,
     ):
         lines = response.iter_lines()
@@ -109,7 +109,7 @@ def test_anybody_in_the_workspace_may_cancel_but_no_stranger(
         server.client(bob) as teammate,
         server.client(charlie) as stranger,
         server.client() as nobody,
-        client.stream("POST", PATHS["native"], json=said("[[text: begun]] [[stall]]")) as response,
+        client.stream("POST", PATHS["native"], json=chat_body("[[text: begun]] [[stall]]")) as response,
     ):
         lines = response.iter_lines()
         assert "begun" in "".join(line for _, line in zip(range(4), lines, strict=False))
@@ -130,7 +130,7 @@ def test_anybody_in_the_workspace_may_cancel_but_no_stranger(
 def test_a_client_that_saw_the_end_can_read_it_back(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for _ in range(20):
-            with client.stream("POST", PATHS["openai"], json=said("Quick", stream=True)) as response:
+            with client.stream("POST", PATHS["openai"], json=chat_body("Quick", stream=True)) as response:
                 for line in response.iter_lines():
                     if '"finish_reason":"stop"' in line:
                         break
@@ -150,7 +150,7 @@ def test_a_slow_answer_is_kept_alive_by_comments(
 
     monkeypatch.setattr(event_log.Viewer, "__init__", impatient)
     with server.client(alice) as client:
-        streamed = client.post(PATHS["openai"], json=said("[[wait: 0.5]] Hello", stream=True))
+        streamed = client.post(PATHS["openai"], json=chat_body("[[wait: 0.5]] Hello", stream=True))
     assert streamed.text.startswith(": ping\n")
     assert text_of(events(streamed)) == "You said: Hello"
     for line in streamed.text.split("\n"):
@@ -161,7 +161,7 @@ def test_a_failure_before_the_first_event_has_its_true_status(server: Server, al
     script = "[[error: 429 retry_after=7 code=rate_limit_exceeded Slow down]]"
     with server.client(alice) as client:
         for stream in (True, False):
-            refused = client.post(PATHS["openai"], json=said(script, stream=stream))
+            refused = client.post(PATHS["openai"], json=chat_body(script, stream=stream))
             assert refused.status_code == 429
             assert refused.headers["retry-after"] == "7"
             assert refused.headers["content-type"] == "application/json"
@@ -174,7 +174,7 @@ def test_a_failure_after_the_first_event_is_an_error_event_and_the_partial_answe
 ) -> None:
     with server.client(alice) as client:
         broken = client.post(
-            PATHS["openai"], json=said("[[chunks: 9]] [[error-after: 3 500 Oh]]", stream=True)
+            PATHS["openai"], json=chat_body("[[chunks: 9]] [[error-after: 3 500 Oh]]", stream=True)
         )
     received = events(broken)
     assert received[-1]["error"]["message"] == "Oh"
@@ -187,7 +187,9 @@ def test_a_failure_after_the_first_event_is_an_error_event_and_the_partial_answe
 def test_an_answer_that_breaks_off_never_ends_in_done(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for dialect in PATHS:
-            received = events(client.post(PATHS[dialect], json=said("[[text: half]] [[break]]", stream=True)))
+            received = events(
+                client.post(PATHS[dialect], json=chat_body("[[text: half]] [[break]]", stream=True))
+            )
             assert "error" in received[-1]
             assert "[DONE]" not in received
 
@@ -198,10 +200,10 @@ def test_a_network_retry_joins_the_first_completion(server: Server, alice: Perso
         leave_after_first_text(
             httpx2.Client(base_url=server.url, headers={**alice.headers, **again}),
             "native",
-            said(LONG),
+            chat_body(LONG),
         )
-        joined = client.post(PATHS["native"], json={**said(LONG), "stream": True}, headers=again)
-        late = client.post(PATHS["native"], json={**said(LONG), "stream": True}, headers=again)
+        joined = client.post(PATHS["native"], json={**chat_body(LONG), "stream": True}, headers=again)
+        late = client.post(PATHS["native"], json={**chat_body(LONG), "stream": True}, headers=again)
     assert text_of(events(joined)) == text_of(events(late)) != ""
     assert events(joined)[0]["id"] == events(late)[0]["id"]
     assert Completion.objects.count() == 1
@@ -215,9 +217,9 @@ def test_a_client_that_timed_out_on_v1_finds_its_answer_when_it_asks_again(
     with server.client(alice) as client:
         client.timeout = 0.3
         with pytest.raises(httpx2.ReadTimeout):
-            client.post(PATHS["openai"], json=said(LONG), headers=again)
+            client.post(PATHS["openai"], json=chat_body(LONG), headers=again)
         client.timeout = 20
-        answer = client.post(PATHS["openai"], json=said(LONG), headers=again).json()
+        answer = client.post(PATHS["openai"], json=chat_body(LONG), headers=again).json()
     assert answer["choices"][0]["message"]["content"].endswith("w60")
     assert Completion.objects.count() == 1
 
@@ -226,7 +228,7 @@ def test_a_failure_releases_its_idempotency_key(server: Server, alice: Person) -
     again = {"Idempotency-Key": "order-21"}
     with server.client(alice) as client:
         for _ in range(2):
-            refused = client.post(PATHS["openai"], json=said("[[error: 503]]"), headers=again)
+            refused = client.post(PATHS["openai"], json=chat_body("[[error: 503]]"), headers=again)
             assert refused.status_code == 503
     assert Completion.objects.filter(state="failed", idempotency_key=None).count() == 2
 
@@ -236,10 +238,10 @@ def test_an_idempotency_key_is_for_one_body_and_one_workspace(
 ) -> None:
     again = {"Idempotency-Key": "order-18"}
     with server.client(alice) as client:
-        first = client.post(PATHS["openai"], json=said("One"), headers=again)
-        second = client.post(PATHS["openai"], json=said("Two"), headers=again)
+        first = client.post(PATHS["openai"], json=chat_body("One"), headers=again)
+        second = client.post(PATHS["openai"], json=chat_body("Two"), headers=again)
     with server.client(charlie) as client:
-        other = client.post(PATHS["openai"], json=said("One"), headers=again)
+        other = client.post(PATHS["openai"], json=chat_body("One"), headers=again)
     assert (first.status_code, second.status_code, other.status_code) == (200, 409, 200)
     assert second.json()["error"]["code"] == "idempotency_key_reused"
     assert first.json()["id"] != other.json()["id"]
@@ -249,7 +251,7 @@ def test_many_retries_at_once_are_one_completion(server: Server, alice: Person) 
     async def retry_all() -> list[str]:
         headers = {**alice.headers, "Idempotency-Key": "order-19"}
         async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=20) as client:
-            body = said("[[slow: 0.01]] [[chunks: 20]]")
+            body = chat_body("[[slow: 0.01]] [[chunks: 20]]")
             answers = await asyncio.gather(*(client.post(PATHS["openai"], json=body) for _ in range(8)))
         return [answer.json()["id"] for answer in answers]
 
@@ -259,7 +261,7 @@ def test_many_retries_at_once_are_one_completion(server: Server, alice: Person) 
 
 def test_the_completions_of_a_dead_process_are_marked_interrupted(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        client.post(PATHS["openai"], json=said("Hello"))
+        client.post(PATHS["openai"], json=chat_body("Hello"))
     left = Completion.objects.get()
     dead = ServerProcess.objects.create(
         id=new_id(), host="elsewhere", pid=1, seen_at=timezone.now() - timedelta(minutes=5)
@@ -275,6 +277,6 @@ def test_the_completions_of_a_dead_process_are_marked_interrupted(server: Server
 def test_the_completions_of_a_living_process_are_left_alone(server: Server, alice: Person) -> None:
     alive = ServerProcess.objects.create(id=new_id(), host="elsewhere", pid=1)
     with server.client(alice) as client:
-        client.post(PATHS["openai"], json=said("Hello"))
+        client.post(PATHS["openai"], json=chat_body("Hello"))
     Completion.objects.update(state="in_progress", process=alive.id)
     assert settle_interrupted() == 0

@@ -11,7 +11,7 @@ from engines.events import Event, TextDelta
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, events, said
+from tests.support.running_server import PATHS, Server, chat_body, events
 
 
 class Failing(ScriptedEngine):
@@ -42,7 +42,7 @@ def ask(
 ) -> object:
     monkeypatch.setitem(server.service.registry._engines, "scripted", engine)
     with server.client(alice) as client:
-        response = client.post(PATHS["openai"], json=said("Hello", stream=stream))
+        response = client.post(PATHS["openai"], json=chat_body("Hello", stream=stream))
     return events(response) if stream and response.is_success else response.json()
 
 

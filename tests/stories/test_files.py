@@ -27,9 +27,9 @@ from pytest_django import Settings
 from accounts.models import Workspace
 from media import uploaded_files
 from media.api import uploads
-from media.cleanup import free
+from media.cleanup import delete_unused
 from media.models import Asset, File, Rendition, rendition_id, rendition_name
-from media.signed_urls import LONGEST, media_url
+from media.signed_urls import MAX_LIFETIME_SECONDS, media_url
 from tests.support.people import Person
 from tests.support.running_server import Server, wait_until
 
@@ -148,14 +148,14 @@ def test_the_same_bytes_are_kept_once_in_a_workspace(
 def test_bytes_that_were_freed_meanwhile_are_stored_again(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = uploaded_files.keep_file
+    keep = uploaded_files.create_file
 
     def freed_then_kept(new: Any) -> File:
         file = keep(new)
         default_storage.delete(file.asset.storage_name)
         return file
 
-    monkeypatch.setattr(uploads, "keep_file", freed_then_kept)
+    monkeypatch.setattr(uploads, "create_file", freed_then_kept)
     with server.client(alice) as client:
         made = upload(client)
         assert client.get(f"/v1/files/{made['id']}/content").content == TEXT
@@ -179,10 +179,10 @@ def test_a_deleted_file_frees_its_bytes_once_nothing_holds_them(server: Server, 
             "object": "file",
             "deleted": True,
         }
-        assert free(later) == 0
+        assert delete_unused(later) == 0
         assert client.get(f"/v1/files/{other['id']}/content").content == TEXT
         client.delete(f"/v1/files/{other['id']}")
-        assert free(later) == 1
+        assert delete_unused(later) == 1
     assert not default_storage.exists(asset.storage_name)
 
 
@@ -452,11 +452,11 @@ def test_wrong_expired_and_freed_addresses_are_not_found_and_nobody_can_tell_whi
         url = upload(client)["url"]
         never = media_url(alice.workspace.id, "0" * 64)
         answers = [anybody.get(address) for address in (f"{url}x", "/media/x", "/media/%00", never)]
-        settings.CHATAPI_MEDIA_URL_SECONDS = -LONGEST
+        settings.CHATAPI_MEDIA_URL_SECONDS = -MAX_LIFETIME_SECONDS
         answers.append(anybody.get(upload(client)["url"]))
         Asset.objects.all()[0].files.all().delete()
         assert anybody.get(url).status_code == 200
-        free(timezone.now() + timedelta(days=1))
+        delete_unused(timezone.now() + timedelta(days=1))
         answers.append(anybody.get(url))
 
     for answer in answers:
@@ -562,7 +562,9 @@ def test_a_full_workspace_takes_nothing_more_and_keeps_no_bytes(server: Server, 
 def test_a_workspace_deleted_meanwhile_is_not_a_server_error(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploaded_files, "register", lambda stored: None)  # as if its rows were gone at once
+    monkeypatch.setattr(
+        uploaded_files, "register_files", lambda stored: None
+    )  # as if its rows were gone at once
     with server.client(alice) as client:
         assert_refused(client.post("/v1/files", files={"file": b"x"}), 404)
 

@@ -16,30 +16,30 @@ from media.models import Asset, Rendition
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.fake_websites import Visit
 from tests.support.media_requests import (
-    answered,
-    asked,
     picture,
     picture_at,
     picture_file,
     pictures_seen,
     post,
-    rows,
+    post_ok,
+    row_counts,
     site_for,
     text,
-    until_made,
-    uploaded,
+    upload_file,
     upstream_model,
+    user_request,
+    wait_for_renditions,
 )
 from tests.support.people import Person
 from tests.support.pictures import (
     FORMATS,
-    encoded,
+    encode_picture,
     photo,
     png_chunk,
     quarters,
     revealing_exif,
-    turned,
-    written,
+    rotated_picture,
+    text_picture,
 )
 from tests.support.running_server import Server, events, text_of
 
@@ -52,7 +52,7 @@ def vision_model(server: Server) -> Iterator[FakeUpstream]:
     """A model that takes pictures."""
     with upstream_model(server, input_modalities=("text", "image")) as upstream:
         yield upstream
-        until_made()
+        wait_for_renditions()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def inspected(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         files.append(path)
         return await original(path, **more)
 
-    monkeypatch.setattr(resolve, "look_at", counting)
+    monkeypatch.setattr(resolve, "inspect_file", counting)
     return files
 
 
@@ -97,8 +97,8 @@ def assert_upright_and_clean(media_type: str, data: bytes) -> None:
 def test_every_format_in_a_data_url(
     server: Server, alice: Person, vision_model: FakeUpstream, dialect: str
 ) -> None:
-    sent = [picture(encoded(quarters(), kind), MEDIA_TYPES[kind]) for kind in FORMATS]
-    answered(server, alice, asked(text("What is this?"), *sent), dialect)
+    sent = [picture(encode_picture(quarters(), kind), MEDIA_TYPES[kind]) for kind in FORMATS]
+    post_ok(server, alice, user_request(text("What is this?"), *sent), dialect)
 
     seen = pictures_seen(vision_model)
     assert len(seen) == len(FORMATS)
@@ -114,10 +114,10 @@ def test_every_format_at_a_url(
 ) -> None:
     async def serve(visit: Visit) -> None:
         kind = visit.path.removeprefix("/")
-        await visit.answer(encoded(quarters(), kind), Content_Type="application/octet-stream")
+        await visit.answer(encode_picture(quarters(), kind), Content_Type="application/octet-stream")
 
     with site_for(server, monkeypatch, serve) as site:
-        answered(server, alice, asked(*(picture_at(site.url(f"/{kind}")) for kind in FORMATS)))
+        post_ok(server, alice, user_request(*(picture_at(site.url(f"/{kind}")) for kind in FORMATS)))
     assert sorted(visit.path for visit in site.visits) == sorted(f"/{kind}" for kind in FORMATS)
     assert len(pictures_seen(vision_model)) == len(FORMATS)
     for seen in pictures_seen(vision_model):
@@ -128,8 +128,8 @@ def test_every_format_at_a_url(
 def test_every_format_by_the_id_of_an_upload(
     server: Server, alice: Person, vision_model: FakeUpstream
 ) -> None:
-    ids = [uploaded(server, alice, encoded(quarters(), kind), f"a.{kind}") for kind in FORMATS]
-    answered(server, alice, asked(*map(picture_file, ids)))
+    ids = [upload_file(server, alice, encode_picture(quarters(), kind), f"a.{kind}") for kind in FORMATS]
+    post_ok(server, alice, user_request(*map(picture_file, ids)))
     assert len(pictures_seen(vision_model)) == len(FORMATS)
     for seen in pictures_seen(vision_model):
         assert_upright_and_clean(*seen)
@@ -137,7 +137,7 @@ def test_every_format_by_the_id_of_an_upload(
 
 def test_a_picture_named_as_a_file_is_seen_too(server: Server, bob: Person, alice: Person) -> None:
     """Bob names his teammate's upload, as the SDK does."""
-    file_id = uploaded(server, alice, encoded(quarters()))
+    file_id = upload_file(server, alice, encode_picture(quarters()))
     with (
         upstream_model(server, input_modalities=("text", "image")) as vision_model,
         server.sdk(bob) as sdk,
@@ -156,7 +156,7 @@ def test_a_picture_named_as_a_file_is_seen_too(server: Server, bob: Person, alic
 def test_a_rotated_picture_is_sent_upright(
     server: Server, alice: Person, vision_model: FakeUpstream, orientation: int
 ) -> None:
-    answered(server, alice, asked(picture(turned(orientation), "image/jpeg")))
+    post_ok(server, alice, user_request(picture(rotated_picture(orientation), "image/jpeg")))
     [(media_type, data)] = pictures_seen(vision_model)
     assert_upright_and_clean(media_type, data)
     assert opened(data).size == (96, 64)
@@ -165,21 +165,21 @@ def test_a_rotated_picture_is_sent_upright(
 def test_metadata_such_as_the_place_is_not_sent(
     server: Server, alice: Person, vision_model: FakeUpstream
 ) -> None:
-    sent = encoded(quarters(), "jpeg", exif=revealing_exif(), comment=b"SecretCamera")
+    sent = encode_picture(quarters(), "jpeg", exif=revealing_exif(), comment=b"SecretCamera")
     assert b"SecretCamera" in sent
-    answered(server, alice, asked(picture(sent, "image/jpeg")))
+    post_ok(server, alice, user_request(picture(sent, "image/jpeg")))
     assert_upright_and_clean(*pictures_seen(vision_model)[0])
 
 
 def test_a_large_picture_is_scaled_to_what_models_take(
     server: Server, alice: Person, vision_model: FakeUpstream
 ) -> None:
-    wide = picture(encoded(quarters(3000, 300)), detail="high")
+    wide = picture(encode_picture(quarters(3000, 300)), detail="high")
     with upstream_model(
         server, "short-sighted", input_modalities=("text", "image"), max_image_side=800
     ) as short_sighted:
-        answered(server, alice, asked(wide))
-        answered(server, alice, asked(wide, model="short-sighted"))
+        post_ok(server, alice, user_request(wide))
+        post_ok(server, alice, user_request(wide, model="short-sighted"))
         small = opened(pictures_seen(short_sighted)[0][1])
     large = opened(pictures_seen(vision_model)[0][1])
     assert large.size == (2048, 205)
@@ -193,11 +193,11 @@ def test_a_large_picture_is_scaled_to_what_models_take(
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
 def test_a_model_without_vision_reads_the_text_in_the_picture(server: Server, alice: Person) -> None:
-    sign = encoded(written([(20, 30, "Closed on Mondays")], (360, 100)))
-    body = asked(picture(sign), text("What does it say?"), model="text-only")
+    sign = encode_picture(text_picture([(20, 30, "Closed on Mondays")], (360, 100)))
+    body = user_request(picture(sign), text("What does it say?"), model="text-only")
 
     for dialect in ("native", "openai"):
-        whole = answered(server, alice, body, dialect)
+        whole = post_ok(server, alice, body, dialect)
         stream = {**body, "stream": True, "stream_options": {"include_usage": True}}
         streamed = events(post(server, alice, stream, dialect))[:-1]
         said = whole["choices"][0]["message"]["content"]
@@ -217,14 +217,14 @@ def test_a_model_without_vision_reads_the_text_in_the_picture(server: Server, al
 def test_the_same_picture_is_one_asset(
     server: Server, alice: Person, bob: Person, vision_model: FakeUpstream
 ) -> None:
-    same = picture(encoded(quarters()))
-    answered(server, alice, asked(same, same))
-    answered(server, alice, asked(same, text("Once more, elsewhere.")))
-    answered(server, bob, asked(same), "native")
-    uploaded(server, alice, encoded(quarters()))
-    until_made()
+    same = picture(encode_picture(quarters()))
+    post_ok(server, alice, user_request(same, same))
+    post_ok(server, alice, user_request(same, text("Once more, elsewhere.")))
+    post_ok(server, bob, user_request(same), "native")
+    upload_file(server, alice, encode_picture(quarters()))
+    wait_for_renditions()
     assert Conversation.objects.count() == 3
-    assert rows()["Asset"] == 1
+    assert row_counts()["Asset"] == 1
     assert sorted(Rendition.objects.values_list("kind", "state")) == [
         ("picture", "ready"),
         ("thumbnail", "ready"),
@@ -235,7 +235,7 @@ def test_a_stranger_has_an_asset_of_their_own(
     server: Server, alice: Person, charlie: Person, vision_model: FakeUpstream
 ) -> None:
     for who in (alice, charlie):
-        answered(server, who, asked(picture(encoded(quarters()))))
+        post_ok(server, who, user_request(picture(encode_picture(quarters()))))
     assert set(Asset.objects.values_list("workspace_id", flat=True)) == {
         alice.workspace.pk,
         charlie.workspace.pk,
@@ -252,14 +252,14 @@ class Talk:
     def continue_with(self, *said: str) -> None:
         for words in said:
             body = {"model": "upstream", "messages": self._messages}
-            answer = answered(self._server, self._who, body)["choices"][0]["message"]
+            answer = post_ok(self._server, self._who, body)["choices"][0]["message"]
             self._messages += [answer, {"role": "user", "content": words}]
 
 
 def test_a_history_sent_again_is_not_inspected_again(
     server: Server, alice: Person, vision_model: FakeUpstream, inspected: list[Path]
 ) -> None:
-    Talk(server, alice, picture(encoded(quarters()))).continue_with("And now?", "And now?", "And now?")
+    Talk(server, alice, picture(encode_picture(quarters()))).continue_with("And now?", "And now?", "And now?")
     assert len(inspected) == 1
     assert Conversation.objects.count() == 1
     assert Message.objects.count() == 6
@@ -274,7 +274,7 @@ def test_a_url_is_fetched_once_and_may_disappear_afterward(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def serve(visit: Visit) -> None:
-        await visit.answer(encoded(quarters()))
+        await visit.answer(encode_picture(quarters()))
 
     with site_for(server, monkeypatch, serve) as site:
         talk = Talk(server, alice, picture_at(site.url()))
@@ -289,8 +289,8 @@ def test_a_url_is_fetched_once_and_may_disappear_afterward(
     assert_upright_and_clean(*pictures_seen(vision_model, 0)[0])
 
     conversation = f"conv_{Conversation.objects.get().id.hex}"
-    body = asked(text("And in the end?"), context={"conversation_id": conversation})
-    answered(server, alice, body, "native")
+    body = user_request(text("And in the end?"), context={"conversation_id": conversation})
+    post_ok(server, alice, body, "native")
     assert_upright_and_clean(*pictures_seen(vision_model, 0)[0])
     assert len(inspected) == 1
 
@@ -305,11 +305,11 @@ def test_a_fetched_copy_serves_its_own_workspace_only(
     """One workspace cannot get the copy that another one fetched."""
 
     async def serve(visit: Visit) -> None:
-        await visit.answer(encoded(quarters()))
+        await visit.answer(encode_picture(quarters()))
 
     with site_for(server, monkeypatch, serve) as site:
-        answered(server, alice, asked(picture_at(site.url())))
-        answered(server, charlie, asked(picture_at(site.url())))
+        post_ok(server, alice, user_request(picture_at(site.url())))
+        post_ok(server, charlie, user_request(picture_at(site.url())))
     assert len(site.visits) == 2
 
 
@@ -327,7 +327,7 @@ def database_bytes() -> int:
 
 def heavy_picture(number: int) -> bytes:
     """Two megabytes, most of them a chunk that no viewer shows: quick to create, and each file differs."""
-    data = encoded(photo(32, 24))
+    data = encode_picture(photo(32, 24))
     extra = png_chunk(b"prVt", number.to_bytes(4, "big") * (2 * 2**20 // 4))
     return data[:33] + extra + data[33:]
 
@@ -339,14 +339,14 @@ def test_a_picture_of_two_megabytes_adds_less_than_two_kilobytes_to_the_database
     calls, pictures = 10, 5
     start = database_bytes()
     for number in range(calls):
-        answered(server, alice, asked(text(f"Look at number {number}.")))
+        post_ok(server, alice, user_request(text(f"Look at number {number}.")))
     after_texts = database_bytes()
     for number in range(calls):
         heavy = [picture(heavy_picture(pictures * number + n)) for n in range(pictures)]
-        answered(server, alice, asked(text(f"Look at number {number}!"), *heavy))
-    until_made()
+        post_ok(server, alice, user_request(text(f"Look at number {number}!"), *heavy))
+    wait_for_renditions()
     after_pictures = database_bytes()
     each = ((after_pictures - after_texts) - (after_texts - start)) / (calls * pictures)
-    assert rows()["Asset"] == calls * pictures
+    assert row_counts()["Asset"] == calls * pictures
     assert Asset.objects.order_by("size").values_list("size", flat=True)[0] > 2 * 2**20
     assert 0 < each < 2048

@@ -5,38 +5,38 @@ from collections.abc import Iterator
 import pytest
 
 from media.storage.base import walk
-from tests.support.fake_websites import Names, Visit
+from tests.support.fake_websites import FakeResolver, Visit
 from tests.support.hostile_files import PICTURES
 from tests.support.ip_addresses import PRIVATE, SPELLINGS
 from tests.support.media_refusals import IMAGE, assert_refused
 from tests.support.media_requests import (
-    asked,
-    fetching_by,
-    nothing_heard,
+    fake_transcription,
     picture_at,
     post,
-    rows,
+    row_counts,
     site_for,
-    until_made,
+    use_fetcher,
+    user_request,
+    wait_for_renditions,
 )
 from tests.support.people import Person
-from tests.support.pictures import encoded, quarters
+from tests.support.pictures import encode_picture, quarters
 from tests.support.running_server import Server
 
 
 @pytest.fixture(autouse=True)
 def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
     yield
     server.until_idle()
-    until_made()
+    wait_for_renditions()
 
 
 # --- URLs -------------------------------------------------------------------------------------------
 
 
 async def serve_picture(visit: Visit) -> None:
-    await visit.answer(encoded(quarters()))
+    await visit.answer(encode_picture(quarters()))
 
 
 def test_no_spelling_of_an_address_reaches_this_network(
@@ -44,18 +44,18 @@ def test_no_spelling_of_an_address_reaches_this_network(
 ) -> None:
     """A server listens at 127.0.0.1 and is never contacted."""
     hosts = [*SPELLINGS, *(f"[{ip}]" if ":" in ip else ip for ip in PRIVATE[::3]), "metadata.internal"]
-    names = Names(localhost=[["127.0.0.1"]], metadata_internal=[["169.254.169.254"]])
-    before = rows()
-    with site_for(server, monkeypatch, serve_picture) as site, fetching_by(server, monkeypatch, names):
+    names = FakeResolver(localhost=[["127.0.0.1"]], metadata_internal=[["169.254.169.254"]])
+    before = row_counts()
+    with site_for(server, monkeypatch, serve_picture) as site, use_fetcher(server, monkeypatch, names):
         for host in hosts:
             address = picture_at(f"http://{host}:{site.port}/a.png")
-            answer = post(server, alice, asked(address, model="scripted"))
+            answer = post(server, alice, user_request(address, model="scripted"))
             assert answer.status_code == 400, host
             error = answer.json()["error"]
             assert error["param"] == "messages[0].content[0].image_url", host
             assert "169.254" not in error["message"].replace(host, "")
         assert site.connections == 0
-    assert rows() == before
+    assert row_counts() == before
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1"])
@@ -64,7 +64,7 @@ def test_a_name_that_resolves_to_a_private_address(
 ) -> None:
     with (
         site_for(server, monkeypatch, serve_picture) as site,
-        fetching_by(server, monkeypatch, Names(pictures_example=[["8.8.8.8", address]])),
+        use_fetcher(server, monkeypatch, FakeResolver(pictures_example=[["8.8.8.8", address]])),
     ):
         part = picture_at(site.url(host="pictures.example"))
         message = assert_refused(server, alice, part, IMAGE, code="url_not_allowed")
@@ -148,7 +148,7 @@ def test_a_picture_fetched_for_a_refused_call_is_not_kept(
 ) -> None:
     unknown_conversation = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b5"}
     with site_for(server, monkeypatch, serve_picture) as site:
-        body = asked(picture_at(site.url()), model="scripted", context=unknown_conversation)
+        body = user_request(picture_at(site.url()), model="scripted", context=unknown_conversation)
         assert post(server, alice, body).status_code == 404
         assert list(walk(alice.workspace.pk.hex)) == []
         del body["context"]

@@ -14,34 +14,34 @@ from media.processing.speech.transcripts import Transcript
 from media.storage.base import walk
 from tests.support.fake_websites import Visit
 from tests.support.media_requests import (
-    answered,
-    asked,
     b64,
-    nothing_heard,
+    fake_transcription,
     picture,
     picture_at,
     post,
-    rows,
+    post_ok,
+    row_counts,
     site_for,
     sound,
     sound_file_part,
     text,
-    until_made,
-    uploaded,
+    upload_file,
     upstream_model,
+    user_request,
+    wait_for_renditions,
 )
 from tests.support.people import Person
-from tests.support.pictures import encoded, quarters
+from tests.support.pictures import encode_picture, quarters
 from tests.support.running_server import PATHS, Server
 from tests.support.sounds import sound_file
 
 
 @pytest.fixture(autouse=True)
 def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
     yield
     server.until_idle()
-    until_made()
+    wait_for_renditions()
 
 
 SHORT = {
@@ -56,12 +56,14 @@ SHORT = {
 @pytest.mark.parametrize("dialect", PATHS)
 @pytest.mark.parametrize("kind", SHORT)
 def test_a_sound_too_short_to_leave_anything(server: Server, alice: Person, kind: str, dialect: str) -> None:
-    before = rows()
-    answer = post(server, alice, asked(text("Listen."), sound(*SHORT[kind]), model="text-only"), dialect)
+    before = row_counts()
+    answer = post(
+        server, alice, user_request(text("Listen."), sound(*SHORT[kind]), model="text-only"), dialect
+    )
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert (error["param"], error["code"]) == ("messages[0].content[1].input_audio", "invalid_media")
-    assert rows() == before
+    assert row_counts() == before
 
 
 @pytest.mark.parametrize("more", [{}, {"ssml_enabled": True, "modalities": ["text", "audio"]}])
@@ -71,8 +73,8 @@ def test_a_part_that_workers_cannot_read_is_named_as_the_client_sent_it(
     async def unreadable(*_: object, **__: object) -> None:
         raise UnreadableMedia("Nobody can read this.")
 
-    monkeypatch.setattr("media.renditions.makers.transcribed", unreadable)
-    body = asked(text("Listen."), sound(sound_file("mp3")), model="text-only", **more)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", unreadable)
+    body = user_request(text("Listen."), sound(sound_file("mp3")), model="text-only", **more)
     answer = post(server, alice, body, "native")
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == "messages[0].content[1].input_audio"
@@ -87,10 +89,10 @@ def test_an_unreadable_part_behind_stored_messages_is_named_too(
     async def unreadable(*_: object, **__: object) -> None:
         raise UnreadableMedia("Nobody can read this.")
 
-    monkeypatch.setattr("media.renditions.makers.transcribed", unreadable)
-    first = post(server, alice, asked(text("Hello."), model="text-only"), "native")
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", unreadable)
+    first = post(server, alice, user_request(text("Hello."), model="text-only"), "native")
     conversation = first.headers["x-conversation-id"]
-    body = asked(sound(sound_file("mp3")), model="text-only", conversation_id=conversation)
+    body = user_request(sound(sound_file("mp3")), model="text-only", conversation_id=conversation)
     answer = post(server, alice, body, "native")
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == "messages[0].content[0].input_audio"
@@ -103,10 +105,10 @@ def test_a_client_that_leaves_before_the_model_is_asked_pays_nothing(
 
     async def patiently(*_: object, **__: object) -> Transcript:
         await asyncio.to_thread(let_go.wait, 30)
-        return await nothing_heard()
+        return await fake_transcription()
 
-    monkeypatch.setattr("media.renditions.makers.transcribed", patiently)
-    body = asked(text("Listen. " * 50), sound(sound_file("mp3")), model="text-only", stream=True)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", patiently)
+    body = user_request(text("Listen. " * 50), sound(sound_file("mp3")), model="text-only", stream=True)
     try:
         with server.client(alice) as client:
             client.timeout = 1
@@ -121,11 +123,13 @@ def test_a_client_that_leaves_before_the_model_is_asked_pays_nothing(
 
 def test_a_large_text_file_is_not_read_whole(server: Server, alice: Person) -> None:
     size = 24 * 2**20
-    file_id = uploaded(server, alice, b"caf\xc3\xa9 " * (size // 6), "large.txt")
+    file_id = upload_file(server, alice, b"caf\xc3\xa9 " * (size // 6), "large.txt")
     with upstream_model(server) as reader:
         tracemalloc.start()
         try:
-            answered(server, alice, asked({"type": "file", "file": {"file_id": file_id}}, text("Read.")))
+            post_ok(
+                server, alice, user_request({"type": "file", "file": {"file_id": file_id}}, text("Read."))
+            )
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -136,14 +140,14 @@ def test_a_large_text_file_is_not_read_whole(server: Server, alice: Person) -> N
 
 
 def test_files_that_are_named_too_often(server: Server, alice: Person) -> None:
-    text_id = uploaded(server, alice, b"x" * 200_000, "long.txt")
+    text_id = upload_file(server, alice, b"x" * 200_000, "long.txt")
     texts = [{"type": "file", "file": {"file_id": text_id}}] * 21
-    melody = uploaded(server, alice, sound_file("wav", 60), "long.wav")
+    melody = upload_file(server, alice, sound_file("wav", 60), "long.wav")
     size = len(sound_file("wav", 60))
     sounds = [sound_file_part(melody)] * (128 * 2**20 // size + 1)
     with upstream_model(server, input_modalities=("text", "audio")) as upstream:
         for parts in (texts, sounds):
-            answer = post(server, alice, asked(*parts))
+            answer = post(server, alice, user_request(*parts))
             assert answer.status_code == 400, answer.text[:200]
             assert answer.json()["error"]["code"] == "media_too_large"
         assert not upstream.requests
@@ -153,14 +157,14 @@ def test_a_workspace_without_room_leaves_nothing_on_the_disk(server: Server, ali
     alice.workspace.media_quota = 1000
     alice.workspace.save()
     part = {"type": "file", "file": {"file_data": b64(b"Some notes. " * 100)}}
-    answer = post(server, alice, asked(part, model="text-only"))
+    answer = post(server, alice, user_request(part, model="text-only"))
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "storage_quota_exceeded"
     assert list(walk(alice.workspace.pk.hex)) == []
 
 
 def test_good_files_of_a_refused_call_are_not_left_on_the_disk(server: Server, alice: Person) -> None:
-    body = asked(sound(sound_file("mp3")), picture(b"This is no picture."), model="scripted")
+    body = user_request(sound(sound_file("mp3")), picture(b"This is no picture."), model="scripted")
     assert post(server, alice, body).status_code == 400
     assert list(walk(alice.workspace.pk.hex)) == []
 
@@ -173,15 +177,15 @@ def test_what_was_fetched_for_a_refused_call_is_not_left_on_the_disk(
             await asyncio.sleep(0.5)
             await visit.answer(b"This is no picture.")
         else:
-            await visit.answer(encoded(quarters()))
+            await visit.answer(encode_picture(quarters()))
 
     with site_for(server, monkeypatch, serve) as site:
-        late = asked(picture_at(site.url("/picture")), picture_at(site.url("/late")), model="scripted")
+        late = user_request(picture_at(site.url("/picture")), picture_at(site.url("/late")), model="scripted")
         assert post(server, alice, late).json()["error"]["param"] == "messages[0].content[1].image_url"
         assert list(walk(alice.workspace.pk.hex)) == []
 
         alice.workspace.media_quota = 10
         alice.workspace.save()
-        answer = post(server, alice, asked(picture_at(site.url("/other")), model="scripted"))
+        answer = post(server, alice, user_request(picture_at(site.url("/other")), model="scripted"))
         assert answer.json()["error"]["code"] == "storage_quota_exceeded"
         assert list(walk(alice.workspace.pk.hex)) == []

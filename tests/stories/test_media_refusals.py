@@ -27,24 +27,24 @@ from tests.support.hostile_files import (
 )
 from tests.support.media_refusals import AUDIO, GOOD, IMAGE, assert_refused, body_with
 from tests.support.media_requests import (
-    answered,
-    asked,
     b64,
-    nothing_heard,
+    fake_transcription,
     picture,
     picture_at,
     picture_file,
     pictures_seen,
     post,
-    rows,
+    post_ok,
+    row_counts,
     sound,
     sound_file_part,
-    until_made,
-    uploaded,
+    upload_file,
     upstream_model,
+    user_request,
+    wait_for_renditions,
 )
 from tests.support.people import Person
-from tests.support.pictures import FORMATS, encoded, quarters
+from tests.support.pictures import FORMATS, encode_picture, quarters
 from tests.support.running_server import PATHS, Server
 from tests.support.sounds import FILES, sound_file
 from tests.support.spoken_streams import VOICE
@@ -54,10 +54,10 @@ UNKNOWN_CONVERSATION = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b
 
 @pytest.fixture(autouse=True)
 def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribed", nothing_heard)
+    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
     yield
     server.until_idle()
-    until_made()
+    wait_for_renditions()
 
 
 # --- files sent inline ------------------------------------------------------------------------------
@@ -90,18 +90,18 @@ def test_wrong_base64(server: Server, alice: Person) -> None:
 
 
 def test_a_bomb_of_25_megabytes(server: Server, alice: Person) -> None:
-    before = rows()
+    before = row_counts()
     began = time.monotonic()
     answer = post(server, alice, body_with(sound(large_opus_bomb(), "opus")))
     assert answer.status_code == 400, answer.text[:500]
     assert answer.json()["error"]["param"] == AUDIO
     assert answer.json()["error"]["code"] == "media_too_large"
     assert time.monotonic() - began < 20
-    assert rows() == before
+    assert row_counts() == before
 
 
 def test_one_of_several_wrong_parts_is_named(server: Server, alice: Person) -> None:
-    answer = post(server, alice, asked(picture(HTML), GOOD, sound(b"Nothing."), model="scripted"))
+    answer = post(server, alice, user_request(picture(HTML), GOOD, sound(b"Nothing."), model="scripted"))
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] in (
         "messages[0].content[0].image_url",
@@ -114,7 +114,7 @@ def test_only_the_pixels_of_a_polyglot_are_passed_on(server: Server, alice: Pers
     data = POLYGLOTS[kind]
     assert MARK in data
     with upstream_model(server, input_modalities=("text", "image")) as vision_model:
-        answered(server, alice, asked(picture(data)))
+        post_ok(server, alice, user_request(picture(data)))
         [(media_type, seen)] = pictures_seen(vision_model)
     assert media_type in ("image/png", "image/jpeg", "image/webp")
     assert not any(word in seen for word in (b"script", b"PK\x03\x04", b"/*"))
@@ -124,8 +124,8 @@ def test_only_the_pixels_of_a_polyglot_are_passed_on(server: Server, alice: Pers
 
 
 def test_a_file_that_is_not_found(server: Server, alice: Person, bob: Person, charlie: Person) -> None:
-    mine = uploaded(server, alice, encoded(quarters()), "a.png")
-    answered(server, bob, body_with(picture_file(mine)))
+    mine = upload_file(server, alice, encode_picture(quarters()), "a.png")
+    post_ok(server, bob, body_with(picture_file(mine)))
     assert_refused(server, charlie, picture_file(mine), f"{IMAGE}.file_id", status=404)
     assert_refused(server, alice, picture_file("file-unknown"), f"{IMAGE}.file_id", status=404)
     file = {"type": "file", "file": {"file_id": mine}}
@@ -135,7 +135,7 @@ def test_a_file_that_is_not_found(server: Server, alice: Person, bob: Person, ch
 
 
 def test_a_client_without_a_key_is_not_told_whether_a_file_exists(server: Server, alice: Person) -> None:
-    mine = uploaded(server, alice, encoded(quarters()), "a.png")
+    mine = upload_file(server, alice, encode_picture(quarters()), "a.png")
     with server.client() as nobody:
         for dialect in PATHS:
             answer = nobody.post(PATHS[dialect], json=body_with(picture_file(mine)))
@@ -143,9 +143,9 @@ def test_a_client_without_a_key_is_not_told_whether_a_file_exists(server: Server
 
 
 def test_a_file_of_another_kind(server: Server, alice: Person) -> None:
-    notes = uploaded(server, alice, b"Some notes.", "notes.txt")
-    melody = uploaded(server, alice, sound_file("mp3"), "a.mp3")
-    photo = uploaded(server, alice, encoded(quarters()), "a.png")
+    notes = upload_file(server, alice, b"Some notes.", "notes.txt")
+    melody = upload_file(server, alice, sound_file("mp3"), "a.mp3")
+    photo = upload_file(server, alice, encode_picture(quarters()), "a.png")
     for file_id in (notes, melody):
         assert "no picture" in assert_refused(server, alice, picture_file(file_id), IMAGE)
     for file_id in (notes, photo):
@@ -156,11 +156,11 @@ def test_a_document_for_a_model_that_takes_none(server: Server, alice: Person) -
     param = "messages[1].content[2].file"
     inline = {"type": "file", "file": {"file_data": b64(PDF), "filename": "a.pdf"}}
     assert_refused(server, alice, inline, param, code="unsupported_parameter")
-    by_id = {"type": "file", "file": {"file_id": uploaded(server, alice, PDF, "a.pdf")}}
+    by_id = {"type": "file", "file": {"file_id": upload_file(server, alice, PDF, "a.pdf")}}
     assert_refused(server, alice, by_id, param, code="unsupported_parameter")
 
     with upstream_model(server, input_modalities=("text", "file", "image")) as reader:
-        answered(server, alice, body_with(by_id, model="upstream"))
+        post_ok(server, alice, body_with(by_id, model="upstream"))
         file = reader.body["messages"][1]["content"][2]["file"]
     assert file["file_data"] == f"data:application/pdf;base64,{b64(PDF)}"
 
@@ -168,7 +168,7 @@ def test_a_document_for_a_model_that_takes_none(server: Server, alice: Person) -
 def test_a_file_of_text_is_read_by_every_model(server: Server, alice: Person) -> None:
     notes = {"type": "file", "file": {"file_data": b64(b"Buy milk."), "filename": "notes.txt"}}
     with upstream_model(server) as reader:
-        answered(server, alice, asked(notes))
+        post_ok(server, alice, user_request(notes))
         assert "Buy milk." in str(reader.body["messages"])
 
 
@@ -203,7 +203,7 @@ def test_ssml_that_is_silent_for_hours_is_not_synthesized(server: Server, alice:
 # --- anything else ----------------------------------------------------------------------------------
 
 
-SEEDS = [encoded(quarters(), kind) for kind in FORMATS] + [sound_file(kind, 0.2) for kind in FILES]
+SEEDS = [encode_picture(quarters(), kind) for kind in FORMATS] + [sound_file(kind, 0.2) for kind in FILES]
 
 
 @st.composite
@@ -252,28 +252,28 @@ PARTS = st.one_of(
 def test_nothing_makes_the_server_fail(
     server: Server, alice: Person, parts: list[dict[str, Any]], dialect: str
 ) -> None:
-    before = rows()
-    answer: httpx2.Response = post(server, alice, asked(*parts, model="scripted"), dialect)
+    before = row_counts()
+    answer: httpx2.Response = post(server, alice, user_request(*parts, model="scripted"), dialect)
     assert answer.status_code in (200, 400, 404, 413), answer.text[:500]
     if answer.status_code != 200:
         assert answer.json()["error"]["param"].startswith("messages[0]")
-        assert rows() == before
+        assert row_counts() == before
 
 
 def test_a_refused_file_is_not_kept(server: Server, alice: Person) -> None:
-    answer = post(server, alice, asked(picture(HTML), model="scripted"))
+    answer = post(server, alice, user_request(picture(HTML), model="scripted"))
     assert answer.status_code == 400
     assert stored_names(alice) == []
 
 
 def test_good_files_of_a_refused_call_are_not_kept(server: Server, alice: Person) -> None:
-    good = picture(encoded(quarters()))
+    good = picture(encode_picture(quarters()))
     document = {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{b64(PDF)}"}}
-    answer = post(server, alice, asked(good, document, model="scripted"))
+    answer = post(server, alice, user_request(good, document, model="scripted"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
     assert stored_names(alice) == []
 
-    strange = asked(good, model="scripted", context=UNKNOWN_CONVERSATION)
+    strange = user_request(good, model="scripted", context=UNKNOWN_CONVERSATION)
     assert post(server, alice, strange).status_code == 404
     assert stored_names(alice) == []
 
@@ -281,10 +281,13 @@ def test_good_files_of_a_refused_call_are_not_kept(server: Server, alice: Person
 def test_a_file_that_another_call_holds_stays_when_a_later_one_is_refused(
     server: Server, alice: Person
 ) -> None:
-    good = picture(encoded(quarters()))
-    answered(server, alice, asked(good, model="scripted"))
+    good = picture(encode_picture(quarters()))
+    post_ok(server, alice, user_request(good, model="scripted"))
     before = set(stored_names(alice))
-    assert post(server, alice, asked(good, model="scripted", context=UNKNOWN_CONVERSATION)).status_code == 404
+    assert (
+        post(server, alice, user_request(good, model="scripted", context=UNKNOWN_CONVERSATION)).status_code
+        == 404
+    )
     assert before <= set(stored_names(alice))
 
 

@@ -14,7 +14,7 @@ from engines.events import Event, Finish, TextDelta, Usage
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, events, said, text_of
+from tests.support.running_server import PATHS, Server, chat_body, events, text_of
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, *answer: Event) -> None:
@@ -39,13 +39,13 @@ def test_a_history_of_thousands_is_stored_and_one_of_too_many_refused(server: Se
 
 
 def test_statements_are_prepared_for_few_sizes(server: Server, alice: Person) -> None:
-    sql._insertion.cache_clear()
+    sql._build_insert.cache_clear()
     with server.client(alice) as client:
         for length in range(1, 40):
             messages = [{"role": "user", "content": str(n)} for n in range(length)]
             client.post(PATHS["openai"], json={"model": "scripted", "messages": messages})
     assert Message.objects.count() == sum(range(1, 40)) + 39
-    assert sql._insertion.cache_info().currsize < 30
+    assert sql._build_insert.cache_info().currsize < 30
 
 
 def test_an_absurd_usage_is_bounded(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_an_absurd_usage_is_bounded(server: Server, alice: Person, monkeypatch: 
         monkeypatch, TextDelta("Hi"), Finish("stop"), Usage(prompt_tokens=2**70, completion_tokens=-5)
     )
     with server.client(alice) as client:
-        reported = client.post(PATHS["openai"], json=said("Hi")).json()["usage"]
+        reported = client.post(PATHS["openai"], json=chat_body("Hi")).json()["usage"]
     completion = Completion.objects.get()
     assert (completion.state, completion.prompt_tokens) == ("completed", 2**31 - 1)
     assert (reported["prompt_tokens"], reported["completion_tokens"]) == (2**31 - 1, 0)
@@ -69,8 +69,8 @@ def test_an_answer_whose_end_cannot_be_stored_fails_and_keeps_its_text(
         "chatapi.completions.dialects.stream_encoder.StreamEncoder.encode", _without_logprobs()
     )
     with server.client(alice) as client:
-        received = events(client.post(PATHS["openai"], json=said("Hello", stream=True)))
-        neighbor = client.post(PATHS["openai"], json=said("Hello") | {"model": "text-only"})
+        received = events(client.post(PATHS["openai"], json=chat_body("Hello", stream=True)))
+        neighbor = client.post(PATHS["openai"], json=chat_body("Hello") | {"model": "text-only"})
     assert received[-1]["error"]["code"] == "unstorable"
     assert neighbor.status_code == 500
     for completion in Completion.objects.all():
@@ -100,16 +100,19 @@ def test_choices_that_nobody_asked_for_are_not_an_answer(
     ]
     answer_with(monkeypatch, *strays)
     with server.client(alice) as client:
-        assert client.post(PATHS["openai"], json=said("Hi")).json()["error"]["code"] == "upstream_incomplete"
+        assert (
+            client.post(PATHS["openai"], json=chat_body("Hi")).json()["error"]["code"]
+            == "upstream_incomplete"
+        )
         answer_with(monkeypatch, TextDelta("one"), *strays, Finish("stop"))
-        answered = client.post(PATHS["openai"], json=said("Hi", ssml_enabled=False)).json()
+        answered = client.post(PATHS["openai"], json=chat_body("Hi", ssml_enabled=False)).json()
     assert [choice["message"]["content"] for choice in answered["choices"]] == ["one"]
 
 
 def test_an_endless_answer_is_stopped(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatapi.completions.runs.pump.ANSWER_BYTES", 2_000)
     with server.client(alice) as client:
-        received = events(client.post(PATHS["openai"], json=said("[[chunks: 100000]]", stream=True)))
+        received = events(client.post(PATHS["openai"], json=chat_body("[[chunks: 100000]]", stream=True)))
     assert received[-1]["error"]["code"] == "answer_too_long"
     completion = Completion.objects.get()
     assert completion.state == "failed"
@@ -125,7 +128,9 @@ def test_an_answer_that_takes_too_long_is_stopped(
     hasty = replace(spec, total_timeout=0.2)
     monkeypatch.setitem(server.service.registry._specs, spec.id, hasty)
     with server.client(alice) as client:
-        received = events(client.post(PATHS["openai"], json=said("[[text: begun]] [[stall]]", stream=True)))
+        received = events(
+            client.post(PATHS["openai"], json=chat_body("[[text: begun]] [[stall]]", stream=True))
+        )
     assert received[-1]["error"]["code"] == "answer_timeout"
     assert Completion.objects.get().state == "failed"
 
@@ -142,12 +147,12 @@ def test_calls_that_wait_for_one_conversation_read_it_once_each(
 
     monkeypatch.setattr(thread_lookup, "path_to", counted)
     with server.client(alice) as client:
-        conversation_id = client.post(PATHS["openai"], json=said("Hi")).headers["x-conversation-id"]
+        conversation_id = client.post(PATHS["openai"], json=chat_body("Hi")).headers["x-conversation-id"]
 
     async def ask_all() -> set[int]:
         async with httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=60) as client:
             context = {"conversation_id": conversation_id}
-            bodies = [said(f"n{n}", stream=False, context=context) for n in range(40)]
+            bodies = [chat_body(f"n{n}", stream=False, context=context) for n in range(40)]
             answers = await asyncio.gather(*(client.post(PATHS["native"], json=body) for body in bodies))
         return {answer.status_code for answer in answers}
 
@@ -173,7 +178,7 @@ def test_a_call_that_fails_in_a_batch_fails_alone(
     async def ask_all() -> list[int]:
         async with httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=60) as client:
             texts = ["poison" if n == 7 else f"n{n}" for n in range(30)]
-            answers = await asyncio.gather(*(client.post(PATHS["openai"], json=said(t)) for t in texts))
+            answers = await asyncio.gather(*(client.post(PATHS["openai"], json=chat_body(t)) for t in texts))
         return [answer.status_code for answer in answers]
 
     statuses = asyncio.run(ask_all())

@@ -20,7 +20,7 @@ from conversations.models import Completion, Conversation, ServerProcess
 from core.ids import new_id
 from tests.support.clock import Clock, stopped_clock
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, said, serving, wait_until
+from tests.support.running_server import PATHS, Server, chat_body, serving, wait_until
 
 STALLED = "[[text: begun]] [[stall]]"
 SPOKEN = {"model": "tts-1", "voice": "espeak-en-us", "input": "Hello."}
@@ -47,7 +47,7 @@ def limit_key(who: Person, **limits: int | None) -> None:
 
 def asked(server: Server, who: Person, dialect: str = "openai", **more: Any) -> httpx2.Response:
     with server.client(who) as client:
-        return client.post(PATHS[dialect], json=said("Hello", **more))
+        return client.post(PATHS[dialect], json=chat_body("Hello", **more))
 
 
 def limit_headers(answer: httpx2.Response, kind: str) -> tuple[str, str, str]:
@@ -70,7 +70,7 @@ def refused(answer: httpx2.Response) -> dict[str, Any]:
 @contextmanager
 def streaming(server: Server, who: Person, script: str = STALLED, **more: Any) -> Iterator[httpx2.Response]:
     """Start a stream and leave it at the end of the block."""
-    body = said(script, **{"stream": True, **more})
+    body = chat_body(script, **{"stream": True, **more})
     with server.client(who) as client, client.stream("POST", PATHS["openai"], json=body) as response:
         assert response.status_code == 200, response.read()
         yield response
@@ -88,7 +88,7 @@ def test_the_sdk_reads_what_is_left_and_when_to_retry(server: Server, clock: Clo
     clock.goes(15)
     with server.sdk(alice) as sdk:
         ask = sdk.chat.completions.with_raw_response.create
-        hello: Any = said("Hello")
+        hello: Any = chat_body("Hello")
         assert [ask(**hello).headers["x-ratelimit-remaining-requests"] for _ in range(2)] == ["1", "0"]
         with pytest.raises(openai.RateLimitError) as caught:
             ask(**hello)
@@ -162,7 +162,8 @@ def test_a_browser_user_is_held_to_the_workspaces_limits(server: Server, clock: 
     with server.client() as client:
         client.cookies.update(cookies)
         answers = [
-            client.post(PATHS["native"], json=said("Hi"), headers={"x-csrftoken": "t" * 32}) for _ in range(2)
+            client.post(PATHS["native"], json=chat_body("Hi"), headers={"x-csrftoken": "t" * 32})
+            for _ in range(2)
         ]
     assert [answer.status_code for answer in answers] == [200, 429]
 
@@ -256,7 +257,8 @@ def test_a_repeat_joins_its_first_call_and_takes_no_tokens(
     again = {"Idempotency-Key": "order-30"}
     with server.client(alice) as client:
         answers = [
-            client.post(PATHS["openai"], json=said("Hello", max_tokens=600), headers=again) for _ in range(4)
+            client.post(PATHS["openai"], json=chat_body("Hello", max_tokens=600), headers=again)
+            for _ in range(4)
         ]
     assert {answer.json()["id"] for answer in answers} == {answers[0].json()["id"]}
 
@@ -330,7 +332,7 @@ def test_of_many_concurrent_calls_exactly_as_many_start_as_are_allowed(server: S
             client = await stack.enter_async_context(
                 httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=20)
             )
-            body = said(STALLED, stream=True)
+            body = chat_body(STALLED, stream=True)
             asking = [
                 stack.enter_async_context(client.stream("POST", PATHS["openai"], json=body))
                 for _ in range(12)

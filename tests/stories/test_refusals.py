@@ -20,7 +20,7 @@ from chatapi.serving import http_protocol
 from conversations.models import Completion, Conversation, Message
 from core.http import body
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, said
+from tests.support.running_server import PATHS, Server, chat_body
 
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
@@ -96,7 +96,7 @@ def test_a_wrong_body_is_refused_and_the_parameter_is_named(
     server: Server, alice: Person, dialect: str, change: dict[str, Any], param: str
 ) -> None:
     with server.client(alice) as client:
-        refused = client.post(PATHS[dialect], json={**said("Hi"), **change})
+        refused = client.post(PATHS[dialect], json={**chat_body("Hi"), **change})
     assert_refused(refused, 404 if change.get("model") == "no-such-model" else 400, param)
     assert nothing_is_stored()
 
@@ -106,8 +106,8 @@ def test_an_invalid_schema_is_refused(server: Server, alice: Person, schema: dic
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
     response_format = {"type": "json_schema", "json_schema": {"name": "f", "schema": schema}}
     with server.client(alice) as client:
-        by_tool = client.post(PATHS["openai"], json=said("Hi", tools=[tool]))
-        by_format = client.post(PATHS["openai"], json=said("Hi", response_format=response_format))
+        by_tool = client.post(PATHS["openai"], json=chat_body("Hi", tools=[tool]))
+        by_format = client.post(PATHS["openai"], json=chat_body("Hi", response_format=response_format))
     assert assert_refused(by_tool, 400)["param"].startswith("tools[0].function.parameters")
     assert assert_refused(by_format, 400)["param"].startswith("response_format.json_schema.schema")
 
@@ -173,23 +173,23 @@ def test_only_post_is_allowed_and_the_405_says_so(server: Server, alice: Person)
 def test_nobody_without_a_valid_key_is_answered(server: Server, alice: Person) -> None:
     key = ApiKey.objects.get(workspace=alice.workspace)
     with server.client() as client:
-        nobody = client.post(PATHS["openai"], json=said("Hi"))
+        nobody = client.post(PATHS["openai"], json=chat_body("Hi"))
         assert assert_refused(nobody, 401)["code"] is None
-        wrong = client.post(PATHS["openai"], json=said("Hi"), headers={"x-api-key": "sk-chatapi-wrong"})
+        wrong = client.post(PATHS["openai"], json=chat_body("Hi"), headers={"x-api-key": "sk-chatapi-wrong"})
         assert assert_refused(wrong, 401)["code"] == "invalid_api_key"
         assert "sk-chatapi-wrong" not in wrong.text
-        assert client.post(PATHS["openai"], json=said("Hi"), headers={"x-api-key": alice.key}).is_success
+        assert client.post(PATHS["openai"], json=chat_body("Hi"), headers={"x-api-key": alice.key}).is_success
     Completion.objects.all().delete()
     revoke_api_key(key)
     with server.client(alice) as client:
-        revoked = client.post(PATHS["openai"], json=said("Hi"))
+        revoked = client.post(PATHS["openai"], json=chat_body("Hi"))
         assert assert_refused(revoked, 401)["code"] == "invalid_api_key"
         ApiKey.objects.update(revoked_at=None, expires_at=timezone.now() - timedelta(seconds=1))
-        assert_refused(client.post(PATHS["openai"], json=said("Hi")), 401)
+        assert_refused(client.post(PATHS["openai"], json=chat_body("Hi")), 401)
         ApiKey.objects.update(expires_at=None)
         alice.user.is_active = False
         alice.user.save()
-        assert_refused(client.post(PATHS["openai"], json=said("Hi")), 401)
+        assert_refused(client.post(PATHS["openai"], json=chat_body("Hi")), 401)
     assert not Completion.objects.exists()
 
 
@@ -229,8 +229,8 @@ def test_a_body_that_never_arrives_is_refused(
 # --- property test: any request gets a proper response ----------------------------------------------
 
 VALID_BODIES: list[dict[str, Any]] = [
-    said("Hi"),
-    said("Hi", temperature=0.5, stop=["x"], seed=7, metadata={"a": "b"}, user="ann", n=2),
+    chat_body("Hi"),
+    chat_body("Hi", temperature=0.5, stop=["x"], seed=7, metadata={"a": "b"}, user="ann", n=2),
     {
         "model": "scripted",
         "messages": [

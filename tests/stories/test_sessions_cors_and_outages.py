@@ -15,7 +15,7 @@ from django.test import Client, override_settings
 from chatapi.routing import make_application
 from conversations.models import Completion
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, events, said, text_of, wait_until
+from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until
 
 # --- a signed-in browser user -----------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ def browser(server: Server, alice: Person) -> Iterator[httpx2.Client]:
 
 
 def test_a_browser_user_asks_with_the_csrf_token(browser: httpx2.Client, alice: Person) -> None:
-    answered = browser.post(PATHS["native"], json=said("Hi"), headers={"x-csrftoken": "t" * 32})
+    answered = browser.post(PATHS["native"], json=chat_body("Hi"), headers={"x-csrftoken": "t" * 32})
     assert answered.status_code == 200
     completion = Completion.objects.get()
     assert (completion.workspace, completion.user, completion.api_key) == (alice.workspace, alice.user, None)
@@ -40,7 +40,7 @@ def test_a_browser_user_asks_with_the_csrf_token(browser: httpx2.Client, alice: 
 
 def test_a_forged_form_is_forbidden(browser: httpx2.Client) -> None:
     for headers in ({}, {"x-csrftoken": "u" * 32}):
-        refused = browser.post(PATHS["native"], json=said("Hi"), headers=headers)
+        refused = browser.post(PATHS["native"], json=chat_body("Hi"), headers=headers)
         assert refused.status_code == 403
         assert refused.json()["error"]["code"] == "csrf_failed"
     assert not Completion.objects.exists()
@@ -48,7 +48,7 @@ def test_a_forged_form_is_forbidden(browser: httpx2.Client) -> None:
 
 def test_a_signed_out_browser_is_refused(browser: httpx2.Client) -> None:
     browser.cookies.set(settings.SESSION_COOKIE_NAME, "0" * 32)
-    refused = browser.post(PATHS["native"], json=said("Hi"), headers={"x-csrftoken": "t" * 32})
+    refused = browser.post(PATHS["native"], json=chat_body("Hi"), headers={"x-csrftoken": "t" * 32})
     assert refused.status_code == 401
 
 
@@ -60,7 +60,7 @@ def test_every_response_has_a_request_id_and_echoes_the_clients(server: Server, 
         for path in ("/livez", "/nowhere", "/v1/models", "/admin/login/"):
             assert client.get(path).headers["x-request-id"].startswith("req_")
             assert client.get(path, headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
-        streamed = client.post(PATHS["native"], json=said("Hi"), headers={"x-request-id": "mine-2"})
+        streamed = client.post(PATHS["native"], json=chat_body("Hi"), headers={"x-request-id": "mine-2"})
         assert streamed.headers["x-request-id"] == "mine-2"
         spaced = client.get("/livez", headers={"x-request-id": "not acceptable"})
         assert spaced.headers["x-request-id"].startswith("req_")
@@ -113,11 +113,13 @@ def dead_database() -> Iterator[None]:
 
 def test_a_dead_database_is_a_503_and_never_a_401(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200
+        assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 200
         with dead_database():
             refused = [
-                client.post(PATHS["openai"], json=said("Hi")),
-                client.post(PATHS["openai"], json=said("Hi"), headers={"authorization": "Bearer unknown"}),
+                client.post(PATHS["openai"], json=chat_body("Hi")),
+                client.post(
+                    PATHS["openai"], json=chat_body("Hi"), headers={"authorization": "Bearer unknown"}
+                ),
                 client.get("/v1/models"),
                 client.get("/v1/conversations"),
                 client.get("/healthz"),
@@ -128,14 +130,14 @@ def test_a_dead_database_is_a_503_and_never_a_401(server: Server, alice: Person)
             assert set(response.json()["error"]) == {"message", "type", "param", "code"}
             assert "10.1.2.3" not in response.text
         assert alive.status_code == 200
-        assert client.post(PATHS["openai"], json=said("Hi")).status_code == 200
+        assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 200
 
 
 def test_the_end_of_an_answer_is_kept_until_the_database_is_back(server: Server, alice: Person) -> None:
     with (
         server.client(alice) as client,
         client.stream(
-            "POST", PATHS["openai"], json=said("[[slow: 0.05]] [[chunks: 10]]", stream=True)
+            "POST", PATHS["openai"], json=chat_body("[[slow: 0.05]] [[chunks: 10]]", stream=True)
         ) as response,
     ):
         lines = response.iter_lines()
@@ -155,7 +157,7 @@ def test_the_end_of_an_answer_is_kept_until_the_database_is_back(server: Server,
 def test_daphne_serves_both_dialects_and_the_rest(daphne_url: str, alice: Person) -> None:
     with httpx2.Client(base_url=daphne_url, headers=alice.headers, timeout=20) as client:
         for dialect, path in PATHS.items():
-            streamed = client.post(path, json=said("Hello", stream=True))
+            streamed = client.post(path, json=chat_body("Hello", stream=True))
             assert text_of(events(streamed)) == "You said: Hello", dialect
             assert events(streamed)[-1] == "[DONE]"
         refused = client.post(PATHS["native"], json={"messages": []})
@@ -163,7 +165,7 @@ def test_daphne_serves_both_dialects_and_the_rest(daphne_url: str, alice: Person
         assert client.get("/v1/models").status_code == 200
         assert client.get("/healthz").status_code == 200
         with client.stream(
-            "POST", PATHS["openai"], json=said("[[slow: 0.05]] [[chunks: 99]]", stream=True)
+            "POST", PATHS["openai"], json=chat_body("[[slow: 0.05]] [[chunks: 99]]", stream=True)
         ) as left:
             next(line for line in left.iter_lines() if "w2" in line)
     wait_until(lambda: Completion.objects.filter(state="cancelled").exists())

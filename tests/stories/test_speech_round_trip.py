@@ -8,10 +8,10 @@ import pytest
 from pytest_django import Settings
 
 from media.models import Asset, Rendition
-from tests.support.media_requests import RATE, asked, decoded, sound
+from tests.support.media_requests import RATE, decode_sound, sound, user_request
 from tests.support.people import Person
 from tests.support.running_server import Server
-from tests.support.sounds import Samples, encoded
+from tests.support.sounds import Samples, encode_samples
 from tests.support.spoken_streams import stream_of
 from tests.support.word_error_rate import word_error_rate
 
@@ -75,7 +75,7 @@ def spoken(server: Server, who: Person, reading: tuple[str, ...]) -> Samples:
         client.timeout = 120
         answer = client.post("/v1/audio/speech", json=body)
     assert answer.status_code == 200, answer.text
-    return decoded(answer.content)[1]
+    return decode_sound(answer.content)[1]
 
 
 def recorded(samples: Samples, recorder: Recorder) -> bytes:
@@ -83,14 +83,14 @@ def recorded(samples: Samples, recorder: Recorder) -> bytes:
     if not recorder.muxer:
         return samples.tobytes()
     doubled = samples.repeat(recorder.rate // RATE)[:, None]
-    return encoded(doubled, recorder.muxer, recorder.encoder, rate=recorder.rate)
+    return encode_samples(doubled, recorder.muxer, recorder.encoder, rate=recorder.rate)
 
 
 def transcripts_of(server: Server, who: Person, recordings: Mapping[str, bytes]) -> dict[str, str]:
     """Send the recordings; return their transcripts by format."""
     parts: list[dict[str, Any]] = [sound(data, claim) for claim, data in recordings.items()]
     # a stream is kept alive, however long it takes
-    *_, last = stream_of(server, who, asked(*parts, model="text-only"))
+    *_, last = stream_of(server, who, user_request(*parts, model="text-only"))
     assert last["choices"][0]["finish_reason"] == "stop"
     heard = Rendition.objects.filter(kind="transcript").select_related("asset")
     by_digest = {rendition.asset.sha256: rendition.content["text"] for rendition in heard}

@@ -9,18 +9,18 @@ import numpy as np
 import openai
 import pytest
 
-from tests.support.media_requests import answered, post, rows, seconds_of, until_made
-from tests.support.media_requests import decoded as heard_in
+from tests.support.media_requests import decode_sound as heard_in
+from tests.support.media_requests import post, post_ok, row_counts, seconds_of, wait_for_renditions
 from tests.support.people import Person
 from tests.support.running_server import Server, text_of
 from tests.support.spoken_streams import (
     TEXT,
     VOICE,
     audio_in,
-    in_format,
-    script,
     seconds_in,
     sound_in,
+    spoken_request,
+    spoken_request_in,
     stream_of,
 )
 from tests.support.stream_frames import messages_of
@@ -32,7 +32,7 @@ LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 
 def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
-    until_made()
+    wait_for_renditions()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def stored(server: Server, who: Person, completion_id: str) -> Any:
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_a_spoken_stream(server: Server, alice: Person, dialect: str) -> None:
-    chunks = list(stream_of(server, alice, script(), dialect))
+    chunks = list(stream_of(server, alice, spoken_request(), dialect))
     audio = [found for chunk in chunks if (found := audio_in(chunk))]
 
     assert [key for one in audio for key in one if key in ("id", "expires_at")] == ["id", "expires_at"]
@@ -74,7 +74,7 @@ def test_a_spoken_stream(server: Server, alice: Person, dialect: str) -> None:
 
 def test_transcript_and_sound_go_in_step(server: Server, alice: Person) -> None:
     """A sentence's words come with its sound, not all at once before or after it."""
-    audio = [audio_in(chunk) for chunk in stream_of(server, alice, script(LONG))]
+    audio = [audio_in(chunk) for chunk in stream_of(server, alice, spoken_request(LONG))]
     heard, written = 0, 0
     gaps = []
     for one in audio:
@@ -89,7 +89,7 @@ def test_transcript_and_sound_go_in_step(server: Server, alice: Person) -> None:
 def test_the_first_sound_is_sent_before_the_text_is_complete(
     server: Server, alice: Person, dialect: str
 ) -> None:
-    chunks = list(stream_of(server, alice, script(LONG, slow=0.02), dialect))
+    chunks = list(stream_of(server, alice, spoken_request(LONG, slow=0.02), dialect))
     sounds = [at for at, chunk in enumerate(chunks) if "data" in audio_in(chunk)]
     texts = [at for at, chunk in enumerate(chunks) if text_of([chunk])]
     assert sounds[0] < texts[len(texts) // 2]
@@ -99,7 +99,7 @@ def test_the_first_sound_is_sent_before_the_text_is_complete(
 
 def test_the_sdk_hears_a_stream(sdk: openai.OpenAI) -> None:
     ids, pcm, transcript, expiries = [], b"", "", []
-    body: Any = script()
+    body: Any = spoken_request()
     with sdk.chat.completions.create(**body, stream=True, stream_options={"include_usage": True}) as chunks:
         for chunk in chunks:
             for choice in chunk.choices:
@@ -118,7 +118,7 @@ def test_the_sdk_hears_a_stream(sdk: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_each_of_two_choices_is_spoken(server: Server, alice: Person, dialect: str) -> None:
-    chunks = list(stream_of(server, alice, script(n=2), dialect))
+    chunks = list(stream_of(server, alice, spoken_request(n=2), dialect))
     messages = messages_of(chunks)
     assert sorted(messages) == [0, 1]
     assert messages[0]["audio"]["id"] != messages[1]["audio"]["id"]
@@ -133,19 +133,19 @@ def test_each_of_two_choices_is_spoken(server: Server, alice: Person, dialect: s
 def test_tool_calls_are_not_spoken(server: Server, alice: Person, dialect: str) -> None:
     tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
     call = '[[tool: weather {"city": "Oslo"}]]'
-    both = script(tools=tools)
+    both = spoken_request(tools=tools)
     both["messages"][0]["content"] = f"[[text: Let me look.]] {call}"
     [first, *_] = (
         messages_of(list(stream_of(server, alice, both, dialect))).values()
         if (dialect == "openai")
-        else [answered(server, alice, {**both, "stream": False}, dialect)["choices"][0]["message"]]
+        else [post_ok(server, alice, {**both, "stream": False}, dialect)["choices"][0]["message"]]
     )
     assert first["audio"]["transcript"] == "Let me look."
     assert first["tool_calls"]
 
-    alone = script(tools=tools, stream=False)
+    alone = spoken_request(tools=tools, stream=False)
     alone["messages"][0]["content"] = call
-    message = answered(server, alice, alone, dialect)["choices"][0]["message"]
+    message = post_ok(server, alice, alone, dialect)["choices"][0]["message"]
     assert "audio" not in message
     assert message["tool_calls"]
 
@@ -155,11 +155,11 @@ def test_tool_calls_are_not_spoken(server: Server, alice: Person, dialect: str) 
 
 def test_a_whole_answer_is_spoken_in_every_format(server: Server, alice: Person) -> None:
     names = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "flac": "flac", "aac": "aac"}
-    raw = answered(server, alice, in_format("pcm16"))["choices"][0]["message"]["audio"]
+    raw = post_ok(server, alice, spoken_request_in("pcm16"))["choices"][0]["message"]["audio"]
     seconds = seconds_in(b64decode(raw["data"]))
     assert 2 < seconds < 7
     for format, container in names.items():
-        answer = answered(server, alice, in_format(format))
+        answer = post_ok(server, alice, spoken_request_in(format))
         audio = answer["choices"][0]["message"]["audio"]
         data = b64decode(audio["data"])
         assert heard_in(data)[0] == container
@@ -171,9 +171,9 @@ def test_a_whole_answer_is_spoken_in_every_format(server: Server, alice: Person)
 
 
 def test_a_whole_answer_is_a_wav_unless_told_otherwise(server: Server, alice: Person) -> None:
-    body = script(stream=False)
+    body = spoken_request(stream=False)
     body["audio"] = {"voice": VOICE}
-    audio = answered(server, alice, body, "native")["choices"][0]["message"]["audio"]
+    audio = post_ok(server, alice, body, "native")["choices"][0]["message"]["audio"]
     assert heard_in(b64decode(audio["data"]))[0] == "wav"
 
 
@@ -184,9 +184,9 @@ def test_a_whole_answer_is_a_wav_unless_told_otherwise(server: Server, alice: Pe
 def test_an_unknown_voice_is_refused(
     server: Server, alice: Person, dialect: str, stream: bool, voice: str
 ) -> None:
-    before = rows()
-    body = script(stream=stream) | {"audio": {"voice": voice, "format": "pcm16"}}
+    before = row_counts()
+    body = spoken_request(stream=stream) | {"audio": {"voice": voice, "format": "pcm16"}}
     refused = post(server, alice, body, dialect)
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "audio.voice"
-    assert rows() == before
+    assert row_counts() == before

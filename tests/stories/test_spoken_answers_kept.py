@@ -20,18 +20,26 @@ from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.speech.synthesis.job_types import SpokenPiece
 from tests.support.fake_upstream import delta, end, say, stream
-from tests.support.media_requests import RATE, answered, post, rows, seconds_of, until_made, upstream_model
-from tests.support.media_requests import decoded as heard_in
+from tests.support.media_requests import (
+    RATE,
+    post,
+    post_ok,
+    row_counts,
+    seconds_of,
+    upstream_model,
+    wait_for_renditions,
+)
+from tests.support.media_requests import decode_sound as heard_in
 from tests.support.people import Person
 from tests.support.running_server import Server, text_of, wait_until
 from tests.support.spoken_streams import (
     TEXT,
     VOICE,
     audio_in,
-    in_format,
-    script,
     seconds_in,
     sound_in,
+    spoken_request,
+    spoken_request_in,
     stream_of,
 )
 from tests.support.stream_frames import messages_of
@@ -43,7 +51,7 @@ LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 
 def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
-    until_made()
+    wait_for_renditions()
 
 
 @pytest.fixture
@@ -73,10 +81,10 @@ def spoken_part(completion: Completion) -> SpokenPart:
 @pytest.mark.parametrize("streamed", [True, False])
 def test_players_get_the_formats_that_they_play(server: Server, alice: Person, streamed: bool) -> None:
     if streamed:
-        list(stream_of(server, alice, script()))
+        list(stream_of(server, alice, spoken_request()))
     else:
-        answered(server, alice, in_format("flac"))
-    until_made()
+        post_ok(server, alice, spoken_request_in("flac"))
+    wait_for_renditions()
     asset = Asset.objects.get()
     assert asset.media_type == ("audio/pcm;rate=24000" if streamed else "audio/flac")
     made = {rendition.kind: rendition for rendition in Rendition.objects.all()}
@@ -112,14 +120,14 @@ REPLAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 @pytest.mark.parametrize("how", REPLAYS)
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_a_spoken_answer_can_be_sent_back(server: Server, alice: Person, dialect: str, how: str) -> None:
-    body = script(stream=False)
-    answer = answered(server, alice, body, dialect)["choices"][0]["message"]
+    body = spoken_request(stream=False)
+    answer = post_ok(server, alice, body, dialect)["choices"][0]["message"]
     again = {"role": "assistant", **REPLAYS[how](answer)}
     if dialect == "native":
         again = {key: value for key, value in again.items() if value is not None}
     with upstream_model(server) as upstream:
         messages = [*body["messages"], again, {"role": "user", "content": "And now?"}]
-        answered(server, alice, {"model": "upstream", "messages": messages, "stream": False}, dialect)
+        post_ok(server, alice, {"model": "upstream", "messages": messages, "stream": False}, dialect)
         assert upstream.body["messages"][1:] == [
             {"role": "assistant", "content": TEXT},
             {"role": "user", "content": "And now?"},
@@ -131,8 +139,8 @@ def test_a_spoken_answer_can_be_sent_back(server: Server, alice: Person, dialect
 def test_a_teammate_may_continue_from_an_audio_id_but_no_stranger(
     server: Server, alice: Person, bob: Person, charlie: Person
 ) -> None:
-    body = script(stream=False)
-    audio = answered(server, alice, body)["choices"][0]["message"]["audio"]
+    body = spoken_request(stream=False)
+    audio = post_ok(server, alice, body)["choices"][0]["message"]["audio"]
     again = {
         "model": "text-only",
         "messages": [
@@ -142,8 +150,8 @@ def test_a_teammate_may_continue_from_an_audio_id_but_no_stranger(
         ],
         "stream": False,
     }
-    answered(server, bob, again)
-    before = rows()
+    post_ok(server, bob, again)
+    before = row_counts()
     for dialect in ("native", "openai"):
         assert_no_such_audio(post(server, charlie, again, dialect))
         unknown = {
@@ -154,7 +162,7 @@ def test_a_teammate_may_continue_from_an_audio_id_but_no_stranger(
     SpokenAnswer.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     for dialect in ("native", "openai"):
         assert_no_such_audio(post(server, alice, again, dialect))
-    assert rows() == before
+    assert row_counts() == before
 
 
 def assert_no_such_audio(refused: Any) -> None:
@@ -201,7 +209,7 @@ def assert_what_was_spoken_is_kept(completion: Completion, heard: bytes) -> None
 def test_a_cancelled_answer_keeps_what_was_spoken(server: Server, alice: Person, dialect: str) -> None:
     chunks = []
     with server.client(alice) as client:
-        for chunk in stream_of(server, alice, script(LONG, slow=0.02), dialect):
+        for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02), dialect):
             chunks.append(chunk)
             if "data" in audio_in(chunk) and len(sound_in(chunks)) > RATE:
                 client.post(f"/v1/chat/completions/{chunks[0]['id']}/cancel")
@@ -213,7 +221,7 @@ def test_a_cancelled_answer_keeps_what_was_spoken(server: Server, alice: Person,
 
 def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, alice: Person) -> None:
     chunks: list[dict[str, Any]] = []
-    for chunk in stream_of(server, alice, script(LONG, slow=0.02)):
+    for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
             server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._running else None
@@ -229,7 +237,7 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
 
 def test_a_client_that_leaves_stops_the_voice_too(server: Server, alice: Person) -> None:
     chunks = []
-    for chunk in stream_of(server, alice, script(LONG, slow=0.02)):
+    for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
             break
@@ -241,14 +249,14 @@ def test_a_client_that_leaves_stops_the_voice_too(server: Server, alice: Person)
 def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
     server: Server, alice: Person
 ) -> None:
-    list(stream_of(server, alice, script("Good morning.")))
+    list(stream_of(server, alice, spoken_request("Good morning.")))
     Completion.objects.all().delete()
     supervisor = pools.synthesis._keeper
     assert supervisor
     [worker_process] = supervisor._children
 
     chunks: list[dict[str, Any]] = []
-    for chunk in stream_of(server, alice, script(LONG, slow=0.01)):
+    for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.01)):
         chunks.append(chunk)
         if len(chunks) == 3:
             os.kill(worker_process.pid, signal.SIGSTOP)  # it never answers what it is asked from now on
@@ -259,7 +267,7 @@ def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
     assert completion.state == "failed"
     assert completion.answers.get().parts[0].text == LONG == text_of(chunks[:-1])
 
-    chunks = list(stream_of(server, alice, script("Once more.")))
+    chunks = list(stream_of(server, alice, spoken_request("Once more.")))
     assert seconds_in(sound_in(chunks)) > 0.3
     [message] = messages_of(chunks).values()
     assert message["finish_reason"] == "stop"
@@ -272,7 +280,7 @@ def test_a_whole_answer_that_cannot_be_spoken_is_an_error_and_its_texts_are_kept
         raise SandboxError
 
     monkeypatch.setattr(pools.synthesis, "follow", follow)
-    answer = post(server, alice, in_format("wav", n=2))
+    answer = post(server, alice, spoken_request_in("wav", n=2))
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "speech_failed"
     assert [message.parts[0].text for message in ended_completion().answers.all()] == [TEXT, TEXT]
@@ -292,7 +300,7 @@ def test_an_upstreams_own_voice_is_passed_through(server: Server, alice: Person,
     said.append(delta(audio={"expires_at": expires_at}))
     with upstream_model(server, output_modalities=("text", "audio")) as upstream:
         upstream.will(stream(*said, end()))
-        body = script(model="upstream") | {"audio": {"voice": "their-own", "format": "pcm16"}}
+        body = spoken_request(model="upstream") | {"audio": {"voice": "their-own", "format": "pcm16"}}
         chunks = list(stream_of(server, alice, body, dialect))
         assert upstream.body["audio"] == {"voice": "their-own", "format": "pcm16"}
         assert upstream.body["modalities"] == ["text", "audio"]
@@ -316,17 +324,17 @@ def test_what_an_upstream_said_can_be_sent_back(server: Server, alice: Person, h
         "modalities": ["text", "audio"],
         "audio": {"voice": "alloy", "format": "wav"},
     }
-    answer = answered(server, alice, body)["choices"][0]["message"]
+    answer = post_ok(server, alice, body)["choices"][0]["message"]
     assert answer["content"] is None
     again = REPLAYS[how]({**answer, "content": answer["audio"]["transcript"]})
     body["messages"] += [{"role": "assistant", **again}, {"role": "user", "content": "And now?"}]
-    answered(server, alice, body)
+    post_ok(server, alice, body)
     assert Conversation.objects.count() == 1
 
 
 def test_a_model_that_does_not_speak_is_asked_for_text_only(server: Server, alice: Person) -> None:
     with upstream_model(server) as upstream:
         upstream.will(stream(say("Good "), say("morning."), end()))
-        chunks = list(stream_of(server, alice, script(model="upstream")))
+        chunks = list(stream_of(server, alice, spoken_request(model="upstream")))
         assert not {"audio", "modalities"} & upstream.body.keys()
     assert "".join(audio_in(chunk).get("transcript", "") for chunk in chunks) == "Good morning."

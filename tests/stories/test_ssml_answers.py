@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from conversations.models import Completion, Message
-from media.processing.speech.ssml import INSTRUCTIONS, closed
+from media.processing.speech.ssml import SSML_INSTRUCTIONS, close_document
 from tests.support import ssml_validator
 from tests.support.fake_upstream import HANG, delta, end, frame, raw, say, stream, whole
-from tests.support.media_requests import answered, until_made, upstream_model
+from tests.support.media_requests import post_ok, upstream_model, wait_for_renditions
 from tests.support.people import Person
 from tests.support.running_server import Server, text_of, wait_until
-from tests.support.spoken_streams import VOICE, audio_in, script, seconds_in, sound_in, stream_of
+from tests.support.spoken_streams import VOICE, audio_in, seconds_in, sound_in, spoken_request, stream_of
 from tests.support.ssml_validator import assert_is_ssml
 
 GOOD = (
@@ -37,7 +37,7 @@ BAD = {
 def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
-    until_made()
+    wait_for_renditions()
 
 
 def text_stream(text: str) -> Any:
@@ -74,7 +74,7 @@ def test_bad_ssml_is_sent_well_formed(server: Server, alice: Person, dialect: st
     assert_is_ssml(said)
     assert "<script" not in said
     for at in range(len(said) + 1):
-        assert_is_ssml(closed(said[:at]))
+        assert_is_ssml(close_document(said[:at]))
     assert Message.objects.get(role="assistant").parts[0].text == said
 
 
@@ -83,7 +83,7 @@ def test_a_whole_answer_is_well_formed_too(server: Server, alice: Person, dialec
     with upstream_model(server) as upstream:
         upstream.will(whole({"role": "assistant", "content": BAD["never closed"]}))
         body = plain(ssml_enabled=True, stream=False)
-        message = answered(server, alice, body, dialect)["choices"][0]["message"]
+        message = post_ok(server, alice, body, dialect)["choices"][0]["message"]
     assert_is_ssml(message["content"])
     assert ssml_validator.text_of(message["content"]) == "Hello there, dear friend."
 
@@ -93,7 +93,7 @@ def test_a_whole_answer_is_well_formed_too(server: Server, alice: Person, dialec
 def test_an_answer_cut_by_its_length_is_closed(
     server: Server, alice: Person, dialect: str, most: int
 ) -> None:
-    body = script(GOOD, ssml_enabled=True, max_tokens=most)
+    body = spoken_request(GOOD, ssml_enabled=True, max_tokens=most)
     chunks = list(stream_of(server, alice, body, dialect))
     assert_is_ssml(text_of(chunks))
     reasons = [choice.get("finish_reason") for chunk in chunks for choice in chunk["choices"]]
@@ -120,7 +120,9 @@ def test_a_cancelled_answer_is_closed(server: Server, alice: Person, dialect: st
 
 
 def test_an_answer_that_nobody_waits_for_is_closed(server: Server, alice: Person) -> None:
-    for chunk in stream_of(server, alice, script(f"<speak>{GOOD * 20}", slow=0.01, ssml_enabled=True)):
+    for chunk in stream_of(
+        server, alice, spoken_request(f"<speak>{GOOD * 20}", slow=0.01, ssml_enabled=True)
+    ):
         if "morning" in text_of([chunk]):
             break
     wait_until(lambda: Completion.objects.get().state == "cancelled")
@@ -140,16 +142,16 @@ def test_an_upstream_that_breaks_off_leaves_no_half_document(
 
 
 def test_each_choice_is_a_document(server: Server, alice: Person) -> None:
-    chunks = list(stream_of(server, alice, script("<speak><p>Hello", ssml_enabled=True, n=2)))
+    chunks = list(stream_of(server, alice, spoken_request("<speak><p>Hello", ssml_enabled=True, n=2)))
     for choice in (0, 1):
         assert_is_ssml(text_of(chunks, choice))
 
 
 def test_a_tool_call_is_not_a_document(server: Server, alice: Person) -> None:
     tools = [{"type": "function", "function": {"name": "weather"}}]
-    body = script(ssml_enabled=True, tools=tools, stream=False)
+    body = spoken_request(ssml_enabled=True, tools=tools, stream=False)
     body["messages"][0]["content"] = '[[tool: weather {"city": "<b>"}]]'
-    message = answered(server, alice, body)["choices"][0]["message"]
+    message = post_ok(server, alice, body)["choices"][0]["message"]
     assert message["content"] is None
     assert "audio" not in message
 
@@ -162,7 +164,7 @@ def test_the_model_is_instructed_once_and_only_where_ssml_is_enabled(server: Ser
         upstream.will(text_stream(GOOD))
         list(stream_of(server, alice, plain(ssml_enabled=True)))
         assert [m["role"] for m in upstream.body["messages"]] == ["system", "user"]
-        assert INSTRUCTIONS in upstream.body["messages"][0]["content"]
+        assert SSML_INSTRUCTIONS in upstream.body["messages"][0]["content"]
         assert "ssml_enabled" not in upstream.body
 
         with_system = plain(ssml_enabled=True)
@@ -170,7 +172,7 @@ def test_the_model_is_instructed_once_and_only_where_ssml_is_enabled(server: Ser
         list(stream_of(server, alice, with_system, "native"))
         [system, _] = upstream.body["messages"]
         assert system["content"].startswith("Be brief.")
-        assert system["content"].count(INSTRUCTIONS) == 1
+        assert system["content"].count(SSML_INSTRUCTIONS) == 1
 
         list(stream_of(server, alice, plain(ssml_enabled=False)))
         assert [m["role"] for m in upstream.body["messages"]] == ["user"]
@@ -182,7 +184,7 @@ def test_the_model_is_instructed_once_and_only_where_ssml_is_enabled(server: Ser
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_ssml_is_spoken_and_its_transcript_is_plain(server: Server, alice: Person, dialect: str) -> None:
-    chunks = list(stream_of(server, alice, script(GOOD, ssml_enabled=True), dialect))
+    chunks = list(stream_of(server, alice, spoken_request(GOOD, ssml_enabled=True), dialect))
     transcript = "".join(audio_in(chunk).get("transcript", "") for chunk in chunks)
     assert text_of(chunks) == GOOD
     assert " ".join(transcript.split()) == "Good morning to all. It is 10:30 now."
@@ -191,7 +193,7 @@ def test_ssml_is_spoken_and_its_transcript_is_plain(server: Server, alice: Perso
 
 def test_a_pause_is_heard(server: Server, alice: Person) -> None:
     def seconds(text: str, **more: Any) -> float:
-        return seconds_in(sound_in(list(stream_of(server, alice, script(text, **more)))))
+        return seconds_in(sound_in(list(stream_of(server, alice, spoken_request(text, **more)))))
 
     short = seconds("<speak>One. Two.</speak>", ssml_enabled=True)
     paused = seconds('<speak>One. <break time="2s"/> Two.</speak>', ssml_enabled=True)
@@ -204,11 +206,11 @@ def test_markup_without_ssml_enabled_is_text_and_is_read_aloud(
 ) -> None:
     """The names of its elements are read aloud."""
     markup = '<speak>Good <emphasis level="strong">morning</emphasis> to you all.</speak>'
-    chunks = list(stream_of(server, alice, script(markup, ssml_enabled=False), dialect))
+    chunks = list(stream_of(server, alice, spoken_request(markup, ssml_enabled=False), dialect))
     assert text_of(chunks) == markup
     assert "".join(audio_in(chunk).get("transcript", "") for chunk in chunks) == markup
     with_markup = seconds_in(sound_in(chunks))
-    bare = sound_in(list(stream_of(server, alice, script("Good morning to you all."), dialect)))
+    bare = sound_in(list(stream_of(server, alice, spoken_request("Good morning to you all."), dialect)))
     assert with_markup > seconds_in(bare) + 0.6
 
 

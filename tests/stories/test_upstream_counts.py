@@ -12,8 +12,8 @@ from conversations.models import Completion
 from tests.support.fake_upstream import FakeUpstream, end, say, stream, whole
 from tests.support.media_requests import upstream_model
 from tests.support.people import Person
-from tests.support.priced_usage import COMPLETION, PROMPT, REASONING, books_add_up, give
-from tests.support.running_server import PATHS, Server, events, said
+from tests.support.priced_usage import COMPLETION, PROMPT, REASONING, add_credit, assert_ledger_adds_up
+from tests.support.running_server import PATHS, Server, chat_body, events
 
 USD = 10**9
 MODEL = "counted-elsewhere"
@@ -26,20 +26,20 @@ def upstream(server: Server) -> Iterator[FakeUpstream]:
     with upstream_model(server, MODEL, context_length=1000, max_output_tokens=100) as upstream:
         add_price(MODEL, {0: rates_of({"prompt": 1, "cached": "0.5", "completion": 10, "reasoning": 20})})
         yield upstream
-    books_add_up()
+    assert_ledger_adds_up()
 
 
 def billed(
     server: Server, who: Person, upstream: FakeUpstream, usage: Any, **more: Any
 ) -> tuple[dict[str, Any], Charge]:
     """Get an answer of four tokens to a prompt of seven; return the usage in it and its charge."""
-    give(who, USD)
+    add_credit(who, USD)
     upstream.will(whole({"role": "assistant", "content": "Sixteen letters."}, usage=usage))
     if more.get("stream"):
         upstream.will(stream(say("Sixteen "), say("letters."), end(usage=usage)))
         more["stream_options"] = {"include_usage": True}
     with server.client(who) as client:
-        answer = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, **more))
+        answer = client.post(PATHS["openai"], json=chat_body("Yes or no?", model=MODEL, **more))
     assert answer.status_code == 200, answer.text
     body = events(answer)[-2] if more.get("stream") else answer.json()
     server.until_idle()
@@ -93,7 +93,7 @@ def test_one_of_several_answers_that_was_not_counted_is_not_free(
     server: Server, alice: Person, upstream: FakeUpstream
 ) -> None:
     """Each is requested separately; a count that one of them lacks is counted here for all."""
-    give(alice, USD)
+    add_credit(alice, USD)
     usages: list[Any] = [
         {"prompt_tokens": 10, "completion_tokens": 5},
         {"prompt_tokens": 10},
@@ -102,9 +102,9 @@ def test_one_of_several_answers_that_was_not_counted_is_not_free(
     message = {"role": "assistant", "content": "Sixteen letters."}
     upstream.will(*(whole(message, usage=usage) for usage in usages))
     with server.client(alice) as client:
-        first = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, n=3)).json()["usage"]
+        first = client.post(PATHS["openai"], json=chat_body("Yes or no?", model=MODEL, n=3)).json()["usage"]
         upstream.will(whole(message, usage=usages[0]), whole(message))
-        second = client.post(PATHS["openai"], json=said("Yes or no?", model=MODEL, n=2)).json()["usage"]
+        second = client.post(PATHS["openai"], json=chat_body("Yes or no?", model=MODEL, n=2)).json()["usage"]
     assert (first["prompt_tokens"], first["completion_tokens"]) == (30, 12)
     assert (second["prompt_tokens"], second["completion_tokens"]) == (14, 8)
     server.until_idle()

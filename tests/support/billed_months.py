@@ -37,21 +37,21 @@ FIRST = day(1, hour=0)
 
 
 @contextmanager
-def clock(at: datetime) -> Iterator[None]:
+def frozen_clock(at: datetime) -> Iterator[None]:
     with patch.object(timezone, "now", lambda: at):
         yield
 
 
-def opened(who: Person, at: datetime = FIRST, credit: int | None = None) -> Wallet:
+def create_wallet(who: Person, at: datetime = FIRST, credit: int | None = None) -> Wallet:
     """Create a wallet that is older than its transactions, with no limit unless `credit` is given."""
     return Wallet.objects.create(workspace_id=who.workspace.id, credit_limit=credit, created_at=at)
 
 
-def priced(*models: str, at: datetime = FIRST) -> None:
+def add_prices(*models: str, at: datetime = FIRST) -> None:
     written = {"prompt": "1", "cached": "0.5", "completion": "10", "audio_in": "2", "audio_out": "40"}
     for model in models:
         if not Price.objects.filter(model=model).exists():
-            with clock(at):
+            with frozen_clock(at):
                 add_price(model, {0: rates_of(written)})
 
 
@@ -59,7 +59,7 @@ def key_of(who: Person) -> UUID:
     return ApiKey.objects.get(user=who.user, workspace=who.workspace).id
 
 
-def settled(
+def settle_call(
     who: Person,
     at: datetime,
     units: Units = SHORT,
@@ -69,22 +69,22 @@ def settled(
     by_key: bool = True,
 ) -> Charge:
     """Admit and end a call at that moment. It is not in the ledger yet."""
-    priced(model)
+    add_prices(model)
     order = ChargeRequest(
         new_id(), kind, who.workspace.id, who.user.pk, key_of(who) if by_key else None, (model,), at
     )
-    with clock(at):
+    with frozen_clock(at):
         hold = _held(order)
         with transaction.atomic():
             HoldBatch([], [ChargeSettlement(hold, model, units, "completed", at)]).write()
     return Charge.objects.get(pk=order.charge_id)
 
 
-def held(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
+def hold_call(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
     """Admit a call at that moment. It is still running."""
-    priced(model)
+    add_prices(model)
     order = ChargeRequest(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
-    with clock(at):
+    with frozen_clock(at):
         return _held(order)
 
 
@@ -96,13 +96,13 @@ def _held(order: ChargeRequest) -> Hold:
     return hold
 
 
-def posted(who: Person, at: datetime, units: Units = SHORT, *, model: str = "gpt") -> Charge:
+def post_call(who: Person, at: datetime, units: Units = SHORT, *, model: str = "gpt") -> Charge:
     """Admit and end a call at that moment, and post it to the ledger."""
-    charge = settled(who, at, units, model=model)
+    charge = settle_call(who, at, units, model=model)
     post(at)
     return charge
 
 
 def post(at: datetime) -> None:
-    with clock(at):
+    with frozen_clock(at):
         post_settled()

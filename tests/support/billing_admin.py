@@ -24,11 +24,11 @@ HOME = "/admin/billing/"
 LISTS = ("alert", "budget", "charge", "price", "statement", "transaction", "usagerollup", "wallet")
 
 
-def page(model: str, id: Any, action: str = "change") -> str:
+def action_url(model: str, id: Any, action: str = "change") -> str:
     return f"{HOME}{model}/{id}/{action}/"
 
 
-def listed(model: str, **query: Any) -> str:
+def list_url(model: str, **query: Any) -> str:
     return f"{HOME}{model}/" + (f"?{urlencode(query)}" if query else "")
 
 
@@ -39,7 +39,7 @@ def fill_in(client: Client, address: str, **values: Any) -> Answer:
     return client.post(address, {name: value for name, value in body.items() if value is not None})
 
 
-def complaints(answer: Answer) -> str:
+def form_errors(answer: Answer) -> str:
     """The errors that a page shows, without markup."""
     assert answer.status_code == 200, answer.status_code
     lists = re.findall(r'<ul class="errorlist.*?</ul>', answer.text, re.DOTALL)
@@ -47,18 +47,18 @@ def complaints(answer: Answer) -> str:
     return " ".join(strip_tags(text) for text in lists).replace("&#x27;", "'")
 
 
-def said(client: Client, answer: Answer) -> str:
+def shown_messages(client: Client, answer: Answer) -> str:
     """The messages on the page that an action redirects to, without markup."""
-    assert answer.status_code == 302, complaints(answer)
+    assert answer.status_code == 302, form_errors(answer)
     found = re.search(r'<ul class="messagelist">.*?</ul>', client.get(answer["Location"]).text, re.DOTALL)
     return strip_tags(found[0]).replace("&#x27;", "'") if found else ""
 
 
-def logged() -> list[str]:
+def logged_messages() -> list[str]:
     return [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
 
 
-def charged(
+def charge_call(
     who: Person, model: str, *, workspace_id: UUID | None = None, post: bool = True, **counts: int
 ) -> UUID:
     """Charge a call of a model that ended now and used this much. Return the charge's id."""

@@ -17,11 +17,11 @@ from kombu import Queue
 
 from chatapi.env import ROOT
 from media.models import Asset, File, Rendition, asset_id
-from media.services import StoredFile, register, store_bytes
+from media.services import StoredFile, register_files, store_bytes
 from tests.support.people import Person
-from tests.support.processes import children, descendants, is_workshop, kill, lives
-from tests.support.run_command import surroundings
-from tests.support.running_server import _database_url, wait_until
+from tests.support.processes import children, descendants, is_alive, is_sandbox_worker, kill
+from tests.support.run_command import clean_environment
+from tests.support.running_server import database_url, wait_until
 
 QUEUES = ("default", "media", "awaited", "billing")
 PATIENCE = 90.0
@@ -53,12 +53,12 @@ class Process:
 
     @property
     def workshops(self) -> list[int]:
-        return [pid for pid in descendants(self.process.pid) if is_workshop(pid)]
+        return [pid for pid in descendants(self.process.pid) if is_sandbox_worker(pid)]
 
     @property
     def pool(self) -> list[int]:
         """The child processes in which a prefork worker runs its tasks."""
-        return [pid for pid in children(self.process.pid) if not is_workshop(pid)]
+        return [pid for pid in children(self.process.pid) if not is_sandbox_worker(pid)]
 
     def stop(self, number: int = signal.SIGTERM, *, within: float = PATIENCE) -> int:
         self.process.send_signal(number)
@@ -71,10 +71,10 @@ class Process:
             for pid in (self.process.pid, *family):
                 kill(pid)
             self.process.wait()
-            wait_until(lambda: not any(lives(pid) for pid in family), PATIENCE)
+            wait_until(lambda: not any(is_alive(pid) for pid in family), PATIENCE)
 
 
-class Plant:
+class CeleryCluster:
     """A broker with queues for this test alone, and the processes that use it, on the test's database."""
 
     def __init__(self, broker: str, folder: Path) -> None:
@@ -97,10 +97,10 @@ class Plant:
         ours = {
             "DJANGO_SETTINGS_MODULE": "tests.services.settings",
             "CHATAPI_TEST_PREFIX": self.prefix,
-            "DATABASE_URL": _database_url(),
+            "DATABASE_URL": database_url(),
             "CELERY_BROKER_URL": self.broker,
         }
-        return surroundings(Path(settings.DATA_DIR), **{**ours, **more})
+        return clean_environment(Path(settings.DATA_DIR), **{**ours, **more})
 
     def send(self, task: str, *arguments: object, queue: str = "media", **options: Any) -> None:
         self._sender.send_task(task, arguments, queue=self.prefix + queue, **options)
@@ -136,22 +136,22 @@ class Plant:
 
 
 @contextmanager
-def plant(broker: str, folder: Path) -> Iterator[Plant]:
-    made = Plant(broker, folder)
+def celery_cluster(broker: str, folder: Path) -> Iterator[CeleryCluster]:
+    made = CeleryCluster(broker, folder)
     try:
         yield made
     finally:
         made.end()
 
 
-def url_of(variable: str) -> str:
+def service_url(variable: str) -> str:
     return os.environ[variable]
 
 
-def uploaded(who: Person, data: bytes, file: StoredFile) -> Asset:
+def store_asset(who: Person, data: bytes, file: StoredFile) -> Asset:
     """Store an asset that a file holds, with its renditions pending."""
     store_bytes(who.workspace.id, {file.blob.sha256: data})
-    register([(who.workspace.id, file)])
+    register_files([(who.workspace.id, file)])
     asset = Asset.objects.get(id=asset_id(who.workspace.id, file.blob.sha256))
     File.objects.create(
         workspace=who.workspace, user=who.user, asset=asset, filename="x", purpose="user_data"

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
-from billing.triggers import TRIGGERS, unguarded
+from billing.triggers import TRIGGERS, without_triggers
 
 KEPT = frozenset({ContentType._meta.db_table, Permission._meta.db_table})
 GUARDED = frozenset(guard.table for guard in TRIGGERS)
@@ -46,7 +46,7 @@ def _without_guards(tables: list[str]) -> Iterator[None]:
             cursor.execute("SET LOCAL session_replication_role = replica")
         yield
     elif GUARDED.intersection(tables):
-        with unguarded(connection):
+        with without_triggers(connection):
             yield
     else:
         yield

@@ -17,14 +17,14 @@ from types import TracebackType
 from typing import Any
 
 
-class Odd(Enum):
+class Misbehavior(Enum):
     HANG = "hang"
     ABORT = "abort"
     CLOSE = "close"
 
 
-HANG, ABORT, CLOSE = Odd.HANG, Odd.ABORT, Odd.CLOSE
-Write = bytes | float | asyncio.Event | Odd
+HANG, ABORT, CLOSE = Misbehavior.HANG, Misbehavior.ABORT, Misbehavior.CLOSE
+Write = bytes | float | asyncio.Event | Misbehavior
 JSON = dict[str, Any]
 
 
@@ -123,7 +123,9 @@ class FakeUpstream:
         await writer.drain()
         return True
 
-    async def _misbehave(self, what: Odd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _misbehave(
+        self, what: Misbehavior, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         if what is HANG:
             self.hanging.set()
             with contextlib.suppress(ConnectionError):

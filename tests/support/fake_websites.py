@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from media.processing.fetching import Fetcher, FetchError, FetchLimits
-from media.processing.fetching.public_network import LookUp, Network
+from media.processing.fetching.public_network import Lookup, Network
 
 LOOPBACK = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -106,7 +106,7 @@ async def website(
         server.close()
 
 
-class Names:
+class FakeResolver:
     """A resolver: each look-up of a name gives the next of its answers, and the last one from then on."""
 
     def __init__(self, **answers: Sequence[list[str]]) -> None:
@@ -122,14 +122,14 @@ class Names:
 
 
 @asynccontextmanager
-async def fetching(
-    look_up: LookUp | None = None, *, allowed: Sequence[Network] = LOOPBACK, **limits: Any
+async def open_fetcher(
+    look_up: Lookup | None = None, *, allowed: Sequence[Network] = LOOPBACK, **limits: Any
 ) -> AsyncIterator[Fetcher]:
     """A fetcher that may go to 127.0.0.1 and ::1, and to no other address of this machine."""
     fetcher = Fetcher(
         FetchLimits(**limits),
         allowed_networks=allowed,
-        look_up=look_up or Names(),
+        look_up=look_up or FakeResolver(),
     )
     try:
         yield fetcher
@@ -141,9 +141,9 @@ async def send_picture(visit: Visit) -> None:
     await visit.answer(PICTURE, Content_Type="image/png")
 
 
-async def problem_with(answer: Answer, out: Path, **limits: Any) -> FetchError:
+async def fetch_error(answer: Answer, out: Path, **limits: Any) -> FetchError:
     """The error from fetching this website, once the connection is closed and no file is left."""
-    async with website(answer) as site, fetching(**limits) as fetcher:
+    async with website(answer) as site, open_fetcher(**limits) as fetcher:
         with pytest.raises(FetchError) as refused:
             await fetcher.fetch(site.url(), out)
         await site.until_left()

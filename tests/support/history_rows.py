@@ -21,7 +21,7 @@ def conversation_of(person: Person, **fields: Any) -> Conversation:
     )
 
 
-def said(
+def add_message(
     conversation: Conversation, role: str, *parts: Part | str, after: Message | None = None, **fields: Any
 ) -> Message:
     """Add a message and make it the conversation's head."""
@@ -54,18 +54,20 @@ def completion_of(person: Person, prompt: Message, state: str = "completed", **f
     )
 
 
-def exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -> Completion:
+def create_exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -> Completion:
     """Create a conversation of one question and its answer. Return the completion."""
     conversation = conversation_of(person, title=question)
-    asked = said(conversation, "user", question)
+    asked = add_message(conversation, "user", question)
     completion = completion_of(person, asked, prompt_tokens=3, completion_tokens=2)
-    said(
+    add_message(
         conversation, "assistant", answer, after=asked, completion=completion, choice=0, finish_reason="stop"
     )
     return completion
 
 
-def kept(conversation: Conversation, data: bytes, media_type: str, *kinds: str, **facts: Any) -> Blob:
+def store_held_file(
+    conversation: Conversation, data: bytes, media_type: str, *kinds: str, **facts: Any
+) -> Blob:
     """Store a file that the conversation holds, with renditions of these kinds pending."""
     blob = Blob(sha256(data).hexdigest(), media_type, len(data))
     store_bytes(conversation.workspace_id, {blob.sha256: data})
@@ -74,7 +76,7 @@ def kept(conversation: Conversation, data: bytes, media_type: str, *kinds: str, 
     return blob
 
 
-def made(conversation: Conversation, blob: Blob, kind: str, **fields: Any) -> None:
+def finish_rendition(conversation: Conversation, blob: Blob, kind: str, **fields: Any) -> None:
     """Record the outcome of a rendition: ready, unless `fields` say otherwise."""
     id = rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind)
     Rendition.objects.filter(id=id).update(**{"state": "ready", **fields})

@@ -4,7 +4,7 @@ import struct
 import zlib
 from functools import cache
 
-from tests.support.pictures import animated, encoded, jpeg_claiming, photo, png, quarters
+from tests.support.pictures import animated, encode_picture, jpeg_claiming, photo, png, quarters
 from tests.support.sounds import RATE, opus_bomb, sound_file, wav
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -23,14 +23,14 @@ PICTURES = {
     "SVG behind a declaration": b'<?xml version="1.0"?>\n' + SVG,
     "PDF": PDF,
     "a PNG's signature alone": b"\x89PNG\r\n\x1a\n",
-    "half a PNG": half(encoded(photo(), "png")),
-    "half a JPEG": half(encoded(photo(), "jpeg")),
-    "half a WebP": half(encoded(photo(), "webp")),
-    "half a GIF": half(encoded(photo(), "gif")),
-    "half a HEIC": half(encoded(photo(), "heic")),
-    "half an AVIF": half(encoded(photo(), "avif")),
+    "half a PNG": half(encode_picture(photo(), "png")),
+    "half a JPEG": half(encode_picture(photo(), "jpeg")),
+    "half a WebP": half(encode_picture(photo(), "webp")),
+    "half a GIF": half(encode_picture(photo(), "gif")),
+    "half a HEIC": half(encode_picture(photo(), "heic")),
+    "half an AVIF": half(encode_picture(photo(), "avif")),
     "2,500,000,000 pixels": png(50_000, 50_000, pixels=bytes(10_000)),
-    "a JPEG of 65,500 × 65,500": jpeg_claiming(65_500, 65_500, encoded(quarters(), "jpeg")),
+    "a JPEG of 65,500 × 65,500": jpeg_claiming(65_500, 65_500, encode_picture(quarters(), "jpeg")),
     "no pixels": png(0, 10),
     "sound": sound_file("mp3"),
 }
@@ -38,7 +38,7 @@ SOUNDS = {
     "text": b"This is no sound.",
     "HTML": HTML,
     "a playlist": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
-    "a picture": encoded(quarters()),
+    "a picture": encode_picture(quarters()),
     "noise": bytes(range(256)) * 20,
     "half an MP3": sound_file("mp3")[: len(sound_file("mp3")) // 2 + 7],
     "half a WAV": half(sound_file("wav")),
@@ -56,10 +56,10 @@ SOUNDS = {
 MARK = b"<script>evil()</script>"
 POLYGLOTS = {
     "a GIF that is a script": b"GIF89a/*" + animated("gif")[8:] + b"*/=1;" + MARK,
-    "a PNG with a page behind it": encoded(quarters()) + MARK,
-    "a JPEG with a page in its comment": encoded(quarters(), "jpeg", comment=MARK),
-    "a JPEG with an archive behind it": encoded(quarters(), "jpeg") + b"PK\x03\x04" + MARK,
-    "a WebP with a page behind it": encoded(quarters(), "webp") + MARK,
+    "a PNG with a page behind it": encode_picture(quarters()) + MARK,
+    "a JPEG with a page in its comment": encode_picture(quarters(), "jpeg", comment=MARK),
+    "a JPEG with an archive behind it": encode_picture(quarters(), "jpeg") + b"PK\x03\x04" + MARK,
+    "a WebP with a page behind it": encode_picture(quarters(), "webp") + MARK,
 }
 SSML_BOMBS = {
     "a billion laughs": '<!DOCTYPE s [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b;</speak>',

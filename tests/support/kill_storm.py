@@ -25,7 +25,7 @@ import msgspec
 import psycopg
 
 from chatapi.env import ROOT
-from tests.support.run_command import Run, surroundings
+from tests.support.run_command import Run, clean_environment
 
 CLIENTS = 8
 QUIET_SECONDS = 90.0
@@ -66,9 +66,9 @@ class Storm:
     def rage(self) -> None:
         """Call the service and kill its processes until all kills are done, then kill everything."""
         with ExitStack() as stack:
-            webs = [stack.enter_context(Ending(self._web())) for _ in range(1)]
+            webs = [stack.enter_context(EndedRun(self._web())) for _ in range(1)]
             self._key = webs[0].api_key
-            webs += [stack.enter_context(Ending(self._web())) for _ in range(self.webs - 1)]
+            webs += [stack.enter_context(EndedRun(self._web())) for _ in range(self.webs - 1)]
             workers = [self._worker() for _ in range(self.workers)]
             beat = self._celery("beat", "--schedule", str(self.data / "beat")) if self.broker else None
             self._urls = [web.url for web in webs]
@@ -92,7 +92,7 @@ class Storm:
 
     def settle(self) -> str:
         """Restart, wait until all is settled and posted, and verify the ledger. Return what that printed."""
-        with Ending(self._web()) as web:
+        with EndedRun(self._web()) as web:
             assert web.url
             if self.broker:
                 worker = self._worker()
@@ -128,7 +128,7 @@ class Storm:
         return subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "chatapi", *arguments],
             cwd=ROOT,
-            env=surroundings(self.data, **self.environment),
+            env=clean_environment(self.data, **self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -139,7 +139,7 @@ class Storm:
         if number < len(webs):
             webs[number].process.send_signal(signal.SIGKILL)
             webs[number].wait()
-            webs[number] = stack.enter_context(Ending(self._web()))
+            webs[number] = stack.enter_context(EndedRun(self._web()))
             self._urls[number] = webs[number].url
         else:
             workers[number - len(webs)].kill()
@@ -156,7 +156,7 @@ class Storm:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=surroundings(self.data, **self.environment),
+            env=clean_environment(self.data, **self.environment),
             capture_output=True,
             text=True,
             check=False,
@@ -209,7 +209,7 @@ class Storm:
                 self.answered.add(chunk["id"])
 
 
-class Ending:
+class EndedRun:
     """A context manager that ends a run when its block ends."""
 
     def __init__(self, run: Run) -> None:

@@ -6,7 +6,7 @@ from django.test import Client
 from accounts.models import User
 from conversations.models import Conversation
 from media.models import Asset, asset_id
-from tests.support.history_rows import kept
+from tests.support.history_rows import store_held_file
 
 
 def staff(*permissions: str, email: str = "rita@example.com") -> Client:
@@ -23,6 +23,6 @@ def superuser() -> Client:
     return client
 
 
-def asset_of(conversation: Conversation, data: bytes, media_type: str, *kinds: str) -> Asset:
-    blob = kept(conversation, data, media_type, *kinds)
+def store_asset(conversation: Conversation, data: bytes, media_type: str, *kinds: str) -> Asset:
+    blob = store_held_file(conversation, data, media_type, *kinds)
     return Asset.objects.get(id=asset_id(conversation.workspace_id, blob.sha256))

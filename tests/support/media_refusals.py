@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tests.support.media_requests import picture, post, rows, text
+from tests.support.media_requests import picture, post, row_counts, text
 from tests.support.people import Person
-from tests.support.pictures import encoded, quarters
+from tests.support.pictures import encode_picture, quarters
 from tests.support.running_server import Server
 
-GOOD = picture(encoded(quarters()))
+GOOD = picture(encode_picture(quarters()))
 IMAGE, AUDIO = "messages[1].content[2].image_url", "messages[1].content[2].input_audio"
 
 
@@ -34,7 +34,7 @@ def assert_refused(
 
     Return the error's message.
     """
-    before = rows()
+    before = row_counts()
     messages: set[str] = set()
     for dialect, stream in (("native", True), ("openai", False), ("openai", True)):
         answer = post(server, who, body_with(part, **more) | {"stream": stream}, dialect)
@@ -46,6 +46,6 @@ def assert_refused(
         if code is not None:
             assert error["code"] == code
         messages.add(error["message"])
-    assert rows() == before
+    assert row_counts() == before
     [message] = messages
     return message

@@ -17,10 +17,10 @@ from django.apps import apps
 from engines.model_spec import ModelSpec
 from media.models import Rendition
 from media.processing.fetching import Fetcher, FetchLimits
-from media.processing.fetching.public_network import LookUp, Network
+from media.processing.fetching.public_network import Lookup, Network
 from media.processing.speech.transcripts import Transcript
 from tests.support.fake_upstream import FakeUpstream, whole
-from tests.support.fake_websites import LOOPBACK, Answer, Names, Site, website
+from tests.support.fake_websites import LOOPBACK, Answer, FakeResolver, Site, website
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, wait_until
 from tests.support.sounds import Samples
@@ -63,7 +63,7 @@ def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
 
 
-def asked(*parts: dict[str, Any], model: str = UPSTREAM, **more: Any) -> dict[str, Any]:
+def user_request(*parts: dict[str, Any], model: str = UPSTREAM, **more: Any) -> dict[str, Any]:
     """A request body with one user message."""
     return {"model": model, "messages": [{"role": "user", "content": list(parts)}], "stream": False, **more}
 
@@ -74,13 +74,13 @@ def post(server: Server, who: Person, body: dict[str, Any], dialect: str = "open
         return client.post(PATHS[dialect], json=body)
 
 
-def answered(server: Server, who: Person, body: dict[str, Any], dialect: str = "openai") -> Any:
+def post_ok(server: Server, who: Person, body: dict[str, Any], dialect: str = "openai") -> Any:
     answer = post(server, who, body, dialect)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def uploaded(server: Server, who: Person, data: bytes, name: str = "file") -> str:
+def upload_file(server: Server, who: Person, data: bytes, name: str = "file") -> str:
     with server.client(who) as client:
         answer = client.post("/v1/files", files={"file": (name, data)}, data={"purpose": "user_data"})
     assert answer.status_code == 200, answer.text
@@ -90,7 +90,7 @@ def uploaded(server: Server, who: Person, data: bytes, name: str = "file") -> st
 # --- what is stored ---------------------------------------------------------------------------------
 
 
-def rows() -> dict[str, int]:
+def row_counts() -> dict[str, int]:
     """The number of rows in each table of the history and the media."""
     models = (model for app in MEDIA_TABLES for model in apps.get_app_config(app).get_models())
     return {
@@ -100,7 +100,7 @@ def rows() -> dict[str, int]:
     }
 
 
-def until_made() -> None:
+def wait_for_renditions() -> None:
     """Wait until no rendition is pending."""
     wait_until(lambda: not Rendition.objects.filter(state="pending").exists(), seconds=60)
 
@@ -141,24 +141,24 @@ def site_for(
     stack = AsyncExitStack()
     site = run(server, stack.enter_async_context(website(answer)))
     try:
-        with fetching_by(server, monkeypatch, allowed=LOOPBACK, **limits):
+        with use_fetcher(server, monkeypatch, allowed=LOOPBACK, **limits):
             yield site
     finally:
         run(server, stack.aclose())
 
 
 @contextmanager
-def fetching_by(
+def use_fetcher(
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
-    look_up: LookUp | None = None,
+    look_up: Lookup | None = None,
     allowed: Sequence[Network] = (),
     **limits: Any,
 ) -> Iterator[None]:
     """Have the service fetch with these limits, and resolve names with `look_up`."""
 
     async def make() -> Fetcher:
-        return Fetcher(FetchLimits(**limits), allowed_networks=allowed, look_up=look_up or Names())
+        return Fetcher(FetchLimits(**limits), allowed_networks=allowed, look_up=look_up or FakeResolver())
 
     fetcher = run(server, make())
     try:
@@ -190,7 +190,7 @@ def sounds_heard(upstream: FakeUpstream, message: int = -1) -> list[tuple[str, b
 # --- recognition without a model --------------------------------------------------------------------
 
 
-async def nothing_heard(*args: Any, **more: Any) -> Transcript:
+async def fake_transcription(*args: Any, **more: Any) -> Transcript:
     """Stand in for recognition where a test is about something else."""
     return Transcript("Some words.", "en", 1.0, [])
 
@@ -200,7 +200,7 @@ async def nothing_heard(*args: Any, **more: Any) -> Transcript:
 RATE = 24_000
 
 
-def decoded(data: bytes) -> tuple[str, Samples]:
+def decode_sound(data: bytes) -> tuple[str, Samples]:
     """FFmpeg's name for the container, and its sound as mono samples at 24 kHz."""
     with cast("InputContainer", av.open(BytesIO(data))) as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
@@ -210,4 +210,4 @@ def decoded(data: bytes) -> tuple[str, Samples]:
 
 
 def seconds_of(data: bytes) -> float:
-    return len(decoded(data)[1]) / RATE
+    return len(decode_sound(data)[1]) / RATE

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from accounts.models import Membership, User, Workspace
-from accounts.services import create_api_key, personal_workspace, user_of
+from accounts.services import create_api_key, get_or_create_user, personal_workspace
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Person:
 
 def person(email: str, workspace: Workspace | None = None) -> Person:
     """Create a user with a key, in their personal workspace or as a member of another."""
-    user = user_of(email)
+    user = get_or_create_user(email)
     personal_workspace(user)
     if workspace is None:
         workspace = personal_workspace(user)

@@ -40,19 +40,19 @@ def photo(width: int = 400, height: int = 300) -> Image.Image:
     return Image.merge("RGB", channels)
 
 
-def encoded(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
+def encode_picture(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
     file = BytesIO()
     image.save(file, **{**FORMATS[kind], **options})
     return file.getvalue()
 
 
-def stored(folder: Path, data: bytes) -> str:
+def write_picture(folder: Path, data: bytes) -> str:
     path = folder / "picture"
     path.write_bytes(data)
     return str(path)
 
 
-def turned(orientation: int, kind: str = "jpeg", image: Image.Image | None = None) -> bytes:
+def rotated_picture(orientation: int, kind: str = "jpeg", image: Image.Image | None = None) -> bytes:
     """A file whose stored pixels look like `image` only when turned as its EXIF `orientation` says."""
     inverses = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,7 +67,7 @@ def turned(orientation: int, kind: str = "jpeg", image: Image.Image | None = Non
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     method = inverses.get(orientation)
-    return encoded(image if method is None else image.transpose(method), kind, exif=exif.tobytes())
+    return encode_picture(image if method is None else image.transpose(method), kind, exif=exif.tobytes())
 
 
 def revealing_exif() -> bytes:
@@ -78,7 +78,7 @@ def revealing_exif() -> bytes:
     return exif.tobytes()
 
 
-def written(lines: list[tuple[int, int, str]], size: tuple[int, int], **options: Any) -> Image.Image:
+def text_picture(lines: list[tuple[int, int, str]], size: tuple[int, int], **options: Any) -> Image.Image:
     """Text on a plain background; `lines` are left, top, words. Options: `colour`, `ground` and `points`."""
     image = Image.new("RGB", size, options.get("ground", "white"))
     draw = ImageDraw.Draw(image)
@@ -91,7 +91,7 @@ def written(lines: list[tuple[int, int, str]], size: tuple[int, int], **options:
 def animated(kind: str, frames: int = 3) -> bytes:
     """An animation whose first frame is `quarters`; the others are gray."""
     others = [Image.new("RGB", (96, 64), (40 * n, 40 * n, 40 * n)) for n in range(1, frames)]
-    return encoded(quarters(), kind, save_all=True, append_images=others, duration=100)
+    return encode_picture(quarters(), kind, save_all=True, append_images=others, duration=100)
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
@@ -112,19 +112,19 @@ def jpeg_claiming(width: int, height: int, data: bytes) -> bytes:
 
 
 def gif_claiming(width: int, height: int) -> bytes:
-    data = encoded(quarters(), "gif")
+    data = encode_picture(quarters(), "gif")
     return data[:6] + struct.pack("<HH", width, height) + data[10:]
 
 
 def webp_claiming(width: int, height: int) -> bytes:
     canvas = struct.pack("<I", 0) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    still = encoded(quarters(), "webp")[12:]
+    still = encode_picture(quarters(), "webp")[12:]
     body = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + canvas + still
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def box_file_claiming(width: int, height: int, kind: str) -> bytes:
     """A HEIC or AVIF whose picture claims this size (`ispe`)."""
-    data = encoded(quarters(), kind)
+    data = encode_picture(quarters(), kind)
     at = data.index(b"ispe") + 8
     return data[:at] + struct.pack(">II", width, height) + data[at + 8 :]

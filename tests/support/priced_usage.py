@@ -15,7 +15,7 @@ BOUND = 1000 * PROMPT + 100 * REASONING
 """The most that a call of `priced` holds: its whole context, and the longest answer at the highest rate."""
 
 
-def give(who: Person, nano: int) -> None:
+def add_credit(who: Person, nano: int) -> None:
     ledger.top_up(who.workspace.id, nano, reason="paid by bank transfer", by="treasurer@example.com")
 
 
@@ -23,12 +23,12 @@ def wallet_of(who: Person) -> Wallet:
     return Wallet.objects.get(pk=who.workspace.id)
 
 
-def books_add_up() -> None:
+def assert_ledger_adds_up() -> None:
     """Check that the ledger adds up in its present state, and once everything is posted."""
-    assert not (problems := found()), problems
+    assert not (problems := discrepancies()), problems
     post_settled()
-    assert not (problems := found()), problems
+    assert not (problems := discrepancies()), problems
 
 
-def found() -> list[str]:
+def discrepancies() -> list[str]:
     return [str(one) for one in (*verification.discrepancies(), *billing_audit.discrepancies())]

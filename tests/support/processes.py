@@ -16,13 +16,13 @@ def _status(pid: int) -> tuple[str, int]:
     return state, int(parent)
 
 
-def lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     return _status(pid)[0] not in "XZ"
 
 
 def children(pid: int) -> list[int]:
     every = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
-    return [one for one in every if lives(one) and _status(one)[1] == pid]
+    return [one for one in every if is_alive(one) and _status(one)[1] == pid]
 
 
 def descendants(pid: int) -> list[int]:
@@ -30,7 +30,7 @@ def descendants(pid: int) -> list[int]:
     return found + [below for child in found for below in descendants(child)]
 
 
-def is_workshop(pid: int) -> bool:
+def is_sandbox_worker(pid: int) -> bool:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return b"media.processing.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False

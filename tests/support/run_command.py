@@ -18,7 +18,7 @@ from tests.support.running_server import wait_until
 MODELS = Path(__file__).parents[1] / "models.toml"
 
 
-def surroundings(data: Path, **environment: str) -> dict[str, str]:
+def clean_environment(data: Path, **environment: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -36,7 +36,7 @@ class Run:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "run"],
             cwd=ROOT,
-            env=surroundings(data, **environment),
+            env=clean_environment(data, **environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -32,7 +32,7 @@ from chatapi.serving.http_protocol import BoundedHttpProtocol
 from engines.served_models import current_registry
 from tests.support.people import Person
 
-ROOMS = ["accounts", "billing", "chatapi", "conversations", "core", "engines", "media"]
+OUR_PACKAGES = ["accounts", "billing", "chatapi", "conversations", "core", "engines", "media"]
 WORKER = "test-worker"
 PATHS = {"native": "/chat/completions", "openai": "/v1/chat/completions"}
 
@@ -71,7 +71,7 @@ class Server:
         wait_until(lambda: not self.service._running)
 
 
-def work() -> None:
+def start_worker() -> None:
     """Start a worker for background tasks, as `manage.py run` does; it lives as long as this process."""
     if _is_worker_running():
         return
@@ -88,7 +88,7 @@ def work() -> None:
 
 
 @contextmanager
-def resting() -> Iterator[None]:
+def without_worker() -> Iterator[None]:
     """Stop our worker while the block runs its own: Celery has one switch for all workers in a process."""
     was_running = _is_worker_running()
     if was_running:
@@ -100,14 +100,14 @@ def resting() -> Iterator[None]:
         yield
     finally:
         if was_running:
-            work()
+            start_worker()
 
 
 @contextmanager
 def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
     """Run the product's embedded worker, and no other, on the test's own schedule."""
     ordinary = celery_app.conf.beat_schedule
-    with resting():
+    with without_worker():
         celery_app.conf.beat_schedule = schedule
         celery_app.control.purge()
         worker = EmbeddedWorker(celery_app)
@@ -141,7 +141,7 @@ def _is_worker_running() -> bool:
 @contextmanager
 def serving() -> Iterator[Server]:
     """Serve the ASGI application until the block ends; a blocking call in its loop is an error."""
-    work()
+    start_worker()
     service = CompletionService(current_registry())
     application = make_application(get_asgi_application(), service)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -165,7 +165,7 @@ def serving() -> Iterator[Server]:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
 
-    guard = BlockBuster(scanned_modules=ROOMS)
+    guard = BlockBuster(scanned_modules=OUR_PACKAGES)
     guard.activate()
     thread = threading.Thread(target=run, name="test-server")
     thread.start()
@@ -187,7 +187,7 @@ def running_daphne() -> Iterator[str]:
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "chatapi.settings",
-        "DATABASE_URL": _database_url(),
+        "DATABASE_URL": database_url(),
         "PYTHONUNBUFFERED": "1",
     }
     process = subprocess.Popen(
@@ -209,7 +209,7 @@ def running_daphne() -> Iterator[str]:
         output.close()
 
 
-def _database_url() -> str:
+def database_url() -> str:
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"
@@ -244,6 +244,6 @@ def text_of(chunks: Sequence[Any], choice: int = 0) -> str:
     )
 
 
-def said(text: str, **more: Any) -> dict[str, Any]:
+def chat_body(text: str, **more: Any) -> dict[str, Any]:
     """A body for `POST /v1/chat/completions` with one user message."""
     return {"model": "scripted", "messages": [{"role": "user", "content": text}], **more}

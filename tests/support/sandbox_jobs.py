@@ -134,7 +134,7 @@ def stumble(work: Text) -> Text:
     raise LookupError(f"no such thing as {work.text}")
 
 
-def lie(work: Text) -> Text:
+def return_wrong_type(work: Text) -> Text:
     return Number(1)  # type: ignore[return-value]
 
 
@@ -166,7 +166,7 @@ def be_killed(work: Nap) -> Number:
     return Number(0)
 
 
-def grasp(work: Number) -> Number:
+def allocate(work: Number) -> Number:
     """Allocate that many bytes of memory."""
     return Number(len(bytearray(work.number)))
 

@@ -79,11 +79,11 @@ def sound_file(kind: str, seconds: float = 1.0, *, rate: int = RATE, channels: i
         rate, channels = 8_000, 1
     is_live = kind == "livewebm"
     samples = tone(seconds, rate=rate, channels=channels)
-    data = encoded(samples, muxer, encoder, options, rate, is_pipe=is_live)
+    data = encode_samples(samples, muxer, encoder, options, rate, is_pipe=is_live)
     return _without_cluster_sizes(data) if is_live else data
 
 
-def encoded(
+def encode_samples(
     samples: Samples,
     muxer: str,
     encoder: str,

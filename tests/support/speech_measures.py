@@ -47,7 +47,7 @@ class Spoken(NamedTuple):
         return fundamental(self.samples)
 
 
-def spoken(*items: SpeechItem | str, voice: str = "espeak-en-us", **options: Any) -> Spoken:
+def synthesize(*items: SpeechItem | str, voice: str = "espeak-en-us", **options: Any) -> Spoken:
     plan: list[SpeechItem] = [Say(item) if isinstance(item, str) else item for item in items]
     return Spoken(list(speak(Speak(plan, voice, **options))))
 

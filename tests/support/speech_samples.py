@@ -18,14 +18,14 @@ RATE = 16_000
 Pcm = NDArray[np.int16]
 
 
-def spoken(text: str) -> Pcm:
+def speak_english(text: str) -> Pcm:
     """Speak English, at RATE."""
     voice = _voice()
     pieces = [chunk.audio_int16_array for chunk in voice.synthesize(text)]
     return _resampled(np.concatenate(pieces), voice.config.sample_rate)
 
 
-def spoken_in(language: str, text: str) -> Pcm:
+def speak_in(language: str, text: str) -> Pcm:
     """Speak another language, at RATE. It takes some effort to understand."""
     command = [sys.executable, "-m", "tests.support.speech_samples", language, text]
     return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, "<i2")

@@ -15,7 +15,7 @@ VOICE = "espeak-en-us"
 TEXT = "Good morning to you all. The sun is up. Is the kettle on?"
 
 
-def script(text: str = TEXT, *, slow: float = 0, **more: Any) -> dict[str, Any]:
+def spoken_request(text: str = TEXT, *, slow: float = 0, **more: Any) -> dict[str, Any]:
     """A request body whose spoken answer is `text`; `slow` is the delay in seconds before each word."""
     return {
         "model": "text-only",
@@ -26,8 +26,8 @@ def script(text: str = TEXT, *, slow: float = 0, **more: Any) -> dict[str, Any]:
     }
 
 
-def in_format(format: str, text: str = TEXT, **more: Any) -> dict[str, Any]:
-    return script(text, stream=False, **more) | {"audio": {"voice": VOICE, "format": format}}
+def spoken_request_in(format: str, text: str = TEXT, **more: Any) -> dict[str, Any]:
+    return spoken_request(text, stream=False, **more) | {"audio": {"voice": VOICE, "format": format}}
 
 
 def stream_of(

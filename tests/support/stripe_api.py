@@ -42,7 +42,7 @@ class Stripe:
     events: list[Event] = field(default_factory=list)
     requests: int = 0
     now: Callable[[], float] = time.time
-    trouble: "Callable[[Answer], bool] | None" = None
+    trouble: "Callable[[StripeHandler], bool] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     _seen: dict[str, float] = field(default_factory=dict)
 
@@ -93,7 +93,7 @@ class Stripe:
         return None
 
 
-class Answer(BaseHTTPRequestHandler):
+class StripeHandler(BaseHTTPRequestHandler):
     """The handler of one request."""
 
     protocol_version = "HTTP/1.1"
@@ -138,7 +138,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def stripe_api() -> Iterator[Stripe]:
-    answers = type("Answers", (Answer,), {})
+    answers = type("Answers", (StripeHandler,), {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), answers)
     server.daemon_threads = True
     stripe = Stripe(f"http://127.0.0.1:{server.server_port}")

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from billing.triggers import unguarded
+from billing.triggers import without_triggers
 
 
 @contextmanager
 def tampering() -> Iterator[None]:
     """Let the block write what the database would refuse, in the test's transaction or in none."""
     _run_deferred_checks()
-    with unguarded(connection):
+    with without_triggers(connection):
         yield
         _run_deferred_checks()
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from media.processing.speech.transcripts import Transcript, TranscriptWriter
 
 
-def transcript_of(stream: Iterable[Segment | Heard]) -> Transcript:
+def transcript_of(stream: Iterable[Segment | RecognitionEnd]) -> Transcript:
     writer = TranscriptWriter()
     for item in stream:
         writer.add(item)

@@ -23,13 +23,13 @@ def word_error_rate(reference: str, heard: str) -> float:
 
     Case, punctuation and the way numbers are written do not matter.
     """
-    expected, found = normalised(reference), normalised(heard)
+    expected, found = normalized_words(reference), normalized_words(heard)
     if not expected:
         raise ValueError("the reference has no words")
     return _distance(expected, found) / len(expected)
 
 
-def normalised(text: str) -> list[str]:
+def normalized_words(text: str) -> list[str]:
     """The words as they are spoken: `$1,200` becomes `one thousand two hundred dollars`."""
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     text = _MONEY.sub(lambda money: f"{money[2]} {_CURRENCIES[money[1]]}", text)

@@ -12,7 +12,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.models import User, Workspace
-from accounts.services import create_api_key, personal_workspace, user_of
+from accounts.services import create_api_key, get_or_create_user, personal_workspace
 
 MAX_DAYS = 36_500
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         expires_at = _in_days(options["expires_in_days"])
         try:
             with transaction.atomic():
-                user = user_of(email)
+                user = get_or_create_user(email)
                 workspace = _workspace_of(user, options["workspace"])
                 key, secret = create_api_key(workspace, user, name=name[:100], expires_at=expires_at)
         except DatabaseError as error:

@@ -20,7 +20,7 @@ from engines.model_spec import ModelSpec
 from engines.registry import ModelsFileError, Registry
 from engines.served_models import current_registry
 
-MISUSED = 2
+USAGE_ERROR_EXIT = 2
 
 
 class Command(BaseCommand):
@@ -71,10 +71,10 @@ class Command(BaseCommand):
     def _import(self, wanted: PriceLookup, leave_out: Sequence[str], *, is_named: bool, is_dry: bool) -> bool:
         now = timezone.now()
         try:
-            offer = genai_prices.package_price_for(wanted, now, leave_out)
+            offer = genai_prices.find_package_price(wanted, now, leave_out)
             missing = genai_prices.missing_versions(wanted.model, offer, now, replace=is_named)
             if missing and not is_dry:
-                genai_prices.take_over(wanted.model, offer, replace=is_named)
+                genai_prices.import_missing_versions(wanted.model, offer, replace=is_named)
         except InvalidPrice as problem:
             self.stdout.write(f"{wanted.model}: not imported: {problem}")
             return False
@@ -88,7 +88,7 @@ def _check_kinds(leave_out: Sequence[str]) -> None:
     for kind in leave_out:
         if kind not in kinds:
             raise CommandError(
-                f"--leave-out {kind}: not one of {', '.join(sorted(kinds))}.", returncode=MISUSED
+                f"--leave-out {kind}: not one of {', '.join(sorted(kinds))}.", returncode=USAGE_ERROR_EXIT
             )
 
 
@@ -96,7 +96,7 @@ def _lookups(arguments: Sequence[str]) -> Iterator[PriceLookup]:
     try:
         registry = current_registry()
     except ModelsFileError as error:
-        raise CommandError(f"The models file cannot be used: {error}", returncode=MISUSED) from error
+        raise CommandError(f"The models file cannot be used: {error}", returncode=USAGE_ERROR_EXIT) from error
     if not arguments:
         yield from (_lookup_for(spec) for spec in registry if not _is_priced_by_file(spec))
     for argument in arguments:
@@ -107,14 +107,14 @@ def _lookup_from_argument(argument: str, registry: Registry) -> PriceLookup:
     model, is_mapped, reference = argument.partition("=")
     spec = registry.find(model)
     if spec is None:
-        raise CommandError(f"There is no model {model!r} in the models file.", returncode=MISUSED)
+        raise CommandError(f"There is no model {model!r} in the models file.", returncode=USAGE_ERROR_EXIT)
     if _is_priced_by_file(spec):
         raise CommandError(
             f"What {model!r} costs is said by the models file alone: it is free there, or has a price.",
-            returncode=MISUSED,
+            returncode=USAGE_ERROR_EXIT,
         )
     if is_mapped and not reference.strip("/"):
-        raise CommandError(f"{argument!r} names no model of the package.", returncode=MISUSED)
+        raise CommandError(f"{argument!r} names no model of the package.", returncode=USAGE_ERROR_EXIT)
     if not is_mapped:
         return _lookup_for(spec)
     provider, is_at, name = reference.partition("/")

@@ -36,8 +36,8 @@ class Command(BaseCommand):
             raise CommandError(str(problem)) from None
 
     def _list(self) -> None:
-        for event in meter_export.overdue():
+        for event in meter_export.overdue_events():
             self.stdout.write(
                 f"{meter_export.identifier_of(event)}  {event.customer}  {format_usd(event.amount)} USD  "
-                f"{meter_export.plight(event)}"
+                f"{meter_export.describe_delay(event)}"
             )

@@ -11,7 +11,7 @@ from accounts.services import personal_workspace
 from billing import ledger
 from billing.exceptions import InvalidBillingAction
 from billing.models import Wallet
-from billing.money import InvalidAmount, format_usd, nano_of
+from billing.money import InvalidAmount, format_usd, usd_to_nano
 
 
 class Command(BaseCommand):
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             found = _workspace(workspace)
             transaction = ledger.top_up(
                 found.pk,
-                nano_of(amount),
+                usd_to_nano(amount),
                 reason=options["reason"],
                 by="manage.py top_up",
                 reference=options["reference"],

@@ -9,7 +9,7 @@ MediaPart = ImagePart | AudioPart | FilePart
 FORMATS = {kind.media_type: kind.name for kind in reversed(CLAIMS.values())}
 
 
-def wanted_of(part: MediaPart) -> ExpectedMedia | None:
+def expected_media(part: MediaPart) -> ExpectedMedia | None:
     if isinstance(part, ImagePart) or (isinstance(part, FilePart) and part.stands_for == "image_url"):
         return "image"
     if isinstance(part, AudioPart) or (isinstance(part, FilePart) and part.stands_for == "input_audio"):
@@ -17,20 +17,20 @@ def wanted_of(part: MediaPart) -> ExpectedMedia | None:
     return None
 
 
-def claim_of(part: MediaPart) -> str | None:
+def claimed_format(part: MediaPart) -> str | None:
     return (part.format or None) if isinstance(part, AudioPart) else None
 
 
-def fits(blob: Blob, wanted: ExpectedMedia | None) -> bool:
+def is_media_kind(blob: Blob, wanted: ExpectedMedia | None) -> bool:
     kind = blob.media_type.partition("/")[0]
     return wanted is None or kind == wanted or (wanted == "audio" and kind == "video")
 
 
-def as_what_it_is(part: MediaPart, blob: Blob) -> Part:
-    if fits(blob, "image"):
+def detected_part(part: MediaPart, blob: Blob) -> Part:
+    if is_media_kind(blob, "image"):
         url = part.url if isinstance(part, ImagePart) else None
         return ImagePart(blob, url, getattr(part, "detail", None))
-    if fits(blob, "audio"):
+    if is_media_kind(blob, "audio"):
         return AudioPart(blob, FORMATS.get(blob.media_type, "pcm16"))
     filename = part.filename if isinstance(part, FilePart) else None
     return FilePart(blob, filename)

@@ -10,30 +10,30 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 
-from chatapi.completions.attachments.text_files import texts_of_files
-from chatapi.completions.token_counts import tokens_in
-from core.ids import SPEECH, parse
+from chatapi.completions.attachments.text_files import read_text_files
+from chatapi.completions.token_counts import estimate_tokens
+from core.ids import SPEECH, parse_id
 from core.values import Blob
 from engines.base import EngineError, InvalidRequest
 from engines.events import Usage
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from engines.model_spec import ModelSpec
 from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
-from media.processing.pictures.text_description import described
-from media.processing.speech.ssml import INSTRUCTIONS
+from media.processing.pictures.text_description import describe_picture
+from media.processing.speech.ssml import SSML_INSTRUCTIONS
 from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
 
 Kind = Rendition.Kind
 
-PASSED_ON = {"wav", "mp3"}
+PASSTHROUGH_FORMATS = {"wav", "mp3"}
 """Sound formats that every upstream with audio input is known to take as they are."""
 PICTURE_SIDES = (1536, 1024, 768, 512)
 """The sizes in pixels to which pictures are scaled for models that take no larger ones."""
 
-PASSED_ON_LIMIT = 128 * 1024 * 1024
+MEDIA_BYTES_LIMIT = 128 * 1024 * 1024
 """The most bytes of pictures, sounds and files that go to a model with one call."""
 
-NeedsMaking = ImagePart | AudioPart
+ConvertiblePart = ImagePart | AudioPart
 
 
 class PreparedMessages(msgspec.Struct, frozen=True):
@@ -62,12 +62,12 @@ async def prepare_messages(
     return await _Preparation(messages, spec, workspace_id, positions).run()
 
 
-def told_to_write_ssml(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def add_ssml_instructions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the history with instructions for answering in SSML in its first system message."""
-    instructions = TextPart(INSTRUCTIONS)
+    instructions = TextPart(SSML_INSTRUCTIONS)
     for index, message in enumerate(messages):
         if message.role == "system":
-            parts = (TextPart(f"{message.text}\n\n{INSTRUCTIONS}"),)
+            parts = (TextPart(f"{message.text}\n\n{SSML_INSTRUCTIONS}"),)
             instructed = msgspec.structs.replace(message, parts=parts)
             return (*messages[:index], instructed, *messages[index + 1 :])
     return (Message("system", (instructions,)), *messages)
@@ -97,12 +97,12 @@ class _Preparation:
         needed = {rendition.id: rendition for rendition in self._needed_renditions()}
         found = await self._wait_for_renditions(needed)
         if "file" not in self._spec.input_modalities:
-            self._texts = await texts_of_files(self._messages, self._workspace_id)
+            self._texts = await read_text_files(self._messages, self._workspace_id)
         messages = tuple(
             msgspec.structs.replace(message, parts=tuple(self._parts(message, found)))
             for message in self._messages
         )
-        check_weight(messages)
+        check_total_size(messages)
         counted = Usage(image_text_tokens=self._image_text_tokens, transcript_tokens=self._transcript_tokens)
         return PreparedMessages(messages, self._names, counted)
 
@@ -110,7 +110,7 @@ class _Preparation:
         for message in self._messages:
             for part in message.parts:
                 kind = self._kind_for(part)
-                if kind is not None and isinstance(part, NeedsMaking) and part.blob is not None:
+                if kind is not None and isinstance(part, ConvertiblePart) and part.blob is not None:
                     asset = asset_id(self._workspace_id, part.blob.sha256)
                     yield Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind)
 
@@ -121,7 +121,7 @@ class _Preparation:
         if isinstance(part, AudioPart):
             if "audio" not in self._spec.input_modalities:
                 return Kind.TRANSCRIPT
-            return None if part.format in PASSED_ON else Kind.WAV
+            return None if part.format in PASSTHROUGH_FORMATS else Kind.WAV
         return None
 
     def _picture_kind(self) -> str:
@@ -167,7 +167,7 @@ class _Preparation:
                 yield from self._spoken(part, has_text=has_text)
             elif isinstance(part, FilePart) and part.blob is not None:
                 yield TextPart(self._texts[part.blob.sha256]) if part.blob.sha256 in self._texts else part
-            elif isinstance(part, NeedsMaking) and (kind := self._kind_for(part)) and part.blob:
+            elif isinstance(part, ConvertiblePart) and (kind := self._kind_for(part)) and part.blob:
                 asset = asset_id(self._workspace_id, part.blob.sha256)
                 yield self._part_from_rendition(part, part.blob, found[rendition_id(asset, kind)])
             else:
@@ -175,22 +175,22 @@ class _Preparation:
 
     def _spoken(self, part: SpokenPart, *, has_text: bool) -> Iterable[Part]:
         """Yield an earlier spoken answer: by id only to the model that issued the id, else its transcript."""
-        is_ours = parse(SPEECH, part.id) is not None
+        is_ours = parse_id(SPEECH, part.id) is not None
         if "audio" in self._spec.output_modalities and not is_ours:
             yield part
         elif not has_text and part.transcript:
             yield TextPart(part.transcript)
 
-    def _part_from_rendition(self, part: NeedsMaking, blob: Blob, rendition: Rendition) -> Part:
+    def _part_from_rendition(self, part: ConvertiblePart, blob: Blob, rendition: Rendition) -> Part:
         match rendition.kind:
             case Kind.TEXT:
                 is_cut = rendition.content.get("is_cut", False)
-                text = described(rendition.content["text"], *_size_of(rendition.asset), is_cut=is_cut)
-                self._image_text_tokens += tokens_in(text)
+                text = describe_picture(rendition.content["text"], *_size_of(rendition.asset), is_cut=is_cut)
+                self._image_text_tokens += estimate_tokens(text)
                 return TextPart(text)
             case Kind.TRANSCRIPT:
-                text = heard(rendition.content["text"])
-                self._transcript_tokens += tokens_in(text)
+                text = transcript_text(rendition.content["text"])
+                self._transcript_tokens += estimate_tokens(text)
                 return TextPart(text)
         rendition_blob = self._rendition_blob(blob, rendition)
         if isinstance(part, ImagePart):
@@ -203,7 +203,7 @@ class _Preparation:
         return Blob(name, rendition.media_type, rendition.size)
 
 
-def heard(transcript: str) -> str:
+def transcript_text(transcript: str) -> str:
     """Return the text that a model that does not hear is given for a sound."""
     if not transcript.strip():
         return "[Sound in which no speech was heard.]"
@@ -214,16 +214,16 @@ def _size_of(asset: Asset) -> tuple[int, int]:
     return asset.width or 0, asset.height or 0
 
 
-def check_weight(messages: Sequence[Message]) -> None:
+def check_total_size(messages: Sequence[Message]) -> None:
     """Raise `InvalidRequest` if the files for a model are too large together."""
     total_size = sum(
         part.blob.size
         for part in (part for message in messages for part in message.parts)
         if isinstance(part, (ImagePart, AudioPart, FilePart)) and part.blob is not None
     )
-    if total_size > PASSED_ON_LIMIT:
+    if total_size > MEDIA_BYTES_LIMIT:
         raise InvalidRequest(
             f"The pictures, sounds and files of this conversation have {total_size} bytes as the model takes "
-            f"them; {PASSED_ON_LIMIT} are allowed.",
+            f"them; {MEDIA_BYTES_LIMIT} are allowed.",
             code="media_too_large",
         )

@@ -18,21 +18,27 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from chatapi.completions.attachments.media_parts import MediaPart, as_what_it_is, claim_of, fits, wanted_of
+from chatapi.completions.attachments.media_parts import (
+    MediaPart,
+    claimed_format,
+    detected_part,
+    expected_media,
+    is_media_kind,
+)
 from chatapi.completions.attachments.store import ResolvedAttachments, drop_bytes, store
 from chatapi.completions.completion_request import CompletionRequest
-from conversations.selectors import spoken_messages
+from conversations.selectors import spoken_answer_parts
 from core.exceptions import ApiError, BadRequest, NotFound
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from media.inspection import ExpectedMedia, inspect_file, media_api_error
 from media.processing.exceptions import MediaError, UnreadableMedia
 from media.processing.fetching import Fetcher
-from media.selectors import asset_of_file, known_files, last_copy, stored_file
-from media.services import StoredFile, check_room
+from media.selectors import find_file_asset, known_files, last_remote_copy, stored_file
+from media.services import StoredFile, check_storage_quota
 from media.temporary_folders import async_temporary_folder
 
-FILES_A_CALL = 250
-AT_ONCE = 4
+MAX_FILES_PER_CALL = 250
+CONCURRENT_FILES = 4
 """How many files of one call are fetched or inspected at the same time."""
 COPY_AGE = timedelta(hours=1)
 """How long a URL is not fetched again."""
@@ -68,7 +74,7 @@ class _Resolver:
         self._known: dict[str, StoredFile] = {}
         self._files: dict[str, StoredFile] = {}
         self._fetched: dict[str, str] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_FILES)
         self._locks: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._loaded: dict[object, StoredFile] = {}
         self._new_files: dict[str, StoredFile] = {}
@@ -127,10 +133,10 @@ class _Resolver:
         return {place: task.result() for place, task in tasks.items()}
 
     def _check_count(self, places: Sequence[tuple[int, int, MediaPart]]) -> None:
-        if len(places) > FILES_A_CALL:
-            i, j, part = places[FILES_A_CALL]
+        if len(places) > MAX_FILES_PER_CALL:
+            i, j, part = places[MAX_FILES_PER_CALL]
             raise BadRequest(
-                f"A call may carry {FILES_A_CALL} pictures, sounds and files; this one has {len(places)}.",
+                f"A call may carry {MAX_FILES_PER_CALL} pictures, sounds and files; this one has {len(places)}.",
                 param=self._param_path(i, j, part),
                 code="array_above_max_length",
             )
@@ -152,7 +158,7 @@ class _Resolver:
         ids = {part.id for message in messages for part in message.parts if isinstance(part, SpokenPart)}
         if not ids:
             return messages
-        stored = await database_sync_to_async(spoken_messages)(self._workspace_id, ids, timezone.now())
+        stored = await database_sync_to_async(spoken_answer_parts)(self._workspace_id, ids, timezone.now())
         return [self._restore(index, message, stored) for index, message in enumerate(messages)]
 
     def _restore(self, index: int, message: Message, stored: dict[str, tuple[Part, ...]]) -> Message:
@@ -181,7 +187,7 @@ class _Resolver:
         except MediaError as problem:
             raise media_api_error(problem, param) from problem
         self._files[file.blob.sha256] = file
-        return as_what_it_is(part, file.blob)
+        return detected_part(part, file.blob)
 
     async def _resolve_file(self, part: MediaPart, param: str) -> StoredFile:
         if isinstance(part, ImagePart) and part.url is not None:
@@ -190,8 +196,8 @@ class _Resolver:
             return await self._find_file(part, param)
         if part.blob is None:
             raise UnreadableMedia("It holds no data.")
-        inspect = partial(self._load_inline, part.blob.sha256, wanted_of(part), claim_of(part))
-        return await self._load_once((part.blob.sha256, wanted_of(part)), inspect)
+        inspect = partial(self._load_inline, part.blob.sha256, expected_media(part), claimed_format(part))
+        return await self._load_once((part.blob.sha256, expected_media(part)), inspect)
 
     async def _load_once(self, key: object, load: Callable[[], Awaitable[StoredFile]]) -> StoredFile:
         """Call `load` once per key: a history names the same file again and again."""
@@ -202,7 +208,7 @@ class _Resolver:
 
     async def _load_inline(self, sha256: str, wanted: ExpectedMedia | None, claim: str | None) -> StoredFile:
         known = self._known.get(sha256)
-        if known is not None and fits(known.blob, wanted):
+        if known is not None and is_media_kind(known.blob, wanted):
             return known
         async with self._slots, async_temporary_folder() as folder:
             path = folder / "inline"
@@ -230,12 +236,12 @@ class _Resolver:
 
     async def _check_room(self, files: Iterable[StoredFile]) -> None:
         # in a thread of its own, since it may wait for an upload to the same workspace
-        check = database_sync_to_async(check_room, thread_sensitive=False)
+        check = database_sync_to_async(check_storage_quota, thread_sensitive=False)
         await check([(self._workspace_id, file) for file in files], param="messages")
 
     async def _fetch_url(self, url: str) -> StoredFile:
         """Return what is at a URL; if it can no longer be fetched, what was there before."""
-        copy = await database_sync_to_async(last_copy)(self._workspace_id, url)
+        copy = await database_sync_to_async(last_remote_copy)(self._workspace_id, url)
         if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
             return stored_file(copy.asset)
         async with self._slots:
@@ -253,11 +259,11 @@ class _Resolver:
         return file
 
     async def _find_file(self, part: FilePart, param: str) -> StoredFile:
-        asset = await database_sync_to_async(asset_of_file)(self._workspace_id, part.file_id or "")
+        asset = await database_sync_to_async(find_file_asset)(self._workspace_id, part.file_id or "")
         if asset is None:
             raise NotFound(f"There is no file {part.file_id!r}.", param=f"{param}.file_id")
         file = stored_file(asset)
-        if not fits(file.blob, wanted_of(part)):
+        if not is_media_kind(file.blob, expected_media(part)):
             what = "picture" if part.stands_for == "image_url" else "sound"
             raise UnreadableMedia(f"The file is no {what}, but {file.blob.media_type}.")
         return file

@@ -10,10 +10,10 @@ from channels.db import database_sync_to_async
 
 from core.values import Blob
 from engines.messages import Message
-from media.cleanup import drop
+from media.cleanup import delete_unregistered
 from media.models import storage_name
 from media.renditions.tasks import enqueue
-from media.services import StoredFile, read_name, remember_copies, rendition_ids, store_bytes, store_file
+from media.services import StoredFile, read_stored, record_copies, rendition_ids, store_bytes, store_file
 
 
 class ResolvedAttachments(msgspec.Struct, frozen=True):
@@ -35,14 +35,14 @@ class ResolvedAttachments(msgspec.Struct, frozen=True):
         store(workspace_id, self.inline, self.paths)
 
 
-async def drop_fresh(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
+async def drop_new_bytes(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
     """Delete the bytes of a call that was refused."""
     await drop_bytes(workspace_id, resolved.fresh)
 
 
 async def drop_bytes(workspace_id: UUID, digests: Collection[str]) -> None:
     if digests:
-        await database_sync_to_async(drop, thread_sensitive=False)(workspace_id, digests)
+        await database_sync_to_async(delete_unregistered, thread_sensitive=False)(workspace_id, digests)
 
 
 def store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str, Path]) -> None:
@@ -51,10 +51,10 @@ def store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str,
         store_file(workspace_id, sha256, path)
 
 
-def settle_in(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
+def finish_attachments(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
     """Store the files again now that something holds them, remember fetched copies, and begin renditions."""
     resolved.store_again(workspace_id)
-    remember_copies(workspace_id, resolved.fetched)
+    record_copies(workspace_id, resolved.fetched)
     begin_renditions(workspace_id, resolved.files)
 
 
@@ -67,6 +67,6 @@ def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob]
 
     async def read_blob(blob: Blob) -> bytes:
         name = names.get(blob.sha256) or storage_name(workspace_id, blob.sha256)
-        return await asyncio.to_thread(read_name, name)
+        return await asyncio.to_thread(read_stored, name)
 
     return read_blob

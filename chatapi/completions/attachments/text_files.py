@@ -15,7 +15,7 @@ from media.storage.base import open_range
 
 TEXT_LIMIT = 200_000
 """The most characters of a text file that a model without file input is given."""
-TEXTS_LIMIT = 4_000_000
+TOTAL_TEXT_LIMIT = 4_000_000
 """The same for all text files of a call together; a file that is named twice counts twice."""
 
 _CHARACTER_BYTES = 4
@@ -24,7 +24,7 @@ _REPLACED = len("\ufffd".encode())
 """The bytes of the character that replaces what cannot be decoded."""
 
 
-async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dict[str, str]:
+async def read_text_files(messages: Sequence[Message], workspace_id: UUID) -> dict[str, str]:
     """Return the contents of the text files by SHA-256, for a model that takes no files.
 
     Raises `InvalidRequest` if they are too long together.
@@ -39,9 +39,9 @@ async def texts_of_files(messages: Sequence[Message], workspace_id: UUID) -> dic
         if blob.sha256 not in texts:
             texts[blob.sha256] = await asyncio.to_thread(_read_text, blob, part.filename, workspace_id)
         length += len(texts[blob.sha256])
-        if length > TEXTS_LIMIT:
+        if length > TOTAL_TEXT_LIMIT:
             raise InvalidRequest(
-                f"The text files of this call are too long: a model is given {TEXTS_LIMIT} characters.",
+                f"The text files of this call are too long: a model is given {TOTAL_TEXT_LIMIT} characters.",
                 code="media_too_large",
             )
     return texts
@@ -59,7 +59,7 @@ def _frame(text: str, blob: Blob, filename: str | None, *, is_cut: bool) -> str:
     return f"[File {filename or 'without a name'}:]\n{text}{cut}\n[End of the file.]"
 
 
-def longest_text(blob: Blob, filename: str | None, data: bytes | None) -> int:
+def max_text_bytes(blob: Blob, filename: str | None, data: bytes | None) -> int:
     """Return the most bytes of UTF-8 that a model without file input is given of a file.
 
     `data` are its bytes, if they are at hand. Each byte that cannot be decoded becomes a character of three.

@@ -94,7 +94,7 @@ class Dialect(ABC):
         offered = {tool.name for tool in tools}
         for chosen in choice.names:
             if chosen not in offered:
-                raise exceptions.wrong_value(f"no tool is named {exceptions.shown(chosen)}").at(name)
+                raise exceptions.wrong_value(f"no tool is named {exceptions.quote_value(chosen)}").at(name)
         return choice
 
 

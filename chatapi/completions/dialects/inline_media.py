@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from chatapi.validation import exceptions
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart
-from media.processing.sound.output_formats import SOUND_TYPES
+from media.processing.sound.output_formats import SOUND_MEDIA_TYPES
 
 _URL_LIMIT = 8192
 _TYPES = MimeTypes()
@@ -54,10 +54,12 @@ class Uploads:
         claim = format or (header and header[1]) or ""
         name = _FORMAT.fullmatch(claim)
         if claim and name is None:
-            raise exceptions.wrong_value(f"{exceptions.shown(claim)} is no audio format").at("format")
+            raise exceptions.wrong_value(f"{exceptions.quote_value(claim)} is no audio format").at("format")
         kind = name[1].lower() if name else ""
         try:
-            blob = self.keep(data[header.end() :] if header else data, SOUND_TYPES.get(kind, f"audio/{kind}"))
+            blob = self.keep(
+                data[header.end() :] if header else data, SOUND_MEDIA_TYPES.get(kind, f"audio/{kind}")
+            )
         except exceptions.InvalidField as problem:
             raise problem.at("data") from None
         return AudioPart(blob, kind)

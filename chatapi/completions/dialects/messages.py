@@ -140,7 +140,7 @@ def _merge(turn: list[Message]) -> Message:
     return Message("assistant", (*other_parts, *calls), turn[0].name)
 
 
-def check_calls_are_answered(messages: Sequence[Message]) -> None:
+def check_tool_calls_answered(messages: Sequence[Message]) -> None:
     """Check that each tool call has a tool message before the conversation goes on. Raises `InvalidField`."""
     open_calls: dict[str, None] = {}
     position = 0

@@ -16,7 +16,7 @@ from chatapi.completions.dialects.stream_encoder import (
     usage_as_json,
 )
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
-from engines.answers import Answer, AnswerHead, Choice, Ended
+from engines.answers import Answer, AnswerEnd, AnswerHead, Choice
 from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
 from engines.messages import Message, RefusalPart, SpokenPart, ToolCall
 from engines.requests import ToolChoice
@@ -128,7 +128,7 @@ class NativeEncoder(StreamEncoder):
         target = self._calls[event.choice, event.index]
         return self._delta(target, {"tool_calls": {"function": {"arguments": event.fragment}}})
 
-    def _finish(self, ended: Ended) -> Iterable[bytes]:
+    def _finish(self, ended: AnswerEnd) -> Iterable[bytes]:
         reasons = {finish.choice: finish.reason for finish in ended.finishes}
         reasons |= {choice: reasons[origin] for choice, origin in self._extra_choices.items()}
         *others, last = sorted(reasons)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chatapi.completions.dialects.base import Dialect
-from chatapi.completions.dialects.messages import check_calls_are_answered
+from chatapi.completions.dialects.messages import check_tool_calls_answered
 from chatapi.completions.dialects.stream_encoder import (
     Delta,
     StreamEncoder,
@@ -13,7 +13,7 @@ from chatapi.completions.dialects.stream_encoder import (
     usage_as_json,
 )
 from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
-from engines.answers import Answer, AnswerHead, Choice, Ended
+from engines.answers import Answer, AnswerEnd, AnswerHead, Choice
 from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
 from engines.messages import Message, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
 from engines.requests import ToolChoice
@@ -33,7 +33,7 @@ class OpenAIDialect(Dialect):
         return OpenAIEncoder(head, include_usage=include_usage, n=n, ndjson=ndjson)
 
     def _messages(self, messages: list[Message]) -> tuple[tuple[Message, ...], tuple[int, ...]]:
-        check_calls_are_answered(messages)
+        check_tool_calls_answered(messages)
         return tuple(messages), ()
 
     def _include_usage(self, values: dict[str, Any]) -> bool:
@@ -132,7 +132,7 @@ class OpenAIEncoder(StreamEncoder):
         fragment = {"index": index, "function": {"arguments": event.fragment}}
         return self._delta(event.choice, {"tool_calls": [fragment]})
 
-    def _finish(self, ended: Ended) -> Iterable[bytes]:
+    def _finish(self, ended: AnswerEnd) -> Iterable[bytes]:
         for finish in sorted(ended.finishes, key=lambda finish: finish.choice):
             yield self._choice(finish.choice, {}, None, finish.reason)
         if self._include_usage and ended.usage is not None:

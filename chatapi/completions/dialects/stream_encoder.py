@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from core.exceptions import envelope
-from engines.answers import Answer, AnswerHead, Ended, Failure
+from engines.answers import Answer, AnswerEnd, AnswerHead, Failure
 from engines.events import (
     AudioDelta,
     Event,
@@ -100,7 +100,7 @@ class StreamEncoder(ABC):
         self._texts: dict[int, tuple[bytes, bytes]] = {}
         self._sounds: dict[int, _Sound] = {}
 
-    def encode(self, entries: Sequence[Event | Ended]) -> bytes:
+    def encode(self, entries: Sequence[Event | AnswerEnd]) -> bytes:
         """Return the frames of these entries, joined; empty if there is nothing to tell a client."""
         frames: list[bytes] = []
         for entry in entries:
@@ -114,8 +114,8 @@ class StreamEncoder(ABC):
                 frames += self._frames(entry)
         return b"".join(frames)
 
-    def _frames(self, entry: Event | Ended) -> Iterable[bytes]:
-        if isinstance(entry, Ended):
+    def _frames(self, entry: Event | AnswerEnd) -> Iterable[bytes]:
+        if isinstance(entry, AnswerEnd):
             return self._end(entry)
         if isinstance(entry, Finish | Usage):
             return ()
@@ -149,7 +149,7 @@ class StreamEncoder(ABC):
         before, _, after = self._delta(choice, {"content": _PLACEHOLDER}).partition(_encode(_PLACEHOLDER))
         return before, after
 
-    def _end(self, ended: Ended) -> Iterator[bytes]:
+    def _end(self, ended: AnswerEnd) -> Iterator[bytes]:
         if failure := self._failure(ended):
             yield from self._flush()
             yield self._frame(envelope(failure.message, failure.type, failure.param, failure.code))
@@ -159,7 +159,7 @@ class StreamEncoder(ABC):
         yield from self._finish(ended)
         yield self._done
 
-    def _failure(self, ended: Ended) -> Failure | None:
+    def _failure(self, ended: AnswerEnd) -> Failure | None:
         if ended.failure is not None:
             return ended.failure
         finished = {finish.choice for finish in ended.finishes}
@@ -193,7 +193,7 @@ class StreamEncoder(ABC):
     def _call_arguments(self, event: ToolCallArguments) -> bytes: ...
 
     @abstractmethod
-    def _finish(self, ended: Ended) -> Iterable[bytes]: ...
+    def _finish(self, ended: AnswerEnd) -> Iterable[bytes]: ...
 
 
 def completion_as_json(answer: Answer, choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,22 +1,22 @@
 """A completion's event log in memory, and the viewers that read it.
 
 The pump appends; any number of viewers read from the first entry on, each at its own pace. The last
-entry is `Ended`.
+entry is `AnswerEnd`.
 """
 
 import asyncio
 from collections.abc import Sequence
 
-from engines.answers import Ended
+from engines.answers import AnswerEnd
 from engines.events import Event
 
-Entry = Event | Ended
+Entry = Event | AnswerEnd
 
 
 class EventLog:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.ended: Ended | None = None
+        self.ended: AnswerEnd | None = None
         self.viewers: set[Viewer] = set()
 
     def append(self, entry: Entry) -> None:
@@ -24,7 +24,7 @@ class EventLog:
         for viewer in self.viewers:
             viewer.wake()
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: AnswerEnd) -> None:
         self.ended = ended
         self.append(ended)
 
@@ -70,7 +70,7 @@ class Viewer:
         self._cursor += len(new_entries)
         return new_entries
 
-    async def until_ended(self) -> Ended | None:
+    async def until_ended(self) -> AnswerEnd | None:
         """Wait until the run has ended and return its end; None if the client leaves before."""
         while self.log.ended is None and not self.is_gone:
             await self.read()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from engines.events import Event, Usage
 from engines.requests import EngineRequest
 
-AT_ONCE = 4
+CONCURRENT_CHOICES = 4
 
 
 async def fan_out(
@@ -21,7 +21,7 @@ async def fan_out(
     """
     single = replace(request, n=1)
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
-    slots = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(CONCURRENT_CHOICES)
 
     async def ask(choice: int) -> None:
         async with slots, contextlib.aclosing(stream(single)) as events:

@@ -181,7 +181,7 @@ class JournalSlot:
         _HEAD.pack_into(self._memory, self._offset, *head)
 
 
-def is_written(path: Path) -> bool:
+def is_in_use(path: Path) -> bool:
     """Return whether a living process on this machine writes this journal.
 
     The kernel releases the lock when the process is gone, but not while it is held up.

@@ -15,9 +15,9 @@ from chatapi.completions.runs.event_log import EventLog
 from chatapi.completions.runs.fan_out import fan_out
 from chatapi.completions.runs.journal import JournalSlot
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
-from chatapi.completions.token_counts import fill_missing_counts, prompt_estimate
+from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
 from core.values import Value
-from engines.answers import Choice, Ended, Failure, State, assembled
+from engines.answers import AnswerEnd, Choice, Failure, State, assemble
 from engines.base import EngineError
 from engines.events import (
     AudioDelta,
@@ -33,7 +33,7 @@ from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
 from engines.registry import Registry
 from engines.requests import EngineRequest
-from media.processing.sound.output_formats import sound_type_of
+from media.processing.sound.output_formats import sound_media_type
 from media.processing.speech.ssml import PlainStream, SpeakStream
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class Pump:
     async def _end(self, state: State, failure: Failure | None) -> None:
         """Store the end of the run, or as much of it as can be stored."""
         finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
-        ended = Ended(state, finishes, self._usage_so_far(), failure)
+        ended = AnswerEnd(state, finishes, self._usage_so_far(), failure)
         for outcome in self._outcomes(ended):
             try:
                 await self._settle(outcome)
@@ -156,23 +156,23 @@ class Pump:
                 self._slot.release()
                 break
         if outcome.state != state:
-            ended = Ended("failed", failure=_UNSTORABLE)
+            ended = AnswerEnd("failed", failure=_UNSTORABLE)
         self.log.end(ended)
 
-    def _outcomes(self, ended: Ended) -> Iterator[RunOutcome]:
+    def _outcomes(self, ended: AnswerEnd) -> Iterator[RunOutcome]:
         """Yield the outcome as it is, then without what may have kept it from being stored.
 
         The second has only the text, the third nothing. Each is built only when it is needed.
         """
-        whole = assembled(
+        whole = assemble(
             self.log.entries,
             ended.finishes,
             choices=self._request.n,
-            sound_type=sound_type_of(self._request.sound_format),
+            sound_type=sound_media_type(self._request.sound_format),
         )
         choices = whole.choices()
         yield self._outcome(ended, choices, whole.sounds())
-        fallback = Ended("failed", usage=ended.usage, failure=_UNSTORABLE)
+        fallback = AnswerEnd("failed", usage=ended.usage, failure=_UNSTORABLE)
         yield self._outcome(fallback, tuple(map(_text_only, choices)), {})
         yield self._outcome(fallback, (), {})
 
@@ -210,7 +210,7 @@ class Pump:
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
         engine, request = self._registry.engine(spec), self._prepared.request
-        prompt, images = prompt_estimate(request.messages), self._prepared.images
+        prompt, images = estimate_prompt_tokens(request.messages), self._prepared.images
         self._partial_usage = None
         self._slot.asked(self._prepared.price_id, prompt, images)
         if request.n == 1 or spec.supports_n:
@@ -313,7 +313,7 @@ class Pump:
             usage = fill_missing_counts(self._partial_usage, usage)
         return (usage + substitutes if substitutes != _NOTHING else usage).bounded
 
-    def _outcome(self, ended: Ended, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> RunOutcome:
+    def _outcome(self, ended: AnswerEnd, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> RunOutcome:
         return RunOutcome(
             completion_id=self.completion_id,
             state=ended.state,

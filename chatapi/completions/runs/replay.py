@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from chatapi.completions.runs.event_log import EventLog
-from conversations.selectors import answer_of, completion_of, failure_of, sounds_of
-from core.ids import COMPLETION, CONVERSATION, public
-from engines.answers import Answer, AnswerHead, Choice, Ended
+from conversations.selectors import answer_of, failure_of, get_completion, read_sounds
+from core.ids import COMPLETION, CONVERSATION, format_id
+from engines.answers import Answer, AnswerEnd, AnswerHead, Choice
 from engines.events import (
     AudioDelta,
     Event,
@@ -22,18 +22,18 @@ from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, T
 
 def replay(workspace_id: UUID, completion_id: UUID) -> tuple[AnswerHead, str, EventLog] | None:
     """Return the head, conversation id and log of a stored completion; None while it is still running."""
-    completion = completion_of(workspace_id, public(COMPLETION, completion_id))
+    completion = get_completion(workspace_id, format_id(COMPLETION, completion_id))
     answer = answer_of(completion)
     if answer.state == "in_progress":
         return None
     log = EventLog()
-    for event in _events(answer, sounds_of(workspace_id, answer)):
+    for event in _events(answer, read_sounds(workspace_id, answer)):
         log.append(event)
     finishes = tuple(
         Finish(choice.finish_reason, choice.index) for choice in answer.choices if choice.finish_reason
     )
-    log.end(Ended(answer.state, finishes, answer.usage, failure_of(completion)))
-    return answer.head, public(CONVERSATION, completion.conversation_id), log
+    log.end(AnswerEnd(answer.state, finishes, answer.usage, failure_of(completion)))
+    return answer.head, format_id(CONVERSATION, completion.conversation_id), log
 
 
 def _events(answer: Answer, sounds: dict[str, bytes]) -> Iterator[Event]:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from core.ids import SPEECH, new_id, public
+from core.ids import SPEECH, format_id, new_id
 from core.values import Value
 from engines.base import EngineError
 from engines.events import AudioDelta
@@ -14,7 +14,7 @@ from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.sound.speech_encoding import EncodeSound, encode_sound
 from media.processing.speech.speech_plan import Say, SpeechItem
-from media.processing.speech.synthesis.job_types import Speak, SpokenPiece, WarmVoice, patience
+from media.processing.speech.synthesis.job_types import Speak, SpokenPiece, WarmVoice, synthesis_timeout
 from media.processing.speech.synthesis.jobs import speak, warm_voice
 from media.temporary_folders import async_temporary_folder
 
@@ -54,7 +54,7 @@ class Speaker:
         self._options = options
         self._append = append
         self._count_bytes = count_bytes
-        self._id = public(SPEECH, new_id())
+        self._id = format_id(SPEECH, new_id())
         self._has_begun = False
         self._has_ended = False
         self._queue: asyncio.Queue[list[SpeechItem] | None] = asyncio.Queue()
@@ -98,7 +98,7 @@ class Speaker:
         """Load the voice while the model is still thinking about its first sentence."""
         job = WarmVoice(self._options.voice, self._options.voices_folder)
         if job not in _warm:
-            await pools.synthesis.ask(warm_voice, job, seconds=patience(0))
+            await pools.synthesis.ask(warm_voice, job, seconds=synthesis_timeout(0))
             _warm.add(job)
 
     async def _next(self) -> list[SpeechItem] | None:
@@ -116,7 +116,7 @@ class Speaker:
         options = self._options
         job = Speak(items=items, voice=options.voice, voices_folder=options.voices_folder)
         characters = sum(len(item.text) for item in items if isinstance(item, Say))
-        async for piece in pools.synthesis.follow(speak, job, seconds=patience(characters)):
+        async for piece in pools.synthesis.follow(speak, job, seconds=synthesis_timeout(characters)):
             self._send(piece)
 
     def _send(self, piece: SpokenPiece) -> None:

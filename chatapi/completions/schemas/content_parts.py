@@ -13,7 +13,7 @@ from chatapi.validation.fields import (
     Reference,
     StrictSerializer,
     StringField,
-    checked_items,
+    validate_items,
 )
 
 DETAILS = ("auto", "low", "high", "original")
@@ -129,7 +129,7 @@ class ContentField(DescribedField):
             raise exceptions.wrong_type("a string or an array", data)
         if not data and not self._may_be_empty:
             raise exceptions.empty_array()
-        return checked_items(data, self._run_part)
+        return validate_items(data, self._run_part)
 
     def _run_part(self, data: Any) -> dict[str, Any]:
         if self._strings and type(data) is str:

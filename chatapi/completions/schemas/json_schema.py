@@ -58,15 +58,15 @@ def _cached_problem(encoded: bytes) -> tuple[Path, str] | None:
 def _find_problem(schema: dict[str, Any]) -> tuple[Path, str] | None:
     draft = schema.get("$schema")
     if isinstance(draft, str) and draft not in _KNOWN_DRAFTS:
-        return ("$schema",), f"the draft {exceptions.shown(draft)} is not known"
+        return ("$schema",), f"the draft {exceptions.quote_value(draft)} is not known"
     try:
         jsonschema_rs.meta.validate(schema)
     except jsonschema_rs.ValidationError as error:
-        return tuple(error.instance_path), exceptions.shown(error.message)
+        return tuple(error.instance_path), exceptions.quote_value(error.message)
     anchors = set(_anchors(schema))
     for path, reference in _references(schema, ()):
         if not _resolves_within(schema, reference, anchors):
-            return path, f"{exceptions.shown(reference)} does not lead to a place in it"
+            return path, f"{exceptions.quote_value(reference)} does not lead to a place in it"
     return None
 
 

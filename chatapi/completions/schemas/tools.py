@@ -42,7 +42,7 @@ class ToolSerializer(StrictSerializer):
         if kind == "custom":
             raise exceptions.unsupported("custom tools are not offered here, only functions").at("type")
         if type(kind) is str and kind != "function":  # before a missing 'function' is reported
-            raise exceptions.not_among(("function",), kind).at("type")
+            raise exceptions.not_one_of(("function",), kind).at("type")
         return super().run_validation(data)
 
 
@@ -84,7 +84,7 @@ class ToolChoiceField(DescribedField):
     def run_validation(self, data: Any = empty) -> ToolChoice:
         if type(data) is str:
             if data not in MODES:
-                raise exceptions.not_among(MODES, data)
+                raise exceptions.not_one_of(MODES, data)
             return ToolChoice(data)  # type: ignore[arg-type]
         if type(data) is not dict:
             raise exceptions.wrong_type("a string or an object", data)
@@ -111,7 +111,7 @@ class FunctionChoiceField(DescribedField):
     def run_validation(self, data: Any = empty) -> ToolChoice:
         if type(data) is str:
             if data not in ("none", "auto"):
-                raise exceptions.not_among(("none", "auto"), data)
+                raise exceptions.not_one_of(("none", "auto"), data)
             return ToolChoice(data)  # type: ignore[arg-type]
         if type(data) is not dict:
             raise exceptions.wrong_type("a string or an object", data)

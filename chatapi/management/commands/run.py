@@ -45,11 +45,11 @@ class Command(BaseCommand):
 
     def _prepare_database(self) -> first_start.Credentials | None:
         try:
-            with first_start.alone(settings.DATA_DIR):
+            with first_start.preparation_lock(settings.DATA_DIR):
                 if first_start.unapplied_migrations():
                     console.say("Preparing the database…")
                     first_start.migrate()
-                return first_start.first_credentials()
+                return first_start.create_first_credentials()
         except DatabaseError as error:
             raise CannotStart(f"the database cannot be prepared: {' '.join(str(error).split())}") from error
         finally:
@@ -67,7 +67,7 @@ class Command(BaseCommand):
             app,
             listener,
             on_stop=worker.stop if worker is not None else lambda: None,
-            watch=lambda: console.tell_when_ready(address, self._host_header(), progress),
+            watch=lambda: console.report_readiness(address, self._host_header(), progress),
         )
         if worker is not None:
             worker.wait(settings.CHATAPI_SHUTDOWN_SECONDS)

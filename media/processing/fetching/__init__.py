@@ -14,7 +14,7 @@ from media.processing.fetching.exceptions import (
     InvalidUrl,
     UrlNotAllowed,
 )
-from media.processing.fetching.fetcher import Fetched, Fetcher, FetchLimits
+from media.processing.fetching.fetcher import FetchedFile, Fetcher, FetchLimits
 
 __all__ = [
     "FetchError",
@@ -22,7 +22,7 @@ __all__ = [
     "FetchLimits",
     "FetchTimedOut",
     "FetchTooLarge",
-    "Fetched",
+    "FetchedFile",
     "Fetcher",
     "InvalidUrl",
     "UrlNotAllowed",

@@ -14,12 +14,12 @@ import msgspec
 from media.processing.fetching.exceptions import FetchFailed, FetchTimedOut, FetchTooLarge
 from media.processing.fetching.public_network import (
     GuardedConnector,
-    LookUp,
+    Lookup,
     Network,
     NetworkPolicy,
-    ThreadedLookUp,
+    ThreadedLookup,
 )
-from media.processing.fetching.url_parser import Target, follow, parse_url
+from media.processing.fetching.url_parser import Target, parse_url, resolve_redirect
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
     redirects: int = 3
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class FetchedFile(msgspec.Struct, frozen=True):
     size: int
     content_type: str | None
     """What the server claims, in lowercase and without parameters: a hint, never to be trusted."""
@@ -66,11 +66,11 @@ class Fetcher:
         limits: FetchLimits | None = None,
         *,
         allowed_networks: Iterable[Network] = (),
-        look_up: LookUp | None = None,
+        look_up: Lookup | None = None,
     ) -> None:
         self._limits = limits or FetchLimits()
         self._policy = NetworkPolicy(allowed_networks)
-        self._threads = ThreadedLookUp()
+        self._threads = ThreadedLookup()
         self._session = aiohttp.ClientSession(
             connector=GuardedConnector(self._policy, look_up or self._threads),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -87,7 +87,7 @@ class Fetcher:
         await self._session.close()
         self._threads.close()
 
-    async def fetch(self, url: str, out: Path) -> Fetched:
+    async def fetch(self, url: str, out: Path) -> FetchedFile:
         """Write the file at `url` to `out`, which is deleted on failure.
 
         Raises `FetchError` for what is wrong with the URL or its server, `OSError` for `out`.
@@ -99,13 +99,13 @@ class Fetcher:
         except TimeoutError as error:
             raise FetchTimedOut("The URL's server was too slow.") from error
 
-    async def _fetch(self, target: Target, out: Path) -> Fetched:
+    async def _fetch(self, target: Target, out: Path) -> FetchedFile:
         for _ in range(self._limits.redirects + 1):
             async with self._request(target) as response:
                 if response.status not in _REDIRECT_STATUSES:
                     return await self._save(response, target, out)
                 location = response.headers.get("Location", "")
-            target = follow(target, location)
+            target = resolve_redirect(target, location)
         raise FetchFailed("The URL redirects too often.")
 
     @asynccontextmanager
@@ -119,14 +119,14 @@ class Fetcher:
         finally:
             response.close()
 
-    async def _save(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> Fetched:
+    async def _save(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> FetchedFile:
         if response.status != 200:
             raise FetchFailed(f"The URL's server answered with status {response.status}.")
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
             raise FetchFailed("The URL's server compressed its answer, unasked.")
         self._check_size(response.content_length or 0)
         size = await self._write(response, target, out)
-        return Fetched(size, _media_type(response.headers.get("Content-Type", "")), target.host)
+        return FetchedFile(size, _media_type(response.headers.get("Content-Type", "")), target.host)
 
     async def _write(self, response: aiohttp.ClientResponse, target: Target, out: Path) -> int:
         size = 0

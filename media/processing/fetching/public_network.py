@@ -21,13 +21,13 @@ from media.processing.fetching.exceptions import FetchFailed, UrlNotAllowed
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
-LookUp: TypeAlias = Callable[[str], Awaitable[list[str]]]
+Lookup: TypeAlias = Callable[[str], Awaitable[list[str]]]
 """Maps a name to addresses as text. Raises `socket.gaierror`."""
 
 _AddrInfo: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 CONNECTIONS = 16
-CONNECTIONS_A_HOST = 4
+CONNECTIONS_PER_HOST = 4
 
 _RESERVED_IPV4 = [
     IPv4Network(network)
@@ -104,7 +104,7 @@ def is_public(address: Address) -> bool:
     )
 
 
-class ThreadedLookUp:
+class ThreadedLookup:
     """The system's resolver in its own threads, so that a slow name server holds up no other work."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class ThreadedLookUp:
 class PublicResolver(AbstractResolver):
     """A resolver for aiohttp that checks all addresses before it returns any."""
 
-    def __init__(self, policy: NetworkPolicy, look_up: LookUp) -> None:
+    def __init__(self, policy: NetworkPolicy, look_up: Lookup) -> None:
         self._policy = policy
         self._look_up = look_up
 
@@ -156,13 +156,13 @@ class PublicResolver(AbstractResolver):
 class GuardedConnector(aiohttp.TCPConnector):
     """A connector that opens one connection per request, to addresses that the policy allows."""
 
-    def __init__(self, policy: NetworkPolicy, look_up: LookUp) -> None:
+    def __init__(self, policy: NetworkPolicy, look_up: Lookup) -> None:
         super().__init__(
             resolver=PublicResolver(policy, look_up),
             use_dns_cache=False,
             force_close=True,
             limit=CONNECTIONS,
-            limit_per_host=CONNECTIONS_A_HOST,
+            limit_per_host=CONNECTIONS_PER_HOST,
             socket_factory=self._open_socket,
         )
         self._policy = policy

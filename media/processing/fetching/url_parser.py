@@ -79,7 +79,7 @@ def parse_url(text: str) -> Target:
     )
 
 
-def follow(target: Target, location: str) -> Target:
+def resolve_redirect(target: Target, location: str) -> Target:
     """Return the target of a redirect, checked like any other URL.
 
     Raises `InvalidUrl` and `UrlNotAllowed`.

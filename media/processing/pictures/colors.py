@@ -5,7 +5,7 @@ from io import BytesIO
 
 from PIL import Image, ImageCms, ImageStat
 
-from media.processing.pictures.decoding import DAMAGE
+from media.processing.pictures.decoding import DECODER_ERRORS
 
 _LIGHT = 192
 """The mean brightness above which the visible part of a transparent picture is lost on white."""
@@ -13,7 +13,7 @@ _LIGHT = 192
 _PROFILE_SPACES = {"RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "L": "GRAY"}
 
 
-def eight_bit(image: Image.Image) -> Image.Image:
+def to_eight_bit(image: Image.Image) -> Image.Image:
     """Convert to mode L, LA, RGB, RGBA or CMYK.
 
     Palettes are looked up, 16 bits become 8, and transparency becomes a channel.
@@ -31,8 +31,8 @@ def eight_bit(image: Image.Image) -> Image.Image:
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
-def srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert `image` (from `eight_bit`) to mode L, RGB or RGBA.
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert `image` (from `to_eight_bit`) to mode L, RGB or RGBA.
 
     Its colors are converted from `profile` (ICC) if there is one.
     """
@@ -46,7 +46,7 @@ def srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image
 
 
-def flattened(image: Image.Image) -> Image.Image:
+def flatten(image: Image.Image) -> Image.Image:
     """Put an RGBA picture on white, or on black if its visible part is light; return others unchanged."""
     if image.mode != "RGBA":
         return image
@@ -66,7 +66,7 @@ def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
             return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-    except (ImageCms.PyCMSError, *DAMAGE):
+    except (ImageCms.PyCMSError, *DECODER_ERRORS):
         return image
     if converted is None:
         return image

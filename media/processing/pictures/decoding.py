@@ -12,7 +12,7 @@ import pillow_heif
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from media.processing.exceptions import MediaTooLarge, UnreadableMedia
-from media.processing.pictures.file_structure import CUT_OFF, DAMAGED, Outline, outline
+from media.processing.pictures.file_structure import CUT_OFF, DAMAGED, DeclaredSize, read_declared_size
 from media.processing.pictures.file_types import HEAD_BYTES, PictureKind, picture_kind
 from media.processing.pictures.limits import PictureLimits
 
@@ -25,7 +25,7 @@ pillow_heif.register_heif_opener(
     thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODER_THREADS
 )
 
-DAMAGE = (
+DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
     EOFError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -47,7 +47,7 @@ _SIDEWAYS_ORIENTATIONS = frozenset({5, 6, 7, 8})
 class OpenPicture:
     """A picture whose declared size is within the limits; `load` decodes its first frame."""
 
-    def __init__(self, image: Image.Image, kind: PictureKind, outline: Outline) -> None:
+    def __init__(self, image: Image.Image, kind: PictureKind, outline: DeclaredSize) -> None:
         self.image = image
         self.kind = kind
         self.outline = outline
@@ -76,7 +76,7 @@ class OpenPicture:
 
 
 @contextlib.contextmanager
-def opened_picture(path: str, limits: PictureLimits) -> Iterator[OpenPicture]:
+def open_picture(path: str, limits: PictureLimits) -> Iterator[OpenPicture]:
     """Open a picture with the decoder of its kind alone, without decoding it yet.
 
     Raises `UnreadableMedia` and `MediaTooLarge`.
@@ -90,25 +90,27 @@ def opened_picture(path: str, limits: PictureLimits) -> Iterator[OpenPicture]:
     with contextlib.ExitStack() as stack:
         with _translate_decoder_errors():
             image = stack.enter_context(Image.open(path, formats=[kind.plugin]))
-            seen = Outline(*image.size, frames=claimed.frames if claimed else getattr(image, "n_frames", 1))
+            seen = DeclaredSize(
+                *image.size, frames=claimed.frames if claimed else getattr(image, "n_frames", 1)
+            )
         if claimed not in (None, seen):
             raise UnreadableMedia(DAMAGED)
         check_limits(seen, limits)
         yield OpenPicture(image, kind, seen)
 
 
-def upright(image: Image.Image, picture: OpenPicture) -> Image.Image:
+def turn_upright(image: Image.Image, picture: OpenPicture) -> Image.Image:
     """Turn `image`, made from the pixels of `picture`, the way its EXIF data say."""
     method = _TRANSPOSE_METHODS.get(picture.orientation)
     return image if method is None else image.transpose(method)
 
 
-def turned_size(picture: OpenPicture) -> tuple[int, int]:
+def upright_size(picture: OpenPicture) -> tuple[int, int]:
     width, height = picture.outline.width, picture.outline.height
     return (height, width) if picture.orientation in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 
-def check_limits(claimed: Outline, limits: PictureLimits) -> None:
+def check_limits(claimed: DeclaredSize, limits: PictureLimits) -> None:
     width, height = claimed.width, claimed.height
     if not (width and height and claimed.frames):
         raise UnreadableMedia("The picture has no pixels.")
@@ -120,11 +122,11 @@ def check_limits(claimed: Outline, limits: PictureLimits) -> None:
         raise MediaTooLarge(f"The picture has {claimed.frames} frames; {limits.max_frames} are taken.")
 
 
-def _read_structure(path: str) -> tuple[PictureKind, Outline | None]:
+def _read_structure(path: str) -> tuple[PictureKind, DeclaredSize | None]:
     with Path(path).open("rb") as file:
         kind = picture_kind(file.read(HEAD_BYTES))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            return kind, outline(mapped, kind)
+            return kind, read_declared_size(mapped, kind)
 
 
 def _read_orientation(image: Image.Image) -> int:
@@ -133,7 +135,7 @@ def _read_orientation(image: Image.Image) -> int:
         warnings.simplefilter("ignore")
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
-        except DAMAGE:
+        except DECODER_ERRORS:
             return 1
     return orientation if isinstance(orientation, int) else 1
 
@@ -150,7 +152,7 @@ def _translate_decoder_errors() -> Iterator[None]:
             yield
         except MemoryError as error:
             raise MediaTooLarge("The picture needs more memory than there is for it.") from error
-        except DAMAGE as error:
+        except DECODER_ERRORS as error:
             raise UnreadableMedia(_error_message(error)) from error
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageChops
 
 from media.processing.exceptions import MediaTooLarge
-from media.processing.pictures.colors import flattened
+from media.processing.pictures.colors import flatten
 
 QUALITIES = (90, 80, 70, 60, 45, 30)
 THUMBNAIL_QUALITY = 80
@@ -18,20 +18,20 @@ drawings have a larger one.
 """
 
 
-class Encoded(NamedTuple):
+class EncodedPicture(NamedTuple):
     data: bytes
     media_type: str
     width: int
     height: int
 
 
-def encoded_for_model(image: Image.Image, max_bytes: int) -> Encoded:
+def encode_for_model(image: Image.Image, max_bytes: int) -> EncodedPicture:
     """Encode `image` (L, RGB or RGBA) as PNG if that is better and fits, else as the best JPEG that fits."""
     if image.mode == "RGBA" or is_flat(image):
         encoded = _encode(image, "PNG")
         if len(encoded.data) <= max_bytes:
             return encoded
-    image = flattened(image)
+    image = flatten(image)
     while True:
         for quality in QUALITIES:
             encoded = _encode(image, "JPEG", quality=quality, optimize=True)
@@ -43,7 +43,7 @@ def encoded_for_model(image: Image.Image, max_bytes: int) -> Encoded:
         image = image.resize((max(1, int(width * _SHRINK_FACTOR)), max(1, int(height * _SHRINK_FACTOR))))
 
 
-def encoded_thumbnail(image: Image.Image) -> Encoded:
+def encode_thumbnail(image: Image.Image) -> EncodedPicture:
     return _encode(image, "WEBP", quality=THUMBNAIL_QUALITY)
 
 
@@ -57,9 +57,9 @@ def is_flat(image: Image.Image) -> bool:
     return same >= _FLAT_SHARE * (width - 1) * height
 
 
-def _encode(image: Image.Image, plugin: str, **options: Any) -> Encoded:
+def _encode(image: Image.Image, plugin: str, **options: Any) -> EncodedPicture:
     # Encoders would write the source's comments, profiles and texts, which are still in `info`.
     image.info = {}
     file = BytesIO()
     image.save(file, plugin, **options)
-    return Encoded(file.getvalue(), Image.MIME[plugin], *image.size)
+    return EncodedPicture(file.getvalue(), Image.MIME[plugin], *image.size)

@@ -30,7 +30,7 @@ CUT_OFF = "The picture is cut off."
 DAMAGED = "The picture is damaged."
 
 
-class Outline(msgspec.Struct, frozen=True):
+class DeclaredSize(msgspec.Struct, frozen=True):
     """The canvas size in pixels, and the number of frames."""
 
     width: int
@@ -38,7 +38,7 @@ class Outline(msgspec.Struct, frozen=True):
     frames: int = 1
 
 
-def outline(file: mmap, kind: PictureKind) -> Outline | None:
+def read_declared_size(file: mmap, kind: PictureKind) -> DeclaredSize | None:
     """Return what the file declares, or None if only the decoder's own header tells (HEIF, AVIF).
 
     Raises `UnreadableMedia` if the file is cut off or damaged, `MediaTooLarge` if decoding would never end.
@@ -53,7 +53,7 @@ def outline(file: mmap, kind: PictureKind) -> Outline | None:
     return None
 
 
-def _png(file: mmap) -> Outline:
+def _png(file: mmap) -> DeclaredSize:
     width = height = 0
     frames = 1
     for count, (name, start, end) in enumerate(_png_chunks(file)):
@@ -63,7 +63,7 @@ def _png(file: mmap) -> Outline:
         elif name == b"acTL":
             frames = max(1, struct.unpack_from(">I", file, start)[0])
         elif name == b"IEND":
-            return Outline(width, height, frames)
+            return DeclaredSize(width, height, frames)
         with memoryview(file) as view, view[start - 4 : end] as covered:
             checksum = zlib.crc32(covered)
         if checksum != struct.unpack_from(">I", file, end)[0]:
@@ -90,7 +90,7 @@ _JPEG_FILL = re.compile(rb"\xff+([^\xff])")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-def _jpeg(file: mmap) -> Outline:
+def _jpeg(file: mmap) -> DeclaredSize:
     width = height = scans = coded_bytes = 0
     for marker, start, end in _jpeg_segments(file):
         if marker in _JPEG_FRAMES and not width:
@@ -103,7 +103,7 @@ def _jpeg(file: mmap) -> Outline:
     # Any coding takes at least one bit per 8×8 block: less means a forged size that would decode to gray.
     if not scans or coded_bytes * 8 < -(-width // 8) * -(-height // 8):
         raise UnreadableMedia(DAMAGED)
-    return Outline(width, height)
+    return DeclaredSize(width, height)
 
 
 def _jpeg_segments(file: mmap) -> Iterator[tuple[int, int, int]]:
@@ -133,7 +133,7 @@ def _end_of_scan(file: mmap, at: int) -> int:
     return found.start()
 
 
-def _gif(file: mmap) -> Outline:
+def _gif(file: mmap) -> DeclaredSize:
     width, height, flags = struct.unpack_from("<HHB", file, 6)
     at = 13 + _color_table_bytes(flags)
     frames = 0
@@ -154,7 +154,7 @@ def _gif(file: mmap) -> Outline:
                 frames += 1
             case _:
                 raise UnreadableMedia(DAMAGED)
-    return Outline(width, height, frames)
+    return DeclaredSize(width, height, frames)
 
 
 def _color_table_bytes(flags: int) -> int:
@@ -167,7 +167,7 @@ def _end_of_blocks(file: mmap, at: int) -> int:
     return at + 1
 
 
-def _webp(file: mmap) -> Outline:
+def _webp(file: mmap) -> DeclaredSize:
     (size,) = struct.unpack_from("<I", file, 4)
     end = size + 8
     if end > len(file):
@@ -179,7 +179,7 @@ def _webp(file: mmap) -> Outline:
         pieces += 1
         _check_pieces(pieces)
         at += 8 + length + (length & 1)
-    return Outline(*_webp_canvas(file), frames or 1)
+    return DeclaredSize(*_webp_canvas(file), frames or 1)
 
 
 def _webp_canvas(file: mmap) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import msgspec
 from media.processing.exceptions import UnreadableMedia
 
 HEAD_BYTES = 4096
-"""How many of a file's first bytes `sniff_picture` and `refusal` need."""
+"""How many of a file's first bytes `sniff_picture` and `unsupported_error` need."""
 
 
 class PictureKind(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ HEIC = PictureKind("heic", "image/heic", "HEIF")
 HEIF = PictureKind("heif", "image/heif", "HEIF")
 AVIF = PictureKind("avif", "image/avif", "AVIF")
 
-TAKEN = "PNG, JPEG, WebP, GIF, HEIC and AVIF"
+SUPPORTED = "PNG, JPEG, WebP, GIF, HEIC and AVIF"
 
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
@@ -87,17 +87,17 @@ def picture_kind(head: bytes) -> PictureKind:
     """Like `sniff_picture`, but raise `UnreadableMedia` that names what the file is instead."""
     kind = sniff_picture(head)
     if kind is None:
-        raise refusal(head)
+        raise unsupported_error(head)
     return kind
 
 
-def refusal(head: bytes) -> UnreadableMedia:
+def unsupported_error(head: bytes) -> UnreadableMedia:
     """Return the error for a file that begins with `head` and is not a supported picture."""
     if not head:
         return UnreadableMedia("The picture is empty.")
     name = _describe_foreign(head)
     description = f"This is {name}" if name else "This is no picture of a known kind"
-    return UnreadableMedia(f"{description}; {TAKEN} pictures are taken.", code="unsupported_media_type")
+    return UnreadableMedia(f"{description}; {SUPPORTED} pictures are taken.", code="unsupported_media_type")
 
 
 def _sniff_box_file(head: bytes) -> PictureKind | None:

@@ -30,10 +30,10 @@ def inspect_picture(work: InspectPicture) -> PictureFacts:
     Raises `UnreadableMedia` (not a supported picture, cut off, damaged) and `MediaTooLarge` (bytes, pixels,
     sides, frames).
     """
-    from media.processing.pictures.decoding import opened_picture, turned_size
+    from media.processing.pictures.decoding import open_picture, upright_size
 
-    with opened_picture(work.path, work.limits) as picture:
+    with open_picture(work.path, work.limits) as picture:
         # This decodes a JPEG at an eighth of its size: every bit is still read, with a 64th of the memory.
         picture.load(at_least=(1, 1))
-        width, height = turned_size(picture)
+        width, height = upright_size(picture)
         return PictureFacts(picture.kind.name, picture.kind.media_type, width, height, picture.outline.frames)

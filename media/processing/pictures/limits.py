@@ -12,5 +12,5 @@ class PictureLimits(msgspec.Struct, frozen=True):
     max_frames: int = 2_000
 
 
-LONG = 4
+LONG_RATIO = 4
 """The ratio of length to width from which a picture counts as long."""

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from media.processing.pictures.limits import LONG, PictureLimits
+from media.processing.pictures.limits import LONG_RATIO, PictureLimits
 from media.processing.pictures.text_lines import TextLine
 
 
@@ -41,39 +41,41 @@ def read_text(work: ReadText) -> PictureText:
     The model is loaded on the first call and kept. Raises `UnreadableMedia` and `MediaTooLarge` like
     `inspect_picture`.
     """
-    from media.processing.pictures.colors import flattened, srgb
-    from media.processing.pictures.decoding import opened_picture, turned_size, upright
-    from media.processing.pictures.reading_order import in_reading_order, laid_out
-    from media.processing.pictures.scaling import fitted, scaled
+    from media.processing.pictures.colors import flatten, to_srgb
+    from media.processing.pictures.decoding import open_picture, turn_upright, upright_size
+    from media.processing.pictures.reading_order import arrange_in_rows, format_rows
+    from media.processing.pictures.scaling import fit_size, scale
 
-    with opened_picture(work.path, work.limits) as picture:
-        size = fitted(picture.outline, _longest(picture.outline.width, picture.outline.height, work.max_side))
-        image = scaled(picture.load(at_least=(2 * size[0], 2 * size[1])), size)
-        image = flattened(upright(srgb(image, profile=None), picture)).convert("RGB")
-        width, height = turned_size(picture)
+    with open_picture(work.path, work.limits) as picture:
+        size = fit_size(
+            picture.outline, _longest(picture.outline.width, picture.outline.height, work.max_side)
+        )
+        image = scale(picture.load(at_least=(2 * size[0], 2 * size[1])), size)
+        image = flatten(turn_upright(to_srgb(image, profile=None), picture)).convert("RGB")
+        width, height = upright_size(picture)
 
     # Imported this late because they take seconds to load, and a refusal need not wait for them.
-    from media.processing.pictures.ocr_model import recognized_lines
-    from media.processing.pictures.tiling import pieces
+    from media.processing.pictures.ocr_model import recognize_lines
+    from media.processing.pictures.tiling import split_into_pieces
 
     deadline, factor = time.monotonic() + work.seconds, width / image.width
     lines: list[TextLine] = []
     is_cut = False
-    for left, top, piece in pieces(image, work.max_side):
+    for left, top, piece in split_into_pieces(image, work.max_side):
         is_cut = time.monotonic() > deadline or sum(len(line.text) for line in lines) > work.characters
         if is_cut:
             break
         size = round(piece.width * factor), round(piece.height * factor)
-        found = recognized_lines(piece, size, work.max_side)
+        found = recognize_lines(piece, size, work.max_side)
         lines += [_move_line(line, round(left * factor), round(top * factor)) for line in found]
-    rows = in_reading_order(lines)
-    return PictureText(laid_out(rows), width, height, [line for row in rows for line in row], is_cut)
+    rows = arrange_in_rows(lines)
+    return PictureText(format_rows(rows), width, height, [line for row in rows for line in row], is_cut)
 
 
 def _longest(width: int, height: int, max_side: int) -> int:
     """Return the longer side to read at. In a long picture, only the shorter side has to fit."""
     short, long = sorted((width, height))
-    return round(long * min(1.0, max_side / short)) if long >= LONG * short else max_side
+    return round(long * min(1.0, max_side / short)) if long >= LONG_RATIO * short else max_side
 
 
 def _move_line(line: TextLine, dx: int, dy: int) -> TextLine:

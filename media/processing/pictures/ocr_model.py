@@ -35,7 +35,7 @@ _CONFIDENT = 0.85
 _lock = threading.Lock()
 
 
-def recognized_lines(image: Image.Image, size: tuple[int, int], max_side: int) -> list[TextLine]:
+def recognize_lines(image: Image.Image, size: tuple[int, int], max_side: int) -> list[TextLine]:
     """Return the lines in no particular order, with boxes in pixels of a picture of `size`.
 
     `image` (RGB) is a copy of that picture. Only one picture is read at a time: more would share the same

@@ -22,7 +22,7 @@ _MAX_CROSSING_SHARE = 0.3
 """The share of lines, mostly headings, that may cross a gutter."""
 
 
-def in_reading_order(lines: list[TextLine]) -> list[Row]:
+def arrange_in_rows(lines: list[TextLine]) -> list[Row]:
     """Return rows from top to bottom, column by column, each with its lines from left to right."""
     gutter = _find_gutter(lines)
     if gutter is None:
@@ -32,7 +32,7 @@ def in_reading_order(lines: list[TextLine]) -> list[Row]:
     return [row for crosses, run in runs for row in (_rows(run) if crosses else _order_columns(run, gutter))]
 
 
-def laid_out(rows: list[Row]) -> str:
+def format_rows(rows: list[Row]) -> str:
     return "\n".join("\t".join(line.text for line in row) for row in rows)
 
 
@@ -40,7 +40,7 @@ def _order_columns(lines: list[TextLine], gutter: float) -> list[Row]:
     left, right = _split_at_gutter(lines, gutter)
     if not (_is_running_text(left) and _is_running_text(right)):
         return _rows(lines)
-    return in_reading_order(left) + in_reading_order(right)
+    return arrange_in_rows(left) + arrange_in_rows(right)
 
 
 def _split_at_gutter(lines: list[TextLine], gutter: float) -> tuple[list[TextLine], list[TextLine]]:

@@ -25,7 +25,7 @@ class RenderPicture(msgspec.Struct, frozen=True):
     limits: PictureLimits = PictureLimits()
 
 
-class PictureMade(msgspec.Struct, frozen=True):
+class RenderedPicture(msgspec.Struct, frozen=True):
     """`size` is in bytes; `width` and `height` are pixels of the new picture."""
 
     media_type: str
@@ -34,7 +34,7 @@ class PictureMade(msgspec.Struct, frozen=True):
     height: int
 
 
-def render_picture(work: RenderPicture) -> PictureMade:
+def render_picture(work: RenderPicture) -> RenderedPicture:
     """Render the pixels of the first frame: upright, sRGB, 8 bits a channel, and nothing else.
 
     EXIF with its location and thumbnail, XMP, comments, color profiles and whatever was hidden in the file
@@ -44,18 +44,18 @@ def render_picture(work: RenderPicture) -> PictureMade:
     Raises `UnreadableMedia` and `MediaTooLarge` like `inspect_picture`, and `MediaTooLarge` if `max_bytes`
     cannot be met.
     """
-    from media.processing.pictures.colors import srgb
-    from media.processing.pictures.decoding import opened_picture, upright
-    from media.processing.pictures.encoding import encoded_for_model, encoded_thumbnail
-    from media.processing.pictures.scaling import fitted, scaled
+    from media.processing.pictures.colors import to_srgb
+    from media.processing.pictures.decoding import open_picture, turn_upright
+    from media.processing.pictures.encoding import encode_for_model, encode_thumbnail
+    from media.processing.pictures.scaling import fit_size, scale
 
     is_thumbnail = work.purpose == "thumbnail"
     max_side = min(work.max_side, THUMBNAIL_SIDE) if is_thumbnail else work.max_side
-    with opened_picture(work.path, work.limits) as picture:
-        size = fitted(picture.outline, max_side)
+    with open_picture(work.path, work.limits) as picture:
+        size = fit_size(picture.outline, max_side)
         # Keep twice the size for our own filter, which is better than a JPEG decoder's.
         image = picture.load(at_least=(2 * size[0], 2 * size[1]))
-        image = upright(srgb(scaled(image, size), picture.profile), picture)
-    encoded = encoded_thumbnail(image) if is_thumbnail else encoded_for_model(image, work.max_bytes)
+        image = turn_upright(to_srgb(scale(image, size), picture.profile), picture)
+    encoded = encode_thumbnail(image) if is_thumbnail else encode_for_model(image, work.max_bytes)
     Path(work.out).write_bytes(encoded.data)
-    return PictureMade(encoded.media_type, len(encoded.data), encoded.width, encoded.height)
+    return RenderedPicture(encoded.media_type, len(encoded.data), encoded.width, encoded.height)

@@ -9,7 +9,7 @@ _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
 """Control, invisible and direction-changing characters: nobody saw them in the picture."""
 
 
-def described(
+def describe_picture(
     text: str, width: int, height: int, max_characters: int = MAX_CHARACTERS, *, is_cut: bool = False
 ) -> str:
     """Describe a picture by its size in pixels and its OCR text, in at most `max_characters` (≥ 400).

@@ -11,7 +11,7 @@ BAND = 9
 """How many consecutive rows or columns of pixels should be plain there."""
 
 
-def pieces(image: Image.Image, side: int) -> Iterator[tuple[int, int, Image.Image]]:
+def split_into_pieces(image: Image.Image, side: int) -> Iterator[tuple[int, int, Image.Image]]:
     """Yield each piece with its left and top in `image`.
 
     A picture of at most `side` pixels a side is one piece.

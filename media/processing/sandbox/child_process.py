@@ -16,37 +16,37 @@ import msgspec
 
 from media.processing.sandbox.job_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
-from media.processing.sandbox.protocol import ChildFrame, Frame, Setup, Start, Unpacker, pack
+from media.processing.sandbox.protocol import Frame, Setup, Start, Unpacker, WorkerFrame, pack
 
 logger = logging.getLogger("media.processing.sandbox")
 
-START_PATIENCE = 60.0
+START_TIMEOUT = 60.0
 """Seconds a worker process may take to report that it is ready."""
-ABANDONED_PATIENCE = 5.0
+ABANDONED_TIMEOUT = 5.0
 """Seconds a worker process may go on with jobs that nobody waits for any more."""
-END_PATIENCE = 5.0
+KILL_TIMEOUT = 5.0
 CHUNK = 2**18
 TAIL_LINES = 60
 LINE_LIMIT = 500
 
-PASSED_ON = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"})
-PASSED_ON_PREFIXES = ("LC_", "OMP_")
+INHERITED_VARIABLES = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"})
+INHERITED_PREFIXES = ("LC_", "OMP_")
 """A worker process reads hostile bytes, so it inherits only the variables it needs, and no secrets."""
-IMPOSED = {
+FIXED_VARIABLES = {
     # Threads that spin at every barrier would slow to a tenth of their speed next to other work.
     "OMP_WAIT_POLICY": "passive",
     # ONNX Runtime would report to its maker and keep a database of its reports in the user's home.
     "ORT_DISABLE_TELEMETRY": "1",
 }
 
-_decode_report = msgspec.msgpack.Decoder(ChildFrame).decode
+_decode_report = msgspec.msgpack.Decoder(WorkerFrame).decode
 
 
-class ChildGone(Exception):
+class WorkerDisconnected(Exception):
     """The worker process's end of the link is closed."""
 
 
-class ChildProcess:
+class WorkerProcess:
     """One worker process, used only by the supervisor's thread.
 
     The kernel kills the process when the thread that started it ends. Raises OSError if the process cannot be
@@ -115,7 +115,7 @@ class ChildProcess:
     def deadline(self) -> float:
         """The time at which the supervisor must step in."""
         if not self.is_ready:
-            return self._idle_since + START_PATIENCE
+            return self._idle_since + START_TIMEOUT
         if self.calls:
             return min(self.abandoned_deadline, *(call.deadline for call in self.calls.values()))
         return self.idle_deadline
@@ -130,12 +130,12 @@ class ChildProcess:
     def abandoned_deadline(self) -> float:
         times = [call.abandoned_at for call in self.calls.values()]
         last = max(float("inf") if time is None else time for time in times)
-        return last + ABANDONED_PATIENCE
+        return last + ABANDONED_TIMEOUT
 
     # --- input and output -----------------------------------------------------------------------
 
-    def read_reports(self, descriptor: int, events: int) -> Iterator[ChildFrame]:
-        """Yield the frames it has sent. Raises `ChildGone`, and ValueError if it broke the protocol."""
+    def read_reports(self, descriptor: int, events: int) -> Iterator[WorkerFrame]:
+        """Yield the frames it has sent. Raises `WorkerDisconnected`, and ValueError if it broke the protocol."""
         if descriptor == self._output:
             self._read_output()
             return
@@ -151,9 +151,9 @@ class ChildProcess:
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise ChildGone from error
+            raise WorkerDisconnected from error
         if not data:
-            raise ChildGone
+            raise WorkerDisconnected
         return data
 
     def _send(self, message: Frame) -> None:
@@ -220,7 +220,7 @@ class ChildProcess:
     def _kill(self) -> int | None:
         os.killpg(self.pid, signal.SIGKILL)
         try:
-            return self._process.wait(END_PATIENCE)
+            return self._process.wait(KILL_TIMEOUT)
         except subprocess.TimeoutExpired:
             return None
 
@@ -250,20 +250,20 @@ def _spawn(link: socket.socket) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         bufsize=0,
-        env=environment(),
+        env=worker_environment(),
         start_new_session=True,
     )
 
 
-def environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        if name in INHERITED_VARIABLES or name.startswith(INHERITED_PREFIXES)
     }
     root = str(Path(__file__).parents[3])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return {**IMPOSED, **inherited, "PYTHONPATH": path}
+    return {**FIXED_VARIABLES, **inherited, "PYTHONPATH": path}
 
 
 def _describe_exit(status: int | None) -> str:

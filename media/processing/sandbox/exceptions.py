@@ -6,7 +6,7 @@ SandboxError                the job was not done, and its caller is not to blame
 """
 
 from media.processing.exceptions import MediaError
-from media.processing.sandbox.protocol import Refused
+from media.processing.sandbox.protocol import MediaRejected
 
 
 class SandboxError(Exception):
@@ -26,19 +26,19 @@ class SandboxBusy(JobInterrupted):
         super().__init__("Too many files are being processed just now. Try again later.")
 
 
-def took_too_long() -> SandboxError:
+def timeout_error() -> SandboxError:
     return SandboxError("The file took too long to process.")
 
 
-def was_closed() -> JobInterrupted:
+def shutdown_error() -> JobInterrupted:
     return JobInterrupted("The file could not be processed: the service is being stopped.")
 
 
-def was_not_read() -> SandboxError:
+def reader_timeout_error() -> SandboxError:
     return SandboxError("The result was not read in time.")
 
 
-def problem_of(refused: Refused) -> MediaError:
+def rebuild_media_error(refused: MediaRejected) -> MediaError:
     """Rebuild the error that a worker process reported, if this process knows its class.
 
     A worker process only names a class; it never decides what is imported. An unknown class becomes

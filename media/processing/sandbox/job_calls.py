@@ -12,7 +12,7 @@ import msgspec
 from media.processing.sandbox.jobs import Job
 from media.processing.sandbox.protocol import WINDOW
 
-READER_PATIENCE = 60.0
+READER_TIMEOUT = 60.0
 """Seconds a full window may stay unread before its job, which occupies a worker's thread, is canceled."""
 
 _numbers = itertools.count(1)
@@ -110,7 +110,7 @@ class JobCall:
     @property
     def deadline(self) -> float:
         if self.is_waiting_for_reader:
-            return self._counted_since + READER_PATIENCE
+            return self._counted_since + READER_TIMEOUT
         return self._counted_since + min(self._seconds_left, self._idle_seconds)
 
     @property

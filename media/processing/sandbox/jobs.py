@@ -33,7 +33,7 @@ class Job:
 def job_of(function: Callable[..., Any]) -> Job:
     """Return the `Job` of a function. Raises `NotAJob`."""
     job = Job(function)
-    if find(job.address) is not function:
+    if find_job_function(job.address) is not function:
         raise NotAJob(f"{job.address} is another function")
     return job
 
@@ -41,10 +41,10 @@ def job_of(function: Callable[..., Any]) -> Job:
 @functools.cache
 def job_at(address: str) -> Job:
     """Return the `Job` at an address. Raises `NotAJob` and ImportError."""
-    return Job(find(address))
+    return Job(find_job_function(address))
 
 
-def find(address: str) -> Callable[..., Any]:
+def find_job_function(address: str) -> Callable[..., Any]:
     module, _, name = address.partition(":")
     if not module.startswith(JOB_PACKAGES):
         raise NotAJob(f"{address} is in no room of jobs")
@@ -70,6 +70,6 @@ class Nothing(msgspec.Struct, frozen=True):
     pass
 
 
-def rest(work: Nothing) -> Nothing:
+def do_nothing(work: Nothing) -> Nothing:
     """Do nothing: the job that warms up a worker process."""
     return work

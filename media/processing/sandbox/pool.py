@@ -10,10 +10,10 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from media.processing.sandbox.child_process import START_PATIENCE
+from media.processing.sandbox.child_process import START_TIMEOUT
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.sandbox.job_calls import JobCall, ResultReceiver, ResultStream, SingleResult
-from media.processing.sandbox.jobs import Job, NotAJob, Nothing, job_of, rest
+from media.processing.sandbox.jobs import Job, NotAJob, Nothing, do_nothing, job_of
 from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sandbox.protocol import FRAME_LIMIT, WINDOW, FrameTooLarge
 from media.processing.sandbox.supervisor import Supervisor
@@ -57,7 +57,7 @@ class SandboxPool:
 
     async def warm(self) -> None:
         """Start a worker process ahead of the first job. Raises `SandboxError`."""
-        await self.ask(rest, Nothing(), seconds=START_PATIENCE)
+        await self.ask(do_nothing, Nothing(), seconds=START_TIMEOUT)
 
     async def ask(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
         """Run a job and return its result.

@@ -74,7 +74,7 @@ class JobDone(Frame, frozen=True, tag=3):
     value: msgspec.Raw
 
 
-class Refused(Frame, frozen=True, tag=4):
+class MediaRejected(Frame, frozen=True, tag=4):
     """The job raised a `MediaError`, of the class that `kind` names."""
 
     call: int
@@ -91,7 +91,7 @@ class JobFailed(Frame, frozen=True, tag=5):
     out_of_memory: bool
 
 
-ChildFrame = Ready | Piece | JobDone | Refused | JobFailed
+WorkerFrame = Ready | Piece | JobDone | MediaRejected | JobFailed
 
 _encoder = msgspec.msgpack.Encoder()
 

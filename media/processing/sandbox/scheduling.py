@@ -6,12 +6,12 @@ nobody has to wait for it. Only one such call runs at a time, because a process 
 
 from collections.abc import Collection
 
-from media.processing.sandbox.child_process import ChildProcess
+from media.processing.sandbox.child_process import WorkerProcess
 from media.processing.sandbox.job_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
 
 
-def child_for(call: JobCall, workers: Collection[ChildProcess]) -> ChildProcess | None:
+def choose_worker(call: JobCall, workers: Collection[WorkerProcess]) -> WorkerProcess | None:
     if call.is_alone and _has_exclusive_worker(workers):
         return None
     candidates = [
@@ -22,7 +22,9 @@ def child_for(call: JobCall, workers: Collection[ChildProcess]) -> ChildProcess 
     return min(candidates, key=lambda worker: len(worker.calls), default=None)
 
 
-def more_children(config: PoolConfig, workers: Collection[ChildProcess], queue: Collection[JobCall]) -> int:
+def count_workers_to_start(
+    config: PoolConfig, workers: Collection[WorkerProcess], queue: Collection[JobCall]
+) -> int:
     """Return how many processes to start for the waiting calls."""
     waiting = sum(not call.is_alone for call in queue)
     shared = [worker for worker in workers if not worker.is_retiring and not worker.is_exclusive]
@@ -33,5 +35,5 @@ def more_children(config: PoolConfig, workers: Collection[ChildProcess], queue: 
     return for_shared + (needs_exclusive and all(worker.calls for worker in shared))
 
 
-def _has_exclusive_worker(workers: Collection[ChildProcess]) -> bool:
+def _has_exclusive_worker(workers: Collection[WorkerProcess]) -> bool:
     return any(worker.is_exclusive for worker in workers)

@@ -17,28 +17,28 @@ from functools import partial
 
 import msgspec
 
-from media.processing.sandbox.child_process import ChildGone, ChildProcess
+from media.processing.sandbox.child_process import WorkerDisconnected, WorkerProcess
 from media.processing.sandbox.exceptions import (
     JobInterrupted,
     SandboxBusy,
     SandboxError,
-    problem_of,
-    took_too_long,
-    was_closed,
-    was_not_read,
+    reader_timeout_error,
+    rebuild_media_error,
+    shutdown_error,
+    timeout_error,
 )
 from media.processing.sandbox.job_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
-from media.processing.sandbox.protocol import Cancel, ChildFrame, Credit, JobDone, JobFailed, Piece, Ready
-from media.processing.sandbox.scheduling import child_for, more_children
+from media.processing.sandbox.protocol import Cancel, Credit, JobDone, JobFailed, Piece, Ready, WorkerFrame
+from media.processing.sandbox.scheduling import choose_worker, count_workers_to_start
 
 logger = logging.getLogger("media.processing.sandbox")
 
 QUEUE_LIMIT = 256
 """How many calls may wait for a worker process."""
-CRASH_PATIENCE = 1.0
+CRASH_TIMEOUT = 1.0
 """Seconds a worker process may take to exit after its end of the link has closed."""
-CLOSE_PATIENCE = 10.0
+CLOSE_TIMEOUT = 10.0
 
 
 class Supervisor:
@@ -54,7 +54,7 @@ class Supervisor:
         self._inbox_lock = threading.Lock()
         self._is_closed = False
         self._queue: deque[JobCall] = deque()
-        self._children: list[ChildProcess] = []
+        self._children: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -70,7 +70,7 @@ class Supervisor:
 
     def submit(self, call: JobCall) -> None:
         if not self._post(partial(self._enqueue, call)):
-            call.receiver.fail(was_closed())
+            call.receiver.fail(shutdown_error())
 
     def cancel(self, call: JobCall) -> None:
         """Abandon a call that nobody waits for any more. A call that has ended is left alone."""
@@ -87,7 +87,7 @@ class Supervisor:
             self._is_closed = True
             self._wake()
         if self._thread is not threading.current_thread():
-            self._thread.join(CLOSE_PATIENCE)
+            self._thread.join(CLOSE_TIMEOUT)
 
     def disown(self) -> None:
         """Close this process's connections to the parent's worker processes after a fork."""
@@ -144,7 +144,7 @@ class Supervisor:
             worker.stop()
             self._queue.extend(worker.calls.values())
         for call in self._queue:
-            call.receiver.fail(was_closed())
+            call.receiver.fail(shutdown_error())
         self._close_sockets()
 
     def _close_sockets(self) -> None:
@@ -176,16 +176,16 @@ class Supervisor:
 
     def _dispatch(self) -> None:
         for call in sorted(self._queue, key=lambda call: not call.is_alone):
-            if worker := child_for(call, self._children):
+            if worker := choose_worker(call, self._children):
                 self._queue.remove(call)
                 worker.begin(call)
-        for _ in range(more_children(self._config, self._children, self._queue)):
+        for _ in range(count_workers_to_start(self._config, self._children, self._queue)):
             if not self._start_worker():
                 break
 
     def _start_worker(self) -> bool:
         try:
-            self._children.append(ChildProcess(self._config, self._selector))
+            self._children.append(WorkerProcess(self._config, self._selector))
         except OSError as error:
             logger.error("%s: a child cannot be started: %s", self._config.name, error)
             self._fail_queued()
@@ -202,18 +202,18 @@ class Supervisor:
 
     # --- reports --------------------------------------------------------------------------------
 
-    def _handle_event(self, worker: ChildProcess, descriptor: int, events: int) -> None:
+    def _handle_event(self, worker: WorkerProcess, descriptor: int, events: int) -> None:
         if worker not in self._children:
             return  # it was stopped earlier in this iteration
         try:
             for report in worker.read_reports(descriptor, events):
                 self._handle_report(worker, report)
-        except ChildGone:
-            self._terminate_worker(worker, "ended", patience=CRASH_PATIENCE)
+        except WorkerDisconnected:
+            self._terminate_worker(worker, "ended", patience=CRASH_TIMEOUT)
         except (ValueError, msgspec.DecodeError) as error:
             self._terminate_worker(worker, f"broke the rules ({error})")
 
-    def _handle_report(self, worker: ChildProcess, report: ChildFrame) -> None:
+    def _handle_report(self, worker: WorkerProcess, report: WorkerFrame) -> None:
         if isinstance(report, Ready):
             worker.mark_ready()
             return
@@ -230,9 +230,9 @@ class Supervisor:
             if isinstance(report, JobDone):
                 call.receiver.finish(report.value)
             else:
-                call.receiver.fail(problem_of(report))
+                call.receiver.fail(rebuild_media_error(report))
 
-    def _handle_failure(self, worker: ChildProcess, call: JobCall, report: JobFailed) -> None:
+    def _handle_failure(self, worker: WorkerProcess, call: JobCall, report: JobFailed) -> None:
         # a caller that left may have deleted the job's files
         level = logging.ERROR if call.abandoned_at is None else logging.DEBUG
         logger.log(level, "%s: the job %s failed\n%s", self._config.name, call.job.address, report.trace)
@@ -247,7 +247,7 @@ class Supervisor:
 
     # --- stopping worker processes --------------------------------------------------------------
 
-    def _enforce_deadline(self, worker: ChildProcess, now: float) -> None:
+    def _enforce_deadline(self, worker: WorkerProcess, now: float) -> None:
         """Act on a worker process whose deadline has passed, depending on which deadline it was."""
         if not worker.is_ready:
             self._terminate_worker(worker, "took too long to start")
@@ -260,13 +260,13 @@ class Supervisor:
         else:
             late = min(worker.calls.values(), key=lambda call: call.deadline)
             if late.is_waiting_for_reader:
-                late.receiver.fail(was_not_read())
+                late.receiver.fail(reader_timeout_error())
                 self._abandon(late)
             else:
                 self._terminate_worker(worker, f"took too long for {late.job.address}", late=late)
 
     def _terminate_worker(
-        self, worker: ChildProcess, reason: str, *, late: JobCall | None = None, patience: float = 0
+        self, worker: WorkerProcess, reason: str, *, late: JobCall | None = None, patience: float = 0
     ) -> None:
         """Stop a worker process before its work is done, and settle its calls.
 
@@ -283,7 +283,7 @@ class Supervisor:
             self._fail_queued()
         for call in reversed(work):
             if call is late:
-                call.receiver.fail(took_too_long())
+                call.receiver.fail(timeout_error())
             elif len(worker.calls) == 1:
                 call.receiver.fail(SandboxError())
             else:

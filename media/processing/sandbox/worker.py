@@ -31,10 +31,10 @@ from media.processing.sandbox.protocol import (
     Frame,
     JobDone,
     JobFailed,
+    MediaRejected,
     ParentFrame,
     Piece,
     Ready,
-    Refused,
     Setup,
     Start,
     Unpacker,
@@ -133,7 +133,7 @@ class JobThreads:
             return pack(JobDone(call, self._run_job(run)))
         except MediaError as refusal:
             kind = f"{type(refusal).__module__}:{type(refusal).__qualname__}"
-            return pack(Refused(call, kind, refusal.message, refusal.code))
+            return pack(MediaRejected(call, kind, refusal.message, refusal.code))
         except BaseException as error:  # noqa: BLE001 whatever a job raises is reported to its caller
             trace = "".join(traceback.format_exception(error))[-TRACE_LIMIT:]
             return pack(JobFailed(call, trace, isinstance(error, MemoryError)))
@@ -182,7 +182,7 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _apply_setup(setup: Setup) -> None:
-    give_way(setup.niceness)
+    lower_priority(setup.niceness)
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -190,7 +190,7 @@ def _apply_setup(setup: Setup) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory, setup.memory))
 
 
-def give_way(niceness: int) -> None:
+def lower_priority(niceness: int) -> None:
     """Increase the niceness of this process and of its session.
 
     Where Linux shares the cores among sessions, a process with its own session gives way to nobody by its own

@@ -10,14 +10,14 @@ from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
 from media.processing.exceptions import UnreadableMedia
-from media.processing.sound.duration import packets_of
-from media.processing.sound.ffmpeg_input import OpenedSound, check_length, check_shape, open_sound
+from media.processing.sound.duration import read_packets
+from media.processing.sound.ffmpeg_input import OpenSound, check_length, check_shape, open_sound
 from media.processing.sound.limits import SoundLimits
 from media.processing.sound.timeline import Timeline
 
-SAMPLE = 2
+SAMPLE_BYTES = 2
 SILENCE = bytes(32 * 1024)
-BROKEN_PACKETS = 0.5
+MAX_BROKEN_SHARE = 0.5
 """The share of the packets that may fail to decode before the whole sound is refused."""
 
 
@@ -26,7 +26,7 @@ class Undecodable(UnreadableMedia):
         super().__init__("The sound could not be decoded.")
 
 
-def mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> Iterator[bytes]:
+def decode_to_mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> Iterator[bytes]:
     """Yield the sound at `path` as signed 16-bit little-endian samples at `rate` Hz.
 
     Each piece holds whole samples. Gaps between timestamps are filled with silence. Whatever the headers
@@ -41,7 +41,7 @@ def mono_pcm(path: str, claimed: str | None, rate: int, limits: SoundLimits) -> 
             unpacked += frame.samples * channels * frame.format.bytes
             gap = timeline.add(sound.timestamp(frame.pts), frame.samples / frame.sample_rate)
             check_length(timeline.position, unpacked, limits)
-            yield from _silence(round(gap * rate) * SAMPLE)
+            yield from _silence(round(gap * rate) * SAMPLE_BYTES)
             yield from converter.convert(frame)
         yield from converter.flush()
 
@@ -74,13 +74,13 @@ class Converter:
             raise Undecodable from error
         for piece in resampled:
             if piece is not None and piece.samples:
-                yield bytes(piece.planes[0])[: piece.samples * SAMPLE]
+                yield bytes(piece.planes[0])[: piece.samples * SAMPLE_BYTES]
 
 
-def _decode_frames(sound: OpenedSound) -> Iterator[AudioFrame]:
+def _decode_frames(sound: OpenSound) -> Iterator[AudioFrame]:
     packets = broken = frames = 0
     context = sound.stream.codec_context
-    for packet in packets_of(sound):
+    for packet in read_packets(sound):
         packets += 1
         try:
             decoded = context.decode(packet)
@@ -93,7 +93,7 @@ def _decode_frames(sound: OpenedSound) -> Iterator[AudioFrame]:
         yield from context.decode(None)
     except FFmpegError:
         broken += 1
-    if not frames or broken > packets * BROKEN_PACKETS:
+    if not frames or broken > packets * MAX_BROKEN_SHARE:
         raise Undecodable
 
 

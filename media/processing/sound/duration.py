@@ -12,17 +12,23 @@ from av.error import FFmpegError
 from av.packet import Packet
 
 from media.processing.exceptions import UnreadableMedia
-from media.processing.sound.ffmpeg_input import OpenedSound, check_length
+from media.processing.sound.ffmpeg_input import OpenSound, check_length
 from media.processing.sound.file_types import HEAD_BYTES, id3_length
 from media.processing.sound.limits import SoundLimits
-from media.processing.sound.mpeg_headers import FrameHeader, Mp3Tag, adts_header, mp3_header, tag_of
-from media.processing.sound.packet_duration import AT_LEAST, pcm_bytes, samples_of
+from media.processing.sound.mpeg_headers import (
+    FrameHeader,
+    Mp3Tag,
+    parse_adts_header,
+    parse_mp3_header,
+    parse_xing_tag,
+)
+from media.processing.sound.packet_duration import MIN_SAMPLES, count_samples, pcm_sample_bytes
 from media.processing.sound.timeline import Timeline
 from media.processing.sound.truncation import CutOff, Damaged
 
-DECODED_SAMPLE = 4
+DECODED_SAMPLE_BYTES = 4
 """Bytes: decoders of lossy codecs produce floats."""
-COUNTED_WRONG = 0.01
+COUNT_TOLERANCE = 0.01
 """The share by which an MP3's own count may be wrong in a complete file."""
 
 
@@ -40,14 +46,14 @@ class MeasuredSound(msgspec.Struct):
     last_length: int = 0
 
 
-def measure(sound: OpenedSound, path: str, limits: SoundLimits) -> float:
+def measure_seconds(sound: OpenSound, path: str, limits: SoundLimits) -> float:
     """Return the seconds of sound.
 
     Raises `MediaTooLarge` as soon as it exceeds a limit, `UnreadableMedia` if it is cut off or there is none.
     """
     found, timeline = MeasuredSound(), Timeline()
-    width = pcm_bytes(sound.codec) if sound.codec.startswith("pcm_") else DECODED_SAMPLE
-    for packet in packets_of(sound):
+    width = pcm_sample_bytes(sound.codec) if sound.codec.startswith("pcm_") else DECODED_SAMPLE_BYTES
+    for packet in read_packets(sound):
         view = memoryview(packet)
         samples = _packet_samples(sound, packet, view)
         timeline.add(sound.timestamp(packet.pts), samples / sound.sample_rate)
@@ -62,7 +68,7 @@ def measure(sound: OpenedSound, path: str, limits: SoundLimits) -> float:
     return timeline.position
 
 
-def packets_of(sound: OpenedSound) -> Iterator["Packet[AudioStream]"]:
+def read_packets(sound: OpenSound) -> Iterator["Packet[AudioStream]"]:
     """Yield the packets of the sound. Raises `UnreadableMedia` where their container breaks off."""
     try:
         for packet in sound.container.demux(sound.stream):
@@ -72,15 +78,15 @@ def packets_of(sound: OpenedSound) -> Iterator["Packet[AudioStream]"]:
         raise Damaged from error
 
 
-def _packet_samples(sound: OpenedSound, packet: "Packet[AudioStream]", view: memoryview) -> int:
-    exact = samples_of(sound.codec, view, sound.channels)
+def _packet_samples(sound: OpenSound, packet: "Packet[AudioStream]", view: memoryview) -> int:
+    exact = count_samples(sound.codec, view, sound.channels)
     if exact is not None:
         return exact
     declared = round((packet.duration or 0) * sound.tick * sound.sample_rate)
-    return max(declared, AT_LEAST.get(sound.codec, 1))
+    return max(declared, MIN_SAMPLES.get(sound.codec, 1))
 
 
-def _check_ending(sound: OpenedSound, path: str, found: MeasuredSound) -> None:
+def _check_ending(sound: OpenSound, path: str, found: MeasuredSound) -> None:
     """Raise `CutOff` if the file ends early.
 
     A file without an outer structure ends early if frames, or the end of the last one, are missing.
@@ -89,10 +95,12 @@ def _check_ending(sound: OpenedSound, path: str, found: MeasuredSound) -> None:
     if demuxer == "flac":
         is_cut = found.end < _declared_flac_samples(path)
     elif demuxer == "mp3":
-        declared = tag_of(_read_after_tag(path))
-        is_cut = _is_short(declared, path, found) if declared else _is_partial(mp3_header(found.last), found)
+        declared = parse_xing_tag(_read_after_tag(path))
+        is_cut = (
+            _is_short(declared, path, found) if declared else _is_partial(parse_mp3_header(found.last), found)
+        )
     else:
-        is_cut = demuxer == "aac" and _is_partial(adts_header(found.last), found)
+        is_cut = demuxer == "aac" and _is_partial(parse_adts_header(found.last), found)
     if is_cut:
         raise CutOff
 
@@ -107,8 +115,8 @@ def _is_short(declared: Mp3Tag, path: str, found: MeasuredSound) -> bool:
     The byte count is more reliable than the frame count: a flaw in the middle costs some frames.
     """
     if declared.bytes:
-        return Path(path).stat().st_size < declared.bytes * (1 - COUNTED_WRONG)
-    return found.packets < declared.frames * (1 - COUNTED_WRONG) - 1
+        return Path(path).stat().st_size < declared.bytes * (1 - COUNT_TOLERANCE)
+    return found.packets < declared.frames * (1 - COUNT_TOLERANCE) - 1
 
 
 def _declared_flac_samples(path: str) -> int:

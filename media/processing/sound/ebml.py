@@ -4,7 +4,7 @@ import mmap
 from typing import BinaryIO
 
 SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
-ELEMENTS = 4_000_000
+MAX_ELEMENTS = 4_000_000
 """A browser writes at most one every 10 ms: 720,000 in two hours."""
 
 
@@ -16,7 +16,7 @@ def check_matroska(file: BinaryIO, size: int) -> int | None:
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         position = furthest = 0
-        for _ in range(ELEMENTS):
+        for _ in range(MAX_ELEMENTS):
             if position >= size:
                 return max(position, furthest)
             element = _read_element(data, position, size)

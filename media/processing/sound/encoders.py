@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 
 from media.processing.sound.output_formats import PCM16, WAV, SoundFormat
 
-SAMPLE = 2
+SAMPLE_BYTES = 2
 WAV_HEADER = 44
 UNKNOWN_SIZE = 0xFFFF_FFFF
 
@@ -32,7 +32,7 @@ class SoundEncoder(Protocol):
         """Write what is left, and the header's lengths if the sink can seek."""
 
 
-def encoder_into(
+def create_encoder(
     sink: ByteSink, format: SoundFormat, rate: int, pcm_bytes: int | None = None
 ) -> SoundEncoder:
     """Create an encoder for samples at `rate` Hz. `pcm_bytes` is how many are to come, if known."""
@@ -85,7 +85,7 @@ class FFmpegEncoder:
         self._rate, self._samples = rate, 0
 
     def write(self, pcm: bytes) -> None:
-        count = len(pcm) // SAMPLE
+        count = len(pcm) // SAMPLE_BYTES
         frame = AudioFrame("s16", "mono", count)
         frame.planes[0].update(pcm)
         frame.sample_rate = self._rate
@@ -101,5 +101,5 @@ class FFmpegEncoder:
 def wav_header(rate: int, pcm_bytes: int | None) -> bytes:
     """Return the 44 bytes of a header. If `pcm_bytes` is None, its sizes are unknown (0xFFFFFFFF)."""
     data, riff = (UNKNOWN_SIZE,) * 2 if pcm_bytes is None else (pcm_bytes, pcm_bytes + WAV_HEADER - 8)
-    shape = (1, 1, rate, rate * SAMPLE, SAMPLE, SAMPLE * 8)
+    shape = (1, 1, rate, rate * SAMPLE_BYTES, SAMPLE_BYTES, SAMPLE_BYTES * 8)
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", riff, b"WAVEfmt ", 16, *shape, b"data", data)

@@ -25,19 +25,19 @@ PCM = {
     *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw"),
 }
 CODECS = PCM | {"mp3", "flac", "opus", "vorbis", "aac", "alac", "amr_nb", "amr_wb"}
-PROBED = CODECS - {"alac"} | {"mp3float", "amrnb", "amrwb"}
+PROBE_DECODERS = CODECS - {"alac"} | {"mp3float", "amrnb", "amrwb"}
 """Decoders, by FFmpeg's own names, that may be tried while opening.
 
 ALAC is left out: its header decides how much a try would take.
 """
-STAMPED = {"ogg", "matroska", "mp4", "mov", "flac"}
+TIMESTAMPED_DEMUXERS = {"ogg", "matroska", "mp4", "mov", "flac"}
 """Demuxers of files that say when a packet is to be heard."""
 PCM16_RATE = 24_000
 LARGEST_ALAC_FRAME = 16_384
 READ_BYTES = 64 * 1024
 
 
-class OpenedSound(msgspec.Struct):
+class OpenSound(msgspec.Struct):
     """The first audio track of a file.
 
     `sample_rate` is in Hz; `codec` is one of `CODECS`; `tick` is the unit of its timestamps and durations in
@@ -54,11 +54,11 @@ class OpenedSound(msgspec.Struct):
 
     def timestamp(self, pts: int | None) -> float | None:
         """Return when a packet or frame is to be heard, in seconds, if its container says so."""
-        return None if pts is None or self.kind.demuxer not in STAMPED else pts * self.tick
+        return None if pts is None or self.kind.demuxer not in TIMESTAMPED_DEMUXERS else pts * self.tick
 
 
 @contextmanager
-def open_sound(path: str, claimed: str | None, limits: SoundLimits) -> Iterator[OpenedSound]:
+def open_sound(path: str, claimed: str | None, limits: SoundLimits) -> Iterator[OpenSound]:
     """Open the sound at `path` without decoding it.
 
     Raises `UnreadableMedia`, and `MediaTooLarge` for its bytes, channels or sample rate.
@@ -77,7 +77,7 @@ def _open_container(file: Any, kind: SoundKind) -> Iterator[InputContainer]:
     options = {
         "protocol_whitelist": "",
         "format_whitelist": kind.demuxer,
-        "codec_whitelist": ",".join(sorted(PROBED)),
+        "codec_whitelist": ",".join(sorted(PROBE_DECODERS)),
     }
     if kind is PCM16:
         options |= {"sample_rate": str(PCM16_RATE), "ch_layout": "mono"}
@@ -96,7 +96,7 @@ def _open_container(file: Any, kind: SoundKind) -> Iterator[InputContainer]:
         yield container
 
 
-def _check_track(container: InputContainer, kind: SoundKind, limits: SoundLimits) -> OpenedSound:
+def _check_track(container: InputContainer, kind: SoundKind, limits: SoundLimits) -> OpenSound:
     if not container.streams.audio:
         raise NoAudio(f"There is no sound in this {kind.name} file.")
     stream = container.streams.audio[0]
@@ -110,7 +110,7 @@ def _check_track(container: InputContainer, kind: SoundKind, limits: SoundLimits
         if other is not stream:
             other.discard = Discard.all
     check_shape(context.layout.nb_channels, context.sample_rate, limits)
-    return OpenedSound(
+    return OpenSound(
         kind=kind,
         codec=codec,
         channels=context.layout.nb_channels,

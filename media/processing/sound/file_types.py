@@ -6,7 +6,7 @@ from typing import BinaryIO
 import msgspec
 
 from media.processing.exceptions import UnreadableMedia
-from media.processing.sound.mpeg_headers import adts_header, begins_with_frames, mp3_header
+from media.processing.sound.mpeg_headers import begins_with_frames, parse_adts_header, parse_mp3_header
 
 HEAD_BYTES = 16 * 1024
 ID3_HEADER = 10
@@ -42,7 +42,7 @@ CLAIMS = {
 PICTURE_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 M4A_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 
-NOT_SOUND = (
+FOREIGN_SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF8", "a GIF picture"),
@@ -90,7 +90,7 @@ def sniff_file(path: str, claimed: str | None) -> SoundKind:
     if not head:
         raise UnreadableMedia("The sound is empty.")
     claim = CLAIMS.get(claimed or "")
-    foreign = not_sound(head)
+    foreign = describe_foreign_file(head)
     if claim is PCM16 and foreign is None:
         return PCM16
     claim_note = f", though it is said to be {claim.name}" if claim else ""
@@ -99,7 +99,7 @@ def sniff_file(path: str, claimed: str | None) -> SoundKind:
     raise UnreadableMedia(f"These bytes are no kind of sound that is taken{claim_note}.")
 
 
-def not_sound(head: bytes) -> str | None:
+def describe_foreign_file(head: bytes) -> str | None:
     """Return what a file is that is not sound, if its first bytes tell: "a PNG picture"."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[4:8] == b"ftyp" and head[8:12] in PICTURE_BRANDS:
@@ -108,7 +108,7 @@ def not_sound(head: bytes) -> str | None:
         return "a WebP picture"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "an AVI video"
-    return next((name for signature, name in NOT_SOUND if start.startswith(signature)), None)
+    return next((name for signature, name in FOREIGN_SIGNATURES if start.startswith(signature)), None)
 
 
 def id3_length(head: bytes) -> int:
@@ -142,6 +142,6 @@ def _kind_of_brand(brand: bytes) -> SoundKind | None:
 
 
 def _kind_of_frames(head: bytes) -> SoundKind | None:
-    if id3_length(head) or begins_with_frames(head, mp3_header):
+    if id3_length(head) or begins_with_frames(head, parse_mp3_header):
         return MP3
-    return AAC if begins_with_frames(head, adts_header) else None
+    return AAC if begins_with_frames(head, parse_adts_header) else None

@@ -35,11 +35,11 @@ def inspect_sound(work: InspectSound) -> SoundFacts:
     Raises `UnreadableMedia` if it is not sound, damaged or cut off, `MediaTooLarge` if it exceeds
     `work.limits`.
     """
-    from media.processing.sound.duration import measure
+    from media.processing.sound.duration import measure_seconds
     from media.processing.sound.ffmpeg_input import open_sound
 
     with open_sound(work.path, work.claimed, work.limits) as sound:
-        seconds = measure(sound, work.path, work.limits)
+        seconds = measure_seconds(sound, work.path, work.limits)
         if seconds < SHORT_SECONDS:
             _check_audible(work)
         return SoundFacts(
@@ -53,7 +53,7 @@ def inspect_sound(work: InspectSound) -> SoundFacts:
 
 
 def _check_audible(work: InspectSound) -> None:
-    from media.processing.sound.decoding import mono_pcm
+    from media.processing.sound.decoding import decode_to_mono_pcm
 
-    if not any(mono_pcm(work.path, work.claimed, RECOGNITION_RATE, work.limits)):
+    if not any(decode_to_mono_pcm(work.path, work.claimed, RECOGNITION_RATE, work.limits)):
         raise UnreadableMedia("There is no sound in this file.")

@@ -13,7 +13,7 @@ BIT_RATES = {
 }
 """kbit/s of layer III by the header's index, which starts at 1."""
 ADTS_RATES = 13
-FRAMES_WANTED = 3
+MIN_FRAMES = 3
 
 
 class FrameHeader(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Mp3Tag(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def mp3_header(data: bytes | memoryview) -> FrameHeader | None:
+def parse_mp3_header(data: bytes | memoryview) -> FrameHeader | None:
     """Parse the first four bytes of `data`; return None if no layer III frame begins there."""
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
@@ -50,7 +50,7 @@ def mp3_header(data: bytes | memoryview) -> FrameHeader | None:
     return FrameHeader(length, samples, (version, rate), side_bytes)
 
 
-def adts_header(data: bytes | memoryview) -> FrameHeader | None:
+def parse_adts_header(data: bytes | memoryview) -> FrameHeader | None:
     """Parse the first seven bytes of `data`; return None if no ADTS frame begins there."""
     if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
         return None
@@ -64,7 +64,7 @@ def adts_header(data: bytes | memoryview) -> FrameHeader | None:
 def begins_with_frames(head: bytes, header: Callable[[bytes], FrameHeader | None]) -> bool:
     """Whether `head` consists of frames that follow directly on each other. A single one has to fill it."""
     position, count, family = 0, 0, None
-    while count < FRAMES_WANTED and position + 7 <= len(head):
+    while count < MIN_FRAMES and position + 7 <= len(head):
         frame = header(head[position : position + 7])
         if frame is None or family not in (None, frame.family):
             return False
@@ -73,10 +73,10 @@ def begins_with_frames(head: bytes, header: Callable[[bytes], FrameHeader | None
     return count > 1 or (count == 1 and position == len(head))
 
 
-def tag_of(frames: bytes) -> Mp3Tag | None:
+def parse_xing_tag(frames: bytes) -> Mp3Tag | None:
     """Parse the Xing or Info tag; None unless it is in the first frame of `frames` (after padding)."""
     first = frames.lstrip(b"\0")
-    header = mp3_header(first)
+    header = parse_mp3_header(first)
     tag = first[4 + header.side_bytes :][:16] if header else b""
     if len(tag) < 16 or tag[:4] not in (b"Xing", b"Info"):
         return None

@@ -40,13 +40,13 @@ FORMATS = {
 """By the names of `audio.format` and `response_format`. M4A cannot be streamed: its index is at the end."""
 STREAMED = tuple(name for name in FORMATS if name != "m4a")
 
-PCM16_BYTES_A_MILLISECOND = 2 * SPEECH_RATE // 1000
-PCM16_TYPE = PCM16.media_type
+PCM16_BYTES_PER_MILLISECOND = 2 * SPEECH_RATE // 1000
+PCM16_MEDIA_TYPE = PCM16.media_type
 """It names the rate, because samples without a header do not."""
-SOUND_TYPES = {name: sound_format.media_type for name, sound_format in FORMATS.items()}
+SOUND_MEDIA_TYPES = {name: sound_format.media_type for name, sound_format in FORMATS.items()}
 """Media types by the names of `audio.format`."""
 
 
-def sound_type_of(format: str) -> str:
+def sound_media_type(format: str) -> str:
     """Return the media type of the format with this name; that of arbitrary bytes if the name is unknown."""
-    return SOUND_TYPES.get(format, "application/octet-stream")
+    return SOUND_MEDIA_TYPES.get(format, "application/octet-stream")

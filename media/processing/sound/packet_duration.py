@@ -1,38 +1,38 @@
 """How long a packet's sound is, read from the packet itself wherever its container could lie."""
 
-from media.processing.sound.mpeg_headers import mp3_header
+from media.processing.sound.mpeg_headers import parse_mp3_header
 
-OPUS_LONGEST = 5_760
+MAX_OPUS_SAMPLES = 5_760
 OPUS_SILK = (480, 960, 1920, 2880)
 OPUS_HYBRID = (480, 960)
 OPUS_CELT = (120, 240, 480, 960)
 PCM_BYTES = {"alaw": 1, "mulaw": 1, "u8": 1, "s8": 1}
 
-AT_LEAST = {"aac": 480, "amr_nb": 160, "amr_wb": 320, "vorbis": 32, "alac": 1}
+MIN_SAMPLES = {"aac": 480, "amr_nb": 160, "amr_wb": 320, "vorbis": 32, "alac": 1}
 """The fewest samples a packet unpacks to, whatever its container says."""
 
 
-def samples_of(codec: str, packet: memoryview, channels: int) -> int | None:
+def count_samples(codec: str, packet: memoryview, channels: int) -> int | None:
     """Return the samples (per channel) in a packet of `codec`, or None if only its container knows."""
     if codec.startswith("pcm_"):
-        return len(packet) // (channels * pcm_bytes(codec))
+        return len(packet) // (channels * pcm_sample_bytes(codec))
     if codec == "opus":
-        return opus_samples(packet)
+        return count_opus_samples(packet)
     if codec == "flac":
-        return flac_samples(packet)
+        return count_flac_samples(packet)
     if codec == "mp3":
-        header = mp3_header(packet)
+        header = parse_mp3_header(packet)
         return header.samples if header else 0
     return None
 
 
-def pcm_bytes(codec: str) -> int:
+def pcm_sample_bytes(codec: str) -> int:
     """Return the bytes of one sample: 2 for `pcm_s16le`."""
     name = codec.removeprefix("pcm_")
     return PCM_BYTES.get(name) or int("".join(filter(str.isdigit, name))) // 8
 
 
-def opus_samples(packet: memoryview) -> int:
+def count_opus_samples(packet: memoryview) -> int:
     """Count the samples at 48 kHz. Source: RFC 6716, 3.1."""
     if not packet:
         return 0
@@ -44,10 +44,10 @@ def opus_samples(packet: memoryview) -> int:
     else:
         frame = OPUS_CELT[config & 3]
     frames = (1, 2, 2)[code] if code < 3 else (packet[1] & 63 if len(packet) > 1 else 0)
-    return min(frame * frames, OPUS_LONGEST)
+    return min(frame * frames, MAX_OPUS_SAMPLES)
 
 
-def flac_samples(packet: memoryview) -> int:
+def count_flac_samples(packet: memoryview) -> int:
     """Return the block size in a frame's header. Source: RFC 9639, 9.1."""
     if len(packet) < 6 or packet[0] != 0xFF or packet[1] & 0xFC != 0xF8:
         return 0

@@ -4,7 +4,7 @@ import msgspec
 
 from media.processing.sound.limits import SoundLimits
 
-MOST_BUCKETS = 4_000
+MAX_BUCKETS = 4_000
 PEAK_RATE = 16_000
 BLOCK = 40
 """Samples reduced to their extremes while reading: 2.5 ms each, 6 MB for two hours."""
@@ -34,10 +34,10 @@ def sound_peaks(work: SoundPeaks) -> Peaks:
     """
     import numpy as np
 
-    from media.processing.sound.decoding import Undecodable, mono_pcm
+    from media.processing.sound.decoding import Undecodable, decode_to_mono_pcm
 
     lows, highs, samples, rest = bytearray(), bytearray(), 0, b""
-    for piece in mono_pcm(work.path, work.claimed, PEAK_RATE, work.limits):
+    for piece in decode_to_mono_pcm(work.path, work.claimed, PEAK_RATE, work.limits):
         data = rest + piece
         whole = len(data) - len(data) % (2 * BLOCK)
         blocks = (np.frombuffer(data[:whole], "<i2").reshape(-1, BLOCK) >> 8).astype(np.int8)
@@ -50,7 +50,7 @@ def sound_peaks(work: SoundPeaks) -> Peaks:
         last = (np.frombuffer(rest, "<i2") >> 8).astype(np.int8)
         lows += last.min().tobytes()
         highs += last.max().tobytes()
-    buckets = max(1, min(work.buckets, MOST_BUCKETS, len(lows)))
+    buckets = max(1, min(work.buckets, MAX_BUCKETS, len(lows)))
     edges = np.arange(buckets) * len(lows) // buckets
     return Peaks(
         lowest=np.minimum.reduceat(np.frombuffer(lows, np.int8), edges).tolist(),

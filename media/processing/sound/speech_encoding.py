@@ -7,8 +7,8 @@ import msgspec
 
 from media.processing.sound.output_formats import FORMATS, SPEECH_RATE
 
-PIECE = 48 * 1024
-SAMPLE = 2
+PIECE_BYTES = 48 * 1024
+SAMPLE_BYTES = 2
 
 
 class EncodeSound(msgspec.Struct, frozen=True):
@@ -32,10 +32,10 @@ def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = 
     `pieces` may be split anywhere, even within a sample. `pcm_bytes` is their length if known: a WAV header
     then states it; otherwise its sizes are 0xFFFFFFFF.
     """
-    from media.processing.sound.encoders import encoder_into
+    from media.processing.sound.encoders import create_encoder
 
     sink = Outbox()
-    encoder = encoder_into(sink, FORMATS[format], SPEECH_RATE, pcm_bytes)
+    encoder = create_encoder(sink, FORMATS[format], SPEECH_RATE, pcm_bytes)
     for piece in whole_samples(pieces):
         encoder.write(piece)
         yield from sink.take()
@@ -45,17 +45,17 @@ def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = 
 
 def encode_sound(work: EncodeSound) -> EncodedSound:
     """Write a whole spoken sound to a file, with a header that gives its length."""
-    from media.processing.sound.encoders import encoder_into
+    from media.processing.sound.encoders import create_encoder
 
     out = Path(work.out)
     written = 0
     with out.open("wb") as file:
-        encoder = encoder_into(file, FORMATS[work.format], SPEECH_RATE)
+        encoder = create_encoder(file, FORMATS[work.format], SPEECH_RATE)
         for piece in whole_samples(_read_pieces(work)):
             encoder.write(piece)
             written += len(piece)
         encoder.close()
-    milliseconds = written * 1000 // (SPEECH_RATE * SAMPLE)
+    milliseconds = written * 1000 // (SPEECH_RATE * SAMPLE_BYTES)
     return EncodedSound(FORMATS[work.format].media_type, out.stat().st_size, milliseconds)
 
 
@@ -80,7 +80,7 @@ def whole_samples(pieces: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for piece in pieces:
         data = rest + piece
-        whole = len(data) - len(data) % SAMPLE
+        whole = len(data) - len(data) % SAMPLE_BYTES
         rest = data[whole:]
         if whole:
             yield data[:whole]
@@ -89,8 +89,8 @@ def whole_samples(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def _read_pieces(work: EncodeSound) -> Iterator[bytes]:
     if work.path is None:
         data = work.pcm or b""
-        yield from (data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        yield from (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
         return
     with Path(work.path).open("rb") as file:
-        while piece := file.read(PIECE):
+        while piece := file.read(PIECE_BYTES):
             yield piece

@@ -19,7 +19,7 @@ class Transcode(msgspec.Struct, frozen=True):
     limits: SoundLimits = SoundLimits()
 
 
-class SoundMade(msgspec.Struct, frozen=True):
+class TranscodedSound(msgspec.Struct, frozen=True):
     """The file that was written: mono at `sample_rate` Hz. `size` is in bytes."""
 
     media_type: str
@@ -28,15 +28,15 @@ class SoundMade(msgspec.Struct, frozen=True):
     sample_rate: int
 
 
-def transcode_sound(work: Transcode) -> SoundMade:
+def transcode_sound(work: Transcode) -> TranscodedSound:
     """Transcode a sound: to WAV at 16 kHz, for recognition, or to any other format at 24 kHz.
 
     Raises `UnreadableMedia` if too little can be decoded, `MediaTooLarge` where decoding exceeds a limit,
     whatever the file's headers say. `out` does not exist after either. `inspect_sound` checks whether the
     file is complete.
     """
-    from media.processing.sound.decoding import mono_pcm
-    from media.processing.sound.encoders import SAMPLE, encoder_into
+    from media.processing.sound.decoding import decode_to_mono_pcm
+    from media.processing.sound.encoders import SAMPLE_BYTES, create_encoder
 
     format = FORMATS[work.format]
     rate = RECOGNITION_RATE if work.format == "wav" else SPEECH_RATE
@@ -44,8 +44,8 @@ def transcode_sound(work: Transcode) -> SoundMade:
     written = 0
     try:
         with out.open("wb") as file:
-            encoder = encoder_into(file, format, rate)
-            for piece in mono_pcm(work.path, work.claimed, rate, work.limits):
+            encoder = create_encoder(file, format, rate)
+            for piece in decode_to_mono_pcm(work.path, work.claimed, rate, work.limits):
                 encoder.write(piece)
                 written += len(piece)
             if not written:
@@ -54,4 +54,6 @@ def transcode_sound(work: Transcode) -> SoundMade:
     except BaseException:
         out.unlink(missing_ok=True)
         raise
-    return SoundMade(format.media_type, out.stat().st_size, written * 1000 // (rate * SAMPLE), rate)
+    return TranscodedSound(
+        format.media_type, out.stat().st_size, written * 1000 // (rate * SAMPLE_BYTES), rate
+    )

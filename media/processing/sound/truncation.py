@@ -13,13 +13,13 @@ from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.ebml import check_matroska
 from media.processing.sound.file_types import SoundKind
 
-PIECES = 200_000
+MAX_PIECES = 200_000
 """How many chunks, boxes or pages a file may have; two hours from any recorder have less than a tenth."""
 UNKNOWN_SIZE = 0x7FFF_0000
 """A WAV size from here on means that its length was not yet known."""
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 ESSENTIAL = {b"ftyp", b"moov", b"mdat", b"moof"}
-DEEPEST = len(PARENTS)
+MAX_DEPTH = len(PARENTS)
 OGG_HEADER = 27
 
 
@@ -53,7 +53,7 @@ def check_whole(path: str, kind: SoundKind) -> None:
 def _check_wav(file: BinaryIO, size: int) -> None:
     ds64_length: int | None = None
     position = 12
-    for _ in range(PIECES):
+    for _ in range(MAX_PIECES):
         file.seek(position)
         header = file.read(8)
         if len(header) < 8:
@@ -109,7 +109,7 @@ def _declared_samples(file: BinaryIO, start: int, end: int, depth: int = 0) -> I
     Each sample takes at least a byte, so a count beyond the file's size is forged.
     """
     for name, inner, inner_end in _read_boxes(file, start, end):
-        if inner_end > end or name == b"cmov" or depth > DEEPEST:
+        if inner_end > end or name == b"cmov" or depth > MAX_DEPTH:
             raise Damaged
         if name in PARENTS:
             yield from _declared_samples(file, inner, inner_end, depth + 1)
@@ -120,7 +120,7 @@ def _declared_samples(file: BinaryIO, start: int, end: int, depth: int = 0) -> I
 
 def _read_boxes(file: BinaryIO, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield each box's name, and where its content begins and ends; the end may lie beyond the file."""
-    for _ in range(PIECES):
+    for _ in range(MAX_PIECES):
         if position + 8 > end:
             return
         file.seek(position)

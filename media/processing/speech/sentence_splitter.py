@@ -2,11 +2,11 @@
 
 import re
 
-LIMIT = 250
+PIECE_LIMIT = 250
 """The most characters in one piece: a longer sentence is cut at a clause or a space."""
 CODE_LIMIT = 1000
 """The most characters of a fenced code block that a stream keeps in one piece."""
-WRAPPED = 60
+WRAPPED_LINE_LENGTH = 60
 """A line at least this long was wrapped, and does not end its sentence, if the next starts in lower case."""
 
 _LOOKAHEAD = 8
@@ -42,13 +42,13 @@ _SOMETIMES_LAST = _words("etc inc ltd co corp jr sr bros a.m p.m usw dept est")
 """Abbreviations that end a sentence if a capital follows."""
 
 
-def sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """Split a whole text into sentences.
 
     A fenced code block is one sentence, however long, and so is each line of a list or a table. White space
     between two sentences belongs to the first.
     """
-    cutter = SentenceCutter(code_limit=len(text))
+    cutter = SentenceSplitter(code_limit=len(text))
     found: list[str] = []
     for piece in cutter.add(text) + cutter.rest():
         words = piece.lstrip() if found else piece
@@ -64,13 +64,13 @@ def is_code(sentence: str) -> bool:
     return _FENCE.match(sentence) is not None
 
 
-class Code(str):
+class CodePiece(str):
     """A piece of a fenced code block."""
 
     __slots__ = ()
 
 
-class SentenceCutter:
+class SentenceSplitter:
     """A splitter for text that arrives in parts.
 
     The pieces, joined, are the text. White space between two sentences belongs to the second. The pieces
@@ -92,7 +92,7 @@ class SentenceCutter:
     def add(self, text: str) -> list[str]:
         self._parts.append(text)
         self._length += len(text)
-        if self._length <= LIMIT and not self._is_unsure and not _has_stop(text):
+        if self._length <= PIECE_LIMIT and not self._is_unsure and not _has_stop(text):
             return []
         return self._take_pieces(is_end=False)
 
@@ -106,7 +106,7 @@ class SentenceCutter:
         start = 0
         while start < len(text) and (end := self._find_end_of_piece(text, start, is_end)):
             piece = text[start:end]
-            pieces.append(Code(piece) if self._is_code else piece)
+            pieces.append(CodePiece(piece) if self._is_code else piece)
             start = end
             self._decided = 0
             self._is_first = False
@@ -147,7 +147,7 @@ class SentenceCutter:
         return last_line if text[start:last_line].strip() else limit
 
     def _find_end_of_sentence(self, text: str, start: int, is_end: bool) -> int:
-        limit = start + LIMIT
+        limit = start + PIECE_LIMIT
         self._is_unsure = False
         for match in _STOP.finditer(text, start + self._decided, limit + 1):
             if match.end() > limit:
@@ -160,7 +160,7 @@ class SentenceCutter:
                 self._is_unsure = True
                 return 0
             self._decided = match.end() - start
-        if len(text) - start > (LIMIT if is_end else LIMIT + _SLACK):
+        if len(text) - start > (PIECE_LIMIT if is_end else PIECE_LIMIT + _SLACK):
             return _find_forced_end(text, start)
         return len(text) if is_end else 0
 
@@ -192,7 +192,7 @@ class SentenceCutter:
         if not self._breaks_lines:
             return None if match.end() == len(text) and not is_end else False
         line = text.rfind("\n", start, match.start()) + 1 or start
-        if match.start() - line < WRAPPED:
+        if match.start() - line < WRAPPED_LINE_LENGTH:
             return True
         following = match.start() + 1
         if following == len(text):
@@ -224,8 +224,8 @@ def _is_followed_by_capital(text: str, end: int, is_end: bool) -> bool | None:
 
 
 def _find_forced_end(text: str, start: int) -> int:
-    clause = _CLAUSE.match(text, start, start + LIMIT)
+    clause = _CLAUSE.match(text, start, start + PIECE_LIMIT)
     if clause and clause.end() - start >= _SHORTEST_CLAUSE:
         return clause.end()
-    space = _SPACE_AFTER_WORD.match(text, start, start + LIMIT)
-    return space.end() if space else start + LIMIT
+    space = _SPACE_AFTER_WORD.match(text, start, start + PIECE_LIMIT)
+    return space.end() if space else start + PIECE_LIMIT

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from media.processing.speech.recognition.job_types import Heard, Segment
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from media.processing.speech.recognition.languages import language_name
 
 Task = Literal["transcribe", "translate"]
@@ -27,7 +27,7 @@ class Transcript(msgspec.Struct, frozen=True):
 
 
 class TranscriptCutShort(Exception):
-    """The stream of segments ended without `Heard`."""
+    """The stream of segments ended without `RecognitionEnd`."""
 
 
 class TranscriptWriter:
@@ -39,11 +39,11 @@ class TranscriptWriter:
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._pieces: list[str] = []
-        self._end: Heard | None = None
+        self._end: RecognitionEnd | None = None
 
-    def add(self, item: Segment | Heard) -> str:
+    def add(self, item: Segment | RecognitionEnd) -> str:
         """Add an item and return the new text, which is often empty."""
-        if isinstance(item, Heard):
+        if isinstance(item, RecognitionEnd):
             self._end = item
             return ""
         self._segments.append(item)
@@ -54,13 +54,13 @@ class TranscriptWriter:
         return piece
 
     def transcript(self) -> Transcript:
-        """Return the transcript. Raises `TranscriptCutShort` if the stream has not ended with `Heard`."""
+        """Return the transcript. Raises `TranscriptCutShort` if the stream has not ended with `RecognitionEnd`."""
         if self._end is None:
             raise TranscriptCutShort
         return Transcript("".join(self._pieces), self._end.language, self._end.duration, self._segments)
 
 
-def as_content(transcript: Transcript) -> dict[str, Any]:
+def transcript_content(transcript: Transcript) -> dict[str, Any]:
     """Return what is stored of a sound's transcript; times are in seconds."""
     return {
         "text": transcript.text,
@@ -77,10 +77,10 @@ def as_content(transcript: Transcript) -> dict[str, Any]:
 
 
 def usage(transcript: Transcript) -> dict[str, Any]:
-    return {"type": "duration", "seconds": begun_seconds(transcript.duration)}
+    return {"type": "duration", "seconds": round_up_seconds(transcript.duration)}
 
 
-def begun_seconds(seconds: float) -> int:
+def round_up_seconds(seconds: float) -> int:
     """Round up to whole seconds, as OpenAI counts recognized sound and as it is billed."""
     return math.ceil(seconds)
 

@@ -98,7 +98,7 @@ def listener() -> Iterator[socket.socket]:
 async def counters_without_answer(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Counters]:
-    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     made = Counters(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
     yield made
     await made.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.ratelimits.sliding_window import SlidingWindow, duration
+from accounts.ratelimits.sliding_window import SlidingWindow, format_duration
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from accounts.ratelimits.sliding_window import SlidingWindow, duration
     ],
 )
 def test_a_duration_is_written_as_openai_writes_it(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def after(window: SlidingWindow, seconds: float) -> SlidingWindow:

@@ -7,7 +7,7 @@ import pytest
 
 from chatapi.audio import streaming
 from chatapi.audio.streaming import NothingReceived, read_ahead
-from core.http.body import ClientGone
+from core.http.body import ClientDisconnected
 
 Source = AsyncGenerator[bytes, None]
 
@@ -78,7 +78,7 @@ async def test_the_stream_is_closed_when_the_client_leaves() -> None:
             while True:
                 await pieces.take(is_gone)
 
-    with pytest.raises(ClientGone):
+    with pytest.raises(ClientDisconnected):
         await listen()
     assert sandbox.is_closed
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatapi.audio.transcription_request import transcription_request
+from chatapi.audio.transcription_request import parse_transcription_form
 from core.exceptions import BadRequest
 from media.api.upload_form import Form
 
@@ -10,10 +10,10 @@ from media.api.upload_form import Form
 def test_segment_times_may_be_requested_of_a_format_without_times() -> None:
     """The Vercel AI SDK does so for some models, whenever any other option is set."""
     form = Form([("response_format", "json"), ("timestamp_granularities[]", "segment")], None)
-    assert transcription_request(form, "transcribe").format == "json"
+    assert parse_transcription_form(form, "transcribe").format == "json"
 
 
 def test_word_times_need_verbose_json() -> None:
     form = Form([("response_format", "json"), ("timestamp_granularities[]", "word")], None)
     with pytest.raises(BadRequest, match="verbose_json"):
-        transcription_request(form, "transcribe")
+        parse_transcription_form(form, "transcribe")

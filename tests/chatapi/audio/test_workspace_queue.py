@@ -7,7 +7,7 @@ import pytest
 
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import RateLimited
-from core.http.body import ClientGone
+from core.http.body import ClientDisconnected
 
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 
@@ -61,7 +61,7 @@ def test_a_request_that_leaves_the_queue_takes_no_place() -> None:
         first.let_go.set()
         await until_quiet()
         assert last.is_at_work
-        with pytest.raises(ClientGone):
+        with pytest.raises(ClientDisconnected):
             await leaving.task
         with pytest.raises(asyncio.CancelledError):
             await cancelled.task

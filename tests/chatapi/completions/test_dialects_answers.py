@@ -21,7 +21,7 @@ from engines.events import (
     Usage,
 )
 from engines.messages import Message, ToolCall
-from media.processing.sound.output_formats import PCM16_TYPE
+from media.processing.sound.output_formats import PCM16_MEDIA_TYPE
 from tests.contract import validate_against_document
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
@@ -30,7 +30,7 @@ USAGE = Usage(10, 20, cached_tokens=3, reasoning_tokens=4)
 
 def render_both(*events: Event, **answer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Render an answer in the native dialect and in OpenAI's, and check each against its contract."""
-    assembler = Assembler(sound_type=PCM16_TYPE)
+    assembler = Assembler(sound_type=PCM16_MEDIA_TYPE)
     for event in events:
         assembler.add(event)
     answered = Answer(HEAD, assembler.choices(), usage=USAGE, **answer)
@@ -127,7 +127,7 @@ def test_a_spoken_answer() -> None:
 
 
 def test_a_voice_whose_bytes_are_gone() -> None:
-    assembler = Assembler(sound_type=PCM16_TYPE)
+    assembler = Assembler(sound_type=PCM16_MEDIA_TYPE)
     assembler.add(AudioDelta(id="audio_1", transcript="Hello", data=b"12"))
     answer = Answer(HEAD, assembler.choices())
     native = DIALECTS["native"].render(answer, {})
@@ -153,7 +153,7 @@ def test_logprobs_metadata_and_service_tier_if_present() -> None:
 
 
 def test_an_answer_that_broke_off_has_no_finish_reason() -> None:
-    assembler = Assembler(sound_type=PCM16_TYPE)
+    assembler = Assembler(sound_type=PCM16_MEDIA_TYPE)
     assembler.add(TextDelta("Hel"))
     answer = Answer(HEAD, assembler.choices(), state="cancelled")
     native = DIALECTS["native"].render(answer, {})

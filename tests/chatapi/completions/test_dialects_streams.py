@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletionChunk
 from chatapi.completions.completion_request import DialectName
 from chatapi.completions.dialects import DIALECTS, KEEP_ALIVE, NDJSON_KEEP_ALIVE, StreamEncoder
 from chatapi.completions.dialects.stream_encoder import SOUND_PIECE
-from engines.answers import Answer, AnswerHead, Assembler, Ended, Failure
+from engines.answers import Answer, AnswerEnd, AnswerHead, Assembler, Failure
 from engines.events import (
     AudioDelta,
     Event,
@@ -27,19 +27,19 @@ from engines.events import (
     ToolCallStart,
     Usage,
 )
-from media.processing.sound.output_formats import PCM16_TYPE
+from media.processing.sound.output_formats import PCM16_MEDIA_TYPE
 from tests.contract import validate_against_document
 from tests.support.stream_frames import chunks_of, messages_of
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
-STOPPED = Ended("completed", (Finish("stop"),), Usage(10, 20))
+STOPPED = AnswerEnd("completed", (Finish("stop"),), Usage(10, 20))
 
 
 def encoder(dialect: DialectName = "openai", **options: Any) -> StreamEncoder:
     return DIALECTS[dialect].encoder(HEAD, **{"include_usage": False, **options})
 
 
-def stream(dialect: DialectName, *entries: Event | Ended, **options: Any) -> list[dict[str, Any]]:
+def stream(dialect: DialectName, *entries: Event | AnswerEnd, **options: Any) -> list[dict[str, Any]]:
     """Encode these entries one by one and return the chunks, each checked against its contract."""
     one_by_one = encoder(dialect, **options)
     sent = b"".join(one_by_one.encode([entry]) for entry in entries)
@@ -99,7 +99,7 @@ def test_usage_comes_last_in_its_own_chunk_if_requested() -> None:
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_only_a_good_end_says_done(dialect: DialectName) -> None:
     assert encoder(dialect).encode([TextDelta("a"), STOPPED]).endswith(b"\n\ndata: [DONE]\n\n")
-    failed = Ended("failed", failure=Failure("The upstream broke off.", code="upstream_error"))
+    failed = AnswerEnd("failed", failure=Failure("The upstream broke off.", code="upstream_error"))
     assert b"[DONE]" not in encoder(dialect).encode([TextDelta("a"), failed])
 
 
@@ -147,7 +147,7 @@ def test_reasoning_is_streamed_only_in_the_openai_dialect() -> None:
 CALLS = (
     *(ToolCallStart(0, "call_1", "f"), ToolCallArguments(0, '{"a"'), ToolCallArguments(0, ":1}")),
     *(ToolCallStart(1, "call_2", "g"), ToolCallArguments(1, "{}")),
-    Ended("completed", (Finish("tool_calls"),), Usage(1, 2)),
+    AnswerEnd("completed", (Finish("tool_calls"),), Usage(1, 2)),
 )
 
 
@@ -194,7 +194,7 @@ def test_calls_are_numbered_from_zero_whatever_the_upstream_does() -> None:
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_choices_open_in_order_and_finish_together(dialect: DialectName) -> None:
     finishes = tuple(Finish("stop", choice) for choice in (1, 2, 0))
-    ended = Ended("completed", finishes, Usage(1, 2))
+    ended = AnswerEnd("completed", finishes, Usage(1, 2))
     chunks = stream(dialect, TextDelta("b", 1), TextDelta("a", 0), ended, n=3)
     shown = [(c["choices"][0]["index"], next(iter(c["choices"][0]["delta"]), "finish")) for c in chunks]
     assert shown == [
@@ -208,7 +208,7 @@ def test_calls_of_several_choices_never_share_an_index() -> None:
     calls = [
         ToolCallStart(index, f"call_{choice}_{index}", "f", choice) for choice in (0, 1) for index in (0, 1)
     ]
-    ended = Ended("completed", (Finish("tool_calls", 0), Finish("tool_calls", 1)))
+    ended = AnswerEnd("completed", (Finish("tool_calls", 0), Finish("tool_calls", 1)))
     messages = messages_of(stream("native", *calls, ended, n=2))
     ids = {index: message["tool_calls"]["id"] for index, message in messages.items()}
     assert ids == {0: "call_0_0", 1: "call_1_0", 2: "call_0_1", 3: "call_1_1"}
@@ -240,7 +240,7 @@ def test_sound_comes_in_pieces_that_concatenate(dialect: DialectName) -> None:
 
 
 def test_sound_that_was_held_back_is_sent_before_an_error() -> None:
-    failed = Ended("failed", failure=Failure("No more."))
+    failed = AnswerEnd("failed", failure=Failure("No more."))
     chunks = stream("openai", AudioDelta(id="audio_1", data=b"12345"), failed)
     assert deltas(chunks[:-1])[-1] == {"audio": {"data": "MTIzNDU="}}
     assert "error" in chunks[-1]
@@ -253,14 +253,14 @@ def test_sound_that_was_held_back_is_sent_before_an_error() -> None:
 @pytest.mark.parametrize(
     ("ended", "code"),
     [
-        (Ended("failed", failure=Failure("No.", code="upstream_error")), "upstream_error"),
-        (Ended("failed", (Finish("stop"),), Usage(1, 2), Failure("No.", code="late")), "late"),
-        (Ended("cancelled"), "cancelled"),
-        (Ended("interrupted"), "interrupted"),
-        (Ended("completed"), "interrupted"),
+        (AnswerEnd("failed", failure=Failure("No.", code="upstream_error")), "upstream_error"),
+        (AnswerEnd("failed", (Finish("stop"),), Usage(1, 2), Failure("No.", code="late")), "late"),
+        (AnswerEnd("cancelled"), "cancelled"),
+        (AnswerEnd("interrupted"), "interrupted"),
+        (AnswerEnd("completed"), "interrupted"),
     ],
 )
-def test_an_end_without_a_finish_is_an_error(dialect: DialectName, ended: Ended, code: str) -> None:
+def test_an_end_without_a_finish_is_an_error(dialect: DialectName, ended: AnswerEnd, code: str) -> None:
     chunks = stream(dialect, TextDelta("a"), ended)
     assert chunks[-1]["error"].keys() == {"message", "type", "param", "code"}
     assert chunks[-1]["error"]["code"] == code
@@ -268,7 +268,7 @@ def test_an_end_without_a_finish_is_an_error(dialect: DialectName, ended: Ended,
 
 
 def test_a_cancelled_completion_that_had_finished_ends_well() -> None:
-    assert stream("openai", TextDelta("a"), Ended("cancelled", (Finish("stop"),)))[-1]["choices"]
+    assert stream("openai", TextDelta("a"), AnswerEnd("cancelled", (Finish("stop"),)))[-1]["choices"]
 
 
 # --- NDJSON and keep-alives ---------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_ndjson_has_one_chunk_per_line() -> None:
     lines = encoder("native", ndjson=True).encode([TextDelta("a\nb"), TextDelta("c"), STOPPED]).splitlines()
     chunks = [msgspec.json.decode(line) for line in lines]
     assert messages_of(chunks)[0]["content"] == "a\nbc"
-    failed = encoder("native", ndjson=True).encode([Ended("failed", failure=Failure("No."))])
+    failed = encoder("native", ndjson=True).encode([AnswerEnd("failed", failure=Failure("No."))])
     assert msgspec.json.decode(failed)["error"]["message"] == "No."
 
 
@@ -315,7 +315,7 @@ def test_the_sdk_adds_up_what_was_sent() -> None:
 
 
 def test_the_sdk_raises_what_the_stream_reports() -> None:
-    failed = Ended("failed", failure=Failure("The upstream broke off.", code="upstream_error"))
+    failed = AnswerEnd("failed", failure=Failure("The upstream broke off.", code="upstream_error"))
     with pytest.raises(APIError, match="broke off") as raised:
         list(read_by_sdk(encoder().encode([TextDelta("a"), failed])))
     assert raised.value.code == "upstream_error"
@@ -373,8 +373,8 @@ def test_the_deltas_add_up_to_the_stored_message(
     answer: tuple[int, list[Event]], data: st.DataObject
 ) -> None:
     n, events = answer
-    ended = Ended("completed", tuple(Finish("stop", choice) for choice in range(n)))
-    assembler = Assembler(choices=n, sound_type=PCM16_TYPE)
+    ended = AnswerEnd("completed", tuple(Finish("stop", choice) for choice in range(n)))
+    assembler = Assembler(choices=n, sound_type=PCM16_MEDIA_TYPE)
     for event in (*events, *ended.finishes):
         assembler.add(event)
     stored = Answer(HEAD, assembler.choices())

@@ -16,7 +16,7 @@ from chatapi.completions.runs.journal import Journal
 from core.ids import new_id
 from engines.events import TextDelta
 from tests.support.people import Person
-from tests.support.priced_usage import give
+from tests.support.priced_usage import add_credit
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize("names", ["its price", "nobody's price"])
 def test_the_journals_price_is_used_or_the_promised_one_if_it_is_unknown(alice: Person, names: str) -> None:
     price = add_price("m", {0: {"prompt": 1000, "completion": 2000}})
-    give(alice, 10**9)
+    add_credit(alice, 10**9)
     process, id = new_id(), new_id()
     order = ChargeRequest(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
     with transaction.atomic():

@@ -9,7 +9,7 @@ from conversations.models import Completion
 from core.values import Blob
 from engines.messages import SpokenPart
 from media.services import store_bytes
-from tests.support.history_rows import completion_of, conversation_of, exchange, said
+from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person
 
 
@@ -23,7 +23,7 @@ def fetch(completion: Completion, who: Person, client: Client) -> dict[str, obje
 def test_a_completion_reads_as_it_was_answered(
     alice: Person, client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    completion = exchange(alice, answer="Good day.")
+    completion = create_exchange(alice, answer="Good day.")
     completion.request = {"metadata": {"a": "b"}, "params": {"service_tier": "flex"}}
     completion.save()
 
@@ -53,10 +53,10 @@ def test_a_completion_reads_as_it_was_answered(
 
 
 def test_choices_come_in_their_order(alice: Person, client: Client) -> None:
-    question = said(conversation_of(alice), "user", "Pick")
+    question = add_message(conversation_of(alice), "user", "Pick")
     completion = completion_of(alice, question)
     for choice, text in [(1, "second"), (0, "first")]:
-        said(
+        add_message(
             question.conversation,
             "assistant",
             text,
@@ -73,7 +73,7 @@ def test_choices_come_in_their_order(alice: Person, client: Client) -> None:
 
 
 def test_a_running_completion_has_no_choices_yet(alice: Person, client: Client) -> None:
-    question = said(conversation_of(alice), "user", "Tell me")
+    question = add_message(conversation_of(alice), "user", "Tell me")
 
     shown = fetch(completion_of(alice, question, "in_progress"), alice, client)
 
@@ -83,9 +83,11 @@ def test_a_running_completion_has_no_choices_yet(alice: Person, client: Client) 
 
 @pytest.mark.parametrize("state", ["cancelled", "interrupted"])
 def test_a_completion_that_broke_off_shows_how_far_it_got(state: str, alice: Person, client: Client) -> None:
-    question = said(conversation_of(alice), "user", "Tell me")
+    question = add_message(conversation_of(alice), "user", "Tell me")
     completion = completion_of(alice, question, state)
-    said(question.conversation, "assistant", "Once upon", after=question, completion=completion, choice=0)
+    add_message(
+        question.conversation, "assistant", "Once upon", after=question, completion=completion, choice=0
+    )
 
     shown = fetch(completion, alice, client)
 
@@ -96,7 +98,7 @@ def test_a_completion_that_broke_off_shows_how_far_it_got(state: str, alice: Per
 
 
 def test_a_failed_completion_says_why(alice: Person, client: Client) -> None:
-    question = said(conversation_of(alice), "user", "Tell me")
+    question = add_message(conversation_of(alice), "user", "Tell me")
     error = {"message": "The upstream is overloaded.", "code": "upstream_error", "status": 502}
 
     shown = fetch(completion_of(alice, question, "failed", error=error), alice, client)
@@ -114,12 +116,12 @@ def test_a_spoken_answer_has_its_sound(alice: Person, client: Client) -> None:
     sound = b"\x00\x01" * 60
     digest = sha256(sound).hexdigest()
     store_bytes(alice.workspace.id, {digest: sound})
-    question = said(conversation_of(alice), "user", "Say hello")
+    question = add_message(conversation_of(alice), "user", "Say hello")
     completion = completion_of(alice, question)
     spoken = SpokenPart("audio_1", "Hello", Blob(digest, "audio/wav", len(sound)), 1767268800)
     lost = SpokenPart("audio_2", "Bye", Blob("0" * 64, "audio/wav", 4))
     for choice, part in enumerate((spoken, lost)):
-        said(
+        add_message(
             question.conversation,
             "assistant",
             part,

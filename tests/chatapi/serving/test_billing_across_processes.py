@@ -7,14 +7,14 @@ from pathlib import Path
 from chatapi.env import ROOT
 from tests.support.concurrent_spenders import CALLS, COST, PAID, ask_all
 from tests.support.kill_storm import Storm
-from tests.support.run_command import running, surroundings
+from tests.support.run_command import clean_environment, running
 
 
 def manage(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env=surroundings(data),
+        env=clean_environment(data),
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from tests.support.run_command import Run, running
-from tests.support.running_server import events, said, text_of, wait_until
+from tests.support.running_server import chat_body, events, text_of, wait_until
 
 
 def is_open(url: str) -> bool:
@@ -29,8 +29,8 @@ def test_the_first_start_greets_and_the_second_does_not(tmp_path: Path) -> None:
         assert re.search(r"email +admin@localhost\n +password +\S{16}\n", first.output)
         assert f"{url}/admin/" in first.output
         with first.client(key) as client:
-            native = client.post("/chat/completions", json=said("Hello there"))
-            openai = client.post("/v1/chat/completions", json=said("Hello there", stream=True))
+            native = client.post("/chat/completions", json=chat_body("Hello there"))
+            openai = client.post("/v1/chat/completions", json=chat_body("Hello there", stream=True))
             models = client.get("/v1/models").json()
             assert client.get("/healthz").status_code == client.get("/livez").status_code == 200
         assert text_of(events(native)) == text_of(events(openai)) == "You said: Hello there"
@@ -68,7 +68,7 @@ def test_the_commands_it_shows_can_be_pasted(tmp_path: Path) -> None:
 
 def begin_an_endless_answer(run: Run) -> socket.socket:
     address = urlsplit(run.url)
-    body = msgspec.json.encode(said("[[chunks: 3]] [[stall]]", stream=True))
+    body = msgspec.json.encode(chat_body("[[chunks: 3]] [[stall]]", stream=True))
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {run.api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -92,7 +92,7 @@ def test_a_stop_waits_for_answers_only_so_long(tmp_path: Path) -> None:
 def test_clients_that_still_wait_at_the_stop_get_an_error(tmp_path: Path) -> None:
     with running(tmp_path, CHATAPI_SHUTDOWN_SECONDS="1") as run, begin_an_endless_answer(run) as streaming:
         with ThreadPoolExecutor() as threads, run.client(run.api_key) as client:
-            whole = threads.submit(client.post, "/v1/chat/completions", json=said("[[stall]]"))
+            whole = threads.submit(client.post, "/v1/chat/completions", json=chat_body("[[stall]]"))
             wait_until(lambda: len(client.get("/v1/conversations").json()["data"]) == 2)
             run.stop()
             assert whole.result().status_code == 503

@@ -60,19 +60,19 @@ def test_a_failing_system_check_stops_the_start(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_first_admin_can_sign_in_and_ask(db: None) -> None:
-    credentials = first_start.first_credentials()
+    credentials = first_start.create_first_credentials()
     assert credentials is not None
     admin = authenticate(username=credentials.email, password=credentials.password)
     assert isinstance(admin, User)
     assert admin.is_superuser
     key = ApiKey.objects.get(digest=digest_of(credentials.api_key))
     assert key.workspace == Workspace.objects.get(personal_of=admin)
-    assert first_start.first_credentials() is None
+    assert first_start.create_first_credentials() is None
     assert ApiKey.objects.count() == 1
 
 
 def test_no_admin_is_created_if_there_is_an_account_already(alice: Person) -> None:
-    assert first_start.first_credentials() is None
+    assert first_start.create_first_credentials() is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_ready_is_printed_once_health_is_good(capsys: pytest.CaptureFixtur
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         address = console.Address.of(server.sockets[0])
-        await console.tell_when_ready(address, "chat.test", console.ConsoleProgress(), patience=0)
+        await console.report_readiness(address, "chat.test", console.ConsoleProgress(), patience=0)
     *waiting, ready = capsys.readouterr().out.splitlines()
     assert waiting == [
         "Not ready yet: The model is loading.",
@@ -154,7 +154,7 @@ def first_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             ordinary(worker)
 
     monkeypatch.setattr(WorkController, "start", start)
-    monkeypatch.setattr(embedded, "RESPITE_SECONDS", 0.05)
+    monkeypatch.setattr(embedded, "RESTART_DELAY_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from media.processing.fetching import Fetched, FetchError
+from media.processing.fetching import FetchedFile, FetchError
 from tests.support.fake_websites import (
     PICTURE,
-    Names,
+    FakeResolver,
     Site,
     Visit,
-    fetching,
-    problem_with,
+    fetch_error,
+    open_fetcher,
     send_picture,
     website,
     write_certificate,
@@ -26,10 +26,10 @@ def out(tmp_path: Path) -> Path:
 
 
 async def test_a_picture_is_fetched_into_a_file(out: Path) -> None:
-    async with website(send_picture) as site, fetching() as fetcher:
+    async with website(send_picture) as site, open_fetcher() as fetcher:
         fetched = await fetcher.fetch(site.url("/a%20b.png?size=2#top"), out)
         await site.until_left()
-    assert fetched == Fetched(len(PICTURE), "image/png", "127.0.0.1")
+    assert fetched == FetchedFile(len(PICTURE), "image/png", "127.0.0.1")
     assert out.read_bytes() == PICTURE
     assert site.visits[0].path == "/a%20b.png?size=2"
 
@@ -41,7 +41,7 @@ async def test_the_request_tells_nothing_about_us(out: Path, monkeypatch: pytest
     async def answer(visit: Visit) -> None:
         await visit.answer(PICTURE, Set_Cookie="visitor=1; Path=/")
 
-    async with website(answer) as site, fetching() as fetcher:
+    async with website(answer) as site, open_fetcher() as fetcher:
         await fetcher.fetch(site.url(), out)
         await fetcher.fetch(site.url(), out)
     first, second = (visit.headers for visit in site.visits)
@@ -63,7 +63,7 @@ async def test_a_body_in_chunks_is_put_together(out: Path) -> None:
             await visit.send(b"%x\r\n%b\r\n" % (len(piece), piece))
         await visit.send(b"0\r\n\r\n")
 
-    async with website(answer) as site, fetching() as fetcher:
+    async with website(answer) as site, open_fetcher() as fetcher:
         assert (await fetcher.fetch(site.url(), out)).size == len(PICTURE)
     assert out.read_bytes() == PICTURE
 
@@ -82,7 +82,7 @@ async def test_the_claimed_type_is_a_plain_one_or_none(out: Path, header: str, e
     async def answer(visit: Visit) -> None:
         await visit.answer(PICTURE, Content_Type=header)
 
-    async with website(answer) as site, fetching() as fetcher:
+    async with website(answer) as site, open_fetcher() as fetcher:
         assert (await fetcher.fetch(site.url(), out)).content_type == expected
 
 
@@ -94,7 +94,7 @@ async def test_redirects_are_followed_so_far(out: Path) -> None:
         else:
             await send_picture(visit)
 
-    async with website(answer) as site, fetching(redirects=3) as fetcher:
+    async with website(answer) as site, open_fetcher(redirects=3) as fetcher:
         await fetcher.fetch(site.url("/3"), out)
         assert out.read_bytes() == PICTURE
         with pytest.raises(FetchError) as refused:
@@ -106,19 +106,19 @@ async def test_a_redirect_loop_ends(out: Path) -> None:
     async def answer(visit: Visit) -> None:
         await visit.answer(b"", "307 Temporary Redirect", Location=visit.path)
 
-    assert (await problem_with(answer, out)).code == "fetch_failed"
+    assert (await fetch_error(answer, out)).code == "fetch_failed"
 
 
 async def test_a_redirect_to_nowhere_is_refused(out: Path) -> None:
     async def answer(visit: Visit) -> None:
         await visit.answer(b"", "302 Found")
 
-    assert (await problem_with(answer, out)).code == "fetch_failed"
+    assert (await fetch_error(answer, out)).code == "fetch_failed"
 
 
 async def test_a_full_disk_is_an_os_error_and_leaves_nothing(out: Path) -> None:
     out.symlink_to("/dev/full")
-    async with website(send_picture) as site, fetching() as fetcher:
+    async with website(send_picture) as site, open_fetcher() as fetcher:
         with pytest.raises(OSError, match="No space left"):
             await fetcher.fetch(site.url(), out)
         await site.until_left()
@@ -134,7 +134,7 @@ async def test_only_so_many_are_fetched_at_once_from_one_host(tmp_path: Path) ->
         await asyncio.sleep(0.02)
         await send_picture(visit)
 
-    async with website(answer) as site, fetching() as fetcher:
+    async with website(answer) as site, open_fetcher() as fetcher:
         await asyncio.gather(*[fetcher.fetch(site.url(), tmp_path / str(number)) for number in range(12)])
     assert at_once == 4
     assert len(list(tmp_path.iterdir())) == 12
@@ -143,7 +143,7 @@ async def test_only_so_many_are_fetched_at_once_from_one_host(tmp_path: Path) ->
 async def test_nobody_listening_is_said_plainly(out: Path) -> None:
     async with website(send_picture) as site:
         url = site.url()
-    async with fetching() as fetcher:
+    async with open_fetcher() as fetcher:
         with pytest.raises(FetchError, match="cannot be reached") as refused:
             await fetcher.fetch(url, out)
     assert refused.value.code == "fetch_failed"
@@ -151,14 +151,14 @@ async def test_nobody_listening_is_said_plainly(out: Path) -> None:
 
 
 async def test_ipv6_is_spoken(out: Path) -> None:
-    async with website(send_picture, "::1") as site, fetching() as fetcher:
+    async with website(send_picture, "::1") as site, open_fetcher() as fetcher:
         await fetcher.fetch(site.url(host="[::1]"), out)
     assert site.visits[0].headers["host"] == f"[::1]:{site.port}"
 
 
 async def test_a_name_is_tried_at_each_of_its_addresses(out: Path) -> None:
-    names = Names(both_example=[["::1", "127.0.0.1"]])
-    async with website(send_picture) as site, fetching(names) as fetcher:
+    names = FakeResolver(both_example=[["::1", "127.0.0.1"]])
+    async with website(send_picture) as site, open_fetcher(names) as fetcher:
         fetched = await fetcher.fetch(site.url(host="both.example"), out)
     assert fetched.host == "both.example"
     assert site.visits[0].headers["host"] == f"both.example:{site.port}"
@@ -166,8 +166,8 @@ async def test_a_name_is_tried_at_each_of_its_addresses(out: Path) -> None:
 
 
 async def tls_site(certificates: tuple[ssl.SSLContext, ssl.SSLContext], host: str, out: Path) -> Site:
-    names = Names(pictures_example=[["127.0.0.1"]], other_example=[["127.0.0.1"]])
-    async with website(send_picture, tls=certificates[0]) as site, fetching(names) as fetcher:
+    names = FakeResolver(pictures_example=[["127.0.0.1"]], other_example=[["127.0.0.1"]])
+    async with website(send_picture, tls=certificates[0]) as site, open_fetcher(names) as fetcher:
         await fetcher.fetch(site.url(host=host, scheme="https"), out)
     return site
 

@@ -16,10 +16,10 @@ from media.processing.fetching import Fetcher, FetchError, public_network
 from media.processing.fetching.public_network import (
     GuardedConnector,
     NetworkPolicy,
-    ThreadedLookUp,
+    ThreadedLookup,
     is_public,
 )
-from tests.support.fake_websites import Names, Visit, fetching, send_picture, website
+from tests.support.fake_websites import FakeResolver, Visit, open_fetcher, send_picture, website
 from tests.support.ip_addresses import PRIVATE, PUBLIC, SPELLINGS
 
 
@@ -62,7 +62,7 @@ def test_other_addresses_are_not(text: str) -> None:
 async def test_this_machine_is_not_reached_however_it_is_written(
     out: Path, attempts: list[str], host: str
 ) -> None:
-    async with fetching(ThreadedLookUp(), allowed=()) as fetcher:
+    async with open_fetcher(ThreadedLookup(), allowed=()) as fetcher:
         problem = await refusal(fetcher, f"http://{host}:8000/latest/meta-data", out)
     assert problem.code in ("invalid_url", "url_not_allowed")
     assert attempts == []
@@ -70,15 +70,15 @@ async def test_this_machine_is_not_reached_however_it_is_written(
 
 @pytest.mark.parametrize("address", PRIVATE)
 async def test_a_name_of_a_private_address_is_refused(out: Path, attempts: list[str], address: str) -> None:
-    async with fetching(Names(inside_example=[[address]]), allowed=()) as fetcher:
+    async with open_fetcher(FakeResolver(inside_example=[[address]]), allowed=()) as fetcher:
         problem = await refusal(fetcher, "http://inside.example/", out)
     assert problem.code == "url_not_allowed"
     assert attempts == []
 
 
 async def test_a_private_name_and_an_unknown_one_are_refused_alike(out: Path) -> None:
-    names = Names(inside_example=[["10.0.0.1"]], empty_example=[[]])
-    async with fetching(names, allowed=()) as fetcher:
+    names = FakeResolver(inside_example=[["10.0.0.1"]], empty_example=[[]])
+    async with open_fetcher(names, allowed=()) as fetcher:
         inside, empty, unknown, literal = [
             await refusal(fetcher, f"http://{host}/", out)
             for host in ("inside.example", "empty.example", "unknown.example", "10.0.0.1")
@@ -91,7 +91,7 @@ async def test_a_name_service_that_is_down_is_no_refusal(out: Path) -> None:
     async def down(name: str) -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    async with fetching(down) as fetcher:
+    async with open_fetcher(down) as fetcher:
         assert (await refusal(fetcher, "http://example.com/", out)).code == "fetch_failed"
 
 
@@ -101,7 +101,7 @@ async def test_a_name_service_that_is_down_is_no_refusal(out: Path) -> None:
 async def test_one_private_address_spoils_the_name(
     out: Path, attempts: list[str], addresses: list[str]
 ) -> None:
-    async with fetching(Names(mixed_example=[addresses]), allowed=()) as fetcher:
+    async with open_fetcher(FakeResolver(mixed_example=[addresses]), allowed=()) as fetcher:
         assert (await refusal(fetcher, "http://mixed.example/", out)).code == "url_not_allowed"
     assert attempts == []
 
@@ -109,8 +109,8 @@ async def test_one_private_address_spoils_the_name(
 async def test_a_name_that_changes_its_answer_is_connected_to_where_it_was_checked(
     out: Path, attempts: list[str]
 ) -> None:
-    names = Names(rebinding_example=[["8.8.8.8", "2606:4700::1111"], ["127.0.0.1"]])
-    async with fetching(names, allowed=()) as fetcher:
+    names = FakeResolver(rebinding_example=[["8.8.8.8", "2606:4700::1111"], ["127.0.0.1"]])
+    async with open_fetcher(names, allowed=()) as fetcher:
         assert (await refusal(fetcher, "http://rebinding.example/", out)).code == "fetch_failed"
         assert sorted(attempts) == ["2606:4700::1111", "8.8.8.8"]
         assert names.asked == ["rebinding.example"]
@@ -122,8 +122,8 @@ async def test_a_name_that_changes_between_redirects_is_checked_again(out: Path)
     async def answer(visit: Visit) -> None:
         await visit.answer(b"", "302 Found", Location="/next")
 
-    names = Names(rebinding_example=[["127.0.0.1"], ["169.254.169.254"]])
-    async with website(answer) as site, fetching(names) as fetcher:
+    names = FakeResolver(rebinding_example=[["127.0.0.1"], ["169.254.169.254"]])
+    async with website(answer) as site, open_fetcher(names) as fetcher:
         problem = await refusal(fetcher, site.url(host="rebinding.example"), out)
     assert problem.code == "url_not_allowed"
     assert [visit.path for visit in site.visits] == ["/picture.png"]
@@ -150,7 +150,7 @@ async def test_a_redirect_to_what_is_private_is_refused(out: Path, location: str
         await visit.answer(b"", "302 Found", Location=location.format(port=site.port))
 
     async with website(answer, "0.0.0.0") as site:
-        async with fetching(Names(inside_example=[["127.0.0.3"]])) as fetcher:
+        async with open_fetcher(FakeResolver(inside_example=[["127.0.0.3"]])) as fetcher:
             problem = await refusal(fetcher, site.url(), out)
         await site.until_left()
     assert problem.code == code
@@ -160,7 +160,9 @@ async def test_a_redirect_to_what_is_private_is_refused(out: Path, location: str
 
 async def test_the_operators_networks_are_allowed_and_no_others(out: Path, attempts: list[str]) -> None:
     allowed = [ip_network("10.1.0.0/16"), ip_network("fd00:1::/32")]
-    async with fetching(Names(inside_example=[["10.1.2.3", "fd00:1::5"]]), allowed=allowed) as fetcher:
+    async with open_fetcher(
+        FakeResolver(inside_example=[["10.1.2.3", "fd00:1::5"]]), allowed=allowed
+    ) as fetcher:
         await refusal(fetcher, "http://inside.example/", out)
         await refusal(fetcher, "http://[fd00:1::5]/", out)
         assert attempts == ["10.1.2.3", "fd00:1::5", "fd00:1::5"]
@@ -172,7 +174,7 @@ async def test_this_machines_public_address_is_this_machine(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(public_network, "is_public", lambda address: True)
-    async with website(send_picture) as site, fetching(allowed=()) as fetcher:
+    async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
         problem = await refusal(fetcher, site.url(), out)
         await site.until_left()
     assert problem.code == "url_not_allowed"
@@ -189,7 +191,7 @@ async def test_a_connection_that_ended_elsewhere_is_told_nothing(
         await connect(loop, sock, ("127.0.0.1", address[1]))
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", diverted)
-    async with website(send_picture) as site, fetching(allowed=()) as fetcher:
+    async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
         problem = await refusal(fetcher, site.url(host="8.8.8.8"), out)
         await site.until_left()
     assert problem.code == "url_not_allowed"
@@ -201,7 +203,7 @@ async def test_a_socket_for_a_private_address_is_not_even_opened(
 ) -> None:
     """Whatever a mistake elsewhere lets through."""
     monkeypatch.setattr(NetworkPolicy, "check", lambda policy, addresses: None)
-    async with fetching(Names(inside_example=[["10.0.0.1", "::1"]]), allowed=()) as fetcher:
+    async with open_fetcher(FakeResolver(inside_example=[["10.0.0.1", "::1"]]), allowed=()) as fetcher:
         for url in ("http://inside.example/", "http://127.0.0.1/"):
             assert (await refusal(fetcher, url, out)).code == "fetch_failed"
     assert attempts == []
@@ -216,7 +218,7 @@ async def test_names_are_looked_up_in_threads(monkeypatch: pytest.MonkeyPatch) -
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    look_up = ThreadedLookUp()
+    look_up = ThreadedLookup()
     waiting = asyncio.create_task(look_up("example.com"))
     await asyncio.sleep(0.01)
     assert not waiting.done()
@@ -226,7 +228,7 @@ async def test_names_are_looked_up_in_threads(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_the_systems_names_are_known_to_it() -> None:
-    look_up = ThreadedLookUp()
+    look_up = ThreadedLookup()
     assert set(await look_up("localhost")) <= {"127.0.0.1", "::1"}
     look_up.close()
 
@@ -264,7 +266,7 @@ def test_any_url_is_a_problem_and_touches_public_addresses_alone(url: str, answe
         return answers
 
     async def fetch() -> None:
-        async with fetching(look_up, allowed=()) as fetcher:
+        async with open_fetcher(look_up, allowed=()) as fetcher:
             with pytest.raises(FetchError):
                 await fetcher.fetch(url, Path("/nowhere/at/all"))
 
@@ -275,7 +277,7 @@ def test_any_url_is_a_problem_and_touches_public_addresses_alone(url: str, answe
 
 def test_connections_are_not_kept_and_answers_not_remembered() -> None:
     async def made() -> tuple[bool, bool]:
-        connector = GuardedConnector(NetworkPolicy(), Names())
+        connector = GuardedConnector(NetworkPolicy(), FakeResolver())
         facts = connector.force_close, connector.use_dns_cache
         await connector.close()
         return facts

@@ -8,7 +8,15 @@ import pytest
 
 from media.processing.exceptions import MediaTooLarge
 from media.processing.fetching import FetchError, FetchTooLarge
-from tests.support.fake_websites import PICTURE, Answer, Visit, fetching, problem_with, send_picture, website
+from tests.support.fake_websites import (
+    PICTURE,
+    Answer,
+    Visit,
+    fetch_error,
+    open_fetcher,
+    send_picture,
+    website,
+)
 
 
 @pytest.fixture
@@ -21,7 +29,7 @@ async def test_a_status_is_named_and_nothing_else_of_the_answer(out: Path, statu
     async def answer(visit: Visit) -> None:
         await visit.answer(b"" if status[:3] in ("204", "304") else b"internal details", status)
 
-    problem = await problem_with(answer, out)
+    problem = await fetch_error(answer, out)
     assert problem.code == "fetch_failed"
     assert problem.message == f"The URL's server answered with status {status[:3]}."
 
@@ -31,14 +39,14 @@ async def test_a_length_over_the_limit_is_refused_at_once(out: Path) -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")
         await visit.silence()
 
-    problem = await problem_with(answer, out, bytes=1000)
+    problem = await fetch_error(answer, out, bytes=1000)
     assert isinstance(problem, FetchTooLarge)
     assert isinstance(problem, MediaTooLarge)
     assert problem.code == "media_too_large"
 
 
 async def test_the_limit_itself_is_not_over_it(out: Path) -> None:
-    async with website(send_picture) as site, fetching(bytes=len(PICTURE)) as fetcher:
+    async with website(send_picture) as site, open_fetcher(bytes=len(PICTURE)) as fetcher:
         assert (await fetcher.fetch(site.url(), out)).size == len(PICTURE)
 
 
@@ -54,7 +62,7 @@ async def test_an_endless_body_ends_at_the_limit(out: Path, head: bytes) -> None
             await visit.send(b"%x\r\n%b\r\n" % (len(piece), piece) if head else piece)
             sent += len(piece)
 
-    problem = await problem_with(answer, out, bytes=2**20)
+    problem = await fetch_error(answer, out, bytes=2**20)
     assert problem.code == "media_too_large"
     assert sent < 2**24
 
@@ -64,7 +72,7 @@ async def test_a_length_that_promises_another_body_is_not_believed(out: Path, le
     async def answer(visit: Visit) -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nthis and that" % length)
 
-    assert (await problem_with(answer, out)).code == "fetch_failed"
+    assert (await fetch_error(answer, out)).code == "fetch_failed"
 
 
 NO_HTTP = {
@@ -87,7 +95,7 @@ async def test_what_is_no_http_is_refused(out: Path, sent: bytes) -> None:
     async def answer(visit: Visit) -> None:
         await visit.send(sent)
 
-    assert (await problem_with(answer, out)).code == "fetch_failed"
+    assert (await fetch_error(answer, out)).code == "fetch_failed"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
@@ -97,7 +105,7 @@ async def test_a_compressed_body_is_not_unpacked(out: Path, encoding: str) -> No
     async def answer(visit: Visit) -> None:
         await visit.answer(bomb, Content_Encoding=encoding)
 
-    problem = await problem_with(answer, out)
+    problem = await fetch_error(answer, out)
     assert (problem.code, "compressed" in problem.message) == ("fetch_failed", True)
 
 
@@ -132,13 +140,13 @@ async def provisional_answers(visit: Visit) -> None:
 
 @pytest.mark.parametrize("answer", [silence, a_body_that_stops])
 async def test_an_idle_server_is_left(out: Path, answer: Answer) -> None:
-    problem = await asyncio.wait_for(problem_with(answer, out, idle_seconds=0.1), 5)
+    problem = await asyncio.wait_for(fetch_error(answer, out, idle_seconds=0.1), 5)
     assert problem.code == "fetch_timeout"
 
 
 @pytest.mark.parametrize("answer", [silence, a_header_that_drips, a_body_that_drips, provisional_answers])
 async def test_a_slow_server_is_left(out: Path, answer: Answer) -> None:
-    problem = await asyncio.wait_for(problem_with(answer, out, seconds=0.3), 5)
+    problem = await asyncio.wait_for(fetch_error(answer, out, seconds=0.3), 5)
     assert problem.code in ("fetch_timeout", "fetch_failed")  # too many headers may come first
 
 
@@ -147,14 +155,14 @@ async def test_a_slow_name_service_is_left(out: Path) -> None:
         await asyncio.sleep(60)
         return []
 
-    async with fetching(look_up, seconds=0.1) as fetcher:
+    async with open_fetcher(look_up, seconds=0.1) as fetcher:
         with pytest.raises(FetchError) as refused:
             await fetcher.fetch("http://slow.example/", out)
     assert refused.value.code == "fetch_timeout"
 
 
 async def test_a_fetch_that_is_cancelled_closes_its_connection(out: Path) -> None:
-    async with website(a_body_that_drips) as site, fetching() as fetcher:
+    async with website(a_body_that_drips) as site, open_fetcher() as fetcher:
         task = asyncio.create_task(fetcher.fetch(site.url(), out))
         async with asyncio.timeout(5):
             while not out.exists():

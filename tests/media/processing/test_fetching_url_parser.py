@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.processing.fetching import FetchError
-from media.processing.fetching.url_parser import Target, follow, parse_url
+from media.processing.fetching.url_parser import Target, parse_url, resolve_redirect
 
 READ = [
     ("http://example.com", ("http", "example.com", 80, "/")),
@@ -154,7 +154,9 @@ def test_what_is_never_fetched_is_refused(text: str) -> None:
     ],
 )
 def test_a_redirect_leads_where_browsers_go(location: str, expected: str) -> None:
-    assert str(follow(parse_url("https://example.com/a/x"), location).url) == str(parse_url(expected).url)
+    assert str(resolve_redirect(parse_url("https://example.com/a/x"), location).url) == str(
+        parse_url(expected).url
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_a_redirect_leads_where_browsers_go(location: str, expected: str) -> Non
 )
 def test_a_redirect_is_checked_as_any_other_url(location: str, code: str) -> None:
     with pytest.raises(FetchError) as refused:
-        follow(parse_url("https://example.com/"), location)
+        resolve_redirect(parse_url("https://example.com/"), location)
     assert refused.value.code == code
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from media.processing.exceptions import UnreadableMedia
 from media.processing.pictures.file_types import picture_kind, sniff_picture
-from tests.support.pictures import FORMATS, encoded, quarters
+from tests.support.pictures import FORMATS, encode_picture, quarters
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_each_format_is_told_by_its_first_bytes(kind: str) -> None:
-    found = sniff_picture(encoded(quarters(), kind)[:64])
+    found = sniff_picture(encode_picture(quarters(), kind)[:64])
 
     assert found is not None
     assert (found.name, found.media_type) == (kind, f"image/{kind}")

@@ -11,15 +11,15 @@ from media.processing.exceptions import MediaError
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.limits import PictureLimits
 from media.processing.pictures.rendering import RenderPicture, render_picture
-from tests.support.pictures import animated, encoded, quarters, revealing_exif, stored
+from tests.support.pictures import animated, encode_picture, quarters, revealing_exif, write_picture
 
 WHOLE = {
     **{
-        kind: encoded(quarters(), kind, exif=revealing_exif())
+        kind: encode_picture(quarters(), kind, exif=revealing_exif())
         for kind in ("png", "jpeg", "webp", "heic", "avif")
     },
-    "gif": encoded(quarters(), "gif"),
-    "progressive": encoded(quarters(), "jpeg", progressive=True),
+    "gif": encode_picture(quarters(), "gif"),
+    "progressive": encode_picture(quarters(), "jpeg", progressive=True),
     "animated gif": animated("gif"),
     "animated png": animated("png"),
     "animated webp": animated("webp"),
@@ -50,7 +50,7 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
 )
 @given(edits=EDITS)
 def test_a_mutated_picture_is_taken_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
-    path = stored(tmp_path, edited(data, edits))
+    path = write_picture(tmp_path, edited(data, edits))
     with suppress(MediaError):
         facts = inspect_picture(InspectPicture(path))
         made = render_picture(RenderPicture(path, str(tmp_path / "made")))
@@ -72,7 +72,7 @@ def test_a_header_with_flipped_bits_is_taken_or_refused(
 ) -> None:
     changed = bytearray(data)
     changed[int(share * len(data))] ^= bits
-    path = stored(tmp_path, bytes(changed))
+    path = write_picture(tmp_path, bytes(changed))
     with suppress(MediaError):
         facts = inspect_picture(InspectPicture(path))
         assert facts.width * facts.height <= PictureLimits().max_pixels

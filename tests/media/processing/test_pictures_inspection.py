@@ -16,30 +16,32 @@ from tests.support.pictures import (
     FORMATS,
     animated,
     box_file_claiming,
-    encoded,
+    encode_picture,
     gif_claiming,
     jpeg_claiming,
     photo,
     png,
     png_chunk,
     quarters,
-    stored,
-    turned,
+    rotated_picture,
     webp_claiming,
+    write_picture,
 )
 
 
 def inspected(folder: Path, data: bytes, **limits: int) -> PictureFacts:
-    return inspect_picture(InspectPicture(stored(folder, data), PictureLimits(**limits)))
+    return inspect_picture(InspectPicture(write_picture(folder, data), PictureLimits(**limits)))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_each_format_tells_its_facts(tmp_path: Path, kind: str) -> None:
-    assert inspected(tmp_path, encoded(quarters(), kind)) == PictureFacts(kind, f"image/{kind}", 96, 64, 1)
+    assert inspected(tmp_path, encode_picture(quarters(), kind)) == PictureFacts(
+        kind, f"image/{kind}", 96, 64, 1
+    )
 
 
 def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
-    facts = inspected(tmp_path, turned(6))
+    facts = inspected(tmp_path, rotated_picture(6))
 
     assert (facts.width, facts.height) == (96, 64)
 
@@ -59,8 +61,8 @@ def test_too_many_frames_are_refused(tmp_path: Path, kind: str) -> None:
 
 CLAIMS = {
     "png": png(50_000, 50_000),
-    "jpeg": jpeg_claiming(50_000, 50_000, encoded(quarters(), "jpeg")),
-    "progressive jpeg": jpeg_claiming(50_000, 50_000, encoded(quarters(), "jpeg", progressive=True)),
+    "jpeg": jpeg_claiming(50_000, 50_000, encode_picture(quarters(), "jpeg")),
+    "progressive jpeg": jpeg_claiming(50_000, 50_000, encode_picture(quarters(), "jpeg", progressive=True)),
     "gif": gif_claiming(50_000, 50_000),
     "webp": webp_claiming(50_000, 50_000),
     "heic": box_file_claiming(50_000, 50_000, "heic"),
@@ -88,12 +90,12 @@ def test_a_large_picture_is_refused_with_its_numbers(tmp_path: Path) -> None:
     with pytest.raises(MediaTooLarge, match="10000×10000 pixels; 50000000 in all are taken"):
         inspected(tmp_path, png(10_000, 10_000))
     with pytest.raises(MediaTooLarge, match=r"larger than 0\.25 MB"):
-        inspected(tmp_path, encoded(photo()), max_bytes=2**18)
+        inspected(tmp_path, encode_picture(photo()), max_bytes=2**18)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_limits_hold_exactly(tmp_path: Path, kind: str) -> None:
-    data = encoded(quarters(96, 64), kind)
+    data = encode_picture(quarters(96, 64), kind)
 
     inspected(tmp_path, data, max_side=96, max_pixels=96 * 64, max_bytes=len(data), max_frames=1)
     for limit in {"max_side": 95}, {"max_pixels": 96 * 64 - 1}, {"max_bytes": len(data) - 1}:
@@ -103,7 +105,7 @@ def test_limits_hold_exactly(tmp_path: Path, kind: str) -> None:
 
 FORGED = {
     "png": png(2_000, 2_000, pixels=b"\0" * 5_000),
-    "jpeg": jpeg_claiming(5_000, 5_000, encoded(quarters(), "jpeg")),
+    "jpeg": jpeg_claiming(5_000, 5_000, encode_picture(quarters(), "jpeg")),
     "webp": webp_claiming(5_000, 5_000),
     "heic": box_file_claiming(5_000, 5_000, "heic"),
 }
@@ -123,7 +125,7 @@ def test_a_heic_that_claims_to_be_small_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(8, 8), (500, 400)])
 def test_an_avif_is_no_other_size_than_it_claims(tmp_path: Path, size: tuple[int, int]) -> None:
     """Its decoder scales to the claim; what that costs is bounded by the memory limit of the workshop."""
-    path = stored(tmp_path, box_file_claiming(*size, "avif"))
+    path = write_picture(tmp_path, box_file_claiming(*size, "avif"))
 
     facts = inspect_picture(InspectPicture(path))
     made = render_picture(RenderPicture(path, str(tmp_path / "made")))
@@ -134,7 +136,7 @@ def test_an_avif_is_no_other_size_than_it_claims(tmp_path: Path, size: tuple[int
 def test_a_picture_without_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMedia, match="no pixels"):
         inspected(tmp_path, png(0, 10))
-    gif = encoded(quarters(), "gif")
+    gif = encode_picture(quarters(), "gif")
     colours = 3 << ((gif[10] & 7) + 1)
     with pytest.raises(UnreadableMedia, match="no pixels"):
         inspected(tmp_path, gif[: 13 + colours] + b";")
@@ -145,14 +147,14 @@ def test_a_picture_without_pixels_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
 def test_a_jpeg_cut_anywhere_is_refused(tmp_path: Path, options: dict[str, bool]) -> None:
-    data = encoded(photo(120, 90), "jpeg", **options)
+    data = encode_picture(photo(120, 90), "jpeg", **options)
 
     _refused_when_cut(tmp_path, data)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "gif", "heic", "avif"])
 def test_a_picture_cut_anywhere_is_refused(tmp_path: Path, kind: str) -> None:
-    _refused_when_cut(tmp_path, encoded(photo(60, 40), kind))
+    _refused_when_cut(tmp_path, encode_picture(photo(60, 40), kind))
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "gif"])
@@ -170,14 +172,14 @@ def _refused_when_cut(folder: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif"])
 def test_a_picture_cut_in_half_is_said_to_be_cut_off(tmp_path: Path, kind: str) -> None:
-    data = encoded(photo(), kind)
+    data = encode_picture(photo(), kind)
 
     with pytest.raises(UnreadableMedia, match=r"^The picture is cut off\.$"):
         inspected(tmp_path, data[: len(data) // 2])
 
 
 def test_a_png_with_a_flipped_bit_is_damaged(tmp_path: Path) -> None:
-    data = bytearray(encoded(photo(), "png"))
+    data = bytearray(encode_picture(photo(), "png"))
     data[len(data) // 2] ^= 1
 
     with pytest.raises(UnreadableMedia, match=r"^The picture is damaged\.$"):
@@ -229,7 +231,7 @@ def test_pixels_beyond_the_claimed_size_are_not_unpacked(tmp_path: Path) -> None
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused(tmp_path: Path) -> None:
-    data = encoded(photo(64, 64), "jpeg", progressive=True)
+    data = encode_picture(photo(64, 64), "jpeg", progressive=True)
     at = data.rindex(b"\xff\xda")
 
     with pytest.raises(MediaTooLarge, match="more than 100 scans"):
@@ -239,8 +241,8 @@ def test_a_jpeg_of_a_thousand_scans_is_refused(tmp_path: Path) -> None:
 MANY = 60_000
 PIECES = {
     "png": png(4, 4, png_chunk(b"teSt", b"") * MANY, pixels=b"\0" * 20),
-    "jpeg": b"\xff\xd8" + b"\xff\xd0" * MANY + encoded(quarters(), "jpeg")[2:],
-    "gif": encoded(quarters(), "gif")[:-1] + b"!\xfe\0" * MANY + b";",
+    "jpeg": b"\xff\xd8" + b"\xff\xd0" * MANY + encode_picture(quarters(), "jpeg")[2:],
+    "gif": encode_picture(quarters(), "gif")[:-1] + b"!\xfe\0" * MANY + b";",
 }
 
 
@@ -254,7 +256,7 @@ def test_an_endless_comment_of_a_gif_is_refused(tmp_path: Path) -> None:
     comment = b"!\xfe" + (b"\xff" + b"x" * 255) * 5000 + b"\0"
 
     with pytest.raises(MediaTooLarge, match="comments are too long"):
-        inspected(tmp_path, encoded(quarters(), "gif")[:-1] + comment + b";")
+        inspected(tmp_path, encode_picture(quarters(), "gif")[:-1] + comment + b";")
 
 
 # --- polyglots: taken as pictures, for only their pixels ever go on -----------------------------
@@ -269,7 +271,7 @@ FOREIGN = {
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("kind", FORMATS)
 def test_foreign_matter_behind_a_picture_does_not_matter(tmp_path: Path, kind: str, foreign: bytes) -> None:
-    facts = inspected(tmp_path, encoded(quarters(), kind) + foreign)
+    facts = inspected(tmp_path, encode_picture(quarters(), kind) + foreign)
 
     assert (facts.kind, facts.width, facts.height) == (kind, 96, 64)
 
@@ -280,7 +282,7 @@ def test_foreign_matter_behind_a_picture_does_not_matter(tmp_path: Path, kind: s
 @pytest.mark.parametrize("size", [(1, 1), (1, 16_000), (16_000, 1)])
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif"])
 def test_extreme_shapes_are_taken(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
-    facts = inspected(tmp_path, encoded(Image.new("RGB", size, "red"), kind))
+    facts = inspected(tmp_path, encode_picture(Image.new("RGB", size, "red"), kind))
 
     assert (facts.width, facts.height) == size
 

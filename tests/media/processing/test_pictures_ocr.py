@@ -8,10 +8,10 @@ from PIL import Image, ImageFilter
 
 from media.processing.exceptions import MediaTooLarge
 from media.processing.pictures.ocr import PictureText, ReadText, read_text
-from media.processing.pictures.reading_order import in_reading_order, laid_out
+from media.processing.pictures.reading_order import arrange_in_rows, format_rows
 from media.processing.pictures.text_lines import TextLine
-from media.processing.pictures.tiling import pieces
-from tests.support.pictures import encoded, png, stored, turned, written
+from media.processing.pictures.tiling import split_into_pieces
+from tests.support.pictures import encode_picture, png, rotated_picture, text_picture, write_picture
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -41,7 +41,7 @@ def test_rows_are_read_from_top_to_bottom_and_left_to_right() -> None:
         line("Menu", 150, 0, 90),
     ]
 
-    assert laid_out(in_reading_order(cells)) == "Menu\nTea\t3.50\nCake"
+    assert format_rows(arrange_in_rows(cells)) == "Menu\nTea\t3.50\nCake"
 
 
 def test_columns_of_running_text_are_read_one_after_the_other() -> None:
@@ -49,9 +49,7 @@ def test_columns_of_running_text_are_read_one_after_the_other() -> None:
     right = [line(f"the right column's line {n}", 350, 100 + 30 * n) for n in range(4)]
     title, foot = line("A title across both", 100, 40, 450), line("A foot across both", 100, 300, 450)
 
-    found = in_reading_order(
-        [foot, *(cell for pair in zip(right, left, strict=True) for cell in pair), title]
-    )
+    found = arrange_in_rows([foot, *(cell for pair in zip(right, left, strict=True) for cell in pair), title])
 
     assert [row[0].text for row in found] == [cell.text for cell in (title, *left, *right, foot)]
 
@@ -59,7 +57,7 @@ def test_columns_of_running_text_are_read_one_after_the_other() -> None:
 def test_three_columns_are_read_one_after_the_other() -> None:
     columns = [[line(f"column {c} of three, line {n}", 350 * c, 30 * n) for n in range(3)] for c in range(3)]
 
-    found = in_reading_order([cell for row in zip(*columns, strict=True) for cell in row])
+    found = arrange_in_rows([cell for row in zip(*columns, strict=True) for cell in row])
 
     assert [row[0].text for row in found] == [cell.text for column in columns for cell in column]
 
@@ -69,25 +67,25 @@ def test_a_table_of_many_rows_stays_in_its_rows() -> None:
         (line(f"Article number {n}", 0, 30 * n, 180), line(f"{n}.99", 400, 30 * n, 50)) for n in range(30)
     ]
 
-    assert laid_out(in_reading_order([cell for row in cells for cell in row])).split("\n") == [
+    assert format_rows(arrange_in_rows([cell for row in cells for cell in row])).split("\n") == [
         f"Article number {n}\t{n}.99" for n in range(30)
     ]
 
 
 def test_no_lines_and_lines_of_no_extent_are_ordered_too() -> None:
-    assert in_reading_order([]) == []
-    assert len(in_reading_order([line("x" * 30, 5, 5, 0, 0) for _ in range(50)])) >= 1
+    assert arrange_in_rows([]) == []
+    assert len(arrange_in_rows([line("x" * 30, 5, 5, 0, 0) for _ in range(50)])) >= 1
 
 
 def test_a_thousand_lines_are_ordered() -> None:
     lines = [line("words and words and words", 350 * (n % 2), 10 * n, height=8) for n in range(1000)]
 
-    assert sum(len(row) for row in in_reading_order(lines)) == 1000
+    assert sum(len(row) for row in arrange_in_rows(lines)) == 1000
 
 
 def test_a_gigantic_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(MediaTooLarge):
-        read_text(ReadText(stored(tmp_path, png(50_000, 50_000))))
+        read_text(ReadText(write_picture(tmp_path, png(50_000, 50_000))))
 
 
 # --- long pictures ------------------------------------------------------------------------------
@@ -101,7 +99,7 @@ def test_a_long_picture_is_cut_where_nothing_stands(across: bool) -> None:
         image.paste(Image.effect_noise((60, 60), 90).convert("RGB"), (0, top))
     image = image.transpose(Image.Transpose.TRANSPOSE) if across else image
 
-    found = [(left if across else top, max(piece.size)) for left, top, piece in pieces(image, 500)]
+    found = [(left if across else top, max(piece.size)) for left, top, piece in split_into_pieces(image, 500)]
 
     assert found[0][0] == 0
     assert [start + length for start, length in found] == [*(start for start, _ in found[1:]), 1800]
@@ -111,18 +109,20 @@ def test_a_long_picture_is_cut_where_nothing_stands(across: bool) -> None:
 
 def test_an_ordinary_picture_is_one_piece() -> None:
     image = Image.new("RGB", (500, 400))
-    assert [*pieces(image, 500)] == [(0, 0, image)]
+    assert [*split_into_pieces(image, 500)] == [(0, 0, image)]
 
 
 def test_a_picture_of_one_colour_is_cut_too() -> None:
-    assert sum(piece.height for _, _, piece in pieces(Image.new("RGB", (9, 5000)), 500)) == 5000
+    assert sum(piece.height for _, _, piece in split_into_pieces(Image.new("RGB", (9, 5000)), 500)) == 5000
 
 
 # --- the real model -----------------------------------------------------------------------------
 
 
 def read(folder: Path, image: Image.Image | bytes) -> PictureText:
-    return read_text(ReadText(stored(folder, image if isinstance(image, bytes) else encoded(image))))
+    return read_text(
+        ReadText(write_picture(folder, image if isinstance(image, bytes) else encode_picture(image)))
+    )
 
 
 def words(text: str) -> list[str]:
@@ -130,7 +130,7 @@ def words(text: str) -> list[str]:
 
 
 def page(**options: object) -> Image.Image:
-    return written([(20, 20 + 50 * n, text) for n, text in enumerate(SENTENCES)], (620, 180), **options)
+    return text_picture([(20, 20 + 50 * n, text) for n, text in enumerate(SENTENCES)], (620, 180), **options)
 
 
 @pytest.mark.speech_model
@@ -163,7 +163,7 @@ class TestReading:
         assert words(read(tmp_path, clear).text) == words(" ".join(SENTENCES))
 
     def test_a_photo_taken_sideways(self, tmp_path: Path) -> None:
-        found = read(tmp_path, turned(6, "jpeg", page()))
+        found = read(tmp_path, rotated_picture(6, "jpeg", page()))
 
         assert words(found.text) == words(" ".join(SENTENCES))
         assert (found.width, found.height) == (620, 180)
@@ -176,20 +176,20 @@ class TestReading:
     def test_a_receipt_keeps_its_rows(self, tmp_path: Path) -> None:
         cells = [(20, 80 + 40 * n, name) for n, (name, _) in enumerate(RECEIPT)]
         prices = [(320, 80 + 40 * n, price) for n, (_, price) in enumerate(RECEIPT)]
-        receipt = written([(100, 20, "CORNER CAFE"), *cells, *prices], (420, 260))
+        receipt = text_picture([(100, 20, "CORNER CAFE"), *cells, *prices], (420, 260))
 
         rows = read(tmp_path, receipt).text.split("\n")
 
         assert rows == ["CORNER CAFE", *(f"{name}\t{price}" for name, price in RECEIPT)]
 
     def test_small_letters_in_a_small_picture(self, tmp_path: Path) -> None:
-        small = written([(4, 4, "Build 1042 passed")], (170, 24), points=13)
+        small = text_picture([(4, 4, "Build 1042 passed")], (170, 24), points=13)
 
         assert words(read(tmp_path, small).text) == ["Build", "1042", "passed"]
 
     def test_a_long_page(self, tmp_path: Path) -> None:
         told = [f"Line number {n} of a long page" for n in range(60)]
-        long = written([(20, 20 + 100 * n, text) for n, text in enumerate(told)], (640, 6000))
+        long = text_picture([(20, 20 + 100 * n, text) for n, text in enumerate(told)], (640, 6000))
         found = read(tmp_path, long)
 
         assert found.text.split("\n") == told
@@ -197,8 +197,8 @@ class TestReading:
         assert not found.is_cut
 
     def test_what_takes_too_long_is_read_in_part(self, tmp_path: Path) -> None:
-        long = written([(20, 20, "The first line"), (20, 5900, "The last line")], (640, 6000))
-        found = read_text(ReadText(stored(tmp_path, encoded(long)), characters=5))
+        long = text_picture([(20, 20, "The first line"), (20, 5900, "The last line")], (640, 6000))
+        found = read_text(ReadText(write_picture(tmp_path, encode_picture(long)), characters=5))
 
         assert (found.text, found.is_cut) == ("The first line", True)
 

@@ -10,19 +10,19 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from media.processing.exceptions import MediaTooLarge, UnreadableMedia
 from media.processing.pictures.limits import PictureLimits
-from media.processing.pictures.rendering import PictureMade, RenderPicture, render_picture
+from media.processing.pictures.rendering import RenderedPicture, RenderPicture, render_picture
 from tests.support.pictures import (
     FORMATS,
     animated,
-    encoded,
+    encode_picture,
     photo,
     png,
     png_chunk,
     quarters,
     revealing_exif,
-    stored,
-    turned,
-    written,
+    rotated_picture,
+    text_picture,
+    write_picture,
 )
 
 
@@ -32,9 +32,9 @@ def rendered(
     max_side: int = 2048,
     max_bytes: int = 4 * 2**20,
     purpose: Literal["model", "thumbnail"] = "model",
-) -> tuple[PictureMade, bytes, Image.Image]:
+) -> tuple[RenderedPicture, bytes, Image.Image]:
     out = folder / "made"
-    made = render_picture(RenderPicture(stored(folder, data), str(out), max_side, max_bytes, purpose))
+    made = render_picture(RenderPicture(write_picture(folder, data), str(out), max_side, max_bytes, purpose))
     file = out.read_bytes()
     with Image.open(BytesIO(file)) as image:
         image.load()
@@ -53,7 +53,7 @@ def differ(one: Image.Image, other: Image.Image) -> float:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_pixels_of_each_format_come_out(tmp_path: Path, kind: str) -> None:
-    made, _, image = rendered(tmp_path, encoded(quarters(), kind))
+    made, _, image = rendered(tmp_path, encode_picture(quarters(), kind))
 
     assert made.media_type in ("image/png", "image/jpeg")
     assert differ(image, quarters()) < 3
@@ -64,7 +64,7 @@ def test_the_pixels_of_each_format_come_out(tmp_path: Path, kind: str) -> None:
 def test_every_orientation_gives_the_same_upright_picture(
     tmp_path: Path, kind: str, orientation: int
 ) -> None:
-    made, _, image = rendered(tmp_path, turned(orientation, kind))
+    made, _, image = rendered(tmp_path, rotated_picture(orientation, kind))
 
     assert (made.width, made.height) == (96, 64)
     assert differ(image, quarters()) < 3
@@ -72,7 +72,7 @@ def test_every_orientation_gives_the_same_upright_picture(
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path, orientation: int) -> None:
-    assert differ(rendered(tmp_path, turned(orientation))[2], quarters()) < 3
+    assert differ(rendered(tmp_path, rotated_picture(orientation))[2], quarters()) < 3
 
 
 def test_broken_exif_data_do_not_make_a_picture_unusable(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_broken_exif_data_do_not_make_a_picture_unusable(tmp_path: Path) -> None
         b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 50,
         b"Exif\0\0",
     ):
-        assert differ(rendered(tmp_path, encoded(quarters(), "jpeg", exif=exif))[2], quarters()) < 3
+        assert differ(rendered(tmp_path, encode_picture(quarters(), "jpeg", exif=exif))[2], quarters()) < 3
 
 
 # --- nothing else goes on -----------------------------------------------------------------------
@@ -96,7 +96,9 @@ def test_nothing_of_the_metadata_goes_on(
 ) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>SecretCamera</x:xmpmeta>"
-    data = encoded(photo(), kind, exif=revealing_exif(), icc_profile=profile, xmp=xmp, comment="SecretCamera")
+    data = encode_picture(
+        photo(), kind, exif=revealing_exif(), icc_profile=profile, xmp=xmp, comment="SecretCamera"
+    )
     assert SECRET in data
 
     _, file, image = rendered(tmp_path, data, purpose=purpose)
@@ -109,13 +111,13 @@ def test_nothing_of_the_metadata_goes_on(
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_was_hidden_behind_a_picture_stays_behind(tmp_path: Path, kind: str) -> None:
-    data = encoded(quarters(), kind) + b"PK\3\4<script>SecretCamera</script>"
+    data = encode_picture(quarters(), kind) + b"PK\3\4<script>SecretCamera</script>"
 
     assert SECRET not in rendered(tmp_path, data)[1]
 
 
 def test_a_gif_that_is_a_script_too_becomes_a_picture_only(tmp_path: Path) -> None:
-    data = encoded(quarters(), "gif", comment=b"*/=1;alert('SecretCamera')/*")
+    data = encode_picture(quarters(), "gif", comment=b"*/=1;alert('SecretCamera')/*")
     assert SECRET in data
 
     assert SECRET not in rendered(tmp_path, data)[1]
@@ -165,7 +167,7 @@ def test_a_colour_profile_is_applied_before_it_is_dropped(tmp_path: Path) -> Non
     exchanged = profile.replace(b"rXYZ", b"?XYZ", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"?XYZ", b"bXYZ", 1)
 
     _, _, image = rendered(
-        tmp_path, encoded(Image.merge("RGB", (blue, green, red)), "png", icc_profile=exchanged)
+        tmp_path, encode_picture(Image.merge("RGB", (blue, green, red)), "png", icc_profile=exchanged)
     )
 
     assert differ(image, quarters()) < 5
@@ -173,7 +175,9 @@ def test_a_colour_profile_is_applied_before_it_is_dropped(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("profile", [b"rubbish", b"\0" * 128, b"\0\0\2\0lcms" + b"\xff" * 500])
 def test_a_broken_colour_profile_is_ignored(tmp_path: Path, profile: bytes) -> None:
-    assert differ(rendered(tmp_path, encoded(quarters(), "png", icc_profile=profile))[2], quarters()) < 1
+    assert (
+        differ(rendered(tmp_path, encode_picture(quarters(), "png", icc_profile=profile))[2], quarters()) < 1
+    )
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
@@ -190,7 +194,7 @@ def test_16_bits_of_grey_keep_their_shades(tmp_path: Path) -> None:
     wide = Image.frombytes("I;16", (256, 64), b"".join(struct.pack("<H", n * 256) for n in range(256)) * 64)
     narrow = Image.frombytes("L", (256, 64), bytes(range(256)) * 64)
 
-    assert differ(rendered(tmp_path, encoded(wide, "png"))[2], narrow) < 2
+    assert differ(rendered(tmp_path, encode_picture(wide, "png"))[2], narrow) < 2
 
 
 def test_10_bits_of_a_heic_become_8(tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ def test_10_bits_of_a_heic_become_8(tmp_path: Path) -> None:
 def test_few_colours_are_looked_up(tmp_path: Path, mode: str) -> None:
     image = quarters().convert(mode)
 
-    assert differ(rendered(tmp_path, encoded(image, "png"))[2], image) < 1
+    assert differ(rendered(tmp_path, encode_picture(image, "png"))[2], image) < 1
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
@@ -216,7 +220,7 @@ def test_transparency_stays(tmp_path: Path, mode: str) -> None:
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     clear.paste((10, 10, 10, 255), (10, 10, 30, 30))
 
-    made, _, image = rendered(tmp_path, encoded(clear.convert(mode), "png"))
+    made, _, image = rendered(tmp_path, encode_picture(clear.convert(mode), "png"))
 
     assert made.media_type == "image/png"
     alpha = image.convert("RGBA").getchannel("A")
@@ -224,7 +228,7 @@ def test_transparency_stays(tmp_path: Path, mode: str) -> None:
 
 
 def test_the_one_transparent_colour_of_a_plain_png_stays_transparent(tmp_path: Path) -> None:
-    data = encoded(quarters(), "png", transparency=(255, 0, 0))
+    data = encode_picture(quarters(), "png", transparency=(255, 0, 0))
 
     alpha = rendered(tmp_path, data)[2].getchannel("A")
 
@@ -232,7 +236,7 @@ def test_the_one_transparent_colour_of_a_plain_png_stays_transparent(tmp_path: P
 
 
 def test_an_alpha_channel_of_an_opaque_picture_is_dropped(tmp_path: Path) -> None:
-    assert rendered(tmp_path, encoded(photo().convert("RGBA"), "png"))[0].media_type == "image/jpeg"
+    assert rendered(tmp_path, encode_picture(photo().convert("RGBA"), "png"))[0].media_type == "image/jpeg"
 
 
 @pytest.mark.parametrize(("ink", "ground"), [("white", (0, 0, 0)), ("black", (255, 255, 255))])
@@ -244,7 +248,7 @@ def test_a_transparent_photo_too_large_for_png_is_put_on_a_ground_on_which_it_is
     )
     clear.paste((0, 0, 0, 0), (0, 0, 50, 50))
 
-    made, _, image = rendered(tmp_path, encoded(clear, "png"), max_bytes=60_000)
+    made, _, image = rendered(tmp_path, encode_picture(clear, "png"), max_bytes=60_000)
 
     assert made.media_type == "image/jpeg"
     assert differ(image.crop((0, 0, 40, 40)), Image.new("RGB", (40, 40), ground)) < 3
@@ -255,14 +259,14 @@ def test_a_transparent_photo_too_large_for_png_is_put_on_a_ground_on_which_it_is
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_large_pictures_are_scaled_down_in_proportion(tmp_path: Path, kind: str) -> None:
-    _, _, image = rendered(tmp_path, encoded(quarters(960, 640), kind), max_side=300)
+    _, _, image = rendered(tmp_path, encode_picture(quarters(960, 640), kind), max_side=300)
 
     assert image.size == (300, 200)
     assert differ(image, quarters(300, 200)) < 4
 
 
 def test_a_picture_is_never_enlarged(tmp_path: Path) -> None:
-    assert rendered(tmp_path, encoded(quarters(), "png"))[2].size == (96, 64)
+    assert rendered(tmp_path, encode_picture(quarters(), "png"))[2].size == (96, 64)
 
 
 @pytest.mark.parametrize(
@@ -273,11 +277,11 @@ def test_a_picture_is_never_enlarged(tmp_path: Path) -> None:
 def test_extreme_shapes_keep_a_pixel(
     tmp_path: Path, kind: str, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert rendered(tmp_path, encoded(Image.new("RGB", size), kind), max_side=1000)[2].size == expected
+    assert rendered(tmp_path, encode_picture(Image.new("RGB", size), kind), max_side=1000)[2].size == expected
 
 
 def test_quality_yields_to_the_limit_of_bytes_and_then_size_does(tmp_path: Path) -> None:
-    data = encoded(photo(), "png")
+    data = encode_picture(photo(), "png")
     fine, _, _ = rendered(tmp_path, data)
 
     coarse, _, image = rendered(tmp_path, data, max_bytes=fine.size // 2)
@@ -292,21 +296,23 @@ def test_quality_yields_to_the_limit_of_bytes_and_then_size_does(tmp_path: Path)
 
 def test_a_limit_beyond_reach_is_told(tmp_path: Path) -> None:
     with pytest.raises(MediaTooLarge, match="as small as 50 bytes"):
-        rendered(tmp_path, encoded(photo(), "png"), max_bytes=50)
+        rendered(tmp_path, encode_picture(photo(), "png"), max_bytes=50)
 
 
 def test_screenshots_stay_sharp_and_photos_small(tmp_path: Path) -> None:
-    screenshot = written([(20, 20 + 30 * n, "Settings, privacy and security") for n in range(8)], (800, 300))
+    screenshot = text_picture(
+        [(20, 20 + 30 * n, "Settings, privacy and security") for n in range(8)], (800, 300)
+    )
 
-    assert rendered(tmp_path, encoded(screenshot, "png"))[0].media_type == "image/png"
-    assert differ(rendered(tmp_path, encoded(screenshot, "png"))[2], screenshot) == 0
-    assert rendered(tmp_path, encoded(photo(), "png"))[0].media_type == "image/jpeg"
-    assert rendered(tmp_path, encoded(photo().convert("L"), "png"))[0].media_type == "image/jpeg"
+    assert rendered(tmp_path, encode_picture(screenshot, "png"))[0].media_type == "image/png"
+    assert differ(rendered(tmp_path, encode_picture(screenshot, "png"))[2], screenshot) == 0
+    assert rendered(tmp_path, encode_picture(photo(), "png"))[0].media_type == "image/jpeg"
+    assert rendered(tmp_path, encode_picture(photo().convert("L"), "png"))[0].media_type == "image/jpeg"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_thumbnail_is_a_small_webp(tmp_path: Path, kind: str) -> None:
-    made, _, image = rendered(tmp_path, encoded(quarters(960, 640), kind), purpose="thumbnail")
+    made, _, image = rendered(tmp_path, encode_picture(quarters(960, 640), kind), purpose="thumbnail")
 
     assert (made.media_type, made.width, made.height) == ("image/webp", 256, 171)
     assert differ(image, quarters(256, 171)) < 4
@@ -325,7 +331,7 @@ def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path, kind: str) -> 
 
 def test_rendering_holds_the_limits_itself(tmp_path: Path) -> None:
     work = RenderPicture(
-        stored(tmp_path, encoded(quarters(), "png")),
+        write_picture(tmp_path, encode_picture(quarters(), "png")),
         str(tmp_path / "made"),
         limits=PictureLimits(max_side=90),
     )
@@ -333,5 +339,5 @@ def test_rendering_holds_the_limits_itself(tmp_path: Path) -> None:
     with pytest.raises(MediaTooLarge):
         render_picture(work)
     with pytest.raises(UnreadableMedia):
-        rendered(tmp_path, encoded(photo(), "jpeg")[:-500])
+        rendered(tmp_path, encode_picture(photo(), "jpeg")[:-500])
     assert not (tmp_path / "made").exists()

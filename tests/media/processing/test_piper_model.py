@@ -10,18 +10,18 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from media.processing.speech.synthesis.piper_model import FIRST_FRAMES, MOST_FRAMES, PiperModel, cuts
+from media.processing.speech.synthesis.piper_model import FIRST_FRAMES, MAX_FRAMES, PiperModel, frame_ranges
 from media.processing.speech.synthesis.samples import (
     OUTPUT_RATE,
-    SETTLING,
+    SETTLING_SAMPLES,
     Samples,
-    amplified,
-    limited,
-    resampled,
-    settling_of,
-    shaped_as_it_comes,
-    stretched,
-    trimmed,
+    amplify,
+    apply_limiter,
+    change_speed,
+    resample,
+    settling_length,
+    shape_stream,
+    trim_silence,
 )
 
 RATE = 22_050
@@ -91,7 +91,7 @@ def phonemes(count: int) -> list[int]:
 @pytest.mark.parametrize("speakers", [1, 3])
 @pytest.mark.parametrize(
     "length",
-    [1, FIRST_FRAMES, 2 * FIRST_FRAMES + 1, FIRST_FRAMES + MOST_FRAMES + 1, 3 * MOST_FRAMES],
+    [1, FIRST_FRAMES, 2 * FIRST_FRAMES + 1, FIRST_FRAMES + MAX_FRAMES + 1, 3 * MAX_FRAMES],
 )
 def test_sound_made_in_pieces_is_the_sound_made_at_once(tmp_path: Path, speakers: int, length: int) -> None:
     cut = a_voice(tmp_path / "cut.onnx", speakers)
@@ -108,12 +108,12 @@ def test_sound_made_in_pieces_is_the_sound_made_at_once(tmp_path: Path, speakers
 
 
 @pytest.mark.parametrize(
-    "frames", [1, 2 * FIRST_FRAMES, 2 * FIRST_FRAMES + 1, MOST_FRAMES, 5 * MOST_FRAMES + 7]
+    "frames", [1, 2 * FIRST_FRAMES, 2 * FIRST_FRAMES + 1, MAX_FRAMES, 5 * MAX_FRAMES + 7]
 )
 def test_every_frame_is_decoded_once(frames: int) -> None:
-    spans = list(cuts(frames))
+    spans = list(frame_ranges(frames))
     assert [place for start, end in spans for place in range(start, end)] == list(range(frames))
-    assert all(end - start <= MOST_FRAMES for start, end in spans)
+    assert all(end - start <= MAX_FRAMES for start, end in spans)
     assert (spans[0] == (0, FIRST_FRAMES)) == (frames > 2 * FIRST_FRAMES)
 
 
@@ -131,17 +131,17 @@ def test_what_is_shaped_as_it_comes_has_no_seam(semitones: float, speed: float) 
     shift = 2 ** (semitones / 12)
 
     def shaped(sound: Samples) -> Samples:
-        heard = stretched(trimmed(sound, RATE), speed, RATE)
-        return limited(amplified(resampled(heard, RATE * shift, OUTPUT_RATE), 6))
+        heard = change_speed(trim_silence(sound, RATE), speed, RATE)
+        return apply_limiter(amplify(resample(heard, RATE * shift, OUTPUT_RATE), 6))
 
     whole = shaped(raw)
     for at in range(2000, len(raw), 7919):
-        *first, last = shaped_as_it_comes([raw[:at], raw[at:]], shaped, settling_of(speed, shift))
+        *first, last = shape_stream([raw[:at], raw[at:]], shaped, settling_length(speed, shift))
         assert all(len(piece) % 3 == 0 for piece in first)
         np.testing.assert_allclose(np.concatenate([*first, last])[: len(whole)], whole, atol=1e-3)
 
 
 def test_what_nobody_hears_has_no_pieces() -> None:
-    silence: Samples = np.zeros(SETTLING * 3, np.float32)
-    assert list(shaped_as_it_comes([silence, silence], lambda sound: trimmed(sound, RATE))) == []
-    assert list(shaped_as_it_comes([], lambda sound: sound)) == []
+    silence: Samples = np.zeros(SETTLING_SAMPLES * 3, np.float32)
+    assert list(shape_stream([silence, silence], lambda sound: trim_silence(sound, RATE))) == []
+    assert list(shape_stream([], lambda sound: sound)) == []

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from media.processing.exceptions import UnreadableMedia
 from media.processing.speech.recognition.job_types import Segment, Transcribe, WarmRecognizer
-from media.processing.speech.recognition.jobs import transcribe, warm_recogniser
+from media.processing.speech.recognition.jobs import transcribe, warm_recognizer
 from media.processing.speech.transcripts import Transcript
-from tests.support.speech_samples import RATE, Pcm, spoken, spoken_in
+from tests.support.speech_samples import RATE, Pcm, speak_english, speak_in
 from tests.support.transcription import transcript_of
 from tests.support.word_error_rate import word_error_rate
 
@@ -53,7 +53,7 @@ class Speech:
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
     speech = Speech(tmp_path_factory.mktemp("speech"))
-    ready = warm_recogniser(WarmRecognizer(models_folder=speech.models))
+    ready = warm_recognizer(WarmRecognizer(models_folder=speech.models))
     assert ready.folder == str(Path(speech.models) / "whisper-base")
     assert ready.seconds > 0
     return speech
@@ -62,7 +62,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
 @pytest.fixture(scope="module")
 def three() -> Pcm:
     """A second of silence before each sentence."""
-    return np.concatenate([part for text in SENTENCES for part in (PAUSE, spoken(text))])
+    return np.concatenate([part for text in SENTENCES for part in (PAUSE, speak_english(text))])
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_words_have_their_times(transcript: Transcript) -> None:
 def test_a_prompt_has_the_spelling_that_is_wanted(speech: Speech) -> None:
     """Unasked it is Catherine and Geoffrey. The token in the prompt would end the text before it began."""
     heard = speech.heard(
-        spoken("I met Catherine and Geoffrey at the party."),
+        speak_english("I met Catherine and Geoffrey at the party."),
         language="en",
         prompt="Kathryn and Jeffery went to the party. <|endoftext|>",
     )
@@ -113,12 +113,12 @@ def test_a_prompt_has_the_spelling_that_is_wanted(speech: Speech) -> None:
 
 
 def test_a_temperature_is_taken(speech: Speech) -> None:
-    heard = speech.heard(spoken(SENTENCES[0]), language="en", temperature=0.2)
+    heard = speech.heard(speak_english(SENTENCES[0]), language="en", temperature=0.2)
     assert {round(segment.temperature, 3) for segment in heard.segments} == {0.2}
 
 
 def test_another_language_is_told_and_translated(speech: Speech) -> None:
-    german = spoken_in("de", "Guten Tag, mein Name ist Peter. Ich wohne in Berlin.")
+    german = speak_in("de", "Guten Tag, mein Name ist Peter. Ich wohne in Berlin.")
 
     translated = speech.heard(german, translate=True)
 
@@ -157,7 +157,7 @@ def test_where_nobody_speaks_nothing_is_heard(speech: Speech, pcm: NDArray[np.fl
 
 def test_what_is_said_minutes_later_has_its_right_time(speech: Speech) -> None:
     """Over two cuts: the language and the numbers go on, the silence costs next to nothing."""
-    sentence = spoken(SENTENCES[0])
+    sentence = speak_english(SENTENCES[0])
     silence = np.zeros(150 * RATE, np.int16)
 
     first, second = speech.heard(np.concatenate((sentence, silence, sentence, silence))).segments
@@ -171,7 +171,7 @@ def test_what_is_said_minutes_later_has_its_right_time(speech: Speech) -> None:
 
 
 def test_a_stream_that_is_closed_leaves_the_rest_unheard(speech: Speech) -> None:
-    sentence = np.concatenate((spoken(SENTENCES[0]), np.zeros(130 * RATE, np.int16)))
+    sentence = np.concatenate((speak_english(SENTENCES[0]), np.zeros(130 * RATE, np.int16)))
     stream = transcribe(speech.work(np.tile(sentence, 10), language="en"))
     assert isinstance(stream, Generator)
 

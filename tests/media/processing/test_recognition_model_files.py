@@ -10,7 +10,7 @@ import pytest
 from core.packaged_files import PackagedFile, Part
 from media.processing.speech.recognition import model_files
 from media.processing.speech.recognition.job_types import WarmRecognizer
-from media.processing.speech.recognition.jobs import warm_recogniser
+from media.processing.speech.recognition.jobs import warm_recognizer
 from media.processing.speech.recognition.model_files import ModelUnusable, embedded_model, own_model
 
 SMALL = b'{"small": true}'
@@ -39,7 +39,7 @@ def test_an_embedded_model_that_is_not_right_is_never_loaded(tmp_path: Path, pac
     (package / "small.json").write_bytes(b'{"small": evil}')
 
     with pytest.raises(ModelUnusable, match=r"small\.json: its SHA-256 is "):
-        warm_recogniser(WarmRecognizer(models_folder=str(tmp_path / "models")))
+        warm_recognizer(WarmRecognizer(models_folder=str(tmp_path / "models")))
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"])
@@ -58,7 +58,7 @@ def test_of_an_own_model_nothing_may_be_missing(tmp_path: Path, missing: str) ->
 def test_an_own_model_is_asked_for_instead_of_the_embedded_one(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     with pytest.raises(ModelUnusable, match=r"nowhere: .* it has no model\.bin"):
-        warm_recogniser(WarmRecognizer(models_folder=str(tmp_path), model_path=nowhere))
+        warm_recognizer(WarmRecognizer(models_folder=str(tmp_path), model_path=nowhere))
     assert not (tmp_path / "whisper-base").exists()
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
-from media.processing.speech.recognition.windows import LONGEST, AudioWindow, Pcm, open_sound, windows
+from media.processing.speech.recognition.windows import (
+    MAX_WINDOW_SAMPLES,
+    AudioWindow,
+    Pcm,
+    open_sound,
+    read_windows,
+)
 
 
 def written(path: Path, pcm: Pcm, rate: int = RATE, channels: int = 1) -> str:
@@ -22,7 +28,7 @@ def written(path: Path, pcm: Pcm, rate: int = RATE, channels: int = 1) -> str:
 
 def read(path: str) -> list[AudioWindow]:
     with open_sound(path) as sound:
-        return list(windows(sound))
+        return list(read_windows(sound))
 
 
 def noise(seconds: float) -> Pcm:
@@ -47,7 +53,7 @@ def test_windows_are_the_whole_sound_in_order(tmp_path: Path, seconds: float) ->
     found = read(written(tmp_path / "a.wav", pcm))
 
     assert [window.start for window in found[1:]] == [window.end for window in found[:-1]]
-    assert all(len(window.samples) <= LONGEST for window in found)
+    assert all(len(window.samples) <= MAX_WINDOW_SAMPLES for window in found)
     assert np.array_equal(np.concatenate([window.samples for window in found]) * 32768, pcm)
 
 
@@ -67,7 +73,7 @@ def test_a_cut_falls_into_a_pause(tmp_path: Path) -> None:
 
 def test_silence_is_cut_late(tmp_path: Path) -> None:
     first, *_ = read(written(tmp_path / "a.wav", np.zeros(300 * RATE, np.int16)))
-    assert first.end > LONGEST - RATE
+    assert first.end > MAX_WINDOW_SAMPLES - RATE
 
 
 def test_a_header_that_promises_more_is_not_believed(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diar
 async def test_an_abandoned_job_that_goes_on_is_ended(
     make: Make, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child_process, "ABANDONED_PATIENCE", 0.1)
+    monkeypatch.setattr(child_process, "ABANDONED_TIMEOUT", 0.1)
     workshop = make()
     task = asyncio.create_task(workshop.ask(jobs.nap, Nap(str(diary), 30), seconds=60))
     await asyncio.to_thread(wait_until, lambda: diary.read_text() == "\n")
@@ -202,10 +202,10 @@ async def test_an_abandoned_job_that_goes_on_is_ended(
 
 def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make: Make) -> None:
     workshop = make(memory=2**30)
-    assert workshop.ask_blocking(jobs.grasp, Number(2**28), seconds=10) == Number(2**28)
+    assert workshop.ask_blocking(jobs.allocate, Number(2**28), seconds=10) == Number(2**28)
     before = pid_of(workshop)
     with pytest.raises(SandboxError):
-        workshop.ask_blocking(jobs.grasp, Number(2**30), seconds=10)
+        workshop.ask_blocking(jobs.allocate, Number(2**30), seconds=10)
     assert pid_of(workshop) != before
 
 
@@ -217,7 +217,7 @@ def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_
         innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
         wait_until(lambda: diary.read_text() == "\n")
         with pytest.raises(SandboxError):
-            workshop.ask_blocking(jobs.grasp, Number(2**30), seconds=10)
+            workshop.ask_blocking(jobs.allocate, Number(2**30), seconds=10)
         assert innocent.result(20).number != pid_of(workshop)
     assert diary.read_text() == "\n"
 

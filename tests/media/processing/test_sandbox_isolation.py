@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from media.processing.sandbox import pools
-from media.processing.sandbox.jobs import Nothing, rest
+from media.processing.sandbox.jobs import Nothing, do_nothing
 from media.processing.sandbox.pool import SandboxPool
 from tests.support import sandbox_jobs as jobs
 from tests.support.sandbox_jobs import Surroundings, Text
@@ -99,5 +99,5 @@ def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
 async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
     for workshop in (pools.files, pools.recognition, pools.synthesis):
         await workshop.warm()
-        assert await workshop.ask(rest, Nothing(), seconds=20) == Nothing()
+        assert await workshop.ask(do_nothing, Nothing(), seconds=20) == Nothing()
     await asyncio.to_thread(pools.close_all)

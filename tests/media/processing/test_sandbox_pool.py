@@ -14,7 +14,7 @@ from blockbuster import blockbuster_ctx
 from media.processing.exceptions import MediaError, MediaTooLarge
 from media.processing.sandbox import job_calls, supervisor
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
-from media.processing.sandbox.jobs import NotAJob, find
+from media.processing.sandbox.jobs import NotAJob, find_job_function
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sandbox.protocol import WINDOW, FrameTooLarge
 from tests.support import sandbox_jobs as jobs
@@ -112,7 +112,7 @@ async def test_a_bug_fails_its_call_and_nothing_else(
 
 async def test_a_result_of_another_type_than_announced_is_a_bug(pair: SandboxPool) -> None:
     with pytest.raises(SandboxError):
-        await pair.ask(jobs.lie, Text(""), seconds=10)
+        await pair.ask(jobs.return_wrong_type, Text(""), seconds=10)
 
 
 async def test_only_functions_written_as_jobs_are_taken(pair: SandboxPool) -> None:
@@ -143,7 +143,7 @@ async def test_only_functions_written_as_jobs_are_taken(pair: SandboxPool) -> No
 )
 def test_a_child_finds_nothing_but_functions_in_their_own_rooms(address: str) -> None:
     with pytest.raises(NotAJob):
-        find(address)
+        find_job_function(address)
 
 
 # --- the queue ----------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ async def test_a_job_waits_for_its_slow_reader_and_holds_up_nobody_else(
 async def test_a_reader_that_stops_for_ever_loses_its_place(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_calls, "READER_PATIENCE", 0.2)
+    monkeypatch.setattr(job_calls, "READER_TIMEOUT", 0.2)
     pieces = single.follow(jobs.count, Count(str(diary), to=10**9), seconds=60)
     await anext(pieces)
     assert await single.ask(jobs.echo, Text("next"), seconds=10) == Text("next")

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from media.processing.speech.sentence_splitter import (
     CODE_LIMIT,
-    LIMIT,
-    Code,
-    SentenceCutter,
+    PIECE_LIMIT,
+    CodePiece,
+    SentenceSplitter,
     is_code,
-    sentences,
+    split_sentences,
 )
 
 TABLE = [
@@ -50,17 +50,17 @@ TABLE = [
 
 @pytest.mark.parametrize(("text", "sentences"), TABLE)
 def test_sentences(text: str, sentences: list[str]) -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     assert cutter.add(text) + cutter.rest() == sentences
 
 
 def test_without_lines_only_an_empty_line_ends_a_sentence() -> None:
-    cutter = SentenceCutter(breaks_lines=False)
+    cutter = SentenceSplitter(breaks_lines=False)
     assert cutter.add("One\n two\n \n three") + cutter.rest() == ["One\n two", "\n \n three"]
 
 
 def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     assert [cutter.add(piece) for piece in ("It is 3", ".", "14", ".", " ", "So")] == [
         [], [], [], [], ["It is 3.14."], [],
     ]  # fmt: skip
@@ -73,20 +73,20 @@ def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
     [
         ("word " * 100, "word " * 49 + "word"),
         ("one, two " * 50, "one, two " * 27 + "one,"),
-        ("x" * 600, "x" * LIMIT),
+        ("x" * 600, "x" * PIECE_LIMIT),
         ("一" * 200 + "，" + "二" * 300, "一" * 200 + "，"),
     ],
 )
 def test_a_long_sentence_is_cut_at_a_clause_or_a_space(text: str, begins: str) -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     pieces = cutter.add(text) + cutter.rest()
     assert pieces[0] == begins
     assert "".join(pieces) == text
-    assert max(map(len, pieces)) <= LIMIT
+    assert max(map(len, pieces)) <= PIECE_LIMIT
 
 
 def test_long_code_is_cut_at_a_line() -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     text = "```\n" + "x = 1\n" * 400 + "```\nDone."
     pieces = cutter.add(text) + cutter.rest()
     assert "".join(pieces) == text
@@ -105,7 +105,7 @@ FRAGMENTS = [
 
 
 def test_a_line_that_was_wrapped_goes_on() -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     line = "This line is as long as lines are where they are wrapped, and\n"
     assert cutter.add(line) == []
     assert cutter.add("goes on.\nOk") == [f"{line}goes on."]
@@ -114,23 +114,23 @@ def test_a_line_that_was_wrapped_goes_on() -> None:
 
 def test_of_a_whole_text_all_code_is_one_and_white_space_ends_a_sentence() -> None:
     code = "```\n" + "x = 1\n" * 400 + "```\n"
-    assert sentences(f"Look:\n\n{code}\nDone. Yes.\n") == ["Look:\n\n", f"{code}\n", "Done. ", "Yes.\n"]
-    assert sentences("\n```\na\n```") == ["\n```\na\n```"]
+    assert split_sentences(f"Look:\n\n{code}\nDone. Yes.\n") == ["Look:\n\n", f"{code}\n", "Done. ", "Yes.\n"]
+    assert split_sentences("\n```\na\n```") == ["\n```\na\n```"]
     assert is_code("\n```\na\n```")
-    assert sentences("") == []
+    assert split_sentences("") == []
 
 
 @pytest.mark.parametrize("length", range(CODE_LIMIT - 12, CODE_LIMIT + 2))
 def test_a_block_that_closes_where_it_would_be_cut_is_closed(length: int) -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     pieces = [*cutter.add("\n\n```\n" + "x" * (length - 6) + "\n```\nDone. Ok"), *cutter.rest()]
     assert pieces[-2:] == ["\nDone.", " Ok"]
 
 
 def test_all_pieces_of_long_code_are_code() -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceSplitter()
     pieces = [*cutter.add("So:\n```\n" + "x = 1\n" * 400 + "```\nDone."), *cutter.rest()]
-    assert [isinstance(piece, Code) for piece in pieces] == [False, True, True, True, False]
+    assert [isinstance(piece, CodePiece) for piece in pieces] == [False, True, True, True, False]
 
 
 @settings(max_examples=200, deadline=None)
@@ -138,15 +138,15 @@ def test_all_pieces_of_long_code_are_code() -> None:
 def test_pieces_are_the_text_and_do_not_depend_on_how_it_came(
     text: str, data: st.DataObject, breaks_lines: bool
 ) -> None:
-    whole = SentenceCutter(breaks_lines=breaks_lines)
+    whole = SentenceSplitter(breaks_lines=breaks_lines)
     pieces = whole.add(text) + whole.rest()
     assert "".join(pieces) == text
     assert all(0 < len(piece) <= CODE_LIMIT for piece in pieces)
 
     edges = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=30)) | {0, len(text)})
-    cutter = SentenceCutter(breaks_lines=breaks_lines)
+    cutter = SentenceSplitter(breaks_lines=breaks_lines)
     streamed = [piece for start, end in pairwise(edges) for piece in cutter.add(text[start:end])]
     assert streamed + cutter.rest() == pieces
 
-    one_by_one = SentenceCutter(breaks_lines=breaks_lines)
+    one_by_one = SentenceSplitter(breaks_lines=breaks_lines)
     assert [piece for character in text for piece in one_by_one.add(character)] + one_by_one.rest() == pieces

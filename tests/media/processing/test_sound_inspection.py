@@ -16,7 +16,7 @@ from media.processing.sound.limits import SoundLimits
 from tests.support.sounds import (
     FILES,
     box,
-    encoded,
+    encode_samples,
     opus_bomb,
     picture_tag,
     sound_file,
@@ -119,7 +119,7 @@ def test_the_refusal_says_that_it_is_cut_off(inspect: Inspect) -> None:
 
 
 def test_an_mp3_without_a_count_is_cut_where_its_last_frame_is(inspect: Inspect) -> None:
-    plain = encoded(tone(2.0), "mp3", "libmp3lame", {"write_xing": "0"})
+    plain = encode_samples(tone(2.0), "mp3", "libmp3lame", {"write_xing": "0"})
 
     assert inspect(plain).milliseconds == pytest.approx(2_000, abs=60)
     with pytest.raises(UnreadableMedia, match="cut off"):
@@ -255,7 +255,7 @@ def test_a_video_without_sound_is_refused(inspect: Inspect, tmp_path: Path) -> N
 
 def test_a_codec_that_is_not_listed_is_refused(inspect: Inspect) -> None:
     with pytest.raises(UnreadableMedia, match=r"codec \(ac3\) is not taken"):
-        inspect(encoded(tone(0.5), "matroska", "ac3"))
+        inspect(encode_samples(tone(0.5), "matroska", "ac3"))
 
 
 def test_a_tag_without_sound_is_refused(inspect: Inspect) -> None:

@@ -11,10 +11,10 @@ from media.processing.exceptions import MediaError, MediaTooLarge, UnreadableMed
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.limits import SoundLimits
 from media.processing.sound.peaks import SoundPeaks, sound_peaks
-from media.processing.sound.transcoding import SoundMade, Transcode, transcode_sound
+from media.processing.sound.transcoding import Transcode, TranscodedSound, transcode_sound
 from tests.support.sounds import (
     FILES,
-    encoded,
+    encode_samples,
     loudness,
     opus_bomb,
     pitch,
@@ -121,7 +121,7 @@ def test_equal_channels_are_as_loud_as_one(tmp_path: Path) -> None:
 
 
 def test_a_gap_in_the_stamps_is_silence(tmp_path: Path) -> None:
-    data = encoded(tone(2.0), "webm", "libopus", stamps={48_000: 48_000 * 3})
+    data = encode_samples(tone(2.0), "webm", "libopus", stamps={48_000: 48_000 * 3})
 
     made = transcoded(tmp_path, data, "wav")
 
@@ -134,20 +134,20 @@ def test_a_gap_in_the_stamps_is_silence(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_jumps_an_hour_is_not_an_hour_of_silence(tmp_path: Path) -> None:
-    data = encoded(tone(2.0), "webm", "libopus", stamps={48_000: 48_000 * 3_600})
+    data = encode_samples(tone(2.0), "webm", "libopus", stamps={48_000: 48_000 * 3_600})
 
     assert transcoded(tmp_path, data, "wav").milliseconds == pytest.approx(2_000, abs=30)
 
 
 def test_a_late_beginning_is_not_silence(tmp_path: Path) -> None:
-    data = encoded(tone(1.0), "webm", "libopus", stamps={0: 48_000 * 5})
+    data = encode_samples(tone(1.0), "webm", "libopus", stamps={0: 48_000 * 5})
 
     assert transcoded(tmp_path, data, "wav").milliseconds == pytest.approx(1_000, abs=30)
 
 
 def test_recordings_put_one_after_the_other_are_both_heard(tmp_path: Path) -> None:
-    one = encoded(tone(1.0), "ogg", "flac")
-    other = encoded(tone(1.0, 880.0), "ogg", "flac")
+    one = encode_samples(tone(1.0), "ogg", "flac")
+    other = encode_samples(tone(1.0, 880.0), "ogg", "flac")
 
     made = transcoded(tmp_path, one + other, "wav")
 
@@ -158,8 +158,8 @@ def test_recordings_put_one_after_the_other_are_both_heard(tmp_path: Path) -> No
 
 
 def test_a_sound_that_changes_its_rate_on_the_way_goes_on(tmp_path: Path) -> None:
-    one = encoded(tone(1.0), "adts", "aac")
-    other = encoded(tone(1.0, rate=24_000), "adts", "aac", rate=24_000)
+    one = encode_samples(tone(1.0), "adts", "aac")
+    other = encode_samples(tone(1.0, rate=24_000), "adts", "aac", rate=24_000)
 
     made = transcoded(tmp_path, one + other, "wav")
 
@@ -225,7 +225,7 @@ def test_a_made_mp3_says_its_length(tmp_path: Path) -> None:
 
 def test_peaks_outline_the_sound(tmp_path: Path) -> None:
     loud, quiet = tone(1.0), tone(1.0) // 4
-    data = encoded(np.concatenate([loud, quiet]), "flac", "flac")
+    data = encode_samples(np.concatenate([loud, quiet]), "flac", "flac")
 
     peaks = sound_peaks(SoundPeaks(_file(tmp_path, data), buckets=100))
 
@@ -266,7 +266,7 @@ def test_peaks_are_drawn_of_sound_only(tmp_path: Path) -> None:
 
 def transcoded(
     folder: Path, data: bytes, format: str, *, claimed: str | None = None, limits: SoundLimits | None = None
-) -> SoundMade:
+) -> TranscodedSound:
     path = _file(folder, data)
     return transcode_sound(Transcode(path, str(folder / "out"), format, claimed, limits or SoundLimits()))
 

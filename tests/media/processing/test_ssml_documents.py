@@ -5,7 +5,7 @@ from time import process_time
 import pytest
 
 from media.processing.speech.speech_plan import InterpretAs, Mark, Pause, Say, SpeechItem
-from media.processing.speech.ssml import SpeakStream, parse_ssml, transcript_of
+from media.processing.speech.ssml import SpeakStream, parse_ssml, plan_transcript
 
 INTERPRETED: list[tuple[InterpretAs, str]] = [
     ("characters", "NATO"),
@@ -135,7 +135,7 @@ def test_what_is_spoken(document: str, transcript: str, items: list[SpeechItem])
     stream.add(document)
     stream.close()
     assert stream.take(rest=True) == items
-    assert transcript_of(items) == transcript
+    assert plan_transcript(items) == transcript
 
 
 BEGIN = '<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="en-US">'

@@ -12,9 +12,9 @@ from media.processing.speech.ssml import (
     PlainStream,
     SpeakStream,
     SsmlError,
-    closed,
+    close_document,
     parse_ssml,
-    transcript_of,
+    plan_transcript,
 )
 from tests.support.ssml_validator import assert_is_ssml, text_of
 
@@ -94,7 +94,7 @@ def test_any_text_becomes_ssml_and_can_be_closed_after_each_piece(text: str, whe
 def test_a_document_cut_at_any_character_can_be_completed(text: str, place: int) -> None:
     document = whole(text)
     prefix = document[: place % (len(document) + 1)]
-    completed = closed(prefix)
+    completed = close_document(prefix)
     assert_is_ssml(completed)
     if "<speak" in prefix and ">" in prefix:
         head = prefix[: prefix.rfind("&")] if prefix.rfind("&") > prefix.rfind(";") else prefix
@@ -125,7 +125,7 @@ def test_the_plan_says_what_the_document_says(text: str) -> None:
     stream = SpeakStream()
     document = stream.add(text) + stream.close()
     items = stream.take(rest=True)
-    assert "".join(transcript_of(items).split()) == "".join(text_of(document).split())
+    assert "".join(plan_transcript(items).split()) == "".join(text_of(document).split())
     for item in items:
         if isinstance(item, Say):
             assert item.text == " ".join(item.text.split())
@@ -176,7 +176,7 @@ def test_user_written_ssml_is_read_or_refused_and_nothing_else(text: str) -> Non
             place = f"(line {problem.line}, column {problem.column})."
             assert problem.message.endswith(place)  # noqa: PT017
         else:
-            said = transcript_of(items)
+            said = plan_transcript(items)
             assert "".join(said.split()) == "".join(text_of(document).split())
 
 
@@ -191,7 +191,7 @@ def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]
         items += stream.take()
     assert stream.close() == ""
     items += stream.take(rest=True)
-    said = transcript_of(items)
+    said = plan_transcript(items)
     assert text.startswith(said)
     assert not text[len(said) :].strip()
     whole_stream = PlainStream()
@@ -204,7 +204,7 @@ def test_code_is_written_and_never_spoken_however_long_it_is() -> None:
     stream = PlainStream()
     stream.add(text)
     items = stream.take(rest=True)
-    assert transcript_of(items) == text
+    assert plan_transcript(items) == text
     assert [item.text for item in items if isinstance(item, Say) and item.text] == ["So:", "Done."]
 
 

@@ -5,7 +5,13 @@ from time import process_time
 
 import pytest
 
-from media.processing.speech.ssml import INSTRUCTIONS, SpeakStream, SsmlError, parse_ssml, transcript_of
+from media.processing.speech.ssml import (
+    SSML_INSTRUCTIONS,
+    SpeakStream,
+    SsmlError,
+    parse_ssml,
+    plan_transcript,
+)
 
 REFUSED: list[tuple[str, str, int, int]] = [
     ("", "not well-formed", 1, 1),
@@ -66,6 +72,6 @@ def test_bombs_are_refused_before_they_go_off() -> None:
 
 
 def test_the_instructions_show_markup_that_is_taken() -> None:
-    shown = re.search(r"<break[^>]*/>.*</emphasis>", INSTRUCTIONS)
+    shown = re.search(r"<break[^>]*/>.*</emphasis>", SSML_INSTRUCTIONS)
     assert shown
-    assert transcript_of(parse_ssml(f"<speak>{shown[0]}</speak>")) == ", stress is words"
+    assert plan_transcript(parse_ssml(f"<speak>{shown[0]}</speak>")) == ", stress is words"

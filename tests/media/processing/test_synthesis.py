@@ -12,13 +12,13 @@ from media.processing.speech.synthesis.jobs import speak, warm_voice
 from media.processing.speech.synthesis.samples import (
     OUTPUT_RATE,
     Samples,
-    limited,
-    resampled,
-    stretched,
-    trimmed,
+    apply_limiter,
+    change_speed,
+    resample,
+    trim_silence,
 )
 from media.processing.speech.voices import VoiceNotFound
-from tests.support.speech_measures import TEN_WORDS, fundamental, longest_silence, spoken
+from tests.support.speech_measures import TEN_WORDS, fundamental, longest_silence, synthesize
 
 LONG = (
     "When the sun had gone down behind the hills, the old man sat by the window, and he told the children "
@@ -36,14 +36,14 @@ def test_both_are_jobs_of_a_workshop() -> None:
 
 
 def test_a_sentence_is_heard_for_about_as_long_as_it_takes_to_say() -> None:
-    said = spoken(TEN_WORDS)
+    said = synthesize(TEN_WORDS)
     assert 2.0 < said.seconds < 5.0
     assert 0.03 < said.loudness < 0.3
     assert 80 < said.pitch < 130
 
 
 def test_pieces_are_small_and_whole_and_their_length_is_told() -> None:
-    said = spoken(LONG, Mark("end"))
+    said = synthesize(LONG, Mark("end"))
     for piece in said.pieces:
         assert len(piece.data) % 6 == 0
         assert len(piece.data) <= 48_000
@@ -59,15 +59,15 @@ def test_what_is_said_is_in_the_transcript_to_the_letter() -> None:
         Say("", written="nothing"), Say("hushed", is_silent=True), Say("你好 there"),
     ]  # fmt: skip
     expected = "".join(item.transcript for item in plan if isinstance(item, Say))
-    assert spoken(*plan).transcript == expected
+    assert synthesize(*plan).transcript == expected
 
 
 def test_words_come_with_the_sound_that_says_them() -> None:
-    said = spoken("One is here. ", "Two is there.")
+    said = synthesize("One is here. ", "Two is there.")
     begins = {piece.transcript: piece.milliseconds for piece in said.pieces if piece.transcript}
     assert list(begins) == ["One is here. ", "Two is there."]
     assert all(piece.data for piece in said.pieces if piece.transcript)
-    alone = spoken("One is here. ").pieces[-1].milliseconds
+    alone = synthesize("One is here. ").pieces[-1].milliseconds
     assert 0 < begins["Two is there."] - alone <= 1000
 
 
@@ -82,78 +82,78 @@ def test_the_first_sound_of_a_long_sentence_comes_before_the_rest_is_made() -> N
 
 @pytest.mark.parametrize("rate", [0.25, 0.5, 2.0, 4.0])
 def test_rate_is_a_factor_of_the_time(rate: float) -> None:
-    usual = spoken(TEN_WORDS).seconds
-    assert spoken(Say(TEN_WORDS, rate=rate)).seconds == pytest.approx(usual / rate, rel=0.1)
-    assert spoken(TEN_WORDS, speed=rate).seconds == pytest.approx(usual / rate, rel=0.1)
+    usual = synthesize(TEN_WORDS).seconds
+    assert synthesize(Say(TEN_WORDS, rate=rate)).seconds == pytest.approx(usual / rate, rel=0.1)
+    assert synthesize(TEN_WORDS, speed=rate).seconds == pytest.approx(usual / rate, rel=0.1)
 
 
 def test_rate_leaves_the_pitch() -> None:
-    assert spoken(Say(TEN_WORDS, rate=3.0)).pitch == pytest.approx(spoken(TEN_WORDS).pitch, rel=0.1)
+    assert synthesize(Say(TEN_WORDS, rate=3.0)).pitch == pytest.approx(synthesize(TEN_WORDS).pitch, rel=0.1)
 
 
 @pytest.mark.parametrize("semitones", [-5, 5, 12])
 def test_pitch_is_in_semitones_and_leaves_the_time(semitones: int) -> None:
-    usual, shifted = spoken(TEN_WORDS), spoken(Say(TEN_WORDS, pitch=semitones))
+    usual, shifted = synthesize(TEN_WORDS), synthesize(Say(TEN_WORDS, pitch=semitones))
     assert shifted.pitch == pytest.approx(usual.pitch * 2 ** (semitones / 12), rel=0.08)
     assert shifted.seconds == pytest.approx(usual.seconds, rel=0.08)
 
 
 def test_volume_is_in_decibels() -> None:
-    assert spoken(Say(TEN_WORDS, volume=-20)).loudness == pytest.approx(
-        spoken(TEN_WORDS).loudness / 10, rel=0.1
+    assert synthesize(Say(TEN_WORDS, volume=-20)).loudness == pytest.approx(
+        synthesize(TEN_WORDS).loudness / 10, rel=0.1
     )
 
 
 def test_the_loudest_does_not_clip() -> None:
-    said = spoken(Say(TEN_WORDS, volume=20))
+    said = synthesize(Say(TEN_WORDS, volume=20))
     assert 0.9 < np.abs(said.samples).max() < 0.98
-    assert said.loudness > 2 * spoken(TEN_WORDS).loudness
+    assert said.loudness > 2 * synthesize(TEN_WORDS).loudness
 
 
 def test_what_is_silent_takes_its_time() -> None:
-    said = spoken(Say(TEN_WORDS, is_silent=True))
+    said = synthesize(Say(TEN_WORDS, is_silent=True))
     assert not said.samples.any()
-    assert said.seconds == pytest.approx(spoken(TEN_WORDS).seconds, abs=0.025)
+    assert said.seconds == pytest.approx(synthesize(TEN_WORDS).seconds, abs=0.025)
 
 
 @pytest.mark.parametrize("milliseconds", [0, 40, 500, 1234])
 def test_a_pause_is_as_long_as_it_says(milliseconds: int) -> None:
-    said = spoken(Say("One."), Mark("before"), Pause(milliseconds), Mark("after"), Say("Two."))
+    said = synthesize(Say("One."), Mark("before"), Pause(milliseconds), Mark("after"), Say("Two."))
     assert said.marks["after"] - said.marks["before"] == pytest.approx(milliseconds, abs=1)
-    without = spoken(Say("One."), Pause(0), Say("Two.")).seconds
+    without = synthesize(Say("One."), Pause(0), Say("Two.")).seconds
     assert said.seconds - without == pytest.approx(milliseconds / 1000, abs=0.025)
 
 
 def test_a_pause_is_silence() -> None:
-    assert longest_silence(spoken(Say("One."), Pause(700), Say("Two.")).samples) == pytest.approx(
+    assert longest_silence(synthesize(Say("One."), Pause(700), Say("Two.")).samples) == pytest.approx(
         0.7, abs=0.06
     )
 
 
 def test_pauses_have_a_bound() -> None:
-    assert spoken(Pause(10**9), Pause(10**9), Pause(-5)).seconds == 60
+    assert synthesize(Pause(10**9), Pause(10**9), Pause(-5)).seconds == 60
 
 
 def test_a_mark_stands_before_the_words_that_follow_it() -> None:
-    said = spoken(Mark("start"), Say("One is here. "), Mark("middle"), Say("Two is there."), Mark("end"))
+    said = synthesize(Mark("start"), Say("One is here. "), Mark("middle"), Say("Two is there."), Mark("end"))
     assert said.marks["start"] == 0
-    alone = spoken("One is here. ").pieces[-1].milliseconds
+    alone = synthesize("One is here. ").pieces[-1].milliseconds
     assert said.marks["middle"] == pytest.approx(alone, abs=25)
     assert said.marks["middle"] < said.marks["end"] <= said.pieces[-1].milliseconds
 
 
 def test_sentences_are_parted_by_a_breath() -> None:
-    assert 0.25 < longest_silence(spoken("One is here. Two is there.").samples) < 0.5
+    assert 0.25 < longest_silence(synthesize("One is here. Two is there.").samples) < 0.5
 
 
 def test_a_full_stop_by_itself_parts_sentences_too() -> None:
-    said = spoken(Say("One is "), Say("here", pitch=2), Say(". "), Say("Two is there."))
+    said = synthesize(Say("One is "), Say("here", pitch=2), Say(". "), Say("Two is there."))
     assert 0.25 < longest_silence(said.samples) < 0.5
-    assert spoken(Say("."), Pause(100), Say("\n")).seconds == 0.1
+    assert synthesize(Say("."), Pause(100), Say("\n")).seconds == 0.1
 
 
 def test_nothing_clicks_where_pieces_meet() -> None:
-    samples = spoken(LONG).samples
+    samples = synthesize(LONG).samples
     assert np.abs(np.diff(samples)).max() < 0.6
     assert samples[0] == pytest.approx(0, abs=0.01)
     assert samples[-1] == pytest.approx(0, abs=0.01)
@@ -164,7 +164,7 @@ def test_nothing_clicks_where_pieces_meet() -> None:
     ["", " ", "...", "?!", "😀👍🏽", "\x00\x00", "```\ncode\n```", "---", "\u0301", "\ud800"],
 )
 def test_what_has_no_words_makes_no_sound(text: str) -> None:
-    said = spoken(text)
+    said = synthesize(text)
     assert said.seconds == 0
     assert said.transcript == text
 
@@ -178,47 +178,47 @@ def test_what_has_no_words_makes_no_sound(text: str) -> None:
     ids=lambda text: ascii(text[:8]),
 )  # fmt: skip
 def test_strange_texts_are_spoken_and_come_to_an_end(text: str) -> None:
-    said = spoken(text)
+    said = synthesize(text)
     assert 0.1 < said.seconds < 900
     assert said.transcript == text
 
 
 def test_espeaks_own_markup_in_a_text_is_not_obeyed() -> None:
-    assert not spoken("[[h@l'oU]]").resembles(spoken(Say("x", phonemes="həlˈoʊ")))
-    assert spoken("<break time='10s'/> one").seconds < 5
+    assert not synthesize("[[h@l'oU]]").resembles(synthesize(Say("x", phonemes="həlˈoʊ")))
+    assert synthesize("<break time='10s'/> one").seconds < 5
 
 
 def test_phonemes_are_spoken_in_place_of_the_text() -> None:
-    said = spoken(Say("x", phonemes="təˈmeɪtoʊ"))
-    assert said.seconds > 1.3 * spoken("x").seconds
+    said = synthesize(Say("x", phonemes="təˈmeɪtoʊ"))
+    assert said.seconds > 1.3 * synthesize("x").seconds
     assert said.transcript == "x"
 
 
 def test_phonemes_that_are_not_known_leave_the_text() -> None:
-    assert spoken(Say("tomato", phonemes="ʘǂ")).resembles(spoken("tomato"))
+    assert synthesize(Say("tomato", phonemes="ʘǂ")).resembles(synthesize("tomato"))
 
 
 def test_say_as_is_spoken_in_words() -> None:
-    said = spoken(Say("$45.30", interpret_as="currency"))
-    assert said.seconds == pytest.approx(spoken("forty-five dollars and thirty cents").seconds, rel=0.01)
+    said = synthesize(Say("$45.30", interpret_as="currency"))
+    assert said.seconds == pytest.approx(synthesize("forty-five dollars and thirty cents").seconds, rel=0.01)
     assert said.transcript == "$45.30"
 
 
 def test_another_language_is_spoken_by_its_own_voice() -> None:
     german = "Guten Tag, wie geht es Ihnen?"
-    asked = spoken(Say(german, language="de-AT"))
-    assert asked.resembles(spoken(german, voice="espeak-de"))
-    assert not asked.resembles(spoken(german))
+    asked = synthesize(Say(german, language="de-AT"))
+    assert asked.resembles(synthesize(german, voice="espeak-de"))
+    assert not asked.resembles(synthesize(german))
 
 
 def test_a_language_that_nobody_speaks_is_spoken_by_the_voice_there_is() -> None:
-    assert spoken(Say("nuqneH", language="tlh")).resembles(spoken("nuqneH"))
+    assert synthesize(Say("nuqneH", language="tlh")).resembles(synthesize("nuqneH"))
 
 
 def test_an_item_may_have_its_own_voice() -> None:
-    asked = spoken(Say(TEN_WORDS, voice="ESPEAK-en-us-female"))
-    assert asked.pitch > 1.4 * spoken(TEN_WORDS).pitch
-    assert spoken(Say(TEN_WORDS, voice="nobody")).resembles(spoken(TEN_WORDS))
+    asked = synthesize(Say(TEN_WORDS, voice="ESPEAK-en-us-female"))
+    assert asked.pitch > 1.4 * synthesize(TEN_WORDS).pitch
+    assert synthesize(Say(TEN_WORDS, voice="nobody")).resembles(synthesize(TEN_WORDS))
 
 
 def test_values_beyond_all_bounds_are_brought_within() -> None:
@@ -227,22 +227,22 @@ def test_values_beyond_all_bounds_are_brought_within() -> None:
         (1e9, 1e9, 1e9), (-5, -1e9, -1e9), (0, 0, 0), (nan, nan, nan), (1e-9, 0, float("inf")),
     )]  # fmt: skip
     for item in wild:
-        assert spoken(item).seconds < 10
+        assert synthesize(item).seconds < 10
 
 
 def test_an_unknown_voice_is_refused() -> None:
     with pytest.raises(VoiceNotFound):
-        spoken("Hello", voice="nobody")
+        synthesize("Hello", voice="nobody")
     with pytest.raises(VoiceNotFound):
         warm_voice(WarmVoice("nobody"))
 
 
 def test_two_who_speak_at_once_are_not_mixed_up() -> None:
     voices = ["espeak-en-us", "espeak-de", "espeak-fr-female"] * 2
-    alone = {voice: spoken(TEN_WORDS, voice=voice) for voice in set(voices)}
+    alone = {voice: synthesize(TEN_WORDS, voice=voice) for voice in set(voices)}
     assert not alone["espeak-en-us"].resembles(alone["espeak-de"])
     with ThreadPoolExecutor(4) as pool:
-        together = pool.map(lambda voice: (voice, spoken(TEN_WORDS, voice=voice)), voices)
+        together = pool.map(lambda voice: (voice, synthesize(TEN_WORDS, voice=voice)), voices)
     for voice, said in together:
         assert said.resembles(alone[voice])
 
@@ -252,17 +252,17 @@ def test_two_who_speak_at_once_are_not_mixed_up() -> None:
     [("wav", b"RIFF"), ("flac", b"fLaC"), ("opus", b"OggS"), ("mp3", b""), ("aac", b"\xff")],
 )
 def test_other_formats_carry_the_same_words_and_marks(format: str, start: bytes) -> None:
-    said = spoken(LONG, Mark("end"), format=format)
+    said = synthesize(LONG, Mark("end"), format=format)
     data = b"".join(piece.data for piece in said.pieces)
     assert data.startswith(start)
     assert len(data) > 5_000
     assert said.transcript == LONG
     assert list(said.marks) == ["end"]
-    assert said.pieces[-1].milliseconds == pytest.approx(spoken(LONG).seconds * 1000, abs=50)
+    assert said.pieces[-1].milliseconds == pytest.approx(synthesize(LONG).seconds * 1000, abs=50)
 
 
 def test_a_tone_keeps_its_pitch_and_loudness_through_another_rate() -> None:
-    told = resampled(trimmed(tone(440, 1, 22_050), 22_050), 22_050, OUTPUT_RATE)
+    told = resample(trim_silence(tone(440, 1, 22_050), 22_050), 22_050, OUTPUT_RATE)
     assert len(told) == pytest.approx(OUTPUT_RATE, abs=400)
     middle = told[2000:-2000]
     wanted = 440 * len(middle) / OUTPUT_RATE
@@ -273,7 +273,7 @@ def test_a_tone_keeps_its_pitch_and_loudness_through_another_rate() -> None:
 
 @pytest.mark.parametrize("speed", [0.3, 0.7, 1.5, 3.0])
 def test_a_stretched_tone_keeps_its_pitch(speed: float) -> None:
-    longer = stretched(tone(150, 2), speed, OUTPUT_RATE)
+    longer = change_speed(tone(150, 2), speed, OUTPUT_RATE)
     assert len(longer) / OUTPUT_RATE == pytest.approx(2 / speed, rel=0.02)
     assert fundamental(longer.astype(np.float64)) == pytest.approx(150, rel=0.03)
 
@@ -281,7 +281,7 @@ def test_a_stretched_tone_keeps_its_pitch(speed: float) -> None:
 def test_the_limiter_turns_down_only_around_peaks() -> None:
     sound = tone(200, 1)
     sound[12_000:12_100] *= 4
-    calm = limited(sound)
+    calm = apply_limiter(sound)
     assert np.abs(calm).max() <= 0.971
     assert np.array_equal(calm[:11_000], sound[:11_000])
     assert np.array_equal(calm[13_000:], sound[13_000:])

@@ -15,7 +15,7 @@ from media.processing.speech.synthesis.job_types import WarmVoice
 from media.processing.speech.synthesis.jobs import warm_voice
 from media.processing.speech.synthesis.piper_model import PiperModel
 from media.processing.speech.voices import VoiceInvalid, require_voice
-from tests.support.speech_measures import TEN_WORDS, Spoken, spoken
+from tests.support.speech_measures import TEN_WORDS, Spoken, synthesize
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
 @pytest.fixture(scope="module")
 def usual() -> Spoken:
     assert warm_voice(WarmVoice("joe")).seconds > 0
-    return spoken(TEN_WORDS, voice="joe")
+    return synthesize(TEN_WORDS, voice="joe")
 
 
 def test_joe_speaks(usual: Spoken) -> None:
@@ -37,19 +37,19 @@ def test_joe_speaks(usual: Spoken) -> None:
 @pytest.mark.parametrize("rate", [0.5, 2.0, 3.0])
 def test_rate_is_a_factor_of_the_time(usual: Spoken, rate: float) -> None:
     """He takes 3.1 to 3.3 s for it, and up to a sixth more than he should where he hurries."""
-    assert spoken(Say(TEN_WORDS, rate=rate), voice="joe").seconds == pytest.approx(
+    assert synthesize(Say(TEN_WORDS, rate=rate), voice="joe").seconds == pytest.approx(
         usual.seconds / rate, rel=0.25
     )
 
 
 def test_an_octave_doubles_the_fundamental_and_leaves_the_time(usual: Spoken) -> None:
-    shifted = spoken(Say(TEN_WORDS, pitch=12), voice="joe")
+    shifted = synthesize(Say(TEN_WORDS, pitch=12), voice="joe")
     assert shifted.pitch == pytest.approx(2 * usual.pitch, rel=0.15)
     assert shifted.seconds == pytest.approx(usual.seconds, rel=0.12)
 
 
 def test_openais_voices_differ_in_pitch(usual: Spoken) -> None:
-    low, high = spoken(TEN_WORDS, voice="onyx"), spoken(TEN_WORDS, voice="shimmer")
+    low, high = synthesize(TEN_WORDS, voice="onyx"), synthesize(TEN_WORDS, voice="shimmer")
     assert low.pitch < 0.96 * usual.pitch
     assert high.pitch > 1.1 * usual.pitch
 
@@ -80,17 +80,17 @@ def test_joe_in_pieces_is_joe_at_once() -> None:
 
 
 def test_phonemes_go_to_the_model(usual: Spoken) -> None:
-    said = spoken(Say("x", phonemes="təˈmeɪtoʊ təˈmeɪtoʊ"), voice="joe")
+    said = synthesize(Say("x", phonemes="təˈmeɪtoʊ təˈmeɪtoʊ"), voice="joe")
     assert 0.6 < said.seconds < 2.5
-    assert spoken(Say("x", phonemes="∆∆"), voice="joe").seconds < 0.6
+    assert synthesize(Say("x", phonemes="∆∆"), voice="joe").seconds < 0.6
 
 
 def test_espeak_and_joe_share_a_process(usual: Spoken) -> None:
     """Piper brings an eSpeak NG of its own, with other data."""
     german = Say("Guten Tag, wie geht es Ihnen?", language="de")
-    alone = spoken(german, voice="joe")
+    alone = synthesize(german, voice="joe")
     with ThreadPoolExecutor(3) as pool:
-        mixed = [pool.submit(spoken, item, voice="joe") for item in (german, Say("One, two."), german)]
+        mixed = [pool.submit(synthesize, item, voice="joe") for item in (german, Say("One, two."), german)]
     assert mixed[0].result().resembles(alone)
     assert mixed[2].result().resembles(alone)
     assert 0.5 < mixed[1].result().seconds < 2.5
@@ -105,11 +105,11 @@ def test_an_operators_voice_with_settings_of_another_is_refused_before_it_speaks
     settings = json.loads(Path(f"{require_voice('joe').source}.json").read_bytes())
     Path(f"{model}.json").write_text(json.dumps({**settings, **wrong}))
     with pytest.raises(VoiceInvalid, match="'marie' cannot be loaded"):
-        spoken("Hello.", voice="marie", voices_folder=str(tmp_path))
+        synthesize("Hello.", voice="marie", voices_folder=str(tmp_path))
 
 
 def test_pipers_own_markup_in_a_text_is_not_obeyed(usual: Spoken) -> None:
     """Obeyed, it would be one short word; read, it is three letters' names and a nought."""
-    assert spoken("[[", voice="joe").seconds == 0
-    obeyed = spoken(Say("x", phonemes="bcd0"), voice="joe")
-    assert spoken("[[bcd0]]", voice="joe").seconds > obeyed.seconds + 0.3
+    assert synthesize("[[", voice="joe").seconds == 0
+    obeyed = synthesize(Say("x", phonemes="bcd0"), voice="joe")
+    assert synthesize("[[bcd0]]", voice="joe").seconds > obeyed.seconds + 0.3

@@ -5,13 +5,13 @@ import time
 import pytest
 from hypothesis import given, strategies
 
-from media.processing.speech.sentence_splitter import sentences
+from media.processing.speech.sentence_splitter import split_sentences
 from media.processing.speech.speech_plan import InterpretAs
 from media.processing.speech.synthesis.ipa import espeak_mnemonics, piper_phonemes
-from media.processing.speech.synthesis.phrases import LONGEST, phrases
-from media.processing.speech.synthesis.say_as import said_as
-from media.processing.speech.synthesis.text_normalization import spoken_text
-from media.processing.speech.synthesis.writing_systems import runs
+from media.processing.speech.synthesis.phrases import MAX_PHRASE_LENGTH, split_phrases
+from media.processing.speech.synthesis.say_as import say_as_words
+from media.processing.speech.synthesis.text_normalization import normalize_text
+from media.processing.speech.synthesis.writing_systems import split_by_language
 
 PHONE = "{}seven eight one, seven seven one, seven seven seven seven{}"
 
@@ -81,7 +81,7 @@ PHONE = "{}seven eight one, seven seven one, seven seven seven seven{}"
     ],
 )  # fmt: skip
 def test_say_as_in_english(text: str, interpret_as: InterpretAs, format: str | None, words: str) -> None:
-    assert said_as(text, interpret_as, format, "en-US") == words
+    assert say_as_words(text, interpret_as, format, "en-US") == words
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_say_as_in_english(text: str, interpret_as: InterpretAs, format: str | N
     ],
 )
 def test_say_as_in_other_languages(text: str, interpret_as: InterpretAs, language: str, words: str) -> None:
-    assert said_as(text, interpret_as, None, language) == words
+    assert say_as_words(text, interpret_as, None, language) == words
 
 
 @pytest.mark.parametrize(
@@ -141,18 +141,18 @@ def test_say_as_in_other_languages(text: str, interpret_as: InterpretAs, languag
     ],
 )  # fmt: skip
 def test_text_is_spoken_without_its_markup(text: str, words: str) -> None:
-    assert spoken_text(text, "en") == words
+    assert normalize_text(text, "en") == words
 
 
 @pytest.mark.parametrize(
     "text", ["", " \n", "...", "?!", "😀", "\x00\x00", "---", "`", "\u0301\u0301", "\u200d"]
 )
 def test_where_there_are_no_words_nothing_is_spoken(text: str) -> None:
-    assert spoken_text(text, "en") == ""
+    assert normalize_text(text, "en") == ""
 
 
 def test_other_languages_are_not_spoken_in_english_words() -> None:
-    assert spoken_text("Er kostet $5, Dr. Maier, S. 10-20", "de") == "Er kostet $5, Dr. Maier, S. 10-20"
+    assert normalize_text("Er kostet $5, Dr. Maier, S. 10-20", "de") == "Er kostet $5, Dr. Maier, S. 10-20"
 
 
 @pytest.mark.parametrize(
@@ -171,19 +171,19 @@ def test_other_languages_are_not_spoken_in_english_words() -> None:
     ],
 )  # fmt: skip
 def test_text_is_cut_into_sentences(text: str, expected: list[str]) -> None:
-    assert sentences(text) == expected
+    assert split_sentences(text) == expected
 
 
 def test_a_line_that_was_wrapped_goes_on() -> None:
     text = "This is a line that is long enough to have been wrapped by an editor\nand it goes on here."
-    assert sentences(text) == [text]
+    assert split_sentences(text) == [text]
 
 
 def test_a_very_long_sentence_is_broken_at_a_clause() -> None:
     clause = "when the sun had gone down over the bay, "
     text = clause * 4 + "he told them about the sea."
-    assert list(phrases(text)) == [clause * 3, clause + "he told them about the sea."]
-    assert list(phrases(clause * 3)) == [clause * 3]
+    assert list(split_phrases(text)) == [clause * 3, clause + "he told them about the sea."]
+    assert list(split_phrases(clause * 3)) == [clause * 3]
 
 
 HOSTILE = [
@@ -198,11 +198,11 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=[text[:8] for text in HOSTILE])
 def test_any_text_is_read_whole_in_short_phrases_and_in_time(text: str) -> None:
     began = time.process_time()
-    found = list(phrases(text))
+    found = list(split_phrases(text))
     assert "".join(found) == text
-    assert all(len(phrase) <= LONGEST or phrase.startswith("```") for phrase in found)
+    assert all(len(phrase) <= MAX_PHRASE_LENGTH or phrase.startswith("```") for phrase in found)
     for phrase in found:
-        words = spoken_text(phrase, "en")
+        words = normalize_text(phrase, "en")
         assert "[[" not in words
         assert "<" not in words
     assert time.process_time() - began < 2
@@ -213,13 +213,13 @@ LETTERS = strategies.one_of(strategies.characters(), strategies.sampled_from("[]
 
 @given(strategies.text(LETTERS))
 def test_any_text_loses_no_letter_and_commands_nothing(text: str) -> None:
-    found = list(phrases(text))
+    found = list(split_phrases(text))
     assert "".join(found) == text
     for phrase in found:
         for language in ("en", "de"):
-            words = spoken_text(phrase, language)
+            words = normalize_text(phrase, language)
             assert not set(words) & set("[]<>{}\\`*\n\0")
-            assert "".join(run.words for run in runs(words, language)) == words
+            assert "".join(run.words for run in split_by_language(words, language)) == words
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_any_text_loses_no_letter_and_commands_nothing(text: str) -> None:
 def test_letters_of_another_script_are_anothers_to_speak(
     words: str, language: str, expected: list[tuple[str, str | None]]
 ) -> None:
-    assert list(runs(words, language)) == expected
+    assert list(split_by_language(words, language)) == expected
 
 
 def test_ipa_for_piper_leaves_out_what_the_model_does_not_know() -> None:

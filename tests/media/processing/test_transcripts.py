@@ -12,14 +12,18 @@ from openai.types.audio import (
     TranslationVerbose,
 )
 
-from media.processing.speech.recognition.job_types import Heard, Segment, Word
-from media.processing.speech.recognition.languages import NAMES, UnknownLanguage, language_code, language_name
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment, Word
+from media.processing.speech.recognition.languages import (
+    LANGUAGE_NAMES,
+    UnknownLanguage,
+    language_code,
+    language_name,
+)
 from media.processing.speech.recognition.timestamps import Clock
 from media.processing.speech.transcripts import (
     Transcript,
     TranscriptCutShort,
     TranscriptWriter,
-    as_content,
     as_json,
     as_srt,
     as_text,
@@ -27,6 +31,7 @@ from media.processing.speech.transcripts import (
     as_vtt,
     delta_event,
     done_event,
+    transcript_content,
     usage,
 )
 from tests.support.transcription import transcript_of
@@ -55,16 +60,16 @@ HELLO = segment(
 BYE = segment(
     " Good bye.", 2.25, 3.1, id=1, seek=200, words=[Word("Good", 2.25, 2.6, 1), Word("bye.", 2.6, 3.1, 1)]
 )
-SPOKEN = transcript_of([HELLO, BYE, Heard("en", 8.47)])
+SPOKEN = transcript_of([HELLO, BYE, RecognitionEnd("en", 8.47)])
 
 
 def cues(*segments: Segment) -> Transcript:
-    return transcript_of([*segments, Heard("en", 10_000_000)])
+    return transcript_of([*segments, RecognitionEnd("en", 10_000_000)])
 
 
 def test_what_is_kept_has_the_text_and_when_it_was_said() -> None:
-    said = transcript_of([HELLO, segment(" Good bye.", 2.2549, 3.1), Heard("en", 8.47)])
-    assert as_content(said) == {
+    said = transcript_of([HELLO, segment(" Good bye.", 2.2549, 3.1), RecognitionEnd("en", 8.47)])
+    assert transcript_content(said) == {
         "text": "Hello there. Good bye.",
         "language": "en",
         "seconds": 8.47,
@@ -79,13 +84,13 @@ def test_what_is_kept_has_the_text_and_when_it_was_said() -> None:
 
 
 def test_what_each_segment_adds_is_joined_the_text() -> None:
-    stream: list[Segment | Heard] = [
+    stream: list[Segment | RecognitionEnd] = [
         segment("  \n"),
         HELLO,
         segment(" "),
         segment(" Good "),
         segment(" bye. \n"),
-        Heard("en", 4.0),
+        RecognitionEnd("en", 4.0),
     ]
     writer = TranscriptWriter()
 
@@ -96,7 +101,7 @@ def test_what_each_segment_adds_is_joined_the_text() -> None:
 
 
 def test_languages_that_write_no_spaces_get_none() -> None:
-    assert transcript_of([segment("你好"), segment("再见"), Heard("zh", 3.0)]).text == "你好再见"
+    assert transcript_of([segment("你好"), segment("再见"), RecognitionEnd("zh", 3.0)]).text == "你好再见"
 
 
 def test_a_stream_that_broke_off_is_no_transcript() -> None:
@@ -105,7 +110,7 @@ def test_a_stream_that_broke_off_is_no_transcript() -> None:
 
 
 def test_silence_is_an_empty_transcript() -> None:
-    silence = transcript_of([Heard(None, 2.0)])
+    silence = transcript_of([RecognitionEnd(None, 2.0)])
 
     assert as_json(silence) == {"text": "", "usage": {"type": "duration", "seconds": 2}}
     assert as_text(silence) == "\n"
@@ -173,7 +178,7 @@ def test_words_and_segments_come_as_they_are_asked_for() -> None:
 
 
 def test_a_verbose_translation_is_english_whatever_was_spoken() -> None:
-    german = transcript_of([HELLO, Heard("de", 2.0)])
+    german = transcript_of([HELLO, RecognitionEnd("de", 2.0)])
 
     assert as_verbose_json(german)["language"] == "german"
     answer = as_verbose_json(german, "translate")
@@ -184,7 +189,7 @@ def test_a_verbose_translation_is_english_whatever_was_spoken() -> None:
 
 @pytest.mark.parametrize(("duration", "seconds"), [(0.0, 0), (0.01, 1), (1.0, 1), (8.47, 9), (3600.0, 3600)])
 def test_usage_is_counted_in_seconds_begun(duration: float, seconds: int) -> None:
-    assert usage(transcript_of([Heard("en", duration)])) == {"type": "duration", "seconds": seconds}
+    assert usage(transcript_of([RecognitionEnd("en", duration)])) == {"type": "duration", "seconds": seconds}
 
 
 def test_events_are_what_the_sdk_reads() -> None:
@@ -318,7 +323,7 @@ def test_a_language_as_long_as_a_book_is_not_repeated() -> None:
 
 
 def test_every_language_has_its_own_name() -> None:
-    assert len(set(NAMES.values())) == len(NAMES) == 100
+    assert len(set(LANGUAGE_NAMES.values())) == len(LANGUAGE_NAMES) == 100
     assert language_name("de") == "german"
-    for code in NAMES:
+    for code in LANGUAGE_NAMES:
         assert language_code(language_name(code)) == language_code(code) == code

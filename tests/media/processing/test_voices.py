@@ -13,9 +13,9 @@ from media.processing.speech.voices import (
     Voice,
     VoiceInvalid,
     VoiceNotFound,
+    all_voices,
     find_voice,
     require_voice,
-    voices,
 )
 from media.processing.speech.voices import voice_for_language as speaker
 from media.processing.speech.voices.espeak import data_folder
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_voice_has_an_id_of_its_own_and_a_language() -> None:
-    found = voices()
+    found = all_voices()
     assert len({voice.id.lower() for voice in found}) == len(found)
     assert all(LANGUAGE_TAG.fullmatch(voice.language) for voice in found)
     assert all(voice.name and voice.description for voice in found)
@@ -77,7 +77,7 @@ def test_each_language_of_espeak_has_a_voice_of_each_gender() -> None:
     data = data_folder()
     assert data is not None
     languages = [path for path in (data / "lang").rglob("*") if path.is_file()]
-    found = [voice for voice in voices() if voice.engine == "espeak"]
+    found = [voice for voice in all_voices() if voice.engine == "espeak"]
     assert len(found) == 2 * len(languages) > 200
     assert {find_voice("espeak-de"), find_voice("espeak-de-female")} <= set(found)
 
@@ -125,7 +125,7 @@ def test_the_operators_voice_takes_a_name_that_was_anothers(folder: Path) -> Non
     (folder / "marie.onnx").rename(folder / "Alloy.onnx")
     (folder / "marie.onnx.json").rename(folder / "Alloy.onnx.json")
     assert require_voice("alloy", str(folder)).source == str(folder / "Alloy.onnx")
-    assert len([voice for voice in voices(str(folder)) if voice.id.lower() == "alloy"]) == 1
+    assert len([voice for voice in all_voices(str(folder)) if voice.id.lower() == "alloy"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_what_is_no_usable_voice_is_left_out_and_logged(
 
 
 def test_a_folder_that_is_not_there_has_no_voices(tmp_path: Path) -> None:
-    assert voices(str(tmp_path / "nowhere")) == voices()
+    assert all_voices(str(tmp_path / "nowhere")) == all_voices()
 
 
 def test_a_changed_model_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.word_error_rate import normalised, word_error_rate
+from tests.support.word_error_rate import normalized_words, word_error_rate
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_a_reference_without_words_measures_nothing() -> None:
 
 
 def test_accents_are_told_apart_but_not_their_spelling() -> None:
-    assert normalised("cafe\u0301") == normalised("caf\u00e9") == ["café"]
+    assert normalized_words("cafe\u0301") == normalized_words("caf\u00e9") == ["café"]

@@ -65,7 +65,7 @@ class Segment(msgspec.Struct, frozen=True, tag="segment"):
     words: list[Word]
 
 
-class Heard(msgspec.Struct, frozen=True, tag="heard"):
+class RecognitionEnd(msgspec.Struct, frozen=True, tag="heard"):
     """The end of a stream of segments; a stream without it was cut short.
 
     `language` is the code of the spoken language, or None if there was no speech to detect it from.

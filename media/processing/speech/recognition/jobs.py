@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from media.processing.speech.recognition.job_types import (
-    Heard,
+    RecognitionEnd,
     RecognizerReady,
     Segment,
     Transcribe,
@@ -13,24 +13,24 @@ from media.processing.speech.recognition.job_types import (
 )
 
 
-def transcribe(work: Transcribe) -> Iterator[Segment | Heard]:
-    """Yield segments as they are recognized, then `Heard`. Raises `UnreadableMedia` and `ModelUnusable`.
+def transcribe(work: Transcribe) -> Iterator[Segment | RecognitionEnd]:
+    """Yield segments as they are recognized, then `RecognitionEnd`. Raises `UnreadableMedia` and `ModelUnusable`.
 
     Once closed, it ends within one step of the decoder (30 s of sound: 2 to 5 s).
     """
     _stay_offline()
-    from media.processing.speech.recognition.transcriber import listen
+    from media.processing.speech.recognition.transcriber import transcribe_sound
 
-    yield from listen(work)
+    yield from transcribe_sound(work)
 
 
-def warm_recogniser(work: WarmRecognizer) -> RecognizerReady:
+def warm_recognizer(work: WarmRecognizer) -> RecognizerReady:
     """Check and load the model, so that the first sound need not wait for it. Raises `ModelUnusable`."""
     _stay_offline()
     started = time.monotonic()
-    from media.processing.speech.recognition.whisper import recogniser
+    from media.processing.speech.recognition.whisper import load_recognizer
 
-    model = recogniser(work.models_folder, work.model_path)
+    model = load_recognizer(work.models_folder, work.model_path)
     return RecognizerReady(str(model.folder), time.monotonic() - started)
 
 

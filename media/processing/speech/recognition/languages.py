@@ -16,7 +16,7 @@ sn shona, so somali, sq albanian, sr serbian, su sundanese, sv swedish, sw swahi
 tg tajik, th thai, tk turkmen, tl tagalog, tr turkish, tt tatar, uk ukrainian, ur urdu, uz uzbek,
 vi vietnamese, yi yiddish, yo yoruba, yue cantonese, zh chinese
 """
-NAMES: dict[str, str] = dict(
+LANGUAGE_NAMES: dict[str, str] = dict(
     entry.split(maxsplit=1) for entry in _TABLE.replace("\n", " ").strip().split(", ")
 )
 """English names by code."""
@@ -28,7 +28,9 @@ _ALIASES = {
 }  # fmt: skip
 """Other names of the same languages: ISO 639 codes where Whisper departs from them, and more."""
 
-_CODES = {code: code for code in NAMES} | {name: code for code, name in NAMES.items()} | _ALIASES
+_CODES = (
+    {code: code for code in LANGUAGE_NAMES} | {name: code for code, name in LANGUAGE_NAMES.items()} | _ALIASES
+)
 
 
 class UnknownLanguage(ValueError):
@@ -54,4 +56,4 @@ def language_code(language: str) -> str:
 
 def language_name(code: str | None) -> str:
     """Return the name as OpenAI writes it (`english`), or `unknown` if nobody spoke."""
-    return NAMES[code] if code else "unknown"
+    return LANGUAGE_NAMES[code] if code else "unknown"

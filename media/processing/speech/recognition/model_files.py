@@ -5,7 +5,7 @@ Both are folders of a Whisper model converted for CTranslate2.
 
 from pathlib import Path
 
-from core.packaged_files import PackagedFile, PackagedFileError, Part, make_ready
+from core.packaged_files import PackagedFile, PackagedFileError, Part, prepare_files
 
 NAME = "whisper-base"
 
@@ -38,7 +38,7 @@ def embedded_model(models_folder: Path) -> Path:
     """
     folder = models_folder / NAME
     try:
-        make_ready(FILES, folder)
+        prepare_files(FILES, folder)
     except PackagedFileError as error:
         raise ModelUnusable(str(error)) from error
     return folder

@@ -13,32 +13,32 @@ from faster_whisper.vad import SpeechTimestampsMap, VadOptions, get_speech_times
 
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
-from media.processing.speech.recognition.job_types import Heard, Segment, Transcribe, Word
+from media.processing.speech.recognition.job_types import RecognitionEnd, Segment, Transcribe, Word
 from media.processing.speech.recognition.timestamps import Clock
-from media.processing.speech.recognition.whisper import Recognizer, recogniser
-from media.processing.speech.recognition.windows import AudioWindow, Samples, open_sound, windows
+from media.processing.speech.recognition.whisper import Recognizer, load_recognizer
+from media.processing.speech.recognition.windows import AudioWindow, Samples, open_sound, read_windows
 
-SPEECH = VadOptions(min_speech_duration_ms=100)
+VAD_OPTIONS = VadOptions(min_speech_duration_ms=100)
 """Without a minimum duration, single frames of white noise are taken for speech."""
-BEAM = 5
+BEAM_SIZE = 5
 """Whisper's own value. It takes up to 50 % longer than greedy decoding: 0.2 s for a second of sound."""
 TEMPERATURES = (0.0, 0.4, 0.8)
 """Tried in turn when a text is repetitive or unlikely. Whisper's own six take 27 s for 30 s of noise."""
-NEW_TOKENS = 220
+MAX_NEW_TOKENS = 220
 """The most tokens for 30 s of sound, and all that fit after the longest prompt."""
-UNSURE = 0.5
+MAX_PROMPT_TEMPERATURE = 0.5
 """Text decoded at a higher temperature is not used as a prompt for what follows."""
 
 
-def listen(work: Transcribe) -> Iterator[Segment | Heard]:
-    """Yield the segments of a sound, then `Heard`. Raises `UnreadableMedia` and `ModelUnusable`."""
+def transcribe_sound(work: Transcribe) -> Iterator[Segment | RecognitionEnd]:
+    """Yield the segments of a sound, then `RecognitionEnd`. Raises `UnreadableMedia` and `ModelUnusable`."""
     with open_sound(work.path) as sound:
-        transcriber = _WindowTranscriber(recogniser(work.models_folder, work.model_path), work)
+        transcriber = _WindowTranscriber(load_recognizer(work.models_folder, work.model_path), work)
         end = 0
-        for window in windows(sound):
+        for window in read_windows(sound):
             yield from transcriber.transcribe_window(window)
             end = window.end
-        yield Heard(language=transcriber.language, duration=end / RATE)
+        yield RecognitionEnd(language=transcriber.language, duration=end / RATE)
 
 
 class _WindowTranscriber:
@@ -58,13 +58,13 @@ class _WindowTranscriber:
         self._clock = Clock()
 
     def transcribe_window(self, window: AudioWindow) -> Iterator[Segment]:
-        speech = get_speech_timestamps(window.samples, SPEECH)
+        speech = get_speech_timestamps(window.samples, VAD_OPTIONS)
         if not speech:
             return
         tokens: list[int] = []
         times = SpeechTimestampsMap(speech, RATE)
         for raw in restore_speech_timestamps(self._decode(window.samples, speech), speech, RATE):
-            tokens = [*tokens, *raw.tokens] if raw.temperature <= UNSURE else []
+            tokens = [*tokens, *raw.tokens] if raw.temperature <= MAX_PROMPT_TEMPERATURE else []
             yield self._segment(raw, window, times.get_original_time(raw.seek / 100))
         self._prompt = tokens
 
@@ -74,11 +74,11 @@ class _WindowTranscriber:
             np.concatenate([samples[part["start"] : part["end"]] for part in speech]),
             language=self.language,
             task="translate" if work.translate else "transcribe",
-            beam_size=BEAM,
+            beam_size=BEAM_SIZE,
             temperature=work.temperature or TEMPERATURES,
             initial_prompt=self._prompt or None,
             word_timestamps=work.words,
-            max_new_tokens=NEW_TOKENS,
+            max_new_tokens=MAX_NEW_TOKENS,
         )
         self.language = info.language
         yield from segments

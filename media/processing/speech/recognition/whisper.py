@@ -17,7 +17,7 @@ from media.processing.speech.recognition.model_files import embedded_model, own_
 THREADS = 2
 """The processor cores that a recognition uses."""
 
-LARGE = 2**20
+MMAP_THRESHOLD = 2**20
 """Allocations of at least this many bytes are given back as soon as they are free."""
 M_MMAP_THRESHOLD = -3
 """From glibc's malloc.h."""
@@ -70,7 +70,7 @@ _loading = threading.Lock()
 _loaded: dict[str, Recognizer] = {}
 
 
-def recogniser(models_folder: str, model_path: str | None) -> Recognizer:
+def load_recognizer(models_folder: str, model_path: str | None) -> Recognizer:
     """Return the model, which is checked and loaded at the first call. Raises `ModelUnusable`."""
     location = model_path or models_folder
     with _loading:
@@ -89,4 +89,4 @@ def _return_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE)
+        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
 
-LONGEST = 120 * RATE
+MAX_WINDOW_SAMPLES = 120 * RATE
 """The most samples in a window: its spectrum takes 60 MB to compute, and every cut costs some decoding."""
-CUT_WITHIN = 30 * RATE
+CUT_SEARCH_SAMPLES = 30 * RATE
 """The samples at a window's end among which the quietest spot is searched for."""
-HUSH = 4_800
+QUIET_SAMPLES = 4_800
 """The samples, 0.3 s, that must be quiet as a whole for a cut in their middle."""
 
 Pcm = NDArray[np.int16]
@@ -48,12 +48,12 @@ def open_sound(path: str) -> Iterator[wave.Wave_read]:
         raise UnreadableMedia("The sound to be recognised is no wav file.") from error
 
 
-def windows(sound: wave.Wave_read) -> Iterator[AudioWindow]:
-    """Yield the whole sound, in order and without gaps, in windows of at most `LONGEST` samples."""
+def read_windows(sound: wave.Wave_read) -> Iterator[AudioWindow]:
+    """Yield the whole sound, in order and without gaps, in windows of at most `MAX_WINDOW_SAMPLES` samples."""
     start, kept = 0, np.empty(0, np.int16)
     while True:
-        pcm = np.concatenate((kept, _read(sound, LONGEST - len(kept))))
-        is_last = len(pcm) < LONGEST
+        pcm = np.concatenate((kept, _read(sound, MAX_WINDOW_SAMPLES - len(kept))))
+        is_last = len(pcm) < MAX_WINDOW_SAMPLES
         cut = len(pcm) if is_last else _find_cut(pcm)
         if cut:
             yield AudioWindow(start, pcm[:cut].astype(np.float32) / np.float32(32_768))
@@ -69,10 +69,10 @@ def _read(sound: wave.Wave_read, samples: int) -> Pcm:
 
 
 def _find_cut(pcm: Pcm) -> int:
-    """Return the middle of the quietest `HUSH` samples within the last `CUT_WITHIN`."""
-    tail = pcm[-CUT_WITHIN:].astype(np.float64)
+    """Return the middle of the quietest `QUIET_SAMPLES` samples within the last `CUT_SEARCH_SAMPLES`."""
+    tail = pcm[-CUT_SEARCH_SAMPLES:].astype(np.float64)
     energy = np.concatenate(([0.0], np.cumsum(tail * tail)))
-    loudness = energy[HUSH:] - energy[:-HUSH]
+    loudness = energy[QUIET_SAMPLES:] - energy[:-QUIET_SAMPLES]
     # if several are equal, as in digital silence, the last: the longer the window, the less is decoded twice
     index = len(loudness) - 1 - int(np.argmin(loudness[::-1]))
-    return len(pcm) - len(tail) + index + HUSH // 2
+    return len(pcm) - len(tail) + index + QUIET_SAMPLES // 2

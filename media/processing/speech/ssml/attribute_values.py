@@ -32,7 +32,7 @@ _TYPICAL_HZ = 150.0
 _NUMBER = re.compile(r"([+-]?)([0-9]{1,5}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(%|st|hz|db|ms|s|)", re.IGNORECASE)
 
 
-def rate_of(value: str) -> float | None:
+def parse_rate(value: str) -> float | None:
     """Parse a rate into a factor: `slow`, `80%`, `+10%`, `1.2`."""
     if (label := RATES.get(value)) is not None:
         return label
@@ -46,7 +46,7 @@ def rate_of(value: str) -> float | None:
     return min(max(factor, SLOWEST), FASTEST)
 
 
-def pitch_of(value: str) -> float | None:
+def parse_pitch(value: str) -> float | None:
     """Parse a pitch into semitones: `high`, `+2st`, `-10%`; `+20Hz` and `180Hz` as for an average voice."""
     if (label := PITCHES.get(value)) is not None:
         return label
@@ -59,10 +59,10 @@ def pitch_of(value: str) -> float | None:
         semitones = _semitones((_TYPICAL_HZ + number if sign else number) / _TYPICAL_HZ)
     else:
         return None
-    return bounded_pitch(semitones)
+    return clamp_pitch(semitones)
 
 
-def volume_of(value: str) -> float | None:
+def parse_volume(value: str) -> float | None:
     """Parse a volume into decibels, -inf for silence.
 
     Reads `loud`, `-6dB`, `+20%`, and SSML 1.0's 0 to 100, where 100 is full volume.
@@ -71,17 +71,17 @@ def volume_of(value: str) -> float | None:
         return label
     sign, number, unit = _parse(value)
     if unit == "db":
-        return bounded_volume(number)
+        return clamp_volume(number)
     if unit == "%":
         factor = (100 + number if sign else number) / 100
     elif unit == "" and not sign and number <= 100:
         factor = number / 100
     else:
         return None
-    return bounded_volume(20 * math.log10(factor)) if factor > 0 else -math.inf
+    return clamp_volume(20 * math.log10(factor)) if factor > 0 else -math.inf
 
 
-def milliseconds_of(value: str) -> int | None:
+def parse_milliseconds(value: str) -> int | None:
     """Parse a time into milliseconds, at most ten seconds: `250ms`, `1.5s`."""
     sign, number, unit = _parse(value)
     if sign == "-" or unit not in ("ms", "s"):
@@ -89,15 +89,15 @@ def milliseconds_of(value: str) -> int | None:
     return min(round(number * (1000 if unit == "s" else 1)), LONGEST_BREAK)
 
 
-def written_rate(value: str) -> str | None:
+def normalize_rate(value: str) -> str | None:
     value = _fold(value)
-    factor = rate_of(value)
+    factor = parse_rate(value)
     return value if value in RATES else None if factor is None else f"{_format_number(factor * 100)}%"
 
 
-def written_pitch(value: str) -> str | None:
+def normalize_pitch(value: str) -> str | None:
     value = _fold(value)
-    if value in PITCHES or pitch_of(value) is None:
+    if value in PITCHES or parse_pitch(value) is None:
         return value if value in PITCHES else None
     sign, number, unit = _parse(value)
     if unit == "hz":
@@ -105,9 +105,9 @@ def written_pitch(value: str) -> str | None:
     return f"{sign or '+'}{_format_number(abs(number))}{unit}"
 
 
-def written_volume(value: str) -> str | None:
+def normalize_volume(value: str) -> str | None:
     value = _fold(value)
-    decibels = volume_of(value)
+    decibels = parse_volume(value)
     if value in VOLUMES or decibels is None:
         return value if value in VOLUMES else None
     if decibels == -math.inf:
@@ -115,20 +115,20 @@ def written_volume(value: str) -> str | None:
     return f"{'-' if decibels < 0 else '+'}{_format_number(abs(decibels))}dB"
 
 
-def written_time(value: str) -> str | None:
-    milliseconds = milliseconds_of(_fold(value))
+def normalize_time(value: str) -> str | None:
+    milliseconds = parse_milliseconds(_fold(value))
     return None if milliseconds is None else f"{milliseconds}ms"
 
 
-def bounded_rate(factor: float) -> float:
+def clamp_rate(factor: float) -> float:
     return round(min(max(factor, SLOWEST), FASTEST), 3)
 
 
-def bounded_pitch(semitones: float) -> float:
+def clamp_pitch(semitones: float) -> float:
     return round(min(max(semitones, -PITCH_RANGE), PITCH_RANGE), 2)
 
 
-def bounded_volume(decibels: float) -> float:
+def clamp_volume(decibels: float) -> float:
     return round(min(max(decibels, QUIETEST), LOUDEST), 2)
 
 

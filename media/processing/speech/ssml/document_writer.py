@@ -4,9 +4,9 @@ from media.processing.speech.ssml.planner import Planner
 from media.processing.speech.ssml.vocabulary import (
     DEPTH_LIMIT,
     ELEMENTS,
-    checked,
-    is_whole,
-    may_stand,
+    check_attributes,
+    has_required_attributes,
+    is_allowed_inside,
     root_tag,
     start_tag,
 )
@@ -18,7 +18,7 @@ _HTML_BLOCKS = frozenset(_HTML.split())
 _ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 
 
-class Document:
+class DocumentWriter:
     """The document being written; its open elements are a stack.
 
     A tag that is not allowed where it appears is left out, but its content is kept. Such an element is on the
@@ -94,7 +94,7 @@ class Document:
 
     def _start_speak(self, attributes: dict[str, str], is_closed: bool) -> None:
         if self.is_outside:
-            self._enter(checked("speak", _known_attributes("speak", attributes))[0].get("xml:lang"))
+            self._enter(check_attributes("speak", _known_attributes("speak", attributes))[0].get("xml:lang"))
             self.is_outside = is_closed
             self._has_ended = is_closed
         else:
@@ -120,8 +120,8 @@ class Document:
         if len(self._open) >= DEPTH_LIMIT or self._too_deep:
             self._too_deep += not is_closed
             return
-        attributes, _ = checked(name, _known_attributes(name, given))
-        if is_whole(name, attributes) and may_stand(name, self._names()):
+        attributes, _ = check_attributes(name, _known_attributes(name, given))
+        if has_required_attributes(name, attributes) and is_allowed_inside(name, self._names()):
             self._write_start(name, attributes)
             if is_closed and not ELEMENTS[name].is_empty:
                 self._close_to(len(self._open) - 1)

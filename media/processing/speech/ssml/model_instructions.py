@@ -5,7 +5,7 @@ Small models copy what an example says, so it shows forms and no content; large 
 
 EXAMPLE = '<break time="300ms"/>, stress is <emphasis>words</emphasis>'
 
-INSTRUCTIONS = f"""\
+SSML_INSTRUCTIONS = f"""\
 Answer the user in SSML 1.1: begin with <speak>, end with </speak>, no Markdown. These tags are allowed \
 inside, sparingly: p, s, break, emphasis, prosody, say-as, sub, phoneme, lang, voice. \
 A short pause is {EXAMPLE}. Write &amp; for & and &lt; for < in text."""

@@ -12,9 +12,9 @@ from typing import cast
 
 import msgspec
 
-from media.processing.speech.sentence_splitter import SentenceCutter
+from media.processing.speech.sentence_splitter import SentenceSplitter
 from media.processing.speech.speech_plan import InterpretAs, Mark, Pause, Say, SpeechItem
-from media.processing.speech.ssml.attribute_values import LONGEST_BREAK, STRENGTHS, milliseconds_of
+from media.processing.speech.ssml.attribute_values import LONGEST_BREAK, STRENGTHS, parse_milliseconds
 from media.processing.speech.ssml.prosody import Prosody
 from media.processing.speech.ssml.vocabulary import ELEMENTS
 
@@ -30,7 +30,7 @@ _TRAILING = re.compile(r"[.,;:!?…\"'”’»)\]}。、，！？；：」』）
 """Punctuation that is spoken with the words before it, never alone."""
 
 
-def transcript_of(items: Iterable[SpeechItem]) -> str:
+def plan_transcript(items: Iterable[SpeechItem]) -> str:
     """Return the plain text of a plan."""
     return "".join(item.transcript for item in items if isinstance(item, Say))
 
@@ -95,7 +95,7 @@ class Planner:
     """Plans a document from its `start`, `text` and `end` calls; attributes and nesting have been checked."""
 
     def __init__(self) -> None:
-        self._cutter = SentenceCutter(breaks_lines=False)
+        self._cutter = SentenceSplitter(breaks_lines=False)
         self._manners = [Prosody()]
         self._spans: deque[_Span] = deque()
         self._open_span: _Span | None = None
@@ -170,7 +170,7 @@ class Planner:
         self._flush()
         time = attributes.get("time")
         strength = STRENGTHS[attributes.get("strength", "medium")]
-        self._silence.add_break((milliseconds_of(time) or 0) if time else strength)
+        self._silence.add_break((parse_milliseconds(time) or 0) if time else strength)
 
     def _add_plain_text(self, text: str) -> None:
         self._open_span = _Span(self._manners[-1], len(text))

@@ -62,18 +62,18 @@ class Prosody(msgspec.Struct, frozen=True):
             is_silent=self.is_silent and volume != "default",
         )
         return base._with_changes(
-            (rate and attribute_values.rate_of(rate)) or 1.0,
-            (pitch and attribute_values.pitch_of(pitch)) or 0.0,
-            (volume and attribute_values.volume_of(volume)) or 0.0,
+            (rate and attribute_values.parse_rate(rate)) or 1.0,
+            (pitch and attribute_values.parse_pitch(pitch)) or 0.0,
+            (volume and attribute_values.parse_volume(volume)) or 0.0,
         )
 
     def _with_changes(self, rate: float, pitch: float, volume: float) -> "Prosody":
         is_silent = volume == float("-inf")
         return msgspec.structs.replace(
             self,
-            rate=attribute_values.bounded_rate(self.rate * rate),
-            pitch=attribute_values.bounded_pitch(self.pitch + pitch),
-            volume=self.volume if is_silent else attribute_values.bounded_volume(self.volume + volume),
+            rate=attribute_values.clamp_rate(self.rate * rate),
+            pitch=attribute_values.clamp_pitch(self.pitch + pitch),
+            volume=self.volume if is_silent else attribute_values.clamp_volume(self.volume + volume),
             is_silent=self.is_silent or is_silent,
         )
 

@@ -13,9 +13,9 @@ from media.processing.speech.ssml.vocabulary import (
     ELEMENTS,
     NAMESPACE,
     VALUE_LIMIT,
-    checked,
-    is_whole,
-    may_stand,
+    check_attributes,
+    has_required_attributes,
+    is_allowed_inside,
 )
 
 LENGTH_LIMIT = 65_536
@@ -130,13 +130,17 @@ class _Reader:
         parent = self._open[-1]
         if ELEMENTS[parent].is_empty:
             raise self._error(f"<{parent}> must be empty, but has <{name}> inside")
-        if name == "speak" or not may_stand(name, self._open):
+        if name == "speak" or not is_allowed_inside(name, self._open):
             raise self._error(f"<{name}> may not stand inside <{self._forbidding_ancestor(name)}>")
 
     def _forbidding_ancestor(self, name: str) -> str:
         """Return the ancestor that forbids this element."""
         return next(
-            (outer for index, outer in enumerate(self._open) if not may_stand(name, self._open[: index + 1])),
+            (
+                outer
+                for index, outer in enumerate(self._open)
+                if not is_allowed_inside(name, self._open[: index + 1])
+            ),
             self._open[-1],
         )
 
@@ -146,10 +150,10 @@ class _Reader:
             named.pop(_SCHEMA_LOCATION, None)
             if named.pop("version", "1.1") not in ("1.0", "1.1"):
                 raise self._error("The version of <speak> must be 1.0 or 1.1")
-        accepted, refused = checked(name, named)
+        accepted, refused = check_attributes(name, named)
         if refused:
             raise self._attribute_error(name, refused[0], named[refused[0]])
-        if not is_whole(name, accepted):
+        if not has_required_attributes(name, accepted):
             missing = [key for key in ELEMENTS[name].required if key not in accepted]
             raise self._error(
                 f"<{name}> lacks its attribute {missing[0]}" if missing else f"<{name}> has no attribute"

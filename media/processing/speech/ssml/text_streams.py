@@ -1,9 +1,9 @@
 """The two streams that an answer goes through: one that always makes SSML, and one that never does."""
 
-from media.processing.speech.sentence_splitter import Code, SentenceCutter
+from media.processing.speech.sentence_splitter import CodePiece, SentenceSplitter
 from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml import vocabulary
-from media.processing.speech.ssml.document_writer import Document
+from media.processing.speech.ssml.document_writer import DocumentWriter
 from media.processing.speech.ssml.planner import Planner
 from media.processing.speech.ssml.tokenizer import Tokenizer, find_special
 
@@ -23,7 +23,7 @@ class SpeakStream:
         if (tag := vocabulary.language(language)) is None:
             raise ValueError(f"{language!r} is no language tag")
         self._planner = Planner() if is_spoken else None
-        self._document = Document(tag, self._planner)
+        self._document = DocumentWriter(tag, self._planner)
         self._tokenizer = Tokenizer(self._document)
         self._passes_text = False
         self._is_closed = False
@@ -71,7 +71,7 @@ class PlainStream:
     """
 
     def __init__(self, *, is_spoken: bool = True) -> None:
-        self._cutter = SentenceCutter() if is_spoken else None
+        self._cutter = SentenceSplitter() if is_spoken else None
         self._items: list[SpeechItem] = []
         self._unsaid = ""
 
@@ -95,7 +95,7 @@ class PlainStream:
     def _say(self, pieces: list[str]) -> None:
         for piece in pieces:
             written = self._unsaid + piece
-            is_code = isinstance(piece, Code)
+            is_code = isinstance(piece, CodePiece)
             text = "" if is_code else " ".join(piece.split())
             is_item = bool(text) or is_code
             self._unsaid = "" if is_item else written

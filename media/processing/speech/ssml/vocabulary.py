@@ -15,7 +15,7 @@ DEPTH_LIMIT = 32
 VALUE_LIMIT = 512
 """The most characters of one attribute's value."""
 
-Check = Callable[[str], str | None]
+Validator = Callable[[str], str | None]
 """Returns the value as SSML 1.1 writes it, or None if it is not valid."""
 
 INTERPRETATIONS = frozenset(get_args(InterpretAs))
@@ -33,12 +33,12 @@ def language(value: str) -> str | None:
     return tag if _LANGUAGE.fullmatch(tag) else None
 
 
-def one_of(choices: Iterable[str]) -> Check:
+def one_of(choices: Iterable[str]) -> Validator:
     allowed = frozenset(choices)
     return lambda value: value.lower() if value.lower() in allowed else None
 
 
-def short(limit: int) -> Check:
+def up_to_length(limit: int) -> Validator:
     return lambda value: value if 0 < len(value) <= limit else None
 
 
@@ -56,7 +56,7 @@ def whole_number(value: str) -> str | None:
 
 
 class Element(msgspec.Struct, frozen=True):
-    attributes: dict[str, Check] = {}
+    attributes: dict[str, Validator] = {}
     required: tuple[str, ...] = ()
     defaults: dict[str, str] = {}
     """Used for attributes that are missing altogether."""
@@ -73,7 +73,7 @@ ELEMENTS: dict[str, Element] = {
     "lang": Element({"xml:lang": language}, required=("xml:lang",)),
     "voice": Element(
         {
-            "name": short(128),
+            "name": up_to_length(128),
             "gender": one_of(("male", "female", "neutral")),
             "age": whole_number,
             "variant": whole_number,
@@ -83,25 +83,26 @@ ELEMENTS: dict[str, Element] = {
     ),
     "prosody": Element(
         {
-            "rate": attribute_values.written_rate,
-            "pitch": attribute_values.written_pitch,
-            "volume": attribute_values.written_volume,
+            "rate": attribute_values.normalize_rate,
+            "pitch": attribute_values.normalize_pitch,
+            "volume": attribute_values.normalize_volume,
         },
         needs_any=True,
     ),
     "emphasis": Element({"level": one_of(("strong", "moderate", "none", "reduced"))}),
     "break": Element(
-        {"strength": one_of(attribute_values.STRENGTHS), "time": attribute_values.written_time}, is_empty=True
+        {"strength": one_of(attribute_values.STRENGTHS), "time": attribute_values.normalize_time},
+        is_empty=True,
     ),
-    "mark": Element({"name": short(128)}, required=("name",), is_empty=True),
+    "mark": Element({"name": up_to_length(128)}, required=("name",), is_empty=True),
     "say-as": Element(
         {"interpret-as": one_of(INTERPRETATIONS), "format": token, "detail": token},
         required=("interpret-as",),
         is_text_only=True,
     ),
-    "sub": Element({"alias": short(VALUE_LIMIT)}, required=("alias",), is_text_only=True),
+    "sub": Element({"alias": up_to_length(VALUE_LIMIT)}, required=("alias",), is_text_only=True),
     "phoneme": Element(
-        {"ph": short(256), "alphabet": one_of(("ipa",))},
+        {"ph": up_to_length(256), "alphabet": one_of(("ipa",))},
         required=("ph", "alphabet"),
         defaults={"alphabet": "ipa"},
         is_text_only=True,
@@ -109,7 +110,7 @@ ELEMENTS: dict[str, Element] = {
 }
 
 
-def checked(name: str, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def check_attributes(name: str, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return an element's valid attributes, as they may be written, and the names of the invalid ones."""
     element = ELEMENTS[name]
     accepted = {key: value for key, value in element.defaults.items() if key not in given}
@@ -125,12 +126,12 @@ def checked(name: str, given: Mapping[str, str]) -> tuple[dict[str, str], list[s
     return accepted, refused
 
 
-def is_whole(name: str, attributes: Mapping[str, str]) -> bool:
+def has_required_attributes(name: str, attributes: Mapping[str, str]) -> bool:
     element = ELEMENTS[name]
     return all(key in attributes for key in element.required) and bool(attributes or not element.needs_any)
 
 
-def may_stand(name: str, ancestors: Sequence[str]) -> bool:
+def is_allowed_inside(name: str, ancestors: Sequence[str]) -> bool:
     """Return whether the content model allows the element inside these ancestors, the root first."""
     if ancestors and ELEMENTS[ancestors[-1]].is_text_only:
         return False

@@ -7,7 +7,7 @@ from media.processing.speech.synthesis.number_words import number_words, read_nu
 from media.processing.speech.voices import primary_language
 
 SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₴": "UAH"}
-WITHOUT_COINS = {"JPY": "yen", "KRW": "won", "VND": "dong"}
+CURRENCIES_WITHOUT_COINS = {"JPY": "yen", "KRW": "won", "VND": "dong"}
 """The English names of currencies without a smaller unit."""
 SCALES = {"k": "thousand", "m": "million", "bn": "billion"}
 
@@ -27,15 +27,15 @@ def currency_words(text: str, format: str | None, language: str) -> str | None:
         return None
     unit = found["before"] or found["after"] or (format or "").upper()
     number = read_number(sign + found["number"], language)
-    return None if number is None else amount(number, SYMBOLS.get(unit, unit), language)
+    return None if number is None else amount_in_words(number, SYMBOLS.get(unit, unit), language)
 
 
-def amount(number: Decimal, currency: str, language: str) -> str | None:
+def amount_in_words(number: Decimal, currency: str, language: str) -> str | None:
     from num2words import num2words
 
-    if currency in WITHOUT_COINS and primary_language(language) == "en":
+    if currency in CURRENCIES_WITHOUT_COINS and primary_language(language) == "en":
         words = number_words(number, language)
-        return None if words is None else f"{words} {WITHOUT_COINS[currency]}"
+        return None if words is None else f"{words} {CURRENCIES_WITHOUT_COINS[currency]}"
     if abs(number) >= Decimal(10) ** 30:
         return None
     is_english = primary_language(language) == "en"
@@ -49,7 +49,7 @@ def amount(number: Decimal, currency: str, language: str) -> str | None:
         return None
 
 
-def amount_words(text: str) -> str:
+def replace_amounts(text: str) -> str:
     """Write out the amounts of money in an English text: no synthesizer reads `$4.5 million` correctly."""
     return IN_TEXT.sub(_replace_match, text)
 
@@ -59,6 +59,6 @@ def _replace_match(found: re.Match[str]) -> str:
     currency = SYMBOLS[found["symbol"]]
     scale = (found["scale"] or "").strip().lower()
     if not scale:
-        return amount(number, currency, "en") or found[0]
-    unit = (amount(Decimal(2), currency, "en") or "").partition(" ")[2]
+        return amount_in_words(number, currency, "en") or found[0]
+    unit = (amount_in_words(Decimal(2), currency, "en") or "").partition(" ")[2]
     return f"{number_words(number, 'en')} {SCALES.get(scale, scale)} {unit}"

@@ -11,7 +11,7 @@ MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 DATE_FORMATS = frozenset({"mdy", "dmy", "ymd", "ydm", "my", "ym", "md", "dm", "y", "m", "d"})
-CENTURY_TURNS = 70
+CENTURY_PIVOT = 70
 """A two-digit year below this is in this century."""
 
 TIME = re.compile(
@@ -67,7 +67,7 @@ def _parse_field(kind: str, field: str) -> int | None:
         return _month_by_name(field) if kind == "m" else None
     value = int(field[:6])
     if kind == "y":
-        return value + (2000 if value < CENTURY_TURNS else 1900) if len(field) == 2 else value
+        return value + (2000 if value < CENTURY_PIVOT else 1900) if len(field) == 2 else value
     return value if 1 <= value <= (12 if kind == "m" else 31) else None
 
 

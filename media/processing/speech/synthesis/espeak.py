@@ -20,7 +20,7 @@ UTF8, PHONEMES = 0x01, 0x100
 """Without PHONEMES (and eSpeak's flag for SSML, which is never set), nothing in a text is a command."""
 RATE_PARAMETER = 1
 BY_CHARACTER = 1
-WORDS_A_MINUTE = 175
+WORDS_PER_MINUTE = 175
 FASTEST, SLOWEST = 2.0, 0.5
 """Beyond these, eSpeak does not do what it is told."""
 GAIN = 0.85
@@ -30,7 +30,7 @@ Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 _lock = threading.Lock()
 
 
-class Library:
+class EspeakLibrary:
     def __init__(self) -> None:
         import espeakng_loader
 
@@ -64,8 +64,8 @@ class Library:
 
 
 @lru_cache(maxsize=1)
-def _shared_library() -> Library:
-    return Library()
+def _shared_library() -> EspeakLibrary:
+    return EspeakLibrary()
 
 
 def espeak_engine(voice: Voice) -> "EspeakEngine":
@@ -75,7 +75,7 @@ def espeak_engine(voice: Voice) -> "EspeakEngine":
 
 
 class EspeakEngine:
-    def __init__(self, library: Library, voice: str) -> None:
+    def __init__(self, library: EspeakLibrary, voice: str) -> None:
         self._library = library
         self._voice = voice
         self.sample_rate = library.sample_rate
@@ -92,5 +92,5 @@ class EspeakEngine:
 
     def _speak(self, text: str, rate: float, flags: int) -> Iterator[Samples]:
         encoded = text.replace("\0", " ").encode("utf-8", "ignore")
-        pcm = self._library.speak(self._voice, encoded, round(WORDS_A_MINUTE * rate), flags)
+        pcm = self._library.speak(self._voice, encoded, round(WORDS_PER_MINUTE * rate), flags)
         yield np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(GAIN / 32768)

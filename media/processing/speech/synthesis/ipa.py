@@ -7,10 +7,12 @@ LONGEST = 400
 
 TIES = dict.fromkeys(map(ord, "\u0361\u035c\u200d.|‖‿()[]{}/"))
 """Ties, syllable breaks and brackets have no sound."""
-SAME = str.maketrans({"'": "ˈ", "g": "ɡ", "ʤ": "dʒ", "ʧ": "tʃ", "ʦ": "ts", "ʣ": "dz", "ɝ": "ɜː", ":": "ː"})
+EQUIVALENTS = str.maketrans(
+    {"'": "ˈ", "g": "ɡ", "ʤ": "dʒ", "ʧ": "tʃ", "ʦ": "ts", "ʣ": "dz", "ɝ": "ɜː", ":": "ː"}
+)
 ENGLISH = str.maketrans({"r": "ɹ"})
 
-ESPEAK = {
+ESPEAK_MNEMONICS = {
     "tʃ": "tS", "dʒ": "dZ", "aɪ": "aI", "aʊ": "aU", "eɪ": "eI", "oʊ": "oU", "əʊ": "oU", "ɔɪ": "OI",
     "ɪə": "i@", "eə": "e@", "ʊə": "U@", "iː": "i:", "uː": "u:", "ɑː": "A:", "ɔː": "O:", "ɜː": "3:",
     "p": "p", "b": "b", "t": "t", "d": "d", "k": "k", "ɡ": "g", "f": "f", "v": "v", "θ": "T", "ð": "D",
@@ -24,7 +26,7 @@ ESPEAK = {
 
 def piper_phonemes(ipa: str, known: frozenset[str], is_english: bool) -> list[str]:
     """Return the code points that the model knows; the others are left out."""
-    plain = ipa[:LONGEST].translate(TIES).translate(SAME)
+    plain = ipa[:LONGEST].translate(TIES).translate(EQUIVALENTS)
     if is_english:
         plain = plain.translate(ENGLISH)
     return [sound for sound in unicodedata.normalize("NFD", plain) if sound in known]
@@ -32,12 +34,12 @@ def piper_phonemes(ipa: str, known: frozenset[str], is_english: bool) -> list[st
 
 def espeak_mnemonics(ipa: str) -> str | None:
     """Return the mnemonics, or None if a sound has none: then the text is spoken instead."""
-    plain = ipa[:LONGEST].translate(TIES).translate(SAME)
+    plain = ipa[:LONGEST].translate(TIES).translate(EQUIVALENTS)
     found, at = [], 0
     while at < len(plain):
-        sound = plain[at : at + 2] if plain[at : at + 2] in ESPEAK else plain[at]
-        if sound not in ESPEAK:
+        sound = plain[at : at + 2] if plain[at : at + 2] in ESPEAK_MNEMONICS else plain[at]
+        if sound not in ESPEAK_MNEMONICS:
             return None
-        found.append(ESPEAK[sound])
+        found.append(ESPEAK_MNEMONICS[sound])
         at += len(sound)
     return "".join(found).strip() or None

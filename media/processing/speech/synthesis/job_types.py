@@ -23,7 +23,7 @@ class Speak(msgspec.Struct, frozen=True):
     voices_folder: str | None = None
 
 
-def patience(characters: int, speed: float = 1.0) -> float:
+def synthesis_timeout(characters: int, speed: float = 1.0) -> float:
     """Return the seconds that synthesis may take, including loading the voice."""
     return 120 + characters * 0.1 / min(1.0, speed)
 

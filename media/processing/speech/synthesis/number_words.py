@@ -6,7 +6,7 @@ from typing import Literal
 
 from media.processing.speech.voices import primary_language
 
-MOST_DIGITS = 60
+MAX_DIGITS = 60
 """A longer number is not an amount that anybody would say."""
 
 NUMBER = re.compile(r"[+-]?[\d.,'’\s]*\d")
@@ -20,7 +20,7 @@ def number_words(
     """Return the number in words, or None if the language or the size is not supported."""
     from num2words import num2words
 
-    if len(str(number)) > MOST_DIGITS:
+    if len(str(number)) > MAX_DIGITS:
         return None
     is_whole = number.as_tuple().exponent == 0
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from media.processing.speech.synthesis.job_types import SpeechFormat, SpokenPiece
 
 
-def in_format(pieces: Iterator[SpokenPiece], format: SpeechFormat) -> Iterator[SpokenPiece]:
+def encode_pieces(pieces: Iterator[SpokenPiece], format: SpeechFormat) -> Iterator[SpokenPiece]:
     if format == "pcm16":
         yield from pieces
         return

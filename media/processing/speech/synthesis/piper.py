@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 FASTEST, SLOWEST = 2.1, 0.5
 """Beyond these, single sounds are lost, or the model mumbles."""
-CONSTANT_PART = 0.25
+UNSCALED_PART = 0.25
 """The part of a sentence's length that the model's length scale does not affect. Measured."""
 GAIN = 1.7
 """Models speak at half of full scale; a fixed gain keeps short and long sentences equally loud."""
-MOST_PHONEMES = 150
+MAX_PHONEMES = 150
 """The most phonemes at once, at the model's own speed: bounds the memory it takes, and keeps.
 
 Measured: 530 MB with 300. Digits make many times more phonemes than letters.
@@ -64,9 +64,9 @@ class PiperEngine:
         return self._speak(piper_phonemes(ipa, self._known, self._is_english), rate)
 
     def _speak(self, phonemes: list[str], rate: float) -> Iterator[Samples]:
-        scale = (1 / rate - CONSTANT_PART) / (1 - CONSTANT_PART) * self._voice.config.length_scale
+        scale = (1 / rate - UNSCALED_PART) / (1 - UNSCALED_PART) * self._voice.config.length_scale
         known = [sound for sound in phonemes if sound in self._known]
-        for block in _split_blocks(known, max(1, int(MOST_PHONEMES / max(1, scale)))):
+        for block in _split_blocks(known, max(1, int(MAX_PHONEMES / max(1, scale)))):
             if any(map(str.isalpha, block)):
                 for samples in self._model.sound(self._voice.phonemes_to_ids(block), scale):
                     yield samples * np.float32(GAIN)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 THREADS = 2
 """Measured on two cores: 1.6 times as fast as one; more threads gain little, as sentences are short."""
 DECODER_BEGINS_WITH = "dec.conv_pre.weight"
-REACH = 14
+DECODER_REACH = 14
 """Frames that a decoder looks at on either side: 11 in medium-quality voices, 13 in high-quality ones."""
 FIRST_FRAMES = 56
 """0.65 s at Piper's usual 22,050 Hz.
@@ -29,7 +29,7 @@ FIRST_FRAMES = 56
 Each further piece is twice as long, so that it is ready before the last one is over, even when other work has
 the cores.
 """
-MOST_FRAMES = 350
+MAX_FRAMES = 350
 """4 s: bounds the memory that decoding takes."""
 
 
@@ -68,8 +68,8 @@ class PiperModel:
         frames = self.encoder.run([self._frames], feed)[0]
         input_names = {one.name for one in self._decoder.get_inputs()}
         shared_feed = {name: value for name, value in feed.items() if name in input_names}
-        for start, end in cuts(frames.shape[-1]):
-            first, last = max(0, start - REACH), min(end + REACH, frames.shape[-1])
+        for start, end in frame_ranges(frames.shape[-1]):
+            first, last = max(0, start - DECODER_REACH), min(end + DECODER_REACH, frames.shape[-1])
             decoded = _flatten(
                 self._decoder.run(None, {self._frames: frames[..., first:last], **shared_feed})[0]
             )
@@ -88,13 +88,13 @@ class PiperModel:
         return feed
 
 
-def cuts(frames: int) -> Iterator[tuple[int, int]]:
+def frame_ranges(frames: int) -> Iterator[tuple[int, int]]:
     """Yield where to decode from and to. What is hardly longer than the first piece is left whole."""
-    start, length = 0, FIRST_FRAMES if frames > 2 * FIRST_FRAMES else MOST_FRAMES
+    start, length = 0, FIRST_FRAMES if frames > 2 * FIRST_FRAMES else MAX_FRAMES
     while start < frames:
         end = min(frames, start + length)
         yield start, end
-        start, length = end, min(2 * length, MOST_FRAMES)
+        start, length = end, min(2 * length, MAX_FRAMES)
 
 
 def cut_off_decoder(model: "onnx.ModelProto") -> "onnx.ModelProto | None":

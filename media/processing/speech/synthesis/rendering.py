@@ -11,15 +11,15 @@ from media.processing.speech.synthesis.samples import (
     OUTPUT_RATE,
     SILENCE,
     Samples,
-    amplified,
-    limited,
-    resampled,
-    settling_of,
-    shaped_as_it_comes,
-    stretched,
-    trimmed,
+    amplify,
+    apply_limiter,
+    change_speed,
+    resample,
+    settling_length,
+    shape_stream,
+    trim_silence,
 )
-from media.processing.speech.synthesis.synthesizers import engine_of
+from media.processing.speech.synthesis.synthesizers import engine_for
 from media.processing.speech.voices import Voice
 
 SLOWEST, FASTEST = 0.2, 5.0
@@ -54,7 +54,7 @@ class RenderOptions(msgspec.Struct, frozen=True):
 
     def _render(self, voice: Voice, words: str, ipa: str | None) -> Iterator[Samples]:
         """Yield the sound. A higher pitch is the same sound made slower, and played faster."""
-        engine = engine_of(voice)
+        engine = engine_for(voice)
         shift = 2 ** ((self.pitch + voice.pitch) / 12)
         target_rate = self.rate / shift
         engine_rate = engine.bounded_rate(target_rate)
@@ -62,13 +62,13 @@ class RenderOptions(msgspec.Struct, frozen=True):
         speed_factor = target_rate / engine_rate
 
         def shape_sound(raw: Samples) -> Samples:
-            audible = stretched(trimmed(raw, engine.sample_rate), speed_factor, engine.sample_rate)
-            return self._apply_volume(resampled(audible, engine.sample_rate * shift, OUTPUT_RATE))
+            audible = change_speed(trim_silence(raw, engine.sample_rate), speed_factor, engine.sample_rate)
+            return self._apply_volume(resample(audible, engine.sample_rate * shift, OUTPUT_RATE))
 
-        yield from shaped_as_it_comes(raw_pieces, shape_sound, settling_of(speed_factor, shift))
+        yield from shape_stream(raw_pieces, shape_sound, settling_length(speed_factor, shift))
 
     def _apply_volume(self, samples: Samples) -> Samples:
-        return samples * 0 if self.is_silent else limited(amplified(samples, self.volume))
+        return samples * 0 if self.is_silent else apply_limiter(amplify(samples, self.volume))
 
 
 def _clamp(value: float, low: float, high: float) -> float:

@@ -13,25 +13,25 @@ SILENCE: Samples = np.zeros(0, np.float32)
 OUTPUT_RATE = 24_000
 CEILING = 0.97
 """The highest amplitude."""
-QUIET = 0.004
+SILENCE_THRESHOLD = 0.004
 """At the edges, anything below this counts as silence: −48 dB."""
 LEAD, TAIL, FADE = 0.015, 0.04, 0.005
 """Seconds kept before and after what is heard, and seconds of fading."""
 LIMITER_BLOCK = 64
 GRAIN = 3
 """In samples: six bytes as pcm16, so that pieces in base64 can be joined."""
-SETTLING = 1200
+SETTLING_SAMPLES = 1200
 """Samples at OUTPUT_RATE that may change: the end is faded, and resampling and the limiter look ahead."""
 PADDING = 512
-MOST_STEPS = 200
+MAX_DENOMINATOR = 200
 
 
-def resampled(sound: Samples, from_rate: float, to_rate: float) -> Samples:
+def resample(sound: Samples, from_rate: float, to_rate: float) -> Samples:
     """Resample through the spectrum, without an image or alias. The edges have to be silent.
 
     The ratio is met within 0.003 %; lengths are padded to ones that transform quickly.
     """
-    ratio = Fraction(to_rate / from_rate).limit_denominator(MOST_STEPS)
+    ratio = Fraction(to_rate / from_rate).limit_denominator(MAX_DENOMINATOR)
     if ratio == 1 or not len(sound):
         return sound
     blocks = _next_fast_length(-(-(len(sound) + 2 * PADDING) // ratio.denominator))
@@ -54,7 +54,7 @@ def _next_fast_length(length: int) -> int:
         length += 1
 
 
-def stretched(sound: Samples, speed: float, rate: int) -> Samples:
+def change_speed(sound: Samples, speed: float, rate: int) -> Samples:
     """Make the sound faster or slower at the same pitch: frames overlap where their waves agree (WSOLA)."""
     hop, reach = round(rate * 0.012), round(rate * 0.008)
     if not is_stretched(speed) or len(sound) < 6 * hop:
@@ -77,23 +77,23 @@ def stretched(sound: Samples, speed: float, rate: int) -> Samples:
     return longer[: int(len(sound) / speed)]
 
 
-def settling_of(speed: float, shift: float) -> int:
+def settling_length(speed: float, shift: float) -> int:
     """Return how many samples at OUTPUT_RATE may still change.
 
     Stretching looks ahead by two frames, and to where their waves agree.
     """
     if not is_stretched(speed):
-        return SETTLING
-    return SETTLING + round(0.07 * OUTPUT_RATE * max(1, 1 / speed) / shift)
+        return SETTLING_SAMPLES
+    return SETTLING_SAMPLES + round(0.07 * OUTPUT_RATE * max(1, 1 / speed) / shift)
 
 
 def is_stretched(speed: float) -> bool:
     return abs(speed - 1) >= 0.01
 
 
-def trimmed(sound: Samples, rate: float) -> Samples:
+def trim_silence(sound: Samples, rate: float) -> Samples:
     """Remove the silence around the sound, and fade its edges; empty if nothing is heard."""
-    heard = np.flatnonzero(np.abs(sound) > QUIET)
+    heard = np.flatnonzero(np.abs(sound) > SILENCE_THRESHOLD)
     if not len(heard):
         return sound[:0]
     first = max(0, heard[0] - int(LEAD * rate))
@@ -105,7 +105,7 @@ def trimmed(sound: Samples, rate: float) -> Samples:
     return kept
 
 
-def limited(sound: Samples) -> Samples:
+def apply_limiter(sound: Samples) -> Samples:
     """Turn the sound down around peaks above the ceiling, so smoothly that it does not crackle."""
     if not len(sound) or np.abs(sound).max() <= CEILING:
         return sound
@@ -119,12 +119,12 @@ def limited(sound: Samples) -> Samples:
     return quieter
 
 
-def amplified(sound: Samples, decibels: float) -> Samples:
+def amplify(sound: Samples, decibels: float) -> Samples:
     return (sound * np.float32(10 ** (decibels / 20))).astype(np.float32)
 
 
-def shaped_as_it_comes(
-    raw: Iterable[Samples], shaped: Callable[[Samples], Samples], settling: int = SETTLING
+def shape_stream(
+    raw: Iterable[Samples], shaped: Callable[[Samples], Samples], settling: int = SETTLING_SAMPLES
 ) -> Iterator[Samples]:
     """Yield `shaped` applied to all of `raw`, in consecutive nonempty pieces, each as soon as it is known.
 

@@ -25,7 +25,7 @@ GROUPS = {7: (3, 4), 10: (3, 3, 4), 11: (1, 3, 3, 4)}
 """How an American groups a telephone number that is written without separators."""
 
 
-def said_as(text: str, interpret_as: InterpretAs, format: str | None, language: str) -> str:
+def say_as_words(text: str, interpret_as: InterpretAs, format: str | None, language: str) -> str:
     """Return the words, or `text` itself if it is not of that kind or the language's words are not known."""
     return _READERS[interpret_as](text.strip(), format, language) or text
 

@@ -5,17 +5,17 @@ from typing import NamedTuple
 
 from media.processing.speech.speech_plan import Mark, Pause, Say
 from media.processing.speech.synthesis.job_types import Speak, SpokenPiece
-from media.processing.speech.synthesis.phrases import phrases
+from media.processing.speech.synthesis.phrases import split_phrases
 from media.processing.speech.synthesis.rendering import RenderOptions
 from media.processing.speech.synthesis.samples import Samples
-from media.processing.speech.synthesis.say_as import said_as
-from media.processing.speech.synthesis.text_normalization import spoken_text
+from media.processing.speech.synthesis.say_as import say_as_words
+from media.processing.speech.synthesis.text_normalization import normalize_text
 from media.processing.speech.synthesis.track import Track
-from media.processing.speech.synthesis.voice_selection import cast, speaker_of
-from media.processing.speech.synthesis.writing_systems import runs
+from media.processing.speech.synthesis.voice_selection import choose_voice, substitute_voice
+from media.processing.speech.synthesis.writing_systems import split_by_language
 from media.processing.speech.voices import Voice, require_voice
 
-LONGEST_PAUSES = 60_000
+MAX_TOTAL_PAUSE = 60_000
 """The most milliseconds of all pauses in a request."""
 
 SENTENCE_GAP, LINE_GAP, CLAUSE_GAP = 0.3, 0.5, 0.1
@@ -35,11 +35,11 @@ class Phrase(NamedTuple):
     gap: float
 
 
-def spoken(work: Speak) -> Iterator[SpokenPiece]:
+def speak_plan(work: Speak) -> Iterator[SpokenPiece]:
     """Yield the sound as pcm16. Raises `VoiceError` if the voice is unknown or refused."""
     voice = require_voice(work.voice, work.voices_folder)
     track = Track()
-    pause_budget = LONGEST_PAUSES
+    pause_budget = MAX_TOTAL_PAUSE
     for item in work.items:
         match item:
             case Mark():
@@ -54,7 +54,7 @@ def spoken(work: Speak) -> Iterator[SpokenPiece]:
 
 
 def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[SpokenPiece]:
-    voice = cast(say, default, work.voices_folder)
+    voice = choose_voice(say, default, work.voices_folder)
     options = RenderOptions.for_say(say, voice, work.speed)
     if say.phonemes is not None:
         samples = options.phonemes(voice, say.phonemes)
@@ -73,11 +73,11 @@ def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[Spoken
 def _prepare_phrases(say: Say, language: str) -> Iterator[Phrase]:
     text = say.text
     if say.interpret_as is not None:
-        text = said_as(text, say.interpret_as, say.format, language)
-    raw_phrases = list(phrases(text)) or [""]
+        text = say_as_words(text, say.interpret_as, say.format, language)
+    raw_phrases = list(split_phrases(text)) or [""]
     is_verbatim = say.transcript == text
     for at, raw in enumerate(raw_phrases):
-        words, gap = spoken_text(raw, language), _gap(raw)
+        words, gap = normalize_text(raw, language), _gap(raw)
         if gap == LINE_GAP and words[-1:].isalnum():
             words += "."
         yield Phrase(words, raw if is_verbatim else "" if at else say.transcript, gap)
@@ -94,7 +94,7 @@ def _gap(raw: str) -> float:
 
 
 def _render(words: str, voice: Voice, options: RenderOptions, folder: str | None) -> Iterator[Samples]:
-    for run in runs(words, voice.language):
-        speaker = voice if run.language is None else speaker_of(run.language, voice, folder)
+    for run in split_by_language(words, voice.language):
+        speaker = voice if run.language is None else substitute_voice(run.language, voice, folder)
         if speaker:
             yield from options.words(speaker, run.words)

@@ -29,5 +29,5 @@ ENGINES: dict[str, Callable[[Voice], SpeechEngine]] = {
 }
 
 
-def engine_of(voice: Voice) -> SpeechEngine:
+def engine_for(voice: Voice) -> SpeechEngine:
     return ENGINES[voice.engine](voice)

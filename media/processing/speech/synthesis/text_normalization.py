@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from media.processing.speech.sentence_splitter import is_code
-from media.processing.speech.synthesis.currency_words import amount_words
+from media.processing.speech.synthesis.currency_words import replace_amounts
 from media.processing.speech.synthesis.date_words import date_words
 from media.processing.speech.voices import primary_language
 
@@ -71,14 +71,14 @@ SPOKEN_SYMBOLS = frozenset("%&+=@°×÷±≈≠≤≥√∞€£¥₹$'\"’‘�
 JOINERS = frozenset("\u200c\u200d")
 
 
-def spoken_text(text: str, language: str) -> str:
+def normalize_text(text: str, language: str) -> str:
     """Return the words and punctuation on one line, or "" if there is nothing to speak."""
     if is_code(text):
         return ""
     for rule in (*LINES, *LINKS):
         text = rule.pattern.sub(rule.replacement, text)
     if primary_language(language) == "en":
-        text = amount_words(text)
+        text = replace_amounts(text)
         for rule in ENGLISH:
             text = rule.pattern.sub(rule.replacement, text)
     for rule in MARKS:

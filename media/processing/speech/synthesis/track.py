@@ -7,7 +7,7 @@ import numpy as np
 from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.processing.speech.synthesis.samples import GRAIN, OUTPUT_RATE, Samples, as_pcm16
 
-PIECE = 24_000
+PIECE_SAMPLES = 24_000
 """The samples in a piece: one second."""
 
 
@@ -66,8 +66,8 @@ class Track:
 
     def _pieces(self, samples: Samples, transcript: str) -> Iterator[SpokenPiece]:
         whole = np.pad(samples, (0, -len(samples) % GRAIN))
-        for start in range(0, len(whole), PIECE):
-            piece = whole[start : start + PIECE]
+        for start in range(0, len(whole), PIECE_SAMPLES):
+            piece = whole[start : start + PIECE_SAMPLES]
             self._written += len(piece)
             yield SpokenPiece(as_pcm16(piece), transcript, milliseconds=self._milliseconds)
             transcript = ""

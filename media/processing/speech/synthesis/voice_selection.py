@@ -4,7 +4,7 @@ from media.processing.speech.speech_plan import Say
 from media.processing.speech.voices import Voice, find_voice, is_same_language, voice_for_language
 
 
-def cast(say: Say, default: Voice, voices_folder: str | None) -> Voice:
+def choose_voice(say: Say, default: Voice, voices_folder: str | None) -> Voice:
     """Return the item's own voice, or the request's; another if that one does not speak the item's language.
 
     An unknown voice, or a language that no voice speaks, changes nothing.
@@ -13,8 +13,8 @@ def cast(say: Say, default: Voice, voices_folder: str | None) -> Voice:
     voice = requested or default
     if not say.language or is_same_language(voice.language, say.language):
         return voice
-    return speaker_of(say.language, voice, voices_folder) or voice
+    return substitute_voice(say.language, voice, voices_folder) or voice
 
 
-def speaker_of(language: str, instead_of: Voice, voices_folder: str | None) -> Voice | None:
+def substitute_voice(language: str, instead_of: Voice, voices_folder: str | None) -> Voice | None:
     return voice_for_language(language, instead_of.gender, voices_folder)

@@ -60,7 +60,7 @@ class ScriptRun(NamedTuple):
     """None means the voice's own."""
 
 
-def runs(words: str, language: str) -> Iterator[ScriptRun]:
+def split_by_language(words: str, language: str) -> Iterator[ScriptRun]:
     """Yield `words` cut where the language changes; what is in no script stays with what precedes it."""
     voice_language = primary_language(language)
     has_kana = re.search(f"[{KANA.letters}]", words) is not None

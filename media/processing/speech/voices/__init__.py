@@ -1,10 +1,10 @@
 from media.processing.speech.voices.registry import (
+    all_voices,
     find_voice,
     is_same_language,
     primary_language,
     require_voice,
     voice_for_language,
-    voices,
 )
 from media.processing.speech.voices.voice import (
     Digests,
@@ -22,10 +22,10 @@ __all__ = [
     "VoiceError",
     "VoiceInvalid",
     "VoiceNotFound",
+    "all_voices",
     "find_voice",
     "is_same_language",
     "primary_language",
     "require_voice",
     "voice_for_language",
-    "voices",
 ]

