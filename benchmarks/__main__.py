@@ -18,11 +18,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import conversions, findings, speech
+from benchmarks import media_conversion, quantities, speech
 from benchmarks.processes import BenchmarkError
 from benchmarks.profile import profile_service
-from benchmarks.runs import footprint_while_holding, run_load
-from benchmarks.table import Measurements, render
+from benchmarks.stream_loads import footprint_while_holding, run_load
+from benchmarks.stream_table import Measurements, render
 from benchmarks.targets import STARTERS, Target, start_upstream
 
 CONNECTIONS = 16
@@ -83,13 +83,13 @@ def _speech(folder: Path, arguments: argparse.Namespace) -> str:
     _say("speech")
     sentences = 3 if arguments.quick else 6
     plan = speech.Plan(arguments.rounds, sentences, arguments.minutes)
-    return findings.render("speech", speech.measure_speech(folder, plan))
+    return quantities.render("speech", speech.measure_speech(folder, plan))
 
 
 def _media(folder: Path, arguments: argparse.Namespace) -> str:
     _say("media")
-    plan = conversions.Plan(arguments.rounds, *((10, 6) if arguments.quick else (30, 60)))
-    return findings.render("media", conversions.measure_conversions(folder, plan))
+    plan = media_conversion.Plan(arguments.rounds, *((10, 6) if arguments.quick else (30, 60)))
+    return quantities.render("media", media_conversion.measure_conversions(folder, plan))
 
 
 PARTS: dict[str, Callable[[Path, argparse.Namespace], str]] = {

@@ -15,11 +15,11 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from benchmarks.findings import Finding
-from benchmarks.material import SENTENCES, VOICE
+from benchmarks.bare_models import Yardstick
 from benchmarks.processes import BenchmarkError
+from benchmarks.quantities import Finding
+from benchmarks.sample_media import SENTENCES, VOICE
 from benchmarks.targets import HOST, MODEL, Target, start_service
-from benchmarks.yardsticks import Yardstick
 
 WORD_SECONDS = 0.03
 """The time between two words: as fast as the local model writes."""

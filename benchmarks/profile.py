@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.runs import Kind, Sample, run_load
+from benchmarks.stream_loads import Kind, Sample, run_load
 from benchmarks.targets import Target, start_service, start_upstream
 
 _INJECT = Path(__file__).resolve().parent / "inject"

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.findings import Finding
+from benchmarks.bare_models import Timing, Yardstick, yardstick
 from benchmarks.first_sound import measure_first_sounds
-from benchmarks.material import SENTENCES, VOICE, first_minutes, speech, write_recording
 from benchmarks.processes import children, cpu_seconds, peak_megabytes
-from benchmarks.yardsticks import Timing, Yardstick, yardstick
+from benchmarks.quantities import Finding
+from benchmarks.sample_media import SENTENCES, VOICE, first_minutes, speech, write_recording
 from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.output_formats import SPEECH_RATE
@@ -47,7 +47,7 @@ def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
     sentences = SENTENCES[: plan.sentences]
     ours, theirs = [], []
     with fresh_worker(pools.synthesis) as worker:
-        loading = pools.synthesis.ask_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
+        loading = pools.synthesis.run_blocking(warm_voice, WarmVoice(VOICE), seconds=SECONDS)
         for _ in range(plan.rounds):
             ours.append(_taken(worker, _speak(sentences)))
             theirs.append(bare.measure(" ".join(sentences)))
@@ -62,7 +62,7 @@ def _synthesis(plan: Plan, bare: Yardstick) -> list[Finding]:
 async def _speak(sentences: tuple[str, ...]) -> float:
     """Speak the sentences. Return the seconds of sound."""
     work = Speak(items=[Say(f"{sentence} ") for sentence in sentences], voice=VOICE)
-    pieces = pools.synthesis.follow(speak, work, seconds=SECONDS)
+    pieces = pools.synthesis.stream(speak, work, seconds=SECONDS)
     return sum([len(piece.data) async for piece in pieces]) / 2 / SPEECH_RATE
 
 
@@ -78,7 +78,7 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
     models = str(folder / "recognition")
     findings = []
     with fresh_worker(pools.recognition) as worker:
-        ready = pools.recognition.ask_blocking(warm_recognizer, WarmRecognizer(models), seconds=SECONDS)
+        ready = pools.recognition.run_blocking(warm_recognizer, WarmRecognizer(models), seconds=SECONDS)
         with yardstick("whisper", ready.folder) as bare:
             for seconds, path in recordings.items():
                 ours, theirs = [], []
@@ -99,7 +99,7 @@ def _recognition(folder: Path, plan: Plan) -> list[Finding]:
 async def _transcribe(path: Path, models: str) -> float:
     """Transcribe the recording. Return the seconds of sound."""
     work = Transcribe(path=str(path), models_folder=models)
-    pieces = pools.recognition.follow(transcribe, work, seconds=SECONDS)
+    pieces = pools.recognition.stream(transcribe, work, seconds=SECONDS)
     return sum([piece.duration async for piece in pieces if isinstance(piece, RecognitionEnd)])
 
 
@@ -124,7 +124,7 @@ def fresh_worker(target: SandboxPool) -> Iterator[int]:
     """Run the pool with one new worker process, which ends with the block. Yield its process id."""
     target.close()
     before = children()
-    asyncio.run(target.warm())
+    asyncio.run(target.warm_up())
     (worker,) = children() - before
     try:
         yield worker

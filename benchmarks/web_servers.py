@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from benchmarks.fake_upstream import CHUNKS, FIRST_TOKEN
 from benchmarks.processes import Process
-from benchmarks.runs import Kind, run_load
+from benchmarks.stream_loads import Kind, run_load
 from benchmarks.targets import HOST, Target, free_port
 
 CONNECTIONS = 16

@@ -61,8 +61,8 @@ def check_unpriced() -> None:
     priced = current_tariffs(counts, timezone.now())
     texts_by_subject = {
         model: (
-            f"{calls} calls of the last {UNPRICED_WINDOW.days} days to the model {model!r}, which has no price, "
-            "were billed to nobody."
+            f"{calls} calls of the last {UNPRICED_WINDOW.days} days to the model {model!r}, "
+            "which has no price, were billed to nobody."
         )
         for model, calls in counts.items()
         if model not in priced

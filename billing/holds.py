@@ -58,7 +58,7 @@ class Hold(msgspec.Struct, frozen=True):
     `amount` is held for it, in nano-USD.
     """
 
-    order: ChargeRequest
+    request: ChargeRequest
     prices: Mapping[str, UUID]
     amount: int
 
@@ -75,7 +75,7 @@ class ChargeSettlement(msgspec.Struct, frozen=True):
 
     @property
     def charge_id(self) -> UUID:
-        return self.hold.order.charge_id
+        return self.hold.request.charge_id
 
     @property
     def price_id(self) -> UUID | None:
@@ -187,7 +187,7 @@ class HoldBatch:
     # --- settling ---------------------------------------------------------------------------------
 
     def _settle(self, end: ChargeSettlement) -> None:
-        order = end.hold.order
+        order = end.hold.request
         cost = self._settlement_tariffs[end.price_id].cost(end.units) if end.price_id else None
         settled = {
             "state": Charge.State.SETTLED.value,
@@ -287,7 +287,7 @@ def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Ta
 
 def _max_cost(tariffs: Iterable[Tariff], bound: Callable[[], Bound]) -> int:
     costly = [tariff for tariff in tariffs if not tariff.is_free]
-    return max(tariff.most(bound()) for tariff in costly) if costly else 0
+    return max(tariff.max_cost(bound()) for tariff in costly) if costly else 0
 
 
 _ADD_HOLD = (

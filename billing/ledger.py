@@ -87,7 +87,7 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
         with transaction.atomic():
             original = Transaction.objects.prefetch_related("entries").get(pk=transaction_id)
             if original.kind == Kind.REVERSAL:
-                raise InvalidBillingAction("A reversal is not reversed; make the deed anew.")
+                raise InvalidBillingAction("A reversal is not reversed; make the transaction again.")
             if Transaction.objects.filter(reverses=original).exists():
                 raise InvalidBillingAction("This transaction has been reversed already.")
             wallet = lock_wallets([original.workspace_id])[original.workspace_id]

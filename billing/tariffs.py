@@ -57,7 +57,7 @@ class Tariff:
         exact_pico = sum(count * rates[name] for name, count in units.counts.items() if count)
         return min(pico_to_nano_rounded_up(exact_pico), MAX_NANO_PER_CALL)
 
-    def most(self, bound: Bound) -> int:
+    def max_cost(self, bound: Bound) -> int:
         """Return the most that a call within the bound can cost."""
         if self.is_free or bound == _NO_USE:
             return 0

@@ -148,10 +148,10 @@ class _Batch:
         return admitted
 
     def _store(self, admission: Admission, position: ThreadPosition) -> Admitted:
-        history = position.before + admission.messages
+        history = position.earlier_messages + admission.messages
         hold = self._hold(admission, history)
         prompt_id, prompt_digest = position.parent_id, position.parent_digest
-        new_messages = admission.messages[position.known :]
+        new_messages = admission.messages[position.stored_count :]
         for message, digest in zip(
             new_messages, chain_digests(position.parent_digest, new_messages), strict=True
         ):
@@ -168,7 +168,7 @@ class _Batch:
 
     def _hold(self, admission: Admission, history: tuple[engine_messages.Message, ...]) -> Hold:
         try:
-            return self.hold_batch.hold(admission.order, lambda: admission.bound(history))
+            return self.hold_batch.hold(admission.charge_request, lambda: admission.bound(history))
         except BillingError as problem:
             raise billing_api_error(problem) from problem
 
@@ -189,7 +189,7 @@ def _completions_by_idempotency_key(
 def _repeat_of(admission: Admission, first: Completion) -> Admitted:
     if first.body_digest != admission.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    no_hold = Hold(admission.order, {}, 0)
+    no_hold = Hold(admission.charge_request, {}, 0)
     return Admitted(first.conversation_id, first.prompt_id, "", (), no_hold, repeats=first.id)
 
 

@@ -38,7 +38,7 @@ class Admission(Value, frozen=True):
     messages: tuple[engine_messages.Message, ...]
     request: dict[str, Any]
     at: datetime
-    order: ChargeRequest
+    charge_request: ChargeRequest
     bound: Callable[[tuple[engine_messages.Message, ...]], Bound]
     positions: tuple[int, ...] = ()
     end_user: str = ""
@@ -60,8 +60,8 @@ class ThreadPosition(Value, frozen=True):
     conversation_id: UUID
     parent_id: UUID | None
     parent_digest: str
-    known: int = 0
-    before: tuple[engine_messages.Message, ...] = ()
+    stored_count: int = 0
+    earlier_messages: tuple[engine_messages.Message, ...] = ()
 
 
 # --- by digest: a stateless call that sends its whole history -------------------------------------
@@ -167,7 +167,7 @@ def _position_after(
     check_tool_results(admission.messages, call_ids, admission.positions)
     if parent is None:
         return ThreadPosition(conversation.id, None, conversation.scope)
-    return ThreadPosition(conversation.id, parent.id, parent.digest, before=before)
+    return ThreadPosition(conversation.id, parent.id, parent.digest, earlier_messages=before)
 
 
 def path_to(message: Message | None) -> tuple[engine_messages.Message, ...]:

@@ -72,7 +72,7 @@ class FixedFilter(admin.SimpleListFilter):
         return [(value, value) for value in self.values]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return self.chosen(queryset, self.value() or "") if self.value() else queryset
+        return self.filter_rows(queryset, self.value() or "") if self.value() else queryset
 
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         return rows.filter(**{self.parameter_name or "": value})

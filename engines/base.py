@@ -65,7 +65,7 @@ class Engine(Protocol):
     """OpenAI parameters that this engine cannot honor and that would change the answer if ignored."""
 
     @property
-    def unready_because(self) -> str | None:
+    def unready_reason(self) -> str | None:
         """Why no answer is possible now; None if one is."""
 
     async def start(self) -> None:

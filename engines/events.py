@@ -93,7 +93,7 @@ class Usage(Value, frozen=True):
         return dict(zip(_COUNT_FIELDS, msgspec.structs.astuple(self), strict=False))
 
     @property
-    def bounded(self) -> "Usage":
+    def clamped(self) -> "Usage":
         """The usage with counts that any database can hold, whatever the upstream said."""
         counts = msgspec.structs.astuple(self)[: len(_COUNT_FIELDS)]
         if min(counts) >= 0 and max(counts) <= _COUNT_LIMIT:

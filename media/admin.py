@@ -38,7 +38,7 @@ class KindFilter(FixedFilter):
     title = parameter_name = "kind"
     values = Rendition.Kind.values
 
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         sized = Q(kind__startswith=f"{value}-")  # such as picture-768
         return rows.filter(Q(kind=value) | sized)
 
@@ -48,7 +48,7 @@ class HasRenditionFilter(FixedFilter):
     parameter_name = "rendition"
     values = Rendition.State.values
 
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         return rows.filter(Exists(Rendition.objects.filter(asset=OuterRef("pk"), state=value)))
 
 

@@ -63,7 +63,7 @@ class FilePresenter:
         return next((url for kind in by_size if (url := self._url_of(kind))), None)
 
     @property
-    def played(self) -> list[AudioSource]:
+    def audio_sources(self) -> list[AudioSource]:
         """Sources for an `<audio>` element, best first; the file itself only if no rendition is ready."""
         made = [
             AudioSource(url, self.renditions[kind].media_type)

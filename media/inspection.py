@@ -67,14 +67,14 @@ def document_type(head: bytes) -> str:
 
 async def _inspect_picture(path: Path, sha256: str) -> StoredFile:
     work = InspectPicture(str(path), picture_limits())
-    facts = await pools.files.ask(inspect_picture, work, seconds=INSPECT_SECONDS)
+    facts = await pools.files.run(inspect_picture, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
     return StoredFile(blob, facts.width, facts.height, renditions=PICTURE_RENDITIONS)
 
 
 async def _inspect_sound(path: Path, claimed: str | None, sha256: str) -> StoredFile:
     work = InspectSound(str(path), claimed, sound_limits())
-    facts = await pools.files.ask(inspect_sound, work, seconds=INSPECT_SECONDS)
+    facts = await pools.files.run(inspect_sound, work, seconds=INSPECT_SECONDS)
     blob = await _blob(path, facts.media_type, sha256)
     return StoredFile(blob, milliseconds=facts.milliseconds, renditions=SOUND_RENDITIONS)
 

@@ -77,7 +77,7 @@ class Rendition(models.Model):
         FAILED = "failed"
 
     WITHOUT_FILE: ClassVar = frozenset({Kind.TEXT, Kind.TRANSCRIPT, Kind.PEAKS})
-    MADE_OF: ClassVar[dict[str, str]] = {Kind.TRANSCRIPT: Kind.WAV, Kind.TEXT: Kind.PICTURE}
+    SOURCE_KINDS: ClassVar[dict[str, str]] = {Kind.TRANSCRIPT: Kind.WAV, Kind.TEXT: Kind.PICTURE}
     """The kinds that others are created from: models never see the bytes that somebody sent, only these."""
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -114,13 +114,13 @@ def source_kind(kind: str, asset: Asset) -> str:
     is_long = sides[1] > settings.CHATAPI_PICTURE_SIDE and sides[1] >= LONG_RATIO * sides[0]
     if is_long and kind == Rendition.Kind.TEXT:
         return Rendition.Kind.STRIP
-    return Rendition.MADE_OF.get(kind, kind)
+    return Rendition.SOURCE_KINDS.get(kind, kind)
 
 
 def planned_renditions(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:
     """Return unsaved rows for these kinds, and for the kinds that they are created from."""
     wanted = dict.fromkeys(kinds)
-    needed = {Rendition.MADE_OF[kind]: None for kind in wanted if kind in Rendition.MADE_OF}
+    needed = {Rendition.SOURCE_KINDS[kind]: None for kind in wanted if kind in Rendition.SOURCE_KINDS}
     return [Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind) for kind in needed | wanted]
 
 

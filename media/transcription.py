@@ -21,7 +21,7 @@ def stream_transcription(
         model_path=settings.CHATAPI_RECOGNITION_MODEL,
         **options,  # type: ignore[arg-type]
     )
-    return pools.recognition.follow(transcribe, work, seconds=seconds, alone=alone)
+    return pools.recognition.stream(transcribe, work, seconds=seconds, alone=alone)
 
 
 def transcription_timeout(sound_seconds: float) -> float:

@@ -103,7 +103,7 @@ class Allowance:
     def holds_tokens(self) -> bool:
         return bool(self._tokens)
 
-    def telling(self, send: Send) -> Send:
+    def with_headers(self, send: Send) -> Send:
         """Wrap `send` so that the headers of the answer say what is left."""
         if not any(self._limits.values()):
             return send

@@ -43,7 +43,7 @@ class CounterStorage(Protocol):
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
         """Add to windows, by their own keys."""
 
-    def keys_of_windows(self, key: str) -> tuple[str, str]:
+    def window_keys(self, key: str) -> tuple[str, str]:
         """Return the keys of the previous and the current window."""
         ...
 
@@ -74,7 +74,7 @@ class MemoryCounterStorage(MemoryStorage):
         for key, amount in amounts:
             await self.incr(key, 2 * WINDOW_SECONDS, amount)
 
-    def keys_of_windows(self, key: str) -> tuple[str, str]:
+    def window_keys(self, key: str) -> tuple[str, str]:
         return self.sliding_window_keys(key, WINDOW_SECONDS, time.time())
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
@@ -136,7 +136,7 @@ class RedisCounterStorage(RedisStorage):
     async def take(self, wanted: Sequence[LimitRequest]) -> list[LimitResult]:
         calls = []
         for key, most, amount in wanted:
-            keys = self.keys_of_windows(key)
+            keys = self.window_keys(key)
             calls.append(_ScriptCall(self._acquire, keys, (most, WINDOW_SECONDS, amount)))
             calls.append(_ScriptCall(self._read, keys, (WINDOW_SECONDS,)))
         results = await self._call(calls)
@@ -146,7 +146,7 @@ class RedisCounterStorage(RedisStorage):
         ]
 
     async def windows(self, keys: Sequence[str]) -> list[SlidingWindow]:
-        calls = [_ScriptCall(self._read, self.keys_of_windows(key), (WINDOW_SECONDS,)) for key in keys]
+        calls = [_ScriptCall(self._read, self.window_keys(key), (WINDOW_SECONDS,)) for key in keys]
         return [_window(read) for read in await self._call(calls)]
 
     async def add(self, amounts: Iterable[tuple[str, int]]) -> None:
@@ -154,7 +154,7 @@ class RedisCounterStorage(RedisStorage):
             [_ScriptCall(self._incr, (key,), (2 * WINDOW_SECONDS, amount)) for key, amount in amounts]
         )
 
-    def keys_of_windows(self, key: str) -> tuple[str, str]:
+    def window_keys(self, key: str) -> tuple[str, str]:
         prefixed = self.bridge.prefixed_key
         return prefixed(self._previous_window_key(key)), prefixed(self._current_window_key(key))
 

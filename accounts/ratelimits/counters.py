@@ -103,7 +103,7 @@ async def _change(storage: CounterStorage, changes: Sequence[CounterChange]) -> 
     # reading a window begins the next one if that is due
     windows = await storage.windows([change.key for change in changes])
     for (key, amount, since), window in zip(changes, windows, strict=True):
-        previous, current = storage.keys_of_windows(key)
+        previous, current = storage.window_keys(key)
         if amount > 0:
             amounts.append((current, amount))
             continue

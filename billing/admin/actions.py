@@ -58,14 +58,14 @@ def action_page(model_admin: MoneyAdmin, request: HttpRequest, action: AdminActi
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "title": action.title,
-        "deed": action,
+        "action": action,
         "row_url": action.row and _change_url(model_admin, action.row),
         "adminform": AdminForm(cast("Any", action.form), fieldsets, {}, model_admin=model_admin),
         "errors": action.form.errors,
         "has_view_permission": True,
     }
     request.current_app = model_admin.admin_site.name
-    return TemplateResponse(request, "billing/admin/deed.html", context)
+    return TemplateResponse(request, "billing/admin/action.html", context)
 
 
 def row_for_action(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> Any:

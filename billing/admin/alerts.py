@@ -17,7 +17,7 @@ class OpenFilter(FixedFilter):
     title = parameter_name = "state"
     values = ("open", "settled")
 
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         return rows.filter(settled_at__isnull=value != "settled")
 
 

@@ -85,7 +85,7 @@ class MoneyAdmin(ReadOnlyAdmin):
     search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # only to get a search box: see get_search_results
     search_help_text = "Workspace by name or id"
     list_per_page = 50
-    change_form_template = "billing/admin/row.html"
+    change_form_template = "billing/admin/change_form.html"
 
     def may_act(self, request: HttpRequest) -> bool:
         permission = get_permission_codename("change", self.opts)
@@ -130,7 +130,7 @@ class MoneyAdmin(ReadOnlyAdmin):
         links = [] if row is None else list(self.page_links(row))
         if row is not None and self.may_act(request):
             links += self.action_links(row)
-        context = {"ways": links, "subtitle": None, **(extra_context or {})}
+        context = {"page_links": links, "subtitle": None, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     def action_url(self, row: Model, action: str) -> str:

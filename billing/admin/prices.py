@@ -118,7 +118,7 @@ class StateFilter(FixedFilter):
     title = parameter_name = "state"
     values = (CURRENT, SCHEDULED, SUPERSEDED)
 
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         match value:
             case "current":
                 return rows.filter(starts_at__lte=timezone.now(), _is_superseded=False)

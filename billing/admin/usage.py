@@ -76,7 +76,7 @@ class Bar(NamedTuple):
     x: int
     y: int
     height: int
-    colour: str
+    color: str
     title: str
 
 
@@ -233,5 +233,5 @@ class UsageAdmin(MoneyAdmin):
             "most": chart.text(chart.most),
             "first": first,
             "last": last,
-            "wishes": urlencode({"first": first, "last": last, "show": filters["show"]}),
+            "query": urlencode({"first": first, "last": last, "show": filters["show"]}),
         }

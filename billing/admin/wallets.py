@@ -73,7 +73,7 @@ class LeftFilter(FixedFilter):
     parameter_name = "left"
     values = ("low", "nothing", "no limit")
 
-    def chosen(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         left: QuerySet[Any] = rows.annotate(left=F("balance") + F("credit_limit") - F("held"))
         match value:
             case "low":

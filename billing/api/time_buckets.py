@@ -22,8 +22,8 @@ class Width(NamedTuple):
     """A bucket width, and how many buckets make a page: `buckets` by default, `most` at most."""
 
     seconds: int
-    buckets: int
-    most: int
+    default_buckets: int
+    max_buckets: int
 
 
 USAGE_WIDTHS = {"1m": Width(MINUTE, 60, 1440), "1h": Width(HOUR, 24, 168), "1d": Width(DAY, 7, 31)}
@@ -45,7 +45,7 @@ class BucketPage:
 def bucket_page(query: QueryDict, widths: Mapping[str, Width]) -> BucketPage:
     """Return a page of the buckets (UTC) that overlap `start_time` to `end_time`; none is in the future."""
     width = widths[parse_choice(query, "bucket_width", widths, "1d")]
-    limit = parse_integer(query, "limit", least=1, most=width.most, default=width.buckets)
+    limit = parse_integer(query, "limit", least=1, most=width.max_buckets, default=width.default_buckets)
     start, end = _time_range(query)
     first = start - start % width.seconds
     last = min(end, int(timezone.now().timestamp()) + 1)

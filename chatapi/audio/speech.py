@@ -14,7 +14,7 @@ from accounts.ratelimits.counters import Counters
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.audio.billing import Bill, bill_call
-from chatapi.audio.endpoint import RateLimitedEndpoint
+from chatapi.audio.rate_limited_endpoint import RateLimitedEndpoint
 from chatapi.audio.speech_request import SpeechRequestSerializer
 from chatapi.audio.streaming import (
     EVENT_STREAM,
@@ -77,10 +77,10 @@ class SpeechEndpoint(RateLimitedEndpoint):
         bound = Bound(characters=len(request.text))
         async with (
             watch_disconnect(receive) as is_gone,
-            self._queue.turn(principal.workspace_id, is_gone),
+            self._queue.slot(principal.workspace_id, is_gone),
             bill_call(scope, principal, "speech", bound) as bill,
         ):
-            spoken = pools.synthesis.follow(speak, work, seconds=seconds)
+            spoken = pools.synthesis.stream(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
                 try:
                     await _send(request, pieces, is_gone, send, bill)
@@ -189,7 +189,8 @@ def _voice(name: str) -> Voice:
     voice = find_voice(name, folder)
     if voice is None:
         ids = ", ".join(f"'{known.id}'" for known in all_voices(folder)[:NAMED_VOICES])
-        message = f"Invalid value for 'voice': there is no voice {exceptions.quote_value(name)}. Some there are: {ids}."
+        quoted = exceptions.quote_value(name)
+        message = f"Invalid value for 'voice': there is no voice {quoted}. Some there are: {ids}."
         raise BadRequest(message, param="voice", code=VoiceNotFound.code)
     return voice
 

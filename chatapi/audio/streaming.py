@@ -38,7 +38,7 @@ class ReadAhead(Generic[Item]):
     async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> Item | None:
         """Return the next item, or None at the end.
 
-        Raises what the source raises, `ClientDisconnected`, and `NothingReceived` after `patience` silent seconds.
+        Raises what the source raises, `ClientDisconnected`, and `NothingReceived` after `patience` seconds.
         """
         getting = asyncio.ensure_future(self._items.get())
         leaving = asyncio.ensure_future(is_gone.wait())

@@ -15,7 +15,7 @@ from accounts.ratelimits.counters import Counters
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.audio.billing import Bill, bill_call
-from chatapi.audio.endpoint import RateLimitedEndpoint
+from chatapi.audio.rate_limited_endpoint import RateLimitedEndpoint
 from chatapi.audio.streaming import (
     EVENT_STREAM,
     KEEP_ALIVE,
@@ -79,7 +79,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(principal.workspace_id, scope, receive, limit) as form:
             request = parse_transcription_form(form, self._task)
-            turn = self._queue.turn
+            turn = self._queue.slot
             async with watch_disconnect(receive) as is_gone, turn(principal.workspace_id, is_gone):
                 wav, seconds = await cancel_on_disconnect(is_gone, _convert_to_wav(form))
                 recognized = stream_transcription(
@@ -156,7 +156,7 @@ async def _convert_to_wav(form: Form) -> tuple[Path, float]:
     inspected = await inspect_file(path, wanted="audio", sha256=form.file.sha256)
     wav = path.with_name("sound.wav")
     work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
-    converted = await pools.files.ask(transcode_sound, work, seconds=SOUND_SECONDS)
+    converted = await pools.files.run(transcode_sound, work, seconds=SOUND_SECONDS)
     return wav, max(converted.milliseconds, inspected.milliseconds or 0) / 1000
 
 

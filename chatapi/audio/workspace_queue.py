@@ -19,8 +19,8 @@ class WorkspaceQueue:
         self._queues: dict[UUID, _Queue] = {}
 
     @asynccontextmanager
-    async def turn(self, workspace_id: UUID, is_gone: asyncio.Event) -> AsyncIterator[None]:
-        """Wait for a place, then run the block. Raises `RateLimited` if too many wait, and `ClientDisconnected`."""
+    async def slot(self, workspace_id: UUID, is_gone: asyncio.Event) -> AsyncIterator[None]:
+        """Wait for a place, run the block. Raises `ClientDisconnected`, and `RateLimited` if too many wait."""
         queue = self._queues.setdefault(workspace_id, _Queue(self._at_once))
         if queue.length >= self._most:
             raise RateLimited(f"Send at most {self._most} such requests at once.", retry_after=1)

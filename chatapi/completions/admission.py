@@ -53,7 +53,7 @@ def build_admission(
         positions=request.positions,
         request=non_default_fields(request),
         at=at,
-        order=ChargeRequest(
+        charge_request=ChargeRequest(
             charge_id=completion_id,
             kind="completion",
             workspace_id=principal.workspace_id,

@@ -63,7 +63,7 @@ class CompletionsEndpoint:
         try:
             caller = await self._authenticate(scope)
             allowance = Allowance(self._counters, caller.principal)
-            send = allowance.telling(send)
+            send = allowance.with_headers(send)
             request, running = await self._begin(caller, allowance, scope, receive)
         except ClientDisconnected:
             return
@@ -165,7 +165,7 @@ class CompletionsEndpoint:
         self, receive: Receive, send: Send, request: CompletionRequest, running: Run, viewer: Viewer
     ) -> None:
         try:
-            ended = await viewer.until_ended()
+            ended = await viewer.wait_until_ended()
         except asyncio.CancelledError:
             await send_error(_stopping_error(), receive, send)
             raise

@@ -206,7 +206,7 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
         (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
     ]
     with transaction.atomic():
-        orders = [*(call.order for call in admissions), *(request.order for request in requests)]
+        orders = [*(call.charge_request for call in admissions), *(request.order for request in requests)]
         batch = HoldBatch(orders, [*ends, *(end.charge for end in settlements)])
         if settlements:
             settle_all(settlements, batch.costs)

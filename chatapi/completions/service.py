@@ -46,7 +46,7 @@ from chatapi.completions.pricing import (
     declared_prices,
     limit_output,
 )
-from chatapi.completions.runs.background import BackgroundTasks
+from chatapi.completions.runs.background_tasks import BackgroundTasks
 from chatapi.completions.runs.journal import Journal
 from chatapi.completions.runs.pump import PreparedRequest, Pump, RunOutcome
 from chatapi.completions.runs.replay import replay
@@ -78,7 +78,7 @@ class CompletionService:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.process_id = new_id()
-        self._running: dict[UUID, Run] = {}
+        self._runs: dict[UUID, Run] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: GroupCommitWriter | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -108,12 +108,12 @@ class CompletionService:
     async def stop(self) -> None:
         """Settle running completions as `interrupted`, then release everything."""
         self._is_stopping = True
-        pumps = [running.pump for running in self._running.values() if running.pump]
+        pumps = [running.pump for running in self._runs.values() if running.pump]
         for pump in pumps:
             pump.cancel("interrupted")
         if pumps:
             await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
-        await self._background.end(STOP_SECONDS)
+        await self._background.wait(STOP_SECONDS)
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.registry.close()
@@ -165,7 +165,7 @@ class CompletionService:
             if admitted.repeats is None:
                 running = self._begin(call, admission, admitted)
                 if resolved.files:
-                    self._background.follow_up(
+                    self._background.start_follow_up(
                         finish_attachments, workspace_id, resolved, folders=folders.pop_all()
                     )
                 return running
@@ -184,7 +184,7 @@ class CompletionService:
             pump,
             disconnect_policy(call.request, call.spec, may_return=call.idempotency_key is not None),
         )
-        self._running[admission.completion_id] = running
+        self._runs[admission.completion_id] = running
         return running
 
     async def hold(self, order: ChargeRequest, bound: Bound) -> Hold:
@@ -200,11 +200,11 @@ class CompletionService:
 
     def cancel_from_thread(self, completion_id: UUID) -> None:
         """Cancel a run of this process, and wait until its end is stored."""
-        if self._loop is not None and completion_id in self._running:
+        if self._loop is not None and completion_id in self._runs:
             asyncio.run_coroutine_threadsafe(self._cancel(completion_id), self._loop).result()
 
     async def _cancel(self, completion_id: UUID) -> None:
-        running = self._running.get(completion_id)
+        running = self._runs.get(completion_id)
         if running is not None and running.pump is not None:
             running.pump.cancel()
             await asyncio.wait([running.pump.task], timeout=STOP_SECONDS)
@@ -244,9 +244,9 @@ class CompletionService:
             try:
                 await self._settle(admission, admitted, outcome)
             finally:
-                self._running.pop(outcome.completion_id, None)
+                self._runs.pop(outcome.completion_id, None)
                 if call.allowance.holds_tokens:
-                    self._background.do(call.allowance.correct_tokens(outcome.usage.total_tokens))
+                    self._background.start(call.allowance.correct_tokens(outcome.usage.total_tokens))
 
         return Pump(
             admission.completion_id,
@@ -292,12 +292,12 @@ class CompletionService:
             )
         )
         if outcome.sounds:
-            self._background.follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
+            self._background.start_follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
 
     async def _join(self, completion_id: UUID, workspace_id: UUID) -> Run:
         """Return the run that the same idempotency key started: here, in another process, or long ago."""
-        if completion_id in self._running:
-            return self._running[completion_id]
+        if completion_id in self._runs:
+            return self._runs[completion_id]
         for _ in range(MAX_POLLS):
             finished = await database_sync_to_async(replay)(workspace_id, completion_id)
             if finished is not None:

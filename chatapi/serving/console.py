@@ -99,7 +99,7 @@ async def report_readiness(
 ) -> None:
     """Say `Ready` once /healthz does; say why not if nothing was logged for `patience` seconds."""
     said: set[str] = set()
-    while (reason := await unready_because(*address, host_header)) is not None:
+    while (reason := await unready_reason(*address, host_header)) is not None:
         if time.monotonic() - progress.said_at >= patience and reason not in said:
             said.add(reason)
             if not progress.has_shown(reason):
@@ -110,7 +110,7 @@ async def report_readiness(
     say(f"Ready: {url} (API document {url}/docs, admin site {url}/admin/). Ctrl-C stops it.")
 
 
-async def unready_because(host: str, port: int, host_header: str) -> str | None:
+async def unready_reason(host: str, port: int, host_header: str) -> str | None:
     """Ask /healthz; return None for 200, else its reason."""
     try:
         status, body = await _get(host, port, "/healthz", host_header)

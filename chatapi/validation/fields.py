@@ -23,7 +23,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     # An object. Unknown keys are ignored; null means absent if a key may be absent.
     # (No docstring: drf-spectacular would show it for each component.)
 
-    needed: tuple[str, ...] = ()
+    also_required: tuple[str, ...] = ()
     """Keys that are optional in the native document, but without which the object means nothing."""
 
     @cached_property
@@ -32,7 +32,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     @cached_property
     def _required(self) -> tuple[str, ...]:
-        return (*(name for name, field in self._by_name.items() if field.required), *self.needed)
+        return (*(name for name, field in self._by_name.items() if field.required), *self.also_required)
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         if type(data) is not dict:

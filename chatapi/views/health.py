@@ -52,7 +52,7 @@ def check_database() -> None:
 
 def check_default_model() -> None:
     models = usable_registry()
-    reason = models.engine(models.default).unready_because
+    reason = models.engine(models.default).unready_reason
     if reason is not None:
         raise ServiceUnavailable(
             f"The model {models.default.id!r} is not ready: {reason}", code="engine_unavailable"

@@ -59,8 +59,8 @@ class LocalEngine:
         self._warm_up_task: asyncio.Task[None] | None = None
 
     @property
-    def unready_because(self) -> str | None:
-        return self.process.unready_because
+    def unready_reason(self) -> str | None:
+        return self.process.unready_reason
 
     async def start(self) -> None:
         self.process.start()
@@ -94,10 +94,10 @@ class LocalEngine:
             return None
         message = _last_user_text(request.messages)
         if mode == "required":
-            return tools[0] if len(tools) == 1 else (await self._decider.best(message, tools)).tool
+            return tools[0] if len(tools) == 1 else (await self._decider.find_best(message, tools)).tool
         if request.messages[-1].role != "user" or not message.strip():
             return None  # a tool's result is answered in words
-        best = await self._decider.best(message, tools)
+        best = await self._decider.find_best(message, tools)
         return best.tool if best.is_needed else None
 
     async def _stream_call(self, request: EngineRequest, tool: Tool) -> AsyncGenerator[Event, None]:
@@ -193,7 +193,7 @@ class LocalEngine:
             async with asyncio.timeout(self._spec.first_event_timeout):
                 endpoint = await _await_shared(self.process.start())
         except TimeoutError:
-            raise Unavailable(f"Not ready in time: {self.unready_because}.", retry_after=5) from None
+            raise Unavailable(f"Not ready in time: {self.unready_reason}.", retry_after=5) from None
         if self._client is None or self._endpoint != endpoint:
             await self._drop_client()
             self._endpoint = endpoint

@@ -67,7 +67,7 @@ class ModelProcess:
         self._stop = threading.Event()
 
     @property
-    def unready_because(self) -> str | None:
+    def unready_reason(self) -> str | None:
         return self._reason
 
     @property

@@ -137,7 +137,7 @@ class ToolDecider:
         self._ask = ask
         self._baselines: dict[str, float] = {}
 
-    async def best(self, message: str, tools: tuple[Tool, ...]) -> Verdict:
+    async def find_best(self, message: str, tools: tuple[Tool, ...]) -> Verdict:
         """Return the tool that fits the message best; each is judged alone, as in a list they interfere."""
         verdicts = [
             Verdict(tool, await self.score(message, tool)) for tool in _preselect(_shorten(message), tools)

@@ -89,7 +89,7 @@ class OpenAICompatibleEngine:
         )
 
     @property
-    def unready_because(self) -> str | None:
+    def unready_reason(self) -> str | None:
         return self._reachability.problem
 
     async def start(self) -> None:

@@ -38,7 +38,7 @@ class ScriptedEngine:
     unsupported: ClassVar[frozenset[str]] = frozenset({"logprobs", "top_logprobs"})
 
     @property
-    def unready_because(self) -> str | None:
+    def unready_reason(self) -> str | None:
         return None
 
     async def start(self) -> None:

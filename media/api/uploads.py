@@ -89,7 +89,8 @@ def _expires_after(form: Form) -> int | None:
         )
     if not MIN_LIFETIME_SECONDS <= int(seconds) <= MAX_LIFETIME_SECONDS:
         raise BadRequest(
-            f"Invalid value for '{SECONDS}': it must be from {MIN_LIFETIME_SECONDS} to {MAX_LIFETIME_SECONDS}.",
+            f"Invalid value for '{SECONDS}': "
+            f"it must be from {MIN_LIFETIME_SECONDS} to {MAX_LIFETIME_SECONDS}.",
             param=SECONDS,
         )
     return int(seconds)

@@ -19,8 +19,8 @@ from media.processing.pictures.ocr import ReadText, read_text
 from media.processing.pictures.rendering import RenderPicture, render_picture
 from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
-from media.processing.sound.peaks import SoundPeaks, sound_peaks
 from media.processing.sound.transcoding import Transcode, transcode_sound
+from media.processing.sound.waveform_peaks import SoundPeaks, sound_peaks
 from media.processing.speech.transcripts import transcript_content
 from media.storage.base import local_copy, save_file
 from media.temporary_folders import temporary_folder
@@ -117,7 +117,7 @@ MAKERS: Mapping[str, Callable[[Rendition], RenditionResult]] = {
 
 def _run_job(sandbox_pool: SandboxPool, job: Callable[[A], R], work: A, *, seconds: float) -> R:
     _release_connection()
-    return sandbox_pool.ask_blocking(job, work, seconds=seconds)
+    return sandbox_pool.run_blocking(job, work, seconds=seconds)
 
 
 def _release_connection() -> None:

@@ -107,7 +107,7 @@ class RenditionQueue:
         self._running: dict[Lane, list[UUID]] = {lane: [] for lane in places}
         self._promoted: set[UUID] = set()
 
-    def ask(self, request: RenditionRequest) -> None:
+    def add(self, request: RenditionRequest) -> None:
         """Add a request.
 
         A rendition that is requested twice waits once; once an answer waits for it, it goes before the
@@ -135,7 +135,7 @@ class RenditionQueue:
             self._running[request.lane].append(request.id)
             return request
 
-    def done(self, request: RenditionRequest) -> bool:
+    def finish(self, request: RenditionRequest) -> bool:
         """Free the request's place; tell whether an answer waits for it, even if only since it was taken."""
         with self._lock:
             self._running[request.lane].remove(request.id)
@@ -143,7 +143,7 @@ class RenditionQueue:
             self._promoted.discard(request.id)
             return request.is_awaited or is_promoted
 
-    def next(self) -> RenditionRequest | None:
+    def peek(self) -> RenditionRequest | None:
         """Return what `take` would return."""
         with self._lock:
             line = self._next_line()

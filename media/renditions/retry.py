@@ -20,7 +20,7 @@ def retry_failed(renditions: Collection[Rendition]) -> int:
     needed = [
         rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
         for rendition in chosen
-        if rendition.kind in Rendition.MADE_OF
+        if rendition.kind in Rendition.SOURCE_KINDS
     ]
     with transaction.atomic():
         failed = Rendition.objects.select_for_update().filter(

@@ -93,7 +93,7 @@ def make(id: UUID) -> NextRendition | None:
 def source_or_self(id: UUID) -> Rendition | None:
     """Return this rendition, or its source while that is pending: it would be pointless to take this one."""
     rendition = Rendition.objects.select_related("asset").filter(id=id).first()
-    if rendition is None or rendition.kind not in Rendition.MADE_OF:
+    if rendition is None or rendition.kind not in Rendition.SOURCE_KINDS:
         return rendition
     needed = rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
     return _pending(needed).select_related("asset").first() or rendition
@@ -130,7 +130,7 @@ def _next_dependent(id: UUID) -> NextRendition | None:
     finished = Rendition.objects.filter(id=id).exclude(state=State.PENDING).select_related("asset").first()
     if finished is None:
         return None
-    for kind in Rendition.MADE_OF:
+    for kind in Rendition.SOURCE_KINDS:
         if source_kind(kind, finished.asset) == finished.kind:
             dependent = rendition_id(finished.asset_id, kind)
             return NextRendition(dependent) if _pending(dependent).exists() else None

@@ -58,13 +58,13 @@ def _process(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
     rendition_request = _request_for(id, is_awaited=is_awaited)
     if rendition_request is None:
         return
-    queue.ask(rendition_request)
+    queue.add(rendition_request)
     for current in _take_requests():
         follow_up = None
         try:
             follow_up = service.make(current.id)
         finally:
-            is_awaited = queue.done(current)
+            is_awaited = queue.finish(current)
         if follow_up is None and current.id == id and (task.request.delivery_info or {}).get("redelivered"):
             follow_up = service.next_try(id)  # its worker may be dead: the next one finds out
         if follow_up is not None:
@@ -87,7 +87,7 @@ def _take_requests() -> Iterator[RenditionRequest]:
         if _is_stopping():
             return  # the sweep finds the rest
         if time.monotonic() > deadline:
-            if (remaining := queue.next()) is not None:
+            if (remaining := queue.peek()) is not None:
                 enqueue([remaining.id], is_awaited=remaining.is_awaited)
             return
 

@@ -134,7 +134,7 @@ class Money(RuleBasedStateMachine):
         """Settle whatever the upstream reports, even more than was held."""
         ending = ChargeSettlement(call.hold, self.model, units, end, timezone.now())
         self._write([ending])
-        id = call.hold.order.charge_id
+        id = call.hold.request.charge_id
         del self.open[id]
         self.costs[id] = cost_of(units, call.rates)
         return ending, call
@@ -147,7 +147,7 @@ class Money(RuleBasedStateMachine):
     @rule(target=ended, call=consumes(running), units=st.builds(Units, prompt=counts, completion=counts))
     def crash(self, call: Running, units: Units) -> Any:
         """The call's process is gone; the sweep has only its row and what the journal says."""
-        charge = Charge.objects.get(pk=call.hold.order.charge_id)
+        charge = Charge.objects.get(pk=call.hold.request.charge_id)
         assert charge.price_id is not None
         hold = Hold(charge_request_of(charge), {charge.model: charge.price_id}, charge.held)
         ending = ChargeSettlement(hold, charge.model, units, "interrupted", timezone.now(), is_estimated=True)

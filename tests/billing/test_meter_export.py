@@ -177,7 +177,7 @@ def test_importing_the_tasks_does_not_load_stripes_package() -> None:
 
 
 def fails_before(answer: StripeHandler) -> bool:
-    answer.say(500, {"error": {"type": "api_error", "message": "An error occurred"}})
+    answer.respond(500, {"error": {"type": "api_error", "message": "An error occurred"}})
     return True
 
 
@@ -204,17 +204,17 @@ def is_silent_after(answer: StripeHandler) -> bool:
 
 def sends_no_json(answer: StripeHandler) -> bool:
     answer.stripe.take(answer.form)
-    answer.say(200, "<html>a proxy's page</html>")
+    answer.respond(200, "<html>a proxy's page</html>")
     return True
 
 
 def limits_the_rate(answer: StripeHandler) -> bool:
-    answer.say(429, {"error": {"type": "invalid_request_error", "message": "Too many requests"}})
+    answer.respond(429, {"error": {"type": "invalid_request_error", "message": "Too many requests"}})
     return True
 
 
 def rejects_the_key(answer: StripeHandler) -> bool:
-    answer.say(401, {"error": {"type": "invalid_request_error", "message": f"Invalid API Key: {KEY}"}})
+    answer.respond(401, {"error": {"type": "invalid_request_error", "message": f"Invalid API Key: {KEY}"}})
     return True
 
 

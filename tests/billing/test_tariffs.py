@@ -60,14 +60,14 @@ def test_long_prompts_have_rates_of_their_own() -> None:
     tiered = tariff({0: {"prompt": 1000, "completion": 2000}, 100: {"prompt": 3000}})
     assert tiered.cost(Units(prompt=99, completion=1)) == 99 + 2
     assert tiered.cost(Units(prompt=60, cached=40, completion=1)) == 300 + 2
-    assert tiered.most(Bound(prompt=99, output=1)) == 99 + 2
-    assert tiered.most(Bound(prompt=100, output=1)) == 300 + 2
+    assert tiered.max_cost(Bound(prompt=99, output=1)) == 99 + 2
+    assert tiered.max_cost(Bound(prompt=100, output=1)) == 300 + 2
 
 
 def test_no_call_costs_more_than_the_columns_of_the_ledger_can_add_up() -> None:
     dearest = tariff({0: {"prompt": MAX_PICO, "completion": MAX_PICO}})
     assert dearest.cost(Units(prompt=2**31 - 1, completion=2**31 - 1)) == MAX_NANO_PER_CALL
-    assert dearest.most(Bound(prompt=2**31 - 1)) == MAX_NANO_PER_CALL
+    assert dearest.max_cost(Bound(prompt=2**31 - 1)) == MAX_NANO_PER_CALL
 
 
 rates = st.dictionaries(st.sampled_from(UNIT_NAMES), st.integers(0, 10**9), min_size=1)
@@ -97,7 +97,7 @@ def test_no_use_within_a_bound_costs_more_than_is_held(
     )
     used = Units(prompt, cached, completion, reasoning, heard, spoken, images)
     known = tariff(tiers)
-    assert 0 <= known.cost(used) <= known.most(bound)
+    assert 0 <= known.cost(used) <= known.max_cost(bound)
 
 
 @pytest.mark.parametrize(

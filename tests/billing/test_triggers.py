@@ -207,7 +207,7 @@ def test_a_charge_only_goes_forward(alice: Person) -> None:
 def test_a_held_charge_is_not_posted(alice: Person) -> None:
     create_wallet(alice)
     hold = hold_call(alice, day(3))
-    row = Charge.objects.filter(pk=hold.order.charge_id)
+    row = Charge.objects.filter(pk=hold.request.charge_id)
     with refused(FORWARD):
         row.update(state="posted", ended_at=day(3), cost=1)
     with refused(FORWARD):
@@ -218,9 +218,9 @@ def test_what_has_a_price_has_a_cost(alice: Person) -> None:
     create_wallet(alice)
     hold = hold_call(alice, day(3))
     with refused("what_has_a_price_has_a_cost"):
-        Charge.objects.filter(pk=hold.order.charge_id).update(state="settled", ended_at=day(3))
+        Charge.objects.filter(pk=hold.request.charge_id).update(state="settled", ended_at=day(3))
     with refused("no_negative_cost"):
-        Charge.objects.filter(pk=hold.order.charge_id).update(state="settled", ended_at=day(3), cost=-1)
+        Charge.objects.filter(pk=hold.request.charge_id).update(state="settled", ended_at=day(3), cost=-1)
 
 
 # --- lost guards ----------------------------------------------------------------------------------

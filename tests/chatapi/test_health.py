@@ -15,7 +15,7 @@ from tests.support.people import Person
 class Sleepy:
     """An engine with only what the health check reads."""
 
-    unready_because: str | None = None
+    unready_reason: str | None = None
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_health_is_good_when_a_model_can_answer(
 
 
 def test_health_says_why_the_default_model_is_not_ready(engine: Sleepy, client: Client, db: None) -> None:
-    engine.unready_because = "the model is being loaded, 40 %"
+    engine.unready_reason = "the model is being loaded, 40 %"
 
     answer = client.get("/healthz")
 

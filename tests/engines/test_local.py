@@ -95,7 +95,7 @@ async def test_an_answer_streams_and_ends_with_its_usage(engine: LocalEngine) ->
 
     assert "hello" in text_of(events).lower()
     assert sum(isinstance(event, TextDelta) for event in events) > 1
-    assert engine.unready_because is None
+    assert engine.unready_reason is None
     assert events[-2] == Finish("stop")
     usage = events[-1]
     assert isinstance(usage, Usage)

@@ -147,7 +147,7 @@ class Model:
 
 
 async def is_needed(decider: ToolDecider, message: str) -> bool:
-    return (await decider.best(message, (WEATHER,))).is_needed
+    return (await decider.find_best(message, (WEATHER,))).is_needed
 
 
 async def test_a_message_needs_the_tool_when_both_questions_together_say_so() -> None:
@@ -173,14 +173,14 @@ async def test_the_baseline_of_a_tool_is_asked_once() -> None:
 async def test_of_several_tools_the_one_that_fits_best_is_taken() -> None:
     add = Tool("add", "Add numbers")
     decider = ToolDecider(Model({"add: Add numbers\n\nMessage: 1": 2, "Message: 1": 1}))
-    verdict = await decider.best("1 + 1?", (WEATHER, add))
+    verdict = await decider.find_best("1 + 1?", (WEATHER, add))
     assert (verdict.tool, verdict.is_needed) == (add, True)
 
 
 async def test_of_very_many_tools_only_those_with_words_in_common_are_judged() -> None:
     model = Model({})
     many = tuple(Tool(f"tool_{number}", "Does something else") for number in range(60))
-    await ToolDecider(model).best("Will the weather hold?", (*many, WEATHER))
+    await ToolDecider(model).find_best("Will the weather hold?", (*many, WEATHER))
     assert any("get_weather" in question for question in model.asked)
     assert len(model.asked) <= 6 * 6
 

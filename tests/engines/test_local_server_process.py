@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def reason(process: ModelProcess) -> str | None:
-    return process.unready_because
+    return process.unready_reason
 
 
 def test_it_starts_once_tells_its_progress_and_listens(begin: Begin) -> None:
@@ -80,12 +80,12 @@ def test_a_crash_is_followed_by_a_restart_with_another_key(begin: Begin) -> None
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
 
-    wait_until(lambda: process.unready_because is not None)
-    assert "its process ended (signal SIGKILL)" in str(process.unready_because)
+    wait_until(lambda: process.unready_reason is not None)
+    assert "its process ended (signal SIGKILL)" in str(process.unready_reason)
     second = process.start().result(timeout=20)
 
     assert second.api_key != first.api_key
-    assert process.unready_because is None
+    assert process.unready_reason is None
 
 
 def test_a_refusal_is_told_and_not_repeated_at_once(begin: Begin) -> None:
@@ -97,7 +97,7 @@ def test_a_refusal_is_told_and_not_repeated_at_once(begin: Begin) -> None:
     with pytest.raises(Unavailable):
         process.start().result(timeout=20)
     assert process.pid == pid
-    assert process.unready_because == "the local model cannot be used: the disk is full"
+    assert process.unready_reason == "the local model cannot be used: the disk is full"
 
 
 def test_a_refusal_is_tried_again_on_demand_after_a_while(
@@ -123,7 +123,7 @@ def test_closing_ends_the_process_and_later_a_new_one_may_start(begin: Begin) ->
     pid = process.pid
     process.close()
     assert not Path(f"/proc/{pid}").exists()
-    assert process.unready_because == "the local model is stopped"
+    assert process.unready_reason == "the local model is stopped"
 
     process.start().result(timeout=20)
     assert process.pid != pid

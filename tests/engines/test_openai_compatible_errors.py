@@ -537,12 +537,12 @@ async def test_readiness_follows_the_upstream(
     async with engine_for(upstream) as engine:
         await engine.start()
         await engine.start()
-        assert engine.unready_because is None
+        assert engine.unready_reason is None
         await engine._reachability.check()
-        assert engine.unready_because is None
+        assert engine.unready_reason is None
         upstream._server.close()
         await engine._reachability.check()
-        assert "cannot be reached" in str(engine.unready_because)
+        assert "cannot be reached" in str(engine.unready_reason)
 
 
 async def test_the_first_of_many_events_is_not_lost_with_an_error_behind_it(upstream: FakeUpstream) -> None:

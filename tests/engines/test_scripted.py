@@ -385,6 +385,6 @@ async def test_the_registry_makes_it() -> None:
     registry = Registry((spec,), Path())
     await registry.start()
     engine = registry.engine(spec)
-    assert engine.unready_because is None
+    assert engine.unready_reason is None
     assert engine.unsupported == {"logprobs", "top_logprobs"}
     await registry.close()

@@ -31,7 +31,7 @@ def new_request(
 
 def ask_all(rendition_queue: RenditionQueue, *requests: RenditionRequest) -> list[RenditionRequest]:
     for request in requests:
-        rendition_queue.ask(request)
+        rendition_queue.add(request)
     return list(requests)
 
 
@@ -43,7 +43,7 @@ def take_one_by_one(rendition_queue: RenditionQueue) -> list[RenditionRequest]:
     order = []
     while request := rendition_queue.take():
         order.append(request)
-        rendition_queue.done(request)
+        rendition_queue.finish(request)
     return order
 
 
@@ -77,7 +77,7 @@ def test_freed_room_goes_to_an_awaited_rendition_first() -> None:
     first, *_ = running = take_all(rendition_queue)
     [late] = ask_all(rendition_queue, new_request(CHARLIE, is_awaited=True))
     for request in running:
-        rendition_queue.done(request)
+        rendition_queue.finish(request)
     assert first.is_awaited
     assert rendition_queue.take() == late
 
@@ -88,7 +88,7 @@ def test_a_queued_rendition_goes_first_once_an_answer_waits_for_it() -> None:
     running = take_all(rendition_queue)
     ask_all(rendition_queue, RenditionRequest(hers[8].id, ALICE, Lane.RECOGNITION, is_awaited=True))
     for request in running:
-        assert not rendition_queue.done(request)
+        assert not rendition_queue.finish(request)
     assert [request.id for request in take_one_by_one(rendition_queue)] == [
         hers[8].id,
         *(request.id for request in hers[2:8]),
@@ -100,7 +100,7 @@ def test_a_running_rendition_becomes_awaited_when_an_answer_starts_to_wait() -> 
     ask_all(rendition_queue, sound := new_request(ALICE, Lane.LONG))
     assert take_all(rendition_queue) == [sound]
     ask_all(rendition_queue, RenditionRequest(sound.id, ALICE, Lane.LONG, is_awaited=True))
-    assert rendition_queue.done(sound)
+    assert rendition_queue.finish(sound)
 
 
 def test_a_rendition_requested_twice_is_taken_once() -> None:

@@ -46,7 +46,7 @@ def test_a_thousand_calls_share_a_balance_for_a_hundred(transactional_db: None, 
 
 def test_answers_seen_before_a_kill_are_billed(transactional_db: None, tmp_path: Path) -> None:
     storm = Storm(tmp_path, kills=3, webs=2, workers=1, database=database_url(), broker=own_redis())
-    storm.rage()
+    storm.run()
     proof = storm.settle()
     assert "0 discrepancies" in proof
     assert storm.answered

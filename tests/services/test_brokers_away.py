@@ -50,9 +50,9 @@ def test_requests_do_not_hang_and_nothing_is_lost(works: CeleryCluster, tmp_path
                 upload(client, 64_000)
                 wait_until(lambda: all_made(1) and list(tmp_path.glob("beat*")), PATIENCE)
 
-                door.turn(mode)
+                door.set_mode(mode)
                 assert max(upload(client, 64_000 + 2 * number) for number in range(1, 4)) < 10
-                door.turn("open")
+                door.set_mode("open")
                 wait_until(lambda: all_made(4) or worker.has_ended or beat.has_ended, PATIENCE)
                 assert not worker.has_ended, worker.output
                 assert not beat.has_ended, beat.output
@@ -71,9 +71,9 @@ def test_a_worker_outlives_its_connection_while_tasks_run(
         works.send("tests.services.tasks.note", str(notes), "short", 1)
         works.send("tests.services.tasks.note", str(notes), "long", 5)
         wait_until(lambda: {"short", "long"} <= words_of(notes), PATIENCE)
-        door.turn(mode)
+        door.set_mode(mode)
         wait_until(lambda: "short done" in words_of(notes), PATIENCE)
-        door.turn("open")
+        door.set_mode("open")
         works.send("tests.services.tasks.note", str(notes), "next")
         wait_until(lambda: {"long done", "next done"} <= words_of(notes) or worker.has_ended, PATIENCE)
         works.send("tests.services.tasks.note", str(notes), "last")

@@ -80,7 +80,7 @@ async def test_one_process_may_correct_what_another_took(two: tuple[Counters, Co
 async def test_the_previous_window_counts_less_and_less(two: tuple[Counters, Counters], key: str) -> None:
     one, other = two
     await take(one, key, 100, 60)
-    current = one._redis.keys_of_windows(key)[1] if one._redis else ""
+    current = one._redis.window_keys(key)[1] if one._redis else ""
     with redis.Redis.from_url(service_url(REDIS)) as client:
         client.pexpire(current, 30_000)  # as if 90 seconds had passed: half of the next window
         taken = await take(other, key, 100)
@@ -106,11 +106,11 @@ async def test_while_redis_is_away_each_process_counts_for_itself(
     counters = Counters(door.url)
     assert (await take(counters, key, 10, 9)).is_taken
     with caplog.at_level(logging.WARNING):
-        await asyncio.to_thread(door.turn, mode)
+        await asyncio.to_thread(door.set_mode, mode)
         async with asyncio.timeout(10):
             taken = await asyncio.gather(*(take(counters, key, 10) for _ in range(40)))
         assert sum(each.is_taken for each in taken) == 10
-        await asyncio.to_thread(door.turn, "open")
+        await asyncio.to_thread(door.set_mode, "open")
         async with asyncio.timeout(30):
             while caplog.messages[-1] != "Redis answers again":
                 await asyncio.sleep(0.1)

@@ -34,7 +34,7 @@ def hang(works: CeleryCluster, worker: Process, who: Person, **limits: Any) -> t
     first = peaks_of(who, wav(bytes(2_000)))
     works.make(first)
     wait_until(lambda: ended(first), PATIENCE)
-    [sandbox_worker] = worker.workshops
+    [sandbox_worker] = worker.sandbox_workers
     kill(sandbox_worker, signal.SIGSTOP)
     hanging = peaks_of(who)
     works.make(hanging, **limits)

@@ -98,7 +98,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
     worker = works.worker("--pool", pool, "--concurrency", "1")
     works.make(peaks)
     wait_until(lambda: ended(peaks), PATIENCE)
-    workshops = worker.workshops
+    workshops = worker.sandbox_workers
     assert workshops
     works.send("tests.services.tasks.note", str(notes), "long", 3)
     wait_until(lambda: "long" in words_of(notes), PATIENCE)

@@ -250,8 +250,8 @@ def send_request(server: Server, who: Person, route: str, content_type: str, bod
 def test_a_client_that_leaves_stops_the_synthesis(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spy = Spy(pools.synthesis.follow)
-    monkeypatch.setattr(pools.synthesis, "follow", spy)
+    spy = Spy(pools.synthesis.stream)
+    monkeypatch.setattr(pools.synthesis, "stream", spy)
     body = json.dumps(speech_body("One two three four. " * 200, response_format="pcm", speed=0.25)).encode()
     with send_request(server, alice, "/v1/audio/speech", "application/json", body) as connection:
         assert connection.recv(12) == b"HTTP/1.1 200"
@@ -266,7 +266,7 @@ def breaking_off(monkeypatch: pytest.MonkeyPatch) -> None:
         yield SpokenPiece(b"123456", "Hello", milliseconds=1)
         raise SandboxError
 
-    monkeypatch.setattr(pools.synthesis, "follow", follow)
+    monkeypatch.setattr(pools.synthesis, "stream", follow)
 
 
 @pytest.mark.usefixtures("breaking_off")
@@ -297,7 +297,7 @@ def test_a_failure_before_the_first_sound_has_its_true_status(
             raise error
         yield SpokenPiece()
 
-    monkeypatch.setattr(pools.synthesis, "follow", follow)
+    monkeypatch.setattr(pools.synthesis, "stream", follow)
     with server.client(alice) as client:
         answer = client.post("/v1/audio/speech", json=speech_body("Hello there."))
     assert_refused(answer, status, code=code)
@@ -359,8 +359,8 @@ class TestWithModels:
     def test_a_client_that_leaves_stops_the_recognition(
         self, server: Server, alice: Person, sound: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        spy = Spy(pools.recognition.follow)
-        monkeypatch.setattr(pools.recognition, "follow", spy)
+        spy = Spy(pools.recognition.stream)
+        monkeypatch.setattr(pools.recognition, "stream", spy)
         disposition = b'content-disposition: form-data; name="file"; filename="a.mp3"'
         form = b"--b\r\n" + disposition + b"\r\n\r\n" + sound + b"\r\n--b--\r\n"
         with send_request(server, alice, TRANSCRIPTS[0], "multipart/form-data; boundary=b", form):

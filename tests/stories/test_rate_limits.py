@@ -85,7 +85,7 @@ def none_in_progress() -> bool:
 
 def test_the_sdk_reads_what_is_left_and_when_to_retry(server: Server, clock: Clock, alice: Person) -> None:
     limit_workspace(alice, requests_per_minute=2)
-    clock.goes(15)
+    clock.advance(15)
     with server.sdk(alice) as sdk:
         ask = sdk.chat.completions.with_raw_response.create
         hello: Any = chat_body("Hello")
@@ -99,7 +99,7 @@ def test_the_sdk_reads_what_is_left_and_when_to_retry(server: Server, clock: Clo
         assert 45_000 <= int(headers["retry-after-ms"]) < 45_100
         assert headers["x-ratelimit-limit-requests"] == "2"
 
-        clock.goes(int(headers["retry-after-ms"]) / 1000)
+        clock.advance(int(headers["retry-after-ms"]) / 1000)
         assert ask(**hello).parse().choices[0].message.content == "You said: Hello"
     assert Completion.objects.count() == Conversation.objects.count() == 3
 

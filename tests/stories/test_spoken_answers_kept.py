@@ -224,7 +224,7 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
     for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
-            server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._running else None
+            server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._runs else None
     assert chunks[-1]["error"]["code"] == "cancelled"
     assert [one for chunk in chunks if (one := audio_in(chunk).get("expires_at"))] == [
         spoken_part(ended_completion()).expires_at
@@ -251,9 +251,9 @@ def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
 ) -> None:
     list(stream_of(server, alice, spoken_request("Good morning.")))
     Completion.objects.all().delete()
-    supervisor = pools.synthesis._keeper
+    supervisor = pools.synthesis._supervisor
     assert supervisor
-    [worker_process] = supervisor._children
+    [worker_process] = supervisor._workers
 
     chunks: list[dict[str, Any]] = []
     for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.01)):
@@ -279,7 +279,7 @@ def test_a_whole_answer_that_cannot_be_spoken_is_an_error_and_its_texts_are_kept
     def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
         raise SandboxError
 
-    monkeypatch.setattr(pools.synthesis, "follow", follow)
+    monkeypatch.setattr(pools.synthesis, "stream", follow)
     answer = post(server, alice, spoken_request_in("wav", n=2))
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "speech_failed"

@@ -32,7 +32,7 @@ class Gateway:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def turn(self, mode: Mode) -> None:
+    def set_mode(self, mode: Mode) -> None:
         with self._lock:
             if self._mode == "refusing":
                 self._listener = socket.create_server(self.address)
@@ -46,7 +46,7 @@ class Gateway:
                 self._listener.close()
 
     def end(self) -> None:
-        self.turn("silent")
+        self.set_mode("silent")
         self._is_over = True
         self._thread.join()
         self._listener.close()

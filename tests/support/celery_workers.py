@@ -52,7 +52,7 @@ class Process:
         return self.process.poll() is not None
 
     @property
-    def workshops(self) -> list[int]:
+    def sandbox_workers(self) -> list[int]:
         return [pid for pid in descendants(self.process.pid) if is_sandbox_worker(pid)]
 
     @property

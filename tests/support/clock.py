@@ -16,7 +16,7 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def goes(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 

@@ -87,7 +87,7 @@ class Site:
             self.open -= 1
             writer.close()
 
-    async def until_left(self) -> None:
+    async def wait_until_left(self) -> None:
         async with asyncio.timeout(5):
             while self.open:
                 await asyncio.sleep(0.01)
@@ -146,7 +146,7 @@ async def fetch_error(answer: Answer, out: Path, **limits: Any) -> FetchError:
     async with website(answer) as site, open_fetcher(**limits) as fetcher:
         with pytest.raises(FetchError) as refused:
             await fetcher.fetch(site.url(), out)
-        await site.until_left()
+        await site.wait_until_left()
     assert not out.exists()
     assert "127.0.0.1" not in refused.value.message
     return refused.value

@@ -63,7 +63,7 @@ class Storm:
             variables |= {"CELERY_BROKER_URL": self.broker, "CHATAPI_EMBEDDED_WORKER": "0"}
         return variables
 
-    def rage(self) -> None:
+    def run(self) -> None:
         """Call the service and kill its processes until all kills are done, then kill everything."""
         with ExitStack() as stack:
             webs = [stack.enter_context(EndedRun(self._web())) for _ in range(1)]
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         storm = Storm(Path(folder), **vars(asked))
         started = time.monotonic()
-        storm.rage()
+        storm.run()
         raged = time.monotonic() - started
         proof = storm.settle()
         unbilled = storm.unbilled()

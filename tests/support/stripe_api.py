@@ -105,12 +105,14 @@ class StripeHandler(BaseHTTPRequestHandler):
         self.form = {name: only for name, [only] in parse_qs(self.rfile.read(length).decode()).items()}
         self.stripe.requests += 1
         if self.path != "/v1/billing/meter_events":
-            self.say(404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}})
+            self.respond(
+                404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}}
+            )
         elif not self._is_authorized():
             message = "Invalid API Key provided: sk_test_*****body"
-            self.say(401, {"error": {"type": "invalid_request_error", "message": message}})
+            self.respond(401, {"error": {"type": "invalid_request_error", "message": message}})
         elif not (self.stripe.trouble and self.stripe.trouble(self)):
-            self.say(*self.stripe.take(self.form))
+            self.respond(*self.stripe.take(self.form))
 
     def _is_authorized(self) -> bool:
         scheme, _, given = self.headers.get("Authorization", "").partition(" ")
@@ -118,7 +120,7 @@ class StripeHandler(BaseHTTPRequestHandler):
             given = b64decode(given).decode().removesuffix(":")
         return given == KEY
 
-    def say(self, status: int, body: dict[str, Any] | str) -> None:
+    def respond(self, status: int, body: dict[str, Any] | str) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -136,7 +136,8 @@ class _Resolver:
         if len(places) > MAX_FILES_PER_CALL:
             i, j, part = places[MAX_FILES_PER_CALL]
             raise BadRequest(
-                f"A call may carry {MAX_FILES_PER_CALL} pictures, sounds and files; this one has {len(places)}.",
+                f"A call may carry {MAX_FILES_PER_CALL} pictures, sounds and files; "
+                f"this one has {len(places)}.",
                 param=self._param_path(i, j, part),
                 code="array_above_max_length",
             )

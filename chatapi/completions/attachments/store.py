@@ -28,7 +28,7 @@ class ResolvedAttachments(msgspec.Struct, frozen=True):
     fetched: dict[str, str] = {}
     inline: dict[str, bytes] = {}
     paths: dict[str, Path] = {}
-    fresh: frozenset[str] = frozenset()
+    new_digests: frozenset[str] = frozenset()
 
     def store_again(self, workspace_id: UUID) -> None:
         """Store the bytes again once rows name them: a refused call or the sweep may have deleted them."""
@@ -37,7 +37,7 @@ class ResolvedAttachments(msgspec.Struct, frozen=True):
 
 async def drop_new_bytes(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
     """Delete the bytes of a call that was refused."""
-    await drop_bytes(workspace_id, resolved.fresh)
+    await drop_bytes(workspace_id, resolved.new_digests)
 
 
 async def drop_bytes(workspace_id: UUID, digests: Collection[str]) -> None:

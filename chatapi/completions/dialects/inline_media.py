@@ -24,7 +24,7 @@ class Uploads:
     def __init__(self) -> None:
         self.bytes: dict[str, bytes] = {}
 
-    def keep(self, encoded: str, media_type: str) -> Blob:
+    def add(self, encoded: str, media_type: str) -> Blob:
         try:
             data = a2b_base64(encoded, strict_mode=True)
         except (Error, ValueError):
@@ -42,7 +42,7 @@ class Uploads:
         header = _DATA_URL.match(url)
         if header is None or not (header[1] or "").lower().startswith("image/"):
             raise exceptions.wrong_value("a data URL must begin with 'data:image/…;base64,'")
-        return ImagePart(blob=self.keep(url[header.end() :], header[1].lower()), detail=detail)
+        return ImagePart(blob=self.add(url[header.end() :], header[1].lower()), detail=detail)
 
     def sound(self, data: str, format: str) -> AudioPart:
         """Read a sound. `data` is base64 or a data URL.
@@ -57,7 +57,7 @@ class Uploads:
             raise exceptions.wrong_value(f"{exceptions.quote_value(claim)} is no audio format").at("format")
         kind = name[1].lower() if name else ""
         try:
-            blob = self.keep(
+            blob = self.add(
                 data[header.end() :] if header else data, SOUND_MEDIA_TYPES.get(kind, f"audio/{kind}")
             )
         except exceptions.InvalidField as problem:
@@ -70,7 +70,7 @@ class Uploads:
         header = _DATA_URL.match(data)
         guessed = _TYPES.guess_type(filename or "")[0] or "application/octet-stream"
         media_type = (header[1] or guessed).lower() if header else guessed
-        blob = self.keep(data[header.end() :] if header else data, media_type)
+        blob = self.add(data[header.end() :] if header else data, media_type)
         return FilePart(blob=blob, filename=filename, file_id=file_id)
 
 

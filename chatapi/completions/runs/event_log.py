@@ -70,7 +70,7 @@ class Viewer:
         self._cursor += len(new_entries)
         return new_entries
 
-    async def until_ended(self) -> AnswerEnd | None:
+    async def wait_until_ended(self) -> AnswerEnd | None:
         """Wait until the run has ended and return its end; None if the client leaves before."""
         while self.log.ended is None and not self.is_gone:
             await self.read()

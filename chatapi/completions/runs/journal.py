@@ -128,7 +128,7 @@ class JournalSlot:
         """
         return _usage(self._flags, self._prompt, self._tally, self._engine_usage)
 
-    def asked(self, price_id: UUID | None, prompt_tokens: int, images: int) -> None:
+    def record_request(self, price_id: UUID | None, prompt_tokens: int, images: int) -> None:
         """Record that a model is about to be asked, possibly not the same one as before."""
         self._flags = _WAS_ASKED
         self._engine_usage = None
@@ -137,13 +137,13 @@ class JournalSlot:
         self._images = images
         self._write_head()
 
-    def asked_again(self, prompt_tokens: int, images: int) -> None:
+    def record_further_request(self, prompt_tokens: int, images: int) -> None:
         """Record that the same model is asked for a further choice."""
         self._prompt = min(self._prompt + prompt_tokens, _MAX_COUNT)
         self._images += images
         self._write_head()
 
-    def begun(self) -> None:
+    def record_start(self) -> None:
         if not self._flags & _HAS_BEGUN:
             self._flags |= _HAS_BEGUN
             self._write_head()
@@ -155,18 +155,18 @@ class JournalSlot:
         if type(event) is not TextDelta:
             self._sizes[1], self._sizes[2] = tally.reasoning, tally.sound
 
-    def spoken(self, size: int) -> None:
+    def add_speech(self, size: int) -> None:
         """Record that `size` more bytes of PCM16 were made of the answer here."""
         self._tally.spoken += size
         self._sizes[3] = self._tally.spoken
 
-    def counted(self, usage: Usage) -> None:
+    def record_usage(self, usage: Usage) -> None:
         """Record what the engine itself counted."""
         self._engine_usage = usage
         try:
             _USAGE.pack_into(self._memory, self._offset + _USAGE_AT, *astuple(usage)[:_COUNTS])
         except struct.error:  # no upstream means counts this large
-            self._engine_usage = usage.bounded
+            self._engine_usage = usage.clamped
             _USAGE.pack_into(self._memory, self._offset + _USAGE_AT, *astuple(self._engine_usage)[:_COUNTS])
         self._flags |= _WAS_COUNTED
         self._write_head()
@@ -211,7 +211,7 @@ def _read(data: bytes) -> Iterator[tuple[UUID, RunProgress]]:
             RunProgress(
                 None if price == _NO_ID else UUID(bytes=price),
                 images,
-                _usage(flags, prompt, tally, counted).bounded,
+                _usage(flags, prompt, tally, counted).clamped,
                 bool(flags & _WAS_ASKED),
                 bool(flags & _HAS_BEGUN),
             ),

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chatapi.completions.runs.event_log import EventLog
-from chatapi.completions.runs.fan_out import fan_out
 from chatapi.completions.runs.journal import JournalSlot
+from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
 from core.values import Value
@@ -212,10 +212,10 @@ class Pump:
         engine, request = self._registry.engine(spec), self._prepared.request
         prompt, images = estimate_prompt_tokens(request.messages), self._prepared.images
         self._partial_usage = None
-        self._slot.asked(self._prepared.price_id, prompt, images)
+        self._slot.record_request(self._prepared.price_id, prompt, images)
         if request.n == 1 or spec.supports_n:
             return engine.stream(request)
-        return self._record_each_prompt(fan_out(engine.stream, request), prompt, images)
+        return self._record_each_prompt(request_choices(engine.stream, request), prompt, images)
 
     async def _record_each_prompt(
         self, events: AsyncGenerator[Event, None], prompt: int, images: int
@@ -229,7 +229,7 @@ class Pump:
             async for event in events:
                 if not isinstance(event, Usage) and event.choice not in begun:
                     if begun:
-                        self._slot.asked_again(prompt, images)
+                        self._slot.record_further_request(prompt, images)
                     begun.add(event.choice)
                 yield event
 
@@ -241,7 +241,7 @@ class Pump:
         self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
         if speaks and self._speech_options:
             self._speakers = {
-                n: Speaker(n, self._speech_options, self.log.append, self._slot.spoken) for n in choices
+                n: Speaker(n, self._speech_options, self.log.append, self._slot.add_speech) for n in choices
             }
 
     def _add_text(self, event: TextDelta) -> None:
@@ -279,7 +279,7 @@ class Pump:
                 continue
             if self._first_event_at is None:
                 self._first_event_at = datetime.now(UTC)
-                journal_slot.begun()
+                journal_slot.record_start()
             if isinstance(event, Finish):
                 self._finishes[event.choice] = event
                 continue
@@ -302,7 +302,9 @@ class Pump:
         if usage.lacks_completion:
             self._partial_usage = usage
         else:
-            self._slot.counted(fill_missing_counts(usage, self._slot.usage) if usage.lacks_prompt else usage)
+            self._slot.record_usage(
+                fill_missing_counts(usage, self._slot.usage) if usage.lacks_prompt else usage
+            )
 
     def _usage_so_far(self) -> Usage:
         """Return what is billed: nothing if the model said nothing, however the answer ended."""
@@ -311,7 +313,7 @@ class Pump:
         usage, substitutes = self._slot.usage, self._prepared.substitutes
         if self._partial_usage is not None:
             usage = fill_missing_counts(self._partial_usage, usage)
-        return (usage + substitutes if substitutes != _NOTHING else usage).bounded
+        return (usage + substitutes if substitutes != _NOTHING else usage).clamped
 
     def _outcome(self, ended: AnswerEnd, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> RunOutcome:
         return RunOutcome(

@@ -98,7 +98,7 @@ class Speaker:
         """Load the voice while the model is still thinking about its first sentence."""
         job = WarmVoice(self._options.voice, self._options.voices_folder)
         if job not in _warm:
-            await pools.synthesis.ask(warm_voice, job, seconds=synthesis_timeout(0))
+            await pools.synthesis.run(warm_voice, job, seconds=synthesis_timeout(0))
             _warm.add(job)
 
     async def _next(self) -> list[SpeechItem] | None:
@@ -116,7 +116,7 @@ class Speaker:
         options = self._options
         job = Speak(items=items, voice=options.voice, voices_folder=options.voices_folder)
         characters = sum(len(item.text) for item in items if isinstance(item, Say))
-        async for piece in pools.synthesis.follow(speak, job, seconds=synthesis_timeout(characters)):
+        async for piece in pools.synthesis.stream(speak, job, seconds=synthesis_timeout(characters)):
             self._send(piece)
 
     def _send(self, piece: SpokenPiece) -> None:
@@ -151,5 +151,5 @@ async def _encode(pcm: bytes, format: str) -> bytes:
         raw, out = folder / "pcm", folder / "encoded"
         await asyncio.to_thread(raw.write_bytes, pcm)
         job = EncodeSound(str(out), format, path=str(raw))
-        await pools.files.ask(encode_sound, job, seconds=ENCODE_SECONDS)
+        await pools.files.run(encode_sound, job, seconds=ENCODE_SECONDS)
         return await asyncio.to_thread(out.read_bytes)

@@ -32,7 +32,7 @@ class FunctionSerializer(StrictSerializer):
 class ToolSerializer(StrictSerializer):
     """The document lets `type` be absent, and there is only one."""
 
-    needed = ("function",)
+    also_required = ("function",)
 
     type = EnumField(("function",), required=False)
     function = FunctionSerializer(required=False)
@@ -55,7 +55,7 @@ class FunctionNameSerializer(StrictSerializer):
 
 
 class NamedToolSerializer(StrictSerializer):
-    needed = ("function",)
+    also_required = ("function",)
 
     type = EnumField(("function",), required=False)
     function = FunctionNameSerializer(required=False)
@@ -122,7 +122,7 @@ class FunctionChoiceField(DescribedField):
 
 
 class FunctionCallSerializer(StrictSerializer):
-    needed = ("name", "arguments")
+    also_required = ("name", "arguments")
 
     name = StringField(required=False)
     arguments = StringField(required=False)
@@ -131,7 +131,7 @@ class FunctionCallSerializer(StrictSerializer):
 class ToolCallSerializer(StrictSerializer):
     """A call, in a request as in an answer."""
 
-    needed = ("id", "function")
+    also_required = ("id", "function")
 
     id = StringField(required=False, max_length=256)
     type = EnumField(("function",), required=False)

@@ -50,7 +50,7 @@ class OpenPicture:
     def __init__(self, image: Image.Image, kind: PictureKind, outline: DeclaredSize) -> None:
         self.image = image
         self.kind = kind
-        self.outline = outline
+        self.declared_size = outline
         self.orientation = _read_orientation(image)
 
     @property
@@ -106,7 +106,7 @@ def turn_upright(image: Image.Image, picture: OpenPicture) -> Image.Image:
 
 
 def upright_size(picture: OpenPicture) -> tuple[int, int]:
-    width, height = picture.outline.width, picture.outline.height
+    width, height = picture.declared_size.width, picture.declared_size.height
     return (height, width) if picture.orientation in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 

@@ -36,4 +36,6 @@ def inspect_picture(work: InspectPicture) -> PictureFacts:
         # This decodes a JPEG at an eighth of its size: every bit is still read, with a 64th of the memory.
         picture.load(at_least=(1, 1))
         width, height = upright_size(picture)
-        return PictureFacts(picture.kind.name, picture.kind.media_type, width, height, picture.outline.frames)
+        return PictureFacts(
+            picture.kind.name, picture.kind.media_type, width, height, picture.declared_size.frames
+        )

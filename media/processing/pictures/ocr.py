@@ -48,7 +48,8 @@ def read_text(work: ReadText) -> PictureText:
 
     with open_picture(work.path, work.limits) as picture:
         size = fit_size(
-            picture.outline, _longest(picture.outline.width, picture.outline.height, work.max_side)
+            picture.declared_size,
+            _longest(picture.declared_size.width, picture.declared_size.height, work.max_side),
         )
         image = scale(picture.load(at_least=(2 * size[0], 2 * size[1])), size)
         image = flatten(turn_upright(to_srgb(image, profile=None), picture)).convert("RGB")

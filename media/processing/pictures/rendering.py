@@ -52,7 +52,7 @@ def render_picture(work: RenderPicture) -> RenderedPicture:
     is_thumbnail = work.purpose == "thumbnail"
     max_side = min(work.max_side, THUMBNAIL_SIDE) if is_thumbnail else work.max_side
     with open_picture(work.path, work.limits) as picture:
-        size = fit_size(picture.outline, max_side)
+        size = fit_size(picture.declared_size, max_side)
         # Keep twice the size for our own filter, which is better than a JPEG decoder's.
         image = picture.load(at_least=(2 * size[0], 2 * size[1]))
         image = turn_upright(to_srgb(scale(image, size), picture.profile), picture)

@@ -9,7 +9,7 @@ A job is a module-level function (`jobs.py`) that takes one Struct and returns o
   innocent. Each is retried once, alone in a worker process, so that only its own fault can make it fail. One
   job at a time runs alone, in an extra process, while the other processes carry on.
 - A stream that has delivered pieces cannot be retried. It raises `JobInterrupted` if another job was late,
-  and fails if nobody can tell which one is to blame. `follow(…, alone=True)` settles that on the next try.
+  and fails if nobody can tell which one is to blame. `stream(…, alone=True)` settles that on the next try.
 - A worker process that ends before it is ready interrupts all waiting jobs, as closing the pool does; the
   next call tries again.
 """

@@ -135,7 +135,7 @@ class WorkerProcess:
     # --- input and output -----------------------------------------------------------------------
 
     def read_reports(self, descriptor: int, events: int) -> Iterator[WorkerFrame]:
-        """Yield the frames it has sent. Raises `WorkerDisconnected`, and ValueError if it broke the protocol."""
+        """Yield the frames it sent. Raises `WorkerDisconnected`, and ValueError if it broke the protocol."""
         if descriptor == self._output:
             self._read_output()
             return

@@ -51,15 +51,15 @@ class SandboxPool:
     ) -> None:
         self._config = PoolConfig(name, threads, processes, memory, idle_seconds, preload, niceness)
         self._lock = threading.Lock()
-        self._keeper: Supervisor | None = None
+        self._supervisor: Supervisor | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         _pools.add(self)
 
-    async def warm(self) -> None:
+    async def warm_up(self) -> None:
         """Start a worker process ahead of the first job. Raises `SandboxError`."""
-        await self.ask(do_nothing, Nothing(), seconds=START_TIMEOUT)
+        await self.run(do_nothing, Nothing(), seconds=START_TIMEOUT)
 
-    async def ask(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
+    async def run(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
         """Run a job and return its result.
 
         `seconds` limits its running time; waiting for a free worker process does not count.
@@ -73,15 +73,15 @@ class SandboxPool:
         finally:
             pending.future.cancel()
 
-    def ask_blocking(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
-        """Run a job like `ask`, from a thread that may block."""
+    def run_blocking(self, job: Callable[[A], R], work: A, *, seconds: float) -> R:
+        """Run a job like `run`, from a thread that may block."""
         typed_job, pending = self._submit_single(job, work, seconds)
         try:
             return cast("R", _decode_result(typed_job, pending.future.result()))
         finally:
             pending.future.cancel()
 
-    async def follow(
+    async def stream(
         self,
         job: Callable[[A], Iterator[R]],
         work: A,
@@ -94,11 +94,11 @@ class SandboxPool:
 
         `seconds` limits all of its work and `idle_seconds` the work on one piece. Waiting for the reader
         counts toward neither, but the reader only has `job_calls.READER_PATIENCE`. Closing the generator
-        cancels the job. With `alone`, no other job runs in its worker process. Raises what `ask` raises.
+        cancels the job. With `alone`, no other job runs in its worker process. Raises what `run` raises.
         """
         typed_job = job_of(job)
         if not typed_job.streams:
-            raise NotAJob(f"{typed_job.address} yields nothing: ask for it")
+            raise NotAJob(f"{typed_job.address} yields nothing: run it")
         stream = ResultStream()
         supervisor, call = self._submit(typed_job, work, stream, seconds, idle_seconds, alone=alone)
         try:
@@ -115,14 +115,14 @@ class SandboxPool:
     def close(self) -> None:
         """Stop the worker processes within milliseconds, also at exit. Waiting callers get `SandboxError`."""
         with self._lock:
-            supervisor, self._keeper = self._keeper, None
+            supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.close()
 
     def _submit_single(self, job: Callable[[A], R], work: A, seconds: float) -> tuple[Job, SingleResult]:
         typed_job = job_of(job)
         if typed_job.streams:
-            raise NotAJob(f"{typed_job.address} yields pieces: follow it")
+            raise NotAJob(f"{typed_job.address} yields pieces: stream it")
         pending = SingleResult()
         supervisor, call = self._submit(typed_job, work, pending, seconds, math.inf)
         pending.future.add_done_callback(
@@ -150,12 +150,12 @@ class SandboxPool:
 
     def _open_supervisor(self) -> Supervisor:
         with self._lock:
-            if self._keeper is None or not self._keeper.is_open:
-                self._keeper = Supervisor(self._config)
+            if self._supervisor is None or not self._supervisor.is_open:
+                self._supervisor = Supervisor(self._config)
                 if self._finalizer is not None:
                     self._finalizer.detach()
-                self._finalizer = weakref.finalize(self, self._keeper.close)
-            return self._keeper
+                self._finalizer = weakref.finalize(self, self._supervisor.close)
+            return self._supervisor
 
     def _reset_after_fork(self) -> None:
         """Reset the pool in a forked process.
@@ -163,7 +163,7 @@ class SandboxPool:
         The worker processes belong to the parent, and the lock may be held forever.
         """
         self._lock = threading.Lock()
-        supervisor, self._keeper = self._keeper, None
+        supervisor, self._supervisor = self._supervisor, None
         if self._finalizer is not None:
             self._finalizer.detach()
         if supervisor is not None:

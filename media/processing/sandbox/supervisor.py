@@ -54,7 +54,7 @@ class Supervisor:
         self._inbox_lock = threading.Lock()
         self._is_closed = False
         self._queue: deque[JobCall] = deque()
-        self._children: list[WorkerProcess] = []
+        self._workers: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -91,7 +91,7 @@ class Supervisor:
 
     def disown(self) -> None:
         """Close this process's connections to the parent's worker processes after a fork."""
-        for worker in self._children:
+        for worker in self._workers:
             worker.disown()
         self._close_sockets()
 
@@ -126,13 +126,13 @@ class Supervisor:
             self._inbox.popleft()()
         self._dispatch()
         now = time.monotonic()
-        for worker in tuple(self._children):
+        for worker in tuple(self._workers):
             if worker.deadline <= now:
                 self._enforce_deadline(worker, now)
         self._dispatch()  # stopped processes may have left calls to retry, and room
 
     def _select_timeout(self) -> float | None:
-        soonest = min((worker.deadline for worker in self._children), default=float("inf"))
+        soonest = min((worker.deadline for worker in self._workers), default=float("inf"))
         return None if soonest == float("inf") else max(0, soonest - time.monotonic())
 
     def _stop_all(self) -> None:
@@ -140,7 +140,7 @@ class Supervisor:
             self._is_closed = True
         while self._inbox:
             self._inbox.popleft()()
-        for worker in self._children:
+        for worker in self._workers:
             worker.stop()
             self._queue.extend(worker.calls.values())
         for call in self._queue:
@@ -163,29 +163,29 @@ class Supervisor:
     def _abandon(self, call: JobCall) -> None:
         if call in self._queue:
             self._queue.remove(call)
-        for worker in self._children:
+        for worker in self._workers:
             if call.number in worker.calls and call.abandoned_at is None:
                 call.abandon(time.monotonic())
                 worker.send_order(Cancel(call.number))
 
     def _forward_credit(self, call: JobCall, pieces: int) -> None:
-        for worker in self._children:
+        for worker in self._workers:
             if call.number in worker.calls:
                 call.count_read(pieces, time.monotonic())
                 worker.send_order(Credit(call.number, pieces))
 
     def _dispatch(self) -> None:
         for call in sorted(self._queue, key=lambda call: not call.is_alone):
-            if worker := choose_worker(call, self._children):
+            if worker := choose_worker(call, self._workers):
                 self._queue.remove(call)
                 worker.begin(call)
-        for _ in range(count_workers_to_start(self._config, self._children, self._queue)):
+        for _ in range(count_workers_to_start(self._config, self._workers, self._queue)):
             if not self._start_worker():
                 break
 
     def _start_worker(self) -> bool:
         try:
-            self._children.append(WorkerProcess(self._config, self._selector))
+            self._workers.append(WorkerProcess(self._config, self._selector))
         except OSError as error:
             logger.error("%s: a child cannot be started: %s", self._config.name, error)
             self._fail_queued()
@@ -203,7 +203,7 @@ class Supervisor:
     # --- reports --------------------------------------------------------------------------------
 
     def _handle_event(self, worker: WorkerProcess, descriptor: int, events: int) -> None:
-        if worker not in self._children:
+        if worker not in self._workers:
             return  # it was stopped earlier in this iteration
         try:
             for report in worker.read_reports(descriptor, events):
@@ -253,7 +253,7 @@ class Supervisor:
             self._terminate_worker(worker, "took too long to start")
         elif not worker.calls:
             logger.debug("%s[%d] has nothing to do and is ended", self._config.name, worker.pid)
-            self._children.remove(worker)
+            self._workers.remove(worker)
             worker.stop()
         elif worker.abandoned_deadline <= now:
             self._terminate_worker(worker, "went on with what nobody waits for")
@@ -272,7 +272,7 @@ class Supervisor:
 
         The package's docstring says who is to blame.
         """
-        self._children.remove(worker)
+        self._workers.remove(worker)
         outcome = worker.stop(patience)
         work = [call for call in worker.calls.values() if call.abandoned_at is None]
         jobs = ", ".join(call.job.address for call in work) or "nothing"

@@ -13,7 +13,7 @@ from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.duration import read_packets
 from media.processing.sound.ffmpeg_input import OpenSound, check_length, check_shape, open_sound
 from media.processing.sound.limits import SoundLimits
-from media.processing.sound.timeline import Timeline
+from media.processing.sound.timestamp_gaps import Timeline
 
 SAMPLE_BYTES = 2
 SILENCE = bytes(32 * 1024)

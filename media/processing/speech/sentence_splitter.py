@@ -50,7 +50,7 @@ def split_sentences(text: str) -> list[str]:
     """
     cutter = SentenceSplitter(code_limit=len(text))
     found: list[str] = []
-    for piece in cutter.add(text) + cutter.rest():
+    for piece in cutter.add(text) + cutter.take_rest():
         words = piece.lstrip() if found else piece
         if found:
             found[-1] += piece[: len(piece) - len(words)]
@@ -96,7 +96,7 @@ class SentenceSplitter:
             return []
         return self._take_pieces(is_end=False)
 
-    def rest(self) -> list[str]:
+    def take_rest(self) -> list[str]:
         """Return what is left as a sentence: the text ends here, or is interrupted."""
         return self._take_pieces(is_end=True) if self._length else []
 

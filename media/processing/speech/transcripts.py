@@ -54,7 +54,7 @@ class TranscriptWriter:
         return piece
 
     def transcript(self) -> Transcript:
-        """Return the transcript. Raises `TranscriptCutShort` if the stream has not ended with `RecognitionEnd`."""
+        """Return the transcript. Raises `TranscriptCutShort` if the stream lacks its `RecognitionEnd`."""
         if self._end is None:
             raise TranscriptCutShort
         return Transcript("".join(self._pieces), self._end.language, self._end.duration, self._segments)

@@ -51,7 +51,7 @@ async def test_the_tighter_of_two_limits_is_reported() -> None:
 async def test_if_both_refuse_the_longer_wait_is_reported(clock: Clock) -> None:
     counters = Counters()
     key = Limits(requests_per_minute=1)
-    clock.goes(30)
+    clock.advance(30)
     for _ in range(5):
         await remaining_after_one_more(counters, principal(Limits(requests_per_minute=10)))
     await remaining_after_one_more(counters, principal(Limits(requests_per_minute=10), key))
@@ -96,8 +96,8 @@ async def test_tokens_are_corrected_long_after_they_were_taken(clock: Clock) -> 
     who = principal(Limits(tokens_per_minute=1000))
     for seconds, expected in ((0, 899), (59, 899), (61, 901), (90, 949), (119, 998), (130, 999)):
         call = Allowance(counters, who)
-        clock.goes(600 - clock.now % 60)
+        clock.advance(600 - clock.now % 60)
         await call.take_tokens(lambda: 1000)
-        clock.goes(seconds)
+        clock.advance(seconds)
         await call.correct_tokens(100)
         assert await remaining_after_one_more(counters, who, "tokens") == expected

@@ -33,25 +33,25 @@ async def test_no_more_than_the_limit_is_taken_until_the_minute_has_passed(clock
     assert [is_taken for is_taken, _ in taken] == [True, True, True, False, False]
     assert [window.used for _, window in taken] == [1, 2, 3, 3, 3]
     wait = taken[-1][1].seconds_until(2)
-    clock.goes(wait - 0.1)
+    clock.advance(wait - 0.1)
     assert not (await take(counters, "k", 3, 1))[0]
-    clock.goes(0.2)
+    clock.advance(0.2)
     assert (await take(counters, "k", 3, 1))[0]
     assert (await take(counters, "other", 3, 3))[0]
 
 
 async def test_what_is_given_back_stops_counting_whichever_window_it_was_taken_in(clock: Clock) -> None:
     counters = Counters()
-    clock.goes(20)
+    clock.advance(20)
     await take(counters, "k", 100, 100)
     await counters.change([CounterChange("k", -50, -40)])
     assert await used(counters) == 50
-    clock.goes(70)  # half of the next window has passed, so half of the previous one counts
+    clock.advance(70)  # half of the next window has passed, so half of the previous one counts
     await take(counters, "k", 100, 10)
     assert await used(counters) == 25 + 10
     await counters.change([CounterChange("k", -30, 30)])
     assert await used(counters) == 10 + 10
-    clock.goes(60)
+    clock.advance(60)
     await counters.change([CounterChange("k", -20, 90)])
     assert await used(counters) == 5
 
@@ -70,7 +70,7 @@ async def test_what_was_used_beyond_the_limit_is_counted(clock: Clock) -> None:
     await counters.change([CounterChange("k", 500, 90)])
     is_taken, window = await take(counters, "k", 100, 1)
     assert (is_taken, window.used) == (False, 500)
-    clock.goes(window.seconds_until(99) + 0.001)
+    clock.advance(window.seconds_until(99) + 0.001)
     assert (await take(counters, "k", 100, 1))[0]
 
 
@@ -78,7 +78,7 @@ async def test_unused_counters_are_forgotten(clock: Clock) -> None:
     counters = Counters()
     for number in range(50):
         await take(counters, f"k{number}", 10, 1)
-    clock.goes(200)
+    clock.advance(200)
     await take(counters, "k", 10, 1)
     kept = counters._memory
     assert len(kept.storage) == len(kept.expirations) == 1

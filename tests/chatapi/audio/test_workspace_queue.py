@@ -22,7 +22,7 @@ class Visit:
         self.task = asyncio.create_task(self._run(queue, workspace_id))
 
     async def _run(self, queue: WorkspaceQueue, workspace_id: UUID) -> None:
-        async with queue.turn(workspace_id, self.is_gone):
+        async with queue.slot(workspace_id, self.is_gone):
             self.is_at_work = True
             await self.let_go.wait()
         self.is_at_work = False
@@ -77,12 +77,12 @@ def test_too_many_requests_are_refused_and_may_come_again() -> None:
         here = [Visit(queue, OURS) for _ in range(2)]
         await until_quiet()
         with pytest.raises(RateLimited):
-            async with queue.turn(OURS, asyncio.Event()):
+            async with queue.slot(OURS, asyncio.Event()):
                 raise AssertionError("it had no turn")
         for visit in here:
             visit.let_go.set()
         await asyncio.gather(*(visit.task for visit in here))
-        async with queue.turn(OURS, asyncio.Event()):
+        async with queue.slot(OURS, asyncio.Event()):
             pass
 
     asyncio.run(scenario())

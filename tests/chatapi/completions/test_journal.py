@@ -34,8 +34,8 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path: Path) -> None:
     slot = open_journal.slot(ID)
-    slot.asked(PRICE, 12, 3)
-    slot.begun()
+    slot.record_request(PRICE, 12, 3)
+    slot.record_start()
     for event in (
         TextDelta("Grüße"),
         ReasoningDelta("hm, well"),
@@ -44,7 +44,7 @@ def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path
     ):
         slot.add(event)
     slot.add(AudioDelta(data=bytes(48 * 100)))
-    slot.spoken(48 * 51)
+    slot.add_speech(48 * 51)
     entry = journal.read(path)[ID]
     assert (entry.price_id, entry.images, entry.was_asked, entry.has_begun) == (PRICE, 3, True, True)
     # 7 + 4 + 1 bytes are 3 tokens, 8 bytes of reasoning 2, 100 ms of its own sound 2, 51 ms of ours 2
@@ -63,11 +63,11 @@ def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path
 
 def test_the_engines_counts_take_precedence_over_ours(open_journal: Journal, path: Path) -> None:
     slot = open_journal.slot(ID)
-    slot.asked(None, 12, 0)
+    slot.record_request(None, 12, 0)
     slot.add(TextDelta("Hello"))
-    slot.counted(Usage(prompt_tokens=5, completion_tokens=7, cached_tokens=2))
+    slot.record_usage(Usage(prompt_tokens=5, completion_tokens=7, cached_tokens=2))
     assert journal.read(path)[ID].usage == Usage(5, 7, 2)
-    slot.asked(PRICE, 4, 0)  # another model takes over
+    slot.record_request(PRICE, 4, 0)  # another model takes over
     assert journal.read(path)[ID].usage.prompt_tokens == 4
 
 
@@ -85,7 +85,7 @@ def test_unasked_answers_have_no_usage_and_ended_ones_no_entry(open_journal: Jou
 def test_slots_begun_before_the_journal_grew_are_still_recorded(open_journal: Journal, path: Path) -> None:
     first = open_journal.slot(ID)
     others = [open_journal.slot(uuid4()) for _ in range(300)]
-    first.asked(PRICE, 1, 0)
+    first.record_request(PRICE, 1, 0)
     first.add(TextDelta("Hello"))
     assert journal.read(path)[ID].usage.completion_tokens == 2
     first.release()
@@ -101,7 +101,7 @@ def test_a_full_disk_stops_no_answer(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "posix_fallocate", full)
     with closing(Journal(path)) as open_journal:
         slot = open_journal.slot(ID)
-        slot.asked(PRICE, 1, 0)
+        slot.record_request(PRICE, 1, 0)
         slot.add(TextDelta("Hello"))
         assert slot.usage.completion_tokens == 2
         slot.release()
@@ -114,8 +114,8 @@ from uuid import UUID
 from chatapi.completions.runs.journal import Journal
 from engines.events import TextDelta
 slot = Journal(Path(sys.argv[1])).slot(UUID(sys.argv[2]))
-slot.asked(None, 3, 0)
-slot.begun()
+slot.record_request(None, 3, 0)
+slot.record_start()
 slot.add(TextDelta("x" * 40))
 os.kill(os.getpid(), signal.SIGKILL)
 """

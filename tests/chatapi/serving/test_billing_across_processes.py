@@ -38,7 +38,7 @@ def test_a_thousand_calls_share_a_balance_for_a_hundred(tmp_path: Path) -> None:
 
 def test_killed_answers_are_billed_for_what_was_seen_of_them(tmp_path: Path) -> None:
     storm = Storm(tmp_path, kills=1)
-    storm.rage()
+    storm.run()
     proof = storm.settle()
     assert "0 discrepancies" in proof
     assert storm.answered

@@ -28,7 +28,7 @@ def out(tmp_path: Path) -> Path:
 async def test_a_picture_is_fetched_into_a_file(out: Path) -> None:
     async with website(send_picture) as site, open_fetcher() as fetcher:
         fetched = await fetcher.fetch(site.url("/a%20b.png?size=2#top"), out)
-        await site.until_left()
+        await site.wait_until_left()
     assert fetched == FetchedFile(len(PICTURE), "image/png", "127.0.0.1")
     assert out.read_bytes() == PICTURE
     assert site.visits[0].path == "/a%20b.png?size=2"
@@ -121,7 +121,7 @@ async def test_a_full_disk_is_an_os_error_and_leaves_nothing(out: Path) -> None:
     async with website(send_picture) as site, open_fetcher() as fetcher:
         with pytest.raises(OSError, match="No space left"):
             await fetcher.fetch(site.url(), out)
-        await site.until_left()
+        await site.wait_until_left()
     assert not out.is_symlink()
 
 

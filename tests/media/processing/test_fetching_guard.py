@@ -152,7 +152,7 @@ async def test_a_redirect_to_what_is_private_is_refused(out: Path, location: str
     async with website(answer, "0.0.0.0") as site:
         async with open_fetcher(FakeResolver(inside_example=[["127.0.0.3"]])) as fetcher:
             problem = await refusal(fetcher, site.url(), out)
-        await site.until_left()
+        await site.wait_until_left()
     assert problem.code == code
     assert site.connections == 1
     assert not any(digit in problem.message for digit in ("127", "169", "10."))
@@ -176,7 +176,7 @@ async def test_this_machines_public_address_is_this_machine(
     monkeypatch.setattr(public_network, "is_public", lambda address: True)
     async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
         problem = await refusal(fetcher, site.url(), out)
-        await site.until_left()
+        await site.wait_until_left()
     assert problem.code == "url_not_allowed"
     assert (site.connections, site.visits) == (1, [])
 
@@ -193,7 +193,7 @@ async def test_a_connection_that_ended_elsewhere_is_told_nothing(
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", diverted)
     async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
         problem = await refusal(fetcher, site.url(host="8.8.8.8"), out)
-        await site.until_left()
+        await site.wait_until_left()
     assert problem.code == "url_not_allowed"
     assert (site.connections, site.visits) == (1, [])
 

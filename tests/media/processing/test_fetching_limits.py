@@ -170,5 +170,5 @@ async def test_a_fetch_that_is_cancelled_closes_its_connection(out: Path) -> Non
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await site.until_left()
+        await site.wait_until_left()
     assert not out.exists()

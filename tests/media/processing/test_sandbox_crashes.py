@@ -52,7 +52,7 @@ def is_alive(pid: int) -> bool:
 
 
 def pid_of(workshop: SandboxPool) -> int:
-    return workshop.ask_blocking(jobs.look_around, Text(""), seconds=10).pid
+    return workshop.run_blocking(jobs.look_around, Text(""), seconds=10).pid
 
 
 # --- crashes ------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def test_a_job_that_ends_its_child_fails_once_and_the_next_has_a_new_one(
     workshop = make()
     first = pid_of(workshop)
     with pytest.raises(SandboxError) as failed:
-        workshop.ask_blocking(job, Nap(str(diary)), seconds=10)
+        workshop.run_blocking(job, Nap(str(diary)), seconds=10)
     assert failed.value.message == "The file could not be processed."
     assert f"ends[{first}] ended at work on tests.support.sandbox_jobs:{job.__name__}: {how}" in caplog.text
     assert diary.read_text() == "\n", "it ran more than once, though it was alone"
@@ -86,7 +86,7 @@ def test_the_log_of_a_crash_has_the_last_words_and_the_place(
     workshop = make()
     for job in (jobs.exit_at_once, jobs.crash):
         with pytest.raises(SandboxError):
-            workshop.ask_blocking(job, Nap(str(diary)), seconds=10)
+            workshop.run_blocking(job, Nap(str(diary)), seconds=10)
     words, place = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
     assert words.endswith("\nthe last words")
     assert "Segmentation fault" in place
@@ -98,9 +98,9 @@ def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
 ) -> None:
     workshop = make(threads=2)
     with ThreadPoolExecutor(2) as threads:
-        innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.5, "nap"), seconds=10)
+        innocent = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.5, "nap"), seconds=10)
         wait_until(lambda: diary.read_text() == "nap\n")
-        guilty = threads.submit(workshop.ask_blocking, jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+        guilty = threads.submit(workshop.run_blocking, jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
         assert innocent.result(20).number > 0
         with pytest.raises(SandboxError):
             guilty.result(20)
@@ -109,10 +109,10 @@ def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
 
 async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_path: Path) -> None:
     workshop = make(threads=2)
-    pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
+    pieces = workshop.stream(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
     await anext(pieces)
     with pytest.raises(SandboxError):
-        await workshop.ask(jobs.abort, Nap(str(tmp_path / "other")), seconds=10)
+        await workshop.run(jobs.abort, Nap(str(tmp_path / "other")), seconds=10)
     with pytest.raises(SandboxError):
         await anext(pieces)
     assert diary.read_text() == "x"
@@ -121,15 +121,15 @@ async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_
 async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path) -> None:
     workshop = make(threads=2)
     first = await asyncio.to_thread(pid_of, workshop)
-    long = workshop.ask(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
+    long = workshop.run(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
     async with asyncio.TaskGroup() as group:
         nap = group.create_task(long)
         await asyncio.to_thread(wait_until, lambda: diary.read_text() == "nap\n")
-        pieces = workshop.follow(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
+        pieces = workshop.stream(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
         await anext(pieces)
         assert await asyncio.to_thread(pid_of, workshop) == first
         with pytest.raises(SandboxError):
-            await workshop.ask(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+            await workshop.run(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
         assert (await anext(pieces)).number == 1, "it was not in that child"
         await pieces.aclose()
         assert (await nap).number != first, "repeated"
@@ -144,9 +144,9 @@ def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
     workshop = make(threads=2)
     other = tmp_path / "other"
     with ThreadPoolExecutor(2) as threads:
-        innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.8, "nap"), seconds=10)
+        innocent = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.8, "nap"), seconds=10)
         wait_until(lambda: diary.read_text() == "nap\n")
-        late = threads.submit(workshop.ask_blocking, jobs.hold_the_lock, Nap(str(other), 30), seconds=0.5)
+        late = threads.submit(workshop.run_blocking, jobs.hold_the_lock, Nap(str(other), 30), seconds=0.5)
         with pytest.raises(SandboxError, match="The file took too long to process"):
             late.result(20)
         killed = int(other.read_text())
@@ -157,10 +157,10 @@ def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
 
 async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: Make, tmp_path: Path) -> None:
     workshop = make(threads=2)
-    pieces = workshop.follow(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
+    pieces = workshop.stream(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
     await anext(pieces)
     with pytest.raises(SandboxError, match="took too long") as late:
-        await workshop.ask(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
+        await workshop.run(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
     assert not isinstance(late.value, JobInterrupted)
     with pytest.raises(JobInterrupted):
         await anext(pieces)
@@ -169,7 +169,7 @@ async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: 
 def test_what_the_end_of_the_workshop_cut_off_is_not_to_blame(make: Make, diary: Path) -> None:
     workshop = make()
     with ThreadPoolExecutor(1) as threads:
-        nap = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
+        nap = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
         wait_until(lambda: diary.read_text() == "\n")
         workshop.close()
         with pytest.raises(JobInterrupted):
@@ -180,7 +180,7 @@ def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diar
     workshop = make()
     with ThreadPoolExecutor(2) as threads:
         naps = [
-            threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.6), seconds=1.1)
+            threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.6), seconds=1.1)
             for _ in range(2)
         ]
         assert len({nap.result(20).number for nap in naps}) == 1
@@ -191,10 +191,10 @@ async def test_an_abandoned_job_that_goes_on_is_ended(
 ) -> None:
     monkeypatch.setattr(child_process, "ABANDONED_TIMEOUT", 0.1)
     workshop = make()
-    task = asyncio.create_task(workshop.ask(jobs.nap, Nap(str(diary), 30), seconds=60))
+    task = asyncio.create_task(workshop.run(jobs.nap, Nap(str(diary), 30), seconds=60))
     await asyncio.to_thread(wait_until, lambda: diary.read_text() == "\n")
     task.cancel()
-    assert await workshop.ask(jobs.echo, Text("next"), seconds=10) == Text("next")
+    assert await workshop.run(jobs.echo, Text("next"), seconds=10) == Text("next")
 
 
 # --- memory and idleness ------------------------------------------------------------------------
@@ -202,10 +202,10 @@ async def test_an_abandoned_job_that_goes_on_is_ended(
 
 def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make: Make) -> None:
     workshop = make(memory=2**30)
-    assert workshop.ask_blocking(jobs.allocate, Number(2**28), seconds=10) == Number(2**28)
+    assert workshop.run_blocking(jobs.allocate, Number(2**28), seconds=10) == Number(2**28)
     before = pid_of(workshop)
     with pytest.raises(SandboxError):
-        workshop.ask_blocking(jobs.allocate, Number(2**30), seconds=10)
+        workshop.run_blocking(jobs.allocate, Number(2**30), seconds=10)
     assert pid_of(workshop) != before
 
 
@@ -214,10 +214,10 @@ def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_
 ) -> None:
     workshop = make(memory=2**30, threads=2)
     with ThreadPoolExecutor(2) as threads:
-        innocent = threads.submit(workshop.ask_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
+        innocent = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
         wait_until(lambda: diary.read_text() == "\n")
         with pytest.raises(SandboxError):
-            workshop.ask_blocking(jobs.allocate, Number(2**30), seconds=10)
+            workshop.run_blocking(jobs.allocate, Number(2**30), seconds=10)
         assert innocent.result(20).number != pid_of(workshop)
     assert diary.read_text() == "\n"
 
@@ -273,7 +273,7 @@ def test_a_child_that_breaks_the_rules_is_ended(
     workshop = make()
     before = pid_of(workshop)
     with pytest.raises(SandboxError):
-        workshop.ask_blocking(jobs.impersonate, Data(forged), seconds=20)
+        workshop.run_blocking(jobs.impersonate, Data(forged), seconds=20)
     assert "broke the rules" in caplog.text
     assert not is_alive(before)
 
@@ -287,7 +287,7 @@ def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
         "from media.processing.sandbox.pool import SandboxPool\n"
         "from tests.support import sandbox_jobs as jobs\n"
         "workshop = SandboxPool('script')\n"
-        "def about(): return workshop.ask_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"
+        "def about(): return workshop.run_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", preface + script, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -306,7 +306,7 @@ def test_a_parent_killed_in_the_middle_leaves_no_child(diary: Path) -> None:
     script = (
         "about()\n"
         "if os.fork() == 0: time.sleep(30); os._exit(0)\n"
-        "workshop.ask_blocking(jobs.hold_the_lock, jobs.Nap(sys.argv[1], 30), seconds=60)\n"
+        "workshop.run_blocking(jobs.hold_the_lock, jobs.Nap(sys.argv[1], 30), seconds=60)\n"
     )
     with run_script(script, str(diary)) as parent:
         wait_until(lambda: diary.read_text().endswith("\n"))

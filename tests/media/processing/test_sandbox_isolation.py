@@ -34,7 +34,7 @@ def workshop() -> Iterator[SandboxPool]:
 
 @pytest.fixture
 def seen(workshop: SandboxPool) -> Surroundings:
-    return workshop.ask_blocking(jobs.look_around, Text(""), seconds=20)
+    return workshop.run_blocking(jobs.look_around, Text(""), seconds=20)
 
 
 def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
@@ -48,7 +48,7 @@ def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(tmp_path))
     workshop = SandboxPool("quiet")
     try:
-        workshop.ask_blocking(jobs.open_onnx_model, Text(""), seconds=60)
+        workshop.run_blocking(jobs.open_onnx_model, Text(""), seconds=60)
     finally:
         workshop.close()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -75,7 +75,7 @@ def test_a_child_is_polite_to_other_sessions_too(seen: Surroundings) -> None:
 async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
     workshop = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
     try:
-        assert (await workshop.ask(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
+        assert (await workshop.run(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
     finally:
         await asyncio.to_thread(workshop.close)
 
@@ -89,7 +89,7 @@ def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
     workshop: SandboxPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, "media.processing.sandbox"):
-        assert workshop.ask_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
+        assert workshop.run_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
         workshop.close()
     assert "hello by Python" in caplog.text
     assert "hello by a library" in caplog.text
@@ -98,6 +98,6 @@ def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
 
 async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
     for workshop in (pools.files, pools.recognition, pools.synthesis):
-        await workshop.warm()
-        assert await workshop.ask(do_nothing, Nothing(), seconds=20) == Nothing()
+        await workshop.warm_up()
+        assert await workshop.run(do_nothing, Nothing(), seconds=20) == Nothing()
     await asyncio.to_thread(pools.close_all)

@@ -58,19 +58,19 @@ async def until_written(diary: Path, text: str) -> None:
 
 
 async def test_a_job_is_asked_for_from_a_loop_and_from_a_thread(pair: SandboxPool) -> None:
-    assert await pair.ask(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
-    assert await asyncio.to_thread(pair.ask_blocking, jobs.echo, Text("då"), seconds=10) == Text("då")
+    assert await pair.run(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
+    assert await asyncio.to_thread(pair.run_blocking, jobs.echo, Text("då"), seconds=10) == Text("då")
 
 
 def test_two_loops_and_four_threads_ask_at_once(pair: SandboxPool) -> None:
     async def ask_many(name: str) -> list[Text]:
         texts = [Text(f"{name}{number}") for number in range(50)]
-        answers = await asyncio.gather(*(pair.ask(jobs.echo, text, seconds=10) for text in texts))
+        answers = await asyncio.gather(*(pair.run(jobs.echo, text, seconds=10) for text in texts))
         return [text for text, answer in zip(texts, answers, strict=True) if text == answer]
 
     def ask_one_by_one(name: str) -> list[Text]:
         texts = [Text(f"{name}{number}") for number in range(50)]
-        return [text for text in texts if pair.ask_blocking(jobs.echo, text, seconds=10) == text]
+        return [text for text in texts if pair.run_blocking(jobs.echo, text, seconds=10) == text]
 
     with ThreadPoolExecutor(6) as threads:
         loops = [threads.submit(asyncio.run, ask_many(name)) for name in "ab"]
@@ -80,21 +80,21 @@ def test_two_loops_and_four_threads_ask_at_once(pair: SandboxPool) -> None:
 
 async def test_twenty_megabytes_go_there_and_back_without_blocking_the_loop(pair: SandboxPool) -> None:
     data = Data(os.urandom(20 * 2**20))
-    assert await pair.ask(jobs.mirror, data, seconds=20) == data
+    assert await pair.run(jobs.mirror, data, seconds=20) == data
 
 
 async def test_work_beyond_the_limit_of_a_frame_is_refused_before_it_goes_out(pair: SandboxPool) -> None:
     with pytest.raises(FrameTooLarge):
-        await pair.ask(jobs.mirror, Data(bytes(64 * 2**20)), seconds=10)
+        await pair.run(jobs.mirror, Data(bytes(64 * 2**20)), seconds=10)
 
 
 async def test_what_is_wrong_with_a_file_arrives_as_it_was_raised(pair: SandboxPool) -> None:
     with pytest.raises(MediaTooLarge) as large:
-        await pair.ask(jobs.refuse, Text("too wide"), seconds=10)
+        await pair.run(jobs.refuse, Text("too wide"), seconds=10)
     assert (large.value.message, large.value.code) == ("The picture is too wide.", "media_too_large")
 
     with pytest.raises(jobs.TooOld) as old:
-        await pair.ask(jobs.refuse_specially, Text("wax"), seconds=10)
+        await pair.run(jobs.refuse_specially, Text("wax"), seconds=10)
     assert isinstance(old.value, MediaError)
     assert (old.value.message, old.value.code) == ("The wax cylinder is too old.", "wax")
 
@@ -102,17 +102,17 @@ async def test_what_is_wrong_with_a_file_arrives_as_it_was_raised(pair: SandboxP
 async def test_a_bug_fails_its_call_and_nothing_else(
     pair: SandboxPool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = await pair.ask(jobs.look_around, Text(""), seconds=10)
+    before = await pair.run(jobs.look_around, Text(""), seconds=10)
     with pytest.raises(SandboxError) as failed:
-        await pair.ask(jobs.stumble, Text("unicorns"), seconds=10)
+        await pair.run(jobs.stumble, Text("unicorns"), seconds=10)
     assert failed.value.message == "The file could not be processed."
     assert "LookupError: no such thing as unicorns" in caplog.text
-    assert (await pair.ask(jobs.look_around, Text(""), seconds=10)).pid == before.pid
+    assert (await pair.run(jobs.look_around, Text(""), seconds=10)).pid == before.pid
 
 
 async def test_a_result_of_another_type_than_announced_is_a_bug(pair: SandboxPool) -> None:
     with pytest.raises(SandboxError):
-        await pair.ask(jobs.return_wrong_type, Text(""), seconds=10)
+        await pair.run(jobs.return_wrong_type, Text(""), seconds=10)
 
 
 async def test_only_functions_written_as_jobs_are_taken(pair: SandboxPool) -> None:
@@ -121,11 +121,11 @@ async def test_only_functions_written_as_jobs_are_taken(pair: SandboxPool) -> No
 
     for job in (local, os.system, Path.read_bytes, wait_until, jobs.annotated_wrongly, jobs.Text):
         with pytest.raises(NotAJob):
-            await pair.ask(job, Text("true"), seconds=10)  # type: ignore[arg-type]
+            await pair.run(job, Text("true"), seconds=10)  # type: ignore[arg-type]
     with pytest.raises(NotAJob):
-        await pair.ask(jobs.count, Count("", 1), seconds=10)  # type: ignore[type-var]
+        await pair.run(jobs.count, Count("", 1), seconds=10)  # type: ignore[type-var]
     with pytest.raises(NotAJob):
-        await anext(pair.follow(jobs.echo, Text(""), seconds=10))  # type: ignore[arg-type]
+        await anext(pair.stream(jobs.echo, Text(""), seconds=10))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ async def test_calls_are_served_in_their_order_and_who_gives_up_leaves_the_queue
     single: SandboxPool, diary: Path
 ) -> None:
     def begin(name: str, seconds: float = 0) -> asyncio.Task[jobs.Number]:
-        return asyncio.create_task(single.ask(jobs.nap, Nap(str(diary), seconds, name), seconds=10))
+        return asyncio.create_task(single.run(jobs.nap, Nap(str(diary), seconds, name), seconds=10))
 
     first = begin("a", 0.6)
     await until_written(diary, "a\n")
@@ -171,12 +171,12 @@ async def test_a_full_queue_refuses(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "QUEUE_LIMIT", 2)
-    running = asyncio.create_task(single.ask(jobs.nap, Nap(str(diary), 0.6), seconds=10))
+    running = asyncio.create_task(single.run(jobs.nap, Nap(str(diary), 0.6), seconds=10))
     await until_written(diary, "\n")
-    queued = [asyncio.create_task(single.ask(jobs.echo, Text(name), seconds=10)) for name in "ab"]
+    queued = [asyncio.create_task(single.run(jobs.echo, Text(name), seconds=10)) for name in "ab"]
     await asyncio.sleep(0)
     with pytest.raises(SandboxBusy) as busy:
-        await single.ask(jobs.echo, Text("c"), seconds=10)
+        await single.run(jobs.echo, Text("c"), seconds=10)
     assert busy.value.message == "Too many files are being processed just now. Try again later."
     await running
     assert await asyncio.gather(*queued) == [Text("a"), Text("b")]
@@ -185,7 +185,7 @@ async def test_a_full_queue_refuses(
 async def test_a_pool_works_in_as_many_children_as_it_may(diary: Path) -> None:
     pool = SandboxPool("pool", processes=2)
     try:
-        naps = [pool.ask(jobs.nap, Nap(str(diary), 0.5), seconds=10) for _ in range(4)]
+        naps = [pool.run(jobs.nap, Nap(str(diary), 0.5), seconds=10) for _ in range(4)]
         pids = [answer.number for answer in await asyncio.gather(*naps)]
     finally:
         await asyncio.to_thread(pool.close)
@@ -196,7 +196,7 @@ async def test_a_pool_works_in_as_many_children_as_it_may(diary: Path) -> None:
 
 
 async def test_a_stream_delivers_each_piece_as_it_is_made(single: SandboxPool, diary: Path) -> None:
-    pieces = single.follow(jobs.count, Count(str(diary), to=3, pause=0.1), seconds=10)
+    pieces = single.stream(jobs.count, Count(str(diary), to=3, pause=0.1), seconds=10)
     assert (await anext(pieces)).number == 0
     assert diary.read_text() == "x"
     assert [piece.number async for piece in pieces] == [1, 2]
@@ -204,35 +204,35 @@ async def test_a_stream_delivers_each_piece_as_it_is_made(single: SandboxPool, d
 
 async def test_a_long_stream_arrives_whole(single: SandboxPool, diary: Path) -> None:
     numbers = [
-        piece.number async for piece in single.follow(jobs.count, Count(str(diary), to=500), seconds=10)
+        piece.number async for piece in single.stream(jobs.count, Count(str(diary), to=500), seconds=10)
     ]
     assert numbers == list(range(500))
 
 
 async def test_a_stream_that_fails_midway_says_so_after_its_pieces(single: SandboxPool) -> None:
-    pieces = single.follow(jobs.stumble_after_one, Text("first"), seconds=10)
+    pieces = single.stream(jobs.stumble_after_one, Text("first"), seconds=10)
     assert await anext(pieces) == Text("first")
     with pytest.raises(SandboxError):
         await anext(pieces)
 
 
 async def test_closing_a_stream_ends_its_job(single: SandboxPool, diary: Path) -> None:
-    async with aclosing(single.follow(jobs.count, Count(str(diary), to=10**9), seconds=60)) as pieces:
+    async with aclosing(single.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)) as pieces:
         await anext(pieces)
     await asyncio.to_thread(wait_until, lambda: diary.read_text().endswith("x."))
-    assert await single.ask(jobs.echo, Text("next"), seconds=10) == Text("next")
+    assert await single.run(jobs.echo, Text("next"), seconds=10) == Text("next")
 
 
 async def test_a_job_waits_for_its_slow_reader_and_holds_up_nobody_else(
     pair: SandboxPool, diary: Path
 ) -> None:
     work = Count(str(diary), to=200, size=2**16)
-    async with aclosing(pair.follow(jobs.count, work, seconds=1.0)) as pieces:
+    async with aclosing(pair.stream(jobs.count, work, seconds=1.0)) as pieces:
         await anext(pieces)
         produced = "x" * (WINDOW + 1)  # the last of them waits for its place
         await until_written(diary, produced)
         for _ in range(20):
-            assert await pair.ask(jobs.echo, Text("quick"), seconds=10) == Text("quick")
+            assert await pair.run(jobs.echo, Text("quick"), seconds=10) == Text("quick")
         await asyncio.sleep(1.1)
         assert diary.read_text() == produced
         rest = [piece.number async for piece in pieces]
@@ -243,15 +243,15 @@ async def test_a_reader_that_stops_for_ever_loses_its_place(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_calls, "READER_TIMEOUT", 0.2)
-    pieces = single.follow(jobs.count, Count(str(diary), to=10**9), seconds=60)
+    pieces = single.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)
     await anext(pieces)
-    assert await single.ask(jobs.echo, Text("next"), seconds=10) == Text("next")
+    assert await single.run(jobs.echo, Text("next"), seconds=10) == Text("next")
     with pytest.raises(SandboxError, match="not read in time"):
         [piece async for piece in pieces]
 
 
 async def test_a_stream_that_stalls_is_ended(single: SandboxPool, diary: Path) -> None:
-    pieces = single.follow(jobs.count, Count(str(diary), to=2, pause=30), seconds=60, idle_seconds=0.2)
+    pieces = single.stream(jobs.count, Count(str(diary), to=2, pause=30), seconds=60, idle_seconds=0.2)
     await anext(pieces)
     with pytest.raises(SandboxError, match="took too long"):
         await anext(pieces)
@@ -259,13 +259,13 @@ async def test_a_stream_that_stalls_is_ended(single: SandboxPool, diary: Path) -
 
 def test_a_stream_whose_loop_is_gone_is_ended(single: SandboxPool, diary: Path) -> None:
     async def take_one() -> AsyncIterator[jobs.Numbered]:
-        pieces = single.follow(jobs.count, Count(str(diary), to=10**9), seconds=60)
+        pieces = single.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)
         await anext(pieces)
         return pieces
 
     asyncio.run(take_one())
     wait_until(lambda: diary.read_text().endswith("."))
-    assert single.ask_blocking(jobs.echo, Text("next"), seconds=10) == Text("next")
+    assert single.run_blocking(jobs.echo, Text("next"), seconds=10) == Text("next")
 
 
 # --- closing ------------------------------------------------------------------------------------
@@ -273,13 +273,13 @@ def test_a_stream_whose_loop_is_gone_is_ended(single: SandboxPool, diary: Path) 
 
 async def test_closing_tells_those_who_wait_and_later_it_starts_again(diary: Path) -> None:
     workshop = SandboxPool("closing")
-    waiting = [asyncio.create_task(workshop.ask(jobs.nap, Nap(str(diary), 30), seconds=60)) for _ in range(2)]
+    waiting = [asyncio.create_task(workshop.run(jobs.nap, Nap(str(diary), 30), seconds=60)) for _ in range(2)]
     await until_written(diary, "\n")
     await asyncio.to_thread(workshop.close)
     for task in waiting:
         with pytest.raises(SandboxError, match="being stopped"):
             await task
     assert "workshop-closing" not in {thread.name for thread in threading.enumerate()}
-    await workshop.warm()
-    assert await workshop.ask(jobs.echo, Text("again"), seconds=10) == Text("again")
+    await workshop.warm_up()
+    assert await workshop.run(jobs.echo, Text("again"), seconds=10) == Text("again")
     await asyncio.to_thread(workshop.close)

@@ -51,12 +51,12 @@ TABLE = [
 @pytest.mark.parametrize(("text", "sentences"), TABLE)
 def test_sentences(text: str, sentences: list[str]) -> None:
     cutter = SentenceSplitter()
-    assert cutter.add(text) + cutter.rest() == sentences
+    assert cutter.add(text) + cutter.take_rest() == sentences
 
 
 def test_without_lines_only_an_empty_line_ends_a_sentence() -> None:
     cutter = SentenceSplitter(breaks_lines=False)
-    assert cutter.add("One\n two\n \n three") + cutter.rest() == ["One\n two", "\n \n three"]
+    assert cutter.add("One\n two\n \n three") + cutter.take_rest() == ["One\n two", "\n \n three"]
 
 
 def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
@@ -64,8 +64,8 @@ def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
     assert [cutter.add(piece) for piece in ("It is 3", ".", "14", ".", " ", "So")] == [
         [], [], [], [], ["It is 3.14."], [],
     ]  # fmt: skip
-    assert cutter.rest() == [" So"]
-    assert cutter.rest() == []
+    assert cutter.take_rest() == [" So"]
+    assert cutter.take_rest() == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
 )
 def test_a_long_sentence_is_cut_at_a_clause_or_a_space(text: str, begins: str) -> None:
     cutter = SentenceSplitter()
-    pieces = cutter.add(text) + cutter.rest()
+    pieces = cutter.add(text) + cutter.take_rest()
     assert pieces[0] == begins
     assert "".join(pieces) == text
     assert max(map(len, pieces)) <= PIECE_LIMIT
@@ -88,7 +88,7 @@ def test_a_long_sentence_is_cut_at_a_clause_or_a_space(text: str, begins: str) -
 def test_long_code_is_cut_at_a_line() -> None:
     cutter = SentenceSplitter()
     text = "```\n" + "x = 1\n" * 400 + "```\nDone."
-    pieces = cutter.add(text) + cutter.rest()
+    pieces = cutter.add(text) + cutter.take_rest()
     assert "".join(pieces) == text
     assert len(pieces) == 4
     assert all(len(piece) <= CODE_LIMIT and not piece.endswith("\n") for piece in pieces)
@@ -123,13 +123,13 @@ def test_of_a_whole_text_all_code_is_one_and_white_space_ends_a_sentence() -> No
 @pytest.mark.parametrize("length", range(CODE_LIMIT - 12, CODE_LIMIT + 2))
 def test_a_block_that_closes_where_it_would_be_cut_is_closed(length: int) -> None:
     cutter = SentenceSplitter()
-    pieces = [*cutter.add("\n\n```\n" + "x" * (length - 6) + "\n```\nDone. Ok"), *cutter.rest()]
+    pieces = [*cutter.add("\n\n```\n" + "x" * (length - 6) + "\n```\nDone. Ok"), *cutter.take_rest()]
     assert pieces[-2:] == ["\nDone.", " Ok"]
 
 
 def test_all_pieces_of_long_code_are_code() -> None:
     cutter = SentenceSplitter()
-    pieces = [*cutter.add("So:\n```\n" + "x = 1\n" * 400 + "```\nDone."), *cutter.rest()]
+    pieces = [*cutter.add("So:\n```\n" + "x = 1\n" * 400 + "```\nDone."), *cutter.take_rest()]
     assert [isinstance(piece, CodePiece) for piece in pieces] == [False, True, True, True, False]
 
 
@@ -139,14 +139,16 @@ def test_pieces_are_the_text_and_do_not_depend_on_how_it_came(
     text: str, data: st.DataObject, breaks_lines: bool
 ) -> None:
     whole = SentenceSplitter(breaks_lines=breaks_lines)
-    pieces = whole.add(text) + whole.rest()
+    pieces = whole.add(text) + whole.take_rest()
     assert "".join(pieces) == text
     assert all(0 < len(piece) <= CODE_LIMIT for piece in pieces)
 
     edges = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=30)) | {0, len(text)})
     cutter = SentenceSplitter(breaks_lines=breaks_lines)
     streamed = [piece for start, end in pairwise(edges) for piece in cutter.add(text[start:end])]
-    assert streamed + cutter.rest() == pieces
+    assert streamed + cutter.take_rest() == pieces
 
     one_by_one = SentenceSplitter(breaks_lines=breaks_lines)
-    assert [piece for character in text for piece in one_by_one.add(character)] + one_by_one.rest() == pieces
+    assert [
+        piece for character in text for piece in one_by_one.add(character)
+    ] + one_by_one.take_rest() == pieces

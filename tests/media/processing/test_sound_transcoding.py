@@ -10,8 +10,8 @@ import pytest
 from media.processing.exceptions import MediaError, MediaTooLarge, UnreadableMedia
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.limits import SoundLimits
-from media.processing.sound.peaks import SoundPeaks, sound_peaks
 from media.processing.sound.transcoding import Transcode, TranscodedSound, transcode_sound
+from media.processing.sound.waveform_peaks import SoundPeaks, sound_peaks
 from tests.support.sounds import (
     FILES,
     encode_samples,

@@ -224,7 +224,7 @@ def test_words_leave_at_once_and_only_what_may_become_markup_waits() -> None:
     assert stream.add(" <") == " "
     assert stream.add("3 &") == "&lt;3 "
     assert stream.add(" you") == "&amp; you"
-    assert stream.closing() == "</p></speak>"
+    assert stream.closing_tags() == "</p></speak>"
 
 
 def test_a_tag_that_never_ends_is_text_after_a_thousand_characters() -> None:

@@ -80,13 +80,13 @@ places = st.lists(st.integers(0, 10_000), max_size=40)
 def test_any_text_becomes_ssml_and_can_be_closed_after_each_piece(text: str, where: list[int]) -> None:
     stream = SpeakStream()
     emitted = ""
-    assert_is_ssml(stream.closing())
+    assert_is_ssml(stream.closing_tags())
     for piece in cut(text, where):
         emitted += stream.add(piece)
-        assert_is_ssml(emitted + stream.closing())
+        assert_is_ssml(emitted + stream.closing_tags())
     emitted += stream.close()
     assert_is_ssml(emitted)
-    assert stream.closing() == stream.close() == stream.add("more") == ""
+    assert stream.closing_tags() == stream.close() == stream.add("more") == ""
 
 
 @COMMON
@@ -187,7 +187,7 @@ def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]
     items = list[SpeechItem]()
     for piece in cut(text, where):
         assert stream.add(piece) == piece
-        assert stream.closing() == ""
+        assert stream.closing_tags() == ""
         items += stream.take()
     assert stream.close() == ""
     items += stream.take(rest=True)

@@ -272,16 +272,16 @@ def test_text_cannot_break_out_of_its_cue() -> None:
 
 def test_a_clock_keeps_what_is_in_order() -> None:
     clock = Clock()
-    assert [clock.span(0.5, 1.25, 9), clock.span(1.25, 2.0004, 9)] == [(0.5, 1.25), (1.25, 2.0)]
+    assert [clock.place_span(0.5, 1.25, 9), clock.place_span(1.25, 2.0004, 9)] == [(0.5, 1.25), (1.25, 2.0)]
 
 
 def test_a_clock_goes_forward_and_stays_inside() -> None:
     clock = Clock()
-    assert clock.span(-0.1, 2.0, 5.0) == (0.0, 2.0)
-    assert clock.span(1.0, 1.5, 5.0) == (2.0, 2.0)
-    assert clock.span(4.0, 3.0, 5.0) == (4.0, 4.0)
-    assert clock.span(4.5, 30.0, 5.0) == (4.5, 5.0)
-    assert clock.span(6.0, 7.0, 5.0) == (5.0, 5.0)
+    assert clock.place_span(-0.1, 2.0, 5.0) == (0.0, 2.0)
+    assert clock.place_span(1.0, 1.5, 5.0) == (2.0, 2.0)
+    assert clock.place_span(4.0, 3.0, 5.0) == (4.0, 4.0)
+    assert clock.place_span(4.5, 30.0, 5.0) == (4.5, 5.0)
+    assert clock.place_span(6.0, 7.0, 5.0) == (5.0, 5.0)
 
 
 # --- languages ------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from media.processing.speech.recognition.job_types import (
 
 
 def transcribe(work: Transcribe) -> Iterator[Segment | RecognitionEnd]:
-    """Yield segments as they are recognized, then `RecognitionEnd`. Raises `UnreadableMedia` and `ModelUnusable`.
+    """Yield segments as they are recognized, then a `RecognitionEnd`.
+
+    Raises `UnreadableMedia` and `ModelUnusable`.
 
     Once closed, it ends within one step of the decoder (30 s of sound: 2 to 5 s).
     """

@@ -7,7 +7,7 @@ class Clock:
     def __init__(self) -> None:
         self._now = 0.0
 
-    def span(self, start: float, end: float, limit: float) -> tuple[float, float]:
+    def place_span(self, start: float, end: float, limit: float) -> tuple[float, float]:
         """Return the part of `start` to `end` that is after all earlier spans and before `limit`."""
         start = min(max(start, self._now), limit)
         end = min(max(end, start), limit)

@@ -89,7 +89,7 @@ class _WindowTranscriber:
         if words:
             start, end = words[0].start, words[-1].end
         else:
-            start, end = self._clock.span(raw.start + offset, raw.end + offset, limit)
+            start, end = self._clock.place_span(raw.start + offset, raw.end + offset, limit)
         self._segment_count += 1
         return Segment(
             id=self._segment_count - 1,
@@ -106,5 +106,5 @@ class _WindowTranscriber:
         )
 
     def _word(self, raw: Any, offset: float, limit: float) -> Word:
-        start, end = self._clock.span(float(raw.start) + offset, float(raw.end) + offset, limit)
+        start, end = self._clock.place_span(float(raw.start) + offset, float(raw.end) + offset, limit)
         return Word(raw.word.strip(), start, end, float(raw.probability))

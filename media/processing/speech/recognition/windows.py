@@ -49,7 +49,7 @@ def open_sound(path: str) -> Iterator[wave.Wave_read]:
 
 
 def read_windows(sound: wave.Wave_read) -> Iterator[AudioWindow]:
-    """Yield the whole sound, in order and without gaps, in windows of at most `MAX_WINDOW_SAMPLES` samples."""
+    """Yield the whole sound, in order and without gaps, in windows of at most MAX_WINDOW_SAMPLES."""
     start, kept = 0, np.empty(0, np.int16)
     while True:
         pcm = np.concatenate((kept, _read(sound, MAX_WINDOW_SAMPLES - len(kept))))

@@ -39,7 +39,7 @@ class DocumentWriter:
         self._written.clear()
         return written
 
-    def closing(self) -> str:
+    def closing_tags(self) -> str:
         """Return the tags that would end the document here: a whole document if nothing was written."""
         root = "" if self._open else root_tag(self._language)
         ends = "".join(f"</{name}>" for name, is_written in reversed(self._open) if is_written)

@@ -178,7 +178,7 @@ class Planner:
         self._speak_all(self._cutter.add(text))
 
     def _flush(self) -> None:
-        self._speak_all(self._cutter.rest())
+        self._speak_all(self._cutter.take_rest())
         while self._spans:
             self._mark(self._spans.popleft())
         self._needs_space = self._has_spoken

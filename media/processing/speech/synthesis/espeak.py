@@ -80,13 +80,13 @@ class EspeakEngine:
         self._voice = voice
         self.sample_rate = library.sample_rate
 
-    def bounded_rate(self, rate: float) -> float:
+    def clamp_rate(self, rate: float) -> float:
         return min(max(rate, SLOWEST), FASTEST)
 
-    def words(self, words: str, rate: float) -> Iterator[Samples]:
+    def speak_words(self, words: str, rate: float) -> Iterator[Samples]:
         return self._speak(words, rate, UTF8)
 
-    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
+    def speak_phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
         if mnemonics := espeak_mnemonics(ipa):
             yield from self._speak(f"[[{mnemonics}]]", rate, UTF8 | PHONEMES)
 

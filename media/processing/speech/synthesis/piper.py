@@ -53,14 +53,14 @@ class PiperEngine:
         self._known = frozenset(voice.config.phoneme_id_map) - {"_", "^", "$"}
         self.sample_rate: int = voice.config.sample_rate
 
-    def bounded_rate(self, rate: float) -> float:
+    def clamp_rate(self, rate: float) -> float:
         return min(max(rate, SLOWEST), FASTEST)
 
-    def words(self, words: str, rate: float) -> Iterator[Samples]:
+    def speak_words(self, words: str, rate: float) -> Iterator[Samples]:
         plain = words.replace("[[", " ").replace("]]", " ")
         return self._speak([sound for sentence in self._voice.phonemize(plain) for sound in sentence], rate)
 
-    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
+    def speak_phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
         return self._speak(piper_phonemes(ipa, self._known, self._is_english), rate)
 
     def _speak(self, phonemes: list[str], rate: float) -> Iterator[Samples]:

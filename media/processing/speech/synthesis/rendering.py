@@ -44,11 +44,11 @@ class RenderOptions(msgspec.Struct, frozen=True):
             is_silent=say.is_silent,
         )
 
-    def words(self, voice: Voice, words: str) -> Iterator[Samples]:
+    def render_words(self, voice: Voice, words: str) -> Iterator[Samples]:
         """Yield consecutive pieces at 24 kHz, without silence around the whole; none if nothing is heard."""
         return self._render(voice, words, None)
 
-    def phonemes(self, voice: Voice, ipa: str) -> Samples:
+    def render_phonemes(self, voice: Voice, ipa: str) -> Samples:
         """Return the sound, empty if the voice cannot say these phonemes."""
         return np.concatenate([SILENCE, *self._render(voice, "", ipa)])
 
@@ -57,8 +57,10 @@ class RenderOptions(msgspec.Struct, frozen=True):
         engine = engine_for(voice)
         shift = 2 ** ((self.pitch + voice.pitch) / 12)
         target_rate = self.rate / shift
-        engine_rate = engine.bounded_rate(target_rate)
-        raw_pieces = engine.words(words, engine_rate) if ipa is None else engine.phonemes(ipa, engine_rate)
+        engine_rate = engine.clamp_rate(target_rate)
+        raw_pieces = (
+            engine.speak_words(words, engine_rate) if ipa is None else engine.speak_phonemes(ipa, engine_rate)
+        )
         speed_factor = target_rate / engine_rate
 
         def shape_sound(raw: Samples) -> Samples:

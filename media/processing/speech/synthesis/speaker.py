@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from media.processing.speech.speech_plan import Mark, Pause, Say
 from media.processing.speech.synthesis.job_types import Speak, SpokenPiece
-from media.processing.speech.synthesis.phrases import split_phrases
+from media.processing.speech.synthesis.output_track import Track
+from media.processing.speech.synthesis.phrase_splitter import split_phrases
 from media.processing.speech.synthesis.rendering import RenderOptions
 from media.processing.speech.synthesis.samples import Samples
 from media.processing.speech.synthesis.say_as import say_as_words
 from media.processing.speech.synthesis.text_normalization import normalize_text
-from media.processing.speech.synthesis.track import Track
 from media.processing.speech.synthesis.voice_selection import choose_voice, substitute_voice
 from media.processing.speech.synthesis.writing_systems import split_by_language
 from media.processing.speech.voices import Voice, require_voice
@@ -43,11 +43,11 @@ def speak_plan(work: Speak) -> Iterator[SpokenPiece]:
     for item in work.items:
         match item:
             case Mark():
-                track.mark(item.name)
+                track.add_mark(item.name)
             case Pause():
                 milliseconds = min(max(item.milliseconds, 0), pause_budget)
                 pause_budget -= milliseconds
-                yield from track.pause(milliseconds)
+                yield from track.add_pause(milliseconds)
             case Say():
                 yield from _say(item, voice, work, track)
     yield from track.end()
@@ -57,17 +57,17 @@ def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[Spoken
     voice = choose_voice(say, default, work.voices_folder)
     options = RenderOptions.for_say(say, voice, work.speed)
     if say.phonemes is not None:
-        samples = options.phonemes(voice, say.phonemes)
+        samples = options.render_phonemes(voice, say.phonemes)
         if len(samples):
-            yield from track.sound(samples, say.transcript)
+            yield from track.add_sound(samples, say.transcript)
             return
     for phrase in _prepare_phrases(say, say.language or voice.language):
         transcript = phrase.transcript
         for samples in _render(phrase.words, voice, options, work.voices_folder):
-            yield from track.sound(samples, transcript)
+            yield from track.add_sound(samples, transcript)
             transcript = ""
-        track.gap(phrase.gap / options.rate)
-        yield from track.said(transcript)
+        track.add_gap(phrase.gap / options.rate)
+        yield from track.add_unspoken(transcript)
 
 
 def _prepare_phrases(say: Say, language: str) -> Iterator[Phrase]:
@@ -97,4 +97,4 @@ def _render(words: str, voice: Voice, options: RenderOptions, folder: str | None
     for run in split_by_language(words, voice.language):
         speaker = voice if run.language is None else substitute_voice(run.language, voice, folder)
         if speaker:
-            yield from options.words(speaker, run.words)
+            yield from options.render_words(speaker, run.words)

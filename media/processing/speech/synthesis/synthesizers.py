@@ -14,12 +14,12 @@ class SpeechEngine(Protocol):
 
     sample_rate: int
 
-    def bounded_rate(self, rate: float) -> float:
+    def clamp_rate(self, rate: float) -> float:
         """Return the nearest rate, a factor of the voice's own, that the engine speaks well at."""
 
-    def words(self, words: str, rate: float) -> Iterator[Samples]: ...
+    def speak_words(self, words: str, rate: float) -> Iterator[Samples]: ...
 
-    def phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
+    def speak_phonemes(self, ipa: str, rate: float) -> Iterator[Samples]:
         """Yield nothing if the engine cannot say these phonemes."""
 
 

@@ -12,7 +12,7 @@ from engines.requests import EngineRequest
 CONCURRENT_CHOICES = 4
 
 
-async def fan_out(
+async def request_choices(
     stream: Callable[[EngineRequest], AsyncGenerator[Event, None]], request: EngineRequest
 ) -> AsyncGenerator[Event, None]:
     """Ask `request.n` times, a few at once, number the choices, and add up their usages.

@@ -1,7 +1,7 @@
 """The bare models, each in a separate process, that the service's speech is compared with.
 
-    python -m benchmarks.yardsticks piper
-    python -m benchmarks.yardsticks whisper FOLDER
+    python -m benchmarks.bare_models piper
+    python -m benchmarks.bare_models whisper FOLDER
 
 They answer a line of JSON (a text to speak, or the path of a WAV to transcribe) with a line of JSON
 (`Timing`), using the libraries as they are. They lower their priority as the service's own worker
@@ -51,7 +51,7 @@ class Yardstick:
     def __init__(self, model: str, *arguments: str) -> None:
         self._model = model
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.yardsticks", model, *arguments],
+            [sys.executable, "-m", "benchmarks.bare_models", model, *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -15,12 +15,12 @@ class BackgroundTasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def do(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def follow_up(
+    def start_follow_up(
         self, work: Callable[..., None], *arguments: object, folders: AsyncExitStack | None = None
     ) -> None:
         """Start what a sweep would do later; it may fail without harm. Closes `folders` when it is done."""
@@ -33,8 +33,8 @@ class BackgroundTasks:
                 except Exception:
                     logger.exception("What follows on a call was left to the sweep")
 
-        self.do(do())
+        self.start(do())
 
-    async def end(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)

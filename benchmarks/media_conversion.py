@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.findings import Finding
-from benchmarks.material import KINDS, speech, write_long_mp3, write_picture, write_sound
 from benchmarks.processes import peak_megabytes
+from benchmarks.quantities import Finding
+from benchmarks.sample_media import KINDS, speech, write_long_mp3, write_picture, write_sound
 from benchmarks.speech import fresh_worker
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.rendering import RenderPicture, render_picture
@@ -18,8 +18,8 @@ from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.output_formats import FORMATS
-from media.processing.sound.peaks import SoundPeaks, sound_peaks
 from media.processing.sound.transcoding import Transcode, transcode_sound
+from media.processing.sound.waveform_peaks import SoundPeaks, sound_peaks
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -103,5 +103,5 @@ def _pictures(path: Path, plan: Plan) -> list[Finding]:
 
 def _timed(target: SandboxPool, job: Callable[[A], R], work: A) -> float:
     began = time.perf_counter()
-    target.ask_blocking(job, work, seconds=SECONDS)
+    target.run_blocking(job, work, seconds=SECONDS)
     return time.perf_counter() - began

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from benchmarks.load import Report
+from benchmarks.load_generator import Report
 from benchmarks.processes import ROOT, BenchmarkError, Footprint
 from benchmarks.targets import MODEL, Target
 
@@ -47,7 +47,7 @@ def footprint_while_holding(target: Target, streams: int) -> Footprint:
 
 @contextmanager
 def _load(target: Target, kind: Kind, connections: int, seconds: float) -> Iterator[Report]:
-    command = [sys.executable, "-m", "benchmarks.load", kind, "127.0.0.1", str(target.port)]
+    command = [sys.executable, "-m", "benchmarks.load_generator", kind, "127.0.0.1", str(target.port)]
     command += ["--path", target.path, "--model", MODEL]
     command += ["--connections", str(connections), "--seconds", str(seconds)]
     for header in target.headers:

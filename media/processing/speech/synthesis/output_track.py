@@ -18,7 +18,7 @@ class Track:
         self._ends_in_words = False
         self._marks: list[str] = []
 
-    def gap(self, seconds: float) -> None:
+    def add_gap(self, seconds: float) -> None:
         """Add the natural silence after a phrase, which comes before the next one; a pause replaces it.
 
         Punctuation that follows a word without being spoken (its period, say) can make it longer.
@@ -26,21 +26,21 @@ class Track:
         if self._ends_in_words:
             self._gap = max(self._gap, seconds)
 
-    def mark(self, name: str) -> None:
+    def add_mark(self, name: str) -> None:
         self._marks.append(name)
 
-    def said(self, transcript: str) -> Iterator[SpokenPiece]:
+    def add_unspoken(self, transcript: str) -> Iterator[SpokenPiece]:
         """Yield the transcript of words that make no sound."""
         if transcript:
             yield SpokenPiece(transcript=transcript, milliseconds=self._milliseconds)
 
-    def sound(self, samples: Samples, transcript: str) -> Iterator[SpokenPiece]:
+    def add_sound(self, samples: Samples, transcript: str) -> Iterator[SpokenPiece]:
         yield from self._silence(self._gap)
         yield from self._place_marks()
         self._ends_in_words = True
         yield from self._pieces(samples, transcript)
 
-    def pause(self, milliseconds: int) -> Iterator[SpokenPiece]:
+    def add_pause(self, milliseconds: int) -> Iterator[SpokenPiece]:
         self._ends_in_words = False
         yield from self._place_marks()
         yield from self._silence(milliseconds / 1000)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.processes import Footprint
-from benchmarks.runs import Sample, median_percentile
+from benchmarks.stream_loads import Sample, median_percentile
 
 _NAME_WIDTH = 58
 _COLUMN_WIDTH = 24

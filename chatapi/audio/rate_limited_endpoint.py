@@ -21,7 +21,7 @@ class RateLimitedEndpoint(AuthenticatedEndpoint):
         allowance = Allowance(self._counters, caller.principal)
         try:
             await allowance.take_request()
-            await self.respond_to(caller.principal, scope, receive, allowance.telling(send))
+            await self.respond_to(caller.principal, scope, receive, allowance.with_headers(send))
         except ClientDisconnected:
             raise
         except Exception as error:

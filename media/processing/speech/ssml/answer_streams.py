@@ -51,9 +51,9 @@ class SpeakStream:
         self._document.close()
         return self._document.take()
 
-    def closing(self) -> str:
+    def closing_tags(self) -> str:
         """Return what would complete the document that has gone out so far."""
-        return "" if self._is_closed else self._document.closing()
+        return "" if self._is_closed else self._document.closing_tags()
 
     def take(self, *, rest: bool = False) -> list[SpeechItem]:
         """Return what can be spoken and was not taken yet: complete sentences, or everything with `rest`."""
@@ -83,12 +83,12 @@ class PlainStream:
     def close(self) -> str:
         return ""
 
-    def closing(self) -> str:
+    def closing_tags(self) -> str:
         return ""
 
     def take(self, *, rest: bool = False) -> list[SpeechItem]:
         if rest and self._cutter is not None:
-            self._say(self._cutter.rest())
+            self._say(self._cutter.take_rest())
         items, self._items = self._items, []
         return items
 

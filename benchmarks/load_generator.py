@@ -1,8 +1,8 @@
 """Load on one address from a separate process, as cheap as Python can make it.
 
-    python -m benchmarks.load streams  HOST PORT …   calls one after the other on each connection,
-    python -m benchmarks.load plain    HOST PORT …   for some seconds, then a JSON report
-    python -m benchmarks.load hold     HOST PORT …   opens a slow stream on each connection, prints
+    python -m benchmarks.load_generator streams  HOST PORT …   calls one after the other on each connection,
+    python -m benchmarks.load_generator plain    HOST PORT …   for some seconds, then a JSON report
+    python -m benchmarks.load_generator hold     HOST PORT …   opens a slow stream on each connection, prints
                                                      the report once all have begun, then holds
                                                      them open until standard input ends
 
@@ -217,7 +217,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load_generator", description=__doc__)
     parser.add_argument("kind", choices=("streams", "plain", "hold"))
     parser.add_argument("host")
     parser.add_argument("port", type=int)

@@ -61,7 +61,7 @@ def speech(seconds: float) -> bytes:
 
 async def _spoken(sentences: Sequence[str]) -> bytes:
     work = Speak(items=[Say(f"{sentence} ") for sentence in sentences], voice=VOICE)
-    return b"".join([piece.data async for piece in pools.synthesis.follow(speak, work, seconds=120)])
+    return b"".join([piece.data async for piece in pools.synthesis.stream(speak, work, seconds=120)])
 
 
 def write_sound(path: Path, pcm: bytes, kind: str) -> Path:
