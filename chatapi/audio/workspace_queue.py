@@ -20,7 +20,7 @@ class WorkspaceQueue:
 
     @asynccontextmanager
     async def slot(self, workspace_id: UUID, is_gone: asyncio.Event) -> AsyncIterator[None]:
-        """Wait for a place, run the block. Raises `ClientDisconnected`, and `RateLimited` if too many wait."""
+        """Wait for a place, run the block. Raises `ClientDisconnected`, or `RateLimited` if too many wait."""
         queue = self._queues.setdefault(workspace_id, _Queue(self._at_once))
         if queue.length >= self._most:
             raise RateLimited(f"Send at most {self._most} such requests at once.", retry_after=1)
