@@ -21,7 +21,7 @@ from billing.prices import current_tariffs
 
 logger = logging.getLogger(__name__)
 
-Kind = Alert.Kind
+AlertKind = Alert.Kind
 
 UNPRICED_WINDOW = timedelta(days=7)
 """How long unpriced calls keep an alert open if their model never gets a price."""
@@ -38,7 +38,7 @@ def check_low_balances() -> None:
         )
         for workspace_id, left, low_balance in rows
     }
-    sync_alerts(Kind.LOW_BALANCE, texts_by_subject)
+    sync_alerts(AlertKind.LOW_BALANCE, texts_by_subject)
 
 
 def check_overdrawn() -> None:
@@ -50,7 +50,7 @@ def check_overdrawn() -> None:
         ): f"The workspace {workspace_id} has overdrawn its wallet by {format_usd(-left)} USD."
         for workspace_id, left in rows
     }
-    sync_alerts(Kind.OVERDRAWN, texts_by_subject)
+    sync_alerts(AlertKind.OVERDRAWN, texts_by_subject)
 
 
 def check_unpriced() -> None:
@@ -67,7 +67,7 @@ def check_unpriced() -> None:
         for model, calls in counts.items()
         if model not in priced
     }
-    sync_alerts(Kind.UNPRICED, texts_by_subject)
+    sync_alerts(AlertKind.UNPRICED, texts_by_subject)
 
 
 def _limited() -> QuerySet[Any]:

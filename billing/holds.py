@@ -102,9 +102,9 @@ class WalletChanged(Exception):
 
 
 class HoldBatch:
-    def __init__(self, orders: Sequence[ChargeRequest], settlements: Sequence[ChargeSettlement]) -> None:
+    def __init__(self, requests: Sequence[ChargeRequest], settlements: Sequence[ChargeSettlement]) -> None:
         self._at = timezone.now()
-        self._tariffs = _tariffs_for(orders, self._at)
+        self._tariffs = _tariffs_for(requests, self._at)
         self._settlement_tariffs = tariffs_of(end.price_id for end in settlements if end.price_id)
         self._charges: list[dict[str, Any]] = []
         self._new_holds: dict[UUID, int] = defaultdict(int)
@@ -113,8 +113,8 @@ class HoldBatch:
         self._costs: dict[UUID, int | None] = {}
         for end in sorted(settlements, key=lambda end: end.charge_id):  # in one fixed order, like the wallets
             self._settle(end)
-        self._wallets = lock_wallets({*self._workspaces_of(orders), *self._released}, self._released)
-        self._limits = _Limits(orders, self._wallets)
+        self._wallets = lock_wallets({*self._workspaces_of(requests), *self._released}, self._released)
+        self._limits = _Limits(requests, self._wallets)
 
     @property
     def costs(self) -> Mapping[UUID, int | None]:
@@ -124,34 +124,34 @@ class HoldBatch:
         """
         return self._costs
 
-    def hold(self, order: ChargeRequest, bound: Callable[[], Bound]) -> Hold:
+    def hold(self, request: ChargeRequest, bound: Callable[[], Bound]) -> Hold:
         """Hold what this call may cost at most. Raises `Unaffordable` or `Unpriced`.
 
         `bound` is called only if a price is not free.
         """
-        tariffs = [self._tariff(model) for model in order.models]
+        tariffs = [self._tariff(model) for model in request.models]
         amount = _max_cost([tariff for tariff in tariffs if tariff], bound)
         if amount:
-            self._check_wallet(order, amount)
-            self._limits.check(order, amount, self._spend_changes)
-            self._new_holds[order.workspace_id] += amount
-            self._spend(order.workspace_id, order.key_id, order.at, amount)
+            self._check_wallet(request, amount)
+            self._limits.check(request, amount, self._spend_changes)
+            self._new_holds[request.workspace_id] += amount
+            self._spend(request.workspace_id, request.key_id, request.at, amount)
         first_tariff = tariffs[0]
         self._charges.append(
             {
-                "id": order.charge_id,
-                "kind": order.kind,
-                "workspace_id": order.workspace_id,
-                "user_id": order.user_id,
-                "key_id": order.key_id,
-                "model": order.models[0],
+                "id": request.charge_id,
+                "kind": request.kind,
+                "workspace_id": request.workspace_id,
+                "user_id": request.user_id,
+                "key_id": request.key_id,
+                "model": request.models[0],
                 "price_id": first_tariff and first_tariff.price_id,
                 "held": amount,
-                "process_id": order.process_id,
-                "admitted_at": order.at,
+                "process_id": request.process_id,
+                "admitted_at": request.at,
             }
         )
-        return Hold(order, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
+        return Hold(request, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
 
     def write(self) -> None:
         """Write the new charges, their holds, and the changes of spends."""
@@ -168,11 +168,11 @@ class HoldBatch:
             raise Unpriced(model)
         return tariff
 
-    def _check_wallet(self, order: ChargeRequest, amount: int) -> None:
-        available = self._wallets[order.workspace_id].available
+    def _check_wallet(self, request: ChargeRequest, amount: int) -> None:
+        available = self._wallets[request.workspace_id].available
         if available is None:
             return
-        available -= self._new_holds[order.workspace_id]
+        available -= self._new_holds[request.workspace_id]
         if amount > available:
             raise Unaffordable(
                 f"This call may cost up to {format_usd(amount)} USD, and {format_usd(max(0, available))} USD "
@@ -187,7 +187,7 @@ class HoldBatch:
     # --- settling ---------------------------------------------------------------------------------
 
     def _settle(self, end: ChargeSettlement) -> None:
-        order = end.hold.request
+        request = end.hold.request
         cost = self._settlement_tariffs[end.price_id].cost(end.units) if end.price_id else None
         settled = {
             "state": Charge.State.SETTLED.value,
@@ -204,42 +204,42 @@ class HoldBatch:
             return  # a sweep has settled it, since its process was silent for too long
         self._costs[end.charge_id] = cost
         if difference := end.hold.amount - (cost or 0):
-            self._released[order.workspace_id] += difference
-            self._spend(order.workspace_id, order.key_id, order.at, -difference)
+            self._released[request.workspace_id] += difference
+            self._spend(request.workspace_id, request.key_id, request.at, -difference)
 
-    def _workspaces_of(self, orders: Sequence[ChargeRequest]) -> Iterable[UUID]:
-        for order in orders:
-            tariffs = (self._tariffs.get(model) for model in order.models)
+    def _workspaces_of(self, requests: Sequence[ChargeRequest]) -> Iterable[UUID]:
+        for request in requests:
+            tariffs = (self._tariffs.get(model) for model in request.models)
             if any(tariff and not tariff.is_free for tariff in tariffs):
-                yield order.workspace_id
+                yield request.workspace_id
 
 
 class _Limits:
     """The budgets that apply to the calls, and what is spent of them."""
 
-    def __init__(self, orders: Sequence[ChargeRequest], wallets: Mapping[UUID, LockedWallet]) -> None:
+    def __init__(self, requests: Sequence[ChargeRequest], wallets: Mapping[UUID, LockedWallet]) -> None:
         self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
         self._used: dict[tuple[UUID, date], int] = {}
         budgeted = [
-            order
-            for order in orders
-            if order.workspace_id in wallets and wallets[order.workspace_id].has_budgets
+            request
+            for request in requests
+            if request.workspace_id in wallets and wallets[request.workspace_id].has_budgets
         ]
         if not budgeted:
             return
-        keys = {order.key_id for order in budgeted}
-        for budget in Budget.objects.filter(workspace_id__in={order.workspace_id for order in budgeted}):
+        keys = {request.key_id for request in budgeted}
+        for budget in Budget.objects.filter(workspace_id__in={request.workspace_id for request in budgeted}):
             if budget.key_id is None or budget.key_id in keys:
                 self._budgets[budget.scope_id].append(budget)
         if self._budgets:
-            first = min(order.at.date().replace(day=1) for order in budgeted)
+            first = min(request.at.date().replace(day=1) for request in budgeted)
             spends = Spend.objects.filter(scope_id__in=self._budgets, day__gte=first)
             self._used = {(spend.scope_id, spend.day): spend.amount for spend in spends}
 
-    def check(self, order: ChargeRequest, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
+    def check(self, request: ChargeRequest, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
         """Check a call against its budgets. `spent` is what this transaction adds. Raises `Unaffordable`."""
-        day = order.at.date()
-        for scope in (order.key_id, order.workspace_id):
+        day = request.at.date()
+        for scope in (request.key_id, request.workspace_id):
             for budget in self._budgets.get(scope, ()) if scope else ():
                 used = self._in_period(budget, day, self._used) + self._in_period(budget, day, spent)
                 if used + amount > budget.limit:
@@ -262,12 +262,12 @@ class _Limits:
         )
 
 
-def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Tariff]:
+def _tariffs_for(requests: Sequence[ChargeRequest], now: datetime) -> dict[str, Tariff]:
     """Return the tariffs of all models that may answer.
 
     A new model that has a price in the models file gets it in the price book now.
     """
-    models = {model for order in orders for model in order.models}
+    models = {model for request in requests for model in request.models}
     if not models:
         return {}
     tariffs = cached_current_tariffs(models, now)
@@ -275,9 +275,9 @@ def _tariffs_for(orders: Sequence[ChargeRequest], now: datetime) -> dict[str, Ta
         return tariffs
     missing = {
         model: price
-        for order in orders
-        for model, price in order.declared().items()
-        if model in order.models and model not in tariffs
+        for request in requests
+        for model, price in request.declared().items()
+        if model in request.models and model not in tariffs
     }
     if missing:
         add_declared_prices(missing)

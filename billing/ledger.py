@@ -17,13 +17,13 @@ from billing.wallet_locks import LockedWallet, lock_wallets
 from core.ids import new_id
 from core.sql import Row, insert_rows
 
-Kind = Transaction.Kind
+TransactionKind = Transaction.Kind
 
 _COUNTER_ACCOUNTS = {
-    Kind.CHARGE: Account.Kind.REVENUE,
-    Kind.TOP_UP: Account.Kind.PAYMENT,
-    Kind.PROMOTION: Account.Kind.PROMOTION,
-    Kind.ADJUSTMENT: Account.Kind.ADJUSTMENT,
+    TransactionKind.CHARGE: Account.Kind.REVENUE,
+    TransactionKind.TOP_UP: Account.Kind.PAYMENT,
+    TransactionKind.PROMOTION: Account.Kind.PROMOTION,
+    TransactionKind.ADJUSTMENT: Account.Kind.ADJUSTMENT,
 }
 """The account on the other side of a wallet's movement."""
 
@@ -34,7 +34,7 @@ REASON_LENGTH, REFERENCE_LENGTH = 500, 200
 class Movement:
     """Nano-USD that a wallet gains, or loses if negative."""
 
-    kind: Kind
+    kind: TransactionKind
     workspace_id: UUID
     amount: int
     charge_id: UUID | None = None
@@ -51,7 +51,7 @@ def top_up(
     if amount < 0:
         raise InvalidBillingAction("A top-up is positive; an adjustment may be negative.")
     return _post_once(
-        Movement(Kind.TOP_UP, workspace_id, amount, None, reason, by, _clean_reference(reference))
+        Movement(TransactionKind.TOP_UP, workspace_id, amount, None, reason, by, _clean_reference(reference))
     )
 
 
@@ -63,7 +63,9 @@ def grant_promotion(
     if amount < 0:
         raise InvalidBillingAction("A promotion is positive; an adjustment may be negative.")
     return _post_once(
-        Movement(Kind.PROMOTION, workspace_id, amount, None, reason, by, _clean_reference(reference))
+        Movement(
+            TransactionKind.PROMOTION, workspace_id, amount, None, reason, by, _clean_reference(reference)
+        )
     )
 
 
@@ -72,7 +74,9 @@ def adjust(
 ) -> Transaction:
     _check_input(amount, reason)
     return _post_once(
-        Movement(Kind.ADJUSTMENT, workspace_id, amount, None, reason, by, _clean_reference(reference))
+        Movement(
+            TransactionKind.ADJUSTMENT, workspace_id, amount, None, reason, by, _clean_reference(reference)
+        )
     )
 
 
@@ -86,14 +90,16 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
     try:
         with transaction.atomic():
             original = Transaction.objects.prefetch_related("entries").get(pk=transaction_id)
-            if original.kind == Kind.REVERSAL:
+            if original.kind == TransactionKind.REVERSAL:
                 raise InvalidBillingAction("A reversal is not reversed; make the transaction again.")
             if Transaction.objects.filter(reverses=original).exists():
                 raise InvalidBillingAction("This transaction has been reversed already.")
             wallet = lock_wallets([original.workspace_id])[original.workspace_id]
             id = new_id()
             reversal = {
-                **_row(id, Kind.REVERSAL, original.workspace_id, original.charge_id, timezone.now()),
+                **_row(
+                    id, TransactionKind.REVERSAL, original.workspace_id, original.charge_id, timezone.now()
+                ),
                 "reverses": original.pk,
                 "reason": reason.strip(),
                 "by": by,
@@ -137,7 +143,7 @@ def post_movements(movements: Sequence[Movement], releases: Mapping[UUID, int] =
     return [row["id"] for row in transactions]
 
 
-def _row(id: UUID, kind: Kind, workspace_id: UUID, charge_id: UUID | None, at: datetime) -> Row:
+def _row(id: UUID, kind: TransactionKind, workspace_id: UUID, charge_id: UUID | None, at: datetime) -> Row:
     return {
         "id": id,
         "kind": kind.value,

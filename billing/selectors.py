@@ -10,7 +10,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from billing.models import Account, Budget, Charge, Entry, Spend, Transaction, Wallet, account_id
 
-Kind = Transaction.Kind
+TransactionKind = Transaction.Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,10 @@ def transactions_of(workspace_id: UUID, kinds: Collection[str] = ()) -> "QuerySe
     rows = Transaction.objects.filter(workspace_id=workspace_id)
     if kinds:
         rows = rows.filter(kind__in=kinds)
-        if Kind.CHARGE not in kinds:
-            rows = rows.exclude(kind=Kind.CHARGE)  # matches the index of the few that are not charges
+        if TransactionKind.CHARGE not in kinds:
+            rows = rows.exclude(
+                kind=TransactionKind.CHARGE
+            )  # matches the index of the few that are not charges
     return rows
 
 

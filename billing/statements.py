@@ -26,7 +26,7 @@ from core.ids import derive_id
 
 logger = logging.getLogger(__name__)
 
-Kind = Transaction.Kind
+TransactionKind = Transaction.Kind
 
 CLOSING_DELAY = timedelta(minutes=10)
 """How long after its end a month is closed, since the clocks of several machines differ."""
@@ -181,7 +181,7 @@ def totals_of(workspace_id: UUID, month: date) -> dict[str, int]:
     rows = transactions_of(workspace_id).filter(**_within_month(month, "created_at"))
     own = Q(entries__account_id=account_id(Account.Kind.WALLET, workspace_id))
     sums = rows.values_list("kind").annotate(total=Sum("entries__amount", filter=own))
-    return {**{kind.value: 0 for kind in Kind}, **{kind: int(total) for kind, total in sums}}
+    return {**{kind.value: 0 for kind in TransactionKind}, **{kind: int(total) for kind, total in sums}}
 
 
 def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
@@ -190,7 +190,9 @@ def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
     Each was posted at what it cost, so the lines add up to the charges' total, even if one ended before
     midnight and was posted after it.
     """
-    posted = transactions_of(workspace_id, [Kind.CHARGE]).filter(**_within_month(month, "created_at"))
+    posted = transactions_of(workspace_id, [TransactionKind.CHARGE]).filter(
+        **_within_month(month, "created_at")
+    )
     charges = Charge.objects.filter(id__in=posted.values("charge_id"))
     sums = {f"sum_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
     grouped = charges.values("model", "kind").annotate(requests=Count("id"), **sums)
@@ -220,7 +222,7 @@ def _first_month(workspace_id: UUID) -> date:
 
 
 def _report(statement: Statement, *, is_closed: bool) -> StatementReport:
-    kinds = [kind for kind in Kind if kind != Kind.CHARGE]
+    kinds = [kind for kind in TransactionKind if kind != TransactionKind.CHARGE]
     rows = transactions_of(statement.workspace_id, kinds).filter(
         **_within_month(statement.month, "created_at")
     )
@@ -228,7 +230,7 @@ def _report(statement: Statement, *, is_closed: bool) -> StatementReport:
         statement.workspace_id, rows.order_by("created_at", "id")[:MAX_LISTED_MOVEMENTS]
     )
     others = rows.count() - len(listed) if len(listed) == MAX_LISTED_MOVEMENTS else 0
-    moved = sum(amount for kind, amount in statement.totals.items() if kind != Kind.CHARGE)
+    moved = sum(amount for kind, amount in statement.totals.items() if kind != TransactionKind.CHARGE)
     rest = moved - sum(movement.amount for movement in listed)
     return StatementReport(statement, is_closed, listed, others, rest)
 

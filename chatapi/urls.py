@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from chatapi import openapi
-from chatapi.completions import views as completion_views
+from chatapi.completions import stored_completion_views as completion_views
 from chatapi.views import health, model_list
 
 admin.site.site_header = admin.site.site_title = "chatapi"

@@ -8,9 +8,9 @@ from accounts.authentication import valid_keys
 from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import Hold, HoldBatch
+from conversations.asset_holds import hold_files
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests, scope_of
-from conversations.held_assets import hold_files
 from conversations.models import Completion, Conversation, Message
 from conversations.thread_lookup import Admission, ThreadPosition, position_by_name, positions_by_digest
 from core.exceptions import ApiError, Conflict, InvalidApiKey

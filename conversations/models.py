@@ -8,9 +8,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, Workspace
-from conversations.model_fields import PartsField
+from conversations.parts_field import PartsField
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, derive_id, format_id, new_id
-from core.model_fields import CompactJSONField
+from core.json_field import CompactJSONField
 from media.models import Asset
 
 # Foreign keys have no index of their own if a composite index begins with them, or if only the rare

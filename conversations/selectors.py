@@ -13,14 +13,14 @@ from core.exceptions import BadRequest, NotFound
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
 from core.values import Blob, Value
 from engines import messages as engine_messages
-from engines.answers import Answer, AnswerHead, Choice, Failure, State
+from engines.answers import Answer, AnswerHead, Choice, CompletionState, Failure
 from engines.events import FinishReason, Usage
 from engines.messages import Part, SpokenPart
 from media.file_presenter import TEXT_KINDS, FilePresenter, present_files
 from media.models import Rendition
 from media.services import SPEECH_RENDITIONS, read_bytes
 
-Kind = Rendition.Kind
+RenditionKind = Rendition.Kind
 
 Row = TypeVar("Row", bound=Model)
 _USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
@@ -87,7 +87,7 @@ def answer_of(completion: Completion) -> Answer:
             completion.model or completion.served_by,
         ),
         choices=tuple(_choice_of(message) for message in completion.answers.all()),
-        state=msgspec.convert(completion.state, State),
+        state=msgspec.convert(completion.state, CompletionState),
         usage=usage_of(completion),
         metadata=completion.request.get("metadata") or {},
         service_tier=(completion.request.get("params") or {}).get("service_tier"),
@@ -151,8 +151,8 @@ def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, FileP
     return present_files(
         workspace_id,
         blobs_in(messages),
-        kinds=(Kind.THUMBNAIL, *TEXT_KINDS, *SPEECH_RENDITIONS),
-        with_content=(*TEXT_KINDS, Kind.PEAKS),
+        kinds=(RenditionKind.THUMBNAIL, *TEXT_KINDS, *SPEECH_RENDITIONS),
+        with_content=(*TEXT_KINDS, RenditionKind.PEAKS),
     )
 
 

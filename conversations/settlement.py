@@ -7,13 +7,13 @@ from uuid import UUID
 import msgspec
 
 from billing.holds import ChargeSettlement
+from conversations.asset_holds import hold_files
 from conversations.digest_chain import chain_digests
-from conversations.held_assets import hold_files
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.ids import new_id
 from core.sql import Row, insert_rows, update_rows
 from core.values import Blob, Value
-from engines.answers import Choice, Failure, State
+from engines.answers import Choice, CompletionState, Failure
 from engines.events import Usage
 from engines.messages import SpokenPart
 from media.processing.sound.output_formats import PCM16_BYTES_PER_MILLISECOND, PCM16_MEDIA_TYPE
@@ -31,7 +31,7 @@ class Settlement(Value, frozen=True):
     conversation_id: UUID
     prompt_id: UUID
     prompt_digest: str
-    state: State
+    state: CompletionState
     choices: tuple[Choice, ...]
     usage: Usage
     charge: ChargeSettlement

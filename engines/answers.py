@@ -19,7 +19,7 @@ from engines.events import (
 )
 from engines.messages import Message, Part, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
 
-State = Literal["in_progress", "completed", "cancelled", "interrupted", "failed"]
+CompletionState = Literal["in_progress", "completed", "cancelled", "interrupted", "failed"]
 
 
 class AnswerHead(Value, frozen=True):
@@ -44,7 +44,7 @@ class Failure(Value, frozen=True):
 class AnswerEnd(Value, frozen=True):
     """The last entry of a completion's log, appended once its outcome is stored."""
 
-    state: State
+    state: CompletionState
     finishes: tuple[Finish, ...] = ()
     usage: Usage | None = None
     failure: Failure | None = None
@@ -64,7 +64,7 @@ class Answer(Value, frozen=True):
 
     head: AnswerHead
     choices: tuple[Choice, ...]
-    state: State = "completed"
+    state: CompletionState = "completed"
     usage: Usage | None = None
     metadata: dict[str, str] = {}
     service_tier: str | None = None

@@ -6,16 +6,16 @@ from uuid import UUID
 
 from django.db.models import Case, F, QuerySet, When
 
-from core.model_fields import CompactJSONField
+from core.json_field import CompactJSONField
 from core.values import Blob
 from media.models import Asset, Rendition
 from media.signed_urls import media_url
 
-Kind = Rendition.Kind
-State = Rendition.State
+RenditionKind = Rendition.Kind
+RenditionState = Rendition.State
 
-TEXT_KINDS = (Kind.TEXT, Kind.TRANSCRIPT)
-PLAYABLE_KINDS = (Kind.OPUS, Kind.MP3, Kind.WAV)
+TEXT_KINDS = (RenditionKind.TEXT, RenditionKind.TRANSCRIPT)
+PLAYABLE_KINDS = (RenditionKind.OPUS, RenditionKind.MP3, RenditionKind.WAV)
 """The kinds that browsers can play, best first."""
 
 
@@ -48,17 +48,17 @@ class FilePresenter:
     def seconds(self) -> float | None:
         milliseconds = self.asset.milliseconds
         if milliseconds is None:  # a spoken answer whose length only its peaks tell
-            milliseconds = (self._content_of(Kind.PEAKS) or {}).get("milliseconds")
+            milliseconds = (self._content_of(RenditionKind.PEAKS) or {}).get("milliseconds")
         return None if milliseconds is None else milliseconds / 1000
 
     @property
     def thumbnail_url(self) -> str | None:
-        return self._url_of(Kind.THUMBNAIL)
+        return self._url_of(RenditionKind.THUMBNAIL)
 
     @property
     def picture_url(self) -> str | None:
         """The URL of the picture as models see it: its largest rendition."""
-        kinds = [kind for kind in self.renditions if kind.partition("-")[0] == Kind.PICTURE]
+        kinds = [kind for kind in self.renditions if kind.partition("-")[0] == RenditionKind.PICTURE]
         by_size = sorted(kinds, key=lambda kind: self.renditions[kind].size, reverse=True)
         return next((url for kind in by_size if (url := self._url_of(kind))), None)
 
@@ -74,15 +74,15 @@ class FilePresenter:
 
     @property
     def transcript(self) -> str | None:
-        return self._text(Kind.TRANSCRIPT)
+        return self._text(RenditionKind.TRANSCRIPT)
 
     @property
     def text(self) -> str | None:
-        return self._text(Kind.TEXT)
+        return self._text(RenditionKind.TEXT)
 
     def _url_of(self, kind: str) -> str | None:
         made = self.renditions.get(kind)
-        if made is None or made.state != State.READY or not made.media_type:
+        if made is None or made.state != RenditionState.READY or not made.media_type:
             return None
         return media_url(self.asset.workspace_id, self.asset.sha256, kind)
 
@@ -92,7 +92,7 @@ class FilePresenter:
 
     def _content_of(self, kind: str) -> Any:
         made = self.renditions.get(kind)
-        return made.content if made is not None and made.state == State.READY else None
+        return made.content if made is not None and made.state == RenditionState.READY else None
 
 
 def present_files(

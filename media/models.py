@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from core.ids import FILE, derive_id, format_id, new_id
-from core.model_fields import CompactJSONField
+from core.json_field import CompactJSONField
 from media.processing.pictures.limits import LONG_RATIO
 
 

@@ -34,11 +34,11 @@ from media.storage.base import size as size_of
 
 logger = logging.getLogger(__name__)
 
-Kind = Rendition.Kind
+RenditionKind = Rendition.Kind
 
-PICTURE_RENDITIONS = (Kind.PICTURE, Kind.THUMBNAIL)
-SOUND_RENDITIONS = (Kind.WAV, Kind.TRANSCRIPT)
-SPEECH_RENDITIONS = (Kind.OPUS, Kind.MP3, Kind.PEAKS)
+PICTURE_RENDITIONS = (RenditionKind.PICTURE, RenditionKind.THUMBNAIL)
+SOUND_RENDITIONS = (RenditionKind.WAV, RenditionKind.TRANSCRIPT)
+SPEECH_RENDITIONS = (RenditionKind.OPUS, RenditionKind.MP3, RenditionKind.PEAKS)
 
 
 class StoredFile(Value, frozen=True):

@@ -13,15 +13,15 @@ from accounts.ratelimits.counters import CounterChange, Counters
 from accounts.ratelimits.sliding_window import SlidingWindow, format_duration
 from core.exceptions import RateLimited
 
-Kind = Literal["requests", "tokens"]
+LimitKind = Literal["requests", "tokens"]
 MILLISECOND = 0.001
-ABBREVIATIONS: dict[Kind, str] = {"requests": "RPM", "tokens": "TPM"}
+ABBREVIATIONS: dict[LimitKind, str] = {"requests": "RPM", "tokens": "TPM"}
 
 
 class Limit(NamedTuple):
     """A limit per minute; `id` is the key's or the workspace's."""
 
-    kind: Kind
+    kind: LimitKind
     whose: str
     id: UUID
     most: int
@@ -116,7 +116,7 @@ class Allowance:
 
         return send_with_headers
 
-    async def _take(self, kind: Kind, amount: int) -> list[_Reservation]:
+    async def _take(self, kind: LimitKind, amount: int) -> list[_Reservation]:
         limits = self._limits[kind]
         for limit in limits:
             if amount > limit.most:
@@ -140,7 +140,7 @@ class Allowance:
         return taken
 
 
-def _limits(kind: Kind, principal: Principal) -> list[Limit]:
+def _limits(kind: LimitKind, principal: Principal) -> list[Limit]:
     """Return the limits that exist, the key's first, which is usually the tighter one."""
     field = f"{kind}_per_minute"
     found = []

@@ -55,7 +55,9 @@ def _array_parameter(name: str, text: str, words: Sequence[str] | None = None) -
 
 def _parameters(widths: Mapping[str, Any], groups: Grouping) -> list[OpenApiParameter]:
     seconds = {"type": "integer", "minimum": 0, "maximum": LAST_SECOND}
-    limits = ", ".join(f"{width.buckets} to {width.most} of {name}" for name, width in widths.items())
+    limits = ", ".join(
+        f"{width.default_buckets} to {width.max_buckets} of {name}" for name, width in widths.items()
+    )
     return [
         OpenApiParameter(
             "start_time", seconds, required=True, description="In seconds since the epoch, inclusive."

@@ -11,7 +11,7 @@ from starlette.types import Send
 from core.exceptions import ApiError
 from core.http.body import ClientDisconnected
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 
 AHEAD_BYTES = 16 * 1024 * 1024
 """How far a job may run ahead of a slow client, which then no longer holds up others."""
@@ -24,18 +24,18 @@ class NothingReceived(Exception):
     """Nothing came within the given time."""
 
 
-class ReadAhead(Generic[Item]):
+class ReadAhead(Generic[T]):
     """A stream that is read up to AHEAD_BYTES ahead, whether or not anyone takes its items."""
 
-    def __init__(self, source: AsyncGenerator[Item, None], size_of: Callable[[Item], int]) -> None:
+    def __init__(self, source: AsyncGenerator[T, None], size_of: Callable[[T], int]) -> None:
         self._source = source
         self._size_of = size_of
-        self._items: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
+        self._items: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._buffered_bytes = 0
         self._has_room = asyncio.Event()
         self._has_room.set()
 
-    async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> Item | None:
+    async def take(self, is_gone: asyncio.Event, patience: float | None = None) -> T | None:
         """Return the next item, or None at the end.
 
         Raises what the source raises, `ClientDisconnected`, and `NothingReceived` after `patience` seconds.
@@ -74,8 +74,8 @@ class ReadAhead(Generic[Item]):
 
 @asynccontextmanager
 async def read_ahead(
-    source: AsyncGenerator[Item, None], size_of: Callable[[Item], int]
-) -> AsyncIterator[ReadAhead[Item]]:
+    source: AsyncGenerator[T, None], size_of: Callable[[T], int]
+) -> AsyncIterator[ReadAhead[T]]:
     """Read a stream ahead until the block ends, which closes it and so stops its job."""
     ahead = ReadAhead(source, size_of)
     running = asyncio.ensure_future(ahead.run())

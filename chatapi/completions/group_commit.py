@@ -32,17 +32,17 @@ RETRY_SECONDS = 0.5
 class HoldRequest(NamedTuple):
     """A call that is billed, but not stored."""
 
-    order: ChargeRequest
+    charge_request: ChargeRequest
     bound: Bound
 
 
-Item = Admission | Settlement | HoldRequest | ChargeSettlement
+Write = Admission | Settlement | HoldRequest | ChargeSettlement
 
 
 class _Job(NamedTuple):
     """An item to store, and the future that its coroutine is waiting for."""
 
-    item: Item
+    item: Write
     future: "asyncio.Future[Admitted | Hold | None]"
 
 
@@ -85,7 +85,7 @@ class GroupCommitWriter:
         self._has_work.set()
         await asyncio.to_thread(self._thread.join)
 
-    def _enqueue(self, item: Item) -> "asyncio.Future[Admitted | Hold | None]":
+    def _enqueue(self, item: Write) -> "asyncio.Future[Admitted | Hold | None]":
         future: asyncio.Future[Admitted | Hold | None] = self._loop.create_future()
         self._jobs.append(_Job(item, future))
         self._has_work.set()
@@ -206,8 +206,8 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
         (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
     ]
     with transaction.atomic():
-        orders = [*(call.charge_request for call in admissions), *(request.order for request in requests)]
-        batch = HoldBatch(orders, [*ends, *(end.charge for end in settlements)])
+        charges = [item.charge_request for item in (*admissions, *requests)]
+        batch = HoldBatch(charges, [*ends, *(end.charge for end in settlements)])
         if settlements:
             settle_all(settlements, batch.costs)
         if admissions:
@@ -220,7 +220,7 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
 
 def _try_hold(request: HoldRequest, batch: HoldBatch) -> Hold | ApiError:
     try:
-        return batch.hold(request.order, lambda: request.bound)
+        return batch.hold(request.charge_request, lambda: request.bound)
     except BillingError as problem:
         return billing_api_error(problem)
 

@@ -187,11 +187,11 @@ class CompletionService:
         self._runs[admission.completion_id] = running
         return running
 
-    async def hold(self, order: ChargeRequest, bound: Bound) -> Hold:
+    async def hold(self, request: ChargeRequest, bound: Bound) -> Hold:
         """Hold the most that a call other than a completion may cost. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
-        return await self._writer.hold(HoldRequest(order, bound))
+        return await self._writer.hold(HoldRequest(request, bound))
 
     async def settle(self, end: ChargeSettlement) -> None:
         """Store what such a call used."""

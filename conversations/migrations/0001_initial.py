@@ -5,9 +5,9 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import conversations.model_fields
+import conversations.parts_field
 import core.ids
-import core.model_fields
+import core.json_field
 
 
 class Migration(migrations.Migration):
@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("title", models.CharField(blank=True, max_length=200)),
-                ("metadata", core.model_fields.CompactJSONField(blank=True, default=dict)),
+                ("metadata", core.json_field.CompactJSONField(blank=True, default=dict)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 (
@@ -127,11 +127,11 @@ class Migration(migrations.Migration):
                 ("body_digest", models.CharField(blank=True, editable=False, max_length=64)),
                 (
                     "request",
-                    core.model_fields.CompactJSONField(
+                    core.json_field.CompactJSONField(
                         default=dict, help_text="Parameters, context and metadata."
                     ),
                 ),
-                ("error", core.model_fields.CompactJSONField(blank=True, null=True)),
+                ("error", core.json_field.CompactJSONField(blank=True, null=True)),
                 ("prompt_tokens", models.PositiveIntegerField(default=0)),
                 ("completion_tokens", models.PositiveIntegerField(default=0)),
                 ("cached_tokens", models.PositiveIntegerField(default=0)),
@@ -238,13 +238,13 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("parts", conversations.model_fields.PartsField()),
+                ("parts", conversations.parts_field.PartsField()),
                 ("name", models.TextField(blank=True)),
                 ("tool_call_id", models.TextField(blank=True)),
                 ("digest", models.CharField(editable=False, max_length=64)),
                 ("choice", models.PositiveSmallIntegerField(blank=True, null=True)),
                 ("finish_reason", models.CharField(blank=True, max_length=20)),
-                ("logprobs", core.model_fields.CompactJSONField(blank=True, null=True)),
+                ("logprobs", core.json_field.CompactJSONField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 (
                     "completion",

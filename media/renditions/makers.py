@@ -33,8 +33,8 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 PICTURE_SECONDS, SOUND_SECONDS, READING_SECONDS = 60, 600, 120
 
-Kind = Rendition.Kind
-State = Rendition.State
+RenditionKind = Rendition.Kind
+RenditionState = Rendition.State
 
 
 class RenditionResult(Value, frozen=True):
@@ -103,15 +103,15 @@ def _make_peaks(rendition: Rendition) -> RenditionResult:
 
 
 MAKERS: Mapping[str, Callable[[Rendition], RenditionResult]] = {
-    Kind.PICTURE: _make_picture,
-    Kind.STRIP: _make_strip,
-    Kind.THUMBNAIL: _make_thumbnail,
-    Kind.TEXT: _make_text,
-    Kind.WAV: _make_sound,
-    Kind.OPUS: _make_sound,
-    Kind.MP3: _make_sound,
-    Kind.TRANSCRIPT: _make_transcript,
-    Kind.PEAKS: _make_peaks,
+    RenditionKind.PICTURE: _make_picture,
+    RenditionKind.STRIP: _make_strip,
+    RenditionKind.THUMBNAIL: _make_thumbnail,
+    RenditionKind.TEXT: _make_text,
+    RenditionKind.WAV: _make_sound,
+    RenditionKind.OPUS: _make_sound,
+    RenditionKind.MP3: _make_sound,
+    RenditionKind.TRANSCRIPT: _make_transcript,
+    RenditionKind.PEAKS: _make_peaks,
 }
 
 
@@ -130,9 +130,9 @@ def source_name(rendition: Rendition) -> str:
     """Return the storage name of the rendition that this one is created from."""
     id = rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
     needed = Rendition.objects.filter(id=id).first()
-    if needed is None or needed.state == State.PENDING:
+    if needed is None or needed.state == RenditionState.PENDING:
         raise SourceNotReady
-    if needed.state == State.FAILED:
+    if needed.state == RenditionState.FAILED:
         raise MediaError(needed.error)
     return rendition_name(rendition.asset.workspace_id, id)
 

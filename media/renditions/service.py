@@ -48,7 +48,7 @@ LAPSED_GRACE = timedelta(seconds=5)
 """The same for a rendition whose worker fell silent, or that failed and was postponed."""
 GAVE_UP = "The file could not be processed."
 
-State = Rendition.State
+RenditionState = Rendition.State
 
 
 class NextRendition(Value, frozen=True):
@@ -86,7 +86,7 @@ def make(id: UUID) -> NextRendition | None:
         logger.exception("Rendition %s could not be made", rendition)
         return _postpone(rendition)
     else:
-        _owned_row(rendition).update(state=State.READY, **msgspec.structs.asdict(result))
+        _owned_row(rendition).update(state=RenditionState.READY, **msgspec.structs.asdict(result))
     return _next_dependent(id)
 
 
@@ -111,10 +111,10 @@ def take_overdue(limit: int) -> list[UUID]:
     """Return renditions that have been due for longer than a message takes, and mark them as looked at."""
     now = timezone.now()
     lapsed = Q(due_at__lte=now - LAPSED_GRACE, attempts__gt=0)
-    due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED_GRACE), state=State.PENDING)
+    due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED_GRACE), state=RenditionState.PENDING)
     ids = list(due.order_by("due_at").values_list("id", flat=True)[:limit])
     # a worker that took one meanwhile has moved its `due_at` ahead, and keeps it
-    Rendition.objects.filter(id__in=ids, state=State.PENDING, due_at__lte=now).update(due_at=now)
+    Rendition.objects.filter(id__in=ids, state=RenditionState.PENDING, due_at__lte=now).update(due_at=now)
     return ids
 
 
@@ -127,7 +127,9 @@ def _request_source(rendition: Rendition) -> NextRendition:
 
 def _next_dependent(id: UUID) -> NextRendition | None:
     """Return the rendition that is created from this one, once this one is finished."""
-    finished = Rendition.objects.filter(id=id).exclude(state=State.PENDING).select_related("asset").first()
+    finished = (
+        Rendition.objects.filter(id=id).exclude(state=RenditionState.PENDING).select_related("asset").first()
+    )
     if finished is None:
         return None
     for kind in Rendition.SOURCE_KINDS:
@@ -138,7 +140,7 @@ def _next_dependent(id: UUID) -> NextRendition | None:
 
 
 def _pending(id: UUID) -> QuerySet[Rendition]:
-    return Rendition.objects.filter(id=id, state=State.PENDING)
+    return Rendition.objects.filter(id=id, state=RenditionState.PENDING)
 
 
 def _owned_row(rendition: Rendition) -> QuerySet[Rendition]:
@@ -197,4 +199,4 @@ def _postpone(rendition: Rendition) -> NextRendition | None:
 
 
 def _fail(rendition: Rendition, reason: str) -> None:
-    _owned_row(rendition).update(state=State.FAILED, error=reason[:300])
+    _owned_row(rendition).update(state=RenditionState.FAILED, error=reason[:300])

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from billing.admin.usage import HEIGHT, OTHERS
+from billing.admin.usage_chart import HEIGHT, OTHERS
 from billing.models import UsageRollup
 from billing.money import NANO_PER_USD
 from billing.prices import add_price

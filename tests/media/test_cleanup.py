@@ -13,8 +13,8 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
+from conversations.asset_holds import hold_files
 from conversations.deletion import delete_conversations
-from conversations.held_assets import hold_files
 from conversations.models import Conversation
 from core.values import Blob
 from media import cleanup

@@ -98,14 +98,14 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
     worker = works.worker("--pool", pool, "--concurrency", "1")
     works.make(peaks)
     wait_until(lambda: ended(peaks), PATIENCE)
-    workshops = worker.sandbox_workers
-    assert workshops
+    sandboxes = worker.sandbox_workers
+    assert sandboxes
     works.send("tests.services.tasks.note", str(notes), "long", 3)
     wait_until(lambda: "long" in words_of(notes), PATIENCE)
     works.send("tests.services.tasks.note", str(notes), "next")
     assert worker.stop() == 0
     assert words_of(notes) == {"long", "long done"}
-    assert not any(is_alive(pid) for pid in workshops)
+    assert not any(is_alive(pid) for pid in sandboxes)
 
 
 def test_a_worker_answers_when_it_is_asked_whether_it_lives(works: CeleryCluster) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from conversations.held_assets import hold_files
+from conversations.asset_holds import hold_files
 from conversations.models import Completion, Conversation, Message
 from core.values import Blob
 from engines.messages import Part, TextPart

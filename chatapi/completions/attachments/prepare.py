@@ -23,7 +23,7 @@ from media.processing.pictures.text_description import describe_picture
 from media.processing.speech.ssml import SSML_INSTRUCTIONS
 from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
 
-Kind = Rendition.Kind
+RenditionKind = Rendition.Kind
 
 PASSTHROUGH_FORMATS = {"wav", "mp3"}
 """Sound formats that every upstream with audio input is known to take as they are."""
@@ -117,19 +117,19 @@ class _Preparation:
     def _kind_for(self, part: Part) -> str | None:
         """Return the rendition kind that this model needs of a part; None if it takes the part as it is."""
         if isinstance(part, ImagePart):
-            return self._picture_kind() if "image" in self._spec.input_modalities else Kind.TEXT
+            return self._picture_kind() if "image" in self._spec.input_modalities else RenditionKind.TEXT
         if isinstance(part, AudioPart):
             if "audio" not in self._spec.input_modalities:
-                return Kind.TRANSCRIPT
-            return None if part.format in PASSTHROUGH_FORMATS else Kind.WAV
+                return RenditionKind.TRANSCRIPT
+            return None if part.format in PASSTHROUGH_FORMATS else RenditionKind.WAV
         return None
 
     def _picture_kind(self) -> str:
         max_side = self._spec.max_image_side or settings.CHATAPI_PICTURE_SIDE
         if max_side >= settings.CHATAPI_PICTURE_SIDE:
-            return Kind.PICTURE
+            return RenditionKind.PICTURE
         side = next((side for side in PICTURE_SIDES if side <= max_side), PICTURE_SIDES[-1])
-        return f"{Kind.PICTURE}-{side}"
+        return f"{RenditionKind.PICTURE}-{side}"
 
     async def _wait_for_renditions(self, needed: Mapping[UUID, Rendition]) -> dict[UUID, Rendition]:
         if not needed:
@@ -183,12 +183,12 @@ class _Preparation:
 
     def _part_from_rendition(self, part: ConvertiblePart, blob: Blob, rendition: Rendition) -> Part:
         match rendition.kind:
-            case Kind.TEXT:
+            case RenditionKind.TEXT:
                 is_cut = rendition.content.get("is_cut", False)
                 text = describe_picture(rendition.content["text"], *_size_of(rendition.asset), is_cut=is_cut)
                 self._image_text_tokens += estimate_tokens(text)
                 return TextPart(text)
-            case Kind.TRANSCRIPT:
+            case RenditionKind.TRANSCRIPT:
                 text = transcript_text(rendition.content["text"])
                 self._transcript_tokens += estimate_tokens(text)
                 return TextPart(text)

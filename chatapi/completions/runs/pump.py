@@ -17,7 +17,7 @@ from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
 from core.values import Value
-from engines.answers import AnswerEnd, Choice, Failure, State, assemble
+from engines.answers import AnswerEnd, Choice, CompletionState, Failure, assemble
 from engines.base import EngineError
 from engines.events import (
     AudioDelta,
@@ -63,7 +63,7 @@ class RunOutcome(Value, frozen=True):
     """How a run ended, to be stored. `sounds` are the bytes of the spoken parts by SHA-256."""
 
     completion_id: UUID
-    state: State
+    state: CompletionState
     choices: tuple[Choice, ...]
     sounds: dict[str, bytes]
     usage: Usage
@@ -124,7 +124,7 @@ class Pump:
                 self.task.cancel()
 
     async def _run(self) -> None:
-        state: State = "completed"
+        state: CompletionState = "completed"
         failure: Failure | None = None
         self._has_started = True
         try:
@@ -143,7 +143,7 @@ class Pump:
             speaker.end()
         await self._end(self._cancelled_as or state, failure)
 
-    async def _end(self, state: State, failure: Failure | None) -> None:
+    async def _end(self, state: CompletionState, failure: Failure | None) -> None:
         """Store the end of the run, or as much of it as can be stored."""
         finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
         ended = AnswerEnd(state, finishes, self._usage_so_far(), failure)

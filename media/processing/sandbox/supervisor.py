@@ -60,7 +60,7 @@ class Supervisor:
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         self._selector.register(self._wake_receiver, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name=f"workshop-{config.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"sandbox-{config.name}", daemon=True)
         self._thread.start()
 
     @property

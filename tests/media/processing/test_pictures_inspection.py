@@ -124,7 +124,7 @@ def test_a_heic_that_claims_to_be_small_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (500, 400)])
 def test_an_avif_is_no_other_size_than_it_claims(tmp_path: Path, size: tuple[int, int]) -> None:
-    """Its decoder scales to the claim; what that costs is bounded by the memory limit of the workshop."""
+    """Its decoder scales to the claim; what that costs is bounded by the memory limit of the sandbox."""
     path = write_picture(tmp_path, box_file_claiming(*size, "avif"))
 
     facts = inspect_picture(InspectPicture(path))

@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[3]
 def make() -> Iterator[Make]:
     made: list[SandboxPool] = []
 
-    def workshop(**sizes: object) -> SandboxPool:
+    def sandbox(**sizes: object) -> SandboxPool:
         made.append(SandboxPool("ends", **sizes))  # type: ignore[arg-type]
         return made[-1]
 
-    yield workshop
+    yield sandbox
     for each in made:
         each.close()
 
@@ -51,8 +51,8 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def pid_of(workshop: SandboxPool) -> int:
-    return workshop.run_blocking(jobs.look_around, Text(""), seconds=10).pid
+def pid_of(sandbox: SandboxPool) -> int:
+    return sandbox.run_blocking(jobs.look_around, Text(""), seconds=10).pid
 
 
 # --- crashes ------------------------------------------------------------------------------------
@@ -70,23 +70,23 @@ def pid_of(workshop: SandboxPool) -> int:
 def test_a_job_that_ends_its_child_fails_once_and_the_next_has_a_new_one(
     make: Make, diary: Path, caplog: pytest.LogCaptureFixture, job: Callable[[Nap], Number], how: str
 ) -> None:
-    workshop = make()
-    first = pid_of(workshop)
+    sandbox = make()
+    first = pid_of(sandbox)
     with pytest.raises(SandboxError) as failed:
-        workshop.run_blocking(job, Nap(str(diary)), seconds=10)
+        sandbox.run_blocking(job, Nap(str(diary)), seconds=10)
     assert failed.value.message == "The file could not be processed."
     assert f"ends[{first}] ended at work on tests.support.sandbox_jobs:{job.__name__}: {how}" in caplog.text
     assert diary.read_text() == "\n", "it ran more than once, though it was alone"
-    assert pid_of(workshop) != first
+    assert pid_of(sandbox) != first
 
 
 def test_the_log_of_a_crash_has_the_last_words_and_the_place(
     make: Make, diary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workshop = make()
+    sandbox = make()
     for job in (jobs.exit_at_once, jobs.crash):
         with pytest.raises(SandboxError):
-            workshop.run_blocking(job, Nap(str(diary)), seconds=10)
+            sandbox.run_blocking(job, Nap(str(diary)), seconds=10)
     words, place = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
     assert words.endswith("\nthe last words")
     assert "Segmentation fault" in place
@@ -96,11 +96,11 @@ def test_the_log_of_a_crash_has_the_last_words_and_the_place(
 def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
     make: Make, diary: Path
 ) -> None:
-    workshop = make(threads=2)
+    sandbox = make(threads=2)
     with ThreadPoolExecutor(2) as threads:
-        innocent = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.5, "nap"), seconds=10)
+        innocent = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 0.5, "nap"), seconds=10)
         wait_until(lambda: diary.read_text() == "nap\n")
-        guilty = threads.submit(workshop.run_blocking, jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+        guilty = threads.submit(sandbox.run_blocking, jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
         assert innocent.result(20).number > 0
         with pytest.raises(SandboxError):
             guilty.result(20)
@@ -108,28 +108,28 @@ def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
 
 
 async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_path: Path) -> None:
-    workshop = make(threads=2)
-    pieces = workshop.stream(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
+    sandbox = make(threads=2)
+    pieces = sandbox.stream(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
     await anext(pieces)
     with pytest.raises(SandboxError):
-        await workshop.run(jobs.abort, Nap(str(tmp_path / "other")), seconds=10)
+        await sandbox.run(jobs.abort, Nap(str(tmp_path / "other")), seconds=10)
     with pytest.raises(SandboxError):
         await anext(pieces)
     assert diary.read_text() == "x"
 
 
 async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path) -> None:
-    workshop = make(threads=2)
-    first = await asyncio.to_thread(pid_of, workshop)
-    long = workshop.run(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
+    sandbox = make(threads=2)
+    first = await asyncio.to_thread(pid_of, sandbox)
+    long = sandbox.run(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
     async with asyncio.TaskGroup() as group:
         nap = group.create_task(long)
         await asyncio.to_thread(wait_until, lambda: diary.read_text() == "nap\n")
-        pieces = workshop.stream(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
+        pieces = sandbox.stream(jobs.count, Count(str(diary), to=2, pause=1), seconds=60, alone=True)
         await anext(pieces)
-        assert await asyncio.to_thread(pid_of, workshop) == first
+        assert await asyncio.to_thread(pid_of, sandbox) == first
         with pytest.raises(SandboxError):
-            await workshop.run(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
+            await sandbox.run(jobs.abort, Nap(str(diary), 0, "abort"), seconds=10)
         assert (await anext(pieces)).number == 1, "it was not in that child"
         await pieces.aclose()
         assert (await nap).number != first, "repeated"
@@ -141,12 +141,12 @@ async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path
 def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
     make: Make, diary: Path, tmp_path: Path
 ) -> None:
-    workshop = make(threads=2)
+    sandbox = make(threads=2)
     other = tmp_path / "other"
     with ThreadPoolExecutor(2) as threads:
-        innocent = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.8, "nap"), seconds=10)
+        innocent = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 0.8, "nap"), seconds=10)
         wait_until(lambda: diary.read_text() == "nap\n")
-        late = threads.submit(workshop.run_blocking, jobs.hold_the_lock, Nap(str(other), 30), seconds=0.5)
+        late = threads.submit(sandbox.run_blocking, jobs.hold_the_lock, Nap(str(other), 30), seconds=0.5)
         with pytest.raises(SandboxError, match="The file took too long to process"):
             late.result(20)
         killed = int(other.read_text())
@@ -156,31 +156,31 @@ def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
 
 
 async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: Make, tmp_path: Path) -> None:
-    workshop = make(threads=2)
-    pieces = workshop.stream(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
+    sandbox = make(threads=2)
+    pieces = sandbox.stream(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
     await anext(pieces)
     with pytest.raises(SandboxError, match="took too long") as late:
-        await workshop.run(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
+        await sandbox.run(jobs.nap, Nap(str(tmp_path / "nap"), 30), seconds=0.3)
     assert not isinstance(late.value, JobInterrupted)
     with pytest.raises(JobInterrupted):
         await anext(pieces)
 
 
-def test_what_the_end_of_the_workshop_cut_off_is_not_to_blame(make: Make, diary: Path) -> None:
-    workshop = make()
+def test_what_the_end_of_the_sandbox_cut_off_is_not_to_blame(make: Make, diary: Path) -> None:
+    sandbox = make()
     with ThreadPoolExecutor(1) as threads:
-        nap = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
+        nap = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
         wait_until(lambda: diary.read_text() == "\n")
-        workshop.close()
+        sandbox.close()
         with pytest.raises(JobInterrupted):
             nap.result(10)
 
 
 def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diary: Path) -> None:
-    workshop = make()
+    sandbox = make()
     with ThreadPoolExecutor(2) as threads:
         naps = [
-            threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.6), seconds=1.1)
+            threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 0.6), seconds=1.1)
             for _ in range(2)
         ]
         assert len({nap.result(20).number for nap in naps}) == 1
@@ -190,65 +190,65 @@ async def test_an_abandoned_job_that_goes_on_is_ended(
     make: Make, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child_process, "ABANDONED_TIMEOUT", 0.1)
-    workshop = make()
-    task = asyncio.create_task(workshop.run(jobs.nap, Nap(str(diary), 30), seconds=60))
+    sandbox = make()
+    task = asyncio.create_task(sandbox.run(jobs.nap, Nap(str(diary), 30), seconds=60))
     await asyncio.to_thread(wait_until, lambda: diary.read_text() == "\n")
     task.cancel()
-    assert await workshop.run(jobs.echo, Text("next"), seconds=10) == Text("next")
+    assert await sandbox.run(jobs.echo, Text("next"), seconds=10) == Text("next")
 
 
 # --- memory and idleness ------------------------------------------------------------------------
 
 
 def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make: Make) -> None:
-    workshop = make(memory=2**30)
-    assert workshop.run_blocking(jobs.allocate, Number(2**28), seconds=10) == Number(2**28)
-    before = pid_of(workshop)
+    sandbox = make(memory=2**30)
+    assert sandbox.run_blocking(jobs.allocate, Number(2**28), seconds=10) == Number(2**28)
+    before = pid_of(sandbox)
     with pytest.raises(SandboxError):
-        workshop.run_blocking(jobs.allocate, Number(2**30), seconds=10)
-    assert pid_of(workshop) != before
+        sandbox.run_blocking(jobs.allocate, Number(2**30), seconds=10)
+    assert pid_of(sandbox) != before
 
 
 def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_left_in_peace(
     make: Make, diary: Path
 ) -> None:
-    workshop = make(memory=2**30, threads=2)
+    sandbox = make(memory=2**30, threads=2)
     with ThreadPoolExecutor(2) as threads:
-        innocent = threads.submit(workshop.run_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
+        innocent = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
         wait_until(lambda: diary.read_text() == "\n")
         with pytest.raises(SandboxError):
-            workshop.run_blocking(jobs.allocate, Number(2**30), seconds=10)
-        assert innocent.result(20).number != pid_of(workshop)
+            sandbox.run_blocking(jobs.allocate, Number(2**30), seconds=10)
+        assert innocent.result(20).number != pid_of(sandbox)
     assert diary.read_text() == "\n"
 
 
 def test_an_idle_child_is_ended_and_comes_back_on_demand(make: Make) -> None:
-    workshop = make(idle_seconds=0.05)  # less than a start takes
-    first = pid_of(workshop)
+    sandbox = make(idle_seconds=0.05)  # less than a start takes
+    first = pid_of(sandbox)
     wait_until(lambda: not is_alive(first))
-    assert pid_of(workshop) != first
+    assert pid_of(sandbox) != first
 
 
 def test_a_child_that_is_killed_while_idle_is_no_ones_failure(make: Make) -> None:
-    workshop = make()
-    first = pid_of(workshop)
+    sandbox = make()
+    first = pid_of(sandbox)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{first}").exists())
-    assert pid_of(workshop) != first
+    assert pid_of(sandbox) != first
 
 
 def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_next(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop = make()
+    sandbox = make()
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     with pytest.raises(SandboxError):
-        pid_of(workshop)
+        pid_of(sandbox)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(SandboxError):
-        pid_of(workshop)
+        pid_of(sandbox)
     monkeypatch.undo()
-    assert pid_of(workshop) > 0
+    assert pid_of(sandbox) > 0
 
 
 # --- a child that was taken over ----------------------------------------------------------------
@@ -270,10 +270,10 @@ def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_nex
 def test_a_child_that_breaks_the_rules_is_ended(
     make: Make, caplog: pytest.LogCaptureFixture, forged: bytes
 ) -> None:
-    workshop = make()
-    before = pid_of(workshop)
+    sandbox = make()
+    before = pid_of(sandbox)
     with pytest.raises(SandboxError):
-        workshop.run_blocking(jobs.impersonate, Data(forged), seconds=20)
+        sandbox.run_blocking(jobs.impersonate, Data(forged), seconds=20)
     assert "broke the rules" in caplog.text
     assert not is_alive(before)
 
@@ -286,8 +286,8 @@ def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
         "import os, sys, time\n"
         "from media.processing.sandbox.pool import SandboxPool\n"
         "from tests.support import sandbox_jobs as jobs\n"
-        "workshop = SandboxPool('script')\n"
-        "def about(): return workshop.run_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"
+        "sandbox = SandboxPool('script')\n"
+        "def about(): return sandbox.run_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", preface + script, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -306,7 +306,7 @@ def test_a_parent_killed_in_the_middle_leaves_no_child(diary: Path) -> None:
     script = (
         "about()\n"
         "if os.fork() == 0: time.sleep(30); os._exit(0)\n"
-        "workshop.run_blocking(jobs.hold_the_lock, jobs.Nap(sys.argv[1], 30), seconds=60)\n"
+        "sandbox.run_blocking(jobs.hold_the_lock, jobs.Nap(sys.argv[1], 30), seconds=60)\n"
     )
     with run_script(script, str(diary)) as parent:
         wait_until(lambda: diary.read_text().endswith("\n"))
@@ -333,7 +333,7 @@ def test_after_a_fork_each_process_has_children_of_its_own() -> None:
         "    assert sockets() == 0\n"
         "    own = about()\n"
         "    assert own.parent == os.getpid() and own.pid != first.pid\n"
-        "    workshop.close()\n"
+        "    sandbox.close()\n"
         "    os._exit(0)\n"
         "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0\n"
         "assert about().pid == first.pid\n"

@@ -18,7 +18,7 @@ MEMORY = 2**31
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Iterator[SandboxPool]:
+def sandbox() -> Iterator[SandboxPool]:
     made = SandboxPool("surroundings", memory=MEMORY, preload=("tests.support.nothing_there", "colorsys"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"):
@@ -33,8 +33,8 @@ def workshop() -> Iterator[SandboxPool]:
 
 
 @pytest.fixture
-def seen(workshop: SandboxPool) -> Surroundings:
-    return workshop.run_blocking(jobs.look_around, Text(""), seconds=20)
+def seen(sandbox: SandboxPool) -> Surroundings:
+    return sandbox.run_blocking(jobs.look_around, Text(""), seconds=20)
 
 
 def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
@@ -46,11 +46,11 @@ def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
 
 def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    workshop = SandboxPool("quiet")
+    sandbox = SandboxPool("quiet")
     try:
-        workshop.run_blocking(jobs.open_onnx_model, Text(""), seconds=60)
+        sandbox.run_blocking(jobs.open_onnx_model, Text(""), seconds=60)
     finally:
-        workshop.close()
+        sandbox.close()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -73,11 +73,11 @@ def test_a_child_is_polite_to_other_sessions_too(seen: Surroundings) -> None:
 
 
 async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
-    workshop = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
+    sandbox = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
     try:
-        assert (await workshop.run(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
+        assert (await sandbox.run(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
     finally:
-        await asyncio.to_thread(workshop.close)
+        await asyncio.to_thread(sandbox.close)
 
 
 def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: Surroundings) -> None:
@@ -86,18 +86,18 @@ def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: 
 
 
 def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
-    workshop: SandboxPool, caplog: pytest.LogCaptureFixture
+    sandbox: SandboxPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, "media.processing.sandbox"):
-        assert workshop.run_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
-        workshop.close()
+        assert sandbox.run_blocking(jobs.chatter, Text("hello"), seconds=20) == Text("")
+        sandbox.close()
     assert "hello by Python" in caplog.text
     assert "hello by a library" in caplog.text
     assert max(len(record.getMessage()) for record in caplog.records) < 600
 
 
 async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
-    for workshop in (pools.files, pools.recognition, pools.synthesis):
-        await workshop.warm_up()
-        assert await workshop.run(do_nothing, Nothing(), seconds=20) == Nothing()
+    for sandbox in (pools.files, pools.recognition, pools.synthesis):
+        await sandbox.warm_up()
+        assert await sandbox.run(do_nothing, Nothing(), seconds=20) == Nothing()
     await asyncio.to_thread(pools.close_all)

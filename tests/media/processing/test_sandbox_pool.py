@@ -1,4 +1,4 @@
-"""Work given to a workshop, from event loops and threads; streams, the queue and what is refused."""
+"""Work given to a sandbox, from event loops and threads; streams, the queue and what is refused."""
 
 import asyncio
 import os
@@ -25,16 +25,16 @@ from tests.support.sandbox_jobs import Count, Data, Nap, Text
 @pytest.fixture(scope="module")
 def pair() -> Iterator[SandboxPool]:
     """A child that works on two jobs at once."""
-    workshop = SandboxPool("pair", threads=2)
-    yield workshop
-    workshop.close()
+    sandbox = SandboxPool("pair", threads=2)
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture(scope="module")
 def single() -> Iterator[SandboxPool]:
-    workshop = SandboxPool("single")
-    yield workshop
-    workshop.close()
+    sandbox = SandboxPool("single")
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture
@@ -272,14 +272,14 @@ def test_a_stream_whose_loop_is_gone_is_ended(single: SandboxPool, diary: Path) 
 
 
 async def test_closing_tells_those_who_wait_and_later_it_starts_again(diary: Path) -> None:
-    workshop = SandboxPool("closing")
-    waiting = [asyncio.create_task(workshop.run(jobs.nap, Nap(str(diary), 30), seconds=60)) for _ in range(2)]
+    sandbox = SandboxPool("closing")
+    waiting = [asyncio.create_task(sandbox.run(jobs.nap, Nap(str(diary), 30), seconds=60)) for _ in range(2)]
     await until_written(diary, "\n")
-    await asyncio.to_thread(workshop.close)
+    await asyncio.to_thread(sandbox.close)
     for task in waiting:
         with pytest.raises(SandboxError, match="being stopped"):
             await task
-    assert "workshop-closing" not in {thread.name for thread in threading.enumerate()}
-    await workshop.warm_up()
-    assert await workshop.run(jobs.echo, Text("again"), seconds=10) == Text("again")
-    await asyncio.to_thread(workshop.close)
+    assert "sandbox-closing" not in {thread.name for thread in threading.enumerate()}
+    await sandbox.warm_up()
+    assert await sandbox.run(jobs.echo, Text("again"), seconds=10) == Text("again")
+    await asyncio.to_thread(sandbox.close)

@@ -30,7 +30,7 @@ def tone(hertz: float, seconds: float, rate: int = OUTPUT_RATE) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
 
 
-def test_both_are_jobs_of_a_workshop() -> None:
+def test_both_are_jobs_of_a_sandbox() -> None:
     assert job_of(speak).streams
     assert not job_of(warm_voice).streams
 

@@ -7,7 +7,7 @@ from media.processing.speech.speech_plan import Mark, Pause, Say
 from media.processing.speech.synthesis.job_types import Speak, SpokenPiece
 from media.processing.speech.synthesis.output_track import Track
 from media.processing.speech.synthesis.phrase_splitter import split_phrases
-from media.processing.speech.synthesis.rendering import RenderOptions
+from media.processing.speech.synthesis.render_options import RenderOptions
 from media.processing.speech.synthesis.samples import Samples
 from media.processing.speech.synthesis.say_as import say_as_words
 from media.processing.speech.synthesis.text_normalization import normalize_text

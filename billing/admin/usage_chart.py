@@ -208,7 +208,7 @@ class UsageAdmin(MoneyAdmin):
             "form": form,
             **chart_context,
         }
-        return TemplateResponse(request, "billing/admin/usage.html", context)
+        return TemplateResponse(request, "billing/admin/usage_chart.html", context)
 
     @staticmethod
     def _chart_context(filters: dict[str, Any]) -> dict[str, Any]:
