@@ -206,7 +206,10 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
         (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
     ]
     with transaction.atomic():
-        charges = [item.charge_request for item in (*admissions, *requests)]
+        charges = [
+            *(admission.charge_request for admission in admissions),
+            *(request.charge_request for request in requests),
+        ]
         batch = HoldBatch(charges, [*ends, *(end.charge for end in settlements)])
         if settlements:
             settle_all(settlements, batch.costs)
