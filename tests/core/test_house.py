@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
@@ -29,7 +30,7 @@ OTHERS = {"hosted_vllm/", "litellm_proxy/", "custom_openai/"}
 
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
-    return grimp.build_graph(*sorted(PACKAGES), cache_dir=None)
+    return grimp.build_graph(*sorted(PACKAGES), include_external_packages=True, cache_dir=None)
 
 
 def test_no_installed_distribution_provides_one_of_our_names() -> None:
@@ -51,6 +52,36 @@ def test_the_core_holds_only_what_two_packages_need(imports: grimp.ImportGraph) 
         assert len(packages) > 1 or "core" in packages, f"only {packages or 'nobody'} imports {module}"
 
 
+@pytest.mark.parametrize("package", ["billing", "conversations", "media"])
+def test_only_the_api_of_a_package_knows_requests(imports: grimp.ImportGraph, package: str) -> None:
+    for framework in ("rest_framework", "starlette"):
+        users = {
+            user for user in imports.find_modules_that_directly_import(framework) if within(user, package)
+        }
+        assert {user for user in users if not within(user, f"{package}.api")} == set()
+
+
+@pytest.mark.parametrize(
+    "models", ["accounts.models", "billing.models", "conversations.models", "media.models"]
+)
+def test_models_import_nothing_that_acts_on_them(imports: grimp.ImportGraph, models: str) -> None:
+    below = imports.find_upstream_modules(models)
+    assert not {"rest_framework", "starlette", "channels", "celery"} & below
+    assert [
+        module for module in below if module.endswith((".services", ".selectors", ".tasks", ".admin"))
+    ] == []
+
+
+def test_a_run_knows_no_database_and_no_connection(imports: grimp.ImportGraph) -> None:
+    """Of Django it knows where temporary files lie, and nothing else."""
+    graph = deepcopy(imports)
+    graph.remove_module("media.temporary_folders")
+    for module in ("chatapi.completions.runs.pump", "chatapi.completions.runs.event_log"):
+        below = graph.find_upstream_modules(module)
+        assert not {"django", "rest_framework", "starlette", "channels"} & below
+        assert not [one for one in below if within(one, "conversations") or one == "media.models"]
+
+
 def test_the_map_in_the_readme_names_every_folder_and_nothing_else() -> None:
     named = set(paths_in_map())
     folders = {folder.relative_to(ROOT) for package in PACKAGES for folder in folders_in(ROOT / package)}
@@ -69,6 +100,10 @@ def test_a_page_names_only_files_that_are_there(page: Path) -> None:
         assert any(
             f"/{path}" in file if path.endswith("/") else file.endswith(f"/{path}") for file in files()
         ), path
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def map_lines() -> list[str]:
