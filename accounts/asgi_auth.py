@@ -1,4 +1,4 @@
-"""Authentication of callers of the ASGI endpoint.
+"""Authentication of callers of the ASGI endpoints.
 
 Keys are remembered for a few seconds; admission asks the database again, so a revoked key gets no completion.
 """

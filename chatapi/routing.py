@@ -39,7 +39,7 @@ EXPOSED_HEADERS = [
 
 
 def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
-    """Build the application: both dialects' endpoints, Django for the rest, and middleware around all."""
+    """Build the application: the ASGI endpoints, Django for the rest, and middleware around all."""
     callers, counters = AsgiAuthenticator(), Counters(settings.REDIS_URL)
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,

@@ -8,11 +8,12 @@ from accounts.authentication import valid_keys
 from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import Hold, HoldBatch
+from conversations.admission_request import Admission
 from conversations.asset_holds import hold_files
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests, scope_of
 from conversations.models import Completion, Conversation, Message
-from conversations.thread_lookup import Admission, ThreadPosition, position_by_name, positions_by_digest
+from conversations.thread_lookup import ThreadPosition, position_by_name, positions_by_digest
 from core.exceptions import ApiError, Conflict, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
 from core.sql import Row, insert_rows, update_rows
@@ -21,9 +22,6 @@ from engines import messages as engine_messages
 from media.services import StoredFile, quota_exceeded, workspaces_over_quota
 
 TITLE_LENGTH = 80
-
-
-__all__ = ["Admission", "Admitted", "Deferred", "admit_all"]
 
 
 class Admitted(Value, frozen=True):

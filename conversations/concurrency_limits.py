@@ -11,8 +11,8 @@ from django.db import connection
 
 from accounts.authentication import Principal
 from accounts.models import Workspace
+from conversations.admission_request import Admission
 from conversations.models import Completion
-from conversations.thread_lookup import Admission
 from core.exceptions import RateLimited
 
 RETRY_SECONDS = 1

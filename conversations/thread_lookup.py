@@ -1,16 +1,13 @@
 """Where a call's messages belong: which stored conversation they continue, and after which message."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db import connection
 
-from accounts.authentication import Principal
-from billing.holds import ChargeRequest
-from billing.tariffs import Bound
+from conversations.admission_request import Admission
 from conversations.digest_chain import chain_digests, scope_of
 from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation
@@ -19,42 +16,13 @@ from core.exceptions import NotFound
 from core.ids import MESSAGE, parse_id
 from core.values import Value
 from engines import messages as engine_messages
-from media.services import StoredFile
-
-
-class Admission(Value, frozen=True):
-    """A validated call that is to be stored.
-
-    `key_digest` is None for a browser session. `bound` takes the whole history and returns the most that the
-    call may use.
-    """
-
-    completion_id: UUID
-    process_id: UUID
-    principal: Principal
-    key_digest: str | None
-    dialect: str
-    model: str
-    messages: tuple[engine_messages.Message, ...]
-    request: dict[str, Any]
-    at: datetime
-    charge_request: ChargeRequest
-    bound: Callable[[tuple[engine_messages.Message, ...]], Bound]
-    positions: tuple[int, ...] = ()
-    end_user: str = ""
-    metadata: dict[str, str] = {}
-    conversation_id: str | None = None
-    parent_message_id: str | None = None
-    idempotency_key: str | None = None
-    body_digest: str = ""
-    files: tuple[StoredFile, ...] = ()
 
 
 class ThreadPosition(Value, frozen=True):
     """The position of a call in a conversation.
 
-    The first `known` messages of the call are already stored and end at `parent_id`; the others follow it.
-    `before` are stored messages that the call left out and the engine must see.
+    The first `stored_count` messages of the call are already stored and end at `parent_id`; the others
+    follow it. `earlier_messages` are stored messages that the call left out and the engine must see.
     """
 
     conversation_id: UUID

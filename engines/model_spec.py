@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+LOCAL_ENGINES = frozenset({"local", "scripted"})
+
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[models]]` entry. Times are in seconds."""
@@ -39,8 +41,11 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     @property
     def is_local(self) -> bool:
-        """Whether it answers on this machine, so that nobody else charges for it."""
-        return self.engine != "openai_compatible"
+        """Whether it answers on this machine, so that nobody else charges for it.
+
+        An engine that is not listed is not free: its models need a price.
+        """
+        return self.engine in LOCAL_ENGINES
 
 
 LOCAL_DEFAULT = ModelSpec(

@@ -1,6 +1,6 @@
-"""The models file: which models there are, and which engine answers for each.
+"""The registry of models and their engines, and the models file that it is read from.
 
-A new engine needs one module and one line in `ENGINES`.
+A new engine needs a package, a line in `ENGINES`, and its name in `ModelSpec.engine`.
 """
 
 import tomllib

@@ -104,8 +104,8 @@ def _lock_unheld(id: UUID) -> Iterator[Asset | None]:
 def _block_uploads(workspace_id: UUID) -> Iterator[None]:
     """Block uploads to a workspace for one transaction.
 
-    Whoever stores a file meanwhile waits for its end (`services.over_quota`), then checks whether the bytes
-    are still there, and stores them again.
+    Whoever stores a file meanwhile waits for its end (`services.workspaces_over_quota`), then checks whether
+    the bytes are still there, and stores them again.
     """
     with transaction.atomic():
         list(Workspace.objects.select_for_update(no_key=True).filter(pk=workspace_id).values_list("pk"))

@@ -19,7 +19,7 @@ _CURSOR, _PREFIX = struct.Struct(">Q"), "page_"
 
 
 class Width(NamedTuple):
-    """A bucket width, and how many buckets make a page: `buckets` by default, `most` at most."""
+    """A bucket width, and how many buckets make a page: `default_buckets`, and `max_buckets` at most."""
 
     seconds: int
     default_buckets: int

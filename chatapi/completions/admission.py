@@ -14,7 +14,8 @@ from chatapi.completions.attachments.store import ResolvedAttachments
 from chatapi.completions.completion_request import CompletionRequest, non_default_fields, unify_output_limits
 from chatapi.completions.pricing import declared_prices, sound_digests, usage_bound
 from chatapi.completions.runs.speaker import SpeechOptions
-from conversations.admission import Admission, Admitted
+from conversations.admission import Admitted
+from conversations.admission_request import Admission
 from core.ids import new_id
 from core.values import Blob, Value
 from engines.messages import Message

@@ -19,7 +19,8 @@ from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletChanged
 from billing.tariffs import Bound
-from conversations.admission import Admission, Admitted, Deferred, admit_all
+from conversations.admission import Admitted, Deferred, admit_all
+from conversations.admission_request import Admission
 from conversations.settlement import Settlement, settle_all
 from core.exceptions import ApiError, Internal, ServiceUnavailable
 

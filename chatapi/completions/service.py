@@ -52,7 +52,8 @@ from chatapi.completions.runs.pump import PreparedRequest, Pump, RunOutcome
 from chatapi.completions.runs.replay import replay
 from chatapi.completions.runs.run import Run, disconnect_policy
 from chatapi.completions.token_counts import expected_tokens
-from conversations.admission import Admission, Admitted
+from conversations.admission import Admitted
+from conversations.admission_request import Admission
 from conversations.settlement import Settlement, speech_files
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
 from core.ids import COMPLETION, CONVERSATION, format_id, new_id

@@ -123,7 +123,7 @@ class RenditionQueue:
                 self._promoted.add(request.id)
 
     def take(self) -> RenditionRequest | None:
-        """Take the request to work on now; report it with `done` afterwards.
+        """Take the request to work on now; report it with `finish` afterwards.
 
         None if nothing waits, or nothing that waits has a free place.
         """

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from chatapi import storage_settings
 from chatapi.env import ROOT
+from tests.support.running_server import OUR_PACKAGES
 
 READERS = {"env", "env_choice", "env_flag", "env_int", "env_list", "env_mail_server", "env_nano_usd"}
 
@@ -19,13 +21,11 @@ def names_read(source: Path) -> Iterator[str]:
 
 
 def test_every_variable_that_is_read_is_documented_and_no_other() -> None:
-    sources = [
-        path for folder in ("chatapi", "conversations", "media") for path in (ROOT / folder).rglob("*.py")
-    ]
-    read = {name for source in sources for name in names_read(source)}
+    sources = [path for folder in OUR_PACKAGES for path in (ROOT / folder).rglob("*.py")]
+    read = {name for source in sources for name in names_read(source)} | {*storage_settings.VARIABLES}
     table = [
         line.split("|")[1] for line in (ROOT / "docs/operating.md").read_text().splitlines() if "| `" in line
     ]
-    documented = {name for cell in table for name in re.findall(r"`([A-Z_]+)`", cell)}
+    documented = {name for cell in table for name in re.findall(r"`([A-Z0-9_]+)`", cell)}
     assert "CHATAPI_DATA_DIR" in read
     assert documented == read

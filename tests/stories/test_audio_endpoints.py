@@ -217,7 +217,7 @@ def test_a_body_that_is_not_an_object_is_refused(server: Server, alice: Person) 
 
 
 class Spy:
-    """A wrapper around a sandbox pool's `follow` that records how its stream ends."""
+    """A wrapper around a sandbox pool's `stream` that records how its stream ends."""
 
     def __init__(self, follow: Callable[..., AsyncGenerator[Any, None]]) -> None:
         self._follow = follow

@@ -20,7 +20,7 @@ class ResolvedAttachments(msgspec.Struct, frozen=True):
     """The call's messages with every file in its place, and the files to be registered and held.
 
     `fetched` is the SHA-256 of what was at each URL, `inline` the bytes that came with the call, `paths` the
-    places of the files that were fetched now. `fresh` are those whose bytes no row named before.
+    places of the files that were fetched now. `new_digests` are those whose bytes no row named before.
     """
 
     messages: tuple[Message, ...]

@@ -30,7 +30,7 @@ class EventLog:
 
 
 class Viewer:
-    """One reader of a log: an HTTP response, a WebSocket, a resumed stream.
+    """One reader of a log, such as an HTTP response.
 
     `keep_alive` is how many seconds a read waits before it returns without news. Exit the context to stop
     reading; the log goes on without it.

@@ -47,10 +47,10 @@ _SIDEWAYS_ORIENTATIONS = frozenset({5, 6, 7, 8})
 class OpenPicture:
     """A picture whose declared size is within the limits; `load` decodes its first frame."""
 
-    def __init__(self, image: Image.Image, kind: PictureKind, outline: DeclaredSize) -> None:
+    def __init__(self, image: Image.Image, kind: PictureKind, declared_size: DeclaredSize) -> None:
         self.image = image
         self.kind = kind
-        self.declared_size = outline
+        self.declared_size = declared_size
         self.orientation = _read_orientation(image)
 
     @property

@@ -93,7 +93,7 @@ class SandboxPool:
         """Yield the job's pieces as they are made, at most `WINDOW` ahead of their reader.
 
         `seconds` limits all of its work and `idle_seconds` the work on one piece. Waiting for the reader
-        counts toward neither, but the reader only has `job_calls.READER_PATIENCE`. Closing the generator
+        counts toward neither, but the reader only has `job_calls.READER_TIMEOUT`. Closing the generator
         cancels the job. With `alone`, no other job runs in its worker process. Raises what `run` raises.
         """
         typed_job = job_of(job)

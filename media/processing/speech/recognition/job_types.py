@@ -6,7 +6,7 @@ import msgspec
 class Transcribe(msgspec.Struct, frozen=True):
     """A request to transcribe a sound.
 
-    `path` is a WAV file of 16 kHz, mono, 16 bit. `language` is a code of `languages.NAMES`; None lets the
+    `path` is a WAV file of 16 kHz, mono, 16 bit. `language` is a code of `LANGUAGE_NAMES`; None lets the
     model detect it. `prompt` is the text that came before, or text in the wanted spelling. `temperature` is 0
     to 1; at 0 the decoder raises it by itself where its best guess is poor. `translate` asks for English,
     `words` for the time of every word. `model_path` is a user's own model; without it, the embedded one is
