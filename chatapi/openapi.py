@@ -77,7 +77,7 @@ def add_streaming_endpoints(endpoints: Endpoints) -> Endpoints:
     return [*endpoints, *((path, path, "POST", stub.as_view()) for path, stub in stubs)]
 
 
-def finish(result: dict[str, Any], **_: object) -> dict[str, Any]:
+def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Describe the native response as the contract does: `oneOf` two schemas, and `x-stream`."""
     content = result["paths"][NATIVE]["post"]["responses"]["200"]["content"]
     either = [content[type]["schema"] for type in ("application/json", "text/event-stream")]

@@ -21,7 +21,7 @@ from chatapi.env import (
     env_nano_usd,
     models_file,
 )
-from chatapi.serving.log_filters import is_not_unavailable
+from chatapi.serving.log_filters import is_worth_logging
 from chatapi.storage_settings import storages
 
 BASE_DIR = ROOT
@@ -216,7 +216,7 @@ SPECTACULAR_SETTINGS = {
         "media.api.openapi.add_file_endpoints",
         "chatapi.audio.openapi.add_audio_endpoints",
     ],
-    "POSTPROCESSING_HOOKS": ["chatapi.openapi.finish"],
+    "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }
@@ -320,7 +320,7 @@ LOGIN_URL = "/admin/login/"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_not_unavailable}},
+    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_logging}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("CHATAPI_LOG_LEVEL", "INFO")},

@@ -8,7 +8,7 @@ from django.conf import settings
 from media.processing.sandbox import pools
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment, Transcribe
 from media.processing.speech.recognition.jobs import transcribe
-from media.processing.speech.transcripts import Transcript, TranscriptWriter
+from media.processing.speech.transcripts import Transcript, TranscriptBuilder
 
 
 def stream_transcription(
@@ -30,7 +30,7 @@ def transcription_timeout(sound_seconds: float) -> float:
 
 
 async def transcribe_file(wav: Path, *, seconds: float, alone: bool = False) -> Transcript:
-    writer = TranscriptWriter()
+    writer = TranscriptBuilder()
     async for item in stream_transcription(wav, seconds=seconds, alone=alone):
         writer.add(item)
     return writer.transcript()

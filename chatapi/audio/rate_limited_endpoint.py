@@ -6,7 +6,7 @@ from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.counters import Counters
 from core.http.body import ClientDisconnected
-from media.api.endpoints import AuthenticatedEndpoint, api_error
+from media.api.endpoints import AuthenticatedEndpoint, endpoint_api_error
 
 
 class RateLimitedEndpoint(AuthenticatedEndpoint):
@@ -25,6 +25,6 @@ class RateLimitedEndpoint(AuthenticatedEndpoint):
         except ClientDisconnected:
             raise
         except Exception as error:
-            problem = api_error(error)
+            problem = endpoint_api_error(error)
             problem.headers |= allowance.headers
             raise problem from error

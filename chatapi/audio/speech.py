@@ -33,7 +33,7 @@ from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
 from core.values import Value
-from media.api.endpoints import api_error, watch_disconnect
+from media.api.endpoints import endpoint_api_error, watch_disconnect
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
@@ -117,7 +117,7 @@ async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece
                 audio = b64encode(piece.data).decode()
                 await send_piece(send, encode_event({"type": "speech.audio.delta", "audio": audio}))
     except (MediaError, SandboxError, ApiError) as error:
-        await end_response(send, encode_error_event(api_error(error)))
+        await end_response(send, encode_error_event(endpoint_api_error(error)))
     else:
         usage = _usage(request.text, milliseconds)
         await end_response(send, encode_event({"type": "speech.audio.done", "usage": usage}))

@@ -31,7 +31,7 @@ from chatapi.audio.streaming import (
 from chatapi.audio.transcription_request import TranscriptionRequest, parse_transcription_form
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import ApiError
-from media.api.endpoints import api_error, cancel_on_disconnect, send_response, watch_disconnect
+from media.api.endpoints import cancel_on_disconnect, endpoint_api_error, send_response, watch_disconnect
 from media.api.upload_form import Form, read_form
 from media.inspection import inspect_file, sound_limits
 from media.processing.exceptions import MediaError
@@ -42,7 +42,7 @@ from media.processing.speech.recognition.job_types import RecognitionEnd, Segmen
 from media.processing.speech.transcripts import (
     Task,
     Transcript,
-    TranscriptWriter,
+    TranscriptBuilder,
     as_json,
     as_srt,
     as_text,
@@ -104,14 +104,14 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
     async def _send_whole(
         self, request: TranscriptionRequest, results: RecognitionStream, is_gone: asyncio.Event, send: Send
     ) -> None:
-        writer = TranscriptWriter()
+        writer = TranscriptBuilder()
         while (item := await results.take(is_gone)) is not None:
             writer.add(item)
         media_type, body = _format_transcript(writer.transcript(), request, self._task)
         await send_response(send, 200, [(b"content-type", media_type)], body)
 
     async def _stream(self, results: RecognitionStream, is_gone: asyncio.Event, send: Send) -> None:
-        writer = TranscriptWriter()
+        writer = TranscriptBuilder()
         first = []
         with suppress(NothingReceived):  # until then a failure gets its own status
             first.append(await results.take(is_gone, self._keep_alive))
@@ -125,7 +125,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
                 item = await self._next(results, is_gone, send)
             last = encode_event(done_event(writer.transcript()))
         except (MediaError, SandboxError, ApiError) as error:
-            last = encode_error_event(api_error(error))
+            last = encode_error_event(endpoint_api_error(error))
         await end_response(send, last)
 
     async def _next(

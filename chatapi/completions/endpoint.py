@@ -94,7 +94,7 @@ class CompletionsEndpoint:
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
-        running = await self._service.complete(
+        running = await self._service.start_completion(
             caller,
             allowance,
             request,

@@ -21,7 +21,7 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import recovery
-from chatapi.completions.admission import (
+from chatapi.completions.accepted_request import (
     AcceptedRequest,
     build_admission,
     build_engine_request,
@@ -125,7 +125,7 @@ class CompletionService:
         await asyncio.to_thread(self._journal.close)
         await database_sync_to_async(recovery.remove_process)(self.process_id)
 
-    async def complete(
+    async def start_completion(
         self,
         caller: Caller,
         allowance: Allowance,

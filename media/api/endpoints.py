@@ -53,7 +53,7 @@ class Endpoint(ABC):
                 await send_error(stopping, receive, send)
             raise
         except Exception as error:
-            problem = api_error(error)
+            problem = endpoint_api_error(error)
             if isinstance(problem, Internal):
                 logger.exception("A request could not be answered")
             if is_begun:  # too late for a status: cut the connection, so that nobody takes it for the end
@@ -88,7 +88,7 @@ class MethodRouter:
         await chosen(scope, receive, send)
 
 
-def api_error(error: Exception) -> ApiError:
+def endpoint_api_error(error: Exception) -> ApiError:
     """Return the error that a client is sent for an exception."""
     if isinstance(error, MediaError):
         return media_api_error(error, "file")

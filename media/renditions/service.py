@@ -29,7 +29,7 @@ __all__ = [
     "NextRendition",
     "RenditionResult",
     "SourceNotReady",
-    "make",
+    "make_if_due",
     "next_try",
     "source_or_self",
     "take_overdue",
@@ -58,7 +58,7 @@ class NextRendition(Value, frozen=True):
     seconds: float = 0
 
 
-def make(id: UUID) -> NextRendition | None:
+def make_if_due(id: UUID) -> NextRendition | None:
     """Create a rendition if it is due; return the one to create next."""
     rendition = _take(id)
     if rendition is None:

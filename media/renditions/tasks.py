@@ -62,7 +62,7 @@ def _process(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
     for current in _take_requests():
         follow_up = None
         try:
-            follow_up = service.make(current.id)
+            follow_up = service.make_if_due(current.id)
         finally:
             is_awaited = queue.finish(current)
         if follow_up is None and current.id == id and (task.request.delivery_info or {}).get("redelivered"):

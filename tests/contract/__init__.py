@@ -1,4 +1,4 @@
-"""The native dialect's document, and what is sent held against it."""
+"""The native dialect's document, and a check of instances against it."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ BEYOND_THE_DOCUMENT = {
     "Choice": ("logprobs",),
     "DeltaChoice": ("logprobs",),
 }
-"""What is answered only to a client that asked for it with OpenAI's parameters."""
+"""Keys that are sent only to a client that asked for them with OpenAI's parameters."""
 
 _ANSWERS = (
     *("ChatCompletionResponse", "ChatCompletionChunk", "Choice", "DeltaChoice", "ResponseMessage"),
@@ -24,10 +24,9 @@ _ANSWERS = (
 
 
 def validate_against_document(schema_name: str, instance: Any) -> None:
-    """Fail where `instance` breaks the named schema or holds a null (the document knows none).
+    """Fail if `instance` violates the schema or contains null.
 
-    The document closes no object, so that a misspelt key would pass: answers are held to the keys
-    it names.
+    The document allows extra keys, so a misspelled one would pass: answers may have only its keys.
     """
     _validator(schema_name).validate(instance)
     nulls = _null_paths(instance, schema_name)
@@ -38,18 +37,19 @@ def validate_against_document(schema_name: str, instance: Any) -> None:
 def _validator(schema_name: str) -> Draft202012Validator:
     assert schema_name in SCHEMAS
     schemas = {
-        name: _closed(schema, name) if name in _ANSWERS else schema for name, schema in SCHEMAS.items()
+        name: _forbid_extra_keys(schema, name) if name in _ANSWERS else schema
+        for name, schema in SCHEMAS.items()
     }
     reference = f"#/components/schemas/{schema_name}"
     return Draft202012Validator({"$ref": reference, "components": {"schemas": schemas}})
 
 
-def _closed(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
+def _forbid_extra_keys(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
     if "properties" not in schema:
         return schema
-    known = {key: _closed(below) for key, below in schema["properties"].items()}
-    further: dict[str, Any] = {key: {} for key in BEYOND_THE_DOCUMENT.get(name, ())}
-    return {**schema, "properties": {**known, **further}, "additionalProperties": False}
+    known = {key: _forbid_extra_keys(below) for key, below in schema["properties"].items()}
+    extra: dict[str, Any] = {key: {} for key in BEYOND_THE_DOCUMENT.get(name, ())}
+    return {**schema, "properties": {**known, **extra}, "additionalProperties": False}
 
 
 def _null_paths(value: Any, path: str) -> list[str]:

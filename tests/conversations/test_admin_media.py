@@ -12,7 +12,7 @@ from conversations.models import Conversation, Message
 from core.values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
 from media.models import asset_id, rendition_id
-from media.renditions.service import make
+from media.renditions.service import make_if_due
 from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
 from tests.support.history_rows import add_message, conversation_of, finish_rendition, store_held_file
@@ -69,7 +69,7 @@ def test_a_thumbnail_links_to_a_picture_without_metadata(
     )
     add_message(conversation, "user", ImagePart(blob))
     for kind in PICTURE_RENDITIONS:
-        make(rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind))
+        make_if_due(rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind))
 
     page = thread(conversation, reviewer)
 

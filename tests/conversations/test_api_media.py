@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from conversations.models import Conversation, ConversationAsset
 from engines.messages import AudioPart, FilePart, ImagePart, Part, SpokenPart
 from media.models import Asset, asset_id, rendition_id
-from media.renditions.service import make
+from media.renditions.service import make_if_due
 from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
 from tests.support.history_rows import (
@@ -256,7 +256,7 @@ def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: P
 def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person, client: Client) -> None:
     blob = store_held_file(conversation, sound_file("wav", 0.5), "audio/wav", *SPEECH_RENDITIONS)
     for kind in SPEECH_RENDITIONS:
-        make(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
+        make_if_due(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
 
     part = shown(conversation, "assistant", SpokenPart("audio_1", "A tone", blob), alice, client)
     opus, mp3, peaks = part["renditions"]
@@ -276,7 +276,7 @@ def test_the_transcript_is_shown_with_the_sound(
     data = wav(speak_english("Good morning.").tobytes(), rate=RATE)
     blob = store_held_file(conversation, data, "audio/wav", *SOUND_RENDITIONS, milliseconds=1000)
     for kind in SOUND_RENDITIONS:
-        make(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
+        make_if_due(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
 
     part = shown(conversation, "user", AudioPart(blob, "wav"), alice, client)
 

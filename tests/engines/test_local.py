@@ -214,7 +214,7 @@ async def test_a_schema_is_enforced_to_the_letter(engine: LocalEngine) -> None:
 
 
 async def test_any_json_object_can_be_asked_for(engine: LocalEngine) -> None:
-    request = ask("Name a colour, as JSON.", response_format=ResponseFormat("json_object"), max_tokens=200)
+    request = ask("Name a color, as JSON.", response_format=ResponseFormat("json_object"), max_tokens=200)
     assert isinstance(json.loads(text_of(await collect(engine, request))), dict)
 
 

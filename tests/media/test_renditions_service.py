@@ -76,9 +76,9 @@ def fails(error: Exception) -> Maker:
 def test_a_ready_rendition_is_not_created_again(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=says("first"))
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
     makers(opus=says("second"))
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
     assert (row(opus).state, row(opus).content, row(opus).attempts) == ("ready", {"text": "first"}, 1)
 
 
@@ -87,11 +87,11 @@ def test_a_rendition_that_one_worker_has_taken_no_other_takes(alice: Person, mak
     seen = []
 
     def make(_: Rendition) -> RenditionResult:
-        seen.append(service.make(opus))
+        seen.append(service.make_if_due(opus))
         return RenditionResult("audio/ogg", 1)
 
     makers(opus=make)
-    service.make(opus)
+    service.make_if_due(opus)
     assert seen == [None]
     assert row(opus).attempts == 1
 
@@ -102,13 +102,13 @@ def test_a_rendition_whose_worker_died_is_taken_after_its_lease_has_ended(
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     with pytest.raises(KeyboardInterrupt):
-        service.make(opus)
+        service.make_if_due(opus)
     makers(opus=says("second"))
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
     assert row(opus).state == "pending"
 
     pass_time(opus, seconds=service.LEASE.total_seconds())
-    service.make(opus)
+    service.make_if_due(opus)
     assert (row(opus).state, row(opus).attempts) == ("ready", 2)
 
 
@@ -136,7 +136,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing_that_another_has_taken(
         return late(rendition)
 
     makers(opus=slow)
-    service.make(opus)
+    service.make_if_due(opus)
     left = row(opus)
     assert (left.state, left.attempts, left.content) == ("pending", 2, None)
     assert left.due_at > timezone.now() + service.LEASE / 2
@@ -150,7 +150,7 @@ def test_a_worker_whose_lost_lease_nobody_took_keeps_its_result(alice: Person, m
         return RenditionResult("audio/ogg", 1)
 
     makers(opus=slow)
-    service.make(opus)
+    service.make_if_due(opus)
     assert row(opus).state == "ready"
 
 
@@ -172,7 +172,7 @@ def test_the_lease_is_renewed_for_as_long_as_the_work_takes(
         return RenditionResult("audio/ogg", 1)
 
     makers(opus=slow)
-    service.make(opus)
+    service.make_if_due(opus)
     assert row(opus).state == "ready"
     assert not [thread for thread in threading.enumerate() if thread.name == "rendition-lease"]
 
@@ -199,7 +199,7 @@ def test_the_lease_survives_a_short_database_outage(
 
     makers(opus=slow)
     with caplog.at_level(logging.WARNING, "media.renditions.service"):
-        service.make(opus)
+        service.make_if_due(opus)
     assert "could not be renewed: away" in caplog.text
     assert row(opus).state == "ready"
 
@@ -212,9 +212,9 @@ def test_a_rendition_deleted_meanwhile_is_dropped(alice: Person, makers: Makers)
         return RenditionResult("audio/ogg", 1)
 
     makers(opus=make)
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
     assert not Rendition.objects.exists()
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
 
 
 # --- failures ---------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_a_rendition_deleted_meanwhile_is_dropped(alice: Person, makers: Makers)
 def test_an_unreadable_file_fails_at_once(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=fails(UnreadableMedia("The sound is cut off.")))
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
     assert (row(opus).state, row(opus).error) == ("failed", "The sound is cut off.")
 
 
@@ -236,10 +236,10 @@ def test_a_temporary_failure_is_retried_later_and_later_until_it_is_given_up(
     opus = pending(alice)
     makers(opus=fails(error))
     seconds = []
-    while (then := service.make(opus)) is not None:
+    while (then := service.make_if_due(opus)) is not None:
         assert then.id == opus
         seconds.append(then.seconds)
-        assert service.make(opus) is None, "not before its time"
+        assert service.make_if_due(opus) is None, "not before its time"
         pass_time(opus, seconds=then.seconds)
     assert seconds == [6, 12, 24, 48]
     assert (row(opus).state, row(opus).attempts) == ("failed", service.ATTEMPTS)
@@ -251,9 +251,9 @@ def test_a_rendition_that_kills_every_worker_is_given_up(alice: Person, makers: 
     makers(opus=fails_like_a_kill)
     for _ in range(service.ATTEMPTS):
         with pytest.raises(KeyboardInterrupt):
-            service.make(opus)
+            service.make_if_due(opus)
         pass_time(opus, minutes=1)
-    assert service.make(opus) is None
+    assert service.make_if_due(opus) is None
     assert row(opus).state == "failed"
 
 
@@ -266,10 +266,10 @@ def test_a_transcript_waits_for_the_sound_that_it_is_made_from(alice: Person, ma
     Rendition.objects.filter(id=wav).delete()
     makers(wav=says(""), transcript=needs_wav)
 
-    assert service.make(transcript) == NextRendition(wav)
+    assert service.make_if_due(transcript) == NextRendition(wav)
     assert row(transcript).attempts == 0, "to wait is no attempt"
-    assert service.make(wav) == NextRendition(transcript)
-    assert service.make(transcript) is None
+    assert service.make_if_due(wav) == NextRendition(transcript)
+    assert service.make_if_due(transcript) is None
     assert row(transcript).state == "ready"
 
 
@@ -284,8 +284,8 @@ def test_a_sound_that_cannot_be_created_fails_its_transcript_with_the_same_error
     asset = sound(alice, "transcript")
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     makers(wav=fails(UnreadableMedia("The sound is cut off.")), transcript=needs_wav)
-    assert service.make(wav) == NextRendition(transcript)
-    assert service.make(transcript) is None
+    assert service.make_if_due(wav) == NextRendition(transcript)
+    assert service.make_if_due(transcript) is None
     assert (row(transcript).state, row(transcript).error) == ("failed", "The sound is cut off.")
 
 
@@ -294,7 +294,7 @@ def test_a_sound_that_is_given_up_is_followed_by_its_transcript_too(alice: Perso
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     Rendition.objects.filter(id=wav).update(attempts=service.ATTEMPTS - 1)
     makers(wav=fails(SandboxError()), transcript=needs_wav)
-    assert service.make(wav) == NextRendition(transcript)
+    assert service.make_if_due(wav) == NextRendition(transcript)
 
 
 def test_a_transcript_does_not_wait_in_vain_for_a_sound_that_became_ready_meanwhile(
@@ -305,14 +305,14 @@ def test_a_transcript_does_not_wait_in_vain_for_a_sound_that_became_ready_meanwh
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
 
     def in_between(_: Rendition) -> RenditionResult:
-        assert service.make(wav) == NextRendition(transcript)
-        assert service.make(transcript) is None
+        assert service.make_if_due(wav) == NextRendition(transcript)
+        assert service.make_if_due(transcript) is None
         raise service.SourceNotReady
 
     makers(wav=says(""), transcript=in_between)
-    then = service.make(transcript)
+    then = service.make_if_due(transcript)
     assert then == NextRendition(wav)
-    assert service.make(then.id) == NextRendition(transcript)
+    assert service.make_if_due(then.id) == NextRendition(transcript)
 
 
 def test_a_pending_sound_is_taken_before_its_transcript(alice: Person, makers: Makers) -> None:
@@ -320,7 +320,7 @@ def test_a_pending_sound_is_taken_before_its_transcript(alice: Person, makers: M
     wav, transcript = (rendition_id(asset.id, kind) for kind in ("wav", "transcript"))
     assert service.source_or_self(transcript) == row(wav)
     makers(wav=says(""))
-    service.make(wav)
+    service.make_if_due(wav)
     assert service.source_or_self(transcript) == row(transcript)
     assert service.source_or_self(wav) == row(wav)
 
@@ -335,10 +335,10 @@ def test_text_in_a_long_picture_is_read_from_all_of_it(alice: Person, makers: Ma
         return RenditionResult(content={"text": ""})
 
     makers(text=needs_source, strip=says(""), picture=says(""))
-    assert service.make(text) == NextRendition(strip)
-    assert service.make(picture) is None
-    assert service.make(strip) == NextRendition(text)
-    service.make(text)
+    assert service.make_if_due(text) == NextRendition(strip)
+    assert service.make_if_due(picture) is None
+    assert service.make_if_due(strip) == NextRendition(text)
+    service.make_if_due(text)
     assert row(text).state == "ready"
 
 
@@ -351,11 +351,11 @@ def test_an_interrupted_rendition_is_created_in_the_end_however_often_it_was_int
     opus = pending(alice)
     makers(opus=fails(JobInterrupted()))
     for _ in range(2 * service.ATTEMPTS):
-        assert service.make(opus) == NextRendition(opus, service.BACK_OFF_SECONDS)
-        assert service.make(opus) is None, "not again at once"
+        assert service.make_if_due(opus) == NextRendition(opus, service.BACK_OFF_SECONDS)
+        assert service.make_if_due(opus) is None, "not again at once"
         pass_time(opus, minutes=1)
     makers(opus=says("at last"))
-    service.make(opus)
+    service.make_if_due(opus)
     assert (row(opus).state, row(opus).attempts) == ("ready", 1)
 
 
@@ -375,7 +375,7 @@ def test_a_sound_whose_transcription_crashed_is_transcribed_alone_next_time(
     monkeypatch.setattr("media.renditions.makers.transcribe_file", crashing)
     monkeypatch.setattr("media.renditions.makers.local_copy", nullcontext)
     for _ in range(service.ATTEMPTS):
-        service.make(transcript)
+        service.make_if_due(transcript)
         pass_time(transcript, hours=1)
     assert was_alone == [False, True, True, True, True]
     assert row(transcript).state == "failed"
@@ -398,7 +398,7 @@ def test_the_sweep_finds_a_lapsed_lease_sooner_than_a_waiting_rendition(
     opus = pending(alice)
     makers(opus=fails_like_a_kill)
     with pytest.raises(KeyboardInterrupt):
-        service.make(opus)
+        service.make_if_due(opus)
     pass_time(opus, seconds=service.LEASE.total_seconds())
     assert service.take_overdue(10) == []
     pass_time(opus, seconds=service.LAPSED_GRACE.total_seconds())
@@ -416,7 +416,7 @@ def test_the_sweep_returns_the_oldest_first_and_not_all_at_once(alice: Person) -
 def test_the_sweep_skips_finished_renditions(alice: Person, makers: Makers) -> None:
     opus = pending(alice)
     makers(opus=says("first"))
-    service.make(opus)
+    service.make_if_due(opus)
     pass_time(opus, days=1)
     assert service.take_overdue(10) == []
 

@@ -79,12 +79,12 @@ def revealing_exif() -> bytes:
 
 
 def text_picture(lines: list[tuple[int, int, str]], size: tuple[int, int], **options: Any) -> Image.Image:
-    """Text on a plain background; `lines` are left, top, words. Options: `colour`, `ground` and `points`."""
+    """Text on a plain background; `lines` are left, top, words. Options: `color`, `ground` and `points`."""
     image = Image.new("RGB", size, options.get("ground", "white"))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(options.get("points", 24))
     for left, top, words in lines:
-        draw.text((left, top), words, options.get("colour", "black"), font=font)
+        draw.text((left, top), words, options.get("color", "black"), font=font)
     return image
 
 

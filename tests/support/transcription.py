@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
-from media.processing.speech.transcripts import Transcript, TranscriptWriter
+from media.processing.speech.transcripts import Transcript, TranscriptBuilder
 
 
 def transcript_of(stream: Iterable[Segment | RecognitionEnd]) -> Transcript:
-    writer = TranscriptWriter()
+    writer = TranscriptBuilder()
     for item in stream:
         writer.add(item)
     return writer.transcript()

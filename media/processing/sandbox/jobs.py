@@ -47,10 +47,10 @@ def job_at(address: str) -> Job:
 def find_job_function(address: str) -> Callable[..., Any]:
     module, _, name = address.partition(":")
     if not module.startswith(JOB_PACKAGES):
-        raise NotAJob(f"{address} is in no room of jobs")
+        raise NotAJob(f"{address} is in no module of jobs")
     function = getattr(importlib.import_module(module), name, None)
     if not inspect.isfunction(function) or function.__module__ != module:
-        raise NotAJob(f"{address} is no function of its module")
+        raise NotAJob(f"{address} is not a function of its module")
     return function
 
 

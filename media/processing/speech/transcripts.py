@@ -30,7 +30,7 @@ class TranscriptCutShort(Exception):
     """The stream of segments ended without `RecognitionEnd`."""
 
 
-class TranscriptWriter:
+class TranscriptBuilder:
     """A builder that assembles a transcript from a recognition's stream, and tells what each segment adds.
 
     The results of `add`, joined, are the transcript's text.

@@ -1,4 +1,4 @@
-"""What a browser's MediaRecorder made of a spoken sentence: real files, of Chromium 156."""
+"""Real recordings of a spoken sentence, made by Chromium 156's MediaRecorder."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ LIMITS = SoundLimits()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recording_is_told_by_its_bytes(name: str) -> None:
+def test_a_recording_is_recognized_by_its_bytes(name: str) -> None:
     facts = inspect_sound(InspectSound(str(RECORDED / name), None, LIMITS))
 
     assert (facts.media_type, facts.codec, facts.channels) == (NAMES[name], "opus", 2)
@@ -26,7 +26,7 @@ def test_a_recording_is_told_by_its_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recording_becomes_sound_that_others_take(tmp_path: Path, name: str) -> None:
+def test_a_recording_can_be_transcoded(tmp_path: Path, name: str) -> None:
     wav = tmp_path / "sound.wav"
     made = transcode_sound(Transcode(str(RECORDED / name), str(wav), "wav", limits=LIMITS))
 
@@ -36,7 +36,7 @@ def test_a_recording_becomes_sound_that_others_take(tmp_path: Path, name: str) -
 
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
-def test_a_recording_is_understood(tmp_path: Path) -> None:
+def test_a_recording_is_transcribed(tmp_path: Path) -> None:
     wav, models = tmp_path / "sound.wav", str(tmp_path / "models")
     for name in NAMES:
         transcode_sound(Transcode(str(RECORDED / name), str(wav), "wav", limits=LIMITS))

@@ -1,4 +1,4 @@
-"""Fetching a file: what is asked, what is kept, and where it ends."""
+"""Fetching a file: the request, what is kept, redirects, errors and TLS."""
 
 import asyncio
 import ssl
@@ -34,7 +34,7 @@ async def test_a_picture_is_fetched_into_a_file(out: Path) -> None:
     assert site.visits[0].path == "/a%20b.png?size=2"
 
 
-async def test_the_request_tells_nothing_about_us(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_request_reveals_nothing_about_us(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
@@ -55,7 +55,7 @@ async def test_the_request_tells_nothing_about_us(out: Path, monkeypatch: pytest
     }
 
 
-async def test_a_body_in_chunks_is_put_together(out: Path) -> None:
+async def test_a_chunked_body_is_put_together(out: Path) -> None:
     async def answer(visit: Visit) -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for start in range(0, len(PICTURE), 1000):
@@ -78,7 +78,9 @@ async def test_a_body_in_chunks_is_put_together(out: Path) -> None:
         ("image/png, text/html", None),
     ],
 )
-async def test_the_claimed_type_is_a_plain_one_or_none(out: Path, header: str, expected: str | None) -> None:
+async def test_the_claimed_content_type_is_a_plain_media_type_or_none(
+    out: Path, header: str, expected: str | None
+) -> None:
     async def answer(visit: Visit) -> None:
         await visit.answer(PICTURE, Content_Type=header)
 
@@ -86,7 +88,7 @@ async def test_the_claimed_type_is_a_plain_one_or_none(out: Path, header: str, e
         assert (await fetcher.fetch(site.url(), out)).content_type == expected
 
 
-async def test_redirects_are_followed_so_far(out: Path) -> None:
+async def test_redirects_are_followed_up_to_the_limit(out: Path) -> None:
     async def answer(visit: Visit) -> None:
         left = int(visit.path[1:])
         if left:
@@ -109,14 +111,14 @@ async def test_a_redirect_loop_ends(out: Path) -> None:
     assert (await fetch_error(answer, out)).code == "fetch_failed"
 
 
-async def test_a_redirect_to_nowhere_is_refused(out: Path) -> None:
+async def test_a_redirect_without_a_location_is_refused(out: Path) -> None:
     async def answer(visit: Visit) -> None:
         await visit.answer(b"", "302 Found")
 
     assert (await fetch_error(answer, out)).code == "fetch_failed"
 
 
-async def test_a_full_disk_is_an_os_error_and_leaves_nothing(out: Path) -> None:
+async def test_a_full_disk_raises_an_os_error_and_leaves_no_file(out: Path) -> None:
     out.symlink_to("/dev/full")
     async with website(send_picture) as site, open_fetcher() as fetcher:
         with pytest.raises(OSError, match="No space left"):
@@ -125,7 +127,7 @@ async def test_a_full_disk_is_an_os_error_and_leaves_nothing(out: Path) -> None:
     assert not out.is_symlink()
 
 
-async def test_only_so_many_are_fetched_at_once_from_one_host(tmp_path: Path) -> None:
+async def test_simultaneous_fetches_from_one_host_are_limited(tmp_path: Path) -> None:
     at_once = 0
 
     async def answer(visit: Visit) -> None:
@@ -140,7 +142,7 @@ async def test_only_so_many_are_fetched_at_once_from_one_host(tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 12
 
 
-async def test_nobody_listening_is_said_plainly(out: Path) -> None:
+async def test_a_server_that_is_not_listening_is_reported_plainly(out: Path) -> None:
     async with website(send_picture) as site:
         url = site.url()
     async with open_fetcher() as fetcher:
@@ -150,13 +152,13 @@ async def test_nobody_listening_is_said_plainly(out: Path) -> None:
     assert "127.0.0.1" not in refused.value.message
 
 
-async def test_ipv6_is_spoken(out: Path) -> None:
+async def test_ipv6_works(out: Path) -> None:
     async with website(send_picture, "::1") as site, open_fetcher() as fetcher:
         await fetcher.fetch(site.url(host="[::1]"), out)
     assert site.visits[0].headers["host"] == f"[::1]:{site.port}"
 
 
-async def test_a_name_is_tried_at_each_of_its_addresses(out: Path) -> None:
+async def test_each_address_of_a_name_is_tried(out: Path) -> None:
     names = FakeResolver(both_example=[["::1", "127.0.0.1"]])
     async with website(send_picture) as site, open_fetcher(names) as fetcher:
         fetched = await fetcher.fetch(site.url(host="both.example"), out)
@@ -165,27 +167,27 @@ async def test_a_name_is_tried_at_each_of_its_addresses(out: Path) -> None:
     assert names.asked == ["both.example"]
 
 
-async def tls_site(certificates: tuple[ssl.SSLContext, ssl.SSLContext], host: str, out: Path) -> Site:
+async def fetch_over_tls(certificates: tuple[ssl.SSLContext, ssl.SSLContext], host: str, out: Path) -> Site:
     names = FakeResolver(pictures_example=[["127.0.0.1"]], other_example=[["127.0.0.1"]])
     async with website(send_picture, tls=certificates[0]) as site, open_fetcher(names) as fetcher:
         await fetcher.fetch(site.url(host=host, scheme="https"), out)
     return site
 
 
-async def test_tls_is_asked_for_the_name_and_verified_against_it(
+async def test_tls_requests_the_name_and_verifies_it(
     certificates: tuple[ssl.SSLContext, ssl.SSLContext], out: Path
 ) -> None:
-    site = await tls_site(certificates, "pictures.example", out)
+    site = await fetch_over_tls(certificates, "pictures.example", out)
     assert site.visits[0].headers["host"] == f"pictures.example:{site.port}"
     assert site.visits[0].server_name == "pictures.example"
 
 
 @pytest.mark.parametrize("host", ["other.example", "127.0.0.1"])
-async def test_a_certificate_of_another_name_is_refused(
+async def test_a_certificate_for_another_name_is_refused(
     certificates: tuple[ssl.SSLContext, ssl.SSLContext], out: Path, host: str
 ) -> None:
     with pytest.raises(FetchError, match="cannot be reached"):
-        await tls_site(certificates, host, out)
+        await fetch_over_tls(certificates, host, out)
 
 
 async def test_an_unknown_certificate_authority_is_refused(
@@ -193,12 +195,12 @@ async def test_an_unknown_certificate_authority_is_refused(
 ) -> None:
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", ssl.create_default_context())
     with pytest.raises(FetchError, match="cannot be reached"):
-        await tls_site(certificates, "pictures.example", out)
+        await fetch_over_tls(certificates, "pictures.example", out)
 
 
 @pytest.fixture
 def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's side for pictures.example, and a client's side that trusts its authority."""
+    """A server context for pictures.example, and a client context that trusts its authority."""
     path = write_certificate(tmp_path, "pictures.example")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)

@@ -1,4 +1,4 @@
-"""No URL leads to an address that is not public, however it is written, redirected or resolved."""
+"""No URL leads to a non-public address, however it is written, redirected or resolved."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses to which somebody tried to connect; there is never an answer."""
+    """The addresses that connections were attempted to; all of them are refused."""
     tried: list[str] = []
 
     async def sock_connect(loop: object, sock: socket.socket, address: tuple[Any, ...]) -> None:
@@ -54,25 +54,25 @@ def test_public_addresses_are_public(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", PRIVATE)
-def test_other_addresses_are_not(text: str) -> None:
+def test_private_addresses_are_not_public(text: str) -> None:
     assert not is_public(ip_address(text))
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-async def test_this_machine_is_not_reached_however_it_is_written(
+async def test_this_machine_is_not_reached_however_its_address_is_written(
     out: Path, attempts: list[str], host: str
 ) -> None:
     async with open_fetcher(ThreadedLookup(), allowed=()) as fetcher:
-        problem = await refusal(fetcher, f"http://{host}:8000/latest/meta-data", out)
-    assert problem.code in ("invalid_url", "url_not_allowed")
+        error = await refusal(fetcher, f"http://{host}:8000/latest/meta-data", out)
+    assert error.code in ("invalid_url", "url_not_allowed")
     assert attempts == []
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-async def test_a_name_of_a_private_address_is_refused(out: Path, attempts: list[str], address: str) -> None:
+async def test_a_name_for_a_private_address_is_refused(out: Path, attempts: list[str], address: str) -> None:
     async with open_fetcher(FakeResolver(inside_example=[[address]]), allowed=()) as fetcher:
-        problem = await refusal(fetcher, "http://inside.example/", out)
-    assert problem.code == "url_not_allowed"
+        error = await refusal(fetcher, "http://inside.example/", out)
+    assert error.code == "url_not_allowed"
     assert attempts == []
 
 
@@ -87,7 +87,7 @@ async def test_a_private_name_and_an_unknown_one_are_refused_alike(out: Path) ->
     assert "10." not in inside.message
 
 
-async def test_a_name_service_that_is_down_is_no_refusal(out: Path) -> None:
+async def test_a_dns_outage_is_not_reported_as_a_forbidden_url(out: Path) -> None:
     async def down(name: str) -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
@@ -98,7 +98,7 @@ async def test_a_name_service_that_is_down_is_no_refusal(out: Path) -> None:
 @pytest.mark.parametrize(
     "addresses", [["8.8.8.8", "10.0.0.1"], ["::1", "8.8.8.8"], ["8.8.8.8", "fe80::1%lo"]]
 )
-async def test_one_private_address_spoils_the_name(
+async def test_one_private_address_is_enough_to_refuse_a_name(
     out: Path, attempts: list[str], addresses: list[str]
 ) -> None:
     async with open_fetcher(FakeResolver(mixed_example=[addresses]), allowed=()) as fetcher:
@@ -106,7 +106,7 @@ async def test_one_private_address_spoils_the_name(
     assert attempts == []
 
 
-async def test_a_name_that_changes_its_answer_is_connected_to_where_it_was_checked(
+async def test_a_name_that_changes_its_answer_is_connected_to_at_the_checked_addresses(
     out: Path, attempts: list[str]
 ) -> None:
     names = FakeResolver(rebinding_example=[["8.8.8.8", "2606:4700::1111"], ["127.0.0.1"]])
@@ -124,8 +124,8 @@ async def test_a_name_that_changes_between_redirects_is_checked_again(out: Path)
 
     names = FakeResolver(rebinding_example=[["127.0.0.1"], ["169.254.169.254"]])
     async with website(answer) as site, open_fetcher(names) as fetcher:
-        problem = await refusal(fetcher, site.url(host="rebinding.example"), out)
-    assert problem.code == "url_not_allowed"
+        error = await refusal(fetcher, site.url(host="rebinding.example"), out)
+    assert error.code == "url_not_allowed"
     assert [visit.path for visit in site.visits] == ["/picture.png"]
 
 
@@ -145,17 +145,17 @@ async def test_a_name_that_changes_between_redirects_is_checked_again(out: Path)
         ("http://127.1:{port}/", "invalid_url"),
     ],
 )
-async def test_a_redirect_to_what_is_private_is_refused(out: Path, location: str, code: str) -> None:
+async def test_a_redirect_to_a_private_address_is_refused(out: Path, location: str, code: str) -> None:
     async def answer(visit: Visit) -> None:
         await visit.answer(b"", "302 Found", Location=location.format(port=site.port))
 
     async with website(answer, "0.0.0.0") as site:
         async with open_fetcher(FakeResolver(inside_example=[["127.0.0.3"]])) as fetcher:
-            problem = await refusal(fetcher, site.url(), out)
+            error = await refusal(fetcher, site.url(), out)
         await site.wait_until_left()
-    assert problem.code == code
+    assert error.code == code
     assert site.connections == 1
-    assert not any(digit in problem.message for digit in ("127", "169", "10."))
+    assert not any(digit in error.message for digit in ("127", "169", "10."))
 
 
 async def test_the_operators_networks_are_allowed_and_no_others(out: Path, attempts: list[str]) -> None:
@@ -170,20 +170,18 @@ async def test_the_operators_networks_are_allowed_and_no_others(out: Path, attem
     assert len(attempts) == 3
 
 
-async def test_this_machines_public_address_is_this_machine(
+async def test_this_machines_own_public_address_is_refused(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(public_network, "is_public", lambda address: True)
     async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
-        problem = await refusal(fetcher, site.url(), out)
+        error = await refusal(fetcher, site.url(), out)
         await site.wait_until_left()
-    assert problem.code == "url_not_allowed"
+    assert error.code == "url_not_allowed"
     assert (site.connections, site.visits) == (1, [])
 
 
-async def test_a_connection_that_ended_elsewhere_is_told_nothing(
-    out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_sent_over_a_diverted_connection(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = asyncio.SelectorEventLoop.sock_connect
 
     async def diverted(loop: Any, sock: socket.socket, address: tuple[str, int]) -> None:
@@ -192,16 +190,16 @@ async def test_a_connection_that_ended_elsewhere_is_told_nothing(
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", diverted)
     async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
-        problem = await refusal(fetcher, site.url(host="8.8.8.8"), out)
+        error = await refusal(fetcher, site.url(host="8.8.8.8"), out)
         await site.wait_until_left()
-    assert problem.code == "url_not_allowed"
+    assert error.code == "url_not_allowed"
     assert (site.connections, site.visits) == (1, [])
 
 
 async def test_a_socket_for_a_private_address_is_not_even_opened(
     out: Path, attempts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a mistake elsewhere lets through."""
+    """Even if the policy check were bypassed."""
     monkeypatch.setattr(NetworkPolicy, "check", lambda policy, addresses: None)
     async with open_fetcher(FakeResolver(inside_example=[["10.0.0.1", "::1"]]), allowed=()) as fetcher:
         for url in ("http://inside.example/", "http://127.0.0.1/"):
@@ -227,7 +225,7 @@ async def test_names_are_looked_up_in_threads(monkeypatch: pytest.MonkeyPatch) -
     look_up.close()
 
 
-async def test_the_systems_names_are_known_to_it() -> None:
+async def test_lookups_know_the_systems_own_names() -> None:
     look_up = ThreadedLookup()
     assert set(await look_up("localhost")) <= {"127.0.0.1", "::1"}
     look_up.close()
@@ -254,7 +252,7 @@ URLS = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(URLS, st.lists(ADDRESSES, max_size=3))
-def test_any_url_is_a_problem_and_touches_public_addresses_alone(url: str, answers: list[str]) -> None:
+def test_any_url_fails_and_reaches_only_public_addresses(url: str, answers: list[str]) -> None:
     tried: list[str] = []
 
     class Loop(asyncio.SelectorEventLoop):
@@ -275,11 +273,11 @@ def test_any_url_is_a_problem_and_touches_public_addresses_alone(url: str, answe
     assert all(is_public(ip_address(address)) for address in tried)
 
 
-def test_connections_are_not_kept_and_answers_not_remembered() -> None:
-    async def made() -> tuple[bool, bool]:
+def test_connections_are_not_reused_and_dns_answers_not_cached() -> None:
+    async def connector_options() -> tuple[bool, bool]:
         connector = GuardedConnector(NetworkPolicy(), FakeResolver())
-        facts = connector.force_close, connector.use_dns_cache
+        options = connector.force_close, connector.use_dns_cache
         await connector.close()
-        return facts
+        return options
 
-    assert asyncio.run(made()) == (True, False)
+    assert asyncio.run(connector_options()) == (True, False)

@@ -1,4 +1,4 @@
-"""One strict parser decides what is checked and what is connected to."""
+"""One strict parser determines both what is checked and what is connected to."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ READ = [
     ("http://example.com/../%2e%2e/a", ("http", "example.com", 80, "/../%2e%2e/a")),
     ('http://example.com/<"^`{}', ("http", "example.com", 80, "/%3C%22%5E%60%7B%7D")),
     ("http://example.com/@evil:80", ("http", "example.com", 80, "/@evil:80")),
-    # spellings that become an address are read as it, and refused as such when it is checked
+    # other spellings of an address are parsed as that address, and refused when it is checked
     ("http://127.0.0.1/", ("http", "127.0.0.1", 80, "/")),
     ("http://127.0.0.1./", ("http", "127.0.0.1", 80, "/")),
     ("http://１２７.0.0.1/", ("http", "127.0.0.1", 80, "/")),
@@ -32,13 +32,13 @@ READ = [
 
 
 @pytest.mark.parametrize(("text", "parts"), READ)
-def test_a_url_is_read_into_its_parts(text: str, parts: tuple[str, str, int, str]) -> None:
+def test_a_url_is_split_into_its_parts(text: str, parts: tuple[str, str, int, str]) -> None:
     target = parse_url(text)
     assert (target.scheme, target.host, target.port, target.path) == parts
 
 
 @pytest.mark.parametrize(("text", "parts"), READ)
-def test_what_the_client_is_given_says_the_same(text: str, parts: tuple[str, str, int, str]) -> None:
+def test_the_http_client_gets_the_same_parts(text: str, parts: tuple[str, str, int, str]) -> None:
     target = parse_url(text)
     url = target.url
     assert (url.scheme, url.raw_host, url.port, url.raw_path_qs) == parts
@@ -112,7 +112,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_what_may_be_read_in_two_ways_is_not_read(text: str) -> None:
+def test_malformed_and_ambiguous_urls_are_refused(text: str) -> None:
     with pytest.raises(FetchError) as refused:
         parse_url(text)
     assert refused.value.code == "invalid_url"
@@ -137,7 +137,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("text", FORBIDDEN)
-def test_what_is_never_fetched_is_refused(text: str) -> None:
+def test_forbidden_urls_are_refused(text: str) -> None:
     with pytest.raises(FetchError) as refused:
         parse_url(text)
     assert refused.value.code == "url_not_allowed"
@@ -153,7 +153,7 @@ def test_what_is_never_fetched_is_refused(text: str) -> None:
         ("?q", "https://example.com:443/a/x?q"),
     ],
 )
-def test_a_redirect_leads_where_browsers_go(location: str, expected: str) -> None:
+def test_a_redirect_is_resolved_as_browsers_do(location: str, expected: str) -> None:
     assert str(resolve_redirect(parse_url("https://example.com/a/x"), location).url) == str(
         parse_url(expected).url
     )
@@ -172,7 +172,7 @@ def test_a_redirect_leads_where_browsers_go(location: str, expected: str) -> Non
         ("/\udcff", "invalid_url"),
     ],
 )
-def test_a_redirect_is_checked_as_any_other_url(location: str, code: str) -> None:
+def test_a_redirect_is_checked_like_any_other_url(location: str, code: str) -> None:
     with pytest.raises(FetchError) as refused:
         resolve_redirect(parse_url("https://example.com/"), location)
     assert refused.value.code == code
@@ -188,7 +188,7 @@ def test_a_redirect_is_checked_as_any_other_url(location: str, code: str) -> Non
         st.text(max_size=10).map(lambda text: "/" + text),
     )
 )
-def test_any_text_is_a_target_that_reads_back_as_itself_or_a_problem(text: str) -> None:
+def test_any_text_is_refused_or_gives_a_target_that_round_trips(text: str) -> None:
     try:
         target = parse_url(text)
     except FetchError:

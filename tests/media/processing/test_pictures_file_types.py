@@ -1,4 +1,4 @@
-"""A picture is what its bytes say, and what is refused is called by its name."""
+"""A picture's kind is detected from its bytes; a refusal names what the file is."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.support.pictures import FORMATS, encode_picture, quarters
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_each_format_is_told_by_its_first_bytes(kind: str) -> None:
+def test_each_format_is_recognized_by_its_first_bytes(kind: str) -> None:
     found = sniff_picture(encode_picture(quarters(), kind)[:64])
 
     assert found is not None
@@ -28,7 +28,7 @@ def test_each_format_is_told_by_its_first_bytes(kind: str) -> None:
         (b"avis\0\0\0\0msf1miaf", "avif"),
     ],
 )
-def test_brands_tell_what_a_container_holds(brands: bytes, name: str) -> None:
+def test_brands_determine_what_a_container_holds(brands: bytes, name: str) -> None:
     found = sniff_picture((len(brands) + 8).to_bytes(4, "big") + b"ftyp" + brands)
 
     assert found is not None
@@ -59,7 +59,7 @@ def test_brands_tell_what_a_container_holds(brands: bytes, name: str) -> None:
         (b"iVBORw0KGgoAAAANSUhEUg", "base64 text that was not decoded"),
     ],
 )
-def test_what_is_recognised_is_refused_by_name(head: bytes, name: str) -> None:
+def test_other_recognized_files_are_refused_by_name(head: bytes, name: str) -> None:
     with pytest.raises(UnreadableMedia) as refused:
         picture_kind(head)
 
@@ -69,17 +69,17 @@ def test_what_is_recognised_is_refused_by_name(head: bytes, name: str) -> None:
 
 
 @pytest.mark.parametrize("head", [b"hello", b"\x89PNG", b"GIF8", b"\xff\xd8", b"\0" * 64, b"RIFF", b"<p>"])
-def test_what_is_not_recognised_is_refused_too(head: bytes) -> None:
+def test_unrecognized_files_are_refused_too(head: bytes) -> None:
     with pytest.raises(UnreadableMedia, match="pictures are taken"):
         picture_kind(head)
 
 
-def test_nothing_is_no_picture() -> None:
+def test_an_empty_file_is_refused() -> None:
     with pytest.raises(UnreadableMedia, match="The picture is empty"):
         picture_kind(b"")
 
 
-def test_the_web_process_loads_no_decoder_for_the_jobs_it_names() -> None:
+def test_importing_the_jobs_loads_no_decoder() -> None:
     modules = "file_types", "inspection", "rendering", "ocr", "text_description"
     imports = ", ".join(f"media.processing.pictures.{name}" for name in modules)
     program = f"import sys, {imports}; print(*sys.modules)"

@@ -1,4 +1,4 @@
-"""Whatever is done to a picture's bytes, it is a picture still or a refusal, never another error."""
+"""Damaged bytes give a picture or a refusal, never another error."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -27,16 +27,16 @@ WHOLE = {
 }
 
 Edit = tuple[float, int, bytes]
-"""Where (0 to 1), how many bytes go, and which take their place."""
+"""Position (0 to 1), bytes removed, bytes inserted."""
 EDITS = st.lists(
     st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=40)), min_size=1, max_size=5
 )
 
 
-def edited(data: bytes, edits: list[Edit]) -> bytes:
-    for share, gone, instead in edits:
+def apply_edits(data: bytes, edits: list[Edit]) -> bytes:
+    for share, removed, inserted in edits:
         at = int(share * len(data))
-        data = data[:at] + instead + data[at + gone :]
+        data = data[:at] + inserted + data[at + removed :]
     return data
 
 
@@ -49,8 +49,8 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(edits=EDITS)
-def test_a_mutated_picture_is_taken_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
-    path = write_picture(tmp_path, edited(data, edits))
+def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
+    path = write_picture(tmp_path, apply_edits(data, edits))
     with suppress(MediaError):
         facts = inspect_picture(InspectPicture(path))
         made = render_picture(RenderPicture(path, str(tmp_path / "made")))
@@ -67,7 +67,7 @@ def test_a_mutated_picture_is_taken_or_refused(tmp_path: Path, data: bytes, edit
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(share=st.floats(0, 0.25), bits=st.integers(1, 255))
-def test_a_header_with_flipped_bits_is_taken_or_refused(
+def test_a_header_with_flipped_bits_is_accepted_or_refused(
     tmp_path: Path, data: bytes, share: float, bits: int
 ) -> None:
     changed = bytearray(data)

@@ -1,4 +1,4 @@
-"""Text in pictures is found by the real model, offline, and comes in the order in which one reads it."""
+"""The real model reads text in pictures, offline, in reading order."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def line(text: str, left: int, top: int, width: int = 300, height: int = 20) -> 
     return TextLine(text, 0.9, (left, top, left + width, top + height))
 
 
-# --- order --------------------------------------------------------------------------------------
+# --- reading order ------------------------------------------------------------------------------
 
 
 def test_rows_are_read_from_top_to_bottom_and_left_to_right() -> None:
@@ -44,7 +44,7 @@ def test_rows_are_read_from_top_to_bottom_and_left_to_right() -> None:
     assert format_rows(arrange_in_rows(cells)) == "Menu\nTea\t3.50\nCake"
 
 
-def test_columns_of_running_text_are_read_one_after_the_other() -> None:
+def test_columns_of_running_text_are_read_one_after_another() -> None:
     left = [line(f"the left column's line {n}", 0, 100 + 30 * n) for n in range(4)]
     right = [line(f"the right column's line {n}", 350, 100 + 30 * n) for n in range(4)]
     title, foot = line("A title across both", 100, 40, 450), line("A foot across both", 100, 300, 450)
@@ -54,7 +54,7 @@ def test_columns_of_running_text_are_read_one_after_the_other() -> None:
     assert [row[0].text for row in found] == [cell.text for cell in (title, *left, *right, foot)]
 
 
-def test_three_columns_are_read_one_after_the_other() -> None:
+def test_three_columns_are_read_one_after_another() -> None:
     columns = [[line(f"column {c} of three, line {n}", 350 * c, 30 * n) for n in range(3)] for c in range(3)]
 
     found = arrange_in_rows([cell for row in zip(*columns, strict=True) for cell in row])
@@ -62,7 +62,7 @@ def test_three_columns_are_read_one_after_the_other() -> None:
     assert [row[0].text for row in found] == [cell.text for column in columns for cell in column]
 
 
-def test_a_table_of_many_rows_stays_in_its_rows() -> None:
+def test_a_table_with_many_rows_keeps_its_rows() -> None:
     cells = [
         (line(f"Article number {n}", 0, 30 * n, 180), line(f"{n}.99", 400, 30 * n, 50)) for n in range(30)
     ]
@@ -72,7 +72,7 @@ def test_a_table_of_many_rows_stays_in_its_rows() -> None:
     ]
 
 
-def test_no_lines_and_lines_of_no_extent_are_ordered_too() -> None:
+def test_no_lines_and_lines_of_zero_size_are_ordered_too() -> None:
     assert arrange_in_rows([]) == []
     assert len(arrange_in_rows([line("x" * 30, 5, 5, 0, 0) for _ in range(50)])) >= 1
 
@@ -92,7 +92,7 @@ def test_a_gigantic_picture_is_refused_before_it_is_read(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("across", [False, True])
-def test_a_long_picture_is_cut_where_nothing_stands(across: bool) -> None:
+def test_a_long_picture_is_cut_where_it_is_blank(across: bool) -> None:
     bars = [20 + 90 * n for n in range(20)]
     image = Image.new("RGB", (60, 1800), "white")
     for top in bars:
@@ -112,7 +112,7 @@ def test_an_ordinary_picture_is_one_piece() -> None:
     assert [*split_into_pieces(image, 500)] == [(0, 0, image)]
 
 
-def test_a_picture_of_one_colour_is_cut_too() -> None:
+def test_a_picture_of_one_color_is_cut_too() -> None:
     assert sum(piece.height for _, _, piece in split_into_pieces(Image.new("RGB", (9, 5000)), 500)) == 5000
 
 
@@ -136,7 +136,7 @@ def page(**options: object) -> Image.Image:
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
 class TestReading:
-    """No test may reach the network (`--disable-socket`): nothing of the model is fetched."""
+    """Tests have no network (`--disable-socket`), so no part of the model can be fetched."""
 
     def test_sentences_and_numbers(self, tmp_path: Path) -> None:
         found = read(tmp_path, page())
@@ -152,12 +152,12 @@ class TestReading:
             assert text.confidence > 0.9
 
     def test_light_on_dark(self, tmp_path: Path) -> None:
-        assert words(read(tmp_path, page(colour="#e0e0e0", ground="#101820")).text) == words(
+        assert words(read(tmp_path, page(color="#e0e0e0", ground="#101820")).text) == words(
             " ".join(SENTENCES)
         )
 
     def test_a_transparent_picture_of_white_letters(self, tmp_path: Path) -> None:
-        letters = page(colour="white", ground="black").convert("L")
+        letters = page(color="white", ground="black").convert("L")
         clear = Image.merge("RGBA", (*Image.new("RGB", letters.size, "white").split(), letters))
 
         assert words(read(tmp_path, clear).text) == words(" ".join(SENTENCES))
@@ -188,15 +188,15 @@ class TestReading:
         assert words(read(tmp_path, small).text) == ["Build", "1042", "passed"]
 
     def test_a_long_page(self, tmp_path: Path) -> None:
-        told = [f"Line number {n} of a long page" for n in range(60)]
-        long = text_picture([(20, 20 + 100 * n, text) for n, text in enumerate(told)], (640, 6000))
+        sentences = [f"Line number {n} of a long page" for n in range(60)]
+        long = text_picture([(20, 20 + 100 * n, text) for n, text in enumerate(sentences)], (640, 6000))
         found = read(tmp_path, long)
 
-        assert found.text.split("\n") == told
+        assert found.text.split("\n") == sentences
         assert abs(found.lines[50].box[1] - 5020) < 20
         assert not found.is_cut
 
-    def test_what_takes_too_long_is_read_in_part(self, tmp_path: Path) -> None:
+    def test_reading_stops_at_the_character_limit(self, tmp_path: Path) -> None:
         long = text_picture([(20, 20, "The first line"), (20, 5900, "The last line")], (640, 6000))
         found = read_text(ReadText(write_picture(tmp_path, encode_picture(long)), characters=5))
 

@@ -1,4 +1,4 @@
-"""A voice's network, cut in two so that its first sound comes early: small graphs built like a voice's."""
+"""A voice's network, cut in two so that sound starts early, tested with small graphs of the same design."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +25,8 @@ from media.processing.speech.synthesis.samples import (
 )
 
 RATE = 22_050
-A_FRAME = 4
-"""Samples, in the small graphs. Each phoneme makes a frame."""
+FRAME_SAMPLES = 4
+"""Samples per frame in the small graphs, where each phoneme makes one frame."""
 DECODER = "dec.conv_pre.weight"
 
 
@@ -34,13 +34,13 @@ def weights(name: str, *shape: int) -> onnx.TensorProto:
     return numpy_helper.from_array(np.random.default_rng(1).normal(0, 0.2, shape).astype(np.float32), name)
 
 
-def a_voice(
+def make_voice(
     path: Path,
     speakers: int = 1,
     decoder_begins_with: str = DECODER,
     change: Callable[[onnx.ModelProto], object] = lambda model: None,
 ) -> PiperModel:
-    """Where there are several speakers, encoder and decoder both ask which."""
+    """With several speakers, the encoder and the decoder both take the speaker's number."""
     node, typed = helper.make_node, helper.make_tensor_value_info
     nodes = [
         node("Gather", ["voices", "sid" if speakers > 1 else "none"], ["who"]),
@@ -50,7 +50,14 @@ def a_voice(
         node("Conv", ["said", "encoder"], ["frames"], kernel_shape=[3], pads=[1, 1]),
         node("Conv", ["frames", decoder_begins_with], ["begun"], kernel_shape=[7], pads=[3, 3]),
         node("Add", ["begun", "who"], ["shaped"]),
-        node("ConvTranspose", ["shaped", "up"], ["sound"], kernel_shape=[8], strides=[A_FRAME], pads=[2, 2]),
+        node(
+            "ConvTranspose",
+            ["shaped", "up"],
+            ["sound"],
+            kernel_shape=[8],
+            strides=[FRAME_SAMPLES],
+            pads=[2, 2],
+        ),
         node("Tanh", ["sound"], ["output"]),
     ]
     inputs = [
@@ -93,16 +100,16 @@ def phonemes(count: int) -> list[int]:
     "length",
     [1, FIRST_FRAMES, 2 * FIRST_FRAMES + 1, FIRST_FRAMES + MAX_FRAMES + 1, 3 * MAX_FRAMES],
 )
-def test_sound_made_in_pieces_is_the_sound_made_at_once(tmp_path: Path, speakers: int, length: int) -> None:
-    cut = a_voice(tmp_path / "cut.onnx", speakers)
-    whole = a_voice(tmp_path / "whole.onnx", speakers, decoder_begins_with="an exporter's own name")
+def test_sound_made_in_pieces_equals_sound_made_at_once(tmp_path: Path, speakers: int, length: int) -> None:
+    cut = make_voice(tmp_path / "cut.onnx", speakers)
+    whole = make_voice(tmp_path / "whole.onnx", speakers, decoder_begins_with="an exporter's own name")
 
     pieces = list(cut.sound(phonemes(length), 1.0))
     at_once = list(whole.sound(phonemes(length), 1.0))
 
     assert len(at_once) == 1
     assert (len(pieces) > 1) == (length > 2 * FIRST_FRAMES)
-    assert len(at_once[0]) == length * A_FRAME
+    assert len(at_once[0]) == length * FRAME_SAMPLES
     np.testing.assert_allclose(np.concatenate(pieces), at_once[0], atol=1e-6)
     assert np.std(at_once[0]) > 0.05 or length == 1
 
@@ -120,7 +127,7 @@ def test_every_frame_is_decoded_once(frames: int) -> None:
 @pytest.mark.parametrize(
     ("semitones", "speed"), [(0, 1.0), (4.8, 1.0), (-3.2, 1.0), (0, 0.4), (0, 2.4), (4.8, 0.6)]
 )
-def test_what_is_shaped_as_it_comes_has_no_seam(semitones: float, speed: float) -> None:
+def test_sound_processed_in_pieces_has_no_seams(semitones: float, speed: float) -> None:
     """Silence, a loud and clipped voice, a pause as long as a word, a quiet voice, silence."""
     times = np.arange(4 * RATE) / RATE
     voice = sum(
@@ -130,18 +137,18 @@ def test_what_is_shaped_as_it_comes_has_no_seam(semitones: float, speed: float) 
     raw: Samples = (np.asarray(voice) * loudness).astype(np.float32)
     shift = 2 ** (semitones / 12)
 
-    def shaped(sound: Samples) -> Samples:
+    def process(sound: Samples) -> Samples:
         heard = change_speed(trim_silence(sound, RATE), speed, RATE)
         return apply_limiter(amplify(resample(heard, RATE * shift, OUTPUT_RATE), 6))
 
-    whole = shaped(raw)
+    whole = process(raw)
     for at in range(2000, len(raw), 7919):
-        *first, last = shape_stream([raw[:at], raw[at:]], shaped, settling_length(speed, shift))
+        *first, last = shape_stream([raw[:at], raw[at:]], process, settling_length(speed, shift))
         assert all(len(piece) % 3 == 0 for piece in first)
         np.testing.assert_allclose(np.concatenate([*first, last])[: len(whole)], whole, atol=1e-3)
 
 
-def test_what_nobody_hears_has_no_pieces() -> None:
+def test_silence_gives_no_pieces() -> None:
     silence: Samples = np.zeros(SETTLING_SAMPLES * 3, np.float32)
     assert list(shape_stream([silence, silence], lambda sound: trim_silence(sound, RATE))) == []
     assert list(shape_stream([], lambda sound: sound)) == []

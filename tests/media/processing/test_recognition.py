@@ -1,4 +1,4 @@
-"""Speech is recognised by the real model; what is no speech is not."""
+"""The real model recognizes speech, and nothing in what is not speech."""
 
 import time
 import wave
@@ -31,7 +31,7 @@ PAUSE = np.zeros(RATE, np.int16)
 
 
 class Speech:
-    """What recognition makes of sounds."""
+    """Runs recognition on sounds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
 
 @pytest.fixture(scope="module")
 def three() -> Pcm:
-    """A second of silence before each sentence."""
+    """The three sentences, each after a second of silence."""
     return np.concatenate([part for text in SENTENCES for part in (PAUSE, speak_english(text))])
 
 
@@ -70,7 +70,7 @@ def transcript(speech: Speech, three: Pcm) -> Transcript:
     return speech.heard(three, words=True)
 
 
-def test_what_was_said_is_what_is_heard(transcript: Transcript, three: Pcm) -> None:
+def test_the_transcript_is_what_was_said(transcript: Transcript, three: Pcm) -> None:
     assert word_error_rate(" ".join(SENTENCES), transcript.text) <= 0.1
     assert transcript.language == "en"
     assert transcript.duration == pytest.approx(len(three) / RATE)
@@ -93,17 +93,17 @@ def test_words_have_their_times(transcript: Transcript) -> None:
     words = [word for segment in transcript.segments for word in segment.words]
     times = [time for word in words for time in (word.start, word.end)]
 
-    # without spaces: the two halves of a hyphenated word are two words
+    # compared without spaces: the two halves of a hyphenated word are two words
     assert "".join(word.word for word in words) == transcript.text.replace(" ", "")
     assert times == sorted(times)
-    # a second of silence comes first, and nothing lies behind the sound
+    # a second of silence comes first, and no word ends after the sound
     assert 0.5 < times[0] < 1.5
     assert transcript.duration - 1 < times[-1] <= transcript.duration
     assert all(0 < word.probability <= 1 for word in words)
 
 
-def test_a_prompt_has_the_spelling_that_is_wanted(speech: Speech) -> None:
-    """Unasked it is Catherine and Geoffrey. The token in the prompt would end the text before it began."""
+def test_a_prompt_determines_the_spelling(speech: Speech) -> None:
+    """Without it: Catherine and Geoffrey. If obeyed, the token in the prompt would end the text at once."""
     heard = speech.heard(
         speak_english("I met Catherine and Geoffrey at the party."),
         language="en",
@@ -112,12 +112,12 @@ def test_a_prompt_has_the_spelling_that_is_wanted(speech: Speech) -> None:
     assert "Kathryn and Jeffery" in heard.text
 
 
-def test_a_temperature_is_taken(speech: Speech) -> None:
+def test_a_temperature_is_used(speech: Speech) -> None:
     heard = speech.heard(speak_english(SENTENCES[0]), language="en", temperature=0.2)
     assert {round(segment.temperature, 3) for segment in heard.segments} == {0.2}
 
 
-def test_another_language_is_told_and_translated(speech: Speech) -> None:
+def test_another_language_is_detected_and_translated(speech: Speech) -> None:
     german = speak_in("de", "Guten Tag, mein Name ist Peter. Ich wohne in Berlin.")
 
     translated = speech.heard(german, translate=True)
@@ -126,7 +126,7 @@ def test_another_language_is_told_and_translated(speech: Speech) -> None:
     assert "my name is Peter" in translated.text
 
 
-def test_a_language_that_the_model_was_not_trained_for_is_refused(speech: Speech) -> None:
+def test_a_language_unknown_to_the_model_is_refused(speech: Speech) -> None:
     with pytest.raises(UnreadableMedia, match="does not know the language yue") as refused:
         speech.heard(PAUSE, language="yue")
     assert refused.value.code == "unknown_language"
@@ -148,15 +148,15 @@ RANDOM = np.random.default_rng(7)
         pytest.param(np.full(1, 30_000), id="one sample"),
     ],
 )
-def test_where_nobody_speaks_nothing_is_heard(speech: Speech, pcm: NDArray[np.float64]) -> None:
+def test_nothing_is_recognized_if_nobody_speaks(speech: Speech, pcm: NDArray[np.float64]) -> None:
     heard = speech.heard(pcm)
 
     assert (heard.text, heard.segments, heard.language) == ("", [], None)
     assert heard.duration == len(pcm) / RATE
 
 
-def test_what_is_said_minutes_later_has_its_right_time(speech: Speech) -> None:
-    """Over two cuts: the language and the numbers go on, the silence costs next to nothing."""
+def test_a_sentence_minutes_later_has_the_right_time(speech: Speech) -> None:
+    """Across two cuts, the language and the numbering continue, and the silence costs next to nothing."""
     sentence = speak_english(SENTENCES[0])
     silence = np.zeros(150 * RATE, np.int16)
 
@@ -170,7 +170,7 @@ def test_what_is_said_minutes_later_has_its_right_time(speech: Speech) -> None:
     assert abs(second.seek - later * 100) < 100
 
 
-def test_a_stream_that_is_closed_leaves_the_rest_unheard(speech: Speech) -> None:
+def test_closing_the_stream_stops_recognition(speech: Speech) -> None:
     sentence = np.concatenate((speak_english(SENTENCES[0]), np.zeros(130 * RATE, np.int16)))
     stream = transcribe(speech.work(np.tile(sentence, 10), language="en"))
     assert isinstance(stream, Generator)

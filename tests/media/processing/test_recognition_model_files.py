@@ -1,4 +1,4 @@
-"""The model's files: the embedded ones, checked, or a user's own."""
+"""The model's files: the embedded ones, which are checked, or a custom model's."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ SMALL = b'{"small": true}'
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One file stands for all that the model consists of."""
+    """A package in which one file stands in for the whole model."""
     package = tmp_path / "site" / "speech_part1"
     package.mkdir(parents=True)
     (package / "small.json").write_bytes(SMALL)
@@ -30,12 +30,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("package")
-def test_the_embedded_model_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_the_embedded_model_has_its_own_folder(tmp_path: Path) -> None:
     assert embedded_model(tmp_path) == tmp_path / "whisper-base"
     assert (tmp_path / "whisper-base" / "small.json").read_bytes() == SMALL
 
 
-def test_an_embedded_model_that_is_not_right_is_never_loaded(tmp_path: Path, package: Path) -> None:
+def test_an_altered_embedded_model_is_never_loaded(tmp_path: Path, package: Path) -> None:
     (package / "small.json").write_bytes(b'{"small": evil}')
 
     with pytest.raises(ModelUnusable, match=r"small\.json: its SHA-256 is "):
@@ -43,8 +43,8 @@ def test_an_embedded_model_that_is_not_right_is_never_loaded(tmp_path: Path, pac
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"])
-def test_of_an_own_model_nothing_may_be_missing(tmp_path: Path, missing: str) -> None:
-    """What is missing would be asked of a hub."""
+def test_a_custom_model_must_be_complete(tmp_path: Path, missing: str) -> None:
+    """A missing file would be downloaded from the hub."""
     for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
         (tmp_path / name).write_bytes(b"")
     assert own_model(tmp_path) == tmp_path
@@ -55,20 +55,20 @@ def test_of_an_own_model_nothing_may_be_missing(tmp_path: Path, missing: str) ->
         own_model(tmp_path)
 
 
-def test_an_own_model_is_asked_for_instead_of_the_embedded_one(tmp_path: Path) -> None:
+def test_a_custom_model_is_used_instead_of_the_embedded_one(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     with pytest.raises(ModelUnusable, match=r"nowhere: .* it has no model\.bin"):
         warm_recognizer(WarmRecognizer(models_folder=str(tmp_path), model_path=nowhere))
     assert not (tmp_path / "whisper-base").exists()
 
 
-def test_the_web_process_learns_the_types_without_loading_what_is_heavy() -> None:
+def test_importing_the_jobs_loads_no_heavy_modules() -> None:
     source = (
         "import sys; from media.processing.speech import transcripts;"
         "from media.processing.speech.recognition import jobs;"
         "from media.processing.sandbox.jobs import job_of; assert job_of(jobs.transcribe).streams;"
-        "job_of(jobs.warm_recogniser);"
+        "job_of(jobs.warm_recognizer);"
         "print({'numpy', 'faster_whisper', 'ctranslate2', 'django'} & {*sys.modules})"
     )
-    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
-    assert told.stdout == "set()\n"
+    imported = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    assert imported.stdout == "set()\n"

@@ -1,4 +1,4 @@
-"""Children that crash, hang, hog memory or lose their parent, and who is made to suffer for it."""
+"""Worker processes that crash, hang, use too much memory or lose their parent, and which job is blamed."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ def pid_of(sandbox: SandboxPool) -> int:
         (jobs.be_killed, "signal SIGKILL"),
     ],
 )
-def test_a_job_that_ends_its_child_fails_once_and_the_next_has_a_new_one(
+def test_a_job_that_kills_its_worker_fails_once_and_the_next_gets_a_new_one(
     make: Make, diary: Path, caplog: pytest.LogCaptureFixture, job: Callable[[Nap], Number], how: str
 ) -> None:
     sandbox = make()
@@ -80,7 +80,7 @@ def test_a_job_that_ends_its_child_fails_once_and_the_next_has_a_new_one(
     assert pid_of(sandbox) != first
 
 
-def test_the_log_of_a_crash_has_the_last_words_and_the_place(
+def test_the_log_of_a_crash_has_the_last_output_and_the_traceback(
     make: Make, diary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox = make()
@@ -93,9 +93,7 @@ def test_the_log_of_a_crash_has_the_last_words_and_the_place(
     assert "in crash" in place
 
 
-def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
-    make: Make, diary: Path
-) -> None:
+def test_jobs_beside_a_crash_are_rerun_alone_and_only_the_guilty_one_fails(make: Make, diary: Path) -> None:
     sandbox = make(threads=2)
     with ThreadPoolExecutor(2) as threads:
         innocent = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 0.5, "nap"), seconds=10)
@@ -107,7 +105,7 @@ def test_who_worked_beside_a_crash_is_repeated_alone_and_only_the_guilty_fails(
     assert diary.read_text() == "nap\nabort\nnap\nabort\n"
 
 
-async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_path: Path) -> None:
+async def test_a_stream_that_has_started_is_not_rerun(make: Make, diary: Path, tmp_path: Path) -> None:
     sandbox = make(threads=2)
     pieces = sandbox.stream(jobs.count, Count(str(diary), to=2, pause=30), seconds=60)
     await anext(pieces)
@@ -118,7 +116,7 @@ async def test_a_stream_that_began_is_not_repeated(make: Make, diary: Path, tmp_
     assert diary.read_text() == "x"
 
 
-async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path) -> None:
+async def test_a_job_run_alone_gets_its_own_worker_beside_the_others(make: Make, diary: Path) -> None:
     sandbox = make(threads=2)
     first = await asyncio.to_thread(pid_of, sandbox)
     long = sandbox.run(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
@@ -138,7 +136,7 @@ async def test_who_works_alone_does_so_beside_the_others(make: Make, diary: Path
 # --- time ---------------------------------------------------------------------------------------
 
 
-def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
+def test_a_job_past_its_time_is_killed_and_the_innocent_one_beside_it_is_rerun(
     make: Make, diary: Path, tmp_path: Path
 ) -> None:
     sandbox = make(threads=2)
@@ -155,7 +153,7 @@ def test_a_job_beyond_its_time_is_killed_and_the_innocent_beside_it_is_repeated(
     assert not is_alive(killed)
 
 
-async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: Make, tmp_path: Path) -> None:
+async def test_a_stream_beside_a_late_job_is_not_blamed(make: Make, tmp_path: Path) -> None:
     sandbox = make(threads=2)
     pieces = sandbox.stream(jobs.count, Count(str(tmp_path / "count"), to=2, pause=30), seconds=60)
     await anext(pieces)
@@ -166,7 +164,7 @@ async def test_a_stream_beside_a_late_job_is_told_that_it_is_not_to_blame(make: 
         await anext(pieces)
 
 
-def test_what_the_end_of_the_sandbox_cut_off_is_not_to_blame(make: Make, diary: Path) -> None:
+def test_a_job_interrupted_by_closing_the_sandbox_is_not_blamed(make: Make, diary: Path) -> None:
     sandbox = make()
     with ThreadPoolExecutor(1) as threads:
         nap = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 30), seconds=60)
@@ -176,7 +174,7 @@ def test_what_the_end_of_the_sandbox_cut_off_is_not_to_blame(make: Make, diary: 
             nap.result(10)
 
 
-def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diary: Path) -> None:
+def test_waiting_for_a_worker_does_not_count_toward_a_jobs_time(make: Make, diary: Path) -> None:
     sandbox = make()
     with ThreadPoolExecutor(2) as threads:
         naps = [
@@ -186,7 +184,7 @@ def test_waiting_for_a_child_is_not_taken_for_the_jobs_own_time(make: Make, diar
         assert len({nap.result(20).number for nap in naps}) == 1
 
 
-async def test_an_abandoned_job_that_goes_on_is_ended(
+async def test_an_abandoned_job_that_keeps_running_is_killed(
     make: Make, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child_process, "ABANDONED_TIMEOUT", 0.1)
@@ -197,10 +195,10 @@ async def test_an_abandoned_job_that_goes_on_is_ended(
     assert await sandbox.run(jobs.echo, Text("next"), seconds=10) == Text("next")
 
 
-# --- memory and idleness ------------------------------------------------------------------------
+# --- memory and idle workers --------------------------------------------------------------------
 
 
-def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make: Make) -> None:
+def test_exceeding_the_memory_limit_fails_the_job_and_the_next_gets_a_new_worker(make: Make) -> None:
     sandbox = make(memory=2**30)
     assert sandbox.run_blocking(jobs.allocate, Number(2**28), seconds=10) == Number(2**28)
     before = pid_of(sandbox)
@@ -209,9 +207,7 @@ def test_memory_beyond_the_limit_fails_the_job_and_the_next_has_a_new_child(make
     assert pid_of(sandbox) != before
 
 
-def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_left_in_peace(
-    make: Make, diary: Path
-) -> None:
+def test_a_job_out_of_memory_is_rerun_alone_and_the_others_are_not_disturbed(make: Make, diary: Path) -> None:
     sandbox = make(memory=2**30, threads=2)
     with ThreadPoolExecutor(2) as threads:
         innocent = threads.submit(sandbox.run_blocking, jobs.nap, Nap(str(diary), 0.5), seconds=10)
@@ -222,14 +218,14 @@ def test_who_runs_out_of_memory_in_company_is_repeated_alone_and_the_company_is_
     assert diary.read_text() == "\n"
 
 
-def test_an_idle_child_is_ended_and_comes_back_on_demand(make: Make) -> None:
-    sandbox = make(idle_seconds=0.05)  # less than a start takes
+def test_an_idle_worker_is_stopped_and_restarted_on_demand(make: Make) -> None:
+    sandbox = make(idle_seconds=0.05)  # shorter than a start takes
     first = pid_of(sandbox)
     wait_until(lambda: not is_alive(first))
     assert pid_of(sandbox) != first
 
 
-def test_a_child_that_is_killed_while_idle_is_no_ones_failure(make: Make) -> None:
+def test_killing_an_idle_worker_fails_no_job(make: Make) -> None:
     sandbox = make()
     first = pid_of(sandbox)
     os.kill(first, signal.SIGKILL)
@@ -237,7 +233,7 @@ def test_a_child_that_is_killed_while_idle_is_no_ones_failure(make: Make) -> Non
     assert pid_of(sandbox) != first
 
 
-def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_next(
+def test_a_worker_that_cannot_start_fails_its_jobs_and_the_next_job_tries_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = make()
@@ -251,7 +247,7 @@ def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_nex
     assert pid_of(sandbox) > 0
 
 
-# --- a child that was taken over ----------------------------------------------------------------
+# --- a compromised worker -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -267,7 +263,7 @@ def test_a_child_that_cannot_start_fails_its_calls_and_is_tried_again_by_the_nex
         ),
     ],
 )
-def test_a_child_that_breaks_the_rules_is_ended(
+def test_a_worker_that_violates_the_protocol_is_killed(
     make: Make, caplog: pytest.LogCaptureFixture, forged: bytes
 ) -> None:
     sandbox = make()
@@ -278,7 +274,7 @@ def test_a_child_that_breaks_the_rules_is_ended(
     assert not is_alive(before)
 
 
-# --- parents ------------------------------------------------------------------------------------
+# --- parent processes ---------------------------------------------------------------------------
 
 
 def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
@@ -294,15 +290,15 @@ def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_an_exit_of_the_parent_ends_the_child() -> None:
+def test_the_worker_ends_when_its_parent_exits() -> None:
     with run_script("print(about().pid)") as parent:
         out, _ = parent.communicate(timeout=20)
     assert parent.returncode == 0
     wait_until(lambda: not is_alive(int(out)))
 
 
-def test_a_parent_killed_in_the_middle_leaves_no_child(diary: Path) -> None:
-    """Neither a busy one that can notice nothing itself, nor where a fork holds the link open."""
+def test_a_parent_killed_during_a_job_leaves_no_worker(diary: Path) -> None:
+    """Not even a worker too busy to notice, or one whose link a fork keeps open."""
     script = (
         "about()\n"
         "if os.fork() == 0: time.sleep(30); os._exit(0)\n"
@@ -310,17 +306,17 @@ def test_a_parent_killed_in_the_middle_leaves_no_child(diary: Path) -> None:
     )
     with run_script(script, str(diary)) as parent:
         wait_until(lambda: diary.read_text().endswith("\n"))
-        child = int(diary.read_text())
-        assert is_alive(child)
-        (fork,) = [pid for pid in _children_of(parent.pid) if pid != child]
+        worker = int(diary.read_text())
+        assert is_alive(worker)
+        (fork,) = [pid for pid in _children_of(parent.pid) if pid != worker]
         parent.kill()
         try:
-            wait_until(lambda: not is_alive(child))
+            wait_until(lambda: not is_alive(worker))
         finally:
             os.kill(fork, signal.SIGKILL)
 
 
-def test_after_a_fork_each_process_has_children_of_its_own() -> None:
+def test_after_a_fork_each_process_has_its_own_workers() -> None:
     script = (
         "from pathlib import Path\n"
         "def sockets():\n"

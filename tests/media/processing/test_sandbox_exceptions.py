@@ -1,4 +1,4 @@
-"""What a child refuses comes back as what it was, whatever the class takes to be made."""
+"""An error raised in a worker process reaches the caller in its own class, whatever the constructor takes."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from media.processing.sound.truncation import CutOff, Damaged
 
 
 @pytest.mark.parametrize("kind", [CutOff, Damaged, UnreadableMedia, MediaError])
-def test_every_kind_comes_back(kind: type[MediaError]) -> None:
-    told = MediaRejected(
+def test_every_error_class_comes_back(kind: type[MediaError]) -> None:
+    rejected = MediaRejected(
         1, f"{kind.__module__}:{kind.__qualname__}", "The sound is cut off.", "invalid_media"
     )
-    problem = rebuild_media_error(told)
-    assert type(problem) is kind
-    assert (problem.message, problem.code, str(problem)) == (told.message, told.code, told.message)
+    error = rebuild_media_error(rejected)
+    assert type(error) is kind
+    assert (error.message, error.code, str(error)) == (rejected.message, rejected.code, rejected.message)
 
 
-def test_an_unknown_kind_is_a_problem_all_the_same() -> None:
+def test_an_unknown_class_becomes_a_media_error() -> None:
     assert type(rebuild_media_error(MediaRejected(1, "os:system", "No.", "invalid_media"))) is MediaError

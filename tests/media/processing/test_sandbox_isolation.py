@@ -1,4 +1,4 @@
-"""What surrounds the work of a child: its environment, files, limits and output."""
+"""A worker process's environment, files, limits and output."""
 
 import asyncio
 import logging
@@ -37,14 +37,14 @@ def seen(sandbox: SandboxPool) -> Surroundings:
     return sandbox.run_blocking(jobs.look_around, Text(""), seconds=20)
 
 
-def test_no_secret_is_in_a_childs_environment(seen: Surroundings) -> None:
+def test_a_workers_environment_holds_no_secret(seen: Surroundings) -> None:
     assert "hunter2" not in seen.environment.values()
     assert seen.environment["OMP_WAIT_POLICY"] == "passive"
     assert seen.environment["OMP_NUM_THREADS"] == "3"
     assert seen.environment["LC_TIME"] == "C.UTF-8"
 
 
-def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_leaves_no_telemetry_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     sandbox = SandboxPool("quiet")
     try:
@@ -54,13 +54,13 @@ def test_nothing_of_a_child_reports_to_anybody(tmp_path: Path, monkeypatch: pyte
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_child_holds_no_file_but_its_own(seen: Surroundings) -> None:
+def test_a_worker_has_only_its_own_files_open(seen: Surroundings) -> None:
     files = {number: name.split(":")[0] for number, name in seen.files.items() if "/proc/" not in name}
     assert sorted(files.values()) == ["/dev/null", "pipe", "pipe", "socket"]
     assert files[0] == "/dev/null"
 
 
-def test_a_child_is_limited_polite_and_in_a_session_of_its_own(seen: Surroundings) -> None:
+def test_a_worker_has_limits_a_low_priority_and_its_own_session(seen: Surroundings) -> None:
     assert (seen.memory, seen.core) == (MEMORY, 0)
     assert seen.niceness >= min(19, os.nice(0) + 5)
     assert seen.session == seen.pid
@@ -68,11 +68,11 @@ def test_a_child_is_limited_polite_and_in_a_session_of_its_own(seen: Surrounding
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel lets others change a group now and then only")
-def test_a_child_is_polite_to_other_sessions_too(seen: Surroundings) -> None:
+def test_a_workers_session_has_a_low_priority_too(seen: Surroundings) -> None:
     assert seen.session_niceness in (None, seen.niceness)
 
 
-async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
+async def test_synthesis_has_the_same_priority_as_the_service() -> None:
     sandbox = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
     try:
         assert (await sandbox.run(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
@@ -80,12 +80,12 @@ async def test_the_synthesiser_is_no_less_urgent_than_the_service() -> None:
         await asyncio.to_thread(sandbox.close)
 
 
-def test_a_child_knows_no_django_and_no_settings_and_preloads_what_it_can(seen: Surroundings) -> None:
+def test_a_worker_preloads_what_it_can_but_no_django_and_no_settings(seen: Surroundings) -> None:
     assert "colorsys" in seen.modules
     assert not {name for name in seen.modules if name.split(".")[0] in ("django", "chatapi", "celery")}
 
 
-def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
+def test_a_workers_output_goes_to_the_log_and_never_into_its_results(
     sandbox: SandboxPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, "media.processing.sandbox"):
@@ -96,7 +96,7 @@ def test_what_a_child_prints_goes_to_the_log_and_never_into_its_answers(
     assert max(len(record.getMessage()) for record in caplog.records) < 600
 
 
-async def test_the_three_shops_open_on_demand_and_are_closed_together() -> None:
+async def test_the_three_pools_open_on_demand_and_close_together() -> None:
     for sandbox in (pools.files, pools.recognition, pools.synthesis):
         await sandbox.warm_up()
         assert await sandbox.run(do_nothing, Nothing(), seconds=20) == Nothing()

@@ -1,4 +1,4 @@
-"""Work given to a sandbox, from event loops and threads; streams, the queue and what is refused."""
+"""Jobs run in a sandbox from event loops and threads; streams, the queue and refusals."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from tests.support.sandbox_jobs import Count, Data, Nap, Text
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[SandboxPool]:
-    """A child that works on two jobs at once."""
+    """A pool whose worker process runs two jobs at once."""
     sandbox = SandboxPool("pair", threads=2)
     yield sandbox
     sandbox.close()
@@ -54,41 +54,41 @@ async def until_written(diary: Path, text: str) -> None:
     await asyncio.to_thread(wait_until, lambda: diary.read_text() == text)
 
 
-# --- asking -------------------------------------------------------------------------------------
+# --- running jobs -------------------------------------------------------------------------------
 
 
-async def test_a_job_is_asked_for_from_a_loop_and_from_a_thread(pair: SandboxPool) -> None:
+async def test_a_job_can_be_run_from_a_loop_and_from_a_thread(pair: SandboxPool) -> None:
     assert await pair.run(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
     assert await asyncio.to_thread(pair.run_blocking, jobs.echo, Text("då"), seconds=10) == Text("då")
 
 
-def test_two_loops_and_four_threads_ask_at_once(pair: SandboxPool) -> None:
-    async def ask_many(name: str) -> list[Text]:
+def test_two_loops_and_four_threads_run_jobs_at_once(pair: SandboxPool) -> None:
+    async def run_many(name: str) -> list[Text]:
         texts = [Text(f"{name}{number}") for number in range(50)]
         answers = await asyncio.gather(*(pair.run(jobs.echo, text, seconds=10) for text in texts))
         return [text for text, answer in zip(texts, answers, strict=True) if text == answer]
 
-    def ask_one_by_one(name: str) -> list[Text]:
+    def run_one_by_one(name: str) -> list[Text]:
         texts = [Text(f"{name}{number}") for number in range(50)]
         return [text for text in texts if pair.run_blocking(jobs.echo, text, seconds=10) == text]
 
     with ThreadPoolExecutor(6) as threads:
-        loops = [threads.submit(asyncio.run, ask_many(name)) for name in "ab"]
-        others = [threads.submit(ask_one_by_one, name) for name in "cdef"]
+        loops = [threads.submit(asyncio.run, run_many(name)) for name in "ab"]
+        others = [threads.submit(run_one_by_one, name) for name in "cdef"]
         assert [len(future.result(20)) for future in [*loops, *others]] == [50] * 6
 
 
-async def test_twenty_megabytes_go_there_and_back_without_blocking_the_loop(pair: SandboxPool) -> None:
+async def test_twenty_megabytes_make_a_round_trip_without_blocking_the_loop(pair: SandboxPool) -> None:
     data = Data(os.urandom(20 * 2**20))
     assert await pair.run(jobs.mirror, data, seconds=20) == data
 
 
-async def test_work_beyond_the_limit_of_a_frame_is_refused_before_it_goes_out(pair: SandboxPool) -> None:
+async def test_work_over_the_frame_limit_is_refused_before_it_is_sent(pair: SandboxPool) -> None:
     with pytest.raises(FrameTooLarge):
         await pair.run(jobs.mirror, Data(bytes(64 * 2**20)), seconds=10)
 
 
-async def test_what_is_wrong_with_a_file_arrives_as_it_was_raised(pair: SandboxPool) -> None:
+async def test_a_media_error_arrives_as_it_was_raised(pair: SandboxPool) -> None:
     with pytest.raises(MediaTooLarge) as large:
         await pair.run(jobs.refuse, Text("too wide"), seconds=10)
     assert (large.value.message, large.value.code) == ("The picture is too wide.", "media_too_large")
@@ -99,7 +99,7 @@ async def test_what_is_wrong_with_a_file_arrives_as_it_was_raised(pair: SandboxP
     assert (old.value.message, old.value.code) == ("The wax cylinder is too old.", "wax")
 
 
-async def test_a_bug_fails_its_call_and_nothing_else(
+async def test_a_bug_fails_its_own_job_and_nothing_else(
     pair: SandboxPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = await pair.run(jobs.look_around, Text(""), seconds=10)
@@ -110,12 +110,12 @@ async def test_a_bug_fails_its_call_and_nothing_else(
     assert (await pair.run(jobs.look_around, Text(""), seconds=10)).pid == before.pid
 
 
-async def test_a_result_of_another_type_than_announced_is_a_bug(pair: SandboxPool) -> None:
+async def test_a_result_not_of_the_annotated_type_is_a_bug(pair: SandboxPool) -> None:
     with pytest.raises(SandboxError):
         await pair.run(jobs.return_wrong_type, Text(""), seconds=10)
 
 
-async def test_only_functions_written_as_jobs_are_taken(pair: SandboxPool) -> None:
+async def test_only_functions_written_as_jobs_are_accepted(pair: SandboxPool) -> None:
     def local(work: Text) -> Text:
         return work
 
@@ -141,7 +141,7 @@ async def test_only_functions_written_as_jobs_are_taken(pair: SandboxPool) -> No
         "",
     ],
 )
-def test_a_child_finds_nothing_but_functions_in_their_own_rooms(address: str) -> None:
+def test_a_worker_finds_only_functions_defined_in_the_job_packages(address: str) -> None:
     with pytest.raises(NotAJob):
         find_job_function(address)
 
@@ -149,7 +149,7 @@ def test_a_child_finds_nothing_but_functions_in_their_own_rooms(address: str) ->
 # --- the queue ----------------------------------------------------------------------------------
 
 
-async def test_calls_are_served_in_their_order_and_who_gives_up_leaves_the_queue(
+async def test_jobs_run_in_order_and_a_caller_that_gives_up_leaves_the_queue(
     single: SandboxPool, diary: Path
 ) -> None:
     def begin(name: str, seconds: float = 0) -> asyncio.Task[jobs.Number]:
@@ -167,7 +167,7 @@ async def test_calls_are_served_in_their_order_and_who_gives_up_leaves_the_queue
     assert diary.read_text() == "a\nb\nd\nf\n"
 
 
-async def test_a_full_queue_refuses(
+async def test_a_full_queue_refuses_jobs(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "QUEUE_LIMIT", 2)
@@ -182,7 +182,7 @@ async def test_a_full_queue_refuses(
     assert await asyncio.gather(*queued) == [Text("a"), Text("b")]
 
 
-async def test_a_pool_works_in_as_many_children_as_it_may(diary: Path) -> None:
+async def test_a_pool_uses_as_many_workers_as_it_may(diary: Path) -> None:
     pool = SandboxPool("pool", processes=2)
     try:
         naps = [pool.run(jobs.nap, Nap(str(diary), 0.5), seconds=10) for _ in range(4)]
@@ -202,14 +202,14 @@ async def test_a_stream_delivers_each_piece_as_it_is_made(single: SandboxPool, d
     assert [piece.number async for piece in pieces] == [1, 2]
 
 
-async def test_a_long_stream_arrives_whole(single: SandboxPool, diary: Path) -> None:
+async def test_a_long_stream_arrives_complete(single: SandboxPool, diary: Path) -> None:
     numbers = [
         piece.number async for piece in single.stream(jobs.count, Count(str(diary), to=500), seconds=10)
     ]
     assert numbers == list(range(500))
 
 
-async def test_a_stream_that_fails_midway_says_so_after_its_pieces(single: SandboxPool) -> None:
+async def test_a_stream_that_fails_midway_raises_after_its_pieces(single: SandboxPool) -> None:
     pieces = single.stream(jobs.stumble_after_one, Text("first"), seconds=10)
     assert await anext(pieces) == Text("first")
     with pytest.raises(SandboxError):
@@ -223,13 +223,11 @@ async def test_closing_a_stream_ends_its_job(single: SandboxPool, diary: Path) -
     assert await single.run(jobs.echo, Text("next"), seconds=10) == Text("next")
 
 
-async def test_a_job_waits_for_its_slow_reader_and_holds_up_nobody_else(
-    pair: SandboxPool, diary: Path
-) -> None:
+async def test_a_job_waits_for_its_slow_reader_and_holds_up_no_other(pair: SandboxPool, diary: Path) -> None:
     work = Count(str(diary), to=200, size=2**16)
     async with aclosing(pair.stream(jobs.count, work, seconds=1.0)) as pieces:
         await anext(pieces)
-        produced = "x" * (WINDOW + 1)  # the last of them waits for its place
+        produced = "x" * (WINDOW + 1)  # the last piece waits for room in the window
         await until_written(diary, produced)
         for _ in range(20):
             assert await pair.run(jobs.echo, Text("quick"), seconds=10) == Text("quick")
@@ -239,7 +237,7 @@ async def test_a_job_waits_for_its_slow_reader_and_holds_up_nobody_else(
     assert rest == list(range(1, 200)), "the reader's time was taken for the job's"
 
 
-async def test_a_reader_that_stops_for_ever_loses_its_place(
+async def test_a_reader_that_stops_forever_loses_its_place(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_calls, "READER_TIMEOUT", 0.2)
@@ -250,14 +248,14 @@ async def test_a_reader_that_stops_for_ever_loses_its_place(
         [piece async for piece in pieces]
 
 
-async def test_a_stream_that_stalls_is_ended(single: SandboxPool, diary: Path) -> None:
+async def test_a_stalled_stream_is_stopped(single: SandboxPool, diary: Path) -> None:
     pieces = single.stream(jobs.count, Count(str(diary), to=2, pause=30), seconds=60, idle_seconds=0.2)
     await anext(pieces)
     with pytest.raises(SandboxError, match="took too long"):
         await anext(pieces)
 
 
-def test_a_stream_whose_loop_is_gone_is_ended(single: SandboxPool, diary: Path) -> None:
+def test_a_stream_whose_loop_is_gone_is_stopped(single: SandboxPool, diary: Path) -> None:
     async def take_one() -> AsyncIterator[jobs.Numbered]:
         pieces = single.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)
         await anext(pieces)
@@ -271,7 +269,7 @@ def test_a_stream_whose_loop_is_gone_is_ended(single: SandboxPool, diary: Path) 
 # --- closing ------------------------------------------------------------------------------------
 
 
-async def test_closing_tells_those_who_wait_and_later_it_starts_again(diary: Path) -> None:
+async def test_closing_fails_waiting_jobs_and_the_pool_can_start_again(diary: Path) -> None:
     sandbox = SandboxPool("closing")
     waiting = [asyncio.create_task(sandbox.run(jobs.nap, Nap(str(diary), 30), seconds=60)) for _ in range(2)]
     await until_written(diary, "\n")

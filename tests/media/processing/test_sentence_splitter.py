@@ -1,4 +1,4 @@
-"""A stream of text, cut into sentences as early as they are sure to be some."""
+"""A text stream is split into sentences, each as soon as it is sure to be complete."""
 
 from itertools import pairwise
 
@@ -49,23 +49,23 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("text", "sentences"), TABLE)
-def test_sentences(text: str, sentences: list[str]) -> None:
-    cutter = SentenceSplitter()
-    assert cutter.add(text) + cutter.take_rest() == sentences
+def test_a_stream_is_split_into_sentences(text: str, sentences: list[str]) -> None:
+    splitter = SentenceSplitter()
+    assert splitter.add(text) + splitter.take_rest() == sentences
 
 
-def test_without_lines_only_an_empty_line_ends_a_sentence() -> None:
-    cutter = SentenceSplitter(breaks_lines=False)
-    assert cutter.add("One\n two\n \n three") + cutter.take_rest() == ["One\n two", "\n \n three"]
+def test_if_lines_do_not_count_only_a_blank_line_ends_a_sentence() -> None:
+    splitter = SentenceSplitter(breaks_lines=False)
+    assert splitter.add("One\n two\n \n three") + splitter.take_rest() == ["One\n two", "\n \n three"]
 
 
-def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
-    cutter = SentenceSplitter()
-    assert [cutter.add(piece) for piece in ("It is 3", ".", "14", ".", " ", "So")] == [
+def test_a_sentence_is_returned_once_a_space_follows_it() -> None:
+    splitter = SentenceSplitter()
+    assert [splitter.add(piece) for piece in ("It is 3", ".", "14", ".", " ", "So")] == [
         [], [], [], [], ["It is 3.14."], [],
     ]  # fmt: skip
-    assert cutter.take_rest() == [" So"]
-    assert cutter.take_rest() == []
+    assert splitter.take_rest() == [" So"]
+    assert splitter.take_rest() == []
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_a_sentence_leaves_with_the_space_that_makes_it_sure() -> None:
     ],
 )
 def test_a_long_sentence_is_cut_at_a_clause_or_a_space(text: str, begins: str) -> None:
-    cutter = SentenceSplitter()
-    pieces = cutter.add(text) + cutter.take_rest()
+    splitter = SentenceSplitter()
+    pieces = splitter.add(text) + splitter.take_rest()
     assert pieces[0] == begins
     assert "".join(pieces) == text
     assert max(map(len, pieces)) <= PIECE_LIMIT
 
 
-def test_long_code_is_cut_at_a_line() -> None:
-    cutter = SentenceSplitter()
+def test_long_code_is_cut_at_a_line_break() -> None:
+    splitter = SentenceSplitter()
     text = "```\n" + "x = 1\n" * 400 + "```\nDone."
-    pieces = cutter.add(text) + cutter.take_rest()
+    pieces = splitter.add(text) + splitter.take_rest()
     assert "".join(pieces) == text
     assert len(pieces) == 4
     assert all(len(piece) <= CODE_LIMIT and not piece.endswith("\n") for piece in pieces)
@@ -104,15 +104,15 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-def test_a_line_that_was_wrapped_goes_on() -> None:
-    cutter = SentenceSplitter()
+def test_a_wrapped_line_continues_its_sentence() -> None:
+    splitter = SentenceSplitter()
     line = "This line is as long as lines are where they are wrapped, and\n"
-    assert cutter.add(line) == []
-    assert cutter.add("goes on.\nOk") == [f"{line}goes on."]
-    assert cutter.add(" then\nno more") == ["\nOk then"]
+    assert splitter.add(line) == []
+    assert splitter.add("goes on.\nOk") == [f"{line}goes on."]
+    assert splitter.add(" then\nno more") == ["\nOk then"]
 
 
-def test_of_a_whole_text_all_code_is_one_and_white_space_ends_a_sentence() -> None:
+def test_in_a_whole_text_code_is_one_piece_and_sentences_end_with_their_white_space() -> None:
     code = "```\n" + "x = 1\n" * 400 + "```\n"
     assert split_sentences(f"Look:\n\n{code}\nDone. Yes.\n") == ["Look:\n\n", f"{code}\n", "Done. ", "Yes.\n"]
     assert split_sentences("\n```\na\n```") == ["\n```\na\n```"]
@@ -121,21 +121,21 @@ def test_of_a_whole_text_all_code_is_one_and_white_space_ends_a_sentence() -> No
 
 
 @pytest.mark.parametrize("length", range(CODE_LIMIT - 12, CODE_LIMIT + 2))
-def test_a_block_that_closes_where_it_would_be_cut_is_closed(length: int) -> None:
-    cutter = SentenceSplitter()
-    pieces = [*cutter.add("\n\n```\n" + "x" * (length - 6) + "\n```\nDone. Ok"), *cutter.take_rest()]
+def test_a_code_block_that_ends_where_it_would_be_cut_is_closed(length: int) -> None:
+    splitter = SentenceSplitter()
+    pieces = [*splitter.add("\n\n```\n" + "x" * (length - 6) + "\n```\nDone. Ok"), *splitter.take_rest()]
     assert pieces[-2:] == ["\nDone.", " Ok"]
 
 
-def test_all_pieces_of_long_code_are_code() -> None:
-    cutter = SentenceSplitter()
-    pieces = [*cutter.add("So:\n```\n" + "x = 1\n" * 400 + "```\nDone."), *cutter.take_rest()]
+def test_all_pieces_of_long_code_are_marked_as_code() -> None:
+    splitter = SentenceSplitter()
+    pieces = [*splitter.add("So:\n```\n" + "x = 1\n" * 400 + "```\nDone."), *splitter.take_rest()]
     assert [isinstance(piece, CodePiece) for piece in pieces] == [False, True, True, True, False]
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join), st.data(), st.booleans())
-def test_pieces_are_the_text_and_do_not_depend_on_how_it_came(
+def test_pieces_join_to_the_text_and_do_not_depend_on_how_it_was_streamed(
     text: str, data: st.DataObject, breaks_lines: bool
 ) -> None:
     whole = SentenceSplitter(breaks_lines=breaks_lines)
@@ -144,9 +144,9 @@ def test_pieces_are_the_text_and_do_not_depend_on_how_it_came(
     assert all(0 < len(piece) <= CODE_LIMIT for piece in pieces)
 
     edges = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=30)) | {0, len(text)})
-    cutter = SentenceSplitter(breaks_lines=breaks_lines)
-    streamed = [piece for start, end in pairwise(edges) for piece in cutter.add(text[start:end])]
-    assert streamed + cutter.take_rest() == pieces
+    splitter = SentenceSplitter(breaks_lines=breaks_lines)
+    streamed = [piece for start, end in pairwise(edges) for piece in splitter.add(text[start:end])]
+    assert streamed + splitter.take_rest() == pieces
 
     one_by_one = SentenceSplitter(breaks_lines=breaks_lines)
     assert [

@@ -1,4 +1,4 @@
-"""What is taken, what is refused, and that it is told without decoding."""
+"""What is accepted and refused, decided without decoding."""
 
 import io
 import struct
@@ -42,11 +42,11 @@ def inspect(tmp_path: Path) -> Inspect:
     return _inspect
 
 
-# --- what is taken ------------------------------------------------------------------------------
+# --- accepted files -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_every_kind_is_taken_with_its_true_length(inspect: Inspect, kind: str) -> None:
+def test_every_kind_is_accepted_with_its_true_length(inspect: Inspect, kind: str) -> None:
     facts = inspect(sound_file(kind, 2.0))
 
     assert facts.milliseconds == pytest.approx(2_000, abs=60)
@@ -54,7 +54,7 @@ def test_every_kind_is_taken_with_its_true_length(inspect: Inspect, kind: str) -
     assert facts.sample_rate == (8_000 if kind == "3gp" else 48_000)
 
 
-def test_a_browsers_recording_has_no_duration_and_no_sizes(inspect: Inspect) -> None:
+def test_a_browser_recording_without_duration_and_sizes_is_measured(inspect: Inspect) -> None:
     recording = sound_file("livewebm", 3.0)
     assert b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" in recording, "the segment's size is unknown"
     assert b"\x1f\x43\xb6\x75\x01\xff\xff\xff\xff\xff\xff\xff" in recording, "a cluster's size is unknown"
@@ -68,39 +68,39 @@ def test_a_browsers_recording_has_no_duration_and_no_sizes(inspect: Inspect) -> 
 
 
 @pytest.mark.parametrize("said", [0, 0xFFFF_FFFF, 0x7FFF_FFFF])
-def test_a_wav_from_a_pipe_does_not_know_its_length(inspect: Inspect, said: int) -> None:
+def test_a_wav_from_a_pipe_is_measured_whatever_length_it_states(inspect: Inspect, said: int) -> None:
     assert inspect(wav(bytes(32_000), said=said)).milliseconds == 1_000
 
 
-def test_an_ogg_whose_last_page_is_not_marked_is_whole(inspect: Inspect) -> None:
-    """Android's own recorder and Telegram leave such."""
+def test_an_ogg_whose_last_page_is_not_marked_is_complete(inspect: Inspect) -> None:
+    """Android's own recorder and Telegram produce such files."""
     assert inspect(opus_bomb(0.001)).codec == "opus"
 
 
-def test_headerless_pcm_has_24000_samples_a_second(inspect: Inspect) -> None:
+def test_headerless_pcm_has_24000_samples_per_second(inspect: Inspect) -> None:
     facts = inspect(bytes(48_000), "pcm16")
 
     assert (facts.kind, facts.milliseconds, facts.channels, facts.sample_rate) == ("pcm16", 1_000, 1, 24_000)
 
 
-def test_the_sound_of_a_video_is_taken(inspect: Inspect, tmp_path: Path) -> None:
+def test_the_sound_of_a_video_is_accepted(inspect: Inspect, tmp_path: Path) -> None:
     assert inspect(_video(tmp_path)).codec == "aac"
 
 
-def test_a_giant_cover_picture_costs_nothing(inspect: Inspect) -> None:
+def test_a_giant_cover_picture_does_not_matter(inspect: Inspect) -> None:
     facts = inspect(picture_tag(8 * 2**20) + sound_file("mp3", 2.0))
 
     assert facts.milliseconds == pytest.approx(2_000, abs=60)
 
 
-def test_a_flaw_in_the_middle_is_no_cut(inspect: Inspect) -> None:
+def test_damage_in_the_middle_does_not_count_as_cut_off(inspect: Inspect) -> None:
     for kind in ("mp3", "flac"):
         data = sound_file(kind, 2.0)
         middle = len(data) // 2
         assert inspect(data[:middle] + bytes(1_000) + data[middle + 1_000 :]).milliseconds > 1_500
 
 
-# --- what is cut off ----------------------------------------------------------------------------
+# --- cut-off files ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -112,13 +112,13 @@ def test_a_file_that_ends_early_is_refused(inspect: Inspect, kind: str, part: fl
         inspect(whole[: round(len(whole) * part)])
 
 
-def test_the_refusal_says_that_it_is_cut_off(inspect: Inspect) -> None:
+def test_the_refusal_says_that_the_sound_is_cut_off(inspect: Inspect) -> None:
     for kind in FILES:
         with pytest.raises(UnreadableMedia, match=r"^The sound is cut off\.$"):
             inspect(sound_file(kind, 2.0)[:-2_000])
 
 
-def test_an_mp3_without_a_count_is_cut_where_its_last_frame_is(inspect: Inspect) -> None:
+def test_an_mp3_without_a_frame_count_is_cut_off_if_its_last_frame_is(inspect: Inspect) -> None:
     plain = encode_samples(tone(2.0), "mp3", "libmp3lame", {"write_xing": "0"})
 
     assert inspect(plain).milliseconds == pytest.approx(2_000, abs=60)
@@ -126,7 +126,7 @@ def test_an_mp3_without_a_count_is_cut_where_its_last_frame_is(inspect: Inspect)
         inspect(plain[:-100])
 
 
-def test_half_a_sample_of_pcm_is_cut_off(inspect: Inspect) -> None:
+def test_pcm_that_ends_in_half_a_sample_is_cut_off(inspect: Inspect) -> None:
     with pytest.raises(UnreadableMedia, match="cut off"):
         inspect(bytes(4_801), "pcm16")
 
@@ -160,8 +160,8 @@ def test_a_wav_with_a_forged_header_is_refused(inspect: Inspect, forged: bytes) 
 
 
 @pytest.mark.parametrize(("table", "at"), [(b"stsz", 12), (b"trun", 8)])
-def test_a_table_of_more_samples_than_bytes_is_refused(inspect: Inspect, table: bytes, at: int) -> None:
-    """FFmpeg would make room for four thousand million of them."""
+def test_a_table_with_more_samples_than_bytes_is_refused(inspect: Inspect, table: bytes, at: int) -> None:
+    """FFmpeg would allocate room for four billion of them."""
     data = bytearray(sound_file("mp4" if table == b"stsz" else "fragmented", 1.0))
     struct.pack_into(">I", data, data.index(table) + at, 0xFFFF_FFFF)
 
@@ -184,7 +184,7 @@ def test_an_alac_frame_of_sixteen_million_samples_is_refused(inspect: Inspect) -
         inspect(bytes(data))
 
 
-def test_durations_that_lie_hide_nothing(inspect: Inspect) -> None:
+def test_forged_durations_do_not_hide_the_true_length(inspect: Inspect) -> None:
     data = bytearray(sound_file("fragmented", 3.0))
     for place in range(len(data)):
         if data[place : place + 4] == b"tfhd":
@@ -196,11 +196,11 @@ def test_durations_that_lie_hide_nothing(inspect: Inspect) -> None:
         inspect(bytes(data), limits=SoundLimits(seconds=1.0))
 
 
-def test_a_file_that_points_elsewhere_reads_nothing_there(inspect: Inspect, tmp_path: Path) -> None:
+def test_a_file_that_refers_to_another_one_does_not_read_it(inspect: Inspect, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"\x01\x40" * 200_000)
     data = with_external_data(sound_file("mov", 1.0), str(secret))
-    assert _heard_by_plain_ffmpeg(tmp_path, data), "the reference is one that FFmpeg could follow"
+    assert _is_read_by_plain_ffmpeg(tmp_path, data), "the reference is one that FFmpeg could follow"
 
     with pytest.raises(UnreadableMedia):
         inspect(data)
@@ -209,7 +209,7 @@ def test_a_file_that_points_elsewhere_reads_nothing_there(inspect: Inspect, tmp_
 # --- limits -------------------------------------------------------------------------------------
 
 
-def test_a_bomb_is_found_without_unpacking_it(inspect: Inspect) -> None:
+def test_a_bomb_is_detected_without_unpacking_it(inspect: Inspect) -> None:
     bomb = opus_bomb(0.25)
     began = time.process_time()
 
@@ -221,7 +221,7 @@ def test_a_bomb_is_found_without_unpacking_it(inspect: Inspect) -> None:
     assert time.process_time() - began < 5, "unpacking takes minutes"
 
 
-def test_what_a_bomb_would_unpack_to_is_known(inspect: Inspect) -> None:
+def test_the_length_that_a_bomb_would_unpack_to_is_known(inspect: Inspect) -> None:
     facts = inspect(opus_bomb(0.1), limits=GENEROUS)
 
     assert facts.milliseconds == 132 * 255 * 120
@@ -238,7 +238,7 @@ def test_what_a_bomb_would_unpack_to_is_known(inspect: Inspect) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["wav", "mp3", "opus", "m4a"])
-def test_each_limit_holds(inspect: Inspect, kind: str, limits: SoundLimits, word: str) -> None:
+def test_each_limit_is_enforced(inspect: Inspect, kind: str, limits: SoundLimits, word: str) -> None:
     with pytest.raises(MediaTooLarge, match=word) as refusal:
         inspect(sound_file(kind), limits=limits)
 
@@ -253,7 +253,7 @@ def test_a_video_without_sound_is_refused(inspect: Inspect, tmp_path: Path) -> N
         inspect(_video(tmp_path, has_sound=False))
 
 
-def test_a_codec_that_is_not_listed_is_refused(inspect: Inspect) -> None:
+def test_an_unlisted_codec_is_refused(inspect: Inspect) -> None:
     with pytest.raises(UnreadableMedia, match=r"codec \(ac3\) is not taken"):
         inspect(encode_samples(tone(0.5), "matroska", "ac3"))
 
@@ -282,7 +282,7 @@ def _video(folder: Path, *, has_sound: bool = True) -> bytes:
     return path.read_bytes()
 
 
-def _heard_by_plain_ffmpeg(folder: Path, data: bytes) -> bool:
+def _is_read_by_plain_ffmpeg(folder: Path, data: bytes) -> bool:
     path = folder / "plain.mov"
     path.write_bytes(data)
     options = {"enable_drefs": "1", "use_absolute_path": "1"}

@@ -1,4 +1,4 @@
-"""Any sound that is taken, in the format that others take; and its outline."""
+"""Accepted sounds converted to the output formats, and their waveforms."""
 
 import struct
 from pathlib import Path
@@ -33,12 +33,12 @@ FORMATS = {
     "m4a": ("m4a", "aac", "audio/mp4", 24_000),
     "pcm16": ("pcm16", "pcm_s16le", "audio/pcm;rate=24000", 24_000),
 }
-"""What inspection says of each format that is made: kind, codec, media type, sample rate."""
+"""What inspection reports for each output format: kind, codec, media type, sample rate."""
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_tone_survives_from_every_kind_to_wav(tmp_path: Path, kind: str) -> None:
-    made = transcoded(tmp_path, sound_file(kind, 2.0), "wav")
+def test_a_tone_survives_conversion_from_every_kind_to_wav(tmp_path: Path, kind: str) -> None:
+    made = transcode(tmp_path, sound_file(kind, 2.0), "wav")
 
     rate, samples = samples_of_wav(tmp_path / "out")
     assert (rate, made.sample_rate, made.media_type) == (16_000, 16_000, "audio/wav")
@@ -50,9 +50,9 @@ def test_a_tone_survives_from_every_kind_to_wav(tmp_path: Path, kind: str) -> No
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_tone_survives_into_every_format(tmp_path: Path, format: str) -> None:
+def test_a_tone_survives_conversion_to_every_format(tmp_path: Path, format: str) -> None:
     kind, codec, media_type, rate = FORMATS[format]
-    made = transcoded(tmp_path, sound_file("webm", 2.0), format)
+    made = transcode(tmp_path, sound_file("webm", 2.0), format)
 
     out = str(tmp_path / "out")
     facts = inspect_sound(InspectSound(out, format))
@@ -66,7 +66,7 @@ def test_a_tone_survives_into_every_format(tmp_path: Path, format: str) -> None:
 
 
 def test_compressed_formats_are_small(tmp_path: Path) -> None:
-    sizes = {format: transcoded(tmp_path, sound_file("wav", 2.0), format).size for format in FORMATS}
+    sizes = {format: transcode(tmp_path, sound_file("wav", 2.0), format).size for format in FORMATS}
 
     assert sizes["opus"] < 12_000, "32 kbit/s"
     assert sizes["mp3"] < 20_000
@@ -75,17 +75,17 @@ def test_compressed_formats_are_small(tmp_path: Path) -> None:
     assert sizes["pcm16"] == 96_000
 
 
-def test_headerless_pcm_is_read_as_it_is_claimed(tmp_path: Path) -> None:
-    made = transcoded(tmp_path, tone(1.0, rate=24_000, channels=1).tobytes(), "wav", claimed="pcm16")
+def test_headerless_pcm_is_read_as_claimed(tmp_path: Path) -> None:
+    made = transcode(tmp_path, tone(1.0, rate=24_000, channels=1).tobytes(), "wav", claimed="pcm16")
 
     assert made.milliseconds == 1_000
     assert pitch(samples_of_wav(tmp_path / "out")[1], 16_000) == pytest.approx(440, abs=1)
 
 
-def test_what_is_above_the_new_rate_is_gone_and_not_folded_back(tmp_path: Path) -> None:
+def test_frequencies_too_high_for_the_new_rate_are_removed_and_not_aliased(tmp_path: Path) -> None:
     samples = tone(1.0, 440.0, channels=1) // 2 + tone(1.0, 11_000.0, channels=1) // 2
 
-    transcoded(tmp_path, wav(samples.tobytes(), rate=48_000), "wav")
+    transcode(tmp_path, wav(samples.tobytes(), rate=48_000), "wav")
 
     heard = samples_of_wav(tmp_path / "out")[1][1_000:-1_000]
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
@@ -94,13 +94,13 @@ def test_what_is_above_the_new_rate_is_gone_and_not_folded_back(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5, 6, 7, 8])
-def test_channels_are_mixed_and_not_picked(tmp_path: Path, channels: int) -> None:
-    """Three without a layout are taken for stereo and a subwoofer, which is left out of mono."""
+def test_all_channels_are_mixed(tmp_path: Path, channels: int) -> None:
+    """Three channels without a layout are read as stereo plus a subwoofer, which the mono mix drops."""
     first, last = tone(0.5, 440.0, channels=1), tone(0.5, 1_000.0, channels=1)
     samples = np.zeros((len(first), channels), np.int16)
     samples[:, 0], samples[:, -1] = first[:, 0], last[:, 0]
 
-    transcoded(tmp_path, wav(samples.tobytes(), rate=48_000, channels=channels), "wav")
+    transcode(tmp_path, wav(samples.tobytes(), rate=48_000, channels=channels), "wav")
 
     heard = samples_of_wav(tmp_path / "out")[1][:8_000]
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(8_000)))
@@ -109,21 +109,21 @@ def test_channels_are_mixed_and_not_picked(tmp_path: Path, channels: int) -> Non
     assert np.abs(heard).max() < 32_000, "nothing is clipped"
 
 
-def test_equal_channels_are_as_loud_as_one(tmp_path: Path) -> None:
-    transcoded(tmp_path, sound_file("wav", channels=2), "wav")
+def test_identical_channels_are_as_loud_as_one(tmp_path: Path) -> None:
+    transcode(tmp_path, sound_file("wav", channels=2), "wav")
     two = loudness(samples_of_wav(tmp_path / "out")[1])
-    transcoded(tmp_path, sound_file("wav", channels=1), "wav")
+    transcode(tmp_path, sound_file("wav", channels=1), "wav")
 
     assert two == pytest.approx(loudness(samples_of_wav(tmp_path / "out")[1]), rel=0.01)
 
 
-# --- time ---------------------------------------------------------------------------------------
+# --- timestamps and rates -----------------------------------------------------------------------
 
 
-def test_a_gap_in_the_stamps_is_silence(tmp_path: Path) -> None:
+def test_a_gap_in_the_timestamps_becomes_silence(tmp_path: Path) -> None:
     data = encode_samples(tone(2.0), "webm", "libopus", stamps={48_000: 48_000 * 3})
 
-    made = transcoded(tmp_path, data, "wav")
+    made = transcode(tmp_path, data, "wav")
 
     samples = samples_of_wav(tmp_path / "out")[1]
     assert made.milliseconds == pytest.approx(5_000, abs=30)
@@ -133,23 +133,23 @@ def test_a_gap_in_the_stamps_is_silence(tmp_path: Path) -> None:
     assert inspect_sound(InspectSound(str(tmp_path / "in"))).milliseconds == pytest.approx(5_000, abs=60)
 
 
-def test_a_clock_that_jumps_an_hour_is_not_an_hour_of_silence(tmp_path: Path) -> None:
+def test_a_timestamp_jump_of_an_hour_does_not_become_silence(tmp_path: Path) -> None:
     data = encode_samples(tone(2.0), "webm", "libopus", stamps={48_000: 48_000 * 3_600})
 
-    assert transcoded(tmp_path, data, "wav").milliseconds == pytest.approx(2_000, abs=30)
+    assert transcode(tmp_path, data, "wav").milliseconds == pytest.approx(2_000, abs=30)
 
 
-def test_a_late_beginning_is_not_silence(tmp_path: Path) -> None:
+def test_a_late_first_timestamp_does_not_become_silence(tmp_path: Path) -> None:
     data = encode_samples(tone(1.0), "webm", "libopus", stamps={0: 48_000 * 5})
 
-    assert transcoded(tmp_path, data, "wav").milliseconds == pytest.approx(1_000, abs=30)
+    assert transcode(tmp_path, data, "wav").milliseconds == pytest.approx(1_000, abs=30)
 
 
-def test_recordings_put_one_after_the_other_are_both_heard(tmp_path: Path) -> None:
+def test_concatenated_recordings_are_both_decoded(tmp_path: Path) -> None:
     one = encode_samples(tone(1.0), "ogg", "flac")
     other = encode_samples(tone(1.0, 880.0), "ogg", "flac")
 
-    made = transcoded(tmp_path, one + other, "wav")
+    made = transcode(tmp_path, one + other, "wav")
 
     samples = samples_of_wav(tmp_path / "out")[1]
     assert made.milliseconds == pytest.approx(2_000, abs=30)
@@ -157,20 +157,20 @@ def test_recordings_put_one_after_the_other_are_both_heard(tmp_path: Path) -> No
     assert pitch(samples[17_000:], 16_000) == pytest.approx(880, abs=2)
 
 
-def test_a_sound_that_changes_its_rate_on_the_way_goes_on(tmp_path: Path) -> None:
+def test_a_sound_that_changes_its_rate_midway_is_decoded_to_the_end(tmp_path: Path) -> None:
     one = encode_samples(tone(1.0), "adts", "aac")
     other = encode_samples(tone(1.0, rate=24_000), "adts", "aac", rate=24_000)
 
-    made = transcoded(tmp_path, one + other, "wav")
+    made = transcode(tmp_path, one + other, "wav")
 
     assert made.milliseconds == pytest.approx(2_000, abs=120)
     assert pitch(samples_of_wav(tmp_path / "out")[1][18_000:], 16_000) == pytest.approx(440, abs=2)
 
 
-# --- what cannot be decoded ---------------------------------------------------------------------
+# --- damage, limits and output files ------------------------------------------------------------
 
 
-def test_garbage_between_good_headers_is_refused(tmp_path: Path) -> None:
+def test_garbage_between_valid_headers_is_refused(tmp_path: Path) -> None:
     data = bytearray(sound_file("mp4", 2.0))
     start = data.index(b"mdat") + 4
     noise = np.random.default_rng(3).bytes(len(data) - start)
@@ -178,16 +178,16 @@ def test_garbage_between_good_headers_is_refused(tmp_path: Path) -> None:
     data[start:end] = noise[: end - start]
 
     with pytest.raises(UnreadableMedia, match="could not be decoded"):
-        transcoded(tmp_path, bytes(data), "wav")
+        transcode(tmp_path, bytes(data), "wav")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["mp3", "flac", "aac", "opus", "m4a", "livewebm"])
-def test_a_flaw_in_the_middle_costs_no_more_than_itself(tmp_path: Path, kind: str) -> None:
+def test_damage_in_the_middle_loses_only_what_is_damaged(tmp_path: Path, kind: str) -> None:
     data = sound_file(kind, 3.0)
     middle = len(data) // 2
 
-    made = transcoded(tmp_path, data[:middle] + bytes(40) + data[middle + 40 :], "wav")
+    made = transcode(tmp_path, data[:middle] + bytes(40) + data[middle + 40 :], "wav")
 
     assert made.milliseconds > 1_800
     assert pitch(samples_of_wav(tmp_path / "out")[1][:16_000], 16_000) == pytest.approx(440, abs=2)
@@ -198,23 +198,23 @@ def test_unpacking_stops_at_the_limit(tmp_path: Path, format: str) -> None:
     limits = SoundLimits(seconds=20)
 
     with pytest.raises(MediaTooLarge, match="longer than 20 seconds"):
-        transcoded(tmp_path, opus_bomb(0.01), format, limits=limits)
+        transcode(tmp_path, opus_bomb(0.01), format, limits=limits)
     assert not (tmp_path / "out").exists()
 
 
-def test_unpacked_bytes_are_counted_as_they_come(tmp_path: Path) -> None:
+def test_unpacked_bytes_are_counted_during_decoding(tmp_path: Path) -> None:
     with pytest.raises(MediaTooLarge, match="when unpacked"):
-        transcoded(tmp_path, opus_bomb(0.01), "wav", limits=SoundLimits(decoded_bytes=2**20))
+        transcode(tmp_path, opus_bomb(0.01), "wav", limits=SoundLimits(decoded_bytes=2**20))
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_completely(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(bytes(500_000))
 
-    assert transcoded(tmp_path, sound_file("wav"), "wav").size == (tmp_path / "out").stat().st_size == 32_044
+    assert transcode(tmp_path, sound_file("wav"), "wav").size == (tmp_path / "out").stat().st_size == 32_044
 
 
-def test_a_made_mp3_says_its_length(tmp_path: Path) -> None:
-    transcoded(tmp_path, sound_file("wav", 2.0), "mp3")
+def test_an_mp3_output_states_its_duration(tmp_path: Path) -> None:
+    transcode(tmp_path, sound_file("wav", 2.0), "mp3")
 
     with av.open(str(tmp_path / "out"), "r") as container:
         assert container.duration == pytest.approx(2_000_000, abs=80_000)
@@ -223,7 +223,7 @@ def test_a_made_mp3_says_its_length(tmp_path: Path) -> None:
 # --- peaks --------------------------------------------------------------------------------------
 
 
-def test_peaks_outline_the_sound(tmp_path: Path) -> None:
+def test_peaks_follow_the_waveform(tmp_path: Path) -> None:
     loud, quiet = tone(1.0), tone(1.0) // 4
     data = encode_samples(np.concatenate([loud, quiet]), "flac", "flac")
 
@@ -246,25 +246,25 @@ def test_a_click_is_never_lost_between_buckets(tmp_path: Path) -> None:
     assert peaks.highest == [0, 0, 0, 0, 0, 0, 127, 0, 0, 0]
 
 
-def test_a_short_sound_has_as_many_peaks_as_it_can(tmp_path: Path) -> None:
+def test_a_very_short_sound_has_fewer_peaks(tmp_path: Path) -> None:
     path = _file(tmp_path, wav(struct.pack("<90h", *range(90))))
 
     assert len(sound_peaks(SoundPeaks(path)).highest) == 3
     assert len(sound_peaks(SoundPeaks(path, buckets=0)).highest) == 1
 
 
-def test_peaks_are_bounded_in_number(tmp_path: Path) -> None:
+def test_the_number_of_peaks_is_limited(tmp_path: Path) -> None:
     path = _file(tmp_path, wav(bytes(16_000 * 2 * 12)))
 
     assert len(sound_peaks(SoundPeaks(path, buckets=10**9)).highest) == 4_000
 
 
-def test_peaks_are_drawn_of_sound_only(tmp_path: Path) -> None:
+def test_only_sounds_have_peaks(tmp_path: Path) -> None:
     with pytest.raises(MediaError):
         sound_peaks(SoundPeaks(_file(tmp_path, b"<svg/>")))
 
 
-def transcoded(
+def transcode(
     folder: Path, data: bytes, format: str, *, claimed: str | None = None, limits: SoundLimits | None = None
 ) -> TranscodedSound:
     path = _file(folder, data)

@@ -1,4 +1,4 @@
-"""Spoken sound, streamed and whole."""
+"""Speech encoded to the output formats, streamed and whole."""
 
 import io
 import struct
@@ -24,7 +24,7 @@ DEMUXERS = {"aac": "aac", "pcm": "s16le", "pcm16": "s16le", "opus": "ogg"}
 
 
 @pytest.mark.parametrize("format", STREAMED)
-def test_a_stream_is_a_file_of_its_format(tmp_path: Path, format: str) -> None:
+def test_a_stream_is_a_valid_file_of_its_format(tmp_path: Path, format: str) -> None:
     path = tmp_path / "stream"
     path.write_bytes(b"".join(encode_pcm(pieces(4_800), format)))
 
@@ -37,7 +37,7 @@ def test_a_stream_is_a_file_of_its_format(tmp_path: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize("format", STREAMED)
-def test_the_first_bytes_leave_before_a_quarter_of_a_second_is_in(format: str) -> None:
+def test_sound_can_be_decoded_after_a_quarter_second_of_input(format: str) -> None:
     taken = 0
 
     def spoken() -> Iterator[bytes]:
@@ -49,7 +49,7 @@ def test_the_first_bytes_leave_before_a_quarter_of_a_second_is_in(format: str) -
     out, heard = io.BytesIO(), 0.0
     for data in encode_pcm(spoken(), format):
         out.write(data)
-        heard = decoded_samples(out.getvalue(), format)
+        heard = count_decoded_samples(out.getvalue(), format)
         if heard:
             break
 
@@ -58,8 +58,8 @@ def test_the_first_bytes_leave_before_a_quarter_of_a_second_is_in(format: str) -
 
 
 @pytest.mark.parametrize("format", STREAMED)
-def test_sound_leaves_as_it_comes(format: str) -> None:
-    """A player that has all that was sent is never half a second behind."""
+def test_sound_is_sent_as_it_arrives(format: str) -> None:
+    """A player that has everything sent so far is never half a second behind."""
     sent = 0
     sink = io.BytesIO()
 
@@ -67,7 +67,7 @@ def test_sound_leaves_as_it_comes(format: str) -> None:
         nonlocal sent
         for piece in pieces(9_600):
             if sent > 1.0 * RATE * 2:
-                assert decoded_samples(sink.getvalue(), format) / RATE > sent / 2 / RATE - 0.5
+                assert count_decoded_samples(sink.getvalue(), format) / RATE > sent / 2 / RATE - 0.5
             yield piece
             sent += len(piece)
 
@@ -86,15 +86,15 @@ def test_pieces_may_be_cut_anywhere(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", STREAMED)
-def test_no_sound_is_a_stream_without_sound(format: str) -> None:
+def test_no_input_gives_a_stream_without_sound(format: str) -> None:
     assert len(b"".join(encode_pcm([], format))) < 1_000
 
 
-def test_pcm_is_passed_on_as_it_is() -> None:
+def test_pcm_is_passed_on_unchanged() -> None:
     assert b"".join(encode_pcm(pieces(999), "pcm16")) == PCM == b"".join(encode_pcm(pieces(6), "pcm"))
 
 
-def test_a_wav_says_its_length_where_it_is_known() -> None:
+def test_a_wav_states_its_length_if_it_is_known() -> None:
     streamed = b"".join(encode_pcm(pieces(4_800), "wav"))
     whole = b"".join(encode_pcm(pieces(4_800), "wav", pcm_bytes=len(PCM)))
 
@@ -109,7 +109,7 @@ def test_a_wav_says_its_length_where_it_is_known() -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("by", ["bytes", "path"])
-def test_a_whole_sound_is_a_file_that_says_its_length(tmp_path: Path, format: str, by: str) -> None:
+def test_a_whole_sound_is_a_file_that_states_its_duration(tmp_path: Path, format: str, by: str) -> None:
     source = tmp_path / "pcm"
     source.write_bytes(PCM)
     out = tmp_path / "out"
@@ -137,11 +137,11 @@ def test_a_lossless_file_holds_the_same_samples(tmp_path: Path) -> None:
     assert samples.tobytes() == PCM
 
 
-def test_who_only_asks_for_jobs_loads_no_ffmpeg() -> None:
+def test_importing_the_jobs_loads_no_ffmpeg() -> None:
     """The web process imports them for their types."""
     modules = ", ".join(
         f"media.processing.sound.{name}"
-        for name in ("encoding", "inspection", "kinds", "peaks", "transcoding")
+        for name in ("speech_encoding", "inspection", "file_types", "waveform_peaks", "transcoding")
     )
     code = f"import sys, {modules}; sys.exit(bool({{'av', 'numpy', 'django'}} & set(sys.modules)))"
 
@@ -152,8 +152,8 @@ def pieces(length: int) -> Iterator[bytes]:
     yield from (PCM[start : start + length] for start in range(0, len(PCM), length))
 
 
-def decoded_samples(data: bytes, format: str) -> float:
-    """Samples at 24 kHz that a player has of an unfinished stream."""
+def count_decoded_samples(data: bytes, format: str) -> float:
+    """Count the samples, at 24 kHz, that a player can decode from an unfinished stream."""
     options = {"sample_rate": "24000", "ch_layout": "mono"} if format.startswith("pcm") else {}
     try:
         with av.open(

@@ -1,4 +1,4 @@
-"""Documents, and what is spoken for them."""
+"""SSML documents and what is spoken for them."""
 
 from time import process_time
 
@@ -18,7 +18,7 @@ INTERPRETED: list[tuple[InterpretAs, str]] = [
 ]
 
 
-def said_as(kind: InterpretAs, text: str) -> tuple[str, str, list[SpeechItem]]:
+def say_as_case(kind: InterpretAs, text: str) -> tuple[str, str, list[SpeechItem]]:
     document = f'<speak><say-as interpret-as="{kind}">{text}</say-as></speak>'
     return document, text, [Say(text, interpret_as=kind)]
 
@@ -100,7 +100,7 @@ TABLE: list[tuple[str, str, list[SpeechItem]]] = [
      [Say("a", rate=1.06, pitch=-1.0, volume=-3.0)]),
     ('<speak><emphasis level="none">a</emphasis></speak>', "a", [Say("a")]),
     # say-as
-    *[said_as(kind, text) for kind, text in INTERPRETED],
+    *[say_as_case(kind, text) for kind, text in INTERPRETED],
     ('<speak>On <say-as interpret-as="date" format="mdy">5/1/26</say-as>.</speak>', "On 5/1/26.",
      [Say("On"), Say("5/1/26", " 5/1/26.", interpret_as="date", format="mdy")]),
     ('<speak>At <say-as interpret-as="time" format="hms24">17:05</say-as> sharp</speak>', "At 17:05 sharp",
@@ -121,15 +121,15 @@ TABLE: list[tuple[str, str, list[SpeechItem]]] = [
     ('<speak><voice languages="de en">Hi</voice></speak>', "Hi", [Say("Hi", language="de")]),
     ('<speak>A <mark name="m"/>B.</speak>', "A B.", [Say("A"), Mark("m"), Say("B.", " B.")]),
     ('<speak><s>A</s><mark name="m"/></speak>', "A", [Say("A"), Mark("m")]),
-    # all together
+    # combined
     ('<speak><voice name="joe"><prosody rate="50%"><emphasis>a</emphasis></prosody></voice></speak>',
      "a", [Say("a", voice="joe", rate=0.47, pitch=1.0, volume=1.5)]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("document", "transcript", "items"), TABLE)
-def test_what_is_spoken(document: str, transcript: str, items: list[SpeechItem]) -> None:
-    """The same by the strict reader and by the stream."""
+def test_a_document_gives_its_speech_plan(document: str, transcript: str, items: list[SpeechItem]) -> None:
+    """The strict parser and the stream agree on it."""
     assert parse_ssml(document) == items
     stream = SpeakStream()
     stream.add(document)
@@ -140,7 +140,7 @@ def test_what_is_spoken(document: str, transcript: str, items: list[SpeechItem])
 
 BEGIN = '<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="en-US">'
 WRITTEN = [
-    # no markup, or Markdown's
+    # no markup, or Markdown
     ("Hello & bye", "Hello &amp; bye"),
     ("if a < b > c", "if a &lt; b &gt; c"),
     ("Here you go:\n```xml\n<speak>Hi</speak>\n```\nBye", "Here you go:\n\n\n\nHi\n\n\n\nBye"),
@@ -149,7 +149,7 @@ WRITTEN = [
     ("a `b` ```c```", "a `b` ```c```"),
     ('<?xml version="1.0"?>\n<!DOCTYPE speak [<!ENTITY a "b">]><speak>&a;</speak>', "&amp;a;"),
     ("\ufeff <speak>Hi</speak> \n", "Hi"),
-    # ends
+    # endings
     ("<speak><p>Hi", "<p>Hi</p>"),
     ("<speak>Hi <emph", "Hi "),
     ("<speak>Hi &am", "Hi &amp;am"),
@@ -195,7 +195,7 @@ WRITTEN = [
     ("<lang lang='en_GB'>a</lang>", '<lang xml:lang="en-GB">a</lang>'),
     ("<mark/>a", "a"),
     (f"<sub alias='{'x' * 513}'>a</sub>", "a"),
-    # what is no markup
+    # not markup
     ("<3 <b and c> &nbsp; &#0; <a@example.test>",
      "&lt;3 &lt;b and c&gt; &amp;nbsp; &amp;#0; &lt;a@example.test&gt;"),
     ("a\x00b\x1bc\ud83dd", "abcd"),
@@ -204,7 +204,7 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("text", "inner"), WRITTEN)
-def test_what_goes_out(text: str, inner: str) -> None:
+def test_any_text_is_sent_as_a_document(text: str, inner: str) -> None:
     stream = SpeakStream()
     assert stream.add(text) + stream.close() == f"{BEGIN}{inner}</speak>"
 
@@ -216,7 +216,7 @@ def test_a_document_keeps_its_own_language() -> None:
         SpeakStream(language="a/b")
 
 
-def test_words_leave_at_once_and_only_what_may_become_markup_waits() -> None:
+def test_words_are_sent_at_once_and_only_possible_markup_waits() -> None:
     stream = SpeakStream()
     assert stream.add("<speak><p") == BEGIN
     assert stream.add(">He") == "<p>He"
@@ -227,7 +227,7 @@ def test_words_leave_at_once_and_only_what_may_become_markup_waits() -> None:
     assert stream.closing_tags() == "</p></speak>"
 
 
-def test_a_tag_that_never_ends_is_text_after_a_thousand_characters() -> None:
+def test_a_tag_that_never_ends_becomes_text_after_a_thousand_characters() -> None:
     stream = SpeakStream()
     stream.add("a")
     held = '<sub alias="' + "x" * 1000
@@ -266,7 +266,7 @@ def test_elements_nest_thirty_two_deep_and_no_deeper() -> None:
     assert document == BEGIN + "<emphasis>" * 31 + "a" + "</emphasis>" * 31 + "b</speak>"
 
 
-def test_what_is_not_spoken_is_not_planned() -> None:
+def test_a_stream_that_is_not_spoken_plans_nothing() -> None:
     stream = SpeakStream(is_spoken=False)
     stream.add("One. Two. Three.")
     assert stream.take(rest=True) == []
@@ -279,8 +279,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("part", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_costs_no_more_than_its_length(part: str) -> None:
-    """A guard against the grossly quadratic: what is linear takes a tenth of the time allowed."""
+def test_hostile_text_takes_no_quadratic_time(part: str) -> None:
+    """Only catches what is grossly quadratic: linear code takes a tenth of the time allowed."""
     text = part * (30_000 // len(part))
     began = process_time()
     stream = SpeakStream()

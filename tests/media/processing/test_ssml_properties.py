@@ -1,4 +1,4 @@
-"""Any text, cut anywhere, is SSML when closed."""
+"""Any text becomes valid SSML when closed, wherever it is cut."""
 
 import re
 from itertools import pairwise
@@ -58,7 +58,7 @@ REAL = (
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A real answer with some characters taken out, put in twice, or replaced."""
+    """A real answer with some characters removed, doubled or replaced."""
     text = REAL
     for _ in range(draw(st.integers(0, 5))):
         start = draw(st.integers(0, len(text)))
@@ -139,8 +139,8 @@ def test_the_plan_says_what_the_document_says(text: str) -> None:
 
 @COMMON
 @given(st.one_of(texts, mutated()))
-def test_what_went_out_is_read_strictly_to_the_same_plan(text: str) -> None:
-    """Two readers, one by hand and one with expat, agree on every document that goes out."""
+def test_the_strict_parser_reads_what_was_sent_to_the_same_plan(text: str) -> None:
+    """Two parsers, one written by hand and one using expat, agree on every document that is sent."""
     stream = SpeakStream(language="en-GB")
     document = stream.add(text) + stream.close()
     spoken = [without_language(item) for item in stream.take(rest=True)]
@@ -149,8 +149,8 @@ def test_what_went_out_is_read_strictly_to_the_same_plan(text: str) -> None:
 
 @COMMON
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=200))
-def test_text_that_is_escaped_comes_out_as_it_was(text: str) -> None:
-    """All text, and no markup: the document's text is the text."""
+def test_escaped_text_comes_out_unchanged(text: str) -> None:
+    """If there is no markup, the document's text is the text that was given."""
     inner = text.replace("\ufeff", "").replace("\ufffe", "").replace("\uffff", "").replace("`", "'")
     stream = SpeakStream()
     escaped = inner.replace("&", "&amp;").replace("<", "&lt;")
@@ -160,7 +160,7 @@ def test_text_that_is_escaped_comes_out_as_it_was(text: str) -> None:
 
 @COMMON
 @given(st.text(alphabet="abc <&>.\n", max_size=80))
-def test_letters_that_are_in_no_tag_are_kept_in_their_order(text: str) -> None:
+def test_the_documents_text_keeps_the_order_of_the_input(text: str) -> None:
     document = whole(text)
     kept = iter(text)
     assert all(character in kept for character in "".join(text_of(document).split()))
@@ -168,13 +168,13 @@ def test_letters_that_are_in_no_tag_are_kept_in_their_order(text: str) -> None:
 
 @COMMON
 @given(st.one_of(texts, st.text(max_size=400)))
-def test_user_written_ssml_is_read_or_refused_and_nothing_else(text: str) -> None:
+def test_user_written_ssml_is_either_parsed_or_refused(text: str) -> None:
     for document in (text, f"<speak>{text}</speak>"):
         try:
             items = parse_ssml(document)
-        except SsmlError as problem:
-            place = f"(line {problem.line}, column {problem.column})."
-            assert problem.message.endswith(place)  # noqa: PT017
+        except SsmlError as error:
+            place = f"(line {error.line}, column {error.column})."
+            assert error.message.endswith(place)  # noqa: PT017
         else:
             said = plan_transcript(items)
             assert "".join(said.split()) == "".join(text_of(document).split())
@@ -182,7 +182,7 @@ def test_user_written_ssml_is_read_or_refused_and_nothing_else(text: str) -> Non
 
 @COMMON
 @given(st.one_of(texts, st.text(max_size=400)), places)
-def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]) -> None:
+def test_a_plain_stream_changes_nothing_and_speaks_everything(text: str, where: list[int]) -> None:
     stream = PlainStream()
     items = list[SpeechItem]()
     for piece in cut(text, where):
@@ -199,7 +199,7 @@ def test_a_plain_stream_changes_nothing_and_says_all(text: str, where: list[int]
     assert items == whole_stream.take(rest=True)
 
 
-def test_code_is_written_and_never_spoken_however_long_it_is() -> None:
+def test_code_is_written_but_never_spoken_however_long_it_is() -> None:
     text = "So:\n```\n" + "x = 1\n" * 400 + "```\nDone."
     stream = PlainStream()
     stream.add(text)
@@ -208,7 +208,7 @@ def test_code_is_written_and_never_spoken_however_long_it_is() -> None:
     assert [item.text for item in items if isinstance(item, Say) and item.text] == ["So:", "Done."]
 
 
-def test_a_real_answer_cut_by_length_at_any_place_is_a_part_of_it() -> None:
+def test_a_real_answer_cut_anywhere_gives_a_prefix_of_its_text() -> None:
     full = text_of(whole(REAL)).strip()
     for place in range(len(REAL) + 1):
         document = whole(REAL[:place])

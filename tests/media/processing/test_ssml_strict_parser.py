@@ -1,4 +1,4 @@
-"""SSML that a user wrote, refused by name and place."""
+"""Errors in user-written SSML are named, with line and column."""
 
 import re
 from time import process_time
@@ -49,16 +49,14 @@ REFUSED: list[tuple[str, str, int, int]] = [
 
 
 @pytest.mark.parametrize(("document", "message", "line", "column"), REFUSED, ids=range(len(REFUSED)))
-def test_user_written_ssml_is_refused_by_name_and_place(
-    document: str, message: str, line: int, column: int
-) -> None:
+def test_errors_are_named_with_line_and_column(document: str, message: str, line: int, column: int) -> None:
     with pytest.raises(SsmlError, match=message) as refused:
         parse_ssml(document)
     assert (refused.value.line, refused.value.column) == (line, column)
     assert len(refused.value.message) < 250
 
 
-def test_bombs_are_refused_before_they_go_off() -> None:
+def test_bombs_are_refused_before_they_expand() -> None:
     levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     laughs = f'<!DOCTYPE speak [<!ENTITY l0 "lol">{levels}]><speak>&l9;</speak>'
     quadratic = f'<!DOCTYPE speak [<!ENTITY a "{"x" * 30_000}">]><speak>{"&a;" * 11_000}</speak>'
@@ -71,7 +69,7 @@ def test_bombs_are_refused_before_they_go_off() -> None:
         assert len(stream.add(bomb) + stream.close()) < 200_000
 
 
-def test_the_instructions_show_markup_that_is_taken() -> None:
+def test_the_instructions_show_markup_that_is_accepted() -> None:
     shown = re.search(r"<break[^>]*/>.*</emphasis>", SSML_INSTRUCTIONS)
     assert shown
     assert plan_transcript(parse_ssml(f"<speak>{shown[0]}</speak>")) == ", stress is words"

@@ -1,4 +1,4 @@
-"""The sound that plans become, made by eSpeak NG, as it is quick."""
+"""Sound synthesized from speech plans, here by eSpeak NG, as it is fast."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,19 +30,19 @@ def tone(hertz: float, seconds: float, rate: int = OUTPUT_RATE) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
 
 
-def test_both_are_jobs_of_a_sandbox() -> None:
+def test_both_functions_are_sandbox_jobs() -> None:
     assert job_of(speak).streams
     assert not job_of(warm_voice).streams
 
 
-def test_a_sentence_is_heard_for_about_as_long_as_it_takes_to_say() -> None:
+def test_a_sentence_has_a_plausible_length_loudness_and_pitch() -> None:
     said = synthesize(TEN_WORDS)
     assert 2.0 < said.seconds < 5.0
     assert 0.03 < said.loudness < 0.3
     assert 80 < said.pitch < 130
 
 
-def test_pieces_are_small_and_whole_and_their_length_is_told() -> None:
+def test_pieces_are_small_and_whole_and_state_the_time_so_far() -> None:
     said = synthesize(LONG, Mark("end"))
     for piece in said.pieces:
         assert len(piece.data) % 6 == 0
@@ -52,7 +52,7 @@ def test_pieces_are_small_and_whole_and_their_length_is_told() -> None:
     assert lengths == sorted(lengths)
 
 
-def test_what_is_said_is_in_the_transcript_to_the_letter() -> None:
+def test_the_transcript_is_exactly_what_was_written() -> None:
     plan: list[SpeechItem] = [
         Say(LONG), Mark("a"), Say("WHO", written="World Health Organization"), Say(" ... "), Pause(100),
         Say("$5", interpret_as="currency"), Say("tomato", phonemes="təˈmeɪtoʊ"), Say("x" * 1000),
@@ -62,7 +62,7 @@ def test_what_is_said_is_in_the_transcript_to_the_letter() -> None:
     assert synthesize(*plan).transcript == expected
 
 
-def test_words_come_with_the_sound_that_says_them() -> None:
+def test_words_arrive_with_their_sound() -> None:
     said = synthesize("One is here. ", "Two is there.")
     begins = {piece.transcript: piece.milliseconds for piece in said.pieces if piece.transcript}
     assert list(begins) == ["One is here. ", "Two is there."]
@@ -81,18 +81,18 @@ def test_the_first_sound_of_a_long_sentence_comes_before_the_rest_is_made() -> N
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.5, 2.0, 4.0])
-def test_rate_is_a_factor_of_the_time(rate: float) -> None:
+def test_rate_scales_the_duration(rate: float) -> None:
     usual = synthesize(TEN_WORDS).seconds
     assert synthesize(Say(TEN_WORDS, rate=rate)).seconds == pytest.approx(usual / rate, rel=0.1)
     assert synthesize(TEN_WORDS, speed=rate).seconds == pytest.approx(usual / rate, rel=0.1)
 
 
-def test_rate_leaves_the_pitch() -> None:
+def test_rate_does_not_change_the_pitch() -> None:
     assert synthesize(Say(TEN_WORDS, rate=3.0)).pitch == pytest.approx(synthesize(TEN_WORDS).pitch, rel=0.1)
 
 
 @pytest.mark.parametrize("semitones", [-5, 5, 12])
-def test_pitch_is_in_semitones_and_leaves_the_time(semitones: int) -> None:
+def test_pitch_is_in_semitones_and_does_not_change_the_duration(semitones: int) -> None:
     usual, shifted = synthesize(TEN_WORDS), synthesize(Say(TEN_WORDS, pitch=semitones))
     assert shifted.pitch == pytest.approx(usual.pitch * 2 ** (semitones / 12), rel=0.08)
     assert shifted.seconds == pytest.approx(usual.seconds, rel=0.08)
@@ -104,37 +104,37 @@ def test_volume_is_in_decibels() -> None:
     )
 
 
-def test_the_loudest_does_not_clip() -> None:
+def test_a_very_high_volume_does_not_clip() -> None:
     said = synthesize(Say(TEN_WORDS, volume=20))
     assert 0.9 < np.abs(said.samples).max() < 0.98
     assert said.loudness > 2 * synthesize(TEN_WORDS).loudness
 
 
-def test_what_is_silent_takes_its_time() -> None:
+def test_silent_text_takes_as_long_as_spoken_text() -> None:
     said = synthesize(Say(TEN_WORDS, is_silent=True))
     assert not said.samples.any()
     assert said.seconds == pytest.approx(synthesize(TEN_WORDS).seconds, abs=0.025)
 
 
 @pytest.mark.parametrize("milliseconds", [0, 40, 500, 1234])
-def test_a_pause_is_as_long_as_it_says(milliseconds: int) -> None:
+def test_a_pause_is_as_long_as_requested(milliseconds: int) -> None:
     said = synthesize(Say("One."), Mark("before"), Pause(milliseconds), Mark("after"), Say("Two."))
     assert said.marks["after"] - said.marks["before"] == pytest.approx(milliseconds, abs=1)
     without = synthesize(Say("One."), Pause(0), Say("Two.")).seconds
     assert said.seconds - without == pytest.approx(milliseconds / 1000, abs=0.025)
 
 
-def test_a_pause_is_silence() -> None:
+def test_a_pause_is_silent() -> None:
     assert longest_silence(synthesize(Say("One."), Pause(700), Say("Two.")).samples) == pytest.approx(
         0.7, abs=0.06
     )
 
 
-def test_pauses_have_a_bound() -> None:
+def test_the_length_of_pauses_is_limited() -> None:
     assert synthesize(Pause(10**9), Pause(10**9), Pause(-5)).seconds == 60
 
 
-def test_a_mark_stands_before_the_words_that_follow_it() -> None:
+def test_a_mark_has_the_start_time_of_the_words_after_it() -> None:
     said = synthesize(Mark("start"), Say("One is here. "), Mark("middle"), Say("Two is there."), Mark("end"))
     assert said.marks["start"] == 0
     alone = synthesize("One is here. ").pieces[-1].milliseconds
@@ -142,17 +142,17 @@ def test_a_mark_stands_before_the_words_that_follow_it() -> None:
     assert said.marks["middle"] < said.marks["end"] <= said.pieces[-1].milliseconds
 
 
-def test_sentences_are_parted_by_a_breath() -> None:
+def test_sentences_are_separated_by_a_short_pause() -> None:
     assert 0.25 < longest_silence(synthesize("One is here. Two is there.").samples) < 0.5
 
 
-def test_a_full_stop_by_itself_parts_sentences_too() -> None:
+def test_a_period_by_itself_separates_sentences_too() -> None:
     said = synthesize(Say("One is "), Say("here", pitch=2), Say(". "), Say("Two is there."))
     assert 0.25 < longest_silence(said.samples) < 0.5
     assert synthesize(Say("."), Pause(100), Say("\n")).seconds == 0.1
 
 
-def test_nothing_clicks_where_pieces_meet() -> None:
+def test_there_are_no_clicks_between_pieces() -> None:
     samples = synthesize(LONG).samples
     assert np.abs(np.diff(samples)).max() < 0.6
     assert samples[0] == pytest.approx(0, abs=0.01)
@@ -163,7 +163,7 @@ def test_nothing_clicks_where_pieces_meet() -> None:
     "text",
     ["", " ", "...", "?!", "😀👍🏽", "\x00\x00", "```\ncode\n```", "---", "\u0301", "\ud800"],
 )
-def test_what_has_no_words_makes_no_sound(text: str) -> None:
+def test_text_without_words_makes_no_sound(text: str) -> None:
     said = synthesize(text)
     assert said.seconds == 0
     assert said.transcript == text
@@ -177,24 +177,24 @@ def test_what_has_no_words_makes_no_sound(text: str) -> None:
     ],
     ids=lambda text: ascii(text[:8]),
 )  # fmt: skip
-def test_strange_texts_are_spoken_and_come_to_an_end(text: str) -> None:
+def test_strange_texts_are_spoken_and_end(text: str) -> None:
     said = synthesize(text)
     assert 0.1 < said.seconds < 900
     assert said.transcript == text
 
 
-def test_espeaks_own_markup_in_a_text_is_not_obeyed() -> None:
+def test_espeak_markup_in_text_is_not_interpreted() -> None:
     assert not synthesize("[[h@l'oU]]").resembles(synthesize(Say("x", phonemes="həlˈoʊ")))
     assert synthesize("<break time='10s'/> one").seconds < 5
 
 
-def test_phonemes_are_spoken_in_place_of_the_text() -> None:
+def test_phonemes_are_spoken_instead_of_the_text() -> None:
     said = synthesize(Say("x", phonemes="təˈmeɪtoʊ"))
     assert said.seconds > 1.3 * synthesize("x").seconds
     assert said.transcript == "x"
 
 
-def test_phonemes_that_are_not_known_leave_the_text() -> None:
+def test_the_text_is_spoken_if_the_phonemes_are_unknown() -> None:
     assert synthesize(Say("tomato", phonemes="ʘǂ")).resembles(synthesize("tomato"))
 
 
@@ -211,7 +211,7 @@ def test_another_language_is_spoken_by_its_own_voice() -> None:
     assert not asked.resembles(synthesize(german))
 
 
-def test_a_language_that_nobody_speaks_is_spoken_by_the_voice_there_is() -> None:
+def test_a_language_without_a_voice_is_spoken_by_the_current_voice() -> None:
     assert synthesize(Say("nuqneH", language="tlh")).resembles(synthesize("nuqneH"))
 
 
@@ -221,7 +221,7 @@ def test_an_item_may_have_its_own_voice() -> None:
     assert synthesize(Say(TEN_WORDS, voice="nobody")).resembles(synthesize(TEN_WORDS))
 
 
-def test_values_beyond_all_bounds_are_brought_within() -> None:
+def test_extreme_values_are_clamped() -> None:
     nan = float("nan")
     wild = [Say("Hi", rate=rate, pitch=pitch, volume=volume) for rate, pitch, volume in (
         (1e9, 1e9, 1e9), (-5, -1e9, -1e9), (0, 0, 0), (nan, nan, nan), (1e-9, 0, float("inf")),
@@ -237,7 +237,7 @@ def test_an_unknown_voice_is_refused() -> None:
         warm_voice(WarmVoice("nobody"))
 
 
-def test_two_who_speak_at_once_are_not_mixed_up() -> None:
+def test_simultaneous_syntheses_are_not_mixed_up() -> None:
     voices = ["espeak-en-us", "espeak-de", "espeak-fr-female"] * 2
     alone = {voice: synthesize(TEN_WORDS, voice=voice) for voice in set(voices)}
     assert not alone["espeak-en-us"].resembles(alone["espeak-de"])
@@ -261,13 +261,13 @@ def test_other_formats_carry_the_same_words_and_marks(format: str, start: bytes)
     assert said.pieces[-1].milliseconds == pytest.approx(synthesize(LONG).seconds * 1000, abs=50)
 
 
-def test_a_tone_keeps_its_pitch_and_loudness_through_another_rate() -> None:
-    told = resample(trim_silence(tone(440, 1, 22_050), 22_050), 22_050, OUTPUT_RATE)
-    assert len(told) == pytest.approx(OUTPUT_RATE, abs=400)
-    middle = told[2000:-2000]
-    wanted = 440 * len(middle) / OUTPUT_RATE
+def test_a_resampled_tone_keeps_its_pitch_and_loudness() -> None:
+    resampled = resample(trim_silence(tone(440, 1, 22_050), 22_050), 22_050, OUTPUT_RATE)
+    assert len(resampled) == pytest.approx(OUTPUT_RATE, abs=400)
+    middle = resampled[2000:-2000]
+    expected_crossings = 440 * len(middle) / OUTPUT_RATE
     crossings = np.count_nonzero(np.diff(np.signbit(middle))) / 2
-    assert crossings == pytest.approx(wanted, abs=1)
+    assert crossings == pytest.approx(expected_crossings, abs=1)
     assert np.abs(middle).max() == pytest.approx(0.5, abs=0.005)
 
 
@@ -278,7 +278,7 @@ def test_a_stretched_tone_keeps_its_pitch(speed: float) -> None:
     assert fundamental(longer.astype(np.float64)) == pytest.approx(150, rel=0.03)
 
 
-def test_the_limiter_turns_down_only_around_peaks() -> None:
+def test_the_limiter_lowers_the_volume_only_around_peaks() -> None:
     sound = tone(200, 1)
     sound[12_000:12_100] *= 4
     calm = apply_limiter(sound)

@@ -1,4 +1,4 @@
-"""Joe's voice, by the real model."""
+"""Joe's voice, synthesized by the real model."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -35,14 +35,14 @@ def test_joe_speaks(usual: Spoken) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.5, 2.0, 3.0])
-def test_rate_is_a_factor_of_the_time(usual: Spoken, rate: float) -> None:
-    """He takes 3.1 to 3.3 s for it, and up to a sixth more than he should where he hurries."""
+def test_rate_scales_the_duration(usual: Spoken, rate: float) -> None:
+    """Joe takes 3.1 to 3.3 s at the normal rate, and up to a sixth more than he should at fast ones."""
     assert synthesize(Say(TEN_WORDS, rate=rate), voice="joe").seconds == pytest.approx(
         usual.seconds / rate, rel=0.25
     )
 
 
-def test_an_octave_doubles_the_fundamental_and_leaves_the_time(usual: Spoken) -> None:
+def test_an_octave_doubles_the_fundamental_and_does_not_change_the_duration(usual: Spoken) -> None:
     shifted = synthesize(Say(TEN_WORDS, pitch=12), voice="joe")
     assert shifted.pitch == pytest.approx(2 * usual.pitch, rel=0.15)
     assert shifted.seconds == pytest.approx(usual.seconds, rel=0.12)
@@ -54,24 +54,24 @@ def test_openais_voices_differ_in_pitch(usual: Spoken) -> None:
     assert high.pitch > 1.1 * usual.pitch
 
 
-def test_the_first_sound_is_there_before_the_rest_is_made(usual: Spoken) -> None:
+def test_the_first_sound_comes_before_the_rest_is_made(usual: Spoken) -> None:
     first, *_, last = usual.pieces
     assert 0.3 < first.milliseconds / 1000 < 0.7
     assert last.milliseconds / 1000 == pytest.approx(usual.seconds, abs=0.001)
     assert first.transcript == TEN_WORDS
 
 
-def test_joe_in_pieces_is_joe_at_once() -> None:
-    """By the network itself, with nothing left to chance: the decoder looks no further than it is shown."""
+def test_sound_made_in_pieces_equals_sound_made_at_once() -> None:
+    """With all randomness off: the decoder uses only the frames it is given."""
     path = require_voice("joe").source
     config = PiperConfig.from_dict(json.loads(Path(f"{path}.json").read_bytes()))
     config.noise_scale = config.noise_w_scale = 0.0
-    asked = {
+    inputs = {
         "input": np.array([range(1, 100)], np.int64),
         "input_lengths": np.array([99], np.int64),
         "scales": np.array([0, 1, 0], np.float32),
     }
-    at_once = InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, asked)[0].ravel()
+    at_once = InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, inputs)[0].ravel()
 
     pieces = list(PiperModel(Path(path), config).sound(list(range(1, 100)), 1.0))
 
@@ -79,14 +79,14 @@ def test_joe_in_pieces_is_joe_at_once() -> None:
     np.testing.assert_allclose(np.concatenate(pieces), at_once, atol=1e-5)
 
 
-def test_phonemes_go_to_the_model(usual: Spoken) -> None:
+def test_phonemes_reach_the_model(usual: Spoken) -> None:
     said = synthesize(Say("x", phonemes="təˈmeɪtoʊ təˈmeɪtoʊ"), voice="joe")
     assert 0.6 < said.seconds < 2.5
     assert synthesize(Say("x", phonemes="∆∆"), voice="joe").seconds < 0.6
 
 
 def test_espeak_and_joe_share_a_process(usual: Spoken) -> None:
-    """Piper brings an eSpeak NG of its own, with other data."""
+    """Piper bundles its own eSpeak NG, with different data."""
     german = Say("Guten Tag, wie geht es Ihnen?", language="de")
     alone = synthesize(german, voice="joe")
     with ThreadPoolExecutor(3) as pool:
@@ -97,7 +97,7 @@ def test_espeak_and_joe_share_a_process(usual: Spoken) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"num_speakers": 4}, {"audio": {"sample_rate": "22050"}}])
-def test_an_operators_voice_with_settings_of_another_is_refused_before_it_speaks(
+def test_an_operators_voice_with_mismatched_settings_is_refused_before_it_speaks(
     tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     model = tmp_path / "marie.onnx"
@@ -108,8 +108,8 @@ def test_an_operators_voice_with_settings_of_another_is_refused_before_it_speaks
         synthesize("Hello.", voice="marie", voices_folder=str(tmp_path))
 
 
-def test_pipers_own_markup_in_a_text_is_not_obeyed(usual: Spoken) -> None:
-    """Obeyed, it would be one short word; read, it is three letters' names and a nought."""
+def test_piper_markup_in_text_is_not_interpreted(usual: Spoken) -> None:
+    """As a command it would be one short word; read aloud it is four characters."""
     assert synthesize("[[", voice="joe").seconds == 0
     obeyed = synthesize(Say("x", phonemes="bcd0"), voice="joe")
     assert synthesize("[[bcd0]]", voice="joe").seconds > obeyed.seconds + 0.3

@@ -1,4 +1,4 @@
-"""What is spoken for what is written."""
+"""The words that are spoken for written text."""
 
 import time
 
@@ -147,11 +147,11 @@ def test_text_is_spoken_without_its_markup(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", " \n", "...", "?!", "😀", "\x00\x00", "---", "`", "\u0301\u0301", "\u200d"]
 )
-def test_where_there_are_no_words_nothing_is_spoken(text: str) -> None:
+def test_nothing_is_spoken_for_text_without_words(text: str) -> None:
     assert normalize_text(text, "en") == ""
 
 
-def test_other_languages_are_not_spoken_in_english_words() -> None:
+def test_other_languages_get_no_english_words() -> None:
     assert normalize_text("Er kostet $5, Dr. Maier, S. 10-20", "de") == "Er kostet $5, Dr. Maier, S. 10-20"
 
 
@@ -170,11 +170,11 @@ def test_other_languages_are_not_spoken_in_english_words() -> None:
         ("", []),
     ],
 )  # fmt: skip
-def test_text_is_cut_into_sentences(text: str, expected: list[str]) -> None:
+def test_text_is_split_into_sentences(text: str, expected: list[str]) -> None:
     assert split_sentences(text) == expected
 
 
-def test_a_line_that_was_wrapped_goes_on() -> None:
+def test_a_wrapped_line_continues_its_sentence() -> None:
     text = "This is a line that is long enough to have been wrapped by an editor\nand it goes on here."
     assert split_sentences(text) == [text]
 
@@ -196,7 +196,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=[text[:8] for text in HOSTILE])
-def test_any_text_is_read_whole_in_short_phrases_and_in_time(text: str) -> None:
+def test_hostile_text_is_split_completely_into_short_phrases_quickly(text: str) -> None:
     began = time.process_time()
     found = list(split_phrases(text))
     assert "".join(found) == text
@@ -212,7 +212,7 @@ LETTERS = strategies.one_of(strategies.characters(), strategies.sampled_from("[]
 
 
 @given(strategies.text(LETTERS))
-def test_any_text_loses_no_letter_and_commands_nothing(text: str) -> None:
+def test_any_text_keeps_every_letter_and_contains_no_commands(text: str) -> None:
     found = list(split_phrases(text))
     assert "".join(found) == text
     for phrase in found:
@@ -236,13 +236,13 @@ def test_any_text_loses_no_letter_and_commands_nothing(text: str) -> None:
         ("שלום 5", "en", [("שלום 5", "he")]),
     ],
 )  # fmt: skip
-def test_letters_of_another_script_are_anothers_to_speak(
+def test_text_in_another_script_is_assigned_to_another_language(
     words: str, language: str, expected: list[tuple[str, str | None]]
 ) -> None:
     assert list(split_by_language(words, language)) == expected
 
 
-def test_ipa_for_piper_leaves_out_what_the_model_does_not_know() -> None:
+def test_ipa_for_piper_omits_what_the_model_does_not_know() -> None:
     known = frozenset("təˈmeɪtoʊ .ː")
     assert "".join(piper_phonemes("t͡əˈmeɪ.toʊ ʘ$", known, is_english=True)) == "təˈmeɪtoʊ "
 

@@ -1,4 +1,4 @@
-"""A transcript in every form that OpenAI's audio endpoints give out."""
+"""Transcripts in every form that OpenAI's audio endpoints return."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ from media.processing.speech.recognition.languages import (
 from media.processing.speech.recognition.timestamps import Clock
 from media.processing.speech.transcripts import (
     Transcript,
+    TranscriptBuilder,
     TranscriptCutShort,
-    TranscriptWriter,
     as_json,
     as_srt,
     as_text,
@@ -67,7 +67,7 @@ def cues(*segments: Segment) -> Transcript:
     return transcript_of([*segments, RecognitionEnd("en", 10_000_000)])
 
 
-def test_what_is_kept_has_the_text_and_when_it_was_said() -> None:
+def test_the_stored_content_has_the_text_and_its_times() -> None:
     said = transcript_of([HELLO, segment(" Good bye.", 2.2549, 3.1), RecognitionEnd("en", 8.47)])
     assert transcript_content(said) == {
         "text": "Hello there. Good bye.",
@@ -83,7 +83,7 @@ def test_what_is_kept_has_the_text_and_when_it_was_said() -> None:
 # --- from a stream to a transcript ----------------------------------------------------------------------
 
 
-def test_what_each_segment_adds_is_joined_the_text() -> None:
+def test_the_pieces_that_segments_add_join_to_the_text() -> None:
     stream: list[Segment | RecognitionEnd] = [
         segment("  \n"),
         HELLO,
@@ -92,7 +92,7 @@ def test_what_each_segment_adds_is_joined_the_text() -> None:
         segment(" bye. \n"),
         RecognitionEnd("en", 4.0),
     ]
-    writer = TranscriptWriter()
+    writer = TranscriptBuilder()
 
     pieces = [writer.add(item) for item in stream]
 
@@ -100,16 +100,16 @@ def test_what_each_segment_adds_is_joined_the_text() -> None:
     assert writer.transcript().text == "".join(pieces) == "Hello there. Good bye."
 
 
-def test_languages_that_write_no_spaces_get_none() -> None:
+def test_languages_written_without_spaces_get_none() -> None:
     assert transcript_of([segment("你好"), segment("再见"), RecognitionEnd("zh", 3.0)]).text == "你好再见"
 
 
-def test_a_stream_that_broke_off_is_no_transcript() -> None:
+def test_an_incomplete_stream_is_not_a_transcript() -> None:
     with pytest.raises(TranscriptCutShort):
         transcript_of([HELLO])
 
 
-def test_silence_is_an_empty_transcript() -> None:
+def test_silence_gives_an_empty_transcript() -> None:
     silence = transcript_of([RecognitionEnd(None, 2.0)])
 
     assert as_json(silence) == {"text": "", "usage": {"type": "duration", "seconds": 2}}
@@ -127,14 +127,14 @@ def test_a_transcript_survives_being_stored() -> None:
 # --- JSON -----------------------------------------------------------------------------------------------
 
 
-def test_json_is_what_the_sdk_reads() -> None:
+def test_the_sdk_reads_the_json() -> None:
     answer = as_json(SPOKEN)
 
     assert answer == {"text": "Hello there. Good bye.", "usage": {"type": "duration", "seconds": 9}}
     Transcription.model_validate(answer, strict=True)
 
 
-def test_the_json_of_a_translation_is_its_text_alone() -> None:
+def test_the_json_of_a_translation_is_only_its_text() -> None:
     assert as_json(SPOKEN, "translate") == {"text": "Hello there. Good bye."}
 
 
@@ -163,7 +163,7 @@ def test_verbose_json_has_every_field_of_a_segment() -> None:
     assert "words" not in answer
 
 
-def test_words_and_segments_come_as_they_are_asked_for() -> None:
+def test_words_and_segments_are_included_as_requested() -> None:
     words = as_verbose_json(SPOKEN, granularities=["word"])
     both = as_verbose_json(SPOKEN, granularities=["word", "segment"])
 
@@ -188,11 +188,11 @@ def test_a_verbose_translation_is_english_whatever_was_spoken() -> None:
 
 
 @pytest.mark.parametrize(("duration", "seconds"), [(0.0, 0), (0.01, 1), (1.0, 1), (8.47, 9), (3600.0, 3600)])
-def test_usage_is_counted_in_seconds_begun(duration: float, seconds: int) -> None:
+def test_usage_is_rounded_up_to_whole_seconds(duration: float, seconds: int) -> None:
     assert usage(transcript_of([RecognitionEnd("en", duration)])) == {"type": "duration", "seconds": seconds}
 
 
-def test_events_are_what_the_sdk_reads() -> None:
+def test_the_sdk_reads_the_events() -> None:
     delta, done = delta_event(" Good bye."), done_event(SPOKEN)
 
     assert delta == {"type": "transcript.text.delta", "delta": " Good bye."}
@@ -208,7 +208,7 @@ def test_events_are_what_the_sdk_reads() -> None:
 # --- text and subtitles ---------------------------------------------------------------------------------
 
 
-def test_text_is_one_line_with_its_end() -> None:
+def test_text_is_one_line_with_a_line_break() -> None:
     assert as_text(SPOKEN) == "Hello there. Good bye.\n"
 
 
@@ -252,7 +252,7 @@ def test_subtitles_never_run_backwards() -> None:
     ]
 
 
-def test_a_cue_of_nothing_is_left_out_and_not_counted() -> None:
+def test_an_empty_cue_is_left_out_and_not_counted() -> None:
     assert as_srt(cues(segment(" \n "), segment(" A"))).startswith("1\n")
 
 
@@ -270,12 +270,12 @@ def test_text_cannot_break_out_of_its_cue() -> None:
 # --- times ----------------------------------------------------------------------------------------------
 
 
-def test_a_clock_keeps_what_is_in_order() -> None:
+def test_a_clock_keeps_times_that_are_in_order() -> None:
     clock = Clock()
     assert [clock.place_span(0.5, 1.25, 9), clock.place_span(1.25, 2.0004, 9)] == [(0.5, 1.25), (1.25, 2.0)]
 
 
-def test_a_clock_goes_forward_and_stays_inside() -> None:
+def test_a_clock_never_goes_back_or_past_the_end() -> None:
     clock = Clock()
     assert clock.place_span(-0.1, 2.0, 5.0) == (0.0, 2.0)
     assert clock.place_span(1.0, 1.5, 5.0) == (2.0, 2.0)
@@ -304,19 +304,19 @@ def test_a_clock_goes_forward_and_stays_inside() -> None:
         ("Mandarin", "zh"),
     ],
 )
-def test_languages_are_read_leniently(said: str, code: str) -> None:
+def test_languages_are_parsed_leniently(said: str, code: str) -> None:
     assert language_code(said) == code
 
 
 @pytest.mark.parametrize("said", ["", "-", "e", "eng-lish", "klingon", "xx-EN", "<|en|>", "\0"])
-def test_a_language_that_nobody_knows_is_named(said: str) -> None:
+def test_an_unknown_language_is_named(said: str) -> None:
     with pytest.raises(UnknownLanguage) as refused:
         language_code(said)
     assert f'"{said}"' in str(refused.value)
     assert refused.value.language == said
 
 
-def test_a_language_as_long_as_a_book_is_not_repeated() -> None:
+def test_a_very_long_language_is_not_repeated() -> None:
     with pytest.raises(UnknownLanguage) as refused:
         language_code("x" * 100_000)
     assert len(str(refused.value)) < 200

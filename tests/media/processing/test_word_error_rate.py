@@ -1,4 +1,4 @@
-"""The measure by which recognition is judged."""
+"""The word error rate, by which recognition is judged."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.support.word_error_rate import normalized_words, word_error_rate
         ("one two three four five six seven eight nine ten eleven twelve", 2),
     ],
 )
-def test_errors_are_counted_for_each_word_of_the_reference(heard: str, rate: float) -> None:
+def test_errors_are_counted_per_word_of_the_reference(heard: str, rate: float) -> None:
     assert word_error_rate("The cat sat on the mat.", heard) == pytest.approx(rate)
 
 
@@ -40,10 +40,10 @@ def test_numbers_may_be_written_or_spoken(written: str, spoken: str) -> None:
     assert word_error_rate(spoken, written) == 0
 
 
-def test_a_reference_without_words_measures_nothing() -> None:
+def test_a_reference_without_words_is_refused() -> None:
     with pytest.raises(ValueError, match="no words"):
         word_error_rate("…", "anything")
 
 
-def test_accents_are_told_apart_but_not_their_spelling() -> None:
+def test_accents_matter_but_not_how_they_are_encoded() -> None:
     assert normalized_words("cafe\u0301") == normalized_words("caf\u00e9") == ["café"]

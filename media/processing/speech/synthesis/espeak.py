@@ -68,13 +68,13 @@ def _shared_library() -> EspeakLibrary:
     return EspeakLibrary()
 
 
-def espeak_engine(voice: Voice) -> "EspeakEngine":
+def espeak_synthesizer(voice: Voice) -> "EspeakSynthesizer":
     with _lock:
         library = _shared_library()
-    return EspeakEngine(library, voice.source)
+    return EspeakSynthesizer(library, voice.source)
 
 
-class EspeakEngine:
+class EspeakSynthesizer:
     def __init__(self, library: EspeakLibrary, voice: str) -> None:
         self._library = library
         self._voice = voice

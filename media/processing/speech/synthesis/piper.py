@@ -32,20 +32,20 @@ MAX_PHONEMES = 150
 Measured: 530 MB with 300. Digits make many times more phonemes than letters.
 """
 
-_loaded: dict[str, "PiperEngine"] = {}
+_loaded: dict[str, "PiperSynthesizer"] = {}
 _loading = threading.Lock()
 
 
-def piper_engine(voice: Voice) -> "PiperEngine":
+def piper_synthesizer(voice: Voice) -> "PiperSynthesizer":
     """Return the voice's engine; a voice that is loaded never waits for one that is not."""
     if voice.source not in _loaded:
         with _loading:
             if voice.source not in _loaded:
-                _loaded[voice.source] = PiperEngine(*_load(voice), voice.language)
+                _loaded[voice.source] = PiperSynthesizer(*_load(voice), voice.language)
     return _loaded[voice.source]
 
 
-class PiperEngine:
+class PiperSynthesizer:
     def __init__(self, voice: "PiperVoice", model: PiperModel, language: str) -> None:
         self._voice = voice
         self._model = model

@@ -19,7 +19,7 @@ from media.processing.speech.synthesis.samples import (
     shape_stream,
     trim_silence,
 )
-from media.processing.speech.synthesis.synthesizers import engine_for
+from media.processing.speech.synthesis.synthesizers import synthesizer_for
 from media.processing.speech.voices import Voice
 
 SLOWEST, FASTEST = 0.2, 5.0
@@ -54,7 +54,7 @@ class RenderOptions(msgspec.Struct, frozen=True):
 
     def _render(self, voice: Voice, words: str, ipa: str | None) -> Iterator[Samples]:
         """Yield the sound. A higher pitch is the same sound made slower, and played faster."""
-        engine = engine_for(voice)
+        engine = synthesizer_for(voice)
         shift = 2 ** ((self.pitch + voice.pitch) / 12)
         target_rate = self.rate / shift
         engine_rate = engine.clamp_rate(target_rate)
