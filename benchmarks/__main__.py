@@ -18,32 +18,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import media_conversion, quantities, speech
-from benchmarks.processes import BenchmarkError
+from benchmarks import media_conversion, quantities, speech, streams
+from benchmarks.processes import BenchmarkError, say
 from benchmarks.profile import profile_service
-from benchmarks.stream_loads import footprint_while_holding, run_load
-from benchmarks.stream_table import Measurements, render
-from benchmarks.targets import STARTERS, Target, start_upstream
-
-CONNECTIONS = 16
-
-
-def measure(targets: list[Target], rounds: int, seconds: float, open_streams: int) -> list[Measurements]:
-    """Measure all targets in turn in each round; the footprints first, while the targets are fresh."""
-    measured = [Measurements(target.name) for target in targets]
-    for target, one in zip(targets, measured, strict=True):
-        if target.name != "upstream":
-            run_load(target, "streams", 1, 0)
-            one.idle = target.process.footprint()
-            one.holding = footprint_while_holding(target, open_streams)
-            run_load(target, "streams", CONNECTIONS, 1)
-    for number in range(rounds):
-        _say(f"round {number + 1} of {rounds}")
-        for target, one in zip(targets, measured, strict=True):
-            one.alone.append(run_load(target, "streams", 1, seconds / 2))
-            one.streams.append(run_load(target, "streams", CONNECTIONS, seconds))
-            one.plain.append(run_load(target, "plain", CONNECTIONS, seconds))
-    return measured
+from benchmarks.targets import STARTERS
 
 
 def main() -> None:
@@ -54,7 +32,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatapi-bench-")))
         if arguments.profile:
-            print(profile_service(folder, stack, arguments.profile, CONNECTIONS, arguments.seconds))
+            print(profile_service(folder, stack, arguments.profile, streams.CONNECTIONS, arguments.seconds))
             return
         for name, part in PARTS.items():
             if name in arguments.only:
@@ -65,29 +43,19 @@ def main() -> None:
 
 
 def _streams(folder: Path, arguments: argparse.Namespace) -> str:
-    _say("starting " + ", ".join(arguments.targets))
-    with ExitStack() as stack:
-        upstream = start_upstream(folder)
-        stack.callback(upstream.process.stop)
-        targets = [upstream]
-        for name in arguments.targets:
-            target = STARTERS[name](upstream.port, folder)
-            stack.callback(target.process.stop)
-            targets.append(target)
-        measured = measure(targets, arguments.rounds, arguments.seconds, arguments.open_streams)
-    title = f"streams and plain requests, {arguments.seconds:g} s each\n"
-    return title + render(measured, arguments.open_streams, CONNECTIONS)
+    plan = streams.Plan(arguments.targets, arguments.rounds, arguments.seconds, arguments.open_streams)
+    return streams.measure_streams(folder, plan)
 
 
 def _speech(folder: Path, arguments: argparse.Namespace) -> str:
-    _say("speech")
+    say("speech")
     sentences = 3 if arguments.quick else 6
     plan = speech.Plan(arguments.rounds, sentences, arguments.minutes)
     return quantities.render("speech", speech.measure_speech(folder, plan))
 
 
 def _media(folder: Path, arguments: argparse.Namespace) -> str:
-    _say("media")
+    say("media")
     plan = media_conversion.Plan(arguments.rounds, *((10, 6) if arguments.quick else (30, 60)))
     return quantities.render("media", media_conversion.measure_conversions(folder, plan))
 
@@ -104,10 +72,6 @@ def _conditions(arguments: argparse.Namespace) -> str:
         f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, Python {platform.python_version()}; "
         f"{arguments.rounds} interleaved round(s): median [least–most]"
     )
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -11,7 +11,7 @@ import msgspec
 from benchmarks.processes import peak_megabytes
 from benchmarks.quantities import Finding
 from benchmarks.sample_media import KINDS, speech, write_long_mp3, write_picture, write_sound
-from benchmarks.speech import fresh_worker
+from benchmarks.sandbox_worker import fresh_worker
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.rendering import RenderPicture, render_picture
 from media.processing.sandbox import pools

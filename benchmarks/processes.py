@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -164,3 +165,8 @@ def _family(leader: int) -> dict[int, _Stat]:
                 family[pid] = stat
                 grown = True
     return family
+
+
+def say(what: str) -> None:
+    """Tell on standard error what is going on; standard output is for results."""
+    print(what, file=sys.stderr, flush=True)

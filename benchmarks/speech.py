@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import msgspec
 
 from benchmarks.bare_models import Timing, Yardstick, yardstick
 from benchmarks.first_sound import measure_first_sounds
-from benchmarks.processes import children, cpu_seconds, peak_megabytes
+from benchmarks.processes import cpu_seconds, peak_megabytes
 from benchmarks.quantities import Finding
 from benchmarks.sample_media import SENTENCES, VOICE, first_minutes, speech, write_recording
+from benchmarks.sandbox_worker import fresh_worker
 from media.processing.sandbox import pools
-from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.output_formats import SPEECH_RATE
 from media.processing.speech.recognition.job_types import RecognitionEnd, Transcribe, WarmRecognizer
 from media.processing.speech.recognition.jobs import transcribe, warm_recognizer
@@ -117,16 +116,3 @@ def _compared(name: str, ours: Sequence[Timing], theirs: Sequence[Timing], aim: 
         Finding(f"{name}, seconds a second of sound", factor, bare_factor, aim, digits=3),
         Finding("  of all cores", cpu, bare_cpu, digits=3),
     ]
-
-
-@contextmanager
-def fresh_worker(target: SandboxPool) -> Iterator[int]:
-    """Run the pool with one new worker process, which ends with the block. Yield its process id."""
-    target.close()
-    before = children()
-    asyncio.run(target.warm_up())
-    (worker,) = children() - before
-    try:
-        yield worker
-    finally:
-        target.close()

@@ -37,7 +37,7 @@ def start_upstream(folder: Path) -> Target:
 
 
 def start_relay(upstream_port: int, folder: Path) -> Target:
-    process = Process("relay", [sys.executable, "-m", "benchmarks.relay", str(upstream_port)], folder)
+    process = Process("relay", [sys.executable, "-m", "benchmarks.bare_relay", str(upstream_port)], folder)
     return Target("relay", process, process.printed_port())
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from media.models import Asset, File, Rendition, asset_id, rendition_name, storage_name
-from media.storage.base import delete, modified_at, walk
+from media.storage.operations import delete, modified_at, walk
 
 logger = logging.getLogger(__name__)
 

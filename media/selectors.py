@@ -9,7 +9,7 @@ from core.ids import FILE, parse_id
 from core.values import Blob
 from media.models import Asset, File, RemoteCopy, remote_copy_id
 from media.services import StoredFile
-from media.storage.base import exists
+from media.storage.operations import exists
 
 
 def stored_file(asset: Asset) -> StoredFile:

@@ -29,8 +29,8 @@ from media.models import (
     remote_copy_id,
     storage_name,
 )
-from media.storage.base import delete_tree, exists, save_file
-from media.storage.base import size as size_of
+from media.storage.operations import delete_tree, exists, save_file
+from media.storage.operations import size as size_of
 
 logger = logging.getLogger(__name__)
 

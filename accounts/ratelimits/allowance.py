@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from starlette.types import Message, Send
 from accounts.authentication import Principal
 from accounts.ratelimits.counter_storage import LimitRequest
 from accounts.ratelimits.counters import CounterChange, Counters
-from accounts.ratelimits.sliding_window import SlidingWindow, format_duration
+from accounts.ratelimits.sliding_window import SlidingWindow
 from core.exceptions import RateLimited
 
 LimitKind = Literal["requests", "tokens"]
@@ -173,3 +174,15 @@ def _too_large(limit: Limit, amount: int) -> RateLimited:
         type=limit.kind,
         retry_after=None,
     )
+
+
+def format_duration(seconds: float) -> str:
+    """Format seconds like `12ms`, `7s`, or `1m30s`.
+
+    They are rounded up, so that whoever waits that long has waited long enough.
+    """
+    milliseconds = ceil(seconds * 1000)
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(ceil(milliseconds / 1000), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,6 +1,5 @@
-"""Sliding-window arithmetic, and durations as OpenAI writes them."""
+"""The arithmetic of sliding windows."""
 
-from math import ceil
 from typing import NamedTuple
 
 WINDOW_SECONDS = 60
@@ -36,17 +35,5 @@ class SlidingWindow(NamedTuple):
 
 
 def _seconds_to_shrink(count: int, ttl: float, most: int) -> float:
-    """Return the seconds until `count * ttl / SECONDS`, in whole numbers, is at most `most`."""
+    """Return the seconds until `count * ttl / WINDOW_SECONDS`, in whole numbers, is at most `most`."""
     return max(0.0, ttl - WINDOW_SECONDS * (most + 1) / count) if count > most else 0.0
-
-
-def format_duration(seconds: float) -> str:
-    """Format seconds like `12ms`, `7s`, or `1m30s`.
-
-    They are rounded up, so that whoever waits that long has waited long enough.
-    """
-    milliseconds = ceil(seconds * 1000)
-    if 0 < milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(ceil(milliseconds / 1000), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
 from accounts.models import ApiKey
-from billing.admin.actions import (
+from billing.admin.action_page import (
     ActionResult,
     AdminAction,
     Values,

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from billing import ledger
-from billing.admin.actions import (
+from billing.admin.action_page import (
     ActionResult,
     AdminAction,
     Values,

@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from billing import statement_exports
-from billing.admin.actions import action_path
+from billing.admin.action_page import action_path
 from billing.admin.base import MoneyAdmin, usd, workspace_names_by_id
 from billing.models import Statement, Transaction
 from billing.statements import StatementReport, find_report

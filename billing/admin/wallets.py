@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
 
 from billing import ledger
-from billing.admin.actions import (
+from billing.admin.action_page import (
     ActionResult,
     AdminAction,
     Values,

@@ -1,11 +1,8 @@
 """Serializer fields for amounts. Nano-USD never become floats here, whatever the client makes of them."""
 
-from typing import Any
-
 import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.renderers import BaseRenderer
 
 from billing.money import CURRENCY, format_usd
 from core.http.serializers import ConstantField
@@ -30,15 +27,3 @@ class UsdNumberField(serializers.Field):  # type: ignore[type-arg]
 class CurrencyField(ConstantField):
     def __init__(self) -> None:
         super().__init__(CURRENCY)
-
-
-class ExactJSONRenderer(BaseRenderer):
-    """A JSON renderer that writes `msgspec.Raw` unchanged."""
-
-    media_type = "application/json"
-    format = "json"
-    charset = None
-    render_style = "binary"
-
-    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
-        return msgspec.json.encode(data)

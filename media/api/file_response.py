@@ -18,7 +18,7 @@ from core.values import Value
 from media.api.byte_ranges import RangeNotSatisfiable, Span, is_not_modified, may_be_partial, parse_range
 from media.api.endpoints import Headers, watch_disconnect
 from media.models import Asset, Rendition, rendition_name
-from media.storage.base import open_range
+from media.storage.operations import open_range
 
 BLOCK = 1024 * 1024
 INLINE_TYPES = ("image/", "audio/")

@@ -22,7 +22,7 @@ from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.transcoding import Transcode, transcode_sound
 from media.processing.sound.waveform_peaks import SoundPeaks, sound_peaks
 from media.processing.speech.transcripts import transcript_content
-from media.storage.base import local_copy, save_file
+from media.storage.operations import local_copy, save_file
 from media.temporary_folders import temporary_folder
 from media.transcription import transcribe_file, transcription_timeout
 

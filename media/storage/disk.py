@@ -12,7 +12,7 @@ from uuid import uuid4
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
-from media.storage.base import StoredObject, read_exactly
+from media.storage.interface import StoredObject, read_exactly
 
 DRAFTS = ".drafts"
 ABANDONED_SECONDS = 24 * 3600

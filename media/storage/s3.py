@@ -17,7 +17,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
-from media.storage.base import CHUNK_BYTES, StoredObject, read_exactly
+from media.storage.interface import CHUNK_BYTES, StoredObject, read_exactly
 from media.temporary_folders import temporary_folder
 
 CONNECT_SECONDS = 3

@@ -30,7 +30,7 @@ from media.models import (
     storage_name,
 )
 from media.services import StoredFile, record_copies, register_files, store_bytes
-from media.storage.base import delete, exists, walk
+from media.storage.operations import delete, exists, walk
 from media.uploaded_files import NewFile, create_file
 from tests.support.history_rows import conversation_of
 from tests.support.people import Person

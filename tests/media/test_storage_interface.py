@@ -14,9 +14,10 @@ from django.core.files.storage import Storage, storages
 from django.test import override_settings
 
 from chatapi.storage_settings import storages as storages_settings
-from media.storage import base as storage
 from media.storage import disk
+from media.storage import operations as storage
 from media.storage.disk import WholeFileStorage
+from media.storage.interface import CHUNK_BYTES
 from media.storage.s3 import ObjectStorage
 from tests.support.s3_server import bucket_options, s3_endpoint, s3_session
 
@@ -108,7 +109,7 @@ def test_a_range_is_exact_and_comes_in_pieces(
     storage.save_file(NAME, file_of(DATA))
     pieces = list(storage.open_range(NAME, start, length))
     assert b"".join(pieces) == DATA[start : start + length]
-    assert max(map(len, pieces), default=0) <= storage.CHUNK_BYTES
+    assert max(map(len, pieces), default=0) <= CHUNK_BYTES
 
 
 @pytest.mark.parametrize(("start", "length"), [(len(DATA) - 10, 11), (len(DATA), 1), (10**9, 5)])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from media.storage.base import walk
+from media.storage.operations import walk
 from tests.support.fake_websites import FakeResolver, Visit
 from tests.support.hostile_files import PICTURES
 from tests.support.ip_addresses import PRIVATE, SPELLINGS

@@ -11,7 +11,7 @@ import pytest
 from conversations.models import Completion
 from media.processing.exceptions import UnreadableMedia
 from media.processing.speech.transcripts import Transcript
-from media.storage.base import walk
+from media.storage.operations import walk
 from tests.support.fake_websites import Visit
 from tests.support.media_requests import (
     b64,

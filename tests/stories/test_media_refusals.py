@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from media.models import File
-from media.storage.base import walk
+from media.storage.operations import walk
 from tests.support.hostile_files import (
     HTML,
     MARK,

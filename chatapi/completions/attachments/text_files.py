@@ -11,7 +11,7 @@ from core.values import Blob
 from engines.base import InvalidRequest
 from engines.messages import FilePart, Message, Part
 from media.models import storage_name
-from media.storage.base import open_range
+from media.storage.operations import open_range
 
 TEXT_LIMIT = 200_000
 """The most characters of a text file that a model without file input is given."""

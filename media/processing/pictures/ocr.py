@@ -5,7 +5,7 @@ import time
 import msgspec
 
 from media.processing.pictures.limits import LONG_RATIO, PictureLimits
-from media.processing.pictures.text_lines import TextLine
+from media.processing.pictures.text_line import TextLine
 
 
 class ReadText(msgspec.Struct, frozen=True):

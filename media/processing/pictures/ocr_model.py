@@ -13,7 +13,7 @@ import rapidocr
 from PIL import Image
 from rapidocr.utils.output import RapidOCROutput
 
-from media.processing.pictures.text_lines import Box, TextLine
+from media.processing.pictures.text_line import Box, TextLine
 
 THREADS = 2
 MIN_CONFIDENCE = 0.6

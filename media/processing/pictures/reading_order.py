@@ -7,7 +7,7 @@ short and stay in their rows, because `Coffee … 3.50` belongs together.
 from itertools import groupby, pairwise
 from statistics import median
 
-from media.processing.pictures.text_lines import TextLine
+from media.processing.pictures.text_line import TextLine
 
 Row = list[TextLine]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.authentication import Principal
-from accounts.ratelimits.allowance import Allowance
+from accounts.ratelimits.allowance import Allowance, format_duration
 from accounts.ratelimits.counters import Counters
 from accounts.ratelimits.limits import Limits
 from core.exceptions import RateLimited
@@ -101,3 +101,22 @@ async def test_tokens_are_corrected_long_after_they_were_taken(clock: Clock) -> 
         clock.advance(seconds)
         await call.correct_tokens(100)
         assert await remaining_after_one_more(counters, who, "tokens") == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.000_001, "1ms"),
+        (0.012, "12ms"),
+        (0.0121, "13ms"),
+        (0.9991, "1s"),
+        (1, "1s"),
+        (7.2, "8s"),
+        (59.5, "1m0s"),
+        (90, "1m30s"),
+        (119.2, "2m0s"),
+    ],
+)
+def test_a_duration_is_written_as_openai_writes_it(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text

@@ -1,29 +1,9 @@
-"""The arithmetic of sliding windows, and the format of durations."""
+"""The arithmetic of sliding windows."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.ratelimits.sliding_window import SlidingWindow, format_duration
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (0.000_001, "1ms"),
-        (0.012, "12ms"),
-        (0.0121, "13ms"),
-        (0.9991, "1s"),
-        (1, "1s"),
-        (7.2, "8s"),
-        (59.5, "1m0s"),
-        (90, "1m30s"),
-        (119.2, "2m0s"),
-    ],
-)
-def test_a_duration_is_written_as_openai_writes_it(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
+from accounts.ratelimits.sliding_window import SlidingWindow
 
 
 def after(window: SlidingWindow, seconds: float) -> SlidingWindow:

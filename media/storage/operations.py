@@ -4,31 +4,16 @@ The functions work on either, with names like "workspace/ab/abc…". A file exis
 not at all. A failure raises `OSError`, a missing file `FileNotFoundError`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import cast
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
-CHUNK_BYTES = 2**16
-
-
-class StoredObject(NamedTuple):
-    name: str
-    size: int
-    modified_at: datetime
-
-
-class MediaStorage(Protocol):
-    """What a storage does in addition to Django's own interface."""
-
-    def local_copy(self, name: str) -> AbstractContextManager[Path]: ...
-    def open_range(self, name: str, start: int, length: int) -> Iterator[bytes]: ...
-    def walk(self, prefix: str) -> Iterator[StoredObject]: ...
-    def delete_tree(self, prefix: str) -> None: ...
+from media.storage.interface import MediaStorage, StoredObject
 
 
 def _storage() -> MediaStorage:
@@ -82,12 +67,3 @@ def delete_tree(prefix: str) -> None:
     if not prefix.strip("/"):
         raise ValueError("All of the storage is never deleted.")
     _storage().delete_tree(prefix)
-
-
-def read_exactly(read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
-    while length > 0:
-        piece = read(min(length, CHUNK_BYTES))
-        if not piece:
-            raise OSError("The file ends before the range that was asked for.")
-        length -= len(piece)
-        yield piece

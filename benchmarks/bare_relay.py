@@ -3,7 +3,7 @@
 Each event of the upstream is parsed, serialized again and sent on its own. The server, upstream
 client and JSON library are the same as the service's.
 
-    python -m benchmarks.relay UPSTREAM_PORT      prints its port, serves until SIGTERM
+    python -m benchmarks.bare_relay UPSTREAM_PORT      prints its port, serves until SIGTERM
 """
 
 import socket
