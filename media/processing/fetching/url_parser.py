@@ -71,6 +71,8 @@ def parse_url(text: str) -> Target:
     scheme = _check_scheme(parts["scheme"].lower())
     host, port = _split_authority(parts["authority"])
     path, query = parts["path"] or "/", parts["query"] or ""
+    if query == "?":  # the HTTP client would not send it, so the canonical form leaves it out too
+        query = ""
     return Target(
         scheme,
         host,

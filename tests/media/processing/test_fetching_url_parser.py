@@ -14,6 +14,7 @@ READ = [
     ("http://example.com:443/", ("http", "example.com", 443, "/")),
     ("http://example.com./a", ("http", "example.com", 80, "/a")),
     ("http://example.com?a=b", ("http", "example.com", 80, "/?a=b")),
+    ("http://example.com?", ("http", "example.com", 80, "/")),
     ("http://my_bucket.s3-1.example.com/", ("http", "my_bucket.s3-1.example.com", 80, "/")),
     ("http://8.8.8.8/", ("http", "8.8.8.8", 80, "/")),
     ("http://[2606:4700::0001]:8080/", ("http", "2606:4700::1", 8080, "/")),
