@@ -12,10 +12,11 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
-from accounts.authentication import Principal, find_secret, principal_of_secret, principal_of_session
+from accounts.authentication import find_secret, principal_of_secret, principal_of_session
+from accounts.principal import Principal
 from accounts.services import digest_of
 from core.exceptions import MissingApiKey
-from core.values import Value
+from core.immutable_values import Value
 
 CACHE_SECONDS = 5.0
 CACHE_KEYS = 10_000

@@ -18,25 +18,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.models import LIMITS, ApiKey, User
-from accounts.ratelimits.limits import UNLIMITED, Limits
+from accounts.principal import Principal
+from accounts.ratelimits.limits import Limits
 from accounts.services import digest_of, personal_workspace
+from core.bulk_sql import fetch_query
 from core.exceptions import Forbidden, InvalidApiKey
-from core.sql import fetch_query
-from core.values import Value
-
-
-class Principal(Value, frozen=True):
-    """On whose behalf a request acts, and within which limits.
-
-    `key_id` is None for a browser session; `limits` are the workspace's, `key_limits` the key's own, which
-    apply in addition.
-    """
-
-    workspace_id: UUID
-    user_id: int
-    key_id: UUID | None = None
-    limits: Limits = UNLIMITED
-    key_limits: Limits = UNLIMITED
 
 
 def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

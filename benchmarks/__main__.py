@@ -18,10 +18,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import media_conversion, quantities, speech, streams
+from benchmarks import findings_table, media_conversion, speech, streams
 from benchmarks.processes import BenchmarkError, say
 from benchmarks.profile import profile_service
-from benchmarks.targets import STARTERS
+from benchmarks.target_servers import STARTERS
 
 
 def main() -> None:
@@ -51,13 +51,13 @@ def _speech(folder: Path, arguments: argparse.Namespace) -> str:
     say("speech")
     sentences = 3 if arguments.quick else 6
     plan = speech.Plan(arguments.rounds, sentences, arguments.minutes)
-    return quantities.render("speech", speech.measure_speech(folder, plan))
+    return findings_table.render("speech", speech.measure_speech(folder, plan))
 
 
 def _media(folder: Path, arguments: argparse.Namespace) -> str:
     say("media")
     plan = media_conversion.Plan(arguments.rounds, *((10, 6) if arguments.quick else (30, 60)))
-    return quantities.render("media", media_conversion.measure_conversions(folder, plan))
+    return findings_table.render("media", media_conversion.measure_conversions(folder, plan))
 
 
 PARTS: dict[str, Callable[[Path, argparse.Namespace], str]] = {

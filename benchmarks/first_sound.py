@@ -16,10 +16,10 @@ import msgspec
 from aiohttp import web
 
 from benchmarks.bare_models import Yardstick
+from benchmarks.findings_table import Finding
 from benchmarks.processes import BenchmarkError
-from benchmarks.quantities import Finding
 from benchmarks.sample_media import SENTENCES, VOICE
-from benchmarks.targets import HOST, MODEL, Target, start_service
+from benchmarks.target_servers import HOST, MODEL, Target, start_service
 
 WORD_SECONDS = 0.03
 """The time between two words: as fast as the local model writes."""

@@ -40,7 +40,7 @@ class Report(msgspec.Struct):
     first_chunk: list[float]
 
 
-class Target(msgspec.Struct, frozen=True):
+class RequestTemplate(msgspec.Struct, frozen=True):
     """Where to send requests. Ten number signs in their body are replaced by the call's number."""
 
     host: str
@@ -151,7 +151,7 @@ class Caller(asyncio.Protocol):
 class Run:
     """The connections of one load and what they counted."""
 
-    def __init__(self, target: Target, kind: str, connections: int, seconds: float) -> None:
+    def __init__(self, target: RequestTemplate, kind: str, connections: int, seconds: float) -> None:
         self._target = target
         self._request = target.request(kind != "plain", SLOW_MODEL if kind == "hold" else target.model)
         self._connections = connections
@@ -208,7 +208,9 @@ class Run:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    target = Target(arguments.host, arguments.port, arguments.path, tuple(arguments.header), arguments.model)
+    target = RequestTemplate(
+        arguments.host, arguments.port, arguments.path, tuple(arguments.header), arguments.model
+    )
     run = Run(target, arguments.kind, arguments.connections, arguments.seconds)
     report = await run.go()
     print(msgspec.json.encode(report).decode(), flush=True)

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
+from benchmarks.findings_table import Finding
+from benchmarks.fresh_worker import fresh_worker
 from benchmarks.processes import peak_megabytes
-from benchmarks.quantities import Finding
 from benchmarks.sample_media import KINDS, speech, write_long_mp3, write_picture, write_sound
-from benchmarks.sandbox_worker import fresh_worker
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.rendering import RenderPicture, render_picture
 from media.processing.sandbox import pools

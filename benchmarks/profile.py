@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.stream_loads import Kind, Sample, run_load
-from benchmarks.targets import Target, start_service, start_upstream
+from benchmarks.target_servers import Target, start_service, start_upstream
 
 _INJECT = Path(__file__).resolve().parent / "inject"
 _SHOWN = 20

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from benchmarks.bare_models import Timing, Yardstick, yardstick
+from benchmarks.findings_table import Finding
 from benchmarks.first_sound import measure_first_sounds
+from benchmarks.fresh_worker import fresh_worker
 from benchmarks.processes import cpu_seconds, peak_megabytes
-from benchmarks.quantities import Finding
 from benchmarks.sample_media import SENTENCES, VOICE, first_minutes, speech, write_recording
-from benchmarks.sandbox_worker import fresh_worker
 from media.processing.sandbox import pools
 from media.processing.sound.output_formats import SPEECH_RATE
 from media.processing.speech.recognition.job_types import RecognitionEnd, Transcribe, WarmRecognizer

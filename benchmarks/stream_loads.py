@@ -12,7 +12,7 @@ import msgspec
 
 from benchmarks.load_generator import Report
 from benchmarks.processes import ROOT, BenchmarkError, Footprint
-from benchmarks.targets import MODEL, Target
+from benchmarks.target_servers import MODEL, Target
 
 Kind = Literal["streams", "plain", "hold"]
 

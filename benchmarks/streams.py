@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks.processes import say
 from benchmarks.stream_loads import footprint_while_holding, run_load
 from benchmarks.stream_table import Measurements, render
-from benchmarks.targets import STARTERS, Target, start_upstream
+from benchmarks.target_servers import STARTERS, Target, start_upstream
 
 CONNECTIONS = 16
 

@@ -23,7 +23,7 @@ import msgspec
 import uvloop
 
 from benchmarks.processes import ROOT
-from benchmarks.targets import start_upstream
+from benchmarks.target_servers import start_upstream
 
 CONNECTIONS = 16
 SECONDS = 2.0

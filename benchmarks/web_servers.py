@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from benchmarks.fake_upstream import CHUNKS, FIRST_TOKEN
 from benchmarks.processes import Process
 from benchmarks.stream_loads import Kind, run_load
-from benchmarks.targets import HOST, Target, free_port
+from benchmarks.target_servers import HOST, Target, free_port
 
 CONNECTIONS = 16
 SECONDS = 2.0

@@ -28,8 +28,8 @@ from billing.prices import (
 from billing.tariffs import Bound, Tariff
 from billing.units import Units
 from billing.wallet_locks import LockedWallet, lock_wallets
+from core.bulk_sql import execute, fetch, id_from_driver, id_to_driver, insert_rows, update_rows
 from core.ids import derive_id
-from core.sql import execute, fetch, id_from_driver, id_to_driver, insert_rows, update_rows
 
 ChargeKind = Literal["completion", "speech", "transcription"]
 

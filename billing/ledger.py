@@ -14,8 +14,8 @@ from billing.exceptions import InvalidBillingAction
 from billing.models import NO_WORKSPACE, Account, Entry, Transaction, Wallet, account_id
 from billing.money import MAX_NANO, format_usd
 from billing.wallet_locks import LockedWallet, lock_wallets
+from core.bulk_sql import Row, insert_rows
 from core.ids import new_id
-from core.sql import Row, insert_rows
 
 TransactionKind = Transaction.Kind
 

@@ -18,7 +18,7 @@ from django.db.models import Max, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from billing import alerts
+from billing import operator_alerts
 from billing.exceptions import InvalidBillingAction
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
 from billing.money import format_usd
@@ -229,7 +229,7 @@ def _find_event(identifier: str) -> MeterEvent:
 def _alert_overdue(problem: MeterError | None) -> None:
     events = list(overdue_events()[:RUN_EVENTS])
     if not events:
-        alerts.sync_alerts(Alert.Kind.EXPORT, {})
+        operator_alerts.sync_alerts(Alert.Kind.EXPORT, {})
         return
     total = sum(event.amount for event in events)
     lines = [
@@ -243,4 +243,4 @@ def _alert_overdue(problem: MeterError | None) -> None:
         lines.append(f"{count} of them are older than Stripe takes: `manage.py meter_events`.")
     if problem:
         lines.append(f"The last problem: {problem}")
-    alerts.sync_alerts(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})
+    operator_alerts.sync_alerts(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})

@@ -5,32 +5,32 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from billing import alerts, meter_export, posting, statements, stripe_meters
+from billing import charge_posting, meter_export, operator_alerts, statements, stripe_meters
 
 
 @shared_task
 def post_settled() -> None:
-    posting.post_settled()
+    charge_posting.post_settled()
 
 
 @shared_task
 def alert_low_balances() -> None:
-    alerts.check_low_balances()
+    operator_alerts.check_low_balances()
 
 
 @shared_task
 def alert_overdrawn() -> None:
-    alerts.check_overdrawn()
+    operator_alerts.check_overdrawn()
 
 
 @shared_task
 def alert_unpriced() -> None:
-    alerts.check_unpriced()
+    operator_alerts.check_unpriced()
 
 
 @shared_task
 def mail_alerts() -> None:
-    alerts.mail_new_alerts()
+    operator_alerts.mail_new_alerts()
 
 
 @shared_task

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from billing.models import Budget, Wallet
-from core.sql import fetch, id_to_driver
+from core.bulk_sql import fetch, id_to_driver
 
 
 class LockedWallet(NamedTuple):

@@ -10,7 +10,7 @@ class ChatapiConfig(AppConfig):
 
     def ready(self) -> None:
         from chatapi.checks import ALL_CHECKS
-        from chatapi.models_file import load_registry
+        from chatapi.model_loading import load_registry
         from engines.served_models import set_registry_loader
 
         set_registry_loader(load_registry)

@@ -11,7 +11,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
 
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.redis_transport:Transport"))
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "chatapi.celery_redis_transport:Transport"))
 
 SHUTDOWN_GRACE_SECONDS = 60.0
 """How long tasks may run after a worker is told to stop. Less than a service manager waits to kill it."""

@@ -21,10 +21,10 @@ from django.utils import timezone
 from redis.connection import parse_url
 
 from billing.prices import current_tariffs
-from chatapi.completions.pricing import DEFAULT_OUTPUT_LIMIT
-from chatapi.models_file import read_models
+from chatapi.completions.billable_usage import DEFAULT_OUTPUT_LIMIT
+from chatapi.model_loading import read_models
 from engines.model_spec import ModelSpec
-from engines.registry import ModelsFileError
+from engines.models_file import ModelsFileError
 
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
-from accounts.ratelimits.counters import Counters
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.audio.asgi_routes import audio_routes
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
@@ -40,7 +40,7 @@ EXPOSED_HEADERS = [
 
 def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
     """Build the application: the ASGI endpoints, Django for the rest, and middleware around all."""
-    callers, counters = AsgiAuthenticator(), Counters(settings.REDIS_URL)
+    callers, counters = AsgiAuthenticator(), FallbackCounters(settings.REDIS_URL)
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,
         "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,
@@ -90,7 +90,7 @@ class StartOnFirstRequest:
 class Lifespan:
     """The ASGI lifespan: starts and stops the service with the server."""
 
-    def __init__(self, service: CompletionService, counters: Counters) -> None:
+    def __init__(self, service: CompletionService, counters: FallbackCounters) -> None:
         self._service = service
         self._counters = counters
 

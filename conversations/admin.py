@@ -14,10 +14,10 @@ from django.utils.safestring import SafeString
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
-from conversations.thread_presenter import lay_out_thread, present_part
+from conversations.thread_layout import lay_out_thread, present_part
 from core.admin import ReadOnlyAdmin, link_to
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
-from engines.registry import ModelsFileError
+from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 from media.file_presenter import present_files
 

@@ -8,16 +8,16 @@ from accounts.authentication import valid_keys
 from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import Hold, HoldBatch
-from conversations.admission_request import Admission
+from conversations.admission_request import AdmissionRequest
 from conversations.asset_holds import hold_files
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests, scope_of
 from conversations.models import Completion, Conversation, Message
 from conversations.thread_lookup import ThreadPosition, position_by_name, positions_by_digest
+from core.bulk_sql import Row, insert_rows, update_rows
 from core.exceptions import ApiError, Conflict, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
-from core.sql import Row, insert_rows, update_rows
-from core.values import Value
+from core.immutable_values import Value
 from engines import messages as engine_messages
 from media.services import StoredFile, quota_exceeded, workspaces_over_quota
 
@@ -45,7 +45,9 @@ class Deferred(Value, frozen=True):
     claim: tuple[UUID, str]
 
 
-def admit_all(admissions: Sequence[Admission], hold_batch: HoldBatch) -> list[Admitted | Deferred | ApiError]:
+def admit_all(
+    admissions: Sequence[AdmissionRequest], hold_batch: HoldBatch
+) -> list[Admitted | Deferred | ApiError]:
     """Store the calls that can be paid for, one per conversation, and return each call's outcome.
 
     Runs inside the caller's transaction.
@@ -56,7 +58,7 @@ def admit_all(admissions: Sequence[Admission], hold_batch: HoldBatch) -> list[Ad
 class _Batch:
     """One batch: it reads each table once, decides call by call, and writes each table once."""
 
-    def __init__(self, admissions: Sequence[Admission], hold_batch: HoldBatch) -> None:
+    def __init__(self, admissions: Sequence[AdmissionRequest], hold_batch: HoldBatch) -> None:
         self.admissions = admissions
         self.hold_batch = hold_batch
         self.claimed: set[tuple[UUID, str]] = set()
@@ -82,13 +84,13 @@ class _Batch:
         update_rows(Conversation, self.heads)
         return outcomes
 
-    def _outcome(self, admission: Admission) -> Admitted | Deferred | ApiError:
+    def _outcome(self, admission: AdmissionRequest) -> Admitted | Deferred | ApiError:
         try:
             return self._admit(admission)
         except ApiError as refusal:
             return refusal
 
-    def _admit(self, admission: Admission) -> Admitted | Deferred:
+    def _admit(self, admission: AdmissionRequest) -> Admitted | Deferred:
         if admission.key_digest and admission.key_digest not in self.valid_keys:
             raise InvalidApiKey()
         workspace_id = admission.principal.workspace_id
@@ -118,7 +120,7 @@ class _Batch:
         self.claimed.add(claim)
         return True
 
-    def _start_conversation(self, admission: Admission) -> Admitted:
+    def _start_conversation(self, admission: AdmissionRequest) -> Admitted:
         who = admission.principal
         scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
         admitted = self._store(admission, ThreadPosition(new_id(), None, scope))
@@ -139,13 +141,13 @@ class _Batch:
         )
         return admitted
 
-    def _continue_conversation(self, admission: Admission, position: ThreadPosition) -> Admitted:
+    def _continue_conversation(self, admission: AdmissionRequest, position: ThreadPosition) -> Admitted:
         admitted = self._store(admission, position)
         changes = {"head": admitted.prompt_id, "updated_at": admission.at}
         self.heads.append(({"id": position.conversation_id}, changes))
         return admitted
 
-    def _store(self, admission: Admission, position: ThreadPosition) -> Admitted:
+    def _store(self, admission: AdmissionRequest, position: ThreadPosition) -> Admitted:
         history = position.earlier_messages + admission.messages
         hold = self._hold(admission, history)
         prompt_id, prompt_digest = position.parent_id, position.parent_digest
@@ -164,7 +166,7 @@ class _Batch:
         self.held_files += [(workspace_id, position.conversation_id, file) for file in admission.files]
         return Admitted(position.conversation_id, prompt_id, prompt_digest, history, hold)
 
-    def _hold(self, admission: Admission, history: tuple[engine_messages.Message, ...]) -> Hold:
+    def _hold(self, admission: AdmissionRequest, history: tuple[engine_messages.Message, ...]) -> Hold:
         try:
             return self.hold_batch.hold(admission.charge_request, lambda: admission.bound(history))
         except BillingError as problem:
@@ -172,7 +174,7 @@ class _Batch:
 
 
 def _completions_by_idempotency_key(
-    admissions: Sequence[Admission],
+    admissions: Sequence[AdmissionRequest],
 ) -> dict[tuple[UUID, str], Completion]:
     keyed = [admission for admission in admissions if admission.idempotency_key]
     if not keyed:
@@ -184,7 +186,7 @@ def _completions_by_idempotency_key(
     return {(row.workspace_id, row.idempotency_key or ""): row for row in found}
 
 
-def _repeat_of(admission: Admission, first: Completion) -> Admitted:
+def _repeat_of(admission: AdmissionRequest, first: Completion) -> Admitted:
     if first.body_digest != admission.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
     no_hold = Hold(admission.charge_request, {}, 0)
@@ -212,7 +214,7 @@ def _message_row(
     }
 
 
-def _completion_row(admission: Admission, conversation_id: UUID, prompt_id: UUID) -> Row:
+def _completion_row(admission: AdmissionRequest, conversation_id: UUID, prompt_id: UUID) -> Row:
     return {
         "id": admission.completion_id,
         "workspace": admission.principal.workspace_id,

@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts.authentication import Principal
+from accounts.principal import Principal
 from billing.holds import ChargeRequest
 from billing.tariffs import Bound
-from core.values import Value
+from core.immutable_values import Value
 from engines import messages as engine_messages
 from media.services import StoredFile
 
 
-class Admission(Value, frozen=True):
+class AdmissionRequest(Value, frozen=True):
     """A validated call that is to be stored.
 
     `key_digest` is None for a browser session. `bound` takes the whole history and returns the most that the

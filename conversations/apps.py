@@ -6,7 +6,7 @@ class ConversationsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.deletion import WorkspaceContents, register_contents
-        from billing.charged_completions import set_completion_finder
+        from billing.completion_finder import set_completion_finder
         from conversations.deletion import delete_history_of_workspace, history_counts_of_workspaces
         from conversations.selectors import find_completion
 

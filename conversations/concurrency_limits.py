@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.authentication import Principal
 from accounts.models import Workspace
-from conversations.admission_request import Admission
+from accounts.principal import Principal
+from conversations.admission_request import AdmissionRequest
 from conversations.models import Completion
 from core.exceptions import RateLimited
 
@@ -21,7 +21,7 @@ RETRY_SECONDS = 1
 class ConcurrencyCheck:
     """The check of one transaction, created after the completions that end in it are stored."""
 
-    def __init__(self, admissions: Sequence[Admission]) -> None:
+    def __init__(self, admissions: Sequence[AdmissionRequest]) -> None:
         limited = {
             who.workspace_id
             for who in (admission.principal for admission in admissions)

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Workspace
 from conversations.parts_field import PartsField
+from core.compact_json_field import CompactJSONField
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, derive_id, format_id, new_id
-from core.json_field import CompactJSONField
 from media.models import Asset
 
 # Foreign keys have no index of their own if a composite index begins with them, or if only the rare

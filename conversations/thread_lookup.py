@@ -7,14 +7,14 @@ from uuid import UUID
 
 from django.db import connection
 
-from conversations.admission_request import Admission
+from conversations.admission_request import AdmissionRequest
 from conversations.digest_chain import chain_digests, scope_of
 from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation
-from conversations.tool_results import check_tool_results
+from conversations.tool_result_check import check_tool_results
 from core.exceptions import NotFound
 from core.ids import MESSAGE, parse_id
-from core.values import Value
+from core.immutable_values import Value
 from engines import messages as engine_messages
 
 
@@ -43,7 +43,7 @@ class _StoredMessage(NamedTuple):
     head_id: UUID | None
 
 
-def positions_by_digest(admissions: Sequence[Admission]) -> dict[UUID, ThreadPosition]:
+def positions_by_digest(admissions: Sequence[AdmissionRequest]) -> dict[UUID, ThreadPosition]:
     """Return, by completion id, the positions of calls that continue a stored answer; others start anew."""
     chains: dict[UUID, tuple[int, list[str]]] = {}
     for admission in admissions:
@@ -96,7 +96,7 @@ def _deepest_position(
 # --- by name: a call that says which conversation it continues ------------------------------------
 
 
-def position_by_name(admission: Admission) -> ThreadPosition | None:
+def position_by_name(admission: AdmissionRequest) -> ThreadPosition | None:
     """Return the position that `context.conversation_id` names, or None if the call names none."""
     if admission.conversation_id is None:
         return None
@@ -109,7 +109,7 @@ def position_by_name(admission: Admission) -> ThreadPosition | None:
     )
 
 
-def _named_parent(admission: Admission, conversation: Conversation) -> Message:
+def _named_parent(admission: AdmissionRequest, conversation: Conversation) -> Message:
     message_id = parse_id(MESSAGE, admission.parent_message_id or "")
     if message_id is not None:
         for parent in Message.objects.filter(id=message_id, conversation=conversation):
@@ -117,7 +117,9 @@ def _named_parent(admission: Admission, conversation: Conversation) -> Message:
     raise NotFound("There is no such message in this conversation.", param="context.parent_message_id")
 
 
-def _position_of_whole_history(conversation: Conversation, admission: Admission) -> ThreadPosition | None:
+def _position_of_whole_history(
+    conversation: Conversation, admission: AdmissionRequest
+) -> ThreadPosition | None:
     """Return a position if the call begins with a stored root, and so sends the history itself."""
     chain = chain_digests(conversation.scope, admission.messages)
     stored = _stored_messages(set(chain), conversation=conversation)
@@ -128,7 +130,7 @@ def _position_of_whole_history(conversation: Conversation, admission: Admission)
 
 
 def _position_after(
-    parent: Message | None, conversation: Conversation, admission: Admission
+    parent: Message | None, conversation: Conversation, admission: AdmissionRequest
 ) -> ThreadPosition:
     before = path_to(parent)
     call_ids = {call.id for message in before for call in message.tool_calls}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Literal
 
-from core.values import Blob, Value
+from core.immutable_values import Blob, Value
 from engines.events import (
     AudioDelta,
     Event,

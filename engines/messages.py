@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from core.values import Blob, Value
+from core.immutable_values import Blob, Value
 
 Role = Literal["system", "user", "assistant", "tool"]
 

@@ -37,7 +37,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     model_path: str | None = None
     """For `local`: your own GGUF file instead of the installed one."""
     price: Literal["free"] | dict[str, Any] | None = None
-    """Decimals of USD, keyed by the names of billing's units; `chatapi.models_file` checks them."""
+    """Decimals of USD, keyed by the names of billing's units; `chatapi.model_loading` checks them."""
 
     @property
     def is_local(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from core.values import Blob, Value
+from core.immutable_values import Blob, Value
 from engines.messages import Message
 
 

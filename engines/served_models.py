@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Lock
 
-from engines.registry import Registry
+from engines.model_registry import Registry
 
 _lock = Lock()
 _load: Callable[[], Registry] | None = None

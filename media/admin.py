@@ -12,11 +12,11 @@ from django.utils.safestring import SafeString, mark_safe
 
 from core.admin import FixedFilter, ReadOnlyAdmin, link_to
 from core.ids import FILE
+from media.file_library import PURPOSES
 from media.file_presenter import TEXT_KINDS, present_asset
 from media.models import Asset, File, Rendition
 from media.renditions.retry import retry_failed
 from media.signed_urls import media_url
-from media.uploaded_files import PURPOSES
 
 SHOWN_HOLDERS = 50
 

@@ -8,8 +8,8 @@ from typing import Literal
 from django.conf import settings
 
 from core.exceptions import ApiError, BadRequest, ServiceUnavailable
+from core.immutable_values import Blob
 from core.packaged_files import file_digest
-from core.values import Blob
 from media.processing.exceptions import MediaError, MediaTooLarge, NoAudio, UnreadableMedia
 from media.processing.pictures.file_types import sniff_picture
 from media.processing.pictures.inspection import InspectPicture, inspect_picture

@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Workspace
+from core.compact_json_field import CompactJSONField
 from core.ids import FILE, derive_id, format_id, new_id
-from core.json_field import CompactJSONField
 from media.processing.pictures.limits import LONG_RATIO
 
 

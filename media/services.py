@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from core.exceptions import ApiError, ServiceUnavailable
-from core.values import Blob, Value
+from core.immutable_values import Blob, Value
 from media.models import (
     Asset,
     RemoteCopy,

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from starlette.types import Message, Send
 
-from accounts.authentication import Principal
+from accounts.principal import Principal
 from accounts.ratelimits.counter_storage import LimitRequest
-from accounts.ratelimits.counters import CounterChange, Counters
+from accounts.ratelimits.fallback_counters import CounterChange, FallbackCounters
 from accounts.ratelimits.sliding_window import SlidingWindow
 from core.exceptions import RateLimited
 
@@ -74,7 +74,7 @@ class Allowance:
     If one limit refuses the call, nothing is taken from the others of that kind.
     """
 
-    def __init__(self, counters: Counters, principal: Principal) -> None:
+    def __init__(self, counters: FallbackCounters, principal: Principal) -> None:
         self._counters = counters
         self._limits = {
             "requests": _limits("requests", principal),

@@ -1,6 +1,6 @@
 """Limits as values."""
 
-from core.values import Value
+from core.immutable_values import Value
 
 
 class Limits(Value, frozen=True):

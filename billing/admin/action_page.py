@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from billing.admin.base import MoneyAdmin
+from billing.admin.money_admin import MoneyAdmin
 from billing.exceptions import BillingError
 
 Values = dict[str, Any]

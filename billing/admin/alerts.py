@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from billing import alerts
-from billing.admin.base import MoneyAdmin
+from billing import operator_alerts
+from billing.admin.money_admin import MoneyAdmin
 from billing.models import Alert
 from core.admin import FixedFilter
 
@@ -42,7 +42,7 @@ class AlertAdmin(MoneyAdmin):
     @admin.action(description="Mark as settled", permissions=["settling"])
     def settle(self, request: HttpRequest, rows: QuerySet[Alert]) -> None:
         chosen = list(rows.filter(settled_at=None))
-        count = alerts.settle([alert.pk for alert in chosen])
+        count = operator_alerts.settle([alert.pk for alert in chosen])
         for alert in chosen:
             self.log_change(request, alert, "Marked as settled.")
         messages.success(request, f"Settled: {count}. What lasts is raised anew at the next look.")

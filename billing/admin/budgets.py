@@ -18,11 +18,12 @@ from billing.admin.action_page import (
     post_data,
     row_for_action,
 )
-from billing.admin.base import MoneyAdmin, usd
-from billing.admin.forms import KeyField, UsdField, WorkspaceField
+from billing.admin.form_fields import KeyField, UsdField, WorkspaceField
+from billing.admin.formatting import usd
+from billing.admin.money_admin import MoneyAdmin
 from billing.models import Budget
 from billing.money import format_usd
-from billing.wallet_terms import add_budget, change_budget, remove_budget
+from billing.terms_and_budgets import add_budget, change_budget, remove_budget
 from core.admin import link_to
 
 

@@ -21,9 +21,10 @@ from billing.admin.action_page import (
     post_data,
     row_for_action,
 )
-from billing.admin.base import MoneyAdmin, format_to_second, no_wrap, usd, workspace_names_by_id
-from billing.admin.forms import ReasonForm
-from billing.charged_completions import find_charged_completion
+from billing.admin.form_fields import ReasonForm
+from billing.admin.formatting import format_to_second, no_wrap, usd, workspace_names_by_id
+from billing.admin.money_admin import MoneyAdmin
+from billing.completion_finder import find_charged_completion
 from billing.models import NO_WORKSPACE, Account, Charge, Entry, Transaction
 from billing.units import UNITS
 from core.admin import link_to

@@ -13,7 +13,8 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from billing.admin.action_page import ActionResult, AdminAction, Values, action_page, post_data
-from billing.admin.base import MoneyAdmin, format_to_second, no_wrap
+from billing.admin.formatting import format_to_second, no_wrap
+from billing.admin.money_admin import MoneyAdmin
 from billing.models import Price, Rate
 from billing.money import InvalidAmount, format_rate, usd_to_pico_rate
 from billing.prices import add_price
@@ -21,7 +22,7 @@ from billing.tariffs import unpriced_units
 from billing.units import UNITS
 from core.admin import FixedFilter
 from engines.model_spec import ModelSpec
-from engines.registry import ModelsFileError
+from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 
 CURRENT, SCHEDULED, SUPERSEDED = "current", "scheduled", "superseded"

@@ -13,7 +13,8 @@ from django.utils.safestring import mark_safe
 
 from billing import statement_exports
 from billing.admin.action_page import action_path
-from billing.admin.base import MoneyAdmin, usd, workspace_names_by_id
+from billing.admin.formatting import usd, workspace_names_by_id
+from billing.admin.money_admin import MoneyAdmin
 from billing.models import Statement, Transaction
 from billing.statements import StatementReport, find_report
 

@@ -24,14 +24,30 @@ from billing.admin.action_page import (
     post_data,
     row_for_action,
 )
-from billing.admin.base import MoneyAdmin, usd, workspace_names_by_id
-from billing.admin.forms import MoneyForm, TopUpForm, UsdField, WorkspaceField
+from billing.admin.form_fields import MoneyForm, UsdField, WorkspaceField
+from billing.admin.formatting import usd, workspace_names_by_id
+from billing.admin.money_admin import MoneyAdmin
+from billing.ledger import REFERENCE_LENGTH
 from billing.models import Transaction, Wallet
 from billing.money import format_usd
-from billing.wallet_terms import open_wallet, set_terms
+from billing.terms_and_budgets import open_wallet, set_terms
 from core.admin import FixedFilter
 
 _CUSTOMER = re.compile(r"\Acus_[A-Za-z0-9]{1,90}\Z", re.ASCII)
+
+
+class TopUpForm(MoneyForm):
+    payment = forms.CharField(
+        label="Reference",
+        max_length=REFERENCE_LENGTH,
+        required=False,
+        widget=AdminTextInputWidget(),
+        help_text="Of the payment, where it has one: the same one is taken once.",
+    )
+    field_order = ("amount", "payment", "reason")
+
+    def reference(self) -> str:
+        return str(self.cleaned_data["payment"]) or super().reference()
 
 
 class TermsForm(forms.Form):

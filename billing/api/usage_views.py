@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import workspace_id_of
 from billing import usage_report
-from billing.api.renderers import ExactJSONRenderer
+from billing.api.exact_json_renderer import ExactJSONRenderer
 from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
 from billing.api.usage_serializers import (
     CompletionUsageSerializer,

@@ -6,12 +6,12 @@ from django.conf import settings
 from django.urls import URLPattern, path
 
 from accounts.asgi_auth import AsgiAuthenticator
-from accounts.ratelimits.counters import Counters
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.audio.speech import SpeechEndpoint
 from chatapi.audio.transcriptions import TranscriptionEndpoint
 
 
-def audio_routes(callers: AsgiAuthenticator, counters: Counters) -> list[URLPattern]:
+def audio_routes(callers: AsgiAuthenticator, counters: FallbackCounters) -> list[URLPattern]:
     """Return the routes for Channels' `URLRouter`."""
     keep_alive = settings.CHATAPI_KEEP_ALIVE_SECONDS
     endpoints: dict[str, Any] = {

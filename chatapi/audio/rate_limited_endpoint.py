@@ -4,15 +4,15 @@ from starlette.types import Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.allowance import Allowance
-from accounts.ratelimits.counters import Counters
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from core.http.body import ClientDisconnected
-from media.api.endpoints import AuthenticatedEndpoint, endpoint_api_error
+from media.api.asgi_endpoints import AuthenticatedEndpoint, endpoint_api_error
 
 
 class RateLimitedEndpoint(AuthenticatedEndpoint):
     """An endpoint that answers only so many requests per minute."""
 
-    def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
+    def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
         super().__init__(callers)
         self._counters = counters
 

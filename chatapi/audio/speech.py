@@ -9,8 +9,8 @@ from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
-from accounts.authentication import Principal
-from accounts.ratelimits.counters import Counters
+from accounts.principal import Principal
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.audio.billing import Bill, bill_call
@@ -32,8 +32,8 @@ from chatapi.validation import exceptions
 from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
-from core.values import Value
-from media.api.endpoints import endpoint_api_error, watch_disconnect
+from core.immutable_values import Value
+from media.api.asgi_endpoints import endpoint_api_error, watch_disconnect
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
@@ -63,7 +63,7 @@ class SpeechRequest(Value, frozen=True):
 
 
 class SpeechEndpoint(RateLimitedEndpoint):
-    def __init__(self, callers: AsgiAuthenticator, counters: Counters) -> None:
+    def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
         super().__init__(callers, counters)
         self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
-from accounts.authentication import Principal
-from accounts.ratelimits.counters import Counters
+from accounts.principal import Principal
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.audio.billing import Bill, bill_call
@@ -31,8 +31,8 @@ from chatapi.audio.streaming import (
 from chatapi.audio.transcription_request import TranscriptionRequest, parse_transcription_form
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import ApiError
-from media.api.endpoints import cancel_on_disconnect, endpoint_api_error, send_response, watch_disconnect
-from media.api.upload_form import Form, read_form
+from media.api.asgi_endpoints import cancel_on_disconnect, endpoint_api_error, send_response, watch_disconnect
+from media.api.form_reader import Form, read_form
 from media.inspection import inspect_file, sound_limits
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
@@ -68,7 +68,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
     """The transcription or translation endpoint. `keep_alive`: seconds of silence before a stream pings."""
 
     def __init__(
-        self, callers: AsgiAuthenticator, counters: Counters, task: Task, *, keep_alive: float
+        self, callers: AsgiAuthenticator, counters: FallbackCounters, task: Task, *, keep_alive: float
     ) -> None:
         super().__init__(callers, counters)
         self._task = task

@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from chatapi.audio import views
+from chatapi.audio import voice_list
 
-urlpatterns = [path("v1/audio/voices", views.VoiceListView.as_view())]
+urlpatterns = [path("v1/audio/voices", voice_list.VoiceListView.as_view())]

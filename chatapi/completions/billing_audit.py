@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from uuid import UUID
 
-from billing import alerts, verification
+from billing import operator_alerts, verification
 from billing.database_snapshot import snapshot
 from billing.models import Alert, Charge
 from billing.verification import Discrepancy
-from chatapi.completions.pricing import billing_units
+from chatapi.completions.billable_usage import billing_units
 from conversations.models import Completion
 from engines.events import Usage
 
@@ -31,7 +31,7 @@ def reconcile() -> int:
             if found <= MAX_LISTED:
                 listed.append(str(discrepancy))
     texts = {"books": _alert_text(found, listed)} if found else {}
-    alerts.sync_alerts(Alert.Kind.DISCREPANCY, texts)
+    operator_alerts.sync_alerts(Alert.Kind.DISCREPANCY, texts)
     return found
 
 

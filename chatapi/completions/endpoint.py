@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator, Caller
 from accounts.ratelimits.allowance import Allowance
-from accounts.ratelimits.counters import Counters
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.runs.event_log import Viewer
@@ -46,7 +46,7 @@ class CompletionsEndpoint:
         self,
         service: CompletionService,
         authenticator: AsgiAuthenticator,
-        counters: Counters,
+        counters: FallbackCounters,
         dialect: DialectName,
         *,
         max_body: int,

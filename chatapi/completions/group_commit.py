@@ -20,7 +20,7 @@ from billing.exceptions import BillingError
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletChanged
 from billing.tariffs import Bound
 from conversations.admission import Admitted, Deferred, admit_all
-from conversations.admission_request import Admission
+from conversations.admission_request import AdmissionRequest
 from conversations.settlement import Settlement, settle_all
 from core.exceptions import ApiError, Internal, ServiceUnavailable
 
@@ -37,7 +37,7 @@ class HoldRequest(NamedTuple):
     bound: Bound
 
 
-Write = Admission | Settlement | HoldRequest | ChargeSettlement
+Write = AdmissionRequest | Settlement | HoldRequest | ChargeSettlement
 
 
 class _Job(NamedTuple):
@@ -62,7 +62,7 @@ class GroupCommitWriter:
         self._thread = threading.Thread(target=self._run, name="chatapi-writer", daemon=True)
         self._thread.start()
 
-    async def admit(self, admission: Admission) -> Admitted:
+    async def admit(self, admission: AdmissionRequest) -> Admitted:
         """Store a call. Raises the `ApiError` that refuses it, a 503 if the database is down."""
         admitted = await self._enqueue(admission)
         if not isinstance(admitted, Admitted):
@@ -200,7 +200,7 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
     Settlements come first: a call may continue an answer that ends in the same batch.
     """
     settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
-    admissions = [job.item for job in jobs if isinstance(job.item, Admission)]
+    admissions = [job.item for job in jobs if isinstance(job.item, AdmissionRequest)]
     requests = [job.item for job in jobs if isinstance(job.item, HoldRequest)]
     ends = [job.item for job in jobs if isinstance(job.item, ChargeSettlement)]
     outcomes: list[_Outcome] = [
@@ -215,7 +215,7 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
         if settlements:
             settle_all(settlements, batch.costs)
         if admissions:
-            admission_jobs = [job for job in jobs if isinstance(job.item, Admission)]
+            admission_jobs = [job for job in jobs if isinstance(job.item, AdmissionRequest)]
             outcomes += zip(admission_jobs, admit_all(admissions, batch), strict=True)
         outcomes += [(job, _try_hold(job.item, batch)) for job in jobs if isinstance(job.item, HoldRequest)]
         batch.write()

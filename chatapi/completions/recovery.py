@@ -1,7 +1,6 @@
-"""Which server processes are alive, and settlement of what a dead one left in progress."""
+"""Settlement of what a dead server process left in progress."""
 
 import logging
-import os
 import socket
 import time
 from collections.abc import Collection, Sequence
@@ -10,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -19,17 +17,17 @@ from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge
 from billing.prices import tariffs_of
 from billing.units import Units
-from chatapi.completions.pricing import billing_units
-from chatapi.completions.runs import journal
-from chatapi.completions.runs.journal import RunProgress
+from chatapi.completions.billable_usage import billing_units
+from chatapi.completions.process_heartbeats import HEARTBEAT_TIMEOUT, is_alive, journal_path
+from chatapi.completions.runs import crash_journal
+from chatapi.completions.runs.crash_journal import RunProgress
 from conversations.models import Completion, ServerProcess
 from conversations.settlement import usage_columns
-from core.sql import update_rows
+from core.bulk_sql import update_rows
 from engines.events import Usage
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_TIMEOUT = timedelta(seconds=60)
 JOURNAL_WAIT = timedelta(hours=1)
 """How long to wait for the journal of a process that died on another machine.
 
@@ -37,28 +35,6 @@ That machine, or whoever has its data folder, bills what it left.
 """
 BATCH = 200
 NIL_ID = UUID(int=0)
-_own_ids: set[UUID] = set()
-"""The ids that belong to this very process: it is alive, however long it was held up."""
-
-
-def record_heartbeat(process_id: UUID) -> None:
-    """Record that a process is alive. Each process that makes completions calls this every few seconds."""
-    _own_ids.add(process_id)
-    ServerProcess.objects.update_or_create(
-        id=process_id,
-        defaults={"seen_at": timezone.now()},
-        create_defaults={"host": socket.gethostname(), "pid": os.getpid()},
-    )
-
-
-def remove_process(process_id: UUID) -> None:
-    _own_ids.discard(process_id)
-    ServerProcess.objects.filter(id=process_id).delete()
-
-
-def journal_path(process_id: UUID) -> Path:
-    """Return where a process records how far its answers have come."""
-    return Path(settings.DATA_DIR) / "journals" / process_id.hex
 
 
 def settle_interrupted() -> int:
@@ -72,7 +48,7 @@ def settle_interrupted() -> int:
     """
     owners = _owners()  # read first: a process records that it is alive before it owns anything
     processes = {process.id: process for process in ServerProcess.objects.all()}
-    living = {id for id, process in processes.items() if _is_alive(process)}
+    living = {id for id, process in processes.items() if is_alive(process)}
     dead = owners - living
     settled = _mark_interrupted(dead)
     waiting = {id for id in dead if id in processes and _is_journal_expected(processes[id])}
@@ -152,7 +128,7 @@ def _build_settlement(charge: Charge, progress: RunProgress | None, units: Units
 
 def _read_progress(process_id: UUID) -> dict[UUID, RunProgress]:
     try:
-        return journal.read(journal_path(process_id))
+        return crash_journal.read(journal_path(process_id))
     except FileNotFoundError:
         return {}
 
@@ -162,28 +138,10 @@ def _delete_journals(wanted: Collection[UUID]) -> None:
     kept = {id.hex for id in (*wanted, *_owners()) if id}
     for path in journal_path(NIL_ID).parent.glob("*"):
         with suppress(FileNotFoundError):  # another process deletes it, too
-            if path.name not in kept and _is_old(path) and not journal.is_in_use(path):
+            if path.name not in kept and _is_old(path) and not crash_journal.is_in_use(path):
                 path.unlink()
 
 
 def _is_old(path: Path) -> bool:
     """Return whether it cannot belong to a process that started after the living ones were listed."""
     return path.stat().st_mtime < time.time() - HEARTBEAT_TIMEOUT.total_seconds()
-
-
-def _is_alive(process: ServerProcess) -> bool:
-    if process.id in _own_ids:
-        return True
-    if process.seen_at < timezone.now() - HEARTBEAT_TIMEOUT:
-        return False
-    return process.host != socket.gethostname() or _is_running(process.pid)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

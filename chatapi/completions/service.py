@@ -20,13 +20,7 @@ from accounts.ratelimits.allowance import Allowance
 from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
-from chatapi.completions import recovery
-from chatapi.completions.accepted_request import (
-    AcceptedRequest,
-    build_admission,
-    build_engine_request,
-    speech_options,
-)
+from chatapi.completions import process_heartbeats, recovery
 from chatapi.completions.attachments.prepare import add_ssml_instructions, prepare_messages
 from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
 from chatapi.completions.attachments.store import (
@@ -36,30 +30,36 @@ from chatapi.completions.attachments.store import (
     drop_new_bytes,
     finish_attachments,
 )
-from chatapi.completions.capabilities import check_against_model, check_documents, check_voice
-from chatapi.completions.completion_request import CompletionRequest
-from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
-from chatapi.completions.pricing import (
+from chatapi.completions.billable_usage import (
     AUDIO_MODELS,
     billing_units,
     count_images,
     declared_prices,
     limit_output,
 )
+from chatapi.completions.capabilities import check_against_model, check_documents, check_voice
+from chatapi.completions.completion_request import CompletionRequest
+from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
 from chatapi.completions.runs.background_tasks import BackgroundTasks
-from chatapi.completions.runs.journal import Journal
+from chatapi.completions.runs.crash_journal import Journal
 from chatapi.completions.runs.pump import PreparedRequest, Pump, RunOutcome
-from chatapi.completions.runs.replay import replay
+from chatapi.completions.runs.rebuilt_event_log import replay
 from chatapi.completions.runs.run import Run, disconnect_policy
 from chatapi.completions.token_counts import expected_tokens
+from chatapi.completions.validated_request import (
+    ValidatedRequest,
+    build_admission,
+    build_engine_request,
+    speech_options,
+)
 from conversations.admission import Admitted
-from conversations.admission_request import Admission
+from conversations.admission_request import AdmissionRequest
 from conversations.settlement import Settlement, speech_files
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
 from core.ids import COMPLETION, CONVERSATION, format_id, new_id
 from engines.answers import AnswerHead
+from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
-from engines.registry import Registry
 from engines.requests import EngineRequest
 from media.processing.fetching import Fetcher, FetchLimits
 from media.processing.sandbox import pools
@@ -100,7 +100,7 @@ class CompletionService:
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
         )
         await self._record_heartbeat()
-        self._journal = await asyncio.to_thread(Journal, recovery.journal_path(self.process_id))
+        self._journal = await asyncio.to_thread(Journal, process_heartbeats.journal_path(self.process_id))
         await database_sync_to_async(self._declare_prices)()
         await self._settle_interrupted()
         self._heartbeat = asyncio.create_task(self._heartbeat_loop())
@@ -123,7 +123,7 @@ class CompletionService:
         if self._writer:
             await self._writer.close()
         await asyncio.to_thread(self._journal.close)
-        await database_sync_to_async(recovery.remove_process)(self.process_id)
+        await database_sync_to_async(process_heartbeats.remove_process)(self.process_id)
 
     async def start_completion(
         self,
@@ -143,13 +143,13 @@ class CompletionService:
         await allowance.take_tokens(lambda: expected_tokens(request))
         try:
             return await self._admit(
-                AcceptedRequest(caller, allowance, request, spec, idempotency_key, body_digest), self._writer
+                ValidatedRequest(caller, allowance, request, spec, idempotency_key, body_digest), self._writer
             )
         except BaseException:
             await allowance.correct_tokens(0)
             raise
 
-    async def _admit(self, call: AcceptedRequest, writer: GroupCommitWriter) -> Run:
+    async def _admit(self, call: ValidatedRequest, writer: GroupCommitWriter) -> Run:
         request, workspace_id = call.request, call.caller.principal.workspace_id
         async with AsyncExitStack() as folders:
             resolved = ResolvedAttachments(request.messages)
@@ -174,7 +174,7 @@ class CompletionService:
         await call.allowance.correct_tokens(0)
         return await self._join(admitted.repeats, workspace_id)
 
-    def _begin(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Run:
+    def _begin(self, call: ValidatedRequest, admission: AdmissionRequest, admitted: Admitted) -> Run:
         pump = self._start_pump(call, admission, admitted)
         running = Run(
             AnswerHead(
@@ -220,7 +220,7 @@ class CompletionService:
             )
         return spec
 
-    def _start_pump(self, call: AcceptedRequest, admission: Admission, admitted: Admitted) -> Pump:
+    def _start_pump(self, call: ValidatedRequest, admission: AdmissionRequest, admitted: Admitted) -> Pump:
         request, workspace_id = call.request, admission.principal.workspace_id
         positions = request.positions or range(len(admission.messages))
         hold = admitted.hold
@@ -261,7 +261,7 @@ class CompletionService:
             ssml=request.ssml,
         )
 
-    async def _settle(self, admission: Admission, admitted: Admitted, outcome: RunOutcome) -> None:
+    async def _settle(self, admission: AdmissionRequest, admitted: Admitted, outcome: RunOutcome) -> None:
         workspace_id = admission.principal.workspace_id
         if outcome.sounds:
             await asyncio.to_thread(store_bytes, workspace_id, outcome.sounds)
@@ -331,6 +331,6 @@ class CompletionService:
 
     async def _record_heartbeat(self) -> None:
         try:
-            await database_sync_to_async(recovery.record_heartbeat)(self.process_id)
+            await database_sync_to_async(process_heartbeats.record_heartbeat)(self.process_id)
         except DatabaseError as error:
             logger.warning("This process could not say that it lives: %s", error)

@@ -14,9 +14,9 @@ from django.db import DatabaseError
 from django.db.utils import ConnectionHandler
 
 from chatapi.env import env
-from chatapi.models_file import read_models
+from chatapi.model_loading import read_models
 from engines.model_spec import ModelSpec
-from engines.registry import ModelsFileError
+from engines.models_file import ModelsFileError
 
 NEEDED_BYTES = 64 * 1024 * 1024
 

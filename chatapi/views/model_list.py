@@ -13,9 +13,9 @@ from core.exceptions import NotFound, ServiceUnavailable
 from core.http.openapi import error_responses
 from core.http.serializers import ConstantField
 from core.http.views import ApiView
-from engines import registry as engine_registry
+from engines import model_registry as engine_registry
 from engines.model_spec import ModelSpec
-from engines.registry import ModelsFileError
+from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 
 

@@ -14,7 +14,7 @@ from core.http.serializers import (
     TimestampField,
 )
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.messages import (
     AudioPart,
     FilePart,

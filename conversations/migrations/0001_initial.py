@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import migrations, models
 
 import conversations.parts_field
+import core.compact_json_field
 import core.ids
-import core.json_field
 
 
 class Migration(migrations.Migration):
@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("title", models.CharField(blank=True, max_length=200)),
-                ("metadata", core.json_field.CompactJSONField(blank=True, default=dict)),
+                ("metadata", core.compact_json_field.CompactJSONField(blank=True, default=dict)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 (
@@ -127,11 +127,11 @@ class Migration(migrations.Migration):
                 ("body_digest", models.CharField(blank=True, editable=False, max_length=64)),
                 (
                     "request",
-                    core.json_field.CompactJSONField(
+                    core.compact_json_field.CompactJSONField(
                         default=dict, help_text="Parameters, context and metadata."
                     ),
                 ),
-                ("error", core.json_field.CompactJSONField(blank=True, null=True)),
+                ("error", core.compact_json_field.CompactJSONField(blank=True, null=True)),
                 ("prompt_tokens", models.PositiveIntegerField(default=0)),
                 ("completion_tokens", models.PositiveIntegerField(default=0)),
                 ("cached_tokens", models.PositiveIntegerField(default=0)),
@@ -244,7 +244,7 @@ class Migration(migrations.Migration):
                 ("digest", models.CharField(editable=False, max_length=64)),
                 ("choice", models.PositiveSmallIntegerField(blank=True, null=True)),
                 ("finish_reason", models.CharField(blank=True, max_length=20)),
-                ("logprobs", core.json_field.CompactJSONField(blank=True, null=True)),
+                ("logprobs", core.compact_json_field.CompactJSONField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 (
                     "completion",

@@ -16,7 +16,7 @@ from engines.events import Event
 from engines.openai_compatible.errors import TimedOut, Transient, Unreachable, error_for_status
 from engines.openai_compatible.reachability import Reachability
 from engines.openai_compatible.request_body import encode_request
-from engines.openai_compatible.upstream_call import UpstreamCall, read_error_body
+from engines.openai_compatible.upstream_response import UpstreamResponse, read_error_body
 from engines.requests import EngineRequest
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class OpenAICompatibleEngine:
         finally:
             call.close()
 
-    async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamCall, list[Event]]:
+    async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamResponse, list[Event]]:
         """Return the call and its first events, after as many attempts as needed and allowed."""
         for attempt in itertools.count():
             try:
@@ -137,10 +137,12 @@ class OpenAICompatibleEngine:
             return None
         return BACK_OFF * float(2**attempt) * random.uniform(0.5, 1)  # noqa: S311  (jitter is not secret)
 
-    async def _attempt(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamCall, list[Event]]:
+    async def _attempt(
+        self, body: list[bytes], request: EngineRequest
+    ) -> tuple[UpstreamResponse, list[Event]]:
         deadline = asyncio.get_running_loop().time() + self._first_event_timeout
         response = await self._post(body, request.stream, deadline)
-        call = UpstreamCall(
+        call = UpstreamResponse(
             response,
             choices=request.n,
             streamed=request.stream,

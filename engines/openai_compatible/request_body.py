@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.messages import (
     AudioPart,
     FilePart,

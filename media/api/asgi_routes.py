@@ -6,8 +6,8 @@ from django.urls import URLPattern, path
 from starlette.types import ASGIApp
 
 from accounts.asgi_auth import AsgiAuthenticator
+from media.api.asgi_endpoints import MethodRouter
 from media.api.downloads import ContentEndpoint, SignedEndpoint
-from media.api.endpoints import MethodRouter
 from media.api.uploads import UploadEndpoint
 
 

@@ -5,8 +5,8 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 from starlette.types import Receive, Scope, Send
 
-from accounts.authentication import Principal
-from media.api.endpoints import AuthenticatedEndpoint, Endpoint
+from accounts.principal import Principal
+from media.api.asgi_endpoints import AuthenticatedEndpoint, Endpoint
 from media.api.file_response import (
     StoredContent,
     asset_content,
@@ -14,9 +14,9 @@ from media.api.file_response import (
     rendition_content,
     send_content,
 )
+from media.file_library import require_file
 from media.models import Asset, Rendition, rendition_id
 from media.signed_urls import SignedTarget, target_of_token
-from media.uploaded_files import require_file
 
 
 class ContentEndpoint(AuthenticatedEndpoint):

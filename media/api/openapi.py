@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from core.http.openapi import error_responses
 from core.http.views import ApiView, PublicView
-from media.uploaded_files import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES
+from media.file_library import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES
 
 Endpoints = list[tuple[str, str, str, Any]]
 

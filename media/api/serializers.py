@@ -7,9 +7,9 @@ from rest_framework import serializers
 
 from core.http.serializers import ConstantField, ListSerializer, PublicIdField, TimestampField
 from core.ids import FILE
+from media.file_library import PURPOSES
 from media.models import File, Rendition
 from media.signed_urls import media_url
-from media.uploaded_files import PURPOSES
 
 
 class FileSerializer(serializers.Serializer[File]):

@@ -8,16 +8,12 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
-from accounts.authentication import Principal
+from accounts.principal import Principal
 from core.exceptions import BadRequest
-from media.api.endpoints import AuthenticatedEndpoint, send_response
+from media.api.asgi_endpoints import AuthenticatedEndpoint, send_response
+from media.api.form_reader import Form, Upload, read_form
 from media.api.serializers import FileSerializer
-from media.api.upload_form import Form, Upload, read_form
-from media.inspection import inspect_file
-from media.models import File
-from media.renditions.tasks import enqueue
-from media.services import rendition_ids, store_file
-from media.uploaded_files import (
+from media.file_library import (
     DEFAULT_PURPOSE,
     MAX_LIFETIME_SECONDS,
     MIN_LIFETIME_SECONDS,
@@ -26,6 +22,10 @@ from media.uploaded_files import (
     check_quota,
     create_file,
 )
+from media.inspection import inspect_file
+from media.models import File
+from media.renditions.tasks import enqueue
+from media.services import rendition_ids, store_file
 
 EXPIRES_AFTER, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
 

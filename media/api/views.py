@@ -20,8 +20,8 @@ from media.api.serializers import (
     RenditionListSerializer,
     RenditionSerializer,
 )
+from media.file_library import PURPOSES, delete_file, file_page, file_renditions, require_file
 from media.models import File
-from media.uploaded_files import PURPOSES, delete_file, file_page, file_renditions, require_file
 
 MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
 

@@ -5,8 +5,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import core.compact_json_field
 import core.ids
-import core.json_field
 
 
 class Migration(migrations.Migration):
@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 ),
                 ("media_type", models.CharField(blank=True, max_length=100)),
                 ("size", models.PositiveBigIntegerField(default=0)),
-                ("content", core.json_field.CompactJSONField(blank=True, null=True)),
+                ("content", core.compact_json_field.CompactJSONField(blank=True, null=True)),
                 ("error", models.CharField(blank=True, max_length=300)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("due_at", models.DateTimeField(default=django.utils.timezone.now)),

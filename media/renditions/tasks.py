@@ -9,8 +9,8 @@ from celery import Task, shared_task
 from celery.worker import state
 from kombu.exceptions import OperationalError
 
-from media.renditions import makers, service
-from media.renditions.queue import RenditionQueue, RenditionRequest, lane_of
+from media.renditions import due_renditions, makers
+from media.renditions.fair_queue import RenditionQueue, RenditionRequest, lane_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,17 +62,17 @@ def _process(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
     for current in _take_requests():
         follow_up = None
         try:
-            follow_up = service.make_if_due(current.id)
+            follow_up = due_renditions.make_if_due(current.id)
         finally:
             is_awaited = queue.finish(current)
         if follow_up is None and current.id == id and (task.request.delivery_info or {}).get("redelivered"):
-            follow_up = service.next_try(id)  # its worker may be dead: the next one finds out
+            follow_up = due_renditions.next_try(id)  # its worker may be dead: the next one finds out
         if follow_up is not None:
             enqueue([follow_up.id], seconds=follow_up.seconds, is_awaited=is_awaited)
 
 
 def _request_for(id: UUID, *, is_awaited: bool) -> RenditionRequest | None:
-    first = service.source_or_self(id)
+    first = due_renditions.source_or_self(id)
     if first is None:
         return None
     lane = lane_of(first.kind, first.asset.milliseconds)
@@ -100,7 +100,7 @@ def _is_stopping() -> bool:
 @shared_task(acks_late=False)
 def make_overdue() -> None:
     """Request what a crash or an unreachable broker left behind."""
-    enqueue(service.take_overdue(MAX_OVERDUE))
+    enqueue(due_renditions.take_overdue(MAX_OVERDUE))
 
 
 def enqueue(renditions: Iterable[UUID], *, seconds: float = 0, is_awaited: bool = False) -> None:

@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 
 from accounts.models import ApiKey
-from billing import alerts
+from billing import operator_alerts
 from billing.models import Alert, Budget, Statement, Transaction
 from billing.money import NANO_PER_USD
-from billing.wallet_terms import add_budget
+from billing.terms_and_budgets import add_budget
 from core.ids import new_id
 from tests.support.billing_admin import (
     HOME,
@@ -40,7 +40,7 @@ def budget(alice: Person) -> Budget:
 @pytest.fixture
 def alert(alice: Person) -> Alert:
     id = str(alice.workspace.id)
-    alerts.sync_alerts(Alert.Kind.LOW_BALANCE, {id: f"The workspace {id} has 0.00 USD left."})
+    operator_alerts.sync_alerts(Alert.Kind.LOW_BALANCE, {id: f"The workspace {id} has 0.00 USD left."})
     return Alert.objects.get()
 
 
@@ -159,7 +159,7 @@ def test_an_alert_is_settled(operator: Client, alert: Alert) -> None:
 
 def test_an_alert_whose_cause_persists_is_raised_again(operator: Client, alert: Alert) -> None:
     settle(operator, alert)
-    alerts.sync_alerts(Alert.Kind.LOW_BALANCE, {alert.subject: alert.text})
+    operator_alerts.sync_alerts(Alert.Kind.LOW_BALANCE, {alert.subject: alert.text})
     assert Alert.objects.filter(settled_at=None).count() == 1
 
 

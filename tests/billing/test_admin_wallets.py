@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from billing import ledger
 from billing.models import Transaction, Wallet
 from billing.money import NANO_PER_USD
-from billing.wallet_terms import open_wallet, set_terms
+from billing.terms_and_budgets import open_wallet, set_terms
 from tests.support.billing_admin import (
     HOME,
     LISTS,

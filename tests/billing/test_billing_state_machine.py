@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 )
 
 from billing import ledger
+from billing.charge_posting import post_settled
 from billing.exceptions import InvalidBillingAction, Unaffordable
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, charge_request_of
 from billing.models import Charge, Transaction, Wallet
 from billing.money import pico_to_nano_rounded_up
-from billing.posting import post_settled
 from billing.prices import add_price
 from billing.tariffs import Bound
 from billing.units import Units

@@ -16,9 +16,9 @@ from django.db import connections
 from pytest_django import Settings
 
 from billing import meter_export, stripe_meters, tasks
+from billing.charge_posting import post_settled
 from billing.meter_export import MeterReading
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
-from billing.posting import post_settled
 from billing.prices import add_price
 from billing.units import Units
 from chatapi.env import ROOT

@@ -12,8 +12,8 @@ from django.db.models import F, Model
 from django.utils import timezone
 
 from billing import ledger, triggers
+from billing.charge_posting import post_settled
 from billing.models import Account, Charge, Entry, Price, Rate, Transaction, account_id
-from billing.posting import post_settled
 from billing.prices import add_price
 from core.ids import new_id
 from tests.support.billed_months import USD, create_wallet, day, hold_call, settle_call

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import F
 
 from billing import ledger, reconciliation, verification
+from billing.charge_posting import post_settled
 from billing.database_snapshot import snapshot
 from billing.models import (
     NO_WORKSPACE,
@@ -27,7 +28,6 @@ from billing.models import (
     Wallet,
     account_id,
 )
-from billing.posting import post_settled
 from billing.prices import add_price
 from billing.triggers import TRIGGERS, install, remove
 from billing.units import Units

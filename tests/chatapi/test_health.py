@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from engines import registry
+from engines import model_registry
 from engines.served_models import current_registry, reset_registry
 from tests.support.people import Person
 
@@ -21,7 +21,7 @@ class Sleepy:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sleepy]:
     sleepy = Sleepy()
-    monkeypatch.setitem(registry.ENGINES, "scripted", lambda *_: sleepy)
+    monkeypatch.setitem(model_registry.ENGINES, "scripted", lambda *_: sleepy)
     reset_registry()
     yield sleepy
     reset_registry()

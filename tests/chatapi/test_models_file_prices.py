@@ -10,9 +10,9 @@ from pytest_django import Settings
 
 from billing.prices import add_declared_prices, add_price, current_tariffs
 from billing.units import Units
-from chatapi.completions.pricing import declared_prices
-from chatapi.models_file import read_models
-from engines.registry import ModelsFileError
+from chatapi.completions.billable_usage import declared_prices
+from chatapi.model_loading import read_models
+from engines.models_file import ModelsFileError
 from engines.served_models import current_registry, reset_registry
 
 UPSTREAM = '[[models]]\nid = "m"\nengine = "openai_compatible"\nbase_url = "http://127.0.0.1:9/v1"\n'

@@ -9,10 +9,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from conversations.models import Conversation, Message
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
 from media.models import asset_id, rendition_id
-from media.renditions.service import make_if_due
+from media.renditions.due_renditions import make_if_due
 from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
 from tests.support.history_rows import add_message, conversation_of, finish_rendition, store_held_file

@@ -3,7 +3,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Conversation
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.messages import (
     AudioPart,
     ImagePart,

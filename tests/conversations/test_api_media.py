@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from conversations.models import Conversation, ConversationAsset
 from engines.messages import AudioPart, FilePart, ImagePart, Part, SpokenPart
 from media.models import Asset, asset_id, rendition_id
-from media.renditions.service import make_if_due
+from media.renditions.due_renditions import make_if_due
 from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
 from tests.support.history_rows import (

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.base import EngineError, InvalidRequest
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
 from engines.local import LocalEngine
@@ -348,7 +348,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from engines.local import LocalEngine
-from engines.registry import LOCAL_DEFAULT
+from engines.model_spec import LOCAL_DEFAULT
 engine = LocalEngine(LOCAL_DEFAULT, data_dir=Path(sys.argv[1]))
 engine.process.start().result()
 print(engine.process.pid, flush=True)

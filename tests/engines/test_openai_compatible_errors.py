@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
-from engines.openai_compatible import OpenAICompatibleEngine, engine, upstream_call
+from engines.openai_compatible import OpenAICompatibleEngine, engine, upstream_response
 from engines.openai_compatible.sse_lines import LineSplitter
 from engines.requests import EngineRequest
 from tests.support.fake_upstream import (
@@ -272,7 +272,7 @@ async def test_a_line_without_end_is_stopped_at_the_limit() -> None:
 async def test_an_answer_without_end_is_stopped_at_the_limit(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "LINE_LIMIT", 1000)
+    monkeypatch.setattr(upstream_response, "LINE_LIMIT", 1000)
     error = await refusal(upstream, raw(b" " * 2000, content_type="application/json"), streamed=False)
     assert "more than 1000 bytes" in error.message
 
@@ -463,7 +463,7 @@ async def test_one_connection_serves_one_answer_after_the_other(upstream: FakeUp
 async def test_an_upstream_that_says_done_and_stays_is_left(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "LINGER", 0.05)
+    monkeypatch.setattr(upstream_response, "LINGER", 0.05)
     upstream.will(raw(frame(say("Hi")), frame(end()), b"data: [DONE]\n\n", HANG))
     async with engine_for(upstream) as engine:
         assert await asyncio.wait_for(events_of(engine), 1) == HI

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.base import EngineError
 from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
 from engines.messages import Message, TextPart
-from engines.openai_compatible import OpenAICompatibleEngine, upstream_call
+from engines.openai_compatible import OpenAICompatibleEngine, upstream_response
 from engines.openai_compatible.chunk_reader import ChunkReader
-from engines.openai_compatible.upstream_call import UpstreamCall
+from engines.openai_compatible.upstream_response import UpstreamResponse
 from engines.requests import EngineRequest
 from tests.support.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
@@ -130,7 +130,7 @@ async def test_an_upstream_that_says_nothing_without_end_is_left(
     nothing: bytes,
     before: bytes,
 ) -> None:
-    monkeypatch.setattr(upstream_call, "EVENTLESS_LIMIT", 2**20)
+    monkeypatch.setattr(upstream_response, "EVENTLESS_LIMIT", 2**20)
     upstream.will(raw(before or b": ping\n", *flood(nothing, 2**21), HANG))
     seen: list[Event] = []
     with pytest.raises(EngineError, match="too much that is no part of an answer"):
@@ -148,7 +148,7 @@ async def test_an_hour_of_a_ping_and_an_empty_chunk_per_second_is_tolerated(
 async def test_every_event_resets_the_limit(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "EVENTLESS_LIMIT", 10_000)
+    monkeypatch.setattr(upstream_response, "EVENTLESS_LIMIT", 10_000)
     pause = b": ping\n\n" * 60
     writes = [write for _ in range(20) for write in (frame(say("x")), pause)]
     assert len(b"".join(writes)) > 9_000
@@ -159,7 +159,7 @@ async def test_every_event_resets_the_limit(
 async def test_a_long_line_does_not_count_toward_the_limit(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "EVENTLESS_LIMIT", 10_000)
+    monkeypatch.setattr(upstream_response, "EVENTLESS_LIMIT", 10_000)
     line = frame(say("x" * 300_000))
     pieces = [line[start : start + 5_000] for start in range(0, len(line), 5_000)]
     events = await answered(upstream, engine, raw(*pieces, frame(end())))
@@ -169,7 +169,7 @@ async def test_a_long_line_does_not_count_toward_the_limit(
 async def test_the_loop_takes_turns_with_a_flood() -> None:
     """Other tasks run between any two pieces of what came in one read."""
     pieces = 12
-    response = Canned(b":\n" * (pieces * upstream_call.PIECE // 2), frame(say("Hi")), frame(end()))
+    response = Canned(b":\n" * (pieces * upstream_response.PIECE // 2), frame(say("Hi")), frame(end()))
     turns = 0
 
     async def count_turns() -> None:
@@ -179,7 +179,7 @@ async def test_the_loop_takes_turns_with_a_flood() -> None:
             await asyncio.sleep(0)
 
     counter = asyncio.create_task(count_turns())
-    answer = UpstreamCall(
+    answer = UpstreamResponse(
         response,  # type: ignore[arg-type]
         choices=1,
         streamed=True,
@@ -216,8 +216,8 @@ class Canned:
 async def test_a_bomb_of_values_is_refused_before_it_is_decoded(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream_call, "ELEMENT_LIMIT", 1000)
-    monkeypatch.setattr(upstream_call, "LARGE", 1000)
+    monkeypatch.setattr(upstream_response, "ELEMENT_LIMIT", 1000)
+    monkeypatch.setattr(upstream_response, "LARGE", 1000)
     body = b'{"choices":[{"delta":{"content":[' + b"{}," * 2000 + b"{}]}}]}"
     error = await refusal(upstream, engine, raw(b"data: " + body + b"\n\n"))
     assert "more in one piece" in error.message
@@ -228,7 +228,7 @@ async def test_a_bomb_of_values_is_refused_before_it_is_decoded(
 async def test_a_large_body_that_is_no_answer_is_not_searched_for_an_error(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
-    body = b'{"error":{"message":"m","more":"' + b"x" * upstream_call.ERROR_BODY_LIMIT + b'"}}'
+    body = b'{"error":{"message":"m","more":"' + b"x" * upstream_response.ERROR_BODY_LIMIT + b'"}}'
     error = await refusal(upstream, engine, raw(body, content_type="application/json"))
     assert "no chat completion" in error.message
 

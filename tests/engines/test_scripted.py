@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from core.values import Blob
+from core.immutable_values import Blob
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import (
     AudioDelta,
@@ -25,8 +25,8 @@ from engines.events import (
     Usage,
 )
 from engines.messages import ImagePart, Message, TextPart, ToolCall
+from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
-from engines.registry import Registry
 from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
 from engines.scripted import ScriptedEngine
 from engines.scripted.schema_instances import make_instance

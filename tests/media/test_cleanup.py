@@ -16,9 +16,10 @@ from django.utils import timezone
 from conversations.asset_holds import hold_files
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation
-from core.values import Blob
+from core.immutable_values import Blob
 from media import cleanup
 from media.cleanup import STRAY_AGE, UNHELD_GRACE, delete_unregistered, delete_unused, remove_strays
+from media.file_library import NewFile, create_file
 from media.models import (
     Asset,
     File,
@@ -31,7 +32,6 @@ from media.models import (
 )
 from media.services import StoredFile, record_copies, register_files, store_bytes
 from media.storage.operations import delete, exists, walk
-from media.uploaded_files import NewFile, create_file
 from tests.support.history_rows import conversation_of
 from tests.support.people import Person
 

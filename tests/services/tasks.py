@@ -9,12 +9,12 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from media.renditions import service
+from media.renditions import due_renditions
 
-service.LEASE = timedelta(seconds=5)
-service.RENEW_SECONDS = 1.0
-service.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
-service.QUEUED_GRACE = service.LAPSED_GRACE = timedelta(seconds=1)
+due_renditions.LEASE = timedelta(seconds=5)
+due_renditions.RENEW_SECONDS = 1.0
+due_renditions.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
+due_renditions.QUEUED_GRACE = due_renditions.LAPSED_GRACE = timedelta(seconds=1)
 
 
 @worker_ready.connect

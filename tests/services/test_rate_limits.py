@@ -14,9 +14,9 @@ import redis
 from pytest_django import Settings
 
 from accounts.models import Workspace
-from accounts.ratelimits import counters as module
+from accounts.ratelimits import fallback_counters as module
 from accounts.ratelimits.counter_storage import LimitRequest, LimitResult
-from accounts.ratelimits.counters import CounterChange, Counters
+from accounts.ratelimits.fallback_counters import CounterChange, FallbackCounters
 from conversations.models import Completion
 from tests.services.conftest import REDIS
 from tests.support.broker_gateway import Gateway, Mode, gateway
@@ -29,10 +29,10 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture
-async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Counters, Counters]]:
+async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FallbackCounters, FallbackCounters]]:
     """Counters as two processes have them, but more patient, because this machine may be busy."""
     monkeypatch.setattr(module, "TIMEOUT_SECONDS", 30.0)
-    made = Counters(service_url(REDIS)), Counters(service_url(REDIS))
+    made = FallbackCounters(service_url(REDIS)), FallbackCounters(service_url(REDIS))
     yield made
     for counters in made:
         await counters.close()
@@ -49,13 +49,13 @@ def door() -> Iterator[Gateway]:
         yield made
 
 
-async def take(counters: Counters, key: str, most: int, amount: int = 1) -> LimitResult:
+async def take(counters: FallbackCounters, key: str, most: int, amount: int = 1) -> LimitResult:
     [taken] = await counters.take([LimitRequest(key, most, amount)])
     return taken
 
 
 async def test_many_requests_at_once_over_two_processes_share_one_limit(
-    two: tuple[Counters, Counters], key: str
+    two: tuple[FallbackCounters, FallbackCounters], key: str
 ) -> None:
     taken = await asyncio.gather(*(take(two[i % 2], key, 70) for i in range(200)))
     assert sum(each.is_taken for each in taken) == 70
@@ -63,7 +63,9 @@ async def test_many_requests_at_once_over_two_processes_share_one_limit(
     assert 0 < taken[-1].window.seconds_until(69) <= 120
 
 
-async def test_one_process_may_correct_what_another_took(two: tuple[Counters, Counters], key: str) -> None:
+async def test_one_process_may_correct_what_another_took(
+    two: tuple[FallbackCounters, FallbackCounters], key: str
+) -> None:
     one, other = two
     first = await take(one, key, 1000, 600)
     assert (first.is_taken, first.window.used) == (True, 600)
@@ -77,7 +79,9 @@ async def test_one_process_may_correct_what_another_took(two: tuple[Counters, Co
     assert (await take(one, key, 1000)).window.used == 1
 
 
-async def test_the_previous_window_counts_less_and_less(two: tuple[Counters, Counters], key: str) -> None:
+async def test_the_previous_window_counts_less_and_less(
+    two: tuple[FallbackCounters, FallbackCounters], key: str
+) -> None:
     one, other = two
     await take(one, key, 100, 60)
     current = one._redis.window_keys(key)[1] if one._redis else ""
@@ -91,7 +95,9 @@ async def test_the_previous_window_counts_less_and_less(two: tuple[Counters, Cou
         assert (await take(other, key, 100)).window.used == 2
 
 
-async def test_a_restarted_redis_is_sent_the_scripts_again(two: tuple[Counters, Counters], key: str) -> None:
+async def test_a_restarted_redis_is_sent_the_scripts_again(
+    two: tuple[FallbackCounters, FallbackCounters], key: str
+) -> None:
     assert (await take(two[0], key, 10)).is_taken
     with redis.Redis.from_url(service_url(REDIS)) as client:
         client.script_flush()
@@ -103,7 +109,7 @@ async def test_while_redis_is_away_each_process_counts_for_itself(
     mode: Mode, door: Gateway, key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.3)
-    counters = Counters(door.url)
+    counters = FallbackCounters(door.url)
     assert (await take(counters, key, 10, 9)).is_taken
     with caplog.at_level(logging.WARNING):
         await asyncio.to_thread(door.set_mode, mode)

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from pytest_django import Settings
 
 from billing import ledger
+from billing.charge_posting import post_settled
 from billing.exceptions import InvalidBillingAction
 from billing.models import Budget, Charge, Entry, Price, Spend, Transaction, Wallet
-from billing.posting import post_settled
 from billing.prices import add_price
 from billing.tariffs import rates_of
 from chatapi.completions.token_counts import estimate_prompt_tokens

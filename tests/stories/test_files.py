@@ -25,7 +25,7 @@ from PIL import Image
 from pytest_django import Settings
 
 from accounts.models import Workspace
-from media import uploaded_files
+from media import file_library
 from media.api import uploads
 from media.cleanup import delete_unused
 from media.models import Asset, File, Rendition, rendition_id, rendition_name
@@ -148,7 +148,7 @@ def test_the_same_bytes_are_kept_once_in_a_workspace(
 def test_bytes_that_were_freed_meanwhile_are_stored_again(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = uploaded_files.create_file
+    keep = file_library.create_file
 
     def freed_then_kept(new: Any) -> File:
         file = keep(new)
@@ -563,7 +563,7 @@ def test_a_workspace_deleted_meanwhile_is_not_a_server_error(
     server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        uploaded_files, "register_files", lambda stored: None
+        file_library, "register_files", lambda stored: None
     )  # as if its rows were gone at once
     with server.client(alice) as client:
         assert_refused(client.post("/v1/files", files={"file": b"x"}), 404)

@@ -9,7 +9,7 @@ import pytest
 
 from conversations import thread_lookup
 from conversations.models import Completion, Conversation, Message
-from core import sql
+from core import bulk_sql
 from engines.events import Event, Finish, TextDelta, Usage
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
@@ -39,13 +39,13 @@ def test_a_history_of_thousands_is_stored_and_one_of_too_many_refused(server: Se
 
 
 def test_statements_are_prepared_for_few_sizes(server: Server, alice: Person) -> None:
-    sql._build_insert.cache_clear()
+    bulk_sql._build_insert.cache_clear()
     with server.client(alice) as client:
         for length in range(1, 40):
             messages = [{"role": "user", "content": str(n)} for n in range(length)]
             client.post(PATHS["openai"], json={"model": "scripted", "messages": messages})
     assert Message.objects.count() == sum(range(1, 40)) + 39
-    assert sql._build_insert.cache_info().currsize < 30
+    assert bulk_sql._build_insert.cache_info().currsize < 30
 
 
 def test_an_absurd_usage_is_bounded(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:

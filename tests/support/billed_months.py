@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey
+from billing.charge_posting import post_settled
 from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement, Hold, HoldBatch
 from billing.models import Charge, Price, Wallet
-from billing.posting import post_settled
 from billing.prices import add_price
 from billing.tariffs import Bound, rates_of
 from billing.units import Units

@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from billing.charge_posting import post_settled
 from billing.holds import ChargeRequest, ChargeSettlement, HoldBatch
-from billing.posting import post_settled
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id

@@ -5,8 +5,8 @@ per reasoning token.
 """
 
 from billing import ledger, verification
+from billing.charge_posting import post_settled
 from billing.models import Wallet
-from billing.posting import post_settled
 from chatapi.completions import billing_audit
 from tests.support.people import Person
 

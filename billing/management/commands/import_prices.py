@@ -16,8 +16,9 @@ from billing.genai_prices import UNIT_OF, PackagePrice, PriceLookup
 from billing.money import format_rate
 from billing.tariffs import Tiers
 from billing.units import UNITS
+from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
-from engines.registry import ModelsFileError, Registry
+from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 
 USAGE_ERROR_EXIT = 2

@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from chatapi.completions.attachments.media_parts import (
+from chatapi.completions.attachments.part_detection import (
     MediaPart,
     claimed_format,
     detected_part,

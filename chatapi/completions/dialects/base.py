@@ -10,7 +10,7 @@ from chatapi.completions.dialects.stream_encoder import StreamEncoder
 from chatapi.completions.schemas.parameters import PARAMETERS
 from chatapi.validation import exceptions
 from chatapi.validation.fields import StrictSerializer
-from conversations.tool_results import check_tool_results
+from conversations.tool_result_check import check_tool_results
 from engines.answers import Answer, AnswerHead
 from engines.messages import Message
 from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from chatapi.completions.runs.crash_journal import JournalSlot
 from chatapi.completions.runs.event_log import EventLog
-from chatapi.completions.runs.journal import JournalSlot
 from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
-from core.values import Value
+from core.immutable_values import Value
 from engines.answers import AnswerEnd, Choice, CompletionState, Failure, assemble
 from engines.base import EngineError
 from engines.events import (
@@ -30,11 +30,12 @@ from engines.events import (
     Usage,
 )
 from engines.messages import Message, TextPart
+from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
-from engines.registry import Registry
 from engines.requests import EngineRequest
 from media.processing.sound.output_formats import sound_media_type
-from media.processing.speech.ssml import PlainStream, SpeakStream
+from media.processing.speech.plain_stream import PlainStream
+from media.processing.speech.ssml import SsmlStream
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class Pump:
         self._prepare = prepare
         self._speech_options = speech_options
         self._ssml = ssml
-        self._texts: dict[int, SpeakStream | PlainStream] = {}
+        self._texts: dict[int, SsmlStream | PlainStream] = {}
         self._choices_with_text: set[int] = set()
         self._speakers: dict[int, Speaker] = {}
         self._spec = spec
@@ -237,7 +238,7 @@ class Pump:
 
     def _begin_texts(self, *, speaks: bool) -> None:
         choices = range(self._request.n) if self._ssml or speaks else ()
-        stream = SpeakStream if self._ssml else PlainStream
+        stream = SsmlStream if self._ssml else PlainStream
         self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
         if speaks and self._speech_options:
             self._speakers = {

@@ -30,7 +30,8 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from chatapi.completions.schemas.tools import ResponseFormatSerializer, ToolCallSerializer, ToolSerializer
+from chatapi.completions.schemas.response_format import ResponseFormatSerializer
+from chatapi.completions.schemas.tools import ToolCallSerializer, ToolSerializer
 from chatapi.validation import openapi  # noqa: F401 - registers itself with drf-spectacular
 from chatapi.validation.exceptions import InvalidField
 

@@ -6,12 +6,8 @@ from rest_framework.fields import empty
 
 from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
 from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
-from chatapi.completions.schemas.tools import (
-    ResponseFormatSerializer,
-    ToolCallsField,
-    ToolChoiceField,
-    ToolSerializer,
-)
+from chatapi.completions.schemas.response_format import ResponseFormatSerializer
+from chatapi.completions.schemas.tools import ToolCallsField, ToolChoiceField, ToolSerializer
 from chatapi.validation import exceptions
 from chatapi.validation.fields import (
     BooleanField,

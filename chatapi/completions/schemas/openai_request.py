@@ -11,11 +11,11 @@ from chatapi.completions.schemas.native_request import (
     check_streamed_sound,
 )
 from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
+from chatapi.completions.schemas.response_format import OpenAIResponseFormatSerializer
 from chatapi.completions.schemas.tools import (
     FunctionCallSerializer,
     FunctionChoiceField,
     FunctionSerializer,
-    OpenAIResponseFormatSerializer,
     OpenAIToolSerializer,
     ToolCallsField,
     ToolChoiceField,

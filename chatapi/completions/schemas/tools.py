@@ -1,4 +1,4 @@
-"""Tools, the choice of a tool, tool calls, and the format of the answer."""
+"""Tools, the choice of a tool, and tool calls."""
 
 from typing import Any
 
@@ -153,31 +153,3 @@ class ToolCallsField(DescribedField):
     def describe(self, reference: Reference) -> dict[str, Any]:
         call = reference(self._call)
         return {"oneOf": [call, {"type": "array", "items": call}]}
-
-
-class JsonSchemaFormatSerializer(StrictSerializer):
-    """The document lets the name be absent."""
-
-    name = NameField(required=False)
-    description = StringField(required=False)
-    schema = JsonSchemaField(required=False)
-    strict = BooleanField(required=False)
-
-
-class ResponseFormatSerializer(StrictSerializer):
-    type = EnumField(("json_schema", "json_object", "text"), required=False)
-    json_schema = JsonSchemaFormatSerializer(required=False)
-
-
-class OpenAIJsonSchemaFormatSerializer(JsonSchemaFormatSerializer):
-    name = NameField()
-
-
-class OpenAIResponseFormatSerializer(StrictSerializer):
-    type = EnumField(("text", "json_object", "json_schema"))
-    json_schema = OpenAIJsonSchemaFormatSerializer(required=False)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["type"] == "json_schema" and "json_schema" not in attrs:
-            raise exceptions.missing("json_schema")
-        return attrs

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageChops
 
 from media.processing.exceptions import MediaTooLarge
-from media.processing.pictures.colors import flatten
+from media.processing.pictures.color_conversion import flatten
 
 QUALITIES = (90, 80, 70, 60, 45, 30)
 THUMBNAIL_QUALITY = 80

@@ -41,7 +41,7 @@ def read_text(work: ReadText) -> PictureText:
     The model is loaded on the first call and kept. Raises `UnreadableMedia` and `MediaTooLarge` like
     `inspect_picture`.
     """
-    from media.processing.pictures.colors import flatten, to_srgb
+    from media.processing.pictures.color_conversion import flatten, to_srgb
     from media.processing.pictures.decoding import open_picture, turn_upright, upright_size
     from media.processing.pictures.reading_order import arrange_in_rows, format_rows
     from media.processing.pictures.scaling import fit_size, scale
@@ -56,8 +56,8 @@ def read_text(work: ReadText) -> PictureText:
         width, height = upright_size(picture)
 
     # Imported this late because they take seconds to load, and a refusal need not wait for them.
+    from media.processing.pictures.long_picture_pieces import split_into_pieces
     from media.processing.pictures.ocr_model import recognize_lines
-    from media.processing.pictures.tiling import split_into_pieces
 
     deadline, factor = time.monotonic() + work.seconds, width / image.width
     lines: list[TextLine] = []

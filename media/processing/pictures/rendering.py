@@ -44,7 +44,7 @@ def render_picture(work: RenderPicture) -> RenderedPicture:
     Raises `UnreadableMedia` and `MediaTooLarge` like `inspect_picture`, and `MediaTooLarge` if `max_bytes`
     cannot be met.
     """
-    from media.processing.pictures.colors import to_srgb
+    from media.processing.pictures.color_conversion import to_srgb
     from media.processing.pictures.decoding import open_picture, turn_upright
     from media.processing.pictures.encoding import encode_for_model, encode_thumbnail
     from media.processing.pictures.scaling import fit_size, scale

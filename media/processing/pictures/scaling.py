@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from media.processing.pictures.colors import to_eight_bit
+from media.processing.pictures.color_conversion import to_eight_bit
 from media.processing.pictures.file_structure import DeclaredSize
 
 

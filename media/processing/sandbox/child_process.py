@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from media.processing.sandbox.job_calls import JobCall
+from media.processing.sandbox.pending_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sandbox.protocol import Frame, Setup, Start, Unpacker, WorkerFrame, pack
 

@@ -12,11 +12,11 @@ import msgspec
 
 from media.processing.sandbox.child_process import START_TIMEOUT
 from media.processing.sandbox.exceptions import SandboxError
-from media.processing.sandbox.job_calls import JobCall, ResultReceiver, ResultStream, SingleResult
-from media.processing.sandbox.jobs import Job, NotAJob, Nothing, do_nothing, job_of
+from media.processing.sandbox.job_functions import Job, NotAJob, Nothing, do_nothing, job_of
+from media.processing.sandbox.pending_calls import JobCall, ResultReceiver, ResultStream, SingleResult
 from media.processing.sandbox.pool_config import PoolConfig
+from media.processing.sandbox.pool_supervisor import Supervisor
 from media.processing.sandbox.protocol import FRAME_LIMIT, WINDOW, FrameTooLarge
-from media.processing.sandbox.supervisor import Supervisor
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)

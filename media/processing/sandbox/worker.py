@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from media.processing.exceptions import MediaError
-from media.processing.sandbox.jobs import job_at
+from media.processing.sandbox.job_functions import job_at
 from media.processing.sandbox.protocol import (
     WINDOW,
     Cancel,

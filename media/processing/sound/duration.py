@@ -22,7 +22,7 @@ from media.processing.sound.mpeg_headers import (
     parse_mp3_header,
     parse_xing_tag,
 )
-from media.processing.sound.packet_duration import MIN_SAMPLES, count_samples, pcm_sample_bytes
+from media.processing.sound.packet_samples import MIN_SAMPLES, count_samples, pcm_sample_bytes
 from media.processing.sound.timestamp_gaps import Timeline
 from media.processing.sound.truncation import CutOff, Damaged
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from accounts.authentication import Principal
+from accounts.principal import Principal
 from accounts.ratelimits.allowance import Allowance, format_duration
-from accounts.ratelimits.counters import Counters
+from accounts.ratelimits.fallback_counters import FallbackCounters
 from accounts.ratelimits.limits import Limits
 from core.exceptions import RateLimited
 from core.ids import new_id
@@ -23,7 +23,7 @@ def principal(workspace: Limits, key: Limits | None = None) -> Principal:
     return Principal(WORKSPACE, 1, KEY, workspace, key or Limits())
 
 
-async def remaining_after_one_more(counters: Counters, who: Principal, kind: str = "requests") -> int:
+async def remaining_after_one_more(counters: FallbackCounters, who: Principal, kind: str = "requests") -> int:
     """Count one more call and return what is left."""
     call = Allowance(counters, who)
     await (call.take_request() if kind == "requests" else call.take_tokens(lambda: 1))
@@ -31,7 +31,7 @@ async def remaining_after_one_more(counters: Counters, who: Principal, kind: str
 
 
 async def test_what_the_workspace_refuses_costs_the_key_nothing() -> None:
-    counters = Counters()
+    counters = FallbackCounters()
     who = principal(Limits(requests_per_minute=2), Limits(requests_per_minute=10))
     for _ in range(2):
         await Allowance(counters, who).take_request()
@@ -42,14 +42,14 @@ async def test_what_the_workspace_refuses_costs_the_key_nothing() -> None:
 
 
 async def test_the_tighter_of_two_limits_is_reported() -> None:
-    counters = Counters()
+    counters = FallbackCounters()
     key = Limits(requests_per_minute=5)
     assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=100), key)) == 4
     assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=3), key)) == 1
 
 
 async def test_if_both_refuse_the_longer_wait_is_reported(clock: Clock) -> None:
-    counters = Counters()
+    counters = FallbackCounters()
     key = Limits(requests_per_minute=1)
     clock.advance(30)
     for _ in range(5):
@@ -62,7 +62,7 @@ async def test_if_both_refuse_the_longer_wait_is_reported(clock: Clock) -> None:
 
 
 async def test_a_changed_limit_counts_what_was_taken_before() -> None:
-    counters = Counters()
+    counters = FallbackCounters()
     assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=5))) == 4
     assert await remaining_after_one_more(counters, principal(Limits(requests_per_minute=3))) == 1
 
@@ -71,14 +71,14 @@ async def test_the_estimate_is_requested_only_if_there_is_a_limit() -> None:
     def no_estimate() -> int:
         raise AssertionError("it was asked for")
 
-    call = Allowance(Counters(), principal(Limits(requests_per_minute=1)))
+    call = Allowance(FallbackCounters(), principal(Limits(requests_per_minute=1)))
     await call.take_tokens(no_estimate)
     assert not call.holds_tokens
 
 
 @pytest.mark.parametrize("used", [0, 40, 100, 250])
 async def test_the_actual_use_is_counted_in_the_end(used: int) -> None:
-    counters = Counters()
+    counters = FallbackCounters()
     who = principal(Limits(tokens_per_minute=1000), Limits(tokens_per_minute=500))
     call = Allowance(counters, who)
     await call.take_tokens(lambda: 100)
@@ -92,7 +92,7 @@ async def test_the_actual_use_is_counted_in_the_end(used: int) -> None:
 
 
 async def test_tokens_are_corrected_long_after_they_were_taken(clock: Clock) -> None:
-    counters = Counters()
+    counters = FallbackCounters()
     who = principal(Limits(tokens_per_minute=1000))
     for seconds, expected in ((0, 899), (59, 899), (61, 901), (90, 949), (119, 998), (130, 999)):
         call = Allowance(counters, who)

@@ -4,7 +4,7 @@ import pytest
 
 from chatapi.audio.transcription_request import parse_transcription_form
 from core.exceptions import BadRequest
-from media.api.upload_form import Form
+from media.api.form_reader import Form
 
 
 def test_segment_times_may_be_requested_of_a_format_without_times() -> None:

@@ -11,8 +11,9 @@ from billing.holds import ChargeRequest, HoldBatch
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import Bound
-from chatapi.completions.recovery import journal_path, settle_interrupted
-from chatapi.completions.runs.journal import Journal
+from chatapi.completions.process_heartbeats import journal_path
+from chatapi.completions.recovery import settle_interrupted
+from chatapi.completions.runs.crash_journal import Journal
 from core.ids import new_id
 from engines.events import TextDelta
 from tests.support.people import Person

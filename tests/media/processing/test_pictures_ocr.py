@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageFilter
 
 from media.processing.exceptions import MediaTooLarge
+from media.processing.pictures.long_picture_pieces import split_into_pieces
 from media.processing.pictures.ocr import PictureText, ReadText, read_text
 from media.processing.pictures.reading_order import arrange_in_rows, format_rows
 from media.processing.pictures.text_line import TextLine
-from media.processing.pictures.tiling import split_into_pieces
 from tests.support.pictures import encode_picture, png, rotated_picture, text_picture, write_picture
 
 SENTENCES = [

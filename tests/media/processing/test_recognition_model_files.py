@@ -66,7 +66,7 @@ def test_importing_the_jobs_loads_no_heavy_modules() -> None:
     source = (
         "import sys; from media.processing.speech import transcripts;"
         "from media.processing.speech.recognition import jobs;"
-        "from media.processing.sandbox.jobs import job_of; assert job_of(jobs.transcribe).streams;"
+        "from media.processing.sandbox.job_functions import job_of; assert job_of(jobs.transcribe).streams;"
         "job_of(jobs.warm_recognizer);"
         "print({'numpy', 'faster_whisper', 'ctranslate2', 'django'} & {*sys.modules})"
     )

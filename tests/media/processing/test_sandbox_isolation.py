@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from media.processing.sandbox import pools
-from media.processing.sandbox.jobs import Nothing, do_nothing
+from media.processing.sandbox.job_functions import Nothing, do_nothing
 from media.processing.sandbox.pool import SandboxPool
 from tests.support import sandbox_jobs as jobs
 from tests.support.sandbox_jobs import Surroundings, Text

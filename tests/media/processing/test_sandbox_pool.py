@@ -12,9 +12,9 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from media.processing.exceptions import MediaError, MediaTooLarge
-from media.processing.sandbox import job_calls, supervisor
+from media.processing.sandbox import pending_calls, pool_supervisor
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
-from media.processing.sandbox.jobs import NotAJob, find_job_function
+from media.processing.sandbox.job_functions import NotAJob, find_job_function
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sandbox.protocol import WINDOW, FrameTooLarge
 from tests.support import sandbox_jobs as jobs
@@ -170,7 +170,7 @@ async def test_jobs_run_in_order_and_a_caller_that_gives_up_leaves_the_queue(
 async def test_a_full_queue_refuses_jobs(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "QUEUE_LIMIT", 2)
+    monkeypatch.setattr(pool_supervisor, "QUEUE_LIMIT", 2)
     running = asyncio.create_task(single.run(jobs.nap, Nap(str(diary), 0.6), seconds=10))
     await until_written(diary, "\n")
     queued = [asyncio.create_task(single.run(jobs.echo, Text(name), seconds=10)) for name in "ab"]
@@ -240,7 +240,7 @@ async def test_a_job_waits_for_its_slow_reader_and_holds_up_no_other(pair: Sandb
 async def test_a_reader_that_stops_forever_loses_its_place(
     single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_calls, "READER_TIMEOUT", 0.2)
+    monkeypatch.setattr(pending_calls, "READER_TIMEOUT", 0.2)
     pieces = single.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)
     await anext(pieces)
     assert await single.run(jobs.echo, Text("next"), seconds=10) == Text("next")

@@ -5,7 +5,7 @@ from time import process_time
 import pytest
 
 from media.processing.speech.speech_plan import InterpretAs, Mark, Pause, Say, SpeechItem
-from media.processing.speech.ssml import SpeakStream, parse_ssml, plan_transcript
+from media.processing.speech.ssml import SsmlStream, parse_ssml, plan_transcript
 
 INTERPRETED: list[tuple[InterpretAs, str]] = [
     ("characters", "NATO"),
@@ -131,7 +131,7 @@ TABLE: list[tuple[str, str, list[SpeechItem]]] = [
 def test_a_document_gives_its_speech_plan(document: str, transcript: str, items: list[SpeechItem]) -> None:
     """The strict parser and the stream agree on it."""
     assert parse_ssml(document) == items
-    stream = SpeakStream()
+    stream = SsmlStream()
     stream.add(document)
     stream.close()
     assert stream.take(rest=True) == items
@@ -205,19 +205,19 @@ WRITTEN = [
 
 @pytest.mark.parametrize(("text", "inner"), WRITTEN)
 def test_any_text_is_sent_as_a_document(text: str, inner: str) -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     assert stream.add(text) + stream.close() == f"{BEGIN}{inner}</speak>"
 
 
 def test_a_document_keeps_its_own_language() -> None:
-    stream = SpeakStream(language="en-US")
+    stream = SsmlStream(language="en-US")
     assert 'xml:lang="de-AT"' in stream.add('<speak xml:lang="de-AT">Servus')
     with pytest.raises(ValueError, match="no language tag"):
-        SpeakStream(language="a/b")
+        SsmlStream(language="a/b")
 
 
 def test_words_are_sent_at_once_and_only_possible_markup_waits() -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     assert stream.add("<speak><p") == BEGIN
     assert stream.add(">He") == "<p>He"
     assert stream.add("llo") == "llo"
@@ -228,7 +228,7 @@ def test_words_are_sent_at_once_and_only_possible_markup_waits() -> None:
 
 
 def test_a_tag_that_never_ends_becomes_text_after_a_thousand_characters() -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     stream.add("a")
     held = '<sub alias="' + "x" * 1000
     assert stream.add(held) == ""
@@ -236,7 +236,7 @@ def test_a_tag_that_never_ends_becomes_text_after_a_thousand_characters() -> Non
 
 
 def test_sentences_can_be_spoken_before_the_text_is_complete() -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     spoken = []
     for delta in [
         "<speak><p>Hel",
@@ -255,19 +255,19 @@ def test_sentences_can_be_spoken_before_the_text_is_complete() -> None:
 
 
 def test_an_unclosed_say_as_does_not_swallow_the_answer() -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     stream.add('<speak><say-as interpret-as="digits">12. ' + "And so it goes on. " * 40)
     assert len(stream.take()) > 30
 
 
 def test_elements_nest_thirty_two_deep_and_no_deeper() -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     document = stream.add("<emphasis>" * 50 + "a" + "</emphasis>" * 50 + "b") + stream.close()
     assert document == BEGIN + "<emphasis>" * 31 + "a" + "</emphasis>" * 31 + "b</speak>"
 
 
 def test_a_stream_that_is_not_spoken_plans_nothing() -> None:
-    stream = SpeakStream(is_spoken=False)
+    stream = SsmlStream(is_spoken=False)
     stream.add("One. Two. Three.")
     assert stream.take(rest=True) == []
 
@@ -283,11 +283,11 @@ def test_hostile_text_takes_no_quadratic_time(part: str) -> None:
     """Only catches what is grossly quadratic: linear code takes a tenth of the time allowed."""
     text = part * (30_000 // len(part))
     began = process_time()
-    stream = SpeakStream()
+    stream = SsmlStream()
     for start in range(0, len(text), 3):
         stream.add(text[start : start + 3])
         stream.take()
     stream.close()
-    whole = SpeakStream()
+    whole = SsmlStream()
     whole.add(text)
     assert process_time() - began < 3

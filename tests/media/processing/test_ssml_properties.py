@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media.processing.speech.plain_stream import PlainStream
 from media.processing.speech.speech_plan import Pause, Say, SpeechItem
 from media.processing.speech.ssml import (
-    PlainStream,
-    SpeakStream,
     SsmlError,
+    SsmlStream,
     close_document,
     parse_ssml,
     plan_transcript,
@@ -78,7 +78,7 @@ places = st.lists(st.integers(0, 10_000), max_size=40)
 @COMMON
 @given(st.one_of(texts, mutated()), places)
 def test_any_text_becomes_ssml_and_can_be_closed_after_each_piece(text: str, where: list[int]) -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     emitted = ""
     assert_is_ssml(stream.closing_tags())
     for piece in cut(text, where):
@@ -105,24 +105,24 @@ def test_a_document_cut_at_any_character_can_be_completed(text: str, place: int)
 @COMMON
 @given(st.one_of(texts, mutated()), places)
 def test_neither_document_nor_plan_depends_on_the_cuts(text: str, where: list[int]) -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     emitted, items = "", list[SpeechItem]()
     for piece in cut(text, where):
         emitted += stream.add(piece)
         items += stream.take()
     emitted += stream.close()
     items += stream.take(rest=True)
-    again = SpeakStream()
+    again = SsmlStream()
     assert emitted == again.add(text) + again.close()
     assert items == again.take(rest=True)
-    one_by_one = SpeakStream(is_spoken=False)
+    one_by_one = SsmlStream(is_spoken=False)
     assert emitted == "".join([one_by_one.add(character) for character in text]) + one_by_one.close()
 
 
 @COMMON
 @given(st.one_of(texts, mutated()))
 def test_the_plan_says_what_the_document_says(text: str) -> None:
-    stream = SpeakStream()
+    stream = SsmlStream()
     document = stream.add(text) + stream.close()
     items = stream.take(rest=True)
     assert "".join(plan_transcript(items).split()) == "".join(text_of(document).split())
@@ -141,7 +141,7 @@ def test_the_plan_says_what_the_document_says(text: str) -> None:
 @given(st.one_of(texts, mutated()))
 def test_the_strict_parser_reads_what_was_sent_to_the_same_plan(text: str) -> None:
     """Two parsers, one written by hand and one using expat, agree on every document that is sent."""
-    stream = SpeakStream(language="en-GB")
+    stream = SsmlStream(language="en-GB")
     document = stream.add(text) + stream.close()
     spoken = [without_language(item) for item in stream.take(rest=True)]
     assert [without_language(item) for item in parse_ssml(document)] == spoken
@@ -152,7 +152,7 @@ def test_the_strict_parser_reads_what_was_sent_to_the_same_plan(text: str) -> No
 def test_escaped_text_comes_out_unchanged(text: str) -> None:
     """If there is no markup, the document's text is the text that was given."""
     inner = text.replace("\ufeff", "").replace("\ufffe", "").replace("\uffff", "").replace("`", "'")
-    stream = SpeakStream()
+    stream = SsmlStream()
     escaped = inner.replace("&", "&amp;").replace("<", "&lt;")
     document = stream.add(f"<speak>.{escaped}.</speak>") + stream.close()
     assert text_of(document) == f".{inner}."
@@ -218,7 +218,7 @@ def test_a_real_answer_cut_anywhere_gives_a_prefix_of_its_text() -> None:
 
 
 def whole(text: str) -> str:
-    stream = SpeakStream()
+    stream = SsmlStream()
     return stream.add(text) + stream.close()
 
 

@@ -5,13 +5,7 @@ from time import process_time
 
 import pytest
 
-from media.processing.speech.ssml import (
-    SSML_INSTRUCTIONS,
-    SpeakStream,
-    SsmlError,
-    parse_ssml,
-    plan_transcript,
-)
+from media.processing.speech.ssml import SSML_INSTRUCTIONS, SsmlError, SsmlStream, parse_ssml, plan_transcript
 
 REFUSED: list[tuple[str, str, int, int]] = [
     ("", "not well-formed", 1, 1),
@@ -65,7 +59,7 @@ def test_bombs_are_refused_before_they_expand() -> None:
         with pytest.raises(SsmlError, match="document type"):
             parse_ssml(bomb)
         assert process_time() - began < 0.2
-        stream = SpeakStream()
+        stream = SsmlStream()
         assert len(stream.add(bomb) + stream.close()) < 200_000
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from media.processing.sandbox.jobs import job_of
+from media.processing.sandbox.job_functions import job_of
 from media.processing.speech.speech_plan import Mark, Pause, Say, SpeechItem
 from media.processing.speech.synthesis.job_types import Speak, WarmVoice
 from media.processing.speech.synthesis.jobs import speak, warm_voice

@@ -10,7 +10,7 @@ from media.processing.speech.speech_plan import InterpretAs
 from media.processing.speech.synthesis.ipa import espeak_mnemonics, piper_phonemes
 from media.processing.speech.synthesis.phrase_splitter import MAX_PHRASE_LENGTH, split_phrases
 from media.processing.speech.synthesis.say_as import say_as_words
-from media.processing.speech.synthesis.text_normalization import normalize_text
+from media.processing.speech.synthesis.text_cleaning import normalize_text
 from media.processing.speech.synthesis.writing_systems import split_by_language
 
 PHONE = "{}seven eight one, seven seven one, seven seven seven seven{}"

@@ -19,7 +19,7 @@ from media.processing.speech.recognition.languages import (
     language_code,
     language_name,
 )
-from media.processing.speech.recognition.timestamps import Clock
+from media.processing.speech.recognition.timestamp_clamping import Clock
 from media.processing.speech.transcripts import (
     Transcript,
     TranscriptBuilder,

@@ -14,7 +14,7 @@ from faster_whisper.vad import SpeechTimestampsMap, VadOptions, get_speech_times
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.output_formats import RECOGNITION_RATE as RATE
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment, Transcribe, Word
-from media.processing.speech.recognition.timestamps import Clock
+from media.processing.speech.recognition.timestamp_clamping import Clock
 from media.processing.speech.recognition.whisper import Recognizer, load_recognizer
 from media.processing.speech.recognition.windows import AudioWindow, Samples, open_sound, read_windows
 

@@ -7,10 +7,10 @@ from media.processing.speech.speech_plan import Mark, Pause, Say
 from media.processing.speech.synthesis.job_types import Speak, SpokenPiece
 from media.processing.speech.synthesis.output_track import Track
 from media.processing.speech.synthesis.phrase_splitter import split_phrases
-from media.processing.speech.synthesis.render_options import RenderOptions
 from media.processing.speech.synthesis.samples import Samples
 from media.processing.speech.synthesis.say_as import say_as_words
-from media.processing.speech.synthesis.text_normalization import normalize_text
+from media.processing.speech.synthesis.text_cleaning import normalize_text
+from media.processing.speech.synthesis.voice_renderer import VoiceRenderer
 from media.processing.speech.synthesis.voice_selection import choose_voice, substitute_voice
 from media.processing.speech.synthesis.writing_systems import split_by_language
 from media.processing.speech.voices import Voice, require_voice
@@ -55,7 +55,7 @@ def speak_plan(work: Speak) -> Iterator[SpokenPiece]:
 
 def _say(say: Say, default: Voice, work: Speak, track: Track) -> Iterator[SpokenPiece]:
     voice = choose_voice(say, default, work.voices_folder)
-    options = RenderOptions.for_say(say, voice, work.speed)
+    options = VoiceRenderer.for_say(say, voice, work.speed)
     if say.phonemes is not None:
         samples = options.render_phonemes(voice, say.phonemes)
         if len(samples):
@@ -93,7 +93,7 @@ def _gap(raw: str) -> float:
     return CLAUSE_GAP if last and last in CLAUSE_MARKS else 0.0
 
 
-def _render(words: str, voice: Voice, options: RenderOptions, folder: str | None) -> Iterator[Samples]:
+def _render(words: str, voice: Voice, options: VoiceRenderer, folder: str | None) -> Iterator[Samples]:
     for run in split_by_language(words, voice.language):
         speaker = voice if run.language is None else substitute_voice(run.language, voice, folder)
         if speaker:

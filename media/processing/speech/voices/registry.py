@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from media.processing.speech.language_tags import is_same_language, primary_language
 from media.processing.speech.voices.espeak import espeak_voice_for, espeak_voices
 from media.processing.speech.voices.joe import joe_voices
 from media.processing.speech.voices.openai_names import openai_voices
@@ -13,9 +14,6 @@ SOURCES: tuple[Callable[[], tuple[Voice, ...]], ...] = (
     openai_voices,
     espeak_voices,
 )
-
-LANGUAGE_ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id", "nn": "nb", "hbs": "hr"}
-"""Languages that have two codes, or that a closely related language's voice speaks."""
 
 
 def all_voices(voices_folder: str | None = None) -> tuple[Voice, ...]:
@@ -47,13 +45,3 @@ def voice_for_language(
             return voice
     primary = primary_language(language)
     return espeak_voice_for(language, gender) or espeak_voice_for(primary, gender)
-
-
-def is_same_language(one: str, other: str) -> bool:
-    """Compare two tags regardless of region: British text is not foreign to an American voice."""
-    return primary_language(one) == primary_language(other)
-
-
-def primary_language(tag: str) -> str:
-    primary = tag.lower().replace("_", "-").partition("-")[0]
-    return LANGUAGE_ALIASES.get(primary, primary)

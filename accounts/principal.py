@@ -1,0 +1,20 @@
+"""Whom a request acts for."""
+
+from uuid import UUID
+
+from accounts.ratelimits.limits import UNLIMITED, Limits
+from core.immutable_values import Value
+
+
+class Principal(Value, frozen=True):
+    """On whose behalf a request acts, and within which limits.
+
+    `key_id` is None for a browser session; `limits` are the workspace's, `key_limits` the key's own, which
+    apply in addition.
+    """
+
+    workspace_id: UUID
+    user_id: int
+    key_id: UUID | None = None
+    limits: Limits = UNLIMITED
+    key_limits: Limits = UNLIMITED

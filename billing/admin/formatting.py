@@ -1,0 +1,51 @@
+"""Amounts, times, workspaces and ids as the admin site shows and reads them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.html import format_html
+
+from accounts.models import Workspace
+from billing.money import format_usd
+from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse_id
+
+_PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
+
+
+def usd(nano: int | None) -> str:
+    return "–" if nano is None else format_usd(nano)
+
+
+def no_wrap(text: object) -> str:
+    return format_html('<span style="white-space: nowrap">{}</span>', text)
+
+
+def format_to_second(at: datetime) -> str:
+    return no_wrap(f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+def workspace_link(workspace_id: UUID, names: dict[UUID, str]) -> str:
+    """Return a workspace's name, linked to its page, or its id if it was deleted."""
+    name = names.get(workspace_id)
+    if name is None:
+        return format_html('<span title="It was deleted.">{}</span>', workspace_id)
+    url = reverse("admin:accounts_workspace_change", args=[workspace_id])
+    return format_html('<a href="{}" title="{}">{}</a>', url, workspace_id, name)
+
+
+def workspace_names_by_id(workspace_ids: Iterable[UUID]) -> dict[UUID, str]:
+    workspaces = Workspace.objects.filter(pk__in=set(workspace_ids))
+    return dict(workspaces.values_list("pk", "name"))
+
+
+def parse_any_id(text: str) -> UUID | None:
+    """Parse one of our ids, as stored or as clients see it."""
+    for prefix in _PREFIXES:
+        if id := parse_id(prefix, text):
+            return id
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,103 @@
+"""How the admin shows billing rows: read-only, in USD, with the names of workspaces that still exist."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from accounts.models import Workspace
+from billing.admin.formatting import parse_any_id, workspace_link, workspace_names_by_id
+from core.admin import ReadOnlyAdmin
+
+
+class WorkspaceNamesChangeList(ChangeList):
+    """A page of rows that fetches the names of their workspaces with one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        names = workspace_names_by_id(owner for row in self.result_list if (owner := workspace_id_of(row)))
+        for row in self.result_list:
+            row.workspace_names = names
+
+
+def workspace_id_of(row: Any) -> UUID | None:
+    """Return the id of a row's workspace; an alert has it only in its `subject`."""
+    if hasattr(row, "workspace_id"):
+        owner: UUID = row.workspace_id
+        return owner
+    return parse_any_id(getattr(row, "subject", ""))
+
+
+class MoneyAdmin(ReadOnlyAdmin):
+    """Rows are visible with the view permission; actions need the change permission. Nobody edits rows."""
+
+    id_fields: Collection[str] = ("pk", "workspace_id")
+    text_lookups: Collection[str] = ()
+    search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # only to get a search box: see get_search_results
+    search_help_text = "Workspace by name or id"
+    list_per_page = 50
+    change_form_template = "billing/admin/change_form.html"
+
+    def may_act(self, request: HttpRequest) -> bool:
+        permission = get_permission_codename("change", self.opts)
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{permission}"))
+
+    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        """Return the actions on a row, as labels and URLs."""
+        return ()
+
+    def page_links(self, row: Any) -> Sequence[tuple[str, str]]:
+        """Return a row's other pages, as labels and URLs, for anyone who may view the row."""
+        return ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return WorkspaceNamesChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        id = parse_any_id(text)
+        found = Q()
+        if id is not None:
+            for field in self.id_fields:
+                found |= Q(**{field: id})
+        elif "workspace_id" in self.id_fields:
+            found |= Q(workspace_id__in=Workspace.objects.filter(name__icontains=text).values("pk"))
+        for lookup in self.text_lookups:
+            found |= Q(**{lookup: text})
+        return queryset.filter(found), False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        links = [] if row is None else list(self.page_links(row))
+        if row is not None and self.may_act(request):
+            links += self.action_links(row)
+        context = {"page_links": links, "subtitle": None, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def action_url(self, row: Model, action: str) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{action}", args=[row.pk])
+
+    @admin.display(description="workspace")
+    def workspace(self, row: Any) -> str:
+        owner = workspace_id_of(row)
+        if owner is None:
+            return "–"
+        names = row.workspace_names if hasattr(row, "workspace_names") else workspace_names_by_id([owner])
+        return workspace_link(owner, names)

@@ -1,0 +1,225 @@
+"""The journal: how far each answer of this process has come, so that a sweep can bill it after a crash.
+
+It is a file that is mapped into memory. Recording a chunk costs less than a microsecond and waits for no
+disk, and what was recorded outlives the process, whatever kills it, since the kernel keeps it. A machine that
+loses power loses the last seconds. There is one file per process, and one slot per running answer.
+"""
+
+import fcntl
+import logging
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+from msgspec.structs import astuple
+
+from chatapi.completions.token_counts import ByteTally
+from core.immutable_values import Value
+from engines.events import Event, TextDelta, Usage
+
+logger = logging.getLogger(__name__)
+
+_COUNTS = len(Usage().counts)
+_HEAD = struct.Struct("<16s16sIII")
+_TALLY = struct.Struct("=4Q")
+_USAGE = struct.Struct(f"<{_COUNTS}I")
+_TALLY_AT = 64
+_USAGE_AT = _TALLY_AT + _TALLY.size
+_SLOT = 160
+_SLOTS = 256
+_NO_ID = bytes(16)
+_MAX_COUNT = 2**31 - 1
+_WAS_ASKED, _HAS_BEGUN, _WAS_COUNTED = 1, 2, 4
+
+
+class RunProgress(Value, frozen=True):
+    """What a slot says about its run.
+
+    `price_id` is the price of the model that was asked last, if it has one; `usage` is what the pump would
+    have reported.
+    """
+
+    price_id: UUID | None
+    images: int
+    usage: Usage
+    was_asked: bool
+    has_begun: bool
+
+
+class Journal:
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = path.open("w+b")
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._free: list[int] = []
+        self._slots = 0
+        self._grow()
+
+    def slot(self, completion_id: UUID) -> "JournalSlot":
+        if not self._free:
+            self._grow()
+        return JournalSlot(self, self._free.pop() * _SLOT, completion_id)
+
+    def close(self) -> None:
+        """Close the file. Slots that are still in use are left for the sweep."""
+        if not self._file.closed:
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()  # the memory stays mapped for as long as a slot is held
+        if len(self._free) == self._slots:
+            self._path.unlink(missing_ok=True)
+
+    def release(self, offset: int) -> None:
+        self._free.append(offset // _SLOT)
+
+    def _grow(self) -> None:
+        first, self._slots = self._slots, self._slots * 2 or _SLOTS
+        self.memory = self._map(self._slots * _SLOT)
+        self._free += range(self._slots - 1, first - 1, -1)
+
+    def _map(self, size: int) -> mmap.mmap:
+        """Map the file. Its disk space is allocated first: a write without space would kill the process."""
+        try:
+            os.posix_fallocate(self._file.fileno(), 0, size)
+            return mmap.mmap(self._file.fileno(), size)
+        except OSError as error:
+            logger.error("Progress of answers cannot be noted on the disk: %s", error)
+            return mmap.mmap(-1, size)
+
+
+class JournalSlot:
+    """The progress of one answer. An event is recorded before anybody sees it."""
+
+    def __init__(self, journal: Journal, offset: int, completion_id: UUID) -> None:
+        self._journal = journal
+        self._offset = offset
+        self._memory = journal.memory  # maps the file even after the journal has grown
+        sizes = memoryview(journal.memory)[offset + _TALLY_AT : offset + _TALLY_AT + _TALLY.size]
+        self._sizes = sizes.cast("Q")  # in the order of `ByteTally.sizes`, in this machine's byte order
+        self._id = completion_id.bytes
+        self._price = _NO_ID
+        self._images = 0
+        self._prompt = 0
+        self._flags = 0
+        self._tally = ByteTally()
+        self._engine_usage: Usage | None = None
+        self._write_head()
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._flags & _HAS_BEGUN)
+
+    @property
+    def images(self) -> int:
+        """How many pictures the model was shown."""
+        return self._images
+
+    @property
+    def usage(self) -> Usage:
+        """What the engine counted, or our estimate, plus the speech that was made of the answer here.
+
+        It is empty if no model was asked: for example if a picture could not be prepared.
+        """
+        return _usage(self._flags, self._prompt, self._tally, self._engine_usage)
+
+    def record_request(self, price_id: UUID | None, prompt_tokens: int, images: int) -> None:
+        """Record that a model is about to be asked, possibly not the same one as before."""
+        self._flags = _WAS_ASKED
+        self._engine_usage = None
+        self._price = price_id.bytes if price_id else _NO_ID
+        self._prompt = min(prompt_tokens, _MAX_COUNT)
+        self._images = images
+        self._write_head()
+
+    def record_further_request(self, prompt_tokens: int, images: int) -> None:
+        """Record that the same model is asked for a further choice."""
+        self._prompt = min(self._prompt + prompt_tokens, _MAX_COUNT)
+        self._images += images
+        self._write_head()
+
+    def record_start(self) -> None:
+        if not self._flags & _HAS_BEGUN:
+            self._flags |= _HAS_BEGUN
+            self._write_head()
+
+    def add(self, event: Event) -> None:
+        tally = self._tally
+        tally.add(event)
+        self._sizes[0] = tally.answer
+        if type(event) is not TextDelta:
+            self._sizes[1], self._sizes[2] = tally.reasoning, tally.sound
+
+    def add_speech(self, size: int) -> None:
+        """Record that `size` more bytes of PCM16 were made of the answer here."""
+        self._tally.spoken += size
+        self._sizes[3] = self._tally.spoken
+
+    def record_usage(self, usage: Usage) -> None:
+        """Record what the engine itself counted."""
+        self._engine_usage = usage
+        try:
+            _USAGE.pack_into(self._memory, self._offset + _USAGE_AT, *astuple(usage)[:_COUNTS])
+        except struct.error:  # no upstream means counts this large
+            self._engine_usage = usage.clamped
+            _USAGE.pack_into(self._memory, self._offset + _USAGE_AT, *astuple(self._engine_usage)[:_COUNTS])
+        self._flags |= _WAS_COUNTED
+        self._write_head()
+
+    def release(self) -> None:
+        """Free the slot, once the end of the run is stored."""
+        self._memory[self._offset : self._offset + _SLOT] = bytes(_SLOT)
+        self._journal.release(self._offset)
+
+    def _write_head(self) -> None:
+        head = self._id, self._price, self._flags, self._prompt, self._images
+        _HEAD.pack_into(self._memory, self._offset, *head)
+
+
+def is_in_use(path: Path) -> bool:
+    """Return whether a living process on this machine writes this journal.
+
+    The kernel releases the lock when the process is gone, but not while it is held up.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def read(path: Path) -> dict[UUID, RunProgress]:
+    """Return what a process left, by completion. Raises `FileNotFoundError`."""
+    return dict(_read(path.read_bytes()))
+
+
+def _read(data: bytes) -> Iterator[tuple[UUID, RunProgress]]:
+    for offset in range(0, len(data) - _SLOT + 1, _SLOT):
+        id, price, flags, prompt, images = _HEAD.unpack_from(data, offset)
+        if id == _NO_ID:
+            continue
+        tally = ByteTally(*_TALLY.unpack_from(data, offset + _TALLY_AT))
+        counted = Usage(*_USAGE.unpack_from(data, offset + _USAGE_AT)) if flags & _WAS_COUNTED else None
+        yield (
+            UUID(bytes=id),
+            RunProgress(
+                None if price == _NO_ID else UUID(bytes=price),
+                images,
+                _usage(flags, prompt, tally, counted).clamped,
+                bool(flags & _WAS_ASKED),
+                bool(flags & _HAS_BEGUN),
+            ),
+        )
+
+
+def _usage(flags: int, prompt: int, tally: ByteTally, counted: Usage | None) -> Usage:
+    if not flags & _WAS_ASKED:
+        return Usage()
+    usage = counted or tally.estimate(prompt)
+    return usage + tally.speech if tally.spoken else usage

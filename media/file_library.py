@@ -1,0 +1,107 @@
+"""Uploaded files: keeping them under a name, listing and deleting them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from core.exceptions import BadRequest, NotFound
+from core.ids import FILE, parse_id
+from core.immutable_values import Value
+from media.models import File, Rendition, asset_id
+from media.selectors import find_file
+from media.services import StoredFile, check_storage_quota, register_files
+
+PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+DEFAULT_PURPOSE = "user_data"
+MIN_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS = 3600, 30 * 24 * 3600
+"""The range of seconds after which a file may be set to expire."""
+
+
+class NewFile(Value, frozen=True):
+    """An upload that was inspected. `expires_after` is in seconds."""
+
+    workspace_id: UUID
+    user_id: int
+    filename: str
+    stored: StoredFile
+    purpose: str = DEFAULT_PURPOSE
+    expires_after: int | None = None
+
+
+def check_quota(new: NewFile) -> None:
+    """Raise `ApiError` if the workspace has no room for the file."""
+    check_storage_quota([(new.workspace_id, new.stored)], param="file")
+
+
+def create_file(new: NewFile) -> File:
+    """Create the rows of a file whose bytes are stored. Raises what `check_quota` raises."""
+    try:
+        return _create(new)
+    except IntegrityError:  # its asset, or the whole workspace, was deleted at this very moment
+        try:
+            return _create(new)
+        except IntegrityError:
+            raise NotFound("The workspace is no longer there.") from None
+
+
+def _create(new: NewFile) -> File:
+    now = timezone.now()
+    expires_after = None if new.expires_after is None else timedelta(seconds=new.expires_after)
+    with transaction.atomic():
+        check_quota(new)
+        register_files([(new.workspace_id, new.stored)])
+        return File.objects.create(
+            workspace_id=new.workspace_id,
+            user_id=new.user_id,
+            asset_id=asset_id(new.workspace_id, new.stored.blob.sha256),
+            filename=new.filename,
+            purpose=new.purpose,
+            created_at=now,
+            expires_at=now + expires_after if expires_after else None,
+        )
+
+
+def delete_file(file: File) -> None:
+    """Delete a file; the sweep deletes its bytes, unless something else holds them."""
+    file.delete()
+
+
+def require_file(workspace_id: UUID, file_id: str) -> File:
+    """Return the file. Raises `NotFound` if it does not exist, has expired, or is another workspace's."""
+    file = find_file(workspace_id, file_id)
+    if file is None:
+        raise NotFound("There is no such file.", param="file_id")
+    return file
+
+
+def file_page(
+    workspace_id: UUID, *, limit: int, descending: bool, after: str | None, purpose: str | None
+) -> tuple[Sequence[File], bool]:
+    """Return files with their assets, and whether more follow."""
+    files = File.objects.select_related("asset").filter(workspace_id=workspace_id)
+    files = files.exclude(expires_at__lte=timezone.now())
+    if purpose is not None:
+        files = files.filter(purpose=purpose)
+    if after is not None:
+        files = _files_after(files, after, descending=descending)
+    found = list(files.order_by("-id" if descending else "id")[: limit + 1])
+    return found[:limit], len(found) > limit
+
+
+def _files_after(files: QuerySet[File], after: str, *, descending: bool) -> QuerySet[File]:
+    """Select the files that come after `after`, which may be gone already.
+
+    So a client that deletes the files while listing them still reaches the end.
+    """
+    id = parse_id(FILE, after)
+    if id is None:
+        raise BadRequest("Invalid value for 'after': it is no file's id.", param="after")
+    return files.filter(id__lt=id) if descending else files.filter(id__gt=id)
+
+
+def file_renditions(file: File) -> list[Rendition]:
+    return list(file.asset.renditions.select_related("asset").order_by("kind"))
