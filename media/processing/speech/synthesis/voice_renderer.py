@@ -1,4 +1,4 @@
-"""Rendering of speech: rate, pitch and volume, with any engine."""
+"""Rendering of speech: rate, pitch and volume, with any synthesizer."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -28,7 +28,7 @@ QUIETEST, LOUDEST = -60.0, 24.0
 
 
 class VoiceRenderer(msgspec.Struct, frozen=True):
-    """How to render speech: `rate` is a factor, `pitch` is in semitones, `volume` in decibels."""
+    """Renders words and phonemes: `rate` is a factor, `pitch` is in semitones, `volume` in decibels."""
 
     rate: float
     pitch: float
