@@ -16,7 +16,7 @@ from accounts.authentication import find_secret, principal_of_secret, principal_
 from accounts.principal import Principal
 from accounts.services import digest_of
 from core.exceptions import MissingApiKey
-from core.immutable_values import Value
+from core.value import Value
 
 CACHE_SECONDS = 5.0
 CACHE_KEYS = 10_000

@@ -12,7 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import transaction
 
 from accounts.models import ApiKey, Membership, User, Workspace
-from core.immutable_values import Value
+from core.value import Value
 
 
 class WorkspaceContents(Value, frozen=True):

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from accounts.ratelimits.limits import UNLIMITED, Limits
-from core.immutable_values import Value
+from core.value import Value
 
 
 class Principal(Value, frozen=True):

@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.connection import parse_url
 
 from billing.prices import current_tariffs
-from chatapi.completions.billable_usage import DEFAULT_OUTPUT_LIMIT
+from chatapi.completions.usage_bounds import DEFAULT_OUTPUT_LIMIT
 from chatapi.model_loading import read_models
 from engines.model_spec import ModelSpec
 from engines.models_file import ModelsFileError

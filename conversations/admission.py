@@ -17,7 +17,7 @@ from conversations.thread_lookup import ThreadPosition, position_by_name, positi
 from core.bulk_sql import Row, insert_rows, update_rows
 from core.exceptions import ApiError, Conflict, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
-from core.immutable_values import Value
+from core.value import Value
 from engines import messages as engine_messages
 from media.services import StoredFile, quota_exceeded, workspaces_over_quota
 

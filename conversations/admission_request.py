@@ -8,7 +8,7 @@ from uuid import UUID
 from accounts.principal import Principal
 from billing.holds import ChargeRequest
 from billing.tariffs import Bound
-from core.immutable_values import Value
+from core.value import Value
 from engines import messages as engine_messages
 from media.services import StoredFile
 

@@ -9,9 +9,10 @@ import msgspec
 from django.db.models import Model, Prefetch, QuerySet
 
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
+from core.blob import Blob
 from core.exceptions import BadRequest, NotFound
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
-from core.immutable_values import Blob, Value
+from core.value import Value
 from engines import messages as engine_messages
 from engines.answers import Answer, AnswerHead, Choice, CompletionState, Failure
 from engines.events import FinishReason, Usage

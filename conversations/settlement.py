@@ -10,9 +10,10 @@ from billing.holds import ChargeSettlement
 from conversations.asset_holds import hold_files
 from conversations.digest_chain import chain_digests
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
+from core.blob import Blob
 from core.bulk_sql import Row, insert_rows, update_rows
 from core.ids import new_id
-from core.immutable_values import Blob, Value
+from core.value import Value
 from engines.answers import Choice, CompletionState, Failure
 from engines.events import Usage
 from engines.messages import SpokenPart

@@ -8,7 +8,8 @@ from uuid import UUID
 from msgspec import structs
 
 from conversations.models import Completion, Message
-from core.immutable_values import Blob, Value
+from core.blob import Blob
+from core.value import Value
 from engines.messages import (
     AudioPart,
     FilePart,

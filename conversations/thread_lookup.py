@@ -14,7 +14,7 @@ from conversations.selectors import get_conversation
 from conversations.tool_result_check import check_tool_results
 from core.exceptions import NotFound
 from core.ids import MESSAGE, parse_id
-from core.immutable_values import Value
+from core.value import Value
 from engines import messages as engine_messages
 
 

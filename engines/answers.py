@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Literal
 
-from core.immutable_values import Blob, Value
+from core.blob import Blob
+from core.value import Value
 from engines.events import (
     AudioDelta,
     Event,

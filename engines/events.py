@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from core.immutable_values import Value
+from core.value import Value
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 

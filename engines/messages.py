@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from core.immutable_values import Blob, Value
+from core.blob import Blob
+from core.value import Value
 
 Role = Literal["system", "user", "assistant", "tool"]
 

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from core.immutable_values import Blob, Value
+from core.blob import Blob
+from core.value import Value
 from engines.messages import Message
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from core.exceptions import BadRequest, NotFound
 from core.ids import FILE, parse_id
-from core.immutable_values import Value
+from core.value import Value
 from media.models import File, Rendition, asset_id
 from media.selectors import find_file
 from media.services import StoredFile, check_storage_quota, register_files

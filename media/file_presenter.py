@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import Case, F, QuerySet, When
 
+from core.blob import Blob
 from core.compact_json_field import CompactJSONField
-from core.immutable_values import Blob
 from media.models import Asset, Rendition
 from media.signed_urls import media_url
 

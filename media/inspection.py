@@ -7,8 +7,8 @@ from typing import Literal
 
 from django.conf import settings
 
+from core.blob import Blob
 from core.exceptions import ApiError, BadRequest, ServiceUnavailable
-from core.immutable_values import Blob
 from core.packaged_files import file_digest
 from media.processing.exceptions import MediaError, MediaTooLarge, NoAudio, UnreadableMedia
 from media.processing.pictures.file_types import sniff_picture

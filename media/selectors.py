@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from core.blob import Blob
 from core.ids import FILE, parse_id
-from core.immutable_values import Blob
 from media.models import Asset, File, RemoteCopy, remote_copy_id
 from media.services import StoredFile
 from media.storage.operations import exists

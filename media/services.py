@@ -18,8 +18,9 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import Workspace
+from core.blob import Blob
 from core.exceptions import ApiError, ServiceUnavailable
-from core.immutable_values import Blob, Value
+from core.value import Value
 from media.models import (
     Asset,
     RemoteCopy,

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 
-from core.immutable_values import Value
+from core.value import Value
 from media.models import asset_id
 
 MAX_LIFETIME_SECONDS = 24 * 3600

@@ -1,6 +1,6 @@
 """Limits as values."""
 
-from core.immutable_values import Value
+from core.value import Value
 
 
 class Limits(Value, frozen=True):

@@ -11,7 +11,7 @@ from accounts.principal import Principal
 from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
-from chatapi.completions.billable_usage import AUDIO_MODELS
+from chatapi.completions.declared_prices import AUDIO_MODELS
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from core.http.body import ClientDisconnected
 from core.ids import new_id

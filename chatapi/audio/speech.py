@@ -32,7 +32,7 @@ from chatapi.validation import exceptions
 from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
 from core.http.body import read_body
-from core.immutable_values import Value
+from core.value import Value
 from media.api.asgi_endpoints import endpoint_api_error, watch_disconnect
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar, get_args
 
 from chatapi.validation.exceptions import quote_value
 from core.exceptions import BadRequest
-from core.immutable_values import Value
+from core.value import Value
 from media.api.form_reader import Form
 from media.processing.speech.recognition.languages import UnknownLanguage, language_code
 from media.processing.speech.transcripts import SEGMENTS, Granularity, Task

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from core.immutable_values import Value
+from core.value import Value
 from engines.messages import Message
 from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice, sound_format
 

@@ -30,15 +30,10 @@ from chatapi.completions.attachments.store import (
     drop_new_bytes,
     finish_attachments,
 )
-from chatapi.completions.billable_usage import (
-    AUDIO_MODELS,
-    billing_units,
-    count_images,
-    declared_prices,
-    limit_output,
-)
+from chatapi.completions.billable_usage import billing_units, count_images
 from chatapi.completions.capabilities import check_against_model, check_documents, check_voice
 from chatapi.completions.completion_request import CompletionRequest
+from chatapi.completions.declared_prices import AUDIO_MODELS, declared_prices
 from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
 from chatapi.completions.runs.background_tasks import BackgroundTasks
 from chatapi.completions.runs.crash_journal import Journal
@@ -46,6 +41,7 @@ from chatapi.completions.runs.pump import PreparedRequest, Pump, RunOutcome
 from chatapi.completions.runs.rebuilt_event_log import replay
 from chatapi.completions.runs.run import Run, disconnect_policy
 from chatapi.completions.token_counts import expected_tokens
+from chatapi.completions.usage_bounds import limit_output
 from chatapi.completions.validated_request import (
     ValidatedRequest,
     build_admission,

@@ -11,13 +11,15 @@ from accounts.asgi_auth import Caller
 from accounts.ratelimits.allowance import Allowance
 from billing.holds import ChargeRequest
 from chatapi.completions.attachments.store import ResolvedAttachments
-from chatapi.completions.billable_usage import declared_prices, sound_digests, usage_bound
 from chatapi.completions.completion_request import CompletionRequest, non_default_fields, unify_output_limits
+from chatapi.completions.declared_prices import declared_prices
 from chatapi.completions.runs.speaker import SpeechOptions
+from chatapi.completions.usage_bounds import sound_digests, usage_bound
 from conversations.admission import Admitted
 from conversations.admission_request import AdmissionRequest
+from core.blob import Blob
 from core.ids import new_id
-from core.immutable_values import Blob, Value
+from core.value import Value
 from engines.messages import Message
 from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from conversations.models import Completion, Conversation, Message
+from core.blob import Blob
 from core.http.serializers import (
     ConstantField,
     ListSerializer,
@@ -14,7 +15,6 @@ from core.http.serializers import (
     TimestampField,
 )
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id
-from core.immutable_values import Blob
 from engines.messages import (
     AudioPart,
     FilePart,

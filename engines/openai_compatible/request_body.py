@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import (
     AudioPart,
     FilePart,

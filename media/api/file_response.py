@@ -14,7 +14,7 @@ from starlette.datastructures import Headers as RequestHeaders
 from starlette.types import Receive, Scope, Send
 
 from core.exceptions import BadRequest, NotFound, ServiceUnavailable
-from core.immutable_values import Value
+from core.value import Value
 from media.api.asgi_endpoints import Headers, watch_disconnect
 from media.api.byte_ranges import RangeNotSatisfiable, Span, is_not_modified, may_be_partial, parse_range
 from media.models import Asset, Rendition, rendition_name

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope
 
 from core.exceptions import BadRequest, BodyTooLarge, RateLimited
 from core.http.body import ClientDisconnected, declared_length, reject_encoded_body
-from core.immutable_values import Value
+from core.value import Value
 from media.api.multipart_parser import MAX_OVERHEAD_BYTES, FormParser, boundary_of
 from media.temporary_folders import async_temporary_folder
 

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from core.immutable_values import Value
+from core.value import Value
 from media.models import Rendition, rendition_id, source_kind
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError

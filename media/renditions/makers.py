@@ -11,7 +11,7 @@ import msgspec
 from django.conf import settings
 from django.db import connection
 
-from core.immutable_values import Value
+from core.value import Value
 from media.inspection import picture_limits, sound_limits
 from media.models import Asset, Rendition, rendition_id, rendition_name, source_kind
 from media.processing.exceptions import MediaError

@@ -14,7 +14,7 @@ from accounts.deletion import delete_user
 from accounts.models import ApiKey, Membership, User, Workspace
 from accounts.services import personal_workspace
 from conversations.models import Completion, Conversation, Message
-from core.immutable_values import Blob
+from core.blob import Blob
 from media.models import Asset
 from media.services import StoredFile, register_files, store_bytes
 from tests.support.history_rows import create_exchange

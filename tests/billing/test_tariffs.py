@@ -16,10 +16,11 @@ from billing.money import MAX_NANO_PER_CALL, MAX_PICO
 from billing.tariffs import Bound, Tariff, Tiers, rates_of
 from billing.units import UNIT_NAMES, Units
 from chatapi.completions.attachments.text_files import read_text_files
-from chatapi.completions.billable_usage import IMAGE_TOKENS, billing_units, usage_bound
+from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest, unify_output_limits
+from chatapi.completions.usage_bounds import IMAGE_TOKENS, usage_bound
+from core.blob import Blob
 from core.ids import new_id
-from core.immutable_values import Blob
 from engines.events import Usage
 from engines.messages import (
     AudioPart,

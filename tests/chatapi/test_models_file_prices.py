@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from billing.prices import add_declared_prices, add_price, current_tariffs
 from billing.units import Units
-from chatapi.completions.billable_usage import declared_prices
+from chatapi.completions.declared_prices import declared_prices
 from chatapi.model_loading import read_models
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry, reset_registry

@@ -8,7 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from conversations.admin import SHOWN_MESSAGES
 from conversations.models import Completion, Conversation, Message
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import ImagePart, ToolCall
 from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person

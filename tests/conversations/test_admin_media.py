@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from conversations.models import Conversation, Message
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
 from media.models import asset_id, rendition_id
 from media.renditions.due_renditions import make_if_due

@@ -3,7 +3,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Conversation
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import (
     AudioPart,
     ImagePart,

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import EngineError, InvalidRequest
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
 from engines.local import LocalEngine

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import InvalidRequest
 from engines.local.grammar import MARK, MarkReader, NotConstrained, close_schema, json_grammar
 from engines.local.prompts import USE_RESULT_PROMPT, build_call_prompt, build_text_prompt

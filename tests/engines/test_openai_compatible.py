@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import EngineError
 from engines.events import (
     AudioDelta,

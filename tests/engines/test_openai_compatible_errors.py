@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import EngineError
 from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
 from engines.messages import Message, TextPart

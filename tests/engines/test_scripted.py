@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import (
     AudioDelta,

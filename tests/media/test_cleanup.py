@@ -16,7 +16,7 @@ from django.utils import timezone
 from conversations.asset_holds import hold_files
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation
-from core.immutable_values import Blob
+from core.blob import Blob
 from media import cleanup
 from media.cleanup import STRAY_AGE, UNHELD_GRACE, delete_unregistered, delete_unused, remove_strays
 from media.file_library import NewFile, create_file

@@ -13,7 +13,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
 from django.utils import timezone
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from media.models import Asset, Rendition, asset_id, rendition_id
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 
 from chatapi.celery import app as celery_app
 from chatapi.serving.embedded_worker import EmbeddedWorker
-from core.immutable_values import Blob
+from core.blob import Blob
 from media.models import Rendition, asset_id, rendition_id
 from media.renditions import due_renditions, tasks, wait
 from media.renditions.due_renditions import RenditionResult

@@ -17,8 +17,8 @@ from django.core.files.storage import default_storage
 
 from chatapi.env import ROOT
 from conversations.models import Completion
+from core.blob import Blob
 from core.exceptions import ServiceUnavailable
-from core.immutable_values import Blob
 from media.models import Asset
 from media.services import read_bytes, store_bytes
 from media.storage import disk

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.core.files.storage import default_storage
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from media.models import Asset, Rendition, rendition_id
 from media.services import StoredFile
 from tests.support.celery_workers import PATIENCE, CeleryCluster, state_of, store_asset

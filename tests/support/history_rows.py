@@ -6,7 +6,7 @@ from typing import Any
 
 from conversations.asset_holds import hold_files
 from conversations.models import Completion, Conversation, Message
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import Part, TextPart
 from media.models import Rendition, asset_id, rendition_id
 from media.services import StoredFile, store_bytes

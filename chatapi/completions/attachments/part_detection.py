@@ -1,6 +1,6 @@
 """Message parts that are files: what they are expected to be, and what they turn out to be."""
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, Part
 from media.inspection import ExpectedMedia
 from media.processing.sound.file_types import CLAIMS

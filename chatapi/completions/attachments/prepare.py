@@ -12,8 +12,8 @@ from django.conf import settings
 
 from chatapi.completions.attachments.text_files import read_text_files
 from chatapi.completions.token_counts import estimate_tokens
+from core.blob import Blob
 from core.ids import SPEECH, parse_id
-from core.immutable_values import Blob
 from engines.base import EngineError, InvalidRequest
 from engines.events import Usage
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from channels.db import database_sync_to_async
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import Message
 from media.cleanup import delete_unregistered
 from media.models import storage_name

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.base import InvalidRequest
 from engines.messages import FilePart, Message, Part
 from media.models import storage_name

@@ -7,7 +7,7 @@ from mimetypes import MimeTypes
 from urllib.parse import urlsplit
 
 from chatapi.validation import exceptions
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import AudioPart, FilePart, ImagePart
 from media.processing.sound.output_formats import SOUND_MEDIA_TYPES
 

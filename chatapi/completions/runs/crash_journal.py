@@ -18,7 +18,7 @@ from uuid import UUID
 from msgspec.structs import astuple
 
 from chatapi.completions.token_counts import ByteTally
-from core.immutable_values import Value
+from core.value import Value
 from engines.events import Event, TextDelta, Usage
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from chatapi.completions.runs.event_log import EventLog
 from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
-from core.immutable_values import Value
+from core.value import Value
 from engines.answers import AnswerEnd, Choice, CompletionState, Failure, assemble
 from engines.base import EngineError
 from engines.events import (

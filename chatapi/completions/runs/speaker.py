@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from core.ids import SPEECH, format_id, new_id
-from core.immutable_values import Value
+from core.value import Value
 from engines.base import EngineError
 from engines.events import AudioDelta
 from media.processing.exceptions import MediaError

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects import DIALECTS
 from conversations.tool_result_check import check_tool_results
+from core.blob import Blob
 from core.exceptions import BadRequest
-from core.immutable_values import Blob
 from engines.messages import (
     AudioPart,
     FilePart,

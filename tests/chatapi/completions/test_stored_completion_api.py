@@ -6,7 +6,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Completion
-from core.immutable_values import Blob
+from core.blob import Blob
 from engines.messages import SpokenPart
 from media.services import store_bytes
 from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
