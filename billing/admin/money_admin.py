@@ -1,4 +1,4 @@
-"""How the admin shows billing rows: read-only, in USD, with the names of workspaces that still exist."""
+"""How the admin shows billing rows: read-only, found by workspace, with links to what can be done."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Which server processes are alive."""
+"""Which server processes are alive, and where each keeps its journal."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What a call leads to: its admission, its request to the engines, and its speech options."""
+"""A validated request, and what is made of it: requests to admit it and to answer it, speech options."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ class ValidatedRequest(Value, frozen=True):
 def build_admission(
     call: ValidatedRequest, resolved: ResolvedAttachments, candidates: Sequence[ModelSpec], process_id: UUID
 ) -> AdmissionRequest:
-    """Build the admission of a call. `candidates` are the models that may answer."""
+    """Build the admission request of a call. `candidates` are the models that may answer."""
     request, principal = call.request, call.caller.principal
     completion_id, at = new_id(), datetime.now(UTC)
     return AdmissionRequest(

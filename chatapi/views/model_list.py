@@ -13,7 +13,8 @@ from core.exceptions import NotFound, ServiceUnavailable
 from core.http.openapi import error_responses
 from core.http.serializers import ConstantField
 from core.http.views import ApiView
-from engines import model_registry as engine_registry
+from engines import model_spec
+from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
@@ -77,14 +78,14 @@ def serialize_model(spec: ModelSpec) -> dict[str, Any]:
 
 def _models_file_time() -> int:
     """Return when the list was last written: by the operator or, if there is no file, by us."""
-    path = settings.CHATAPI_MODELS_FILE or Path(engine_registry.__file__)
+    path = settings.CHATAPI_MODELS_FILE or Path(model_spec.__file__)
     try:
         return int(path.stat().st_mtime)
     except OSError:
         return 0
 
 
-def usable_registry() -> engine_registry.Registry:
+def usable_registry() -> Registry:
     try:
         return current_registry()
     except ModelsFileError:

@@ -2,7 +2,7 @@
 
 engine             the engine: session, attempts
 request_body       values → the request's body
-upstream_call      one response, read as it arrives
+upstream_response  one response, read as it arrives
 sse_lines          bytes → lines
 chunk_types,
 chunk_reader       lines → events

@@ -1,4 +1,4 @@
-"""What a storage of files does in addition to Django's own interface."""
+"""What all storages of files share: an interface beyond Django's own, and reading in small pieces."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

@@ -93,8 +93,8 @@ class SandboxPool:
         """Yield the job's pieces as they are made, at most `WINDOW` ahead of their reader.
 
         `seconds` limits all of its work and `idle_seconds` the work on one piece. Waiting for the reader
-        counts toward neither, but the reader only has `job_calls.READER_TIMEOUT`. Closing the generator
-        cancels the job. With `alone`, no other job runs in its worker process. Raises what `run` raises.
+        counts toward neither, but the reader only has `pending_calls.READER_TIMEOUT`. Closing the
+        generator cancels the job. With `alone`, no other job runs in its worker process. Raises what `run` raises.
         """
         typed_job = job_of(job)
         if not typed_job.streams:

@@ -8,7 +8,7 @@ _TAG = re.compile(r"<(/?)([a-z-]+)[^>]*?(/?)>")
 
 
 def close_document(prefix: str, *, language: str = "en-US") -> str:
-    """Make a well-formed document of any prefix of a `SpeakStream`'s output, cut at any character.
+    """Make a well-formed document of any prefix of an `SsmlStream`'s output, cut at any character.
 
     A partial tag or entity at the cut is left out. `language` is for a prefix that has no root yet.
     """

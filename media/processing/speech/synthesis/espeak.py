@@ -1,4 +1,4 @@
-"""The eSpeak NG engine: every language, through its C library.
+"""The eSpeak NG synthesizer: every language, through its C library.
 
 The library has one state for the whole process, hence a lock.
 """

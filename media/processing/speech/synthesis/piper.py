@@ -1,4 +1,4 @@
-"""The Piper engine: neural voices.
+"""The Piper synthesizer: neural voices.
 
 All callers share its models, each of which is checked before it is first loaded.
 """
@@ -37,7 +37,7 @@ _loading = threading.Lock()
 
 
 def piper_synthesizer(voice: Voice) -> "PiperSynthesizer":
-    """Return the voice's engine; a voice that is loaded never waits for one that is not."""
+    """Return the voice's synthesizer; a voice that is loaded never waits for one that is not."""
     if voice.source not in _loaded:
         with _loading:
             if voice.source not in _loaded:
