@@ -1,7 +1,8 @@
 """Sandbox pools: worker processes for hostile input, heavy models, and GPL code.
 
 A job is a module-level function (`job_functions.py`) that takes one Struct and returns one, or yields
-them. A `MediaError` it raises reaches the caller unchanged. Anything else that can go wrong is a `SandboxError`:
+them. A `MediaError` it raises reaches the caller unchanged. Anything else that can go wrong is a
+`SandboxError`:
 
 - When a job exceeds its time limit, or keeps running after it was abandoned, its worker process is killed.
 - A job that was alone in a worker process that ended (a crash, out of memory) is to blame, and fails.

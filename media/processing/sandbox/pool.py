@@ -94,7 +94,8 @@ class SandboxPool:
 
         `seconds` limits all of its work and `idle_seconds` the work on one piece. Waiting for the reader
         counts toward neither, but the reader only has `pending_calls.READER_TIMEOUT`. Closing the
-        generator cancels the job. With `alone`, no other job runs in its worker process. Raises what `run` raises.
+        generator cancels the job. With `alone`, no other job runs in its worker process. Raises what `run`
+        raises.
         """
         typed_job = job_of(job)
         if not typed_job.streams:
