@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -119,6 +120,15 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
         client.settimeout(5)
 
 
+@pytest.fixture
+def default_hangup() -> Iterator[None]:
+    """Undo what `nohup make test` passes on: that SIGHUP is ignored, which the service respects."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
+@pytest.mark.usefixtures("default_hangup")
 def test_a_closed_terminal_stops_it(tmp_path: Path) -> None:
     with running(tmp_path) as run:
         assert run.url
