@@ -1,7 +1,7 @@
 """Locks on files (flock), which the kernel releases when their holder ends, however it ends.
 
 Not the library `filelock`: it takes no shared lock on an open file, so it cannot tell whether a journal is in
-use without keeping its owner out; it asks again and again instead of waiting; and its import would add 45 ms
+use without keeping its owner out; it asks again and again instead of waiting; and its import would add 16 ms
 to the start of every child process.
 """
 

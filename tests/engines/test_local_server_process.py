@@ -150,8 +150,8 @@ def test_a_process_that_ignores_all_signals_ends_when_it_is_closed(begin: Begin)
 
 
 def test_a_process_that_ends_before_it_has_read_its_settings_is_restarted(begin: Begin) -> None:
-    """They are longer than the pipe, so that writing them fails for certain."""
-    process = begin(DEAF, model_path="x" * 2**20)
+    """They are a little longer than the pipe, so that their end is still to be written."""
+    process = begin(DEAF, model_path="x" * 2**16)
     with pytest.raises(Unavailable, match=r"ends while it loads \(exit status 4\)"):
         process.start().result(timeout=20)
 
