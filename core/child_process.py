@@ -69,7 +69,7 @@ def end(process: subprocess.Popen[bytes], patience: float = 0) -> str:
     try:
         process.wait(patience)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):  # it has ended just now
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended just now
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(KILL_TIMEOUT)
