@@ -6,6 +6,10 @@ class MediaConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.deletion import WorkspaceContents, register_contents
+        from core.http.exception_handler import register_conversion
+        from media.api_errors import media_api_error, sandbox_api_error
+        from media.processing.exceptions import MediaError
+        from media.processing.sandbox.exceptions import SandboxError
         from media.selectors import file_counts_of_workspaces
         from media.services import delete_workspace_files
 
@@ -13,3 +17,5 @@ class MediaConfig(AppConfig):
             self.name,
             WorkspaceContents(file_counts_of_workspaces, delete_after_commit=delete_workspace_files),
         )
+        register_conversion(MediaError, media_api_error)
+        register_conversion(SandboxError, sandbox_api_error)

@@ -152,7 +152,7 @@ class LocalEngine:
     ) -> tuple[str, dict[str, float]]:
         """Return a short greedy answer to a prompt of our own, and its likeliest first tokens."""
         text, tokens = "", dict[str, float]()
-        inner = EngineRequest(messages, _no_blobs, params={**GREEDY, **params})
+        inner = EngineRequest(messages, params={**GREEDY, **params})
         async with aclosing(self._stream_answer(inner)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -268,7 +268,3 @@ def _first_tokens(event: TextDelta) -> dict[str, float]:
 
 def _call_id() -> str:
     return f"call_{os.urandom(12).hex()}"
-
-
-async def _no_blobs(blob: Any) -> bytes:
-    raise AssertionError("a prompt of our own holds no blob")

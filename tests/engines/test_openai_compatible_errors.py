@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from core.blob import Blob
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart
@@ -56,13 +55,9 @@ async def engine_for(upstream: FakeUpstream, **options: Any) -> AsyncIterator[Op
         await engine.close()
 
 
-async def no_blobs(blob: Blob) -> bytes:
-    raise AssertionError("no blob is part of this request")
-
-
 def ask(stream: bool = True) -> EngineRequest:
     message = Message("user", (TextPart("Hello"),))
-    return EngineRequest(messages=(message,), read_blob=no_blobs, stream=stream)
+    return EngineRequest(messages=(message,), stream=stream)
 
 
 async def collect(engine: OpenAICompatibleEngine, seen: list[Event]) -> None:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.blob import Blob
 from engines.base import EngineError
 from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
 from engines.messages import Message, TextPart
@@ -39,13 +38,9 @@ async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatibleEngine
     await engine.close()
 
 
-async def no_blobs(blob: Blob) -> bytes:
-    raise AssertionError("no blob is part of this request")
-
-
 async def collect(engine: OpenAICompatibleEngine, seen: list[Event], **more: Any) -> None:
     message = Message("user", (TextPart("Hello"),))
-    async for event in engine.stream(EngineRequest(messages=(message,), read_blob=no_blobs, **more)):
+    async for event in engine.stream(EngineRequest(messages=(message,), **more)):
         seen.append(event)
 
 
