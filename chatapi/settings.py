@@ -23,6 +23,7 @@ from chatapi.env import (
 )
 from chatapi.serving.log_filters import is_worth_logging
 from chatapi.storage_settings import storages
+from core.files import whole_file
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
@@ -45,14 +46,9 @@ def _load_or_create_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(64))
-        try:
-            os.link(draft, path)  # the first of several processes wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        # the first of several processes wins
+        with whole_file(path, draft, mode=0o600, replace=False) as file:
+            file.write(secrets.token_urlsafe(64).encode())
     return path.read_text()
 
 

@@ -18,6 +18,7 @@ import openai
 import uvicorn
 import uvloop
 from blockbuster import BlockBuster
+from celery import Celery
 from celery.worker import WorkController, state
 from django.core.asgi import get_asgi_application
 from django.db import connection
@@ -103,13 +104,15 @@ def without_worker() -> Iterator[None]:
 
 
 @contextmanager
-def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
+def embedded_worker(
+    schedule: dict[str, Any], make: Callable[[Celery], EmbeddedWorker] = EmbeddedWorker
+) -> Iterator[EmbeddedWorker]:
     """Run the product's embedded worker, and no other, on the test's own schedule."""
     ordinary = celery_app.conf.beat_schedule
     with without_worker():
         celery_app.conf.beat_schedule = schedule
         celery_app.control.purge()
-        worker = EmbeddedWorker(celery_app)
+        worker = make(celery_app)
         worker.start()
         try:
             yield worker

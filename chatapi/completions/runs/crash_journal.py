@@ -5,7 +5,6 @@ disk, and what was recorded outlives the process, whatever kills it, since the k
 loses power loses the last seconds. There is one file per process, and one slot per running answer.
 """
 
-import fcntl
 import logging
 import mmap
 import os
@@ -18,6 +17,7 @@ from uuid import UUID
 from msgspec.structs import astuple
 
 from chatapi.completions.token_counts import ByteTally
+from core.file_lock import try_lock, unlock
 from core.value import Value
 from engines.events import Event, TextDelta, Usage
 
@@ -56,7 +56,7 @@ class Journal:
         self._path = path
         self._file = path.open("w+b")
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(self._file)
         self._free: list[int] = []
         self._slots = 0
         self._grow()
@@ -70,7 +70,7 @@ class Journal:
         """Close the file. Slots that are still in use are left for the sweep."""
         if not self._file.closed:
             with suppress(OSError):
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                unlock(self._file)
         self._file.close()  # the memory stays mapped for as long as a slot is held
         if len(self._free) == self._slots:
             self._path.unlink(missing_ok=True)
@@ -187,11 +187,7 @@ def is_in_use(path: Path) -> bool:
     The kernel releases the lock when the process is gone, but not while it is held up.
     """
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(file, shared=True)
 
 
 def read(path: Path) -> dict[UUID, RunProgress]:

@@ -1,6 +1,7 @@
 """The service's sandbox pools. `memory` is the address space of one worker process, in bytes."""
 
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 
 FILES_MEMORY = 2 * 2**30
 """Several times what the decoders map for a file within the limits; whatever needs more is a bomb."""
@@ -17,9 +18,11 @@ SYNTHESIS_THREADS = 4
 SYNTHESIS_NICENESS = 0
 """A listener is waiting, and synthesis must keep up with playback while a local model takes every core."""
 
-files = SandboxPool("files", threads=FILES_THREADS, memory=FILES_MEMORY)
-recognition = SandboxPool("recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
-synthesis = SandboxPool("synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHESIS_NICENESS)
+files = SandboxPool(PoolConfig(name="files", threads=FILES_THREADS, memory=FILES_MEMORY))
+recognition = SandboxPool(
+    PoolConfig(name="recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
+)
+synthesis = SandboxPool(PoolConfig(name="synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHESIS_NICENESS))
 
 
 def close_all() -> None:
