@@ -1,6 +1,6 @@
 """The entries of the models file."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -36,6 +36,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """How often to retry a call that failed before its first event."""
     model_path: str | None = None
     """For `local`: your own GGUF file instead of the installed one."""
+    slots: Annotated[int, msgspec.Meta(ge=1)] = 2
+    """For `local`: how many answers it makes at once, each with its own context."""
     price: Literal["free"] | dict[str, Any] | None = None
     """Decimals of USD, keyed by the names of billing's units; `chatapi.model_loading` checks them."""
 

@@ -37,7 +37,6 @@ from media.api.asgi_endpoints import endpoint_api_error, watch_disconnect
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
-from media.processing.sandbox.pools import SYNTHESIS_THREADS
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml import SsmlError, parse_ssml
@@ -47,8 +46,6 @@ from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, all
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
-CONCURRENT_REQUESTS, MAX_REQUESTS = SYNTHESIS_THREADS // 2, 32
-"""Requests of a workspace that are spoken at once, and that are accepted: one may take half an hour."""
 
 _serializer = SpeechRequestSerializer()
 
@@ -65,7 +62,7 @@ class SpeechRequest(Value, frozen=True):
 class SpeechEndpoint(RateLimitedEndpoint):
     def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
         super().__init__(callers, counters)
-        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
+        self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
