@@ -7,6 +7,10 @@ import msgspec
 LOCAL_ENGINES = frozenset({"local", "scripted"})
 
 
+InputModality = Literal["text", "image", "audio", "file"]
+OutputModality = Literal["text", "audio"]
+
+
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[models]]` entry. Times are in seconds."""
 
@@ -15,8 +19,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     base_url: str | None = None
     api_key_env: str | None = None
     upstream_model: str | None = None
-    input_modalities: tuple[Literal["text", "image", "audio", "file"], ...] = ("text",)
-    output_modalities: tuple[Literal["text", "audio"], ...] = ("text",)
+    input_modalities: tuple[InputModality, ...] = ("text",)
+    output_modalities: tuple[OutputModality, ...] = ("text",)
     context_length: int | None = None
     max_output_tokens: int | None = None
     max_image_side: int | None = None

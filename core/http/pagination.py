@@ -5,6 +5,7 @@ cursor is opaque text in a link, its position is the value of the first column a
 (which shifts when one is deleted), and it replaces a wrong `limit` where we refuse it.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -36,26 +37,38 @@ class PageParameters:
         return PageRequest(limit, order == "desc", query.get("after"))
 
 
-class PageSerializer(serializers.Serializer[Any]):
+class ListSerializer(serializers.Serializer[Any]):
     object = ConstantField("list")
+
+
+class PageSerializer(ListSerializer):
     first_id = serializers.CharField(allow_null=True)
     last_id = serializers.CharField(allow_null=True)
     has_more = serializers.BooleanField()
 
 
 @cache
-def page_serializer(item: type[serializers.Serializer[Any]]) -> type[PageSerializer]:
-    """Return what describes a page of these, named `FooListSerializer` for `FooSerializer`."""
+def list_serializer(
+    item: type[serializers.Serializer[Any]], base: type[ListSerializer] = ListSerializer
+) -> type[ListSerializer]:
+    """Return what describes a whole list of these, named `FooListSerializer` for `FooSerializer`."""
     name = item.__name__.removesuffix("Serializer") + "ListSerializer"
-    return type(name, (PageSerializer,), {"data": item(many=True)})
+    return type(name, (base,), {"data": item(many=True)})
+
+
+def page_serializer(item: type[serializers.Serializer[Any]]) -> type[ListSerializer]:
+    """Return what describes a page of these."""
+    return list_serializer(item, PageSerializer)
+
+
+def list_body(data: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"object": "list", "data": list(data)}
 
 
 def page_body(page: Page[Any], serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     """Return the body of a page; the serializer gives each item an `id`."""
     data = [serializer.to_representation(item) for item in page.items]
-    return {
-        "object": "list",
-        "data": data,
+    return list_body(data) | {
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
         "has_more": page.has_more,

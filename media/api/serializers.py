@@ -1,7 +1,5 @@
 """Serializers of files and their renditions."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -71,8 +69,3 @@ class RenditionSerializer(serializers.Serializer[Rendition]):
 
 def _is_file(rendition: Rendition) -> bool:
     return rendition.state == Rendition.State.READY and bool(rendition.media_type)
-
-
-class RenditionListSerializer(serializers.Serializer[Any]):
-    object = ConstantField("list")
-    data = RenditionSerializer(many=True)  # type: ignore[assignment]

@@ -6,13 +6,12 @@ from rest_framework.response import Response
 
 from accounts.authentication import workspace_id_of
 from core.http.openapi import error_responses
-from core.http.pagination import PageParameters, page_body, page_serializer
+from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
 from core.http.views import ApiView
 from media.api.openapi import UploadSerializer
 from media.api.serializers import (
     FileDeletedSerializer,
     FileSerializer,
-    RenditionListSerializer,
     RenditionSerializer,
 )
 from media.file_library import PURPOSES, delete_file, file_page, file_renditions, require_file
@@ -73,9 +72,8 @@ class RenditionListView(ApiView):
         operation_id="listFileRenditions",
         summary="What was made of a file: formats to play, a thumbnail, peaks, a transcript",
         tags=["files"],
-        responses={200: RenditionListSerializer} | error_responses(401, 404),
+        responses={200: list_serializer(RenditionSerializer)} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
         renditions = file_renditions(require_file(workspace_id_of(request), file_id))
-        show = RenditionSerializer().to_representation
-        return Response({"object": "list", "data": [show(rendition) for rendition in renditions]})
+        return Response(list_body(map(RenditionSerializer().to_representation, renditions)))

@@ -160,7 +160,7 @@ def _error_message(error: Exception) -> str:
     if "truncated" in text or "end of file" in text:
         return CUT_OFF
     if "decompressed data too large" in text or "text memory" in text:
-        return "The picture's embedded texts or colour profile unpack to too much."
+        return "The picture's embedded texts or color profile unpack to too much."
     return DAMAGED
 
 

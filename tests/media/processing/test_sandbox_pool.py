@@ -62,12 +62,13 @@ async def test_a_job_can_be_run_from_a_loop_and_from_a_thread(pair: SandboxPool)
     assert await asyncio.to_thread(pair.run_blocking, jobs.echo, Text("då"), seconds=10) == Text("då")
 
 
-async def test_a_resized_pool_runs_more_jobs_at_once() -> None:
+async def test_a_resized_pool_runs_more_jobs_at_once(tmp_path: Path) -> None:
     sandbox = SandboxPool("resized")
     sandbox.resize(3)
     try:
         await sandbox.warm_up()
-        naps = [asyncio.create_task(sandbox.run(jobs.nap, Nap(60), seconds=90)) for _ in range(2)]
+        long_nap = Nap(str(tmp_path / "diary"), 60)
+        naps = [asyncio.create_task(sandbox.run(jobs.nap, long_nap, seconds=90)) for _ in range(2)]
         assert await sandbox.run(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
         assert not any(nap.done() for nap in naps)
         for nap in naps:
