@@ -5,6 +5,7 @@ so its statement is created once and never changes; a month that is not closed h
 """
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from billing.selectors import WalletMovement, transactions_of, wallet_movements
 from billing.units import UNIT_NAMES
 from billing.wallet_locks import lock_wallets
 from core.ids import derive_id
+from core.pagination import Page, PageRequest, read_page
 
 logger = logging.getLogger(__name__)
 
@@ -86,16 +88,21 @@ def find_report(workspace_id: UUID, month: date) -> StatementReport | None:
         return _report(statement, is_closed=is_closed)
 
 
-def statement_page(
-    workspace_id: UUID, *, limit: int, before: date | None = None
-) -> tuple[list[Statement], bool]:
-    """Return the statements of closed months, newest first, and whether there are more."""
-    rows = Statement.objects.filter(workspace_id=workspace_id).defer("lines").order_by("-month")
-    found = list((rows.filter(month__lt=before) if before else rows)[: limit + 1])
-    return found[:limit], len(found) > limit
+def statement_page(workspace_id: UUID, page: PageRequest) -> Page[Statement]:
+    """Return the statements of closed months; a month is the id of its statement."""
+    rows = Statement.objects.filter(workspace_id=workspace_id).defer("lines")
+    return read_page(rows, page, parse_month, order=page.directed("month"))
 
 
 # --- months ---------------------------------------------------------------------------------------
+
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+
+
+def parse_month(text: str) -> date | None:
+    """Return the first day of a month such as `2026-01`; None if it is none."""
+    found = _MONTH.fullmatch(text)
+    return date(int(found[1]), int(found[2]), 1) if found and int(found[1]) else None
 
 
 def month_of(at: datetime) -> date:

@@ -36,7 +36,6 @@ from core.value import Value
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
-from media.processing.sandbox.pools import SYNTHESIS_THREADS
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml import SsmlError, parse_ssml
@@ -46,8 +45,6 @@ from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, all
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
-CONCURRENT_REQUESTS, MAX_REQUESTS = SYNTHESIS_THREADS // 2, 32
-"""Requests of a workspace that are spoken at once, and that are accepted: one may take half an hour."""
 
 _serializer = SpeechRequestSerializer()
 
@@ -64,7 +61,7 @@ class SpeechRequest(Value, frozen=True):
 class SpeechEndpoint(RateLimitedEndpoint):
     def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
         super().__init__(callers, counters)
-        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
+        self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
     async def respond_within(
         self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender

@@ -59,10 +59,6 @@ JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 RecognitionStream = ReadAhead[Segment | RecognitionEnd]
 
 
-CONCURRENT_REQUESTS, MAX_REQUESTS = 2, 32
-"""Requests of a workspace that run at once, and that are accepted."""
-
-
 class TranscriptionEndpoint(RateLimitedEndpoint):
     """The transcription or translation endpoint. `keep_alive`: seconds of silence before a stream pings."""
 
@@ -72,7 +68,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive
-        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
+        self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
     async def respond_within(
         self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender

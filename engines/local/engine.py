@@ -24,7 +24,6 @@ from engines.requests import EngineRequest, ResponseFormat, Tool
 
 logger = logging.getLogger(__name__)
 
-SLOTS = 2
 CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
 FORWARDED_PARAMS = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
@@ -48,7 +47,7 @@ class LocalEngine:
             models_folder=str(data_dir / "models"),
             log_path=str(data_dir / "log" / "llama.log"),
             api_key="",
-            slots=SLOTS,
+            slots=spec.slots,
             context_length=spec.context_length or CONTEXT_LENGTH,
             model_path=spec.model_path,
         )
