@@ -67,9 +67,11 @@ def settle_call(
     model: str = "gpt",
     kind: ChargeKind = "completion",
     by_key: bool = True,
+    is_priced: bool = True,
 ) -> Charge:
     """Admit and end a call at that moment. It is not in the ledger yet."""
-    add_prices(model)
+    if is_priced:
+        add_prices(model)
     order = ChargeRequest(
         new_id(), kind, who.workspace.id, who.user.pk, key_of(who) if by_key else None, (model,), at
     )
