@@ -1,8 +1,10 @@
 # `make` lists the commands. The first one that needs packages installs them into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run install-run install-dev test test-services chaos check format bench lock clean
+.PHONY: help run install-run install-dev test test-long test-services chaos check format bench lock clean
 MAKEFLAGS += --no-print-directory
+# without a cache of bytecode each server, sandbox and test worker compiles all modules anew
+unexport PYTHONDONTWRITEBYTECODE
 
 # python3, or a newer sibling where python3 is too old; the bootstrap says so where none is found
 PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -27,10 +29,13 @@ install-dev:  ## only install what the commands below need
 	@exec $(DEV)
 
 test:  ## run the tests; ARGS="-k word" is given to pytest
-	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services" $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services and not long" $(ARGS)
+
+test-long:  ## run the long forms of what `make test` proves on little input
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "long and not services" $(ARGS)
 
 test-services:  ## run what touches the database on PostgreSQL, and workers on Redis and RabbitMQ
-	@exec $(DEV) deploy/with_services.py $(TEST) -m "database or services" $(ARGS)
+	@exec $(DEV) deploy/with_services.py $(TEST) -m "(database or services) and not long" $(ARGS)
 
 chaos:  ## kill -9 servers and workers under load, 200 times, and prove the books; ARGS="--kills 20"
 	@exec $(DEV) -m tests.chaos $(ARGS)

@@ -89,7 +89,7 @@ def record_due_events(since: timedelta) -> None:
     now = timezone.now()
     customers = list(_customers().items())
     for start in range(0, len(customers), WALLET_BATCH):
-        due = _due_events(
+        due = due_events(
             dict(customers[start : start + WALLET_BATCH]), now - since, now - HOUR - REPORTING_DELAY
         )
         MeterEvent.objects.bulk_create(due, batch_size=500, ignore_conflicts=True)
@@ -99,7 +99,7 @@ def _customers() -> dict[UUID, str]:
     return dict(Wallet.objects.exclude(stripe_customer="").values_list("workspace_id", "stripe_customer"))
 
 
-def _due_events(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
+def due_events(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
     """Yield events for what was spent and not reported yet.
 
     What was reported is read before what was spent: if another worker reports something in between, its part

@@ -22,6 +22,7 @@ from redis.connection import parse_url
 
 from billing.prices import current_tariffs
 from chatapi.completions.usage_bounds import DEFAULT_OUTPUT_LIMIT
+from chatapi.env import env
 from chatapi.model_loading import read_models
 from engines.model_spec import ModelSpec
 from engines.models_file import ModelsFileError
@@ -51,7 +52,7 @@ def check_models_file(databases: Sequence[str] | None = None, **_: Any) -> list[
 
 def _missing_keys(specs: Iterable[ModelSpec]) -> Iterator[CheckMessage]:
     for spec in specs:
-        if spec.api_key_env and not os.environ.get(spec.api_key_env):
+        if spec.api_key_env and not env(spec.api_key_env):
             yield checks.Warning(
                 f"The model {spec.id!r} takes its key from {spec.api_key_env}, which is not set.",
                 hint=f"Set {spec.api_key_env}, or leave api_key_env out if the upstream wants no key.",

@@ -24,6 +24,7 @@ from chatapi.env import (
 from chatapi.serving.log_filters import is_worth_logging
 from chatapi.storage_settings import storages
 from core.files import whole_file
+from media.processing.sandbox.pools import FILES_THREADS, RECOGNITION_THREADS, SYNTHESIS_THREADS
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
@@ -140,7 +141,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database["OPTIONS"] = {
         **_database.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": env_int("CHATAPI_DATABASE_POOL", 8), "timeout": 10},
+        "pool": {"min_size": 1, "max_size": env_int("CHATAPI_DATABASE_POOL", 8, least=1), "timeout": 10},
     }
     _database["CONN_MAX_AGE"] = 0  # the pool keeps connections open
 
@@ -152,7 +153,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-STORAGES = storages(DATA_DIR, os.environ)
+STORAGES = storages(DATA_DIR)
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: no collectstatic
 
@@ -242,6 +243,12 @@ SERVER_EMAIL = env("CHATAPI_EMAIL_FROM", "chatapi@localhost")
 CHATAPI_REQUESTS_PER_MINUTE = env_int("CHATAPI_REQUESTS_PER_MINUTE", 0)
 CHATAPI_TOKENS_PER_MINUTE = env_int("CHATAPI_TOKENS_PER_MINUTE", 0)
 CHATAPI_CONCURRENT_STREAMS = env_int("CHATAPI_CONCURRENT_STREAMS", 0)
+CHATAPI_AUDIO_REQUESTS = env_int("CHATAPI_AUDIO_REQUESTS", 2, least=1)
+CHATAPI_AUDIO_QUEUE = env_int("CHATAPI_AUDIO_QUEUE", 32, least=CHATAPI_AUDIO_REQUESTS)
+# at least 3 files, since renditions of long sounds may take 2 and hold up all else
+CHATAPI_FILE_JOBS = env_int("CHATAPI_FILE_JOBS", FILES_THREADS, least=3)
+CHATAPI_RECOGNITION_JOBS = env_int("CHATAPI_RECOGNITION_JOBS", RECOGNITION_THREADS, least=1)
+CHATAPI_SYNTHESIS_JOBS = env_int("CHATAPI_SYNTHESIS_JOBS", SYNTHESIS_THREADS, least=1)
 REDIS_URL = env("REDIS_URL") or None
 
 # --- background work ----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS
 
 class TranslationFormSerializer(serializers.Serializer[Any]):
     file = UploadedField(help_text="wav, mp3, flac, ogg, opus, webm, m4a, mp4 or aac, by its bytes.")
-    model = serializers.CharField(required=False, help_text="Any: there is one recogniser.")
+    model = serializers.CharField(required=False, help_text="Any: there is one recognizer.")
     prompt = serializers.CharField(required=False, help_text="What came before, or spellings.")
     temperature = serializers.FloatField(min_value=0, max_value=1, default=0)
     response_format = serializers.ChoiceField(FORMATS, default="json")

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from starlette.types import Send
 
 from core.exceptions import ApiError
 from core.http.body import ClientDisconnected
@@ -15,8 +14,6 @@ T = TypeVar("T")
 
 AHEAD_BYTES = 16 * 1024 * 1024
 """How far a job may run ahead of a slow client, which then no longer holds up others."""
-STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
-EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 KEEP_ALIVE = b": ping\n"
 
 
@@ -94,16 +91,3 @@ def encode_event(content: dict[str, Any]) -> bytes:
 def encode_error_event(error: ApiError) -> bytes:
     """Return an error event for when the status is already sent; clients take any `error` as the end."""
     return encode_event(error.envelope)
-
-
-async def start_response(send: Send, content_type: tuple[bytes, bytes]) -> None:
-    headers = [content_type, *STREAM_HEADERS]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def send_piece(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def end_response(send: Send, data: bytes = b"") -> None:
-    await send({"type": "http.response.body", "body": data})

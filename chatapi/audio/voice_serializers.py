@@ -21,11 +21,6 @@ class VoiceSerializer(serializers.Serializer[Voice]):
     aliases = serializers.ListField(child=serializers.CharField(), help_text="The voices it lends it to.")
 
 
-class VoiceListSerializer(serializers.Serializer[Any]):
-    object = ConstantField("list")
-    data = VoiceSerializer(many=True)  # type: ignore[assignment]
-
-
 def serialize_voice(voice: Voice, known: Iterable[Voice]) -> dict[str, Any]:
     return {
         "id": voice.id,

@@ -103,12 +103,10 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         images = progress.images if progress and progress.has_begun else 0
         settlements.append(_build_settlement(charge, progress, billing_units(usage, images)))
         usages[charge.id] = usage
-    with transaction.atomic():
-        batch = HoldBatch([], settlements)
+    with transaction.atomic(), HoldBatch([], settlements) as batch:
         update_rows(
             Completion, [({"id": id}, usage_columns(usages[id], cost)) for id, cost in batch.costs.items()]
         )
-        batch.write()
 
 
 def _build_settlement(charge: Charge, progress: RunProgress | None, units: Units) -> ChargeSettlement:

@@ -412,7 +412,7 @@ def test_reconciling_raises_one_alert_and_settles_it(
         assert billing_audit.reconcile() == 1
     alert = Alert.objects.get()
     assert (alert.kind, alert.subject, alert.settled_at) == (Alert.Kind.DISCREPANCY, "books", None)
-    assert "1 discrepancies" in alert.text
+    assert "1 discrepancy." in alert.text
     assert f"wallet of workspace {alice_ledger.workspace}" in alert.text
     assert len([record for record in caplog.records if "do not add up" in record.message]) == 1
     Wallet.objects.update(balance=F("balance") - 1)

@@ -18,6 +18,8 @@ UNMAPPED = {"__pycache__", "management", "migrations", "templates"}
 UNDRAWN = Path("media/processing")
 """The map names its folders in its own line."""
 MAP_LINES = 40
+TRACED_FILES = 15
+COMPLETIONS = "chatapi/completions/"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -92,6 +94,13 @@ def test_the_map_in_the_readme_names_every_folder_and_nothing_else() -> None:
 
 def test_the_map_can_be_kept_in_mind() -> None:
     assert len(map_lines()) <= MAP_LINES
+
+
+def test_a_request_goes_through_few_files_and_through_none_twice() -> None:
+    trace = (ROOT / "README.md").read_text().split("## One request, traced", 1)[1].split("\n## ", 1)[0]
+    named = [name.replace("…/", COMPLETIONS) for name in re.findall(r"`([\w…/]+\.py)`", trace)]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert len(named) == len(set(named)) <= TRACED_FILES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from core.blob import Blob
 from core.child_process import ROOT
 from engines.base import EngineError, InvalidRequest
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
@@ -45,10 +44,6 @@ async def engine(data_folder: Path) -> AsyncIterator[LocalEngine]:
     await engine.close()
 
 
-async def no_blob(blob: Blob) -> bytes:
-    raise AssertionError("nothing here has a blob")
-
-
 def user(text: str) -> Message:
     return Message("user", (TextPart(text),))
 
@@ -56,7 +51,7 @@ def user(text: str) -> Message:
 def ask(*messages: Message | str, max_tokens: int = 60, **rest: Any) -> EngineRequest:
     params = {"max_tokens": max_tokens, "temperature": 0, **rest.pop("params", {})}
     asked = tuple(user(message) if isinstance(message, str) else message for message in messages)
-    return EngineRequest(asked, no_blob, params=params, **rest)
+    return EngineRequest(asked, params=params, **rest)
 
 
 async def collect(engine: LocalEngine, request: EngineRequest) -> list[Event]:

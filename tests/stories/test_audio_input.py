@@ -20,7 +20,6 @@ from media.processing.speech.transcripts import Transcript
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.media_requests import (
     RATE,
-    b64,
     decode_sound,
     fake_transcription,
     post,
@@ -39,9 +38,7 @@ from tests.support.people import Person
 from tests.support.priced_usage import PROMPT, add_credit
 from tests.support.running_server import Server, events, text_of
 from tests.support.sounds import encode_samples, pitch, sound_file, tone
-from tests.support.word_error_rate import word_error_rate
 
-SENTENCE = "The quick brown fox jumps over the lazy dog."
 RECORDED = {
     "wav": "audio/wav",
     "mp3": "audio/mpeg",
@@ -258,28 +255,3 @@ def test_the_wait_for_a_transcript_times_out(
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 30
     said = post_ok(server, alice, body)["choices"][0]["message"]["content"]
     assert said == "You said: At last."
-
-
-# --- real recognition -------------------------------------------------------------------------------
-
-
-@pytest.mark.speech_model
-@pytest.mark.xdist_group("speech")
-def test_a_spoken_sentence_is_heard(server: Server, alice: Person) -> None:
-    """The service speaks a sentence and hears it; the answer quotes the words."""
-    with server.client(alice) as client:
-        client.timeout = 60
-        spoken = client.post(
-            "/v1/audio/speech",
-            json={"model": "tts-1", "voice": "joe", "input": SENTENCE, "response_format": "opus"},
-        ).content
-    with server.sdk(alice, timeout=120) as sdk:
-        part: Any = {"type": "input_audio", "input_audio": {"data": b64(spoken), "format": "opus"}}
-        answer = sdk.chat.completions.create(
-            model="text-only", messages=[{"role": "user", "content": [part]}]
-        )
-    said = (answer.choices[0].message.content or "").removeprefix("You said: ")
-    assert word_error_rate(SENTENCE, said) < 0.2  # Joe may slur a word
-    transcript = Rendition.objects.get(kind="transcript").content
-    assert said == transcript["text"]
-    assert transcript["language"] == "en"

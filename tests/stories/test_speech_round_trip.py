@@ -1,6 +1,6 @@
 """The service hears what it spoke, in every format that it takes, with real models both ways."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -10,13 +10,14 @@ from pytest_django import Settings
 from media.models import Asset, Rendition
 from tests.support.media_requests import RATE, decode_sound, sound, user_request
 from tests.support.people import Person
-from tests.support.running_server import Server
+from tests.support.running_server import Server, text_of
 from tests.support.sounds import Samples, encode_samples
 from tests.support.spoken_streams import stream_of
 from tests.support.word_error_rate import word_error_rate
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
 
+SENTENCE = ("Please remember to bring your passport and your ticket.",)
 READINGS = (
     (
         "Good morning, how can I help you today?",
@@ -87,28 +88,46 @@ def recorded(samples: Samples, recorder: Recorder) -> bytes:
 
 
 def transcripts_of(server: Server, who: Person, recordings: Mapping[str, bytes]) -> dict[str, str]:
-    """Send the recordings; return their transcripts by format."""
+    """Send the recordings; return their transcripts by format. The answer quotes each."""
     parts: list[dict[str, Any]] = [sound(data, claim) for claim, data in recordings.items()]
     # a stream is kept alive, however long it takes
-    *_, last = stream_of(server, who, user_request(*parts, model="text-only"))
+    *chunks, last = stream_of(server, who, user_request(*parts, model="text-only"))
     assert last["choices"][0]["finish_reason"] == "stop"
     heard = Rendition.objects.filter(kind="transcript").select_related("asset")
-    by_digest = {rendition.asset.sha256: rendition.content["text"] for rendition in heard}
-    return {claim: by_digest[sha256(data).hexdigest()] for claim, data in recordings.items()}
+    by_digest = {rendition.asset.sha256: rendition.content for rendition in heard}
+    contents = {claim: by_digest[sha256(data).hexdigest()] for claim, data in recordings.items()}
+    answer = text_of(chunks)
+    assert all(content["text"] in answer and content["language"] == "en" for content in contents.values())
+    return {claim: content["text"] for claim, content in contents.items()}
 
 
-def test_speech_is_heard_in_every_format(server: Server, alice: Person, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("readings", "recorders", "tolerance"),
+    [
+        # Joe may slur a word, which is a larger part of a short sentence
+        pytest.param([SENTENCE], RECORDERS[2:3], 0.2, id="a sentence"),
+        pytest.param(READINGS, RECORDERS, 0.1, id="every format", marks=pytest.mark.long),
+    ],
+)
+def test_speech_is_heard(
+    server: Server,
+    alice: Person,
+    settings: Settings,
+    readings: Sequence[tuple[str, ...]],
+    recorders: Sequence[tuple[Recorder, ...]],
+    tolerance: float,
+) -> None:
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 1800
     recordings: dict[str, bytes] = {}
     said: dict[str, str] = {}
-    for reading, recorders in zip(READINGS, RECORDERS, strict=True):
+    for reading, formats in zip(readings, recorders, strict=True):
         samples = spoken(server, alice, reading)
-        for recorder in recorders:
+        for recorder in formats:
             recordings[recorder.claim] = recorded(samples, recorder)
             said[recorder.claim] = " ".join(reading)
 
     heard = transcripts_of(server, alice, recordings)
 
-    assert Asset.objects.count() == len(recordings) == 8
+    assert Asset.objects.count() == len(recordings) == 2 * len(recorders)
     errors = {claim: word_error_rate(said[claim], heard[claim]) for claim in recordings}
-    assert max(errors.values()) <= 0.1, (errors, heard)
+    assert max(errors.values()) <= tolerance, (errors, heard)

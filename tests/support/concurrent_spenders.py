@@ -1,4 +1,4 @@
-"""A thousand concurrent calls, over several processes, on a balance that pays for a hundred."""
+"""Many concurrent calls, over several processes, on a balance that pays for a few of them."""
 
 import asyncio
 from collections import Counter
@@ -6,22 +6,21 @@ from collections.abc import Sequence
 
 import httpx2
 
-CALLS, PAID = 1000, 100
 TOKENS, RATE = 5, 10_000
 COST = TOKENS * RATE
 """The cost of a call, which is also the most that it may cost."""
 
 
-def ask_all(urls: Sequence[str], api_key: str) -> Counter[tuple[int, str | None]]:
-    """Make all the calls. Count each pair of status and error code."""
-    return asyncio.run(_ask_all(urls, api_key))
+def ask_at_once(calls: int, urls: Sequence[str], api_key: str) -> Counter[tuple[int, str | None]]:
+    """Make the calls. Count each pair of status and error code."""
+    return asyncio.run(_ask_at_once(calls, urls, api_key))
 
 
-async def _ask_all(urls: Sequence[str], api_key: str) -> Counter[tuple[int, str | None]]:
+async def _ask_at_once(calls: int, urls: Sequence[str], api_key: str) -> Counter[tuple[int, str | None]]:
     headers = {"Authorization": f"Bearer {api_key}"}
     limits = httpx2.Limits(max_connections=250)
     async with httpx2.AsyncClient(headers=headers, limits=limits, timeout=120) as client:
-        outcomes = await asyncio.gather(*(_ask(client, urls[n % len(urls)]) for n in range(CALLS)))
+        outcomes = await asyncio.gather(*(_ask(client, urls[n % len(urls)]) for n in range(calls)))
     return Counter(outcomes)
 
 

@@ -63,13 +63,12 @@ class Server:
 
     def only_pump(self) -> Pump:
         """The pump of the only completion that is running."""
-        [running] = self.service._runs.values()
-        assert running.pump is not None
-        return running.pump
+        [pump] = self.service.pumps.values()
+        return pump
 
     def until_idle(self) -> None:
         """Wait until no completion is running."""
-        wait_until(lambda: not self.service._runs)
+        wait_until(lambda: not self.service.pumps)
 
 
 def start_worker() -> None:

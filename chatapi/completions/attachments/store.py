@@ -1,7 +1,7 @@
 """A call's attachments and their bytes: stored before rows name them, deleted if none does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from channels.db import database_sync_to_async
 
 from core.blob import Blob
 from engines.messages import Message
+from engines.requests import BlobReader
 from media.cleanup import delete_unregistered
 from media.models import storage_name
 from media.renditions.tasks import enqueue
@@ -62,7 +63,7 @@ def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
     enqueue(id for file in files for id in rendition_ids(workspace_id, file))
 
 
-def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
+def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> BlobReader:
     """Return a reader of a workspace's blobs. `names` are the storage names of those that are renditions."""
 
     async def read_blob(blob: Blob) -> bytes:

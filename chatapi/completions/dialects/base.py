@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects.messages import MessageReader
 from chatapi.completions.dialects.stream_encoder import StreamEncoder
 from chatapi.completions.schemas.parameters import PARAMETERS
 from chatapi.validation import exceptions
 from chatapi.validation.fields import StrictSerializer
+from conversations.completion_request import CompletionRequest, DialectName
 from conversations.tool_result_check import check_tool_results
 from engines.answers import Answer, AnswerHead
 from engines.messages import Message

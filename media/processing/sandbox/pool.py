@@ -39,6 +39,10 @@ class SandboxPool:
         self._finalizer: weakref.finalize[..., Any] | None = None
         _pools.add(self)
 
+    def resize(self, threads: int) -> None:
+        """Set how many jobs a process runs at once; holds for those that start after the pool was closed."""
+        self._config = msgspec.structs.replace(self._config, threads=threads)
+
     async def warm_up(self) -> None:
         """Start a worker process ahead of the first job. Raises `SandboxError`."""
         await self.run(do_nothing, Nothing(), seconds=START_TIMEOUT)

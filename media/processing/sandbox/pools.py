@@ -1,4 +1,7 @@
-"""The service's sandbox pools. `memory` is the address space of one worker process, in bytes."""
+"""The service's sandbox pools. `memory` is the address space of one worker process, in bytes.
+
+How many jobs run at once are defaults, which the settings may change (`resize_pools`).
+"""
 
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sandbox.pool_config import PoolConfig
@@ -23,6 +26,13 @@ recognition = SandboxPool(
     PoolConfig(name="recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
 )
 synthesis = SandboxPool(PoolConfig(name="synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHESIS_NICENESS))
+
+
+def resize_pools(*, file_jobs: int, recognition_jobs: int, synthesis_jobs: int) -> None:
+    """Set how many jobs each pool runs at once, before it is first used."""
+    files.resize(file_jobs)
+    recognition.resize(recognition_jobs)
+    synthesis.resize(synthesis_jobs)
 
 
 def close_all() -> None:

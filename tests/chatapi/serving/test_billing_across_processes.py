@@ -1,41 +1,35 @@
 """Billing with real processes: many at once, and killed ones."""
 
-import subprocess
-import sys
 from pathlib import Path
 
-from chatapi.env import ROOT
-from tests.support.concurrent_spenders import CALLS, COST, PAID, ask_all
+import pytest
+from django.core.management import call_command
+
+from tests.support.concurrent_spenders import COST, ask_at_once
 from tests.support.kill_storm import Storm
-from tests.support.run_command import clean_environment, running
+from tests.support.people import Person
+from tests.support.priced_usage import assert_ledger_adds_up
+from tests.support.run_command import running
+from tests.support.running_server import database_url
 
 
-def manage(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=clean_environment(data),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_a_thousand_calls_share_a_balance_for_a_hundred(tmp_path: Path) -> None:
-    with running(tmp_path) as one, running(tmp_path) as other:
-        urls = [one.url, other.url]
-        api_key = next(run for run in (one, other) if "API key" in run.output).api_key
-        paid = manage(tmp_path, "top_up", "admin@localhost", f"{PAID * COST / 10**9:.9f}")
-        assert paid.returncode == 0, paid.stderr
-        outcomes = ask_all(urls, api_key)
-        assert outcomes == {(200, None): PAID, (429, "insufficient_quota"): CALLS - PAID}
-        with one.client(api_key) as client:
+@pytest.mark.parametrize(("calls", "paid"), [(100, 10), pytest.param(1000, 100, marks=pytest.mark.long)])
+def test_calls_at_once_share_a_balance_for_a_tenth_of_them(
+    transactional_db: None, alice: Person, tmp_path: Path, calls: int, paid: int
+) -> None:
+    call_command("top_up", alice.user.email, f"{paid * COST / 10**9:.9f}")
+    environment = {"DATABASE_URL": database_url()}
+    with running(tmp_path, **environment) as one, running(tmp_path, **environment) as other:
+        outcomes = ask_at_once(calls, [one.url, other.url], alice.key)
+        assert outcomes == {(200, None): paid, (429, "insufficient_quota"): calls - paid}
+        with one.client(alice.key) as client:
             balance = client.get("/v1/billing/balance").json()
         assert balance["available"] == "0.00"
-        proof = manage(tmp_path, "verify_ledger")
-        assert proof.returncode == 0, proof.stdout
+    call_command("verify_ledger")
+    assert_ledger_adds_up()
 
 
+@pytest.mark.long  # tests/chatapi/serving/test_run_command.py kills a server with one answer
 def test_killed_answers_are_billed_for_what_was_seen_of_them(tmp_path: Path) -> None:
     storm = Storm(tmp_path, kills=1)
     storm.run()

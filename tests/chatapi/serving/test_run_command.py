@@ -4,7 +4,6 @@ import re
 import shlex
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,110 +13,18 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from billing.models import Charge
+from conversations.models import Completion, Message
+from tests.support.people import Person
+from tests.support.priced_usage import COMPLETION, add_credit, assert_ledger_adds_up
 from tests.support.run_command import Run, running
-from tests.support.running_server import chat_body, events, text_of, wait_until
+from tests.support.running_server import chat_body, database_url, events, text_of, wait_until
 
 
 def is_open(url: str) -> bool:
     address = urlsplit(url)
     with socket.socket() as probe:
         return probe.connect_ex((str(address.hostname), int(address.port or 0))) == 0
-
-
-def test_the_first_start_greets_and_the_second_does_not(tmp_path: Path) -> None:
-    with running(tmp_path) as first:
-        url, key = first.url, first.api_key
-        assert re.search(r"email +admin@localhost\n +password +\S{16}\n", first.output)
-        assert f"{url}/admin/" in first.output
-        with first.client(key) as client:
-            native = client.post("/chat/completions", json=chat_body("Hello there"))
-            openai = client.post("/v1/chat/completions", json=chat_body("Hello there", stream=True))
-            models = client.get("/v1/models").json()
-            assert client.get("/healthz").status_code == client.get("/livez").status_code == 200
-        assert text_of(events(native)) == text_of(events(openai)) == "You said: Hello there"
-        assert models["data"][0]["id"] == "scripted"
-        assert first.stop() == 0
-        assert first.lines[-1] == "Stopped.\n"
-        assert not is_open(url)
-        assert first.error_output == ""
-
-    with running(tmp_path) as second:
-        with second.client(key) as client:
-            assert client.get("/v1/conversations").json()["data"]
-        assert second.stop(signal.SIGINT) == 0
-        assert "key" not in second.output
-        assert second.error_output == ""
-
-
-def test_the_commands_it_shows_can_be_pasted(tmp_path: Path) -> None:
-    with running(tmp_path) as run:
-        url = run.url
-        commands = [shlex.split(line) for line in run.lines if line.startswith("  curl ")]
-        assert [command[2] for command in commands] == [
-            f"{url}/chat/completions",
-            f"{url}/v1/chat/completions",
-        ]
-        for command in commands:
-            headers = dict(command[at + 1].split(": ") for at, word in enumerate(command) if word == "-H")
-            body = command[command.index("-d") + 1]
-            with run.client("") as client:
-                answer = client.post(command[2], content=body.encode(), headers=headers)
-            assert answer.status_code == 200
-            assert text_of(events(answer)).startswith("You said: ")
-            assert msgspec.json.decode(body)["model"] == "scripted"
-
-
-def begin_an_endless_answer(run: Run) -> socket.socket:
-    address = urlsplit(run.url)
-    body = msgspec.json.encode(chat_body("[[chunks: 3]] [[stall]]", stream=True))
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {run.api_key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    client = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
-    client.sendall(head.encode() + body)
-    seen = b""
-    while b"w3" not in seen:
-        seen += client.recv(65536)
-    return client
-
-
-def test_a_stop_waits_for_answers_only_so_long(tmp_path: Path) -> None:
-    with running(tmp_path, CHATAPI_SHUTDOWN_SECONDS="1") as run, begin_an_endless_answer(run):
-        began = time.monotonic()
-        assert run.stop() == 0
-        assert time.monotonic() - began < 8
-        assert "Traceback" not in run.error_output
-
-
-def test_clients_that_still_wait_at_the_stop_get_an_error(tmp_path: Path) -> None:
-    with running(tmp_path, CHATAPI_SHUTDOWN_SECONDS="1") as run, begin_an_endless_answer(run) as streaming:
-        with ThreadPoolExecutor() as threads, run.client(run.api_key) as client:
-            whole = threads.submit(client.post, "/v1/chat/completions", json=chat_body("[[stall]]"))
-            wait_until(lambda: len(client.get("/v1/conversations").json()["data"]) == 2)
-            run.stop()
-            assert whole.result().status_code == 503
-            assert whole.result().json()["error"]["code"] == "interrupted"
-        rest = b"".join(iter(lambda: streaming.recv(65536), b""))
-        assert b'"code":"interrupted"' in rest
-        assert b"[DONE]" not in rest
-        database = sqlite3.connect(tmp_path / "chatapi.sqlite3")
-        states = database.execute("SELECT state FROM conversations_completion").fetchall()
-        texts = database.execute(
-            "SELECT parts FROM conversations_message WHERE role = 'assistant'"
-        ).fetchall()
-        database.close()
-    assert states == [("interrupted",), ("interrupted",)]
-    assert any("w1 w2 w3" in text for (text,) in texts)
-
-
-def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    with running(tmp_path, CHATAPI_SHUTDOWN_SECONDS="60") as run, begin_an_endless_answer(run) as client:
-        run.process.send_signal(signal.SIGINT)
-        wait_until(lambda: not is_open(run.url))  # it is stopping
-        assert run.stop(signal.SIGINT, within=5) == 130
-        assert run.error_output == "chatapi: stopped at once: answers under way were cut off\n"
-        client.settimeout(5)
 
 
 @pytest.fixture
@@ -129,25 +36,119 @@ def default_hangup() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("default_hangup")
-def test_a_closed_terminal_stops_it(tmp_path: Path) -> None:
-    with running(tmp_path) as run:
-        assert run.url
-        assert run.stop(signal.SIGHUP) == 0
+def test_the_first_start_greets_and_no_other_does(tmp_path: Path) -> None:
+    with running(tmp_path) as one, running(tmp_path) as other:
+        assert one.url != other.url
+        first, twin = (one, other) if "API key" in one.output else (other, one)
+        assert "API key" not in twin.output
+        url, key = first.url, first.api_key
+        assert re.search(r"email +admin@localhost\n +password +\S{16}\n", first.output)
+        assert f"{url}/admin/" in first.output
+        assert_commands_can_be_pasted(first)
+        with first.client(key) as client:
+            native = client.post("/chat/completions", json=chat_body("Hello there"))
+            openai = client.post("/v1/chat/completions", json=chat_body("Hello there", stream=True))
+            models = client.get("/v1/models").json()
+            assert client.get("/healthz").status_code == client.get("/livez").status_code == 200
+        assert text_of(events(native)) == text_of(events(openai)) == "You said: Hello there"
+        assert models["data"][0]["id"] == "scripted"
+        assert first.stop() == 0
+        assert first.lines[-1] == "Stopped.\n"
+        assert not is_open(url)
+        assert first.error_output == ""
+        assert twin.stop(signal.SIGHUP) == 0  # its terminal was closed
+
+    with running(tmp_path) as second:
+        with second.client(key) as client:
+            assert client.get("/v1/conversations").json()["data"]
+        assert second.stop(signal.SIGINT) == 0
+        assert "key" not in second.output
+        assert second.error_output == ""
 
 
-def test_answers_of_a_killed_server_are_interrupted_at_the_next_start(tmp_path: Path) -> None:
-    with running(tmp_path) as run, begin_an_endless_answer(run):
-        key = run.api_key
-        with run.client(key) as client:
+def assert_commands_can_be_pasted(run: Run) -> None:
+    commands = [shlex.split(line) for line in run.lines if line.startswith("  curl ")]
+    assert [command[2] for command in commands] == [
+        f"{run.url}/chat/completions",
+        f"{run.url}/v1/chat/completions",
+    ]
+    for command in commands:
+        headers = dict(command[at + 1].split(": ") for at, word in enumerate(command) if word == "-H")
+        body = command[command.index("-d") + 1]
+        with run.client("") as client:
+            answer = client.post(command[2], content=body.encode(), headers=headers)
+        assert answer.status_code == 200
+        assert text_of(events(answer)).startswith("You said: ")
+        assert msgspec.json.decode(body)["model"] == "scripted"
+
+
+# --- later starts, on the database of the tests: it is migrated, and Alice has a key -----------------
+
+
+def begin_an_endless_answer(run: Run, who: Person, model: str = "scripted") -> socket.socket:
+    address = urlsplit(run.url)
+    body = msgspec.json.encode(chat_body("[[chunks: 3]] [[stall]]", model=model, stream=True))
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {who.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    client = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
+    client.sendall(head.encode() + body)
+    seen = b""
+    while b"w3" not in seen:
+        seen += client.recv(65536)
+    return client
+
+
+def test_a_stop_waits_only_so_long_and_clients_that_still_wait_get_an_error(
+    transactional_db: None, alice: Person, tmp_path: Path
+) -> None:
+    environment = {"DATABASE_URL": database_url(), "CHATAPI_SHUTDOWN_SECONDS": "1"}
+    with running(tmp_path, **environment) as run, begin_an_endless_answer(run, alice) as streaming:
+        with ThreadPoolExecutor() as threads, run.client(alice.key) as client:
+            whole = threads.submit(client.post, "/v1/chat/completions", json=chat_body("[[stall]]"))
+            wait_until(lambda: len(client.get("/v1/conversations").json()["data"]) == 2)
+            began = time.monotonic()
+            assert run.stop() == 0
+            assert time.monotonic() - began < 8
+            assert "Traceback" not in run.error_output
+            assert whole.result().status_code == 503
+            assert whole.result().json()["error"]["code"] == "interrupted"
+        rest = b"".join(iter(lambda: streaming.recv(65536), b""))
+    assert b'"code":"interrupted"' in rest
+    assert b"[DONE]" not in rest
+    assert list(Completion.objects.values_list("state", flat=True)) == ["interrupted"] * 2
+    answers = Message.objects.filter(role="assistant")
+    assert any("w1 w2 w3" in str(answer.parts) for answer in answers)
+
+
+def test_a_second_ctrl_c_does_not_wait(transactional_db: None, alice: Person, tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": database_url(), "CHATAPI_SHUTDOWN_SECONDS": "60"}
+    with running(tmp_path, **environment) as run, begin_an_endless_answer(run, alice):
+        run.process.send_signal(signal.SIGINT)
+        wait_until(lambda: not is_open(run.url))  # it is stopping
+        assert run.stop(signal.SIGINT, within=5) == 130
+        assert run.error_output == "chatapi: stopped at once: answers under way were cut off\n"
+
+
+def test_answers_of_a_killed_server_are_interrupted_and_billed_at_the_next_start(
+    transactional_db: None, alice: Person, tmp_path: Path
+) -> None:
+    add_credit(alice, 10**9)
+    environment = {"DATABASE_URL": database_url()}
+    with running(tmp_path, **environment) as run, begin_an_endless_answer(run, alice, "priced"):
+        with run.client(alice.key) as client:
             [conversation] = client.get("/v1/conversations").json()["data"]
             items = client.get(f"/v1/conversations/{conversation['id']}/items").json()["data"]
         assert run.stop(signal.SIGKILL) == -signal.SIGKILL
-    with running(tmp_path) as again, again.client(key) as client:
+    with running(tmp_path, **environment) as again, again.client(alice.key) as client:
         assert client.get(f"/v1/conversations/{conversation['id']}/items").json()["data"] == items
-        database = sqlite3.connect(tmp_path / "chatapi.sqlite3")
-        states = database.execute("SELECT state FROM conversations_completion").fetchall()
-        database.close()
-    assert states == [("interrupted",)]
+    assert Completion.objects.get().state == "interrupted"
+    assert Charge.objects.get().cost >= 3 * COMPLETION  # what was seen of it
+    assert_ledger_adds_up()
+
+
+# --- what prevents a start --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,21 @@ async def test_a_job_can_be_run_from_a_loop_and_from_a_thread(pair: SandboxPool)
     assert await asyncio.to_thread(pair.run_blocking, jobs.echo, Text("då"), seconds=10) == Text("då")
 
 
+async def test_a_resized_pool_runs_more_jobs_at_once(tmp_path: Path) -> None:
+    sandbox = SandboxPool(PoolConfig(name="resized"))
+    sandbox.resize(3)
+    try:
+        await sandbox.warm_up()
+        long_nap = Nap(str(tmp_path / "diary"), 60)
+        naps = [asyncio.create_task(sandbox.run(jobs.nap, long_nap, seconds=90)) for _ in range(2)]
+        assert await sandbox.run(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
+        assert not any(nap.done() for nap in naps)
+        for nap in naps:
+            nap.cancel()
+    finally:
+        await asyncio.to_thread(sandbox.close)
+
+
 def test_two_loops_and_four_threads_run_jobs_at_once(pair: SandboxPool) -> None:
     async def run_many(name: str) -> list[Text]:
         texts = [Text(f"{name}{number}") for number in range(50)]
