@@ -7,6 +7,9 @@ from core.child_process import child_command
 NICENESS = 5
 """Whoever is waiting for the web process comes first."""
 
+QUEUE_LIMIT = 256
+"""How many calls may wait for a worker process."""
+
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one pool: at most `processes` worker processes, each running `threads` jobs at once."""
@@ -22,8 +25,7 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The modules that a process imports at its start."""
     niceness: int = NICENESS
     """Added to that of this process."""
-    queue_limit: int = 256
-    """How many calls may wait for a worker process."""
+    queue_limit: int = QUEUE_LIMIT
     reader_seconds: float = 60.0
     """How long a full window may stay unread before its job, which occupies a thread, is canceled."""
     abandoned_seconds: float = 5.0

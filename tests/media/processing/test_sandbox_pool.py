@@ -71,7 +71,7 @@ async def test_a_job_can_be_run_from_a_loop_and_from_a_thread(pair: SandboxPool)
 
 
 async def test_a_resized_pool_runs_more_jobs_at_once(tmp_path: Path) -> None:
-    sandbox = SandboxPool("resized")
+    sandbox = SandboxPool(PoolConfig(name="resized"))
     sandbox.resize(3)
     try:
         await sandbox.warm_up()
