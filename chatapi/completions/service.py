@@ -80,7 +80,9 @@ class CompletionService:
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
         )
         await self._record_heartbeat()
-        self._journal = await asyncio.to_thread(Journal, process_heartbeats.journal_path(self.process_id))
+        self._journal = await asyncio.to_thread(
+            Journal.open, process_heartbeats.journal_path(self.process_id)
+        )
         await database_sync_to_async(self._declare_prices)()
         await self._settle_interrupted()
         self._heartbeat = asyncio.create_task(self._heartbeat_loop())

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from msgspec.structs import astuple
@@ -51,20 +52,28 @@ class RunProgress(Value, frozen=True):
 
 
 class Journal:
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
-        self._file = path.open("w+b")
-        with suppress(OSError):  # a file system without locks
-            try_lock(self._file)
+        self._file = file
         self._free: list[int] = []
         self._slots = 0
-        self._grow()
+
+    @classmethod
+    def open(cls, path: Path) -> "Journal":
+        """Create the journal, and lock it for as long as this process lives."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        journal = cls(path, path.open("w+b"))
+        with suppress(OSError):  # a file system without locks
+            try_lock(journal._file)
+        journal._grow()
+        return journal
 
     def slot(self, completion_id: UUID) -> "JournalSlot":
         if not self._free:
             self._grow()
-        return JournalSlot(self, self._free.pop() * _SLOT, completion_id)
+        slot = JournalSlot(self, self._free.pop() * _SLOT, completion_id)
+        slot.claim()
+        return slot
 
     def close(self) -> None:
         """Close the file. Slots that are still in use are left for the sweep."""
@@ -109,6 +118,9 @@ class JournalSlot:
         self._flags = 0
         self._tally = ByteTally()
         self._engine_usage: Usage | None = None
+
+    def claim(self) -> None:
+        """Write the completion's id, which makes the slot count."""
         self._write_head()
 
     @property

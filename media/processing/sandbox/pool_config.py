@@ -9,6 +9,9 @@ NICENESS = 5
 QUEUE_LIMIT = 256
 """How many calls may wait for a worker process."""
 
+QUEUE_LIMIT = 256
+"""How many calls may wait for a worker process."""
+
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one pool: at most `processes` worker processes, each running `threads` jobs at once."""

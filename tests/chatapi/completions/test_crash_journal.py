@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_journal(path: Path) -> Iterator[Journal]:
-    open_journal = Journal(path)
+    open_journal = Journal.open(path)
     yield open_journal
     open_journal.close()
 
@@ -95,7 +95,7 @@ def test_slots_begun_before_the_journal_grew_are_still_recorded(open_journal: Jo
 def test_a_disk_that_gives_no_space_stops_no_answer(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     path.symlink_to("/dev/full")
-    with closing(Journal(path)) as open_journal:
+    with closing(Journal.open(path)) as open_journal:
         slot = open_journal.slot(ID)
         slot.record_request(PRICE, 1, 0)
         slot.add(TextDelta("Hello"))
@@ -110,7 +110,7 @@ from pathlib import Path
 from uuid import UUID
 from chatapi.completions.runs.crash_journal import Journal
 from engines.events import TextDelta
-slot = Journal(Path(sys.argv[1])).slot(UUID(sys.argv[2]))
+slot = Journal.open(Path(sys.argv[1])).slot(UUID(sys.argv[2]))
 slot.record_request(None, 3, 0)
 slot.record_start()
 slot.add(TextDelta("x" * 40))

@@ -28,7 +28,7 @@ def test_the_journals_price_is_used_or_the_promised_one_if_it_is_unknown(alice: 
     process, id = new_id(), new_id()
     order = ChargeRequest(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
     hold(order)
-    open_journal = Journal(journal_path(process))
+    open_journal = Journal.open(journal_path(process))
     slot = open_journal.slot(id)
     slot.record_request(price.id if names == "its price" else UUID(int=5), 3, 0)
     slot.record_start()
@@ -45,7 +45,7 @@ def test_the_journal_of_a_process_that_was_held_up_is_kept(alice: Person) -> Non
     """A process that was stopped, or had no database for some minutes, is silent but alive."""
     process = new_id()
     path = journal_path(process)
-    open_journal = Journal(path)
+    open_journal = Journal.open(path)
     long_ago = path.stat().st_mtime - 600
     os.utime(path, (long_ago, long_ago))
 
