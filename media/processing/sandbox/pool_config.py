@@ -6,8 +6,6 @@ from core.child_process import child_command
 
 NICENESS = 5
 """Whoever is waiting for the web process comes first."""
-QUEUE_LIMIT = 256
-"""How many calls may wait for a worker process."""
 
 QUEUE_LIMIT = 256
 """How many calls may wait for a worker process."""
