@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from core.disk import sync_folder
+
 PIECE = 4 * 2**20
 """Bytes read at once."""
 FREE_SPACE_RESERVE = 64 * 2**20
@@ -124,7 +126,7 @@ def _join(file: PackagedFile, target: Path, progress: Progress) -> None:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _locate(part: Part) -> Path:
@@ -153,11 +155,3 @@ def _read_pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             yield piece
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ from uuid import uuid4
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
+from core.disk import sync_folder
 from media.storage.interface import StoredObject, read_exactly
 
 DRAFTS = ".drafts"
@@ -41,7 +42,7 @@ class WholeFileStorage(FileSystemStorage):
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        _fsync_folder(final.parent)
+        sync_folder(final.parent)
         return name
 
     @contextmanager
@@ -104,13 +105,4 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _fsync_folder(folder.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make what was created in a folder, or renamed into it, survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder.parent)
