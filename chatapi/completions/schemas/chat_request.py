@@ -1,6 +1,7 @@
 """What the requests of both dialects share besides their parameters: limits, and what excludes what."""
 
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any
 
 from chatapi.completions.schemas.parameters import ParametersSerializer
 from chatapi.validation import exceptions
@@ -23,7 +24,9 @@ class ChatRequestSerializer(ParametersSerializer):
     # The dialects declare all other fields: their documents order and require them differently.
     # (No docstring: drf-spectacular would show it for each dialect.)
 
-    streams_by_default: ClassVar[bool]
+    @cached_property
+    def streams_by_default(self) -> bool:
+        return bool(self.fields["stream"].default)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         streams = attrs.get("stream", self.streams_by_default)

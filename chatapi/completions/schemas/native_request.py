@@ -97,8 +97,6 @@ class AudioOptionsSerializer(StrictSerializer):
 
 
 class ChatCompletionRequestSerializer(ChatRequestSerializer):
-    streams_by_default = True
-
     context = ConversationContextField(required=False)  # type: ignore[assignment]
     model = StringField(required=False)
     messages = ListField(child=MessageField(), min_length=1, max_length=MAX_MESSAGES)

@@ -92,8 +92,6 @@ class OpenAIAudioOptionsSerializer(StrictSerializer):
 
 
 class OpenAIChatCompletionRequestSerializer(ChatRequestSerializer):
-    streams_by_default = False
-
     model = StringField()
     messages = ListField(child=OpenAIMessageField(), min_length=1, max_length=MAX_MESSAGES)
     response_format = OpenAIResponseFormatSerializer(required=False)
