@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db.models import Max, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from billing import operator_alerts
 from billing.exceptions import InvalidBillingAction
@@ -231,16 +232,17 @@ def _alert_overdue(problem: MeterError | None) -> None:
     if not events:
         operator_alerts.sync_alerts(Alert.Kind.EXPORT, {})
         return
-    total = sum(event.amount for event in events)
+    n, total = len(events), sum(event.amount for event in events)
+    sums = ngettext("%d sum", "%d sums", n) % n
     lines = [
-        f"{len(events)} sums, {format_usd(total)} USD, are not told to Stripe's meter yet.",
+        f"Stripe's meter has yet to be told {sums}, {format_usd(total)} USD.",
         f"The first is {identifier_of(events[0])}.",
     ]
     reasons = [describe_delay(event) for event in events]
     if count := reasons.count("in doubt"):
-        lines.append(f"{count} of them may have arrived, and are not sent again: `manage.py meter_events`.")
+        lines.append(f"Not sent again, since they may have arrived: {count} (`manage.py meter_events`).")
     if count := reasons.count("too old"):
-        lines.append(f"{count} of them are older than Stripe takes: `manage.py meter_events`.")
+        lines.append(f"Older than Stripe takes: {count} (`manage.py meter_events`).")
     if problem:
         lines.append(f"The last problem: {problem}")
     operator_alerts.sync_alerts(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})

@@ -334,7 +334,7 @@ def test_a_customer_that_stripe_refuses_holds_up_no_other(
     export(stripe, NOON + timedelta(minutes=200))
     alert = Alert.objects.get()
     assert (alert.kind, alert.subject) == (Alert.Kind.EXPORT, "stripe")
-    assert "2 sums, 0.000046 USD, are not told to Stripe's meter yet." in alert.text
+    assert "has yet to be told 2 sums, 0.000046 USD." in alert.text
     assert "No such customer." in alert.text
 
     Wallet.objects.filter(pk=charlie.workspace.id).update(stripe_customer="cus_charlie")
@@ -427,7 +427,7 @@ def test_an_event_that_may_have_arrived_a_day_ago_is_left_to_a_human(
     export(stripe, later)
     assert stripe.requests == 1
     identifier = f"chatapi-{alice.workspace.id.hex}-20260103T12-0"
-    assert "1 of them may have arrived, and are not sent again" in Alert.objects.get().text
+    assert "Not sent again, since they may have arrived: 1 " in Alert.objects.get().text
     with frozen_clock(later):
         assert meter_events() == f"{identifier}  cus_alice  0.000023 USD  in doubt\n"
 
@@ -451,7 +451,7 @@ def test_an_event_that_became_too_old_is_left_to_a_human(
     requests = stripe.requests
     export(stripe, NOON + timedelta(days=35))
     assert stripe.requests == requests
-    assert "1 of them are older than Stripe takes" in Alert.objects.get().text
+    assert "Older than Stripe takes: 1 " in Alert.objects.get().text
     with frozen_clock(NOON + timedelta(days=35)):
         assert "too old" in meter_events()
 
