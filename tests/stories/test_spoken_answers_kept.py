@@ -224,7 +224,7 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
     for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
-            server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._runs else None
+            server.loop.call_soon_threadsafe(server.only_pump().cancel) if not server.is_idle else None
     assert chunks[-1]["error"]["code"] == "cancelled"
     assert [one for chunk in chunks if (one := audio_in(chunk).get("expires_at"))] == [
         spoken_part(ended_completion()).expires_at
