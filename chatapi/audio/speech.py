@@ -35,8 +35,8 @@ from core.http.body import read_body
 from core.value import Value
 from media.api.asgi_endpoints import endpoint_api_error, watch_disconnect
 from media.processing.exceptions import MediaError
-from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sandbox.pool import SandboxPool
 from media.processing.sandbox.pools import SYNTHESIS_THREADS
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
@@ -63,8 +63,13 @@ class SpeechRequest(Value, frozen=True):
 
 
 class SpeechEndpoint(RateLimitedEndpoint):
-    def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
+    """The speech endpoint. `synthesis` is the pool that speaks."""
+
+    def __init__(
+        self, callers: AsgiAuthenticator, counters: FallbackCounters, synthesis: SandboxPool
+    ) -> None:
         super().__init__(callers, counters)
+        self._synthesis = synthesis
         self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
 
     async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +85,7 @@ class SpeechEndpoint(RateLimitedEndpoint):
             self._queue.slot(principal.workspace_id, is_gone),
             bill_call(scope, principal, "speech", bound) as bill,
         ):
-            spoken = pools.synthesis.stream(speak, work, seconds=seconds)
+            spoken = self._synthesis.stream(speak, work, seconds=seconds)
             async with read_ahead(spoken, _size) as pieces:
                 try:
                     await _send(request, pieces, is_gone, send, bill)
