@@ -7,13 +7,15 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
+from pytest_django import Settings
 
 from chatapi.env import ROOT
 from conversations.models import Completion
@@ -35,7 +37,7 @@ KILLED_WHILE_WRITING = """
 import os, signal, sys
 from collections.abc import Iterator
 from django.conf import settings
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from media.storage.disk import WholeFileStorage
 
 class Killing(ContentFile):
@@ -57,17 +59,26 @@ def disk_storage(tmp_path: Path) -> WholeFileStorage:
     return WholeFileStorage(tmp_path, file_permissions_mode=0o600)
 
 
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Make writes fail after the first thousand bytes, until it is undone."""
+class CutShort(ContentFile):  # type: ignore[type-arg]
+    """A file whose writer meets a full disk after the first thousand bytes."""
 
-    def chunks(self: object, chunk_size: int | None = None) -> Iterator[bytes]:
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         yield DATA[:1000]
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(ContentFile, "chunks", chunks)
-        yield patched
+
+class FullDisk(WholeFileStorage):
+    def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
+        return super()._save(name, CutShort(b""))
+
+
+@contextmanager
+def full_disk(settings: Settings) -> Iterator[None]:
+    """Let no file fit on the disk until the block ends."""
+    roomy = settings.STORAGES
+    settings.STORAGES = {**roomy, "default": {**roomy["default"], "BACKEND": f"{__name__}.FullDisk"}}
+    yield
+    settings.STORAGES = roomy
 
 
 def test_only_its_owner_can_read_a_file(disk_storage: WholeFileStorage, tmp_path: Path) -> None:
@@ -78,11 +89,9 @@ def test_only_its_owner_can_read_a_file(disk_storage: WholeFileStorage, tmp_path
         assert file.read() == DATA
 
 
-def test_a_full_disk_leaves_nothing(
-    disk_storage: WholeFileStorage, tmp_path: Path, full_disk: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_nothing(disk_storage: WholeFileStorage, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
-        disk_storage.save("ab/abc", ContentFile(DATA))
+        disk_storage.save("ab/abc", CutShort(DATA))
     assert files_under(tmp_path) == []
 
 
@@ -111,12 +120,11 @@ def test_the_same_bytes_are_one_file_written_once() -> None:
     assert files_under(path.parent) == [path]
 
 
-def test_a_file_that_a_full_disk_refused_is_stored_later(full_disk: pytest.MonkeyPatch) -> None:
+def test_a_file_that_a_full_disk_refused_is_stored_later(settings: Settings) -> None:
     workspace = uuid4()
-    with pytest.raises(ServiceUnavailable) as refused:
+    with full_disk(settings), pytest.raises(ServiceUnavailable) as refused:
         store_bytes(workspace, {NAME: DATA})
     assert (refused.value.status, refused.value.code) == (503, "storage")
-    full_disk.undo()
     store_bytes(workspace, {NAME: DATA})
     assert read_bytes(workspace, BLOB) == DATA
 
@@ -132,7 +140,7 @@ def test_a_damaged_file_is_repaired_when_it_is_stored_again() -> None:
 
 
 def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
-    server: Server, alice: Person, full_disk: pytest.MonkeyPatch
+    server: Server, alice: Person, settings: Settings
 ) -> None:
     text = {"file_data": b64encode(DATA).decode(), "filename": "a.txt"}
     body = {
@@ -140,7 +148,8 @@ def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
         "messages": [{"role": "user", "content": [{"type": "file", "file": text}]}],
     }
     with server.client(alice) as client:
-        refused = client.post(PATHS["openai"], json=body)
+        with full_disk(settings):
+            refused = client.post(PATHS["openai"], json=body)
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "storage"
         assert "No space" not in refused.text
@@ -148,6 +157,5 @@ def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
         assert not Completion.objects.exists()
         assert not Asset.objects.exists()
 
-        full_disk.undo()
         assert client.post(PATHS["openai"], json=body).status_code == 200
     assert read_bytes(alice.workspace.id, BLOB) == DATA
