@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -108,7 +108,7 @@ def is_public(address: Address) -> bool:
 class ThreadedLookup:
     """The system's resolver in its own threads, so that a slow name server holds up no other work."""
 
-    def __init__(self, getaddrinfo: Callable[..., Iterable[_AddrInfo]] = socket.getaddrinfo) -> None:
+    def __init__(self, getaddrinfo: Callable[..., Iterable[Any]] = socket.getaddrinfo) -> None:
         self._getaddrinfo = getaddrinfo
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="look-up")
 

@@ -211,5 +211,5 @@ def certificates(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     def note_name(connection: ssl.SSLObject, name: str, context: ssl.SSLContext) -> None:
         connection.asked_for = name  # type: ignore[attr-defined]
 
-    server.sni_callback = note_name  # type: ignore[assignment]
+    server.sni_callback = note_name
     return server, ssl.create_default_context(cafile=path)
