@@ -21,12 +21,11 @@ from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 from media.file_presenter import present_files
 
-SHOWN_MESSAGES = 500
-
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     id_prefix = CONVERSATION
+    shown_messages = 500
     list_display = ("__str__", "workspace", "end_user", "message_count", "created_at", "updated_at")
     list_filter = ("created_at", "updated_at")
     list_select_related = ("workspace",)
@@ -68,7 +67,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description="thread")
     def thread(self, conversation: Conversation) -> SafeString:
         newest = Message.objects.filter(conversation=conversation).defer("logprobs").order_by("-pk")
-        messages = list(newest[:SHOWN_MESSAGES])[::-1]
+        messages = list(newest[: self.shown_messages])[::-1]
         answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
         completions = list(answering.defer("request").order_by("pk")) if messages else []
         files = present_files(conversation.workspace_id, blobs_in(messages))

@@ -34,8 +34,8 @@ from core.http.exception_handler import to_api_error
 from core.http.responses import EVENT_STREAM, end_stream, send_piece, start_stream
 from core.value import Value
 from media.processing.exceptions import MediaError
-from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml import SsmlError, parse_ssml
@@ -59,8 +59,13 @@ class SpeechRequest(Value, frozen=True):
 
 
 class SpeechEndpoint(RateLimitedEndpoint):
-    def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
+    """The speech endpoint. `synthesis` is the pool that speaks."""
+
+    def __init__(
+        self, callers: AsgiAuthenticator, counters: FallbackCounters, synthesis: SandboxPool
+    ) -> None:
         super().__init__(callers, counters)
+        self._synthesis = synthesis
         self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
     async def respond_within(
@@ -78,7 +83,7 @@ class SpeechEndpoint(RateLimitedEndpoint):
             async with (
                 self._queue.slot(principal.workspace_id, is_gone),
                 bill_call(scope, principal, "speech", bound) as bill,
-                read_ahead(pools.synthesis.stream(speak, work, seconds=seconds), _size) as pieces,
+                read_ahead(self._synthesis.stream(speak, work, seconds=seconds), _size) as pieces,
             ):
                 try:
                     await _send(request, pieces, is_gone, send, bill)

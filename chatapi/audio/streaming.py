@@ -22,11 +22,14 @@ class NothingReceived(Exception):
 
 
 class ReadAhead(Generic[T]):
-    """A stream that is read up to AHEAD_BYTES ahead, whether or not anyone takes its items."""
+    """A stream that is read up to `ahead_bytes` ahead, whether or not anyone takes its items."""
 
-    def __init__(self, source: AsyncGenerator[T, None], size_of: Callable[[T], int]) -> None:
+    def __init__(
+        self, source: AsyncGenerator[T, None], size_of: Callable[[T], int], ahead_bytes: int
+    ) -> None:
         self._source = source
         self._size_of = size_of
+        self._ahead_bytes = ahead_bytes
         self._items: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._buffered_bytes = 0
         self._has_room = asyncio.Event()
@@ -61,7 +64,7 @@ class ReadAhead(Generic[T]):
             async for item in self._source:
                 self._buffered_bytes += self._size_of(item)
                 self._items.put_nowait(item)
-                if self._buffered_bytes > AHEAD_BYTES:
+                if self._buffered_bytes > self._ahead_bytes:
                     self._has_room.clear()
                     await self._has_room.wait()
             self._items.put_nowait(None)
@@ -71,10 +74,10 @@ class ReadAhead(Generic[T]):
 
 @asynccontextmanager
 async def read_ahead(
-    source: AsyncGenerator[T, None], size_of: Callable[[T], int]
+    source: AsyncGenerator[T, None], size_of: Callable[[T], int], ahead_bytes: int = AHEAD_BYTES
 ) -> AsyncIterator[ReadAhead[T]]:
     """Read a stream ahead until the block ends, which closes it and so stops its job."""
-    ahead = ReadAhead(source, size_of)
+    ahead = ReadAhead(source, size_of, ahead_bytes)
     running = asyncio.ensure_future(ahead.run())
     try:
         yield ahead

@@ -1,5 +1,6 @@
 """The project's structure: the README's map is true, no imports are circular, its names are ours alone."""
 
+import ast
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -20,6 +21,9 @@ UNDRAWN = Path("media/processing")
 MAP_LINES = 40
 TRACED_FILES = 15
 COMPLETIONS = "chatapi/completions/"
+PATCH = re.compile(r"\bsetattr\(|\bpatch\.object\(|\bmock\.patch\b")
+MAX_PATCHES, MAX_PRIVATE_NAMES = 52, 13
+PUBLIC_IN_SPITE_OF_THEIR_NAMES = {"_meta", "_replace", "_asdict", "_exit", "_default_manager", "_request_id"}
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -109,6 +113,28 @@ def test_a_page_names_only_files_that_are_there(page: Path) -> None:
         assert any(
             f"/{path}" in file if path.endswith("/") else file.endswith(f"/{path}") for file in files()
         ), path
+
+
+def test_tests_patch_few_attributes_and_look_at_few_private_names() -> None:
+    """What a test must control is an argument, a setting or a fake that is passed in; these may only fall.
+
+    Left are libraries without such a seam, and product code that would not be plainer with one.
+    """
+    sources = [path.read_text() for path in (ROOT / "tests").rglob("*.py")]
+    assert sum(len(PATCH.findall(source)) for source in sources) <= MAX_PATCHES
+    assert sum(private_names(source) for source in sources) <= MAX_PRIVATE_NAMES
+
+
+def private_names(source: str) -> int:
+    """Count the looks at private attributes of anything but the test's own objects."""
+    return sum(
+        isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in PUBLIC_IN_SPITE_OF_THEIR_NAMES
+        and ast.unparse(node.value) not in {"self", "cls", "super()"}
+        for node in ast.walk(ast.parse(source))
+    )
 
 
 def within(module: str, package: str) -> bool:

@@ -3,13 +3,13 @@
 import socket
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from django.core.exceptions import SuspiciousFileOperation, SuspiciousOperation
 from django.core.files.base import ContentFile
 from moto.core.authorization import enable_iam_authentication
@@ -67,15 +67,17 @@ def test_a_wrong_key_is_an_os_error_that_shows_no_secret(
 def test_an_unreachable_server_is_an_os_error(
     bucket_options: dict[str, Any], closed_port: int, use: Callable[[ObjectStorage], object]
 ) -> None:
-    unreachable = ObjectStorage(**(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}"}))
+    at_once = Config(retries={"total_max_attempts": 1})
+    unreachable = ObjectStorage(
+        **(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}", "client_config": at_once})
+    )
     with pytest.raises(OSError, match="EndpointConnectionError") as failed:
         use(unreachable)
     assert KEYS["secret_key"] not in everything_reported(failed.value)
 
 
 @pytest.fixture
-def closed_port(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between attempts
+def closed_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])

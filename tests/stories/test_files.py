@@ -8,6 +8,7 @@ import time
 import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,13 @@ import openai
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models.signals import ModelSignal, post_save
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
 from accounts.models import Workspace
-from media import file_library
-from media.api import uploads
 from media.cleanup import delete_unused
 from media.models import Asset, File, Rendition, rendition_id, rendition_name
 from media.signed_urls import MAX_LIFETIME_SECONDS, media_url
@@ -78,6 +78,16 @@ def assert_refused(
         assert error["param"] == param
     if code is not None:
         assert error["code"] == code
+
+
+@contextmanager
+def receiving(signal: ModelSignal, receiver: Callable[..., None]) -> Iterator[None]:
+    """Have the signal's receiver do something when a file's row is saved."""
+    signal.connect(receiver, sender=File)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver, sender=File)
 
 
 def stored_files() -> int:
@@ -145,18 +155,11 @@ def test_the_same_bytes_are_kept_once_in_a_workspace(
     assert File.objects.count() == 3
 
 
-def test_bytes_that_were_freed_meanwhile_are_stored_again(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep = file_library.create_file
+def test_bytes_that_were_freed_meanwhile_are_stored_again(server: Server, alice: Person) -> None:
+    def free(instance: File, **_: object) -> None:
+        default_storage.delete(instance.asset.storage_name)
 
-    def freed_then_kept(new: Any) -> File:
-        file = keep(new)
-        default_storage.delete(file.asset.storage_name)
-        return file
-
-    monkeypatch.setattr(uploads, "create_file", freed_then_kept)
-    with server.client(alice) as client:
+    with receiving(post_save, free), server.client(alice) as client:
         made = upload(client)
         assert client.get(f"/v1/files/{made['id']}/content").content == TEXT
 
@@ -559,13 +562,11 @@ def test_a_full_workspace_takes_nothing_more_and_keeps_no_bytes(server: Server, 
         upload(client, b"12345")
 
 
-def test_a_workspace_deleted_meanwhile_is_not_a_server_error(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        file_library, "register_files", lambda stored: None
-    )  # as if its rows were gone at once
-    with server.client(alice) as client:
+def test_a_workspace_deleted_meanwhile_is_not_a_server_error(server: Server, alice: Person) -> None:
+    def delete_its_asset(instance: File, **_: object) -> None:
+        Asset.objects.filter(pk=instance.asset_id).delete()
+
+    with receiving(post_save, delete_its_asset), server.client(alice) as client:
         assert_refused(client.post("/v1/files", files={"file": b"x"}), 404)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from media.storage.operations import walk
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.fake_websites import FakeResolver, Visit
 from tests.support.hostile_files import PICTURES
 from tests.support.ip_addresses import PRIVATE, SPELLINGS
 from tests.support.media_refusals import IMAGE, assert_refused
 from tests.support.media_requests import (
-    fake_transcription,
     picture_at,
     post,
     row_counts,
@@ -25,8 +25,7 @@ from tests.support.running_server import Server
 
 
 @pytest.fixture(autouse=True)
-def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
+def finish_renditions(server: Server, recognizer: FakeRecognizer) -> Iterator[None]:
     yield
     server.until_idle()
     wait_for_renditions()
