@@ -73,8 +73,16 @@ def server(transactional_db: None, shared_server: Server) -> Iterator[Server]:
     shared_server.until_idle()
 
 
-@pytest.fixture
-def daphne_url(transactional_db: None) -> Iterator[str]:
-    """The URL of `manage.py runserver`, which runs on Daphne, on the test's own database."""
-    with running_daphne() as url:
+@pytest.fixture(scope="session")
+def shared_daphne(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    with django_db_blocker.unblock(), running_daphne() as url:
         yield url
+
+
+@pytest.fixture
+def daphne_url(transactional_db: None, shared_daphne: str) -> str:
+    """The URL of `manage.py runserver`, which runs on Daphne, on the tests' own database.
+
+    Put what requests it into the group `daphne`, so that only one worker starts it.
+    """
+    return shared_daphne
