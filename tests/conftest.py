@@ -1,5 +1,6 @@
 """The fixtures and pytest hooks that all tests share."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # pytest-xdist 3.8 puts the group where pytest 9.2 no longer looks (pytest-dev/pytest-xdist#1386),
             # which made each worker load all models
             item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was imported and collected: a twentieth of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
