@@ -13,7 +13,9 @@ for name in ("DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY"):
     os.environ.pop(name, None)
 os.environ["CHATAPI_DATA_DIR"] = tempfile.mkdtemp(prefix="chatapi-test-")
 atexit.register(shutil.rmtree, os.environ["CHATAPI_DATA_DIR"], ignore_errors=True)
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for jobs that run in the test's own process
+# for jobs that run in the test's own process, as the sandbox sets them
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["CHATAPI_MODELS_FILE"] = str(Path(__file__).with_name("models.toml"))
 if os.environ.get("CHATAPI_TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = os.environ["CHATAPI_TEST_DATABASE_URL"]

@@ -98,24 +98,18 @@ def test_it_installs_once_and_again_when_the_lock_file_changes_or_says_in_one_li
     assert process.communicate(timeout=60)[0] == f"{process.pid} {checkout.folder}\n"
 
 
-def test_an_unfinished_installation_is_begun_anew(checkout: Checkout) -> None:
+def test_of_two_at_once_only_one_begins_an_unfinished_installation_anew(checkout: Checkout) -> None:
     venv = checkout.folder / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     half_done = venv / "half-done"
     half_done.touch()
     (venv / ".chatapi-unfinished").touch()  # killed while pip was unpacking
-    status, said, complaint = checkout.run(*VERSION)
-    assert (status, complaint) == (0, "")
-    assert said.endswith("\n1.0\n")
-    assert not half_done.exists()
-
-
-def test_two_at_once_install_one_after_the_other(checkout: Checkout) -> None:
     both = [checkout.start(*VERSION) for _ in range(2)]
     ends = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum("Making .venv" in said for said, _ in ends) == 1
-    assert all(said.endswith("1.0\n") for said, _ in ends)
+    assert all(said.endswith("1.0\n") and complaint == "" for said, complaint in ends)
+    assert not half_done.exists()
 
 
 def test_what_lies_in_the_way_is_not_removed(checkout: Checkout) -> None:

@@ -268,16 +268,16 @@ async def test_parameters_that_cannot_be_enforced_are_refused_by_name(engine: Lo
     assert refusal.value.param == "tools[1].function.parameters"
 
 
+LONG = pytest.mark.long
 NEEDED = [
-    (WEATHER, "What's the weather in Vienna?"),
-    (SUM, "What is 348 * 27?"),
-    (SHOP, "Find me a green backpack."),
+    (WEATHER, "What's the weather in Vienna?", True),
+    (WEATHER, "What is the capital of Norway?", False),
+    (SUM, "What is 348 * 27?", True),
+    (SUM, "Write a short poem about the moon.", False),
+    (SHOP, "Find me a green backpack.", True),
+    (SHOP, "Thanks, that is all.", False),
 ]
-NOT_NEEDED = [
-    (WEATHER, "What is the capital of Norway?"),
-    (SUM, "Write a short poem about the moon."),
-    (SHOP, "Thanks, that is all."),
-]
+"""A few of the messages that the decision was measured with, and whether they need the tool."""
 
 
 async def first_event(engine: LocalEngine, request: EngineRequest) -> Event:
@@ -288,26 +288,31 @@ async def first_event(engine: LocalEngine, request: EngineRequest) -> Event:
         await stream.aclose()
 
 
-async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(engine: LocalEngine) -> None:
-    """A few of the messages that the decision was measured with."""
+@pytest.mark.parametrize("messages", [NEEDED[:2], pytest.param(NEEDED[2:], marks=LONG)])
+async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
+    engine: LocalEngine, messages: list[tuple[Tool, str, bool]]
+) -> None:
     # the requested temperature does not affect the decision
     hot = {"temperature": 2.0}
     called = [
-        message
-        for offered, message in NEEDED + NOT_NEEDED
-        if isinstance(await first_event(engine, ask(message, tools=(offered,), params=hot)), ToolCallStart)
+        isinstance(await first_event(engine, ask(message, tools=(offered,), params=hot)), ToolCallStart)
+        for offered, message, _ in messages
     ]
-    assert called == [message for _, message in NEEDED]
+    assert called == [is_needed for *_, is_needed in messages]
 
 
 @pytest.mark.parametrize(
-    ("message", "name"),
-    [("What's the weather in Vienna?", "get_weather"), ("Calculate 12.5 divided by 4.", "calculate")],
+    ("message", "tools", "name"),
+    [
+        ("What's the weather in Vienna?", (SHOP, WEATHER), "get_weather"),
+        pytest.param("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather", marks=LONG),
+        pytest.param("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate", marks=LONG),
+    ],
 )
 async def test_of_several_tools_it_calls_the_one_that_fits(
-    engine: LocalEngine, message: str, name: str
+    engine: LocalEngine, message: str, tools: tuple[Tool, ...], name: str
 ) -> None:
-    opened = await first_event(engine, ask(message, tools=(SHOP, WEATHER, SUM)))
+    opened = await first_event(engine, ask(message, tools=tools))
     assert isinstance(opened, ToolCallStart)
     assert opened.name == name
 

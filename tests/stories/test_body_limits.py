@@ -102,6 +102,7 @@ def test_a_body_that_never_arrives_is_refused(server: Server, settings: Settings
         assert b" 408 " in connection.recv(65536)
 
 
+@pytest.mark.xdist_group("daphne")
 def test_daphne_refuses_large_bodies_too(daphne_url: str) -> None:
     with httpx2.Client(base_url=daphne_url, timeout=20) as client:
         assert_too_large(client.post("/livez", content=pieces(16 * 2**20)))

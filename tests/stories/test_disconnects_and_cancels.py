@@ -17,6 +17,7 @@ from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body, events, serving, text_of, wait_until
 
 LONG = "[[slow: 0.02]] [[chunks: 60]]"
+BRIEF = "[[slow: 0.02]] [[chunks: 20]]"
 
 
 def leave_after_first_text(client: httpx2.Client, dialect: str, body: dict[str, Any]) -> str:
@@ -52,10 +53,10 @@ def test_leaving_v1_stops_the_answer_and_keeps_its_beginning(server: Server, ali
 
 def test_leaving_the_native_path_lets_the_answer_continue(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, "native", chat_body(LONG))
+        leave_after_first_text(client, "native", chat_body(BRIEF))
     completion = ended_completion()
     assert completion.state == "completed"
-    assert completion.answers.get().parts[0].text.endswith("w60")
+    assert completion.answers.get().parts[0].text.endswith("w20")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_the_request_may_say_otherwise(
 
 def test_the_model_may_say_otherwise(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        leave_after_first_text(client, "openai", chat_body(LONG) | {"model": "house/with-a-slash"})
+        leave_after_first_text(client, "openai", chat_body(BRIEF) | {"model": "house/with-a-slash"})
     assert ended_completion().state == "completed"
 
 
@@ -194,10 +195,10 @@ def test_a_network_retry_joins_the_first_completion(server: Server, alice: Perso
         leave_after_first_text(
             httpx2.Client(base_url=server.url, headers={**alice.headers, **again}),
             "native",
-            chat_body(LONG),
+            chat_body(BRIEF),
         )
-        joined = client.post(PATHS["native"], json={**chat_body(LONG), "stream": True}, headers=again)
-        late = client.post(PATHS["native"], json={**chat_body(LONG), "stream": True}, headers=again)
+        joined = client.post(PATHS["native"], json={**chat_body(BRIEF), "stream": True}, headers=again)
+        late = client.post(PATHS["native"], json={**chat_body(BRIEF), "stream": True}, headers=again)
     assert text_of(events(joined)) == text_of(events(late)) != ""
     assert events(joined)[0]["id"] == events(late)[0]["id"]
     assert Completion.objects.count() == 1

@@ -94,6 +94,7 @@ def test_a_worker_creates_the_renditions_of_an_upload(server: Server, alice: Per
         assert max(small.size) <= 256
 
 
+@pytest.mark.xdist_group("daphne")
 def test_daphne_serves_files_too(daphne_url: str, alice: Person) -> None:
     with httpx2.Client(base_url=daphne_url, headers=alice.headers, timeout=30) as client:
         made = uploaded(client, DATA)

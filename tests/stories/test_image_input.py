@@ -329,10 +329,10 @@ def heavy_picture(number: int) -> bytes:
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="measures SQLite's pages")
+@pytest.mark.parametrize(("calls", "pictures"), [(5, 4), pytest.param(10, 5, marks=pytest.mark.long)])
 def test_a_picture_of_two_megabytes_adds_less_than_two_kilobytes_to_the_database(
-    server: Server, alice: Person, vision_model: FakeUpstream
+    server: Server, alice: Person, vision_model: FakeUpstream, calls: int, pictures: int
 ) -> None:
-    calls, pictures = 10, 5
     start = database_bytes()
     for number in range(calls):
         post_ok(server, alice, user_request(text(f"Look at number {number}.")))

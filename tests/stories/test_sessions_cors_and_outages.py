@@ -154,6 +154,7 @@ def test_the_end_of_an_answer_is_kept_until_the_database_is_back(server: Server,
 # --- Daphne ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.xdist_group("daphne")
 def test_daphne_serves_both_dialects_and_the_rest(daphne_url: str, alice: Person) -> None:
     with httpx2.Client(base_url=daphne_url, headers=alice.headers, timeout=20) as client:
         for dialect, path in PATHS.items():

@@ -36,8 +36,8 @@ def test_a_recording_can_be_transcoded(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.speech_model
 @pytest.mark.xdist_group("speech")
-def test_a_recording_is_transcribed(tmp_path: Path) -> None:
-    wav, models = tmp_path / "sound.wav", str(tmp_path / "models")
+def test_a_recording_is_transcribed(tmp_path: Path, models_folder: Path) -> None:
+    wav, models = tmp_path / "sound.wav", str(models_folder)
     for name in NAMES:
         transcode_sound(Transcode(str(RECORDED / name), str(wav), "wav", limits=LIMITS))
 

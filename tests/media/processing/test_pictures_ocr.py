@@ -187,28 +187,32 @@ class TestReading:
 
         assert words(read(tmp_path, small).text) == ["Build", "1042", "passed"]
 
-    def test_a_long_page(self, tmp_path: Path) -> None:
-        sentences = [f"Line number {n} of a long page" for n in range(60)]
-        long = text_picture([(20, 20 + 100 * n, text) for n, text in enumerate(sentences)], (640, 6000))
-        found = read(tmp_path, long)
+    @pytest.mark.parametrize(
+        ("lines", "gap", "width"), [(8, 280, 440), pytest.param(60, 100, 640, marks=pytest.mark.long)]
+    )
+    def test_a_long_page(self, tmp_path: Path, lines: int, gap: int, width: int) -> None:
+        sentences = [f"Line number {n} of a long page" for n in range(lines)]
+        rows = [(20, 20 + gap * n, text) for n, text in enumerate(sentences)]
+        found = read(tmp_path, text_picture(rows, (width, gap * lines)))
 
         assert found.text.split("\n") == sentences
-        assert abs(found.lines[50].box[1] - 5020) < 20
+        assert all(abs(line.box[1] - row[1]) < 20 for line, row in zip(found.lines, rows, strict=True))
         assert not found.is_cut
 
     def test_reading_stops_at_the_character_limit(self, tmp_path: Path) -> None:
-        long = text_picture([(20, 20, "The first line"), (20, 5900, "The last line")], (640, 6000))
+        long = text_picture([(20, 20, "The first line"), (20, 2100, "The last line")], (300, 2200))
         found = read_text(ReadText(write_picture(tmp_path, encode_picture(long)), characters=5))
 
         assert (found.text, found.is_cut) == ("The first line", True)
 
-    def test_pictures_without_text(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("length", [2_100, pytest.param(16_000, marks=pytest.mark.long)])
+    def test_pictures_without_text(self, tmp_path: Path, length: int) -> None:
         blurred = Image.effect_noise((320, 240), 60).filter(ImageFilter.GaussianBlur(8)).convert("RGB")
 
         for image in (
             blurred,
             Image.new("RGB", (1, 1)),
-            Image.new("RGB", (1, 16_000)),
-            Image.new("L", (16_000, 1)),
+            Image.new("RGB", (1, length)),
+            Image.new("L", (length, 1)),
         ):
             assert read(tmp_path, image).text == ""

@@ -33,9 +33,9 @@ PAUSE = np.zeros(RATE, np.int16)
 class Speech:
     """Runs recognition on sounds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, models: Path) -> None:
         self.folder = folder
-        self.models = str(folder / "models")
+        self.models = str(models)
 
     def work(self, pcm: NDArray[Any], **options: Any) -> Transcribe:
         path = self.folder / "sound.wav"
@@ -51,8 +51,8 @@ class Speech:
 
 
 @pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
-    speech = Speech(tmp_path_factory.mktemp("speech"))
+def speech(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Speech:
+    speech = Speech(tmp_path_factory.mktemp("speech"), models_folder)
     ready = warm_recognizer(WarmRecognizer(models_folder=speech.models))
     assert ready.folder == str(Path(speech.models) / "whisper-base")
     assert ready.seconds > 0

@@ -115,7 +115,7 @@ async def test_a_stream_that_has_started_is_not_rerun(make: Make, diary: Path, t
 async def test_a_job_run_alone_gets_its_own_worker_beside_the_others(make: Make, diary: Path) -> None:
     sandbox = make(threads=2)
     first = await asyncio.to_thread(pid_of, sandbox)
-    long = sandbox.run(jobs.nap, Nap(str(diary), 4, "nap"), seconds=20)
+    long = sandbox.run(jobs.nap_at_first, Nap(str(diary), 15, "nap"), seconds=20)
     async with asyncio.TaskGroup() as group:
         nap = group.create_task(long)
         await asyncio.to_thread(wait_until, lambda: diary.read_text() == "nap\n")
