@@ -22,6 +22,7 @@ from media.models import Asset, File
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.processing.speech.voices import VoiceInvalid
 from media.transcription import recognize
@@ -219,7 +220,7 @@ class FakePool(SandboxPool):
     """A pool that yields what `follow` does, and tells how its stream ends."""
 
     def __init__(self, follow: Callable[..., AsyncGenerator[Any, None]]) -> None:
-        super().__init__("fake")
+        super().__init__(PoolConfig(name="fake"))
         self._follow = follow
         self.state = "idle"
 
