@@ -53,6 +53,8 @@ class Registry:
     def add(self, spec: ModelSpec, engine: Engine | None = None) -> None:
         """Serve a model, or change one that is served; it keeps its engine unless another is given."""
         self._specs[spec.id] = spec
+        if spec.id == self.default.id:
+            self.default = spec
         if engine is not None:
             self._engines[spec.id] = engine
 

@@ -63,7 +63,7 @@ def client_name(kind: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def finish_renditions() -> Iterator[None]:
+def finish_renditions(transactional_db: None) -> Iterator[None]:
     yield
     wait_for_renditions()
 
