@@ -18,7 +18,7 @@ import pytest_asyncio
 from core.child_process import ROOT
 from engines.base import EngineError, InvalidRequest
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
-from engines.local import LocalEngine
+from engines.local import LocalEngine, tool_decision
 from engines.messages import Message, TextPart, ToolCall
 from engines.model_spec import LOCAL_DEFAULT
 from engines.requests import EngineRequest, ResponseFormat, Tool, ToolChoice
@@ -38,10 +38,14 @@ def data_folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(data_folder: Path) -> AsyncIterator[LocalEngine]:
-    engine = LocalEngine(LOCAL_DEFAULT, data_dir=data_folder)
-    yield engine
-    await engine.close()
+async def engine(request: pytest.FixtureRequest, data_folder: Path) -> AsyncIterator[LocalEngine]:
+    """Parameter: the examples for the choice of a tool. Reading all takes half a minute, so usually a few."""
+    examples = getattr(request, "param", None) or tool_decision.EXAMPLES[:4]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tool_decision, "EXAMPLES", examples)
+        engine = LocalEngine(LOCAL_DEFAULT, data_dir=data_folder)
+        yield engine
+        await engine.close()
 
 
 def user(text: str) -> Message:
@@ -268,12 +272,11 @@ async def test_parameters_that_cannot_be_enforced_are_refused_by_name(engine: Lo
     assert refusal.value.param == "tools[1].function.parameters"
 
 
-LONG = pytest.mark.long
 NEEDED = [
-    (WEATHER, "What's the weather in Vienna?", True),
-    (WEATHER, "What is the capital of Norway?", False),
     (SUM, "What is 348 * 27?", True),
     (SUM, "Write a short poem about the moon.", False),
+    (WEATHER, "What's the weather in Vienna?", True),
+    (WEATHER, "What is the capital of Norway?", False),
     (SHOP, "Find me a green backpack.", True),
     (SHOP, "Thanks, that is all.", False),
 ]
@@ -288,7 +291,13 @@ async def first_event(engine: LocalEngine, request: EngineRequest) -> Event:
         await stream.aclose()
 
 
-@pytest.mark.parametrize("messages", [NEEDED[:2], pytest.param(NEEDED[2:], marks=LONG)])
+def with_all_examples(*parameters: object) -> Any:
+    return pytest.param(tool_decision.EXAMPLES, *parameters, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize(
+    ("engine", "messages"), [(None, NEEDED[:2]), with_all_examples(NEEDED)], indirect=["engine"]
+)
 async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
     engine: LocalEngine, messages: list[tuple[Tool, str, bool]]
 ) -> None:
@@ -302,12 +311,13 @@ async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
 
 
 @pytest.mark.parametrize(
-    ("message", "tools", "name"),
+    ("engine", "message", "tools", "name"),
     [
-        ("What's the weather in Vienna?", (SHOP, WEATHER), "get_weather"),
-        pytest.param("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather", marks=LONG),
-        pytest.param("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate", marks=LONG),
+        (None, "What is 348 * 27?", (SHOP, SUM), "calculate"),
+        with_all_examples("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather"),
+        with_all_examples("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate"),
     ],
+    indirect=["engine"],
 )
 async def test_of_several_tools_it_calls_the_one_that_fits(
     engine: LocalEngine, message: str, tools: tuple[Tool, ...], name: str
@@ -360,7 +370,7 @@ async def test_a_signal_to_all_processes_of_the_service_ends_no_answer(engine: L
 PARENT = """
 import sys
 from pathlib import Path
-from engines.local import LocalEngine
+from engines.local import LocalEngine, tool_decision
 from engines.model_spec import LOCAL_DEFAULT
 engine = LocalEngine(LOCAL_DEFAULT, data_dir=Path(sys.argv[1]))
 engine.process.start().result()
