@@ -289,7 +289,7 @@ class CompletionService:
             )
         )
         if outcome.sounds:
-            self._background.start_follow_up(begin_renditions, workspace_id, speech_files(outcome.choices))
+            self._background.start_follow_up(begin_renditions, speech_files(outcome.choices))
 
     async def _join(self, completion_id: UUID, workspace_id: UUID) -> Run:
         """Return the run that the same idempotency key started: here, in another process, or long ago."""

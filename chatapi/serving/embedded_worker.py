@@ -15,7 +15,7 @@ from django.db.utils import ConnectionHandler
 from kombu.exceptions import OperationalError
 
 from chatapi.serving.preflight import CannotStart, check_database, check_storage
-from media.renditions.fair_queue import THREADS
+from media.renditions.lanes import THREADS
 
 logger = logging.getLogger(__name__)
 
