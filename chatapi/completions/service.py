@@ -220,7 +220,7 @@ class CompletionService:
         units = billing_units(outcome.usage, outcome.images)
         await self._writer.settle(Settlement(run, outcome, units))
         if outcome.sounds:
-            self._background.start_follow_up(begin_renditions, run.workspace_id, speech_files(outcome))
+            self._background.start_follow_up(begin_renditions, speech_files(outcome))
 
     async def _join(self, completion_id: UUID, workspace_id: UUID) -> EventLog:
         """Return the log of what the same key started: here, in another process, or long ago."""

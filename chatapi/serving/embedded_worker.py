@@ -10,7 +10,7 @@ from celery.beat import Scheduler
 from celery.worker import WorkController, state
 from kombu.exceptions import OperationalError
 
-from media.renditions.fair_queue import THREADS
+from media.renditions.lanes import THREADS
 
 logger = logging.getLogger(__name__)
 

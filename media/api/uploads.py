@@ -26,8 +26,8 @@ from media.file_library import (
 )
 from media.inspection import inspect_file
 from media.models import File
-from media.renditions.tasks import enqueue
-from media.services import rendition_ids, store_file
+from media.renditions.tasks import notify_workers
+from media.services import store_file
 
 EXPIRES_AFTER, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
 
@@ -52,7 +52,7 @@ class UploadEndpoint(AuthenticatedEndpoint):
                 expires_after,
             )
             file = await _save(new, upload)
-        await asyncio.to_thread(enqueue, rendition_ids(new.workspace_id, new.stored))
+        await asyncio.to_thread(notify_workers, len(stored.renditions))
         encoded = await database_sync_to_async(_encode)(file)
         await send_response(send, 200, [(b"content-type", b"application/json")], encoded)
 

@@ -17,6 +17,7 @@ from engines.model_spec import ModelSpec
 from media.models import Rendition
 from media.processing.fetching import Fetcher, FetchLimits
 from media.processing.fetching.public_network import Lookup, Network
+from media.renditions.tasks import RenditionWorker, WorkerNotifier
 from tests.support.fake_upstream import FakeUpstream, whole
 from tests.support.fake_websites import LOOPBACK, Answer, FakeResolver, Site, website
 from tests.support.people import Person
@@ -94,6 +95,11 @@ def row_counts() -> dict[str, int]:
         for model in models
         if model.__name__ != "ServerProcess"
     }
+
+
+def make_due_renditions() -> None:
+    """Create all that is due, in this thread."""
+    RenditionWorker(notify=WorkerNotifier(lambda *_: None)).work(*Rendition.Priority)
 
 
 def wait_for_renditions() -> None:
