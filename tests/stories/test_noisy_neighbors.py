@@ -1,11 +1,13 @@
 """One extreme client, upstream or row harms nobody else."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from conversations import thread_lookup
 from conversations.models import Completion, Conversation, Message
@@ -17,14 +19,25 @@ from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body, events, text_of
 
 
-def answer_with(monkeypatch: pytest.MonkeyPatch, *answer: Event) -> None:
-    """Let the scripted engine yield exactly these events."""
+class Yielding(ScriptedEngine):
+    """An engine that yields exactly these events."""
 
-    async def stream(self: ScriptedEngine, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        for event in answer:
+    def __init__(self, *answer: Event) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        for event in self._answer:
             yield event
 
-    monkeypatch.setattr(ScriptedEngine, "stream", stream)
+
+@contextmanager
+def answering(server: Server, *answer: Event, model: str = "scripted") -> Iterator[None]:
+    """Let a model answer with exactly these events."""
+    spec = server.service.registry.find(model)
+    assert spec
+    with server.with_model(spec, Yielding(*answer)):
+        yield
 
 
 def test_a_history_of_thousands_is_stored_and_one_of_too_many_refused(server: Server, alice: Person) -> None:
@@ -48,11 +61,9 @@ def test_statements_are_prepared_for_few_sizes(server: Server, alice: Person) ->
     assert bulk_sql._build_insert.cache_info().currsize < 30
 
 
-def test_an_absurd_usage_is_bounded(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer_with(
-        monkeypatch, TextDelta("Hi"), Finish("stop"), Usage(prompt_tokens=2**70, completion_tokens=-5)
-    )
-    with server.client(alice) as client:
+def test_an_absurd_usage_is_bounded(server: Server, alice: Person) -> None:
+    usage = Usage(prompt_tokens=2**70, completion_tokens=-5)
+    with answering(server, TextDelta("Hi"), Finish("stop"), usage), server.client(alice) as client:
         reported = client.post(PATHS["openai"], json=chat_body("Hi")).json()["usage"]
     completion = Completion.objects.get()
     assert (completion.state, completion.prompt_tokens) == ("completed", 2**31 - 1)
@@ -64,11 +75,15 @@ def test_an_answer_whose_end_cannot_be_stored_fails_and_keeps_its_text(
 ) -> None:
     # no database can store this in a message's logprobs; the rest can be stored
     unstorable = {"content": [object()]}
-    answer_with(monkeypatch, TextDelta("Hi", logprobs=unstorable), Finish("stop"))
+    answer = TextDelta("Hi", logprobs=unstorable), Finish("stop")
     monkeypatch.setattr(
         "chatapi.completions.dialects.stream_encoder.StreamEncoder.encode", _without_logprobs()
     )
-    with server.client(alice) as client:
+    with (
+        answering(server, *answer),
+        answering(server, *answer, model="text-only"),
+        server.client(alice) as client,
+    ):
         received = events(client.post(PATHS["openai"], json=chat_body("Hello", stream=True)))
         neighbor = client.post(PATHS["openai"], json=chat_body("Hello") | {"model": "text-only"})
     assert received[-1]["error"]["code"] == "unstorable"
@@ -89,22 +104,17 @@ def _without_logprobs() -> Any:
     return encode
 
 
-def test_choices_that_nobody_asked_for_are_not_an_answer(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_choices_that_nobody_asked_for_are_not_an_answer(server: Server, alice: Person) -> None:
     strays: list[Event] = [
         TextDelta("stray", 1),
         Finish("stop", 1),
         TextDelta("x", -1),
         TextDelta("y", 10**20),
     ]
-    answer_with(monkeypatch, *strays)
-    with server.client(alice) as client:
-        assert (
-            client.post(PATHS["openai"], json=chat_body("Hi")).json()["error"]["code"]
-            == "upstream_incomplete"
-        )
-        answer_with(monkeypatch, TextDelta("one"), *strays, Finish("stop"))
+    with answering(server, *strays), server.client(alice) as client:
+        refused = client.post(PATHS["openai"], json=chat_body("Hi")).json()
+    assert refused["error"]["code"] == "upstream_incomplete"
+    with answering(server, TextDelta("one"), *strays, Finish("stop")), server.client(alice) as client:
         answered = client.post(PATHS["openai"], json=chat_body("Hi", ssml_enabled=False)).json()
     assert [choice["message"]["content"] for choice in answered["choices"]] == ["one"]
 
@@ -119,15 +129,9 @@ def test_an_endless_answer_is_stopped(server: Server, alice: Person, monkeypatch
     assert completion.answers.get().parts[0].text == text_of(received[:-1])
 
 
-def test_an_answer_that_takes_too_long_is_stopped(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from msgspec.structs import replace
-
-    spec = server.service.registry.default
-    hasty = replace(spec, total_timeout=0.2)
-    monkeypatch.setitem(server.service.registry._specs, spec.id, hasty)
-    with server.client(alice) as client:
+def test_an_answer_that_takes_too_long_is_stopped(server: Server, alice: Person) -> None:
+    hasty = replace(server.service.registry.default, total_timeout=0.2)
+    with server.with_model(hasty), server.client(alice) as client:
         received = events(
             client.post(PATHS["openai"], json=chat_body("[[text: begun]] [[stall]]", stream=True))
         )
