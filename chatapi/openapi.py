@@ -1,6 +1,6 @@
 """The API document, with what drf-spectacular cannot see by itself.
 
-The streaming endpoints are served by an ASGI application outside Django; stubs stand in for them here.
+The ASGI endpoints outside Django are described one by one, here and in the modules of the others.
 """
 
 from functools import cache
@@ -16,6 +16,7 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.request import Request
 
+from chatapi.audio import openapi as audio_endpoints
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from chatapi.completions.schemas.native_responses import (
     ChatCompletionChunkSerializer,
@@ -26,22 +27,21 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from core.http.openapi import error_responses, rate_limit_headers
-from core.http.views import ApiView, FirstRenderer, PublicView
+from core.http.openapi import Endpoint, describe_endpoint, error_responses, rate_limit_headers
+from core.http.views import FirstRenderer, PublicView
+from media.api import openapi as file_endpoints
 
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
 _REFUSALS = error_responses(400, 401, 403, 404, 409, 413, 429, 502, 503)
 
-Endpoints = list[tuple[str, str, str, Any]]
-
-
-class NativeCompletion(ApiView):
-    @extend_schema(
+_CHAT: dict[str, Any] = {"tags": ["chat"], "parameters": rate_limit_headers("requests", "tokens")}
+ENDPOINTS = [
+    describe_endpoint(
+        NATIVE,
+        "POST",
         operation_id="createChatCompletion",
         summary="Create a streaming chat completion",
         description="Streams a chat completion response",
-        tags=["chat"],
-        parameters=rate_limit_headers("requests", "tokens"),
         request=ChatCompletionRequestSerializer,
         responses={
             (200, "application/json"): ChatCompletionResponseSerializer,
@@ -49,32 +49,27 @@ class NativeCompletion(ApiView):
             (200, "application/x-ndjson"): ChatCompletionChunkSerializer,
         }
         | _REFUSALS,
-    )
-    def post(self) -> None:
-        """Documents the native dialect; never called."""
-
-
-class OpenAICompletion(ApiView):
-    @extend_schema(
+        **_CHAT,
+    ),
+    describe_endpoint(
+        OPENAI,
+        "POST",
         operation_id="createOpenAIChatCompletion",
         summary="The same in OpenAI's dialect",
         description="Streams where `stream` is true; each event is a chunk, the last is `[DONE]`.",
-        tags=["chat"],
-        parameters=rate_limit_headers("requests", "tokens"),
         request=OpenAIChatCompletionRequestSerializer,
         responses={
             (200, "application/json"): OpenAIChatCompletionResponseSerializer,
             (200, "text/event-stream"): OpenAIChatCompletionChunkSerializer,
         }
         | _REFUSALS,
-    )
-    def post(self) -> None:
-        """Documents the OpenAI dialect; never called."""
+        **_CHAT,
+    ),
+]
 
 
-def add_streaming_endpoints(endpoints: Endpoints) -> Endpoints:
-    stubs = (NATIVE, NativeCompletion), (OPENAI, OpenAICompletion)
-    return [*endpoints, *((path, path, "POST", stub.as_view()) for path, stub in stubs)]
+def add_asgi_endpoints(endpoints: list[Endpoint]) -> list[Endpoint]:
+    return [*endpoints, *ENDPOINTS, *file_endpoints.ENDPOINTS, *audio_endpoints.ENDPOINTS]
 
 
 def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:

@@ -1,16 +1,14 @@
-"""Stubs for the audio endpoints in the API document, since they are not Django views."""
+"""The audio endpoints that are not Django views, for the API document."""
 
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
 from chatapi.audio.speech_request import SPEECH_FORMATS, SpeechRequestSerializer
 from chatapi.audio.transcription_request import FORMATS, GRANULARITIES
-from core.http.openapi import error_responses, rate_limit_headers
-from core.http.views import ApiView
-from media.api.openapi import Endpoints, UploadedField
+from core.http.openapi import describe_endpoint, error_responses, rate_limit_headers
+from media.api.openapi import UploadedField
 from media.processing.sound.output_formats import FORMATS as SOUND_FORMATS
 
 SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS})
@@ -68,68 +66,45 @@ class SpeechEventSerializer(serializers.Serializer[Any]):
     usage = SpeechUsageSerializer(required=False)
 
 
-class Speech(ApiView):
-    @extend_schema(
+_COMMON: dict[str, Any] = {"tags": ["audio"], "parameters": rate_limit_headers("requests")}
+_REFUSALS = error_responses(400, 401, 403, 413, 429, 503)
+_WHOLE_TRANSCRIPT: dict[Any, Any] = {
+    (200, "application/json"): TranscriptSerializer,
+    (200, "text/plain"): OpenApiTypes.STR,
+}
+ENDPOINTS = [
+    describe_endpoint(
+        "/v1/audio/speech",
+        "POST",
         operation_id="createSpeech",
         summary="Speak a text",
         description="The sound is sent as it is made. With `stream_format: sse` as events: "
         "`speech.audio.delta` with base64, then `speech.audio.done` with usage.",
-        tags=["audio"],
-        parameters=rate_limit_headers("requests"),
         request=SpeechRequestSerializer,
         responses={(200, media_type): OpenApiTypes.BINARY for media_type in SPEECH_TYPES}
         | {(200, "text/event-stream"): SpeechEventSerializer}
-        | error_responses(400, 401, 403, 413, 429, 503),
-    )
-    def post(self) -> None:
-        """Documents it; never called."""
-
-
-class Transcription(ApiView):
-    @extend_schema(
+        | _REFUSALS,
+        **_COMMON,
+    ),
+    describe_endpoint(
+        "/v1/audio/transcriptions",
+        "POST",
         operation_id="createTranscription",
         summary="Write down what is said in a sound",
         description="Nothing of the upload is kept. With `stream` as events: `transcript.text.delta`, then "
         "`transcript.text.done`; the formats with times are always answered whole.",
-        tags=["audio"],
-        parameters=rate_limit_headers("requests"),
         request={"multipart/form-data": TranscriptionFormSerializer},
-        responses={
-            (200, "application/json"): TranscriptSerializer,
-            (200, "text/plain"): OpenApiTypes.STR,
-            (200, "text/event-stream"): TranscriptEventSerializer,
-        }
-        | error_responses(400, 401, 403, 413, 429, 503),
-    )
-    def post(self) -> None:
-        """Documents it; never called."""
-
-
-class Translation(ApiView):
-    @extend_schema(
+        responses=_WHOLE_TRANSCRIPT | {(200, "text/event-stream"): TranscriptEventSerializer} | _REFUSALS,
+        **_COMMON,
+    ),
+    describe_endpoint(
+        "/v1/audio/translations",
+        "POST",
         operation_id="createTranslation",
         summary="Write down in English what is said in a sound",
         description="Nothing of the upload is kept.",
-        tags=["audio"],
-        parameters=rate_limit_headers("requests"),
         request={"multipart/form-data": TranslationFormSerializer},
-        responses={
-            (200, "application/json"): TranscriptSerializer,
-            (200, "text/plain"): OpenApiTypes.STR,
-        }
-        | error_responses(400, 401, 403, 413, 429, 503),
-    )
-    def post(self) -> None:
-        """Documents it; never called."""
-
-
-STUBS: list[tuple[str, str, Any]] = [
-    ("/v1/audio/speech", "POST", Speech),
-    ("/v1/audio/transcriptions", "POST", Transcription),
-    ("/v1/audio/translations", "POST", Translation),
+        responses=_WHOLE_TRANSCRIPT | _REFUSALS,
+        **_COMMON,
+    ),
 ]
-
-
-def add_audio_endpoints(endpoints: Endpoints) -> Endpoints:
-    """Add the audio endpoints; a preprocessing hook of drf-spectacular."""
-    return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]

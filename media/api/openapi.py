@@ -1,16 +1,14 @@
-"""Stubs for the OpenAPI document, for endpoints that are not views."""
+"""The file endpoints that are not views, for the API document."""
 
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
-from core.http.openapi import error_responses
-from core.http.views import ApiView, PublicView
+from core.http.openapi import describe_endpoint, error_responses
+from core.http.views import PublicView
 from media.file_library import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES
-
-Endpoints = list[tuple[str, str, str, Any]]
 
 
 @extend_schema_field(OpenApiTypes.BINARY)
@@ -29,40 +27,29 @@ class UploadSerializer(serializers.Serializer[Any]):
     expires_after = ExpiresAfterSerializer(required=False)
 
 
-class FileContent(ApiView):
-    @extend_schema(
+_CONTENT: dict[Any, Any] = {
+    (200, "*/*"): OpenApiTypes.BINARY,
+    (206, "*/*"): OpenApiTypes.BINARY,
+    304: OpenApiResponse(description="The client has it already"),
+}
+ENDPOINTS = [
+    describe_endpoint(
+        "/v1/files/{file_id}/content",
+        "GET",
         operation_id="getFileContent",
         summary="A file's bytes, with ranges and an ETag",
         tags=["files"],
         parameters=[OpenApiParameter("file_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
-        | {304: OpenApiResponse(description="The client has it already")}
-        | error_responses(401, 404),
-    )
-    def get(self) -> None:
-        """Documents it; never called."""
-
-
-class SignedContent(PublicView):
-    @extend_schema(
+        responses=_CONTENT | error_responses(401, 404),
+    ),
+    describe_endpoint(
+        "/media/{token}",
+        "GET",
+        PublicView,
         operation_id="getMedia",
         summary="A file's bytes at a signed address that expires: a file's or a rendition's `url`",
         tags=["files"],
         parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
-        | {304: OpenApiResponse(description="The client has it already")}
-        | error_responses(404),
-    )
-    def get(self) -> None:
-        """Documents it; never called."""
-
-
-STUBS: list[tuple[str, str, Any]] = [
-    ("/v1/files/{file_id}/content", "GET", FileContent),
-    ("/media/{token}", "GET", SignedContent),
+        responses=_CONTENT | error_responses(404),
+    ),
 ]
-
-
-def add_file_endpoints(endpoints: Endpoints) -> Endpoints:
-    """Add the stubs, as a preprocessing hook of drf-spectacular."""
-    return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]
