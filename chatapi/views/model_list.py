@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
+from msgspec import structs
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,7 +22,7 @@ from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 
 
-class ModelSerializer(serializers.Serializer[ModelSpec]):
+class ModelSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     object = ConstantField("model")
     created = serializers.IntegerField(help_text="When the models file was last changed.")
@@ -59,17 +60,8 @@ class ModelView(ApiView):
 
 
 def serialize_model(spec: ModelSpec) -> dict[str, Any]:
-    return {
-        "id": spec.id,
-        "object": "model",
-        "created": _models_file_time(),
-        "owned_by": spec.owned_by,
-        "input_modalities": spec.input_modalities,
-        "output_modalities": spec.output_modalities,
-        "context_length": spec.context_length,
-        "max_output_tokens": spec.max_output_tokens,
-        "default": spec is usable_registry().default,
-    }
+    facts = {"created": _models_file_time(), "default": spec is usable_registry().default}
+    return ModelSerializer().to_representation(structs.asdict(spec) | facts)
 
 
 def _models_file_time() -> int:
