@@ -211,7 +211,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # without the external validator, the page needs no network
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
-    "PREPROCESSING_HOOKS": ["chatapi.openapi.add_asgi_endpoints"],
+    "PREPROCESSING_HOOKS": [
+        "chatapi.openapi.add_streaming_endpoints",
+        "media.api.openapi.add_file_endpoints",
+        "chatapi.audio.openapi.add_audio_endpoints",
+    ],
     "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,

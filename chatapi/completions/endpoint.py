@@ -6,6 +6,7 @@ A request is read, authenticated, validated and handed to the service; the respo
 import asyncio
 from hashlib import sha256
 
+import msgspec
 from starlette.types import Receive, Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
@@ -53,6 +54,17 @@ class CompletionsEndpoint(RateLimitedEndpoint):
     async def respond_within(
         self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
     ) -> None:
+        log, request = await self._begin(allowance, caller, scope, receive)
+        with Viewer(log, self._keep_alive) as viewer, on_disconnect(receive, viewer.leave):
+            if request.stream:
+                await self._stream(scope, send, request, viewer)
+            else:
+                await self._send_whole(send, request, viewer)
+
+    async def _begin(
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive
+    ) -> tuple[EventLog, CompletionRequest]:
+        """Start the run; return its log, and the request without what is too large to keep beside it."""
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
@@ -63,11 +75,7 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             idempotency_key=idempotency_key,
             body_digest=sha256(raw).hexdigest() if idempotency_key else "",
         )
-        with Viewer(log, self._keep_alive) as viewer, on_disconnect(receive, viewer.leave):
-            if request.stream:
-                await self._stream(scope, send, request, viewer)
-            else:
-                await self._send_whole(send, request, viewer)
+        return log, msgspec.structs.replace(request, messages=(), uploads={})
 
     async def _parse(self, raw: bytes) -> CompletionRequest:
         if len(raw) < LARGE_BODY:

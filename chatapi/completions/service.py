@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 from uuid import UUID
 
+import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
@@ -21,7 +22,12 @@ from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import process_heartbeats, recovery
 from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
-from chatapi.completions.attachments.store import begin_renditions, drop_new_bytes, finish_attachments
+from chatapi.completions.attachments.store import (
+    ResolvedAttachments,
+    begin_renditions,
+    drop_new_bytes,
+    finish_attachments,
+)
 from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.capabilities import check_against_model, check_voice
 from chatapi.completions.declared_prices import AUDIO_MODELS, declared_prices
@@ -123,48 +129,57 @@ class CompletionService:
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
         await allowance.take_tokens(lambda: expected_tokens(request))
-        run = Run(
-            caller=caller,
-            request=request,
-            model=spec.id,
-            process_id=self.process_id,
-            idempotency_key=idempotency_key,
-            body_digest=body_digest,
-            candidates=tuple(self.registry.candidates(spec)),
-            allowance=allowance,
-        )
         try:
-            repeats = await self._admit(run, self._writer)
-            if repeats is None:
-                return self._start_pump(run)
+            async with AsyncExitStack() as folders:
+                resolved = await self._resolve(caller.principal.workspace_id, request, spec, folders)
+                # made only now: attachments may take minutes, and its time decides prices and orders messages
+                run = Run(
+                    caller=caller,
+                    request=msgspec.structs.replace(request, messages=resolved.messages),
+                    model=spec.id,
+                    process_id=self.process_id,
+                    idempotency_key=idempotency_key,
+                    body_digest=body_digest,
+                    files=resolved.files,
+                    candidates=tuple(self.registry.candidates(spec)),
+                    allowance=allowance,
+                )
+                repeats = await self._admit(run, resolved, self._writer)
+                if repeats is None:
+                    return self._begin(run, resolved, folders)
             await allowance.correct_tokens(0)
             return await self._join(repeats, run.workspace_id)
         except BaseException:
             await allowance.correct_tokens(0)
             raise
 
-    async def _admit(self, run: Run, writer: GroupCommitWriter) -> UUID | None:
-        """Store a run with its files; return the completion that it repeats, if it does, and nothing is."""
-        if not carries_media(run.request.messages):
+    async def _resolve(
+        self, workspace_id: UUID, request: CompletionRequest, spec: ModelSpec, folders: AsyncExitStack
+    ) -> ResolvedAttachments:
+        if carries_media(request.messages):
+            return await resolve_attachments(workspace_id, request, spec, self._fetcher, folders)
+        return ResolvedAttachments(request.messages)
+
+    async def _admit(self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter) -> UUID | None:
+        """Store a run; return the completion that it repeats, if it does, and nothing is stored."""
+        try:
             run.record_admission(await writer.admit(run))
-            return run.admission.repeats
-        async with AsyncExitStack() as folders:
-            resolved = await resolve_attachments(
-                run.workspace_id, run.request, run.candidates[0], self._fetcher, folders
-            )
-            run.attach(resolved)
-            try:
-                run.record_admission(await writer.admit(run))
-            except ApiError:
-                await drop_new_bytes(run.workspace_id, resolved)
-                raise
-            if run.admission.repeats is not None:
-                await drop_new_bytes(run.workspace_id, resolved)
-            elif run.files:
-                self._background.start_follow_up(
-                    finish_attachments, run.workspace_id, resolved, folders=folders.pop_all()
-                )
+        except ApiError:
+            await drop_new_bytes(run.workspace_id, resolved)
+            raise
+        if run.admission.repeats is not None:
+            await drop_new_bytes(run.workspace_id, resolved)
         return run.admission.repeats
+
+    def _begin(self, run: Run, resolved: ResolvedAttachments, folders: AsyncExitStack) -> EventLog:
+        pump = Pump(run, self.registry, self._journal.slot(run.id), partial(self._settle, run))
+        self.pumps[run.id] = pump
+        pump.start()
+        if run.files:
+            self._background.start_follow_up(
+                finish_attachments, run.workspace_id, resolved, folders=folders.pop_all()
+            )
+        return pump.log
 
     async def hold(self, request: ChargeRequest, bound: Bound) -> Hold:
         """Hold the most that a call other than a completion may cost. Raises `ApiError` for every refusal."""
@@ -197,12 +212,6 @@ class CompletionService:
                 f"The model {request.model!r} does not exist.", param="model", code="model_not_found"
             )
         return spec
-
-    def _start_pump(self, run: Run) -> EventLog:
-        pump = Pump(run, self.registry, self._journal.slot(run.id), partial(self._settle, run))
-        self.pumps[run.id] = pump
-        pump.start()
-        return pump.log
 
     async def _settle(self, run: Run, outcome: Outcome) -> None:
         try:

@@ -60,7 +60,7 @@ class Endpoint(ABC):
             raise
         except Exception as error:
             problem = to_api_error(error)
-            if isinstance(problem, Internal):
+            if isinstance(problem, Internal) and problem is not error:  # who raises it has said why
                 logger.exception("A request could not be answered")
             elif isinstance(error, OperationalError | InterfaceError):
                 logger.error("The database does not answer: %s", error)

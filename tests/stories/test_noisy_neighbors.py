@@ -1,6 +1,8 @@
 """One extreme client, upstream or row harms nobody else."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,13 +12,15 @@ import pytest
 from msgspec.structs import replace
 
 from conversations import thread_lookup
+from conversations.completion_request import CompletionRequest
 from conversations.models import Completion, Conversation, Message
 from core import bulk_sql
 from engines.events import Event, Finish, TextDelta, Usage
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
+from tests.support.media_requests import b64, text, user_request
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, chat_body, events, text_of
+from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until
 
 
 class Yielding(ScriptedEngine):
@@ -137,6 +141,46 @@ def test_an_answer_that_takes_too_long_is_stopped(server: Server, alice: Person)
         )
     assert received[-1]["error"]["code"] == "answer_timeout"
     assert Completion.objects.get().state == "failed"
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_an_ended_answer_is_freed_at_once(server: Server, alice: Person, dialect: str) -> None:
+    """The garbage collector counts objects, not bytes: what waits for it may hold hundreds of megabytes."""
+    body = chat_body("[[slow: 0.05]] [[chunks: 10]]", stream=True)
+    gc.disable()
+    try:
+        with server.client(alice) as client, client.stream("POST", PATHS[dialect], json=body) as response:
+            pieces = response.iter_text()
+            next(pieces)
+            pump = weakref.ref(server.only_pump())
+            assert "[DONE]" in "".join(pieces)
+        wait_until(lambda: pump() is None)
+    finally:
+        gc.enable()
+
+
+def test_an_open_stream_keeps_nothing_of_its_body(server: Server, alice: Person) -> None:
+    notes = {"file_data": b64(b"Some notes.\n" * 20_000), "filename": "notes.txt"}
+    content = [text("[[text: begun]] [[stall]]"), {"type": "file", "file": notes}]
+    body = user_request(*content, model="scripted", stream=True)
+    with server.client(alice) as client, client.stream("POST", PATHS["openai"], json=body) as response:
+        pieces = response.iter_text()
+        assert next(pieces)
+        assert list(large_values(server.loop)) == []
+
+
+def large_values(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[str, str]]:
+    """Yield the function and name of each variable of a running task that holds 100,000 bytes."""
+    for task in asyncio.all_tasks(loop):
+        coroutine: Any = task.get_coro()
+        while coroutine is not None:
+            frame: Any = getattr(coroutine, "cr_frame", None)
+            for name, value in dict(frame.f_locals if frame else {}).items():
+                uploads = value.uploads.values() if isinstance(value, CompletionRequest) else ()
+                for one in (value, *uploads):
+                    if isinstance(one, bytes) and len(one) >= 100_000:
+                        yield frame.f_code.co_qualname, name
+            coroutine = getattr(coroutine, "cr_await", None)
 
 
 def test_calls_that_wait_for_one_conversation_read_it_once_each(

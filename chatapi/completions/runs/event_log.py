@@ -36,12 +36,13 @@ class EventLog:
 
     def end(self, ended: AnswerEnd) -> None:
         self.ended = ended
+        self._on_abandoned = None  # it holds the pump, which holds this log
         self.append(ended)
 
     def drop(self, viewer: "Viewer") -> None:
         """Forget a viewer that stops reading."""
         self.viewers.discard(viewer)
-        if viewer.is_gone and not self.viewers and self.ended is None and self._on_abandoned:
+        if viewer.is_gone and not self.viewers and self._on_abandoned:
             self._on_abandoned()
 
 

@@ -10,7 +10,6 @@ from accounts.ratelimits.allowance import Allowance
 from billing.holds import ChargeRequest
 from billing.tariffs import Bound
 from chatapi.completions.attachments.prepare import prepare_request
-from chatapi.completions.attachments.store import ResolvedAttachments
 from chatapi.completions.declared_prices import declared_prices
 from chatapi.completions.runs.pump import PreparedRequest
 from chatapi.completions.runs.speaker import SpeechOptions
@@ -36,11 +35,6 @@ class Run(StoredRun):
 
     candidates: tuple[ModelSpec, ...]
     allowance: Allowance
-
-    def attach(self, resolved: ResolvedAttachments) -> None:
-        """Put the resolved attachments in the place of those that the client sent."""
-        self.files = resolved.files
-        self.request = msgspec.structs.replace(self.request, messages=resolved.messages)
 
     def record_admission(self, admission: Admission) -> None:
         sent = self.request
