@@ -294,13 +294,23 @@ async def first_event(engine: LocalEngine, request: EngineRequest) -> Event:
         await stream.aclose()
 
 
-def with_all_examples(*parameters: object) -> Any:
-    return pytest.param(tool_decision.EXAMPLES, *parameters, marks=pytest.mark.long)
+FITTING = [
+    ("What is 348 * 27?", (SHOP, SUM), "calculate"),
+    ("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather"),
+    ("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate"),
+]
 
 
-@pytest.mark.parametrize(
-    ("engine", "messages"), [(None, NEEDED[:2]), with_all_examples(NEEDED)], indirect=["engine"]
-)
+def short_and_long(short: Any, long: Any) -> pytest.MarkDecorator:
+    """Parametrize a test with few messages and few examples, and in its long form with all of both."""
+    all_examples = pytest.param(tool_decision.EXAMPLES, long, marks=pytest.mark.long, id="long")
+    few_examples = pytest.param(None, short, id="short")
+    return pytest.mark.parametrize(
+        ("engine", "messages"), [few_examples, all_examples], indirect=["engine"], scope="module"
+    )
+
+
+@short_and_long(NEEDED[:2], NEEDED)
 async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
     engine: LocalEngine, messages: list[tuple[Tool, str, bool]]
 ) -> None:
@@ -313,21 +323,14 @@ async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
     assert called == [is_needed for *_, is_needed in messages]
 
 
-@pytest.mark.parametrize(
-    ("engine", "message", "tools", "name"),
-    [
-        (None, "What is 348 * 27?", (SHOP, SUM), "calculate"),
-        with_all_examples("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather"),
-        with_all_examples("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate"),
-    ],
-    indirect=["engine"],
-)
+@short_and_long(FITTING[:1], FITTING)
 async def test_of_several_tools_it_calls_the_one_that_fits(
-    engine: LocalEngine, message: str, tools: tuple[Tool, ...], name: str
+    engine: LocalEngine, messages: list[tuple[str, tuple[Tool, ...], str]]
 ) -> None:
-    opened = await first_event(engine, ask(message, tools=tools))
-    assert isinstance(opened, ToolCallStart)
-    assert opened.name == name
+    for message, tools, name in messages:
+        opened = await first_event(engine, ask(message, tools=tools))
+        assert isinstance(opened, ToolCallStart)
+        assert opened.name == name
 
 
 async def test_what_a_tool_returned_is_answered_in_words(engine: LocalEngine) -> None:
