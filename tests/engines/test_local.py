@@ -25,7 +25,7 @@ from engines.requests import EngineRequest, ResponseFormat, Tool, ToolChoice
 
 pytestmark = [
     pytest.mark.local_model,
-    pytest.mark.xdist_group("local_model"),
+    pytest.mark.xdist_group("models"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

@@ -35,7 +35,7 @@ def test_a_recording_can_be_transcoded(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.speech_model
-@pytest.mark.xdist_group("speech")
+@pytest.mark.xdist_group("models")
 def test_a_recording_is_transcribed(tmp_path: Path, models_folder: Path) -> None:
     wav, models = tmp_path / "sound.wav", str(models_folder)
     for name in NAMES:

@@ -18,7 +18,7 @@ from tests.support.speech_samples import RATE, Pcm, speak_english, speak_in
 from tests.support.transcription import transcript_of
 from tests.support.word_error_rate import word_error_rate
 
-pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("models")]
 
 SENTENCES = (
     "The quick brown fox jumps over the lazy dog.",
