@@ -13,20 +13,12 @@ from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
 from accounts.authentication import find_secret, principal_of_secret, principal_of_session
-from accounts.principal import Principal
+from accounts.principal import Caller, Principal
 from accounts.services import digest_of
 from core.exceptions import MissingApiKey
-from core.value import Value
 
 CACHE_SECONDS = 5.0
 CACHE_KEYS = 10_000
-
-
-class Caller(Value, frozen=True):
-    """`key_digest` is None for a browser session."""
-
-    principal: Principal
-    key_digest: str | None
 
 
 class AsgiAuthenticator:

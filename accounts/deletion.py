@@ -65,7 +65,7 @@ def reasons_to_keep(workspace: Workspace) -> str | None:
     """Return, in words, why a personal workspace may not go with its user; None if it is empty."""
     others = Membership.objects.filter(workspace=workspace).exclude(user=workspace.personal_of)
     found = {**_count_contents([workspace.pk]), "other members": others.count()}
-    parts = [f"{count} {name}" for name, count in found.items() if count]
+    parts = [f"{n} {name.removesuffix('s') if n == 1 else name}" for name, n in found.items() if n]
     return ", ".join(parts) or None
 
 

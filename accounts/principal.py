@@ -18,3 +18,10 @@ class Principal(Value, frozen=True):
     key_id: UUID | None = None
     limits: Limits = UNLIMITED
     key_limits: Limits = UNLIMITED
+
+
+class Caller(Value, frozen=True):
+    """Who sent a request. `key_digest` is None for a browser session."""
+
+    principal: Principal
+    key_digest: str | None

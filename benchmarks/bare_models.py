@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.processes import ROOT, BenchmarkError
-from media.processing.sandbox.pool import NICENESS
+from media.processing.sandbox.pool_config import NICENESS
 from media.processing.sandbox.pools import SYNTHESIS_NICENESS
 from media.processing.sandbox.worker import lower_priority
 

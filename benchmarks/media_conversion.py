@@ -16,6 +16,7 @@ from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.rendering import RenderPicture, render_picture
 from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.output_formats import FORMATS
 from media.processing.sound.transcoding import Transcode, transcode_sound
@@ -48,7 +49,7 @@ def measure_conversions(folder: Path, plan: Plan) -> list[Finding]:
 
 def _long_mp3(path: Path, plan: Plan) -> list[Finding]:
     """Measure a long MP3 in a fresh worker process, so that its peak memory is this work's own."""
-    files = SandboxPool("files", threads=pools.FILES_THREADS, memory=pools.FILES_MEMORY)
+    files = SandboxPool(PoolConfig(name="files", threads=pools.FILES_THREADS, memory=pools.FILES_MEMORY))
     made = str(path.with_suffix(".wav"))
     with fresh_worker(files) as worker:
         idle = peak_megabytes(worker)

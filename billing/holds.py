@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -102,27 +103,35 @@ class WalletChanged(Exception):
 
 
 class HoldBatch:
+    """What one transaction settles and holds.
+
+    On entry it settles the calls that ended and locks every wallet that is involved; `hold` decides about new
+    calls; on exit it writes what was held. `costs` are in nano-USD by call, of those that were settled now;
+    None for one that has no price.
+    """
+
     def __init__(self, requests: Sequence[ChargeRequest], settlements: Sequence[ChargeSettlement]) -> None:
-        self._at = timezone.now()
-        self._tariffs = _tariffs_for(requests, self._at)
-        self._settlement_tariffs = tariffs_of(end.price_id for end in settlements if end.price_id)
+        self.costs: dict[UUID, int | None] = {}
+        self._requests = requests
+        self._settlements = settlements
+        self._tariffs: Mapping[str, Tariff] = {}
+        self._wallets: Mapping[UUID, LockedWallet] = {}
+        self._limits = _Limits()
         self._charges: list[dict[str, Any]] = []
         self._new_holds: dict[UUID, int] = defaultdict(int)
         self._released: dict[UUID, int] = defaultdict(int)
         self._spend_changes: dict[tuple[UUID, date], int] = defaultdict(int)
-        self._costs: dict[UUID, int | None] = {}
-        for end in sorted(settlements, key=lambda end: end.charge_id):  # in one fixed order, like the wallets
-            self._settle(end)
-        self._wallets = lock_wallets({*self._workspaces_of(requests), *self._released}, self._released)
-        self._limits = _Limits(requests, self._wallets)
 
-    @property
-    def costs(self) -> Mapping[UUID, int | None]:
-        """The cost of each call that is settled now, in nano-USD; None if it has no price.
+    def __enter__(self) -> "HoldBatch":
+        self._tariffs = _tariffs_for(self._requests, timezone.now())
+        self._settle_all()
+        self._wallets = lock_wallets({*self._costly_workspaces(), *self._released}, self._released)
+        self._limits = _Limits.read(self._requests, self._wallets)
+        return self
 
-        Calls that were settled before are not included.
-        """
-        return self._costs
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            self._write()
 
     def hold(self, request: ChargeRequest, bound: Callable[[], Bound]) -> Hold:
         """Hold what this call may cost at most. Raises `Unaffordable` or `Unpriced`.
@@ -153,7 +162,7 @@ class HoldBatch:
         )
         return Hold(request, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """Write the new charges, their holds, and the changes of spends."""
         insert_rows(Charge, self._charges)
         for workspace_id, added in sorted(self._new_holds.items()):
@@ -186,9 +195,14 @@ class HoldBatch:
 
     # --- settling ---------------------------------------------------------------------------------
 
-    def _settle(self, end: ChargeSettlement) -> None:
+    def _settle_all(self) -> None:
+        tariffs = tariffs_of(end.price_id for end in self._settlements if end.price_id)
+        # in one fixed order, like the wallets
+        for end in sorted(self._settlements, key=lambda end: end.charge_id):
+            self._settle(end, tariffs[end.price_id].cost(end.units) if end.price_id else None)
+
+    def _settle(self, end: ChargeSettlement, cost: int | None) -> None:
         request = end.hold.request
-        cost = self._settlement_tariffs[end.price_id].cost(end.units) if end.price_id else None
         settled = {
             "state": Charge.State.SETTLED.value,
             "model": end.model,
@@ -202,39 +216,48 @@ class HoldBatch:
         where = {"id": end.charge_id, "state": Charge.State.HELD.value}
         if not update_rows(Charge, [(where, settled)])[0]:
             return  # a sweep has settled it, since its process was silent for too long
-        self._costs[end.charge_id] = cost
+        self.costs[end.charge_id] = cost
         if difference := end.hold.amount - (cost or 0):
             self._released[request.workspace_id] += difference
             self._spend(request.workspace_id, request.key_id, request.at, -difference)
 
-    def _workspaces_of(self, requests: Sequence[ChargeRequest]) -> Iterable[UUID]:
-        for request in requests:
+    def _costly_workspaces(self) -> Iterable[UUID]:
+        for request in self._requests:
             tariffs = (self._tariffs.get(model) for model in request.models)
             if any(tariff and not tariff.is_free for tariff in tariffs):
                 yield request.workspace_id
 
 
 class _Limits:
-    """The budgets that apply to the calls, and what is spent of them."""
+    """The budgets that apply to the calls, by scope, and what is spent of them."""
 
-    def __init__(self, requests: Sequence[ChargeRequest], wallets: Mapping[UUID, LockedWallet]) -> None:
-        self._budgets: dict[UUID, list[Budget]] = defaultdict(list)
-        self._used: dict[tuple[UUID, date], int] = {}
+    def __init__(
+        self,
+        budgets: Mapping[UUID, list[Budget]] = MappingProxyType({}),
+        used: Mapping[tuple[UUID, date], int] = MappingProxyType({}),
+    ) -> None:
+        self._budgets = budgets
+        self._used = used
+
+    @classmethod
+    def read(cls, requests: Sequence[ChargeRequest], wallets: Mapping[UUID, LockedWallet]) -> "_Limits":
         budgeted = [
             request
             for request in requests
             if request.workspace_id in wallets and wallets[request.workspace_id].has_budgets
         ]
         if not budgeted:
-            return
+            return cls()
+        budgets: dict[UUID, list[Budget]] = defaultdict(list)
         keys = {request.key_id for request in budgeted}
         for budget in Budget.objects.filter(workspace_id__in={request.workspace_id for request in budgeted}):
             if budget.key_id is None or budget.key_id in keys:
-                self._budgets[budget.scope_id].append(budget)
-        if self._budgets:
-            first = min(request.at.date().replace(day=1) for request in budgeted)
-            spends = Spend.objects.filter(scope_id__in=self._budgets, day__gte=first)
-            self._used = {(spend.scope_id, spend.day): spend.amount for spend in spends}
+                budgets[budget.scope_id].append(budget)
+        if not budgets:
+            return cls()
+        first = min(request.at.date().replace(day=1) for request in budgeted)
+        spends = Spend.objects.filter(scope_id__in=budgets, day__gte=first)
+        return cls(budgets, {(spend.scope_id, spend.day): spend.amount for spend in spends})
 
     def check(self, request: ChargeRequest, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
         """Check a call against its budgets. `spent` is what this transaction adds. Raises `Unaffordable`."""

@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db.models import Max, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from billing import operator_alerts
 from billing.exceptions import InvalidBillingAction
@@ -89,7 +90,7 @@ def record_due_events(since: timedelta) -> None:
     now = timezone.now()
     customers = list(_customers().items())
     for start in range(0, len(customers), WALLET_BATCH):
-        due = _due_events(
+        due = due_events(
             dict(customers[start : start + WALLET_BATCH]), now - since, now - HOUR - REPORTING_DELAY
         )
         MeterEvent.objects.bulk_create(due, batch_size=500, ignore_conflicts=True)
@@ -99,7 +100,7 @@ def _customers() -> dict[UUID, str]:
     return dict(Wallet.objects.exclude(stripe_customer="").values_list("workspace_id", "stripe_customer"))
 
 
-def _due_events(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
+def due_events(customers: Mapping[UUID, str], first: datetime, last: datetime) -> Iterator[MeterEvent]:
     """Yield events for what was spent and not reported yet.
 
     What was reported is read before what was spent: if another worker reports something in between, its part
@@ -231,16 +232,17 @@ def _alert_overdue(problem: MeterError | None) -> None:
     if not events:
         operator_alerts.sync_alerts(Alert.Kind.EXPORT, {})
         return
-    total = sum(event.amount for event in events)
+    n, total = len(events), sum(event.amount for event in events)
+    sums = ngettext("%d sum", "%d sums", n) % n
     lines = [
-        f"{len(events)} sums, {format_usd(total)} USD, are not told to Stripe's meter yet.",
+        f"Stripe's meter has yet to be told {sums}, {format_usd(total)} USD.",
         f"The first is {identifier_of(events[0])}.",
     ]
     reasons = [describe_delay(event) for event in events]
     if count := reasons.count("in doubt"):
-        lines.append(f"{count} of them may have arrived, and are not sent again: `manage.py meter_events`.")
+        lines.append(f"Not sent again, since they may have arrived: {count} (`manage.py meter_events`).")
     if count := reasons.count("too old"):
-        lines.append(f"{count} of them are older than Stripe takes: `manage.py meter_events`.")
+        lines.append(f"Older than Stripe takes: {count} (`manage.py meter_events`).")
     if problem:
         lines.append(f"The last problem: {problem}")
     operator_alerts.sync_alerts(Alert.Kind.EXPORT, {"stripe": " ".join(lines)})

@@ -3,12 +3,15 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from billing.models import Account, Budget, Charge, Entry, Spend, Transaction, Wallet, account_id
+from core.ids import TRANSACTION, parse_id
+from core.pagination import Page, PageRequest, read_page
 
 TransactionKind = Transaction.Kind
 
@@ -69,15 +72,16 @@ def _budget_use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetU
 
 
 def transaction_page(
-    workspace_id: UUID, *, limit: int, after: Transaction | None = None, kinds: Collection[str] = ()
-) -> tuple[list[WalletMovement], bool]:
-    """Return the newest transactions, or those that follow `after`, and whether there are more."""
-    rows = transactions_of(workspace_id, kinds)
-    if after is not None:
-        at = after.created_at
-        rows = rows.filter(created_at__lte=at).exclude(created_at=at, id__gte=after.id)
-    found = wallet_movements(workspace_id, rows.order_by("-created_at", "-id")[: limit + 1])
-    return found[:limit], len(found) > limit
+    workspace_id: UUID, request: PageRequest, kinds: Collection[str] = ()
+) -> Page[WalletMovement]:
+    page = read_page(
+        _with_amounts(workspace_id, transactions_of(workspace_id, kinds)),
+        request,
+        partial(parse_id, TRANSACTION),
+        order=request.directed("created_at", "id"),
+        among=transactions_of(workspace_id),
+    )
+    return Page(_movements(page.items), has_more=page.has_more)
 
 
 def transaction_of(workspace_id: UUID, id: UUID | None) -> WalletMovement | None:
@@ -103,12 +107,17 @@ def transactions_of(workspace_id: UUID, kinds: Collection[str] = ()) -> "QuerySe
 
 def wallet_movements(workspace_id: UUID, rows: "QuerySet[Transaction]") -> list[WalletMovement]:
     """Return a slice of this workspace's transactions as movements, with two queries."""
+    return _movements(list(_with_amounts(workspace_id, rows)))
+
+
+def _with_amounts(workspace_id: UUID, rows: "QuerySet[Transaction]") -> "QuerySet[Transaction]":
     entry = Entry.objects.filter(
         transaction=OuterRef("pk"), account_id=account_id(Account.Kind.WALLET, workspace_id)
     )
-    found: Sequence[Transaction] = list(
-        rows.annotate(gained=Subquery(entry.values("amount")), reversal_id=F("reversed_by"))
-    )
+    return rows.annotate(gained=Subquery(entry.values("amount")), reversal_id=F("reversed_by"))
+
+
+def _movements(found: Sequence[Transaction]) -> list[WalletMovement]:
     ids = [row.charge_id for row in found if row.charge_id]
     charges = Charge.objects.only("kind", "model").in_bulk(ids)
     return [

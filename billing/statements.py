@@ -5,6 +5,7 @@ so its statement is created once and never changes; a month that is not closed h
 """
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from billing.selectors import WalletMovement, transactions_of, wallet_movements
 from billing.units import UNIT_NAMES
 from billing.wallet_locks import lock_wallets
 from core.ids import derive_id
+from core.pagination import Page, PageRequest, read_page
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def create_missing_statements(seconds: float = RUN_SECONDS) -> int:
     for workspace_id, created_at in _workspaces_without_statement(last):
         try:
             for month in _missing_months(workspace_id, month_of(created_at), last):
-                _close(workspace_id, month)
+                close_month(workspace_id, month)
                 made += 1
                 if time.monotonic() > deadline:
                     return made
@@ -71,8 +73,10 @@ def create_missing_statements(seconds: float = RUN_SECONDS) -> int:
     return made
 
 
-def find_report(workspace_id: UUID, month: date) -> StatementReport | None:
-    """Return the statement of a month, or a preview of it.
+def find_report(
+    workspace_id: UUID, month: date, *, listed: int = MAX_LISTED_MOVEMENTS
+) -> StatementReport | None:
+    """Return the statement of a month, or a preview of it, with at most `listed` movements.
 
     None for a month before the workspace's first, or after the current one.
     """
@@ -83,19 +87,24 @@ def find_report(workspace_id: UUID, month: date) -> StatementReport | None:
             if not _first_month(workspace_id) <= month <= month_of(timezone.now()):
                 return None
             statement = _build_statement(workspace_id, month)
-        return _report(statement, is_closed=is_closed)
+        return _report(statement, is_closed=is_closed, most=listed)
 
 
-def statement_page(
-    workspace_id: UUID, *, limit: int, before: date | None = None
-) -> tuple[list[Statement], bool]:
-    """Return the statements of closed months, newest first, and whether there are more."""
-    rows = Statement.objects.filter(workspace_id=workspace_id).defer("lines").order_by("-month")
-    found = list((rows.filter(month__lt=before) if before else rows)[: limit + 1])
-    return found[:limit], len(found) > limit
+def statement_page(workspace_id: UUID, page: PageRequest) -> Page[Statement]:
+    """Return the statements of closed months; a month is the id of its statement."""
+    rows = Statement.objects.filter(workspace_id=workspace_id).defer("lines")
+    return read_page(rows, page, parse_month, order=page.directed("month"))
 
 
 # --- months ---------------------------------------------------------------------------------------
+
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+
+
+def parse_month(text: str) -> date | None:
+    """Return the first day of a month such as `2026-01`; None if it is none."""
+    found = _MONTH.fullmatch(text)
+    return date(int(found[1]), int(found[2]), 1) if found and int(found[1]) else None
 
 
 def month_of(at: datetime) -> date:
@@ -134,8 +143,8 @@ def _missing_months(workspace_id: UUID, first: date, last: date) -> Iterator[dat
         month = month_after(month)
 
 
-def _close(workspace_id: UUID, month: date) -> None:
-    """Create the statement of a month that is over.
+def close_month(workspace_id: UUID, month: date) -> None:
+    """Create the statement of a month that is over, unless it has one.
 
     Whoever moves money holds the wallet's lock from before reading the clock until the commit. So after
     holding that lock once past the month's end, we see everything that moved in it.
@@ -221,15 +230,13 @@ def _first_month(workspace_id: UUID) -> date:
     return month_of(wallet.created_at if wallet else timezone.now())
 
 
-def _report(statement: Statement, *, is_closed: bool) -> StatementReport:
+def _report(statement: Statement, *, is_closed: bool, most: int) -> StatementReport:
     kinds = [kind for kind in TransactionKind if kind != TransactionKind.CHARGE]
     rows = transactions_of(statement.workspace_id, kinds).filter(
         **_within_month(statement.month, "created_at")
     )
-    listed = wallet_movements(
-        statement.workspace_id, rows.order_by("created_at", "id")[:MAX_LISTED_MOVEMENTS]
-    )
-    others = rows.count() - len(listed) if len(listed) == MAX_LISTED_MOVEMENTS else 0
+    listed = wallet_movements(statement.workspace_id, rows.order_by("created_at", "id")[:most])
+    others = rows.count() - len(listed) if len(listed) == most else 0
     moved = sum(amount for kind, amount in statement.totals.items() if kind != TransactionKind.CHARGE)
     rest = moved - sum(movement.amount for movement in listed)
     return StatementReport(statement, is_closed, listed, others, rest)

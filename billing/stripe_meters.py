@@ -26,11 +26,13 @@ def configured_meter() -> StripeMeter | None:
 
 
 class StripeMeter:
-    def __init__(self, key: str, event_name: str, url: str) -> None:
+    def __init__(
+        self, key: str, event_name: str, url: str, *, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         import stripe
 
         self._event_name = event_name
-        self._http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+        self._http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, answer_seconds))
         # no retries by the client: because of their idempotency key, Stripe would only repeat a failure
         self._client = stripe.StripeClient(
             key, base_addresses={"api": url.rstrip("/")}, max_network_retries=0, http_client=self._http

@@ -29,7 +29,8 @@ class Trigger(NamedTuple):
 def _forbid(table: str, event: str) -> Trigger:
     verb = "changed" if event == "UPDATE" else "deleted"
     what = table.removeprefix("billing_")
-    return Trigger(f"{table}_never_{verb}", table, event, "TRUE", f"a {what} is never {verb}")
+    article = "an" if what[0] in "aeiou" else "a"
+    return Trigger(f"{table}_never_{verb}", table, event, "TRUE", f"{article} {what} is never {verb}")
 
 
 TRIGGERS = (

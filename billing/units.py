@@ -30,7 +30,7 @@ UNITS = {
         Unit("audio_in", "audio tokens in", MILLION, "prompt"),
         Unit("audio_out", "audio tokens out", MILLION, None),
         Unit("images", "images", 1, None),
-        Unit("seconds", "seconds recognised", 1, None),
+        Unit("seconds", "seconds recognized", 1, None),
         Unit("characters", "characters spoken", MILLION, None),
     )
 }

@@ -26,8 +26,7 @@ app.autodiscover_tasks(["media.renditions"])
 def check_worker(**_: Any) -> None:
     """Check the environment of `celery worker`; the embedded one starts after the server's own checks."""
     django.setup()
-    from chatapi.serving.embedded_worker import check_worker_environment
-    from chatapi.serving.preflight import CannotStart
+    from chatapi.serving.preflight import CannotStart, check_worker_environment
 
     try:
         check_worker_environment()

@@ -22,6 +22,7 @@ from redis.connection import parse_url
 
 from billing.prices import current_tariffs
 from chatapi.completions.usage_bounds import DEFAULT_OUTPUT_LIMIT
+from chatapi.env import env
 from chatapi.model_loading import read_models
 from engines.model_spec import ModelSpec
 from engines.models_file import ModelsFileError
@@ -29,29 +30,26 @@ from engines.models_file import ModelsFileError
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
-def check_models_file(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+def check_models_file(databases: Sequence[str] | None = None, **_: Any) -> Iterator[CheckMessage]:
     try:
         specs = read_models(settings.CHATAPI_MODELS_FILE)
     except ModelsFileError as error:
-        return [
-            Error(
-                f"The models file cannot be used: {error}",
-                hint="Mend the file that CHATAPI_MODELS_FILE names, or unset it to serve the local model.",
-                id="chatapi.E001",
-            )
-        ]
+        yield Error(
+            f"The models file cannot be used: {error}",
+            hint="Mend the file that CHATAPI_MODELS_FILE names, or unset it to serve the local model.",
+            id="chatapi.E001",
+        )
+        return
     priced = _priced_in_price_book(specs) if databases else set()
-    return [
-        *_missing_keys(specs),
-        *_missing_local_engine(specs),
-        *_missing_prices(specs, priced),
-        *_missing_bounds(specs, priced),
-    ]
+    yield from _missing_keys(specs)
+    yield from _missing_local_engine(specs)
+    yield from _missing_prices(specs, priced)
+    yield from _missing_bounds(specs, priced)
 
 
 def _missing_keys(specs: Iterable[ModelSpec]) -> Iterator[CheckMessage]:
     for spec in specs:
-        if spec.api_key_env and not os.environ.get(spec.api_key_env):
+        if spec.api_key_env and not env(spec.api_key_env):
             yield checks.Warning(
                 f"The model {spec.id!r} takes its key from {spec.api_key_env}, which is not set.",
                 hint=f"Set {spec.api_key_env}, or leave api_key_env out if the upstream wants no key.",
@@ -117,43 +115,35 @@ def _join_ids(models: Sequence[str]) -> str:
     return ", ".join(map(repr, models[:5])) + others
 
 
-def check_data_dir(**_: Any) -> list[CheckMessage]:
+def check_data_dir(**_: Any) -> Iterator[CheckMessage]:
     folder = Path(settings.DATA_DIR)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-        return []
-    return [
-        Error(
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        yield Error(
             f"The data folder {folder} cannot be written.",
             hint="Give this user the right to write there, or set CHATAPI_DATA_DIR to another folder.",
             id="chatapi.E002",
         )
-    ]
 
 
-def check_database_engine(**_: Any) -> list[CheckMessage]:
+def check_database_engine(**_: Any) -> Iterator[CheckMessage]:
     engine = settings.DATABASES["default"]["ENGINE"]
-    if engine in DATABASE_ENGINES:
-        return []
-    return [
-        Error(
+    if engine not in DATABASE_ENGINES:
+        yield Error(
             f"The database engine {engine} is not supported.",
             hint="Set DATABASE_URL to postgresql://… or sqlite:///…, or unset it to use SQLite.",
             id="chatapi.E003",
         )
-    ]
 
 
-def check_cors_origins(**_: Any) -> list[CheckMessage]:
-    return [
-        Error(
-            f"{origin!r} in CHATAPI_CORS_ORIGINS is no origin.",
-            hint="Write scheme and host, such as https://chat.example.com, without a path; or * for all.",
-            id="chatapi.E004",
-        )
-        for origin in settings.CHATAPI_CORS_ORIGINS
-        if origin != "*" and not _is_origin(origin)
-    ]
+def check_cors_origins(**_: Any) -> Iterator[CheckMessage]:
+    for origin in settings.CHATAPI_CORS_ORIGINS:
+        if origin != "*" and not _is_origin(origin):
+            yield Error(
+                f"{origin!r} in CHATAPI_CORS_ORIGINS is no origin.",
+                hint="Write scheme and host, such as https://chat.example.com, without a path; or * for all.",
+                id="chatapi.E004",
+            )
 
 
 def _is_origin(text: str) -> bool:
@@ -164,43 +154,34 @@ def _is_origin(text: str) -> bool:
     return url.scheme in {"http", "https"} and bool(url.netloc) and text == f"{url.scheme}://{url.netloc}"
 
 
-def check_redis_url(**_: Any) -> list[CheckMessage]:
+def check_redis_url(**_: Any) -> Iterator[CheckMessage]:
     try:
         if settings.REDIS_URL:
             parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]
     except ValueError:  # its text may contain the password
-        return [
-            Error(
-                "REDIS_URL is not the address of a Redis.",
-                hint="Write redis://USER:PASSWORD@HOST:6379/0, rediss://… or unix:///PATH, or unset it.",
-                id="chatapi.E005",
-            )
-        ]
-    return []
+        yield Error(
+            "REDIS_URL is not the address of a Redis.",
+            hint="Write redis://USER:PASSWORD@HOST:6379/0, rediss://… or unix:///PATH, or unset it.",
+            id="chatapi.E005",
+        )
 
 
-def check_worker(**_: Any) -> list[CheckMessage]:
-    if not settings.CELERY_BROKER_URL.startswith("memory://") or settings.CHATAPI_EMBEDDED_WORKER:
-        return []
-    return [
-        checks.Warning(
+def check_worker(**_: Any) -> Iterator[CheckMessage]:
+    if settings.CELERY_BROKER_URL.startswith("memory://") and not settings.CHATAPI_EMBEDDED_WORKER:
+        yield checks.Warning(
             "Background tasks go to the in-memory broker, but no worker runs in this process.",
             hint="Set CELERY_BROKER_URL to redis://… or amqp://…, or CHATAPI_EMBEDDED_WORKER=1.",
             id="chatapi.W002",
         )
-    ]
 
 
-def check_hosts(**_: Any) -> list[CheckMessage]:
-    if not settings.HTTPS or "*" not in settings.ALLOWED_HOSTS:
-        return []
-    return [
-        checks.Warning(
+def check_hosts(**_: Any) -> Iterator[CheckMessage]:
+    if settings.HTTPS and "*" in settings.ALLOWED_HOSTS:
+        yield checks.Warning(
             "Every host name is served, though the service stands behind HTTPS under a name of its own.",
             hint="Set CHATAPI_ALLOWED_HOSTS to that name.",
             id="chatapi.W004",
         )
-    ]
 
 
 ALL_CHECKS = [

@@ -1,4 +1,8 @@
-"""Settings read before Django's: where data is stored and what the environment says."""
+"""The one way to read the environment; a wrong variable ends the start with one line that names it.
+
+Not by environs or django-environ: an empty number is an error to the first, any other word than a true one is
+false to the second, and both would need a wrapper around each of their errors to say it in that line.
+"""
 
 import os
 from pathlib import Path
@@ -11,27 +15,29 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def env(name: str, default: str = "") -> str:
-    """Return an environment variable; an empty one counts as unset."""
-    return os.environ.get(name) or default
+    """Return an environment variable without the space around it; an empty one counts as unset."""
+    return os.environ.get(name, "").strip() or default
 
 
 def env_flag(name: str, *, default: bool = False) -> bool:
-    value = env(name, "1" if default else "0").strip().lower()
+    value = env(name, "1" if default else "0").lower()
     if value not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
         raise SystemExit(f"chatapi: {name}={value!r} is neither true nor false")
     return value in {"1", "true", "yes", "on"}
 
 
-def env_int(name: str, default: int) -> int:
+def env_int(name: str, default: int, *, least: int = 0) -> int:
     value = env(name, str(default))
     if not value.isascii() or not value.isdigit():
         raise SystemExit(f"chatapi: {name}={value!r} is not a whole number")
+    if int(value) < least:
+        raise SystemExit(f"chatapi: {name}={value!r} is below {least}")
     return int(value)
 
 
 def env_choice(name: str, *choices: str) -> str:
     """Return one of these words; the first is the default."""
-    value = env(name, choices[0]).strip().lower()
+    value = env(name, choices[0]).lower()
     if value not in choices:
         raise SystemExit(f"chatapi: {name}={value!r} is none of {', '.join(choices)}")
     return value
@@ -39,7 +45,7 @@ def env_choice(name: str, *choices: str) -> str:
 
 def env_nano_usd(name: str, default: str) -> int | None:
     """Return an amount of USD in nano-USD, or None if the variable says `none`."""
-    value = env(name, default).strip().lower()
+    value = env(name, default).lower()
     if value == "none":
         return None
     try:

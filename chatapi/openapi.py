@@ -1,7 +1,4 @@
-"""The API document, with what drf-spectacular cannot see by itself.
-
-The streaming endpoints are served by an ASGI application outside Django; stubs stand in for them here.
-"""
+"""The API document, with what drf-spectacular cannot see by itself."""
 
 from functools import cache
 from typing import Any
@@ -26,17 +23,16 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionChunkSerializer,
     OpenAIChatCompletionResponseSerializer,
 )
-from core.http.openapi import error_responses, rate_limit_headers
-from core.http.views import ApiView, FirstRenderer, PublicView
+from core.http.openapi import Endpoint, asgi_endpoint, error_responses, rate_limit_headers
+from core.http.views import FirstRenderer, PublicView
 
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
 _REFUSALS = error_responses(400, 401, 403, 404, 409, 413, 429, 502, 503)
 
-Endpoints = list[tuple[str, str, str, Any]]
-
-
-class NativeCompletion(ApiView):
-    @extend_schema(
+ENDPOINTS: list[Endpoint] = [
+    asgi_endpoint(
+        "POST",
+        NATIVE,
         operation_id="createChatCompletion",
         summary="Create a streaming chat completion",
         description="Streams a chat completion response",
@@ -49,13 +45,10 @@ class NativeCompletion(ApiView):
             (200, "application/x-ndjson"): ChatCompletionChunkSerializer,
         }
         | _REFUSALS,
-    )
-    def post(self) -> None:
-        """Documents the native dialect; never called."""
-
-
-class OpenAICompletion(ApiView):
-    @extend_schema(
+    ),
+    asgi_endpoint(
+        "POST",
+        OPENAI,
         operation_id="createOpenAIChatCompletion",
         summary="The same in OpenAI's dialect",
         description="Streams where `stream` is true; each event is a chunk, the last is `[DONE]`.",
@@ -67,14 +60,12 @@ class OpenAICompletion(ApiView):
             (200, "text/event-stream"): OpenAIChatCompletionChunkSerializer,
         }
         | _REFUSALS,
-    )
-    def post(self) -> None:
-        """Documents the OpenAI dialect; never called."""
+    ),
+]
 
 
-def add_streaming_endpoints(endpoints: Endpoints) -> Endpoints:
-    stubs = (NATIVE, NativeCompletion), (OPENAI, OpenAICompletion)
-    return [*endpoints, *((path, path, "POST", stub.as_view()) for path, stub in stubs)]
+def add_streaming_endpoints(endpoints: list[Endpoint]) -> list[Endpoint]:
+    return endpoints + ENDPOINTS
 
 
 def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from chatapi.completions.service import SCOPE_KEY, CompletionService
 from chatapi.middleware.body_limit import BodyLimit
 from chatapi.middleware.request_id import RequestId
 from media.api.asgi_routes import file_routes
+from media.processing.sandbox import pools
+from media.processing.sandbox.pool import SandboxPool
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,16 @@ EXPOSED_HEADERS = [
 ]
 
 
-def make_application(django_application: ASGIHandler, service: CompletionService) -> ASGIApp:
-    """Build the application: the ASGI endpoints, Django for the rest, and middleware around all."""
+def make_application(
+    django_application: ASGIHandler,
+    service: CompletionService,
+    *,
+    synthesis: SandboxPool = pools.synthesis,
+) -> ASGIApp:
+    """Build the application: the ASGI endpoints, Django for the rest, and middleware around all.
+
+    `synthesis` is the pool that speaks for the speech endpoint.
+    """
     callers, counters = AsgiAuthenticator(), FallbackCounters(settings.REDIS_URL)
     limits = {
         "max_body": settings.CHATAPI_MAX_BODY_BYTES,
@@ -53,7 +63,7 @@ def make_application(django_application: ASGIHandler, service: CompletionService
             path("chat/completions", native),
             path("v1/chat/completions", openai),
             *file_routes(callers, others),
-            *audio_routes(callers, counters),
+            *audio_routes(callers, counters, synthesis),
             re_path("", others),
         ]
     )

@@ -23,6 +23,8 @@ from chatapi.env import (
 )
 from chatapi.serving.log_filters import is_worth_logging
 from chatapi.storage_settings import storages
+from core.files import whole_file
+from media.processing.sandbox.pools import FILES_THREADS, RECOGNITION_THREADS, SYNTHESIS_THREADS
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
@@ -45,14 +47,9 @@ def _load_or_create_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(64))
-        try:
-            os.link(draft, path)  # the first of several processes wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        # the first of several processes wins
+        with whole_file(path, draft, mode=0o600, replace=False) as file:
+            file.write(secrets.token_urlsafe(64).encode())
     return path.read_text()
 
 
@@ -144,7 +141,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database["OPTIONS"] = {
         **_database.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": env_int("CHATAPI_DATABASE_POOL", 8), "timeout": 10},
+        "pool": {"min_size": 1, "max_size": env_int("CHATAPI_DATABASE_POOL", 8, least=1), "timeout": 10},
     }
     _database["CONN_MAX_AGE"] = 0  # the pool keeps connections open
 
@@ -156,7 +153,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-STORAGES = storages(DATA_DIR, os.environ)
+STORAGES = storages(DATA_DIR)
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: no collectstatic
 
@@ -166,6 +163,8 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 
 CHATAPI_MODELS_FILE: Path | None = models_file()
 CHATAPI_MAX_BODY_BYTES = env_int("CHATAPI_MAX_BODY_BYTES", 32 * 1024 * 1024)
+CHATAPI_HEAD_SECONDS = env_int("CHATAPI_HEAD_SECONDS", 30)
+CHATAPI_BODY_SECONDS = env_int("CHATAPI_BODY_SECONDS", 120)
 CHATAPI_MAX_UPLOAD_BYTES = env_int("CHATAPI_MAX_UPLOAD_BYTES", 128 * 1024 * 1024)
 CHATAPI_MEDIA_QUOTA_BYTES = env_int("CHATAPI_MEDIA_QUOTA_BYTES", 20 * 1024**3)
 CHATAPI_MEDIA_WAIT_SECONDS = env_int("CHATAPI_MEDIA_WAIT_SECONDS", 300)
@@ -178,6 +177,7 @@ CHATAPI_SOUND_SECONDS = env_int("CHATAPI_SOUND_SECONDS", 2 * 3600)
 CHATAPI_SPEECH_KEPT_SECONDS = env_int("CHATAPI_SPEECH_KEPT_SECONDS", 3600)
 CHATAPI_VOICES_FOLDER = env("CHATAPI_VOICES_FOLDER") or None
 CHATAPI_RECOGNITION_MODEL = env("CHATAPI_RECOGNITION_MODEL") or None
+CHATAPI_RECOGNIZER = "media.transcription.recognize"
 CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
@@ -246,6 +246,12 @@ SERVER_EMAIL = env("CHATAPI_EMAIL_FROM", "chatapi@localhost")
 CHATAPI_REQUESTS_PER_MINUTE = env_int("CHATAPI_REQUESTS_PER_MINUTE", 0)
 CHATAPI_TOKENS_PER_MINUTE = env_int("CHATAPI_TOKENS_PER_MINUTE", 0)
 CHATAPI_CONCURRENT_STREAMS = env_int("CHATAPI_CONCURRENT_STREAMS", 0)
+CHATAPI_AUDIO_REQUESTS = env_int("CHATAPI_AUDIO_REQUESTS", 2, least=1)
+CHATAPI_AUDIO_QUEUE = env_int("CHATAPI_AUDIO_QUEUE", 32, least=CHATAPI_AUDIO_REQUESTS)
+# at least 3 files, since renditions of long sounds may take 2 and hold up all else
+CHATAPI_FILE_JOBS = env_int("CHATAPI_FILE_JOBS", FILES_THREADS, least=3)
+CHATAPI_RECOGNITION_JOBS = env_int("CHATAPI_RECOGNITION_JOBS", RECOGNITION_THREADS, least=1)
+CHATAPI_SYNTHESIS_JOBS = env_int("CHATAPI_SYNTHESIS_JOBS", SYNTHESIS_THREADS, least=1)
 REDIS_URL = env("REDIS_URL") or None
 
 # --- background work ----------------------------------------------------------------------------
@@ -317,13 +323,14 @@ CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "/admin/login/"
 
+LOG_LEVEL = env_choice("CHATAPI_LOG_LEVEL", "info", "debug", "warning", "error").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_logging}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env("CHATAPI_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR", "filters": ["news"]},  # refusals are the client's concern

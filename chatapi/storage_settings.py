@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from chatapi.env import env
+
 BUCKET = "CHATAPI_S3_BUCKET"
 ENDPOINT = "CHATAPI_S3_ENDPOINT"
 REGION = "CHATAPI_S3_REGION"
@@ -14,12 +16,12 @@ SECRET_KEY = "CHATAPI_S3_SECRET_ACCESS_KEY"  # noqa: S105  (the variable's name)
 VARIABLES = (BUCKET, ENDPOINT, REGION, PREFIX, ACCESS_KEY, SECRET_KEY)
 
 
-def storages(data_dir: Path, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def storages(data_dir: Path) -> dict[str, dict[str, Any]]:
     """Build STORAGES. Raises `SystemExit` for settings that make no sense, without showing a secret.
 
     Without keys of our own, boto3 looks where it always does: AWS_* variables, profiles, the machine's role.
     """
-    given = {name: environ[name].strip() for name in VARIABLES if environ.get(name, "").strip()}
+    given = {name: value for name in VARIABLES if (value := env(name))}
     return {
         "default": _bucket(given) if given else _folder(data_dir / "media"),
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

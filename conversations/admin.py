@@ -15,18 +15,17 @@ from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
 from conversations.thread_layout import lay_out_thread, present_part
-from core.admin import ReadOnlyAdmin, link_to
+from core.admin import ReadOnlyAdmin, link_column, link_to
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 from media.file_presenter import present_files
 
-SHOWN_MESSAGES = 500
-
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     id_prefix = CONVERSATION
+    shown_messages = 500
     list_display = ("__str__", "workspace", "end_user", "message_count", "created_at", "updated_at")
     list_filter = ("created_at", "updated_at")
     list_select_related = ("workspace",)
@@ -68,7 +67,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description="thread")
     def thread(self, conversation: Conversation) -> SafeString:
         newest = Message.objects.filter(conversation=conversation).defer("logprobs").order_by("-pk")
-        messages = list(newest[:SHOWN_MESSAGES])[::-1]
+        messages = list(newest[: self.shown_messages])[::-1]
         answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
         completions = list(answering.defer("request").order_by("pk")) if messages else []
         files = present_files(conversation.workspace_id, blobs_in(messages))
@@ -129,17 +128,9 @@ class MessageAdmin(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return lookup == "conversation__id__exact" or super().lookup_allowed(lookup, value, request)
 
-    @admin.display(description="conversation")
-    def in_conversation(self, message: Message) -> str:
-        return link_to(message.conversation)
-
-    @admin.display(description="after")
-    def after(self, message: Message) -> str:
-        return link_to(message.parent)
-
-    @admin.display(description="written by")
-    def by(self, message: Message) -> str:
-        return link_to(message.completion)
+    in_conversation = link_column("conversation", "conversation")
+    after = link_column("parent", "after")
+    by = link_column("completion", "written by")
 
     @admin.display(description="content")
     def content(self, message: Message) -> SafeString:
@@ -222,13 +213,8 @@ class CompletionAdmin(ReadOnlyAdmin):
     def duration(self, completion: Completion) -> str:
         return _seconds(completion.created_at, completion.ended_at)
 
-    @admin.display(description="conversation")
-    def in_conversation(self, completion: Completion) -> str:
-        return link_to(completion.conversation)
-
-    @admin.display(description="answers")
-    def answers_message(self, completion: Completion) -> str:
-        return link_to(completion.prompt)
+    in_conversation = link_column("conversation", "conversation")
+    answers_message = link_column("prompt", "answers")
 
 
 def _seconds(start: datetime, end: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""Admission: thread calls into conversations and store what is new, many calls in one transaction."""
+"""Admission: thread runs into conversations and store what is new, many runs in one transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,11 +8,12 @@ from accounts.authentication import valid_keys
 from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import Hold, HoldBatch
-from conversations.admission_request import AdmissionRequest
 from conversations.asset_holds import hold_files
+from conversations.completion_request import non_default_fields
 from conversations.concurrency_limits import ConcurrencyCheck
-from conversations.digest_chain import chain_digests, scope_of
+from conversations.digest_chain import chain_digests
 from conversations.models import Completion, Conversation, Message
+from conversations.stored_run import Admission, StoredRun
 from conversations.thread_lookup import ThreadPosition, position_by_name, positions_by_digest
 from core.bulk_sql import Row, insert_rows, update_rows
 from core.exceptions import ApiError, Conflict, InvalidApiKey
@@ -24,42 +25,25 @@ from media.services import StoredFile, quota_exceeded, workspaces_over_quota
 TITLE_LENGTH = 80
 
 
-class Admitted(Value, frozen=True):
-    """Where a call was stored. `history` is everything that the engine is to answer.
-
-    `repeats` is the completion that the same idempotency key started before; then nothing was stored or
-    held, and there is nothing to run.
-    """
-
-    conversation_id: UUID
-    prompt_id: UUID
-    prompt_digest: str
-    history: tuple[engine_messages.Message, ...]
-    hold: Hold
-    repeats: UUID | None = None
-
-
 class Deferred(Value, frozen=True):
-    """A call not stored yet: another call of the same transaction has its place, which `claim` names."""
+    """A run not stored yet: another run of the same transaction has its place, which `claim` names."""
 
     claim: tuple[UUID, str]
 
 
-def admit_all(
-    admissions: Sequence[AdmissionRequest], hold_batch: HoldBatch
-) -> list[Admitted | Deferred | ApiError]:
-    """Store the calls that can be paid for, one per conversation, and return each call's outcome.
+def admit_all(runs: Sequence[StoredRun], hold_batch: HoldBatch) -> list[Admission | Deferred | ApiError]:
+    """Store the runs that can be paid for, one per conversation, and return each one's outcome.
 
-    Runs inside the caller's transaction.
+    Happens inside the caller's transaction.
     """
-    return _Batch(admissions, hold_batch).run()
+    return _Batch(runs, hold_batch).admit_all()
 
 
 class _Batch:
-    """One batch: it reads each table once, decides call by call, and writes each table once."""
+    """One batch: it reads each table once, decides run by run, and writes each table once."""
 
-    def __init__(self, admissions: Sequence[AdmissionRequest], hold_batch: HoldBatch) -> None:
-        self.admissions = admissions
+    def __init__(self, runs: Sequence[StoredRun], hold_batch: HoldBatch) -> None:
+        self.runs = runs
         self.hold_batch = hold_batch
         self.claimed: set[tuple[UUID, str]] = set()
         self.conversations: list[Row] = []
@@ -68,15 +52,15 @@ class _Batch:
         self.heads: list[tuple[Row, Row]] = []
         self.held_files: list[tuple[UUID, UUID, StoredFile]] = []
 
-    def run(self) -> list[Admitted | Deferred | ApiError]:
-        self.valid_keys = valid_keys({a.key_digest for a in self.admissions if a.key_digest})
-        self.completions_by_key = _completions_by_idempotency_key(self.admissions)
-        self.positions = positions_by_digest(self.admissions)
-        self.concurrency = ConcurrencyCheck(self.admissions)
+    def admit_all(self) -> list[Admission | Deferred | ApiError]:
+        self.valid_keys = valid_keys({run.caller.key_digest for run in self.runs if run.caller.key_digest})
+        self.completions_by_key = _completions_by_idempotency_key(self.runs)
+        self.positions = positions_by_digest(self.runs)
+        self.concurrency = ConcurrencyCheck(self.runs)
         self.over_quota = workspaces_over_quota(
-            [(a.principal.workspace_id, file) for a in self.admissions for file in a.files]
+            [(run.workspace_id, file) for run in self.runs for file in run.files]
         )
-        outcomes = [self._outcome(admission) for admission in self.admissions]
+        outcomes = [self._outcome(run) for run in self.runs]
         insert_rows(Conversation, self.conversations)
         hold_files(self.held_files)
         insert_rows(Message, self.messages)
@@ -84,113 +68,112 @@ class _Batch:
         update_rows(Conversation, self.heads)
         return outcomes
 
-    def _outcome(self, admission: AdmissionRequest) -> Admitted | Deferred | ApiError:
+    def _outcome(self, run: StoredRun) -> Admission | Deferred | ApiError:
         try:
-            return self._admit(admission)
+            return self._admit(run)
         except ApiError as refusal:
             return refusal
 
-    def _admit(self, admission: AdmissionRequest) -> Admitted | Deferred:
-        if admission.key_digest and admission.key_digest not in self.valid_keys:
+    def _admit(self, run: StoredRun) -> Admission | Deferred:
+        workspace_id, conversation_id = run.workspace_id, run.request.conversation_id
+        if run.caller.key_digest and run.caller.key_digest not in self.valid_keys:
             raise InvalidApiKey()
-        workspace_id = admission.principal.workspace_id
-        if admission.idempotency_key:
-            first = self.completions_by_key.get((workspace_id, admission.idempotency_key))
+        if run.idempotency_key:
+            first = self.completions_by_key.get((workspace_id, run.idempotency_key))
             if first is not None:
-                return _repeat_of(admission, first)
-        self.concurrency.check(admission.principal)
-        if admission.files and workspace_id in self.over_quota:
+                return _repeat_of(run, first)
+        self.concurrency.check(run.principal)
+        if run.files and workspace_id in self.over_quota:
             raise quota_exceeded(param="messages")
-        # claim before reading anything for this call alone: many may wait for one conversation
-        for name in (admission.idempotency_key, admission.conversation_id):
+        # claim before reading anything for this run alone: many may wait for one conversation
+        for name in (run.idempotency_key, conversation_id):
             if name and not self._claim((workspace_id, name)):
                 return Deferred((workspace_id, name))
-        position = position_by_name(admission) or self.positions.get(admission.completion_id)
+        position = position_by_name(run) or self.positions.get(run.id)
         if position is None:
-            return self._start_conversation(admission)
+            return self._start_conversation(run)
         claim = (workspace_id, format_id(CONVERSATION, position.conversation_id))
-        if claim[1] != admission.conversation_id and not self._claim(claim):
+        if claim[1] != conversation_id and not self._claim(claim):
             return Deferred(claim)
-        return self._continue_conversation(admission, position)
+        return self._continue_conversation(run, position)
 
     def _claim(self, claim: tuple[UUID, str]) -> bool:
-        """Claim a place; return False if another call of this batch already has it."""
+        """Claim a place; return False if another run of this batch already has it."""
         if claim in self.claimed:
             return False
         self.claimed.add(claim)
         return True
 
-    def _start_conversation(self, admission: AdmissionRequest) -> Admitted:
-        who = admission.principal
-        scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
-        admitted = self._store(admission, ThreadPosition(new_id(), None, scope))
+    def _start_conversation(self, run: StoredRun) -> Admission:
+        who, request = run.principal, run.request
+        position = ThreadPosition(new_id(), None, run.scope)
+        admission = self._store(run, position)
         self.conversations.append(
             {
-                "id": admitted.conversation_id,
+                "id": position.conversation_id,
                 "workspace": who.workspace_id,
                 "api_key": who.key_id,
                 "user": None if who.key_id else who.user_id,
-                "end_user": admission.end_user,
-                "scope": scope,
-                "title": _title(admission.messages),
-                "metadata": admission.metadata,
-                "head": admitted.prompt_id,
-                "created_at": admission.at,
-                "updated_at": admission.at,
+                "end_user": request.end_user,
+                "scope": position.parent_digest,
+                "title": _title(request.messages),
+                "metadata": request.metadata,
+                "head": admission.prompt_id,
+                "created_at": run.at,
+                "updated_at": run.at,
             }
         )
-        return admitted
+        return admission
 
-    def _continue_conversation(self, admission: AdmissionRequest, position: ThreadPosition) -> Admitted:
-        admitted = self._store(admission, position)
-        changes = {"head": admitted.prompt_id, "updated_at": admission.at}
+    def _continue_conversation(self, run: StoredRun, position: ThreadPosition) -> Admission:
+        admission = self._store(run, position)
+        changes = {"head": admission.prompt_id, "updated_at": run.at}
         self.heads.append(({"id": position.conversation_id}, changes))
-        return admitted
+        return admission
 
-    def _store(self, admission: AdmissionRequest, position: ThreadPosition) -> Admitted:
-        history = position.earlier_messages + admission.messages
-        hold = self._hold(admission, history)
+    def _store(self, run: StoredRun, position: ThreadPosition) -> Admission:
+        history = position.earlier_messages + run.request.messages
+        hold = self._hold(run, history)
         prompt_id, prompt_digest = position.parent_id, position.parent_digest
-        new_messages = admission.messages[position.stored_count :]
+        new_messages = run.request.messages[position.stored_count :]
         for message, digest in zip(
             new_messages, chain_digests(position.parent_digest, new_messages), strict=True
         ):
-            row = _message_row(message, position.conversation_id, prompt_id, digest, admission.at)
+            row = _message_row(message, position.conversation_id, prompt_id, digest, run.at)
             self.messages.append(row)
             prompt_id, prompt_digest = row["id"], digest
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
-        self.completions.append(_completion_row(admission, position.conversation_id, prompt_id))
-        self.concurrency.add(admission.principal)
-        workspace_id = admission.principal.workspace_id
-        self.held_files += [(workspace_id, position.conversation_id, file) for file in admission.files]
-        return Admitted(position.conversation_id, prompt_id, prompt_digest, history, hold)
+        self.completions.append(_completion_row(run, position.conversation_id, prompt_id))
+        self.concurrency.add(run.principal)
+        self.held_files += [(run.workspace_id, position.conversation_id, file) for file in run.files]
+        return Admission(position.conversation_id, prompt_id, prompt_digest, history, hold)
 
-    def _hold(self, admission: AdmissionRequest, history: tuple[engine_messages.Message, ...]) -> Hold:
+    def _hold(self, run: StoredRun, history: tuple[engine_messages.Message, ...]) -> Hold:
         try:
-            return self.hold_batch.hold(admission.charge_request, lambda: admission.bound(history))
+            return self.hold_batch.hold(run.charge_request, lambda: run.bound(history))
         except BillingError as problem:
             raise billing_api_error(problem) from problem
 
 
 def _completions_by_idempotency_key(
-    admissions: Sequence[AdmissionRequest],
+    runs: Sequence[StoredRun],
 ) -> dict[tuple[UUID, str], Completion]:
-    keyed = [admission for admission in admissions if admission.idempotency_key]
+    keyed = [run for run in runs if run.idempotency_key]
     if not keyed:
         return {}
     found = Completion.objects.filter(
-        workspace_id__in={admission.principal.workspace_id for admission in keyed},
-        idempotency_key__in={admission.idempotency_key for admission in keyed},
+        workspace_id__in={run.workspace_id for run in keyed},
+        idempotency_key__in={run.idempotency_key for run in keyed},
     )
     return {(row.workspace_id, row.idempotency_key or ""): row for row in found}
 
 
-def _repeat_of(admission: AdmissionRequest, first: Completion) -> Admitted:
-    if first.body_digest != admission.body_digest:
+def _repeat_of(run: StoredRun, first: Completion) -> Admission:
+    if first.body_digest != run.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    no_hold = Hold(admission.charge_request, {}, 0)
-    return Admitted(first.conversation_id, first.prompt_id, "", (), no_hold, repeats=first.id)
+    no_hold = Hold(run.charge_request, {}, 0)
+    return Admission(first.conversation_id, first.prompt_id, "", (), no_hold, repeats=first.id)
 
 
 def _title(messages: Sequence[engine_messages.Message]) -> str:
@@ -214,19 +197,19 @@ def _message_row(
     }
 
 
-def _completion_row(admission: AdmissionRequest, conversation_id: UUID, prompt_id: UUID) -> Row:
+def _completion_row(run: StoredRun, conversation_id: UUID, prompt_id: UUID) -> Row:
     return {
-        "id": admission.completion_id,
-        "workspace": admission.principal.workspace_id,
-        "api_key": admission.principal.key_id,
-        "user": admission.principal.user_id,
+        "id": run.id,
+        "workspace": run.workspace_id,
+        "api_key": run.principal.key_id,
+        "user": run.principal.user_id,
         "conversation": conversation_id,
         "prompt": prompt_id,
-        "process": admission.process_id,
-        "dialect": admission.dialect,
-        "model": admission.model,
-        "idempotency_key": admission.idempotency_key,
-        "body_digest": admission.body_digest,
-        "request": admission.request,
-        "created_at": admission.at,
+        "process": run.process_id,
+        "dialect": run.request.dialect,
+        "model": run.model,
+        "idempotency_key": run.idempotency_key,
+        "body_digest": run.body_digest,
+        "request": non_default_fields(run.request),
+        "created_at": run.at,
     }

@@ -11,8 +11,8 @@ from django.db import connection
 
 from accounts.models import Workspace
 from accounts.principal import Principal
-from conversations.admission_request import AdmissionRequest
 from conversations.models import Completion
+from conversations.stored_run import StoredRun
 from core.exceptions import RateLimited
 
 RETRY_SECONDS = 1
@@ -21,10 +21,10 @@ RETRY_SECONDS = 1
 class ConcurrencyCheck:
     """The check of one transaction, created after the completions that end in it are stored."""
 
-    def __init__(self, admissions: Sequence[AdmissionRequest]) -> None:
+    def __init__(self, runs: Sequence[StoredRun]) -> None:
         limited = {
             who.workspace_id
-            for who in (admission.principal for admission in admissions)
+            for who in (run.principal for run in runs)
             if who.limits.concurrent_streams or who.key_limits.concurrent_streams
         }
         self._running: Counter[UUID | None] = Counter()

@@ -7,10 +7,10 @@ the scope: workspace, key and end user. So an equal digest means an equal histor
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from accounts.principal import Principal
 from engines.messages import (
     AudioPart,
     FilePart,
@@ -27,10 +27,10 @@ from engines.messages import (
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def scope_of(workspace_id: UUID, key_id: UUID | None, user_id: int, end_user: str) -> str:
+def scope_of(who: Principal, end_user: str) -> str:
     """Return the digest with which the chains of an owner's conversations begin."""
-    owner = key_id.hex if key_id else f"user {user_id}"
-    return sha256(_encode([workspace_id.hex, owner, end_user])).hexdigest()
+    owner = who.key_id.hex if who.key_id else f"user {who.user_id}"
+    return sha256(_encode([who.workspace_id.hex, owner, end_user])).hexdigest()
 
 
 def chain_digests(start: str, messages: Iterable[Message]) -> list[str]:

@@ -17,15 +17,15 @@ from media.models import Asset
 # deletion of a user or key would read it: every completion writes every index.
 
 
-class Conversation(models.Model):
-    """One conversation of one end user. `head` is the newest message of the current branch."""
+class OwnedModel(models.Model):
+    """A row of a workspace, with the user and the key that it came from."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey(
-        Workspace, on_delete=models.CASCADE, related_name="conversations", db_index=False
+        Workspace, on_delete=models.CASCADE, related_name="%(class)ss", db_index=False
     )
     api_key = models.ForeignKey(
-        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversations", db_index=False
+        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="%(class)ss", db_index=False
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -35,6 +35,14 @@ class Conversation(models.Model):
         related_name="+",
         db_index=False,
     )
+
+    class Meta:
+        abstract = True
+
+
+class Conversation(OwnedModel):
+    """One conversation of one end user. `head` is the newest message of the current branch."""
+
     end_user = models.CharField(max_length=512, blank=True, help_text="Whom the client says it asks for.")
     scope = models.CharField(max_length=64, editable=False, help_text="Where its digest chain begins.")
     title = models.CharField(max_length=200, blank=True)
@@ -151,7 +159,7 @@ class ServerProcess(models.Model):
         return f"{self.host}:{self.pid}"
 
 
-class Completion(models.Model):
+class Completion(OwnedModel):
     """One answer, in progress or ended, and what it used."""
 
     class State(models.TextChoices):
@@ -161,21 +169,6 @@ class Completion(models.Model):
         INTERRUPTED = "interrupted"
         FAILED = "failed"
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace = models.ForeignKey(
-        Workspace, on_delete=models.CASCADE, related_name="completions", db_index=False
-    )
-    api_key = models.ForeignKey(
-        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="completions", db_index=False
-    )
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="+",
-        db_index=False,
-    )
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="completions")
     prompt = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="+", help_text="The message it answers."

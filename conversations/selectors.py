@@ -1,18 +1,18 @@
 """Queries of the history, each scoped to one workspace and bounded to a page."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from typing import Generic, TypeVar
+from functools import partial
 from uuid import UUID
 
 import msgspec
-from django.db.models import Model, Prefetch, QuerySet
+from django.db.models import Prefetch
 
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.blob import Blob
-from core.exceptions import BadRequest, NotFound
+from core.exceptions import NotFound
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
-from core.value import Value
+from core.pagination import Page, PageRequest, read_page
 from engines import messages as engine_messages
 from engines.answers import Answer, AnswerHead, Choice, CompletionState, Failure
 from engines.events import FinishReason, Usage
@@ -23,35 +23,20 @@ from media.services import SPEECH_RENDITIONS, read_bytes
 
 RenditionKind = Rendition.Kind
 
-Row = TypeVar("Row", bound=Model)
 _USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
 
 
-class PageRequest(Value, frozen=True):
-    """A request for a page. `after` is the public id of the previous page's last row."""
-
-    limit: int = 20
-    descending: bool = True
-    after: str | None = None
-
-
-class Page(Generic[Row]):
-    """Rows in the requested order; `has_more` tells whether more follow."""
-
-    def __init__(self, rows: Sequence[Row], *, has_more: bool) -> None:
-        self.rows = rows
-        self.has_more = has_more
-
-
 def conversation_page(workspace_id: UUID, page: PageRequest) -> Page[Conversation]:
-    return _page(Conversation.objects.filter(workspace_id=workspace_id), CONVERSATION, page)
+    conversations = Conversation.objects.filter(workspace_id=workspace_id)
+    return read_page(conversations, page, partial(parse_id, CONVERSATION), among=conversations)
 
 
 def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
     """Return messages of all branches, each with its completion's state."""
     messages = Message.objects.filter(conversation=conversation).select_related("completion")
     columns = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
-    return _page(messages.only(*columns, "completion__state"), MESSAGE, page)
+    rows = messages.only(*columns, "completion__state")
+    return read_page(rows, page, partial(parse_id, MESSAGE), among=messages)
 
 
 def get_conversation(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:
@@ -155,16 +140,3 @@ def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, FileP
         kinds=(RenditionKind.THUMBNAIL, *TEXT_KINDS, *SPEECH_RENDITIONS),
         with_content=(*TEXT_KINDS, RenditionKind.PEAKS),
     )
-
-
-def _page(rows: QuerySet[Row], prefix: str, page: PageRequest) -> Page[Row]:
-    """Read a page: one query for it and the row after it, one more to check `after`."""
-    if page.after is not None:
-        after = parse_id(prefix, page.after)
-        if after is None or not rows.order_by().filter(pk=after).exists():
-            raise BadRequest(
-                "Invalid value for 'after': there is no such object in this list.", param="after"
-            )
-        rows = rows.filter(pk__lt=after) if page.descending else rows.filter(pk__gt=after)
-    found = list(rows.order_by("-pk" if page.descending else "pk")[: page.limit + 1])
-    return Page(found[: page.limit], has_more=len(found) > page.limit)

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from billing.holds import ChargeSettlement
+from billing.units import Units
 from conversations.asset_holds import hold_files
 from conversations.digest_chain import chain_digests
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
+from conversations.stored_run import StoredRun
 from core.blob import Blob
 from core.bulk_sql import Row, insert_rows, update_rows
 from core.ids import new_id
-from core.value import Value
-from engines.answers import Choice, CompletionState, Failure
+from engines.answers import Outcome
 from engines.events import Usage
 from engines.messages import SpokenPart
 from media.processing.sound.output_formats import PCM16_BYTES_PER_MILLISECOND, PCM16_MEDIA_TYPE
@@ -24,23 +26,24 @@ LAST_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999: whatever an upstream says, the database can hold it."""
 
 
-class Settlement(Value, frozen=True):
-    """How a completion ended. `choices` hold as much of the answer as there is; `charge` its billed usage."""
+class Settlement(NamedTuple):
+    """How a run ended, and what of that is billed."""
 
-    completion_id: UUID
-    workspace_id: UUID
-    conversation_id: UUID
-    prompt_id: UUID
-    prompt_digest: str
-    state: CompletionState
-    choices: tuple[Choice, ...]
-    usage: Usage
-    charge: ChargeSettlement
-    served_by: str
-    ended_at: datetime
-    first_event_at: datetime | None = None
-    failure: Failure | None = None
-    files: tuple[StoredFile, ...] = ()
+    run: StoredRun
+    outcome: Outcome
+    units: Units
+
+    @property
+    def charge(self) -> ChargeSettlement:
+        outcome = self.outcome
+        return ChargeSettlement(
+            hold=self.run.admission.hold,
+            model=outcome.served_by,
+            units=self.units,
+            end=outcome.state,
+            at=outcome.ended_at,
+            is_estimated=outcome.usage.estimated,
+        )
 
 
 def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | None]) -> None:
@@ -53,20 +56,27 @@ def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | Non
     were_open = update_rows(Completion, [_end_update(settlement, costs) for settlement in settlements])
     ending = [settlement for settlement, was_open in zip(settlements, were_open, strict=True) if was_open]
     answers = [(settlement, answer) for settlement in ending for answer in _answer_rows(settlement)]
-    hold_files([(end.workspace_id, end.conversation_id, file) for end in ending for file in end.files])
+    hold_files([held for end in ending for held in _held_files(end)])
     insert_rows(Message, [answer for _, answer in answers])
     _store_spoken_answers([row for pair in answers for row in _spoken_rows(*pair)])
     update_rows(Conversation, [_head_update(*pair) for pair in answers if pair[1]["choice"] == 0])
 
 
-def speech_files(choices: Iterable[Choice]) -> tuple[StoredFile, ...]:
+def speech_files(outcome: Outcome) -> tuple[StoredFile, ...]:
     """Return the sounds of an answer, with the renditions that players want."""
+    if not outcome.sounds:
+        return ()
     return tuple(
         StoredFile(part.blob, milliseconds=_milliseconds(part.blob), renditions=SPEECH_RENDITIONS)
-        for choice in choices
+        for choice in outcome.choices
         for part in choice.message.parts
         if isinstance(part, SpokenPart) and part.blob is not None
     )
+
+
+def _held_files(ended: Settlement) -> Iterable[tuple[UUID, UUID, StoredFile]]:
+    run = ended.run
+    return ((run.workspace_id, run.admission.conversation_id, file) for file in speech_files(ended.outcome))
 
 
 def _milliseconds(blob: Blob) -> int | None:
@@ -87,7 +97,7 @@ def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
     """Return the ids under which an answer can be sent back."""
     return [
         SpokenAnswer(
-            id=spoken_answer_id(ended.workspace_id, part.id),
+            id=spoken_answer_id(ended.run.workspace_id, part.id),
             message_id=answer["id"],
             expires_at=datetime.fromtimestamp(min(part.expires_at, LAST_TIMESTAMP), UTC),
         )
@@ -98,29 +108,31 @@ def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
 
 def _answer_rows(ended: Settlement) -> list[Row]:
     """Return the messages that were written; a choice of which nothing came is not one."""
+    place, outcome = ended.run.admission, ended.outcome
     return [
         {
             "id": new_id(),
-            "conversation": ended.conversation_id,
-            "parent": ended.prompt_id,
+            "conversation": place.conversation_id,
+            "parent": place.prompt_id,
             "role": choice.message.role,
             "parts": choice.message.parts,
-            "digest": chain_digests(ended.prompt_digest, [choice.message])[0],
-            "completion": ended.completion_id,
+            "digest": chain_digests(place.prompt_digest, [choice.message])[0],
+            "completion": ended.run.id,
             "choice": choice.index,
             "finish_reason": choice.finish_reason or "",
             "logprobs": choice.logprobs,
-            "created_at": ended.ended_at,
+            "created_at": outcome.ended_at,
         }
-        for choice in ended.choices
+        for choice in outcome.choices
         if choice.message.parts or choice.finish_reason
     ]
 
 
 def _head_update(ended: Settlement, answer: Row) -> tuple[Row, Row]:
     """Return the update that moves the head to the answer, unless it has moved elsewhere meanwhile."""
-    where = {"id": ended.conversation_id, "head": ended.prompt_id}
-    return where, {"head": answer["id"], "updated_at": ended.ended_at}
+    place = ended.run.admission
+    where = {"id": place.conversation_id, "head": place.prompt_id}
+    return where, {"head": answer["id"], "updated_at": ended.outcome.ended_at}
 
 
 def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Row, Row]:
@@ -129,16 +141,16 @@ def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Ro
     A failed answer gives up its idempotency key, because a repeat is meant to succeed. Usage and cost stay
     as billed if that is already settled.
     """
-    keeps_key = ended.state in ("completed", "cancelled")
-    is_billed_now = ended.completion_id in costs
-    return {"id": ended.completion_id, "served_by": ""}, {
+    id, outcome = ended.run.id, ended.outcome
+    keeps_key = outcome.state in ("completed", "cancelled")
+    return {"id": id, "served_by": ""}, {
         **({} if keeps_key else {"idempotency_key": None}),
-        "state": ended.state,
-        "served_by": ended.served_by,
-        "error": None if ended.failure is None else msgspec.to_builtins(ended.failure),
-        "first_event_at": ended.first_event_at,
-        "ended_at": ended.ended_at,
-        **(usage_columns(ended.usage, costs[ended.completion_id]) if is_billed_now else {}),
+        "state": outcome.state,
+        "served_by": outcome.served_by,
+        "error": None if outcome.failure is None else msgspec.to_builtins(outcome.failure),
+        "first_event_at": outcome.first_event_at,
+        "ended_at": outcome.ended_at,
+        **(usage_columns(outcome.usage, costs[id]) if id in costs else {}),
     }
 
 

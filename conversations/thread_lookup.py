@@ -7,10 +7,11 @@ from uuid import UUID
 
 from django.db import connection
 
-from conversations.admission_request import AdmissionRequest
-from conversations.digest_chain import chain_digests, scope_of
+from conversations.completion_request import CompletionRequest
+from conversations.digest_chain import chain_digests
 from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation
+from conversations.stored_run import StoredRun
 from conversations.tool_result_check import check_tool_results
 from core.exceptions import NotFound
 from core.ids import MESSAGE, parse_id
@@ -43,20 +44,19 @@ class _StoredMessage(NamedTuple):
     head_id: UUID | None
 
 
-def positions_by_digest(admissions: Sequence[AdmissionRequest]) -> dict[UUID, ThreadPosition]:
-    """Return, by completion id, the positions of calls that continue a stored answer; others start anew."""
+def positions_by_digest(runs: Sequence[StoredRun]) -> dict[UUID, ThreadPosition]:
+    """Return, by run id, the positions of calls that continue a stored answer; others start anew."""
     chains: dict[UUID, tuple[int, list[str]]] = {}
-    for admission in admissions:
-        last_answer = _last_answer(admission.messages)
-        if last_answer is not None and admission.conversation_id is None:
-            who = admission.principal
-            scope = scope_of(who.workspace_id, who.key_id, who.user_id, admission.end_user)
-            chains[admission.completion_id] = last_answer, chain_digests(scope, admission.messages)
+    for run in runs:
+        messages = run.request.messages
+        last_answer = _last_answer(messages)
+        if last_answer is not None and run.request.conversation_id is None:
+            chains[run.id] = last_answer, chain_digests(run.scope, messages)
     wanted = {digest for last_answer, chain in chains.values() for digest in chain[last_answer:]}
     stored = _stored_messages(wanted)
     return {
-        completion_id: position
-        for completion_id, (last_answer, chain) in chains.items()
+        id: position
+        for id, (last_answer, chain) in chains.items()
         if (position := _deepest_position(chain, last_answer, stored))
     }
 
@@ -96,21 +96,24 @@ def _deepest_position(
 # --- by name: a call that says which conversation it continues ------------------------------------
 
 
-def position_by_name(admission: AdmissionRequest) -> ThreadPosition | None:
+def position_by_name(run: StoredRun) -> ThreadPosition | None:
     """Return the position that `context.conversation_id` names, or None if the call names none."""
-    if admission.conversation_id is None:
+    request = run.request
+    if request.conversation_id is None:
         return None
-    workspace_id = admission.principal.workspace_id
-    conversation = get_conversation(workspace_id, admission.conversation_id, param="context.conversation_id")
-    if admission.parent_message_id is not None:
-        return _position_after(_named_parent(admission, conversation), conversation, admission)
-    return _position_of_whole_history(conversation, admission) or _position_after(
-        conversation.head, conversation, admission
+    conversation = get_conversation(
+        run.workspace_id, request.conversation_id, param="context.conversation_id"
+    )
+    if request.parent_message_id is not None:
+        parent = _named_parent(request.parent_message_id, conversation)
+        return _position_after(parent, conversation, request)
+    return _position_of_whole_history(conversation, request) or _position_after(
+        conversation.head, conversation, request
     )
 
 
-def _named_parent(admission: AdmissionRequest, conversation: Conversation) -> Message:
-    message_id = parse_id(MESSAGE, admission.parent_message_id or "")
+def _named_parent(public_id: str, conversation: Conversation) -> Message:
+    message_id = parse_id(MESSAGE, public_id)
     if message_id is not None:
         for parent in Message.objects.filter(id=message_id, conversation=conversation):
             return parent
@@ -118,23 +121,23 @@ def _named_parent(admission: AdmissionRequest, conversation: Conversation) -> Me
 
 
 def _position_of_whole_history(
-    conversation: Conversation, admission: AdmissionRequest
+    conversation: Conversation, request: CompletionRequest
 ) -> ThreadPosition | None:
     """Return a position if the call begins with a stored root, and so sends the history itself."""
-    chain = chain_digests(conversation.scope, admission.messages)
+    chain = chain_digests(conversation.scope, request.messages)
     stored = _stored_messages(set(chain), conversation=conversation)
     if not any(message.parent_id is None for message in stored.get(chain[0], ())):
         return None
-    check_tool_results(admission.messages, (), admission.positions)
+    check_tool_results(request.messages, (), request.positions)
     return _deepest_position(chain, 0, stored)
 
 
 def _position_after(
-    parent: Message | None, conversation: Conversation, admission: AdmissionRequest
+    parent: Message | None, conversation: Conversation, request: CompletionRequest
 ) -> ThreadPosition:
     before = path_to(parent)
     call_ids = {call.id for message in before for call in message.tool_calls}
-    check_tool_results(admission.messages, call_ids, admission.positions)
+    check_tool_results(request.messages, call_ids, request.positions)
     if parent is None:
         return ThreadPosition(conversation.id, None, conversation.scope)
     return ThreadPosition(conversation.id, parent.id, parent.digest, earlier_messages=before)

@@ -1,6 +1,6 @@
 """Helpers shared by every app's admin: a read-only admin class, links to rows, filters with fixed values."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -61,6 +61,16 @@ def link_to(row: Model | None) -> str:
         return "–"
     url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
     return format_html('<a href="{}">{}</a>', url, row)
+
+
+def link_column(field: str, description: str) -> Callable[[Any, Any], str]:
+    """Return a column with a link to the row that a foreign key names."""
+
+    @admin.display(description=description)
+    def column(model_admin: Any, row: Model) -> str:
+        return link_to(getattr(row, field))
+
+    return column
 
 
 class FixedFilter(admin.SimpleListFilter):

@@ -19,32 +19,41 @@ ApiError
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 
-class ApiError(Exception):
-    """An error sent to the client; `param` is a path such as `messages[0].content`."""
+class EnvelopeFields(TypedDict, total=False):
+    """The fields of the error envelope; what is None or left out is the class's own."""
+
+    param: str | None
+    code: str | None
+    status: int | None
+    type: str | None
+
+
+class EnvelopeError(Exception):
+    """An error as the fields of OpenAI's error envelope; `status` is the HTTP status to answer with."""
 
     status = 500
     type = "server_error"
     code: str | None = None
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        status: int | None = None,
-        type: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, message: str, **fields: Unpack[EnvelopeFields]) -> None:
         super().__init__(message)
         self.message = message
-        self.param = param
-        self.code = code or self.code
-        self.status = status or self.status
-        self.type = type or self.type
+        self.param = fields.get("param")
+        self.code = fields.get("code") or self.code
+        self.status = fields.get("status") or self.status
+        self.type = fields.get("type") or self.type
+
+
+class ApiError(EnvelopeError):
+    """An error sent to the client; `param` is a path such as `messages[0].content`."""
+
+    def __init__(
+        self, message: str, *, headers: Mapping[str, str] | None = None, **fields: Unpack[EnvelopeFields]
+    ) -> None:
+        super().__init__(message, **fields)
         self.headers = dict(headers or {})
 
     @property

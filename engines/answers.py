@@ -1,6 +1,7 @@
 """Answers put together from the events of an engine, whether still growing or complete."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -58,6 +59,24 @@ class Choice(Value, frozen=True):
     message: Message
     finish_reason: FinishReason | None = None
     logprobs: dict[str, Any] | None = None
+
+
+class Outcome(Value, frozen=True):
+    """How a run ended, to be stored.
+
+    `choices` hold as much of the answer as there is, `sounds` the bytes of its spoken parts by SHA-256.
+    `served_by` is the model that answered, `images` how many pictures it was shown.
+    """
+
+    state: CompletionState
+    choices: tuple[Choice, ...]
+    sounds: dict[str, bytes]
+    usage: Usage
+    images: int
+    served_by: str
+    failure: Failure | None
+    first_event_at: datetime | None
+    ended_at: datetime
 
 
 class Answer(Value, frozen=True):

@@ -6,39 +6,24 @@ EngineError                 the answer cannot be started or finished
 """
 
 from collections.abc import AsyncGenerator
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Unpack
 
+from core.exceptions import EnvelopeError, EnvelopeFields
 from engines.events import Event
 from engines.requests import EngineRequest
 
 
-class EngineError(Exception):
-    """Why an engine gave up, as the fields of OpenAI's error envelope.
-
-    `status` is the HTTP status to answer with if that is still possible, `retry_after` is in seconds.
-    """
+class EngineError(EnvelopeError):
+    """Why an engine gave up. It is answered with if that is still possible; `retry_after` is in seconds."""
 
     status = 502
-    type = "server_error"
-    code: str | None = "upstream_error"
+    code = "upstream_error"
     may_fall_back = True
 
     def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        type: str | None = None,
-        code: str | None = None,
-        param: str | None = None,
-        retry_after: float | None = None,
+        self, message: str, *, retry_after: float | None = None, **fields: Unpack[EnvelopeFields]
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status or self.status
-        self.type = type or self.type
-        self.code = code or self.code
-        self.param = param
+        super().__init__(message, **fields)
         self.retry_after = retry_after
 
 

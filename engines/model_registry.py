@@ -50,6 +50,20 @@ class Registry:
     def __iter__(self) -> Iterator[ModelSpec]:
         return iter(self._specs.values())
 
+    def add(self, spec: ModelSpec, engine: Engine | None = None) -> None:
+        """Serve a model, or change one that is served; it keeps its engine unless another is given."""
+        self._specs[spec.id] = spec
+        if spec.id == self.default.id:
+            self.default = spec
+        if engine is not None:
+            self._engines[spec.id] = engine
+
+    async def remove(self, model_id: str) -> None:
+        """Serve a model no longer, and close its engine."""
+        del self._specs[model_id]
+        if engine := self._engines.pop(model_id, None):
+            await engine.close()
+
     def find(self, model_id: str) -> ModelSpec | None:
         return self._specs.get(model_id)
 

@@ -1,10 +1,14 @@
 """The entries of the models file."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 LOCAL_ENGINES = frozenset({"local", "scripted"})
+
+
+InputModality = Literal["text", "image", "audio", "file"]
+OutputModality = Literal["text", "audio"]
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -15,8 +19,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     base_url: str | None = None
     api_key_env: str | None = None
     upstream_model: str | None = None
-    input_modalities: tuple[Literal["text", "image", "audio", "file"], ...] = ("text",)
-    output_modalities: tuple[Literal["text", "audio"], ...] = ("text",)
+    input_modalities: tuple[InputModality, ...] = ("text",)
+    output_modalities: tuple[OutputModality, ...] = ("text",)
     context_length: int | None = None
     max_output_tokens: int | None = None
     max_image_side: int | None = None
@@ -36,6 +40,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """How often to retry a call that failed before its first event."""
     model_path: str | None = None
     """For `local`: your own GGUF file instead of the installed one."""
+    slots: Annotated[int, msgspec.Meta(ge=1)] = 2
+    """For `local`: how many answers it makes at once, each with its own context."""
     price: Literal["free"] | dict[str, Any] | None = None
     """Decimals of USD, keyed by the names of billing's units; `chatapi.model_loading` checks them."""
 

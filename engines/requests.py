@@ -7,6 +7,8 @@ from core.blob import Blob
 from core.value import Value
 from engines.messages import Message
 
+BlobReader = Callable[[Blob], Awaitable[bytes]]
+
 
 class Tool(Value, frozen=True):
     """A function that the model may call; `parameters` is its JSON Schema."""
@@ -37,9 +39,9 @@ class AudioOutput(Value, frozen=True):
     format: str | None = None
 
 
-def sound_format(audio: AudioOutput | None, *, stream: bool) -> str:
-    """Return the sound's format; a stream has only one, so that its pieces can be joined."""
-    return "pcm16" if stream else (audio and audio.format) or "wav"
+async def read_no_blob(blob: Blob) -> bytes:
+    """Read a blob for a request that was not told where its blobs are."""
+    raise LookupError(f"this request holds no blob such as {blob.sha256}")
 
 
 class EngineRequest(Value, frozen=True):
@@ -50,7 +52,7 @@ class EngineRequest(Value, frozen=True):
     """
 
     messages: tuple[Message, ...]
-    read_blob: Callable[[Blob], Awaitable[bytes]]
+    read_blob: BlobReader = read_no_blob
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool = True
@@ -63,4 +65,5 @@ class EngineRequest(Value, frozen=True):
 
     @property
     def sound_format(self) -> str:
-        return sound_format(self.audio, stream=self.stream)
+        """The sound's format; a stream has only one, so that its pieces can be joined."""
+        return "pcm16" if self.stream else (self.audio and self.audio.format) or "wav"

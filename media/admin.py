@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from core.admin import FixedFilter, ReadOnlyAdmin, link_to
+from core.admin import FixedFilter, ReadOnlyAdmin, link_column, link_to
 from core.ids import FILE
 from media.file_library import PURPOSES
 from media.file_presenter import TEXT_KINDS, present_asset
@@ -173,9 +173,7 @@ class RenditionAdmin(ReadOnlyAdmin):
     def workspace(self, rendition: Rendition) -> str:
         return str(rendition.asset.workspace)
 
-    @admin.display(description="of")
-    def of(self, rendition: Rendition) -> str:
-        return link_to(rendition.asset)
+    of = link_column("asset", "of")
 
 
 @admin.register(File)
@@ -219,6 +217,4 @@ class FileAdmin(ReadOnlyAdmin):
     def preview(self, file: File) -> SafeString:
         return preview_of(file.asset)
 
-    @admin.display(description="stored as")
-    def of(self, file: File) -> str:
-        return link_to(file.asset)
+    of = link_column("asset", "stored as")

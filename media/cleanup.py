@@ -28,12 +28,16 @@ MAX_ASSETS_PER_RUN = 1000
 LOOKUP_BATCH_SIZE = 500
 
 
-def delete_unused(now: datetime | None = None) -> int:
+def delete_unused(now: datetime | None = None, *, limit: int = MAX_ASSETS_PER_RUN) -> int:
     """Delete expired files, then assets that nothing holds, with their bytes; return how many assets."""
     now = now or timezone.now()
     File.objects.filter(expires_at__lte=now).delete()
     unheld = _unheld(Asset.objects.filter(created_at__lte=now - UNHELD_GRACE)).order_by("created_at")
-    return sum(_free_asset(id) for id in list(unheld.values_list("id", flat=True)[:MAX_ASSETS_PER_RUN]))
+    freed = 0
+    for id in list(unheld.values_list("id", flat=True)[:limit]):
+        names = delete_dependent_rows(id)
+        freed += names is not None and delete_asset(id, names)
+    return freed
 
 
 def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
@@ -53,10 +57,8 @@ def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
     return assets.filter(~held)
 
 
-def _free_asset(id: UUID) -> bool:
-    names = _delete_dependent_rows(id)
-    if names is None:
-        return False
+def delete_asset(id: UUID, names: Iterable[str]) -> bool:
+    """Delete an asset and its files, those with these names too; return False if something holds it again."""
     with _lock_unheld(id) as asset:
         if asset is None:
             return False
@@ -69,8 +71,10 @@ def _free_asset(id: UUID) -> bool:
     return True
 
 
-def _delete_dependent_rows(id: UUID) -> list[str] | None:
+def delete_dependent_rows(id: UUID) -> list[str] | None:
     """Delete the rows of an asset's renditions and remote copies; return the renditions' storage names.
+
+    Return None if something holds the asset.
 
     This is committed before any file is deleted. So a process that dies afterwards leaves no rendition that
     is marked ready, and no URL that leads to an asset, whose bytes are gone.
@@ -120,15 +124,18 @@ class StoredName(NamedTuple):
     row_id: UUID
 
 
-def remove_strays(now: datetime | None = None) -> int:
+def remove_strays(now: datetime | None = None, *, batch_size: int = LOOKUP_BATCH_SIZE) -> int:
     """Delete bytes that no row names, such as those of a refused request; return how many files."""
     cutoff = (now or timezone.now()) - STRAY_AGE
+    return sum(remove_stray(stray, cutoff) for stray in find_strays(cutoff, batch_size))
+
+
+def find_strays(cutoff: datetime, batch_size: int = LOOKUP_BATCH_SIZE) -> Iterator[StoredName]:
+    """Yield what was stored before `cutoff` and has no row; so many are looked up at once."""
     old = (_parse_name(found.name) for found in walk("") if found.modified_at < cutoff)
     ours = (stored for stored in old if stored is not None)
-    removed = 0
-    while batch := list(islice(ours, LOOKUP_BATCH_SIZE)):
-        removed += sum(_remove(stored, cutoff) for stored in _without_row(batch))
-    return removed
+    while batch := list(islice(ours, batch_size)):
+        yield from _without_row(batch)
 
 
 def delete_unregistered(workspace_id: UUID, digests: Iterable[str]) -> None:
@@ -137,7 +144,8 @@ def delete_unregistered(workspace_id: UUID, digests: Iterable[str]) -> None:
     Whoever stores the same bytes at this moment checks for them again once there is a row.
     """
     for sha256 in digests:
-        _remove(StoredName(storage_name(workspace_id, sha256), workspace_id, asset_id(workspace_id, sha256)))
+        name = storage_name(workspace_id, sha256)
+        remove_stray(StoredName(name, workspace_id, asset_id(workspace_id, sha256)))
 
 
 def _without_row(batch: Iterable[StoredName]) -> list[StoredName]:
@@ -149,7 +157,7 @@ def _without_row(batch: Iterable[StoredName]) -> list[StoredName]:
     return [stored for stored in batch if stored.row_id not in known]
 
 
-def _remove(stray: StoredName, cutoff: datetime | None = None) -> bool:
+def remove_stray(stray: StoredName, cutoff: datetime | None = None) -> bool:
     """Delete a stray after checking again: what was stored meanwhile, or after `cutoff`, is not one."""
     try:
         with _block_uploads(stray.workspace_id):

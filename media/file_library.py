@@ -1,15 +1,15 @@
 """Uploaded files: keeping them under a name, listing and deleting them."""
 
-from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from core.exceptions import BadRequest, NotFound
+from core.exceptions import NotFound
 from core.ids import FILE, parse_id
+from core.pagination import Page, PageRequest, read_page
 from core.value import Value
 from media.models import File, Rendition, asset_id
 from media.selectors import find_file
@@ -78,29 +78,13 @@ def require_file(workspace_id: UUID, file_id: str) -> File:
     return file
 
 
-def file_page(
-    workspace_id: UUID, *, limit: int, descending: bool, after: str | None, purpose: str | None
-) -> tuple[Sequence[File], bool]:
-    """Return files with their assets, and whether more follow."""
+def file_page(workspace_id: UUID, page: PageRequest, *, purpose: str | None) -> Page[File]:
+    """Return files with their assets."""
     files = File.objects.select_related("asset").filter(workspace_id=workspace_id)
     files = files.exclude(expires_at__lte=timezone.now())
     if purpose is not None:
         files = files.filter(purpose=purpose)
-    if after is not None:
-        files = _files_after(files, after, descending=descending)
-    found = list(files.order_by("-id" if descending else "id")[: limit + 1])
-    return found[:limit], len(found) > limit
-
-
-def _files_after(files: QuerySet[File], after: str, *, descending: bool) -> QuerySet[File]:
-    """Select the files that come after `after`, which may be gone already.
-
-    So a client that deletes the files while listing them still reaches the end.
-    """
-    id = parse_id(FILE, after)
-    if id is None:
-        raise BadRequest("Invalid value for 'after': it is no file's id.", param="after")
-    return files.filter(id__lt=id) if descending else files.filter(id__gt=id)
+    return read_page(files, page, partial(parse_id, FILE))
 
 
 def file_renditions(file: File) -> list[Rendition]:

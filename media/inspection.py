@@ -8,9 +8,9 @@ from typing import Literal
 from django.conf import settings
 
 from core.blob import Blob
-from core.exceptions import ApiError, BadRequest, ServiceUnavailable
+from core.exceptions import ServiceUnavailable
 from core.packaged_files import file_digest
-from media.processing.exceptions import MediaError, MediaTooLarge, NoAudio, UnreadableMedia
+from media.processing.exceptions import NoAudio, UnreadableMedia
 from media.processing.pictures.file_types import sniff_picture
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.limits import PictureLimits
@@ -94,9 +94,3 @@ async def _blob(path: Path, media_type: str, sha256: str) -> Blob:
 def _read_head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
-
-
-def media_api_error(problem: MediaError, param: str) -> ApiError:
-    """Return a problem with a file as the error for whoever sent the file."""
-    status = 413 if isinstance(problem, MediaTooLarge) and param == "file" else 400
-    return BadRequest(problem.message, param=param, code=problem.code, status=status)

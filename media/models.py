@@ -57,7 +57,9 @@ class Rendition(models.Model):
     """A derivative of an asset: the same sound or picture in another format, or what can be read from it.
 
     A worker takes a pending one whose `due_at` has come, and moves that ahead while it works, so that another
-    worker takes over if the first is dead. `content` holds what has no file: a transcript, text, or peaks.
+    worker takes over if the first is dead. It is null while the rendition waits for its source. Workers order
+    what is due by `priority`, `lane` and `workspace_id` (the asset's, repeated here for the index). `content`
+    holds what has no file: a transcript, text, or peaks.
     """
 
     class Kind(models.TextChoices):
@@ -76,6 +78,17 @@ class Rendition(models.Model):
         READY = "ready"
         FAILED = "failed"
 
+    class Lane(models.TextChoices):
+        """A class of work that takes similar resources."""
+
+        QUICK = "quick"
+        LONG = "long"
+        RECOGNITION = "recognition"
+
+    class Priority(models.IntegerChoices):
+        AWAITED = 0, "an answer waits"
+        BACKGROUND = 1
+
     WITHOUT_FILE: ClassVar = frozenset({Kind.TEXT, Kind.TRANSCRIPT, Kind.PEAKS})
     SOURCE_KINDS: ClassVar[dict[str, str]] = {Kind.TRANSCRIPT: Kind.WAV, Kind.TEXT: Kind.PICTURE}
     """The kinds that others are created from: models never see the bytes that somebody sent, only these."""
@@ -89,11 +102,18 @@ class Rendition(models.Model):
     content = CompactJSONField(null=True, blank=True)
     error = models.CharField(max_length=300, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now, null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.BACKGROUND)
+    lane = models.CharField(max_length=11, choices=Lane)
+    workspace_id = models.UUIDField(editable=False)
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], name="rendition_due", condition=Q(state="pending")),
+            models.Index(
+                fields=["priority", "lane", "workspace_id", "due_at"],
+                name="rendition_queue",
+                condition=Q(state="pending", due_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -117,11 +137,33 @@ def source_kind(kind: str, asset: Asset) -> str:
     return Rendition.SOURCE_KINDS.get(kind, kind)
 
 
-def planned_renditions(asset: UUID, kinds: Iterable[str]) -> list[Rendition]:
-    """Return unsaved rows for these kinds, and for the kinds that they are created from."""
+LONG_MILLISECONDS = 300_000
+"""The length of a sound that takes seconds to transcode."""
+
+
+def lane_of(kind: str, milliseconds: int | None) -> Rendition.Lane:
+    if kind in {Rendition.Kind.TEXT, Rendition.Kind.TRANSCRIPT}:
+        return Rendition.Lane.RECOGNITION
+    return Rendition.Lane.LONG if (milliseconds or 0) > LONG_MILLISECONDS else Rendition.Lane.QUICK
+
+
+def planned_renditions(
+    asset: Asset, kinds: Iterable[str], priority: Rendition.Priority = Rendition.Priority.BACKGROUND
+) -> list[Rendition]:
+    """Return unsaved rows for these kinds, after those for the kinds that they are created from."""
     wanted = dict.fromkeys(kinds)
-    needed = {Rendition.SOURCE_KINDS[kind]: None for kind in wanted if kind in Rendition.SOURCE_KINDS}
-    return [Rendition(id=rendition_id(asset, kind), asset_id=asset, kind=kind) for kind in needed | wanted]
+    needed = {source_kind(kind, asset): None for kind in wanted if kind in Rendition.SOURCE_KINDS}
+    return [
+        Rendition(
+            id=rendition_id(asset.id, kind),
+            asset_id=asset.id,
+            kind=kind,
+            priority=priority,
+            lane=lane_of(kind, asset.milliseconds),
+            workspace_id=asset.workspace_id,
+        )
+        for kind in needed | wanted
+    ]
 
 
 def rendition_name(workspace_id: UUID, rendition: UUID) -> str:

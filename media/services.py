@@ -101,14 +101,9 @@ def register_files(files: Iterable[tuple[UUID, StoredFile]]) -> None:
     known = {(workspace_id, file.blob.sha256): file for workspace_id, file in files}
     if not known:
         return
-    Asset.objects.bulk_create(
-        (_asset(workspace_id, file) for (workspace_id, _), file in known.items()), ignore_conflicts=True
-    )
-    renditions = [
-        rendition
-        for (workspace_id, sha256), file in known.items()
-        for rendition in planned_renditions(asset_id(workspace_id, sha256), file.renditions)
-    ]
+    planned = [(_asset(workspace_id, file), file.renditions) for (workspace_id, _), file in known.items()]
+    Asset.objects.bulk_create((asset for asset, _ in planned), ignore_conflicts=True)
+    renditions = [row for asset, kinds in planned for row in planned_renditions(asset, kinds)]
     Rendition.objects.bulk_create(renditions, ignore_conflicts=True)
 
 
@@ -124,12 +119,6 @@ def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
         milliseconds=file.milliseconds,
         created_at=timezone.now(),
     )
-
-
-def rendition_ids(workspace_id: UUID, file: StoredFile) -> list[UUID]:
-    """Return the ids of the file's planned renditions."""
-    asset = asset_id(workspace_id, file.blob.sha256)
-    return [rendition.id for rendition in planned_renditions(asset, file.renditions)]
 
 
 def record_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:

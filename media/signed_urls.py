@@ -25,28 +25,26 @@ class SignedTarget(Value, frozen=True):
     expires: int
 
 
-def media_url(workspace_id: UUID, sha256: str, kind: str | None = None) -> str:
+def media_url(workspace_id: UUID, sha256: str, kind: str | None = None, *, now: float | None = None) -> str:
     """Return the path that serves a workspace's file, or its rendition of this kind, without a key.
 
     It is valid for CHATAPI_MEDIA_URL_SECONDS or some minutes more, and for a day at most.
     """
-    return f"/media/{_token(asset_id(workspace_id, sha256), kind, time.time())}"
-
-
-def _token(asset: UUID, kind: str | None, now: float) -> str:
+    now = time.time() if now is None else now
     lifetime = min(settings.CHATAPI_MEDIA_URL_SECONDS, MAX_LIFETIME_SECONDS - STABLE_SECONDS)
     expires = (int(now) // STABLE_SECONDS + 1) * STABLE_SECONDS + lifetime
-    return _signer().sign(f"{asset.hex}.{kind or ''}.{expires:x}")
+    token = _signer().sign(f"{asset_id(workspace_id, sha256).hex}.{kind or ''}.{expires:x}")
+    return f"/media/{token}"
 
 
-def target_of_token(token: str) -> SignedTarget | None:
+def target_of_token(token: str, *, now: float | None = None) -> SignedTarget | None:
     """Return what a token opens; None if it has expired or is not ours."""
     try:
         asset, kind, expires = _signer().unsign(token).split(".")
         found = SignedTarget(UUID(hex=asset), kind or None, int(expires, 16))
     except (BadSignature, ValueError):  # ValueError: the token is not valid text
         return None
-    return found if found.expires > time.time() else None
+    return found if found.expires > (time.time() if now is None else now) else None
 
 
 def _signer() -> Signer:

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from tempfile import mkdtemp
 
 from django.conf import settings
 
-ABANDONED_SECONDS = 24 * 3600
+from core.files import delete_abandoned
 
 
 @contextmanager
@@ -36,19 +35,9 @@ async def async_temporary_folder() -> AsyncIterator[Path]:
 def _make() -> Path:
     parent = Path(settings.DATA_DIR) / "tmp"
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _remove_abandoned(parent)
+    delete_abandoned(parent.iterdir())
     return Path(mkdtemp(dir=parent))
 
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    cutoff = time.time() - ABANDONED_SECONDS
-    for folder in parent.iterdir():
-        try:
-            if folder.stat().st_mtime < cutoff:
-                shutil.rmtree(folder, ignore_errors=True)
-        except FileNotFoundError:
-            continue

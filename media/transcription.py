@@ -1,14 +1,24 @@
-"""Transcription of sounds by the `recognition` sandbox pool."""
+"""Transcription of sounds by the function that CHATAPI_RECOGNIZER names: by default, the sandbox pool's."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Protocol
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from media.processing.sandbox import pools
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment, Transcribe
 from media.processing.speech.recognition.jobs import transcribe
 from media.processing.speech.transcripts import Transcript, TranscriptBuilder
+
+
+class Recognizer(Protocol):
+    """What recognizes speech, within `seconds`; `alone` asks for a process of its own."""
+
+    def __call__(
+        self, work: Transcribe, *, seconds: float, alone: bool
+    ) -> AsyncGenerator[Segment | RecognitionEnd, None]: ...
 
 
 def stream_transcription(
@@ -21,6 +31,13 @@ def stream_transcription(
         model_path=settings.CHATAPI_RECOGNITION_MODEL,
         **options,  # type: ignore[arg-type]
     )
+    recognizer: Recognizer = import_string(settings.CHATAPI_RECOGNIZER)
+    return recognizer(work, seconds=seconds, alone=alone)
+
+
+def recognize(
+    work: Transcribe, *, seconds: float, alone: bool
+) -> AsyncGenerator[Segment | RecognitionEnd, None]:
     return pools.recognition.stream(transcribe, work, seconds=seconds, alone=alone)
 
 

@@ -6,8 +6,6 @@ from math import ceil
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from starlette.types import Message, Send
-
 from accounts.principal import Principal
 from accounts.ratelimits.counter_storage import LimitRequest
 from accounts.ratelimits.fallback_counters import CounterChange, FallbackCounters
@@ -103,19 +101,6 @@ class Allowance:
     @property
     def holds_tokens(self) -> bool:
         return bool(self._tokens)
-
-    def with_headers(self, send: Send) -> Send:
-        """Wrap `send` so that the headers of the answer say what is left."""
-        if not any(self._limits.values()):
-            return send
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                rate_headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-                message["headers"] = [*message["headers"], *rate_headers]
-            await send(message)
-
-        return send_with_headers
 
     async def _take(self, kind: LimitKind, amount: int) -> list[_Reservation]:
         limits = self._limits[kind]

@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 TIMEOUT_SECONDS = 1.0
 PAUSE_SECONDS = 5.0
-"""Seconds before a Redis that did not answer is asked again."""
 WARN_EVERY_SECONDS = 60.0
 
 
@@ -41,12 +40,21 @@ class CounterChange(NamedTuple):
 class FallbackCounters:
     """Counters of limits. While Redis does not answer, each process counts for itself.
 
-    So nobody is refused because of that, and nobody escapes the limits.
+    So nobody is refused because of that, and nobody escapes the limits. Redis may take `timeout` seconds to
+    answer, and is left alone for `pause` seconds if it did not.
     """
 
-    def __init__(self, redis_url: str | None = None) -> None:
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
         self._memory = MemoryCounterStorage()
-        self._redis = RedisCounterStorage(redis_url, TIMEOUT_SECONDS) if redis_url else None
+        self._redis = RedisCounterStorage(redis_url, timeout) if redis_url else None
+        self._timeout = timeout
+        self._pause_seconds = pause
         self._paused_until: float | None = None
         self._warned_at = -WARN_EVERY_SECONDS
 
@@ -71,7 +79,7 @@ class FallbackCounters:
         if self._redis is None or not self._may_ask():
             return await work(self._memory)
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout):
                 result = await work(self._redis)
         except (RedisError, TimeoutError, OSError) as error:
             self._pause(error)
@@ -83,7 +91,7 @@ class FallbackCounters:
 
     def _pause(self, error: Exception) -> None:
         now = time.monotonic()
-        self._paused_until = now + PAUSE_SECONDS
+        self._paused_until = now + self._pause_seconds
         if now - self._warned_at > WARN_EVERY_SECONDS:
             self._warned_at = now
             logger.warning("Redis does not answer, so each process counts calls for itself: %r", error)
@@ -94,7 +102,7 @@ class FallbackCounters:
         now = time.monotonic()
         if now < self._paused_until:
             return False
-        self._paused_until = now + TIMEOUT_SECONDS  # one call finds out, without the others waiting for it
+        self._paused_until = now + self._timeout  # one call finds out, without the others waiting for it
         return True
 
 

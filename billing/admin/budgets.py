@@ -19,7 +19,7 @@ from billing.admin.action_page import (
     row_for_action,
 )
 from billing.admin.form_fields import KeyField, UsdField, WorkspaceField
-from billing.admin.formatting import usd
+from billing.admin.formatting import usd_column
 from billing.admin.money_admin import MoneyAdmin
 from billing.models import Budget
 from billing.money import format_usd
@@ -103,9 +103,7 @@ class BudgetAdmin(MoneyAdmin):
         action = AdminAction(f"Remove a budget: {budget}", "Remove", form, do, row=budget, note=note)
         return action_page(self, request, action)
 
-    @admin.display(description="limit, USD", ordering="limit")
-    def in_usd(self, budget: Budget) -> str:
-        return usd(budget.limit)
+    in_usd = usd_column("limit", "limit")
 
     @admin.display(description="key")
     def key(self, budget: Budget) -> str:

@@ -1,9 +1,11 @@
 """Amounts, times, workspaces and ids as the admin site shows and reads them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
@@ -16,6 +18,16 @@ _PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
 
 def usd(nano: int | None) -> str:
     return "–" if nano is None else format_usd(nano)
+
+
+def usd_column(field: str, description: str) -> Callable[[Any, Any], str]:
+    """Return a column with an amount, which can be sorted by."""
+
+    @admin.display(description=f"{description}, USD", ordering=field)
+    def column(model_admin: Any, row: Any) -> str:
+        return usd(getattr(row, field))
+
+    return column
 
 
 def no_wrap(text: object) -> str:

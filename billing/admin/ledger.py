@@ -22,12 +22,12 @@ from billing.admin.action_page import (
     row_for_action,
 )
 from billing.admin.form_fields import ReasonForm
-from billing.admin.formatting import format_to_second, no_wrap, usd, workspace_names_by_id
+from billing.admin.formatting import format_to_second, no_wrap, usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.completion_finder import find_charged_completion
 from billing.models import NO_WORKSPACE, Account, Charge, Entry, Transaction
 from billing.units import UNITS
-from core.admin import link_to
+from core.admin import link_column, link_to
 from core.ids import COMPLETION, format_id
 
 
@@ -99,9 +99,7 @@ class TransactionAdmin(MoneyAdmin):
     def charged_for(self, row: Transaction) -> str:
         return link_to(Charge.objects.filter(pk=row.charge_id).first()) if row.charge_id else "–"
 
-    @admin.display(description="takes back")
-    def takes_back(self, row: Transaction) -> str:
-        return link_to(row.reverses)
+    takes_back = link_column("reverses", "takes back")
 
     @admin.display(description="taken back by")
     def taken_back(self, row: Transaction) -> str:
@@ -181,9 +179,7 @@ class ChargeAdmin(MoneyAdmin):
         lines = ((count, UNITS[name].label) for name, count in charge.units.counts.items() if count)
         return format_html_join(mark_safe("<br>"), "{} {}", lines) or "–"
 
-    @admin.display(description="held, USD", ordering="held")
-    def on_hold(self, charge: Charge) -> str:
-        return usd(charge.held)
+    on_hold = usd_column("held", "held")
 
     @admin.display(description="cost, USD", ordering=F("cost").desc(nulls_last=True))
     def in_usd(self, charge: Charge) -> str:

@@ -13,7 +13,7 @@ from django.utils.safestring import mark_safe
 
 from billing import statement_exports
 from billing.admin.action_page import action_path
-from billing.admin.formatting import usd, workspace_names_by_id
+from billing.admin.formatting import usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.models import Statement, Transaction
 from billing.statements import StatementReport, find_report
@@ -75,13 +75,8 @@ class StatementAdmin(MoneyAdmin):
     def of_month(self, statement: Statement) -> str:
         return f"{statement.month:%Y-%m}"
 
-    @admin.display(description="opening balance, USD", ordering="opening")
-    def opened_with(self, statement: Statement) -> str:
-        return usd(statement.opening)
-
-    @admin.display(description="closing balance, USD", ordering="closing")
-    def closed_with(self, statement: Statement) -> str:
-        return usd(statement.closing)
+    opened_with = usd_column("opening", "opening balance")
+    closed_with = usd_column("closing", "closing balance")
 
     @admin.display(description="moved, USD")
     def moved(self, statement: Statement) -> str:

@@ -25,7 +25,7 @@ from billing.admin.action_page import (
     row_for_action,
 )
 from billing.admin.form_fields import MoneyForm, UsdField, WorkspaceField
-from billing.admin.formatting import usd, workspace_names_by_id
+from billing.admin.formatting import usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.ledger import REFERENCE_LENGTH
 from billing.models import Transaction, Wallet
@@ -248,13 +248,8 @@ class WalletAdmin(MoneyAdmin):
         links.append((usage, "its usage"))
         return format_html_join(mark_safe(" · "), '<a href="{}">{}</a>', links)
 
-    @admin.display(description="balance, USD", ordering="balance")
-    def in_balance(self, wallet: Wallet) -> str:
-        return usd(wallet.balance)
-
-    @admin.display(description="held, USD", ordering="held")
-    def on_hold(self, wallet: Wallet) -> str:
-        return usd(wallet.held)
+    in_balance = usd_column("balance", "balance")
+    on_hold = usd_column("held", "held")
 
     @admin.display(description="left to spend, USD")
     def left_to_spend(self, wallet: Wallet) -> str:
@@ -264,9 +259,7 @@ class WalletAdmin(MoneyAdmin):
     def limit(self, wallet: Wallet) -> str:
         return "no limit" if wallet.credit_limit is None else usd(wallet.credit_limit)
 
-    @admin.display(description="alert below, USD", ordering="low_balance")
-    def alert_below(self, wallet: Wallet) -> str:
-        return usd(wallet.low_balance)
+    alert_below = usd_column("low_balance", "alert below")
 
 
 def _workspace_name(wallet: Wallet) -> str:

@@ -17,7 +17,6 @@ from billing.statements import StatementReport, month_after, start_of
 from billing.units import UNIT_NAMES
 from core.http.serializers import (
     ConstantField,
-    ListSerializer,
     OptionalTextField,
     PublicIdField,
     TimestampField,
@@ -88,10 +87,6 @@ class TransactionSerializer(serializers.Serializer[WalletMovement]):
         return movement.charge.model if movement.charge else None
 
 
-class TransactionListSerializer(ListSerializer):
-    data = TransactionSerializer(many=True)  # type: ignore[assignment]
-
-
 class TotalsSerializer(serializers.Serializer[Mapping[str, int]]):
     """What the wallet gained in the month, by kind of transaction."""
 
@@ -122,10 +117,6 @@ class StatementSerializer(serializers.Serializer[Statement]):
 
     def get_closed(self, statement: Statement) -> bool:
         return bool(self.context["is_closed"])
-
-
-class StatementListSerializer(ListSerializer):
-    data = StatementSerializer(many=True)  # type: ignore[assignment]
 
 
 class UnitsSerializer(serializers.Serializer[Mapping[str, int]]):

@@ -1,9 +1,5 @@
 """Views of a workspace's money: its balance, its transactions, and its statements."""
 
-import re
-from datetime import date
-from typing import Any
-
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -17,27 +13,19 @@ from billing import selectors, statement_exports, statements
 from billing.api.account_serializers import (
     BalanceSerializer,
     FullStatementSerializer,
-    StatementListSerializer,
     StatementSerializer,
-    TransactionListSerializer,
     TransactionSerializer,
 )
 from billing.models import Transaction
-from billing.selectors import WalletMovement
 from billing.statements import StatementReport
 from core.exceptions import BadRequest, NotFound
 from core.http.openapi import error_responses
-from core.http.query import parse_choices, parse_integer
+from core.http.pagination import PageParameters, page_body, page_serializer
+from core.http.query import parse_choices
 from core.http.views import ApiView
 from core.ids import TRANSACTION, parse_id
 
-MAX_LIMIT = 100
-_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
-
-PAGE_PARAMETERS = [
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 20}),
-    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
-]
+PAGES = PageParameters(order=False)
 MONTH = OpenApiParameter(
     "month", OpenApiTypes.STR, OpenApiParameter.PATH, description="Such as `2026-01`, UTC."
 )
@@ -64,28 +52,20 @@ class TransactionListView(ApiView):
         summary="What moved the workspace's balance, newest first",
         tags=["billing"],
         parameters=[
-            *PAGE_PARAMETERS,
+            *PAGES.documentation,
             OpenApiParameter(
                 "kind",
                 {"type": "array", "items": {"type": "string", "enum": Transaction.Kind.values}},
                 description="Only these. Also as `kind[]`, or separated by commas.",
             ),
         ],
-        responses={200: TransactionListSerializer} | error_responses(400, 401),
+        responses={200: page_serializer(TransactionSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query, workspace_id = request.query_params, workspace_id_of(request)
         kinds = parse_choices(query, "kind", Transaction.Kind.values)
-        limit = parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
-        last = None
-        if "after" in query:
-            last = selectors.transaction_of(workspace_id, parse_id(TRANSACTION, query["after"]))
-            if last is None:
-                raise _invalid_after()
-        found, has_more = selectors.transaction_page(
-            workspace_id, limit=limit, after=last.transaction if last else None, kinds=kinds
-        )
-        return Response(_page([_transaction_body(movement) for movement in found], has_more=has_more))
+        page = selectors.transaction_page(workspace_id, PAGES.parse(query), kinds)
+        return Response(page_body(page, TransactionSerializer()))
 
 
 class TransactionView(ApiView):
@@ -99,7 +79,7 @@ class TransactionView(ApiView):
         found = selectors.transaction_of(workspace_id_of(request), parse_id(TRANSACTION, transaction_id))
         if found is None:
             raise NotFound("There is no such transaction.", param="transaction_id")
-        return Response(_transaction_body(found))
+        return Response(TransactionSerializer(found).data)
 
 
 class StatementListView(ApiView):
@@ -107,20 +87,12 @@ class StatementListView(ApiView):
         operation_id="listStatements",
         summary="The statements of months that are closed, newest first",
         tags=["billing"],
-        parameters=PAGE_PARAMETERS,
-        responses={200: StatementListSerializer} | error_responses(400, 401),
+        parameters=PAGES.documentation,
+        responses={200: page_serializer(StatementSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        query = request.query_params
-        limit = parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
-        before = None
-        if "after" in query:
-            before = _month(query["after"])
-            if before is None:
-                raise _invalid_after()
-        found, has_more = statements.statement_page(workspace_id_of(request), limit=limit, before=before)
-        show = StatementSerializer(context={"is_closed": True}).to_representation
-        return Response(_page([show(statement) for statement in found], has_more=has_more))
+        page = statements.statement_page(workspace_id_of(request), PAGES.parse(request.query_params))
+        return Response(page_body(page, StatementSerializer(context={"is_closed": True})))
 
 
 class StatementView(ApiView):
@@ -175,33 +147,10 @@ class StatementPageView(ApiView):
 
 
 def _report(request: Request, text: str) -> StatementReport:
-    month = _month(text)
+    month = statements.parse_month(text)
     if month is None:
         raise BadRequest("Invalid value for 'month': it is not like '2026-01'.", param="month")
     report = statements.find_report(workspace_id_of(request), month)
     if report is None:
         raise NotFound("There is no statement of this month.", param="month")
     return report
-
-
-def _month(text: str) -> date | None:
-    found = _MONTH.fullmatch(text)
-    return date(int(found[1]), int(found[2]), 1) if found and int(found[1]) else None
-
-
-def _invalid_after() -> BadRequest:
-    return BadRequest("Invalid value for 'after': there is no such object in this list.", param="after")
-
-
-def _transaction_body(movement: WalletMovement) -> dict[str, Any]:
-    return TransactionSerializer().to_representation(movement)
-
-
-def _page(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": has_more,
-    }

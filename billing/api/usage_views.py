@@ -12,11 +12,12 @@ from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from accounts.authentication import workspace_id_of
 from billing import usage_report
 from billing.api.exact_json_renderer import ExactJSONRenderer
-from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
+from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, Width, bucket_page
 from billing.api.usage_serializers import (
     CompletionUsageSerializer,
     CostPageSerializer,
@@ -91,17 +92,12 @@ class CompletionUsageView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        page = bucket_page(query, USAGE_WIDTHS)
-        groups = parse_choices(query, "group_by", USAGE_GROUPS)
-        workspace_id = workspace_id_of(request)
-        where = _common_filter(query, workspace_id) & Q(kind=Charge.Kind.COMPLETION)
+        where = Q(kind=Charge.Kind.COMPLETION)
         if models := parse_array(query, "models"):
             where &= Q(model__in=models)
         if parse_choice(query, "batch", ("true", "false"), "false") == "true":
             where &= _NOTHING
-        sums = usage_report.usage_sums(_usage_query(workspace_id, page, groups, USAGE_GROUPS, where))
-        show = CompletionUsageSerializer(context={"groups": groups, "workspace_id": workspace_id})
-        return Response(_page_body(page, sums, show.to_representation))
+        return _bucket_response(request, USAGE_WIDTHS, USAGE_GROUPS, where, CompletionUsageSerializer)
 
 
 class CostView(ApiView):
@@ -124,26 +120,38 @@ class CostView(ApiView):
         responses={200: CostPageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        query = request.query_params
-        page = bucket_page(query, COST_WIDTHS)
-        groups = parse_choices(query, "group_by", COST_GROUPS)
-        workspace_id = workspace_id_of(request)
-        where = _common_filter(query, workspace_id) & _line_item_filter(
-            parse_array(query, "line_items", separator="")
-        )
-        sums = usage_report.usage_sums(_usage_query(workspace_id, page, groups, COST_GROUPS, where))
-        show = CostSerializer(context={"groups": groups, "workspace_id": workspace_id})
-        return Response(_page_body(page, sums, show.to_representation))
+        where = _line_item_filter(parse_array(request.query_params, "line_items", separator=""))
+        return _bucket_response(request, COST_WIDTHS, COST_GROUPS, where, CostSerializer)
 
 
 _NOTHING = Q(pk__in=())
 
 
-def _usage_query(
-    workspace_id: UUID, page: BucketPage, groups: Sequence[str], grouping: Grouping, where: Q
-) -> usage_report.UsageQuery:
+def _bucket_response(
+    request: Request,
+    widths: Mapping[str, Width],
+    grouping: Grouping,
+    where: Q,
+    serializer: type[Serializer[usage_report.UsageSums]],
+) -> Response:
+    query, workspace_id = request.query_params, workspace_id_of(request)
+    page = bucket_page(query, widths)
+    groups = parse_choices(query, "group_by", grouping)
     by = [column for group in groups for column in grouping[group]]
-    return usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where)
+    where &= _common_filter(query, workspace_id)
+    sums = usage_report.usage_sums(usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where))
+    show = serializer(context={"groups": groups, "workspace_id": workspace_id}).to_representation
+    buckets = [
+        {
+            "object": "bucket",
+            "start_time": start,
+            "end_time": start + page.width,
+            "results": [show(total) for total in sums.get(start, ())],
+        }
+        for start in page.starts
+    ]
+    is_last = page.next_page is None
+    return Response({"object": "page", "data": buckets, "has_more": not is_last, "next_page": page.next_page})
 
 
 def _common_filter(query: QueryDict, workspace_id: UUID) -> Q:
@@ -172,24 +180,3 @@ def _line_item_filter(names: Sequence[str]) -> Q:
         model, _, kind = name.rpartition(", ")
         where |= Q(model=model, kind=kind)
     return where
-
-
-def _page_body(
-    page: BucketPage,
-    sums: Mapping[int, Sequence[usage_report.UsageSums]],
-    show: Callable[[usage_report.UsageSums], dict[str, Any]],
-) -> dict[str, Any]:
-    return {
-        "object": "page",
-        "data": [
-            {
-                "object": "bucket",
-                "start_time": start,
-                "end_time": start + page.width,
-                "results": [show(total) for total in sums.get(start, ())],
-            }
-            for start in page.starts
-        ],
-        "has_more": page.next_page is not None,
-        "next_page": page.next_page,
-    }

@@ -518,7 +518,7 @@ class Migration(migrations.Migration):
                             ("audio_in", "audio tokens in"),
                             ("audio_out", "audio tokens out"),
                             ("images", "images"),
-                            ("seconds", "seconds recognised"),
+                            ("seconds", "seconds recognized"),
                             ("characters", "characters spoken"),
                         ],
                         max_length=20,

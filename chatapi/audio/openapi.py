@@ -1,24 +1,23 @@
-"""Stubs for the audio endpoints in the API document, since they are not Django views."""
+"""The audio endpoints, which are no views, for the API document."""
 
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
 from chatapi.audio.speech_request import SPEECH_FORMATS, SpeechRequestSerializer
 from chatapi.audio.transcription_request import FORMATS, GRANULARITIES
-from core.http.openapi import error_responses, rate_limit_headers
-from core.http.views import ApiView
-from media.api.openapi import Endpoints, UploadedField
+from core.http.openapi import Endpoint, asgi_endpoint, error_responses, rate_limit_headers
+from media.api.openapi import UploadedField
 from media.processing.sound.output_formats import FORMATS as SOUND_FORMATS
 
+_REFUSALS = error_responses(400, 401, 403, 413, 429, 503)
 SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS})
 
 
 class TranslationFormSerializer(serializers.Serializer[Any]):
     file = UploadedField(help_text="wav, mp3, flac, ogg, opus, webm, m4a, mp4 or aac, by its bytes.")
-    model = serializers.CharField(required=False, help_text="Any: there is one recogniser.")
+    model = serializers.CharField(required=False, help_text="Any: there is one recognizer.")
     prompt = serializers.CharField(required=False, help_text="What came before, or spellings.")
     temperature = serializers.FloatField(min_value=0, max_value=1, default=0)
     response_format = serializers.ChoiceField(FORMATS, default="json")
@@ -68,8 +67,10 @@ class SpeechEventSerializer(serializers.Serializer[Any]):
     usage = SpeechUsageSerializer(required=False)
 
 
-class Speech(ApiView):
-    @extend_schema(
+ENDPOINTS: list[Endpoint] = [
+    asgi_endpoint(
+        "POST",
+        "/v1/audio/speech",
         operation_id="createSpeech",
         summary="Speak a text",
         description="The sound is sent as it is made. With `stream_format: sse` as events: "
@@ -79,14 +80,11 @@ class Speech(ApiView):
         request=SpeechRequestSerializer,
         responses={(200, media_type): OpenApiTypes.BINARY for media_type in SPEECH_TYPES}
         | {(200, "text/event-stream"): SpeechEventSerializer}
-        | error_responses(400, 401, 403, 413, 429, 503),
-    )
-    def post(self) -> None:
-        """Documents it; never called."""
-
-
-class Transcription(ApiView):
-    @extend_schema(
+        | _REFUSALS,
+    ),
+    asgi_endpoint(
+        "POST",
+        "/v1/audio/transcriptions",
         operation_id="createTranscription",
         summary="Write down what is said in a sound",
         description="Nothing of the upload is kept. With `stream` as events: `transcript.text.delta`, then "
@@ -99,14 +97,11 @@ class Transcription(ApiView):
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "text/event-stream"): TranscriptEventSerializer,
         }
-        | error_responses(400, 401, 403, 413, 429, 503),
-    )
-    def post(self) -> None:
-        """Documents it; never called."""
-
-
-class Translation(ApiView):
-    @extend_schema(
+        | _REFUSALS,
+    ),
+    asgi_endpoint(
+        "POST",
+        "/v1/audio/translations",
         operation_id="createTranslation",
         summary="Write down in English what is said in a sound",
         description="Nothing of the upload is kept.",
@@ -117,19 +112,11 @@ class Translation(ApiView):
             (200, "application/json"): TranscriptSerializer,
             (200, "text/plain"): OpenApiTypes.STR,
         }
-        | error_responses(400, 401, 403, 413, 429, 503),
-    )
-    def post(self) -> None:
-        """Documents it; never called."""
-
-
-STUBS: list[tuple[str, str, Any]] = [
-    ("/v1/audio/speech", "POST", Speech),
-    ("/v1/audio/transcriptions", "POST", Transcription),
-    ("/v1/audio/translations", "POST", Translation),
+        | _REFUSALS,
+    ),
 ]
 
 
-def add_audio_endpoints(endpoints: Endpoints) -> Endpoints:
-    """Add the audio endpoints; a preprocessing hook of drf-spectacular."""
-    return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]
+def add_audio_endpoints(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Add the endpoints; a preprocessing hook of drf-spectacular."""
+    return endpoints + ENDPOINTS

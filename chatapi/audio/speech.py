@@ -9,35 +9,33 @@ from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
-from accounts.principal import Principal
+from accounts.asgi_endpoints import RateLimitedEndpoint
+from accounts.principal import Caller
+from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.audio.billing import Bill, bill_call
-from chatapi.audio.rate_limited_endpoint import RateLimitedEndpoint
 from chatapi.audio.speech_request import SpeechRequestSerializer
 from chatapi.audio.streaming import (
-    EVENT_STREAM,
     ReadAhead,
     encode_error_event,
     encode_event,
-    end_response,
     read_ahead,
-    send_piece,
-    start_response,
 )
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from chatapi.completions.token_counts import estimate_tokens, sound_tokens
 from chatapi.validation import exceptions
 from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
+from core.http.asgi_endpoint import Sender, watch_disconnect
 from core.http.body import read_body
+from core.http.exception_handler import to_api_error
+from core.http.responses import EVENT_STREAM, end_stream, send_piece, start_stream
 from core.value import Value
-from media.api.asgi_endpoints import endpoint_api_error, watch_disconnect
 from media.processing.exceptions import MediaError
-from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
-from media.processing.sandbox.pools import SYNTHESIS_THREADS
+from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml import SsmlError, parse_ssml
@@ -47,8 +45,6 @@ from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, all
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14
-CONCURRENT_REQUESTS, MAX_REQUESTS = SYNTHESIS_THREADS // 2, 32
-"""Requests of a workspace that are spoken at once, and that are accepted: one may take half an hour."""
 
 _serializer = SpeechRequestSerializer()
 
@@ -63,11 +59,19 @@ class SpeechRequest(Value, frozen=True):
 
 
 class SpeechEndpoint(RateLimitedEndpoint):
-    def __init__(self, callers: AsgiAuthenticator, counters: FallbackCounters) -> None:
-        super().__init__(callers, counters)
-        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
+    """The speech endpoint. `synthesis` is the pool that speaks."""
 
-    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, callers: AsgiAuthenticator, counters: FallbackCounters, synthesis: SandboxPool
+    ) -> None:
+        super().__init__(callers, counters)
+        self._synthesis = synthesis
+        self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
+
+    async def respond_within(
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+    ) -> None:
+        principal = caller.principal
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
         request = await asyncio.to_thread(_parse_request, body)
         work = Speak(
@@ -75,13 +79,12 @@ class SpeechEndpoint(RateLimitedEndpoint):
         )
         seconds = synthesis_timeout(len(request.text), request.speed)
         bound = Bound(characters=len(request.text))
-        async with (
-            watch_disconnect(receive) as is_gone,
-            self._queue.slot(principal.workspace_id, is_gone),
-            bill_call(scope, principal, "speech", bound) as bill,
-        ):
-            spoken = pools.synthesis.stream(speak, work, seconds=seconds)
-            async with read_ahead(spoken, _size) as pieces:
+        with watch_disconnect(receive) as is_gone:
+            async with (
+                self._queue.slot(principal.workspace_id, is_gone),
+                bill_call(scope, principal, "speech", bound) as bill,
+                read_ahead(self._synthesis.stream(speak, work, seconds=seconds), _size) as pieces,
+            ):
                 try:
                     await _send(request, pieces, is_gone, send, bill)
                 except VoiceError as problem:
@@ -100,15 +103,15 @@ async def _send(
     if request.as_events:
         await _send_events(request, all_pieces, send)
         return
-    await start_response(send, (b"content-type", FORMATS[request.format].media_type.encode()))
+    await start_stream(send, (b"content-type", FORMATS[request.format].media_type.encode()))
     async for piece in all_pieces:
         if piece.data:
             await send_piece(send, piece.data)
-    await end_response(send)
+    await end_stream(send)
 
 
 async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
-    await start_response(send, EVENT_STREAM)
+    await start_stream(send, EVENT_STREAM)
     milliseconds = 0
     try:
         async for piece in pieces:
@@ -117,10 +120,10 @@ async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece
                 audio = b64encode(piece.data).decode()
                 await send_piece(send, encode_event({"type": "speech.audio.delta", "audio": audio}))
     except (MediaError, SandboxError, ApiError) as error:
-        await end_response(send, encode_error_event(endpoint_api_error(error)))
+        await end_stream(send, encode_error_event(to_api_error(error)))
     else:
         usage = _usage(request.text, milliseconds)
-        await end_response(send, encode_event({"type": "speech.audio.done", "usage": usage}))
+        await end_stream(send, encode_event({"type": "speech.audio.done", "usage": usage}))
 
 
 async def _take_until_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:

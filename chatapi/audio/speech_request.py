@@ -28,7 +28,7 @@ class SpeechInputField(StringField):
 
 
 class SpeechRequestSerializer(StrictSerializer):
-    model = StringField(max_length=256, help_text="Any: there is one synthesiser for each voice.")
+    model = StringField(max_length=256, help_text="Any: there is one synthesizer for each voice.")
     input = SpeechInputField(max_length=INPUT_LENGTH)
     voice = VoiceField(help_text="One of `GET /v1/audio/voices`, such as OpenAI's names.")
     instructions = StringField(required=False, help_text="Taken, and not heeded.")

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from starlette.types import Send
 
 from core.exceptions import ApiError
 from core.http.body import ClientDisconnected
@@ -15,8 +14,6 @@ T = TypeVar("T")
 
 AHEAD_BYTES = 16 * 1024 * 1024
 """How far a job may run ahead of a slow client, which then no longer holds up others."""
-STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
-EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 KEEP_ALIVE = b": ping\n"
 
 
@@ -25,11 +22,14 @@ class NothingReceived(Exception):
 
 
 class ReadAhead(Generic[T]):
-    """A stream that is read up to AHEAD_BYTES ahead, whether or not anyone takes its items."""
+    """A stream that is read up to `ahead_bytes` ahead, whether or not anyone takes its items."""
 
-    def __init__(self, source: AsyncGenerator[T, None], size_of: Callable[[T], int]) -> None:
+    def __init__(
+        self, source: AsyncGenerator[T, None], size_of: Callable[[T], int], ahead_bytes: int
+    ) -> None:
         self._source = source
         self._size_of = size_of
+        self._ahead_bytes = ahead_bytes
         self._items: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._buffered_bytes = 0
         self._has_room = asyncio.Event()
@@ -64,7 +64,7 @@ class ReadAhead(Generic[T]):
             async for item in self._source:
                 self._buffered_bytes += self._size_of(item)
                 self._items.put_nowait(item)
-                if self._buffered_bytes > AHEAD_BYTES:
+                if self._buffered_bytes > self._ahead_bytes:
                     self._has_room.clear()
                     await self._has_room.wait()
             self._items.put_nowait(None)
@@ -74,10 +74,10 @@ class ReadAhead(Generic[T]):
 
 @asynccontextmanager
 async def read_ahead(
-    source: AsyncGenerator[T, None], size_of: Callable[[T], int]
+    source: AsyncGenerator[T, None], size_of: Callable[[T], int], ahead_bytes: int = AHEAD_BYTES
 ) -> AsyncIterator[ReadAhead[T]]:
     """Read a stream ahead until the block ends, which closes it and so stops its job."""
-    ahead = ReadAhead(source, size_of)
+    ahead = ReadAhead(source, size_of, ahead_bytes)
     running = asyncio.ensure_future(ahead.run())
     try:
         yield ahead
@@ -94,16 +94,3 @@ def encode_event(content: dict[str, Any]) -> bytes:
 def encode_error_event(error: ApiError) -> bytes:
     """Return an error event for when the status is already sent; clients take any `error` as the end."""
     return encode_event(error.envelope)
-
-
-async def start_response(send: Send, content_type: tuple[bytes, bytes]) -> None:
-    headers = [content_type, *STREAM_HEADERS]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def send_piece(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def end_response(send: Send, data: bytes = b"") -> None:
-    await send({"type": "http.response.body", "body": data})

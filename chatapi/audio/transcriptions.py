@@ -1,8 +1,8 @@
 """`POST /v1/audio/transcriptions` and `/v1/audio/translations`. Nothing from the uploads is kept."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -10,28 +10,27 @@ from django.conf import settings
 from starlette.types import Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
-from accounts.principal import Principal
+from accounts.asgi_endpoints import RateLimitedEndpoint
+from accounts.principal import Caller, Principal
+from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.audio.billing import Bill, bill_call
-from chatapi.audio.rate_limited_endpoint import RateLimitedEndpoint
 from chatapi.audio.streaming import (
-    EVENT_STREAM,
     KEEP_ALIVE,
     NothingReceived,
     ReadAhead,
     encode_error_event,
     encode_event,
-    end_response,
     read_ahead,
-    send_piece,
-    start_response,
 )
 from chatapi.audio.transcription_request import TranscriptionRequest, parse_transcription_form
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import ApiError
-from media.api.asgi_endpoints import cancel_on_disconnect, endpoint_api_error, send_response, watch_disconnect
+from core.http.asgi_endpoint import Sender, cancel_on_disconnect, watch_disconnect
+from core.http.exception_handler import to_api_error
+from core.http.responses import EVENT_STREAM, end_stream, send_piece, send_response, start_stream
 from media.api.form_reader import Form, read_form
 from media.inspection import inspect_file, sound_limits
 from media.processing.exceptions import MediaError
@@ -60,10 +59,6 @@ JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
 RecognitionStream = ReadAhead[Segment | RecognitionEnd]
 
 
-CONCURRENT_REQUESTS, MAX_REQUESTS = 2, 32
-"""Requests of a workspace that run at once, and that are accepted."""
-
-
 class TranscriptionEndpoint(RateLimitedEndpoint):
     """The transcription or translation endpoint. `keep_alive`: seconds of silence before a stream pings."""
 
@@ -73,33 +68,50 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         super().__init__(callers, counters)
         self._task = task
         self._keep_alive = keep_alive
-        self._queue = WorkspaceQueue(CONCURRENT_REQUESTS, MAX_REQUESTS)
+        self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
-    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond_within(
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+    ) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
-        async with read_form(principal.workspace_id, scope, receive, limit) as form:
+        async with read_form(caller.principal.workspace_id, scope, receive, limit) as form:
             request = parse_transcription_form(form, self._task)
-            turn = self._queue.slot
-            async with watch_disconnect(receive) as is_gone, turn(principal.workspace_id, is_gone):
-                wav, seconds = await cancel_on_disconnect(is_gone, _convert_to_wav(form))
-                recognized = stream_transcription(
-                    wav,
-                    seconds=transcription_timeout(seconds),
-                    language=request.language,
-                    prompt=request.prompt,
-                    temperature=request.temperature,
-                    translate=self._task == "translate",
-                    words="word" in request.granularities,
-                )
-                bound = Bound(seconds=round_up_seconds(seconds))
+            with watch_disconnect(receive) as is_gone:
                 async with (
-                    bill_call(scope, principal, "transcription", bound) as bill,
-                    read_ahead(_count_seconds(recognized, bill), _no_bytes) as results,
+                    self._queue.slot(caller.principal.workspace_id, is_gone),
+                    self._recognize(request, form, caller.principal, scope, is_gone) as results,
                 ):
                     if request.streams:
                         await self._stream(results, is_gone, send)
                     else:
                         await self._send_whole(request, results, is_gone, send)
+
+    @asynccontextmanager
+    async def _recognize(
+        self,
+        request: TranscriptionRequest,
+        form: Form,
+        principal: Principal,
+        scope: Scope,
+        is_gone: asyncio.Event,
+    ) -> AsyncIterator[RecognitionStream]:
+        """Recognize the upload until the block ends, and bill what was recognized."""
+        wav, seconds = await cancel_on_disconnect(is_gone, _convert_to_wav(form))
+        recognized = stream_transcription(
+            wav,
+            seconds=transcription_timeout(seconds),
+            language=request.language,
+            prompt=request.prompt,
+            temperature=request.temperature,
+            translate=self._task == "translate",
+            words="word" in request.granularities,
+        )
+        bound = Bound(seconds=round_up_seconds(seconds))
+        async with (
+            bill_call(scope, principal, "transcription", bound) as bill,
+            read_ahead(_count_seconds(recognized, bill), _no_bytes) as results,
+        ):
+            yield results
 
     async def _send_whole(
         self, request: TranscriptionRequest, results: RecognitionStream, is_gone: asyncio.Event, send: Send
@@ -115,7 +127,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         first = []
         with suppress(NothingReceived):  # until then a failure gets its own status
             first.append(await results.take(is_gone, self._keep_alive))
-        await start_response(send, EVENT_STREAM)
+        await start_stream(send, EVENT_STREAM)
         try:
             item = first[0] if first else await self._next(results, is_gone, send)
             while item is not None:
@@ -125,8 +137,8 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
                 item = await self._next(results, is_gone, send)
             last = encode_event(done_event(writer.transcript()))
         except (MediaError, SandboxError, ApiError) as error:
-            last = encode_error_event(endpoint_api_error(error))
-        await end_response(send, last)
+            last = encode_error_event(to_api_error(error))
+        await end_stream(send, last)
 
     async def _next(
         self, results: RecognitionStream, is_gone: asyncio.Event, send: Send

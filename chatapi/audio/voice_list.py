@@ -1,14 +1,31 @@
 """`/v1/audio/voices`."""
 
+from typing import Any
+
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
+from msgspec import structs
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chatapi.audio.voice_serializers import VoiceListSerializer, serialize_voice
 from core.http.openapi import error_responses
+from core.http.pagination import list_body, list_serializer
+from core.http.serializers import ConstantField
 from core.http.views import ApiView
 from media.processing.speech.voices import all_voices
+
+
+class VoiceSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    object = ConstantField("voice")
+    name = serializers.CharField()
+    description = serializers.CharField()
+    language = serializers.CharField(help_text="A BCP 47 tag.")
+    gender = serializers.ChoiceField(["female", "male", "neutral"], allow_null=True)
+    engine = serializers.ChoiceField(["piper", "espeak"])
+    alias_of = serializers.CharField(allow_null=True, help_text="The voice that lends its sound.")
+    aliases = serializers.ListField(child=serializers.CharField(), help_text="The voices it lends it to.")
 
 
 class VoiceListView(ApiView):
@@ -16,8 +33,12 @@ class VoiceListView(ApiView):
         operation_id="listVoices",
         summary="The voices that can speak",
         tags=["audio"],
-        responses={200: VoiceListSerializer} | error_responses(401),
+        responses={200: list_serializer(VoiceSerializer)} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        known = all_voices(settings.CHATAPI_VOICES_FOLDER)
-        return Response({"object": "list", "data": [serialize_voice(voice, known) for voice in known]})
+        voices = all_voices(settings.CHATAPI_VOICES_FOLDER)
+        shown = (
+            structs.asdict(voice) | {"aliases": [other.id for other in voices if other.alias_of == voice.id]}
+            for voice in voices
+        )
+        return Response(list_body(map(VoiceSerializer().to_representation, shown)))

@@ -1,11 +1,7 @@
 """What a call used, in the units of billing."""
 
-from collections.abc import Iterable
-
 from billing.units import Units
 from engines.events import Usage
-from engines.messages import ImagePart, Message
-from engines.model_spec import ModelSpec
 
 
 def billing_units(usage: Usage, images: int) -> Units:
@@ -23,13 +19,3 @@ def billing_units(usage: Usage, images: int) -> Units:
         audio_out=audio_out,
         images=images,
     )
-
-
-def count_images(messages: Iterable[Message], spec: ModelSpec) -> int:
-    """Return how many pictures the model sees.
-
-    A model that does not see is given text, which counts as text.
-    """
-    if "image" not in spec.input_modalities:
-        return 0
-    return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from uuid import UUID
 
+from django.utils.translation import ngettext
+
 from billing import operator_alerts, verification
 from billing.database_snapshot import snapshot
 from billing.models import Alert, Charge
@@ -36,7 +38,8 @@ def reconcile() -> int:
 
 
 def _alert_text(found: int, listed: Sequence[str]) -> str:
-    lines = [f"The books do not add up: {found} discrepancies.", *listed]
+    count = ngettext("%d discrepancy", "%d discrepancies", found) % found
+    lines = [f"The books do not add up: {count}.", *listed]
     if found > len(listed):
         lines.append(f"and {found - len(listed)} more: `manage.py verify_ledger`")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from django.conf import settings
 
-from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest
+from conversations.completion_request import OUTPUT_LIMITS, CompletionRequest
 from core.exceptions import ApiError, BadRequest
 from engines.base import Engine
 from engines.messages import FilePart, Message

@@ -4,42 +4,35 @@ A request is read, authenticated, validated and handed to the service; the respo
 """
 
 import asyncio
-import logging
 from hashlib import sha256
 
-from django.db import InterfaceError, OperationalError
-from starlette.types import Receive, Scope, Send
+import msgspec
+from starlette.types import Receive, Scope
 
-from accounts.asgi_auth import AsgiAuthenticator, Caller
+from accounts.asgi_auth import AsgiAuthenticator
+from accounts.asgi_endpoints import RateLimitedEndpoint
+from accounts.principal import Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
-from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects import DIALECTS
-from chatapi.completions.runs.event_log import Viewer
-from chatapi.completions.runs.run import Run
+from chatapi.completions.runs.event_log import EventLog, Viewer
 from chatapi.completions.service import CompletionService
 from chatapi.validation.json_body import parse_json
-from core.exceptions import ApiError, BadRequest, Internal, MethodNotAllowed, ServiceUnavailable
-from core.http.body import ClientDisconnected, read_body
-from core.http.responses import send_error, send_json
+from conversations.completion_request import CompletionRequest, DialectName
+from core.exceptions import ApiError, BadRequest
+from core.http.asgi_endpoint import Sender, on_disconnect
+from core.http.body import read_body
+from core.http.responses import EVENT_STREAM, end_stream, send_json, start_stream
 from engines.answers import Answer, AnswerEnd, Failure, assemble
 from media.processing.sound.output_formats import sound_media_type
-
-logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY_LENGTH = 255
 LARGE_BODY = 256 * 1024
 """Bodies of this many bytes or more are decoded in a thread: 20 MB take 0.2 s."""
-STREAM_HEADERS = [
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-    (b"x-stream", b"true"),
-]
-EVENT_STREAM = b"text/event-stream; charset=utf-8"
-NDJSON = b"application/x-ndjson"
+NDJSON_STREAM = (b"content-type", b"application/x-ndjson")
 
 
-class CompletionsEndpoint:
+class CompletionsEndpoint(RateLimitedEndpoint):
     """The `POST` endpoint of one dialect. `keep_alive` is in seconds, `max_body` in bytes."""
 
     def __init__(
@@ -52,102 +45,55 @@ class CompletionsEndpoint:
         max_body: int,
         keep_alive: float,
     ) -> None:
+        super().__init__(authenticator, counters)
         self._service = service
-        self._authenticator = authenticator
-        self._counters = counters
         self._dialect = DIALECTS[dialect]
         self._max_body = max_body
         self._keep_alive = keep_alive
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            caller = await self._authenticate(scope)
-            allowance = Allowance(self._counters, caller.principal)
-            send = allowance.with_headers(send)
-            request, running = await self._begin(caller, allowance, scope, receive)
-        except ClientDisconnected:
-            return
-        except asyncio.CancelledError:
-            await send_error(_stopping_error(), receive, send)
-            raise
-        except ApiError as refusal:
-            await send_error(refusal, receive, send)
-        except (OperationalError, InterfaceError) as error:
-            logger.error("The database does not answer: %s", error)
-            unavailable = ServiceUnavailable("The database does not answer.", code="database")
-            await send_error(unavailable, receive, send)
-        except Exception:
-            logger.exception("A request could not be begun")
-            await send_error(Internal(), receive, send)
-        else:
-            await self._respond(scope, receive, send, request, running)
-
-    async def _authenticate(self, scope: Scope) -> Caller:
-        if scope["method"] != "POST":
-            raise MethodNotAllowed(scope["method"], "POST")
-        return await self._authenticator.identify(scope)
+    async def respond_within(
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+    ) -> None:
+        log, request = await self._begin(allowance, caller, scope, receive)
+        with Viewer(log, self._keep_alive) as viewer, on_disconnect(receive, viewer.leave):
+            if request.stream:
+                await self._stream(scope, send, request, viewer)
+            else:
+                await self._send_whole(send, request, viewer)
 
     async def _begin(
-        self, caller: Caller, allowance: Allowance, scope: Scope, receive: Receive
-    ) -> tuple[CompletionRequest, Run]:
-        await allowance.take_request()
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive
+    ) -> tuple[EventLog, CompletionRequest]:
+        """Start the run; return its log, and the request without what is too large to keep beside it."""
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
-        running = await self._service.start_completion(
+        log = await self._service.start_completion(
             caller,
             allowance,
             request,
             idempotency_key=idempotency_key,
             body_digest=sha256(raw).hexdigest() if idempotency_key else "",
         )
-        return request, running
+        return log, msgspec.structs.replace(request, messages=(), uploads={})
 
     async def _parse(self, raw: bytes) -> CompletionRequest:
         if len(raw) < LARGE_BODY:
             return self._dialect.parse(parse_json(raw))
         return await asyncio.to_thread(lambda: self._dialect.parse(parse_json(raw)))
 
-    async def _respond(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        request: CompletionRequest,
-        running: Run,
-    ) -> None:
-        with Viewer(running.log, self._keep_alive) as viewer:
-            watcher = asyncio.ensure_future(_watch_for_disconnect(receive, viewer))
-            try:
-                if request.stream:
-                    await self._stream(scope, send, request, running, viewer)
-                else:
-                    await self._send_whole(receive, send, request, running, viewer)
-            finally:
-                watcher.cancel()
-        if viewer.is_gone and running.log.ended is None:
-            running.viewer_left()
-
-    async def _stream(
-        self,
-        scope: Scope,
-        send: Send,
-        request: CompletionRequest,
-        running: Run,
-        viewer: Viewer,
-    ) -> None:
+    async def _stream(self, scope: Scope, send: Sender, request: CompletionRequest, viewer: Viewer) -> None:
         entries = await viewer.read()
         if entries and isinstance(entries[0], AnswerEnd) and entries[0].failure:
             # nothing was sent yet, so the failure can set the status
-            await _send_failure(send, entries[0].failure, running)
+            await _send_failure(send, entries[0].failure, viewer.log)
             return
         ndjson = self._dialect.name == "native" and _accepts_ndjson(scope)
         encoder = self._dialect.encoder(
-            running.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
+            viewer.log.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
         )
-        content_type = (b"content-type", NDJSON if ndjson else EVENT_STREAM)
-        headers = [content_type, *STREAM_HEADERS, _conversation_header(running)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        content_type = NDJSON_STREAM if ndjson else EVENT_STREAM
+        await start_stream(send, content_type, (b"x-stream", b"true"), _conversation_header(viewer.log))
         try:
             while not viewer.is_gone:
                 body = encoder.encode(entries) if entries else encoder.keep_alive
@@ -157,31 +103,24 @@ class CompletionsEndpoint:
                     return
                 entries = await viewer.read()
         except asyncio.CancelledError:  # the server is stopping and can wait no longer
-            body = encoder.encode([AnswerEnd("interrupted")])
-            await send({"type": "http.response.body", "body": body, "more_body": False})
+            await end_stream(send, encoder.encode([AnswerEnd("interrupted")]))
             raise
 
-    async def _send_whole(
-        self, receive: Receive, send: Send, request: CompletionRequest, running: Run, viewer: Viewer
-    ) -> None:
-        try:
-            ended = await viewer.wait_until_ended()
-        except asyncio.CancelledError:
-            await send_error(_stopping_error(), receive, send)
-            raise
+    async def _send_whole(self, send: Sender, request: CompletionRequest, viewer: Viewer) -> None:
+        ended, log = await viewer.wait_until_ended(), viewer.log
         if ended is None:
             return
         if ended.failure or ended.state != "completed":
-            await _send_failure(send, ended.failure or _stop_failure(ended), running)
+            await _send_failure(send, ended.failure or _stop_failure(ended), log)
             return
         assembler = assemble(
-            running.log.entries,
+            log.entries,
             ended.finishes,
             choices=request.n,
             sound_type=sound_media_type(request.sound_format),
         )
         answer = Answer(
-            head=running.head,
+            head=log.head,
             choices=assembler.choices(),
             state=ended.state,
             usage=ended.usage,
@@ -189,22 +128,11 @@ class CompletionsEndpoint:
             service_tier=request.params.get("service_tier"),
         )
         body = self._dialect.render(answer, assembler.sounds())
-        await send_json(send, 200, body, [_conversation_header(running)])
+        await send_json(send, 200, body, [_conversation_header(log)])
 
 
-def _stopping_error() -> ServiceUnavailable:
-    """Return the error for a server that is stopping and can wait no longer."""
-    return ServiceUnavailable("The service is stopping.", code="interrupted")
-
-
-async def _watch_for_disconnect(receive: Receive, viewer: Viewer) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    viewer.leave()
-
-
-async def _send_failure(send: Send, failure: Failure, running: Run) -> None:
-    headers = [_conversation_header(running)]
+async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:
+    headers = [_conversation_header(log)]
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
     error = ApiError(
@@ -236,8 +164,8 @@ def _idempotency_key(scope: Scope) -> str | None:
 
 
 def _accepts_ndjson(scope: Scope) -> bool:
-    return any(name == b"accept" and NDJSON in value.lower() for name, value in scope["headers"])
+    return any(name == b"accept" and NDJSON_STREAM[1] in value.lower() for name, value in scope["headers"])
 
 
-def _conversation_header(running: Run) -> tuple[bytes, bytes]:
-    return b"x-conversation-id", running.conversation_id.encode()
+def _conversation_header(log: EventLog) -> tuple[bytes, bytes]:
+    return b"x-conversation-id", log.conversation_id.encode()

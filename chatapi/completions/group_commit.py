@@ -1,4 +1,4 @@
-"""Group commit: one thread writes all waiting admissions and settlements in one transaction.
+"""Group commit: one thread writes all waiting runs and settlements in one transaction.
 
 A statement costs about the same for one row as for fifty, and each commit costs a disk flush. So the calls
 that arrive while a transaction runs go into the next one.
@@ -19,10 +19,11 @@ from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, WalletChanged
 from billing.tariffs import Bound
-from conversations.admission import Admitted, Deferred, admit_all
-from conversations.admission_request import AdmissionRequest
+from conversations.admission import Deferred, admit_all
 from conversations.settlement import Settlement, settle_all
-from core.exceptions import ApiError, Internal, ServiceUnavailable
+from conversations.stored_run import Admission, StoredRun
+from core.exceptions import ApiError, Internal
+from core.http.exception_handler import database_down_error
 
 logger = logging.getLogger(__name__)
 
@@ -37,21 +38,21 @@ class HoldRequest(NamedTuple):
     bound: Bound
 
 
-Write = AdmissionRequest | Settlement | HoldRequest | ChargeSettlement
+Write = StoredRun | Settlement | HoldRequest | ChargeSettlement
 
 
 class _Job(NamedTuple):
     """An item to store, and the future that its coroutine is waiting for."""
 
     item: Write
-    future: "asyncio.Future[Admitted | Hold | None]"
+    future: "asyncio.Future[Admission | Hold | None]"
 
 
-_Outcome = tuple[_Job, Admitted | Hold | Deferred | ApiError | None]
+_Outcome = tuple[_Job, Admission | Hold | Deferred | ApiError | None]
 
 
 class GroupCommitWriter:
-    """Stores admissions and settlements in its own thread; belongs to the loop that it was created in."""
+    """Stores runs and settlements in its own thread; belongs to the loop that it was created in."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -62,12 +63,12 @@ class GroupCommitWriter:
         self._thread = threading.Thread(target=self._run, name="chatapi-writer", daemon=True)
         self._thread.start()
 
-    async def admit(self, admission: AdmissionRequest) -> Admitted:
-        """Store a call. Raises the `ApiError` that refuses it, a 503 if the database is down."""
-        admitted = await self._enqueue(admission)
-        if not isinstance(admitted, Admitted):
+    async def admit(self, run: StoredRun) -> Admission:
+        """Store a run. Raises the `ApiError` that refuses it, a 503 if the database is down."""
+        admission = await self._enqueue(run)
+        if not isinstance(admission, Admission):
             raise Internal
-        return admitted
+        return admission
 
     async def hold(self, request: HoldRequest) -> Hold:
         """Hold what a call may cost. Raises the same errors as `admit`."""
@@ -86,8 +87,8 @@ class GroupCommitWriter:
         self._has_work.set()
         await asyncio.to_thread(self._thread.join)
 
-    def _enqueue(self, item: Write) -> "asyncio.Future[Admitted | Hold | None]":
-        future: asyncio.Future[Admitted | Hold | None] = self._loop.create_future()
+    def _enqueue(self, item: Write) -> "asyncio.Future[Admission | Hold | None]":
+        future: asyncio.Future[Admission | Hold | None] = self._loop.create_future()
         self._jobs.append(_Job(item, future))
         self._has_work.set()
         return future
@@ -136,8 +137,7 @@ class GroupCommitWriter:
             if self._is_closing
             else [job for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)]
         )
-        unavailable = ServiceUnavailable("The database does not answer.", code="database")
-        self._deliver([(job, unavailable) for job in jobs if job not in kept])
+        self._deliver([(job, database_down_error()) for job in jobs if job not in kept])
         if kept:
             self._jobs.extend(kept)
             time.sleep(RETRY_SECONDS)
@@ -200,25 +200,21 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
     Settlements come first: a call may continue an answer that ends in the same batch.
     """
     settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
-    admissions = [job.item for job in jobs if isinstance(job.item, AdmissionRequest)]
+    runs = [job.item for job in jobs if isinstance(job.item, StoredRun)]
     requests = [job.item for job in jobs if isinstance(job.item, HoldRequest)]
     ends = [job.item for job in jobs if isinstance(job.item, ChargeSettlement)]
     outcomes: list[_Outcome] = [
         (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
     ]
-    with transaction.atomic():
-        charges = [
-            *(admission.charge_request for admission in admissions),
-            *(request.charge_request for request in requests),
-        ]
-        batch = HoldBatch(charges, [*ends, *(end.charge for end in settlements)])
+    charges = [*(run.charge_request for run in runs), *(request.charge_request for request in requests)]
+    ended = [*ends, *(end.charge for end in settlements)]
+    with transaction.atomic(), HoldBatch(charges, ended) as batch:
         if settlements:
             settle_all(settlements, batch.costs)
-        if admissions:
-            admission_jobs = [job for job in jobs if isinstance(job.item, AdmissionRequest)]
-            outcomes += zip(admission_jobs, admit_all(admissions, batch), strict=True)
+        if runs:
+            run_jobs = [job for job in jobs if isinstance(job.item, StoredRun)]
+            outcomes += zip(run_jobs, admit_all(runs, batch), strict=True)
         outcomes += [(job, _try_hold(job.item, batch)) for job in jobs if isinstance(job.item, HoldRequest)]
-        batch.write()
     return outcomes
 
 
@@ -229,7 +225,7 @@ def _try_hold(request: HoldRequest, batch: HoldBatch) -> Hold | ApiError:
         return billing_api_error(problem)
 
 
-def _resolve_futures(outcomes: Iterable[tuple[_Job, Admitted | Hold | ApiError | None]]) -> None:
+def _resolve_futures(outcomes: Iterable[tuple[_Job, Admission | Hold | ApiError | None]]) -> None:
     for job, outcome in outcomes:
         if job.future.done():
             continue

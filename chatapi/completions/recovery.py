@@ -2,11 +2,8 @@
 
 import logging
 import socket
-import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
@@ -24,6 +21,7 @@ from chatapi.completions.runs.crash_journal import RunProgress
 from conversations.models import Completion, ServerProcess
 from conversations.settlement import usage_columns
 from core.bulk_sql import update_rows
+from core.files import delete_abandoned
 from engines.events import Usage
 
 logger = logging.getLogger(__name__)
@@ -105,12 +103,10 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         images = progress.images if progress and progress.has_begun else 0
         settlements.append(_build_settlement(charge, progress, billing_units(usage, images)))
         usages[charge.id] = usage
-    with transaction.atomic():
-        batch = HoldBatch([], settlements)
+    with transaction.atomic(), HoldBatch([], settlements) as batch:
         update_rows(
             Completion, [({"id": id}, usage_columns(usages[id], cost)) for id, cost in batch.costs.items()]
         )
-        batch.write()
 
 
 def _build_settlement(charge: Charge, progress: RunProgress | None, units: Units) -> ChargeSettlement:
@@ -136,12 +132,6 @@ def _read_progress(process_id: UUID) -> dict[UUID, RunProgress]:
 def _delete_journals(wanted: Collection[UUID]) -> None:
     """Delete all journals but the wanted ones, and those with something that is not settled yet."""
     kept = {id.hex for id in (*wanted, *_owners()) if id}
-    for path in journal_path(NIL_ID).parent.glob("*"):
-        with suppress(FileNotFoundError):  # another process deletes it, too
-            if path.name not in kept and _is_old(path) and not crash_journal.is_in_use(path):
-                path.unlink()
-
-
-def _is_old(path: Path) -> bool:
-    """Return whether it cannot belong to a process that started after the living ones were listed."""
-    return path.stat().st_mtime < time.time() - HEARTBEAT_TIMEOUT.total_seconds()
+    unwanted = [path for path in journal_path(NIL_ID).parent.glob("*") if path.name not in kept]
+    # a younger one may belong to a process that started after the living ones were listed
+    delete_abandoned(unwanted, HEARTBEAT_TIMEOUT, is_in_use=crash_journal.is_in_use)

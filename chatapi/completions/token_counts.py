@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from chatapi.completions.completion_request import CompletionRequest
 from engines.events import (
     AudioDelta,
     Event,
@@ -96,11 +95,6 @@ def fill_missing_counts(theirs: Usage, ours: Usage) -> Usage:
 def estimate_prompt_tokens(messages: Iterable[Message]) -> int:
     """Estimate the tokens of a prompt: those of its texts, and four for the framing of each message."""
     return sum(TOKENS_PER_MESSAGE + _tokens(text_bytes(message)) for message in messages)
-
-
-def expected_tokens(request: CompletionRequest) -> int:
-    """Return the tokens that a call may use: those of its messages, and of the answers if it limits them."""
-    return estimate_prompt_tokens(request.messages) + request.n * request.output_limit
 
 
 def text_bytes(message: Message) -> int:

@@ -9,8 +9,8 @@ import msgspec
 
 from billing.tariffs import Bound
 from chatapi.completions.attachments.text_files import max_text_bytes
-from chatapi.completions.completion_request import CompletionRequest, requested_output_limit
-from chatapi.completions.token_counts import TOKENS_PER_MESSAGE, text_bytes
+from chatapi.completions.token_counts import TOKENS_PER_MESSAGE, estimate_prompt_tokens, text_bytes
+from conversations.completion_request import CompletionRequest, requested_output_limit
 from core.blob import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, RefusalPart, SpokenPart, ToolCall
 from engines.model_spec import ModelSpec
@@ -68,6 +68,11 @@ def usage_bound(
         hears=any("audio" in spec.input_modalities for spec in specs),
         speaks=speaks and any(map(_speaks, specs)),
     )
+
+
+def expected_tokens(request: CompletionRequest) -> int:
+    """Return the tokens that a call may use: those of its messages, and of the answers if it limits them."""
+    return estimate_prompt_tokens(request.messages) + request.n * request.output_limit
 
 
 def output_limit(params: Mapping[str, Any], spec: ModelSpec) -> int:

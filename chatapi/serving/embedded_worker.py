@@ -8,14 +8,9 @@ import time
 from celery import Celery
 from celery.beat import Scheduler
 from celery.worker import WorkController, state
-from django.conf import settings
-from django.db import DatabaseError
-from django.db.migrations.executor import MigrationExecutor
-from django.db.utils import ConnectionHandler
 from kombu.exceptions import OperationalError
 
-from chatapi.serving.preflight import CannotStart, check_database, check_storage
-from media.renditions.fair_queue import THREADS
+from media.renditions.lanes import THREADS
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +26,16 @@ class EmbeddedWorker:
     The threads are daemons: a task that does not end in time is left to the sweep, as in a crash.
     """
 
-    def __init__(self, app: Celery, *, threads: int = THREADS) -> None:
+    worker_class: type[WorkController] = WorkController
+
+    def __init__(
+        self, app: Celery, *, threads: int = THREADS, restart_delay: float = RESTART_DELAY_SECONDS
+    ) -> None:
         os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they have run already
         self._app = app
         self._concurrency = threads
-        self._worker = self._create_worker()
+        self._restart_delay = restart_delay
+        self._worker = self.create_worker()
         self._scheduler = Scheduler(app=app)
         self._stopping = threading.Event()
         self._threads = [
@@ -66,12 +66,12 @@ class EmbeddedWorker:
         Celery logs an error that a worker cannot survive and ends it: the server would be left without one.
         """
         self._worker.start()
-        while not self._stopping.wait(RESTART_DELAY_SECONDS):
-            self._worker = self._create_worker()
+        while not self._stopping.wait(self._restart_delay):
+            self._worker = self.create_worker()
             self._worker.start()
 
-    def _create_worker(self) -> WorkController:
-        return WorkController(
+    def create_worker(self) -> WorkController:
+        return self.worker_class(
             app=self._app,
             pool="threads",
             concurrency=self._concurrency,
@@ -92,33 +92,3 @@ class EmbeddedWorker:
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
             return MAX_SLEEP_SECONDS
-
-
-def check_worker_environment() -> None:
-    """Check what a worker outside the server needs. Raises `CannotStart`.
-
-    No connection is left open, because forked processes would share it.
-    """
-    check_storage(settings.DATA_DIR)
-    check_database()
-    try:
-        unapplied = _unapplied_migrations()
-    except DatabaseError as error:
-        why = " ".join(str(error).split())
-        raise CannotStart(f"the database (DATABASE_URL) cannot be used: {why}") from error
-    if unapplied:
-        raise CannotStart(
-            f"the database lacks {unapplied} migrations: start the web server of this release first, "
-            "or run manage.py migrate"
-        )
-
-
-def _unapplied_migrations() -> int:
-    database = settings.DATABASES["default"]
-    options = {name: value for name, value in database["OPTIONS"].items() if name != "pool"}
-    connection = ConnectionHandler({"default": {**database, "OPTIONS": options}})["default"]
-    try:
-        executor = MigrationExecutor(connection)
-        return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    finally:
-        connection.close()

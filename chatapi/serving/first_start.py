@@ -1,7 +1,5 @@
 """Database preparation: the schema and, the first time, an account that can sign in and call the API."""
 
-import fcntl
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +8,10 @@ from typing import NamedTuple
 
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
 from accounts.services import create_api_key, personal_workspace
+from core.file_lock import locked
 
 ADMIN_EMAIL = "admin@localhost"
 _ADVISORY_LOCK = 0x63686174617069
@@ -28,25 +26,15 @@ class Credentials(NamedTuple):
 @contextmanager
 def preparation_lock(data_dir: Path) -> Iterator[None]:
     """Let one process prepare at a time, of those that share the folder or the PostgreSQL database."""
-    folder = os.open(data_dir, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with connection.cursor() as cursor:
-            if connection.vendor != "postgresql":
-                yield
-                return
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
-            try:
-                yield
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_ADVISORY_LOCK])
-    finally:
-        os.close(folder)
-
-
-def unapplied_migrations() -> int:
-    executor = MigrationExecutor(connection)
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    with locked(data_dir / ".lock"), connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            yield
+            return
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_ADVISORY_LOCK])
 
 
 def migrate() -> None:

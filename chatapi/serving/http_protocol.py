@@ -4,20 +4,20 @@ import asyncio
 from http import HTTPStatus
 
 import msgspec
+from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chatapi.middleware.request_id import new_request_id
 from core.exceptions import ApiError, BadRequest
 
 HEAD_BYTES = 64 * 1024
-HEAD_SECONDS = 30.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """An HTTP protocol that refuses a head (request line and headers) that is too large or too late.
 
-    Too large: more than `HEAD_BYTES`, plus at most one read. Too late: incomplete `HEAD_SECONDS` after it,
-    or its connection, began.
+    Too large: more than `HEAD_BYTES`, plus at most one read. Too late: incomplete CHATAPI_HEAD_SECONDS
+    after it, or its connection, began.
     """
 
     _head_bytes = 0
@@ -61,7 +61,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._head_bytes = 0
         if self._timer is None:
-            self._timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+            self._timer = self.loop.call_later(settings.CHATAPI_HEAD_SECONDS, self._head_is_late)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -3,14 +3,16 @@
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import ConnectionHandler
 
 from chatapi.env import env
@@ -62,7 +64,7 @@ def _bind_error(host: str, port: int, error: OSError) -> str:
             return f"cannot listen on {host} port {port}: {error.strerror}"
 
 
-def check_storage(folder: Path) -> None:
+def check_storage(folder: Path, needed: int = NEEDED_BYTES) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
@@ -71,10 +73,10 @@ def check_storage(folder: Path) -> None:
     except OSError as error:
         raise CannotStart(f"cannot write to {folder} (CHATAPI_DATA_DIR): {error.strerror}") from error
     free = shutil.disk_usage(folder).free
-    if free < NEEDED_BYTES:
+    if free < needed:
         raise CannotStart(
             f"the disk that holds {folder} is full: {free // 1_000_000} MB left, "
-            f"at least {NEEDED_BYTES // 1_000_000} MB are needed"
+            f"at least {needed // 1_000_000} MB are needed"
         )
 
 
@@ -86,29 +88,54 @@ def served_models() -> tuple[ModelSpec, ...]:
 
 
 def check_database() -> None:
-    """Connect once without the pool, which would retry again and again and log each attempt."""
-    options = settings.DATABASES["default"]
+    with _first_connection() as connection:
+        connection.ensure_connection()
+
+
+def check_worker_environment() -> None:
+    """Check what a worker outside the server needs. Raises `CannotStart`.
+
+    No connection is left open, because forked processes would share it.
+    """
+    check_storage(settings.DATA_DIR)
+    with _first_connection() as connection:
+        unapplied = unapplied_migrations(connection)
+    if unapplied:
+        raise CannotStart(
+            f"the database lacks {unapplied} migrations: start the web server of this release first, "
+            "or run manage.py migrate"
+        )
+
+
+def unapplied_migrations(connection: BaseDatabaseWrapper) -> int:
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+@contextmanager
+def _first_connection() -> Iterator[BaseDatabaseWrapper]:
+    """Connect without the pool, which would retry again and again and log each attempt."""
+    config = settings.DATABASES["default"]
+    options = {name: value for name, value in config.get("OPTIONS", {}).items() if name != "pool"}
+    if config["ENGINE"].endswith("postgresql"):
+        options["connect_timeout"] = 5
     try:
-        connection = ConnectionHandler({"default": _without_retries(options)})["default"]
+        connection = ConnectionHandler({"default": {**config, "OPTIONS": options}})["default"]
         try:
-            connection.ensure_connection()
+            yield connection
         finally:
             connection.close()
     except (DatabaseError, ImproperlyConfigured) as error:
         raise CannotStart(f"the database (DATABASE_URL) cannot be used: {_one_line(error)}") from error
 
 
-def _without_retries(config: Mapping[str, Any]) -> dict[str, Any]:
-    options = {name: value for name, value in config.get("OPTIONS", {}).items() if name != "pool"}
-    if config["ENGINE"].endswith("postgresql"):
-        options["connect_timeout"] = 5
-    return {**config, "OPTIONS": options}
-
-
 def system_warnings() -> list[str]:
     """Run Django's system checks: raise `CannotStart` for the first error, return the warnings."""
-    run = checks.run_checks(databases=["default"])
-    found = [message for message in run if not message.is_silenced()]
+    return warnings_in(checks.run_checks(databases=["default"]))
+
+
+def warnings_in(messages: Iterable[checks.CheckMessage]) -> list[str]:
+    found = [message for message in messages if not message.is_silenced()]
     for message in found:
         if message.level >= checks.ERROR:
             raise CannotStart(_message_line(message))

@@ -1,40 +1,37 @@
 """`/v1/models`: the models that can be used."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
+from msgspec import structs
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.exceptions import NotFound, ServiceUnavailable
 from core.http.openapi import error_responses
+from core.http.pagination import list_body, list_serializer
 from core.http.serializers import ConstantField
 from core.http.views import ApiView
 from engines import model_spec
 from engines.model_registry import Registry
-from engines.model_spec import ModelSpec
+from engines.model_spec import InputModality, ModelSpec, OutputModality
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 
 
-class ModelSerializer(serializers.Serializer[ModelSpec]):
+class ModelSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     object = ConstantField("model")
     created = serializers.IntegerField(help_text="When the models file was last changed.")
     owned_by = serializers.CharField()
-    input_modalities = serializers.ListField(child=serializers.ChoiceField(["text", "image", "audio"]))
-    output_modalities = serializers.ListField(child=serializers.ChoiceField(["text", "audio"]))
+    input_modalities = serializers.ListField(child=serializers.ChoiceField(get_args(InputModality)))
+    output_modalities = serializers.ListField(child=serializers.ChoiceField(get_args(OutputModality)))
     context_length = serializers.IntegerField(allow_null=True)
     max_output_tokens = serializers.IntegerField(allow_null=True)
     default = serializers.BooleanField(help_text="Whether it answers requests that name no model.")
-
-
-class ModelListSerializer(serializers.Serializer[Any]):
-    object = ConstantField("list")
-    data = ModelSerializer(many=True)  # type: ignore[assignment]
 
 
 class ModelListView(ApiView):
@@ -42,10 +39,10 @@ class ModelListView(ApiView):
         operation_id="listModels",
         summary="The models that can be asked",
         tags=["models"],
-        responses={200: ModelListSerializer} | error_responses(401),
+        responses={200: list_serializer(ModelSerializer)} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        return Response({"object": "list", "data": [serialize_model(spec) for spec in usable_registry()]})
+        return Response(list_body(serialize_model(spec) for spec in usable_registry()))
 
 
 class ModelView(ApiView):
@@ -63,17 +60,8 @@ class ModelView(ApiView):
 
 
 def serialize_model(spec: ModelSpec) -> dict[str, Any]:
-    return {
-        "id": spec.id,
-        "object": "model",
-        "created": _models_file_time(),
-        "owned_by": spec.owned_by,
-        "input_modalities": spec.input_modalities,
-        "output_modalities": spec.output_modalities,
-        "context_length": spec.context_length,
-        "max_output_tokens": spec.max_output_tokens,
-        "default": spec is usable_registry().default,
-    }
+    facts = {"created": _models_file_time(), "default": spec is usable_registry().default}
+    return ModelSerializer().to_representation(structs.asdict(spec) | facts)
 
 
 def _models_file_time() -> int:

@@ -9,7 +9,7 @@ from conversations.models import Completion, Conversation, Message
 from core.blob import Blob
 from core.http.serializers import (
     ConstantField,
-    ListSerializer,
+    DeletedField,
     OptionalTextField,
     PublicIdField,
     TimestampField,
@@ -47,17 +47,10 @@ class ConversationSerializer(serializers.Serializer[Conversation]):
     head_id = PublicIdField(MESSAGE, allow_null=True, help_text="The newest message of the current branch.")
 
 
-class ConversationListSerializer(ListSerializer):
-    data = ConversationSerializer(many=True)  # type: ignore[assignment]
-
-
 class ConversationDeletedSerializer(serializers.Serializer[Conversation]):
     id = PublicIdField(CONVERSATION)
     object = ConstantField("conversation.deleted")
-    deleted = serializers.SerializerMethodField()
-
-    def get_deleted(self, conversation: Conversation) -> bool:
-        return True
+    deleted = DeletedField()
 
 
 class AssetReferenceSerializer(serializers.Serializer[Blob]):
@@ -152,10 +145,6 @@ class ItemSerializer(serializers.Serializer[Message]):
             "created_at": int(instance.created_at.timestamp()),
         }
         return {key: value for key, value in item.items() if value or key not in _OMITTED_WHEN_EMPTY}
-
-
-class ItemListSerializer(ListSerializer):
-    data = ItemSerializer(many=True)  # type: ignore[assignment]
 
 
 def _status(message: Message) -> str:

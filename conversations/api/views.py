@@ -1,36 +1,23 @@
 """The history API: conversations and their items."""
 
-from typing import Any
-
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from accounts.authentication import workspace_id_of
 from conversations import selectors
 from conversations.api.serializers import (
     ConversationDeletedSerializer,
-    ConversationListSerializer,
     ConversationSerializer,
-    ItemListSerializer,
     ItemSerializer,
 )
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation
-from conversations.selectors import Page, PageRequest
 from core.http.openapi import error_responses
-from core.http.query import parse_choice, parse_integer
+from core.http.pagination import PageParameters, page_body, page_serializer
 from core.http.views import ApiView
 
-MAX_LIMIT = 100
-
-PAGE_PARAMETERS = [
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 20}),
-    OpenApiParameter("order", enum=["asc", "desc"], default="desc"),
-    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
-]
+PAGES = PageParameters()
 
 
 class ConversationListView(ApiView):
@@ -38,12 +25,12 @@ class ConversationListView(ApiView):
         operation_id="listConversations",
         summary="The workspace's conversations, newest first",
         tags=["history"],
-        parameters=PAGE_PARAMETERS,
-        responses={200: ConversationListSerializer} | error_responses(400, 401),
+        parameters=PAGES.documentation,
+        responses={200: page_serializer(ConversationSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        page = selectors.conversation_page(workspace_id_of(request), page_request(request))
-        return Response(serialize_page(page, ConversationSerializer()))
+        page = selectors.conversation_page(workspace_id_of(request), PAGES.parse(request.query_params))
+        return Response(page_body(page, ConversationSerializer()))
 
 
 class ConversationView(ApiView):
@@ -77,31 +64,13 @@ class ItemListView(ApiView):
         operation_id="listConversationItems",
         summary="A conversation's messages, newest first, of all its branches",
         tags=["history"],
-        parameters=PAGE_PARAMETERS,
-        responses={200: ItemListSerializer} | error_responses(400, 401, 404),
+        parameters=PAGES.documentation,
+        responses={200: page_serializer(ItemSerializer)} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, conversation_id: str) -> Response:
-        requested_page = page_request(request)
+        requested_page = PAGES.parse(request.query_params)
         workspace_id = workspace_id_of(request)
         conversation = selectors.get_conversation(workspace_id, conversation_id)
         page = selectors.item_page(conversation, requested_page)
-        files = selectors.files_of(workspace_id, page.rows)
-        return Response(serialize_page(page, ItemSerializer(context={"files": files})))
-
-
-def page_request(request: Request) -> PageRequest:
-    query = request.query_params
-    order = parse_choice(query, "order", ("asc", "desc"), "desc")
-    limit = parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=20)
-    return PageRequest(limit, order == "desc", query.get("after"))
-
-
-def serialize_page(page: Page[Any], serializer: Serializer[Any]) -> dict[str, Any]:
-    rows = page.rows
-    return {
-        "object": "list",
-        "data": [serializer.to_representation(row) for row in rows],
-        "first_id": rows[0].public_id if rows else None,
-        "last_id": rows[-1].public_id if rows else None,
-        "has_more": page.has_more,
-    }
+        files = selectors.files_of(workspace_id, page.items)
+        return Response(page_body(page, ItemSerializer(context={"files": files})))

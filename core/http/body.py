@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 
+from django.conf import settings
 from starlette.types import Receive, Scope
 
 from core.exceptions import BadRequest, BodyTooLarge
 
-BODY_SECONDS = 120.0
 DRAIN_SECONDS = 2.0
 DRAIN_BYTES = 64 * 1024 * 1024
 
@@ -21,12 +21,13 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     reject_encoded_body(scope)
     if (declared_length(scope) or 0) > limit:
         raise BodyTooLarge(limit)
+    seconds = settings.CHATAPI_BODY_SECONDS
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             return await _read(receive, limit)
     except TimeoutError:
         raise BadRequest(
-            f"The body did not come within {BODY_SECONDS:.0f} seconds.", status=408, code="request_timeout"
+            f"The body did not come within {seconds} seconds.", status=408, code="request_timeout"
         ) from None
 
 

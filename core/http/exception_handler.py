@@ -1,7 +1,7 @@
-"""Conversion of whatever Django's views raise into the one error envelope."""
+"""Conversion of whatever views and endpoints raise into the one error envelope."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -23,6 +23,8 @@ from core.exceptions import (
     RateLimited,
     ServiceUnavailable,
 )
+
+Problem = TypeVar("Problem", bound=Exception)
 
 
 def error_response(error: ApiError) -> HttpResponse:
@@ -50,6 +52,14 @@ def malformed_request_error() -> BadRequest:
     return BadRequest("The request is malformed.")
 
 
+_conversions: dict[type[Exception], Callable[[Any], ApiError]] = {}
+
+
+def register_conversion(kind: type[Problem], convert: Callable[[Problem], ApiError]) -> None:
+    """Register how a package's own exceptions are shown to clients."""
+    _conversions[kind] = convert
+
+
 def to_api_error(exception: BaseException | None) -> ApiError:
     """Return the error to show a client for an exception; unknown ones reveal no internals."""
     if isinstance(exception, ApiError):
@@ -68,6 +78,9 @@ def to_api_error(exception: BaseException | None) -> ApiError:
         return malformed_request_error()
     if isinstance(exception, InterfaceError | OperationalError):
         return database_down_error()
+    for kind, convert in _conversions.items():
+        if isinstance(exception, kind):
+            return convert(exception)
     return Internal()
 
 

@@ -1,10 +1,15 @@
-"""Descriptions of error responses and rate-limit headers for drf-spectacular."""
+"""What drf-spectacular cannot see: ASGI endpoints, error responses, and rate-limit headers."""
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.views import APIView
 
 from core.http.serializers import ErrorSerializer
+from core.http.views import ApiView
+
+Endpoint = tuple[str, str, str, Any]
+"""An endpoint as drf-spectacular's hooks pass it: its path, the same as a pattern, its method, its view."""
 
 _DESCRIPTIONS = {
     400: "The request is wrong; `param` says where",
@@ -17,6 +22,15 @@ _DESCRIPTIONS = {
     502: "The model server failed",
     503: "The database or the model is not available now",
 }
+
+
+def asgi_endpoint(method: str, path: str, *, base: type[APIView] = ApiView, **schema: Any) -> Endpoint:
+    """Describe an endpoint outside Django by what `extend_schema` takes, with a view that is never called."""
+
+    def handler(self: APIView) -> None: ...
+
+    view: type[APIView] = type("AsgiEndpoint", (base,), {method.lower(): extend_schema(**schema)(handler)})
+    return path, path, method, view.as_view()
 
 
 def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:

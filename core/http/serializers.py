@@ -20,6 +20,16 @@ class ConstantField(serializers.ChoiceField):
         return value
 
 
+class DeletedField(serializers.BooleanField):
+    """The `deleted` of what was deleted: true."""
+
+    def __init__(self) -> None:
+        super().__init__(read_only=True)
+
+    def get_attribute(self, instance: object) -> bool:
+        return True
+
+
 class TimestampField(serializers.IntegerField):
     """A time in seconds since the epoch."""
 
@@ -46,15 +56,6 @@ class PublicIdField(serializers.CharField):
 
     def to_representation(self, value: Any) -> str:
         return f"{self._prefix}{value.hex}"
-
-
-class ListSerializer(serializers.Serializer[Any]):
-    """Base of a page; a subclass adds `data`."""
-
-    object = ConstantField("list")
-    first_id = serializers.CharField(allow_null=True)
-    last_id = serializers.CharField(allow_null=True)
-    has_more = serializers.BooleanField()
 
 
 class ErrorDetailSerializer(serializers.Serializer[Any]):

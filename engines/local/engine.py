@@ -24,7 +24,6 @@ from engines.requests import EngineRequest, ResponseFormat, Tool
 
 logger = logging.getLogger(__name__)
 
-SLOTS = 2
 CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
 FORWARDED_PARAMS = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
@@ -48,7 +47,7 @@ class LocalEngine:
             models_folder=str(data_dir / "models"),
             log_path=str(data_dir / "log" / "llama.log"),
             api_key="",
-            slots=SLOTS,
+            slots=spec.slots,
             context_length=spec.context_length or CONTEXT_LENGTH,
             model_path=spec.model_path,
         )
@@ -152,7 +151,7 @@ class LocalEngine:
     ) -> tuple[str, dict[str, float]]:
         """Return a short greedy answer to a prompt of our own, and its likeliest first tokens."""
         text, tokens = "", dict[str, float]()
-        inner = EngineRequest(messages, _no_blobs, params={**GREEDY, **params})
+        inner = EngineRequest(messages, params={**GREEDY, **params})
         async with aclosing(self._stream_answer(inner)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -268,7 +267,3 @@ def _first_tokens(event: TextDelta) -> dict[str, float]:
 
 def _call_id() -> str:
     return f"call_{os.urandom(12).hex()}"
-
-
-async def _no_blobs(blob: Any) -> bytes:
-    raise AssertionError("a prompt of our own holds no blob")

@@ -29,15 +29,13 @@ def check_own_model(path: Path) -> Path:
     return path
 
 
-def prepare_embedded_model(folder: Path, progress: Progress) -> Path:
+def prepare_embedded_model(folder: Path, progress: Progress, file: PackagedFile = EMBEDDED_MODEL) -> Path:
     """Return the path of the checked model in `folder`, joining it there first if it is missing.
 
     Checking takes 1 to 2 seconds.
     """
     try:
-        prepare_files(
-            [EMBEDDED_MODEL], folder, lambda doing, fraction: progress(f"{doing} the model", fraction)
-        )
+        prepare_files([file], folder, lambda doing, fraction: progress(f"{doing} the model", fraction))
     except PackagedFileError as error:
         raise ModelFileError(str(error)) from error
-    return folder / EMBEDDED_MODEL.name
+    return folder / file.name

@@ -1,13 +1,13 @@
 """The model's process: llama.cpp's server on a loopback port that the system chooses.
 
 Run as `python -m engines.local.server_main`. It reads one line of JSON (`ServerSettings`) from standard
-input, prints lines of JSON (`ServerReport`) on standard output, and exits when standard input ends. So it
-never outlives its parent, however the parent dies, and no secret ever shows up in a list of processes.
+input, prints lines of JSON (`ServerReport`) on standard output, and exits when standard input ends or the
+thread that started it does. So it never outlives its parent, however the parent dies, and no secret ever
+shows up in a list of processes.
 What llama.cpp prints goes to `ServerSettings.log_path`.
 """
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from core.child_process import die_with_parent, ignore_stop_signals
 from engines.local.model_file import ModelFileError, check_own_model, prepare_embedded_model
 from engines.local.server_protocol import ServerReport, ServerSettings
 
@@ -51,8 +52,9 @@ class Reporter:
 
 
 def main() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when a Ctrl-C ends us
+    ignore_stop_signals()
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServerSettings)
+    die_with_parent(settings.parent)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     reporter = Reporter(_divert_output(Path(settings.log_path)))
     try:
@@ -72,8 +74,6 @@ class _CannotServe(Exception):
 
 
 def _load(settings: ServerSettings, reporter: Reporter) -> Any:
-    # threads that spin at every barrier would drop to a tenth of their speed beside other work
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp
     except ImportError as error:

@@ -7,24 +7,22 @@ and reading its reports needs no child watcher.
 import logging
 import os
 import secrets
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
+from contextlib import suppress
 
 import msgspec
 
+from core import child_process
+from core.child_process import child_command, describe_exit, spawn
 from engines.base import Unavailable
 from engines.local.server_protocol import ServerReport, ServerSettings
 
 logger = logging.getLogger(__name__)
 
-TERMINATION_TIMEOUT = 5.0
-"""Seconds between asking the process to end and killing it."""
 BACK_OFF_LIMIT = 30.0
 STABLE_AFTER = 60.0
 """Seconds of life after which a crash no longer counts as part of a series."""
@@ -52,11 +50,14 @@ class ModelProcess:
         self,
         settings: ServerSettings,
         progress: Progress | None = None,
-        command: tuple[str, ...] = (sys.executable, "-m", f"{__package__}.server_main"),
+        command: tuple[str, ...] = child_command(f"{__package__}.server_main"),
+        *,
+        retry_refused_after: float = RETRY_REFUSED_AFTER,
     ) -> None:
         self._settings = settings
         self._command = command
         self._progress = progress or _log_progress()
+        self._retry_refused_after = retry_refused_after
         self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -95,20 +96,19 @@ class ModelProcess:
         return future.done() and not future.exception() and future.result() == endpoint
 
     def close(self) -> None:
-        """End the process and wait for its end; blocks for up to `TERMINATION_TIMEOUT` seconds."""
+        """End the process, which has nothing to save, and wait for its end; blocks for milliseconds."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stop.set()
-            self._terminate()
+            child = self._child
+        if child is not None:
+            child_process.end(child)
         if thread is not None:
-            thread.join(TERMINATION_TIMEOUT)
-            if thread.is_alive():
-                self._signal(signal.SIGKILL)
-                thread.join()
+            thread.join()
         self._reason = "the local model is stopped"
 
     def _may_try_again(self) -> bool:
-        return self._refused_at is None or time.monotonic() - self._refused_at > RETRY_REFUSED_AFTER
+        return self._refused_at is None or time.monotonic() - self._refused_at > self._retry_refused_after
 
     def _run(self) -> None:
         delay, failures = 0.5, 0
@@ -146,26 +146,20 @@ class ModelProcess:
                 for line in child.stdout:
                     self._handle_report(line, api_key)
             finally:
-                child.stdin.close()
-        return _describe_exit(child.returncode)
+                with suppress(BrokenPipeError):  # it ended before it read everything
+                    child.stdin.close()
+        return describe_exit(child.returncode)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._stop.is_set():
                 raise _Stopped
-            # a session of its own: Ctrl-C in the terminal must not end it before the streams have ended
-            self._child = subprocess.Popen(  # noqa: S603
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": _search_path()},
-                start_new_session=True,
-            )
+            self._child = spawn(self._command, stdin=subprocess.PIPE)
             return self._child
 
     def _send_settings(self, child: subprocess.Popen[bytes], api_key: str) -> None:
         assert child.stdin is not None  # noqa: S101
-        settings = msgspec.structs.replace(self._settings, api_key=api_key)
+        settings = msgspec.structs.replace(self._settings, api_key=api_key, parent=os.getpid())
         try:
             child.stdin.write(_encode(settings) + b"\n")
             child.stdin.flush()
@@ -206,31 +200,9 @@ class ModelProcess:
         if not self._endpoint.done():
             self._endpoint.set_exception(error)
 
-    def _terminate(self) -> None:
-        self._signal(signal.SIGTERM)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._child is not None and self._child.returncode is None:
-            self._child.send_signal(number)
-
 
 class _Stopped(Exception):
     """The supervisor was closed before the process started."""
-
-
-def _search_path() -> str:
-    """Return a search path on which the process finds this package from any working directory."""
-    root = str(Path(__file__).parents[2])
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-
-
-def _describe_exit(returncode: int) -> str:
-    if returncode >= 0:
-        return f"exit status {returncode}"
-    try:
-        return f"signal {signal.Signals(-returncode).name}"
-    except ValueError:
-        return f"signal {-returncode}"
 
 
 def _log_progress() -> Progress:

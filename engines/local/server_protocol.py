@@ -15,6 +15,8 @@ class ServerSettings(msgspec.Struct, frozen=True):
     context_length: int
     """Tokens per slot."""
     model_path: str | None = None
+    parent: int = 0
+    """The parent's process id."""
 
 
 class ServerReport(msgspec.Struct, frozen=True, omit_defaults=True):

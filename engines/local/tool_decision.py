@@ -165,7 +165,7 @@ class ToolDecider:
             await self._ask_one(wording, NEUTRAL_MESSAGES[0], "")
 
     async def _margin(self, message: str, tools_text: str, name: str) -> float:
-        # both at once or one after the other: there are two slots
+        # both at once where two slots are free
         questions = [self._ask_one(wording, message, tools_text) for wording in (YES_OR_NO, BY_NAME)]
         tasks = [asyncio.ensure_future(question) for question in questions]
         try:

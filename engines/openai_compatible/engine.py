@@ -5,7 +5,7 @@ import itertools
 import logging
 import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import aiohttp
@@ -16,7 +16,12 @@ from engines.events import Event
 from engines.openai_compatible.errors import TimedOut, Transient, Unreachable, error_for_status
 from engines.openai_compatible.reachability import Reachability
 from engines.openai_compatible.request_body import encode_request
-from engines.openai_compatible.upstream_response import UpstreamResponse, read_error_body
+from engines.openai_compatible.upstream_response import (
+    DEFAULT_LIMITS,
+    ResponseLimits,
+    UpstreamResponse,
+    read_error_body,
+)
 from engines.requests import EngineRequest
 
 if TYPE_CHECKING:
@@ -39,7 +44,7 @@ class OpenAICompatibleEngine:
     """One model of one upstream. Times are in seconds.
 
     `first_event_timeout` counts from the request, `idle_timeout` from the last byte; `retries` is how often
-    to retry a call that failed before its first event.
+    to retry a call that failed before its first event; `sleep` waits between two attempts.
     """
 
     unsupported: ClassVar[frozenset[str]] = frozenset()
@@ -56,6 +61,8 @@ class OpenAICompatibleEngine:
         retries: int = 2,
         supports_n: bool = False,
         context_length: int | None = None,
+        limits: ResponseLimits = DEFAULT_LIMITS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._url = URL(base_url.rstrip("/") + "/chat/completions")
         self._model = model
@@ -66,6 +73,8 @@ class OpenAICompatibleEngine:
         self._retries = retries
         self._supports_n = supports_n
         self._context_length = context_length
+        self._limits = limits
+        self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lingering: set[aiohttp.ClientResponse] = set()
@@ -124,7 +133,7 @@ class OpenAICompatibleEngine:
                 if delay is None:
                     raise
                 logger.info("attempt %d at %s failed (%s), trying again", attempt + 1, self._model, error)
-            await asyncio.sleep(delay)
+            await self._sleep(delay)
         raise AssertionError("unreachable")
 
     def _delay(self, error: Transient, attempt: int) -> float | None:
@@ -151,6 +160,7 @@ class OpenAICompatibleEngine:
             secret=self._api_key,
             context_length=self._context_length,
             lingering=self._lingering,
+            limits=self._limits,
         )
         try:
             return call, await call.read()

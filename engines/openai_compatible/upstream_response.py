@@ -6,6 +6,7 @@ from functools import partial
 
 import aiohttp
 
+from core.value import Value
 from engines.base import EngineError
 from engines.events import Event
 from engines.openai_compatible.chunk_reader import ChunkReader
@@ -16,20 +17,30 @@ ERROR_BODY_LIMIT = 2**20
 ERROR_BODY_TIMEOUT = 5.0
 PIECE = 2**16
 """Bytes processed at once; between two pieces the loop may do something else."""
-EVENTLESS_LIMIT = 64 * 2**20
-"""Bytes that may come in a row without producing an event.
-
-A ping per second for days stays below, and so does an empty chunk for each of a hundred thousand hidden
-tokens.
-"""
 LINE_COST = 64
 """Bytes that each line counts for in addition to its own: many short lines are work, too."""
-ELEMENT_LIMIT = 2**21
-"""Commas in one large piece of JSON: sound or text has few, a JSON bomb has many."""
-LARGE = 2**19
-"""In bytes; anything larger is sound or pictures, and is decoded in a thread, off the loop."""
-LINGER = 1.0
-"""Seconds in which an upstream must end its response after `[DONE]` for its connection to be reused."""
+
+
+class ResponseLimits(Value, frozen=True, kw_only=True):
+    """Limits on one response, in bytes where nothing else is said."""
+
+    line: int = LINE_LIMIT
+    """Of a line, and of an answer that is not streamed."""
+    eventless: int = 64 * 2**20
+    """What may come in a row without producing an event.
+
+    A ping per second for days stays below, and so does an empty chunk for each of a hundred thousand hidden
+    tokens.
+    """
+    large: int = 2**19
+    """Anything larger is sound or pictures, and is decoded in a thread, off the loop."""
+    elements: int = 2**21
+    """Commas in one large piece of JSON: sound or text has few, a JSON bomb has many."""
+    linger_seconds: float = 1.0
+    """The time an upstream has to end its response after `[DONE]` for its connection to be reused."""
+
+
+DEFAULT_LIMITS = ResponseLimits()
 
 
 class Watchdog:
@@ -83,15 +94,17 @@ class UpstreamResponse:
         secret: str | None,
         lingering: set[aiohttp.ClientResponse],
         context_length: int | None = None,
+        limits: ResponseLimits = DEFAULT_LIMITS,
     ) -> None:
         self._response = response
+        self._limits = limits
         self._lingering = lingering
         self._content = response.content
         self._is_whole = _is_whole(response.content_type, streamed)
         self._first_deadline: float | None = first_deadline
         self._idle_timeout = idle_timeout
         self._watchdog = Watchdog(response, min(1.0, idle_timeout / 4))
-        self._lines = LineSplitter()
+        self._lines = LineSplitter(limits.line)
         self._reader = ChunkReader(choices, secret, context_length=context_length)
         self._failure: EngineError | None = None
         self._is_over = False
@@ -121,7 +134,7 @@ class UpstreamResponse:
         self._watchdog.stop()
         if self._is_over and self._reader.is_done and not self._content.is_eof():
             self._lingering.add(self._response)
-            timer = asyncio.get_running_loop().call_later(LINGER, self._end_lingering)
+            timer = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._end_lingering)
             self._content.on_eof(timer.cancel)
             self._content.on_eof(partial(self._lingering.discard, self._response))
         else:
@@ -147,7 +160,7 @@ class UpstreamResponse:
     async def _read_lines(self, data: bytes, events: list[Event]) -> None:
         reader = self._reader
         for payload in self._lines.feed(data) if data else self._lines.end():
-            if len(payload) > LARGE:
+            if len(payload) > self._limits.large:
                 await self._read_large(payload, events)
             else:
                 reader.read(payload, events)
@@ -166,19 +179,19 @@ class UpstreamResponse:
     def _count_eventless(self, data: bytes) -> None:
         self._eventless_bytes += len(data) + LINE_COST * data.count(b"\n")
         # a long line that is still arriving has a limit of its own
-        if self._eventless_bytes - self._lines.held_size > EVENTLESS_LIMIT:
+        if self._eventless_bytes - self._lines.held_size > self._limits.eventless:
             raise EngineError("The upstream sent too much that is no part of an answer.")
 
     async def _read_large(self, payload: bytes, events: list[Event]) -> None:
         # decoding holds the interpreter's lock, so a thread alone does not keep the loop free
-        if payload.count(b",") > ELEMENT_LIMIT:
+        if payload.count(b",") > self._limits.elements:
             raise EngineError("The upstream sent more in one piece than is part of any answer.")
         await asyncio.to_thread(self._reader.read, payload, events)
 
     async def _read_whole(self, body: bytes, events: list[Event]) -> None:
         if b'"choices"' not in body and (len(body) > ERROR_BODY_LIMIT or find_fault_in_body(body) is None):
             raise EngineError("The upstream answered with something that is no chat completion.")
-        if len(body) > LARGE:
+        if len(body) > self._limits.large:
             await self._read_large(body, events)
         else:
             self._reader.read(body, events)
@@ -192,8 +205,8 @@ class UpstreamResponse:
         body = bytearray()
         while data := await self._receive():
             body += data
-            if len(body) > LINE_LIMIT:
-                raise EngineError(f"The upstream sent an answer of more than {LINE_LIMIT} bytes.")
+            if len(body) > self._limits.line:
+                raise EngineError(f"The upstream sent an answer of more than {self._limits.line} bytes.")
         return bytes(body)
 
     async def _receive(self) -> bytes:

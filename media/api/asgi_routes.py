@@ -6,7 +6,7 @@ from django.urls import URLPattern, path
 from starlette.types import ASGIApp
 
 from accounts.asgi_auth import AsgiAuthenticator
-from media.api.asgi_endpoints import MethodRouter
+from core.http.asgi_endpoint import MethodRouter
 from media.api.downloads import ContentEndpoint, SignedEndpoint
 from media.api.uploads import UploadEndpoint
 

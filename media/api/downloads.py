@@ -3,10 +3,11 @@
 from uuid import UUID
 
 from channels.db import database_sync_to_async
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
-from accounts.principal import Principal
-from media.api.asgi_endpoints import AuthenticatedEndpoint, Endpoint
+from accounts.asgi_endpoints import AuthenticatedEndpoint
+from accounts.principal import Caller
+from core.http.asgi_endpoint import Endpoint, Sender
 from media.api.file_response import (
     StoredContent,
     asset_content,
@@ -24,8 +25,9 @@ class ContentEndpoint(AuthenticatedEndpoint):
 
     methods = ("GET", "HEAD")
 
-    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        content = await database_sync_to_async(_content)(principal.workspace_id, _argument(scope, "file_id"))
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None:
+        file_id = _argument(scope, "file_id")
+        content = await database_sync_to_async(_content)(caller.principal.workspace_id, file_id)
         await send_content(content, [], scope, receive, send)
 
 
@@ -37,7 +39,7 @@ class SignedEndpoint(Endpoint):
 
     methods = ("GET", "HEAD")
 
-    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None:
         target = target_of_token(_argument(scope, "token"))
         content = await database_sync_to_async(_signed_content)(target) if target else None
         if content is None:

@@ -14,8 +14,9 @@ from starlette.datastructures import Headers as RequestHeaders
 from starlette.types import Receive, Scope, Send
 
 from core.exceptions import BadRequest, NotFound, ServiceUnavailable
+from core.http.asgi_endpoint import watch_disconnect
+from core.http.responses import Headers, end_stream, send_piece
 from core.value import Value
-from media.api.asgi_endpoints import Headers, watch_disconnect
 from media.api.byte_ranges import RangeNotSatisfiable, Span, is_not_modified, may_be_partial, parse_range
 from media.models import Asset, Rendition, rendition_name
 from media.storage.operations import open_range
@@ -128,15 +129,16 @@ async def _send_head(send: Send, reply: _Reply) -> None:
 
 async def _send(content: StoredContent, reply: _Reply, receive: Receive, send: Send) -> None:
     blocks = _blocks(content, reply.parts)
-    async with watch_disconnect(receive) as is_gone, aclosing(blocks):
-        first = await anext(blocks, b"")  # if the storage fails, an error can still be sent
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        await send({"type": "http.response.body", "body": first, "more_body": True})
-        async for block in blocks:
-            if is_gone.is_set():
-                return
-            await send({"type": "http.response.body", "body": block, "more_body": True})
-        await send({"type": "http.response.body", "body": reply.end})
+    with watch_disconnect(receive) as is_gone:
+        async with aclosing(blocks):
+            first = await anext(blocks, b"")  # if the storage fails, an error can still be sent
+            await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+            await send_piece(send, first)
+            async for block in blocks:
+                if is_gone.is_set():
+                    return
+                await send_piece(send, block)
+            await end_stream(send, reply.end)
 
 
 async def _blocks(content: StoredContent, parts: Sequence[_Part]) -> AsyncGenerator[bytes, None]:

@@ -69,11 +69,20 @@ class Form:
 
 
 @asynccontextmanager
-async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file: int) -> AsyncIterator[Form]:
+async def read_form(
+    workspace_id: UUID,
+    scope: Scope,
+    receive: Receive,
+    max_file: int,
+    *,
+    stalled_seconds: float = STALLED_SECONDS,
+    upload_seconds: float = UPLOAD_SECONDS,
+) -> AsyncIterator[Form]:
     """Read the form in a request's body; its file, of at most `max_file` bytes, is deleted after the block.
 
-    Raises `BadRequest` for a body that is not a form or comes too slowly, `BodyTooLarge` as soon as it is
-    known to be too large, `RateLimited` if the workspace sends too many at once, and `ClientDisconnected`.
+    All of it may take `upload_seconds`, and each wait for more of it `stalled_seconds`. Raises `BadRequest`
+    for a body that is not a form or comes too slowly, `BodyTooLarge` as soon as it is known to be too
+    large, `RateLimited` if the workspace sends too many at once, and `ClientDisconnected`.
     """
     reject_encoded_body(scope)
     parser = FormParser(boundary_of(Headers(scope=scope)), max_file)
@@ -81,7 +90,14 @@ async def read_form(workspace_id: UUID, scope: Scope, receive: Receive, max_file
         raise BodyTooLarge(max_file)
     with _form_slot(workspace_id):
         async with async_temporary_folder() as folder:
-            yield await _read(parser, receive, folder / "upload")
+            try:
+                async with asyncio.timeout(upload_seconds):
+                    form = await _read(parser, receive, folder / "upload", stalled_seconds)
+            except TimeoutError:
+                raise BadRequest(
+                    "The upload did not come in time.", status=408, code="request_timeout"
+                ) from None
+            yield form
 
 
 @contextmanager
@@ -97,29 +113,26 @@ def _form_slot(workspace_id: UUID) -> Iterator[None]:
             del _open_forms[workspace_id]
 
 
-async def _read(parser: FormParser, receive: Receive, path: Path) -> Form:
+async def _read(parser: FormParser, receive: Receive, path: Path, stalled_seconds: float) -> Form:
     writer = _Writer(path)
     try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            while True:
+        while True:
+            async with asyncio.timeout(stalled_seconds):
                 piece, is_last = await _receive_piece(receive)
-                data = parser.feed(piece)
-                if data:
-                    await asyncio.to_thread(writer.write, data)
-                if is_last:
-                    break
+            data = parser.feed(piece)
+            if data:
+                await asyncio.to_thread(writer.write, data)
+            if is_last:
+                break
         data = parser.finish()
         await asyncio.to_thread(writer.write, data)
         return Form(parser.fields, writer.upload(parser.filename))
-    except TimeoutError:
-        raise _timed_out() from None
     finally:
         writer.close()
 
 
 async def _receive_piece(receive: Receive) -> tuple[bytes, bool]:
-    async with asyncio.timeout(STALLED_SECONDS):
-        message = await receive()
+    message = await receive()
     if message["type"] != "http.request":
         raise ClientDisconnected
     return message.get("body", b""), not message.get("more_body", False)
@@ -151,7 +164,3 @@ class _Writer:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def _timed_out() -> BadRequest:
-    return BadRequest("The upload did not come in time.", status=408, code="request_timeout")

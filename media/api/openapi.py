@@ -1,16 +1,14 @@
-"""Stubs for the OpenAPI document, for endpoints that are not views."""
+"""The file endpoints that are no views, for the API document."""
 
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
-from core.http.openapi import error_responses
-from core.http.views import ApiView, PublicView
+from core.http.openapi import Endpoint, asgi_endpoint, error_responses
+from core.http.views import PublicView
 from media.file_library import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES
-
-Endpoints = list[tuple[str, str, str, Any]]
 
 
 @extend_schema_field(OpenApiTypes.BINARY)
@@ -29,40 +27,35 @@ class UploadSerializer(serializers.Serializer[Any]):
     expires_after = ExpiresAfterSerializer(required=False)
 
 
-class FileContent(ApiView):
-    @extend_schema(
+_BYTES: dict[Any, Any] = {
+    (200, "*/*"): OpenApiTypes.BINARY,
+    (206, "*/*"): OpenApiTypes.BINARY,
+    304: OpenApiResponse(description="The client has it already"),
+}
+
+ENDPOINTS: list[Endpoint] = [
+    asgi_endpoint(
+        "GET",
+        "/v1/files/{file_id}/content",
         operation_id="getFileContent",
         summary="A file's bytes, with ranges and an ETag",
         tags=["files"],
         parameters=[OpenApiParameter("file_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
-        | {304: OpenApiResponse(description="The client has it already")}
-        | error_responses(401, 404),
-    )
-    def get(self) -> None:
-        """Documents it; never called."""
-
-
-class SignedContent(PublicView):
-    @extend_schema(
+        responses=_BYTES | error_responses(401, 404),
+    ),
+    asgi_endpoint(
+        "GET",
+        "/media/{token}",
+        base=PublicView,
         operation_id="getMedia",
         summary="A file's bytes at a signed address that expires: a file's or a rendition's `url`",
         tags=["files"],
         parameters=[OpenApiParameter("token", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}
-        | {304: OpenApiResponse(description="The client has it already")}
-        | error_responses(404),
-    )
-    def get(self) -> None:
-        """Documents it; never called."""
-
-
-STUBS: list[tuple[str, str, Any]] = [
-    ("/v1/files/{file_id}/content", "GET", FileContent),
-    ("/media/{token}", "GET", SignedContent),
+        responses=_BYTES | error_responses(404),
+    ),
 ]
 
 
-def add_file_endpoints(endpoints: Endpoints) -> Endpoints:
-    """Add the stubs, as a preprocessing hook of drf-spectacular."""
-    return [*endpoints, *((path, path, method, stub.as_view()) for path, method, stub in STUBS)]
+def add_file_endpoints(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Add the endpoints; a preprocessing hook of drf-spectacular."""
+    return endpoints + ENDPOINTS

@@ -1,11 +1,9 @@
 """Serializers of files and their renditions."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from core.http.serializers import ConstantField, ListSerializer, PublicIdField, TimestampField
+from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
 from core.ids import FILE
 from media.file_library import PURPOSES
 from media.models import File, Rendition
@@ -38,17 +36,10 @@ class FileSerializer(serializers.Serializer[File]):
         return media_url(file.workspace_id, file.asset.sha256)
 
 
-class FileListSerializer(ListSerializer):
-    data = FileSerializer(many=True)  # type: ignore[assignment]
-
-
 class FileDeletedSerializer(serializers.Serializer[File]):
     id = PublicIdField(FILE)
     object = ConstantField("file")
-    deleted = serializers.SerializerMethodField()
-
-    def get_deleted(self, file: File) -> bool:
-        return True
+    deleted = DeletedField()
 
 
 class RenditionSerializer(serializers.Serializer[Rendition]):
@@ -78,8 +69,3 @@ class RenditionSerializer(serializers.Serializer[Rendition]):
 
 def _is_file(rendition: Rendition) -> bool:
     return rendition.state == Rendition.State.READY and bool(rendition.media_type)
-
-
-class RenditionListSerializer(serializers.Serializer[Any]):
-    object = ConstantField("list")
-    data = RenditionSerializer(many=True)  # type: ignore[assignment]

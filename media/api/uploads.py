@@ -6,11 +6,13 @@ from pathlib import Path
 import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
-from accounts.principal import Principal
+from accounts.asgi_endpoints import AuthenticatedEndpoint
+from accounts.principal import Caller
 from core.exceptions import BadRequest
-from media.api.asgi_endpoints import AuthenticatedEndpoint, send_response
+from core.http.asgi_endpoint import Sender
+from core.http.responses import send_response
 from media.api.form_reader import Form, Upload, read_form
 from media.api.serializers import FileSerializer
 from media.file_library import (
@@ -24,8 +26,8 @@ from media.file_library import (
 )
 from media.inspection import inspect_file
 from media.models import File
-from media.renditions.tasks import enqueue
-from media.services import rendition_ids, store_file
+from media.renditions.tasks import notify_workers
+from media.services import store_file
 
 EXPIRES_AFTER, ANCHOR, SECONDS = "expires_after", "expires_after[anchor]", "expires_after[seconds]"
 
@@ -36,16 +38,21 @@ class ExpiresAfter(msgspec.Struct):
 
 
 class UploadEndpoint(AuthenticatedEndpoint):
-    async def respond_to(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = settings.CHATAPI_MAX_UPLOAD_BYTES
-        async with read_form(principal.workspace_id, scope, receive, limit) as form:
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None:
+        who, limit = caller.principal, settings.CHATAPI_MAX_UPLOAD_BYTES
+        async with read_form(who.workspace_id, scope, receive, limit) as form:
             purpose, expires_after, upload = _purpose(form), _expires_after(form), form.file
             stored = await inspect_file(upload.path, sha256=upload.sha256)
             new = NewFile(
-                principal.workspace_id, principal.user_id, upload.filename, stored, purpose, expires_after
+                who.workspace_id,
+                who.user_id,
+                upload.filename,
+                stored,
+                purpose,
+                expires_after,
             )
             file = await _save(new, upload)
-        await asyncio.to_thread(enqueue, rendition_ids(new.workspace_id, new.stored))
+        await asyncio.to_thread(notify_workers, len(stored.renditions))
         encoded = await database_sync_to_async(_encode)(file)
         await send_response(send, 200, [(b"content-type", b"application/json")], encoded)
 

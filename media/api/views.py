@@ -1,38 +1,22 @@
 """The file endpoints that answer with a little JSON."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import workspace_id_of
 from core.http.openapi import error_responses
-from core.http.query import parse_choice, parse_integer
+from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
 from core.http.views import ApiView
 from media.api.openapi import UploadSerializer
 from media.api.serializers import (
     FileDeletedSerializer,
-    FileListSerializer,
     FileSerializer,
-    RenditionListSerializer,
     RenditionSerializer,
 )
 from media.file_library import PURPOSES, delete_file, file_page, file_renditions, require_file
-from media.models import File
 
-MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
-
-LIST_PARAMETERS = [
-    OpenApiParameter("purpose", enum=PURPOSES),
-    OpenApiParameter(
-        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
-    ),
-    OpenApiParameter("order", enum=["asc", "desc"], default="desc"),
-    OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before."),
-]
+PAGES = PageParameters(most=10_000, default=100)
 
 
 class FileListView(ApiView):
@@ -40,19 +24,13 @@ class FileListView(ApiView):
         operation_id="listFiles",
         summary="The workspace's files, newest first",
         tags=["files"],
-        parameters=LIST_PARAMETERS,
-        responses={200: FileListSerializer} | error_responses(400, 401),
+        parameters=[OpenApiParameter("purpose", enum=PURPOSES), *PAGES.documentation],
+        responses={200: page_serializer(FileSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        rows, has_more = file_page(
-            workspace_id_of(request),
-            limit=parse_integer(query, "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT),
-            descending=parse_choice(query, "order", ("asc", "desc"), "desc") == "desc",
-            after=query.get("after"),
-            purpose=query.get("purpose"),
-        )
-        return Response(_page(rows, has_more=has_more))
+        page = file_page(workspace_id_of(request), PAGES.parse(query), purpose=query.get("purpose"))
+        return Response(page_body(page, FileSerializer()))
 
     @extend_schema(
         operation_id="createFile",
@@ -94,20 +72,8 @@ class RenditionListView(ApiView):
         operation_id="listFileRenditions",
         summary="What was made of a file: formats to play, a thumbnail, peaks, a transcript",
         tags=["files"],
-        responses={200: RenditionListSerializer} | error_responses(401, 404),
+        responses={200: list_serializer(RenditionSerializer)} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
         renditions = file_renditions(require_file(workspace_id_of(request), file_id))
-        show = RenditionSerializer().to_representation
-        return Response({"object": "list", "data": [show(rendition) for rendition in renditions]})
-
-
-def _page(rows: Sequence[File], *, has_more: bool) -> dict[str, Any]:
-    show = FileSerializer().to_representation
-    return {
-        "object": "list",
-        "data": [show(file) for file in rows],
-        "first_id": rows[0].public_id if rows else None,
-        "last_id": rows[-1].public_id if rows else None,
-        "has_more": has_more,
-    }
+        return Response(list_body(map(RenditionSerializer().to_representation, renditions)))

@@ -113,7 +113,24 @@ class Migration(migrations.Migration):
                 ("content", core.compact_json_field.CompactJSONField(blank=True, null=True)),
                 ("error", models.CharField(blank=True, max_length=300)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "due_at",
+                    models.DateTimeField(blank=True, default=django.utils.timezone.now, null=True),
+                ),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "an answer waits"), (1, "Background")], default=1
+                    ),
+                ),
+                (
+                    "lane",
+                    models.CharField(
+                        choices=[("quick", "Quick"), ("long", "Long"), ("recognition", "Recognition")],
+                        max_length=11,
+                    ),
+                ),
+                ("workspace_id", models.UUIDField(editable=False)),
                 (
                     "asset",
                     models.ForeignKey(
@@ -141,7 +158,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="rendition",
             index=models.Index(
-                condition=models.Q(("state", "pending")), fields=["due_at"], name="rendition_due"
+                condition=models.Q(("due_at__isnull", False), ("state", "pending")),
+                fields=["priority", "lane", "workspace_id", "due_at"],
+                name="rendition_queue",
             ),
         ),
     ]

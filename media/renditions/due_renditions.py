@@ -7,33 +7,26 @@ it to another, no longer changes anything in it.
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError, connection
-from django.db.models import F, Q, QuerySet
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Least
 from django.utils import timezone
 
+from core.bulk_sql import fetch, id_from_driver, id_to_driver
 from core.value import Value
-from media.models import Rendition, rendition_id, source_kind
+from media.models import Rendition, planned_renditions, rendition_id, source_kind
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
-from media.renditions.makers import MAKERS, RenditionResult, SourceNotReady
-
-__all__ = [
-    "MAKERS",
-    "NextRendition",
-    "RenditionResult",
-    "SourceNotReady",
-    "make_if_due",
-    "next_try",
-    "source_or_self",
-    "take_overdue",
-]
+from media.renditions.makers import MAKERS, Maker, SourceNotReady
 
 logger = logging.getLogger(__name__)
 
@@ -42,131 +35,141 @@ LEASE = timedelta(seconds=45)
 RENEW_SECONDS = 10.0
 ATTEMPTS = 5
 BACK_OFF_SECONDS = 3
-QUEUED_GRACE = timedelta(seconds=30)
-"""How long a rendition that no worker took may wait in the broker before it is requested again."""
-LAPSED_GRACE = timedelta(seconds=5)
-"""The same for a rendition whose worker fell silent, or that failed and was postponed."""
+OVERDUE_GRACE = timedelta(seconds=5)
+"""How long a rendition may be due before the sweep asks workers to look for it."""
 GAVE_UP = "The file could not be processed."
+
+NO_WORKSPACE = UUID(int=0)
+"""Comes before all workspaces."""
 
 RenditionState = Rendition.State
 
 
 class NextRendition(Value, frozen=True):
-    """The rendition to create next: `id`, after `seconds`."""
+    """A rendition that workers should look for in `seconds`."""
 
     id: UUID
     seconds: float = 0
 
 
-def make_if_due(id: UUID) -> NextRendition | None:
-    """Create a rendition if it is due; return the one to create next."""
-    rendition = _take(id)
-    if rendition is None:
-        return _next_dependent(id)
+class Line(NamedTuple):
+    """Renditions that are taken in turn. `served` is the workspace that was served last."""
+
+    priority: int
+    lane: str
+    served: UUID | None = None
+
+
+def take_due(lines: Iterable[Line]) -> Rendition | None:
+    """Take a rendition that is due, from the first of these lines that has one.
+
+    It is the oldest of the next workspace that has one: workspaces take turns in the order of their ids.
+    """
+    turns: list[Line] = []
+    for line in lines:
+        turns += [line, line._replace(served=None)] if line.served else [line]
+    while (id := _find_due(turns)) is not None:
+        rendition = _pending().filter(id=id).select_related("asset").first()
+        if rendition is not None and _lease(rendition):
+            return rendition
+    return None
+
+
+def _find_due(turns: Sequence[Line]) -> UUID | None:
+    """Find the first rendition in one statement, which takes no lock.
+
+    The ORM would take a millisecond to build the query of each turn, which the database answers in 20 µs.
+    """
+    if not turns:
+        return None
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    parameters = [
+        value
+        for turn in turns
+        for value in (now, turn.priority, turn.lane, id_to_driver(turn.served or NO_WORKSPACE))
+    ]
+    rows = fetch(_find_statement(len(turns)), parameters)
+    return id_from_driver(rows[0][0]) if rows else None
+
+
+@lru_cache
+def _find_statement(turns: int) -> str:
+    first = """
+        SELECT * FROM (
+            SELECT {turn} AS turn, id FROM media_rendition
+            WHERE state = 'pending' AND due_at <= ? AND priority = ? AND lane = ? AND workspace_id > ?
+            ORDER BY workspace_id, due_at LIMIT 1
+        ) AS turn_{turn}"""
+    firsts = " UNION ALL ".join(first.format(turn=turn) for turn in range(turns))
+    return f"SELECT id FROM ({firsts}) AS firsts ORDER BY turn LIMIT 1"  # noqa: S608  # constant
+
+
+def make(
+    rendition: Rendition,
+    makers: Mapping[str, Maker] = MAKERS,
+    lease: Callable[[Rendition], AbstractContextManager[None]] | None = None,
+) -> NextRendition | None:
+    """Create a rendition that was taken; return what is due because of that, or is to be tried again."""
     if rendition.attempts > ATTEMPTS:
         logger.error("Rendition %s ended each worker that took it", rendition)
-        _fail(rendition, GAVE_UP)
-        return _next_dependent(id)
+        return _fail(rendition, GAVE_UP)
     try:
-        with _keep_lease(rendition):
-            result = MAKERS[rendition.kind.partition("-")[0]](rendition)
+        with (lease or keep_lease)(rendition):
+            result = makers[rendition.kind.partition("-")[0]](rendition)
     except SourceNotReady:
-        _release(rendition, 0)
-        return _request_source(rendition)
+        return _wait_for_source(rendition)
     except JobInterrupted as error:
         logger.info("Rendition %s was interrupted: %s", rendition, error)
-        _release(rendition, BACK_OFF_SECONDS)
-        return NextRendition(id, BACK_OFF_SECONDS)
+        return _release(rendition, BACK_OFF_SECONDS)
     except MediaError as problem:
-        _fail(rendition, problem.message)
+        return _fail(rendition, problem.message)
     except (SandboxError, OSError, SoftTimeLimitExceeded) as error:
         logger.warning("Rendition %s could not be made: %s", rendition, error)
         return _postpone(rendition)
     except Exception:
         logger.exception("Rendition %s could not be made", rendition)
         return _postpone(rendition)
-    else:
-        _owned_row(rendition).update(state=RenditionState.READY, **msgspec.structs.asdict(result))
-    return _next_dependent(id)
+    return _finish(rendition, state=RenditionState.READY, **msgspec.structs.asdict(result))
 
 
-def source_or_self(id: UUID) -> Rendition | None:
-    """Return this rendition, or its source while that is pending: it would be pointless to take this one."""
-    rendition = Rendition.objects.select_related("asset").filter(id=id).first()
-    if rendition is None or rendition.kind not in Rendition.SOURCE_KINDS:
-        return rendition
-    needed = rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
-    return _pending(needed).select_related("asset").first() or rendition
+def overdue_priorities(limit: int) -> list[int]:
+    """Return the priorities of renditions that have been due for longer than a message takes."""
+    due = _pending().filter(due_at__lte=timezone.now() - OVERDUE_GRACE)
+    return list(due.order_by("priority").values_list("priority", flat=True)[:limit])
 
 
-def next_try(id: UUID) -> NextRendition | None:
-    """Return when a rendition is due again, in case the worker that took it has died."""
-    due_at = _pending(id).values_list("due_at", flat=True).first()
-    if due_at is None:
-        return None
-    return NextRendition(id, max(0.0, (due_at - timezone.now()).total_seconds()))
-
-
-def take_overdue(limit: int) -> list[UUID]:
-    """Return renditions that have been due for longer than a message takes, and mark them as looked at."""
-    now = timezone.now()
-    lapsed = Q(due_at__lte=now - LAPSED_GRACE, attempts__gt=0)
-    due = Rendition.objects.filter(lapsed | Q(due_at__lte=now - QUEUED_GRACE), state=RenditionState.PENDING)
-    ids = list(due.order_by("due_at").values_list("id", flat=True)[:limit])
-    # a worker that took one meanwhile has moved its `due_at` ahead, and keeps it
-    Rendition.objects.filter(id__in=ids, state=RenditionState.PENDING, due_at__lte=now).update(due_at=now)
-    return ids
-
-
-def _request_source(rendition: Rendition) -> NextRendition:
-    kind = source_kind(rendition.kind, rendition.asset)
-    needed = Rendition(id=rendition_id(rendition.asset_id, kind), asset_id=rendition.asset_id, kind=kind)
-    Rendition.objects.bulk_create([needed], ignore_conflicts=True)
-    return NextRendition(needed.id)
-
-
-def _next_dependent(id: UUID) -> NextRendition | None:
-    """Return the rendition that is created from this one, once this one is finished."""
-    finished = (
-        Rendition.objects.filter(id=id).exclude(state=RenditionState.PENDING).select_related("asset").first()
-    )
-    if finished is None:
-        return None
-    for kind in Rendition.SOURCE_KINDS:
-        if source_kind(kind, finished.asset) == finished.kind:
-            dependent = rendition_id(finished.asset_id, kind)
-            return NextRendition(dependent) if _pending(dependent).exists() else None
-    return None
-
-
-def _pending(id: UUID) -> QuerySet[Rendition]:
-    return Rendition.objects.filter(id=id, state=RenditionState.PENDING)
+def _pending() -> QuerySet[Rendition]:
+    return Rendition.objects.filter(state=RenditionState.PENDING)
 
 
 def _owned_row(rendition: Rendition) -> QuerySet[Rendition]:
     """Select the row, unless another worker has taken it since."""
-    return _pending(rendition.id).filter(attempts=rendition.attempts)
+    return _pending().filter(id=rendition.id, attempts=rendition.attempts)
 
 
-def _take(id: UUID) -> Rendition | None:
+def _lease(rendition: Rendition) -> bool:
+    """Take a rendition, unless another worker has since it was read."""
     now = timezone.now()
-    taken = _pending(id).filter(due_at__lte=now).update(due_at=now + LEASE, attempts=F("attempts") + 1)
-    return Rendition.objects.select_related("asset").filter(id=id).first() if taken else None
+    row = _owned_row(rendition).filter(due_at__lte=now)
+    rendition.attempts += 1
+    return bool(row.update(due_at=now + LEASE, attempts=rendition.attempts))
 
 
 @contextmanager
-def _keep_lease(rendition: Rendition) -> Iterator[None]:
-    """Keep moving `due_at` ahead for as long as the block runs."""
+def keep_lease(
+    rendition: Rendition, *, seconds: float | None = None, renew: Callable[[Rendition], object] | None = None
+) -> Iterator[None]:
+    """Keep moving `due_at` ahead for as long as the block runs, every `seconds`."""
     is_done = threading.Event()
 
-    def renew() -> None:
+    def renew_until_done() -> None:
         try:
-            while not is_done.wait(RENEW_SECONDS):
-                _renew(rendition)
+            while not is_done.wait(seconds or RENEW_SECONDS):
+                _try_to(renew or _renew, rendition)
         finally:
             connection.close()
 
-    renewer = threading.Thread(target=renew, name="rendition-lease", daemon=True)
+    renewer = threading.Thread(target=renew_until_done, name="rendition-lease", daemon=True)
     renewer.start()
     try:
         yield
@@ -175,28 +178,61 @@ def _keep_lease(rendition: Rendition) -> Iterator[None]:
         renewer.join()
 
 
-def _renew(rendition: Rendition) -> None:
+def _try_to(renew: Callable[[Rendition], object], rendition: Rendition) -> None:
     try:
-        _owned_row(rendition).update(due_at=timezone.now() + LEASE)
+        renew(rendition)
     except DatabaseError as error:
         logger.warning("The lease of rendition %s could not be renewed: %s", rendition, error)
         connection.close()  # so that the next try does not get the broken one
 
 
-def _release(rendition: Rendition, seconds: float) -> None:
+def _renew(rendition: Rendition) -> None:
+    _owned_row(rendition).update(due_at=timezone.now() + LEASE)
+
+
+def _wait_for_source(rendition: Rendition) -> NextRendition:
+    """Undo the attempt; the rendition is due again when its source is finished.
+
+    Whoever finishes the source changes both rows too, and in the same order. So either this finds the source
+    finished, or that finds this waiting.
+    """
+    [source] = planned_renditions(rendition.asset, [source_kind(rendition.kind, rendition.asset)])
+    with transaction.atomic():
+        Rendition.objects.bulk_create([source], ignore_conflicts=True)
+        is_pending = _pending().filter(id=source.id).update(priority=Least(F("priority"), rendition.priority))
+        due_at = None if is_pending else timezone.now()
+        _owned_row(rendition).update(due_at=due_at, attempts=F("attempts") - 1)
+    return NextRendition(source.id if is_pending else rendition.id)
+
+
+def _release(rendition: Rendition, seconds: float) -> NextRendition:
     """Undo the attempt: it was not the rendition's fault that it was not created."""
     due_at = timezone.now() + timedelta(seconds=seconds)
     _owned_row(rendition).update(due_at=due_at, attempts=F("attempts") - 1)
+    return NextRendition(rendition.id, seconds)
 
 
 def _postpone(rendition: Rendition) -> NextRendition | None:
     if rendition.attempts >= ATTEMPTS:
-        _fail(rendition, GAVE_UP)
-        return _next_dependent(rendition.id)
+        return _fail(rendition, GAVE_UP)
     seconds = float(BACK_OFF_SECONDS * 2**rendition.attempts)
     _owned_row(rendition).update(due_at=timezone.now() + timedelta(seconds=seconds))
     return NextRendition(rendition.id, seconds)
 
 
-def _fail(rendition: Rendition, reason: str) -> None:
-    _owned_row(rendition).update(state=RenditionState.FAILED, error=reason[:300])
+def _fail(rendition: Rendition, reason: str) -> NextRendition | None:
+    return _finish(rendition, state=RenditionState.FAILED, error=reason[:300])
+
+
+def _finish(rendition: Rendition, **outcome: Any) -> NextRendition | None:
+    """Save the outcome; return the rendition that is created from this one, which is due now."""
+    kinds = [kind for kind in Rendition.SOURCE_KINDS if source_kind(kind, rendition.asset) == rendition.kind]
+    with transaction.atomic():
+        if not _owned_row(rendition).update(**outcome):
+            return None
+        for kind in kinds:
+            dependent = rendition_id(rendition.asset_id, kind)
+            waiting = _pending().filter(id=dependent, due_at=None)
+            if waiting.update(due_at=timezone.now()):
+                return NextRendition(dependent)
+    return None

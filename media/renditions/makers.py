@@ -26,8 +26,6 @@ from media.storage.operations import local_copy, save_file
 from media.temporary_folders import temporary_folder
 from media.transcription import transcribe_file, transcription_timeout
 
-__all__ = ["MAKERS", "RenditionResult", "SourceNotReady", "longest_seconds"]
-
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -102,7 +100,9 @@ def _make_peaks(rendition: Rendition) -> RenditionResult:
     return RenditionResult(content=msgspec.to_builtins(found))
 
 
-MAKERS: Mapping[str, Callable[[Rendition], RenditionResult]] = {
+Maker = Callable[[Rendition], RenditionResult]
+
+MAKERS: Mapping[str, Maker] = {
     RenditionKind.PICTURE: _make_picture,
     RenditionKind.STRIP: _make_strip,
     RenditionKind.THUMBNAIL: _make_thumbnail,

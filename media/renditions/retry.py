@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from media.models import Rendition, rendition_id, source_kind
-from media.renditions.tasks import enqueue
+from media.renditions.tasks import notify_workers
 
 
 def retry_failed(renditions: Collection[Rendition]) -> int:
@@ -28,7 +28,11 @@ def retry_failed(renditions: Collection[Rendition]) -> int:
         )
         ids: list[UUID] = list(failed.values_list("id", flat=True))
         Rendition.objects.filter(id__in=ids).update(
-            state=Rendition.State.PENDING, error="", attempts=0, due_at=timezone.now()
+            state=Rendition.State.PENDING,
+            error="",
+            attempts=0,
+            due_at=timezone.now(),
+            priority=Rendition.Priority.BACKGROUND,
         )
-        transaction.on_commit(partial(enqueue, ids))
+        transaction.on_commit(partial(notify_workers, len(ids)))
     return len(ids)

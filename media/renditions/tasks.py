@@ -2,94 +2,129 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from uuid import UUID
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from celery import Task, shared_task
 from celery.worker import state
 from kombu.exceptions import OperationalError
 
-from media.renditions import due_renditions, makers
-from media.renditions.fair_queue import RenditionQueue, RenditionRequest, lane_of
+from media.models import Rendition
+from media.renditions import due_renditions
+from media.renditions.due_renditions import NextRendition
+from media.renditions.lanes import Lanes
+from media.renditions.makers import MAKERS, Maker, longest_seconds
 
 logger = logging.getLogger(__name__)
 
-MAX_OVERDUE = 50
-"""Few enough that a long queue does not fill up with repeats of what already waits in it."""
-TASK_SECONDS = makers.longest_seconds() + 60
+MAX_MESSAGES = 20
+"""More than there are threads that could be idle: a thread goes on for as long as anything is due."""
+TASK_SECONDS = longest_seconds() + 60
 """A limit for whatever hangs around the sandbox pools; they stop what takes too long themselves."""
 MAX_MESSAGE_SECONDS = 60
 """How long a thread keeps working on one message: brokers do not like one to be held for long."""
 BROKER_PAUSE_SECONDS = 5.0
 """How long to leave alone a broker that did not answer: each try may hold up a thread for seconds."""
 
+Priority = Rendition.Priority
 
-class BrokerState:
-    """Whether the broker is worth asking: not for a while after it did not answer."""
 
-    def __init__(self) -> None:
+def _send(priority: Priority, seconds: float) -> None:
+    task = make_awaited if priority == Priority.AWAITED else make_due
+    task.apply_async(countdown=seconds, retry=False)
+
+
+class WorkerNotifier:
+    """Asks workers to look for what is due. A broker that did not answer is left alone for a while."""
+
+    def __init__(self, send: Callable[[Priority, float], None] = _send) -> None:
+        self._send = send
         self._paused_until = 0.0
 
-    @property
-    def is_paused(self) -> bool:
-        return time.monotonic() < self._paused_until
+    def __call__(self, count: int, priority: Priority = Priority.BACKGROUND, *, seconds: float = 0) -> None:
+        """Ask for `count` renditions, in `seconds`.
 
-    def pause(self) -> None:
-        self._paused_until = time.monotonic() + BROKER_PAUSE_SECONDS
-
-
-broker = BrokerState()
-queue = RenditionQueue()
-
-
-@shared_task(bind=True, soft_time_limit=TASK_SECONDS, time_limit=TASK_SECONDS + 60)
-def make_rendition(task: "Task[[str], None]", rendition: str) -> None:
-    """Add a rendition to the queue, then create what is next in it."""
-    _process(task, UUID(rendition), is_awaited=False)
+        If the broker is unreachable, the sweep will ask again. Blocks, for seconds if the broker does not
+        respond.
+        """
+        for _ in range(min(count, MAX_MESSAGES)):
+            if time.monotonic() < self._paused_until:
+                return
+            try:
+                self._send(priority, seconds)
+            except (OperationalError, OSError) as error:
+                logger.warning("The task broker cannot be reached: %s", error)
+                self._paused_until = time.monotonic() + BROKER_PAUSE_SECONDS
 
 
-@shared_task(bind=True, soft_time_limit=TASK_SECONDS, time_limit=TASK_SECONDS + 60)
-def make_awaited(task: "Task[[str], None]", rendition: str) -> None:
-    """Do the same for a rendition that an answer waits for, in a separate queue that is never long."""
-    _process(task, UUID(rendition), is_awaited=True)
+notify_workers = WorkerNotifier()
 
 
-def _process(task: "Task[[str], None]", id: UUID, *, is_awaited: bool) -> None:
-    rendition_request = _request_for(id, is_awaited=is_awaited)
-    if rendition_request is None:
-        return
-    queue.add(rendition_request)
-    for current in _take_requests():
-        follow_up = None
+class RenditionWorker:
+    """What the threads of a process share to create renditions."""
+
+    def __init__(
+        self,
+        makers: Mapping[str, Maker] = MAKERS,
+        notify: Callable[..., None] = notify_workers,
+        lanes: Lanes | None = None,
+    ) -> None:
+        self._makers = makers
+        self._notify = notify
+        self._lanes = lanes or Lanes()
+
+    def work(self, *priorities: Priority, is_redelivered: bool = False) -> None:
+        """Create what is due, one after the other, for as long as a message may be held.
+
+        A message that is delivered again may be a dead worker's, and what that had is due when its lease has
+        ended.
+        """
+        if is_redelivered:
+            self._notify(1, priorities[-1], seconds=due_renditions.LEASE.total_seconds())
+        deadline = time.monotonic() + MAX_MESSAGE_SECONDS
+        while self._make_next(priorities):
+            if _is_stopping():
+                return  # the sweep finds the rest
+            if time.monotonic() > deadline:
+                self._notify(1, priorities[-1])
+                return
+
+    def _make_next(self, priorities: Sequence[Priority]) -> bool:
+        """Create the next rendition; tell whether there was one."""
+        rendition = self._lanes.take(priorities)
+        if rendition is None:
+            return False
         try:
-            follow_up = due_renditions.make_if_due(current.id)
+            follow_up = due_renditions.make(rendition, self._makers)
         finally:
-            is_awaited = queue.finish(current)
-        if follow_up is None and current.id == id and (task.request.delivery_info or {}).get("redelivered"):
-            follow_up = due_renditions.next_try(id)  # its worker may be dead: the next one finds out
+            self._lanes.leave(rendition)
         if follow_up is not None:
-            enqueue([follow_up.id], seconds=follow_up.seconds, is_awaited=is_awaited)
+            self._announce(follow_up)
+        return True
+
+    def _announce(self, following: NextRendition) -> None:
+        rows = Rendition.objects.filter(id=following.id)
+        for priority in rows.values_list("priority", flat=True):  # an answer may wait for it only since
+            self._notify(1, Priority(priority), seconds=following.seconds)
 
 
-def _request_for(id: UUID, *, is_awaited: bool) -> RenditionRequest | None:
-    first = due_renditions.source_or_self(id)
-    if first is None:
-        return None
-    lane = lane_of(first.kind, first.asset.milliseconds)
-    return RenditionRequest(first.id, first.asset.workspace_id, lane, is_awaited)
+worker = RenditionWorker()
 
 
-def _take_requests() -> Iterator[RenditionRequest]:
-    """Yield what waits, for as long as a message may be held; then leave the rest to another message."""
-    deadline = time.monotonic() + MAX_MESSAGE_SECONDS
-    while (rendition_request := queue.take()) is not None:
-        yield rendition_request
-        if _is_stopping():
-            return  # the sweep finds the rest
-        if time.monotonic() > deadline:
-            if (remaining := queue.peek()) is not None:
-                enqueue([remaining.id], is_awaited=remaining.is_awaited)
-            return
+@shared_task(bind=True, soft_time_limit=TASK_SECONDS, time_limit=TASK_SECONDS + 60)
+def make_due(task: "Task[[], None]") -> None:
+    """Create renditions that are due."""
+    worker.work(*Priority, is_redelivered=_is_redelivered(task))
+
+
+@shared_task(bind=True, soft_time_limit=TASK_SECONDS, time_limit=TASK_SECONDS + 60)
+def make_awaited(task: "Task[[], None]") -> None:
+    """Create only what an answer waits for. This has a queue of its own, for which a worker can be kept."""
+    worker.work(Priority.AWAITED, is_redelivered=_is_redelivered(task))
+
+
+def _is_redelivered(task: "Task[[], None]") -> bool:
+    return bool((task.request.delivery_info or {}).get("redelivered"))
 
 
 def _is_stopping() -> bool:
@@ -99,22 +134,6 @@ def _is_stopping() -> bool:
 
 @shared_task(acks_late=False)
 def make_overdue() -> None:
-    """Request what a crash or an unreachable broker left behind."""
-    enqueue(due_renditions.take_overdue(MAX_OVERDUE))
-
-
-def enqueue(renditions: Iterable[UUID], *, seconds: float = 0, is_awaited: bool = False) -> None:
-    """Ask workers to create these renditions, before others if an answer waits for them.
-
-    If the broker is unreachable, the sweep will ask again. Blocks, for seconds if the broker does not
-    respond.
-    """
-    task = make_awaited if is_awaited else make_rendition
-    for id in renditions:
-        if broker.is_paused:
-            return
-        try:
-            task.apply_async((str(id),), countdown=seconds, retry=False)
-        except (OperationalError, OSError) as error:
-            logger.warning("The task broker cannot be reached: %s", error)
-            broker.pause()
+    """Ask for what a crash or an unreachable broker left behind, and what no process had room for."""
+    for priority, count in Counter(due_renditions.overdue_priorities(MAX_MESSAGES)).items():
+        notify_workers(count, Priority(priority))

@@ -9,12 +9,13 @@ from channels.db import database_sync_to_async
 
 from media.models import Asset, Rendition, planned_renditions
 from media.processing.exceptions import MediaError
-from media.renditions.tasks import enqueue
+from media.renditions.tasks import notify_workers
 
 FIRST_DELAY, MAX_DELAY = 0.03, 0.5
 """Seconds between two checks, at first and at last."""
 
 _State = Rendition.State
+_AWAITED = Rendition.Priority.AWAITED
 
 
 class RenditionTimeout(Exception):
@@ -37,7 +38,7 @@ async def wait_for_renditions(wanted: Collection[Rendition], *, seconds: float) 
     deadline = time.monotonic() + seconds
     found: dict[UUID, Rendition] = await database_sync_to_async(_find_or_create)(wanted)
     pending = [id for id, row in found.items() if row.state == _State.PENDING]
-    await asyncio.to_thread(enqueue, pending, is_awaited=True)
+    await asyncio.to_thread(notify_workers, len(pending), _AWAITED)
     delay = FIRST_DELAY
     while True:
         for rendition in found.values():
@@ -59,12 +60,24 @@ def _fetch(ids: Collection[UUID]) -> dict[UUID, Rendition]:
 
 
 def _find_or_create(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:
+    """Return the rows, and let those that are missing or pending be created before all else."""
     found = _fetch([rendition.id for rendition in wanted])
     missing = [rendition for rendition in wanted if rendition.id not in found]
-    fresh = [needed for row in missing for needed in planned_renditions(row.asset_id, [row.kind])]
-    if fresh:
-        existing = set(Asset.objects.filter(id__in={r.asset_id for r in fresh}).values_list("id", flat=True))
-        fresh = [rendition for rendition in fresh if rendition.asset_id in existing]
-        Rendition.objects.bulk_create(fresh, ignore_conflicts=True)
-        found |= {rendition.id: rendition for rendition in fresh}
-    return found
+    assets = {row.asset_id: row.asset for row in found.values()}
+    assets |= Asset.objects.in_bulk([row.asset_id for row in missing])
+    pending = [row for row in found.values() if row.state == _State.PENDING and row.priority != _AWAITED]
+    planned = [
+        awaited
+        # rows are locked by asset, and a source before what is created from it: so does whoever finishes one
+        for row in sorted([*pending, *missing], key=lambda row: row.asset_id)
+        if row.asset_id in assets
+        for awaited in planned_renditions(assets[row.asset_id], [row.kind], _AWAITED)
+    ]
+    Rendition.objects.bulk_create(
+        {row.id: row for row in planned}.values(),
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["priority"],
+    )
+    ids = {row.id for row in missing}
+    return found | {row.id: row for row in planned if row.id in ids}

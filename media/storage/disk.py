@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,10 +11,10 @@ from uuid import uuid4
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
+from core.files import delete_abandoned, sync_folder, whole_file
 from media.storage.interface import StoredObject, read_exactly
 
 DRAFTS = ".drafts"
-ABANDONED_SECONDS = 24 * 3600
 
 
 class WholeFileStorage(FileSystemStorage):
@@ -33,15 +32,10 @@ class WholeFileStorage(FileSystemStorage):
         final, drafts = Path(self.path(name)), Path(self.path(DRAFTS))
         _make_folder(drafts)
         _make_folder(final.parent)
-        _remove_abandoned(drafts)
-        draft = drafts / uuid4().hex
-        try:
-            self._write(draft, content)
-            draft.replace(final)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-        _fsync_folder(final.parent)
+        delete_abandoned(drafts.iterdir())
+        with whole_file(final, drafts / uuid4().hex, mode=self.file_permissions_mode) as file:
+            for chunk in content.chunks():
+                file.write(chunk)
         return name
 
     @contextmanager
@@ -75,42 +69,14 @@ class WholeFileStorage(FileSystemStorage):
             with suppress(FileNotFoundError):
                 Path(folder).rmdir()
 
-    def _write(self, draft: Path, content: File) -> None:  # type: ignore[type-arg]
-        with draft.open("xb") as file:
-            for chunk in content.chunks():
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        if self.file_permissions_mode is not None:
-            draft.chmod(self.file_permissions_mode)
-
 
 def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
 
 
-def _remove_abandoned(drafts: Path) -> None:
-    now = time.time()
-    for draft in drafts.iterdir():
-        try:
-            if now - draft.stat().st_mtime > ABANDONED_SECONDS:
-                draft.unlink()
-        except FileNotFoundError:  # another process is done with it
-            continue
-
-
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _fsync_folder(folder.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make what was created in a folder, or renamed into it, survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder.parent)

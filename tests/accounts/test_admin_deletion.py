@@ -125,13 +125,13 @@ def test_a_user_is_deleted_with_an_empty_personal_workspace(
     assert Conversation.objects.count() == 1
 
 
-@pytest.mark.parametrize("kept_by", ["1 conversations", "1 files", "1 other members"])
+@pytest.mark.parametrize("kept_by", ["1 conversation", "1 file", "1 other member"])
 def test_a_user_whose_personal_workspace_is_in_use_is_kept(
     operator: Client, charlie: Person, kept_by: str
 ) -> None:
-    if kept_by.endswith("conversations"):
+    if kept_by.endswith("conversation"):
         create_exchange(charlie)
-    elif kept_by.endswith("files"):
+    elif kept_by.endswith("file"):
         upload(charlie)
     else:
         person("dana@example.com", charlie.workspace)

@@ -31,6 +31,7 @@ from billing.prices import add_price
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
+from tests.support.charges import settle
 from tests.support.priced_usage import discrepancies
 
 counts = st.integers(0, 50)
@@ -110,8 +111,7 @@ class Money(RuleBasedStateMachine):
         available = self.balance - sum(self.costs.values()) - sum(self.open.values())
         orders = [(self._order(key), Bound(prompt=prompt, output=output)) for prompt, output in prompts]
         admitted = []
-        with transaction.atomic():
-            batch = HoldBatch([order for order, _ in orders], [])
+        with transaction.atomic(), HoldBatch([order for order, _ in orders], []) as batch:
             for order, bound in orders:
                 try:
                     hold = batch.hold(order, lambda bound=bound: bound)  # type: ignore[misc]
@@ -120,7 +120,6 @@ class Money(RuleBasedStateMachine):
                 admitted.append(Running(hold, self.rates))
                 self.open[order.charge_id] = hold.amount
                 available -= hold.amount
-            batch.write()
         assert not admitted or available >= 0 or all(call.hold.amount == 0 for call in admitted)
         return multiple(*admitted)
 
@@ -133,7 +132,7 @@ class Money(RuleBasedStateMachine):
     def settle(self, call: Running, units: Units, end: str) -> Any:
         """Settle whatever the upstream reports, even more than was held."""
         ending = ChargeSettlement(call.hold, self.model, units, end, timezone.now())
-        self._write([ending])
+        settle(ending)
         id = call.hold.request.charge_id
         del self.open[id]
         self.costs[id] = cost_of(units, call.rates)
@@ -142,7 +141,7 @@ class Money(RuleBasedStateMachine):
     @rule(again=ended)
     def settle_again(self, again: tuple[ChargeSettlement, Running]) -> None:
         """A writer that does not know whether its transaction was committed tries again."""
-        self._write([again[0]])
+        settle(again[0])
 
     @rule(target=ended, call=consumes(running), units=st.builds(Units, prompt=counts, completion=counts))
     def crash(self, call: Running, units: Units) -> Any:
@@ -151,7 +150,7 @@ class Money(RuleBasedStateMachine):
         assert charge.price_id is not None
         hold = Hold(charge_request_of(charge), {charge.model: charge.price_id}, charge.held)
         ending = ChargeSettlement(hold, charge.model, units, "interrupted", timezone.now(), is_estimated=True)
-        self._write([ending, ending])
+        settle(ending, ending)
         del self.open[charge.id]
         self.costs[charge.id] = cost_of(units, call.rates)
         return ending, call
@@ -161,7 +160,7 @@ class Money(RuleBasedStateMachine):
         """A transaction that is not committed leaves nothing behind."""
         ending = ChargeSettlement(call.hold, self.model, Units(prompt=7), "completed", timezone.now())
         with transaction.atomic():
-            HoldBatch([], [ending]).write()
+            settle(ending)
             transaction.set_rollback(True)
 
     # --- what workers do --------------------------------------------------------------------------
@@ -216,10 +215,6 @@ class Money(RuleBasedStateMachine):
         return ChargeRequest(
             new_id(), "completion", self.workspace, 1, self.keys[key], (self.model,), timezone.now()
         )
-
-    def _write(self, ends: list[ChargeSettlement]) -> None:
-        with transaction.atomic():
-            HoldBatch([], ends).write()
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from io import StringIO
 
@@ -15,11 +16,12 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from pytest_django import Settings
 
-from billing import meter_export, stripe_meters, tasks
+from billing import meter_export, tasks
 from billing.charge_posting import post_settled
-from billing.meter_export import MeterReading
+from billing.meter_export import Meter, MeterReading
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
 from billing.prices import add_price
+from billing.stripe_meters import StripeMeter
 from billing.units import Units
 from chatapi.env import ROOT
 from core.ids import new_id
@@ -34,7 +36,7 @@ from tests.support.billed_months import (
     settle_call,
 )
 from tests.support.people import Person
-from tests.support.stripe_api import KEY, Stripe, StripeHandler, stripe_api
+from tests.support.stripe_api import KEY, METER, Stripe, StripeHandler, stripe_api
 
 LONG = Units(prompt=200, completion=30)
 LONG_COST = 200 * PROMPT + 30 * COMPLETION
@@ -66,6 +68,11 @@ def export(stripe: Stripe, at: datetime, task: Callable[[], None] = tasks.export
     stripe.now = at.timestamp
     with frozen_clock(at):
         task()
+
+
+def exporting_to(meter: Meter) -> Callable[[], None]:
+    """Return what the regular task does, but with this meter."""
+    return lambda: meter_export.export(meter, meter_export.RECENT_WINDOW)
 
 
 # --- what is reported -----------------------------------------------------------------------------
@@ -236,15 +243,14 @@ def test_no_failure_loses_or_doubles_anything(
     alice: Person,
     customer: Wallet,
     trouble: Callable[[StripeHandler], bool],
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(stripe_meters, "ANSWER_SECONDS", 0.3)
     caplog.set_level(logging.DEBUG)
     spend(alice, NOON)
     spend(alice, NOON + timedelta(hours=1), LONG)
     stripe.trouble = trouble
-    export(stripe, NOON + timedelta(minutes=140))
+    with closing(StripeMeter(KEY, METER, stripe.url, answer_seconds=0.3)) as impatient:
+        export(stripe, NOON + timedelta(minutes=140), exporting_to(impatient))
     assert stripe.requests == 1  # other events would fail too
     assert not MeterEvent.objects.filter(sent_at__isnull=False).exists()
     assert "was not told to the meter: Stripe" in caplog.text
@@ -273,36 +279,37 @@ class Killed(BaseException):
     """Raised to end a worker as SIGKILL would."""
 
 
-def test_a_worker_that_dies_before_it_sends_loses_nothing(
-    stripe: Stripe, alice: Person, customer: Wallet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spend(alice, NOON)
+class DeadlyMeter:
+    """A meter whose worker dies once it has sent a reading to `meter`, or before that if there is none."""
 
-    def die(self: stripe_meters.StripeMeter, reading: MeterReading) -> None:
+    def __init__(self, meter: Meter | None = None) -> None:
+        self._meter = meter
+
+    def send(self, reading: MeterReading) -> None:
+        if self._meter:
+            self._meter.send(reading)
         raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(stripe_meters.StripeMeter, "send", die)
-        with pytest.raises(Killed):
-            export(stripe, NOON + timedelta(minutes=80))
+    def close(self) -> None:
+        pass
+
+
+def test_a_worker_that_dies_before_it_sends_loses_nothing(
+    stripe: Stripe, alice: Person, customer: Wallet
+) -> None:
+    spend(alice, NOON)
+    with pytest.raises(Killed):
+        export(stripe, NOON + timedelta(minutes=80), exporting_to(DeadlyMeter()))
     export(stripe, NOON + timedelta(minutes=90))
     assert stripe.total("cus_alice") == SHORT_COST
 
 
 def test_a_worker_that_dies_between_sending_and_marking_sends_nothing_twice(
-    stripe: Stripe, alice: Person, customer: Wallet, monkeypatch: pytest.MonkeyPatch
+    stripe: Stripe, alice: Person, customer: Wallet
 ) -> None:
     spend(alice, NOON)
-    send = stripe_meters.StripeMeter.send
-
-    def send_and_die(self: stripe_meters.StripeMeter, reading: MeterReading) -> None:
-        send(self, reading)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stripe_meters.StripeMeter, "send", send_and_die)
-        with pytest.raises(Killed):
-            export(stripe, NOON + timedelta(minutes=80))
+    with closing(StripeMeter(KEY, METER, stripe.url)) as meter, pytest.raises(Killed):
+        export(stripe, NOON + timedelta(minutes=80), exporting_to(DeadlyMeter(meter)))
     assert stripe.total("cus_alice") == SHORT_COST
     assert MeterEvent.objects.get().sent_at is None
     spend(alice, NOON + timedelta(minutes=59), LONG)
@@ -327,7 +334,7 @@ def test_a_customer_that_stripe_refuses_holds_up_no_other(
     export(stripe, NOON + timedelta(minutes=200))
     alert = Alert.objects.get()
     assert (alert.kind, alert.subject) == (Alert.Kind.EXPORT, "stripe")
-    assert "2 sums, 0.000046 USD, are not told to Stripe's meter yet." in alert.text
+    assert "has yet to be told 2 sums, 0.000046 USD." in alert.text
     assert "No such customer." in alert.text
 
     Wallet.objects.filter(pk=charlie.workspace.id).update(stripe_customer="cus_charlie")
@@ -381,9 +388,9 @@ def test_workers_that_see_different_sums_report_no_more_than_the_later_one(
     spend(alice, NOON)
     customers = {alice.workspace.id: "cus_alice"}
     until = NOON + timedelta(hours=1)
-    earlier = list(meter_export._due_events(customers, NOON, until))
+    earlier = list(meter_export.due_events(customers, NOON, until))
     spend(alice, NOON, LONG)
-    later = list(meter_export._due_events(customers, NOON, until))
+    later = list(meter_export.due_events(customers, NOON, until))
     for due in (earlier, later):
         MeterEvent.objects.bulk_create(due, ignore_conflicts=True)
     for minutes in (130, 140):
@@ -420,7 +427,7 @@ def test_an_event_that_may_have_arrived_a_day_ago_is_left_to_a_human(
     export(stripe, later)
     assert stripe.requests == 1
     identifier = f"chatapi-{alice.workspace.id.hex}-20260103T12-0"
-    assert "1 of them may have arrived, and are not sent again" in Alert.objects.get().text
+    assert "Not sent again, since they may have arrived: 1 " in Alert.objects.get().text
     with frozen_clock(later):
         assert meter_events() == f"{identifier}  cus_alice  0.000023 USD  in doubt\n"
 
@@ -444,7 +451,7 @@ def test_an_event_that_became_too_old_is_left_to_a_human(
     requests = stripe.requests
     export(stripe, NOON + timedelta(days=35))
     assert stripe.requests == requests
-    assert "1 of them are older than Stripe takes" in Alert.objects.get().text
+    assert "Older than Stripe takes: 1 " in Alert.objects.get().text
     with frozen_clock(NOON + timedelta(days=35)):
         assert "too old" in meter_events()
 

@@ -10,6 +10,7 @@ import pytest
 from celery import current_app
 from django.conf import settings as product_settings
 from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
@@ -124,28 +125,26 @@ def test_an_overdrawn_wallet_is_reported(
 # --- models without a price -----------------------------------------------------------------------
 
 
-def unpriced_calls(who: Person, model: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("tests.support.billed_months.add_prices", lambda *models: None)
-        for _ in range(count):
-            settle_call(who, timezone.now(), model=model)
+def unpriced_calls(who: Person, model: str, count: int) -> None:
+    for _ in range(count):
+        settle_call(who, timezone.now(), model=model, is_priced=False)
     post_settled()
 
 
 def test_models_without_a_price_are_reported_with_their_number_of_calls(
-    alice: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    alice: Person, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.CHATAPI_UNPRICED = "record"
     create_wallet(alice)
-    unpriced_calls(alice, "gpt", 2, monkeypatch)
-    unpriced_calls(alice, "other", 1, monkeypatch)
+    unpriced_calls(alice, "gpt", 2)
+    unpriced_calls(alice, "other", 1)
     settle_call(alice, timezone.now(), model="priced")
     post_settled()
     tasks.alert_unpriced()
     text = "{} calls of the last 7 days to the model {!r}, which has no price, were billed to nobody."
     assert sorted(open_alerts(Kind.UNPRICED)) == [text.format(1, "other"), text.format(2, "gpt")]
 
-    unpriced_calls(alice, "gpt", 1, monkeypatch)
+    unpriced_calls(alice, "gpt", 1)
     tasks.alert_unpriced()
     assert text.format(3, "gpt") in open_alerts(Kind.UNPRICED)
     assert len(logged_alerts(caplog)) == 2  # not reported again
@@ -225,25 +224,31 @@ def test_a_subject_has_no_line_break(ada: str, db: None) -> None:
     assert mail.outbox[0].subject == "[chatapi] The model 'a Bcc: everybody@example.com' has no price."
 
 
-@pytest.mark.parametrize(
-    "failure", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPAuthenticationError(535, b"no")]
-)
+class RefusingBackend(BaseEmailBackend):
+    failure: Exception = ConnectionRefusedError()
+
+    def send_messages(self, messages: object) -> int:
+        raise self.failure
+
+
+class SilentBackend(RefusingBackend):
+    failure = TimeoutError()
+
+
+class ForeignBackend(RefusingBackend):
+    failure = smtplib.SMTPAuthenticationError(535, b"no")
+
+
+@pytest.mark.parametrize("backend", [RefusingBackend, SilentBackend, ForeignBackend])
 def test_a_failing_mail_server_loses_and_repeats_nothing(
-    ada: str,
-    db: None,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    failure: Exception,
+    ada: str, db: None, settings: Settings, caplog: pytest.LogCaptureFixture, backend: type[RefusingBackend]
 ) -> None:
     operator_alerts.sync_alerts(Kind.OVERDRAWN, {"one": "The first."})
-
-    def fail(*_: object) -> None:
-        raise failure
-
-    with monkeypatch.context() as patch:
-        patch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", fail)
-        for _ in range(2):
-            tasks.mail_alerts()
+    working = settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = f"{__name__}.{backend.__name__}"
+    for _ in range(2):
+        tasks.mail_alerts()
+    settings.EMAIL_BACKEND = working
     assert mail.outbox == []
     assert "Alerts could not be mailed, to be tried again" in caplog.text
     for _ in range(2):

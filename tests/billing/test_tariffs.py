@@ -17,8 +17,8 @@ from billing.tariffs import Bound, Tariff, Tiers, rates_of
 from billing.units import UNIT_NAMES, Units
 from chatapi.completions.attachments.text_files import read_text_files
 from chatapi.completions.billable_usage import billing_units
-from chatapi.completions.completion_request import OUTPUT_LIMITS, CompletionRequest, unify_output_limits
 from chatapi.completions.usage_bounds import IMAGE_TOKENS, usage_bound
+from conversations.completion_request import OUTPUT_LIMITS, CompletionRequest, unify_output_limits
 from core.blob import Blob
 from core.ids import new_id
 from engines.events import Usage
@@ -125,7 +125,8 @@ def spec(**more: Any) -> ModelSpec:
 
 
 def request(*texts: str, **more: Any) -> CompletionRequest:
-    return CompletionRequest("openai", tuple(Message("user", (TextPart(text),)) for text in texts), **more)
+    messages = tuple(Message("user", (TextPart(text),)) for text in texts)
+    return CompletionRequest(messages, dialect="openai", **more)
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5))
@@ -218,7 +219,7 @@ def test_a_file_is_bounded_by_the_text_that_is_made_from_it(data: bytes, name: s
     workspace, digest = uuid4(), sha256(data).hexdigest()
     store_bytes(workspace, {digest: data})
     part = FilePart(Blob(digest, "text/plain", len(data)), name)
-    asked = CompletionRequest("openai", (Message("user", (part,)),), uploads={digest: data})
+    asked = CompletionRequest((Message("user", (part,)),), dialect="openai", uploads={digest: data})
     made = asyncio.run(read_text_files(asked.messages, workspace))[digest]
 
     inline = usage_bound(asked, [spec()], asked.messages).prompt

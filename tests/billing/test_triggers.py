@@ -113,8 +113,8 @@ def test_a_charge_is_written_once(posted: Charge) -> None:
 
 
 CHANGES: list[tuple[Callable[[], object], str]] = [
-    (lambda: Entry.objects.update(amount=F("amount") * 2), "a entry is never changed"),
-    (lambda: Entry.objects.all().delete(), "a entry is never deleted"),
+    (lambda: Entry.objects.update(amount=F("amount") * 2), "an entry is never changed"),
+    (lambda: Entry.objects.all().delete(), "an entry is never deleted"),
     (lambda: Transaction.objects.update(reason="another"), "a transaction is never changed"),
     (lambda: _delete("billing_transaction"), "a transaction is never deleted"),
     (lambda: Price.objects.update(starts_at=F("starts_at") + timedelta(days=1)), "a price is never changed"),

@@ -34,6 +34,7 @@ from billing.units import Units
 from chatapi.completions import billing_audit
 from conversations.models import Completion
 from core.ids import new_id
+from engines.events import Usage
 from tests.support.billed_months import (
     SHORT_COST,
     USD,
@@ -369,7 +370,7 @@ def test_an_ended_answer_that_is_still_held_is_reported(billed: Completion) -> N
 
 
 def test_words_that_nothing_was_billed_for_are_reported(billed: Completion) -> None:
-    nothing = dict.fromkeys(billing_audit._COUNTS, 0)
+    nothing = dict.fromkeys(Usage().counts, 0)
     Completion.objects.update(**nothing)
     assert f"{billed.public_id}: something was answered, and nothing was billed" in audit_report()
 
@@ -412,7 +413,7 @@ def test_reconciling_raises_one_alert_and_settles_it(
         assert billing_audit.reconcile() == 1
     alert = Alert.objects.get()
     assert (alert.kind, alert.subject, alert.settled_at) == (Alert.Kind.DISCREPANCY, "books", None)
-    assert "1 discrepancies" in alert.text
+    assert "1 discrepancy." in alert.text
     assert f"wallet of workspace {alice_ledger.workspace}" in alert.text
     assert len([record for record in caplog.records if "do not add up" in record.message]) == 1
     Wallet.objects.update(balance=F("balance") - 1)

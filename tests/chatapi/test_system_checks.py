@@ -1,5 +1,6 @@
 """System checks report bad configuration by number, with a way to fix it."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_background_work_that_nobody_does(settings: Settings) -> None:
 
 def test_a_local_model_without_its_package(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.CHATAPI_MODELS_FILE = None
-    monkeypatch.setattr("chatapi.checks.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
 
     assert complaint("chatapi.W003")
 

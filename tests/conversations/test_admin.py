@@ -1,12 +1,14 @@
 import re
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.http import HttpRequest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from conversations.admin import SHOWN_MESSAGES
+from conversations.admin import ConversationAdmin
 from conversations.models import Completion, Conversation, Message
 from core.blob import Blob
 from engines.messages import ImagePart, ToolCall
@@ -123,23 +125,25 @@ def test_branches_are_marked(reviewer: Client, alice: Person) -> None:
     assert page.count("other branch") == 1
 
 
-def test_a_long_thread_is_cut_and_says_so(
-    reviewer: Client, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert SHOWN_MESSAGES >= 100
-    monkeypatch.setattr("conversations.admin.SHOWN_MESSAGES", 3)
+class ShortThreads(ConversationAdmin):
+    shown_messages = 3
+
+
+def test_a_long_thread_is_cut_and_says_so(reviewer: Client, alice: Person) -> None:
+    assert ConversationAdmin.shown_messages >= 100
     conversation = conversation_of(alice)
     message = None
     for number in range(8):
         message = add_message(conversation, "user", f"number {number}", after=message)
 
-    page = reviewer.get(detail(conversation)).text
+    short = ShortThreads(Conversation, admin.site)
+    thread = short.thread(short.get_queryset(HttpRequest()).get(pk=conversation.pk))
 
-    assert "number 7" in page
-    assert "number 4" not in page
-    assert "5 older ones" in page
+    assert "number 7" in thread
+    assert "number 4" not in thread
+    assert "5 older ones" in thread
     all_of_them = f"{MESSAGES}?conversation__id__exact={conversation.pk}"
-    assert all_of_them in page
+    assert all_of_them in thread
     assert reviewer.get(all_of_them).text.count("field-created_at") == 8
 
 

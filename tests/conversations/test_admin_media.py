@@ -11,11 +11,10 @@ from accounts.models import User
 from conversations.models import Conversation, Message
 from core.blob import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, SpokenPart
-from media.models import asset_id, rendition_id
-from media.renditions.due_renditions import make_if_due
 from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
 from tests.support.history_rows import add_message, conversation_of, finish_rendition, store_held_file
+from tests.support.media_requests import make_due_renditions
 from tests.support.people import Person
 from tests.support.pictures import encode_picture, quarters
 
@@ -68,8 +67,7 @@ def test_a_thumbnail_links_to_a_picture_without_metadata(
         height=400,
     )
     add_message(conversation, "user", ImagePart(blob))
-    for kind in PICTURE_RENDITIONS:
-        make_if_due(rendition_id(asset_id(conversation.workspace_id, blob.sha256), kind))
+    make_due_renditions()
 
     page = thread(conversation, reviewer)
 

@@ -8,8 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations.models import Conversation, ConversationAsset
 from engines.messages import AudioPart, FilePart, ImagePart, Part, SpokenPart
-from media.models import Asset, asset_id, rendition_id
-from media.renditions.due_renditions import make_if_due
+from media.models import Asset
 from media.services import PICTURE_RENDITIONS, SOUND_RENDITIONS, SPEECH_RENDITIONS
 from media.signed_urls import target_of_token
 from tests.support.history_rows import (
@@ -19,7 +18,14 @@ from tests.support.history_rows import (
     finish_rendition,
     store_held_file,
 )
-from tests.support.media_requests import picture, post_ok, text, user_request, wait_for_renditions
+from tests.support.media_requests import (
+    make_due_renditions,
+    picture,
+    post_ok,
+    text,
+    user_request,
+    wait_for_renditions,
+)
 from tests.support.people import Person
 from tests.support.pictures import encode_picture, quarters
 from tests.support.running_server import Server
@@ -255,8 +261,7 @@ def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: P
 @pytest.mark.django_db(transaction=True)  # a lease is renewed from another thread
 def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person, client: Client) -> None:
     blob = store_held_file(conversation, sound_file("wav", 0.5), "audio/wav", *SPEECH_RENDITIONS)
-    for kind in SPEECH_RENDITIONS:
-        make_if_due(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
+    make_due_renditions()
 
     part = shown(conversation, "assistant", SpokenPart("audio_1", "A tone", blob), alice, client)
     opus, mp3, peaks = part["renditions"]
@@ -275,8 +280,7 @@ def test_the_transcript_is_shown_with_the_sound(
 ) -> None:
     data = wav(speak_english("Good morning.").tobytes(), rate=RATE)
     blob = store_held_file(conversation, data, "audio/wav", *SOUND_RENDITIONS, milliseconds=1000)
-    for kind in SOUND_RENDITIONS:
-        make_if_due(rendition_id(asset_id(alice.workspace.id, blob.sha256), kind))
+    make_due_renditions()
 
     part = shown(conversation, "user", AudioPart(blob, "wav"), alice, client)
 

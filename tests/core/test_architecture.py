@@ -1,5 +1,6 @@
 """The project's structure: the README's map is true, no imports are circular, its names are ours alone."""
 
+import ast
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -18,6 +19,11 @@ UNMAPPED = {"__pycache__", "management", "migrations", "templates"}
 UNDRAWN = Path("media/processing")
 """The map names its folders in its own line."""
 MAP_LINES = 40
+TRACED_FILES = 15
+COMPLETIONS = "chatapi/completions/"
+PATCH = re.compile(r"\bsetattr\(|\bpatch\.object\(|\bmock\.patch\b")
+MAX_PATCHES, MAX_PRIVATE_NAMES = 17, 6
+PUBLIC_IN_SPITE_OF_THEIR_NAMES = {"_meta", "_replace", "_asdict", "_exit", "_default_manager", "_request_id"}
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -94,12 +100,41 @@ def test_the_map_can_be_kept_in_mind() -> None:
     assert len(map_lines()) <= MAP_LINES
 
 
+def test_a_request_goes_through_few_files_and_through_none_twice() -> None:
+    trace = (ROOT / "README.md").read_text().split("## One request, traced", 1)[1].split("\n## ", 1)[0]
+    named = [name.replace("…/", COMPLETIONS) for name in re.findall(r"`([\w…/]+\.py)`", trace)]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert len(named) == len(set(named)) <= TRACED_FILES
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_names_only_files_that_are_there(page: Path) -> None:
     for path in set(PATH.findall(page.read_text())) - OTHERS:
         assert any(
             f"/{path}" in file if path.endswith("/") else file.endswith(f"/{path}") for file in files()
         ), path
+
+
+def test_tests_patch_few_attributes_and_look_at_few_private_names() -> None:
+    """What a test must control is an argument, a setting or a fake that is passed in; these may only fall.
+
+    Left are libraries without such a seam, and product code that would not be plainer with one.
+    """
+    sources = [path.read_text() for path in (ROOT / "tests").rglob("*.py")]
+    assert sum(len(PATCH.findall(source)) for source in sources) <= MAX_PATCHES
+    assert sum(private_names(source) for source in sources) <= MAX_PRIVATE_NAMES
+
+
+def private_names(source: str) -> int:
+    """Count the looks at private attributes of anything but the test's own objects."""
+    return sum(
+        isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in PUBLIC_IN_SPITE_OF_THEIR_NAMES
+        and ast.unparse(node.value) not in {"self", "cls", "super()"}
+        for node in ast.walk(ast.parse(source))
+    )
 
 
 def within(module: str, package: str) -> bool:

@@ -15,13 +15,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from core.blob import Blob
+from core.child_process import ROOT
 from engines.base import EngineError, InvalidRequest
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
 from engines.local import LocalEngine, tool_decision
 from engines.messages import Message, TextPart, ToolCall
 from engines.model_spec import LOCAL_DEFAULT
 from engines.requests import EngineRequest, ResponseFormat, Tool, ToolChoice
+from tests.support.processes import is_alive
 
 pytestmark = [
     pytest.mark.local_model,
@@ -47,10 +48,6 @@ async def engine(request: pytest.FixtureRequest, data_folder: Path) -> AsyncIter
         await engine.close()
 
 
-async def no_blob(blob: Blob) -> bytes:
-    raise AssertionError("nothing here has a blob")
-
-
 def user(text: str) -> Message:
     return Message("user", (TextPart(text),))
 
@@ -58,7 +55,7 @@ def user(text: str) -> Message:
 def ask(*messages: Message | str, max_tokens: int = 60, **rest: Any) -> EngineRequest:
     params = {"max_tokens": max_tokens, "temperature": 0, **rest.pop("params", {})}
     asked = tuple(user(message) if isinstance(message, str) else message for message in messages)
-    return EngineRequest(asked, no_blob, params=params, **rest)
+    return EngineRequest(asked, params=params, **rest)
 
 
 async def collect(engine: LocalEngine, request: EngineRequest) -> list[Event]:
@@ -362,6 +359,17 @@ async def test_a_crash_fails_its_streams_and_the_next_request_is_answered(engine
     assert "hello" in text_of(await collect(engine, ask("Say hello."))).lower()
 
 
+async def test_a_signal_to_all_processes_of_the_service_ends_no_answer(engine: LocalEngine) -> None:
+    """Ctrl-C and the service manager send it, and then the streams have time to end."""
+    endpoint = await asyncio.wrap_future(engine.process.start())
+    assert engine.process.pid is not None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(engine.process.pid, number)
+
+    assert "hello" in text_of(await collect(engine, ask("Say hello."))).lower()
+    assert await asyncio.wrap_future(engine.process.start()) == endpoint
+
+
 PARENT = """
 import sys
 from pathlib import Path
@@ -375,28 +383,18 @@ sys.stdin.read()
 
 
 async def test_a_parent_that_is_killed_leaves_no_orphan(data_folder: Path) -> None:
-    root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(data_folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        cwd=ROOT,
     ) as parent:
         assert parent.stdout is not None
         child = int(await asyncio.to_thread(parent.stdout.readline))
-        assert is_running(child)
+        assert is_alive(child)
         parent.kill()
 
     begun = time.monotonic()
-    while is_running(child):
+    while is_alive(child):
         assert time.monotonic() - begun < 5
         await asyncio.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is alive; a dead one that nobody has waited for yet is not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from core.packaged_files import PackagedFile, Part
-from engines.local import model_file
 from engines.local.model_file import ModelFileError, check_own_model, prepare_embedded_model
 
 CONTENT = b"GGUF" + bytes(range(256)) * 40
+MODEL = PackagedFile(
+    "model.gguf", len(CONTENT), sha256(CONTENT).hexdigest(), (Part("model_part1", "part.bin"),)
+)
 
 
 @pytest.fixture
@@ -18,9 +20,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (package / "part.bin").write_bytes(CONTENT)
     monkeypatch.syspath_prepend(str(package.parent))
-    parts = (Part("model_part1", "part.bin"),)
-    file = PackagedFile("model.gguf", len(CONTENT), sha256(CONTENT).hexdigest(), parts)
-    monkeypatch.setattr(model_file, "EMBEDDED_MODEL", file)
     return package
 
 
@@ -30,7 +29,7 @@ def test_the_embedded_model_is_joined_once_and_then_checked(tmp_path: Path) -> N
 
     for _ in range(2):
         path = prepare_embedded_model(
-            tmp_path / "models", lambda message, fraction: seen.append((message, fraction))
+            tmp_path / "models", lambda message, fraction: seen.append((message, fraction)), MODEL
         )
         assert path.read_bytes() == CONTENT
 
@@ -41,7 +40,7 @@ def test_the_embedded_model_is_joined_once_and_then_checked(tmp_path: Path) -> N
 def test_an_embedded_model_that_is_not_right_is_refused(tmp_path: Path, package: Path) -> None:
     (package / "part.bin").write_bytes(CONTENT[:-1] + b"!")
     with pytest.raises(ModelFileError, match=r"model\.gguf: its SHA-256 is "):
-        prepare_embedded_model(tmp_path / "models", lambda message, fraction: None)
+        prepare_embedded_model(tmp_path / "models", lambda message, fraction: None, MODEL)
 
 
 def test_a_users_own_file_is_taken_without_a_digest_but_must_be_a_gguf(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The supervisor, with small scripts in place of the model's process."""
 
+import json
 import os
 import signal
 import sys
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from engines.base import Unavailable
-from engines.local import server_process as module
 from engines.local.server_process import ModelProcess
 from engines.local.server_protocol import ServerSettings
 
@@ -22,7 +22,16 @@ READY = SAY + (
     "sys.stdin.read()\n"
 )
 REFUSING = SAY + "print(json.dumps({'state': 'failed', 'message': 'the disk is full'}), flush=True)\n"
-STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + READY + "signal.pause()\n"
+STUBBORN = (
+    "from core.child_process import ignore_stop_signals\nignore_stop_signals()\n" + READY + "signal.pause()\n"
+)
+CURIOUS = SAY + (
+    "import os\n"
+    "environment = json.dumps(dict(os.environ))\n"
+    "print(json.dumps({'state': 'loading', 'message': environment, 'fraction': 0}), flush=True)\n"
+    + READY.removeprefix(SAY)
+)
+DEAF = "import os\nos.close(0)\nraise SystemExit(4)"
 DYING = "raise SystemExit(3)"
 
 Begin = Callable[..., ModelProcess]
@@ -32,9 +41,15 @@ Begin = Callable[..., ModelProcess]
 def begin(tmp_path: Path) -> Iterator[Begin]:
     begun: list[ModelProcess] = []
 
-    def make(script: str, progress: Callable[[str, float], None] | None = None) -> ModelProcess:
-        settings = ServerSettings(str(tmp_path), str(tmp_path / "log"), "", slots=1, context_length=64)
-        begun.append(ModelProcess(settings, progress, (sys.executable, "-c", script)))
+    def make(
+        script: str,
+        progress: Callable[[str, float], None] | None = None,
+        *,
+        model_path: str | None = None,
+        **options: float,
+    ) -> ModelProcess:
+        settings = ServerSettings(str(tmp_path), str(tmp_path / "log"), "", 1, 64, model_path)
+        begun.append(ModelProcess(settings, progress, (sys.executable, "-c", script), **options))
         return begun[-1]
 
     yield make
@@ -100,11 +115,8 @@ def test_a_refusal_is_told_and_not_repeated_at_once(begin: Begin) -> None:
     assert process.unready_reason == "the local model cannot be used: the disk is full"
 
 
-def test_a_refusal_is_tried_again_on_demand_after_a_while(
-    begin: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "RETRY_REFUSED_AFTER", 0)
-    process = begin(REFUSING)
+def test_a_refusal_is_tried_again_on_demand_after_a_while(begin: Begin) -> None:
+    process = begin(REFUSING, retry_refused_after=0)
     with pytest.raises(Unavailable):
         process.start().result(timeout=20)
     pid = process.pid
@@ -129,15 +141,32 @@ def test_closing_ends_the_process_and_later_a_new_one_may_start(begin: Begin) ->
     assert process.pid != pid
 
 
-def test_a_process_that_ignores_the_request_to_end_is_killed(
-    begin: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "TERMINATION_TIMEOUT", 0.2)
+def test_a_process_that_ignores_all_signals_ends_when_it_is_closed(begin: Begin) -> None:
     process = begin(STUBBORN)
     process.start().result(timeout=20)
     pid = process.pid
     process.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_process_that_ends_before_it_has_read_its_settings_is_restarted(begin: Begin) -> None:
+    """They are a little longer than the pipe, so that their end is still to be written."""
+    process = begin(DEAF, model_path="x" * 2**16)
+    with pytest.raises(Unavailable, match=r"ends while it loads \(exit status 4\)"):
+        process.start().result(timeout=20)
+
+
+def test_its_environment_holds_no_secret(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "OPENAI_API_KEY", "HF_TOKEN", "LLAMA_API_KEY"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    told: list[str] = []
+    begin(CURIOUS, lambda message, fraction: told.append(message)).start().result(timeout=20)
+
+    environment = json.loads(told[0])
+    assert "hunter2" not in environment.values()
+    assert environment["CUDA_VISIBLE_DEVICES"] == "1"
+    assert environment["OMP_WAIT_POLICY"] == "passive"
 
 
 def test_closing_lets_go_of_those_who_wait(begin: Begin) -> None:

@@ -52,12 +52,8 @@ async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatibleEngine
     await engine.close()
 
 
-async def no_blobs(blob: Blob) -> bytes:
-    raise AssertionError("no blob is part of this request")
-
-
 def ask(text: str = "Hello", **more: Any) -> EngineRequest:
-    return EngineRequest(messages=(Message("user", (TextPart(text),)),), read_blob=no_blobs, **more)
+    return EngineRequest(messages=(Message("user", (TextPart(text),)),), **more)
 
 
 async def collect(engine: OpenAICompatibleEngine, seen: list[Event]) -> None:

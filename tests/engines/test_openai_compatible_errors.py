@@ -12,14 +12,16 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from yarl import URL
 
-from core.blob import Blob
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
-from engines.openai_compatible import OpenAICompatibleEngine, engine, upstream_response
+from engines.openai_compatible import OpenAICompatibleEngine
+from engines.openai_compatible.reachability import Reachability
 from engines.openai_compatible.sse_lines import LineSplitter
+from engines.openai_compatible.upstream_response import ResponseLimits
 from engines.requests import EngineRequest
 from tests.support.fake_upstream import (
     ABORT,
@@ -56,13 +58,9 @@ async def engine_for(upstream: FakeUpstream, **options: Any) -> AsyncIterator[Op
         await engine.close()
 
 
-async def no_blobs(blob: Blob) -> bytes:
-    raise AssertionError("no blob is part of this request")
-
-
 def ask(stream: bool = True) -> EngineRequest:
     message = Message("user", (TextPart("Hello"),))
-    return EngineRequest(messages=(message,), read_blob=no_blobs, stream=stream)
+    return EngineRequest(messages=(message,), stream=stream)
 
 
 async def collect(engine: OpenAICompatibleEngine, seen: list[Event]) -> None:
@@ -85,27 +83,11 @@ async def refusal(
     return caught.value
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+class Waits(list[float]):
     """The waits between attempts, which take no time in the test."""
-    waited: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-
-    monkeypatch.setattr(engine, "asyncio", _PatchedModule(asyncio, sleep=sleep))
-    return waited
-
-
-class _PatchedModule:
-    """A module with one of its functions replaced, for one importer only."""
-
-    def __init__(self, module: Any, **replaced: Any) -> None:
-        self._module = module
-        self.__dict__.update(replaced)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
+    async def sleep(self, seconds: float) -> None:
+        self.append(seconds)
 
 
 # --- statuses -----------------------------------------------------------------------------------
@@ -269,11 +251,9 @@ async def test_a_line_without_end_is_stopped_at_the_limit() -> None:
         lines.feed(b"x" * 200)
 
 
-async def test_an_answer_without_end_is_stopped_at_the_limit(
-    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upstream_response, "LINE_LIMIT", 1000)
-    error = await refusal(upstream, raw(b" " * 2000, content_type="application/json"), streamed=False)
+async def test_an_answer_without_end_is_stopped_at_the_limit(upstream: FakeUpstream) -> None:
+    endless = raw(b" " * 2000, content_type="application/json")
+    error = await refusal(upstream, endless, streamed=False, limits=ResponseLimits(line=1000))
     assert "more than 1000 bytes" in error.message
 
 
@@ -295,18 +275,20 @@ TRANSIENT_FAILURES = {
 
 @pytest.mark.parametrize("answer", TRANSIENT_FAILURES.values(), ids=TRANSIENT_FAILURES)
 async def test_what_fails_before_its_first_event_is_tried_again(
-    upstream: FakeUpstream, waits: list[float], answer: Answer
+    upstream: FakeUpstream, answer: Answer
 ) -> None:
+    waits = Waits()
     upstream.will(answer, answer, FINE)
-    async with engine_for(upstream, retries=2) as engine:
+    async with engine_for(upstream, retries=2, sleep=waits.sleep) as engine:
         assert await events_of(engine) == HI
     assert len(upstream.requests) == 3
     assert len(waits) == 2
     assert all(0 < wait < 1 for wait in waits)
 
 
-async def test_after_its_retries_it_gives_up(upstream: FakeUpstream, waits: list[float]) -> None:
-    error = await refusal(upstream, status(503), retries=2)
+async def test_after_its_retries_it_gives_up(upstream: FakeUpstream) -> None:
+    waits = Waits()
+    error = await refusal(upstream, status(503), retries=2, sleep=waits.sleep)
     assert isinstance(error, EngineError)
     assert len(upstream.requests) == 3
     assert waits[0] <= 0.25 < waits[1] <= 0.5 or waits[1] == pytest.approx(0.25, abs=0.001)
@@ -327,19 +309,19 @@ async def test_after_its_retries_it_gives_up(upstream: FakeUpstream, waits: list
         stream(say("Hi"), done=False),
     ],
 )
-async def test_what_would_not_help_is_not_tried_again(
-    upstream: FakeUpstream, waits: list[float], answer: Answer
-) -> None:
-    await refusal(upstream, answer, retries=2)
+async def test_what_would_not_help_is_not_tried_again(upstream: FakeUpstream, answer: Answer) -> None:
+    waits = Waits()
+    await refusal(upstream, answer, retries=2, sleep=waits.sleep)
     assert len(upstream.requests) == 1
     assert waits == []
 
 
-async def test_an_upstream_that_is_not_there(upstream: FakeUpstream, waits: list[float]) -> None:
+async def test_an_upstream_that_is_not_there(upstream: FakeUpstream) -> None:
+    waits = Waits()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         upstream.base_url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        error = await refusal(upstream, FINE, retries=1)
+        error = await refusal(upstream, FINE, retries=1, sleep=waits.sleep)
     assert isinstance(error, Unavailable)
     assert (error.status, error.may_fall_back) == (503, True)
     assert "127.0.0.1" not in error.message, "our clients need not know where the upstream is"
@@ -436,11 +418,16 @@ async def test_cancelling_the_reader_stops_the_upstream_at_once(
     assert min(delays) < 0.05
 
 
-async def until_idle(engine: OpenAICompatibleEngine) -> None:
-    """Wait until the connection has been given back."""
-    assert engine._session is not None
+async def until_given_back(upstream: FakeUpstream) -> None:
+    """Wait until all answers are complete, and the engine has read their ends, which are in its socket."""
+    await until(lambda: upstream.completed == len(upstream.requests))
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not engine._session.connector._conns:  # type: ignore[union-attr]
+        while not condition():
             await asyncio.sleep(0.001)
 
 
@@ -450,22 +437,19 @@ async def test_one_connection_serves_one_answer_after_the_other(upstream: FakeUp
     async with engine_for(upstream, retries=0) as engine:
         assert await events_of(engine) == HI, "the end of the response is not waited for"
         gate.set()
-        await until_idle(engine)
+        await until_given_back(upstream)
         assert await events_of(engine) == HI
-        await until_idle(engine)
+        await until_given_back(upstream)
         with pytest.raises(InvalidRequest):
             await events_of(engine)
-        await until_idle(engine)
+        await until_given_back(upstream)
         assert await events_of(engine) == HI
     assert upstream.connections == 1
 
 
-async def test_an_upstream_that_says_done_and_stays_is_left(
-    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upstream_response, "LINGER", 0.05)
+async def test_an_upstream_that_says_done_and_stays_is_left(upstream: FakeUpstream) -> None:
     upstream.will(raw(frame(say("Hi")), frame(end()), b"data: [DONE]\n\n", HANG))
-    async with engine_for(upstream) as engine:
+    async with engine_for(upstream, limits=ResponseLimits(linger_seconds=0.05)) as engine:
         assert await asyncio.wait_for(events_of(engine), 1) == HI
         await asyncio.wait_for(upstream.client_gone.wait(), 1)
 
@@ -531,17 +515,26 @@ async def test_without_its_key_it_says_so_and_sends_none(
     assert upstream.body["model"] == "ours"
 
 
-async def test_readiness_follows_the_upstream(
-    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reachability_follows_the_upstream(upstream: FakeUpstream) -> None:
+    reachability = Reachability(URL(upstream.base_url), connect_timeout=10)
+    await reachability.check()
+    assert reachability.problem is None
+    upstream.stop_listening()
+    await reachability.check()
+    assert "cannot be reached" in str(reachability.problem)
+
+
+async def test_an_engine_is_ready_while_its_upstream_can_be_reached(upstream: FakeUpstream) -> None:
     async with engine_for(upstream) as engine:
         await engine.start()
         await engine.start()
         assert engine.unready_reason is None
-        await engine._reachability.check()
+        await until(lambda: upstream.connections == 1)
         assert engine.unready_reason is None
-        upstream._server.close()
-        await engine._reachability.check()
+    upstream.stop_listening()
+    async with engine_for(upstream) as engine:
+        await engine.start()
+        await until(lambda: engine.unready_reason is not None)
         assert "cannot be reached" in str(engine.unready_reason)
 
 

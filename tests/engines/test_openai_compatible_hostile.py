@@ -13,13 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.blob import Blob
 from engines.base import EngineError
 from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
 from engines.messages import Message, TextPart
-from engines.openai_compatible import OpenAICompatibleEngine, upstream_response
+from engines.openai_compatible import OpenAICompatibleEngine
 from engines.openai_compatible.chunk_reader import ChunkReader
-from engines.openai_compatible.upstream_response import UpstreamResponse
+from engines.openai_compatible.upstream_response import (
+    ERROR_BODY_LIMIT,
+    PIECE,
+    ResponseLimits,
+    UpstreamResponse,
+)
 from engines.requests import EngineRequest
 from tests.support.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
@@ -32,20 +36,24 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
         yield upstream
 
 
-@pytest.fixture
-async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatibleEngine]:
-    engine = OpenAICompatibleEngine(upstream.base_url, "m", retries=0, supports_n=True)
+@contextlib.asynccontextmanager
+async def engine_for(upstream: FakeUpstream, **limits: int) -> AsyncIterator[OpenAICompatibleEngine]:
+    engine = OpenAICompatibleEngine(
+        upstream.base_url, "m", retries=0, supports_n=True, limits=ResponseLimits(**limits)
+    )
     yield engine
     await engine.close()
 
 
-async def no_blobs(blob: Blob) -> bytes:
-    raise AssertionError("no blob is part of this request")
+@pytest.fixture
+async def engine(upstream: FakeUpstream) -> AsyncIterator[OpenAICompatibleEngine]:
+    async with engine_for(upstream) as engine:
+        yield engine
 
 
 async def collect(engine: OpenAICompatibleEngine, seen: list[Event], **more: Any) -> None:
     message = Message("user", (TextPart("Hello"),))
-    async for event in engine.stream(EngineRequest(messages=(message,), read_blob=no_blobs, **more)):
+    async for event in engine.stream(EngineRequest(messages=(message,), **more)):
         seen.append(event)
 
 
@@ -124,17 +132,13 @@ def flood(unit: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("before", [b"", frame(say("Hi"))], ids=["from the start", "after some text"])
 @pytest.mark.parametrize("nothing", NOTHINGS.values(), ids=NOTHINGS)
 async def test_an_upstream_that_says_nothing_without_end_is_left(
-    upstream: FakeUpstream,
-    engine: OpenAICompatibleEngine,
-    monkeypatch: pytest.MonkeyPatch,
-    nothing: bytes,
-    before: bytes,
+    upstream: FakeUpstream, nothing: bytes, before: bytes
 ) -> None:
-    monkeypatch.setattr(upstream_response, "EVENTLESS_LIMIT", 2**20)
     upstream.will(raw(before or b": ping\n", *flood(nothing, 2**21), HANG))
     seen: list[Event] = []
-    with pytest.raises(EngineError, match="too much that is no part of an answer"):
-        await collect(engine, seen)
+    async with engine_for(upstream, eventless=2**20) as engine:
+        with pytest.raises(EngineError, match="too much that is no part of an answer"):
+            await collect(engine, seen)
     assert seen == ([TextDelta("Hi")] if before else [])
 
 
@@ -145,31 +149,27 @@ async def test_an_hour_of_a_ping_and_an_empty_chunk_per_second_is_tolerated(
     assert await answered(upstream, engine, raw(*hour, frame(say("Hi")), *hour, frame(end()))) == HI
 
 
-async def test_every_event_resets_the_limit(
-    upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upstream_response, "EVENTLESS_LIMIT", 10_000)
+async def test_every_event_resets_the_limit(upstream: FakeUpstream) -> None:
     pause = b": ping\n\n" * 60
     writes = [write for _ in range(20) for write in (frame(say("x")), pause)]
     assert len(b"".join(writes)) > 9_000
-    events = await answered(upstream, engine, raw(*writes, frame(end())))
+    async with engine_for(upstream, eventless=10_000) as engine:
+        events = await answered(upstream, engine, raw(*writes, frame(end())))
     assert events == [TextDelta("x")] * 20 + [Finish("stop")]
 
 
-async def test_a_long_line_does_not_count_toward_the_limit(
-    upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upstream_response, "EVENTLESS_LIMIT", 10_000)
+async def test_a_long_line_does_not_count_toward_the_limit(upstream: FakeUpstream) -> None:
     line = frame(say("x" * 300_000))
     pieces = [line[start : start + 5_000] for start in range(0, len(line), 5_000)]
-    events = await answered(upstream, engine, raw(*pieces, frame(end())))
+    async with engine_for(upstream, eventless=10_000) as engine:
+        events = await answered(upstream, engine, raw(*pieces, frame(end())))
     assert events == [TextDelta("x" * 300_000), Finish("stop")]
 
 
 async def test_the_loop_takes_turns_with_a_flood() -> None:
     """Other tasks run between any two pieces of what came in one read."""
     pieces = 12
-    response = Canned(b":\n" * (pieces * upstream_response.PIECE // 2), frame(say("Hi")), frame(end()))
+    response = Canned(b":\n" * (pieces * PIECE // 2), frame(say("Hi")), frame(end()))
     turns = 0
 
     async def count_turns() -> None:
@@ -213,22 +213,19 @@ class Canned:
         pass
 
 
-async def test_a_bomb_of_values_is_refused_before_it_is_decoded(
-    upstream: FakeUpstream, engine: OpenAICompatibleEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upstream_response, "ELEMENT_LIMIT", 1000)
-    monkeypatch.setattr(upstream_response, "LARGE", 1000)
+async def test_a_bomb_of_values_is_refused_before_it_is_decoded(upstream: FakeUpstream) -> None:
     body = b'{"choices":[{"delta":{"content":[' + b"{}," * 2000 + b"{}]}}]}"
-    error = await refusal(upstream, engine, raw(b"data: " + body + b"\n\n"))
-    assert "more in one piece" in error.message
-    error = await refusal(upstream, engine, raw(body, content_type="application/json"))
-    assert "more in one piece" in error.message
+    async with engine_for(upstream, elements=1000, large=1000) as engine:
+        error = await refusal(upstream, engine, raw(b"data: " + body + b"\n\n"))
+        assert "more in one piece" in error.message
+        error = await refusal(upstream, engine, raw(body, content_type="application/json"))
+        assert "more in one piece" in error.message
 
 
 async def test_a_large_body_that_is_no_answer_is_not_searched_for_an_error(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
-    body = b'{"error":{"message":"m","more":"' + b"x" * upstream_response.ERROR_BODY_LIMIT + b'"}}'
+    body = b'{"error":{"message":"m","more":"' + b"x" * ERROR_BODY_LIMIT + b'"}}'
     error = await refusal(upstream, engine, raw(body, content_type="application/json"))
     assert "no chat completion" in error.message
 

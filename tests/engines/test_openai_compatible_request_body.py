@@ -229,7 +229,7 @@ async def test_parameters_pass_by_name_and_cannot_replace_what_the_engine_decide
     assert "seed" not in body
 
 
-async def test_n_is_sent_only_where_the_upstream_honours_it() -> None:
+async def test_n_is_sent_only_where_the_upstream_honors_it() -> None:
     assert (await body_of(n=3, supports_n=True))["n"] == 3
     assert "n" not in await body_of(n=3)
     assert "n" not in await body_of(n=1, supports_n=True)

@@ -42,17 +42,13 @@ WEATHER = Tool(
 CLOCK = Tool("clock")
 
 
-async def no_blobs(blob: Blob) -> bytes:
-    raise AssertionError("no blob is read")
-
-
 def user(text: str) -> Message:
     return Message("user", (TextPart(text),))
 
 
 def ask(*messages: Message | str, **more: Any) -> EngineRequest:
     said = tuple(user(message) if isinstance(message, str) else message for message in messages)
-    return EngineRequest(messages=said, read_blob=no_blobs, **more)
+    return EngineRequest(messages=said, **more)
 
 
 async def collect(request: EngineRequest, seen: list[Event]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,8 +18,7 @@ from starlette.types import Message, Receive, Scope
 
 from core.exceptions import ApiError, BadRequest, BodyTooLarge, RateLimited
 from core.http.body import ClientDisconnected
-from media.api import form_reader
-from media.api.form_reader import Form, read_form
+from media.api.form_reader import MAX_OPEN_FORMS, Form, read_form
 from media.api.multipart_parser import (
     FIELD_BYTES,
     MAX_FIELDS,
@@ -273,21 +272,20 @@ async def test_a_client_that_disconnects_leaves_nothing_behind() -> None:
             pytest.fail("it was taken")
 
 
-@pytest.mark.parametrize("limit", ["STALLED_SECONDS", "UPLOAD_SECONDS"])
-async def test_a_client_that_stalls_is_timed_out(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(form_reader, limit, 0.05)
+@pytest.mark.parametrize("limit", ["stalled_seconds", "upload_seconds"])
+async def test_a_client_that_stalls_is_timed_out(limit: str) -> None:
+    stalling = receiving(part("file", b"x", "a"), end="stalls")
     with nothing_left(), pytest.raises(ApiError) as caught:
-        async with read_form(WORKSPACE, scope_of(), receiving(part("file", b"x", "a"), end="stalls"), LIMIT):
+        async with read_form(WORKSPACE, scope_of(), stalling, LIMIT, **{limit: 0.05}):
             pytest.fail("it was taken")
     assert (caught.value.status, caught.value.code) == (408, "request_timeout")
 
 
-async def test_concurrent_uploads_are_limited_for_each_workspace_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(form_reader, "MAX_OPEN_FORMS", 1)
+async def test_concurrent_uploads_are_limited_for_each_workspace_alone() -> None:
     body = part("file", b"x", "a") + END
-    async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT):
+    async with AsyncExitStack() as forms:
+        for _ in range(MAX_OPEN_FORMS):
+            await forms.enter_async_context(read_form(WORKSPACE, scope_of(), receiving(body), LIMIT))
         with pytest.raises(RateLimited):
             async with read_form(WORKSPACE, scope_of(), receiving(body), LIMIT):
                 pytest.fail("it was taken")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,17 @@ from conversations.asset_holds import hold_files
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation
 from core.blob import Blob
-from media import cleanup
-from media.cleanup import STRAY_AGE, UNHELD_GRACE, delete_unregistered, delete_unused, remove_strays
+from media.cleanup import (
+    STRAY_AGE,
+    UNHELD_GRACE,
+    delete_asset,
+    delete_dependent_rows,
+    delete_unregistered,
+    delete_unused,
+    find_strays,
+    remove_stray,
+    remove_strays,
+)
 from media.file_library import NewFile, create_file
 from media.models import (
     Asset,
@@ -31,8 +41,9 @@ from media.models import (
     storage_name,
 )
 from media.services import StoredFile, record_copies, register_files, store_bytes
-from media.storage.operations import delete, exists, walk
+from media.storage.operations import exists, walk
 from tests.support.history_rows import conversation_of
+from tests.support.hooked_storage import hook_storage
 from tests.support.people import Person
 
 DATA = b"the bytes of a picture"
@@ -41,12 +52,18 @@ STORED = StoredFile(Blob(SHA256, "image/png", len(DATA)), renditions=("picture",
 LATER = UNHELD_GRACE + timedelta(minutes=1)
 
 
+Hook = Callable[..., None]
+
+
 @pytest.fixture(autouse=True)
-def own_storage(tmp_path: Path, settings: Any) -> None:
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "media.storage.disk.WholeFileStorage", "OPTIONS": {"location": str(tmp_path)}},
-    }
+def hook(tmp_path: Path, settings: Any) -> Hook:
+    """A storage of the test's own. The fixture's value gives it other hooks, or none."""
+
+    def hook(**hooks: Callable[[str], object]) -> None:
+        hook_storage(settings, tmp_path, **hooks)
+
+    hook()
+    return hook
 
 
 def names() -> set[str]:
@@ -166,13 +183,10 @@ def test_a_remembered_url_holds_nothing(alice: Person) -> None:
     assert not RemoteCopy.objects.exists()
 
 
-def test_no_more_is_freed_at_once_than_fits_into_a_task(
-    alice: Person, charlie: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_is_freed_at_once_than_fits_into_a_task(alice: Person, charlie: Person) -> None:
     stored(alice)
     stored(charlie)
-    monkeypatch.setattr(cleanup, "MAX_ASSETS_PER_RUN", 1)
-    assert [delete_unused(later()), delete_unused(later()), delete_unused(later())] == [1, 1, 0]
+    assert [delete_unused(later(), limit=1) for _ in range(3)] == [1, 1, 0]
 
 
 # --- crashes ----------------------------------------------------------------------------------------
@@ -180,13 +194,13 @@ def test_no_more_is_freed_at_once_than_fits_into_a_task(
 
 @pytest.mark.parametrize("deletions", [0, 1, 2])
 def test_a_crash_leaves_no_false_ready_state_and_the_next_run_finishes(
-    alice: Person, monkeypatch: pytest.MonkeyPatch, deletions: int
+    alice: Person, hook: Hook, deletions: int
 ) -> None:
     stored(alice)
-    crash_after(deletions, monkeypatch)
+    crash_after(deletions, hook)
     with pytest.raises(KeyboardInterrupt):
         delete_unused(later())
-    monkeypatch.undo()
+    hook()
     assert not Rendition.objects.filter(state="ready").exists()
     assert delete_unused(later()) == 1
     assert not Asset.objects.exists()
@@ -196,45 +210,44 @@ def test_a_crash_leaves_no_false_ready_state_and_the_next_run_finishes(
 
 @pytest.mark.parametrize("deletions", [0, 1, 2])
 def test_a_half_freed_asset_is_whole_after_it_is_uploaded_again(
-    alice: Person, monkeypatch: pytest.MonkeyPatch, deletions: int
+    alice: Person, hook: Hook, deletions: int
 ) -> None:
     stored(alice)
-    crash_after(deletions, monkeypatch)
+    crash_after(deletions, hook)
     with pytest.raises(KeyboardInterrupt):
         delete_unused(later())
-    monkeypatch.undo()
+    hook()
     uploaded(alice)
     assert is_whole(alice)
     assert set(Rendition.objects.values_list("state", flat=True)) == {"pending"}
     assert delete_unused(later()) == 0
 
 
-def crash_after(deletions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def crash_after(deletions: int, hook: Hook) -> None:
     remaining = iter(range(deletions))
 
-    def delete_or_crash(name: str) -> None:
+    def before(name: str) -> None:
         if next(remaining, None) is None:
             raise KeyboardInterrupt
-        delete(name)
+
+    def after(name: str) -> None:
         if deletions == 2 and not names():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cleanup, "delete", delete_or_crash)
+    hook(on_delete=before, after_delete=after)
 
 
-def test_a_file_that_the_storage_does_not_delete_stays_as_a_stray(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_the_storage_does_not_delete_stays_as_a_stray(alice: Person, hook: Hook) -> None:
     stored(alice)
 
     def refuse(name: str) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr(cleanup, "delete", refuse)
+    hook(on_delete=refuse)
     assert delete_unused(later()) == 1
     assert len(names()) == 2
     assert remove_strays(timezone.now() + STRAY_AGE) == 0, "nor do they end the sweep"
-    monkeypatch.undo()
+    hook()
     assert remove_strays(timezone.now() + STRAY_AGE) == 2
     assert names() == set()
 
@@ -242,25 +255,18 @@ def test_a_file_that_the_storage_does_not_delete_stays_as_a_stray(
 # --- concurrent uploads -----------------------------------------------------------------------------
 
 
-def test_an_asset_that_is_held_again_between_two_checks_is_kept(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored(alice)
-    forget = cleanup._delete_dependent_rows
-
-    def and_then_upload(id: Any) -> Any:
-        names = forget(id)
-        uploaded(alice)
-        return names
-
-    monkeypatch.setattr(cleanup, "_delete_dependent_rows", and_then_upload)
-    assert delete_unused(later()) == 0
+def test_an_asset_that_is_held_again_between_two_checks_is_kept(alice: Person) -> None:
+    asset = stored(alice)
+    renditions = delete_dependent_rows(asset.id)
+    assert renditions is not None
+    uploaded(alice)
+    assert not delete_asset(asset.id, renditions)
     assert is_whole(alice)
     assert File.objects.get().asset_id == asset_of(alice).id
 
 
 def test_an_upload_of_the_same_bytes_waits_for_the_deletion_and_stores_them_again(
-    transactional_db: None, alice: Person, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, alice: Person, hook: Hook
 ) -> None:
     stored(alice)
     begun, may_end, kept = threading.Event(), threading.Event(), threading.Event()
@@ -268,14 +274,13 @@ def test_an_upload_of_the_same_bytes_waits_for_the_deletion_and_stores_them_agai
     def slowly(name: str) -> None:
         begun.set()
         may_end.wait(10)
-        delete(name)
 
     def upload() -> None:
         begun.wait(10)
         upload_as_the_endpoint_does(alice)
         kept.set()
 
-    monkeypatch.setattr(cleanup, "delete", slowly)
+    hook(on_delete=slowly)
     freed: list[int] = []
     threads = [
         in_thread(lambda: freed.append(delete_unused(later()))),
@@ -369,36 +374,22 @@ def test_foreign_files_are_left_alone(db: None, name: str) -> None:
     assert names() == {name}
 
 
-def test_a_stray_that_is_stored_again_meanwhile_is_kept(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stray_that_is_stored_again_meanwhile_is_kept(alice: Person) -> None:
     """It is uploaded between the database lookup and the deletion."""
     store_bytes(alice.workspace.id, {SHA256: DATA})
-    without_row = cleanup._without_row
-    looks: list[Any] = []
-
-    def and_then_upload(candidates: Any) -> Any:
-        found = without_row(candidates)
-        if not looks:
-            uploaded(alice)
-        looks.append(found)
-        return found
-
-    monkeypatch.setattr(cleanup, "_without_row", and_then_upload)
-    assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 0
-    assert len(looks[0]) == 1
+    soon = timezone.now() + timedelta(minutes=1)
+    [stray] = find_strays(soon)
+    uploaded(alice)
+    assert not remove_stray(stray, soon)
     assert is_whole(alice)
 
 
-def test_many_files_are_looked_up_at_once(
-    alice: Person, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
-) -> None:
+def test_many_files_are_looked_up_at_once(alice: Person, django_assert_max_num_queries: Any) -> None:
     contents = {hashlib.sha256(bytes([i])).hexdigest(): bytes([i]) for i in range(12)}
     store_bytes(alice.workspace.id, contents)
     register_files(
         (alice.workspace.id, StoredFile(Blob(sha256, "text/plain", 1))) for sha256 in list(contents)[:-1]
     )
-    monkeypatch.setattr(cleanup, "LOOKUP_BATCH_SIZE", 5)
     with django_assert_max_num_queries(3 * 2 + 5):
-        assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1)) == 1
+        assert remove_strays(timezone.now() + STRAY_AGE + timedelta(minutes=1), batch_size=5) == 1
     assert len(names()) == 11

@@ -1,6 +1,5 @@
 """Signed URLs: each opens one file for a limited time."""
 
-import time
 from uuid import uuid4
 
 import pytest
@@ -13,12 +12,8 @@ WORKSPACE = uuid4()
 DIGEST = "ab" * 32
 
 
-def token(kind: str | None = None) -> str:
-    return media_url(WORKSPACE, DIGEST, kind).removeprefix("/media/")
-
-
-def set_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(time, "time", lambda: seconds)
+def token(kind: str | None = None, now: float | None = None) -> str:
+    return media_url(WORKSPACE, DIGEST, kind, now=now).removeprefix("/media/")
 
 
 def test_a_url_opens_the_file_it_was_made_for() -> None:
@@ -36,37 +31,27 @@ def test_a_url_can_open_a_rendition() -> None:
     assert token() != token("opus") != token("mp3")
 
 
-def test_a_url_stays_the_same_for_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_time(monkeypatch, 3 * STABLE_SECONDS)
-    first = token()
-    set_time(monkeypatch, 4 * STABLE_SECONDS - 1)
-    assert token() == first
-    set_time(monkeypatch, 4 * STABLE_SECONDS)
-    assert token() != first
+def test_a_url_stays_the_same_for_some_minutes() -> None:
+    first = token(now=3 * STABLE_SECONDS)
+    assert token(now=4 * STABLE_SECONDS - 1) == first
+    assert token(now=4 * STABLE_SECONDS) != first
 
 
 @pytest.mark.parametrize("made_at", [0, 1, STABLE_SECONDS - 1])
 def test_a_url_lives_as_long_as_the_setting_says_or_some_minutes_more(
-    made_at: int, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    made_at: int, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_URL_SECONDS = 600
     start = 1000 * STABLE_SECONDS + made_at
-    set_time(monkeypatch, start)
-    made = token()
-    set_time(monkeypatch, start + 600)
-    assert target_of_token(made)
-    set_time(monkeypatch, start + 600 + STABLE_SECONDS)
-    assert target_of_token(made) is None
+    made = token(now=start)
+    assert target_of_token(made, now=start + 600)
+    assert target_of_token(made, now=start + 600 + STABLE_SECONDS) is None
 
 
-def test_no_setting_makes_a_url_live_longer_than_a_day(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
+def test_no_setting_makes_a_url_live_longer_than_a_day(settings: Settings) -> None:
     settings.CHATAPI_MEDIA_URL_SECONDS = 10 * MAX_LIFETIME_SECONDS
-    set_time(monkeypatch, 1_000_000)
-    made = token()
-    set_time(monkeypatch, 1_000_000 + MAX_LIFETIME_SECONDS)
-    assert target_of_token(made) is None
+    made = token(now=1_000_000)
+    assert target_of_token(made, now=1_000_000 + MAX_LIFETIME_SECONDS) is None
 
 
 def test_no_character_of_a_token_can_be_changed() -> None:

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,10 +19,11 @@ from chatapi.env import ROOT
 from conversations.models import Completion
 from core.blob import Blob
 from core.exceptions import ServiceUnavailable
+from core.files import ABANDONED_AGE
 from media.models import Asset
 from media.services import read_bytes, store_bytes
-from media.storage import disk
 from media.storage.disk import WholeFileStorage
+from tests.support.hooked_storage import hook_storage
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server
 
@@ -33,7 +34,7 @@ WORKSPACE = uuid4()
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from django.conf import settings
 from django.core.files.base import ContentFile
 from media.storage.disk import WholeFileStorage
@@ -57,17 +58,23 @@ def disk_storage(tmp_path: Path) -> WholeFileStorage:
     return WholeFileStorage(tmp_path, file_permissions_mode=0o600)
 
 
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Make writes fail after the first thousand bytes, until it is undone."""
+class TooLarge(ContentFile):  # type: ignore[type-arg]
+    """Content that fills the disk after its first thousand bytes."""
 
-    def chunks(self: object, chunk_size: int | None = None) -> Iterator[bytes]:
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         yield DATA[:1000]
-        raise OSError(28, "No space left on device")
+        refuse("")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(ContentFile, "chunks", chunks)
-        yield patched
+
+def refuse(name: str) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def free_disk(tmp_path: Path, settings: Any) -> Callable[[], None]:
+    """Let the storage save nothing until the returned function is called."""
+    hook_storage(settings, tmp_path, on_save=refuse)
+    return lambda: hook_storage(settings, tmp_path)
 
 
 def test_only_its_owner_can_read_a_file(disk_storage: WholeFileStorage, tmp_path: Path) -> None:
@@ -78,11 +85,9 @@ def test_only_its_owner_can_read_a_file(disk_storage: WholeFileStorage, tmp_path
         assert file.read() == DATA
 
 
-def test_a_full_disk_leaves_nothing(
-    disk_storage: WholeFileStorage, tmp_path: Path, full_disk: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_nothing(disk_storage: WholeFileStorage, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
-        disk_storage.save("ab/abc", ContentFile(DATA))
+        disk_storage.save("ab/abc", TooLarge(DATA))
     assert files_under(tmp_path) == []
 
 
@@ -96,7 +101,7 @@ def test_a_process_killed_while_it_writes_leaves_nothing_under_the_name(
 
     disk_storage.save("other", ContentFile(b"now"))
     assert draft.exists()  # another process may still be writing it
-    yesterday = time.time() - disk.ABANDONED_SECONDS - 1
+    yesterday = draft.stat().st_mtime - ABANDONED_AGE.total_seconds() - 1
     os.utime(draft, (yesterday, yesterday))
     disk_storage.save("other", ContentFile(b"a day later"))
     assert files_under(tmp_path) == [tmp_path / "other"]
@@ -111,12 +116,12 @@ def test_the_same_bytes_are_one_file_written_once() -> None:
     assert files_under(path.parent) == [path]
 
 
-def test_a_file_that_a_full_disk_refused_is_stored_later(full_disk: pytest.MonkeyPatch) -> None:
+def test_a_file_that_a_full_disk_refused_is_stored_later(free_disk: Callable[[], None]) -> None:
     workspace = uuid4()
     with pytest.raises(ServiceUnavailable) as refused:
         store_bytes(workspace, {NAME: DATA})
     assert (refused.value.status, refused.value.code) == (503, "storage")
-    full_disk.undo()
+    free_disk()
     store_bytes(workspace, {NAME: DATA})
     assert read_bytes(workspace, BLOB) == DATA
 
@@ -132,7 +137,7 @@ def test_a_damaged_file_is_repaired_when_it_is_stored_again() -> None:
 
 
 def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
-    server: Server, alice: Person, full_disk: pytest.MonkeyPatch
+    server: Server, alice: Person, free_disk: Callable[[], None]
 ) -> None:
     text = {"file_data": b64encode(DATA).decode(), "filename": "a.txt"}
     body = {
@@ -148,6 +153,6 @@ def test_an_upload_that_cannot_be_stored_is_refused_and_leaves_no_row(
         assert not Completion.objects.exists()
         assert not Asset.objects.exists()
 
-        full_disk.undo()
+        free_disk()
         assert client.post(PATHS["openai"], json=body).status_code == 200
     assert read_bytes(alice.workspace.id, BLOB) == DATA

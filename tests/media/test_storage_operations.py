@@ -28,20 +28,22 @@ NAME = "workspace/ab/abc"
 
 
 @pytest.fixture(params=["disk", "bucket"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+def kept(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Storage]:
     """The default storage, built from the settings."""
-    environ = {}
     if request.param == "bucket":
         options: dict[str, Any] = request.getfixturevalue("bucket_options")
-        environ = {
+        for name, value in {
             "CHATAPI_S3_BUCKET": options["bucket_name"],
             "CHATAPI_S3_ENDPOINT": options["endpoint_url"],
             "CHATAPI_S3_REGION": "us-east-1",
             "CHATAPI_S3_PREFIX": "/of/chatapi/",
             "CHATAPI_S3_ACCESS_KEY_ID": options["access_key"],
             "CHATAPI_S3_SECRET_ACCESS_KEY": options["secret_key"],
-        }
-    with override_settings(STORAGES=storages_settings(tmp_path / "data", environ)):
+        }.items():
+            monkeypatch.setenv(name, value)
+    with override_settings(STORAGES=storages_settings(tmp_path / "data")):
         yield storages["default"]
 
 

@@ -3,13 +3,13 @@
 import socket
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from django.core.exceptions import SuspiciousFileOperation, SuspiciousOperation
 from django.core.files.base import ContentFile
 from moto.core.authorization import enable_iam_authentication
@@ -67,15 +67,17 @@ def test_a_wrong_key_is_an_os_error_that_shows_no_secret(
 def test_an_unreachable_server_is_an_os_error(
     bucket_options: dict[str, Any], closed_port: int, use: Callable[[ObjectStorage], object]
 ) -> None:
-    unreachable = ObjectStorage(**(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}"}))
+    at_once = Config(retries={"total_max_attempts": 1})
+    unreachable = ObjectStorage(
+        **(bucket_options | {"endpoint_url": f"http://127.0.0.1:{closed_port}", "client_config": at_once})
+    )
     with pytest.raises(OSError, match="EndpointConnectionError") as failed:
         use(unreachable)
     assert KEYS["secret_key"] not in everything_reported(failed.value)
 
 
 @pytest.fixture
-def closed_port(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between attempts
+def closed_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
@@ -131,8 +133,11 @@ def test_requests_are_signed_with_version_4_and_have_limits(bucket: ObjectStorag
     assert config.retries["total_max_attempts"] == 3
 
 
-def test_without_a_bucket_files_are_kept_on_the_disk_and_botocore_is_not_loaded(tmp_path: Path) -> None:
-    default = storages(tmp_path, {"CHATAPI_S3_BUCKET": " "})["default"]
+def test_without_a_bucket_files_are_kept_on_the_disk_and_botocore_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATAPI_S3_BUCKET", " ")
+    default = storages(tmp_path)["default"]
     assert default["BACKEND"] == "media.storage.disk.WholeFileStorage"
     assert default["OPTIONS"]["location"] == str(tmp_path / "media")
     check = (
@@ -152,9 +157,13 @@ def test_without_a_bucket_files_are_kept_on_the_disk_and_botocore_is_not_loaded(
         {"CHATAPI_S3_BUCKET": "b", "CHATAPI_S3_ENDPOINT": "http://["},
     ],
 )
-def test_contradictory_settings_prevent_the_start(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_contradictory_settings_prevent_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="CHATAPI_S3_") as stopped:
-        storages(tmp_path, environ)
+        storages(tmp_path)
     assert "hidden" not in str(stopped.value)
 
 
@@ -162,14 +171,14 @@ def test_configured_keys_are_used_without_the_environments_session_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_options: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")
-    environ = {
-        "CHATAPI_S3_BUCKET": "b",
-        "CHATAPI_S3_ACCESS_KEY_ID": "own",
-        "CHATAPI_S3_SECRET_ACCESS_KEY": "own",
-    }
-    with_keys = ObjectStorage(**storages(tmp_path, environ)["default"]["OPTIONS"])
+    monkeypatch.setenv("CHATAPI_S3_BUCKET", "b")
+    monkeypatch.setenv("CHATAPI_S3_ACCESS_KEY_ID", "own")
+    monkeypatch.setenv("CHATAPI_S3_SECRET_ACCESS_KEY", "own")
+    with_keys = ObjectStorage(**storages(tmp_path)["default"]["OPTIONS"])
     assert (with_keys.access_key, with_keys.security_token) == ("own", None)
 
+    monkeypatch.delenv("CHATAPI_S3_ACCESS_KEY_ID")
+    monkeypatch.delenv("CHATAPI_S3_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the machine")
-    without = ObjectStorage(**storages(tmp_path, {"CHATAPI_S3_BUCKET": "b"})["default"]["OPTIONS"])
+    without = ObjectStorage(**storages(tmp_path)["default"]["OPTIONS"])
     assert (without.access_key, without.security_token) == ("of the machine", "of other keys")

@@ -14,7 +14,7 @@ from media.renditions import due_renditions
 due_renditions.LEASE = timedelta(seconds=5)
 due_renditions.RENEW_SECONDS = 1.0
 due_renditions.BACK_OFF_SECONDS = int(os.environ.get("CHATAPI_TEST_BACK_OFF", "0"))
-due_renditions.QUEUED_GRACE = due_renditions.LAPSED_GRACE = timedelta(seconds=1)
+due_renditions.OVERDUE_GRACE = timedelta(seconds=1)
 
 
 @worker_ready.connect

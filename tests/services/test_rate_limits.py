@@ -14,8 +14,7 @@ import redis
 from pytest_django import Settings
 
 from accounts.models import Workspace
-from accounts.ratelimits import fallback_counters as module
-from accounts.ratelimits.counter_storage import LimitRequest, LimitResult
+from accounts.ratelimits.counter_storage import LimitRequest, LimitResult, RedisCounterStorage
 from accounts.ratelimits.fallback_counters import CounterChange, FallbackCounters
 from conversations.models import Completion
 from tests.services.conftest import REDIS
@@ -29,10 +28,9 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture
-async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FallbackCounters, FallbackCounters]]:
+async def two() -> AsyncIterator[tuple[FallbackCounters, FallbackCounters]]:
     """Counters as two processes have them, but more patient, because this machine may be busy."""
-    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 30.0)
-    made = FallbackCounters(service_url(REDIS)), FallbackCounters(service_url(REDIS))
+    made = FallbackCounters(service_url(REDIS), timeout=30), FallbackCounters(service_url(REDIS), timeout=30)
     yield made
     for counters in made:
         await counters.close()
@@ -84,7 +82,9 @@ async def test_the_previous_window_counts_less_and_less(
 ) -> None:
     one, other = two
     await take(one, key, 100, 60)
-    current = one._redis.window_keys(key)[1] if one._redis else ""
+    storage = RedisCounterStorage(service_url(REDIS), patience=30)
+    _, current = storage.window_keys(key)
+    await storage.close()
     with redis.Redis.from_url(service_url(REDIS)) as client:
         client.pexpire(current, 30_000)  # as if 90 seconds had passed: half of the next window
         taken = await take(other, key, 100)
@@ -106,10 +106,9 @@ async def test_a_restarted_redis_is_sent_the_scripts_again(
 
 @pytest.mark.parametrize("mode", ["refusing", "silent"])
 async def test_while_redis_is_away_each_process_counts_for_itself(
-    mode: Mode, door: Gateway, key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    mode: Mode, door: Gateway, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.3)
-    counters = FallbackCounters(door.url)
+    counters = FallbackCounters(door.url, pause=0.3)
     assert (await take(counters, key, 10, 9)).is_taken
     with caplog.at_level(logging.WARNING):
         await asyncio.to_thread(door.set_mode, mode)

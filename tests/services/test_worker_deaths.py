@@ -32,12 +32,12 @@ def kill_outright(worker: Process) -> None:
 def hang(works: CeleryCluster, worker: Process, who: Person, **limits: Any) -> tuple[UUID, int]:
     """Have the worker take a rendition that hangs. Return its id, and that of the process working on it."""
     first = peaks_of(who, wav(bytes(2_000)))
-    works.make(first)
+    works.make_due()
     wait_until(lambda: ended(first), PATIENCE)
     [sandbox_worker] = worker.sandbox_workers
     kill(sandbox_worker, signal.SIGSTOP)
     hanging = peaks_of(who)
-    works.make(hanging, **limits)
+    works.make_due(**limits)
     wait_until(lambda: Rendition.objects.get(id=hanging).attempts, PATIENCE)
     return hanging, sandbox_worker
 

@@ -53,7 +53,8 @@ def test_a_worker_takes_from_its_own_queues_only(works: CeleryCluster, tmp_path:
 
 def test_a_worker_on_media_also_makes_awaited_renditions(works: CeleryCluster, alice: Person) -> None:
     peaks = peaks_of(alice)
-    works.send("media.renditions.tasks.make_awaited", str(peaks), queue="awaited")
+    Rendition.objects.filter(id=peaks).update(priority=Rendition.Priority.AWAITED)
+    works.send("media.renditions.tasks.make_awaited", queue="awaited")
     works.worker("--pool", "threads", "--concurrency", "1", queues=("media",))
     wait_until(lambda: state_of(peaks) == "ready", PATIENCE)
 
@@ -61,11 +62,11 @@ def test_a_worker_on_media_also_makes_awaited_renditions(works: CeleryCluster, a
 def test_a_task_delivered_many_times_does_its_work_once(works: CeleryCluster, alice: Person) -> None:
     peaks = peaks_of(alice)
     for _ in range(6):
-        works.make(peaks)
+        works.make_due()
     works.worker("--pool", "prefork", "--concurrency", "2")
     works.worker("--pool", "threads", "--concurrency", "2")
     wait_until(lambda: ended(peaks), PATIENCE)
-    works.make(peaks)
+    works.make_due()
     made = Rendition.objects.get(id=peaks)
     assert (made.state, made.attempts) == ("ready", 1)
     assert made.content
@@ -80,8 +81,8 @@ def test_a_broken_file_fails_at_once_and_a_temporary_failure_is_retried(
     default_storage.delete(lost.storage_name)
     opus = rendition_id(lost.id, "opus")
     works.worker("--pool", "prefork", "--concurrency", "1")
-    works.make(broken)
-    works.make(opus)
+    works.make_due()
+    works.make_due()
     wait_until(lambda: ended(broken) and ended(opus), PATIENCE)
     unreadable, given_up = Rendition.objects.get(id=broken), Rendition.objects.get(id=opus)
     assert (unreadable.state, unreadable.attempts) == ("failed", 1)
@@ -96,7 +97,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has(
 ) -> None:
     works, notes, peaks = works_on_redis, tmp_path / "notes", peaks_of(alice)
     worker = works.worker("--pool", pool, "--concurrency", "1")
-    works.make(peaks)
+    works.make_due()
     wait_until(lambda: ended(peaks), PATIENCE)
     sandboxes = worker.sandbox_workers
     assert sandboxes

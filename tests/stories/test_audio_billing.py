@@ -10,6 +10,8 @@ from billing.prices import add_price
 from billing.tariffs import rates_of
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
+from media.transcription import Recognizer
+from tests.support.fake_recognizer import FakeRecognizer, segment
 from tests.support.people import Person
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
 from tests.support.running_server import Server, wait_until
@@ -38,20 +40,14 @@ def request_transcript(client: httpx2.Client) -> httpx2.Response:
     return client.post("/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
 
 
-def fake_recognition(
-    monkeypatch: pytest.MonkeyPatch, *results: Segment | RecognitionEnd, error: Exception | None = None
-) -> None:
-    async def listening(*_: object, **__: object) -> AsyncGenerator[Segment | RecognitionEnd, None]:
+def recognizing(*results: Segment | RecognitionEnd, error: Exception | None = None) -> Recognizer:
+    async def listen(*_: object, **__: object) -> AsyncGenerator[Segment | RecognitionEnd, None]:
         for item in results:
             yield item
         if error:
             raise error
 
-    monkeypatch.setattr("chatapi.audio.transcriptions.stream_transcription", listening)
-
-
-def segment(text: str) -> Segment:
-    return Segment(0, 0, 0.0, 0.5, text, [], 0.0, -0.1, 1.0, 0.0, [])
+    return listen
 
 
 def ended_charge() -> Charge:
@@ -88,10 +84,10 @@ def test_speech_that_fails_costs_nothing(server: Server, alice: Person) -> None:
 
 
 def test_recognition_is_billed_by_started_seconds(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    server: Server, alice: Person, recognizer: FakeRecognizer
 ) -> None:
     add_credit(alice, USD)
-    fake_recognition(monkeypatch, segment(" Hello."), RecognitionEnd("en", 2.0000625))
+    recognizer.will_follow(recognizing(segment(" Hello."), RecognitionEnd("en", 2.0000625)))
     with server.client(alice) as client:
         assert request_transcript(client).json() == {
             "text": "Hello.",
@@ -102,10 +98,10 @@ def test_recognition_is_billed_by_started_seconds(
 
 
 def test_recognition_that_fails_costs_nothing(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    server: Server, alice: Person, recognizer: FakeRecognizer
 ) -> None:
     add_credit(alice, USD)
-    fake_recognition(monkeypatch, segment(" Hello."), error=SandboxError("It broke."))
+    recognizer.will_follow(recognizing(segment(" Hello."), error=SandboxError("It broke.")))
     with server.client(alice) as client:
         assert request_transcript(client).status_code == 500
     charge = ended_charge()

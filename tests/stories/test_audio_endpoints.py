@@ -1,11 +1,9 @@
 """Speech in and out over HTTP, also through OpenAI's own client."""
 
-import asyncio
 import io
 import json
 import re
 import socket
-import threading
 import wave
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -16,19 +14,21 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from django.conf import settings
+from django.conf import settings as product_settings
 from django.test import Client
 from pytest_django import Settings
 
-from chatapi.audio.streaming import ReadAhead
 from media.models import Asset, File
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
-from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
+from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.processing.speech.voices import VoiceInvalid
+from media.transcription import recognize
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.people import Person
-from tests.support.running_server import Server, wait_until
+from tests.support.running_server import Server, serving, wait_until
 from tests.support.word_error_rate import word_error_rate
 
 WORDS = "The quick brown fox jumps over the lazy dog."
@@ -53,7 +53,7 @@ def sdk(server: Server, alice: Person) -> Iterator[openai.OpenAI]:
 @pytest.fixture(autouse=True)
 def nothing_is_kept() -> Iterator[None]:
     yield
-    wait_until(lambda: not any((Path(settings.DATA_DIR) / "tmp").glob("*")))
+    wait_until(lambda: not any((Path(product_settings.DATA_DIR) / "tmp").glob("*")))
 
 
 def speech_body(text: str, **more: Any) -> dict[str, Any]:
@@ -216,14 +216,15 @@ def test_a_body_that_is_not_an_object_is_refused(server: Server, alice: Person) 
             assert_refused(client.post("/v1/audio/speech", content=raw), 400)
 
 
-class Spy:
-    """A wrapper around a sandbox pool's `stream` that records how its stream ends."""
+class FakePool(SandboxPool):
+    """A pool that yields what `follow` does, and tells how its stream ends."""
 
     def __init__(self, follow: Callable[..., AsyncGenerator[Any, None]]) -> None:
+        super().__init__(PoolConfig(name="fake"))
         self._follow = follow
         self.state = "idle"
 
-    async def __call__(self, *args: Any, **more: Any) -> AsyncGenerator[Any, None]:
+    async def stream(self, *args: Any, **more: Any) -> AsyncGenerator[Any, None]:
         self.state = "open"
         try:
             async with aclosing(self._follow(*args, **more)) as stream:
@@ -247,31 +248,21 @@ def send_request(server: Server, who: Person, route: str, content_type: str, bod
     return connection
 
 
-def test_a_client_that_leaves_stops_the_synthesis(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spy = Spy(pools.synthesis.stream)
-    monkeypatch.setattr(pools.synthesis, "stream", spy)
+def test_a_client_that_leaves_stops_the_synthesis(transactional_db: None, alice: Person) -> None:
+    synthesis = FakePool(pools.synthesis.stream)
     body = json.dumps(speech_body("One two three four. " * 200, response_format="pcm", speed=0.25)).encode()
-    with send_request(server, alice, "/v1/audio/speech", "application/json", body) as connection:
-        assert connection.recv(12) == b"HTTP/1.1 200"
-    wait_until(lambda: spy.state == "closed early")
+    with serving(synthesis=synthesis) as server:
+        with send_request(server, alice, "/v1/audio/speech", "application/json", body) as connection:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        wait_until(lambda: synthesis.state == "closed early")
 
 
-@pytest.fixture
-def breaking_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make synthesis yield one piece and then fail."""
-
+def test_speech_that_breaks_off_is_not_taken_for_complete(transactional_db: None, alice: Person) -> None:
     async def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
         yield SpokenPiece(b"123456", "Hello", milliseconds=1)
         raise SandboxError
 
-    monkeypatch.setattr(pools.synthesis, "stream", follow)
-
-
-@pytest.mark.usefixtures("breaking_off")
-def test_speech_that_breaks_off_is_not_taken_for_complete(server: Server, alice: Person) -> None:
-    with server.client(alice) as client:
+    with serving(synthesis=FakePool(follow)) as server, server.client(alice) as client:
         with pytest.raises(httpx2.RemoteProtocolError):
             client.post("/v1/audio/speech", json=speech_body("Hello there.", response_format="pcm"))
         answer = client.post("/v1/audio/speech", json=speech_body("Hello there.", stream_format="sse"))
@@ -290,15 +281,14 @@ def test_speech_that_breaks_off_is_not_taken_for_complete(server: Server, alice:
     ],
 )
 def test_a_failure_before_the_first_sound_has_its_true_status(
-    error: Exception, status: int, code: str, server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    error: Exception, status: int, code: str, transactional_db: None, alice: Person
 ) -> None:
     async def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
         if more:
             raise error
         yield SpokenPiece()
 
-    monkeypatch.setattr(pools.synthesis, "stream", follow)
-    with server.client(alice) as client:
+    with serving(synthesis=FakePool(follow)) as server, server.client(alice) as client:
         answer = client.post("/v1/audio/speech", json=speech_body("Hello there."))
     assert_refused(answer, status, code=code)
     if code != "internal_error":
@@ -357,38 +347,32 @@ class TestWithModels:
         assert is_heard_in(str(text))
 
     def test_a_client_that_leaves_stops_the_recognition(
-        self, server: Server, alice: Person, sound: bytes, monkeypatch: pytest.MonkeyPatch
+        self, server: Server, alice: Person, sound: bytes, recognizer: FakeRecognizer
     ) -> None:
-        spy = Spy(pools.recognition.stream)
-        monkeypatch.setattr(pools.recognition, "stream", spy)
+        recognizer.will_follow(recognize)
         disposition = b'content-disposition: form-data; name="file"; filename="a.mp3"'
         form = b"--b\r\n" + disposition + b"\r\n\r\n" + sound + b"\r\n--b--\r\n"
         with send_request(server, alice, TRANSCRIPTS[0], "multipart/form-data; boundary=b", form):
-            wait_until(lambda: spy.state == "open")
-        wait_until(lambda: spy.state == "closed early")
+            wait_until(lambda: recognizer.state == "open")
+        wait_until(lambda: recognizer.state == "closed early")
 
 
 def test_a_client_that_waits_for_the_first_words_is_kept_alive(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, alice: Person, recognizer: FakeRecognizer, settings: Settings
 ) -> None:
     """Transcribing a window of sound may take as long as the window, and others may be ahead of it."""
-    may_end = threading.Event()
-
-    async def slowly(*_: object, **__: object) -> AsyncGenerator[Segment | RecognitionEnd, None]:
-        await asyncio.to_thread(may_end.wait, 30)
-        yield Segment(0, 0, 0.0, 0.5, " Hello.", [], 0.0, -0.1, 1.0, 0.0, [])
-        yield RecognitionEnd("en", 0.5)
-
-    take = ReadAhead.take
-    monkeypatch.setattr("chatapi.audio.transcriptions.stream_transcription", slowly)
-    monkeypatch.setattr(
-        ReadAhead, "take", lambda self, is_gone, patience=None: take(self, is_gone, patience and 0.1)
-    )
+    settings.CHATAPI_KEEP_ALIVE_SECONDS = 0.1
+    recognizer.will_hear(" Hello.")
+    recognizer.wait()
     form: Any = {"files": {"file": ("a.wav", wav())}, "data": {"stream": "true"}}
-    with server.client(alice) as client, client.stream("POST", TRANSCRIPTS[0], **form) as answer:
+    with (
+        serving() as server,
+        server.client(alice) as client,
+        client.stream("POST", TRANSCRIPTS[0], **form) as answer,
+    ):
         lines = answer.iter_lines()
         waited = [next(lines) for _ in range(3)]
-        may_end.set()
+        recognizer.go_on()
         rest = "\n".join(lines)
     assert waited == [": ping"] * 3
     assert '"transcript.text.done","text":"Hello."' in rest

@@ -1,7 +1,5 @@
 """Sound in requests, as browsers and phones record it, for models that take audio and those that do not."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,15 +11,13 @@ from pytest_django import Settings
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of
-from chatapi.completions.runs import event_log
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset, Rendition
-from media.processing.speech.transcripts import Transcript
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.media_requests import (
     RATE,
     decode_sound,
-    fake_transcription,
     post,
     post_ok,
     row_counts,
@@ -36,7 +32,7 @@ from tests.support.media_requests import (
 )
 from tests.support.people import Person
 from tests.support.priced_usage import PROMPT, add_credit
-from tests.support.running_server import Server, events, text_of
+from tests.support.running_server import Server, events, serving, text_of
 from tests.support.sounds import encode_samples, pitch, sound_file, tone
 
 RECORDED = {
@@ -67,15 +63,14 @@ def client_name(kind: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def finish_renditions() -> Iterator[None]:
+def finish_renditions(transactional_db: None) -> Iterator[None]:
     yield
     wait_for_renditions()
 
 
 @pytest.fixture
-def audio_model(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
+def audio_model(server: Server, recognizer: FakeRecognizer) -> Iterator[FakeUpstream]:
     """A model that takes audio; the words in the sounds do not matter to these tests."""
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
     with upstream_model(server, input_modalities=("text", "audio")) as upstream:
         yield upstream
         wait_for_renditions()
@@ -166,8 +161,10 @@ def test_the_hold_for_a_sound_covers_its_length_now_and_in_later_calls(
     server: Server, alice: Person, audio_model: FakeUpstream
 ) -> None:
     """Silence takes so few bytes that a hold for the bytes alone overdrew the wallet."""
-    specs = server.service.registry._specs
-    specs["upstream"] = replace(specs["upstream"], price=None, max_output_tokens=1)
+    registry = server.service.registry
+    model = registry.find("upstream")
+    assert model
+    registry.add(replace(model, price=None, max_output_tokens=1))
     add_price("upstream", {0: rates_of({"prompt": 1})})
     add_credit(alice, 10**9)
     quiet = encode_samples(np.zeros((60 * RATE, 1), np.int16), "ogg", "libopus", rate=RATE)
@@ -186,12 +183,7 @@ def test_the_hold_for_a_sound_covers_its_length_now_and_in_later_calls(
 # --- a model that takes no audio --------------------------------------------------------------------
 
 
-@pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
-
-
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("recognizer")
 @pytest.mark.parametrize("dialect", ["native", "openai"])
 def test_a_transcript_replaces_the_sound_and_is_counted(server: Server, alice: Person, dialect: str) -> None:
     body = user_request(sound(sound_file("opus")), text(" What is this?"), model="text-only")
@@ -208,30 +200,27 @@ def test_a_transcript_replaces_the_sound_and_is_counted(server: Server, alice: P
 
 
 @pytest.fixture
-def slow_recognition(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Recognition that lasts until the event is set."""
-    may_end = threading.Event()
-
-    async def listening(*args: Any, **more: Any) -> Transcript:
-        await asyncio.to_thread(may_end.wait, 30)
-        return Transcript("At last.", "en", 1.0, [])
-
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", listening)
-    yield may_end
-    may_end.set()
+def slow_recognizer(recognizer: FakeRecognizer) -> Iterator[FakeRecognizer]:
+    recognizer.will_hear("At last.")
+    recognizer.wait()
+    yield recognizer
+    recognizer.go_on()
     wait_for_renditions()
 
 
 def test_a_client_that_waits_for_a_transcript_is_kept_alive(
-    server: Server, alice: Person, slow_recognition: threading.Event, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, alice: Person, slow_recognizer: FakeRecognizer, settings: Settings
 ) -> None:
-    original = event_log.Viewer.__init__
-    monkeypatch.setattr(event_log.Viewer, "__init__", lambda self, of, keep_alive: original(self, of, 0.1))
+    settings.CHATAPI_KEEP_ALIVE_SECONDS = 0.1
     body = user_request(sound(sound_file("wav")), model="text-only", stream=True)
-    with server.client(alice) as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
+    with (
+        serving() as server,
+        server.client(alice) as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
         pieces = answer.iter_lines()
         waited = [next(pieces) for _ in range(3)]
-        slow_recognition.set()
+        slow_recognizer.go_on()
         rest = list(pieces)
     assert waited == [": ping"] * 3
     assert "At " in "".join(rest)
@@ -239,7 +228,7 @@ def test_a_client_that_waits_for_a_transcript_is_kept_alive(
 
 
 def test_the_wait_for_a_transcript_times_out(
-    server: Server, alice: Person, slow_recognition: threading.Event, settings: Settings
+    server: Server, alice: Person, slow_recognizer: FakeRecognizer, settings: Settings
 ) -> None:
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
     body = user_request(sound(sound_file("wav")), model="text-only")
@@ -250,7 +239,7 @@ def test_the_wait_for_a_transcript_times_out(
             assert late.json()["error"]["code"] == "media_timeout"
     assert set(Completion.objects.values_list("state", flat=True)) == {"failed"}
 
-    slow_recognition.set()
+    slow_recognizer.go_on()
     wait_for_renditions()
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 30
     said = post_ok(server, alice, body)["choices"][0]["message"]["content"]

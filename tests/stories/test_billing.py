@@ -131,22 +131,24 @@ def test_a_shorter_answer_can_be_paid_where_a_longer_cannot(server: Server, alic
 
 @pytest.mark.parametrize("dialect", PATHS)
 def test_an_upstream_that_knows_one_of_two_limits_generates_no_more_than_is_held(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, dialect: str
+    server: Server, alice: Person, dialect: str
 ) -> None:
     """Many servers read only `max_tokens`; they generated ninety tokens where the hold was for one."""
     add_credit(alice, USD)
     sent: list[dict[str, Any]] = []
-    stream = ScriptedEngine.stream
 
-    async def old_server(self: ScriptedEngine, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        sent.append(request.params)
-        params = {"max_tokens": request.params["max_tokens"]}
-        async for event in stream(self, replace(request, params=params)):
-            yield event
+    class OldServer(ScriptedEngine):
+        async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+            sent.append(request.params)
+            params = {"max_tokens": request.params["max_tokens"]}
+            async for event in super().stream(replace(request, params=params)):
+                yield event
 
-    monkeypatch.setattr(ScriptedEngine, "stream", old_server)
+    priced = server.service.registry.find("priced")
+    assert priced
     limits = {"max_completion_tokens": 1, "max_tokens": 90}
-    answered(server, alice, "[[chunks: 90]]", dialect=dialect, stream=False, **limits)
+    with server.with_model(priced, OldServer()):
+        answered(server, alice, "[[chunks: 90]]", dialect=dialect, stream=False, **limits)
     assert sent == [{"max_completion_tokens": 1, "max_tokens": 1}]
     assert ended(server)[1].completion == 1
 
@@ -298,9 +300,8 @@ def test_an_answer_whose_conversation_is_deleted_meanwhile_is_paid(server: Serve
 def unpriced(server: Server) -> Iterator[str]:
     """A model on another server that has no price."""
     spec = ModelSpec(id="unpriced", engine="openai_compatible", base_url="http://127.0.0.1:9/v1", retries=0)
-    server.service.registry._specs[spec.id] = spec
-    yield spec.id
-    del server.service.registry._specs[spec.id]
+    with server.with_model(spec):
+        yield spec.id
 
 
 # --- prices ---------------------------------------------------------------------------------------

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from django.conf import settings
+from django.conf import settings as product_settings
+from pytest_django import Settings
 
 from accounts.models import User
 from chatapi.middleware.body_limit import BODILESS_BYTES
-from core.http import body
 from tests.support.people import Person
 from tests.support.running_server import Server
 
-LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+LIMIT = product_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 ADDRESSES = ["/livez", "/admin/login/", "/v1/conversations", "/no/such/page"]
 
 
@@ -94,8 +94,8 @@ def test_a_form_arrives_as_it_was_sent(server: Server, db: None) -> None:
         assert client.get("/admin/").status_code == 200
 
 
-def test_a_body_that_never_arrives_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 0.2)
+def test_a_body_that_never_arrives_is_refused(server: Server, settings: Settings) -> None:
+    settings.CHATAPI_BODY_SECONDS = 0.2
     host, _, port = server.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")

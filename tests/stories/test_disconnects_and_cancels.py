@@ -8,12 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from chatapi.completions.recovery import settle_interrupted
 from conversations.models import Completion, Message, ServerProcess
 from core.ids import new_id
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until
+from tests.support.running_server import PATHS, Server, chat_body, events, serving, text_of, wait_until
 
 LONG = "[[slow: 0.02]] [[chunks: 60]]"
 BRIEF = "[[slow: 0.02]] [[chunks: 20]]"
@@ -140,17 +141,10 @@ def test_a_client_that_saw_the_end_can_read_it_back(server: Server, alice: Perso
 
 
 def test_a_slow_answer_is_kept_alive_by_comments(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, alice: Person, settings: Settings
 ) -> None:
-    from chatapi.completions.runs import event_log
-
-    original = event_log.Viewer.__init__
-
-    def impatient(self: event_log.Viewer, of: event_log.EventLog, keep_alive: float) -> None:
-        original(self, of, 0.1)
-
-    monkeypatch.setattr(event_log.Viewer, "__init__", impatient)
-    with server.client(alice) as client:
+    settings.CHATAPI_KEEP_ALIVE_SECONDS = 0.1
+    with serving() as server, server.client(alice) as client:
         streamed = client.post(PATHS["openai"], json=chat_body("[[wait: 0.5]] Hello", stream=True))
     assert streamed.text.startswith(": ping\n")
     assert text_of(events(streamed)) == "You said: Hello"

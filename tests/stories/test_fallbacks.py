@@ -1,6 +1,6 @@
 """When a model fails before its first event, its fallbacks answer instead."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 from msgspec.structs import replace
@@ -29,29 +29,26 @@ class Failing(ScriptedEngine):
 
 
 @pytest.fixture
-def failing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the default model fall back to a model that fails and then to `text-only`."""
-    registry = server.service.registry
-    spec = replace(registry.default, fallbacks=("house/with-a-slash", "text-only"))
-    monkeypatch.setitem(registry._specs, spec.id, spec)
-    monkeypatch.setitem(registry._engines, "house/with-a-slash", Failing(Unavailable("It is down too.")))
+def fallback(server: Server) -> Iterator[None]:
+    """Let a fallback of the default model fail."""
+    down = server.service.registry.find("house/with-a-slash")
+    assert down
+    with server.with_model(down, Failing(Unavailable("It is down too."))):
+        yield
 
 
-def ask(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, engine: Failing, stream: bool
-) -> object:
-    monkeypatch.setitem(server.service.registry._engines, "scripted", engine)
-    with server.client(alice) as client:
+def ask(server: Server, alice: Person, engine: Failing, stream: bool) -> object:
+    """Ask the default model, which has this engine and falls back first to the one that is down."""
+    spec = replace(server.service.registry.default, fallbacks=("house/with-a-slash", "text-only"))
+    with server.with_model(spec, engine), server.client(alice) as client:
         response = client.post(PATHS["openai"], json=chat_body("Hello", stream=stream))
     return events(response) if stream and response.is_success else response.json()
 
 
-@pytest.mark.usefixtures("failing")
-def test_the_first_working_fallback_answers(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fallback")
+def test_the_first_working_fallback_answers(server: Server, alice: Person) -> None:
     engine = Failing(EngineError("Slow down.", status=429, retry_after=60))
-    answer = ask(server, alice, monkeypatch, engine, stream=False)
+    answer = ask(server, alice, engine, stream=False)
     assert isinstance(answer, dict)
     assert answer["model"] == "scripted"
     assert answer["choices"][0]["message"]["content"] == "You said: Hello"
@@ -63,23 +60,19 @@ def test_the_first_working_fallback_answers(
     )
 
 
-@pytest.mark.usefixtures("failing")
-def test_after_the_first_event_no_fallback_is_tried(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fallback")
+def test_after_the_first_event_no_fallback_is_tried(server: Server, alice: Person) -> None:
     engine = Failing(EngineError("It broke."), after="Well")
-    received = ask(server, alice, monkeypatch, engine, stream=True)
+    received = ask(server, alice, engine, stream=True)
     assert isinstance(received, list)
     assert received[-1]["error"]["message"] == "It broke."
     assert Completion.objects.get().served_by == "scripted"
 
 
-@pytest.mark.usefixtures("failing")
-def test_an_invalid_request_is_not_tried_with_a_fallback(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fallback")
+def test_an_invalid_request_is_not_tried_with_a_fallback(server: Server, alice: Person) -> None:
     engine = Failing(InvalidRequest("Too long.", code="context_length_exceeded", param="messages"))
-    answer = ask(server, alice, monkeypatch, engine, stream=True)
+    answer = ask(server, alice, engine, stream=True)
     assert isinstance(answer, dict)
     assert answer["error"]["code"] == "context_length_exceeded"
     assert Completion.objects.get().served_by == "scripted"

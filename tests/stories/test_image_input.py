@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from PIL import Image
+from pytest_django import Settings
 
-from chatapi.completions.attachments import resolve
+from chatapi.completions.attachments.resolve import COPY_AGE
 from conversations.models import Conversation, Message
-from media import inspection
-from media.models import Asset, Rendition
+from media.models import Asset, RemoteCopy, Rendition
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.fake_websites import Visit
 from tests.support.media_requests import (
@@ -55,18 +55,10 @@ def vision_model(server: Server) -> Iterator[FakeUpstream]:
         wait_for_renditions()
 
 
-@pytest.fixture
-def inspected(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that were inspected."""
-    files: list[Path] = []
-    original = inspection.inspect_file
-
-    async def counting(path: Path, **more: Any) -> Any:
-        files.append(path)
-        return await original(path, **more)
-
-    monkeypatch.setattr(resolve, "inspect_file", counting)
-    return files
+def refuse_new_pictures(settings: Settings) -> None:
+    """Have every picture refused that is inspected from now on."""
+    wait_for_renditions()
+    settings.CHATAPI_PICTURE_PIXELS = 1
 
 
 def opened(data: bytes) -> Image.Image:
@@ -257,10 +249,13 @@ class Talk:
 
 
 def test_a_history_sent_again_is_not_inspected_again(
-    server: Server, alice: Person, vision_model: FakeUpstream, inspected: list[Path]
+    server: Server, alice: Person, vision_model: FakeUpstream, settings: Settings
 ) -> None:
-    Talk(server, alice, picture(encode_picture(quarters()))).continue_with("And now?", "And now?", "And now?")
-    assert len(inspected) == 1
+    talk = Talk(server, alice, picture(encode_picture(quarters())))
+    talk.continue_with("And now?")
+    refuse_new_pictures(settings)
+    assert post(server, alice, user_request(picture(encode_picture(quarters(90))))).status_code == 400
+    talk.continue_with("And now?", "And now?")
     assert Conversation.objects.count() == 1
     assert Message.objects.count() == 6
     assert [len(pictures_seen(vision_model, 0)), len(vision_model.requests)] == [1, 3]
@@ -270,7 +265,7 @@ def test_a_url_is_fetched_once_and_may_disappear_afterward(
     server: Server,
     alice: Person,
     vision_model: FakeUpstream,
-    inspected: list[Path],
+    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def serve(visit: Visit) -> None:
@@ -278,11 +273,13 @@ def test_a_url_is_fetched_once_and_may_disappear_afterward(
 
     with site_for(server, monkeypatch, serve) as site:
         talk = Talk(server, alice, picture_at(site.url()))
-        talk.continue_with("And now?", "And now?")
-        assert len(site.visits) == len(inspected) == 1
+        talk.continue_with("And now?")
+        refuse_new_pictures(settings)
+        talk.continue_with("And now?")
+        assert len(site.visits) == 1
 
     # nobody listens there anymore, and the copy is too old: the stored file is used
-    monkeypatch.setattr(resolve, "COPY_AGE", resolve.COPY_AGE * 0)
+    RemoteCopy.objects.update(fetched_at=timezone.now() - COPY_AGE)
     with site_for(server, monkeypatch, serve):
         talk.continue_with("And now?")
     assert Conversation.objects.count() == 1
@@ -292,7 +289,6 @@ def test_a_url_is_fetched_once_and_may_disappear_afterward(
     body = user_request(text("And in the end?"), context={"conversation_id": conversation})
     post_ok(server, alice, body, "native")
     assert_upright_and_clean(*pictures_seen(vision_model, 0)[0])
-    assert len(inspected) == 1
 
 
 def test_a_fetched_copy_serves_its_own_workspace_only(

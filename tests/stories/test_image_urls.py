@@ -1,16 +1,20 @@
 """URLs of pictures that must not be fetched, and servers that misbehave."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from conversations.models import Message
 from media.storage.operations import walk
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.fake_websites import FakeResolver, Visit
 from tests.support.hostile_files import PICTURES
 from tests.support.ip_addresses import PRIVATE, SPELLINGS
 from tests.support.media_refusals import IMAGE, assert_refused
 from tests.support.media_requests import (
-    fake_transcription,
     picture_at,
     post,
     row_counts,
@@ -21,15 +25,42 @@ from tests.support.media_requests import (
 )
 from tests.support.people import Person
 from tests.support.pictures import encode_picture, quarters
-from tests.support.running_server import Server
+from tests.support.running_server import PATHS, Server, chat_body
 
 
 @pytest.fixture(autouse=True)
-def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
+def finish_renditions(server: Server, recognizer: FakeRecognizer) -> Iterator[None]:
     yield
     server.until_idle()
     wait_for_renditions()
+
+
+def test_a_call_with_a_slow_picture_comes_after_what_was_stored_meanwhile(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time decides prices, budgets and the order of messages, so it is not the time of its arrival."""
+    is_visited, may_answer = threading.Event(), threading.Event()
+
+    async def slow(visit: Visit) -> None:
+        is_visited.set()
+        await asyncio.to_thread(may_answer.wait, 20)
+        await serve_picture(visit)
+
+    with server.client(alice) as client, site_for(server, monkeypatch, slow) as site:
+        first = client.post(PATHS["openai"], json=chat_body("Hello"))
+        context = {"conversation_id": first.headers["x-conversation-id"]}
+        with_picture = user_request(picture_at(site.url()), model="scripted", context=context)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(post, server, alice, with_picture)
+            assert is_visited.wait(20)
+            client.post(PATHS["openai"], json=chat_body("In between", context=context))
+            may_answer.set()
+            assert waiting.result().status_code == 200
+    messages = list(Message.objects.select_related("parent").order_by("id"))
+    assert len(messages) == 6
+    assert all(
+        message.parent is None or message.created_at >= message.parent.created_at for message in messages
+    )
 
 
 # --- URLs -------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """What hostile users try with pictures, sounds and files, and how it ends."""
 
 import asyncio
-import threading
 import tracemalloc
 from collections.abc import Iterator
 
@@ -10,12 +9,11 @@ import pytest
 
 from conversations.models import Completion
 from media.processing.exceptions import UnreadableMedia
-from media.processing.speech.transcripts import Transcript
 from media.storage.operations import walk
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.fake_websites import Visit
 from tests.support.media_requests import (
     b64,
-    fake_transcription,
     picture,
     picture_at,
     post,
@@ -37,8 +35,7 @@ from tests.support.sounds import sound_file
 
 
 @pytest.fixture(autouse=True)
-def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
+def finish_renditions(server: Server, recognizer: FakeRecognizer) -> Iterator[None]:
     yield
     server.until_idle()
     wait_for_renditions()
@@ -68,12 +65,9 @@ def test_a_sound_too_short_to_leave_anything(server: Server, alice: Person, kind
 
 @pytest.mark.parametrize("more", [{}, {"ssml_enabled": True, "modalities": ["text", "audio"]}])
 def test_a_part_that_workers_cannot_read_is_named_as_the_client_sent_it(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]
+    server: Server, alice: Person, recognizer: FakeRecognizer, more: dict[str, object]
 ) -> None:
-    async def unreadable(*_: object, **__: object) -> None:
-        raise UnreadableMedia("Nobody can read this.")
-
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", unreadable)
+    recognizer.will_fail(UnreadableMedia("Nobody can read this."))
     body = user_request(text("Listen."), sound(sound_file("mp3")), model="text-only", **more)
     answer = post(server, alice, body, "native")
     assert answer.status_code == 400, answer.text
@@ -84,12 +78,9 @@ def test_a_part_that_workers_cannot_read_is_named_as_the_client_sent_it(
 
 
 def test_an_unreadable_part_behind_stored_messages_is_named_too(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    server: Server, alice: Person, recognizer: FakeRecognizer
 ) -> None:
-    async def unreadable(*_: object, **__: object) -> None:
-        raise UnreadableMedia("Nobody can read this.")
-
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", unreadable)
+    recognizer.will_fail(UnreadableMedia("Nobody can read this."))
     first = post(server, alice, user_request(text("Hello."), model="text-only"), "native")
     conversation = first.headers["x-conversation-id"]
     body = user_request(sound(sound_file("mp3")), model="text-only", conversation_id=conversation)
@@ -99,15 +90,9 @@ def test_an_unreadable_part_behind_stored_messages_is_named_too(
 
 
 def test_a_client_that_leaves_before_the_model_is_asked_pays_nothing(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    server: Server, alice: Person, recognizer: FakeRecognizer
 ) -> None:
-    let_go = threading.Event()
-
-    async def patiently(*_: object, **__: object) -> Transcript:
-        await asyncio.to_thread(let_go.wait, 30)
-        return await fake_transcription()
-
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", patiently)
+    recognizer.wait()
     body = user_request(text("Listen. " * 50), sound(sound_file("mp3")), model="text-only", stream=True)
     try:
         with server.client(alice) as client:
@@ -116,7 +101,7 @@ def test_a_client_that_leaves_before_the_model_is_asked_pays_nothing(
                 client.post(PATHS["openai"], json=body)
         server.until_idle()
     finally:
-        let_go.set()
+        recognizer.go_on()
     completion = Completion.objects.get()
     assert (completion.state, completion.prompt_tokens) == ("cancelled", 0)
 

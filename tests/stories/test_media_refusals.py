@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from media.models import File
 from media.storage.operations import walk
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.hostile_files import (
     HTML,
     MARK,
@@ -28,7 +29,6 @@ from tests.support.hostile_files import (
 from tests.support.media_refusals import AUDIO, GOOD, IMAGE, assert_refused, body_with
 from tests.support.media_requests import (
     b64,
-    fake_transcription,
     picture,
     picture_at,
     picture_file,
@@ -53,8 +53,7 @@ UNKNOWN_CONVERSATION = {"conversation_id": "conv_0192f0c1a2b37c4d8e5f60718293a4b
 
 
 @pytest.fixture(autouse=True)
-def finish_renditions(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("media.renditions.makers.transcribe_file", fake_transcription)
+def finish_renditions(server: Server, recognizer: FakeRecognizer) -> Iterator[None]:
     yield
     server.until_idle()
     wait_for_renditions()

@@ -1,30 +1,47 @@
 """One extreme client, upstream or row harms nobody else."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import gc
+import weakref
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from conversations import thread_lookup
+from conversations.completion_request import CompletionRequest
 from conversations.models import Completion, Conversation, Message
 from core import bulk_sql
 from engines.events import Event, Finish, TextDelta, Usage
 from engines.requests import EngineRequest
 from engines.scripted import ScriptedEngine
+from tests.support.media_requests import b64, text, user_request
 from tests.support.people import Person
-from tests.support.running_server import PATHS, Server, chat_body, events, text_of
+from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until
 
 
-def answer_with(monkeypatch: pytest.MonkeyPatch, *answer: Event) -> None:
-    """Let the scripted engine yield exactly these events."""
+class Yielding(ScriptedEngine):
+    """An engine that yields exactly these events."""
 
-    async def stream(self: ScriptedEngine, request: EngineRequest) -> AsyncGenerator[Event, None]:
-        for event in answer:
+    def __init__(self, *answer: Event) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        for event in self._answer:
             yield event
 
-    monkeypatch.setattr(ScriptedEngine, "stream", stream)
+
+@contextmanager
+def answering(server: Server, *answer: Event, model: str = "scripted") -> Iterator[None]:
+    """Let a model answer with exactly these events."""
+    spec = server.service.registry.find(model)
+    assert spec
+    with server.with_model(spec, Yielding(*answer)):
+        yield
 
 
 def test_a_history_of_thousands_is_stored_and_one_of_too_many_refused(server: Server, alice: Person) -> None:
@@ -48,11 +65,9 @@ def test_statements_are_prepared_for_few_sizes(server: Server, alice: Person) ->
     assert bulk_sql._build_insert.cache_info().currsize < 30
 
 
-def test_an_absurd_usage_is_bounded(server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer_with(
-        monkeypatch, TextDelta("Hi"), Finish("stop"), Usage(prompt_tokens=2**70, completion_tokens=-5)
-    )
-    with server.client(alice) as client:
+def test_an_absurd_usage_is_bounded(server: Server, alice: Person) -> None:
+    usage = Usage(prompt_tokens=2**70, completion_tokens=-5)
+    with answering(server, TextDelta("Hi"), Finish("stop"), usage), server.client(alice) as client:
         reported = client.post(PATHS["openai"], json=chat_body("Hi")).json()["usage"]
     completion = Completion.objects.get()
     assert (completion.state, completion.prompt_tokens) == ("completed", 2**31 - 1)
@@ -64,11 +79,15 @@ def test_an_answer_whose_end_cannot_be_stored_fails_and_keeps_its_text(
 ) -> None:
     # no database can store this in a message's logprobs; the rest can be stored
     unstorable = {"content": [object()]}
-    answer_with(monkeypatch, TextDelta("Hi", logprobs=unstorable), Finish("stop"))
+    answer = TextDelta("Hi", logprobs=unstorable), Finish("stop")
     monkeypatch.setattr(
         "chatapi.completions.dialects.stream_encoder.StreamEncoder.encode", _without_logprobs()
     )
-    with server.client(alice) as client:
+    with (
+        answering(server, *answer),
+        answering(server, *answer, model="text-only"),
+        server.client(alice) as client,
+    ):
         received = events(client.post(PATHS["openai"], json=chat_body("Hello", stream=True)))
         neighbor = client.post(PATHS["openai"], json=chat_body("Hello") | {"model": "text-only"})
     assert received[-1]["error"]["code"] == "unstorable"
@@ -89,22 +108,17 @@ def _without_logprobs() -> Any:
     return encode
 
 
-def test_choices_that_nobody_asked_for_are_not_an_answer(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_choices_that_nobody_asked_for_are_not_an_answer(server: Server, alice: Person) -> None:
     strays: list[Event] = [
         TextDelta("stray", 1),
         Finish("stop", 1),
         TextDelta("x", -1),
         TextDelta("y", 10**20),
     ]
-    answer_with(monkeypatch, *strays)
-    with server.client(alice) as client:
-        assert (
-            client.post(PATHS["openai"], json=chat_body("Hi")).json()["error"]["code"]
-            == "upstream_incomplete"
-        )
-        answer_with(monkeypatch, TextDelta("one"), *strays, Finish("stop"))
+    with answering(server, *strays), server.client(alice) as client:
+        refused = client.post(PATHS["openai"], json=chat_body("Hi")).json()
+    assert refused["error"]["code"] == "upstream_incomplete"
+    with answering(server, TextDelta("one"), *strays, Finish("stop")), server.client(alice) as client:
         answered = client.post(PATHS["openai"], json=chat_body("Hi", ssml_enabled=False)).json()
     assert [choice["message"]["content"] for choice in answered["choices"]] == ["one"]
 
@@ -119,20 +133,54 @@ def test_an_endless_answer_is_stopped(server: Server, alice: Person, monkeypatch
     assert completion.answers.get().parts[0].text == text_of(received[:-1])
 
 
-def test_an_answer_that_takes_too_long_is_stopped(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from msgspec.structs import replace
-
-    spec = server.service.registry.default
-    hasty = replace(spec, total_timeout=0.2)
-    monkeypatch.setitem(server.service.registry._specs, spec.id, hasty)
-    with server.client(alice) as client:
+def test_an_answer_that_takes_too_long_is_stopped(server: Server, alice: Person) -> None:
+    hasty = replace(server.service.registry.default, total_timeout=0.2)
+    with server.with_model(hasty), server.client(alice) as client:
         received = events(
             client.post(PATHS["openai"], json=chat_body("[[text: begun]] [[stall]]", stream=True))
         )
     assert received[-1]["error"]["code"] == "answer_timeout"
     assert Completion.objects.get().state == "failed"
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+def test_an_ended_answer_is_freed_at_once(server: Server, alice: Person, dialect: str) -> None:
+    """The garbage collector counts objects, not bytes: what waits for it may hold hundreds of megabytes."""
+    body = chat_body("[[slow: 0.05]] [[chunks: 10]]", stream=True)
+    gc.disable()
+    try:
+        with server.client(alice) as client, client.stream("POST", PATHS[dialect], json=body) as response:
+            pieces = response.iter_text()
+            next(pieces)
+            pump = weakref.ref(server.only_pump())
+            assert "[DONE]" in "".join(pieces)
+        wait_until(lambda: pump() is None)
+    finally:
+        gc.enable()
+
+
+def test_an_open_stream_keeps_nothing_of_its_body(server: Server, alice: Person) -> None:
+    notes = {"file_data": b64(b"Some notes.\n" * 20_000), "filename": "notes.txt"}
+    content = [text("[[text: begun]] [[stall]]"), {"type": "file", "file": notes}]
+    body = user_request(*content, model="scripted", stream=True)
+    with server.client(alice) as client, client.stream("POST", PATHS["openai"], json=body) as response:
+        pieces = response.iter_text()
+        assert next(pieces)
+        assert list(large_values(server.loop)) == []
+
+
+def large_values(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[str, str]]:
+    """Yield the function and name of each variable of a running task that holds 100,000 bytes."""
+    for task in asyncio.all_tasks(loop):
+        coroutine: Any = task.get_coro()
+        while coroutine is not None:
+            frame: Any = getattr(coroutine, "cr_frame", None)
+            for name, value in dict(frame.f_locals if frame else {}).items():
+                uploads = value.uploads.values() if isinstance(value, CompletionRequest) else ()
+                for one in (value, *uploads):
+                    if isinstance(one, bytes) and len(one) >= 100_000:
+                        yield frame.f_code.co_qualname, name
+            coroutine = getattr(coroutine, "cr_await", None)
 
 
 def test_calls_that_wait_for_one_conversation_read_it_once_each(

@@ -13,12 +13,11 @@ import pytest
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from accounts.models import ApiKey
 from accounts.services import revoke_api_key
-from chatapi.serving import http_protocol
 from conversations.models import Completion, Conversation, Message
-from core.http import body
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body
 
@@ -211,15 +210,13 @@ def test_an_endless_head_is_refused(server: Server) -> None:
     assert send_raw(server, endless).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_head_that_never_arrives_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
+def test_a_head_that_never_arrives_is_refused(server: Server, settings: Settings) -> None:
+    settings.CHATAPI_HEAD_SECONDS = 0.2
     assert send_raw(server, b"GET /livez HTTP/1.1\r\nhost: x\r\n").startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_never_arrives_is_refused(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 0.2)
+def test_a_body_that_never_arrives_is_refused(server: Server, alice: Person, settings: Settings) -> None:
+    settings.CHATAPI_BODY_SECONDS = 0.2
     head = f"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer {alice.key}\r\nHost: x\r\n"
     answer = send_raw(server, f"{head}Content-Length: 9\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408 ")

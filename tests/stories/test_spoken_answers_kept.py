@@ -2,9 +2,11 @@
 
 import os
 import signal
+import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +19,6 @@ from conversations.models import Completion, Conversation, Message, SpokenAnswer
 from engines.messages import SpokenPart
 from media.models import Asset, Rendition, rendition_name
 from media.processing.sandbox import pools
-from media.processing.sandbox.exceptions import SandboxError
-from media.processing.speech.synthesis.job_types import SpokenPiece
 from tests.support.fake_upstream import delta, end, say, stream
 from tests.support.media_requests import (
     RATE,
@@ -31,6 +31,7 @@ from tests.support.media_requests import (
 )
 from tests.support.media_requests import decode_sound as heard_in
 from tests.support.people import Person
+from tests.support.processes import kill, sandbox_workers
 from tests.support.running_server import Server, text_of, wait_until
 from tests.support.spoken_streams import (
     TEXT,
@@ -52,6 +53,37 @@ def finish_renditions(server: Server) -> Iterator[None]:
     yield
     server.until_idle()
     wait_for_renditions()
+
+
+def new_synthesizer(server: Server, who: Person) -> int:
+    """Have an answer spoken by a new worker process, and return its id."""
+    list(stream_of(server, who, spoken_request("Good morning.")))
+    wait_for_renditions()  # so that the process that makes them is there
+    pools.synthesis.close()
+    others = set(sandbox_workers(os.getpid()))
+    list(stream_of(server, who, spoken_request("Good morning.")))
+    [synthesizer] = set(sandbox_workers(os.getpid())) - others
+    return synthesizer
+
+
+@contextmanager
+def no_sandbox_worker() -> Iterator[None]:
+    """Kill each worker process of the sandbox as soon as it is started."""
+    pools.close_all()
+    is_over = threading.Event()
+
+    def keep_killing() -> None:
+        while not is_over.wait(0.005):
+            for pid in sandbox_workers(os.getpid()):
+                kill(pid)
+
+    killer = threading.Thread(target=keep_killing)
+    killer.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        killer.join()
 
 
 @pytest.fixture
@@ -224,7 +256,7 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
     for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
-            server.loop.call_soon_threadsafe(server.only_pump().cancel) if server.service._runs else None
+            server.loop.call_soon_threadsafe(server.only_pump().cancel) if not server.is_idle else None
     assert chunks[-1]["error"]["code"] == "cancelled"
     assert [one for chunk in chunks if (one := audio_in(chunk).get("expires_at"))] == [
         spoken_part(ended_completion()).expires_at
@@ -249,19 +281,16 @@ def test_a_client_that_leaves_stops_the_voice_too(server: Server, alice: Person)
 def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
     server: Server, alice: Person
 ) -> None:
-    list(stream_of(server, alice, spoken_request("Good morning.")))
+    synthesizer = new_synthesizer(server, alice)
     Completion.objects.all().delete()
-    supervisor = pools.synthesis._supervisor
-    assert supervisor
-    [worker_process] = supervisor._workers
 
     chunks: list[dict[str, Any]] = []
     for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.01)):
         chunks.append(chunk)
         if len(chunks) == 3:
-            os.kill(worker_process.pid, signal.SIGSTOP)  # it never answers what it is asked from now on
+            os.kill(synthesizer, signal.SIGSTOP)  # it never answers what it is asked from now on
         if "error" not in chunk and text_of(chunks) == LONG:
-            os.kill(worker_process.pid, signal.SIGKILL)
+            os.kill(synthesizer, signal.SIGKILL)
     assert chunks[-1]["error"]["code"] == "speech_failed"
     completion = ended_completion()
     assert completion.state == "failed"
@@ -274,13 +303,10 @@ def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
 
 
 def test_a_whole_answer_that_cannot_be_spoken_is_an_error_and_its_texts_are_kept(
-    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+    server: Server, alice: Person
 ) -> None:
-    def follow(*args: Any, **more: Any) -> AsyncGenerator[SpokenPiece, None]:
-        raise SandboxError
-
-    monkeypatch.setattr(pools.synthesis, "stream", follow)
-    answer = post(server, alice, spoken_request_in("wav", n=2))
+    with no_sandbox_worker():
+        answer = post(server, alice, spoken_request_in("wav", n=2))
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "speech_failed"
     assert [message.parts[0].text for message in ended_completion().answers.all()] == [TEXT, TEXT]

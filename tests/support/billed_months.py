@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from unittest.mock import patch
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey
 from billing.charge_posting import post_settled
-from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement, Hold, HoldBatch
+from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement, Hold
 from billing.models import Charge, Price, Wallet
 from billing.prices import add_price
-from billing.tariffs import Bound, rates_of
+from billing.tariffs import rates_of
 from billing.units import Units
 from core.ids import new_id
+from tests.support.charges import hold, settle
 from tests.support.people import Person
 
 PROMPT, CACHED, COMPLETION = 1_000, 500, 10_000
@@ -67,16 +67,16 @@ def settle_call(
     model: str = "gpt",
     kind: ChargeKind = "completion",
     by_key: bool = True,
+    is_priced: bool = True,
 ) -> Charge:
     """Admit and end a call at that moment. It is not in the ledger yet."""
-    add_prices(model)
+    if is_priced:
+        add_prices(model)
     order = ChargeRequest(
         new_id(), kind, who.workspace.id, who.user.pk, key_of(who) if by_key else None, (model,), at
     )
     with frozen_clock(at):
-        hold = _held(order)
-        with transaction.atomic():
-            HoldBatch([], [ChargeSettlement(hold, model, units, "completed", at)]).write()
+        settle(ChargeSettlement(hold(order), model, units, "completed", at))
     return Charge.objects.get(pk=order.charge_id)
 
 
@@ -85,15 +85,7 @@ def hold_call(who: Person, at: datetime, *, model: str = "gpt") -> Hold:
     add_prices(model)
     order = ChargeRequest(new_id(), "completion", who.workspace.id, who.user.pk, key_of(who), (model,), at)
     with frozen_clock(at):
-        return _held(order)
-
-
-def _held(order: ChargeRequest) -> Hold:
-    with transaction.atomic():
-        batch = HoldBatch([order], [])
-        hold = batch.hold(order, lambda: Bound(prompt=1000, output=100))
-        batch.write()
-    return hold
+        return hold(order)
 
 
 def post_call(who: Person, at: datetime, units: Units = SHORT, *, model: str = "gpt") -> Charge:

@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from billing.charge_posting import post_settled
-from billing.holds import ChargeRequest, ChargeSettlement, HoldBatch
+from billing.holds import ChargeRequest, ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
+from tests.support.charges import hold, settle
 from tests.support.people import Person
 
 Answer = Any
@@ -65,10 +66,8 @@ def charge_call(
     now = timezone.now()
     owner = workspace_id or who.workspace.id
     order = ChargeRequest(new_id(), "completion", owner, who.user.pk, None, (model,), now)
-    batch = HoldBatch([order], [])
-    hold = batch.hold(order, lambda: Bound(prompt=10_000, output=10_000))
-    batch.write()
-    HoldBatch([], [ChargeSettlement(hold, model, Units(**counts), "stop", now)]).write()
+    held = hold(order, Bound(prompt=10_000, output=10_000))
+    settle(ChargeSettlement(held, model, Units(**counts), "stop", now))
     if post:
         post_settled()
     return order.charge_id

@@ -105,8 +105,8 @@ class CeleryCluster:
     def send(self, task: str, *arguments: object, queue: str = "media", **options: Any) -> None:
         self._sender.send_task(task, arguments, queue=self.prefix + queue, **options)
 
-    def make(self, rendition: UUID, **options: Any) -> None:
-        self.send("media.renditions.tasks.make_rendition", str(rendition), **options)
+    def make_due(self, **options: Any) -> None:
+        self.send("media.renditions.tasks.make_due", **options)
 
     def worker(self, *arguments: str, queues: tuple[str, ...] = (), **environment: str) -> Process:
         """Start a worker and wait until it is ready. It reads from all queues if none is named."""

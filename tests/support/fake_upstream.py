@@ -43,11 +43,15 @@ class Received:
 
 
 class FakeUpstream:
-    """A server that listens within its `async with` block; `requests` are those that it received."""
+    """A server that listens within its `async with` block; `requests` are those that it received.
+
+    `completed` counts the answers that it sent to their end.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Received] = []
         self.connections = 0
+        self.completed = 0
         self.client_gone = asyncio.Event()
         self.client_gone_at = 0.0
         self.hanging = asyncio.Event()
@@ -67,6 +71,10 @@ class FakeUpstream:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def stop_listening(self) -> None:
+        """Refuse new connections."""
+        self._server.close()
 
     def will(self, *answers: Answer) -> None:
         self._answers = list(answers)
@@ -121,6 +129,7 @@ class FakeUpstream:
                 return False
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+        self.completed += 1
         return True
 
     async def _misbehave(

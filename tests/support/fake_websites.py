@@ -123,13 +123,18 @@ class FakeResolver:
 
 @asynccontextmanager
 async def open_fetcher(
-    look_up: Lookup | None = None, *, allowed: Sequence[Network] = LOOPBACK, **limits: Any
+    look_up: Lookup | None = None,
+    *,
+    allowed: Sequence[Network] = LOOPBACK,
+    tls: SSLContext | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Fetcher]:
     """A fetcher that may go to 127.0.0.1 and ::1, and to no other address of this machine."""
     fetcher = Fetcher(
         FetchLimits(**limits),
         allowed_networks=allowed,
         look_up=look_up or FakeResolver(),
+        tls=tls,
     )
     try:
         yield fetcher

@@ -1,11 +1,10 @@
 """Helpers for tests with pictures and sounds: message parts, and servers around the service."""
 
-import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from io import BytesIO
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import av
 import httpx2
@@ -18,14 +17,12 @@ from engines.model_spec import ModelSpec
 from media.models import Rendition
 from media.processing.fetching import Fetcher, FetchLimits
 from media.processing.fetching.public_network import Lookup, Network
-from media.processing.speech.transcripts import Transcript
+from media.renditions.tasks import RenditionWorker, WorkerNotifier
 from tests.support.fake_upstream import FakeUpstream, whole
 from tests.support.fake_websites import LOOPBACK, Answer, FakeResolver, Site, website
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, wait_until
 from tests.support.sounds import Samples
-
-T = TypeVar("T")
 
 UPSTREAM = "upstream"
 MEDIA_TABLES = ("media", "conversations")
@@ -100,6 +97,11 @@ def row_counts() -> dict[str, int]:
     }
 
 
+def make_due_renditions() -> None:
+    """Create all that is due, in this thread."""
+    RenditionWorker(notify=WorkerNotifier(lambda *_: None)).work(*Rendition.Priority)
+
+
 def wait_for_renditions() -> None:
     """Wait until no rendition is pending."""
     wait_until(lambda: not Rendition.objects.filter(state="pending").exists(), seconds=60)
@@ -108,29 +110,20 @@ def wait_for_renditions() -> None:
 # --- servers around the service ---------------------------------------------------------------------
 
 
-def run(server: Server, work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in the service's own event loop."""
-    return asyncio.run_coroutine_threadsafe(work, server.loop).result(timeout=30)
-
-
 @contextmanager
 def upstream_model(server: Server, id: str = UPSTREAM, **spec: Any) -> Iterator[FakeUpstream]:
     """Add a model whose upstream keeps what reaches it, and answers "Seen." to each call."""
     upstream = FakeUpstream()
     upstream.will(whole({"role": "assistant", "content": "Seen."}))
-    registry = server.service.registry
-    run(server, upstream.__aenter__())
-    registry._specs[id] = ModelSpec(
+    server.run(upstream.__aenter__())
+    model = ModelSpec(
         id=id, engine="openai_compatible", base_url=upstream.base_url, retries=0, price="free", **spec
     )
     try:
-        yield upstream
+        with server.with_model(model):
+            yield upstream
     finally:
-        server.until_idle()
-        del registry._specs[id]
-        if engine := registry._engines.pop(id, None):
-            run(server, engine.close())
-        run(server, upstream.__aexit__(None, None, None))
+        server.run(upstream.__aexit__(None, None, None))
 
 
 @contextmanager
@@ -139,12 +132,12 @@ def site_for(
 ) -> Iterator[Site]:
     """Run a website on loopback that the service may fetch from."""
     stack = AsyncExitStack()
-    site = run(server, stack.enter_async_context(website(answer)))
+    site = server.run(stack.enter_async_context(website(answer)))
     try:
         with use_fetcher(server, monkeypatch, allowed=LOOPBACK, **limits):
             yield site
     finally:
-        run(server, stack.aclose())
+        server.run(stack.aclose())
 
 
 @contextmanager
@@ -160,13 +153,13 @@ def use_fetcher(
     async def make() -> Fetcher:
         return Fetcher(FetchLimits(**limits), allowed_networks=allowed, look_up=look_up or FakeResolver())
 
-    fetcher = run(server, make())
+    fetcher = server.run(make())
     try:
         with monkeypatch.context() as patched:
             patched.setattr(server.service, "_fetcher", fetcher)
             yield
     finally:
-        run(server, fetcher.close())
+        server.run(fetcher.close())
 
 
 def parts_seen(upstream: FakeUpstream, message: int = -1) -> list[dict[str, Any]]:
@@ -185,14 +178,6 @@ def sounds_heard(upstream: FakeUpstream, message: int = -1) -> list[tuple[str, b
     """Format and bytes of each sound that reached the upstream."""
     sounds = [p["input_audio"] for p in parts_seen(upstream, message) if p["type"] == "input_audio"]
     return [(sound["format"], b64decode(sound["data"])) for sound in sounds]
-
-
-# --- recognition without a model --------------------------------------------------------------------
-
-
-async def fake_transcription(*args: Any, **more: Any) -> Transcript:
-    """Stand in for recognition where a test is about something else."""
-    return Transcript("Some words.", "en", 1.0, [])
 
 
 # --- decoded sound ----------------------------------------------------------------------------------

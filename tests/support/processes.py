@@ -36,6 +36,10 @@ def is_sandbox_worker(pid: int) -> bool:
     return False
 
 
+def sandbox_workers(pid: int) -> list[int]:
+    return [child for child in children(pid) if is_sandbox_worker(child)]
+
+
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
@@ -18,6 +18,7 @@ import openai
 import uvicorn
 import uvloop
 from blockbuster import BlockBuster
+from celery import Celery
 from celery.worker import WorkController, state
 from django.core.asgi import get_asgi_application
 from django.db import connection
@@ -29,8 +30,12 @@ from chatapi.env import ROOT
 from chatapi.routing import make_application
 from chatapi.serving.embedded_worker import EmbeddedWorker
 from chatapi.serving.http_protocol import BoundedHttpProtocol
+from engines.base import Engine
+from engines.model_spec import ModelSpec
 from engines.served_models import current_registry
 from tests.support.people import Person
+
+T = TypeVar("T")
 
 OUR_PACKAGES = ["accounts", "billing", "chatapi", "conversations", "core", "engines", "media"]
 WORKER = "test-worker"
@@ -60,15 +65,39 @@ class Server:
             **{"max_retries": 0, "timeout": 60, **options},
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no completion is running."""
+        return not self.service.pumps
+
     def only_pump(self) -> Pump:
         """The pump of the only completion that is running."""
-        [running] = self.service._runs.values()
-        assert running.pump is not None
-        return running.pump
+        [pump] = self.service.pumps.values()
+        return pump
 
     def until_idle(self) -> None:
         """Wait until no completion is running."""
-        wait_until(lambda: not self.service._runs)
+        wait_until(lambda: self.is_idle)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the service's own event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
+
+    @contextmanager
+    def with_model(self, spec: ModelSpec, engine: Engine | None = None) -> Iterator[None]:
+        """Serve one more model until the block ends, or change one."""
+        registry = self.service.registry
+        before = registry.find(spec.id)
+        its_engine = registry.engine(before) if before else None
+        registry.add(spec, engine)
+        try:
+            yield
+        finally:
+            self.until_idle()
+            if before:
+                registry.add(before, its_engine)
+            else:
+                self.run(registry.remove(spec.id))
 
 
 def start_worker() -> None:
@@ -104,13 +133,15 @@ def without_worker() -> Iterator[None]:
 
 
 @contextmanager
-def embedded_worker(schedule: dict[str, Any]) -> Iterator[EmbeddedWorker]:
+def embedded_worker(
+    schedule: dict[str, Any], make: Callable[[Celery], EmbeddedWorker] = EmbeddedWorker
+) -> Iterator[EmbeddedWorker]:
     """Run the product's embedded worker, and no other, on the test's own schedule."""
     ordinary = celery_app.conf.beat_schedule
     with without_worker():
         celery_app.conf.beat_schedule = schedule
         celery_app.control.purge()
-        worker = EmbeddedWorker(celery_app)
+        worker = make(celery_app)
         worker.start()
         try:
             yield worker
@@ -139,11 +170,14 @@ def _is_worker_running() -> bool:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """Serve the ASGI application until the block ends; a blocking call in its loop is an error."""
+def serving(**options: Any) -> Iterator[Server]:
+    """Serve the ASGI application until the block ends; a blocking call in its loop is an error.
+
+    The options are `make_application`'s.
+    """
     start_worker()
     service = CompletionService(current_registry())
-    application = make_application(get_asgi_application(), service)
+    application = make_application(get_asgi_application(), service, **options)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,

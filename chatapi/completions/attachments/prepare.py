@@ -10,8 +10,11 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 
+from chatapi.completions.attachments.store import blob_reader
 from chatapi.completions.attachments.text_files import read_text_files
+from chatapi.completions.runs.pump import PreparedRequest
 from chatapi.completions.token_counts import estimate_tokens
+from conversations.completion_request import CompletionRequest
 from core.blob import Blob
 from core.ids import SPEECH, parse_id
 from engines.base import EngineError, InvalidRequest
@@ -36,30 +39,24 @@ MEDIA_BYTES_LIMIT = 128 * 1024 * 1024
 ConvertiblePart = ImagePart | AudioPart
 
 
-class PreparedMessages(msgspec.Struct, frozen=True):
-    """A history as one model is given it.
+async def prepare_request(
+    request: CompletionRequest, spec: ModelSpec, workspace_id: UUID, price_id: UUID | None
+) -> PreparedRequest:
+    """Prepare a request for a model.
 
-    `names` are the storage names of blobs that are renditions, by SHA-256. `substitutes` counts the text that
-    stands for pictures and sounds, in addition to what the engine counts.
-    """
-
-    messages: tuple[Message, ...]
-    names: dict[str, str] = {}
-    substitutes: Usage = Usage()
-
-
-async def prepare_messages(
-    messages: tuple[Message, ...], spec: ModelSpec, workspace_id: UUID, positions: Sequence[int] = ()
-) -> PreparedMessages:
-    """Prepare the messages for a model.
-
-    `positions` are where the last messages were in the client's list; the ones before them were stored.
+    Its messages are the whole history; `positions` are where the last of them were in the client's list.
 
     Raises `EngineError` if something cannot be created for this model, or not in time.
     """
-    if all(type(part) not in _PREPARED_PARTS for message in messages for part in message.parts):
-        return PreparedMessages(messages)
-    return await _Preparation(messages, spec, workspace_id, positions).run()
+    messages, names, substitutes = request.messages, dict[str, str](), Usage()
+    if any(type(part) in _PREPARED_PARTS for message in messages for part in message.parts):
+        preparation = _Preparation(messages, spec, workspace_id, request.positions)
+        messages = await preparation.run()
+        names, substitutes = preparation.names, preparation.substitutes
+    if request.ssml:
+        messages = add_ssml_instructions(messages)
+    prepared = msgspec.structs.replace(request, messages=messages, read_blob=blob_reader(workspace_id, names))
+    return PreparedRequest(prepared, substitutes, _count_images(messages, spec), price_id)
 
 
 def add_ssml_instructions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -77,6 +74,8 @@ _PREPARED_PARTS = {ImagePart, AudioPart, FilePart, SpokenPart}
 
 
 class _Preparation:
+    """`names` are the storage names of blobs that are renditions, by SHA-256."""
+
     def __init__(
         self,
         messages: tuple[Message, ...],
@@ -88,12 +87,17 @@ class _Preparation:
         self._spec = spec
         self._workspace_id = workspace_id
         self._positions = positions
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         self._image_text_tokens = 0
         self._transcript_tokens = 0
         self._texts: dict[str, str] = {}
 
-    async def run(self) -> PreparedMessages:
+    @property
+    def substitutes(self) -> Usage:
+        """The text that stands for pictures and sounds, in addition to what the engine counts."""
+        return Usage(image_text_tokens=self._image_text_tokens, transcript_tokens=self._transcript_tokens)
+
+    async def run(self) -> tuple[Message, ...]:
         needed = {rendition.id: rendition for rendition in self._needed_renditions()}
         found = await self._wait_for_renditions(needed)
         if "file" not in self._spec.input_modalities:
@@ -103,8 +107,7 @@ class _Preparation:
             for message in self._messages
         )
         check_total_size(messages)
-        counted = Usage(image_text_tokens=self._image_text_tokens, transcript_tokens=self._transcript_tokens)
-        return PreparedMessages(messages, self._names, counted)
+        return messages
 
     def _needed_renditions(self) -> Iterable[Rendition]:
         for message in self._messages:
@@ -199,8 +202,18 @@ class _Preparation:
 
     def _rendition_blob(self, blob: Blob, rendition: Rendition) -> Blob:
         name = f"{blob.sha256}/{rendition.kind}"
-        self._names[name] = rendition_name(self._workspace_id, rendition.id)
+        self.names[name] = rendition_name(self._workspace_id, rendition.id)
         return Blob(name, rendition.media_type, rendition.size)
+
+
+def _count_images(messages: Iterable[Message], spec: ModelSpec) -> int:
+    """Return how many pictures the model sees.
+
+    A model that does not see is given text, which counts as text.
+    """
+    if "image" not in spec.input_modalities:
+        return 0
+    return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
 
 
 def transcript_text(transcript: str) -> str:

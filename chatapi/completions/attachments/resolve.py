@@ -26,11 +26,14 @@ from chatapi.completions.attachments.part_detection import (
     is_media_kind,
 )
 from chatapi.completions.attachments.store import ResolvedAttachments, drop_bytes, store
-from chatapi.completions.completion_request import CompletionRequest
+from chatapi.completions.capabilities import check_documents
+from conversations.completion_request import CompletionRequest
 from conversations.selectors import spoken_answer_parts
 from core.exceptions import ApiError, BadRequest, NotFound
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
-from media.inspection import ExpectedMedia, inspect_file, media_api_error
+from engines.model_spec import ModelSpec
+from media.api_errors import media_api_error
+from media.inspection import ExpectedMedia, inspect_file
 from media.processing.exceptions import MediaError, UnreadableMedia
 from media.processing.fetching import Fetcher
 from media.selectors import find_file_asset, known_files, last_remote_copy, stored_file
@@ -51,17 +54,10 @@ def carries_media(messages: Iterable[Message]) -> bool:
 
 
 async def resolve_attachments(
-    workspace_id: UUID,
-    request: CompletionRequest,
-    fetcher: Fetcher,
-    folders: AsyncExitStack,
-    check: Callable[[Sequence[Message]], None],
+    workspace_id: UUID, request: CompletionRequest, spec: ModelSpec, fetcher: Fetcher, folders: AsyncExitStack
 ) -> ResolvedAttachments:
-    """Resolve the attachments of a request.
-
-    `check` raises any other objection to the files. Files that were fetched are in `folders`.
-    """
-    return await _Resolver(workspace_id, request, fetcher, folders).run(check)
+    """Resolve the attachments of a request to this model. Files that were fetched are in `folders`."""
+    return await _Resolver(workspace_id, request, fetcher, folders).run(spec)
 
 
 class _Resolver:
@@ -81,7 +77,7 @@ class _Resolver:
         self._fetched_files: dict[str, Path] = {}
         self._folders = folders
 
-    async def run(self, check: Callable[[Sequence[Message]], None]) -> ResolvedAttachments:
+    async def run(self, spec: ModelSpec) -> ResolvedAttachments:
         messages = await self._restore_spoken_answers()
         if self._request.uploads:
             self._known = await database_sync_to_async(known_files)(
@@ -94,7 +90,7 @@ class _Resolver:
             )
             for i, message in enumerate(messages)
         )
-        check(resolved)
+        check_documents(resolved, self._request.positions, spec)
         await self._store()
         return ResolvedAttachments(
             resolved,

@@ -1,7 +1,7 @@
 """A call's attachments and their bytes: stored before rows name them, deleted if none does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -10,10 +10,11 @@ from channels.db import database_sync_to_async
 
 from core.blob import Blob
 from engines.messages import Message
+from engines.requests import BlobReader
 from media.cleanup import delete_unregistered
 from media.models import storage_name
-from media.renditions.tasks import enqueue
-from media.services import StoredFile, read_stored, record_copies, rendition_ids, store_bytes, store_file
+from media.renditions.tasks import notify_workers
+from media.services import StoredFile, read_stored, record_copies, store_bytes, store_file
 
 
 class ResolvedAttachments(msgspec.Struct, frozen=True):
@@ -55,14 +56,14 @@ def finish_attachments(workspace_id: UUID, resolved: ResolvedAttachments) -> Non
     """Store the files again now that something holds them, remember fetched copies, and begin renditions."""
     resolved.store_again(workspace_id)
     record_copies(workspace_id, resolved.fetched)
-    begin_renditions(workspace_id, resolved.files)
+    begin_renditions(resolved.files)
 
 
-def begin_renditions(workspace_id: UUID, files: Iterable[StoredFile]) -> None:
-    enqueue(id for file in files for id in rendition_ids(workspace_id, file))
+def begin_renditions(files: Iterable[StoredFile]) -> None:
+    notify_workers(sum(len(file.renditions) for file in files))
 
 
-def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> Callable[[Blob], Awaitable[bytes]]:
+def blob_reader(workspace_id: UUID, names: Mapping[str, str]) -> BlobReader:
     """Return a reader of a workspace's blobs. `names` are the storage names of those that are renditions."""
 
     async def read_blob(blob: Blob) -> bytes:

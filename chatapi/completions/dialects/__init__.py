@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from chatapi.completions.completion_request import DialectName
 from chatapi.completions.dialects.base import Dialect
 from chatapi.completions.dialects.native import NativeDialect
 from chatapi.completions.dialects.openai import OpenAIDialect
 from chatapi.completions.dialects.stream_encoder import KEEP_ALIVE, NDJSON_KEEP_ALIVE, StreamEncoder
+from conversations.completion_request import DialectName
 
 DIALECTS: Mapping[DialectName, Dialect] = {"native": NativeDialect(), "openai": OpenAIDialect()}
 

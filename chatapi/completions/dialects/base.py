@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects.messages import MessageReader
 from chatapi.completions.dialects.stream_encoder import StreamEncoder
+from chatapi.completions.schemas.chat_request import ChatRequestSerializer
 from chatapi.completions.schemas.parameters import PARAMETERS
 from chatapi.validation import exceptions
-from chatapi.validation.fields import StrictSerializer
+from conversations.completion_request import CompletionRequest, DialectName
 from conversations.tool_result_check import check_tool_results
 from engines.answers import Answer, AnswerHead
 from engines.messages import Message
@@ -18,8 +18,7 @@ from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice
 
 class Dialect(ABC):
     name: ClassVar[DialectName]
-    serializer: ClassVar[StrictSerializer]
-    streams_by_default: ClassVar[bool]
+    serializer: ClassVar[ChatRequestSerializer]
 
     def parse(self, body: dict[str, Any]) -> CompletionRequest:
         """Validate a body and return the request that it means. Raises `BadRequest` for the first error."""
@@ -49,7 +48,7 @@ class Dialect(ABC):
         if conversation_id is None:
             check_tool_results(messages, positions=positions)
         tools = _tools(values)
-        stream = values.get("stream", self.streams_by_default)
+        stream = values.get("stream", self.serializer.streams_by_default)
         return CompletionRequest(
             dialect=self.name,
             messages=messages,

@@ -25,7 +25,6 @@ from engines.requests import ToolChoice
 class NativeDialect(Dialect):
     name = "native"
     serializer = ChatCompletionRequestSerializer()
-    streams_by_default = True
 
     def render(self, answer: Answer, sounds: Mapping[str, bytes]) -> dict[str, Any]:
         choices = [_choice(choice, sounds) for choice in answer.choices]

@@ -22,7 +22,6 @@ from engines.requests import ToolChoice
 class OpenAIDialect(Dialect):
     name = "openai"
     serializer = OpenAIChatCompletionRequestSerializer()
-    streams_by_default = False
 
     def render(self, answer: Answer, sounds: Mapping[str, bytes]) -> dict[str, Any]:
         return completion_as_json(answer, [_choice(choice, sounds) for choice in answer.choices])

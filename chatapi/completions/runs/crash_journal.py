@@ -5,7 +5,6 @@ disk, and what was recorded outlives the process, whatever kills it, since the k
 loses power loses the last seconds. There is one file per process, and one slot per running answer.
 """
 
-import fcntl
 import logging
 import mmap
 import os
@@ -13,11 +12,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from msgspec.structs import astuple
 
 from chatapi.completions.token_counts import ByteTally
+from core.file_lock import try_lock, unlock
 from core.value import Value
 from engines.events import Event, TextDelta, Usage
 
@@ -51,26 +52,34 @@ class RunProgress(Value, frozen=True):
 
 
 class Journal:
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
-        self._file = path.open("w+b")
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = file
         self._free: list[int] = []
         self._slots = 0
-        self._grow()
+
+    @classmethod
+    def open(cls, path: Path) -> "Journal":
+        """Create the journal, and lock it for as long as this process lives."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        journal = cls(path, path.open("w+b"))
+        with suppress(OSError):  # a file system without locks
+            try_lock(journal._file)
+        journal._grow()
+        return journal
 
     def slot(self, completion_id: UUID) -> "JournalSlot":
         if not self._free:
             self._grow()
-        return JournalSlot(self, self._free.pop() * _SLOT, completion_id)
+        slot = JournalSlot(self, self._free.pop() * _SLOT, completion_id)
+        slot.claim()
+        return slot
 
     def close(self) -> None:
         """Close the file. Slots that are still in use are left for the sweep."""
         if not self._file.closed:
             with suppress(OSError):
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                unlock(self._file)
         self._file.close()  # the memory stays mapped for as long as a slot is held
         if len(self._free) == self._slots:
             self._path.unlink(missing_ok=True)
@@ -109,6 +118,9 @@ class JournalSlot:
         self._flags = 0
         self._tally = ByteTally()
         self._engine_usage: Usage | None = None
+
+    def claim(self) -> None:
+        """Write the completion's id, which makes the slot count."""
         self._write_head()
 
     @property
@@ -187,11 +199,7 @@ def is_in_use(path: Path) -> bool:
     The kernel releases the lock when the process is gone, but not while it is held up.
     """
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(file, shared=True)
 
 
 def read(path: Path) -> dict[UUID, RunProgress]:

@@ -5,16 +5,26 @@ entry is `AnswerEnd`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from engines.answers import AnswerEnd
+from engines.answers import AnswerEnd, AnswerHead
 from engines.events import Event
 
 Entry = Event | AnswerEnd
 
 
 class EventLog:
-    def __init__(self) -> None:
+    """The log of one completion, with what its viewers must know of it.
+
+    `on_abandoned` is called when the last viewer's client is gone before the end.
+    """
+
+    def __init__(
+        self, head: AnswerHead, conversation_id: str, on_abandoned: Callable[[], None] | None = None
+    ) -> None:
+        self.head = head
+        self.conversation_id = conversation_id
+        self._on_abandoned = on_abandoned
         self.entries: list[Entry] = []
         self.ended: AnswerEnd | None = None
         self.viewers: set[Viewer] = set()
@@ -26,7 +36,14 @@ class EventLog:
 
     def end(self, ended: AnswerEnd) -> None:
         self.ended = ended
+        self._on_abandoned = None  # it holds the pump, which holds this log
         self.append(ended)
+
+    def drop(self, viewer: "Viewer") -> None:
+        """Forget a viewer that stops reading."""
+        self.viewers.discard(viewer)
+        if viewer.is_gone and not self.viewers and self._on_abandoned:
+            self._on_abandoned()
 
 
 class Viewer:
@@ -49,9 +66,9 @@ class Viewer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.log.viewers.discard(self)
         if self._timer:
             self._timer.cancel()
+        self.log.drop(self)
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -6,9 +6,9 @@ It does not belong to a connection: viewers come and go. It ends the log once th
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from chatapi.completions.runs.crash_journal import JournalSlot
@@ -17,7 +17,7 @@ from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
 from core.value import Value
-from engines.answers import AnswerEnd, Choice, CompletionState, Failure, assemble
+from engines.answers import AnswerEnd, AnswerHead, Choice, CompletionState, Failure, Outcome, assemble
 from engines.base import EngineError
 from engines.events import (
     AudioDelta,
@@ -60,53 +60,59 @@ class PreparedRequest(Value, frozen=True):
     price_id: UUID | None = None
 
 
-class RunOutcome(Value, frozen=True):
-    """How a run ended, to be stored. `sounds` are the bytes of the spoken parts by SHA-256."""
+class PumpedRun(Protocol):
+    """What the pump must know of a run. `request` has the whole history, but is not prepared for a model."""
 
-    completion_id: UUID
-    state: CompletionState
-    choices: tuple[Choice, ...]
-    sounds: dict[str, bytes]
-    usage: Usage
-    images: int
-    served_by: str
-    failure: Failure | None
-    first_event_at: datetime | None
-    ended_at: datetime
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def head(self) -> AnswerHead: ...
+
+    @property
+    def conversation_id(self) -> str: ...
+
+    @property
+    def request(self) -> EngineRequest: ...
+
+    @property
+    def candidates(self) -> Sequence[ModelSpec]:
+        """The models that may answer, in the order in which they are asked."""
+
+    @property
+    def is_ssml(self) -> bool: ...
+
+    @property
+    def speech_options(self) -> SpeechOptions | None:
+        """How the answer is spoken if the model does not speak itself; None if it is not to be spoken."""
+
+    @property
+    def is_cancelled_when_left(self) -> bool: ...
+
+    async def prepare(self, spec: ModelSpec) -> PreparedRequest: ...
 
 
 class Pump:
+    """The pump of one run. `slot` is where progress is recorded, `settle` stores the end."""
+
     def __init__(
         self,
-        completion_id: UUID,
-        request: EngineRequest,
-        spec: ModelSpec,
+        run: PumpedRun,
         registry: Registry,
-        *,
         slot: JournalSlot,
-        prepare: Callable[[EngineRequest, ModelSpec], Awaitable[PreparedRequest]],
-        settle: Callable[[RunOutcome], Awaitable[None]],
-        speech_options: SpeechOptions | None = None,
-        ssml: bool = False,
+        settle: Callable[[Outcome], Awaitable[None]],
     ) -> None:
-        """Start the run.
-
-        `slot` is where progress is recorded. `speech_options` say how the answer is spoken if the model does
-        not speak itself; None if it is not to be spoken.
-        """
-        self.completion_id = completion_id
-        self.log = EventLog()
-        self._request = request
-        self._prepared = PreparedRequest(request)
+        self.log = EventLog(
+            run.head, run.conversation_id, self.cancel if run.is_cancelled_when_left else None
+        )
+        self._run = run
+        self._request = run.request
+        self._prepared = PreparedRequest(run.request)
         self._slot = slot
-        self._prepare = prepare
-        self._speech_options = speech_options
-        self._ssml = ssml
         self._texts: dict[int, SsmlStream | PlainStream] = {}
         self._choices_with_text: set[int] = set()
         self._speakers: dict[int, Speaker] = {}
-        self._spec = spec
-        self._served_by = spec
+        self._served_by = run.candidates[0]
         self._registry = registry
         self._settle = settle
         self._finishes: dict[int, Finish] = {}
@@ -115,7 +121,9 @@ class Pump:
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
         self._has_started = False
-        self.task = asyncio.create_task(self._run(), name=f"pump {completion_id}")
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self._pump(), name=f"pump {self._run.id}")
 
     def cancel(self, state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
         """Stop the engine and settle what was generated. Does nothing once the engine is done."""
@@ -124,7 +132,7 @@ class Pump:
             if self._has_started:  # a task that is cancelled before its first step never runs
                 self.task.cancel()
 
-    async def _run(self) -> None:
+    async def _pump(self) -> None:
         state: CompletionState = "completed"
         failure: Failure | None = None
         self._has_started = True
@@ -136,7 +144,7 @@ class Pump:
         except EngineError as error:
             state, failure = "failed", _failure(error)
         except Exception:
-            logger.exception("Completion %s failed", self.completion_id)
+            logger.exception("Completion %s failed", self._run.id)
             state, failure = "failed", Failure("The engine failed.", code="internal_error", status=500)
         self._engine_is_running = False
         self._close_texts()
@@ -152,7 +160,7 @@ class Pump:
             try:
                 await self._settle(outcome)
             except Exception:
-                logger.exception("The end of completion %s could not be stored", self.completion_id)
+                logger.exception("The end of completion %s could not be stored", self._run.id)
             else:
                 self._slot.release()
                 break
@@ -160,7 +168,7 @@ class Pump:
             ended = AnswerEnd("failed", failure=_UNSTORABLE)
         self.log.end(ended)
 
-    def _outcomes(self, ended: AnswerEnd) -> Iterator[RunOutcome]:
+    def _outcomes(self, ended: AnswerEnd) -> Iterator[Outcome]:
         """Yield the outcome as it is, then without what may have kept it from being stored.
 
         The second has only the text, the third nothing. Each is built only when it is needed.
@@ -179,7 +187,7 @@ class Pump:
 
     async def _answer(self) -> None:
         """Ask the model, and its fallbacks if it fails before its first event."""
-        candidates = list(self._registry.candidates(self._spec))
+        candidates = self._run.candidates
         for spec in candidates:
             self._served_by = spec
             try:
@@ -193,8 +201,8 @@ class Pump:
                 return
 
     async def _answer_with(self, spec: ModelSpec) -> None:
-        self._prepared = await self._prepare(self._request, spec)
-        self._begin_texts(speaks=self._speech_options is not None and "audio" not in spec.output_modalities)
+        self._prepared = await self._run.prepare(spec)
+        self._begin_texts(None if "audio" in spec.output_modalities else self._run.speech_options)
         try:
             async with (
                 asyncio.timeout(spec.total_timeout),
@@ -236,14 +244,13 @@ class Pump:
 
     # --- text that is read aloud, or is SSML ------------------------------------------------------
 
-    def _begin_texts(self, *, speaks: bool) -> None:
-        choices = range(self._request.n) if self._ssml or speaks else ()
-        stream = SsmlStream if self._ssml else PlainStream
-        self._texts = {choice: stream(is_spoken=speaks) for choice in choices}
-        if speaks and self._speech_options:
-            self._speakers = {
-                n: Speaker(n, self._speech_options, self.log.append, self._slot.add_speech) for n in choices
-            }
+    def _begin_texts(self, speech: SpeechOptions | None) -> None:
+        is_ssml = self._run.is_ssml
+        choices = range(self._request.n) if is_ssml or speech else ()
+        stream = SsmlStream if is_ssml else PlainStream
+        self._texts = {choice: stream(is_spoken=speech is not None) for choice in choices}
+        if speech is not None:
+            self._speakers = {n: Speaker(n, speech, self.log.append, self._slot.add_speech) for n in choices}
 
     def _add_text(self, event: TextDelta) -> None:
         text = self._texts[event.choice]
@@ -316,9 +323,8 @@ class Pump:
             usage = fill_missing_counts(self._partial_usage, usage)
         return (usage + substitutes if substitutes != _NOTHING else usage).clamped
 
-    def _outcome(self, ended: AnswerEnd, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> RunOutcome:
-        return RunOutcome(
-            completion_id=self.completion_id,
+    def _outcome(self, ended: AnswerEnd, choices: tuple[Choice, ...], sounds: dict[str, bytes]) -> Outcome:
+        return Outcome(
             state=ended.state,
             choices=choices,
             sounds=sounds,

@@ -6,7 +6,7 @@ from uuid import UUID
 from chatapi.completions.runs.event_log import EventLog
 from conversations.selectors import answer_of, failure_of, get_completion, read_sounds
 from core.ids import COMPLETION, CONVERSATION, format_id
-from engines.answers import Answer, AnswerEnd, AnswerHead, Choice
+from engines.answers import Answer, AnswerEnd, Choice
 from engines.events import (
     AudioDelta,
     Event,
@@ -20,20 +20,20 @@ from engines.events import (
 from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
 
 
-def replay(workspace_id: UUID, completion_id: UUID) -> tuple[AnswerHead, str, EventLog] | None:
-    """Return the head, conversation id and log of a stored completion; None while it is still running."""
+def replay(workspace_id: UUID, completion_id: UUID) -> EventLog | None:
+    """Return the log of a stored completion; None while it is still running."""
     completion = get_completion(workspace_id, format_id(COMPLETION, completion_id))
     answer = answer_of(completion)
     if answer.state == "in_progress":
         return None
-    log = EventLog()
+    log = EventLog(answer.head, format_id(CONVERSATION, completion.conversation_id))
     for event in _events(answer, read_sounds(workspace_id, answer)):
         log.append(event)
     finishes = tuple(
         Finish(choice.finish_reason, choice.index) for choice in answer.choices if choice.finish_reason
     )
     log.end(AnswerEnd(answer.state, finishes, answer.usage, failure_of(completion)))
-    return answer.head, format_id(CONVERSATION, completion.conversation_id), log
+    return log
 
 
 def _events(answer: Answer, sounds: dict[str, bytes]) -> Iterator[Event]:

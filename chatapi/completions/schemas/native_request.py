@@ -4,8 +4,16 @@ from typing import Any
 
 from rest_framework.fields import empty
 
+from chatapi.completions.schemas.chat_request import (
+    MAX_MESSAGES,
+    MODALITIES,
+    NAME_LIMIT,
+    SPOKEN_FORMATS,
+    ChatRequestSerializer,
+    SpokenReferenceSerializer,
+)
 from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
-from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
+from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import ResponseFormatSerializer
 from chatapi.completions.schemas.tools import ToolCallsField, ToolChoiceField, ToolSerializer
 from chatapi.validation import exceptions
@@ -18,10 +26,6 @@ from chatapi.validation.fields import (
     StringField,
 )
 
-NAME_LIMIT = 256
-MAX_MESSAGES = 10_000
-"""A history of this length takes a second to check and store."""
-
 
 class SystemMessageSerializer(StrictSerializer):
     name = StringField(required=False, max_length=NAME_LIMIT)
@@ -33,12 +37,6 @@ class UserMessageSerializer(StrictSerializer):
     name = StringField(required=False, max_length=NAME_LIMIT)
     role = EnumField(("user",))
     content = ContentField(USER, may_be_empty=True)
-
-
-class SpokenReferenceSerializer(StrictSerializer):
-    """An earlier spoken answer, by its id alone."""
-
-    id = StringField(required=False, max_length=256)
 
 
 class AssistantContentField(ContentField):
@@ -95,40 +93,18 @@ class MessageField(DiscriminatedField):
 
 class AudioOptionsSerializer(StrictSerializer):
     voice = StringField(required=False, max_length=128)
-    format = EnumField(("wav", "aac", "mp3", "flac", "opus", "pcm16"), required=False)
+    format = EnumField(SPOKEN_FORMATS, required=False)
 
 
-class ChatCompletionRequestSerializer(ParametersSerializer):
+class ChatCompletionRequestSerializer(ChatRequestSerializer):
     context = ConversationContextField(required=False)  # type: ignore[assignment]
     model = StringField(required=False)
     messages = ListField(child=MessageField(), min_length=1, max_length=MAX_MESSAGES)
     response_format = ResponseFormatSerializer(required=False)
-    modalities = ListField(child=EnumField(("text", "audio")), default=["text"])
+    modalities = ListField(child=EnumField(MODALITIES), default=["text"])
     audio = AudioOptionsSerializer(required=False)
     tools = ListField(child=ToolSerializer(), required=False)
     tool_choice = ToolChoiceField(required=False)
     parallel_tool_calls = BooleanField(default=True)
     stream = BooleanField(default=True)
     ssml_enabled = BooleanField(default=False)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "stream_options" in attrs and not attrs.get("stream", True):
-            raise exceptions.wrong_value("it is only allowed with 'stream': true").at("stream_options")
-        if attrs.get("stream", True):
-            check_streamed_sound(attrs)
-        check_ssml(attrs)
-        return super().validate(attrs)
-
-
-def check_streamed_sound(attrs: dict[str, Any]) -> None:
-    if "audio" in attrs.get("modalities", ()) and attrs.get("audio", {}).get("format", "pcm16") != "pcm16":
-        raise exceptions.wrong_value("a stream can only carry 'pcm16'").at("audio", "format")
-
-
-def check_ssml(attrs: dict[str, Any]) -> None:
-    format = attrs.get("response_format", {})
-    is_json = "json_schema" in format or format.get("type", "text") != "text"
-    if attrs.get("ssml_enabled") and is_json:
-        raise exceptions.wrong_value("SSML cannot be asked for together with a JSON format").at(
-            "ssml_enabled"
-        )

@@ -59,19 +59,17 @@ class DeltaChoiceSerializer(StrictSerializer):
     finish_reason = serializers.CharField(required=False)
 
 
-class ChatCompletionResponseSerializer(StrictSerializer):
+class CompletionSerializer(StrictSerializer):
     id = serializers.CharField(required=False)
     object = serializers.CharField(required=False)
     created = serializers.IntegerField(required=False)
     model = serializers.CharField(required=False)
     usage = UsageSerializer(required=False)
+
+
+class ChatCompletionResponseSerializer(CompletionSerializer):
     choices = ChoiceSerializer(many=True, required=False)
 
 
-class ChatCompletionChunkSerializer(StrictSerializer):
-    id = serializers.CharField(required=False)
-    object = serializers.CharField(required=False)
-    created = serializers.IntegerField(required=False)
-    model = serializers.CharField(required=False)
-    usage = UsageSerializer(required=False)
+class ChatCompletionChunkSerializer(CompletionSerializer):
     choices = DeltaChoiceSerializer(many=True, required=False)

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
-from chatapi.completions.schemas.native_request import (
+from chatapi.completions.schemas.chat_request import (
     MAX_MESSAGES,
+    MODALITIES,
     NAME_LIMIT,
+    SPOKEN_FORMATS,
+    ChatRequestSerializer,
     SpokenReferenceSerializer,
-    check_ssml,
-    check_streamed_sound,
 )
-from chatapi.completions.schemas.parameters import ConversationContextField, ParametersSerializer
+from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
+from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import OpenAIResponseFormatSerializer
 from chatapi.completions.schemas.tools import (
     FunctionCallSerializer,
@@ -87,14 +88,14 @@ class OpenAIMessageField(DiscriminatedField):
 
 class OpenAIAudioOptionsSerializer(StrictSerializer):
     voice = VoiceField()
-    format = EnumField(("wav", "aac", "mp3", "flac", "opus", "pcm16"))
+    format = EnumField(SPOKEN_FORMATS)
 
 
-class OpenAIChatCompletionRequestSerializer(ParametersSerializer):
+class OpenAIChatCompletionRequestSerializer(ChatRequestSerializer):
     model = StringField()
     messages = ListField(child=OpenAIMessageField(), min_length=1, max_length=MAX_MESSAGES)
     response_format = OpenAIResponseFormatSerializer(required=False)
-    modalities = ListField(child=EnumField(("text", "audio")), min_length=1, default=["text"])
+    modalities = ListField(child=EnumField(MODALITIES), min_length=1, default=["text"])
     audio = OpenAIAudioOptionsSerializer(required=False)
     tools = ListField(child=OpenAIToolSerializer(), required=False)
     tool_choice = ToolChoiceField(required=False)
@@ -105,18 +106,7 @@ class OpenAIChatCompletionRequestSerializer(ParametersSerializer):
     context = ConversationContextField(required=False)  # type: ignore[assignment]
     ssml_enabled = BooleanField(default=False)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "stream_options" in attrs and not attrs.get("stream", False):
-            raise exceptions.wrong_value("it is only allowed with 'stream': true").at("stream_options")
-        _check_audio(attrs)
-        check_ssml(attrs)
-        return super().validate(attrs)
-
-
-def _check_audio(attrs: dict[str, Any]) -> None:
-    if "audio" not in attrs.get("modalities", ()):
-        return
-    if "audio" not in attrs:
-        raise exceptions.missing("audio")
-    if attrs.get("stream"):
-        check_streamed_sound(attrs)
+    def check_sound(self, attrs: dict[str, Any], *, streams: bool) -> None:
+        if "audio" not in attrs:
+            raise exceptions.missing("audio")
+        super().check_sound(attrs, streams=streams)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connection, connections
 from django.utils.module_loading import import_string
 
 from chatapi.celery import app as celery_app
@@ -46,11 +46,11 @@ class Command(BaseCommand):
     def _prepare_database(self) -> first_start.Credentials | None:
         try:
             with first_start.preparation_lock(settings.DATA_DIR):
-                if first_start.unapplied_migrations():
+                if preflight.unapplied_migrations(connection):
                     console.say("Preparing the database…")
                     first_start.migrate()
                 return first_start.create_first_credentials()
-        except DatabaseError as error:
+        except (DatabaseError, OSError) as error:
             raise CannotStart(f"the database cannot be prepared: {' '.join(str(error).split())}") from error
         finally:
             connections.close_all()

@@ -4,6 +4,7 @@ from itertools import chain
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import ngettext
 
 from billing import verification
 from billing.database_snapshot import snapshot
@@ -21,6 +22,11 @@ class Command(BaseCommand):
                 found += 1
                 self.stdout.write(str(discrepancy))
             charges, transactions = Charge.objects.count(), Transaction.objects.count()
-        self.stdout.write(f"{charges} charges, {transactions} transactions, {found} discrepancies")
+        counts = (
+            ngettext("%d charge", "%d charges", charges) % charges,
+            ngettext("%d transaction", "%d transactions", transactions) % transactions,
+            ngettext("%d discrepancy", "%d discrepancies", found) % found,
+        )
+        self.stdout.write(", ".join(counts))
         if found:
             raise SystemExit(1)

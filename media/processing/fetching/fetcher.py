@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ class FetchedFile(msgspec.Struct, frozen=True):
 class Fetcher:
     """Fetches files. Create one per process, in the loop that uses it.
 
-    `look_up` replaces the system's resolver.
+    `look_up` replaces the system's resolver, and `tls` its certificate authorities.
     """
 
     def __init__(
@@ -67,12 +68,13 @@ class Fetcher:
         *,
         allowed_networks: Iterable[Network] = (),
         look_up: Lookup | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._limits = limits or FetchLimits()
         self._policy = NetworkPolicy(allowed_networks)
         self._threads = ThreadedLookup()
         self._session = aiohttp.ClientSession(
-            connector=GuardedConnector(self._policy, look_up or self._threads),
+            connector=GuardedConnector(self._policy, look_up or self._threads, tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._limits.connect_seconds, sock_read=self._limits.idle_seconds

@@ -7,10 +7,11 @@ address it is meant for, and before anything is sent, by its actual peer.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -107,12 +108,13 @@ def is_public(address: Address) -> bool:
 class ThreadedLookup:
     """The system's resolver in its own threads, so that a slow name server holds up no other work."""
 
-    def __init__(self) -> None:
+    def __init__(self, getaddrinfo: Callable[..., Iterable[Any]] = socket.getaddrinfo) -> None:
+        self._getaddrinfo = getaddrinfo
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="look-up")
 
     async def __call__(self, name: str) -> list[str]:
         found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            self._threads, lambda: self._getaddrinfo(name, None, type=socket.SOCK_STREAM)
         )
         return [str(sockaddr[0]) for *_, sockaddr in found]
 
@@ -154,10 +156,14 @@ class PublicResolver(AbstractResolver):
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """A connector that opens one connection per request, to addresses that the policy allows."""
+    """A connector that opens one connection per request, to addresses that the policy allows.
 
-    def __init__(self, policy: NetworkPolicy, look_up: Lookup) -> None:
+    `tls` replaces the system's certificate authorities.
+    """
+
+    def __init__(self, policy: NetworkPolicy, look_up: Lookup, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(
+            ssl=tls or True,
             resolver=PublicResolver(policy, look_up),
             use_dns_cache=False,
             force_close=True,

@@ -12,17 +12,16 @@ import pillow_heif
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from media.processing.exceptions import MediaTooLarge, UnreadableMedia
+from media.processing.native_threads import NATIVE_THREADS
 from media.processing.pictures.file_structure import CUT_OFF, DAMAGED, DeclaredSize, read_declared_size
 from media.processing.pictures.file_types import HEAD_BYTES, PictureKind, picture_kind
 from media.processing.pictures.limits import PictureLimits
 
-DECODER_THREADS = 2
-
 # Importing plugins by name avoids a scan of all of Pillow's; no others than these five are ever imported.
 PLUGINS = (AvifImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
-AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREADS
+AvifImagePlugin.DEFAULT_MAX_THREADS = NATIVE_THREADS
 pillow_heif.register_heif_opener(
-    thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODER_THREADS
+    thumbnails=False, depth_images=False, aux_images=False, decode_threads=NATIVE_THREADS
 )
 
 DECODER_ERRORS = (
@@ -161,7 +160,7 @@ def _error_message(error: Exception) -> str:
     if "truncated" in text or "end of file" in text:
         return CUT_OFF
     if "decompressed data too large" in text or "text memory" in text:
-        return "The picture's embedded texts or colour profile unpack to too much."
+        return "The picture's embedded texts or color profile unpack to too much."
     return DAMAGED
 
 

@@ -7,6 +7,7 @@ import re
 
 import msgspec
 
+from media.processing.brands import AVIF_BRANDS, HEIC_BRANDS, STRUCTURAL_BRANDS
 from media.processing.exceptions import UnreadableMedia
 
 HEAD_BYTES = 4096
@@ -30,10 +31,6 @@ HEIF = PictureKind("heif", "image/heif", "HEIF")
 AVIF = PictureKind("avif", "image/avif", "AVIF")
 
 SUPPORTED = "PNG, JPEG, WebP, GIF, HEIC and AVIF"
-
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_STRUCTURAL_BRANDS = frozenset({b"mif1", b"msf1"})
 
 _FOREIGN_SIGNATURES = {
     b"%PDF-": "a PDF document",
@@ -102,14 +99,14 @@ def unsupported_error(head: bytes) -> UnreadableMedia:
 
 def _sniff_box_file(head: bytes) -> PictureKind | None:
     major, compatible = head[8:12], _compatible_brands(head)
-    if major in _AVIF_BRANDS:
+    if major in AVIF_BRANDS:
         return AVIF
-    if major in _HEIC_BRANDS:
+    if major in HEIC_BRANDS:
         return HEIC
-    if major in _STRUCTURAL_BRANDS:
-        if compatible & _AVIF_BRANDS:
+    if major in STRUCTURAL_BRANDS:
+        if compatible & AVIF_BRANDS:
             return AVIF
-        return HEIC if compatible & _HEIC_BRANDS else HEIF
+        return HEIC if compatible & HEIC_BRANDS else HEIF
     return None
 
 

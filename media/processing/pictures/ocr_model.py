@@ -13,9 +13,9 @@ import rapidocr
 from PIL import Image
 from rapidocr.utils.output import RapidOCROutput
 
+from media.processing.native_threads import NATIVE_THREADS
 from media.processing.pictures.text_line import Box, TextLine
 
-THREADS = 2
 MIN_CONFIDENCE = 0.6
 DETECTION_SIDE = 1280
 """Lines are found in a copy of at most this many pixels a side, and read from the full picture.
@@ -74,7 +74,7 @@ def _mean_confidence(lines: list[TextLine]) -> float:
 
 @cache
 def _load_model() -> rapidocr.RapidOCR:
-    cv2.setNumThreads(THREADS)
+    cv2.setNumThreads(NATIVE_THREADS)
     return rapidocr.RapidOCR(
         params={
             "Global.log_level": "error",
@@ -90,7 +90,7 @@ def _load_model() -> rapidocr.RapidOCR:
             "Rec.model_path": str(_MODEL_FOLDER / "PP-OCRv6_rec_small.onnx"),
             # Batches are padded to their longest line: 280 MB more, and no faster.
             "Rec.rec_batch_num": 1,
-            "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
+            "EngineConfig.onnxruntime.intra_op_num_threads": NATIVE_THREADS,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
     )

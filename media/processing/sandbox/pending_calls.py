@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import math
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -11,9 +10,6 @@ import msgspec
 
 from media.processing.sandbox.job_functions import Job
 from media.processing.sandbox.protocol import WINDOW
-
-READER_TIMEOUT = 60.0
-"""Seconds a full window may stay unread before its job, which occupies a worker's thread, is canceled."""
 
 _numbers = itertools.count(1)
 
@@ -77,7 +73,8 @@ class ResultStream:
 class JobCall:
     """One call of a job. Once it is submitted, only the supervisor's thread touches it.
 
-    `seconds` limits the job's own time: waiting for a worker process or for a slow reader does not count.
+    `seconds` limits the job's own time: waiting for a worker process or for a slow reader does not count. The
+    reader may leave a full window unread for `reader_seconds`.
     """
 
     def __init__(
@@ -86,9 +83,10 @@ class JobCall:
         work: msgspec.Raw,
         receiver: ResultReceiver,
         seconds: float,
-        idle_seconds: float = math.inf,
+        idle_seconds: float,
         *,
-        is_alone: bool = False,
+        reader_seconds: float,
+        is_alone: bool,
     ) -> None:
         self.number = next(_numbers)
         self.job = job
@@ -100,6 +98,7 @@ class JobCall:
         self.abandoned_at: float | None = None
         self._seconds = seconds
         self._idle_seconds = idle_seconds
+        self._reader_seconds = reader_seconds
         self._unread = 0
         self._seconds_left = seconds
         self._counted_since = 0.0
@@ -110,7 +109,7 @@ class JobCall:
     @property
     def deadline(self) -> float:
         if self.is_waiting_for_reader:
-            return self._counted_since + READER_TIMEOUT
+            return self._counted_since + self._reader_seconds
         return self._counted_since + min(self._seconds_left, self._idle_seconds)
 
     @property

@@ -10,20 +10,18 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from media.processing.sandbox.child_process import START_TIMEOUT
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.sandbox.job_functions import Job, NotAJob, Nothing, do_nothing, job_of
 from media.processing.sandbox.pending_calls import JobCall, ResultReceiver, ResultStream, SingleResult
 from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sandbox.pool_supervisor import Supervisor
 from media.processing.sandbox.protocol import FRAME_LIMIT, WINDOW, FrameTooLarge
+from media.processing.sandbox.worker_process import START_TIMEOUT
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
 CREDIT_BATCH = WINDOW // 4
-NICENESS = 5
-"""Whoever is waiting for the web process comes first."""
 HEADROOM = 4096
 """Bytes of a frame reserved for everything but its value."""
 
@@ -31,29 +29,19 @@ HEADROOM = 4096
 class SandboxPool:
     """Worker processes of one kind, started on first use.
 
-    Each process runs `threads` jobs at once, and there are at most `processes` of them. `memory` limits the
-    address space of each, in bytes. A process that has been idle for `idle_seconds` is stopped. `preload`
-    lists the modules it imports at startup. `niceness` is added to that of this process.
-
     A pool may be used from any thread and any event loop, after a fork, and again after `close`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        threads: int = 1,
-        processes: int = 1,
-        memory: int | None = None,
-        idle_seconds: float | None = None,
-        preload: tuple[str, ...] = (),
-        niceness: int = NICENESS,
-    ) -> None:
-        self._config = PoolConfig(name, threads, processes, memory, idle_seconds, preload, niceness)
+    def __init__(self, config: PoolConfig) -> None:
+        self._config = config
         self._lock = threading.Lock()
         self._supervisor: Supervisor | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         _pools.add(self)
+
+    def resize(self, threads: int) -> None:
+        """Set how many jobs a process runs at once; holds for those that start after the pool was closed."""
+        self._config = msgspec.structs.replace(self._config, threads=threads)
 
     async def warm_up(self) -> None:
         """Start a worker process ahead of the first job. Raises `SandboxError`."""
@@ -93,7 +81,7 @@ class SandboxPool:
         """Yield the job's pieces as they are made, at most `WINDOW` ahead of their reader.
 
         `seconds` limits all of its work and `idle_seconds` the work on one piece. Waiting for the reader
-        counts toward neither, but the reader only has `pending_calls.READER_TIMEOUT`. Closing the
+        counts toward neither, but the reader only has `PoolConfig.reader_seconds`. Closing the
         generator cancels the job. With `alone`, no other job runs in its worker process. Raises what `run`
         raises.
         """
@@ -145,7 +133,15 @@ class SandboxPool:
         if len(encoded) > FRAME_LIMIT - HEADROOM:
             raise FrameTooLarge("work of that size goes through a file")
         supervisor = self._open_supervisor()
-        call = JobCall(typed_job, msgspec.Raw(encoded), receiver, seconds, idle_seconds, is_alone=alone)
+        call = JobCall(
+            typed_job,
+            msgspec.Raw(encoded),
+            receiver,
+            seconds,
+            idle_seconds,
+            reader_seconds=self._config.reader_seconds,
+            is_alone=alone,
+        )
         supervisor.submit(call)
         return supervisor, call
 

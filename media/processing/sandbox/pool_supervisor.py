@@ -17,7 +17,6 @@ from functools import partial
 
 import msgspec
 
-from media.processing.sandbox.child_process import WorkerDisconnected, WorkerProcess
 from media.processing.sandbox.exceptions import (
     JobInterrupted,
     SandboxBusy,
@@ -31,11 +30,10 @@ from media.processing.sandbox.pending_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sandbox.protocol import Cancel, Credit, JobDone, JobFailed, Piece, Ready, WorkerFrame
 from media.processing.sandbox.scheduling import choose_worker, count_workers_to_start
+from media.processing.sandbox.worker_process import WorkerDisconnected, WorkerProcess
 
 logger = logging.getLogger("media.processing.sandbox")
 
-QUEUE_LIMIT = 256
-"""How many calls may wait for a worker process."""
 CRASH_TIMEOUT = 1.0
 """Seconds a worker process may take to exit after its end of the link has closed."""
 CLOSE_TIMEOUT = 10.0
@@ -155,7 +153,7 @@ class Supervisor:
     # --- commands -------------------------------------------------------------------------------
 
     def _enqueue(self, call: JobCall) -> None:
-        if len(self._queue) >= QUEUE_LIMIT:
+        if len(self._queue) >= self._config.queue_limit:
             call.receiver.fail(SandboxBusy())
         else:
             self._queue.append(call)

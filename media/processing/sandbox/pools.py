@@ -1,6 +1,10 @@
-"""The service's sandbox pools. `memory` is the address space of one worker process, in bytes."""
+"""The service's sandbox pools. `memory` is the address space of one worker process, in bytes.
+
+How many jobs run at once are defaults, which the settings may change (`resize_pools`).
+"""
 
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 
 FILES_MEMORY = 2 * 2**30
 """Several times what the decoders map for a file within the limits; whatever needs more is a bomb."""
@@ -17,9 +21,18 @@ SYNTHESIS_THREADS = 4
 SYNTHESIS_NICENESS = 0
 """A listener is waiting, and synthesis must keep up with playback while a local model takes every core."""
 
-files = SandboxPool("files", threads=FILES_THREADS, memory=FILES_MEMORY)
-recognition = SandboxPool("recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
-synthesis = SandboxPool("synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHESIS_NICENESS)
+files = SandboxPool(PoolConfig(name="files", threads=FILES_THREADS, memory=FILES_MEMORY))
+recognition = SandboxPool(
+    PoolConfig(name="recognition", threads=RECOGNITION_THREADS, idle_seconds=RECOGNITION_IDLE)
+)
+synthesis = SandboxPool(PoolConfig(name="synthesis", threads=SYNTHESIS_THREADS, niceness=SYNTHESIS_NICENESS))
+
+
+def resize_pools(*, file_jobs: int, recognition_jobs: int, synthesis_jobs: int) -> None:
+    """Set how many jobs each pool runs at once, before it is first used."""
+    files.resize(file_jobs)
+    recognition.resize(recognition_jobs)
+    synthesis.resize(synthesis_jobs)
 
 
 def close_all() -> None:

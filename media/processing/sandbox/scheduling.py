@@ -6,9 +6,9 @@ nobody has to wait for it. Only one such call runs at a time, because a process 
 
 from collections.abc import Collection
 
-from media.processing.sandbox.child_process import WorkerProcess
 from media.processing.sandbox.pending_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
+from media.processing.sandbox.worker_process import WorkerProcess
 
 
 def choose_worker(call: JobCall, workers: Collection[WorkerProcess]) -> WorkerProcess | None:

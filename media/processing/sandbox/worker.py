@@ -6,13 +6,10 @@ Whatever it prints, native code included, goes into a pipe that the parent reads
 """
 
 import contextlib
-import ctypes
 import importlib
 import os
 import resource
-import signal
 import socket
-import sys
 import threading
 import traceback
 from collections.abc import Generator, Iterator
@@ -22,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from core.child_process import die_with_parent, ignore_stop_signals
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.job_functions import job_at
 from media.processing.sandbox.protocol import (
@@ -47,20 +45,17 @@ OOM_SCORE = 500
 TRACE_LIMIT = 8000
 """Characters."""
 NIL = msgspec.Raw(b"\xc0")
-PR_SET_PDEATHSIG = 1
 
 _decode_order = msgspec.msgpack.Decoder(ParentFrame).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def main() -> None:
-    # Ctrl-C and the service manager signal every process; the parent decides when this one ends.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_stop_signals()
     link = _open_link()
     frames = _read_frames(link)
     setup = msgspec.msgpack.decode(next(frames), type=Setup)
-    _die_with_parent(setup.parent)
+    die_with_parent(setup.parent)
     _apply_setup(setup)
     for module in setup.preload:
         _preload(module)
@@ -168,17 +163,6 @@ def _read_frames(link: socket.socket) -> Iterator[bytes]:
     unpacker = Unpacker()
     while data := link.recv(2**18):
         yield from unpacker.feed(data)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent's thread ends.
-
-    The end of the link is noticed late while a job holds the interpreter's lock; the kernel's signal is not.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _apply_setup(setup: Setup) -> None:

@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from media.processing.brands import PICTURE_BRANDS
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.mpeg_headers import begins_with_frames, parse_adts_header, parse_mp3_header
 
@@ -39,7 +40,6 @@ CLAIMS = {
 } | {"mpeg": MP3, "mpga": MP3, "oga": OGG, "wave": WAV, "pcm": PCM16}
 """Clients' names for kinds of sound."""
 
-PICTURE_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 M4A_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 
 FOREIGN_SIGNATURES = (

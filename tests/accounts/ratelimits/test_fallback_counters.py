@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from accounts.ratelimits import fallback_counters as module
-from accounts.ratelimits.counter_storage import LimitRequest, LimitResult
+from accounts.ratelimits.counter_storage import LimitRequest, LimitResult, MemoryCounterStorage
 from accounts.ratelimits.fallback_counters import CounterChange, FallbackCounters
 from tests.support.clock import Clock, stopped_clock
 
@@ -75,12 +74,11 @@ async def test_what_was_used_beyond_the_limit_is_counted(clock: Clock) -> None:
 
 
 async def test_unused_counters_are_forgotten(clock: Clock) -> None:
-    counters = FallbackCounters()
-    for number in range(50):
-        await take(counters, f"k{number}", 10, 1)
+    kept = MemoryCounterStorage()
+    await kept.take([LimitRequest(f"k{number}", 10, 1) for number in range(50)])
+    assert len(kept.storage) == 50
     clock.advance(200)
-    await take(counters, "k", 10, 1)
-    kept = counters._memory
+    await kept.take([LimitRequest("k", 10, 1)])
     assert len(kept.storage) == len(kept.expirations) == 1
 
 
@@ -95,11 +93,8 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-async def counters_without_answer(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[FallbackCounters]:
-    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
-    made = FallbackCounters(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+async def counters_without_answer(listener: socket.socket) -> AsyncIterator[FallbackCounters]:
+    made = FallbackCounters(f"redis://127.0.0.1:{listener.getsockname()[1]}/0", timeout=0.2)
     yield made
     await made.close()
 

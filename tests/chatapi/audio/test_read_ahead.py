@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from chatapi.audio import streaming
 from chatapi.audio.streaming import NothingReceived, read_ahead
 from core.http.body import ClientDisconnected
 
@@ -43,12 +42,9 @@ async def test_it_gives_every_piece_and_then_none() -> None:
         assert [await pieces.take(is_gone) for _ in range(4)] == [b"x", b"x", b"x", None]
 
 
-async def test_it_reads_ahead_up_to_the_limit_while_nobody_takes_anything(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(streaming, "AHEAD_BYTES", 100)
+async def test_it_reads_ahead_up_to_the_limit_while_nobody_takes_anything() -> None:
     sandbox, is_gone = FakeSandbox(50, 10), asyncio.Event()
-    async with read_ahead(sandbox.stream(), len) as pieces:
+    async with read_ahead(sandbox.stream(), len, ahead_bytes=100) as pieces:
         await until_quiet()
         assert sandbox.yielded == 11
         await pieces.take(is_gone)

@@ -1,11 +1,12 @@
 """A call's files are checked and fetched before anything of the call is stored."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from conversations.models import Conversation
+from tests.support.fake_websites import Visit
+from tests.support.media_requests import picture_at, site_for
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server
 
@@ -32,15 +33,10 @@ def test_a_call_has_a_limited_number_of_files(server: Server, alice: Person, dia
 def test_files_that_take_too_long_end_in_a_clear_refusal(
     server: Server, alice: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(*_: object) -> None:
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr("media.processing.fetching.Fetcher.fetch", never)
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
-    picture = {"type": "image_url", "image_url": {"url": "http://203.0.113.1/one.png"}}
 
-    with server.client(alice) as client:
-        answer = client.post(PATHS["openai"], json=call_with([picture]))
+    with site_for(server, monkeypatch, Visit.silence) as site, server.client(alice) as client:
+        answer = client.post(PATHS["openai"], json=call_with([picture_at(site.url())]))
 
     assert answer.status_code == 504
     assert answer.json()["error"]["code"] == "media_timeout"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatapi.completions.completion_request import CompletionRequest, DialectName
 from chatapi.completions.dialects import DIALECTS
+from conversations.completion_request import CompletionRequest, DialectName
 from conversations.tool_result_check import check_tool_results
 from core.blob import Blob
 from core.exceptions import BadRequest
@@ -106,8 +106,8 @@ def test_a_minimal_request() -> None:
     by_native = DIALECTS["native"].parse({"messages": [user("")]})
     by_openai = DIALECTS["openai"].parse({"model": "m", "messages": [user("")]})
     hello = (Message("user", (TextPart(""),)),)
-    assert by_native == CompletionRequest("native", hello, stream=True, include_usage=True)
-    assert by_openai == CompletionRequest("openai", hello, model="m")
+    assert by_native == CompletionRequest(hello, dialect="native", stream=True, include_usage=True)
+    assert by_openai == CompletionRequest(hello, dialect="openai", model="m")
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])

@@ -12,9 +12,9 @@ from openai import APIError, OpenAI, Stream
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from chatapi.completions.completion_request import DialectName
 from chatapi.completions.dialects import DIALECTS, KEEP_ALIVE, NDJSON_KEEP_ALIVE, StreamEncoder
 from chatapi.completions.dialects.stream_encoder import SOUND_PIECE
+from conversations.completion_request import DialectName
 from engines.answers import Answer, AnswerEnd, AnswerHead, Assembler, Failure
 from engines.events import (
     AudioDelta,

@@ -4,18 +4,17 @@ import os
 from uuid import UUID
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 
-from billing.holds import ChargeRequest, HoldBatch
+from billing.holds import ChargeRequest
 from billing.models import Charge
 from billing.prices import add_price
-from billing.tariffs import Bound
 from chatapi.completions.process_heartbeats import journal_path
 from chatapi.completions.recovery import settle_interrupted
 from chatapi.completions.runs.crash_journal import Journal
 from core.ids import new_id
 from engines.events import TextDelta
+from tests.support.charges import hold
 from tests.support.people import Person
 from tests.support.priced_usage import add_credit
 
@@ -28,11 +27,8 @@ def test_the_journals_price_is_used_or_the_promised_one_if_it_is_unknown(alice: 
     add_credit(alice, 10**9)
     process, id = new_id(), new_id()
     order = ChargeRequest(id, "completion", alice.workspace.id, 1, None, ("m",), timezone.now(), process)
-    with transaction.atomic():
-        batch = HoldBatch([order], [])
-        batch.hold(order, lambda: Bound(prompt=10, output=10))
-        batch.write()
-    open_journal = Journal(journal_path(process))
+    hold(order)
+    open_journal = Journal.open(journal_path(process))
     slot = open_journal.slot(id)
     slot.record_request(price.id if names == "its price" else UUID(int=5), 3, 0)
     slot.record_start()
@@ -49,7 +45,7 @@ def test_the_journal_of_a_process_that_was_held_up_is_kept(alice: Person) -> Non
     """A process that was stopped, or had no database for some minutes, is silent but alive."""
     process = new_id()
     path = journal_path(process)
-    open_journal = Journal(path)
+    open_journal = Journal.open(path)
     long_ago = path.stat().st_mtime - 600
     os.utime(path, (long_ago, long_ago))
 

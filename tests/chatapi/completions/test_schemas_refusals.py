@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chatapi.completions.completion_request import DialectName
 from chatapi.completions.dialects import DIALECTS
+from conversations.completion_request import DialectName
 from core.exceptions import BadRequest
 from tests.support.request_bodies import PICTURE_URL, body, call, image, result, sound, text, tool, user
 

@@ -163,6 +163,7 @@ def test_answers_of_a_killed_server_are_interrupted_and_billed_at_the_next_start
         ({"DATABASE_URL": "secret-words"}, "chatapi: DATABASE_URL is not a database's URL"),
         ({"DATABASE_URL": "postgres://a:pass-word@127.0.0.1:1/x"}, "chatapi: the database (DATABASE_URL)"),
         ({"DATABASE_URL": "sqlite:////no/such/folder/x"}, "chatapi: the database (DATABASE_URL)"),
+        ({"CHATAPI_LOG_LEVEL": "loud"}, "chatapi: CHATAPI_LOG_LEVEL='loud' is none of info, debug"),
         ({"CHATAPI_MAX_BODY_BYTES": "many"}, "chatapi: CHATAPI_MAX_BODY_BYTES='many' is not a whole number"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

@@ -8,13 +8,17 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.processing.fetching import Fetcher, FetchError, public_network
+from media.processing.fetching import Fetcher, FetchError
+from media.processing.fetching.exceptions import UrlNotAllowed
 from media.processing.fetching.public_network import (
+    Address,
     GuardedConnector,
+    Lookup,
     NetworkPolicy,
     ThreadedLookup,
     is_public,
@@ -39,6 +43,10 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
     return tried
+
+
+def guarded_session(policy: NetworkPolicy, look_up: Lookup | None = None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=GuardedConnector(policy, look_up or FakeResolver()))
 
 
 async def refusal(fetcher: Fetcher, url: str, out: Path) -> FetchError:
@@ -170,14 +178,16 @@ async def test_the_operators_networks_are_allowed_and_no_others(out: Path, attem
     assert len(attempts) == 3
 
 
-async def test_this_machines_own_public_address_is_refused(
-    out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(public_network, "is_public", lambda address: True)
-    async with website(send_picture) as site, open_fetcher(allowed=()) as fetcher:
-        error = await refusal(fetcher, site.url(), out)
+class EverythingIsPublic(NetworkPolicy):
+    def allows(self, address: Address) -> bool:
+        return True
+
+
+async def test_this_machines_own_public_address_is_refused() -> None:
+    async with website(send_picture) as site, guarded_session(EverythingIsPublic()) as session:
+        with pytest.raises(UrlNotAllowed, match="URLs of this machine"):
+            await session.get(site.url())
         await site.wait_until_left()
-    assert error.code == "url_not_allowed"
     assert (site.connections, site.visits) == (1, [])
 
 
@@ -196,18 +206,23 @@ async def test_nothing_is_sent_over_a_diverted_connection(out: Path, monkeypatch
     assert (site.connections, site.visits) == (1, [])
 
 
-async def test_a_socket_for_a_private_address_is_not_even_opened(
-    out: Path, attempts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Unchecked(NetworkPolicy):
+    def check(self, addresses: list[Address]) -> None:
+        pass
+
+
+async def test_a_socket_for_a_private_address_is_not_even_opened(attempts: list[str]) -> None:
     """Even if the policy check were bypassed."""
-    monkeypatch.setattr(NetworkPolicy, "check", lambda policy, addresses: None)
-    async with open_fetcher(FakeResolver(inside_example=[["10.0.0.1", "::1"]]), allowed=()) as fetcher:
+    names = FakeResolver(inside_example=[["10.0.0.1", "::1"]])
+    async with guarded_session(Unchecked(), names) as session:
         for url in ("http://inside.example/", "http://127.0.0.1/"):
-            assert (await refusal(fetcher, url, out)).code == "fetch_failed"
+            with pytest.raises(aiohttp.ClientConnectorError) as refused:
+                await session.get(url)
+            assert isinstance(refused.value.os_error, PermissionError)
     assert attempts == []
 
 
-async def test_names_are_looked_up_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_names_are_looked_up_in_threads() -> None:
     used: list[str] = []
 
     def getaddrinfo(name: str, *args: object, **kwargs: object) -> list[Any]:
@@ -215,8 +230,7 @@ async def test_names_are_looked_up_in_threads(monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.2)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 0))]
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    look_up = ThreadedLookup()
+    look_up = ThreadedLookup(getaddrinfo)
     waiting = asyncio.create_task(look_up("example.com"))
     await asyncio.sleep(0.01)
     assert not waiting.done()

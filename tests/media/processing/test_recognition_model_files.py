@@ -8,30 +8,29 @@ from pathlib import Path
 import pytest
 
 from core.packaged_files import PackagedFile, Part
-from media.processing.speech.recognition import model_files
 from media.processing.speech.recognition.job_types import WarmRecognizer
 from media.processing.speech.recognition.jobs import warm_recognizer
 from media.processing.speech.recognition.model_files import ModelUnusable, embedded_model, own_model
 
 SMALL = b'{"small": true}'
+FILES = [
+    PackagedFile("small.json", len(SMALL), sha256(SMALL).hexdigest(), (Part("speech_part1", "small.json"),))
+]
+"""One file stands in for the whole model."""
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package in which one file stands in for the whole model."""
     package = tmp_path / "site" / "speech_part1"
     package.mkdir(parents=True)
     (package / "small.json").write_bytes(SMALL)
     monkeypatch.syspath_prepend(str(package.parent))
-    parts = (Part("speech_part1", "small.json"),)
-    file = PackagedFile("small.json", len(SMALL), sha256(SMALL).hexdigest(), parts)
-    monkeypatch.setattr(model_files, "FILES", (file,))
     return package
 
 
 @pytest.mark.usefixtures("package")
 def test_the_embedded_model_has_its_own_folder(tmp_path: Path) -> None:
-    assert embedded_model(tmp_path) == tmp_path / "whisper-base"
+    assert embedded_model(tmp_path, FILES) == tmp_path / "whisper-base"
     assert (tmp_path / "whisper-base" / "small.json").read_bytes() == SMALL
 
 
@@ -39,7 +38,7 @@ def test_an_altered_embedded_model_is_never_loaded(tmp_path: Path, package: Path
     (package / "small.json").write_bytes(b'{"small": evil}')
 
     with pytest.raises(ModelUnusable, match=r"small\.json: its SHA-256 is "):
-        warm_recognizer(WarmRecognizer(models_folder=str(tmp_path / "models")))
+        embedded_model(tmp_path / "models", FILES)
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"])

@@ -8,14 +8,18 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from media.processing.sandbox import child_process, protocol
+from core.child_process import child_command
+from media.processing.sandbox import protocol
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 from tests.support import sandbox_jobs as jobs
+from tests.support.processes import children, is_alive
 from tests.support.running_server import wait_until
 from tests.support.sandbox_jobs import Count, Data, Nap, Number, Text
 
@@ -27,8 +31,8 @@ ROOT = Path(__file__).parents[3]
 def make() -> Iterator[Make]:
     made: list[SandboxPool] = []
 
-    def sandbox(**sizes: object) -> SandboxPool:
-        made.append(SandboxPool("ends", **sizes))  # type: ignore[arg-type]
+    def sandbox(**settings: Any) -> SandboxPool:
+        made.append(SandboxPool(PoolConfig(name="ends", **settings)))
         return made[-1]
 
     yield sandbox
@@ -41,14 +45,6 @@ def diary(tmp_path: Path) -> Path:
     path = tmp_path / "diary"
     path.touch()
     return path
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def pid_of(sandbox: SandboxPool) -> int:
@@ -184,11 +180,8 @@ def test_waiting_for_a_worker_does_not_count_toward_a_jobs_time(make: Make, diar
         assert len({nap.result(20).number for nap in naps}) == 1
 
 
-async def test_an_abandoned_job_that_keeps_running_is_killed(
-    make: Make, diary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(child_process, "ABANDONED_TIMEOUT", 0.1)
-    sandbox = make()
+async def test_an_abandoned_job_that_keeps_running_is_killed(make: Make, diary: Path) -> None:
+    sandbox = make(abandoned_seconds=0.1)
     task = asyncio.create_task(sandbox.run(jobs.nap, Nap(str(diary), 30), seconds=60))
     await asyncio.to_thread(wait_until, lambda: diary.read_text() == "\n")
     task.cancel()
@@ -234,16 +227,19 @@ def test_killing_an_idle_worker_fails_no_job(make: Make) -> None:
 
 
 def test_a_worker_that_cannot_start_fails_its_jobs_and_the_next_job_tries_again(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+    make: Make, tmp_path: Path
 ) -> None:
-    sandbox = make()
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    ordinary = child_command("media.processing.sandbox.worker")
+    python = tmp_path / "python"
+    sandbox = make(command=(str(python), *ordinary[1:]))
     with pytest.raises(SandboxError):
         pid_of(sandbox)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    python.symlink_to("/bin/false")
     with pytest.raises(SandboxError):
         pid_of(sandbox)
-    monkeypatch.undo()
+    python.unlink()
+    python.touch(0o700)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     assert pid_of(sandbox) > 0
 
 
@@ -281,8 +277,9 @@ def run_script(script: str, *arguments: str) -> subprocess.Popen[str]:
     preface = (
         "import os, sys, time\n"
         "from media.processing.sandbox.pool import SandboxPool\n"
+        "from media.processing.sandbox.pool_config import PoolConfig\n"
         "from tests.support import sandbox_jobs as jobs\n"
-        "sandbox = SandboxPool('script')\n"
+        "sandbox = SandboxPool(PoolConfig(name='script'))\n"
         "def about(): return sandbox.run_blocking(jobs.look_around, jobs.Text(''), seconds=20)\n"
     )
     return subprocess.Popen(
@@ -308,7 +305,7 @@ def test_a_parent_killed_during_a_job_leaves_no_worker(diary: Path) -> None:
         wait_until(lambda: diary.read_text().endswith("\n"))
         worker = int(diary.read_text())
         assert is_alive(worker)
-        (fork,) = [pid for pid in _children_of(parent.pid) if pid != worker]
+        (fork,) = [pid for pid in children(parent.pid) if pid != worker]
         parent.kill()
         try:
             wait_until(lambda: not is_alive(worker))
@@ -336,12 +333,3 @@ def test_after_a_fork_each_process_has_its_own_workers() -> None:
     )
     with run_script(script) as parent:
         assert parent.wait(timeout=30) == 0
-
-
-def _children_of(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] + [
-        int(each)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        if task.name != str(pid)
-        for each in (task / "children").read_text().split()
-    ]

@@ -11,6 +11,7 @@ import pytest
 from media.processing.sandbox import pools
 from media.processing.sandbox.job_functions import Nothing, do_nothing
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 from tests.support import sandbox_jobs as jobs
 from tests.support.sandbox_jobs import Surroundings, Text
 
@@ -19,7 +20,9 @@ MEMORY = 2**31
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxPool]:
-    made = SandboxPool("surroundings", memory=MEMORY, preload=("tests.support.nothing_there", "colorsys"))
+    made = SandboxPool(
+        PoolConfig(name="surroundings", memory=MEMORY, preload=("tests.support.nothing_there", "colorsys"))
+    )
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"):
             patch.setenv(name, "hunter2")
@@ -46,7 +49,7 @@ def test_a_workers_environment_holds_no_secret(seen: Surroundings) -> None:
 
 def test_a_worker_leaves_no_telemetry_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    sandbox = SandboxPool("quiet")
+    sandbox = SandboxPool(PoolConfig(name="quiet"))
     try:
         sandbox.run_blocking(jobs.open_onnx_model, Text(""), seconds=60)
     finally:
@@ -73,7 +76,7 @@ def test_a_workers_session_has_a_low_priority_too(seen: Surroundings) -> None:
 
 
 async def test_synthesis_has_the_same_priority_as_the_service() -> None:
-    sandbox = SandboxPool("test", niceness=pools.SYNTHESIS_NICENESS)
+    sandbox = SandboxPool(PoolConfig(name="test", niceness=pools.SYNTHESIS_NICENESS))
     try:
         assert (await sandbox.run(jobs.look_around, Text(""), seconds=20)).niceness == os.nice(0)
     finally:

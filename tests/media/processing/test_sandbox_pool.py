@@ -12,10 +12,10 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from media.processing.exceptions import MediaError, MediaTooLarge
-from media.processing.sandbox import pending_calls, pool_supervisor
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
 from media.processing.sandbox.job_functions import NotAJob, find_job_function
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sandbox.protocol import WINDOW, FrameTooLarge
 from tests.support import sandbox_jobs as jobs
 from tests.support.running_server import wait_until
@@ -25,14 +25,22 @@ from tests.support.sandbox_jobs import Count, Data, Nap, Text
 @pytest.fixture(scope="module")
 def pair() -> Iterator[SandboxPool]:
     """A pool whose worker process runs two jobs at once."""
-    sandbox = SandboxPool("pair", threads=2)
+    sandbox = SandboxPool(PoolConfig(name="pair", threads=2))
     yield sandbox
     sandbox.close()
 
 
 @pytest.fixture(scope="module")
 def single() -> Iterator[SandboxPool]:
-    sandbox = SandboxPool("single")
+    sandbox = SandboxPool(PoolConfig(name="single"))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[SandboxPool]:
+    """A pool with a short queue, which waits only for quick readers."""
+    sandbox = SandboxPool(PoolConfig(name="impatient", queue_limit=2, reader_seconds=0.2))
     yield sandbox
     sandbox.close()
 
@@ -60,6 +68,21 @@ async def until_written(diary: Path, text: str) -> None:
 async def test_a_job_can_be_run_from_a_loop_and_from_a_thread(pair: SandboxPool) -> None:
     assert await pair.run(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
     assert await asyncio.to_thread(pair.run_blocking, jobs.echo, Text("då"), seconds=10) == Text("då")
+
+
+async def test_a_resized_pool_runs_more_jobs_at_once(tmp_path: Path) -> None:
+    sandbox = SandboxPool(PoolConfig(name="resized"))
+    sandbox.resize(3)
+    try:
+        await sandbox.warm_up()
+        long_nap = Nap(str(tmp_path / "diary"), 60)
+        naps = [asyncio.create_task(sandbox.run(jobs.nap, long_nap, seconds=90)) for _ in range(2)]
+        assert await sandbox.run(jobs.echo, Text("Hej"), seconds=10) == Text("Hej")
+        assert not any(nap.done() for nap in naps)
+        for nap in naps:
+            nap.cancel()
+    finally:
+        await asyncio.to_thread(sandbox.close)
 
 
 def test_two_loops_and_four_threads_run_jobs_at_once(pair: SandboxPool) -> None:
@@ -167,23 +190,20 @@ async def test_jobs_run_in_order_and_a_caller_that_gives_up_leaves_the_queue(
     assert diary.read_text() == "a\nb\nd\nf\n"
 
 
-async def test_a_full_queue_refuses_jobs(
-    single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool_supervisor, "QUEUE_LIMIT", 2)
-    running = asyncio.create_task(single.run(jobs.nap, Nap(str(diary), 0.6), seconds=10))
+async def test_a_full_queue_refuses_jobs(impatient: SandboxPool, diary: Path) -> None:
+    running = asyncio.create_task(impatient.run(jobs.nap, Nap(str(diary), 0.6), seconds=10))
     await until_written(diary, "\n")
-    queued = [asyncio.create_task(single.run(jobs.echo, Text(name), seconds=10)) for name in "ab"]
+    queued = [asyncio.create_task(impatient.run(jobs.echo, Text(name), seconds=10)) for name in "ab"]
     await asyncio.sleep(0)
     with pytest.raises(SandboxBusy) as busy:
-        await single.run(jobs.echo, Text("c"), seconds=10)
+        await impatient.run(jobs.echo, Text("c"), seconds=10)
     assert busy.value.message == "Too many files are being processed just now. Try again later."
     await running
     assert await asyncio.gather(*queued) == [Text("a"), Text("b")]
 
 
 async def test_a_pool_uses_as_many_workers_as_it_may(diary: Path) -> None:
-    pool = SandboxPool("pool", processes=2)
+    pool = SandboxPool(PoolConfig(name="pool", processes=2))
     try:
         naps = [pool.run(jobs.nap, Nap(str(diary), 0.5), seconds=10) for _ in range(4)]
         pids = [answer.number for answer in await asyncio.gather(*naps)]
@@ -237,13 +257,10 @@ async def test_a_job_waits_for_its_slow_reader_and_holds_up_no_other(pair: Sandb
     assert rest == list(range(1, 200)), "the reader's time was taken for the job's"
 
 
-async def test_a_reader_that_stops_forever_loses_its_place(
-    single: SandboxPool, diary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending_calls, "READER_TIMEOUT", 0.2)
-    pieces = single.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)
+async def test_a_reader_that_stops_forever_loses_its_place(impatient: SandboxPool, diary: Path) -> None:
+    pieces = impatient.stream(jobs.count, Count(str(diary), to=10**9), seconds=60)
     await anext(pieces)
-    assert await single.run(jobs.echo, Text("next"), seconds=10) == Text("next")
+    assert await impatient.run(jobs.echo, Text("next"), seconds=10) == Text("next")
     with pytest.raises(SandboxError, match="not read in time"):
         [piece async for piece in pieces]
 
@@ -270,7 +287,7 @@ def test_a_stream_whose_loop_is_gone_is_stopped(single: SandboxPool, diary: Path
 
 
 async def test_closing_fails_waiting_jobs_and_the_pool_can_start_again(diary: Path) -> None:
-    sandbox = SandboxPool("closing")
+    sandbox = SandboxPool(PoolConfig(name="closing"))
     waiting = [asyncio.create_task(sandbox.run(jobs.nap, Nap(str(diary), 30), seconds=60)) for _ in range(2)]
     await until_written(diary, "\n")
     await asyncio.to_thread(sandbox.close)

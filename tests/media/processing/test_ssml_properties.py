@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media.processing.speech.plain_stream import PlainStream
@@ -139,6 +139,7 @@ def test_the_plan_says_what_the_document_says(text: str) -> None:
 
 @COMMON
 @given(st.one_of(texts, mutated()))
+@example("Hello&#13;&#13;you")
 def test_the_strict_parser_reads_what_was_sent_to_the_same_plan(text: str) -> None:
     """Two parsers, one written by hand and one using expat, agree on every document that is sent."""
     stream = SsmlStream(language="en-GB")

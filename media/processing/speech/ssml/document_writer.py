@@ -15,7 +15,8 @@ _HTML = "br hr div h1 h2 h3 h4 h5 h6 ul ol li table tr td th pre blockquote"
 _HTML_BLOCKS = frozenset(_HTML.split())
 """These tags are dropped like all unknown ones, but the words on either side of them are not joined."""
 
-_ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+_ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("\r"): "&#13;"}
+"""XML reads a carriage return as a line's end unless it is written as a reference."""
 
 
 class DocumentWriter:

@@ -29,7 +29,7 @@ class SsmlStream:
 
     def add(self, text: str) -> str:
         """Return what may go out now: only what may still become a tag or an entity is held back."""
-        if self._passes_text and text and not find_special(text):
+        if self._passes_text and text and "\r" not in text and not find_special(text):
             self._tokenizer.previous = text
             if self._planner is not None:
                 self._planner.text(text)

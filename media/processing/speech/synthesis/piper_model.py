@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from media.processing.native_threads import NATIVE_THREADS
 from media.processing.speech.synthesis.samples import Samples
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import onnxruntime
     from piper.config import PiperConfig
 
-THREADS = 2
-"""Measured on two cores: 1.6 times as fast as one; more threads gain little, as sentences are short."""
 DECODER_BEGINS_WITH = "dec.conv_pre.weight"
 DECODER_REACH = 14
 """Frames that a decoder looks at on either side: 11 in medium-quality voices, 13 in high-quality ones."""
@@ -154,7 +153,7 @@ def _create_session(model: str | bytes, *, is_optimized: bool = True) -> "onnxru
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
+    options.intra_op_num_threads = NATIVE_THREADS
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not is_optimized:

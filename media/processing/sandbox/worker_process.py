@@ -3,17 +3,15 @@
 import logging
 import os
 import selectors
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
+from core.child_process import end, spawn
 from media.processing.sandbox.pending_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.sandbox.protocol import Frame, Setup, Start, Unpacker, WorkerFrame, pack
@@ -22,22 +20,9 @@ logger = logging.getLogger("media.processing.sandbox")
 
 START_TIMEOUT = 60.0
 """Seconds a worker process may take to report that it is ready."""
-ABANDONED_TIMEOUT = 5.0
-"""Seconds a worker process may go on with jobs that nobody waits for any more."""
-KILL_TIMEOUT = 5.0
 CHUNK = 2**18
 TAIL_LINES = 60
 LINE_LIMIT = 500
-
-INHERITED_VARIABLES = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"})
-INHERITED_PREFIXES = ("LC_", "OMP_")
-"""A worker process reads hostile bytes, so it inherits only the variables it needs, and no secrets."""
-FIXED_VARIABLES = {
-    # Threads that spin at every barrier would slow to a tenth of their speed next to other work.
-    "OMP_WAIT_POLICY": "passive",
-    # ONNX Runtime would report to its maker and keep a database of its reports in the user's home.
-    "ORT_DISABLE_TELEMETRY": "1",
-}
 
 _decode_report = msgspec.msgpack.Decoder(WorkerFrame).decode
 
@@ -68,7 +53,7 @@ class WorkerProcess:
         self._link, worker_end = socket.socketpair()
         try:
             with worker_end:
-                self._process = _spawn(worker_end)
+                self._process = spawn(config.command, stdin=worker_end.fileno(), stderr=subprocess.STDOUT)
         except OSError:
             self._link.close()
             raise
@@ -130,7 +115,7 @@ class WorkerProcess:
     def abandoned_deadline(self) -> float:
         times = [call.abandoned_at for call in self.calls.values()]
         last = max(float("inf") if time is None else time for time in times)
-        return last + ABANDONED_TIMEOUT
+        return last + self._config.abandoned_seconds
 
     # --- input and output -----------------------------------------------------------------------
 
@@ -204,25 +189,14 @@ class WorkerProcess:
 
     def stop(self, patience: float = 0) -> str:
         """Give it `patience` seconds to exit, then kill it. Return a description of how it ended."""
-        status: int | None
-        try:
-            status = self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            status = self._kill()
+        outcome = end(self._process, patience)
         for _ in range(4):
             if self._output not in self._selector.get_map() or not self._read_output():
                 break
         if self._partial_line:
             self._log_line(self._partial_line)
         self._close()
-        return _describe_exit(status)
-
-    def _kill(self) -> int | None:
-        os.killpg(self.pid, signal.SIGKILL)
-        try:
-            return self._process.wait(KILL_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            return None
+        return outcome
 
     def _close(self) -> None:
         self._selector.unregister(self._link)
@@ -240,38 +214,3 @@ class WorkerProcess:
         """Drop the process after a fork: it is the parent's child, and not this process's to wait for."""
         self._close_pipes()
         self._process.returncode = 0
-
-
-def _spawn(link: socket.socket) -> subprocess.Popen[bytes]:
-    # In its own session, so that Ctrl-C in the terminal does not end it before its work is done.
-    return subprocess.Popen(  # noqa: S603
-        (sys.executable, "-P", "-u", "-X", "faulthandler", "-m", f"{__package__}.worker"),
-        stdin=link.fileno(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        bufsize=0,
-        env=worker_environment(),
-        start_new_session=True,
-    )
-
-
-def worker_environment() -> dict[str, str]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name in INHERITED_VARIABLES or name.startswith(INHERITED_PREFIXES)
-    }
-    root = str(Path(__file__).parents[3])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return {**FIXED_VARIABLES, **inherited, "PYTHONPATH": path}
-
-
-def _describe_exit(status: int | None) -> str:
-    if status is None:
-        return "it does not end"
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"signal {signal.Signals(-status).name}"
-    except ValueError:
-        return f"signal {-status}"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from core.value import Value
-from engines.messages import Message
-from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice, sound_format
+import msgspec
+
+from engines.requests import EngineRequest
 
 DialectName = Literal["native", "openai"]
 OnDisconnect = Literal["cancel", "continue"]
@@ -14,26 +14,16 @@ OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 """Two names for the same limit, the newer first: many upstreams know only one of them."""
 
 
-class CompletionRequest(Value, frozen=True):
-    """A validated request.
+class CompletionRequest(EngineRequest, frozen=True, kw_only=True):
+    """A validated request: what an engine is asked, and what the service itself must know.
 
-    `params` holds the sampling and other OpenAI parameters under OpenAI's names. `uploads` are the bytes that
-    came inline (base64), by the SHA-256 that the messages' blobs have. `conversation_id` and
-    `parent_message_id` are as the client wrote them. `positions` are where each message began in the
-    client's list; empty if none were merged.
+    `uploads` are the bytes that came inline (base64), by the SHA-256 that the messages' blobs have.
+    `conversation_id` and `parent_message_id` are as the client wrote them. `positions` are where each of the
+    last messages began in the client's list; empty if none were merged.
     """
 
     dialect: DialectName
-    messages: tuple[Message, ...]
     model: str | None = None
-    tools: tuple[Tool, ...] = ()
-    tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool = True
-    response_format: ResponseFormat | None = None
-    modalities: tuple[str, ...] = ("text",)
-    audio: AudioOutput | None = None
-    params: dict[str, Any] = {}
-    n: int = 1
     stream: bool = False
     include_usage: bool = False
     ssml: bool = False
@@ -45,10 +35,6 @@ class CompletionRequest(Value, frozen=True):
     on_disconnect: OnDisconnect | None = None
     uploads: Mapping[str, bytes] = {}
     positions: tuple[int, ...] = ()
-
-    @property
-    def sound_format(self) -> str:
-        return sound_format(self.audio, stream=self.stream)
 
     @property
     def output_limit(self) -> int:
@@ -74,12 +60,9 @@ def non_default_fields(request: CompletionRequest) -> dict[str, Any]:
     }
 
 
+_UNSEEN = {"messages", "read_blob", "dialect", "uploads", "end_user", "positions"}
 _DEFAULTS = {
-    name: default
-    for name, default in zip(
-        CompletionRequest.__struct_fields__[-len(CompletionRequest.__struct_defaults__) :],
-        CompletionRequest.__struct_defaults__,
-        strict=True,
-    )
-    if name not in {"uploads", "end_user", "positions"}
+    field.name: field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    for field in msgspec.structs.fields(CompletionRequest)
+    if field.name not in _UNSEEN
 }

@@ -1,0 +1,43 @@
+"""The bases of ASGI endpoints for known callers, with and without a limit on requests per minute."""
+
+from abc import abstractmethod
+
+from starlette.types import Receive, Scope
+
+from accounts.asgi_auth import AsgiAuthenticator
+from accounts.principal import Caller
+from accounts.ratelimits.allowance import Allowance
+from accounts.ratelimits.fallback_counters import FallbackCounters
+from core.http.asgi_endpoint import Endpoint, Sender
+
+
+class AuthenticatedEndpoint(Endpoint):
+    """An endpoint for known callers. It reads nothing of a body before it knows the caller."""
+
+    def __init__(self, authenticator: AsgiAuthenticator) -> None:
+        self._authenticator = authenticator
+
+    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None:
+        await self.respond_to(await self._authenticator.identify(scope), scope, receive, send)
+
+    @abstractmethod
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None: ...
+
+
+class RateLimitedEndpoint(AuthenticatedEndpoint):
+    """An endpoint that answers only so many requests per minute, and says how many are left."""
+
+    def __init__(self, authenticator: AsgiAuthenticator, counters: FallbackCounters) -> None:
+        super().__init__(authenticator)
+        self._counters = counters
+
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None:
+        allowance = Allowance(self._counters, caller.principal)
+        send.headers = allowance.headers
+        await allowance.take_request()
+        await self.respond_within(allowance, caller, scope, receive, send)
+
+    @abstractmethod
+    async def respond_within(
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+    ) -> None: ...

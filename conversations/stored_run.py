@@ -1,0 +1,71 @@
+"""A completion's run, as far as the history knows it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from accounts.principal import Caller, Principal
+from billing.holds import ChargeRequest, Hold
+from billing.tariffs import Bound
+from conversations.completion_request import CompletionRequest
+from conversations.digest_chain import scope_of
+from core.ids import new_id
+from core.value import Value
+from engines.messages import Message
+from media.services import StoredFile
+
+
+class Admission(Value, frozen=True):
+    """Where a run was stored. `history` is everything that the engine is to answer.
+
+    `repeats` is the completion that the same idempotency key started before; then nothing was stored or
+    held, and there is nothing to run.
+    """
+
+    conversation_id: UUID
+    prompt_id: UUID
+    prompt_digest: str
+    history: tuple[Message, ...]
+    hold: Hold
+    repeats: UUID | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class StoredRun(ABC):
+    """The run of one completion: what admission stores of it, and where that was.
+
+    `model` is the id of the requested model. `files` are those that the messages hold. `admission` is set
+    once the run is stored.
+    """
+
+    caller: Caller
+    request: CompletionRequest
+    model: str
+    process_id: UUID
+    idempotency_key: str | None = None
+    body_digest: str = ""
+    files: tuple[StoredFile, ...] = ()
+    id: UUID = field(default_factory=new_id)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    admission: Admission = field(init=False)
+
+    @property
+    def principal(self) -> Principal:
+        return self.caller.principal
+
+    @property
+    def workspace_id(self) -> UUID:
+        return self.caller.principal.workspace_id
+
+    @property
+    def scope(self) -> str:
+        return scope_of(self.principal, self.request.end_user)
+
+    @property
+    @abstractmethod
+    def charge_request(self) -> ChargeRequest: ...
+
+    @abstractmethod
+    def bound(self, history: tuple[Message, ...]) -> Bound:
+        """Return the most that the run may use if this is the whole history."""

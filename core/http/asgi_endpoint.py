@@ -1,0 +1,123 @@
+"""What the ASGI endpoints share: errors in the API's envelope, and noticing that the client left."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.exceptions import Internal, MethodNotAllowed, ServiceUnavailable
+from core.http.body import ClientDisconnected
+from core.http.exception_handler import to_api_error
+from core.http.responses import send_error
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class Sender:
+    """An ASGI `send` that remembers whether the response has begun; `headers` are added to its own."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_begun = False
+        self.headers: dict[str, str] = {}
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        # no coroutine of its own: there is one message for each piece of a stream
+        if not self.has_begun:
+            self.has_begun = True
+            if self.headers:
+                added = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+                message["headers"] = [*message["headers"], *added]
+        return self._send(message)
+
+
+class Endpoint(ABC):
+    """An ASGI application for some methods of one URL; it answers with whatever error it raises."""
+
+    methods: tuple[str, ...] = ("POST",)
+
+    @abstractmethod
+    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sender = Sender(send)
+        try:
+            if scope["method"] not in self.methods:
+                raise MethodNotAllowed(scope["method"], ", ".join(self.methods))
+            await self.respond(scope, receive, sender)
+        except ClientDisconnected:
+            return
+        except asyncio.CancelledError:
+            if not sender.has_begun:
+                stopping = ServiceUnavailable("The service is stopping.", code="interrupted")
+                await send_error(stopping, receive, sender)
+            raise
+        except Exception as error:
+            problem = to_api_error(error)
+            if isinstance(problem, Internal) and problem is not error:  # who raises it has said why
+                logger.exception("A request could not be answered")
+            elif isinstance(error, OperationalError | InterfaceError):
+                logger.error("The database does not answer: %s", error)
+            if sender.has_begun:
+                # too late for a status: cut the connection, so that nobody takes it for the end
+                logger.warning("An answer was cut off: %s", problem.message)
+                return
+            await send_error(problem, receive, sender)
+
+
+class MethodRouter:
+    """One URL where an endpoint serves some methods, and Django the others."""
+
+    def __init__(self, endpoint: Endpoint, others: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = self._endpoint if scope["method"] in self._endpoint.methods else self._others
+        await chosen(scope, receive, send)
+
+
+@contextmanager
+def on_disconnect(receive: Receive, leave: Callable[[], None]) -> Iterator[None]:
+    """Call `leave` if the client leaves while the block runs; the request's body must have been read."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        leave()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+
+
+@contextmanager
+def watch_disconnect(receive: Receive) -> Iterator[asyncio.Event]:
+    """Yield an event that is set once the client has left; the request's body must have been read."""
+    is_gone = asyncio.Event()
+    with on_disconnect(receive, is_gone.set):
+        yield is_gone
+
+
+async def cancel_on_disconnect(is_gone: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of `work`; if the client leaves first, cancel it and raise `ClientDisconnected`."""
+    task = asyncio.ensure_future(work)
+    disconnect = asyncio.ensure_future(is_gone.wait())
+    try:
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnected
+    finally:
+        disconnect.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
