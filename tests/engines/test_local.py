@@ -232,6 +232,7 @@ async def test_a_schema_that_cannot_be_enforced_is_refused_by_name(
 # --- tools --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long  # the strict call below is required too
 async def test_a_required_call_is_made_even_where_it_makes_no_sense(engine: LocalEngine) -> None:
     request = ask("Hello!", tools=(WEATHER,), tool_choice=ToolChoice("required"))
     name, arguments = call_of(await collect(engine, request))
@@ -382,6 +383,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.long  # tests/core/test_child_process.py holds that any child dies with its parent
 async def test_a_parent_that_is_killed_leaves_no_orphan(data_folder: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(data_folder)],
