@@ -274,7 +274,7 @@ def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.speech_model
-@pytest.mark.xdist_group("speech")
+@pytest.mark.xdist_group("models")
 def test_the_transcript_is_shown_with_the_sound(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:

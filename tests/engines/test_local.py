@@ -26,7 +26,7 @@ from tests.support.processes import is_alive
 
 pytestmark = [
     pytest.mark.local_model,
-    pytest.mark.xdist_group("local_model"),
+    pytest.mark.xdist_group("models"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -232,6 +232,7 @@ async def test_a_schema_that_cannot_be_enforced_is_refused_by_name(
 # --- tools --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long  # the strict call below is required too
 async def test_a_required_call_is_made_even_where_it_makes_no_sense(engine: LocalEngine) -> None:
     request = ask("Hello!", tools=(WEATHER,), tool_choice=ToolChoice("required"))
     name, arguments = call_of(await collect(engine, request))
@@ -291,13 +292,23 @@ async def first_event(engine: LocalEngine, request: EngineRequest) -> Event:
         await stream.aclose()
 
 
-def with_all_examples(*parameters: object) -> Any:
-    return pytest.param(tool_decision.EXAMPLES, *parameters, marks=pytest.mark.long)
+FITTING = [
+    ("What is 348 * 27?", (SHOP, SUM), "calculate"),
+    ("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather"),
+    ("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate"),
+]
 
 
-@pytest.mark.parametrize(
-    ("engine", "messages"), [(None, NEEDED[:2]), with_all_examples(NEEDED)], indirect=["engine"]
-)
+def short_and_long(short: Any, long: Any) -> pytest.MarkDecorator:
+    """Parametrize a test with few messages and few examples, and in its long form with all of both."""
+    all_examples = pytest.param(tool_decision.EXAMPLES, long, marks=pytest.mark.long, id="long")
+    few_examples = pytest.param(None, short, id="short")
+    return pytest.mark.parametrize(
+        ("engine", "messages"), [few_examples, all_examples], indirect=["engine"], scope="module"
+    )
+
+
+@short_and_long(NEEDED[:2], NEEDED)
 async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
     engine: LocalEngine, messages: list[tuple[Tool, str, bool]]
 ) -> None:
@@ -310,21 +321,14 @@ async def test_left_to_choose_it_calls_the_tool_when_needed_and_else_talks(
     assert called == [is_needed for *_, is_needed in messages]
 
 
-@pytest.mark.parametrize(
-    ("engine", "message", "tools", "name"),
-    [
-        (None, "What is 348 * 27?", (SHOP, SUM), "calculate"),
-        with_all_examples("What's the weather in Vienna?", (SHOP, WEATHER, SUM), "get_weather"),
-        with_all_examples("Calculate 12.5 divided by 4.", (SHOP, WEATHER, SUM), "calculate"),
-    ],
-    indirect=["engine"],
-)
+@short_and_long(FITTING[:1], FITTING)
 async def test_of_several_tools_it_calls_the_one_that_fits(
-    engine: LocalEngine, message: str, tools: tuple[Tool, ...], name: str
+    engine: LocalEngine, messages: list[tuple[str, tuple[Tool, ...], str]]
 ) -> None:
-    opened = await first_event(engine, ask(message, tools=tools))
-    assert isinstance(opened, ToolCallStart)
-    assert opened.name == name
+    for message, tools, name in messages:
+        opened = await first_event(engine, ask(message, tools=tools))
+        assert isinstance(opened, ToolCallStart)
+        assert opened.name == name
 
 
 async def test_what_a_tool_returned_is_answered_in_words(engine: LocalEngine) -> None:
@@ -379,6 +383,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.long  # tests/core/test_child_process.py holds that any child dies with its parent
 async def test_a_parent_that_is_killed_leaves_no_orphan(data_folder: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(data_folder)],

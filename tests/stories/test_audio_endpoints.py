@@ -40,7 +40,7 @@ SIGNATURES = {
     "wav": (b"RIFF", "audio/wav"),
     "pcm": (b"", "audio/pcm;rate=24000"),
 }
-speech_model = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+speech_model = [pytest.mark.speech_model, pytest.mark.xdist_group("models")]
 SSML = '<speak version="1.1"><s>Hello <break time="300ms"/> there.</s></speak>'
 
 

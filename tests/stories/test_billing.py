@@ -255,9 +255,9 @@ def test_a_client_that_leaves_pays_for_what_was_generated(server: Server, alice:
 def test_an_answer_that_continues_without_its_reader_is_paid_in_full(server: Server, alice: Person) -> None:
     add_credit(alice, USD)
     with server.client(alice) as client:
-        leave_after(client, "w3", SLOW, dialect="native")
+        leave_after(client, "w3", "[[slow: 0.02]] [[chunks: 20]]", dialect="native")
     charge = ended(server)[1]
-    assert (charge.end, charge.is_estimated, charge.completion) == ("completed", False, 60)
+    assert (charge.end, charge.is_estimated, charge.completion) == ("completed", False, 20)
 
 
 def test_a_failure_before_the_first_word_costs_nothing(server: Server, alice: Person) -> None:

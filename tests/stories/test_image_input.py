@@ -183,7 +183,7 @@ def test_a_large_picture_is_scaled_to_what_models_take(
 
 
 @pytest.mark.speech_model
-@pytest.mark.xdist_group("speech")
+@pytest.mark.xdist_group("models")
 def test_a_model_without_vision_reads_the_text_in_the_picture(server: Server, alice: Person) -> None:
     sign = encode_picture(text_picture([(20, 30, "Closed on Mondays")], (360, 100)))
     body = user_request(picture(sign), text("What does it say?"), model="text-only")

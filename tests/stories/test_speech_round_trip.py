@@ -15,7 +15,7 @@ from tests.support.sounds import Samples, encode_samples
 from tests.support.spoken_streams import stream_of
 from tests.support.word_error_rate import word_error_rate
 
-pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("models")]
 
 SENTENCE = ("Please remember to bring your passport and your ticket.",)
 READINGS = (

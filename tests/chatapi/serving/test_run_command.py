@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -151,18 +152,22 @@ def test_answers_of_a_killed_server_are_interrupted_and_billed_at_the_next_start
 # --- what prevents a start --------------------------------------------------------------------------
 
 
+def long(*parameters: object) -> Any:
+    return pytest.param(*parameters, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
         ({"PORT": "http"}, "chatapi: PORT='http' is not a port"),
-        ({"PORT": "70000"}, "chatapi: PORT='70000' is not a port"),
+        long({"PORT": "70000"}, "chatapi: PORT='70000' is not a port"),
         ({"HOST": "no.such.host.invalid"}, "chatapi: HOST='no.such.host.invalid' is not an address"),
         ({"CHATAPI_DATA_DIR": "/dev/null/data"}, "chatapi: cannot write to /dev/null/data"),
-        ({"CHATAPI_MODELS_FILE": "/dev/null"}, "chatapi: models file /dev/null: "),
+        long({"CHATAPI_MODELS_FILE": "/dev/null"}, "chatapi: models file /dev/null: "),
         ({"CHATAPI_MODELS_FILE": "/no/such/file"}, "chatapi: models file /no/such/file: "),
         ({"DATABASE_URL": "secret-words"}, "chatapi: DATABASE_URL is not a database's URL"),
         ({"DATABASE_URL": "postgres://a:pass-word@127.0.0.1:1/x"}, "chatapi: the database (DATABASE_URL)"),
-        ({"DATABASE_URL": "sqlite:////no/such/folder/x"}, "chatapi: the database (DATABASE_URL)"),
+        long({"DATABASE_URL": "sqlite:////no/such/folder/x"}, "chatapi: the database (DATABASE_URL)"),
         ({"CHATAPI_LOG_LEVEL": "loud"}, "chatapi: CHATAPI_LOG_LEVEL='loud' is none of info, debug"),
         ({"CHATAPI_MAX_BODY_BYTES": "many"}, "chatapi: CHATAPI_MAX_BODY_BYTES='many' is not a whole number"),
     ],

@@ -134,7 +134,7 @@ def page(**options: object) -> Image.Image:
 
 
 @pytest.mark.speech_model
-@pytest.mark.xdist_group("speech")
+@pytest.mark.xdist_group("models")
 class TestReading:
     """Tests have no network (`--disable-socket`), so no part of the model can be fetched."""
 

@@ -18,7 +18,7 @@ from tests.support.speech_samples import RATE, Pcm, speak_english, speak_in
 from tests.support.transcription import transcript_of
 from tests.support.word_error_rate import word_error_rate
 
-pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("models")]
 
 SENTENCES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -112,6 +112,7 @@ def test_a_prompt_determines_the_spelling(speech: Speech) -> None:
     assert "Kathryn and Jeffery" in heard.text
 
 
+@pytest.mark.long
 def test_a_temperature_is_used(speech: Speech) -> None:
     heard = speech.heard(speak_english(SENTENCES[0]), language="en", temperature=0.2)
     assert {round(segment.temperature, 3) for segment in heard.segments} == {0.2}
@@ -155,6 +156,7 @@ def test_nothing_is_recognized_if_nobody_speaks(speech: Speech, pcm: NDArray[np.
     assert heard.duration == len(pcm) / RATE
 
 
+@pytest.mark.long  # test_recognition_windows.py holds where a sound is cut
 def test_a_sentence_minutes_later_has_the_right_time(speech: Speech) -> None:
     """Across two cuts, the language and the numbering continue, and the silence costs next to nothing."""
     sentence = speak_english(SENTENCES[0])

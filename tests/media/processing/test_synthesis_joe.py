@@ -17,7 +17,7 @@ from media.processing.speech.synthesis.piper_model import PiperModel
 from media.processing.speech.voices import VoiceInvalid, require_voice
 from tests.support.speech_measures import TEN_WORDS, Spoken, synthesize
 
-pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("speech")]
+pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("models")]
 
 
 @pytest.fixture(scope="module")
