@@ -55,12 +55,7 @@ class StatementAdmin(MoneyAdmin):
         )
 
     def as_csv(self, request: HttpRequest, id: Any) -> HttpResponse:
-        full_report = self._report(request, id)
-        name = f"statement-{full_report.statement.month:%Y-%m}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(
-            statement_exports.as_csv(full_report), content_type="text/csv; charset=utf-8", headers=headers
-        )
+        return statement_exports.csv_response(self._report(request, id))
 
     def _report(self, request: HttpRequest, id: Any) -> StatementReport:
         if not self.has_view_permission(request):
