@@ -16,11 +16,12 @@ from rest_framework.response import Response
 from accounts.authentication import workspace_id_of
 from billing import usage_report
 from billing.api.exact_json_renderer import ExactJSONRenderer
-from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, bucket_page
+from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, BucketPage, Width, bucket_page
 from billing.api.usage_serializers import (
     CompletionUsageSerializer,
     CostPageSerializer,
     CostSerializer,
+    ResultSerializer,
     UsagePageSerializer,
 )
 from billing.models import Charge
@@ -90,18 +91,7 @@ class CompletionUsageView(ApiView):
         responses={200: UsagePageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        query = request.query_params
-        page = bucket_page(query, USAGE_WIDTHS)
-        groups = parse_choices(query, "group_by", USAGE_GROUPS)
-        workspace_id = workspace_id_of(request)
-        where = _common_filter(query, workspace_id) & Q(kind=Charge.Kind.COMPLETION)
-        if models := parse_array(query, "models"):
-            where &= Q(model__in=models)
-        if parse_choice(query, "batch", ("true", "false"), "false") == "true":
-            where &= _NOTHING
-        sums = usage_report.usage_sums(_usage_query(workspace_id, page, groups, USAGE_GROUPS, where))
-        show = CompletionUsageSerializer(context={"groups": groups, "workspace_id": workspace_id})
-        return Response(_page_body(page, sums, show.to_representation))
+        return _respond(request, USAGE_WIDTHS, USAGE_GROUPS, _completion_filter, CompletionUsageSerializer)
 
 
 class CostView(ApiView):
@@ -124,26 +114,27 @@ class CostView(ApiView):
         responses={200: CostPageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        query = request.query_params
-        page = bucket_page(query, COST_WIDTHS)
-        groups = parse_choices(query, "group_by", COST_GROUPS)
-        workspace_id = workspace_id_of(request)
-        where = _common_filter(query, workspace_id) & _line_item_filter(
-            parse_array(query, "line_items", separator="")
-        )
-        sums = usage_report.usage_sums(_usage_query(workspace_id, page, groups, COST_GROUPS, where))
-        show = CostSerializer(context={"groups": groups, "workspace_id": workspace_id})
-        return Response(_page_body(page, sums, show.to_representation))
+        return _respond(request, COST_WIDTHS, COST_GROUPS, _line_item_filter, CostSerializer)
 
 
 _NOTHING = Q(pk__in=())
 
 
-def _usage_query(
-    workspace_id: UUID, page: BucketPage, groups: Sequence[str], grouping: Grouping, where: Q
-) -> usage_report.UsageQuery:
+def _respond(
+    request: Request,
+    widths: Mapping[str, Width],
+    grouping: Grouping,
+    own_filter: Callable[[QueryDict], Q],
+    serializer: type[ResultSerializer],
+) -> Response:
+    query, workspace_id = request.query_params, workspace_id_of(request)
+    page = bucket_page(query, widths)
+    groups = parse_choices(query, "group_by", grouping)
+    where = _common_filter(query, workspace_id) & own_filter(query)
     by = [column for group in groups for column in grouping[group]]
-    return usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where)
+    sums = usage_report.usage_sums(usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where))
+    show = serializer(context={"groups": groups, "workspace_id": workspace_id})
+    return Response(_page_body(page, sums, show.to_representation))
 
 
 def _common_filter(query: QueryDict, workspace_id: UUID) -> Q:
@@ -166,9 +157,18 @@ def _parse_ids(query: QueryDict, name: str, read: Callable[[str], Any]) -> list[
     return list(ids.values())
 
 
-def _line_item_filter(names: Sequence[str]) -> Q:
+def _completion_filter(query: QueryDict) -> Q:
+    where = Q(kind=Charge.Kind.COMPLETION)
+    if models := parse_array(query, "models"):
+        where &= Q(model__in=models)
+    if parse_choice(query, "batch", ("true", "false"), "false") == "true":
+        where &= _NOTHING
+    return where
+
+
+def _line_item_filter(query: QueryDict) -> Q:
     where = Q()
-    for name in names:
+    for name in parse_array(query, "line_items", separator=""):
         model, _, kind = name.rpartition(", ")
         where |= Q(model=model, kind=kind)
     return where
