@@ -26,7 +26,7 @@ from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from media.processing.speech.synthesis.job_types import SpokenPiece
-from media.processing.speech.voices import VoiceInvalid
+from media.processing.speech.voices.voice import VoiceInvalid
 from tests.support.people import Person
 from tests.support.running_server import Server, wait_until
 from tests.support.word_error_rate import word_error_rate

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.processing.fetching import Fetcher, FetchError, public_network
+from media.processing.fetching import public_network
+from media.processing.fetching.exceptions import FetchError
+from media.processing.fetching.fetcher import Fetcher
 from media.processing.fetching.public_network import (
     GuardedConnector,
     NetworkPolicy,
