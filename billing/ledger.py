@@ -47,37 +47,32 @@ def top_up(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
     """Credit a payment. A `reference` is credited once; repeating it returns the first transaction."""
-    _check_input(amount, reason)
-    if amount < 0:
-        raise InvalidBillingAction("A top-up is positive; an adjustment may be negative.")
-    return _post_once(
-        Movement(TransactionKind.TOP_UP, workspace_id, amount, None, reason, by, _clean_reference(reference))
-    )
+    return _move(TransactionKind.TOP_UP, workspace_id, amount, reason, by, reference)
 
 
 def grant_promotion(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
     """Credit promotional money."""
-    _check_input(amount, reason)
-    if amount < 0:
-        raise InvalidBillingAction("A promotion is positive; an adjustment may be negative.")
-    return _post_once(
-        Movement(
-            TransactionKind.PROMOTION, workspace_id, amount, None, reason, by, _clean_reference(reference)
-        )
-    )
+    return _move(TransactionKind.PROMOTION, workspace_id, amount, reason, by, reference)
 
 
 def adjust(
     workspace_id: UUID, amount: int, *, reason: str, by: str, reference: str | None = None
 ) -> Transaction:
+    return _move(TransactionKind.ADJUSTMENT, workspace_id, amount, reason, by, reference)
+
+
+_NEVER_NEGATIVE = {TransactionKind.TOP_UP: "top-up", TransactionKind.PROMOTION: "promotion"}
+
+
+def _move(
+    kind: TransactionKind, workspace_id: UUID, amount: int, reason: str, by: str, reference: str | None
+) -> Transaction:
     _check_input(amount, reason)
-    return _post_once(
-        Movement(
-            TransactionKind.ADJUSTMENT, workspace_id, amount, None, reason, by, _clean_reference(reference)
-        )
-    )
+    if amount < 0 and kind in _NEVER_NEGATIVE:
+        raise InvalidBillingAction(f"A {_NEVER_NEGATIVE[kind]} is positive; an adjustment may be negative.")
+    return _post_once(Movement(kind, workspace_id, amount, None, reason, by, _clean_reference(reference)))
 
 
 def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:

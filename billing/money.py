@@ -5,7 +5,7 @@ costs more than using more, and whatever has a price costs something.
 """
 
 import re
-from decimal import ROUND_CEILING, Context, Decimal, Inexact, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, Context, Decimal, Inexact, localcontext
 
 CURRENCY = "USD"
 PICO_PER_USD = 10**12
@@ -29,15 +29,9 @@ def parse_usd(text: str | int | Decimal) -> Decimal:
     """Parse a decimal number exactly as written. Raises `InvalidAmount`."""
     if isinstance(text, str):
         text = text.strip()
-        if not _DECIMAL.fullmatch(text):
-            raise InvalidAmount(f"{text[:40]!r} is no decimal number of {CURRENCY}.")
-    if isinstance(text, bool) or not isinstance(text, str | int | Decimal):
-        raise InvalidAmount(f"{str(text)[:40]!r} is no decimal number of {CURRENCY}.")
-    try:
-        amount = Decimal(text)
-    except (InvalidOperation, ValueError):
-        raise InvalidAmount(f"{str(text)[:40]!r} is no decimal number of {CURRENCY}.") from None
-    if not amount.is_finite():
+    is_number = isinstance(text, int | Decimal) and not isinstance(text, bool)
+    is_amount = is_number or (isinstance(text, str) and _DECIMAL.fullmatch(text))
+    if not is_amount or not (amount := Decimal(text)).is_finite():
         raise InvalidAmount(f"{str(text)[:40]!r} is no decimal number of {CURRENCY}.")
     return amount
 

@@ -12,11 +12,11 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
-from django.db.models.functions import Coalesce, Trunc, TruncDate
+from django.db.models import Case, F, QuerySet, Sum, When
+from django.db.models.functions import Coalesce, TruncDate
 
 from billing.models import Account, Charge, Entry, MeterEvent, Spend, UsageRollup, Wallet
-from billing.rollups import SUMS, Group
+from billing.rollups import GROUP_COLUMNS, SUMS, Group, sum_by_time
 
 CHUNK = 2000
 
@@ -68,11 +68,9 @@ def _wallets() -> Iterator[Discrepancy]:
 
 
 def _spends() -> Iterator[Discrepancy]:
-    rows = Spend.objects.order_by("scope_id", "day").values_list("scope_id", "day", "amount")
-    stored = (((scope_id, day), amount) for scope_id, day, amount in rows.iterator(CHUNK))
-    for (scope_id, day), amount, spent in merge_by_key(
-        stored, merge(_spent("workspace_id"), _spent("key_id"))
-    ):
+    stored = _by_two(Spend.objects.values_list("scope_id", "day", "amount").order_by("scope_id", "day"))
+    charged = merge(_spent("workspace_id"), _spent("key_id"))
+    for (scope_id, day), amount, spent in merge_by_key(stored, charged):
         if (amount or 0) != (spent or 0):
             yield Discrepancy(
                 f"spend of {scope_id} on {day}",
@@ -83,8 +81,7 @@ def _spends() -> Iterator[Discrepancy]:
 def _spent(scope: str) -> Iterator[tuple[tuple[UUID, date], int]]:
     charges = Charge.objects.filter(**{f"{scope}__isnull": False})
     days = charges.annotate(day=TruncDate("admitted_at", tzinfo=UTC)).values_list(scope, "day")
-    for scope_id, day, total in days.annotate(total=Sum(_AMOUNT)).order_by(scope, "day").iterator(CHUNK):
-        yield (scope_id, day), total
+    return _by_two(days.annotate(total=Sum(_AMOUNT)).order_by(scope, "day"))
 
 
 # --- roll-ups -------------------------------------------------------------------------------------
@@ -93,21 +90,11 @@ def _spent(scope: str) -> Iterator[tuple[tuple[UUID, date], int]]:
 def _roll_ups(width: UsageRollup.Width) -> Iterator[Discrepancy]:
     rows = UsageRollup.objects.filter(width=width).order_by("workspace_id", "starts_at").iterator(CHUNK)
     stored = _blocks(rows, lambda row: (row.workspace_id, row.starts_at))
-    counted = _blocks(_charge_sums(width).iterator(CHUNK), lambda row: (row["workspace_id"], row["start"]))
-    for (_, start), rollups, sums in merge_by_key(stored, counted):
-        yield from _compare(str(width), start, rollups or (), sums or ())
-
-
-def _charge_sums(width: UsageRollup.Width) -> QuerySet[Any, Any]:
     posted = Charge.objects.filter(state=Charge.State.POSTED)
-    groups = posted.annotate(start=Trunc("ended_at", width.value, tzinfo=UTC)).values(
-        "workspace_id", "start", "user_id", "key_id", "model", "kind"
-    )
-    sums = {f"sum_of_{name}": Sum(name) for name in SUMS if name not in {"requests", "unpriced"}}
-    with_sums = groups.annotate(
-        **sums, sum_of_requests=Count("id"), sum_of_unpriced=Count("id", filter=Q(price_id=None))
-    )
-    return with_sums.order_by("workspace_id", "start")
+    sums = sum_by_time(posted, width.value, GROUP_COLUMNS).order_by("workspace_id", "at").iterator(CHUNK)
+    counted = _blocks(sums, lambda row: (row["workspace_id"], row["at"]))
+    for (_, start), rollups, rows_of_charges in merge_by_key(stored, counted):
+        yield from _compare(str(width), start, rollups or (), rows_of_charges or ())
 
 
 def _compare(
@@ -116,10 +103,7 @@ def _compare(
     """Compare the roll-ups of one workspace and one hour or day."""
     expected = {}
     for row in counted:
-        group = Group(
-            str(width), start, row["workspace_id"], row["user_id"], row["key_id"], row["model"], row["kind"]
-        )
-        expected[group.id] = [row[f"sum_of_{name}"] or 0 for name in SUMS]
+        expected[Group.of(width, start, row).id] = [row[f"sum_of_{name}"] or 0 for name in SUMS]
     for rollup in rollups:
         name = f"roll-up {rollup.id} ({rollup})"
         group = Group(*(getattr(rollup, field) for field in Group._fields))
@@ -138,17 +122,13 @@ def _compare(
 
 def _meter_events() -> Iterator[Discrepancy]:
     """Find hours reported with more than was spent. Less is fine, since the rest is reported later."""
-    events = MeterEvent.objects.values_list("workspace_id", "hour").annotate(total=Sum("amount"))
+    events = MeterEvent.objects.values_list("workspace_id", "hour").order_by("workspace_id", "hour")
     hours = UsageRollup.objects.filter(width=UsageRollup.Width.HOUR)
-    costs = hours.values_list("workspace_id", "starts_at").annotate(total=Sum("cost"))
-    reported = (
-        ((id, hour), sum) for id, hour, sum in events.order_by("workspace_id", "hour").iterator(CHUNK)
-    )
-    spent = (
-        ((id, hour), sum) for id, hour, sum in costs.order_by("workspace_id", "starts_at").iterator(CHUNK)
-    )
+    costs = hours.values_list("workspace_id", "starts_at").order_by("workspace_id", "starts_at")
     if not MeterEvent.objects.exists():
         return
+    reported = _by_two(events.annotate(total=Sum("amount")))
+    spent = _by_two(costs.annotate(total=Sum("cost")))
     for (workspace_id, hour), amount, cost in merge_by_key(reported, spent):
         if amount and amount > (cost or 0):
             yield Discrepancy(
@@ -175,6 +155,11 @@ def merge_by_key(
         for _, side, value in found:
             values[side] = value
         yield key, values[0], values[1]
+
+
+def _by_two(rows: QuerySet[Any, Any]) -> Iterator[tuple[tuple[Any, Any], int]]:
+    """Return rows of three columns, sorted by the first two, which are the key, as (key, value)."""
+    return (((first, second), value) for first, second, value in rows.iterator(CHUNK))
 
 
 def _blocks(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, list[Any]]]:

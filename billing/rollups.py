@@ -5,7 +5,7 @@ posted yet is read from the charges themselves.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,6 +21,15 @@ Width = UsageRollup.Width
 SUMS = UsageRollup.SUMS
 
 
+GROUP_COLUMNS = ("workspace_id", "user_id", "key_id", "model", "kind")
+CHARGE_SUMS: dict[str, Any] = {
+    **{f"sum_of_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")},
+    "sum_of_requests": Count("id"),
+    "sum_of_unpriced": Count("id", filter=Q(price_id=None)),
+}
+"""The sums of a group of charges, which are a roll-up's columns."""
+
+
 class Group(NamedTuple):
     """What the charges of a roll-up have in common."""
 
@@ -31,6 +40,10 @@ class Group(NamedTuple):
     key_id: UUID | None
     model: str
     kind: str
+
+    @classmethod
+    def of(cls, width: str, starts_at: datetime, row: Mapping[str, Any]) -> "Group":
+        return cls(width, starts_at, *(row[name] for name in GROUP_COLUMNS))
 
     @property
     def id(self) -> UUID:
@@ -51,25 +64,19 @@ def add_sums(sums: Mapping[Group, Mapping[str, int]]) -> None:
 def sum_charges(charges: QuerySet[Charge]) -> dict[Group, dict[str, int]]:
     """Return the sums of these ended charges by group, for hours and days. The database does the summing."""
     sums: dict[Group, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
-    for row in _by_hour(charges):
-        hour = row.pop("hour")
-        group_values = [row.pop(name) for name in _GROUP_COLUMNS]
+    for row in sum_by_time(charges, Width.HOUR.value, GROUP_COLUMNS):
+        hour = row["at"]
         for width, start in ((Width.HOUR, hour), (Width.DAY, hour.replace(hour=0))):
-            total = sums[Group(width.value, start, *group_values)]
+            total = sums[Group.of(width.value, start, row)]
             for name in SUMS:
                 total[name] += row[f"sum_of_{name}"] or 0
     return dict(sums)
 
 
-_GROUP_COLUMNS = ("workspace_id", "user_id", "key_id", "model", "kind")
-
-
-def _by_hour(charges: QuerySet[Charge]) -> Iterable[dict[str, Any]]:
-    groups = charges.annotate(hour=Trunc("ended_at", "hour", tzinfo=UTC)).values("hour", *_GROUP_COLUMNS)
-    sums: dict[str, Any] = {f"sum_of_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
-    sums["sum_of_requests"] = Count("id")
-    sums["sum_of_unpriced"] = Count("id", filter=Q(price_id=None))
-    rows: Iterable[dict[str, Any]] = groups.annotate(**sums).order_by()
+def sum_by_time(charges: QuerySet[Charge], width: str, by: Sequence[str]) -> QuerySet[Any, Any]:
+    """Return the sums of ended charges by columns and by the hour, say, in which they ended (`at`, UTC)."""
+    groups = charges.annotate(at=Trunc("ended_at", width, tzinfo=UTC)).values("at", *by)
+    rows: QuerySet[Any, Any] = groups.annotate(**CHARGE_SUMS)
     return rows
 
 

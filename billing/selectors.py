@@ -86,11 +86,7 @@ def transaction_page(
 
 def transaction_of(workspace_id: UUID, id: UUID | None) -> WalletMovement | None:
     """Return one transaction; None also if it is another workspace's."""
-    found = (
-        wallet_movements(workspace_id, Transaction.objects.filter(workspace_id=workspace_id, id=id))
-        if id
-        else []
-    )
+    found = wallet_movements(workspace_id, transactions_of(workspace_id).filter(id=id)) if id else ()
     return found[0] if found else None
 
 

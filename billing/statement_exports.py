@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from io import StringIO
 from typing import Any
 
+from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 from billing.models import Charge, Transaction
@@ -30,6 +31,12 @@ def as_csv(report: StatementReport) -> str:
     writer.writerow(COLUMNS)
     writer.writerows(_rows(report))
     return text.getvalue()
+
+
+def csv_response(report: StatementReport) -> HttpResponse:
+    name = f"statement-{report.statement.month:%Y-%m}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(as_csv(report), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _rows(report: StatementReport) -> Iterator[Row]:

@@ -14,12 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
 from billing.database_snapshot import snapshot
 from billing.models import Account, Charge, Entry, Statement, Transaction, Wallet, account_id
 from billing.reconciliation import CHUNK, Discrepancy
+from billing.rollups import CHARGE_SUMS
 from billing.selectors import WalletMovement, transactions_of, wallet_movements
 from billing.units import UNIT_NAMES
 from billing.wallet_locks import lock_wallets
@@ -203,16 +204,14 @@ def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
         **_within_month(month, "created_at")
     )
     charges = Charge.objects.filter(id__in=posted.values("charge_id"))
-    sums = {f"sum_{name}": Sum(name) for name in (*UNIT_NAMES, "cost")}
-    grouped = charges.values("model", "kind").annotate(requests=Count("id"), **sums)
-    rows: list[Any] = list(grouped.order_by("model", "kind"))
+    rows: list[Any] = list(charges.values("model", "kind").annotate(**CHARGE_SUMS).order_by("model", "kind"))
     return [
         {
             "model": row["model"],
             "kind": row["kind"],
-            "requests": row["requests"],
-            "units": {name: int(row[f"sum_{name}"]) for name in UNIT_NAMES},
-            "amount": -int(row["sum_cost"]),
+            "requests": row["sum_of_requests"],
+            "units": {name: int(row[f"sum_of_{name}"]) for name in UNIT_NAMES},
+            "amount": -int(row["sum_of_cost"]),
         }
         for row in rows
     ]

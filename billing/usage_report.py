@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Trunc
+from django.db.models import F, Q, QuerySet, Sum
 
 from billing.database_snapshot import snapshot
 from billing.models import Charge, UsageRollup
+from billing.rollups import SUMS, sum_by_time
 from billing.units import UNIT_NAMES
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -24,12 +24,7 @@ COLUMNS = ("user_id", "key_id", "model", "kind")
 
 Rows = Iterable[dict[str, Any]]
 
-_ROLLUP_SUMS = {f"sum_{name}": Sum(name) for name in ("requests", *UNIT_NAMES, "cost", "unpriced")}
-_CHARGE_SUMS = {
-    **_ROLLUP_SUMS,
-    "sum_requests": Count("id"),
-    "sum_unpriced": Count("id", filter=Q(price_id=None)),
-}
+_ROLLUP_SUMS = {f"sum_of_{name}": Sum(name) for name in SUMS}
 _TRUNC_KINDS = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 _WIDTHS = {HOUR: UsageRollup.Width.HOUR, DAY: UsageRollup.Width.DAY}
 
@@ -109,9 +104,7 @@ def _charge_rows(query: UsageQuery, charges: "QuerySet[Charge]") -> Rows:
     found = charges.filter(
         query.where, workspace_id=query.workspace_id, ended_at__gte=first, ended_at__lt=last
     )
-    at = Trunc("ended_at", _TRUNC_KINDS[query.width], tzinfo=UTC)
-    rows: Rows = found.annotate(at=at).values("at", *query.by).annotate(**_CHARGE_SUMS)
-    return rows
+    return sum_by_time(found, _TRUNC_KINDS[query.width], query.by)
 
 
 def _bounds(query: UsageQuery) -> tuple[datetime, datetime]:
@@ -125,5 +118,5 @@ def _sort_groups(by: Sequence[str], groups: Mapping[tuple[Any, ...], Mapping[str
 
 
 def _sums_of(group: dict[str, Any], total: Mapping[str, int]) -> UsageSums:
-    units = {name: total[f"sum_{name}"] for name in UNIT_NAMES}
-    return UsageSums(total["sum_requests"], units, total["sum_cost"], total["sum_unpriced"], **group)
+    units = {name: total[f"sum_of_{name}"] for name in UNIT_NAMES}
+    return UsageSums(total["sum_of_requests"], units, total["sum_of_cost"], total["sum_of_unpriced"], **group)

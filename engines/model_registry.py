@@ -11,19 +11,19 @@ from engines.model_spec import ModelSpec
 
 
 def _openai_compatible(spec: ModelSpec, data_dir: Path) -> Engine:
-    from engines.openai_compatible import OpenAICompatibleEngine
+    from engines.openai_compatible.engine import OpenAICompatibleEngine
 
     return OpenAICompatibleEngine.from_spec(spec)
 
 
 def _local(spec: ModelSpec, data_dir: Path) -> Engine:
-    from engines.local import LocalEngine
+    from engines.local.engine import LocalEngine
 
     return LocalEngine(spec, data_dir=data_dir)
 
 
 def _scripted(spec: ModelSpec, data_dir: Path) -> Engine:
-    from engines.scripted import ScriptedEngine
+    from engines.scripted.engine import ScriptedEngine
 
     return ScriptedEngine()
 

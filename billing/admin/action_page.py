@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 
 from billing.admin.money_admin import MoneyAdmin
 from billing.exceptions import BillingError
@@ -75,11 +75,6 @@ def row_for_action(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> An
     if row is None:
         raise Http404
     return row
-
-
-def action_path(model_admin: MoneyAdmin, action: str, view: Callable[..., HttpResponse]) -> URLPattern:
-    name = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}_{action}"
-    return path(f"<uuid:id>/{action}/", model_admin.admin_site.admin_view(view), name=name)
 
 
 def _perform(model_admin: MoneyAdmin, request: HttpRequest, action: AdminAction) -> ActionResult:

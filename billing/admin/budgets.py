@@ -1,12 +1,10 @@
 """Budgets: what a workspace or a key may spend in a day or a month."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern
 
 from accounts.models import ApiKey
 from billing.admin.action_page import (
@@ -14,7 +12,6 @@ from billing.admin.action_page import (
     AdminAction,
     Values,
     action_page,
-    action_path,
     post_data,
     row_for_action,
 )
@@ -54,16 +51,8 @@ class BudgetAdmin(MoneyAdmin):
     date_hierarchy = None
     fields = ("in_usd", "period", "workspace", "workspace_id", "key", "id")
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.may_act(request)
-
-    def get_urls(self) -> list[URLPattern]:
-        pages = {"limit": self.change_limit, "removal": self.remove}
-        return [*(action_path(self, action, view) for action, view in pages.items()), *super().get_urls()]
-
-    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
-        return [("Change", self.action_url(row, "limit")), ("Remove", self.action_url(row, "removal"))]
+    can_add = True
+    action_pages: ClassVar = {"Change": "limit", "Remove": "removal"}
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         def do(values: Values, by: str) -> ActionResult:
@@ -76,7 +65,7 @@ class BudgetAdmin(MoneyAdmin):
         form = BudgetForm(post_data(request))
         return action_page(self, request, AdminAction("Add a budget", "Add", form, do, adds=True, note=note))
 
-    def change_limit(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def limit_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         budget = row_for_action(self, request, id)
 
         def do(values: Values, by: str) -> ActionResult:
@@ -91,7 +80,7 @@ class BudgetAdmin(MoneyAdmin):
             self, request, AdminAction(f"Change a budget: {budget}", "Save", form, do, row=budget)
         )
 
-    def remove(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def removal_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         budget = row_for_action(self, request, id)
 
         def do(values: Values, by: str) -> ActionResult:

@@ -83,14 +83,10 @@ class ReasonForm(forms.Form):
     )
 
 
-class MoneyForm(forms.Form):
+class MoneyForm(ReasonForm):
     amount = UsdField(label="Amount in USD", help_text="Such as 25 or 0.000001.")
-    reason = forms.CharField(
-        max_length=REASON_LENGTH,
-        widget=AdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Why. It stays in the books.",
-    )
     token = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
+    field_order: tuple[str, ...] = ("amount", "reason", "token")
 
     def reference(self) -> str:
         """Return this page's own reference: a form that is sent twice is executed once."""

@@ -1,13 +1,13 @@
 """The admin's transactions, which can be reversed, and charges."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, reverse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
@@ -17,7 +17,6 @@ from billing.admin.action_page import (
     AdminAction,
     Values,
     action_page,
-    action_path,
     post_data,
     row_for_action,
 )
@@ -54,6 +53,7 @@ class TransactionAdmin(MoneyAdmin):
         "entries",
     )
     readonly_fields = fields
+    action_pages: ClassVar = {"Reverse": "reversal"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
         transactions: QuerySet[Transaction] = super().get_queryset(request)
@@ -62,15 +62,10 @@ class TransactionAdmin(MoneyAdmin):
         ).values("amount")
         return transactions.annotate(_amount=Subquery(wallet_entries[:1]))
 
-    def get_urls(self) -> list[URLPattern]:
-        return [action_path(self, "reversal", self.reverse), *super().get_urls()]
+    def actions_on(self, row: Any) -> Mapping[str, str]:
+        return {} if row.kind == Transaction.Kind.REVERSAL or _reversal_of(row) else self.action_pages
 
-    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
-        if row.kind == Transaction.Kind.REVERSAL or _reversal_of(row):
-            return ()
-        return [("Reverse", self.action_url(row, "reversal"))]
-
-    def reverse(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def reversal_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         original = row_for_action(self, request, id)
 
         def do(values: Values, by: str) -> ActionResult:

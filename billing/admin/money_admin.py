@@ -1,15 +1,15 @@
 """How the admin shows billing rows: read-only, found by workspace, with links to what can be done."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 
 from accounts.models import Workspace
 from billing.admin.formatting import parse_any_id, workspace_link, workspace_names_by_id
@@ -44,18 +44,30 @@ class MoneyAdmin(ReadOnlyAdmin):
     search_help_text = "Workspace by name or id"
     list_per_page = 50
     change_form_template = "billing/admin/change_form.html"
+    can_add: ClassVar[bool] = False
+    view_pages: ClassVar[Mapping[str, str]] = {}
+    """A row's other pages, for anyone who may view it, by their links' labels; `top-up` is `top_up_page`."""
+    action_pages: ClassVar[Mapping[str, str]] = {}
+    """The same for the actions on a row."""
 
     def may_act(self, request: HttpRequest) -> bool:
         permission = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{permission}"))
 
-    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
-        """Return the actions on a row, as labels and URLs."""
-        return ()
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.can_add and self.may_act(request)
 
-    def page_links(self, row: Any) -> Sequence[tuple[str, str]]:
-        """Return a row's other pages, as labels and URLs, for anyone who may view the row."""
-        return ()
+    def get_urls(self) -> list[URLPattern]:
+        return [*map(self._row_path, {**self.view_pages, **self.action_pages}.values()), *super().get_urls()]
+
+    def _row_path(self, page: str) -> URLPattern:
+        view: Callable[..., HttpResponse] = getattr(self, f"{page.replace('-', '_')}_page")
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return path(f"<uuid:id>/{page}/", self.admin_site.admin_view(view), name=name)
+
+    def actions_on(self, row: Any) -> Mapping[str, str]:
+        """Return those of the `action_pages` that make sense for a row."""
+        return self.action_pages
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return WorkspaceNamesChangeList
@@ -85,14 +97,15 @@ class MoneyAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        links = [] if row is None else list(self.page_links(row))
+        pages = {} if row is None else {**self.view_pages}
         if row is not None and self.may_act(request):
-            links += self.action_links(row)
+            pages |= self.actions_on(row)
+        links = [(label, self._page_url(row, page)) for label, page in pages.items()]
         context = {"page_links": links, "subtitle": None, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
-    def action_url(self, row: Model, action: str) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{action}", args=[row.pk])
+    def _page_url(self, row: Any, page: str) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[row.pk])
 
     @admin.display(description="workspace")
     def workspace(self, row: Any) -> str:

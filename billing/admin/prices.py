@@ -142,9 +142,7 @@ class PriceAdmin(MoneyAdmin):
     date_hierarchy = None
     fields = ("model", "state", "starts_at", "rates_of", "source", "created_at", "id")
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.may_act(request)
+    can_add = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
         newer = Price.objects.filter(

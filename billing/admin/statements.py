@@ -1,18 +1,15 @@
 """The admin's monthly statements."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from billing import statement_exports
-from billing.admin.action_page import action_path
 from billing.admin.formatting import usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.models import Statement, Transaction
@@ -36,16 +33,10 @@ class StatementAdmin(MoneyAdmin):
         "id",
     )
     readonly_fields = fields
+    view_pages: ClassVar = {"Print": "print", "CSV": "csv"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Statement]:
         return super().get_queryset(request).defer("lines")
-
-    def get_urls(self) -> list[URLPattern]:
-        pages = {"print": self.print_page, "csv": self.as_csv}
-        return [*(action_path(self, name, view) for name, view in pages.items()), *super().get_urls()]
-
-    def page_links(self, row: Any) -> Sequence[tuple[str, str]]:
-        return [("Print", self.action_url(row, "print")), ("CSV", self.action_url(row, "csv"))]
 
     def print_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         full_report = self._report(request, id)
@@ -54,13 +45,8 @@ class StatementAdmin(MoneyAdmin):
             statement_exports.as_html(full_report, workspace_names_by_id([owner]).get(owner, str(owner)))
         )
 
-    def as_csv(self, request: HttpRequest, id: Any) -> HttpResponse:
-        full_report = self._report(request, id)
-        name = f"statement-{full_report.statement.month:%Y-%m}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(
-            statement_exports.as_csv(full_report), content_type="text/csv; charset=utf-8", headers=headers
-        )
+    def csv_page(self, request: HttpRequest, id: Any) -> HttpResponse:
+        return statement_exports.csv_response(self._report(request, id))
 
     def _report(self, request: HttpRequest, id: Any) -> StatementReport:
         if not self.has_view_permission(request):

@@ -1,15 +1,15 @@
 """The admin's wallets: their balances, actions that change them, and their terms."""
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, reverse
+from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
@@ -20,7 +20,6 @@ from billing.admin.action_page import (
     AdminAction,
     Values,
     action_page,
-    action_path,
     post_data,
     row_for_action,
 )
@@ -129,22 +128,13 @@ class WalletAdmin(MoneyAdmin):
         "ways",
     )
     readonly_fields = fields
-
-    def get_urls(self) -> list[URLPattern]:
-        pages = {
-            "top-up": self.top_up,
-            "promotion": self.promote,
-            "adjustment": self.adjust,
-            "terms": self.change_terms,
-        }
-        return [*(action_path(self, action, view) for action, view in pages.items()), *super().get_urls()]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.may_act(request)
-
-    def action_links(self, row: Any) -> Sequence[tuple[str, str]]:
-        labels = {"Top up": "top-up", "Promotion": "promotion", "Adjust": "adjustment", "Terms": "terms"}
-        return [(label, self.action_url(row, action)) for label, action in labels.items()]
+    can_add = True
+    action_pages: ClassVar = {
+        "Top up": "top-up",
+        "Promotion": "promotion",
+        "Adjust": "adjustment",
+        "Terms": "terms",
+    }
 
     # --- actions ----------------------------------------------------------------------------------
 
@@ -162,15 +152,15 @@ class WalletAdmin(MoneyAdmin):
             self, request, AdminAction("Open a wallet", "Open", form, do, adds=True, note=note)
         )
 
-    def top_up(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def top_up_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         return self._move_money(request, id, "Top up", TopUpForm(post_data(request)), ledger.top_up)
 
-    def promote(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def promotion_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         return self._move_money(
             request, id, "Promotion", MoneyForm(post_data(request)), ledger.grant_promotion
         )
 
-    def adjust(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def adjustment_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         note = "A negative amount takes from the wallet. A transaction that was wrong is better reversed."
         return self._move_money(request, id, "Adjust", MoneyForm(post_data(request)), ledger.adjust, note)
 
@@ -206,7 +196,7 @@ class WalletAdmin(MoneyAdmin):
         )
         return action_page(self, request, action)
 
-    def change_terms(self, request: HttpRequest, id: Any) -> HttpResponse:
+    def terms_page(self, request: HttpRequest, id: Any) -> HttpResponse:
         wallet = row_for_action(self, request, id)
 
         def do(values: Values, by: str) -> ActionResult:

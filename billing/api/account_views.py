@@ -120,13 +120,7 @@ class StatementCsvView(ApiView):
         responses={(200, "text/csv"): OpenApiTypes.STR} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, month: str) -> HttpResponse:
-        report = _report(request, month)
-        name = f"statement-{report.statement.month:%Y-%m}.csv"
-        return HttpResponse(
-            statement_exports.as_csv(report),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return statement_exports.csv_response(_report(request, month))
 
 
 class StatementPageView(ApiView):

@@ -12,7 +12,7 @@ from core.ids import KEY, PROJECT, format_id, format_user_id
 NOT_GROUPED = "Null where it is not grouped by."
 
 
-class _ResultSerializer(serializers.Serializer[UsageSums]):
+class ResultSerializer(serializers.Serializer[UsageSums]):
     """Base of what is said of a group; the context holds `groups` and `workspace_id`."""
 
     project_id = serializers.SerializerMethodField(help_text=NOT_GROUPED)
@@ -32,7 +32,7 @@ class _ResultSerializer(serializers.Serializer[UsageSums]):
         return group in self.context["groups"]
 
 
-class CompletionUsageSerializer(_ResultSerializer):
+class CompletionUsageSerializer(ResultSerializer):
     object = ConstantField("organization.usage.completions.result")
     input_tokens = serializers.SerializerMethodField(help_text="Cached ones and those of sound among them.")
     output_tokens = serializers.SerializerMethodField(help_text="Those of reasoning and sound among them.")
@@ -58,7 +58,7 @@ class AmountSerializer(serializers.Serializer[UsageSums]):
     currency = ConstantField("usd")
 
 
-class CostSerializer(_ResultSerializer):
+class CostSerializer(ResultSerializer):
     object = ConstantField("organization.costs.result")
     amount = AmountSerializer(source="*")
     line_item = serializers.SerializerMethodField(help_text=f"Such as `gpt-5, completion`. {NOT_GROUPED}")

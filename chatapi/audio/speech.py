@@ -38,10 +38,11 @@ from media.processing.sandbox.exceptions import SandboxError
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sound.output_formats import FORMATS
 from media.processing.speech.speech_plan import Say, SpeechItem
-from media.processing.speech.ssml import SsmlError, parse_ssml
+from media.processing.speech.ssml.strict_parser import SsmlError, parse_ssml
 from media.processing.speech.synthesis.job_types import Speak, SpeechFormat, SpokenPiece, synthesis_timeout
 from media.processing.speech.synthesis.jobs import speak
-from media.processing.speech.voices import Voice, VoiceError, VoiceNotFound, all_voices, find_voice
+from media.processing.speech.voices.registry import all_voices, find_voice
+from media.processing.speech.voices.voice import Voice, VoiceError, VoiceNotFound
 
 BODY_BYTES = 512 * 1024
 NAMED_VOICES = 14

@@ -13,7 +13,7 @@ from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer
 from core.http.serializers import ConstantField
 from core.http.views import ApiView
-from media.processing.speech.voices import all_voices
+from media.processing.speech.voices.registry import all_voices
 
 
 class VoiceSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from core.exceptions import ApiError, BadRequest
 from engines.base import Engine
 from engines.messages import FilePart, Message
 from engines.model_spec import ModelSpec
-from media.processing.speech.voices import find_voice
+from media.processing.speech.voices.registry import find_voice
 
 
 def check_against_model(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> None:

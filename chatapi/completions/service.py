@@ -46,7 +46,7 @@ from core.ids import new_id
 from engines.answers import Outcome
 from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
-from media.processing.fetching import Fetcher, FetchLimits
+from media.processing.fetching.fetcher import Fetcher, FetchLimits
 from media.processing.sandbox import pools
 from media.services import store_bytes
 

@@ -15,7 +15,7 @@ from core.blob import Blob
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, RefusalPart, SpokenPart, ToolCall
 from engines.model_spec import ModelSpec
 from media.processing.pictures.text_description import MAX_CHARACTERS
-from media.processing.speech.ssml import SSML_INSTRUCTIONS
+from media.processing.speech.ssml.model_instructions import SSML_INSTRUCTIONS
 
 DEFAULT_OUTPUT_LIMIT = 16_384
 """The limit of an answer if neither the call nor the models file sets one."""

@@ -9,7 +9,3 @@ server_protocol  what the service and that process send each other
 server_main      that process: llama.cpp's server on a loopback port
 model_file       the model's file: joined from its packages, and checked
 """
-
-from engines.local.engine import LocalEngine
-
-__all__ = ["LocalEngine"]

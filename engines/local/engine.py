@@ -18,7 +18,7 @@ from engines.local.server_protocol import ServerSettings
 from engines.local.tool_decision import ToolDecider
 from engines.messages import Message
 from engines.model_spec import ModelSpec
-from engines.openai_compatible import OpenAICompatibleEngine
+from engines.openai_compatible.engine import OpenAICompatibleEngine
 from engines.openai_compatible.errors import Unreachable
 from engines.requests import EngineRequest, ResponseFormat, Tool
 

@@ -13,7 +13,3 @@ upstream_numbers   token counts and times
 errors             upstream failures → `EngineError`
 reachability       whether the upstream can be reached
 """
-
-from engines.openai_compatible.engine import OpenAICompatibleEngine
-
-__all__ = ["OpenAICompatibleEngine"]

@@ -39,7 +39,3 @@ that holds only what is required: constants, enums, defaults, then the simplest 
 counts the words of the prompt and the chunks of the answer. Nothing depends on chance or time except the
 `expires_at` of sound. `n` is left to the caller.
 """
-
-from engines.scripted.engine import ScriptedEngine
-
-__all__ = ["ScriptedEngine"]

@@ -18,7 +18,8 @@ import pytest_asyncio
 from core.child_process import ROOT
 from engines.base import EngineError, InvalidRequest
 from engines.events import Event, Finish, TextDelta, ToolCallArguments, ToolCallStart, Usage
-from engines.local import LocalEngine, tool_decision
+from engines.local import tool_decision
+from engines.local.engine import LocalEngine
 from engines.messages import Message, TextPart, ToolCall
 from engines.model_spec import LOCAL_DEFAULT
 from engines.requests import EngineRequest, ResponseFormat, Tool, ToolChoice
@@ -374,7 +375,8 @@ async def test_a_signal_to_all_processes_of_the_service_ends_no_answer(engine: L
 PARENT = """
 import sys
 from pathlib import Path
-from engines.local import LocalEngine, tool_decision
+from engines.local import tool_decision
+from engines.local.engine import LocalEngine
 from engines.model_spec import LOCAL_DEFAULT
 engine = LocalEngine(LOCAL_DEFAULT, data_dir=Path(sys.argv[1]))
 engine.process.start().result()

@@ -21,7 +21,7 @@ from engines.events import (
     Usage,
 )
 from engines.messages import ImagePart, Message, TextPart
-from engines.openai_compatible import OpenAICompatibleEngine
+from engines.openai_compatible.engine import OpenAICompatibleEngine
 from engines.requests import EngineRequest
 from tests.support.fake_upstream import (
     ABORT,

@@ -18,7 +18,7 @@ from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
-from engines.openai_compatible import OpenAICompatibleEngine
+from engines.openai_compatible.engine import OpenAICompatibleEngine
 from engines.openai_compatible.reachability import Reachability
 from engines.openai_compatible.sse_lines import LineSplitter
 from engines.openai_compatible.upstream_response import ResponseLimits

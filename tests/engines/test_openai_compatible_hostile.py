@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from engines.base import EngineError
 from engines.events import AudioDelta, Event, Finish, PartialUsage, TextDelta, Usage
 from engines.messages import Message, TextPart
-from engines.openai_compatible import OpenAICompatibleEngine
 from engines.openai_compatible.chunk_reader import ChunkReader
+from engines.openai_compatible.engine import OpenAICompatibleEngine
 from engines.openai_compatible.upstream_response import (
     ERROR_BODY_LIMIT,
     PIECE,

@@ -28,7 +28,7 @@ from engines.messages import ImagePart, Message, TextPart, ToolCall
 from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
 from engines.requests import AudioOutput, EngineRequest, ResponseFormat, Tool, ToolChoice
-from engines.scripted import ScriptedEngine
+from engines.scripted.engine import ScriptedEngine
 from engines.scripted.schema_instances import make_instance
 
 WEATHER = Tool(

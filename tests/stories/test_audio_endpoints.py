@@ -24,7 +24,7 @@ from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
 from media.processing.sandbox.pool import SandboxPool
 from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.speech.synthesis.job_types import SpokenPiece
-from media.processing.speech.voices import VoiceInvalid
+from media.processing.speech.voices.voice import VoiceInvalid
 from media.transcription import recognize
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.people import Person

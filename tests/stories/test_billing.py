@@ -24,7 +24,7 @@ from engines.events import Event
 from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest
-from engines.scripted import ScriptedEngine
+from engines.scripted.engine import ScriptedEngine
 from tests.support.people import Person
 from tests.support.priced_usage import (
     BOUND,

@@ -9,7 +9,7 @@ from conversations.models import Completion
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, TextDelta
 from engines.requests import EngineRequest
-from engines.scripted import ScriptedEngine
+from engines.scripted.engine import ScriptedEngine
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body, events
 

@@ -17,7 +17,7 @@ from conversations.models import Completion, Conversation, Message
 from core import bulk_sql
 from engines.events import Event, Finish, TextDelta, Usage
 from engines.requests import EngineRequest
-from engines.scripted import ScriptedEngine
+from engines.scripted.engine import ScriptedEngine
 from tests.support.media_requests import b64, text, user_request
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from conversations.models import Completion, Message
-from media.processing.speech.ssml import SSML_INSTRUCTIONS, close_document
+from media.processing.speech.ssml.model_instructions import SSML_INSTRUCTIONS
 from tests.support import ssml_validator
 from tests.support.fake_upstream import HANG, delta, end, frame, raw, say, stream, whole
 from tests.support.media_requests import post_ok, upstream_model, wait_for_renditions
 from tests.support.people import Person
 from tests.support.running_server import Server, text_of, wait_until
 from tests.support.spoken_streams import VOICE, audio_in, seconds_in, sound_in, spoken_request, stream_of
+from tests.support.ssml_documents import close_document
 from tests.support.ssml_validator import assert_is_ssml
 
 GOOD = (

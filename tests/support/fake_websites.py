@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from media.processing.fetching import Fetcher, FetchError, FetchLimits
+from media.processing.fetching.exceptions import FetchError
+from media.processing.fetching.fetcher import Fetcher, FetchLimits
 from media.processing.fetching.public_network import Lookup, Network
 
 LOOPBACK = (ip_network("127.0.0.1/32"), ip_network("::1/128"))

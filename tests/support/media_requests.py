@@ -15,7 +15,7 @@ from django.apps import apps
 
 from engines.model_spec import ModelSpec
 from media.models import Rendition
-from media.processing.fetching import Fetcher, FetchLimits
+from media.processing.fetching.fetcher import Fetcher, FetchLimits
 from media.processing.fetching.public_network import Lookup, Network
 from media.renditions.tasks import RenditionWorker, WorkerNotifier
 from tests.support.fake_upstream import FakeUpstream, whole

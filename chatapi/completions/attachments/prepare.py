@@ -23,7 +23,7 @@ from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, Spok
 from engines.model_spec import ModelSpec
 from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
 from media.processing.pictures.text_description import describe_picture
-from media.processing.speech.ssml import SSML_INSTRUCTIONS
+from media.processing.speech.ssml.model_instructions import SSML_INSTRUCTIONS
 from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
 
 RenditionKind = Rendition.Kind

@@ -35,7 +35,7 @@ from engines.model_spec import ModelSpec
 from media.api_errors import media_api_error
 from media.inspection import ExpectedMedia, inspect_file
 from media.processing.exceptions import MediaError, UnreadableMedia
-from media.processing.fetching import Fetcher
+from media.processing.fetching.fetcher import Fetcher
 from media.selectors import find_file_asset, known_files, last_remote_copy, stored_file
 from media.services import StoredFile, check_storage_quota
 from media.temporary_folders import async_temporary_folder

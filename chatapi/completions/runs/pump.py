@@ -35,7 +35,7 @@ from engines.model_spec import ModelSpec
 from engines.requests import EngineRequest
 from media.processing.sound.output_formats import sound_media_type
 from media.processing.speech.plain_stream import PlainStream
-from media.processing.speech.ssml import SsmlStream
+from media.processing.speech.ssml.ssml_stream import SsmlStream
 
 logger = logging.getLogger(__name__)
 

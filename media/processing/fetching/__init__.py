@@ -5,25 +5,3 @@ url_parser      the only parser: what it returns is what is checked and what is 
 public_network  which addresses may be connected to, and a connector that enforces it
 exceptions      what can go wrong, in words for the client
 """
-
-from media.processing.fetching.exceptions import (
-    FetchError,
-    FetchFailed,
-    FetchTimedOut,
-    FetchTooLarge,
-    InvalidUrl,
-    UrlNotAllowed,
-)
-from media.processing.fetching.fetcher import FetchedFile, Fetcher, FetchLimits
-
-__all__ = [
-    "FetchError",
-    "FetchFailed",
-    "FetchLimits",
-    "FetchTimedOut",
-    "FetchTooLarge",
-    "FetchedFile",
-    "Fetcher",
-    "InvalidUrl",
-    "UrlNotAllowed",
-]

@@ -23,9 +23,6 @@ class PlainStream:
     def close(self) -> str:
         return ""
 
-    def closing_tags(self) -> str:
-        return ""
-
     def take(self, *, rest: bool = False) -> list[SpeechItem]:
         if rest and self._cutter is not None:
             self._say(self._cutter.take_rest())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from media.processing.fetching import FetchedFile, FetchError
+from media.processing.fetching.exceptions import FetchError
+from media.processing.fetching.fetcher import FetchedFile
 from tests.support.fake_websites import (
     PICTURE,
     FakeResolver,

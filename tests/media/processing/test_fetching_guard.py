@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.processing.fetching import Fetcher, FetchError
-from media.processing.fetching.exceptions import UrlNotAllowed
+from media.processing.fetching.exceptions import FetchError, UrlNotAllowed
+from media.processing.fetching.fetcher import Fetcher
 from media.processing.fetching.public_network import (
     Address,
     GuardedConnector,

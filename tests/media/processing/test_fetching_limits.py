@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from media.processing.exceptions import MediaTooLarge
-from media.processing.fetching import FetchError, FetchTooLarge
+from media.processing.fetching.exceptions import FetchError, FetchTooLarge
 from tests.support.fake_websites import (
     PICTURE,
     Answer,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.processing.fetching import FetchError
+from media.processing.fetching.exceptions import FetchError
 from media.processing.fetching.url_parser import Target, parse_url, resolve_redirect
 
 READ = [

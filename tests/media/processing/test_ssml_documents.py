@@ -5,7 +5,9 @@ from time import process_time
 import pytest
 
 from media.processing.speech.speech_plan import InterpretAs, Mark, Pause, Say, SpeechItem
-from media.processing.speech.ssml import SsmlStream, parse_ssml, plan_transcript
+from media.processing.speech.ssml.ssml_stream import SsmlStream
+from media.processing.speech.ssml.strict_parser import parse_ssml
+from tests.support.ssml_documents import close_document, plan_transcript
 
 INTERPRETED: list[tuple[InterpretAs, str]] = [
     ("characters", "NATO"),
@@ -224,7 +226,9 @@ def test_words_are_sent_at_once_and_only_possible_markup_waits() -> None:
     assert stream.add(" <") == " "
     assert stream.add("3 &") == "&lt;3 "
     assert stream.add(" you") == "&amp; you"
-    assert stream.closing_tags() == "</p></speak>"
+    assert (
+        close_document(f"{BEGIN}<p>Hello &lt;3 &amp; you") == f"{BEGIN}<p>Hello &lt;3 &amp; you</p></speak>"
+    )
 
 
 def test_a_tag_that_never_ends_becomes_text_after_a_thousand_characters() -> None:

@@ -5,7 +5,10 @@ from time import process_time
 
 import pytest
 
-from media.processing.speech.ssml import SSML_INSTRUCTIONS, SsmlError, SsmlStream, parse_ssml, plan_transcript
+from media.processing.speech.ssml.model_instructions import SSML_INSTRUCTIONS
+from media.processing.speech.ssml.ssml_stream import SsmlStream
+from media.processing.speech.ssml.strict_parser import SsmlError, parse_ssml
+from tests.support.ssml_documents import plan_transcript
 
 REFUSED: list[tuple[str, str, int, int]] = [
     ("", "not well-formed", 1, 1),

@@ -17,7 +17,7 @@ from media.processing.speech.synthesis.samples import (
     resample,
     trim_silence,
 )
-from media.processing.speech.voices import VoiceNotFound
+from media.processing.speech.voices.voice import VoiceNotFound
 from tests.support.speech_measures import TEN_WORDS, fundamental, longest_silence, synthesize
 
 LONG = (

@@ -14,7 +14,8 @@ from media.processing.speech.speech_plan import Say
 from media.processing.speech.synthesis.job_types import WarmVoice
 from media.processing.speech.synthesis.jobs import warm_voice
 from media.processing.speech.synthesis.piper_model import PiperModel
-from media.processing.speech.voices import VoiceInvalid, require_voice
+from media.processing.speech.voices.registry import require_voice
+from media.processing.speech.voices.voice import VoiceInvalid
 from tests.support.speech_measures import TEN_WORDS, Spoken, synthesize
 
 pytestmark = [pytest.mark.speech_model, pytest.mark.xdist_group("models")]

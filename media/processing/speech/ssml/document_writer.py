@@ -40,12 +40,6 @@ class DocumentWriter:
         self._written.clear()
         return written
 
-    def closing_tags(self) -> str:
-        """Return the tags that would end the document here: a whole document if nothing was written."""
-        root = "" if self._open else root_tag(self._language)
-        ends = "".join(f"</{name}>" for name, is_written in reversed(self._open) if is_written)
-        return root + (ends or "</speak>")
-
     def close(self) -> None:
         if not self._open:
             self._enter()

@@ -7,7 +7,7 @@ transcripts of all items, joined, are the plain text.
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
@@ -28,11 +28,6 @@ _PLACEHOLDER = "\ufffc"
 
 _TRAILING = re.compile(r"[.,;:!?…\"'”’»)\]}。、，！？；：」』）]+")
 """Punctuation that is spoken with the words before it, never alone."""
-
-
-def plan_transcript(items: Iterable[SpeechItem]) -> str:
-    """Return the plain text of a plan."""
-    return "".join(item.transcript for item in items if isinstance(item, Say))
 
 
 class _Atom(msgspec.Struct):

@@ -50,10 +50,6 @@ class SsmlStream:
         self._document.close()
         return self._document.take()
 
-    def closing_tags(self) -> str:
-        """Return what would complete the document that has gone out so far."""
-        return "" if self._is_closed else self._document.closing_tags()
-
     def take(self, *, rest: bool = False) -> list[SpeechItem]:
         """Return what can be spoken and was not taken yet: complete sentences, or everything with `rest`."""
         if self._planner is None:

@@ -3,8 +3,8 @@
 import re
 from decimal import Decimal
 
+from media.processing.speech.language_tags import primary_language
 from media.processing.speech.synthesis.number_words import number_words, read_number
-from media.processing.speech.voices import primary_language
 
 SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₴": "UAH"}
 CURRENCIES_WITHOUT_COINS = {"JPY": "yen", "KRW": "won", "VND": "dong"}

@@ -3,8 +3,8 @@
 import re
 from decimal import Decimal
 
+from media.processing.speech.language_tags import primary_language
 from media.processing.speech.synthesis.number_words import number_words
-from media.processing.speech.voices import primary_language
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June",

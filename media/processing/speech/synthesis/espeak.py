@@ -12,7 +12,7 @@ import numpy as np
 
 from media.processing.speech.synthesis.ipa import espeak_mnemonics
 from media.processing.speech.synthesis.samples import Samples
-from media.processing.speech.voices import Voice, VoiceInvalid
+from media.processing.speech.voices.voice import Voice, VoiceInvalid
 
 SYNCHRONOUS = 2
 DO_NOT_EXIT = 0x8000

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-from media.processing.speech.voices import primary_language
+from media.processing.speech.language_tags import primary_language
 
 MAX_DIGITS = 60
 """A longer number is not an amount that anybody would say."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.packaged_files import file_digest
+from media.processing.speech.language_tags import is_same_language
 from media.processing.speech.synthesis.ipa import piper_phonemes
 from media.processing.speech.synthesis.piper_model import PiperModel
 from media.processing.speech.synthesis.samples import Samples
-from media.processing.speech.voices import Voice, VoiceInvalid, is_same_language
+from media.processing.speech.voices.voice import Voice, VoiceInvalid
 
 if TYPE_CHECKING:
     from piper.voice import PiperVoice

@@ -13,7 +13,8 @@ from media.processing.speech.synthesis.text_cleaning import normalize_text
 from media.processing.speech.synthesis.voice_renderer import VoiceRenderer
 from media.processing.speech.synthesis.voice_selection import choose_voice, substitute_voice
 from media.processing.speech.synthesis.writing_systems import split_by_language
-from media.processing.speech.voices import Voice, require_voice
+from media.processing.speech.voices.registry import require_voice
+from media.processing.speech.voices.voice import Voice
 
 MAX_TOTAL_PAUSE = 60_000
 """The most milliseconds of all pauses in a request."""

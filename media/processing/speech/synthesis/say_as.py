@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
 
+from media.processing.speech.language_tags import primary_language
 from media.processing.speech.speech_plan import InterpretAs
 from media.processing.speech.synthesis.currency_words import currency_words
 from media.processing.speech.synthesis.date_time_words import date_words, time_words
 from media.processing.speech.synthesis.number_words import digit_words, number_words, read_number
-from media.processing.speech.voices import primary_language
 
 SIGNS = {
     "-": "dash", ".": "dot", ",": "comma", "@": "at", "/": "slash", "\\": "backslash", "_": "underscore",

@@ -6,7 +6,7 @@ from typing import Protocol
 from media.processing.speech.synthesis.espeak import espeak_synthesizer
 from media.processing.speech.synthesis.piper import piper_synthesizer
 from media.processing.speech.synthesis.samples import Samples
-from media.processing.speech.voices import Voice
+from media.processing.speech.voices.voice import Voice
 
 
 class Synthesizer(Protocol):

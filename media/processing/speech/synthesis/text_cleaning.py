@@ -9,10 +9,10 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from media.processing.speech.language_tags import primary_language
 from media.processing.speech.sentence_splitter import is_code
 from media.processing.speech.synthesis.currency_words import replace_amounts
 from media.processing.speech.synthesis.date_time_words import date_words
-from media.processing.speech.voices import primary_language
 
 
 class Rule(NamedTuple):

@@ -20,7 +20,7 @@ from media.processing.speech.synthesis.samples import (
     trim_silence,
 )
 from media.processing.speech.synthesis.synthesizers import synthesizer_for
-from media.processing.speech.voices import Voice
+from media.processing.speech.voices.voice import Voice
 
 SLOWEST, FASTEST = 0.2, 5.0
 LOWEST, HIGHEST = -24.0, 24.0

@@ -1,7 +1,9 @@
 """The choice of the voice that speaks an item."""
 
+from media.processing.speech.language_tags import is_same_language
 from media.processing.speech.speech_plan import Say
-from media.processing.speech.voices import Voice, find_voice, is_same_language, voice_for_language
+from media.processing.speech.voices.registry import find_voice, voice_for_language
+from media.processing.speech.voices.voice import Voice
 
 
 def choose_voice(say: Say, default: Voice, voices_folder: str | None) -> Voice:

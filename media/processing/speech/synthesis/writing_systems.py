@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from media.processing.speech.voices import primary_language
+from media.processing.speech.language_tags import primary_language
 
 
 class WritingSystem(NamedTuple):

@@ -1,7 +1,9 @@
-"""Closing the tags of a document that was cut off."""
+"""What a client may do with SSML that goes out: close what was cut off, and take its plain text."""
 
 import re
+from collections.abc import Iterable
 
+from media.processing.speech.speech_plan import Say, SpeechItem
 from media.processing.speech.ssml.vocabulary import root_tag
 
 _TAG = re.compile(r"<(/?)([a-z-]+)[^>]*?(/?)>")
@@ -30,3 +32,8 @@ def close_document(prefix: str, *, language: str = "en-US") -> str:
 def _strip_partial(text: str, begin: str, end: str) -> str:
     start = text.rfind(begin)
     return text[:start] if start >= 0 and text.find(end, start) < 0 else text
+
+
+def plan_transcript(items: Iterable[SpeechItem]) -> str:
+    """Return the plain text of a plan."""
+    return "".join(item.transcript for item in items if isinstance(item, Say))
