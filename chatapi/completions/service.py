@@ -21,7 +21,7 @@ from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import process_heartbeats, recovery
 from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
-from chatapi.completions.attachments.store import begin_renditions, drop_new_bytes, finish_attachments
+from chatapi.completions.attachments.store import begin_renditions, drop_bytes, finish_attachments
 from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.capabilities import check_against_model, check_voice
 from chatapi.completions.declared_prices import AUDIO_MODELS, declared_prices
@@ -156,10 +156,10 @@ class CompletionService:
             try:
                 run.record_admission(await writer.admit(run))
             except ApiError:
-                await drop_new_bytes(run.workspace_id, resolved)
+                await drop_bytes(run.workspace_id, resolved.new_digests)
                 raise
             if run.admission.repeats is not None:
-                await drop_new_bytes(run.workspace_id, resolved)
+                await drop_bytes(run.workspace_id, resolved.new_digests)
             elif run.files:
                 self._background.start_follow_up(
                     finish_attachments, run.workspace_id, resolved, folders=folders.pop_all()
