@@ -71,9 +71,12 @@ class ReadAhead(Generic[T]):
 
 @asynccontextmanager
 async def read_ahead(
-    source: AsyncGenerator[T, None], size_of: Callable[[T], int]
+    source: AsyncGenerator[T, None], size_of: Callable[[T], int] = lambda item: 0
 ) -> AsyncIterator[ReadAhead[T]]:
-    """Read a stream ahead until the block ends, which closes it and so stops its job."""
+    """Read a stream ahead until the block ends, which closes it and so stops its job.
+
+    Without `size_of`, items count for no bytes: a transcript is small compared with its sound.
+    """
     ahead = ReadAhead(source, size_of)
     running = asyncio.ensure_future(ahead.run())
     try:

@@ -112,7 +112,8 @@ async def _read(parser: FormParser, receive: Receive, path: Path) -> Form:
         await asyncio.to_thread(writer.write, data)
         return Form(parser.fields, writer.upload(parser.filename))
     except TimeoutError:
-        raise _timed_out() from None
+        message = "The upload did not come in time."
+        raise BadRequest(message, status=408, code="request_timeout") from None
     finally:
         writer.close()
 
@@ -151,7 +152,3 @@ class _Writer:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def _timed_out() -> BadRequest:
-    return BadRequest("The upload did not come in time.", status=408, code="request_timeout")
