@@ -4,7 +4,7 @@ The usual way to remove a user is to deactivate them, which keeps what their tea
 what they keep for a workspace (`register_contents`), so that accounts need not know the apps.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from uuid import UUID
 
@@ -101,9 +101,8 @@ def _delete_contents(workspace_id: UUID) -> None:
 
 
 def _count_contents(workspace_ids: Collection[UUID]) -> dict[str, int]:
-    return dict(_counts(workspace_ids))
-
-
-def _counts(workspace_ids: Collection[UUID]) -> Iterator[tuple[str, int]]:
-    for contents in _contents.values():
-        yield from contents.count(workspace_ids).items()
+    return {
+        name: count
+        for contents in _contents.values()
+        for name, count in contents.count(workspace_ids).items()
+    }

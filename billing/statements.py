@@ -188,7 +188,7 @@ def balance_before(workspace_id: UUID, month: date) -> int:
 
 def totals_of(workspace_id: UUID, month: date) -> dict[str, int]:
     """Return what the wallet gained in the month, by every kind of transaction."""
-    rows = transactions_of(workspace_id).filter(**_within_month(month, "created_at"))
+    rows = transactions_of(workspace_id).filter(**_within_month(month))
     own = Q(entries__account_id=account_id(Account.Kind.WALLET, workspace_id))
     sums = rows.values_list("kind").annotate(total=Sum("entries__amount", filter=own))
     return {**{kind.value: 0 for kind in TransactionKind}, **{kind: int(total) for kind, total in sums}}
@@ -200,9 +200,7 @@ def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
     Each was posted at what it cost, so the lines add up to the charges' total, even if one ended before
     midnight and was posted after it.
     """
-    posted = transactions_of(workspace_id, [TransactionKind.CHARGE]).filter(
-        **_within_month(month, "created_at")
-    )
+    posted = transactions_of(workspace_id, [TransactionKind.CHARGE]).filter(**_within_month(month))
     charges = Charge.objects.filter(id__in=posted.values("charge_id"))
     rows: list[Any] = list(charges.values("model", "kind").annotate(**CHARGE_SUMS).order_by("model", "kind"))
     return [
@@ -217,8 +215,8 @@ def lines_of(workspace_id: UUID, month: date) -> list[dict[str, Any]]:
     ]
 
 
-def _within_month(month: date, column: str) -> dict[str, datetime]:
-    return {f"{column}__gte": start_of(month), f"{column}__lt": start_of(month_after(month))}
+def _within_month(month: date) -> dict[str, datetime]:
+    return {"created_at__gte": start_of(month), "created_at__lt": start_of(month_after(month))}
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -231,9 +229,7 @@ def _first_month(workspace_id: UUID) -> date:
 
 def _report(statement: Statement, *, is_closed: bool, most: int) -> StatementReport:
     kinds = [kind for kind in TransactionKind if kind != TransactionKind.CHARGE]
-    rows = transactions_of(statement.workspace_id, kinds).filter(
-        **_within_month(statement.month, "created_at")
-    )
+    rows = transactions_of(statement.workspace_id, kinds).filter(**_within_month(statement.month))
     listed = wallet_movements(statement.workspace_id, rows.order_by("created_at", "id")[:most])
     others = rows.count() - len(listed) if len(listed) == most else 0
     moved = sum(amount for kind, amount in statement.totals.items() if kind != TransactionKind.CHARGE)

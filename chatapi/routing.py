@@ -1,6 +1,7 @@
 """Assembly of the ASGI application."""
 
 import logging
+from functools import partial
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -12,12 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.ratelimits.fallback_counters import FallbackCounters
-from chatapi.audio.asgi_routes import audio_routes
+from chatapi.audio.speech import SpeechEndpoint
+from chatapi.audio.transcriptions import TranscriptionEndpoint
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
 from chatapi.middleware.body_limit import BodyLimit
 from chatapi.middleware.request_id import RequestId
-from media.api.asgi_routes import file_routes
+from core.http.asgi_endpoint import MethodRouter
+from media.api.downloads import ContentEndpoint, SignedEndpoint
+from media.api.uploads import UploadEndpoint
 from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
 
@@ -51,22 +55,9 @@ def make_application(
     `synthesis` is the pool that speaks for the speech endpoint.
     """
     callers, counters = AsgiAuthenticator(), FallbackCounters(settings.REDIS_URL)
-    limits = {
-        "max_body": settings.CHATAPI_MAX_BODY_BYTES,
-        "keep_alive": settings.CHATAPI_KEEP_ALIVE_SECONDS,
-    }
-    native: Any = CompletionsEndpoint(service, callers, counters, "native", **limits)
-    openai: Any = CompletionsEndpoint(service, callers, counters, "openai", **limits)
-    others: Any = BodyLimit(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-    http = URLRouter(
-        [
-            path("chat/completions", native),
-            path("v1/chat/completions", openai),
-            *file_routes(callers, others),
-            *audio_routes(callers, counters, synthesis),
-            re_path("", others),
-        ]
-    )
+    django: Any = BodyLimit(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    endpoints = _endpoints(service, callers, counters, django, synthesis)
+    http = URLRouter([*(path(url, endpoint) for url, endpoint in endpoints.items()), re_path("", django)])
     routed = ProtocolTypeRouter(
         {"http": StartOnFirstRequest(http, service), "lifespan": Lifespan(service, counters)}
     )
@@ -79,6 +70,36 @@ def make_application(
         expose_headers=EXPOSED_HEADERS,
     )
     return RequestId(with_cors if settings.CHATAPI_CORS_ORIGINS else routed)
+
+
+def _endpoints(
+    service: CompletionService,
+    callers: AsgiAuthenticator,
+    counters: FallbackCounters,
+    django: ASGIApp,
+    synthesis: SandboxPool,
+) -> dict[str, Any]:
+    """Return the endpoints outside Django by URL: they stream, or take or send a large body."""
+    keep_alive = settings.CHATAPI_KEEP_ALIVE_SECONDS
+    completions = partial(
+        CompletionsEndpoint,
+        service,
+        callers,
+        counters,
+        max_body=settings.CHATAPI_MAX_BODY_BYTES,
+        keep_alive=keep_alive,
+    )
+    transcriptions = partial(TranscriptionEndpoint, callers, counters, keep_alive=keep_alive)
+    return {
+        "chat/completions": completions("native"),
+        "v1/chat/completions": completions("openai"),
+        "v1/files": MethodRouter(UploadEndpoint(callers), django),
+        "v1/files/<str:file_id>/content": ContentEndpoint(callers),
+        "media/<str:token>": SignedEndpoint(),
+        "v1/audio/speech": SpeechEndpoint(callers, counters, synthesis),
+        "v1/audio/transcriptions": transcriptions("transcribe"),
+        "v1/audio/translations": transcriptions("translate"),
+    }
 
 
 class StartOnFirstRequest:

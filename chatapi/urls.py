@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from chatapi import openapi
+from chatapi.audio import voice_list
 from chatapi.completions import stored_completion_views as completion_views
 from chatapi.views import health, model_list
 
@@ -20,11 +21,11 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("v1/models", model_list.ModelListView.as_view()),
     path("v1/models/<path:model_id>", model_list.ModelView.as_view()),
+    path("v1/audio/voices", voice_list.VoiceListView.as_view()),
     path("v1/chat/completions/<str:completion_id>", completion_views.CompletionView.as_view()),
     path("v1/chat/completions/<str:completion_id>/cancel", completion_views.CompletionCancelView.as_view()),
     path("", include("conversations.api.urls")),
     path("", include("billing.api.urls")),
-    path("", include("chatapi.audio.urls")),
     path("", include("media.api.urls")),
 ]
 

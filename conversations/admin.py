@@ -15,7 +15,7 @@ from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
 from conversations.thread_layout import lay_out_thread, present_part
-from core.admin import ReadOnlyAdmin, link_column, link_to
+from core.admin import FixedFilter, ReadOnlyAdmin, link_column, link_to
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
@@ -140,7 +140,7 @@ class MessageAdmin(ReadOnlyAdmin):
         return render_to_string("conversations/admin/thread.html", {"lines": [line]})
 
 
-class ServedByFilter(admin.SimpleListFilter):
+class ServedByFilter(FixedFilter):
     """A filter with the models of the models file, so that the table need not be read for them."""
 
     title = "served by"
@@ -151,9 +151,6 @@ class ServedByFilter(admin.SimpleListFilter):
             return [(spec.id, spec.id) for spec in current_registry()]
         except ModelsFileError:
             return []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Completion]) -> QuerySet[Completion]:
-        return queryset.filter(served_by=self.value()) if self.value() else queryset
 
 
 @admin.register(Completion)

@@ -88,6 +88,10 @@ class Message(Value, frozen=True):
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
+def text_message(role: Role, text: str) -> Message:
+    return Message(role, (TextPart(text),))
+
+
 _parts_decoder = msgspec.json.Decoder(tuple[Part, ...])
 _encoder = msgspec.json.Encoder()
 

@@ -30,7 +30,6 @@ class AlertAdmin(MoneyAdmin):
     text_lookups = ("text__icontains", "subject__icontains")
     actions = ("settle",)
     fields = ("text", "kind", "subject", "workspace", "created_at", "mailed_at", "settled_at")
-    readonly_fields = fields
 
     def has_settling_permission(self, request: HttpRequest) -> bool:
         return self.may_act(request)

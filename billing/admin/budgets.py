@@ -50,7 +50,6 @@ class BudgetAdmin(MoneyAdmin):
     id_fields = ("pk", "workspace_id", "key_id")
     date_hierarchy = None
     fields = ("in_usd", "period", "workspace", "workspace_id", "key", "id")
-    readonly_fields = fields
     can_add = True
     action_pages: ClassVar = {"Change": "limit", "Remove": "removal"}
 

@@ -52,7 +52,6 @@ class TransactionAdmin(MoneyAdmin):
         "taken_back",
         "entries",
     )
-    readonly_fields = fields
     action_pages: ClassVar = {"Reverse": "reversal"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
@@ -157,7 +156,6 @@ class ChargeAdmin(MoneyAdmin):
         "admitted_at",
         "ended_at",
     )
-    readonly_fields = fields
 
     @admin.display(description="admitted at", ordering="id")
     def at(self, charge: Charge) -> str:

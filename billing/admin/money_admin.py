@@ -54,6 +54,9 @@ class MoneyAdmin(ReadOnlyAdmin):
         permission = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{permission}"))
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields or ()
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.can_add and self.may_act(request)
 

@@ -141,7 +141,6 @@ class PriceAdmin(MoneyAdmin):
     ordering = ("model", "-starts_at")
     date_hierarchy = None
     fields = ("model", "state", "starts_at", "rates_of", "source", "created_at", "id")
-    readonly_fields = fields
     can_add = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:

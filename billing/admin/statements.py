@@ -32,7 +32,6 @@ class StatementAdmin(MoneyAdmin):
         "created_at",
         "id",
     )
-    readonly_fields = fields
     view_pages: ClassVar = {"Print": "print", "CSV": "csv"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Statement]:

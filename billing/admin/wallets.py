@@ -127,7 +127,6 @@ class WalletAdmin(MoneyAdmin):
         "created_at",
         "ways",
     )
-    readonly_fields = fields
     can_add = True
     action_pages: ClassVar = {
         "Top up": "top-up",

@@ -79,12 +79,13 @@ class SpeechEndpoint(RateLimitedEndpoint):
             request.items, request.voice, request.speed, request.format, settings.CHATAPI_VOICES_FOLDER
         )
         seconds = synthesis_timeout(len(request.text), request.speed)
+        spoken = self._synthesis.stream(speak, work, seconds=seconds)
         bound = Bound(characters=len(request.text))
         with watch_disconnect(receive) as is_gone:
             async with (
                 self._queue.slot(principal.workspace_id, is_gone),
                 bill_call(scope, principal, "speech", bound) as bill,
-                read_ahead(self._synthesis.stream(speak, work, seconds=seconds), _size) as pieces,
+                read_ahead(spoken, lambda piece: len(piece.data)) as pieces,
             ):
                 try:
                     await _send(request, pieces, is_gone, send, bill)
@@ -203,7 +204,3 @@ def _voice_api_error(problem: VoiceError) -> ApiError:
     if isinstance(problem, VoiceNotFound):
         return BadRequest(problem.message, param="voice", code=problem.code)
     return ApiError(problem.message, code=problem.code, headers={"x-should-retry": "false"})
-
-
-def _size(piece: SpokenPiece) -> int:
-    return len(piece.data)

@@ -74,9 +74,14 @@ class ReadAhead(Generic[T]):
 
 @asynccontextmanager
 async def read_ahead(
-    source: AsyncGenerator[T, None], size_of: Callable[[T], int], ahead_bytes: int = AHEAD_BYTES
+    source: AsyncGenerator[T, None],
+    size_of: Callable[[T], int] = lambda item: 0,
+    ahead_bytes: int = AHEAD_BYTES,
 ) -> AsyncIterator[ReadAhead[T]]:
-    """Read a stream ahead until the block ends, which closes it and so stops its job."""
+    """Read a stream ahead until the block ends, which closes it and so stops its job.
+
+    Without `size_of`, items count for no bytes: a transcript is small compared with its sound.
+    """
     ahead = ReadAhead(source, size_of, ahead_bytes)
     running = asyncio.ensure_future(ahead.run())
     try:

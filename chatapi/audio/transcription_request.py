@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Literal, TypeVar, get_args
 
-from chatapi.validation.exceptions import quote_value
+from chatapi.validation.exceptions import not_one_of
 from core.exceptions import BadRequest
 from core.value import Value
 from media.api.form_reader import Form
@@ -103,7 +103,4 @@ def _choose(name: str, known: Iterable[Choice], text: str) -> Choice:
     for choice in known:
         if choice == text:
             return choice
-    supported = ", ".join(f"'{choice}'" for choice in known)
-    raise BadRequest(
-        f"Invalid value for '{name}': {quote_value(text)} is not one of {supported}.", param=name
-    )
+    raise not_one_of(known, text).at(name).as_bad_request

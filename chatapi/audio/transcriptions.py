@@ -109,7 +109,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         bound = Bound(seconds=round_up_seconds(seconds))
         async with (
             bill_call(scope, principal, "transcription", bound) as bill,
-            read_ahead(_count_seconds(recognized, bill), _no_bytes) as results,
+            read_ahead(_count_seconds(recognized, bill)) as results,
         ):
             yield results
 
@@ -186,8 +186,3 @@ def _format_transcript(
             return TEXT, as_srt(transcript).encode()
         case "vtt":
             return TEXT, as_vtt(transcript).encode()
-
-
-def _no_bytes(item: Segment | RecognitionEnd) -> int:
-    """Count no bytes: a transcript is small compared with its sound."""
-    return 0

@@ -25,7 +25,7 @@ from chatapi.completions.attachments.resolve import carries_media, resolve_attac
 from chatapi.completions.attachments.store import (
     ResolvedAttachments,
     begin_renditions,
-    drop_new_bytes,
+    drop_bytes,
     finish_attachments,
 )
 from chatapi.completions.billable_usage import billing_units
@@ -165,10 +165,10 @@ class CompletionService:
         try:
             run.record_admission(await writer.admit(run))
         except ApiError:
-            await drop_new_bytes(run.workspace_id, resolved)
+            await drop_bytes(run.workspace_id, resolved.new_digests)
             raise
         if run.admission.repeats is not None:
-            await drop_new_bytes(run.workspace_id, resolved)
+            await drop_bytes(run.workspace_id, resolved.new_digests)
         return run.admission.repeats
 
     def _begin(self, run: Run, resolved: ResolvedAttachments, folders: AsyncExitStack) -> EventLog:

@@ -129,6 +129,7 @@ class ItemSerializer(serializers.Serializer[Message]):
     def to_representation(self, instance: Message) -> dict[str, Any]:
         calls = [part for part in instance.parts if isinstance(part, ToolCall)]
         content = [part for part in instance.parts if not isinstance(part, ToolCall)]
+        show_call = ItemToolCallSerializer().to_representation
         item = {
             "id": instance.public_id,
             "object": "conversation.item",
@@ -136,7 +137,7 @@ class ItemSerializer(serializers.Serializer[Message]):
             "status": _status(instance),
             "role": instance.role,
             "content": [_part(part, instance.role, self.context["files"]) for part in content],
-            "tool_calls": [_tool_call(call) for call in calls],
+            "tool_calls": [show_call(call) for call in calls],
             "tool_call_id": instance.tool_call_id,
             "name": instance.name,
             "parent_id": instance.parent_id and format_id(MESSAGE, instance.parent_id),
@@ -154,14 +155,6 @@ def _status(message: Message) -> str:
         return "in_progress"
     whole = message.completion.state == Completion.State.COMPLETED
     return "completed" if whole and message.finish_reason not in _INCOMPLETE_REASONS else "incomplete"
-
-
-def _tool_call(call: ToolCall) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    }
 
 
 def _part(part: Part, role: str, files: Files) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from engines.base import InvalidRequest
-from engines.messages import Message, Part, RefusalPart, SpokenPart, TextPart
+from engines.messages import Message, Part, RefusalPart, SpokenPart, TextPart, text_message
 from engines.requests import Tool
 
 DEFAULT_SYSTEM_PROMPT = "You are a helpful assistant."
@@ -51,11 +51,11 @@ def to_text_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             text = RESULT_TEMPLATE.format(call=calls.get(message.tool_call_id or "", "the call"), result=text)
             if messages[number - 1].role == "tool" and result:
                 text = f"{result.pop().text}\n\n{text}"
-            result.append(_text_message("user", text))
+            result.append(text_message("user", text))
         elif message.role == "assistant" and result and result[-1].role == "assistant":
-            result.append(_text_message("assistant", f"{result.pop().text}\n\n{text}".strip()))
+            result.append(text_message("assistant", f"{result.pop().text}\n\n{text}".strip()))
         elif text or not message.tool_calls:
-            result.append(_text_message(message.role, text))
+            result.append(text_message(message.role, text))
     return tuple(result)
 
 
@@ -65,25 +65,21 @@ def build_call_prompt(messages: tuple[Message, ...], tool: Tool) -> tuple[Messag
     call = CALL_PREFIX.format(name=tool.name)
     texts = _add_instruction(to_text_messages(messages), tools)
     if texts[-1].role == "assistant":  # llama.cpp allows one assistant message at the end
-        return (*texts[:-1], _text_message("assistant", f"{texts[-1].text}\n{call}"))
-    return (*texts, _text_message("assistant", call))
+        return (*texts[:-1], text_message("assistant", f"{texts[-1].text}\n{call}"))
+    return (*texts, text_message("assistant", call))
 
 
 def build_text_prompt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     texts = to_text_messages(messages)
     if messages and messages[-1].role == "tool":
-        return (*texts[:-1], _text_message("user", texts[-1].text + USE_RESULT_PROMPT))
+        return (*texts[:-1], text_message("user", texts[-1].text + USE_RESULT_PROMPT))
     return texts
 
 
 def _add_instruction(messages: tuple[Message, ...], instruction: str) -> tuple[Message, ...]:
     if messages and messages[0].role == "system":
-        return (_text_message("system", messages[0].text + instruction), *messages[1:])
-    return (_text_message("system", DEFAULT_SYSTEM_PROMPT + instruction), *messages)
-
-
-def _text_message(role: Any, text: str) -> Message:
-    return Message(role, (TextPart(text),))
+        return (text_message("system", messages[0].text + instruction), *messages[1:])
+    return (text_message("system", DEFAULT_SYSTEM_PROMPT + instruction), *messages)
 
 
 def _message_text(message: Message, number: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from engines.messages import Message, TextPart
+from engines.messages import Message, text_message
 from engines.requests import Tool
 
 THRESHOLD = 0.75
@@ -85,13 +85,13 @@ class Wording(msgspec.Struct, frozen=True):
     """None: the tool's name."""
 
     def prompt(self, tools: str, message: str) -> tuple[Message, ...]:
-        messages = [_text_message("system", self.instruction)]
+        messages = [text_message("system", self.instruction)]
         for example in EXAMPLES:
             tools_text = f"{example.tool}: {example.does}"
-            messages.append(_text_message("user", self._ask(tools_text, example.message)))
+            messages.append(text_message("user", self._ask(tools_text, example.message)))
             answer = (self.for_ or example.tool) if example.needs else self.against
-            messages.append(_text_message("assistant", answer))
-        return (*messages, _text_message("user", self._ask(tools, message)))
+            messages.append(text_message("assistant", answer))
+        return (*messages, text_message("user", self._ask(tools, message)))
 
     def margin(self, tokens: dict[str, float], name: str) -> float:
         """Return how much likelier a call is; `tokens` maps the likeliest first tokens to logarithms."""
@@ -179,10 +179,6 @@ class ToolDecider:
         params = {"max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
         _, tokens = await self._ask(wording.prompt(tools_text, message), params)
         return tokens
-
-
-def _text_message(role: Any, text: str) -> Message:
-    return Message(role, (TextPart(text),))
 
 
 def _describe(tools: tuple[Tool, ...]) -> str:

@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, get_args
 
 from engines.base import EngineError, InvalidRequest, Unavailable
@@ -86,16 +88,8 @@ def _find_end(message: str, start: int, name: str) -> int:
 # --- one function per directive -----------------------------------------------------------------
 
 
-def _text(script: Script, argument: str) -> None:
-    script.content.append(TextStep("text", argument))
-
-
-def _reason(script: Script, argument: str) -> None:
-    script.content.append(TextStep("reason", argument))
-
-
-def _refuse(script: Script, argument: str) -> None:
-    script.content.append(TextStep("refuse", argument))
+def _say(kind: Speech, script: Script, argument: str) -> None:
+    script.content.append(TextStep(kind, argument))
 
 
 def _chunks(script: Script, argument: str) -> None:
@@ -139,18 +133,14 @@ def _error_after(script: Script, argument: str) -> None:
     script.error_after = int(count), _read_error(rest)
 
 
-def _stall(script: Script, argument: str) -> None:
-    script.ending = "stall"
+def _end(ending: Literal["stall", "break"], script: Script, argument: str) -> None:
+    script.ending = ending
 
 
-def _break(script: Script, argument: str) -> None:
-    script.ending = "break"
-
-
-_DIRECTIVES = {
-    "text": _text,
-    "reason": _reason,
-    "refuse": _refuse,
+_DIRECTIVES: dict[str, Callable[[Script, str], None]] = {
+    "text": partial(_say, "text"),
+    "reason": partial(_say, "reason"),
+    "refuse": partial(_say, "refuse"),
     "chunks": _chunks,
     "tool": _tool,
     "audio": _audio,
@@ -159,8 +149,8 @@ _DIRECTIVES = {
     "finish": _finish,
     "error": _error,
     "error-after": _error_after,
-    "stall": _stall,
-    "break": _break,
+    "stall": partial(_end, "stall"),
+    "break": partial(_end, "break"),
 }
 
 

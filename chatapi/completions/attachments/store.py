@@ -31,17 +31,9 @@ class ResolvedAttachments(msgspec.Struct, frozen=True):
     paths: dict[str, Path] = {}
     new_digests: frozenset[str] = frozenset()
 
-    def store_again(self, workspace_id: UUID) -> None:
-        """Store the bytes again once rows name them: a refused call or the sweep may have deleted them."""
-        store(workspace_id, self.inline, self.paths)
-
-
-async def drop_new_bytes(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
-    """Delete the bytes of a call that was refused."""
-    await drop_bytes(workspace_id, resolved.new_digests)
-
 
 async def drop_bytes(workspace_id: UUID, digests: Collection[str]) -> None:
+    """Delete the bytes of a call that was refused."""
     if digests:
         await database_sync_to_async(delete_unregistered, thread_sensitive=False)(workspace_id, digests)
 
@@ -54,7 +46,8 @@ def store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str,
 
 def finish_attachments(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
     """Store the files again now that something holds them, remember fetched copies, and begin renditions."""
-    resolved.store_again(workspace_id)
+    # a refused call or the sweep may have deleted the bytes before rows named them
+    store(workspace_id, resolved.inline, resolved.paths)
     record_copies(workspace_id, resolved.fetched)
     begin_renditions(resolved.files)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from core.blob import Blob
 from engines.base import InvalidRequest
-from engines.messages import FilePart, Message, Part
+from engines.messages import FilePart, Message
 from media.models import storage_name
 from media.storage.operations import open_range
 
@@ -29,12 +29,10 @@ async def read_text_files(messages: Sequence[Message], workspace_id: UUID) -> di
 
     Raises `InvalidRequest` if they are too long together.
     """
-    files = [part for part in _parts(messages) if isinstance(part, FilePart) and part.blob is not None]
     texts: dict[str, str] = {}
     length = 0
-    for part in files:
-        blob = part.blob
-        if blob is None:
+    for part in (part for message in messages for part in message.parts):
+        if not isinstance(part, FilePart) or (blob := part.blob) is None:
             continue
         if blob.sha256 not in texts:
             texts[blob.sha256] = await asyncio.to_thread(_read_text, blob, part.filename, workspace_id)
@@ -75,7 +73,3 @@ def _is_text(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _parts(messages: Sequence[Message]) -> list[Part]:
-    return [part for message in messages for part in message.parts]

@@ -101,6 +101,7 @@ class Run(StoredRun):
 
     @property
     def speech_options(self) -> SpeechOptions | None:
+        """How the answer is spoken if the model does not speak itself; None if it is not to be spoken."""
         request = self.request
         if "audio" not in request.modalities:
             return None

@@ -26,16 +26,8 @@ class SandboxBusy(JobInterrupted):
         super().__init__("Too many files are being processed just now. Try again later.")
 
 
-def timeout_error() -> SandboxError:
-    return SandboxError("The file took too long to process.")
-
-
 def shutdown_error() -> JobInterrupted:
     return JobInterrupted("The file could not be processed: the service is being stopped.")
-
-
-def reader_timeout_error() -> SandboxError:
-    return SandboxError("The result was not read in time.")
 
 
 def rebuild_media_error(refused: MediaRejected) -> MediaError:

@@ -21,10 +21,8 @@ from media.processing.sandbox.exceptions import (
     JobInterrupted,
     SandboxBusy,
     SandboxError,
-    reader_timeout_error,
     rebuild_media_error,
     shutdown_error,
-    timeout_error,
 )
 from media.processing.sandbox.pending_calls import JobCall
 from media.processing.sandbox.pool_config import PoolConfig
@@ -258,7 +256,7 @@ class Supervisor:
         else:
             late = min(worker.calls.values(), key=lambda call: call.deadline)
             if late.is_waiting_for_reader:
-                late.receiver.fail(reader_timeout_error())
+                late.receiver.fail(SandboxError("The result was not read in time."))
                 self._abandon(late)
             else:
                 self._terminate_worker(worker, f"took too long for {late.job.address}", late=late)
@@ -281,7 +279,7 @@ class Supervisor:
             self._fail_queued()
         for call in reversed(work):
             if call is late:
-                call.receiver.fail(timeout_error())
+                call.receiver.fail(SandboxError("The file took too long to process."))
             elif len(worker.calls) == 1:
                 call.receiver.fail(SandboxError())
             else:

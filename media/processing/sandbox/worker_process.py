@@ -63,7 +63,7 @@ class WorkerProcess:
         os.set_blocking(self._output, False)
         selector.register(self._link, selectors.EVENT_READ, self)
         selector.register(self._output, selectors.EVENT_READ, self)
-        self._send(Setup(os.getpid(), config.threads, config.memory, config.preload, config.niceness))
+        self.send_order(Setup(os.getpid(), config.threads, config.memory, config.preload, config.niceness))
 
     @property
     def pid(self) -> int:
@@ -87,10 +87,7 @@ class WorkerProcess:
     def begin(self, call: JobCall) -> None:
         self.calls[call.number] = call
         call.begin(time.monotonic())
-        self._send(Start(call.number, call.job.address, call.work))
-
-    def send_order(self, order: Frame) -> None:
-        self._send(order)
+        self.send_order(Start(call.number, call.job.address, call.work))
 
     def release(self, call: JobCall) -> None:
         del self.calls[call.number]
@@ -141,8 +138,8 @@ class WorkerProcess:
             raise WorkerDisconnected
         return data
 
-    def _send(self, message: Frame) -> None:
-        self._outgoing.append(memoryview(pack(message)))
+    def send_order(self, order: Frame) -> None:
+        self._outgoing.append(memoryview(pack(order)))
         self._flush()
 
     def _flush(self) -> None:

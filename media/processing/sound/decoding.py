@@ -13,9 +13,9 @@ from media.processing.exceptions import UnreadableMedia
 from media.processing.sound.duration import read_packets
 from media.processing.sound.ffmpeg_input import OpenSound, check_length, check_shape, open_sound
 from media.processing.sound.limits import SoundLimits
+from media.processing.sound.output_formats import SAMPLE_BYTES
 from media.processing.sound.timestamp_gaps import Timeline
 
-SAMPLE_BYTES = 2
 SILENCE = bytes(32 * 1024)
 MAX_BROKEN_SHARE = 0.5
 """The share of the packets that may fail to decode before the whole sound is refused."""

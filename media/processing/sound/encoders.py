@@ -4,16 +4,17 @@ Imported only by jobs and the synthesis pool: it loads FFmpeg.
 """
 
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol, cast
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from media.processing.sound.output_formats import PCM16, WAV, SoundFormat
+from media.processing.sound.output_formats import PCM16, SAMPLE_BYTES, WAV, SoundFile, SoundFormat
 
-SAMPLE_BYTES = 2
 WAV_HEADER = 44
 UNKNOWN_SIZE = 0xFFFF_FFFF
 
@@ -41,6 +42,19 @@ def create_encoder(
     if format == WAV:
         return WavEncoder(sink, rate, pcm_bytes)
     return FFmpegEncoder(sink, format, rate)
+
+
+def write_sound(out: Path, format: SoundFormat, rate: int, pieces: Iterable[bytes]) -> SoundFile:
+    """Write a whole sound, in pieces of whole samples, to a file with a header that gives its length."""
+    written = 0
+    with out.open("wb") as file:
+        encoder = create_encoder(file, format, rate)
+        for piece in pieces:
+            encoder.write(piece)
+            written += len(piece)
+        encoder.close()
+    milliseconds = written * 1000 // (rate * SAMPLE_BYTES)
+    return SoundFile(format.media_type, out.stat().st_size, milliseconds, rate)
 
 
 class PlainEncoder:

@@ -10,6 +10,18 @@ RECOGNITION_RATE = 16_000
 """Hz of the WAV that recognition and upstreams accept."""
 
 
+SAMPLE_BYTES = 2
+
+
+class SoundFile(msgspec.Struct, frozen=True):
+    """A file that was written: mono at `sample_rate` Hz. `size` is in bytes."""
+
+    media_type: str
+    size: int
+    milliseconds: int
+    sample_rate: int
+
+
 class SoundFormat(msgspec.Struct, frozen=True):
     """`muxer` and `encoder` are FFmpeg's names, empty if FFmpeg is not needed. `bit_rate` is in bit/s."""
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from media.processing.sound.output_formats import FORMATS, SPEECH_RATE
+from media.processing.sound.output_formats import FORMATS, SAMPLE_BYTES, SPEECH_RATE, SoundFile
 
 PIECE_BYTES = 48 * 1024
-SAMPLE_BYTES = 2
 
 
 class EncodeSound(msgspec.Struct, frozen=True):
@@ -18,12 +17,6 @@ class EncodeSound(msgspec.Struct, frozen=True):
     format: str
     pcm: bytes | None = None
     path: str | None = None
-
-
-class EncodedSound(msgspec.Struct, frozen=True):
-    media_type: str
-    size: int
-    milliseconds: int
 
 
 def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = None) -> Iterator[bytes]:
@@ -43,20 +36,11 @@ def encode_pcm(pieces: Iterable[bytes], format: str, *, pcm_bytes: int | None = 
     yield from sink.take()
 
 
-def encode_sound(work: EncodeSound) -> EncodedSound:
-    """Write a whole spoken sound to a file, with a header that gives its length."""
-    from media.processing.sound.encoders import create_encoder
+def encode_sound(work: EncodeSound) -> SoundFile:
+    """Write a whole spoken sound to a file."""
+    from media.processing.sound.encoders import write_sound
 
-    out = Path(work.out)
-    written = 0
-    with out.open("wb") as file:
-        encoder = create_encoder(file, FORMATS[work.format], SPEECH_RATE)
-        for piece in whole_samples(_read_pieces(work)):
-            encoder.write(piece)
-            written += len(piece)
-        encoder.close()
-    milliseconds = written * 1000 // (SPEECH_RATE * SAMPLE_BYTES)
-    return EncodedSound(FORMATS[work.format].media_type, out.stat().st_size, milliseconds)
+    return write_sound(Path(work.out), FORMATS[work.format], SPEECH_RATE, whole_samples(_read_pieces(work)))
 
 
 class Outbox:

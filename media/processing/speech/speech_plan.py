@@ -9,6 +9,11 @@ InterpretAs = Literal[
 ]
 
 
+_DATES = "mdy dmy ymd ydm md dm ym my d m y"
+DATE_FORMATS = frozenset(_DATES.split())
+TIME_FORMATS = frozenset({"hms12", "hms24"})
+
+
 class SpeechPlanValue(msgspec.Struct, frozen=True, omit_defaults=True):
     """The base class of the plan's items: immutable, and compared by content."""
 

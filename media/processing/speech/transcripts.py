@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Literal
+from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -122,7 +123,7 @@ def as_srt(transcript: Transcript) -> str:
 
 def as_vtt(transcript: Transcript) -> str:
     return "WEBVTT\n\n" + "".join(
-        f"{_format_time(start, '.')} --> {_format_time(end, '.')}\n{_escape(text)}\n\n"
+        f"{_format_time(start, '.')} --> {_format_time(end, '.')}\n{escape(text)}\n\n"
         for start, end, text in _cues(transcript.segments)
     )
 
@@ -172,7 +173,3 @@ def _format_time(milliseconds: int, point: str) -> str:
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour:02}:{minute:02}:{second:02}{point}{fraction:03}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

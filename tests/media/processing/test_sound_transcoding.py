@@ -10,7 +10,8 @@ import pytest
 from media.processing.exceptions import MediaError, MediaTooLarge, UnreadableMedia
 from media.processing.sound.inspection import InspectSound, inspect_sound
 from media.processing.sound.limits import SoundLimits
-from media.processing.sound.transcoding import Transcode, TranscodedSound, transcode_sound
+from media.processing.sound.output_formats import SoundFile
+from media.processing.sound.transcoding import Transcode, transcode_sound
 from media.processing.sound.waveform_peaks import SoundPeaks, sound_peaks
 from tests.support.sounds import (
     FILES,
@@ -266,7 +267,7 @@ def test_only_sounds_have_peaks(tmp_path: Path) -> None:
 
 def transcode(
     folder: Path, data: bytes, format: str, *, claimed: str | None = None, limits: SoundLimits | None = None
-) -> TranscodedSound:
+) -> SoundFile:
     path = _file(folder, data)
     return transcode_sound(Transcode(path, str(folder / "out"), format, claimed, limits or SoundLimits()))
 

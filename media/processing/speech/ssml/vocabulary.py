@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from media.processing.speech.speech_plan import InterpretAs
+from media.processing.speech.speech_plan import DATE_FORMATS, TIME_FORMATS, InterpretAs
 from media.processing.speech.ssml import attribute_values
 
 NAMESPACE = "http://www.w3.org/2001/10/synthesis"
@@ -19,9 +19,6 @@ Validator = Callable[[str], str | None]
 """Returns the value as SSML 1.1 writes it, or None if it is not valid."""
 
 INTERPRETATIONS = frozenset(get_args(InterpretAs))
-_DATES = "mdy dmy ymd ydm md dm ym my d m y"
-DATE_FORMATS = frozenset(_DATES.split())
-TIME_FORMATS = frozenset({"hms12", "hms24"})
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8}){0,4}", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9_.:+-]{1,32}")

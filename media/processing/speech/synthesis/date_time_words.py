@@ -4,13 +4,13 @@ import re
 from decimal import Decimal
 
 from media.processing.speech.language_tags import primary_language
+from media.processing.speech.speech_plan import DATE_FORMATS, TIME_FORMATS
 from media.processing.speech.synthesis.number_words import number_words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-DATE_FORMATS = frozenset({"mdy", "dmy", "ymd", "ydm", "my", "ym", "md", "dm", "y", "m", "d"})
 CENTURY_PIVOT = 70
 """A two-digit year below this is in this century."""
 
@@ -101,7 +101,7 @@ def time_words(text: str, format: str | None, language: str) -> str | None:
     text = text.strip()
     if duration := DURATION.fullmatch(text):
         return _say_duration(duration["minutes"], duration["seconds"])
-    if (format or "").lower() in ("hms24", "hms12") and (compact := COMPACT_TIME.fullmatch(text)):
+    if (format or "").lower() in TIME_FORMATS and (compact := COMPACT_TIME.fullmatch(text)):
         text = f"{compact[1]}:{compact[2]}"
     found = TIME.fullmatch(text)
     if found is None:

@@ -21,8 +21,6 @@ UTF8, PHONEMES = 0x01, 0x100
 RATE_PARAMETER = 1
 BY_CHARACTER = 1
 WORDS_PER_MINUTE = 175
-FASTEST, SLOWEST = 2.0, 0.5
-"""Beyond these, eSpeak does not do what it is told."""
 GAIN = 0.85
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -75,13 +73,13 @@ def espeak_synthesizer(voice: Voice) -> "EspeakSynthesizer":
 
 
 class EspeakSynthesizer:
+    slowest, fastest = 0.5, 2.0
+    """Beyond these, eSpeak does not do what it is told."""
+
     def __init__(self, library: EspeakLibrary, voice: str) -> None:
         self._library = library
         self._voice = voice
         self.sample_rate = library.sample_rate
-
-    def clamp_rate(self, rate: float) -> float:
-        return min(max(rate, SLOWEST), FASTEST)
 
     def speak_words(self, words: str, rate: float) -> Iterator[Samples]:
         return self._speak(words, rate, UTF8)

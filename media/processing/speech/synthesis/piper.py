@@ -21,8 +21,6 @@ from media.processing.speech.voices.voice import Voice, VoiceInvalid
 if TYPE_CHECKING:
     from piper.voice import PiperVoice
 
-FASTEST, SLOWEST = 2.1, 0.5
-"""Beyond these, single sounds are lost, or the model mumbles."""
 UNSCALED_PART = 0.25
 """The part of a sentence's length that the model's length scale does not affect. Measured."""
 GAIN = 1.7
@@ -47,15 +45,15 @@ def piper_synthesizer(voice: Voice) -> "PiperSynthesizer":
 
 
 class PiperSynthesizer:
+    slowest, fastest = 0.5, 2.1
+    """Beyond these, single sounds are lost, or the model mumbles."""
+
     def __init__(self, voice: "PiperVoice", model: PiperModel, language: str) -> None:
         self._voice = voice
         self._model = model
         self._is_english = is_same_language(language, "en")
         self._known = frozenset(voice.config.phoneme_id_map) - {"_", "^", "$"}
         self.sample_rate: int = voice.config.sample_rate
-
-    def clamp_rate(self, rate: float) -> float:
-        return min(max(rate, SLOWEST), FASTEST)
 
     def speak_words(self, words: str, rate: float) -> Iterator[Samples]:
         plain = words.replace("[[", " ").replace("]]", " ")

@@ -13,9 +13,9 @@ class Synthesizer(Protocol):
     """Makes sound at `sample_rate`, in consecutive pieces, with silence around the whole."""
 
     sample_rate: int
-
-    def clamp_rate(self, rate: float) -> float:
-        """Return the nearest rate, a factor of the voice's own, that it speaks well at."""
+    slowest: float
+    fastest: float
+    """Beyond these rates, factors of the voice's own, it does not speak well."""
 
     def speak_words(self, words: str, rate: float) -> Iterator[Samples]: ...
 

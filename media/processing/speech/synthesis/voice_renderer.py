@@ -57,7 +57,7 @@ class VoiceRenderer(msgspec.Struct, frozen=True):
         engine = synthesizer_for(voice)
         shift = 2 ** ((self.pitch + voice.pitch) / 12)
         target_rate = self.rate / shift
-        engine_rate = engine.clamp_rate(target_rate)
+        engine_rate = _clamp(target_rate, engine.slowest, engine.fastest)
         raw_pieces = (
             engine.speak_words(words, engine_rate) if ipa is None else engine.speak_phonemes(ipa, engine_rate)
         )
