@@ -6,9 +6,9 @@ It does not belong to a connection: viewers come and go. It ends the log once th
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from chatapi.completions.runs.crash_journal import JournalSlot
@@ -17,7 +17,7 @@ from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
 from core.value import Value
-from engines.answers import AnswerEnd, Choice, CompletionState, Failure, Outcome, assemble
+from engines.answers import AnswerEnd, AnswerHead, Choice, CompletionState, Failure, Outcome, assemble
 from engines.base import EngineError
 from engines.events import (
     AudioDelta,
@@ -36,9 +36,6 @@ from engines.requests import EngineRequest
 from media.processing.sound.output_formats import sound_media_type
 from media.processing.speech.plain_stream import PlainStream
 from media.processing.speech.ssml.ssml_stream import SsmlStream
-
-if TYPE_CHECKING:  # it imports this module: a run says what it is that the pump asks
-    from chatapi.completions.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +60,44 @@ class PreparedRequest(Value, frozen=True):
     price_id: UUID | None = None
 
 
+class PumpedRun(Protocol):
+    """What the pump must know of a run. `request` has the whole history, but is not prepared for a model."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def head(self) -> AnswerHead: ...
+
+    @property
+    def conversation_id(self) -> str: ...
+
+    @property
+    def request(self) -> EngineRequest: ...
+
+    @property
+    def candidates(self) -> Sequence[ModelSpec]:
+        """The models that may answer, in the order in which they are asked."""
+
+    @property
+    def is_ssml(self) -> bool: ...
+
+    @property
+    def speech_options(self) -> SpeechOptions | None:
+        """How the answer is spoken if the model does not speak itself; None if it is not to be spoken."""
+
+    @property
+    def is_cancelled_when_left(self) -> bool: ...
+
+    async def prepare(self, spec: ModelSpec) -> PreparedRequest: ...
+
+
 class Pump:
     """The pump of one run. `slot` is where progress is recorded, `settle` stores the end."""
 
     def __init__(
         self,
-        run: "Run",
+        run: PumpedRun,
         registry: Registry,
         slot: JournalSlot,
         settle: Callable[[Outcome], Awaitable[None]],
