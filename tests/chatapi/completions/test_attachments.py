@@ -35,7 +35,7 @@ def test_files_that_take_too_long_end_in_a_clear_refusal(
     async def never(*_: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("media.processing.fetching.Fetcher.fetch", never)
+    monkeypatch.setattr("media.processing.fetching.fetcher.Fetcher.fetch", never)
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 0.2
     picture = {"type": "image_url", "image_url": {"url": "http://203.0.113.1/one.png"}}
 
