@@ -49,14 +49,12 @@ class StoredRun(ABC):
     id: UUID = field(default_factory=new_id)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     admission: Admission = field(init=False)
+    principal: Principal = field(init=False)
+    workspace_id: UUID = field(init=False)
 
-    @property
-    def principal(self) -> Principal:
-        return self.caller.principal
-
-    @property
-    def workspace_id(self) -> UUID:
-        return self.caller.principal.workspace_id
+    def __post_init__(self) -> None:
+        self.principal = self.caller.principal
+        self.workspace_id = self.principal.workspace_id
 
     @property
     def scope(self) -> str:
