@@ -24,14 +24,15 @@ class AuthenticatedEndpoint(Endpoint):
     async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None: ...
 
 
-class RateLimitedEndpoint(AuthenticatedEndpoint):
-    """An endpoint that answers only so many requests per minute, and says how many are left."""
+class RateLimitedEndpoint(Endpoint):
+    """An endpoint for known callers that answers each only so often a minute, and says how often it will."""
 
     def __init__(self, authenticator: AsgiAuthenticator, counters: FallbackCounters) -> None:
-        super().__init__(authenticator)
+        self._authenticator = authenticator
         self._counters = counters
 
-    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None:
+    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None:
+        caller = await self._authenticator.identify(scope)
         allowance = Allowance(self._counters, caller.principal)
         send.headers = allowance.headers
         await allowance.take_request()

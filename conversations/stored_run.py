@@ -51,6 +51,7 @@ class StoredRun(ABC):
     admission: Admission = field(init=False)
     principal: Principal = field(init=False)
     workspace_id: UUID = field(init=False)
+    charge_request: ChargeRequest = field(init=False)
 
     def __post_init__(self) -> None:
         self.principal = self.caller.principal
@@ -59,10 +60,6 @@ class StoredRun(ABC):
     @property
     def scope(self) -> str:
         return scope_of(self.principal, self.request.end_user)
-
-    @property
-    @abstractmethod
-    def charge_request(self) -> ChargeRequest: ...
 
     @abstractmethod
     def bound(self, history: tuple[Message, ...]) -> Bound:

@@ -64,7 +64,7 @@ class CompletionsEndpoint(RateLimitedEndpoint):
     async def _begin(
         self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive
     ) -> tuple[EventLog, CompletionRequest]:
-        """Start the run; return its log, and the request without what is too large to keep beside it."""
+        """Start the run; return its log, and the request without the bytes that came with it."""
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
@@ -75,7 +75,7 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             idempotency_key=idempotency_key,
             body_digest=sha256(raw).hexdigest() if idempotency_key else "",
         )
-        return log, msgspec.structs.replace(request, messages=(), uploads={})
+        return log, msgspec.structs.replace(request, uploads={}) if request.uploads else request
 
     async def _parse(self, raw: bytes) -> CompletionRequest:
         if len(raw) < LARGE_BODY:

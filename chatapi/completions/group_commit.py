@@ -199,22 +199,32 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
 
     Settlements come first: a call may continue an answer that ends in the same batch.
     """
-    settlements = [job.item for job in jobs if isinstance(job.item, Settlement)]
-    runs = [job.item for job in jobs if isinstance(job.item, StoredRun)]
-    requests = [job.item for job in jobs if isinstance(job.item, HoldRequest)]
-    ends = [job.item for job in jobs if isinstance(job.item, ChargeSettlement)]
-    outcomes: list[_Outcome] = [
-        (job, None) for job in jobs if isinstance(job.item, Settlement | ChargeSettlement)
-    ]
-    charges = [*(run.charge_request for run in runs), *(request.charge_request for request in requests)]
-    ended = [*ends, *(end.charge for end in settlements)]
-    with transaction.atomic(), HoldBatch(charges, ended) as batch:
+    runs: list[tuple[_Job, StoredRun]] = []
+    requests: list[tuple[_Job, HoldRequest]] = []
+    settlements: list[Settlement] = []
+    ends: list[ChargeSettlement] = []
+    outcomes: list[_Outcome] = []
+    for job in jobs:
+        item = job.item
+        if isinstance(item, Settlement | ChargeSettlement):
+            outcomes.append((job, None))
+        if isinstance(item, Settlement):
+            settlements.append(item)
+            ends.append(item.charge)
+        elif isinstance(item, ChargeSettlement):
+            ends.append(item)
+        elif isinstance(item, HoldRequest):
+            requests.append((job, item))
+        else:
+            runs.append((job, item))
+    charges = [*(run.charge_request for _, run in runs), *(request.charge_request for _, request in requests)]
+    with transaction.atomic(), HoldBatch(charges, ends) as batch:
         if settlements:
             settle_all(settlements, batch.costs)
         if runs:
-            run_jobs = [job for job in jobs if isinstance(job.item, StoredRun)]
-            outcomes += zip(run_jobs, admit_all(runs, batch), strict=True)
-        outcomes += [(job, _try_hold(job.item, batch)) for job in jobs if isinstance(job.item, HoldRequest)]
+            admitted = admit_all([run for _, run in runs], batch)
+            outcomes += zip([job for job, _ in runs], admitted, strict=True)
+        outcomes += [(job, _try_hold(request, batch)) for job, request in requests]
     return outcomes
 
 

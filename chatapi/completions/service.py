@@ -10,7 +10,6 @@ from functools import partial
 from ipaddress import ip_network
 from uuid import UUID
 
-import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
@@ -135,7 +134,7 @@ class CompletionService:
                 # made only now: attachments may take minutes, and its time decides prices and orders messages
                 run = Run(
                     caller=caller,
-                    request=msgspec.structs.replace(request, messages=resolved.messages),
+                    request=resolved.request,
                     model=spec.id,
                     process_id=self.process_id,
                     idempotency_key=idempotency_key,
@@ -158,7 +157,7 @@ class CompletionService:
     ) -> ResolvedAttachments:
         if carries_media(request.messages):
             return await resolve_attachments(workspace_id, request, spec, self._fetcher, folders)
-        return ResolvedAttachments(request.messages)
+        return ResolvedAttachments(request)
 
     async def _admit(self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter) -> UUID | None:
         """Store a run; return the completion that it repeats, if it does, and nothing is stored."""

@@ -83,20 +83,23 @@ class MethodRouter:
         await chosen(scope, receive, send)
 
 
-@contextmanager
-def on_disconnect(receive: Receive, leave: Callable[[], None]) -> Iterator[None]:
+class on_disconnect:  # noqa: N801 (a context manager, used like a function)
     """Call `leave` if the client leaves while the block runs; the request's body must have been read."""
 
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        leave()
+    def __init__(self, receive: Receive, leave: Callable[[], None]) -> None:
+        self._receive = receive
+        self._leave = leave
 
-    watcher = asyncio.ensure_future(watch())
-    try:
-        yield
-    finally:
-        watcher.cancel()
+    def __enter__(self) -> None:
+        self._watcher = asyncio.ensure_future(self._watch())
+
+    def __exit__(self, *_: object) -> None:
+        self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class _Resolver:
         check_documents(resolved, self._request.positions, spec)
         await self._store()
         return ResolvedAttachments(
-            resolved,
+            msgspec.structs.replace(self._request, messages=resolved),
             tuple(self._files.values()),
             self._fetched,
             {sha256: data for sha256, data in self._request.uploads.items() if sha256 in self._files},

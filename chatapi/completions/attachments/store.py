@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 from channels.db import database_sync_to_async
 
+from conversations.completion_request import CompletionRequest
 from core.blob import Blob
-from engines.messages import Message
 from engines.requests import BlobReader
 from media.cleanup import delete_unregistered
 from media.models import storage_name
@@ -18,13 +18,13 @@ from media.services import StoredFile, read_stored, record_copies, store_bytes, 
 
 
 class ResolvedAttachments(msgspec.Struct, frozen=True):
-    """The call's messages with every file in its place, and the files to be registered and held.
+    """The request with every file in its place, and the files to be registered and held.
 
     `fetched` is the SHA-256 of what was at each URL, `inline` the bytes that came with the call, `paths` the
     places of the files that were fetched now. `new_digests` are those whose bytes no row named before.
     """
 
-    messages: tuple[Message, ...]
+    request: CompletionRequest
     files: tuple[StoredFile, ...] = ()
     fetched: dict[str, str] = {}
     inline: dict[str, bytes] = {}

@@ -1,7 +1,7 @@
 """The carrier of one completion: the service makes it, the writer stores it, the pump runs it."""
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import msgspec
 from django.conf import settings
@@ -36,6 +36,20 @@ class Run(StoredRun):
     candidates: tuple[ModelSpec, ...]
     allowance: Allowance
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.charge_request = ChargeRequest(
+            charge_id=self.id,
+            kind="completion",
+            workspace_id=self.workspace_id,
+            user_id=self.principal.user_id,
+            key_id=self.principal.key_id,
+            models=tuple([candidate.id for candidate in self.candidates]),
+            at=self.at,
+            process_id=self.process_id,
+            declared=partial(declared_prices, self.candidates),
+        )
+
     def record_admission(self, admission: Admission) -> None:
         sent = self.request
         self.admission = admission
@@ -48,20 +62,6 @@ class Run(StoredRun):
         )
 
     # --- what admission asks for ------------------------------------------------------------------
-
-    @cached_property
-    def charge_request(self) -> ChargeRequest:
-        return ChargeRequest(
-            charge_id=self.id,
-            kind="completion",
-            workspace_id=self.workspace_id,
-            user_id=self.principal.user_id,
-            key_id=self.principal.key_id,
-            models=tuple(candidate.id for candidate in self.candidates),
-            at=self.at,
-            process_id=self.process_id,
-            declared=partial(declared_prices, self.candidates),
-        )
 
     def bound(self, history: tuple[Message, ...]) -> Bound:
         return usage_bound(self.request, self.candidates, history, self._sound_lengths(history))
