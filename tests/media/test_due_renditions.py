@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
@@ -24,9 +25,16 @@ from media.renditions.lanes import Lanes
 from media.renditions.makers import MAKERS, Maker, RenditionResult, SourceNotReady, source_name
 from media.services import StoredFile, register_files, store_bytes
 from tests.support.people import Person
-from tests.support.running_server import wait_until
+from tests.support.running_server import wait_until, without_worker
 
 hasty_lease = partial(keep_lease, seconds=0.02)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_other_worker() -> Iterator[None]:
+    """Keep the worker that stories have started in this process from taking what is due here."""
+    with without_worker():
+        yield
 
 
 def make_next(**makers: Maker) -> NextRendition | None:

@@ -19,11 +19,18 @@ from media.renditions.makers import RenditionResult
 from media.renditions.tasks import RenditionWorker, WorkerNotifier
 from media.services import StoredFile, register_files
 from tests.support.people import Person
-from tests.support.running_server import embedded_worker, wait_until
+from tests.support.running_server import embedded_worker, wait_until, without_worker
 
 SLOW_SECONDS = 0.5
 MANY = 60
 KINDS = {Lane.QUICK: "opus", Lane.LONG: "opus", Lane.RECOGNITION: "transcript"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_other_worker() -> Iterator[None]:
+    """Keep the worker that stories have started in this process from taking what is due here."""
+    with without_worker():
+        yield
 
 
 def file_of(who: Person, name: str, *kinds: str, milliseconds: int = 1000) -> UUID:
