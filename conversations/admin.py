@@ -1,6 +1,7 @@
 """The history in the admin site: for viewing, searching and filtering; nobody edits it."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from conversations.asset_holds import hold_id
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
@@ -70,7 +72,9 @@ class ConversationAdmin(ReadOnlyAdmin):
         messages = list(newest[: self.shown_messages])[::-1]
         answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
         completions = list(answering.defer("request").order_by("pk")) if messages else []
-        files = present_files(conversation.workspace_id, blobs_in(messages))
+        files = present_files(
+            conversation.workspace_id, blobs_in(messages), partial(hold_id, conversation.id)
+        )
         lines = [
             {
                 "message": line.message,
@@ -134,7 +138,11 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="content")
     def content(self, message: Message) -> SafeString:
-        files = present_files(message.conversation.workspace_id, blobs_in([message]))
+        files = present_files(
+            message.conversation.workspace_id,
+            blobs_in([message]),
+            partial(hold_id, message.conversation_id),
+        )
         parts = [present_part(part, files) for part in message.parts]
         line = {"message": message, "depth": 0, "indent": 0, "parts": parts}
         return render_to_string("conversations/admin/thread.html", {"lines": [line]})

@@ -1,6 +1,7 @@
 """Files in the admin: read-only, except that what failed can be created again."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
@@ -21,8 +22,8 @@ from media.signed_urls import media_url
 SHOWN_HOLDERS = 50
 
 
-def preview_of(asset: Asset) -> SafeString:
-    return render_to_string("media/admin/preview.html", {"file": present_asset(asset)})
+def preview_of(asset: Asset, holder: UUID | None = None) -> SafeString:
+    return render_to_string("media/admin/preview.html", {"file": present_asset(asset, holder)})
 
 
 def links_to(rows: list[Model]) -> str:
@@ -215,6 +216,6 @@ class FileAdmin(ReadOnlyAdmin):
 
     @admin.display(description="preview")
     def preview(self, file: File) -> SafeString:
-        return preview_of(file.asset)
+        return preview_of(file.asset, file.id)
 
     of = link_column("asset", "stored as")

@@ -1,0 +1,115 @@
+"""The admin's users and groups."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.admin.rights import has_rights, is_superuser, missing_permissions
+from accounts.deletion import delete_user, reasons_to_keep, user_counts
+from accounts.models import ApiKey, User, Workspace
+from core.admin import link_to
+
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class _LowerCaseEmail(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_email(self) -> str:
+        email = User.objects.normalize_email(self.cleaned_data["email"]).lower()
+        if User.objects.filter(email__iexact=email).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError("There is a user with this address already.")
+        return email
+
+
+class NewUserForm(_LowerCaseEmail, AdminUserCreationForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class UserForm(_LowerCaseEmail, UserChangeForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = "__all__"  # noqa: DJ007 (the admin's fieldsets choose)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+    form = UserForm
+    add_form = NewUserForm
+    list_display = ("email", "first_name", "last_name", "is_staff", "is_active", "last_login")
+    search_fields = ("email", "first_name", "last_name")
+    ordering = ("email",)
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        ("Person", {"fields": ("first_name", "last_name")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Times", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        return self.readonly_fields if is_superuser(request) else (*self.readonly_fields, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+
+    @staticmethod
+    def _may_touch(request: HttpRequest, user: User | None) -> bool:
+        """Return whether this user may be edited, be given a password, or be deleted."""
+        return user is None or is_superuser(request) or not has_rights(user)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
+        ids = [user.pk for user in objs]
+        personal = list(Workspace.objects.filter(personal_of__in=ids))
+        counts = user_counts(ids)
+        lacking = missing_permissions(request, {Workspace: len(personal), ApiKey: counts["API keys"]})
+        if not all(self._may_touch(request, user) for user in objs):
+            lacking.add("user with rights")
+        kept = [why for workspace in personal if (why := _reason_kept(workspace))]
+        return [link_to(row) for row in (*objs, *personal)], counts, lacking, kept
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        delete_user(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            delete_user(user)
+
+
+def _reason_kept(workspace: Workspace) -> SafeString | None:
+    """Return why a personal workspace, and so its user, stays; None if nothing keeps it."""
+    things = reasons_to_keep(workspace)
+    text = "{} has {}. Delete it first, or deactivate its user instead."
+    return format_html(text, link_to(workspace), things) if things else None
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin):
+    """Groups, which are rights: whoever could change one that they are in could do anything."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
