@@ -1,6 +1,7 @@
 """uvicorn, configured and stopped the way `manage.py run` needs it."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -43,6 +44,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        _spare_collections()
         self._watching = asyncio.create_task(self._watch())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -109,6 +111,12 @@ def serve(
     except SystemExit:  # the application did not start: uvicorn has logged why
         return False
     return server.started
+
+
+def _spare_collections() -> None:
+    """Exempt all that was loaded from garbage collection: all streams would stop while it is gone through."""
+    gc.collect()
+    gc.freeze()
 
 
 def _exit_after(seconds: float) -> None:
