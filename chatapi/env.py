@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from billing.money import InvalidAmount, usd_to_nano
+from core.secret_variables import UnusableSecret, read_secret, read_url
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,22 @@ ROOT = Path(__file__).resolve().parent.parent
 def env(name: str, default: str = "") -> str:
     """Return an environment variable without the space around it; an empty one counts as unset."""
     return os.environ.get(name, "").strip() or default
+
+
+def env_secret(name: str) -> str:
+    """Return a key or a password, which is masked in all that is logged or answered from now on."""
+    try:
+        return read_secret(name)
+    except UnusableSecret as problem:
+        raise SystemExit(f"chatapi: {problem}") from None
+
+
+def env_url(name: str, default: str = "") -> str:
+    """Return a URL whose password, if it has one, is masked from now on."""
+    try:
+        return read_url(name) or default
+    except UnusableSecret as problem:
+        raise SystemExit(f"chatapi: {problem}") from None
 
 
 def env_flag(name: str, *, default: bool = False) -> bool:
@@ -76,7 +93,7 @@ _MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 def env_mail_server(name: str) -> MailServer:
     """Parse a URL such as `smtp+tls://USER:PASSWORD@HOST:587`."""
     try:
-        url = urlsplit(env(name, "smtp://localhost"))
+        url = urlsplit(env_url(name, "smtp://localhost"))
         port = url.port or _MAIL_PORTS[url.scheme]
     except (KeyError, ValueError):  # its text may contain the password
         raise SystemExit(

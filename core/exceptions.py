@@ -4,7 +4,8 @@ ApiError
 ├── BadRequest           400   the request itself
 ├── NotAuthenticated     401   the credentials identify nobody
 │   ├── MissingApiKey
-│   └── InvalidApiKey          wrong, revoked or expired
+│   ├── InvalidApiKey          wrong, revoked or expired
+│   └── SessionEnded           while a request of it ran
 ├── Forbidden            403   a CSRF token is missing
 ├── NotFound             404   does not exist, or belongs to somebody else
 ├── MethodNotAllowed     405
@@ -92,6 +93,11 @@ class InvalidApiKey(NotAuthenticated):
         )
 
 
+class SessionEnded(NotAuthenticated):
+    def __init__(self) -> None:
+        super().__init__("The session has ended. Sign in again.", code="session_ended")
+
+
 class Forbidden(ApiError):
     status = 403
     type = "permission_error"
@@ -155,8 +161,8 @@ class InsufficientQuota(ApiError):
     type = "insufficient_quota"
     code = "insufficient_quota"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"x-should-retry": "false"})
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message, param=param, headers={"x-should-retry": "false"})
 
 
 class Internal(ApiError):

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from string import ascii_letters, digits
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ MESSAGE_LIMIT = 2000
 NAME_LIMIT = 200
 """Characters of a code, type or param."""
 NUMBER_LIMIT = 10**19
+_KEY_CHARACTERS = f"{ascii_letters}{digits}-_.~+/=%\\&;#"
 _STATUS = re.compile("[1-5][0-9][0-9]")
 
 
@@ -51,13 +53,12 @@ class Fault(msgspec.Struct):
     param: str | None = None
 
 
-def error_for_status(status: int, headers: Mapping[str, str], body: bytes, secret: str | None) -> EngineError:
-    """Return the error for a response whose status is not 200; `secret` is kept out of its message."""
-    fault = find_fault_in_body(body)
-    return _error(status, fault, retry_after(headers), secret)
+def error_for_status(status: int, headers: Mapping[str, str], body: bytes) -> EngineError:
+    """Return the error for a response whose status is not 200."""
+    return _error(status, find_fault_in_body(body), retry_after(headers))
 
 
-def error_for_fault(fault: Fault, secret: str | None) -> EngineError:
+def error_for_fault(fault: Fault) -> EngineError:
     """Return the error for an error object that came with status 200."""
     if fault.number and 400 <= fault.number < 600:
         status = fault.number
@@ -66,15 +67,15 @@ def error_for_fault(fault: Fault, secret: str | None) -> EngineError:
     elif fault.type == "invalid_request_error" or _is_about_context_length(fault):
         status = 400
     else:
-        return EngineError(_clean(fault.message, secret), code=fault.code, type=fault.type)
-    return _error(status, fault, None, secret)
+        return EngineError(_clean(fault.message), code=fault.code, type=fault.type)
+    return _error(status, fault, None)
 
 
-def _error(status: int, fault: Fault | None, wait: float | None, secret: str | None) -> EngineError:
+def _error(status: int, fault: Fault | None, wait: float | None) -> EngineError:
     if status in (401, 403):
         return _credentials_refused()
     fault = fault or Fault(f"The upstream answered with status {status}.")
-    message = _clean(fault.message, secret)
+    message = _clean(fault.message)
     if status != 429 and _is_about_context_length(fault):
         return InvalidRequest(message, code="context_length_exceeded", param="messages")
     if status in (400, 413, 422):
@@ -104,10 +105,11 @@ def _server_status(status: int) -> int:
     return {408: 504, 529: 503}.get(status, 502)
 
 
-def _clean(message: str, secret: str | None) -> str:
-    if secret:
-        message = message.replace(secret, "***")
-    return _valid(message[:MESSAGE_LIMIT]) or "The upstream reported an error."
+def _clean(message: str) -> str:
+    """Return what is passed on of a message. It does not end in half a word, which may be half a key."""
+    if len(message) > MESSAGE_LIMIT:
+        message = message[:MESSAGE_LIMIT].rstrip(_KEY_CHARACTERS)
+    return _valid(message) or "The upstream reported an error."
 
 
 # --- errors about the context length -------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import socket
 import time
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from core.known_secrets import KNOWN_SECRETS
 from engines.base import EngineError, InvalidRequest, Unavailable
 from engines.events import Event, Finish, TextDelta
 from engines.messages import Message, TextPart
 from engines.model_spec import ModelSpec
 from engines.openai_compatible.engine import OpenAICompatibleEngine
+from engines.openai_compatible.errors import MESSAGE_LIMIT
 from engines.openai_compatible.reachability import Reachability
 from engines.openai_compatible.sse_lines import LineSplitter
 from engines.openai_compatible.upstream_response import ResponseLimits
@@ -143,6 +146,55 @@ async def test_the_key_is_in_no_message_and_no_log(
         error = await refusal(upstream, status(400, {"message": f"I was sent {KEY}!"}))
     assert error.message == "I was sent ***!"
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("field", ["message", "type", "code", "param"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda fault: status(400, fault),
+        lambda fault: status(404, fault),
+        lambda fault: status(418, fault),
+        lambda fault: status(429, fault),
+        lambda fault: status(500, fault),
+        lambda fault: stream({"error": fault}),
+        lambda fault: raw(json.dumps({"error": fault}).encode(), content_type="application/json"),
+        lambda fault: stream(say("Well"), {"error": fault}),
+        lambda fault: stream({"error": {**fault, "code": fault.get("code", 400)}}),
+    ],
+)
+async def test_the_key_is_in_no_part_of_an_error(
+    upstream: FakeUpstream, field: str, answer: Callable[[dict[str, str]], Answer]
+) -> None:
+    """Wherever the error comes: with a status of its own, with 200, or in the middle of a stream."""
+    fault = {"message": "It failed.", field: f"Got {KEY.upper()}, {KEY[:10]}… and sk-somebody-else-42"}
+    upstream.will(answer(fault))
+    async with engine_for(upstream, retries=0) as engine:
+        with pytest.raises(EngineError) as failed:
+            await collect(engine, [])
+
+    error = failed.value
+    said = f"{error!r} {error.message} {error.type} {error.code} {error.param}"
+    assert KEY.lower()[:8] not in said.lower()
+    assert "somebody" not in said
+
+
+async def test_the_keys_of_others_tell_a_client_nothing(upstream: FakeUpstream) -> None:
+    """A client can have an upstream quote a guess, and what is masked would tell that it is right."""
+    KNOWN_SECRETS.add("another-upstreams-0815")
+    error = await refusal(upstream, status(400, {"message": "Unknown: another-upstreams-0815"}))
+    assert error.message == "Unknown: another-upstreams-0815"
+
+
+async def test_a_long_message_does_not_end_in_half_a_key(upstream: FakeUpstream) -> None:
+    said = "no " * (MESSAGE_LIMIT // 3 - 2)
+    error = await refusal(upstream, status(400, {"message": f"{said}7f3e9a1c-0b2d-4e5f"}))
+    assert error.message == said
+
+
+async def test_a_nested_error_is_masked_too(upstream: FakeUpstream) -> None:
+    error = await refusal(upstream, status(400, {"message": {"headers": {"Authorization": f"Bearer {KEY}"}}}))
+    assert error.message == '{"headers":{"Authorization":"Bearer ***"}}'
 
 
 SHAPES: list[tuple[Any, str]] = [
@@ -496,6 +548,38 @@ async def test_an_engine_made_from_the_models_file(
     await engine.close()
     assert upstream.body["model"] == "theirs"
     assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_the_space_around_a_key_is_no_part_of_it(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSTREAM_API_KEY", " sk-up-123 \n")
+    upstream.will(FINE, status(400, {"message": "API key not valid: sk-up-123."}))
+    spec = ModelSpec(
+        id="ours", engine="openai_compatible", base_url=upstream.base_url, api_key_env="UPSTREAM_API_KEY"
+    )
+    engine = OpenAICompatibleEngine.from_spec(spec)
+    assert await events_of(engine) == HI
+    with pytest.raises(EngineError, match=r"^API key not valid: \*\*\*\.$"):
+        await events_of(engine)
+    await engine.close()
+    assert upstream.requests[0].headers["authorization"] == "Bearer sk-up-123"
+
+
+async def test_a_key_in_the_address_is_used_and_never_shown(upstream: FakeUpstream) -> None:
+    address = (
+        upstream.base_url.replace("http://", "http://user:p%40ssw0rd-17@") + "/?api-key=7f3e9a1c&v=2024-02-01"
+    )
+    upstream.will(
+        FINE, status(400, {"message": "Not with p@ssw0rd-17, p%40ssw0rd-17 or 7F3E9A1C on 2024-02-01"})
+    )
+    engine = OpenAICompatibleEngine(address, "m")
+    assert await events_of(engine) == HI
+    with pytest.raises(EngineError, match=r"^Not with \*\*\*, \*\*\* or \*\*\* on 2024-02-01$"):
+        await events_of(engine)
+    await engine.close()
+    assert upstream.requests[0].target == "/v1/chat/completions?api-key=7f3e9a1c&v=2024-02-01"
+    assert upstream.requests[0].headers["authorization"] == "Basic dXNlcjpwQHNzdzByZC0xNw=="
 
 
 async def test_without_its_key_it_says_so_and_sends_none(
