@@ -6,9 +6,9 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapi.settings")
     try:
-        from django.core.management import execute_from_command_line
+        from chatapi.command_line import execute
 
-        execute_from_command_line(sys.argv)
+        execute(sys.argv)
     except KeyboardInterrupt:
         sys.exit(130)
 

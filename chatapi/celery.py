@@ -26,12 +26,9 @@ app.autodiscover_tasks(["media.renditions"])
 def check_worker(**_: Any) -> None:
     """Check the environment of `celery worker`; the embedded one starts after the server's own checks."""
     django.setup()
-    from chatapi.serving.preflight import CannotStart, check_worker_environment
+    from chatapi.serving.preflight import check_or_exit
 
-    try:
-        check_worker_environment()
-    except CannotStart as reason:
-        raise SystemExit(f"chatapi: {reason}") from None
+    check_or_exit(tables=True)
 
 
 @celeryd_after_setup.connect

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chatapi.env import env
+from chatapi.env import env, env_secret
 
 BUCKET = "CHATAPI_S3_BUCKET"
 ENDPOINT = "CHATAPI_S3_ENDPOINT"
@@ -13,7 +13,9 @@ REGION = "CHATAPI_S3_REGION"
 PREFIX = "CHATAPI_S3_PREFIX"
 ACCESS_KEY = "CHATAPI_S3_ACCESS_KEY_ID"
 SECRET_KEY = "CHATAPI_S3_SECRET_ACCESS_KEY"  # noqa: S105  (the variable's name)
-VARIABLES = (BUCKET, ENDPOINT, REGION, PREFIX, ACCESS_KEY, SECRET_KEY)
+KEYS = (ACCESS_KEY, SECRET_KEY)
+_DISK = "media.storage.disk.WholeFileStorage"
+VARIABLES = (BUCKET, ENDPOINT, REGION, PREFIX, *KEYS)
 
 
 def storages(data_dir: Path) -> dict[str, dict[str, Any]]:
@@ -21,16 +23,20 @@ def storages(data_dir: Path) -> dict[str, dict[str, Any]]:
 
     Without keys of our own, boto3 looks where it always does: AWS_* variables, profiles, the machine's role.
     """
-    given = {name: value for name in VARIABLES if (value := env(name))}
+    given = {name: value for name in VARIABLES if (value := (env_secret if name in KEYS else env)(name))}
     return {
         "default": _bucket(given) if given else _folder(data_dir / "media"),
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
 
 
+def keeps_media_on_disk(storages: Mapping[str, Mapping[str, Any]]) -> bool:
+    return str(storages["default"]["BACKEND"]) == _DISK
+
+
 def _folder(location: Path) -> dict[str, Any]:
     return {
-        "BACKEND": "media.storage.disk.WholeFileStorage",
+        "BACKEND": _DISK,
         "OPTIONS": {"location": str(location), "file_permissions_mode": 0o600},
     }
 

@@ -48,6 +48,7 @@ def spawn(
         stderr=stderr,
         env=child_environment(),
         start_new_session=True,
+        umask=0o077,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chatapi.serving.first_start import Credentials
+from core.redaction import redact
 
 _POLL_SECONDS = 0.1
 
@@ -87,7 +88,7 @@ class ConsoleProgress(logging.Handler):
         logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said_at, self.said = time.monotonic(), record.getMessage()
+        self.said_at, self.said = time.monotonic(), redact(record.getMessage())
         say(f"  {self.said}")
 
     def has_shown(self, reason: str) -> bool:

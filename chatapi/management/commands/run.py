@@ -12,7 +12,8 @@ from django.utils.module_loading import import_string
 from chatapi.celery import app as celery_app
 from chatapi.serving import console, first_start, preflight
 from chatapi.serving.embedded_worker import EmbeddedWorker
-from chatapi.serving.preflight import CannotStart
+from chatapi.serving.exceptions import CannotStart
+from chatapi.serving.preflight import one_line
 from chatapi.serving.server import serve
 
 
@@ -30,12 +31,12 @@ class Command(BaseCommand):
 
     def _run(self) -> None:
         host, port = preflight.listening_address()
-        preflight.check_storage(settings.DATA_DIR)
+        news = preflight.create_storage()
         models = preflight.served_models()
         listener = preflight.bind(host, port)
         address = console.Address.of(listener)
         preflight.check_database()
-        for warning in preflight.system_warnings():
+        for warning in [*news, *preflight.system_warnings()]:
             self.stderr.write(f"chatapi: {warning}")
         credentials = self._prepare_database()
         if credentials is not None:
@@ -45,13 +46,13 @@ class Command(BaseCommand):
 
     def _prepare_database(self) -> first_start.Credentials | None:
         try:
-            with first_start.preparation_lock(settings.DATA_DIR):
+            with first_start.preparation_lock(console.say):
                 if preflight.unapplied_migrations(connection):
                     console.say("Preparing the database…")
                     first_start.migrate()
                 return first_start.create_first_credentials()
         except (DatabaseError, OSError) as error:
-            raise CannotStart(f"the database cannot be prepared: {' '.join(str(error).split())}") from error
+            raise CannotStart(f"the database cannot be prepared: {one_line(error)}") from error
         finally:
             connections.close_all()
 
