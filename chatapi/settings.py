@@ -3,12 +3,11 @@
 import os
 import secrets
 from pathlib import Path
-from urllib.parse import quote
 
-import dj_database_url
 from kombu import Queue
 
 from chatapi.celery_options import every, transport_options
+from chatapi.database_settings import databases
 from chatapi.env import (
     ROOT,
     data_dir,
@@ -19,38 +18,36 @@ from chatapi.env import (
     env_list,
     env_mail_server,
     env_nano_usd,
+    env_secret,
+    env_url,
     models_file,
 )
+from chatapi.serving.data_folder import read_secret
+from chatapi.serving.exceptions import CannotStart
 from chatapi.serving.log_filters import is_worth_logging
 from chatapi.storage_settings import storages
-from core.files import whole_file
+from core.known_secrets import KNOWN_SECRETS
 from media.processing.sandbox.pools import FILES_THREADS, RECOGNITION_THREADS, SYNTHESIS_THREADS
+
+os.umask(0o077)  # first: whatever a process of the service writes is for its own user alone
 
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
 
 
 def _secret_key() -> str:
-    """Return the configured key, or one made on the first start and kept with the data."""
-    given = env("CHATAPI_SECRET_KEY")
-    if given:
-        return given
+    """Return the configured key, or the one that the first start keeps with the data; before it, any."""
     try:
-        return _load_or_create_secret(DATA_DIR / "secret.key")
+        key = env_secret("CHATAPI_SECRET_KEY") or read_secret(DATA_DIR) or secrets.token_urlsafe(64)
+    except CannotStart as reason:
+        raise SystemExit(f"chatapi: {reason}") from None
     except OSError as error:
         raise SystemExit(
-            f"chatapi: cannot write to {DATA_DIR} (CHATAPI_DATA_DIR): {error.strerror}"
+            f"chatapi: cannot read {error.filename} (CHATAPI_DATA_DIR): {error.strerror}. "
+            "Is this the user that the service runs as?"
         ) from error
-
-
-def _load_or_create_secret(path: Path) -> str:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        # the first of several processes wins
-        with whole_file(path, draft, mode=0o600, replace=False) as file:
-            file.write(secrets.token_urlsafe(64).encode())
-    return path.read_text()
+    KNOWN_SECRETS.add(key)
+    return key
 
 
 def _allowed_hosts() -> list[str]:
@@ -59,16 +56,6 @@ def _allowed_hosts() -> list[str]:
     return env_list("CHATAPI_ALLOWED_HOSTS") or (
         sorted(loopback) if host in {"localhost", "127.0.0.1", "::1"} else ["*"]
     )
-
-
-def _database_config() -> dj_database_url.DBConfig:
-    sqlite_url = f"sqlite:///{quote(str(DATA_DIR / 'chatapi.sqlite3'))}"
-    try:
-        return dj_database_url.parse(env("DATABASE_URL", sqlite_url), conn_health_checks=True)
-    except ValueError as error:  # its text may contain the password
-        raise SystemExit(
-            "chatapi: DATABASE_URL is not a database's URL, such as postgres://USER:PASSWORD@HOST:5432/NAME"
-        ) from error
 
 
 SECRET_KEY = _secret_key()
@@ -127,24 +114,7 @@ TEMPLATES = [
 
 # --- data ---------------------------------------------------------------------------------------
 
-DATABASES = {"default": _database_config()}
-_database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    _database["OPTIONS"] = {
-        # take the write lock first: a writer then waits for another instead of failing halfway
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        # recursive triggers: replacing a row then deletes the old one, which the ledger's guards refuse
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;"
-        " PRAGMA recursive_triggers=ON;",
-    }
-elif _database["ENGINE"] == "django.db.backends.postgresql":
-    _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": env_int("CHATAPI_DATABASE_POOL", 8, least=1), "timeout": 10},
-    }
-    _database["CONN_MAX_AGE"] = 0  # the pool keeps connections open
-
+DATABASES = databases(DATA_DIR)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -225,9 +195,9 @@ SPECTACULAR_SETTINGS = {
 
 CHATAPI_UNPRICED = env_choice("CHATAPI_UNPRICED", "refuse", "record")
 CHATAPI_CREDIT_LIMIT = env_nano_usd("CHATAPI_CREDIT_LIMIT_USD", "0")
-STRIPE_API_KEY = env("STRIPE_API_KEY")
+STRIPE_API_KEY = env_secret("STRIPE_API_KEY")
 CHATAPI_STRIPE_METER = env("CHATAPI_STRIPE_METER", "chatapi_cost")
-CHATAPI_STRIPE_URL = env("CHATAPI_STRIPE_URL", "https://api.stripe.com")
+CHATAPI_STRIPE_URL = env_url("CHATAPI_STRIPE_URL", "https://api.stripe.com")
 
 # --- mail, only for alerts ----------------------------------------------------------------------
 
@@ -252,11 +222,11 @@ CHATAPI_AUDIO_QUEUE = env_int("CHATAPI_AUDIO_QUEUE", 32, least=CHATAPI_AUDIO_REQ
 CHATAPI_FILE_JOBS = env_int("CHATAPI_FILE_JOBS", FILES_THREADS, least=3)
 CHATAPI_RECOGNITION_JOBS = env_int("CHATAPI_RECOGNITION_JOBS", RECOGNITION_THREADS, least=1)
 CHATAPI_SYNTHESIS_JOBS = env_int("CHATAPI_SYNTHESIS_JOBS", SYNTHESIS_THREADS, least=1)
-REDIS_URL = env("REDIS_URL") or None
+REDIS_URL = env_url("REDIS_URL") or None
 
 # --- background work ----------------------------------------------------------------------------
 
-CELERY_BROKER_URL = env("CELERY_BROKER_URL", "memory://")
+CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", "memory://")
 # no request waits longer for an unreachable broker; workers retry for as long as they live
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -283,6 +253,7 @@ CELERY_TASK_ROUTES = {
     "chatapi.tasks.reconcile": {"queue": "billing"},
 }
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "chatapi.celery_scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "settle-interrupted": every(15, "chatapi.tasks.settle_interrupted"),
@@ -318,6 +289,7 @@ if HTTPS:
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapi.views.errors.SettingsFilter"
 CSRF_FAILURE_VIEW = "chatapi.views.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
@@ -328,7 +300,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_logging}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "core.redaction.RedactingFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {

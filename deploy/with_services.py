@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import socket
 import sys
 from urllib.parse import urlsplit
@@ -13,6 +14,12 @@ SERVICES = {
     "Redis": ("CHATAPI_TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
     "RabbitMQ": ("CHATAPI_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672//"),
 }
+PROGRAMS = ("pgbouncer",)
+"""Tests start these themselves. Debian keeps them where only root looks."""
+
+
+def is_installed(program: str) -> bool:
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is not None
 
 
 def answers(url: str) -> bool:
@@ -33,6 +40,9 @@ def main(arguments: list[str]) -> None:
             missing.append(f"{service} at {address.hostname}:{address.port} ({variable})")
     if missing:
         sys.exit(f"chatapi: these tests need what does not answer: {', '.join(missing)}")
+    missing_programs = [program for program in PROGRAMS if not is_installed(program)]
+    if missing_programs:
+        sys.exit(f"chatapi: these tests need what is not installed: {', '.join(missing_programs)}")
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
 
 

@@ -15,6 +15,7 @@ from core.http.exception_handler import database_down_error
 from core.http.openapi import error_responses
 from core.http.serializers import ConstantField
 from core.http.views import PublicView
+from core.redaction import redact
 
 
 class StatusSerializer(serializers.Serializer[Any]):
@@ -55,5 +56,5 @@ def check_default_model() -> None:
     reason = models.engine(models.default).unready_reason
     if reason is not None:
         raise ServiceUnavailable(
-            f"The model {models.default.id!r} is not ready: {reason}", code="engine_unavailable"
+            f"The model {models.default.id!r} is not ready: {redact(reason)}", code="engine_unavailable"
         )

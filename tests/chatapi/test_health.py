@@ -55,6 +55,14 @@ def test_health_says_why_the_default_model_is_not_ready(engine: Sleepy, client: 
     assert client.get("/livez").status_code == 200
 
 
+def test_health_shows_no_secret(engine: Sleepy, client: Client, db: None) -> None:
+    engine.unready_reason = "nobody answers at http://user:hunter2@10.0.0.7/v1 with sk-up-0123456789"
+
+    message = client.get("/healthz").json()["error"]["message"]
+
+    assert message.endswith("nobody answers at http://***@10.0.0.7/v1 with ***")
+
+
 @pytest.mark.usefixtures("fresh_registry")
 def test_a_broken_models_file_is_bad_health_and_its_path_is_not_shown(
     client: Client, db: None, settings: Settings, tmp_path: Path

@@ -1,7 +1,11 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.support.celery_workers import CeleryCluster, celery_cluster, service_url
 
@@ -25,3 +29,14 @@ def works_on_rabbitmq(transactional_db: None, tmp_path: Path) -> Iterator[Celery
 def works_on_redis(transactional_db: None, tmp_path: Path) -> Iterator[CeleryCluster]:
     with celery_cluster(service_url(REDIS), tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """An empty database, dropped afterwards."""
+    server = os.environ["CHATAPI_TEST_DATABASE_URL"]
+    name = f"chatapi_run_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield f"{server.rpartition('/')[0]}/{name}"
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,29 +1,14 @@
 """`manage.py run` on PostgreSQL and on a broker of its own: `make test-services`."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from tests.support.run_command import running
 from tests.support.running_server import chat_body, events, text_of
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    """An empty database, dropped afterwards."""
-    server = os.environ["CHATAPI_TEST_DATABASE_URL"]
-    name = f"chatapi_run_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield f"{server.rpartition('/')[0]}/{name}"
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.mark.parametrize("broker", ["CHATAPI_TEST_REDIS_URL", "CHATAPI_TEST_AMQP_URL"])

@@ -119,6 +119,7 @@ def test_a_worker_answers_when_it_is_asked_whether_it_lives(works: CeleryCluster
 def test_a_worker_does_not_start_on_a_database_without_its_tables(
     works_on_redis: CeleryCluster, tmp_path: Path
 ) -> None:
+    (tmp_path / "empty.sqlite3").touch()
     empty = f"sqlite:///{tmp_path}/empty.sqlite3"
     worker = works_on_redis.start(["worker", "--pool", "solo"], DATABASE_URL=empty)
     assert worker.process.wait(PATIENCE) == 1
