@@ -1,29 +1,38 @@
 """Authentication of callers of the ASGI endpoints.
 
-Keys are remembered for a few seconds; admission asks the database again, so a revoked key gets no completion.
+Keys are remembered for a moment; admission asks the database again, so a revoked key gets no completion.
 """
 
+import asyncio
 import time
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY
 from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
 from accounts.authentication import find_secret, principal_of_secret, principal_of_session
 from accounts.principal import Caller, Principal
+from accounts.revocations import Revocations
 from accounts.services import digest_of
 from core.exceptions import MissingApiKey
 
-CACHE_SECONDS = 5.0
+CACHE_SECONDS = 0.5
 CACHE_KEYS = 10_000
 
 
 class AsgiAuthenticator:
-    def __init__(self) -> None:
+    """Identifies callers. `revocations` ends what runs for them once they may no longer act."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        self.revocations = revocations
+        revocations.on_revoked.append(lambda caller: self._cache.pop(caller.credential, None))
         self._cache: dict[str, tuple[float, Principal]] = {}
+        self._look_ups: dict[str, asyncio.Future[Principal]] = {}
 
     async def identify(self, scope: Scope) -> Caller:
         """Return the caller. Raises `NotAuthenticated`, or `Forbidden` for a session without a CSRF token."""
@@ -31,16 +40,29 @@ class AsgiAuthenticator:
         if secret is not None:
             digest = digest_of(secret)
             return Caller(await self._principal(secret, digest), digest)
-        principal = await database_sync_to_async(_principal_of_cookies)(scope)
-        if principal is None:
+        caller: Caller | None = await database_sync_to_async(_caller_of_cookies)(scope)
+        if caller is None:
             raise MissingApiKey()
-        return Caller(principal, None)
+        return caller
 
     async def _principal(self, secret: str, digest: str) -> Principal:
         found = self._cache.get(digest)
-        now = time.monotonic()
-        if found is not None and found[0] > now:
+        if found is not None and found[0] > time.monotonic():
             return found[1]
+        look_up = self._look_ups.get(digest)
+        if look_up is None:
+            # one for all who wait: many calls of a key find it forgotten at the same moment
+            look_up = self._look_ups[digest] = asyncio.ensure_future(self._look_up(secret, digest))
+            look_up.add_done_callback(partial(self._forget_look_up, digest))
+        return await asyncio.shield(look_up)
+
+    def _forget_look_up(self, digest: str, done: "asyncio.Future[Principal]") -> None:
+        del self._look_ups[digest]
+        if not done.cancelled():
+            done.exception()  # all who waited for it may be gone
+
+    async def _look_up(self, secret: str, digest: str) -> Principal:
+        now = time.monotonic()
         principal: Principal = await database_sync_to_async(principal_of_secret)(secret)
         if len(self._cache) >= CACHE_KEYS:
             self._cache.clear()
@@ -48,11 +70,15 @@ class AsgiAuthenticator:
         return principal
 
 
-def _principal_of_cookies(scope: Scope) -> Principal | None:
+def _caller_of_cookies(scope: Scope) -> Caller | None:
     request = ASGIRequest(scope, BytesIO())
     session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     if not session_key:
         return None
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(session_key)
-    return principal_of_session(request)
+    principal = principal_of_session(request)
+    if principal is None:
+        return None
+    session_hash = request.session[HASH_SESSION_KEY]
+    return Caller(principal, session_key=request.session.session_key, session_hash=session_hash)

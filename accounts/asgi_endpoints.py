@@ -1,14 +1,17 @@
-"""The bases of ASGI endpoints for known callers, with and without a limit on requests per minute."""
+"""The bases of ASGI endpoints for known callers, with and without a limit on requests per minute.
+
+What they do for a caller ends within a second once the caller may no longer act.
+"""
 
 from abc import abstractmethod
 
-from starlette.types import Receive, Scope
+from starlette.types import Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.principal import Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
-from core.http.asgi_endpoint import Endpoint, Sender
+from core.http.asgi_endpoint import Endpoint, Receiver, Sender
 
 
 class AuthenticatedEndpoint(Endpoint):
@@ -17,11 +20,13 @@ class AuthenticatedEndpoint(Endpoint):
     def __init__(self, authenticator: AsgiAuthenticator) -> None:
         self._authenticator = authenticator
 
-    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None:
-        await self.respond_to(await self._authenticator.identify(scope), scope, receive, send)
+    async def respond(self, scope: Scope, receive: Receiver, send: Sender) -> None:
+        caller = await self._authenticator.identify(scope)
+        with self._authenticator.revocations.ending(caller, receive):
+            await self.respond_to(caller, scope, receive, send)
 
     @abstractmethod
-    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None: ...
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receiver, send: Sender) -> None: ...
 
 
 class RateLimitedEndpoint(Endpoint):
@@ -31,14 +36,15 @@ class RateLimitedEndpoint(Endpoint):
         self._authenticator = authenticator
         self._counters = counters
 
-    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None:
+    async def respond(self, scope: Scope, receive: Receiver, send: Sender) -> None:
         caller = await self._authenticator.identify(scope)
         allowance = Allowance(self._counters, caller.principal)
         send.headers = allowance.headers
         await allowance.take_request()
-        await self.respond_within(allowance, caller, scope, receive, send)
+        with self._authenticator.revocations.ending(caller, receive):
+            await self.respond_within(allowance, caller, scope, receive, send)
 
     @abstractmethod
     async def respond_within(
-        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receiver, send: Sender
     ) -> None: ...

@@ -3,7 +3,7 @@
 The functions here serve both Django's views and the ASGI endpoint.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -21,7 +21,7 @@ from accounts.models import LIMITS, ApiKey, User
 from accounts.principal import Principal
 from accounts.ratelimits.limits import Limits
 from accounts.services import digest_of, personal_workspace
-from core.bulk_sql import fetch_query
+from core.bulk_sql import fetch_query, id_from_driver
 from core.exceptions import Forbidden, InvalidApiKey
 
 
@@ -39,6 +39,7 @@ def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 _PRINCIPAL_FIELDS = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
+_BATCH = 32
 
 
 def valid_keys(digests: Iterable[str]) -> set[str]:
@@ -47,18 +48,27 @@ def valid_keys(digests: Iterable[str]) -> set[str]:
     Their keys are known, not revoked, not expired, and belong to an active user who is a member of the key's
     workspace.
     """
-    now = timezone.now()
-    return {digest for digest in digests if fetch_query(_valid_digest, digest, now)}
+    now, remaining = timezone.now(), list(set(digests))
+    found: set[str] = set()
+    while remaining:
+        batch, remaining = remaining[:_BATCH], remaining[_BATCH:]
+        padding = [""] * (_BATCH - len(batch)) if len(batch) > 1 else []  # few statements, each prepared once
+        found.update(digest for (digest,) in fetch_query(_valid_digests, now, *batch, *padding))
+    return found
 
 
-def _valid_digest(digest: str, now: datetime) -> QuerySet[ApiKey, Any]:
-    return _valid(digest, now).values_list("digest")
+def _valid_digests(now: datetime, *digests: str) -> QuerySet[ApiKey, Any]:
+    return _valid(now, digests).values_list("digest")
 
 
-def _valid(digest: str, now: datetime) -> QuerySet[ApiKey]:
+def _valid_principal(now: datetime, digest: str) -> QuerySet[ApiKey, Any]:
+    return _valid(now, [digest]).values_list(*_PRINCIPAL_FIELDS)
+
+
+def _valid(now: datetime, digests: Collection[str]) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
-        digest=digest,
+        digest__in=digests,
         revoked_at=None,
         user__is_active=True,
         user__memberships__workspace=F("workspace"),
@@ -78,10 +88,14 @@ def _limits_of_key(requests: int | None, tokens: int | None, streams: int | None
 
 
 def principal_of_secret(secret: str) -> Principal:
-    valid = _valid(digest_of(secret), timezone.now())
-    for workspace_id, user_id, key_id, *limits in valid.values_list(*_PRINCIPAL_FIELDS):
+    for row in fetch_query(_valid_principal, timezone.now(), digest_of(secret)):
+        workspace_id, user_id, key_id, *limits = row
         return Principal(
-            workspace_id, user_id, key_id, _limits_of_workspace(*limits[3:]), _limits_of_key(*limits[:3])
+            id_from_driver(workspace_id),
+            user_id,
+            id_from_driver(key_id),
+            _limits_of_workspace(*limits[3:]),
+            _limits_of_key(*limits[:3]),
         )
     raise InvalidApiKey
 

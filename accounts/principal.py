@@ -21,7 +21,16 @@ class Principal(Value, frozen=True):
 
 
 class Caller(Value, frozen=True):
-    """Who sent a request. `key_digest` is None for a browser session."""
+    """Who sent a request, by an API key or in a browser session.
+
+    `session_hash` is what the session holds of its user's password.
+    """
 
     principal: Principal
-    key_digest: str | None
+    key_digest: str | None = None
+    session_key: str | None = None
+    session_hash: str = ""
+
+    @property
+    def credential(self) -> str:
+        return self.key_digest or self.session_key or ""

@@ -54,7 +54,7 @@ def make_application(
 
     `synthesis` is the pool that speaks for the speech endpoint.
     """
-    callers, counters = AsgiAuthenticator(), FallbackCounters(settings.REDIS_URL)
+    callers, counters = AsgiAuthenticator(service.revocations), FallbackCounters(settings.REDIS_URL)
     django: Any = BodyLimit(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     endpoints = _endpoints(service, callers, counters, django, synthesis)
     http = URLRouter([*(path(url, endpoint) for url, endpoint in endpoints.items()), re_path("", django)])

@@ -1,6 +1,6 @@
 """Stored files and their renditions as the history and the admin show them; many files take two queries."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,11 +25,15 @@ class AudioSource(NamedTuple):
 
 
 class FilePresenter:
-    """A stored file with its renditions; those that were not read count as missing."""
+    """A stored file with its renditions; those that were not read count as missing.
 
-    def __init__(self, asset: Asset, renditions: Mapping[str, Rendition]) -> None:
+    Its URLs open as long as the row `holder` holds the file, or anything if it is None.
+    """
+
+    def __init__(self, asset: Asset, renditions: Mapping[str, Rendition], holder: UUID | None) -> None:
         self.asset = asset
         self.renditions = renditions
+        self.holder = holder
 
     @property
     def is_picture(self) -> bool:
@@ -42,7 +46,7 @@ class FilePresenter:
     @property
     def url(self) -> str:
         """The URL of the bytes as they were sent, including whatever they reveal about the sender."""
-        return media_url(self.asset.workspace_id, self.asset.sha256)
+        return media_url(self.asset.workspace_id, self.asset.sha256, holder=self.holder)
 
     @property
     def seconds(self) -> float | None:
@@ -84,7 +88,7 @@ class FilePresenter:
         made = self.renditions.get(kind)
         if made is None or made.state != RenditionState.READY or not made.media_type:
             return None
-        return media_url(self.asset.workspace_id, self.asset.sha256, kind)
+        return media_url(self.asset.workspace_id, self.asset.sha256, kind, holder=self.holder)
 
     def _text(self, kind: str) -> str | None:
         content = self._content_of(kind)
@@ -98,12 +102,14 @@ class FilePresenter:
 def present_files(
     workspace_id: UUID,
     blobs: Iterable[Blob],
+    holder_of: Callable[[UUID], UUID],
     *,
     kinds: Collection[str] | None = None,
     with_content: Collection[str] = TEXT_KINDS,
 ) -> dict[str, FilePresenter]:
     """Return those of a workspace's files that are still stored, by SHA-256.
 
+    `holder_of` returns the id of the row that holds an asset, the reason why it is shown.
     Only renditions of the given `kinds` are read (None: all), and content only for the kinds in
     `with_content`.
     """
@@ -111,23 +117,27 @@ def present_files(
     if not digests:
         return {}
     assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
-    return {file.asset.sha256: file for file in _present(list(assets), kinds, with_content)}
+    return {
+        asset.sha256: FilePresenter(asset, renditions, holder_of(asset.id))
+        for asset, renditions in _with_renditions(list(assets), kinds, with_content)
+    }
 
 
-def present_asset(asset: Asset) -> FilePresenter:
-    return _present([asset], None, TEXT_KINDS)[0]
+def present_asset(asset: Asset, holder: UUID | None = None) -> FilePresenter:
+    [(_, renditions)] = _with_renditions([asset], None, TEXT_KINDS)
+    return FilePresenter(asset, renditions, holder)
 
 
-def _present(
+def _with_renditions(
     assets: list[Asset], kinds: Collection[str] | None, with_content: Collection[str]
-) -> list[FilePresenter]:
+) -> list[tuple[Asset, dict[str, Rendition]]]:
     by_id = {asset.id: asset for asset in assets}
     found: dict[UUID, dict[str, Rendition]] = {id: {} for id in by_id}
     for rendition in _renditions(list(by_id), kinds, with_content):
         rendition.asset = by_id[rendition.asset_id]
         rendition.content = _content_of(rendition)
         found[rendition.asset_id][rendition.kind] = rendition
-    return [FilePresenter(asset, found[asset.id]) for asset in assets]
+    return [(asset, found[asset.id]) for asset in assets]
 
 
 def _renditions(

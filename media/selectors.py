@@ -5,9 +5,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from billing.models import OneTimeCharge
 from core.blob import Blob
 from core.ids import FILE, parse_id
-from media.models import Asset, File, RemoteCopy, remote_copy_id
+from media.models import Asset, File, RemoteCopy, Rendition, asset_id, remote_copy_id, rendition_id
 from media.services import StoredFile
 from media.storage.operations import exists
 
@@ -28,6 +29,15 @@ def sound_milliseconds(workspace_id: UUID, digests: Collection[str]) -> dict[str
     assets = Asset.objects.filter(workspace_id=workspace_id, sha256__in=digests)
     lengths = assets.values_list("sha256", "milliseconds")
     return {sha256: milliseconds for sha256, milliseconds in lengths if milliseconds is not None}
+
+
+def recognized_sounds(workspace_id: UUID, digests: Collection[str]) -> set[str]:
+    """Return those of these sounds whose transcript is there, or was paid for when it was made before."""
+    assets = {asset_id(workspace_id, sha256): sha256 for sha256 in digests}
+    ids = {rendition_id(asset, Rendition.Kind.TRANSCRIPT): sha256 for asset, sha256 in assets.items()}
+    ready = Rendition.objects.filter(id__in=ids, state=Rendition.State.READY).values_list("id", flat=True)
+    paid = OneTimeCharge.objects.filter(id__in=ids).values_list("id", flat=True)
+    return {ids[id] for id in (*ready, *paid)}
 
 
 def last_remote_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:

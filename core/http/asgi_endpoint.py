@@ -10,22 +10,47 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.exceptions import Internal, MethodNotAllowed, ServiceUnavailable
+from core.exceptions import ApiError, Internal, MethodNotAllowed, ServiceUnavailable
 from core.http.body import ClientDisconnected
 from core.http.exception_handler import to_api_error
-from core.http.responses import send_error
+from core.http.responses import end_stream, send_error
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
+class Receiver:
+    """An ASGI `receive` that can be ended: from then on, the client counts as gone."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_ended = False
+        self.on_end: list[Callable[[], None]] = []
+
+    def __call__(self) -> Awaitable[Message]:
+        return _disconnect() if self.is_ended else self._receive()
+
+    def end(self) -> None:
+        self.is_ended = True
+        for leave in self.on_end:
+            leave()
+
+
+async def _disconnect() -> Message:
+    return {"type": "http.disconnect"}
+
+
 class Sender:
-    """An ASGI `send` that remembers whether the response has begun; `headers` are added to its own."""
+    """An ASGI `send` that remembers whether the response has begun; `headers` are added to its own.
+
+    `encode_error` is set once a response has begun that an error can still end in its own format.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.has_begun = False
         self.headers: dict[str, str] = {}
+        self.encode_error: Callable[[ApiError], bytes] | None = None
 
     def __call__(self, message: Message) -> Awaitable[None]:
         # no coroutine of its own: there is one message for each piece of a stream
@@ -43,14 +68,14 @@ class Endpoint(ABC):
     methods: tuple[str, ...] = ("POST",)
 
     @abstractmethod
-    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None: ...
+    async def respond(self, scope: Scope, receive: Receiver, send: Sender) -> None: ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sender = Sender(send)
         try:
             if scope["method"] not in self.methods:
                 raise MethodNotAllowed(scope["method"], ", ".join(self.methods))
-            await self.respond(scope, receive, sender)
+            await self.respond(scope, Receiver(receive), sender)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:
@@ -64,11 +89,13 @@ class Endpoint(ABC):
                 logger.exception("A request could not be answered")
             elif isinstance(error, OperationalError | InterfaceError):
                 logger.error("The database does not answer: %s", error)
-            if sender.has_begun:
-                # too late for a status: cut the connection, so that nobody takes it for the end
-                logger.warning("An answer was cut off: %s", problem.message)
+            if not sender.has_begun:
+                await send_error(problem, receive, sender)
                 return
-            await send_error(problem, receive, sender)
+            logger.warning("An answer was cut off: %s", problem.message)
+            if sender.encode_error is not None:
+                await end_stream(sender, sender.encode_error(problem))
+            # else cut the connection, so that nobody takes it for the end
 
 
 class MethodRouter:
@@ -86,14 +113,18 @@ class MethodRouter:
 class on_disconnect:  # noqa: N801 (a context manager, used like a function)
     """Call `leave` if the client leaves while the block runs; the request's body must have been read."""
 
-    def __init__(self, receive: Receive, leave: Callable[[], None]) -> None:
+    def __init__(self, receive: Receiver, leave: Callable[[], None]) -> None:
         self._receive = receive
         self._leave = leave
 
     def __enter__(self) -> None:
+        self._receive.on_end.append(self._leave)
+        if self._receive.is_ended:
+            self._leave()
         self._watcher = asyncio.ensure_future(self._watch())
 
     def __exit__(self, *_: object) -> None:
+        self._receive.on_end.remove(self._leave)
         self._watcher.cancel()
 
     async def _watch(self) -> None:
@@ -103,7 +134,7 @@ class on_disconnect:  # noqa: N801 (a context manager, used like a function)
 
 
 @contextmanager
-def watch_disconnect(receive: Receive) -> Iterator[asyncio.Event]:
+def watch_disconnect(receive: Receiver) -> Iterator[asyncio.Event]:
     """Yield an event that is set once the client has left; the request's body must have been read."""
     is_gone = asyncio.Event()
     with on_disconnect(receive, is_gone.set):

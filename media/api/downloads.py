@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from channels.db import database_sync_to_async
-from starlette.types import Receive, Scope
+from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
 from accounts.principal import Caller
-from core.http.asgi_endpoint import Endpoint, Sender
+from core.http.asgi_endpoint import Endpoint, Receiver, Sender
 from media.api.file_response import (
     StoredContent,
     asset_content,
@@ -16,7 +16,8 @@ from media.api.file_response import (
     send_content,
 )
 from media.file_library import require_file
-from media.models import Asset, Rendition, rendition_id
+from media.holders import visible_assets
+from media.models import Rendition, rendition_id
 from media.signed_urls import SignedTarget, target_of_token
 
 
@@ -25,7 +26,7 @@ class ContentEndpoint(AuthenticatedEndpoint):
 
     methods = ("GET", "HEAD")
 
-    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None:
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receiver, send: Sender) -> None:
         file_id = _argument(scope, "file_id")
         content = await database_sync_to_async(_content)(caller.principal.workspace_id, file_id)
         await send_content(content, [], scope, receive, send)
@@ -39,7 +40,7 @@ class SignedEndpoint(Endpoint):
 
     methods = ("GET", "HEAD")
 
-    async def respond(self, scope: Scope, receive: Receive, send: Sender) -> None:
+    async def respond(self, scope: Scope, receive: Receiver, send: Sender) -> None:
         target = target_of_token(_argument(scope, "token"))
         content = await database_sync_to_async(_signed_content)(target) if target else None
         if content is None:
@@ -59,11 +60,12 @@ def _content(workspace_id: UUID, file_id: str) -> StoredContent:
 
 
 def _signed_content(target: SignedTarget) -> StoredContent | None:
+    assets = visible_assets(target.holder).filter(id=target.asset_id)
     if target.kind is None:
-        asset = Asset.objects.filter(id=target.asset_id).first()
+        asset = assets.first()
         return asset_content(asset) if asset else None
     ready = (
         Rendition.objects.select_related("asset").filter(state=Rendition.State.READY).exclude(media_type="")
     )
-    rendition = ready.filter(id=rendition_id(target.asset_id, target.kind)).first()
+    rendition = ready.filter(id=rendition_id(target.asset_id, target.kind), asset__in=assets).first()
     return rendition_content(rendition) if rendition else None

@@ -11,10 +11,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.datastructures import Headers as RequestHeaders
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from core.exceptions import BadRequest, NotFound, ServiceUnavailable
-from core.http.asgi_endpoint import watch_disconnect
+from core.http.asgi_endpoint import Receiver, watch_disconnect
+from core.http.body import ClientDisconnected
 from core.http.responses import Headers, end_stream, send_piece
 from core.value import Value
 from media.api.byte_ranges import RangeNotSatisfiable, Span, is_not_modified, may_be_partial, parse_range
@@ -66,7 +67,7 @@ def rendition_content(rendition: Rendition) -> StoredContent:
 
 
 async def send_content(
-    content: StoredContent, extra_headers: Headers, scope: Scope, receive: Receive, send: Send
+    content: StoredContent, extra_headers: Headers, scope: Scope, receive: Receiver, send: Send
 ) -> None:
     """Answer a GET or HEAD request; `extra_headers` are the caller's own."""
     request_headers = RequestHeaders(scope=scope)
@@ -127,7 +128,7 @@ async def _send_head(send: Send, reply: _Reply) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _send(content: StoredContent, reply: _Reply, receive: Receive, send: Send) -> None:
+async def _send(content: StoredContent, reply: _Reply, receive: Receiver, send: Send) -> None:
     blocks = _blocks(content, reply.parts)
     with watch_disconnect(receive) as is_gone:
         async with aclosing(blocks):
@@ -136,7 +137,7 @@ async def _send(content: StoredContent, reply: _Reply, receive: Receive, send: S
             await send_piece(send, first)
             async for block in blocks:
                 if is_gone.is_set():
-                    return
+                    raise ClientDisconnected
                 await send_piece(send, block)
             await end_stream(send, reply.end)
 
@@ -163,7 +164,7 @@ def _headers(content: StoredContent) -> Headers:
     headers = {
         "accept-ranges": "bytes",
         "etag": content.etag,
-        "cache-control": "private, max-age=3600",
+        "cache-control": "private, no-cache",
         "content-disposition": content_disposition(disposition_type, content.filename),
         "content-security-policy": "sandbox; default-src 'none'",
         "x-content-type-options": "nosniff",

@@ -33,7 +33,7 @@ class FileSerializer(serializers.Serializer[File]):
         return None if milliseconds is None else milliseconds / 1000
 
     def get_url(self, file: File) -> str:
-        return media_url(file.workspace_id, file.asset.sha256)
+        return media_url(file.workspace_id, file.asset.sha256, holder=file.id)
 
 
 class FileDeletedSerializer(serializers.Serializer[File]):
@@ -43,6 +43,8 @@ class FileDeletedSerializer(serializers.Serializer[File]):
 
 
 class RenditionSerializer(serializers.Serializer[Rendition]):
+    # the context holds `holder`, the id of the row that holds the file
+
     object = ConstantField("rendition")
     kind = serializers.CharField(help_text="Such as `opus`, `thumbnail`, `peaks`.")
     state = serializers.ChoiceField(Rendition.State.choices)
@@ -63,8 +65,10 @@ class RenditionSerializer(serializers.Serializer[Rendition]):
         return rendition.size if _is_file(rendition) else None
 
     def get_url(self, rendition: Rendition) -> str | None:
-        asset = rendition.asset
-        return media_url(asset.workspace_id, asset.sha256, rendition.kind) if _is_file(rendition) else None
+        if not _is_file(rendition):
+            return None
+        asset, holder = rendition.asset, self.context["holder"]
+        return media_url(asset.workspace_id, asset.sha256, rendition.kind, holder=holder)
 
 
 def _is_file(rendition: Rendition) -> bool:

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
-from starlette.types import Receive, Scope
+from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
 from accounts.principal import Caller
 from core.exceptions import BadRequest
-from core.http.asgi_endpoint import Sender
+from core.http.asgi_endpoint import Receiver, Sender, cancel_on_disconnect, watch_disconnect
 from core.http.responses import send_response
 from media.api.form_reader import Form, Upload, read_form
 from media.api.serializers import FileSerializer
@@ -38,19 +38,13 @@ class ExpiresAfter(msgspec.Struct):
 
 
 class UploadEndpoint(AuthenticatedEndpoint):
-    async def respond_to(self, caller: Caller, scope: Scope, receive: Receive, send: Sender) -> None:
-        who, limit = caller.principal, settings.CHATAPI_MAX_UPLOAD_BYTES
-        async with read_form(who.workspace_id, scope, receive, limit) as form:
+    async def respond_to(self, caller: Caller, scope: Scope, receive: Receiver, send: Sender) -> None:
+        workspace_id, limit = caller.principal.workspace_id, settings.CHATAPI_MAX_UPLOAD_BYTES
+        async with read_form(workspace_id, scope, receive, limit) as form:
             purpose, expires_after, upload = _purpose(form), _expires_after(form), form.file
-            stored = await inspect_file(upload.path, sha256=upload.sha256)
-            new = NewFile(
-                who.workspace_id,
-                who.user_id,
-                upload.filename,
-                stored,
-                purpose,
-                expires_after,
-            )
+            with watch_disconnect(receive) as is_gone:
+                stored = await cancel_on_disconnect(is_gone, inspect_file(upload.path, sha256=upload.sha256))
+            new = NewFile(caller, upload.filename, stored, purpose, expires_after)
             file = await _save(new, upload)
         await asyncio.to_thread(notify_workers, len(stored.renditions))
         encoded = await database_sync_to_async(_encode)(file)
@@ -67,7 +61,7 @@ async def _save(new: NewFile, upload: Upload) -> File:
 
 
 async def _store_bytes(new: NewFile, path: Path) -> None:
-    await asyncio.to_thread(store_file, new.workspace_id, new.stored.blob.sha256, path)
+    await asyncio.to_thread(store_file, new.caller.principal.workspace_id, new.stored.blob.sha256, path)
 
 
 def _encode(file: File) -> bytes:

@@ -75,5 +75,6 @@ class RenditionListView(ApiView):
         responses={200: list_serializer(RenditionSerializer)} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
-        renditions = file_renditions(require_file(workspace_id_of(request), file_id))
-        return Response(list_body(map(RenditionSerializer().to_representation, renditions)))
+        file = require_file(workspace_id_of(request), file_id)
+        show = RenditionSerializer(context={"holder": file.id}).to_representation
+        return Response(list_body(map(show, file_renditions(file))))

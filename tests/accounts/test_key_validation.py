@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.authentication import valid_keys
-from accounts.services import digest_of, revoke_api_key
+from accounts.services import create_api_key, digest_of, revoke_api_key
 from tests.support.people import Person
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +26,13 @@ def test_only_usable_keys_are_valid(alice: Person, bob: Person, charlie: Person)
 
     bob.user.memberships.filter(workspace=alice.workspace).delete()
     assert valid_keys([digests["b"]]) == set()
+
+
+def test_any_number_of_keys_is_looked_up(alice: Person) -> None:
+    keys = [create_api_key(alice.workspace, alice.user)[0] for _ in range(70)]
+    digests = {key.digest for key in keys}
+    assert valid_keys(digests) == digests
+    assert valid_keys([]) == set()
 
 
 def test_a_deactivated_user_has_no_valid_key(alice: Person) -> None:

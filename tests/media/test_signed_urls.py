@@ -31,6 +31,15 @@ def test_a_url_can_open_a_rendition() -> None:
     assert token() != token("opus") != token("mp3")
 
 
+def test_a_url_names_what_holds_the_file_it_shows() -> None:
+    holder = uuid4()
+    url = media_url(WORKSPACE, DIGEST, "opus", holder=holder)
+    found = target_of_token(url.removeprefix("/media/"))
+
+    assert found is not None
+    assert (found.kind, found.holder) == ("opus", holder)
+
+
 def test_a_url_stays_the_same_for_some_minutes() -> None:
     first = token(now=3 * STABLE_SECONDS)
     assert token(now=4 * STABLE_SECONDS - 1) == first
