@@ -14,7 +14,7 @@ class MediaConfig(AppConfig):
         from media.processing.sandbox.exceptions import SandboxError
         from media.processing.sandbox.pools import resize_pools
         from media.selectors import file_counts_of_workspaces
-        from media.services import delete_workspace_files
+        from media.services import delete_workspace_files, delete_workspace_renditions
 
         resize_pools(
             file_jobs=settings.CHATAPI_FILE_JOBS,
@@ -23,7 +23,11 @@ class MediaConfig(AppConfig):
         )
         register_contents(
             self.name,
-            WorkspaceContents(file_counts_of_workspaces, delete_after_commit=delete_workspace_files),
+            WorkspaceContents(
+                file_counts_of_workspaces,
+                delete=delete_workspace_renditions,
+                delete_after_commit=delete_workspace_files,
+            ),
         )
         register_conversion(MediaError, media_api_error)
         register_conversion(SandboxError, sandbox_api_error)

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Workspace
+from media.holders import unheld
 from media.models import Asset, File, Rendition, asset_id, rendition_name, storage_name
+from media.services import delete_renditions
 from media.storage.operations import delete, modified_at, walk
 
 logger = logging.getLogger(__name__)
@@ -32,29 +33,12 @@ def delete_unused(now: datetime | None = None, *, limit: int = MAX_ASSETS_PER_RU
     """Delete expired files, then assets that nothing holds, with their bytes; return how many assets."""
     now = now or timezone.now()
     File.objects.filter(expires_at__lte=now).delete()
-    unheld = _unheld(Asset.objects.filter(created_at__lte=now - UNHELD_GRACE)).order_by("created_at")
+    unused = unheld(Asset.objects.filter(created_at__lte=now - UNHELD_GRACE)).order_by("created_at")
     freed = 0
-    for id in list(unheld.values_list("id", flat=True)[:limit]):
+    for id in list(unused.values_list("id", flat=True)[:limit]):
         names = delete_dependent_rows(id)
         freed += names is not None and delete_asset(id, names)
     return freed
-
-
-def _unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
-    """Select the assets that nothing holds.
-
-    A relation that forbids deleting the asset holds it; rows of any other relation are deleted along with it.
-    """
-    holders = [
-        relation
-        for relation in Asset._meta.related_objects
-        if getattr(relation.on_delete, "__name__", "") == "RESTRICT"
-    ]
-    held = Q()
-    for relation in holders:
-        references = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
-        held |= Q(Exists(references))
-    return assets.filter(~held)
 
 
 def delete_asset(id: UUID, names: Iterable[str]) -> bool:
@@ -82,10 +66,9 @@ def delete_dependent_rows(id: UUID) -> list[str] | None:
     with _lock_unheld(id) as asset:
         if asset is None:
             return None
-        names = _rendition_names(asset)
-        asset.renditions.all().delete()
+        ids = delete_renditions(asset.renditions.all())
         asset.copies_of.all().delete()
-    return names
+    return [rendition_name(asset.workspace_id, id) for id in ids]
 
 
 def _rendition_names(asset: Asset) -> list[str]:
@@ -101,7 +84,7 @@ def _lock_unheld(id: UUID) -> Iterator[Asset | None]:
         yield None
         return
     with _block_uploads(workspace_id):
-        yield _unheld(Asset.objects.select_for_update(of=("self",)).filter(pk=id)).first()
+        yield unheld(Asset.objects.select_for_update(of=("self",)).filter(pk=id)).first()
 
 
 @contextmanager

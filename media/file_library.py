@@ -4,14 +4,18 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.principal import Caller
+from accounts.revocations import check_may_act
 from core.exceptions import NotFound
 from core.ids import FILE, parse_id
 from core.pagination import Page, PageRequest, read_page
 from core.value import Value
-from media.models import File, Rendition, asset_id
+from media.models import File, Rendition, Requester, asset_id, rendition_id
+from media.renditions.retry import retry_unpaid
 from media.selectors import find_file
 from media.services import StoredFile, check_storage_quota, register_files
 
@@ -24,8 +28,7 @@ MIN_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS = 3600, 30 * 24 * 3600
 class NewFile(Value, frozen=True):
     """An upload that was inspected. `expires_after` is in seconds."""
 
-    workspace_id: UUID
-    user_id: int
+    caller: Caller
     filename: str
     stored: StoredFile
     purpose: str = DEFAULT_PURPOSE
@@ -34,11 +37,14 @@ class NewFile(Value, frozen=True):
 
 def check_quota(new: NewFile) -> None:
     """Raise `ApiError` if the workspace has no room for the file."""
-    check_storage_quota([(new.workspace_id, new.stored)], param="file")
+    check_storage_quota([(new.caller.principal.workspace_id, new.stored)], param="file")
 
 
 def create_file(new: NewFile) -> File:
-    """Create the rows of a file whose bytes are stored. Raises what `check_quota` raises."""
+    """Create the rows of a file whose bytes are stored, if its caller may still act.
+
+    Raises what `check_quota` and `check_may_act` raise.
+    """
     try:
         return _create(new)
     except IntegrityError:  # its asset, or the whole workspace, was deleted at this very moment
@@ -49,15 +55,18 @@ def create_file(new: NewFile) -> File:
 
 
 def _create(new: NewFile) -> File:
-    now = timezone.now()
+    who, now = new.caller.principal, timezone.now()
     expires_after = None if new.expires_after is None else timedelta(seconds=new.expires_after)
+    asset, requester = asset_id(who.workspace_id, new.stored.blob.sha256), Requester(who.user_id, who.key_id)
     with transaction.atomic():
         check_quota(new)
-        register_files([(new.workspace_id, new.stored)])
+        check_may_act(new.caller)
+        register_files([(who.workspace_id, msgspec.structs.replace(new.stored, requester=requester))])
+        retry_unpaid([rendition_id(asset, kind) for kind in new.stored.renditions], requester)
         return File.objects.create(
-            workspace_id=new.workspace_id,
-            user_id=new.user_id,
-            asset_id=asset_id(new.workspace_id, new.stored.blob.sha256),
+            workspace_id=who.workspace_id,
+            user_id=who.user_id,
+            asset_id=asset,
             filename=new.filename,
             purpose=new.purpose,
             created_at=now,

@@ -1,7 +1,7 @@
 """Uploaded and generated files: a row for each here, the bytes in the storage."""
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -53,13 +53,23 @@ def storage_name(workspace_id: UUID, sha256: str) -> str:
     return f"{workspace_id.hex}/{sha256[:2]}/{sha256}"
 
 
+class Requester(NamedTuple):
+    """Who has renditions created, and pays for what has a price: a user, and the key that was used."""
+
+    user_id: int | None = None
+    key_id: UUID | None = None
+
+
+NOBODY = Requester()
+
+
 class Rendition(models.Model):
     """A derivative of an asset: the same sound or picture in another format, or what can be read from it.
 
     A worker takes a pending one whose `due_at` has come, and moves that ahead while it works, so that another
     worker takes over if the first is dead. It is null while the rendition waits for its source. Workers order
     what is due by `priority`, `lane` and `workspace_id` (the asset's, repeated here for the index). `content`
-    holds what has no file: a transcript, text, or peaks.
+    holds what has no file: a transcript, text, or peaks. `user_id` and `key_id` are its `Requester`.
     """
 
     class Kind(models.TextChoices):
@@ -92,6 +102,8 @@ class Rendition(models.Model):
     WITHOUT_FILE: ClassVar = frozenset({Kind.TEXT, Kind.TRANSCRIPT, Kind.PEAKS})
     SOURCE_KINDS: ClassVar[dict[str, str]] = {Kind.TRANSCRIPT: Kind.WAV, Kind.TEXT: Kind.PICTURE}
     """The kinds that others are created from: models never see the bytes that somebody sent, only these."""
+    UNPAID_CODES: ClassVar = frozenset({"insufficient_quota", "model_unpriced"})
+    """The codes of what was not created since nobody could pay; it is, for the next who needs it and can."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="renditions")
@@ -101,11 +113,14 @@ class Rendition(models.Model):
     size = models.PositiveBigIntegerField(default=0)
     content = CompactJSONField(null=True, blank=True)
     error = models.CharField(max_length=300, blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now, null=True, blank=True)
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.BACKGROUND)
     lane = models.CharField(max_length=11, choices=Lane)
     workspace_id = models.UUIDField(editable=False)
+    user_id = models.BigIntegerField(null=True, editable=False)
+    key_id = models.UUIDField(null=True, editable=False)
 
     class Meta:
         indexes = [
@@ -118,6 +133,10 @@ class Rendition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.asset_id}"
+
+    @property
+    def is_unpaid(self) -> bool:
+        return self.state == self.State.FAILED and self.error_code in self.UNPAID_CODES
 
 
 def rendition_id(asset: UUID, kind: str) -> UUID:
@@ -148,7 +167,10 @@ def lane_of(kind: str, milliseconds: int | None) -> Rendition.Lane:
 
 
 def planned_renditions(
-    asset: Asset, kinds: Iterable[str], priority: Rendition.Priority = Rendition.Priority.BACKGROUND
+    asset: Asset,
+    kinds: Iterable[str],
+    priority: Rendition.Priority = Rendition.Priority.BACKGROUND,
+    requester: Requester = NOBODY,
 ) -> list[Rendition]:
     """Return unsaved rows for these kinds, after those for the kinds that they are created from."""
     wanted = dict.fromkeys(kinds)
@@ -161,6 +183,8 @@ def planned_renditions(
             priority=priority,
             lane=lane_of(kind, asset.milliseconds),
             workspace_id=asset.workspace_id,
+            user_id=requester.user_id,
+            key_id=requester.key_id,
         )
         for kind in needed | wanted
     ]

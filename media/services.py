@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Workspace
@@ -22,9 +22,11 @@ from core.blob import Blob
 from core.exceptions import ApiError, ServiceUnavailable
 from core.value import Value
 from media.models import (
+    NOBODY,
     Asset,
     RemoteCopy,
     Rendition,
+    Requester,
     asset_id,
     planned_renditions,
     remote_copy_id,
@@ -43,13 +45,14 @@ SPEECH_RENDITIONS = (RenditionKind.OPUS, RenditionKind.MP3, RenditionKind.PEAKS)
 
 
 class StoredFile(Value, frozen=True):
-    """A file that was inspected and stored. `renditions` are the kinds to create from it."""
+    """A file that was inspected and stored. `renditions` are the kinds to create from it, for `requester`."""
 
     blob: Blob
     width: int | None = None
     height: int | None = None
     milliseconds: int | None = None
     renditions: tuple[str, ...] = ()
+    requester: Requester = NOBODY
 
 
 def store_bytes(workspace_id: UUID, contents: Mapping[str, bytes]) -> None:
@@ -101,9 +104,13 @@ def register_files(files: Iterable[tuple[UUID, StoredFile]]) -> None:
     known = {(workspace_id, file.blob.sha256): file for workspace_id, file in files}
     if not known:
         return
-    planned = [(_asset(workspace_id, file), file.renditions) for (workspace_id, _), file in known.items()]
+    planned = [(_asset(workspace_id, file), file) for (workspace_id, _), file in known.items()]
     Asset.objects.bulk_create((asset for asset, _ in planned), ignore_conflicts=True)
-    renditions = [row for asset, kinds in planned for row in planned_renditions(asset, kinds)]
+    renditions = [
+        row
+        for asset, file in planned
+        for row in planned_renditions(asset, file.renditions, requester=file.requester)
+    ]
     Rendition.objects.bulk_create(renditions, ignore_conflicts=True)
 
 
@@ -189,6 +196,28 @@ def quota_exceeded(*, param: str | None = None) -> ApiError:
         code="storage_quota_exceeded",
         param=param,
     )
+
+
+def lock_renditions(renditions: QuerySet[Rendition]) -> list[UUID]:
+    """Lock rows until the end of the transaction, in the order of all who change several; return their ids.
+
+    The order is by asset, and a source before what is created from it. Without one, two that change the same
+    rows may each wait for the other.
+    """
+    has_source = ExpressionWrapper(Q(kind__in=Rendition.SOURCE_KINDS), output_field=BooleanField())
+    in_order = renditions.order_by("asset_id", has_source, "id")
+    return list(in_order.select_for_update().values_list("id", flat=True))
+
+
+def delete_renditions(renditions: QuerySet[Rendition]) -> list[UUID]:
+    """Delete rows inside the caller's transaction; return their ids."""
+    ids = lock_renditions(renditions)
+    renditions.delete()
+    return ids
+
+
+def delete_workspace_renditions(workspace_id: UUID) -> None:
+    delete_renditions(Rendition.objects.filter(workspace_id=workspace_id))
 
 
 def delete_workspace_files(workspace_id: UUID) -> None:

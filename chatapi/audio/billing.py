@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from starlette.types import Scope
 
 from accounts.principal import Principal
-from billing.holds import ChargeKind, ChargeRequest, ChargeSettlement
+from billing.audio_models import AUDIO_MODELS, AudioKind, audio_charge_request
+from billing.holds import ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
-from chatapi.completions.declared_prices import AUDIO_MODELS
 from chatapi.completions.service import SCOPE_KEY, CompletionService
+from core.http.asgi_endpoint import Sender
 from core.http.body import ClientDisconnected
-from core.ids import new_id
 
 
 class Bill:
@@ -26,24 +26,21 @@ class Bill:
 
 @asynccontextmanager
 async def bill_call(
-    scope: Scope, principal: Principal, kind: ChargeKind, bound: Bound
+    scope: Scope, send: Sender, principal: Principal, kind: AudioKind, bound: Bound
 ) -> AsyncIterator[Bill]:
-    """Charge a call for what the bill says when the block ends; a failed call costs nothing.
+    """Charge a call for what the bill says when the block ends.
+
+    A call that fails before its response has begun costs nothing.
 
     Raises `ApiError` if the call cannot be paid for.
     """
     service: CompletionService = scope[SCOPE_KEY]
-    model = AUDIO_MODELS[kind]
-    charge_request = ChargeRequest(
-        charge_id=new_id(),
-        kind=kind,
-        workspace_id=principal.workspace_id,
-        user_id=principal.user_id,
-        key_id=principal.key_id,
-        models=(model,),
-        at=datetime.now(UTC),
+    charge_request = audio_charge_request(
+        kind,
+        principal.workspace_id,
+        principal.user_id,
+        principal.key_id,
         process_id=service.process_id,
-        declared=lambda: {model: "free"},
     )
     hold = await service.hold(charge_request, bound)
     bill, outcome = Bill(), "failed"
@@ -54,5 +51,5 @@ async def bill_call(
         outcome = "cancelled"
         raise
     finally:
-        units = Units() if outcome == "failed" else bill.units
-        await service.settle(ChargeSettlement(hold, model, units, outcome, datetime.now(UTC)))
+        units = bill.units if send.has_begun or outcome != "failed" else Units()
+        await service.settle(ChargeSettlement(hold, AUDIO_MODELS[kind], units, outcome, datetime.now(UTC)))

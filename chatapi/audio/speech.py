@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from django.conf import settings
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.asgi_endpoints import RateLimitedEndpoint
@@ -21,17 +21,19 @@ from chatapi.audio.streaming import (
     ReadAhead,
     encode_error_event,
     encode_event,
+    end_events,
     read_ahead,
+    start_events,
 )
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from chatapi.completions.token_counts import estimate_tokens, sound_tokens
 from chatapi.validation import exceptions
 from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
-from core.http.asgi_endpoint import Sender, watch_disconnect
+from core.http.asgi_endpoint import Receiver, Sender, watch_disconnect
 from core.http.body import read_body
 from core.http.exception_handler import to_api_error
-from core.http.responses import EVENT_STREAM, end_stream, send_piece, start_stream
+from core.http.responses import end_stream, send_piece, start_stream
 from core.value import Value
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import SandboxError
@@ -70,7 +72,7 @@ class SpeechEndpoint(RateLimitedEndpoint):
         self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
     async def respond_within(
-        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receiver, send: Sender
     ) -> None:
         principal = caller.principal
         body = parse_json(await read_body(scope, receive, BODY_BYTES))
@@ -84,8 +86,8 @@ class SpeechEndpoint(RateLimitedEndpoint):
         with watch_disconnect(receive) as is_gone:
             async with (
                 self._queue.slot(principal.workspace_id, is_gone),
-                bill_call(scope, principal, "speech", bound) as bill,
-                read_ahead(spoken, lambda piece: len(piece.data)) as pieces,
+                bill_call(scope, send, principal, "speech", bound) as bill,
+                read_ahead(spoken, is_gone, lambda piece: len(piece.data)) as pieces,
             ):
                 try:
                     await _send(request, pieces, is_gone, send, bill)
@@ -97,7 +99,7 @@ async def _send(
     request: SpeechRequest,
     pieces: ReadAhead[SpokenPiece],
     is_gone: asyncio.Event,
-    send: Send,
+    send: Sender,
     bill: Bill,
 ) -> None:
     first = await _take_until_sound(pieces, is_gone)  # until then a failure gets its own status
@@ -112,8 +114,8 @@ async def _send(
     await end_stream(send)
 
 
-async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Send) -> None:
-    await start_stream(send, EVENT_STREAM)
+async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece], send: Sender) -> None:
+    await start_events(send)
     milliseconds = 0
     try:
         async for piece in pieces:
@@ -122,10 +124,10 @@ async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece
                 audio = b64encode(piece.data).decode()
                 await send_piece(send, encode_event({"type": "speech.audio.delta", "audio": audio}))
     except (MediaError, SandboxError, ApiError) as error:
-        await end_stream(send, encode_error_event(to_api_error(error)))
+        await end_events(send, encode_error_event(to_api_error(error)))
     else:
         usage = _usage(request.text, milliseconds)
-        await end_stream(send, encode_event({"type": "speech.audio.done", "usage": usage}))
+        await end_events(send, encode_event({"type": "speech.audio.done", "usage": usage}))
 
 
 async def _take_until_sound(pieces: ReadAhead[SpokenPiece], is_gone: asyncio.Event) -> list[SpokenPiece]:

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from core.exceptions import ApiError
+from core.http.asgi_endpoint import Sender
 from core.http.body import ClientDisconnected
+from core.http.responses import EVENT_STREAM, end_stream, start_stream
 
 T = TypeVar("T")
 
@@ -61,12 +63,13 @@ class ReadAhead(Generic[T]):
 
     async def run(self) -> None:
         try:
-            async for item in self._source:
-                self._buffered_bytes += self._size_of(item)
-                self._items.put_nowait(item)
-                if self._buffered_bytes > self._ahead_bytes:
-                    self._has_room.clear()
-                    await self._has_room.wait()
+            async with aclosing(self._source) as source:
+                async for item in source:
+                    self._buffered_bytes += self._size_of(item)
+                    self._items.put_nowait(item)
+                    if self._buffered_bytes > self._ahead_bytes:
+                        self._has_room.clear()
+                        await self._has_room.wait()
             self._items.put_nowait(None)
         except Exception as error:  # noqa: BLE001 (`take` raises it)
             self._items.put_nowait(error)
@@ -75,21 +78,33 @@ class ReadAhead(Generic[T]):
 @asynccontextmanager
 async def read_ahead(
     source: AsyncGenerator[T, None],
+    is_gone: asyncio.Event,
     size_of: Callable[[T], int] = lambda item: 0,
     ahead_bytes: int = AHEAD_BYTES,
 ) -> AsyncIterator[ReadAhead[T]]:
-    """Read a stream ahead until the block ends, which closes it and so stops its job.
+    """Read a stream ahead until the block ends or the client is gone, which closes it and so stops its job.
 
     Without `size_of`, items count for no bytes: a transcript is small compared with its sound.
     """
     ahead = ReadAhead(source, size_of, ahead_bytes)
     running = asyncio.ensure_future(ahead.run())
+    leaving = asyncio.ensure_future(is_gone.wait())  # the block may wait for a client that reads nothing
+    leaving.add_done_callback(lambda _: running.cancel())
     try:
         yield ahead
     finally:
-        running.cancel()
+        leaving.cancel()
         await asyncio.wait({running})
-        await source.aclose()
+
+
+async def start_events(send: Sender) -> None:
+    await start_stream(send, EVENT_STREAM)
+    send.encode_error = encode_error_event
+
+
+async def end_events(send: Sender, last: bytes) -> None:
+    send.encode_error = None
+    await end_stream(send, last)
 
 
 def encode_event(content: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 from django.conf import settings
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.asgi_endpoints import RateLimitedEndpoint
@@ -23,19 +23,22 @@ from chatapi.audio.streaming import (
     ReadAhead,
     encode_error_event,
     encode_event,
+    end_events,
     read_ahead,
+    start_events,
 )
 from chatapi.audio.transcription_request import TranscriptionRequest, parse_transcription_form
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from core.exceptions import ApiError
-from core.http.asgi_endpoint import Sender, cancel_on_disconnect, watch_disconnect
+from core.http.asgi_endpoint import Receiver, Sender, cancel_on_disconnect, watch_disconnect
 from core.http.exception_handler import to_api_error
-from core.http.responses import EVENT_STREAM, end_stream, send_piece, send_response, start_stream
+from core.http.responses import send_piece, send_response
 from media.api.form_reader import Form, read_form
 from media.inspection import inspect_file, sound_limits
 from media.processing.exceptions import MediaError
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxError
+from media.processing.sound.output_formats import recognition_seconds
 from media.processing.sound.transcoding import Transcode, transcode_sound
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
 from media.processing.speech.transcripts import (
@@ -71,7 +74,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         self._queue = WorkspaceQueue(settings.CHATAPI_AUDIO_REQUESTS, settings.CHATAPI_AUDIO_QUEUE)
 
     async def respond_within(
-        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receiver, send: Sender
     ) -> None:
         limit = settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(caller.principal.workspace_id, scope, receive, limit) as form:
@@ -79,7 +82,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
             with watch_disconnect(receive) as is_gone:
                 async with (
                     self._queue.slot(caller.principal.workspace_id, is_gone),
-                    self._recognize(request, form, caller.principal, scope, is_gone) as results,
+                    self._recognize(request, form, caller.principal, scope, send, is_gone) as results,
                 ):
                     if request.streams:
                         await self._stream(results, is_gone, send)
@@ -93,6 +96,7 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         form: Form,
         principal: Principal,
         scope: Scope,
+        send: Sender,
         is_gone: asyncio.Event,
     ) -> AsyncIterator[RecognitionStream]:
         """Recognize the upload until the block ends, and bill what was recognized."""
@@ -108,13 +112,13 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         )
         bound = Bound(seconds=round_up_seconds(seconds))
         async with (
-            bill_call(scope, principal, "transcription", bound) as bill,
-            read_ahead(_count_seconds(recognized, bill)) as results,
+            bill_call(scope, send, principal, "transcription", bound) as bill,
+            read_ahead(_count_seconds(recognized, bill), is_gone) as results,
         ):
             yield results
 
     async def _send_whole(
-        self, request: TranscriptionRequest, results: RecognitionStream, is_gone: asyncio.Event, send: Send
+        self, request: TranscriptionRequest, results: RecognitionStream, is_gone: asyncio.Event, send: Sender
     ) -> None:
         writer = TranscriptBuilder()
         while (item := await results.take(is_gone)) is not None:
@@ -122,12 +126,12 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
         media_type, body = _format_transcript(writer.transcript(), request, self._task)
         await send_response(send, 200, [(b"content-type", media_type)], body)
 
-    async def _stream(self, results: RecognitionStream, is_gone: asyncio.Event, send: Send) -> None:
+    async def _stream(self, results: RecognitionStream, is_gone: asyncio.Event, send: Sender) -> None:
         writer = TranscriptBuilder()
         first = []
         with suppress(NothingReceived):  # until then a failure gets its own status
             first.append(await results.take(is_gone, self._keep_alive))
-        await start_stream(send, EVENT_STREAM)
+        await start_events(send)
         try:
             item = first[0] if first else await self._next(results, is_gone, send)
             while item is not None:
@@ -138,10 +142,10 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
             last = encode_event(done_event(writer.transcript()))
         except (MediaError, SandboxError, ApiError) as error:
             last = encode_error_event(to_api_error(error))
-        await end_stream(send, last)
+        await end_events(send, last)
 
     async def _next(
-        self, results: RecognitionStream, is_gone: asyncio.Event, send: Send
+        self, results: RecognitionStream, is_gone: asyncio.Event, send: Sender
     ) -> Segment | RecognitionEnd | None:
         while True:
             try:
@@ -169,7 +173,9 @@ async def _convert_to_wav(form: Form) -> tuple[Path, float]:
     wav = path.with_name("sound.wav")
     work = Transcode(path=str(path), out=str(wav), format="wav", limits=sound_limits())
     converted = await pools.files.run(transcode_sound, work, seconds=SOUND_SECONDS)
-    return wav, max(converted.milliseconds, inspected.milliseconds or 0) / 1000
+    seconds = max(converted.milliseconds, inspected.milliseconds or 0) / 1000
+    size = (await asyncio.to_thread(wav.stat)).st_size
+    return wav, max(seconds, recognition_seconds(size))
 
 
 def _format_transcript(

@@ -112,6 +112,7 @@ class Migration(migrations.Migration):
                 ("size", models.PositiveBigIntegerField(default=0)),
                 ("content", core.compact_json_field.CompactJSONField(blank=True, null=True)),
                 ("error", models.CharField(blank=True, max_length=300)),
+                ("error_code", models.CharField(blank=True, max_length=40)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 (
                     "due_at",
@@ -131,6 +132,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("workspace_id", models.UUIDField(editable=False)),
+                ("user_id", models.BigIntegerField(editable=False, null=True)),
+                ("key_id", models.UUIDField(editable=False, null=True)),
                 (
                     "asset",
                     models.ForeignKey(

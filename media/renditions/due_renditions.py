@@ -21,12 +21,15 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Least
 from django.utils import timezone
 
+from billing.api_errors import billing_api_error
+from billing.exceptions import BillingError
 from core.bulk_sql import fetch, id_from_driver, id_to_driver
 from core.value import Value
 from media.models import Rendition, planned_renditions, rendition_id, source_kind
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
-from media.renditions.makers import MAKERS, Maker, SourceNotReady
+from media.renditions.makers import MAKERS, Maker, RenditionResult, SourceNotReady
+from media.renditions.transcript_billing import charge_transcript
 
 logger = logging.getLogger(__name__)
 
@@ -116,20 +119,23 @@ def make(
     try:
         with (lease or keep_lease)(rendition):
             result = makers[rendition.kind.partition("-")[0]](rendition)
+        return _keep(rendition, result)
     except SourceNotReady:
         return _wait_for_source(rendition)
     except JobInterrupted as error:
         logger.info("Rendition %s was interrupted: %s", rendition, error)
         return _release(rendition, BACK_OFF_SECONDS)
     except MediaError as problem:
-        return _fail(rendition, problem.message)
+        return _fail(rendition, problem.message, problem.code)
+    except BillingError as problem:
+        refusal = billing_api_error(problem)
+        return _fail(rendition, refusal.message, refusal.code)
     except (SandboxError, OSError, SoftTimeLimitExceeded) as error:
         logger.warning("Rendition %s could not be made: %s", rendition, error)
         return _postpone(rendition)
     except Exception:
         logger.exception("Rendition %s could not be made", rendition)
         return _postpone(rendition)
-    return _finish(rendition, state=RenditionState.READY, **msgspec.structs.asdict(result))
 
 
 def overdue_priorities(limit: int) -> list[int]:
@@ -220,15 +226,24 @@ def _postpone(rendition: Rendition) -> NextRendition | None:
     return NextRendition(rendition.id, seconds)
 
 
-def _fail(rendition: Rendition, reason: str) -> NextRendition | None:
-    return _finish(rendition, state=RenditionState.FAILED, error=reason[:300])
+def _fail(rendition: Rendition, reason: str, code: str | None = None) -> NextRendition | None:
+    return _finish(rendition, state=RenditionState.FAILED, error=reason[:300], error_code=code or "")
 
 
-def _finish(rendition: Rendition, **outcome: Any) -> NextRendition | None:
+def _keep(rendition: Rendition, result: RenditionResult) -> NextRendition | None:
+    outcome = msgspec.structs.asdict(result)
+    seconds = outcome.pop("seconds")
+    return _finish(rendition, seconds, state=RenditionState.READY, **outcome)
+
+
+def _finish(rendition: Rendition, billed_seconds: int = 0, **outcome: Any) -> NextRendition | None:
     """Save the outcome; return the rendition that is created from this one, which is due now."""
     kinds = [kind for kind in Rendition.SOURCE_KINDS if source_kind(kind, rendition.asset) == rendition.kind]
     with transaction.atomic():
+        if billed_seconds:  # before the row is changed: an admission, too, locks the wallet first
+            charge_transcript(rendition, billed_seconds)
         if not _owned_row(rendition).update(**outcome):
+            transaction.set_rollback(True)
             return None
         for kind in kinds:
             dependent = rendition_id(rendition.asset_id, kind)

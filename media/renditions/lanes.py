@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db import connection
+
 from media.models import Rendition
 from media.renditions.due_renditions import Line, take_due
 
@@ -52,6 +54,7 @@ class Lanes:
         What an answer waits for goes first, and workspaces take turns. None if nothing is due, or nothing
         that is due has a free place.
         """
+        connection.ensure_connection()  # with the lock it would wait for threads that wait for the lock
         with self._lock:
             rendition = take_due(self._free(priorities))
             if rendition is not None:

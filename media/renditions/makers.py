@@ -19,9 +19,11 @@ from media.processing.pictures.ocr import ReadText, read_text
 from media.processing.pictures.rendering import RenderPicture, render_picture
 from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
+from media.processing.sound.output_formats import recognition_seconds
 from media.processing.sound.transcoding import Transcode, transcode_sound
 from media.processing.sound.waveform_peaks import SoundPeaks, sound_peaks
-from media.processing.speech.transcripts import transcript_content
+from media.processing.speech.transcripts import round_up_seconds, transcript_content
+from media.renditions.transcript_billing import check_transcript_affordable
 from media.storage.operations import local_copy, save_file
 from media.temporary_folders import temporary_folder
 from media.transcription import transcribe_file, transcription_timeout
@@ -36,11 +38,12 @@ RenditionState = Rendition.State
 
 
 class RenditionResult(Value, frozen=True):
-    """What was created: a file that was stored, or `content`."""
+    """What was created: a file that was stored, or `content`. `seconds` were recognized, and are billed."""
 
     media_type: str = ""
     size: int = 0
     content: Any = None
+    seconds: int = 0
 
 
 class SourceNotReady(Exception):
@@ -84,13 +87,17 @@ def _make_sound(rendition: Rendition) -> RenditionResult:
 
 
 def _make_transcript(rendition: Rendition) -> RenditionResult:
-    with local_copy(source_name(rendition)) as path:
+    wav = find_source(rendition)
+    check_transcript_affordable(rendition, round_up_seconds(recognition_seconds(wav.size)))
+    with local_copy(rendition_name(wav.workspace_id, wav.id)) as path:
         _release_connection()
         seconds = transcription_timeout((rendition.asset.milliseconds or 0) / 1000)
         # it did not finish before: run it alone, so that nothing else can be to blame this time
         is_suspect = rendition.attempts > 1
         transcript = asyncio.run(transcribe_file(path, seconds=seconds, alone=is_suspect))
-    return RenditionResult(content=transcript_content(transcript))
+    return RenditionResult(
+        content=transcript_content(transcript), seconds=round_up_seconds(transcript.duration)
+    )
 
 
 def _make_peaks(rendition: Rendition) -> RenditionResult:
@@ -128,13 +135,22 @@ def _release_connection() -> None:
 
 def source_name(rendition: Rendition) -> str:
     """Return the storage name of the rendition that this one is created from."""
+    source = find_source(rendition)
+    return rendition_name(source.workspace_id, source.id)
+
+
+def find_source(rendition: Rendition) -> Rendition:
+    """Return the rendition that this one is created from.
+
+    Raises `SourceNotReady`, and `MediaError` if it cannot be created.
+    """
     id = rendition_id(rendition.asset_id, source_kind(rendition.kind, rendition.asset))
     needed = Rendition.objects.filter(id=id).first()
     if needed is None or needed.state == RenditionState.PENDING:
         raise SourceNotReady
     if needed.state == RenditionState.FAILED:
-        raise MediaError(needed.error)
-    return rendition_name(rendition.asset.workspace_id, id)
+        raise MediaError(needed.error, code=needed.error_code)
+    return needed
 
 
 @contextmanager

@@ -1,14 +1,16 @@
-"""Retrying failed renditions, for example after a bug was fixed."""
+"""Retrying failed renditions, for example after a bug was fixed, or because they can be paid for now."""
 
 from collections.abc import Collection
 from functools import partial
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from media.models import Rendition, rendition_id, source_kind
+from media.models import Rendition, Requester, rendition_id, source_kind
 from media.renditions.tasks import notify_workers
+from media.services import lock_renditions
 
 
 def retry_failed(renditions: Collection[Rendition]) -> int:
@@ -23,16 +25,42 @@ def retry_failed(renditions: Collection[Rendition]) -> int:
         if rendition.kind in Rendition.SOURCE_KINDS
     ]
     with transaction.atomic():
-        failed = Rendition.objects.select_for_update().filter(
-            id__in=[*needed, *(rendition.id for rendition in chosen)], state=Rendition.State.FAILED
-        )
-        ids: list[UUID] = list(failed.values_list("id", flat=True))
-        Rendition.objects.filter(id__in=ids).update(
-            state=Rendition.State.PENDING,
-            error="",
-            attempts=0,
-            due_at=timezone.now(),
-            priority=Rendition.Priority.BACKGROUND,
-        )
+        wanted = [*needed, *(rendition.id for rendition in chosen)]
+        ids = lock_renditions(Rendition.objects.filter(id__in=wanted, state=Rendition.State.FAILED))
+        _retry(Rendition.objects.filter(id__in=ids))
         transaction.on_commit(partial(notify_workers, len(ids)))
     return len(ids)
+
+
+def retry_unpaid(
+    ids: Collection[UUID],
+    requester: Requester,
+    priority: Rendition.Priority = Rendition.Priority.BACKGROUND,
+) -> None:
+    """Have those that nobody could pay for created for somebody who may be able to.
+
+    The caller notifies workers.
+    """
+    unpaid = Rendition.objects.filter(
+        id__in=ids, state=Rendition.State.FAILED, error_code__in=Rendition.UNPAID_CODES
+    )
+    with transaction.atomic(savepoint=False):
+        if found := lock_renditions(unpaid):
+            rows = Rendition.objects.filter(id__in=found)
+            _retry(rows, priority, user_id=requester.user_id, key_id=requester.key_id)
+
+
+def _retry(
+    renditions: QuerySet[Rendition],
+    priority: Rendition.Priority = Rendition.Priority.BACKGROUND,
+    **changes: object,
+) -> None:
+    renditions.update(
+        state=Rendition.State.PENDING,
+        error="",
+        error_code="",
+        attempts=0,
+        due_at=timezone.now(),
+        priority=priority,
+        **changes,
+    )

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from media.models import Asset, Rendition, planned_renditions
+from media.models import NOBODY, Asset, Rendition, Requester, planned_renditions
 from media.processing.exceptions import MediaError
+from media.renditions.retry import retry_unpaid
 from media.renditions.tasks import notify_workers
 
 FIRST_DELAY, MAX_DELAY = 0.03, 0.5
@@ -26,17 +27,21 @@ class RenditionFailed(MediaError):
     """A rendition cannot be created; `rendition` says which."""
 
     def __init__(self, rendition: Rendition) -> None:
-        super().__init__(rendition.error)
+        super().__init__(rendition.error, code=rendition.error_code)
         self.rendition = rendition
 
 
-async def wait_for_renditions(wanted: Collection[Rendition], *, seconds: float) -> dict[UUID, Rendition]:
-    """Return these renditions, by id, once all are ready; request those that nobody has requested yet.
+async def wait_for_renditions(
+    wanted: Collection[Rendition], *, seconds: float, requester: Requester = NOBODY
+) -> dict[UUID, Rendition]:
+    """Return these renditions, by id, once all are ready.
+
+    Those that nobody has requested yet, or could pay for, are requested for `requester`.
 
     Raises `RenditionFailed` as soon as one cannot be created, and `RenditionTimeout`.
     """
     deadline = time.monotonic() + seconds
-    found: dict[UUID, Rendition] = await database_sync_to_async(_find_or_create)(wanted)
+    found: dict[UUID, Rendition] = await database_sync_to_async(_find_or_create)(wanted, requester)
     pending = [id for id, row in found.items() if row.state == _State.PENDING]
     await asyncio.to_thread(notify_workers, len(pending), _AWAITED)
     delay = FIRST_DELAY
@@ -59,9 +64,12 @@ def _fetch(ids: Collection[UUID]) -> dict[UUID, Rendition]:
     return {rendition.id: rendition for rendition in rows}
 
 
-def _find_or_create(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:
+def _find_or_create(wanted: Collection[Rendition], requester: Requester) -> dict[UUID, Rendition]:
     """Return the rows, and let those that are missing or pending be created before all else."""
     found = _fetch([rendition.id for rendition in wanted])
+    if unpaid := [id for id, row in found.items() if row.is_unpaid]:
+        retry_unpaid(unpaid, requester, _AWAITED)
+        found |= _fetch(unpaid)
     missing = [rendition for rendition in wanted if rendition.id not in found]
     assets = {row.asset_id: row.asset for row in found.values()}
     assets |= Asset.objects.in_bulk([row.asset_id for row in missing])
@@ -71,7 +79,7 @@ def _find_or_create(wanted: Collection[Rendition]) -> dict[UUID, Rendition]:
         # rows are locked by asset, and a source before what is created from it: so does whoever finishes one
         for row in sorted([*pending, *missing], key=lambda row: row.asset_id)
         if row.asset_id in assets
-        for awaited in planned_renditions(assets[row.asset_id], [row.kind], _AWAITED)
+        for awaited in planned_renditions(assets[row.asset_id], [row.kind], _AWAITED, requester)
     ]
     Rendition.objects.bulk_create(
         {row.id: row for row in planned}.values(),

@@ -14,6 +14,9 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
+from accounts.authentication import principal_of_secret
+from accounts.principal import Caller
+from accounts.services import digest_of
 from conversations.asset_holds import hold_files
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation
@@ -91,8 +94,8 @@ def stored(who: Person) -> Asset:
 
 def uploaded(who: Person, expires_after: int | None = None) -> File:
     store_bytes(who.workspace.id, {SHA256: DATA})
-    new = NewFile(who.workspace.id, who.user.id, "a.png", STORED, "vision", expires_after)
-    return create_file(new)
+    caller = Caller(principal_of_secret(who.key), digest_of(who.key))
+    return create_file(NewFile(caller, "a.png", STORED, "vision", expires_after))
 
 
 def held_by_conversation(who: Person) -> Conversation:

@@ -3,7 +3,8 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
@@ -11,11 +12,13 @@ from uuid import UUID
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.deletion import delete_workspace
 from core.blob import Blob
+from media.cleanup import delete_dependent_rows
 from media.models import Asset, Rendition, asset_id, rendition_id
 from media.processing.exceptions import UnreadableMedia
 from media.processing.sandbox.exceptions import JobInterrupted, SandboxError
@@ -295,6 +298,51 @@ def test_a_transcript_does_not_wait_in_vain_for_a_sound_that_became_ready_meanwh
     assert make_next(transcript=in_between) == NextRendition(transcript)
     assert make_next(transcript=needs_source) is None
     assert row(transcript).state == "ready"
+
+
+def cleanup_deletes(asset: Asset) -> None:
+    assert delete_dependent_rows(asset.id) is not None
+
+
+def workspace_is_deleted(asset: Asset) -> None:
+    delete_workspace(asset.workspace)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer, which locks no rows")
+@pytest.mark.parametrize("change", [cleanup_deletes, workspace_is_deleted])
+def test_who_changes_all_renditions_waits_for_a_worker_that_is_finishing_some(
+    transactional_db: None, alice: Person, change: Callable[[Asset], None]
+) -> None:
+    wav, transcript = sound_and_transcript(alice)
+    source = row(wav)
+    asset = source.asset
+    Rendition.objects.filter(id=wav).delete()
+    source.save(force_insert=True)  # so that it lies behind the transcript in the table
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():  # as a worker does: first the sound, then the transcript that waits for it
+            Rendition.objects.filter(id=wav).update(state="ready")
+            changed = thread.submit(in_its_own_connection, change, asset)
+            wait_until(is_somebody_waiting_for_us)
+            Rendition.objects.filter(id=transcript).update(due_at=timezone.now())
+        changed.result(timeout=10)
+    assert not Rendition.objects.exists()
+
+
+def in_its_own_connection(change: Callable[[Asset], None], asset: Asset) -> None:
+    try:
+        change(asset)
+    finally:
+        connection.close()
+
+
+def is_somebody_waiting_for_us() -> bool:
+    with connection.cursor() as cursor:
+        # pg_stat_activity would show one transaction the same connections for ever: not those that come later
+        cursor.execute(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        return cursor.fetchone() is not None
 
 
 def test_text_in_a_long_picture_is_read_from_all_of_it(alice: Person) -> None:

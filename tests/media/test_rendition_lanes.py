@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from chatapi.celery import app as celery_app
 from chatapi.serving.embedded_worker import EmbeddedWorker
@@ -174,6 +175,33 @@ def test_processes_that_take_at_once_never_take_the_same(transactional_db: None,
     assert sorted(ids_of(taken)) == sorted(hers)
 
 
+def test_more_threads_than_connections_never_wait_for_each_other(
+    transactional_db: None, alice: Person, charlie: Person
+) -> None:
+    for who, lane, priority in product((alice, charlie), Lane, Priority):
+        due(who, 8, lane, priority)
+    worker = RenditionWorker(dict.fromkeys(MAKERS, without_connection), WorkerNotifier(Sent()))
+    pending = Rendition.objects.filter(state="pending")
+    failures: list[Exception] = []
+
+    def take_messages() -> None:
+        try:
+            while pending.exists():
+                connection.close()
+                worker.work(*Priority)
+        except DatabaseError as failure:  # no connection in ten seconds
+            failures.append(failure)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=take_messages) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
 # --- messages ---------------------------------------------------------------------------------------
 
 
@@ -204,6 +232,13 @@ def at_once(_: Rendition) -> RenditionResult:
 def slowly(_: Rendition) -> RenditionResult:
     time.sleep(SLOW_SECONDS)
     return RenditionResult(content={"text": "heard"})
+
+
+def without_connection(_: Rendition) -> RenditionResult:
+    """Take a moment, and no connection meanwhile, as the real makers do."""
+    connection.close()
+    time.sleep(0.002)
+    return RenditionResult("image/png", 1)
 
 
 MAKERS = {"transcript": slowly, "picture": at_once, "wav": at_once, "opus": at_once}

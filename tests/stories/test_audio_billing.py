@@ -1,6 +1,7 @@
 """What speech and transcription cost, however a call ends."""
 
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 
 import httpx2
 import pytest
@@ -10,11 +11,13 @@ from billing.prices import add_price
 from billing.tariffs import rates_of
 from media.processing.sandbox.exceptions import SandboxError
 from media.processing.speech.recognition.job_types import RecognitionEnd, Segment
+from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.transcription import Recognizer
+from tests.support.fake_pool import FakePool
 from tests.support.fake_recognizer import FakeRecognizer, segment
 from tests.support.people import Person
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
-from tests.support.running_server import Server, wait_until
+from tests.support.running_server import Server, serving, wait_until
 from tests.support.sounds import wav
 
 USD = 10**9
@@ -83,10 +86,30 @@ def test_speech_that_fails_costs_nothing(server: Server, alice: Person) -> None:
     assert (charge.end, charge.cost) == ("failed", 0)
 
 
+@pytest.mark.parametrize("more", [{}, {"stream_format": "sse"}], ids=["raw", "events"])
+def test_speech_that_breaks_off_costs_what_was_delivered(
+    server: Server, alice: Person, more: dict[str, str]
+) -> None:
+    """Also where its client stopped reading, for longer than it is waited for."""
+
+    async def break_off(*_: object, **__: object) -> AsyncGenerator[SpokenPiece, None]:
+        yield SpokenPiece(b"\0" * 48_000, "Hello", milliseconds=1000)
+        raise SandboxError("Nobody reads.")
+
+    add_credit(alice, USD)
+    with serving(synthesis=FakePool(break_off)) as other, other.client(alice) as client:
+        body = {"model": "tts-1", "voice": "espeak-en-us", "input": TEXT, "response_format": "pcm", **more}
+        with suppress(httpx2.RemoteProtocolError):
+            client.post("/v1/audio/speech", json=body)
+        charge = ended_charge()
+    assert (charge.characters, charge.cost) == (len("Hello"), len("Hello") * CHARACTER)
+
+
 def test_recognition_is_billed_by_started_seconds(
     server: Server, alice: Person, recognizer: FakeRecognizer
 ) -> None:
-    add_credit(alice, USD)
+    """The third second has begun by one sample, and it is held for, too."""
+    add_credit(alice, 3 * SECOND)
     recognizer.will_follow(recognizing(segment(" Hello."), RecognitionEnd("en", 2.0000625)))
     with server.client(alice) as client:
         assert request_transcript(client).json() == {
@@ -95,6 +118,8 @@ def test_recognition_is_billed_by_started_seconds(
         }
     charge = ended_charge()
     assert (charge.kind, charge.seconds, charge.cost) == ("transcription", 3, 3 * SECOND)
+    assert charge.held == charge.cost
+    assert wallet_of(alice).available == 0
 
 
 def test_recognition_that_fails_costs_nothing(

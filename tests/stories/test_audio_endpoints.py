@@ -6,8 +6,7 @@ import re
 import socket
 import wave
 from base64 import b64decode
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from pytest_django import Settings
 from media.models import Asset, File
 from media.processing.sandbox import pools
 from media.processing.sandbox.exceptions import SandboxBusy, SandboxError
-from media.processing.sandbox.pool import SandboxPool
-from media.processing.sandbox.pool_config import PoolConfig
 from media.processing.speech.synthesis.job_types import SpokenPiece
 from media.processing.speech.voices.voice import VoiceInvalid
 from media.transcription import recognize
+from tests.support.fake_pool import FakePool
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.people import Person
 from tests.support.running_server import Server, serving, wait_until
@@ -214,26 +212,6 @@ def test_a_body_that_is_not_an_object_is_refused(server: Server, alice: Person) 
     with server.client(alice) as client:
         for raw in (b"", b"nonsense", b"[]", b'{"input": "\\ud800"}', b"{" * 5000):
             assert_refused(client.post("/v1/audio/speech", content=raw), 400)
-
-
-class FakePool(SandboxPool):
-    """A pool that yields what `follow` does, and tells how its stream ends."""
-
-    def __init__(self, follow: Callable[..., AsyncGenerator[Any, None]]) -> None:
-        super().__init__(PoolConfig(name="fake"))
-        self._follow = follow
-        self.state = "idle"
-
-    async def stream(self, *args: Any, **more: Any) -> AsyncGenerator[Any, None]:
-        self.state = "open"
-        try:
-            async with aclosing(self._follow(*args, **more)) as stream:
-                async for piece in stream:
-                    yield piece
-            self.state = "ended"
-        except BaseException:
-            self.state = "closed early"
-            raise
 
 
 def send_request(server: Server, who: Person, route: str, content_type: str, body: bytes) -> socket.socket:

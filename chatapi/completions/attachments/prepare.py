@@ -10,18 +10,19 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 
+from accounts.principal import Principal
 from chatapi.completions.attachments.store import blob_reader
-from chatapi.completions.attachments.text_files import read_text_files
-from chatapi.completions.runs.pump import PreparedRequest
+from chatapi.completions.attachments.text_files import NamedFile, read_text_files
 from chatapi.completions.token_counts import estimate_tokens
 from conversations.completion_request import CompletionRequest
 from core.blob import Blob
+from core.exceptions import InsufficientQuota, ModelUnpriced
 from core.ids import SPEECH, parse_id
 from engines.base import EngineError, InvalidRequest
 from engines.events import Usage
 from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from engines.model_spec import ModelSpec
-from media.models import Asset, Rendition, asset_id, rendition_id, rendition_name
+from media.models import Asset, Rendition, Requester, asset_id, rendition_id, rendition_name
 from media.processing.pictures.text_description import describe_picture
 from media.processing.speech.ssml.model_instructions import SSML_INSTRUCTIONS
 from media.renditions.wait import RenditionFailed, RenditionTimeout, wait_for_renditions
@@ -40,23 +41,24 @@ ConvertiblePart = ImagePart | AudioPart
 
 
 async def prepare_request(
-    request: CompletionRequest, spec: ModelSpec, workspace_id: UUID, price_id: UUID | None
-) -> PreparedRequest:
-    """Prepare a request for a model.
+    request: CompletionRequest, spec: ModelSpec, principal: Principal
+) -> tuple[CompletionRequest, Usage]:
+    """Return a request as a model is asked it, and the count of what stands for media in its prompt.
 
     Its messages are the whole history; `positions` are where the last of them were in the client's list.
 
     Raises `EngineError` if something cannot be created for this model, or not in time.
     """
     messages, names, substitutes = request.messages, dict[str, str](), Usage()
+    workspace_id = principal.workspace_id
     if any(type(part) in _PREPARED_PARTS for message in messages for part in message.parts):
-        preparation = _Preparation(messages, spec, workspace_id, request.positions)
+        preparation = _Preparation(messages, spec, principal, request.positions)
         messages = await preparation.run()
         names, substitutes = preparation.names, preparation.substitutes
     if request.ssml:
         messages = add_ssml_instructions(messages)
     prepared = msgspec.structs.replace(request, messages=messages, read_blob=blob_reader(workspace_id, names))
-    return PreparedRequest(prepared, substitutes, _count_images(messages, spec), price_id)
+    return prepared, substitutes
 
 
 def add_ssml_instructions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -70,6 +72,7 @@ def add_ssml_instructions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return (Message("system", (instructions,)), *messages)
 
 
+_BILLING_REFUSALS = {refusal.code: refusal for refusal in (InsufficientQuota, ModelUnpriced)}
 _PREPARED_PARTS = {ImagePart, AudioPart, FilePart, SpokenPart}
 
 
@@ -80,17 +83,18 @@ class _Preparation:
         self,
         messages: tuple[Message, ...],
         spec: ModelSpec,
-        workspace_id: UUID,
+        principal: Principal,
         positions: Sequence[int],
     ) -> None:
         self._messages = messages
         self._spec = spec
-        self._workspace_id = workspace_id
+        self._workspace_id = principal.workspace_id
+        self._requester = Requester(principal.user_id, principal.key_id)
         self._positions = positions
         self.names: dict[str, str] = {}
         self._image_text_tokens = 0
         self._transcript_tokens = 0
-        self._texts: dict[str, str] = {}
+        self._texts: dict[NamedFile, str] = {}
 
     @property
     def substitutes(self) -> Usage:
@@ -138,11 +142,13 @@ class _Preparation:
         if not needed:
             return {}
         try:
-            return await wait_for_renditions(needed.values(), seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS)
+            return await wait_for_renditions(
+                needed.values(),
+                seconds=settings.CHATAPI_MEDIA_WAIT_SECONDS,
+                requester=self._requester,
+            )
         except RenditionFailed as problem:
-            raise InvalidRequest(
-                problem.message, code=problem.code, param=self._param_path(problem.rendition)
-            ) from problem
+            raise self._request_error(problem) from problem
         except RenditionTimeout:
             raise EngineError(
                 f"The files of this call were not ready for the model within "
@@ -150,6 +156,16 @@ class _Preparation:
                 status=504,
                 code="media_timeout",
             ) from None
+
+    def _request_error(self, problem: RenditionFailed) -> InvalidRequest:
+        refusal = _BILLING_REFUSALS.get(problem.code)
+        return InvalidRequest(
+            problem.message,
+            status=refusal and refusal.status,
+            type=refusal and refusal.type,
+            code=problem.code,
+            param=self._param_path(problem.rendition),
+        )
 
     def _param_path(self, rendition: Rendition) -> str | None:
         sent = self._messages[len(self._messages) - len(self._positions) :]
@@ -169,7 +185,8 @@ class _Preparation:
             if isinstance(part, SpokenPart):
                 yield from self._spoken(part, has_text=has_text)
             elif isinstance(part, FilePart) and part.blob is not None:
-                yield TextPart(self._texts[part.blob.sha256]) if part.blob.sha256 in self._texts else part
+                content = self._texts.get((part.blob.sha256, part.filename))
+                yield part if content is None else TextPart(content)
             elif isinstance(part, ConvertiblePart) and (kind := self._kind_for(part)) and part.blob:
                 asset = asset_id(self._workspace_id, part.blob.sha256)
                 yield self._part_from_rendition(part, part.blob, found[rendition_id(asset, kind)])
@@ -204,16 +221,6 @@ class _Preparation:
         name = f"{blob.sha256}/{rendition.kind}"
         self.names[name] = rendition_name(self._workspace_id, rendition.id)
         return Blob(name, rendition.media_type, rendition.size)
-
-
-def _count_images(messages: Iterable[Message], spec: ModelSpec) -> int:
-    """Return how many pictures the model sees.
-
-    A model that does not see is given text, which counts as text.
-    """
-    if "image" not in spec.input_modalities:
-        return 0
-    return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
 
 
 def transcript_text(transcript: str) -> str:

@@ -167,7 +167,10 @@ class _Resolver:
                 spoken_parts = stored[part.id]
                 has_text = any(isinstance(own, TextPart) for own in message.parts)
                 parts += [p for p in spoken_parts if isinstance(p, TextPart) and not has_text]
-                parts += [p for p in spoken_parts if isinstance(p, SpokenPart)]
+                for spoken in (p for p in spoken_parts if isinstance(p, SpokenPart)):
+                    parts.append(spoken)
+                    if spoken.blob is not None:  # it may be another conversation's
+                        self._files[spoken.blob.sha256] = StoredFile(spoken.blob)
             else:
                 raise BadRequest(
                     f"There is no spoken answer {part.id!r}, or it has expired.",

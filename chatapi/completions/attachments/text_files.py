@@ -24,19 +24,24 @@ _REPLACED = len("\ufffd".encode())
 """The bytes of the character that replaces what cannot be decoded."""
 
 
-async def read_text_files(messages: Sequence[Message], workspace_id: UUID) -> dict[str, str]:
-    """Return the contents of the text files by SHA-256, for a model that takes no files.
+NamedFile = tuple[str, str | None]
+"""The SHA-256 of a file's bytes and its name: the same bytes may be sent under several."""
+
+
+async def read_text_files(messages: Sequence[Message], workspace_id: UUID) -> dict[NamedFile, str]:
+    """Return the contents of the text files, for a model that takes no files.
 
     Raises `InvalidRequest` if they are too long together.
     """
-    texts: dict[str, str] = {}
+    texts: dict[NamedFile, str] = {}
     length = 0
     for part in (part for message in messages for part in message.parts):
         if not isinstance(part, FilePart) or (blob := part.blob) is None:
             continue
-        if blob.sha256 not in texts:
-            texts[blob.sha256] = await asyncio.to_thread(_read_text, blob, part.filename, workspace_id)
-        length += len(texts[blob.sha256])
+        file = blob.sha256, part.filename
+        if file not in texts:
+            texts[file] = await asyncio.to_thread(_read_text, blob, part.filename, workspace_id)
+        length += len(texts[file])
         if length > TOTAL_TEXT_LIMIT:
             raise InvalidRequest(
                 f"The text files of this call are too long: a model is given {TOTAL_TEXT_LIMIT} characters.",

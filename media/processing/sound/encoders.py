@@ -13,9 +13,15 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from media.processing.sound.output_formats import PCM16, SAMPLE_BYTES, WAV, SoundFile, SoundFormat
+from media.processing.sound.output_formats import (
+    PCM16,
+    SAMPLE_BYTES,
+    WAV,
+    WAV_HEADER,
+    SoundFile,
+    SoundFormat,
+)
 
-WAV_HEADER = 44
 UNKNOWN_SIZE = 0xFFFF_FFFF
 
 

@@ -11,6 +11,8 @@ RECOGNITION_RATE = 16_000
 
 
 SAMPLE_BYTES = 2
+WAV_HEADER = 44
+"""Bytes."""
 
 
 class SoundFile(msgspec.Struct, frozen=True):
@@ -57,6 +59,11 @@ PCM16_MEDIA_TYPE = PCM16.media_type
 """It names the rate, because samples without a header do not."""
 SOUND_MEDIA_TYPES = {name: sound_format.media_type for name, sound_format in FORMATS.items()}
 """Media types by the names of `audio.format`."""
+
+
+def recognition_seconds(size: int) -> float:
+    """Return the seconds of sound in a WAV for recognition that has so many bytes."""
+    return max(0, size - WAV_HEADER) / (RECOGNITION_RATE * SAMPLE_BYTES)
 
 
 def sound_media_type(format: str) -> str:
