@@ -65,7 +65,8 @@ class Outcome(Value, frozen=True):
     """How a run ended, to be stored.
 
     `choices` hold as much of the answer as there is, `sounds` the bytes of its spoken parts by SHA-256.
-    `served_by` is the model that answered, `images` how many pictures it was shown.
+    `served_by` is the model that answered, `requests` how often it was asked, and `images` how many pictures
+    it was shown.
     """
 
     state: CompletionState
@@ -73,6 +74,7 @@ class Outcome(Value, frozen=True):
     sounds: dict[str, bytes]
     usage: Usage
     images: int
+    requests: int
     served_by: str
     failure: Failure | None
     first_event_at: datetime | None

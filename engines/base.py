@@ -2,6 +2,7 @@
 
 EngineError                 the answer cannot be started or finished
 ├── InvalidRequest          the request is at fault; another engine would not help
+│   └── PromptTooLong       it does not fit into this model's context
 └── Unavailable             the engine is at fault; a retry or a fallback may help
 """
 
@@ -9,12 +10,17 @@ from collections.abc import AsyncGenerator
 from typing import ClassVar, Protocol, Unpack
 
 from core.exceptions import EnvelopeError, EnvelopeFields
+from core.known_secrets import KnownSecrets
+from core.redaction import redact
 from engines.events import Event
 from engines.requests import EngineRequest
 
 
 class EngineError(EnvelopeError):
-    """Why an engine gave up. It is answered with if that is still possible; `retry_after` is in seconds."""
+    """Why an engine gave up. It is answered with if that is still possible; `retry_after` is in seconds.
+
+    An engine whose upstream may have said it masks the secrets in it before anybody else has it.
+    """
 
     status = 502
     code = "upstream_error"
@@ -26,12 +32,26 @@ class EngineError(EnvelopeError):
         super().__init__(message, **fields)
         self.retry_after = retry_after
 
+    def mask(self, secrets: KnownSecrets) -> None:
+        """Mask the secrets that were sent to the upstream, and all that look like one.
+
+        None of our others: a client can have an upstream quote a guess, and see whether it is masked.
+        """
+        self.message = redact(self.message, secrets)
+        self.args = (self.message,)
+        self.type, self.code = redact(self.type, secrets), self.code and redact(self.code, secrets)
+        self.param = self.param and redact(self.param, secrets)
+
 
 class InvalidRequest(EngineError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_value"
     may_fall_back = False
+
+
+class PromptTooLong(InvalidRequest):
+    code = "context_length_exceeded"
 
 
 class Unavailable(EngineError):
@@ -42,8 +62,9 @@ class Unavailable(EngineError):
 class Engine(Protocol):
     """A source of answers, such as a model server.
 
-    `stream` yields deltas in the order they were made, one `Finish` for each choice, and `Usage` last if it
-    is known. It raises `EngineError`. Closing the iterator stops the upstream.
+    `stream` yields deltas in the order they were made, a `Finish` for each choice as soon as it is known (a
+    later one replaces it), and `Usage` last if it is known. It raises `EngineError`. Closing the iterator
+    stops the upstream. Meanwhile the request's `report_…` functions are told what no event says.
     """
 
     unsupported: ClassVar[frozenset[str]]

@@ -101,6 +101,20 @@ class Usage(Value, frozen=True):
         bounded = (max(0, min(count, _COUNT_LIMIT)) for count in counts)
         return msgspec.structs.replace(self, **dict(zip(_COUNT_FIELDS, bounded, strict=True)))
 
+    def with_completion_of(self, other: "Usage") -> "Usage":
+        """Return what this counts of the prompt, and the other of the completion."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            prompt_audio_tokens=self.prompt_audio_tokens,
+            completion_tokens=other.completion_tokens,
+            reasoning_tokens=other.reasoning_tokens,
+            completion_audio_tokens=other.completion_audio_tokens,
+            accepted_prediction_tokens=other.accepted_prediction_tokens,
+            rejected_prediction_tokens=other.rejected_prediction_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
     def __add__(self, other: "Usage") -> "Usage":
         theirs = other.counts
         sums = {name: count + theirs[name] for name, count in self.counts.items()}

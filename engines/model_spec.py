@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 LOCAL_ENGINES = frozenset({"local", "scripted"})
+LOCAL_CONTEXT_LENGTH = 8192
+"""Of a `local` model whose entry gives none, in tokens."""
 
 
 InputModality = Literal["text", "image", "audio", "file"]
@@ -45,6 +47,10 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     price: Literal["free"] | dict[str, Any] | None = None
     """Decimals of USD, keyed by the names of billing's units; `chatapi.model_loading` checks them."""
 
+    def __post_init__(self) -> None:
+        if self.engine == "local" and self.context_length is None:
+            msgspec.structs.force_setattr(self, "context_length", LOCAL_CONTEXT_LENGTH)
+
     @property
     def is_local(self) -> bool:
         """Whether it answers on this machine, so that nobody else charges for it.
@@ -57,7 +63,6 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 LOCAL_DEFAULT = ModelSpec(
     id="qwen2.5-coder-0.5b-instruct",
     engine="local",
-    context_length=8192,
     max_output_tokens=4096,
     default=True,
 )

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from core.blob import Blob
 from core.value import Value
+from engines.events import Usage
 from engines.messages import Message
 
 BlobReader = Callable[[Blob], Awaitable[bytes]]
@@ -39,6 +40,10 @@ class AudioOutput(Value, frozen=True):
     format: str | None = None
 
 
+def report_to_nobody(what: object) -> None:
+    """Ignore what an engine reports of a request."""
+
+
 async def read_no_blob(blob: Blob) -> bytes:
     """Read a blob for a request that was not told where its blobs are."""
     raise LookupError(f"this request holds no blob such as {blob.sha256}")
@@ -48,11 +53,15 @@ class EngineRequest(Value, frozen=True):
     """One request to an engine.
 
     `params` holds the sampling and other parameters by OpenAI's names, already validated. `stream` is a hint:
-    if it is false, an engine may ask its upstream for a whole answer.
+    if it is false, an engine may ask its upstream for a whole answer. `report_sent` is called with 1 when the
+    model has got the request whole, and with -1 if it then refused it and is asked again. `report_usage` is
+    called with what the model had counted of an answer that broke off before its usage was an event.
     """
 
     messages: tuple[Message, ...]
     read_blob: BlobReader = read_no_blob
+    report_sent: Callable[[int], None] = report_to_nobody
+    report_usage: Callable[[Usage], None] = report_to_nobody
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool = True
@@ -62,6 +71,18 @@ class EngineRequest(Value, frozen=True):
     params: dict[str, Any] = {}
     n: int = 1
     stream: bool = True
+
+    @property
+    def offered_tools(self) -> tuple[Tool, ...]:
+        """The tools that the model is told of.
+
+        A choice limited to several tools offers those alone: that means the same, and few upstreams know
+        `allowed_tools`.
+        """
+        choice = self.tool_choice
+        if choice is None or len(choice.names) <= (choice.mode == "required"):
+            return self.tools
+        return tuple(tool for tool in self.tools if tool.name in choice.names)
 
     @property
     def sound_format(self) -> str:

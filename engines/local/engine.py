@@ -17,14 +17,13 @@ from engines.local.server_process import ModelProcess, Progress, ServerEndpoint
 from engines.local.server_protocol import ServerSettings
 from engines.local.tool_decision import ToolDecider
 from engines.messages import Message
-from engines.model_spec import ModelSpec
+from engines.model_spec import LOCAL_CONTEXT_LENGTH, ModelSpec
 from engines.openai_compatible.engine import OpenAICompatibleEngine
 from engines.openai_compatible.errors import Unreachable
 from engines.requests import EngineRequest, ResponseFormat, Tool
 
 logger = logging.getLogger(__name__)
 
-CONTEXT_LENGTH = 8192
 MAX_OUTPUT_TOKENS = 4096
 FORWARDED_PARAMS = ("temperature", "top_p", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
 """Parameters that llama.cpp interprets as OpenAI does."""
@@ -48,7 +47,7 @@ class LocalEngine:
             log_path=str(data_dir / "log" / "llama.log"),
             api_key="",
             slots=spec.slots,
-            context_length=spec.context_length or CONTEXT_LENGTH,
+            context_length=spec.context_length or LOCAL_CONTEXT_LENGTH,
             model_path=spec.model_path,
         )
         self.process = ModelProcess(settings, progress)
@@ -229,7 +228,9 @@ def _inner_request(
     request: EngineRequest, messages: tuple[Message, ...], params: dict[str, Any]
 ) -> EngineRequest:
     """Return the request for llama.cpp: always a stream, since a disconnect stops a stream at once."""
-    return EngineRequest(messages, request.read_blob, params=params)
+    return EngineRequest(
+        messages, request.read_blob, request.report_sent, request.report_usage, params=params
+    )
 
 
 def _sampling_params(params: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ chunk_reader       lines → events
 tool_calls         the order of tool calls
 json_completeness  whether a call's arguments are complete yet
 audio_reader       spoken answers
-upstream_numbers   token counts and times
+usage_reader       token counts, wherever an upstream tells them
+upstream_numbers   which numbers are counts and times
 errors             upstream failures → `EngineError`
 reachability       whether the upstream can be reached
 """

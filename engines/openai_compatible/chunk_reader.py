@@ -8,7 +8,15 @@ from typing import Any
 import msgspec
 
 from engines.base import EngineError
-from engines.events import Event, Finish, FinishReason, ReasoningDelta, RefusalDelta, TextDelta
+from engines.events import (
+    Event,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    Usage,
+)
 from engines.openai_compatible.audio_reader import AudioReader
 from engines.openai_compatible.chunk_types import (
     Chunk,
@@ -20,7 +28,7 @@ from engines.openai_compatible.chunk_types import (
 )
 from engines.openai_compatible.errors import error_for_fault, find_fault_in_body
 from engines.openai_compatible.tool_calls import CallAssembler
-from engines.openai_compatible.upstream_numbers import count_limit, read_usage
+from engines.openai_compatible.usage_reader import UsageReader
 from engines.surrogates import SurrogateJoiner, join_surrogates_in_json
 
 logger = logging.getLogger(__name__)
@@ -29,6 +37,7 @@ _Texts = TextDelta | RefusalDelta | ReasoningDelta
 
 _decode = msgspec.json.Decoder(Chunk).decode
 _DONE = b"[DONE]"
+_NO_CHUNK = Chunk(choices=[])
 INCOMPLETE = "upstream_incomplete"
 
 _REASONS: dict[str, FinishReason] = {
@@ -44,18 +53,16 @@ _REASONS: dict[str, FinishReason] = {
 class ChunkReader:
     """A reader of the chunks of one answer with `choices` choices; `finish` returns the closing events.
 
-    The ends of the choices and the usage are held back until then: some upstreams repeat them with different
-    numbers, and some send more of the answer after them. `context_length`, if it is known, limits what usage
-    is believed.
+    The ends of the choices come once all are known, and again if they change. So does the usage, once it
+    counts the prompt and the answer; some upstreams repeat both. `context_length`, if it is known, limits
+    what usage is believed.
     """
 
-    def __init__(self, choices: int, secret: str | None = None, *, context_length: int | None = None) -> None:
-        self._secret = secret
+    def __init__(self, choices: int, *, context_length: int | None = None) -> None:
         self._requested = choices
-        self._count_limit = count_limit(context_length, choices)
         self._choices: dict[int, _Choice] = {}
         self._has_unrequested = False
-        self._usage: Any = None
+        self._usage = UsageReader(choices, context_length)
         self.is_done = False
         """Whether `[DONE]` was read; nothing of interest can follow."""
 
@@ -66,9 +73,9 @@ class ChunkReader:
     @property
     def has_ended(self) -> bool:
         """Whether each requested choice has said why it stopped."""
-        return len(self._choices) == self._requested and all(
-            choice.reason is not None for choice in self._choices.values()
-        )
+        if len(self._choices) < self._requested:
+            return False
+        return None not in [choice.reason for choice in self._choices.values()]
 
     def read(self, payload: bytes, events: list[Event]) -> None:
         """Append the events of one chunk (or one whole answer) to `events`."""
@@ -76,22 +83,50 @@ class ChunkReader:
             try:
                 chunk = _decode(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._read_leniently(payload, events)
-            else:
-                self._read_chunk(chunk, payload, events)
+                chunk = self._decode_leniently(payload)
+            if chunk.error or chunk.choices is None:
+                self._raise_error_in(payload)
+            if chunk.usage is not None:
+                self._usage.add(chunk.usage)
+            if chunk.x_groq is not None or chunk.timings is not None:
+                self._read_extensions(chunk)
+            for choice in chunk.choices or ():
+                index = choice.index or 0
+                state = self._choices.get(index) or self._begin(index)
+                if state is not None:
+                    state.read(choice, events)
+                    if choice.usage is not None:
+                        self._usage.add_of_choice(choice.usage, index)
+                    if choice.finish_reason and self.has_ended:
+                        self._read_ends(events)
+            if self._usage.is_new and self.has_ended and (usage := self._usage.read()) is not None:
+                self._tell_whole(usage, events)
         except RecursionError as error:
             raise EngineError("The upstream nested its answer too deeply.") from error
 
-    def _read_chunk(self, chunk: Chunk, payload: bytes, events: list[Event]) -> None:
-        if chunk.error or chunk.choices is None:
-            self._raise_error_in(payload)
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        for choice in chunk.choices or ():
-            index = choice.index or 0
-            state = self._choices.get(index) or self._begin(index)
-            if state is not None:
-                state.read(choice, events)
+    def _read_ends(self, events: list[Event]) -> None:
+        """Append the end of each choice whose reason was not told yet."""
+        for index in sorted(self._choices):
+            self._choices[index].end(events)
+
+    def _tell_whole(self, usage: Usage, events: list[Event]) -> None:
+        """Append a usage that lacks nothing."""
+        if not (usage.lacks_prompt or usage.lacks_completion):
+            self._usage.is_new = False
+            events.append(usage)
+
+    def take_usage(self) -> Usage | None:
+        """Return what was counted so far, unless it is known already."""
+        if not self._usage.is_new:
+            return None
+        self._usage.is_new = False
+        return self._usage.read()
+
+    def _read_extensions(self, chunk: Chunk) -> None:
+        if isinstance(chunk.x_groq, dict):
+            self._usage.add(chunk.x_groq.get("usage"))
+        if chunk.timings is not None:
+            self._usage.add_timings(chunk.timings)
 
     def _begin(self, index: int) -> "_Choice | None":
         """Create the state of a choice; None for a choice that was not requested."""
@@ -102,22 +137,24 @@ class ChunkReader:
             logger.info("the upstream answers with choices that nobody asked for; they are dropped")
         return None
 
-    def _read_leniently(self, payload: bytes, events: list[Event]) -> None:
+    def _decode_leniently(self, payload: bytes) -> Chunk:
+        """Return the chunk of a payload that is no JSON, or none that can be encoded again."""
         text = payload.strip()
         if text == _DONE:
             self.is_done = True
-        elif text:
-            chunk = _convert(text)
-            for choice in chunk.choices or ():
-                state = self._begin(choice.index or 0)
-                if state is not None:
-                    state.start_joining()
-            self._read_chunk(chunk, text, events)
+        if text in (_DONE, b""):
+            return _NO_CHUNK
+        chunk = _convert(text)
+        for choice in chunk.choices or ():
+            state = self._begin(choice.index or 0)
+            if state is not None:
+                state.start_joining()
+        return chunk
 
     def _raise_error_in(self, payload: bytes) -> None:
         fault = find_fault_in_body(payload)
         if fault is not None:
-            raise error_for_fault(fault, self._secret)
+            raise error_for_fault(fault)
 
     def finish(self) -> list[Event]:
         """Return the rest of each choice, their ends, and the usage. Raises if the answer broke off."""
@@ -126,10 +163,10 @@ class ChunkReader:
             raise EngineError("The upstream ended its answer before it began one.", code=INCOMPLETE)
         for choice in self._choices.values():
             choice.flush(events)
-        events.extend([choice.end() for _, choice in sorted(self._choices.items())])
+        self._read_ends(events)
         if not self.has_ended:
             raise _incomplete_error()
-        usage = read_usage(self._usage, self._count_limit)
+        usage = self.take_usage()
         if usage is not None:
             events.append(usage)
         return events
@@ -158,12 +195,13 @@ def _incomplete_error() -> EngineError:
 class _Choice:
     """The state of one choice between its chunks."""
 
-    __slots__ = ("_audio", "_calls", "_index", "_joiners", "reason")
+    __slots__ = ("_audio", "_calls", "_index", "_joiners", "_told", "reason")
 
     def __init__(self, index: int) -> None:
         self._index = index
         self.reason: str | None = None
         """The upstream's finish_reason."""
+        self._told: FinishReason | None = None
         self._calls: CallAssembler | None = None
         self._audio: AudioReader | None = None
         self._joiners: dict[type[_Texts], SurrogateJoiner] | None = None
@@ -236,7 +274,8 @@ class _Choice:
         if self._audio:
             self._audio.finish(events)
 
-    def end(self) -> Finish:
+    def end(self, events: list[Event]) -> None:
+        """Append the end of this choice, unless it was appended before. Raises if there is none."""
         if self.reason is None:
             raise _incomplete_error()
         if self.reason == "error":
@@ -244,7 +283,9 @@ class _Choice:
         reason = _REASONS.get(self.reason, "stop")
         if reason == "stop" and self._calls and self._calls.has_opened_calls:
             reason = "tool_calls"
-        return Finish(reason, self._index)
+        if reason != self._told:
+            self._told = reason
+            events.append(Finish(reason, self._index))
 
 
 def _thinking(thinking: str | list[ChunkContentPart]) -> str:

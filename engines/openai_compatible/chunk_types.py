@@ -57,11 +57,14 @@ class ChunkChoice(_ChunkPart):
     message: ChunkDelta | None = None
     finish_reason: str | None = None
     logprobs: dict[str, Any] | None = None
+    usage: Any = None
 
 
 class Chunk(_ChunkPart):
     choices: list[ChunkChoice] | None = None
     usage: Any = None
+    x_groq: Any = None
+    timings: Any = None
     error: Any = None
 
 

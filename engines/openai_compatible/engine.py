@@ -3,14 +3,16 @@
 import asyncio
 import itertools
 import logging
-import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from core.known_secrets import KNOWN_SECRETS, KnownSecrets
+from core.secret_variables import read_secret
 from engines.base import EngineError
 from engines.events import Event
 from engines.openai_compatible.errors import TimedOut, Transient, Unreachable, error_for_status
@@ -64,9 +66,17 @@ class OpenAICompatibleEngine:
         limits: ResponseLimits = DEFAULT_LIMITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._url = URL(base_url.rstrip("/") + "/chat/completions")
+        base = URL(base_url)
+        # what the address has of parameters, such as a version or a key, belongs to each request
+        self._url = base.with_path(
+            f"{base.raw_path.rstrip('/')}/chat/completions", encoded=True, keep_query=True
+        )
         self._model = model
         self._api_key = api_key
+        self._secrets = KnownSecrets()
+        for secrets in (self._secrets, KNOWN_SECRETS):
+            secrets.add(api_key or "")
+            secrets.add_url(base_url, user_is_secret=True)
         self._connect_timeout = connect_timeout
         self._first_event_timeout = first_event_timeout
         self._idle_timeout = idle_timeout
@@ -82,7 +92,7 @@ class OpenAICompatibleEngine:
 
     @classmethod
     def from_spec(cls, spec: "ModelSpec") -> "OpenAICompatibleEngine":
-        api_key = os.environ.get(spec.api_key_env) if spec.api_key_env else None
+        api_key = read_secret(spec.api_key_env) if spec.api_key_env else None
         if spec.api_key_env and not api_key:
             logger.warning("model %s: %s is not set, so no key is sent", spec.id, spec.api_key_env)
         return cls(
@@ -114,14 +124,18 @@ class OpenAICompatibleEngine:
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         body = await encode_request(request, self._model, supports_n=self._supports_n)
-        call, events = await self._begin(body, request)
         try:
-            while events:
-                for event in events:
-                    yield event
-                events = await call.read()
-        finally:
-            call.close()
+            call, events = await self._begin(body, request)
+            try:
+                while events:
+                    for event in events:
+                        yield event
+                    events = await call.read()
+            finally:
+                self._leave(call, request)
+        except EngineError as error:
+            error.mask(self._secrets)
+            raise
 
     async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamResponse, list[Event]]:
         """Return the call and its first events, after as many attempts as needed and allowed."""
@@ -150,36 +164,49 @@ class OpenAICompatibleEngine:
         self, body: list[bytes], request: EngineRequest
     ) -> tuple[UpstreamResponse, list[Event]]:
         deadline = asyncio.get_running_loop().time() + self._first_event_timeout
-        response = await self._post(body, request.stream, deadline)
+        sending = _Sending(body, request.report_sent)
+        try:
+            response = await self._post(sending, request.stream, deadline)
+            return await self._read_first(request, response, deadline)
+        except EngineError:
+            sending.take_back()
+            raise
+
+    async def _read_first(
+        self, request: EngineRequest, response: aiohttp.ClientResponse, deadline: float
+    ) -> tuple[UpstreamResponse, list[Event]]:
         call = UpstreamResponse(
             response,
             choices=request.n,
             streamed=request.stream,
             first_deadline=deadline,
             idle_timeout=self._idle_timeout,
-            secret=self._api_key,
             context_length=self._context_length,
             lingering=self._lingering,
             limits=self._limits,
         )
         try:
             return call, await call.read()
+        except asyncio.CancelledError:
+            self._leave(call, request)
+            raise
         except BaseException:
             call.close()
             raise
 
-    async def _post(self, body: list[bytes], streamed: bool, deadline: float) -> aiohttp.ClientResponse:
+    @staticmethod
+    def _leave(call: UpstreamResponse, request: EngineRequest) -> None:
+        """Close a call; report what was counted of its answer and is not known yet."""
+        if (usage := call.take_usage()) is not None:
+            request.report_usage(usage)
+        call.close()
+
+    async def _post(self, sending: "_Sending", streamed: bool, deadline: float) -> aiohttp.ClientResponse:
         headers = {"Accept": "text/event-stream" if streamed else "application/json"}
-        size = sum(map(len, body))
-        if size <= LARGE_BODY:
-            data: bytes | AsyncIterator[bytes] = b"".join(body)
-        else:
-            # not every upstream supports chunked requests, so the length is sent first
-            data, headers["Content-Length"] = _iterate_pieces(body), str(size)
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._open_session().post(
-                    self._url, data=data, headers=headers, allow_redirects=False
+                    self._url, data=sending, headers=headers, allow_redirects=False
                 )
         except aiohttp.ServerTimeoutError as error:
             raise Unreachable("The upstream took no connection in time.", status=504) from error
@@ -194,7 +221,7 @@ class OpenAICompatibleEngine:
             fault = await read_error_body(response)
         finally:
             response.close()
-        raise error_for_status(response.status, response.headers, fault, self._api_key)
+        raise error_for_status(response.status, response.headers, fault)
 
     def _open_session(self) -> aiohttp.ClientSession:
         """Return the session of the running loop, without which it cannot be created."""
@@ -230,8 +257,36 @@ def _refuse_compressed(response: aiohttp.ClientResponse) -> None:
         raise EngineError(f"The upstream compressed its answer ({encoding[:40]!a}), unasked.")
 
 
-async def _iterate_pieces(body: list[bytes]) -> AsyncIterator[bytes]:
-    for part in body:
-        for start in range(0, len(part), PIECE):
-            yield part[start : start + PIECE]
-            await asyncio.sleep(0)
+class _Sending(aiohttp.Payload):
+    """A request's body, which reports when it has been sent whole.
+
+    Large ones are sent in pieces. Its length is known: not every upstream supports chunked requests.
+    """
+
+    _autoclose = True
+
+    def __init__(self, pieces: list[bytes], report_sent: Callable[[int], None]) -> None:
+        super().__init__(pieces, content_type="application/json")
+        self._size: int = sum(map(len, pieces))
+        self._report_sent = report_sent
+        self._was_sent = False
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        if self._size <= LARGE_BODY:
+            await writer.write(b"".join(self._value))
+        else:
+            for part in self._value:
+                for start in range(0, len(part), PIECE):
+                    await writer.write(part[start : start + PIECE])
+                    await asyncio.sleep(0)
+        self._was_sent = True
+        self._report_sent(1)
+
+    def take_back(self) -> None:
+        """Report that the upstream refused what it got."""
+        if self._was_sent:
+            self._was_sent = False
+            self._report_sent(-1)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._value).decode(encoding, errors)

@@ -189,16 +189,8 @@ def _tool_call(call: ToolCall) -> Wire:
 
 
 def _tools(request: EngineRequest) -> Wire:
-    """Return the tools and how they may be chosen.
-
-    A choice limited to several tools is sent as those tools alone: that means the same, and few upstreams
-    know `allowed_tools`.
-    """
     choice = request.tool_choice
-    tools = request.tools
-    if choice is not None and len(choice.names) > (choice.mode == "required"):
-        tools = tuple(tool for tool in tools if tool.name in choice.names)
-    wire: Wire = {"tools": [_tool(tool) for tool in tools]}
+    wire: Wire = {"tools": [_tool(tool) for tool in request.offered_tools]}
     if choice is not None and choice.mode == "required" and len(choice.names) == 1:
         wire["tool_choice"] = {"type": "function", "function": {"name": choice.names[0]}}
     elif choice is not None:

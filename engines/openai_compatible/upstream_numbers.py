@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from engines.events import PartialUsage, Usage
-
 COUNT_LIMIT = 10_000_000
 """In tokens; more is not the count of any prompt or answer, but a mistake that would be billed."""
 CONTEXT_MULTIPLE = 16
@@ -17,44 +15,11 @@ def count_limit(context_length: int | None, choices: int) -> int:
     return choices * min(COUNT_LIMIT, CONTEXT_MULTIPLE * (context_length or COUNT_LIMIT))
 
 
-def read_usage(wire: Any, limit: int) -> Usage | None:
-    """Return the usage object of a chunk; None if it counts nothing. More than `limit` is not counted."""
-    prompt_tokens = _count(wire, "prompt_tokens", limit)
-    completion_tokens = _count(wire, "completion_tokens", limit)
-    if not prompt_tokens and not completion_tokens:  # every call uses tokens: they were not counted
-        return None
-    prompt, completion = prompt_tokens or 0, completion_tokens or 0
-    prompts, completions = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
-    cached = _part(prompt, prompts, "cached_tokens") or _part(prompt, wire, "prompt_cache_hit_tokens")
-    reasoning = _part(completion, completions, "reasoning_tokens")
-    usage = Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        cached_tokens=cached,
-        prompt_audio_tokens=_part(prompt - cached, prompts, "audio_tokens"),
-        reasoning_tokens=reasoning,
-        completion_audio_tokens=_part(completion - reasoning, completions, "audio_tokens"),
-        accepted_prediction_tokens=_part(completion, completions, "accepted_prediction_tokens"),
-        rejected_prediction_tokens=_part(completion, completions, "rejected_prediction_tokens"),
-    )
-    lacks_prompt, lacks_completion = prompt_tokens is None, completion_tokens is None
-    if lacks_prompt or lacks_completion:
-        return PartialUsage(
-            **usage.counts, estimated=False, lacks_prompt=lacks_prompt, lacks_completion=lacks_completion
-        )
-    return usage
-
-
-def _part(whole: int, table: Any, name: str) -> int:
-    """Return a part's count, as it is billed: no more than the whole."""
-    return min(_count(table, name, COUNT_LIMIT) or 0, whole)
-
-
-def _count(table: Any, name: str, limit: int) -> int | None:
-    """Return a count; None if it is not a plausible number of tokens."""
-    value: Any = table.get(name) if isinstance(table, dict) else None
-    is_count = _is_number(value) and 0 <= value <= limit and value == int(value)
-    return int(value) if is_count else None
+def read_count(value: Any, limit: int) -> int:
+    """Return a count of tokens; 0 if the value is none, or no plausible one."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 < value <= limit else 0
 
 
 def read_time(value: Any) -> int | None:

@@ -8,7 +8,7 @@ import aiohttp
 
 from core.value import Value
 from engines.base import EngineError
-from engines.events import Event
+from engines.events import Event, Usage
 from engines.openai_compatible.chunk_reader import ChunkReader
 from engines.openai_compatible.errors import TimedOut, Unreachable, find_fault_in_body
 from engines.openai_compatible.sse_lines import LINE_LIMIT, LineSplitter
@@ -91,7 +91,6 @@ class UpstreamResponse:
         streamed: bool,
         first_deadline: float,
         idle_timeout: float,
-        secret: str | None,
         lingering: set[aiohttp.ClientResponse],
         context_length: int | None = None,
         limits: ResponseLimits = DEFAULT_LIMITS,
@@ -105,7 +104,7 @@ class UpstreamResponse:
         self._idle_timeout = idle_timeout
         self._watchdog = Watchdog(response, min(1.0, idle_timeout / 4))
         self._lines = LineSplitter(limits.line)
-        self._reader = ChunkReader(choices, secret, context_length=context_length)
+        self._reader = ChunkReader(choices, context_length=context_length)
         self._failure: EngineError | None = None
         self._is_over = False
         self._rest: memoryview | None = None
@@ -128,6 +127,10 @@ class UpstreamResponse:
         if events:
             self._first_deadline = None
         return events
+
+    def take_usage(self) -> Usage | None:
+        """Return what the upstream has counted so far, unless it was an event or is taken already."""
+        return self._reader.take_usage()
 
     def close(self) -> None:
         """Let go of the upstream at once; after a whole answer, its connection is kept."""

@@ -49,6 +49,7 @@ class ScriptedEngine:
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         script = plan_answer(request)
+        request.report_sent(1)
         await asyncio.sleep(script.wait)
         if script.error is not None:
             raise script.error

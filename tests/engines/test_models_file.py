@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from engines.model_registry import Registry
+from engines.model_spec import LOCAL_CONTEXT_LENGTH, ModelSpec
 from engines.models_file import ModelsFileError, load_models
 
 WHOLE = """
@@ -62,6 +63,10 @@ def test_the_first_model_is_the_default_where_none_says_so(tmp_path: Path) -> No
         (WHOLE.replace("base_url", "base_uri"), "base_uri"),
         (WHOLE.replace('base_url = "http://127.0.0.1:9001/v1"', ""), "needs a base_url"),
         (WHOLE.replace("http://127.0.0.1:9001/v1", "ftp://x"), "not an http"),
+        (WHOLE.replace("http://127.0.0.1:9001/v1", "http://"), "not an http"),
+        (WHOLE.replace("http://127.0.0.1:9001/v1", "http://[::1"), "not an http"),
+        (WHOLE.replace("http://127.0.0.1:9001/v1", "http://h:port/v1"), "not an http"),
+        (WHOLE.replace("http://127", "http://user:hunter2@127"), "leave one out"),
         (WHOLE.replace('["other-model-id"]', '["gpt-4o"]'), "a fallback of 'gpt-4o'"),
         (WHOLE.replace('["other-model-id"]', '["nobody"]'), "'nobody'"),
         (WHOLE.replace('"cancel"', '"perhaps"'), "perhaps"),
@@ -77,6 +82,57 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, reason: str) -> None:
     assert reason in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-first\nsk-second",
+        "sk-a\x07bcdefgh",
+        "sk-schl\u00fcssel",
+        "sk-\u200babcdefgh",
+        "sk-\u4e2d\u6587",
+        "sk-a\tb",
+    ],
+)
+def test_a_key_that_no_header_carries_is_refused_by_its_variables_name(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSTREAM_API_KEY", f" {key} ")
+    with pytest.raises(
+        ModelsFileError, match="the key of 'gpt-4o': UPSTREAM_API_KEY has a line break"
+    ) as refused:
+        load_models(models_file(tmp_path, WHOLE))
+    assert "sk-" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-proj-0123456789abcdef", "AIzaSyD4abcdefghijklmnop0123", "gsk_abcd0123EFGH"]
+)
+def test_a_key_in_place_of_its_variables_name_is_refused_and_not_shown(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ModelsFileError, match="is not a variable's name") as refused:
+        load_models(models_file(tmp_path, WHOLE.replace("UPSTREAM_API_KEY", key)))
+    assert key not in str(refused.value)
+
+
+def test_a_variable_may_hold_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSTREAM_API_KEY", "UPSTREAM_API_KEY")
+    for _ in range(2):
+        assert load_models(models_file(tmp_path, WHOLE))
+
+
+def test_a_password_in_an_address_that_is_none_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ModelsFileError) as refused:
+        load_models(models_file(tmp_path, WHOLE.replace("http://127", "htp://user:hunter2@127")))
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelsFileError, match="nowhere"):
         load_models(tmp_path / "nowhere.toml")
+
+
+def test_a_local_model_always_has_a_context_length() -> None:
+    """A prompt is checked against it before the call is admitted."""
+    assert ModelSpec(id="mine", engine="local").context_length == LOCAL_CONTEXT_LENGTH
+    assert ModelSpec(id="mine", engine="local", context_length=99).context_length == 99
+    assert ModelSpec(id="theirs", engine="scripted").context_length is None

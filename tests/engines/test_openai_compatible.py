@@ -25,6 +25,7 @@ from engines.openai_compatible.engine import OpenAICompatibleEngine
 from engines.requests import EngineRequest
 from tests.support.fake_upstream import (
     ABORT,
+    HANG,
     Answer,
     FakeUpstream,
     call,
@@ -140,13 +141,14 @@ async def test_an_upstream_that_streams_unasked_or_does_not_though_asked_is_unde
 @pytest.mark.parametrize(
     "usages", [[{"on": 1}, None], [None, {"on": 2}], [{"on": 1}, {"on": 2}]], ids=["finish", "last", "each"]
 )
-async def test_usage_is_told_once_wherever_it_came(
+async def test_usage_is_told_wherever_it_came_and_again_if_it_changes(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine, usages: list[Any]
 ) -> None:
     first, second = ({"prompt_tokens": u["on"], "completion_tokens": 1} if u else None for u in usages)
     chunks = [{**say("Hi"), "usage": first}, end(usage=first), {"choices": [], "usage": second}]
     events = await answered(upstream, engine, stream(*chunks[: 3 if second else 2]))
-    assert events == [TextDelta("Hi"), Finish("stop"), Usage(2 if second else 1, 1)]
+    told = [Usage(usage["prompt_tokens"], 1) for usage in (first, second) if usage]
+    assert events == [TextDelta("Hi"), Finish("stop"), *told]
 
 
 async def test_reasoning_and_refusal_have_their_own_deltas(
@@ -246,7 +248,7 @@ async def test_half_a_pair_becomes_a_replacement_character(
     chunks = [say("a\ud83d"), say("b\ude00"), say("c\ud83d"), end()]
     events = await answered(upstream, engine, stream(*chunks))
     assert joined(events) == "a\ufffdb\ufffdc\ufffd"
-    assert events[-1] == Finish("stop")
+    assert events.count(Finish("stop")) == 1
 
 
 async def test_a_pair_cut_in_two_within_arguments_and_logprobs(
@@ -361,7 +363,7 @@ async def test_calls_without_arguments_are_calls(
 ) -> None:
     calls = [call(0, "a", "f"), call(1, "b", "g", "")]
     events = await answered(upstream, engine, stream(delta(tool_calls=calls), end("tool_calls")))
-    assert events == [ToolCallStart(0, "a", "f"), ToolCallStart(1, "b", "g"), Finish("tool_calls")]
+    assert events == [ToolCallStart(0, "a", "f"), Finish("tool_calls"), ToolCallStart(1, "b", "g")]
 
 
 async def test_the_deprecated_function_call_is_a_tool_call(
@@ -531,10 +533,27 @@ async def test_an_answer_that_finished_needs_no_done(
     assert events == [TextDelta("Hi"), Finish("stop")]
 
 
+async def test_the_finish_is_told_while_the_usage_is_awaited(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
+    """Whoever leaves between the two has heard the whole answer."""
+    upstream.will(raw(frame(say("Hi")), frame(end()), HANG))
+    events = engine.stream(ask())
+    assert [await anext(events), await anext(events)] == [TextDelta("Hi"), Finish("stop")]
+    await events.aclose()
+
+
 async def test_what_comes_after_the_finish_still_counts_and_a_second_finish_does_not(
     upstream: FakeUpstream, engine: OpenAICompatibleEngine
 ) -> None:
     events = await answered(
         upstream, engine, stream(say("Hi"), end(), say("!"), end("stop"), {"choices": []})
     )
-    assert events == [TextDelta("Hi"), TextDelta("!"), Finish("stop")]
+    assert events == [TextDelta("Hi"), Finish("stop"), TextDelta("!")]
+
+
+async def test_a_second_finish_that_says_otherwise_replaces_the_first(
+    upstream: FakeUpstream, engine: OpenAICompatibleEngine
+) -> None:
+    events = await answered(upstream, engine, stream(say("Hi"), end(), end("length")))
+    assert events == [TextDelta("Hi"), Finish("stop"), Finish("length")]
