@@ -12,7 +12,7 @@ def snapshot() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor, _server_side_cursors():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
     else:
@@ -22,3 +22,17 @@ def snapshot() -> Iterator[None]:
                 yield
             finally:
                 cursor.execute("ROLLBACK")
+
+
+@contextmanager
+def _server_side_cursors() -> Iterator[None]:
+    """Let `iterator()` fetch rows bit by bit, as the settings forbid elsewhere.
+
+    A pooler such as PgBouncer keeps a connection, and the cursors on it, until the transaction ends.
+    """
+    ordinary = connection.settings_dict
+    connection.settings_dict = {**ordinary, "DISABLE_SERVER_SIDE_CURSORS": False}
+    try:
+        yield
+    finally:
+        connection.settings_dict = ordinary

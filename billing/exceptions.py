@@ -4,6 +4,7 @@ BillingError
 ├── InvalidPrice             a price that cannot be stored
 ├── InvalidBillingAction     a top-up, adjustment or reversal that cannot be made
 ├── Unaffordable             a wallet or a budget that cannot cover a call
+│   └── UnaffordableBeside   one that covers it, but not together with what is to be paid beside it
 └── Unpriced                 a model without a price
 """
 
@@ -21,6 +22,10 @@ class InvalidBillingAction(BillingError):
 
 
 class Unaffordable(BillingError):
+    pass
+
+
+class UnaffordableBeside(Unaffordable):
     pass
 
 

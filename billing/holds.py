@@ -16,7 +16,7 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
-from billing.exceptions import Unaffordable, Unpriced
+from billing.exceptions import Unaffordable, UnaffordableBeside, Unpriced
 from billing.models import Budget, Charge, Spend, Wallet
 from billing.money import format_usd
 from billing.prices import (
@@ -39,7 +39,8 @@ class ChargeRequest(msgspec.Struct, frozen=True):
     """A call that asks to be admitted.
 
     `models` are those that may answer it, the requested one first. `declared` returns what the models file
-    says about prices, for models that the price book does not know.
+    says about prices, for models that the price book does not know. `what` is to be paid for, in words for
+    whoever cannot pay.
     """
 
     charge_id: UUID
@@ -51,6 +52,7 @@ class ChargeRequest(msgspec.Struct, frozen=True):
     at: datetime
     process_id: UUID | None = None
     declared: Callable[[], DeclaredPrices] = dict
+    what: str = "This call"
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -65,7 +67,11 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class ChargeSettlement(msgspec.Struct, frozen=True):
-    """What an admitted call used in the end. `model` is the one that answered."""
+    """What an admitted call used in the end. `model` is the one that answered.
+
+    `requests` are how often it was asked, each time with the same prompt. What `is_estimated` costs no more
+    than was held.
+    """
 
     hold: Hold
     model: str
@@ -73,6 +79,7 @@ class ChargeSettlement(msgspec.Struct, frozen=True):
     end: str
     at: datetime
     is_estimated: bool = False
+    requests: int = 1
 
     @property
     def charge_id(self) -> UUID:
@@ -82,6 +89,17 @@ class ChargeSettlement(msgspec.Struct, frozen=True):
     def price_id(self) -> UUID | None:
         """The price that was promised; None if the model is unpriced."""
         return self.hold.prices.get(self.model)
+
+    def cost(self, tariff: Tariff) -> int:
+        return billed_cost(
+            tariff, self.units, self.requests, self.hold.amount, is_estimated=self.is_estimated
+        )
+
+
+def billed_cost(tariff: Tariff, units: Units, requests: int, held: int, *, is_estimated: bool) -> int:
+    """Return what is billed, in nano-USD: only an upstream's own count may cost more than was held."""
+    cost = tariff.cost(units, requests)
+    return min(cost, held) if is_estimated else cost
 
 
 def charge_request_of(charge: Charge) -> ChargeRequest:
@@ -133,16 +151,19 @@ class HoldBatch:
         if failed is None:
             self._write()
 
-    def hold(self, request: ChargeRequest, bound: Callable[[], Bound]) -> Hold:
+    def hold(self, request: ChargeRequest, bound: Callable[[], Bound], beside: int = 0) -> Hold:
         """Hold what this call may cost at most. Raises `Unaffordable` or `Unpriced`.
 
-        `bound` is called only if a price is not free.
+        `bound` is called only if a price is not free. `beside` is in nano-USD: what must be left for the
+        transcripts of the call's sounds, which are charged for when they are made. If that is too much,
+        `UnaffordableBeside` is raised.
         """
         tariffs = [self._tariff(model) for model in request.models]
         amount = _max_cost([tariff for tariff in tariffs if tariff], bound)
+        self.check(request, amount)
+        if beside:
+            self._check_beside(request, amount, beside)
         if amount:
-            self._check_wallet(request, amount)
-            self._limits.check(request, amount, self._spend_changes)
             self._new_holds[request.workspace_id] += amount
             self._spend(request.workspace_id, request.key_id, request.at, amount)
         first_tariff = tariffs[0]
@@ -162,6 +183,30 @@ class HoldBatch:
         )
         return Hold(request, {tariff.model: tariff.price_id for tariff in tariffs if tariff}, amount)
 
+    def max_cost(self, request: ChargeRequest, bound: Callable[[], Bound]) -> int:
+        """Return the most that this may cost, in nano-USD. Raises `Unpriced`."""
+        tariffs = [self._tariff(model) for model in request.models]
+        return _max_cost([tariff for tariff in tariffs if tariff], bound)
+
+    def is_free(self, request: ChargeRequest) -> bool:
+        tariffs = [self._tariff(model) for model in request.models]
+        return all(tariff is not None and tariff.is_free for tariff in tariffs)
+
+    def check(self, request: ChargeRequest, amount: int) -> None:
+        """Check that so much can be paid now. Raises `Unaffordable`."""
+        if amount:
+            self._check(request, amount, lambda: f"{request.what} may cost up to {format_usd(amount)} USD")
+
+    def _check_beside(self, request: ChargeRequest, amount: int, beside: int) -> None:
+        def demand() -> str:
+            own = f" beside the {format_usd(amount)} USD that it may cost itself" if amount else ""
+            return f"The transcripts of this call's sounds cost {format_usd(beside)} USD{own}"
+
+        try:
+            self._check(request, amount + beside, demand)
+        except Unaffordable as problem:
+            raise UnaffordableBeside(str(problem)) from None
+
     def _write(self) -> None:
         """Write the new charges, their holds, and the changes of spends."""
         insert_rows(Charge, self._charges)
@@ -177,15 +222,18 @@ class HoldBatch:
             raise Unpriced(model)
         return tariff
 
-    def _check_wallet(self, request: ChargeRequest, amount: int) -> None:
-        available = self._wallets[request.workspace_id].available
-        if available is None:
-            return
-        available -= self._new_holds[request.workspace_id]
+    def _check(self, request: ChargeRequest, amount: int, demand: Callable[[], str]) -> None:
+        """Check an amount; `demand` says what it is for, if it is too much."""
+        self._check_wallet(request, amount, demand)
+        self._limits.check(request, amount, self._spend_changes, demand)
+
+    def _check_wallet(self, request: ChargeRequest, amount: int, demand: Callable[[], str]) -> None:
+        available = self._wallets[request.workspace_id].available - self._new_holds[request.workspace_id]
         if amount > available:
+            advice = "Ask for a shorter answer, or have" if request.kind == "completion" else "Have"
             raise Unaffordable(
-                f"This call may cost up to {format_usd(amount)} USD, and {format_usd(max(0, available))} USD "
-                "are left to spend in this workspace. Ask for a shorter answer, or have it topped up."
+                f"{demand()}, and {format_usd(max(0, available))} USD "
+                f"are left to spend in this workspace. {advice} it topped up."
             )
 
     def _spend(self, workspace_id: UUID, key_id: UUID | None, at: datetime, amount: int) -> None:
@@ -199,7 +247,7 @@ class HoldBatch:
         tariffs = tariffs_of(end.price_id for end in self._settlements if end.price_id)
         # in one fixed order, like the wallets
         for end in sorted(self._settlements, key=lambda end: end.charge_id):
-            self._settle(end, tariffs[end.price_id].cost(end.units) if end.price_id else None)
+            self._settle(end, end.cost(tariffs[end.price_id]) if end.price_id else None)
 
     def _settle(self, end: ChargeSettlement, cost: int | None) -> None:
         request = end.hold.request
@@ -208,6 +256,7 @@ class HoldBatch:
             "model": end.model,
             "price_id": end.price_id,
             **end.units.counts,
+            "requests": end.requests,
             "is_estimated": end.is_estimated,
             "cost": cost,
             "end": end.end,
@@ -259,7 +308,13 @@ class _Limits:
         spends = Spend.objects.filter(scope_id__in=budgets, day__gte=first)
         return cls(budgets, {(spend.scope_id, spend.day): spend.amount for spend in spends})
 
-    def check(self, request: ChargeRequest, amount: int, spent: Mapping[tuple[UUID, date], int]) -> None:
+    def check(
+        self,
+        request: ChargeRequest,
+        amount: int,
+        spent: Mapping[tuple[UUID, date], int],
+        demand: Callable[[], str],
+    ) -> None:
         """Check a call against its budgets. `spent` is what this transaction adds. Raises `Unaffordable`."""
         day = request.at.date()
         for scope in (request.key_id, request.workspace_id):
@@ -268,7 +323,7 @@ class _Limits:
                 if used + amount > budget.limit:
                     whose = "API key" if budget.key_id else "workspace"
                     raise Unaffordable(
-                        f"This call may cost up to {format_usd(amount)} USD, and of this {whose}'s budget of "
+                        f"{demand()}, and of this {whose}'s budget of "
                         f"{format_usd(budget.limit)} USD a {budget.period} "
                         f"{format_usd(max(0, budget.limit - used))} USD are left."
                     )

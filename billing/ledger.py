@@ -7,13 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Abs
 from django.utils import timezone
 
 from billing.exceptions import InvalidBillingAction
 from billing.models import NO_WORKSPACE, Account, Entry, Transaction, Wallet, account_id
-from billing.money import MAX_NANO, format_usd
-from billing.wallet_locks import LockedWallet, lock_wallets
+from billing.money import MAX_NANO, MAX_NANO_PER_WALLET, format_usd
+from billing.wallet_locks import lock_wallets
 from core.bulk_sql import Row, insert_rows
 from core.ids import new_id
 
@@ -89,7 +90,7 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
                 raise InvalidBillingAction("A reversal is not reversed; make the transaction again.")
             if Transaction.objects.filter(reverses=original).exists():
                 raise InvalidBillingAction("This transaction has been reversed already.")
-            wallet = lock_wallets([original.workspace_id])[original.workspace_id]
+            lock_wallets([original.workspace_id])
             id = new_id()
             reversal = {
                 **_row(
@@ -100,10 +101,7 @@ def reverse(transaction_id: UUID, *, reason: str, by: str) -> Transaction:
                 "by": by,
             }
             entries = [_entry(id, entry.account_id, -entry.amount) for entry in original.entries.all()]
-            wallet_account = account_id(Account.Kind.WALLET, original.workspace_id)
-            _check_balance(
-                wallet, sum(entry["amount"] for entry in entries if entry["account"] == wallet_account)
-            )
+            _check_turnover(original.workspace_id, max(abs(entry["amount"]) for entry in entries))
             _seal([reversal], entries)
             return Transaction.objects.get(pk=id)
     except Transaction.DoesNotExist:
@@ -183,12 +181,12 @@ def _create_missing_accounts(movements: Iterable[Movement]) -> None:
 
 def _post_once(movement: Movement) -> Transaction:
     with transaction.atomic():
-        wallet = lock_wallets([movement.workspace_id])[movement.workspace_id]
+        lock_wallets([movement.workspace_id])
         if movement.reference:
             existing = Transaction.objects.filter(reference=movement.reference).first()
             if existing is not None:
                 return _check_same_payment(existing, movement)
-        _check_balance(wallet, movement.amount)
+        _check_turnover(movement.workspace_id, abs(movement.amount))
         try:
             with transaction.atomic():
                 return Transaction.objects.get(pk=post_movements([movement])[0])
@@ -218,10 +216,21 @@ def _check_input(amount: int, reason: str) -> None:
         raise InvalidBillingAction(f"An amount is at most {format_usd(MAX_NANO)} USD.")
 
 
-def _check_balance(wallet: LockedWallet, gain: int) -> None:
-    """Limit a balance. A column holds nine times as much, so what is charged meanwhile fits, too."""
-    if abs(wallet.balance + gain) > MAX_NANO and abs(wallet.balance + gain) > abs(wallet.balance):
-        raise InvalidBillingAction(f"A balance is at most {format_usd(MAX_NANO)} USD.")
+def _check_turnover(workspace_id: UUID, amount: int) -> None:
+    """Limit what is moved by hand, whatever its sign, so that no sum over a wallet's entries can overflow."""
+    by_hand = Entry.objects.filter(
+        transaction__in=Transaction.objects.filter(
+            ~Q(kind=TransactionKind.CHARGE), workspace_id=workspace_id
+        ),
+        account=account_id(Account.Kind.WALLET, workspace_id),
+    )
+    moved = int(by_hand.aggregate(total=Sum(Abs("amount")))["total"] or 0)
+    if moved + amount > MAX_NANO_PER_WALLET:
+        raise InvalidBillingAction(
+            f"Top-ups, promotions, adjustments and reversals of a workspace come to at most "
+            f"{format_usd(MAX_NANO_PER_WALLET)} USD together, whatever their sign. "
+            f"{format_usd(MAX_NANO_PER_WALLET - moved)} USD are left of that."
+        )
 
 
 def _clean_reference(reference: str | None) -> str | None:

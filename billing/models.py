@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.money import MAX_PICO, format_rate, format_usd
@@ -150,9 +150,9 @@ class Spend(models.Model):
 
 
 class Charge(models.Model):
-    """What one answer costs. Its id is the completion's.
+    """What one answer, speech or transcript costs. An answer's has the completion's id.
 
-    Held while the answer is made, settled once that has ended, posted once it is in the ledger.
+    Held while that is made, settled once it has ended, posted once it is in the ledger.
     """
 
     class Kind(models.TextChoices):
@@ -183,6 +183,9 @@ class Charge(models.Model):
     images = models.PositiveIntegerField(default=0)
     seconds = models.PositiveIntegerField(default=0)
     characters = models.PositiveIntegerField(default=0)
+    requests = models.PositiveSmallIntegerField(
+        default=1, help_text="How often the model was asked: each request read the prompt, and has its tier."
+    )
     is_estimated = models.BooleanField(default=False)
     cost = models.BigIntegerField(null=True, help_text="Empty until it is settled, and where it is unpriced.")
     end = models.CharField(max_length=12, blank=True, help_text="How the answer ended.")
@@ -204,6 +207,10 @@ class Charge(models.Model):
             models.CheckConstraint(condition=Q(held__gte=0), name="no_negative_charge_held"),
             models.CheckConstraint(condition=Q(cost__gte=0) | Q(cost=None), name="no_negative_cost"),
             models.CheckConstraint(
+                condition=Q(is_estimated=False) | Q(cost=None) | Q(cost__lte=F("held")),
+                name="no_estimate_above_its_hold",
+            ),
+            models.CheckConstraint(
                 condition=Q(state="held", ended_at=None, cost=None)
                 | (~Q(state="held") & Q(ended_at__isnull=False)),
                 name="charge_ends_with_its_hold",
@@ -222,6 +229,19 @@ class Charge(models.Model):
     @property
     def units(self) -> Units:
         return Units(**{name: getattr(self, name) for name in UNIT_NAMES})
+
+
+class OneTimeCharge(models.Model):
+    """The charge for something that is charged for once, however often it is made.
+
+    `id` is the thing's own, derived from what it is, so that it is the same when the thing is made again.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    charge = models.OneToOneField(Charge, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return str(self.id)
 
 
 # --- the ledger -----------------------------------------------------------------------------------

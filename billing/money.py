@@ -11,10 +11,16 @@ CURRENCY = "USD"
 PICO_PER_USD = 10**12
 NANO_PER_USD = 10**9
 PICO_PER_NANO = PICO_PER_USD // NANO_PER_USD
-MAX_NANO = 10**18
-"""The highest amount: a billion USD. Nine times as much fits into a column."""
-MAX_NANO_PER_CALL = 10**15
-"""The most that one call costs, whatever its price and its upstream say: a million USD."""
+MAX_NANO = 10**15
+"""The highest amount that is moved or set as a limit: a million USD."""
+MAX_NANO_PER_CALL = MAX_NANO
+"""The most that one call costs, whatever its price and its upstream say."""
+MAX_NANO_PER_WALLET = 10**18
+"""The most that is ever moved by hand in one wallet, and that one without a limit may owe: a billion USD.
+
+So all that was ever charged to it is at most twice as much, besides the calls under way. Nine times as much
+fits into a column, and into a sum of SQLite's, which fails beyond 64 bits.
+"""
 MAX_PICO = 10**15
 """The highest rate: a thousand USD for one unit."""
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from billing.models import Alert, UsageRollup, Wallet
 from billing.money import format_usd
 from billing.prices import current_tariffs
+from core.redaction import redact
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ def sync_alerts(kind: Alert.Kind, texts_by_subject: Mapping[str, str]) -> None:
 
     May run twice, and in several workers at once.
     """
+    texts_by_subject = {subject: redact(text) for subject, text in texts_by_subject.items()}
     open_alerts = {alert.subject: alert for alert in Alert.objects.filter(kind=kind, settled_at=None)}
     for subject, text in texts_by_subject.items():
         existing = open_alerts.pop(subject, None)

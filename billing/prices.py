@@ -191,9 +191,17 @@ def add_declared_prices(prices: DeclaredPrices, *, source: str = "models file") 
 
 def mark_free_if_unpriced(models: Iterable[str]) -> None:
     """Mark these models as free unless they are in the price book already."""
+    add_declared_prices(free_if_unpriced(models), source="answers on this machine")
+
+
+def free_if_unpriced(models: Iterable[str]) -> DeclaredPrices:
+    """Declare these models free, but for those in the price book, even if their first price is yet to begin.
+
+    A declared price follows the last of the book, so it would end that one as soon as it begins.
+    """
     wanted = set(models)
     priced = set(Price.objects.filter(model__in=wanted).values_list("model", flat=True))
-    add_declared_prices(dict.fromkeys(sorted(wanted - priced), "free"), source="answers on this machine")
+    return dict.fromkeys(sorted(wanted - priced), "free")
 
 
 def _latest_price(model: str) -> Price | None:

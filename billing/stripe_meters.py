@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from billing.meter_export import MeterError, MeterReading
+from core.known_secrets import KNOWN_SECRETS
+from core.redaction import redact
 
 if TYPE_CHECKING:
     from stripe import StripeError
@@ -31,6 +33,7 @@ class StripeMeter:
     ) -> None:
         import stripe
 
+        KNOWN_SECRETS.add(key)
         self._event_name = event_name
         self._http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, answer_seconds))
         # no retries by the client: because of their idempotency key, Stripe would only repeat a failure
@@ -73,7 +76,6 @@ def _to_meter_error(error: StripeError) -> MeterError:
     if status == 429:
         return MeterError("Stripe wants no more requests for now.", is_general=True)
     if status is not None and 400 <= status < 500:
-        text = str(error.user_message or error.code or status).replace(settings.STRIPE_API_KEY, "the key")
-        return MeterError(f"Stripe refused it: {text}")
+        return MeterError(f"Stripe refused it: {redact(str(error.user_message or error.code or status))}")
     what = f"answered with status {status}" if status else "could not be reached, or did not answer"
     return MeterError(f"Stripe {what}.", is_unsure=True, is_general=True)

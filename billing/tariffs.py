@@ -22,10 +22,11 @@ class Bound(NamedTuple):
     """What a call may use at most, as far as that is known before it is made.
 
     `prompt`, `output` and `spoken` are in tokens; `spoken` is the speech that the service itself makes from
-    an answer.
+    an answer. The prompt and its `images` are read once by each of the `requests`.
     """
 
     prompt: int = 0
+    requests: int = 1
     output: int = 0
     spoken: int = 0
     images: int = 0
@@ -48,12 +49,16 @@ class Tariff:
     is_free: bool
     tiers: Tiers
 
-    def cost(self, units: Units) -> int:
-        """Return what these units cost, rounded up once, and at most `MAX_NANO_PER_CALL`."""
+    def cost(self, units: Units, requests: int = 1) -> int:
+        """Return what these units cost, rounded up once, and at most `MAX_NANO_PER_CALL`.
+
+        They are those of `requests` that read the same prompt, whose length decides the tier: a call for
+        several answers is several requests where the upstream gives one at a time.
+        """
         if self.is_free:
             return 0
-        whole_prompt = units.prompt + units.cached + units.audio_in
-        rates = self._complete_tiers[max(start for start in self._complete_tiers if start <= whole_prompt)]
+        prompt = (units.prompt + units.cached + units.audio_in) // max(1, requests)
+        rates = self._complete_tiers[max(start for start in self._complete_tiers if start <= prompt)]
         exact_pico = sum(count * rates[name] for name, count in units.counts.items() if count)
         return min(pico_to_nano_rounded_up(exact_pico), MAX_NANO_PER_CALL)
 
@@ -87,10 +92,10 @@ def _max_cost(rates: Rates, bound: Bound) -> int:
     prompt = max(rates["prompt"], rates["cached"], rates["audio_in"] if bound.hears else 0)
     output = max(rates["completion"], rates["reasoning"], rates["audio_out"] if bound.speaks else 0)
     exact_pico = (
-        bound.prompt * prompt
+        bound.requests * bound.prompt * prompt
         + bound.output * output
         + bound.spoken * rates["audio_out"]
-        + bound.images * rates["images"]
+        + bound.requests * bound.images * rates["images"]
         + bound.seconds * rates["seconds"]
         + bound.characters * rates["characters"]
     )

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Sum
 
 from billing import reconciliation, statements, triggers
+from billing.holds import billed_cost
 from billing.models import Account, Charge, Entry, Price, Transaction, account_id
 from billing.prices import tariffs_of
 from billing.reconciliation import CHUNK, Discrepancy
@@ -114,7 +115,7 @@ def _price(
         yield Discrepancy(_name(charge), f"the price {tariff.price_id} was not in force when it was admitted")
     if charge.state == Charge.State.HELD:
         return
-    cost = tariff.cost(charge.units)
+    cost = billed_cost(tariff, charge.units, charge.requests, charge.held, is_estimated=charge.is_estimated)
     if cost != charge.cost:
         yield Discrepancy(
             _name(charge), f"what was used costs {cost} nano-USD, but {charge.cost} nano-USD were billed"

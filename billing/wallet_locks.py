@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from billing.models import Budget, Wallet
+from billing.money import MAX_NANO_PER_WALLET
 from core.bulk_sql import fetch, id_to_driver
 
 
@@ -19,9 +20,10 @@ class LockedWallet(NamedTuple):
     has_budgets: bool
 
     @property
-    def available(self) -> int | None:
-        """What is left to spend; None if there is no limit."""
-        return None if self.credit_limit is None else self.balance + self.credit_limit - self.held
+    def available(self) -> int:
+        """What is left to spend. A wallet without a limit ends where its sums would no longer fit."""
+        limit = MAX_NANO_PER_WALLET if self.credit_limit is None else self.credit_limit
+        return self.balance + limit - self.held
 
 
 def lock_wallets(

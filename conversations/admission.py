@@ -4,22 +4,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from accounts.authentication import valid_keys
 from billing.api_errors import billing_api_error
-from billing.exceptions import BillingError
-from billing.holds import Hold, HoldBatch
+from billing.exceptions import BillingError, UnaffordableBeside
+from billing.holds import ChargeRequest, Hold, HoldBatch
+from billing.tariffs import Bound
 from conversations.asset_holds import hold_files
 from conversations.completion_request import non_default_fields
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests
 from conversations.models import Completion, Conversation, Message
-from conversations.stored_run import Admission, StoredRun
+from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
 from conversations.thread_lookup import ThreadPosition, position_by_name, positions_by_digest
 from core.bulk_sql import Row, insert_rows, update_rows
-from core.exceptions import ApiError, Conflict, InvalidApiKey
+from core.exceptions import ApiError, Conflict, InsufficientQuota, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
 from core.value import Value
 from engines import messages as engine_messages
+from media.models import Requester
 from media.services import StoredFile, quota_exceeded, workspaces_over_quota
 
 TITLE_LENGTH = 80
@@ -133,7 +137,8 @@ class _Batch:
 
     def _store(self, run: StoredRun, position: ThreadPosition) -> Admission:
         history = position.earlier_messages + run.request.messages
-        hold = self._hold(run, history)
+        run.read_history(history)
+        hold = self._hold(run)
         prompt_id, prompt_digest = position.parent_id, position.parent_digest
         new_messages = run.request.messages[position.stored_count :]
         for message, digest in zip(
@@ -146,14 +151,33 @@ class _Batch:
             raise ValueError("a call without messages has no place")
         self.completions.append(_completion_row(run, position.conversation_id, prompt_id))
         self.concurrency.add(run.principal)
-        self.held_files += [(run.workspace_id, position.conversation_id, file) for file in run.files]
+        if run.files:
+            self._hold_files(run, position.conversation_id)
         return Admission(position.conversation_id, prompt_id, prompt_digest, history, hold)
 
-    def _hold(self, run: StoredRun, history: tuple[engine_messages.Message, ...]) -> Hold:
+    def _hold_files(self, run: StoredRun, conversation_id: UUID) -> None:
+        requester = Requester(run.principal.user_id, run.principal.key_id)
+        self.held_files += [
+            (run.workspace_id, conversation_id, msgspec.structs.replace(file, requester=requester))
+            for file in run.files
+        ]
+
+    def _hold(self, run: StoredRun) -> Hold:
+        sounds: Sequence[UnrecognizedSound] = ()
+        beside = 0
         try:
-            return self.hold_batch.hold(run.charge_request, lambda: run.bound(history))
+            if run.recognition_request and not self.hold_batch.is_free(run.recognition_request):
+                sounds = run.unrecognized_sounds()
+                beside = sum(self._recognition_cost(run.recognition_request, sound) for sound in sounds)
+            return self.hold_batch.hold(run.charge_request, run.bound, beside)
+        except UnaffordableBeside as problem:
+            param = next((sound.param for sound in sounds if sound.param), None)
+            raise InsufficientQuota(str(problem), param=param) from problem
         except BillingError as problem:
             raise billing_api_error(problem) from problem
+
+    def _recognition_cost(self, request: ChargeRequest, sound: UnrecognizedSound) -> int:
+        return self.hold_batch.max_cost(request, lambda: Bound(seconds=sound.seconds))
 
 
 def _completions_by_idempotency_key(

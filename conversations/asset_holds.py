@@ -9,6 +9,11 @@ from media.models import asset_id
 from media.services import StoredFile, register_files
 
 
+def hold_id(conversation_id: UUID, asset: UUID) -> UUID:
+    """Return the id of a conversation's hold on an asset."""
+    return derive_id(conversation_id, asset.hex)
+
+
 def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
     """Register files and hold them, each given with its workspace and conversation.
 
@@ -20,9 +25,7 @@ def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
     assets = {(conversation, asset_id(workspace, file.blob.sha256)) for workspace, conversation, file in held}
     ConversationAsset.objects.bulk_create(
         [
-            ConversationAsset(
-                id=derive_id(conversation, asset.hex), conversation_id=conversation, asset_id=asset
-            )
+            ConversationAsset(id=hold_id(conversation, asset), conversation_id=conversation, asset_id=asset)
             for conversation, asset in sorted(assets)
         ],
         ignore_conflicts=True,

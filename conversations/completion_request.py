@@ -60,7 +60,16 @@ def non_default_fields(request: CompletionRequest) -> dict[str, Any]:
     }
 
 
-_UNSEEN = {"messages", "read_blob", "dialect", "uploads", "end_user", "positions"}
+_UNSEEN = {
+    "messages",
+    "read_blob",
+    "report_sent",
+    "report_usage",
+    "dialect",
+    "uploads",
+    "end_user",
+    "positions",
+}
 _DEFAULTS = {
     field.name: field.default_factory() if field.default is msgspec.NODEFAULT else field.default
     for field in msgspec.structs.fields(CompletionRequest)

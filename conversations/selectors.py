@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db.models import Prefetch
 
+from conversations.asset_holds import hold_id
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.blob import Blob
 from core.exceptions import NotFound
@@ -129,14 +130,17 @@ def blobs_in(messages: Iterable[Message]) -> Iterator[Blob]:
                 yield blob
 
 
-def files_of(workspace_id: UUID, messages: Iterable[Message]) -> dict[str, FilePresenter]:
-    """Return these messages' files that are still kept, by SHA-256, with what the API shows of them.
+def files_of(
+    workspace_id: UUID, conversation_id: UUID, messages: Iterable[Message]
+) -> dict[str, FilePresenter]:
+    """Return the files of a conversation's messages that are still kept, with what the API shows of them.
 
-    At most two queries.
+    By SHA-256; at most two queries.
     """
     return present_files(
         workspace_id,
         blobs_in(messages),
+        partial(hold_id, conversation_id),
         kinds=(RenditionKind.THUMBNAIL, *TEXT_KINDS, *SPEECH_RENDITIONS),
         with_content=(*TEXT_KINDS, RenditionKind.PEAKS),
     )

@@ -43,6 +43,7 @@ class Settlement(NamedTuple):
             end=outcome.state,
             at=outcome.ended_at,
             is_estimated=outcome.usage.estimated,
+            requests=outcome.requests,
         )
 
 

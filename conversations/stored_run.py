@@ -1,8 +1,10 @@
 """A completion's run, as far as the history knows it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from accounts.principal import Caller, Principal
@@ -31,12 +33,20 @@ class Admission(Value, frozen=True):
     repeats: UUID | None = None
 
 
+class UnrecognizedSound(NamedTuple):
+    """A sound whose transcript is needed and not made yet; `param` is its part in the request."""
+
+    seconds: int
+    param: str | None
+
+
 @dataclass(eq=False, kw_only=True)
 class StoredRun(ABC):
     """The run of one completion: what admission stores of it, and where that was.
 
     `model` is the id of the requested model. `files` are those that the messages hold. `admission` is set
-    once the run is stored.
+    once the run is stored. If the request has sounds, and transcripts of them are needed,
+    `recognition_request` is what those are charged by.
     """
 
     caller: Caller
@@ -52,6 +62,7 @@ class StoredRun(ABC):
     principal: Principal = field(init=False)
     workspace_id: UUID = field(init=False)
     charge_request: ChargeRequest = field(init=False)
+    recognition_request: ChargeRequest | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.principal = self.caller.principal
@@ -62,5 +73,13 @@ class StoredRun(ABC):
         return scope_of(self.principal, self.request.end_user)
 
     @abstractmethod
-    def bound(self, history: tuple[Message, ...]) -> Bound:
-        """Return the most that the run may use if this is the whole history."""
+    def read_history(self, history: tuple[Message, ...]) -> None:
+        """Take note of the whole history. Raises `ApiError` if the model cannot answer it."""
+
+    @abstractmethod
+    def bound(self) -> Bound:
+        """Return the most that the run may use. Raises `ApiError` if that cannot be told."""
+
+    @abstractmethod
+    def unrecognized_sounds(self) -> Sequence[UnrecognizedSound]:
+        """Return the sounds whose transcripts are yet to be made."""

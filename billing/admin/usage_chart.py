@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db.models import F, QuerySet, Sum
 
 from billing.models import UsageRollup
-from billing.money import format_usd
+from billing.money import NANO_PER_USD, format_usd
 
 HEIGHT, DAY_WIDTH, BAR_WIDTH = 2000, 10, 8
 OTHERS = "other models"
@@ -90,8 +90,7 @@ class Chart:
 
 def build_chart(rows: QuerySet[UsageRollup], first: date, last: date, measure: str) -> Chart:
     """Build a chart from one query of sums by day and model. The models with the most get a color each."""
-    counted = rows.values_list("starts_at", "model").annotate(count=_sum_of(measure))
-    found = [(starts_at.date(), model, count) for starts_at, model, count in counted]
+    found = _counts(rows, measure)
     totals: dict[str, int] = defaultdict(int)
     for _, model, count in found:
         totals[model] += count
@@ -104,9 +103,21 @@ def build_chart(rows: QuerySet[UsageRollup], first: date, last: date, measure: s
     return Chart(days, [*named, *([OTHERS] if len(named) < len(ranked) else [])], dict(counts), measure)
 
 
-def _sum_of(measure: str) -> Any:
-    if measure != TOKENS:
-        return Sum(measure)
+def _counts(rows: QuerySet[UsageRollup], measure: str) -> list[tuple[date, str, int]]:
+    """Return sums by day and model.
+
+    Costs are summed up as whole USD and nano-USD apart: those of all workspaces together might be more than
+    SQLite's sums hold.
+    """
+    groups = rows.values_list("starts_at", "model")
+    if measure == COST:
+        sums = groups.annotate(usd=Sum(F("cost") / NANO_PER_USD), nano=Sum(F("cost") % NANO_PER_USD))
+        return [(at.date(), model, int(usd) * NANO_PER_USD + int(nano)) for at, model, usd, nano in sums]
+    counted = groups.annotate(count=Sum(measure) if measure == REQUESTS else _sum_of_tokens())
+    return [(at.date(), model, int(count)) for at, model, count in counted]
+
+
+def _sum_of_tokens() -> Any:
     total: Any = F(_TOKENS[0])
     for name in _TOKENS[1:]:
         total = total + F(name)

@@ -181,6 +181,13 @@ class Migration(migrations.Migration):
                 ("images", models.PositiveIntegerField(default=0)),
                 ("seconds", models.PositiveIntegerField(default=0)),
                 ("characters", models.PositiveIntegerField(default=0)),
+                (
+                    "requests",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        help_text="How often the model was asked: each request read the prompt, and has its tier.",
+                    ),
+                ),
                 ("is_estimated", models.BooleanField(default=False)),
                 (
                     "cost",
@@ -214,6 +221,15 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("cost__gte", 0), ("cost", None), _connector="OR"),
                         name="no_negative_cost",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("is_estimated", False),
+                            ("cost", None),
+                            ("cost__lte", models.F("held")),
+                            _connector="OR",
+                        ),
+                        name="no_estimate_above_its_hold",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -614,6 +630,18 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("amount", 0), _negated=True), name="no_empty_entry"
             ),
+        ),
+        migrations.CreateModel(
+            name="OneTimeCharge",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "charge",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="billing.charge"
+                    ),
+                ),
+            ],
         ),
         # what the database itself refuses, whoever writes
         migrations.RunPython(install_guards, remove_guards),

@@ -12,6 +12,9 @@ from engines.messages import FilePart, Message
 from engines.model_spec import ModelSpec
 from media.processing.speech.voices.registry import find_voice
 
+STANDARD_TIERS = ("auto", "default")
+"""The service tiers that cost what is priced."""
+
 
 def check_against_model(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> None:
     """Raise `BadRequest` for the first thing that this model cannot honor."""
@@ -31,6 +34,26 @@ def _problems(request: CompletionRequest, spec: ModelSpec, engine: Engine) -> It
                     param=name,
                     code="integer_above_max_value",
                 )
+
+
+def check_standard_price(request: CompletionRequest) -> None:
+    """Raise `BadRequest` if a request asks for what an upstream charges beside its tokens.
+
+    A price does not say what that costs.
+    """
+    tier = request.params.get("service_tier")
+    if tier is not None and tier not in STANDARD_TIERS:
+        raise BadRequest(
+            f"There is no price for the service tier {tier!r} here. Leave it out, or send 'default'.",
+            param="service_tier",
+            code="unsupported_value",
+        )
+    if request.params.get("web_search_options") is not None:
+        raise BadRequest(
+            "There is no price for searching the web here. Leave 'web_search_options' out.",
+            param="web_search_options",
+            code="unsupported_parameter",
+        )
 
 
 async def check_voice(request: CompletionRequest, spec: ModelSpec) -> None:

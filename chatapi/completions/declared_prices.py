@@ -1,25 +1,25 @@
-"""What the models file says about prices, and under which names the service's own speech has some."""
+"""What the models file says about prices."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from billing.prices import DeclaredPrices
+from billing.prices import DeclaredPrices, free_if_unpriced
 from billing.tariffs import rates_of
 from engines.model_spec import ModelSpec
-
-AUDIO_MODELS = {"speech": "speech", "transcription": "transcription"}
-"""The names under which the service's own synthesis and recognition have prices, by kind of charge."""
 
 
 def declared_prices(specs: Iterable[ModelSpec]) -> DeclaredPrices:
     """Return the prices that the models file declares. The file was validated when it was read.
 
-    Models that answer on this machine are free if the file says nothing.
+    Models that answer on this machine are free if the file says nothing, and neither does the price book.
     """
     declared: dict[str, Any] = {}
+    local = []
     for spec in specs:
         if isinstance(spec.price, Mapping):
             declared[spec.id] = rates_of(spec.price)
-        elif spec.price == "free" or spec.is_local:
+        elif spec.price == "free":
             declared[spec.id] = "free"
-    return declared
+        elif spec.is_local:
+            local.append(spec.id)
+    return {**declared, **free_if_unpriced(local)} if local else declared

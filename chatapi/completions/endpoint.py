@@ -19,9 +19,9 @@ from chatapi.completions.runs.event_log import EventLog, Viewer
 from chatapi.completions.service import CompletionService
 from chatapi.validation.json_body import parse_json
 from conversations.completion_request import CompletionRequest, DialectName
-from core.exceptions import ApiError, BadRequest
-from core.http.asgi_endpoint import Sender, on_disconnect
-from core.http.body import read_body
+from core.exceptions import ApiError, BadRequest, InsufficientQuota, ModelUnpriced
+from core.http.asgi_endpoint import Receiver, Sender, on_disconnect
+from core.http.body import ClientDisconnected, read_body
 from core.http.responses import EVENT_STREAM, end_stream, send_json, start_stream
 from engines.answers import Answer, AnswerEnd, Failure, assemble
 from media.processing.sound.output_formats import sound_media_type
@@ -52,7 +52,7 @@ class CompletionsEndpoint(RateLimitedEndpoint):
         self._keep_alive = keep_alive
 
     async def respond_within(
-        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, send: Sender
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receiver, send: Sender
     ) -> None:
         log, request = await self._begin(allowance, caller, scope, receive)
         with Viewer(log, self._keep_alive) as viewer, on_disconnect(receive, viewer.leave):
@@ -88,12 +88,15 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             # nothing was sent yet, so the failure can set the status
             await _send_failure(send, entries[0].failure, viewer.log)
             return
+        if viewer.is_gone:
+            raise ClientDisconnected
         ndjson = self._dialect.name == "native" and _accepts_ndjson(scope)
         encoder = self._dialect.encoder(
             viewer.log.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
         )
         content_type = NDJSON_STREAM if ndjson else EVENT_STREAM
         await start_stream(send, content_type, (b"x-stream", b"true"), _conversation_header(viewer.log))
+        send.encode_error = encoder.encode_error
         try:
             while not viewer.is_gone:
                 body = encoder.encode(entries) if entries else encoder.keep_alive
@@ -105,11 +108,12 @@ class CompletionsEndpoint(RateLimitedEndpoint):
         except asyncio.CancelledError:  # the server is stopping and can wait no longer
             await end_stream(send, encoder.encode([AnswerEnd("interrupted")]))
             raise
+        raise ClientDisconnected
 
     async def _send_whole(self, send: Sender, request: CompletionRequest, viewer: Viewer) -> None:
         ended, log = await viewer.wait_until_ended(), viewer.log
         if ended is None:
-            return
+            raise ClientDisconnected
         if ended.failure or ended.state != "completed":
             await _send_failure(send, ended.failure or _stop_failure(ended), log)
             return
@@ -135,6 +139,8 @@ async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:
     headers = [_conversation_header(log)]
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
+    if failure.code in {InsufficientQuota.code, ModelUnpriced.code}:
+        headers.append((b"x-should-retry", b"false"))
     error = ApiError(
         failure.message, param=failure.param, code=failure.code, status=failure.status, type=failure.type
     )

@@ -217,7 +217,11 @@ def _transact(jobs: Sequence[_Job]) -> list[_Outcome]:
             requests.append((job, item))
         else:
             runs.append((job, item))
-    charges = [*(run.charge_request for _, run in runs), *(request.charge_request for _, request in requests)]
+    charges = [
+        *(run.charge_request for _, run in runs),
+        *(run.recognition_request for _, run in runs if run.recognition_request),
+        *(request.charge_request for _, request in requests),
+    ]
     with transaction.atomic(), HoldBatch(charges, ends) as batch:
         if settlements:
             settle_all(settlements, batch.costs)

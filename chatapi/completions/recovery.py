@@ -101,7 +101,8 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         progress = progress_by_process.get(charge.process_id or charge.id, {}).get(charge.id)
         usage = progress.usage if progress and progress.has_begun else Usage()
         images = progress.images if progress and progress.has_begun else 0
-        settlements.append(_build_settlement(charge, progress, billing_units(usage, images)))
+        units = billing_units(usage, images)
+        settlements.append(_build_settlement(charge, progress, units, is_estimated=usage.estimated))
         usages[charge.id] = usage
     with transaction.atomic(), HoldBatch([], settlements) as batch:
         update_rows(
@@ -109,7 +110,9 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         )
 
 
-def _build_settlement(charge: Charge, progress: RunProgress | None, units: Units) -> ChargeSettlement:
+def _build_settlement(
+    charge: Charge, progress: RunProgress | None, units: Units, *, is_estimated: bool
+) -> ChargeSettlement:
     order = charge_request_of(charge)
     price_id, model = charge.price_id, charge.model
     if progress is not None and progress.was_asked:
@@ -119,7 +122,15 @@ def _build_settlement(charge: Charge, progress: RunProgress | None, units: Units
         if progress.price_id is None:  # it has none; for one that is unknown, the promised price stands
             price_id = None
     hold = Hold(order, {model: price_id} if price_id else {}, charge.held)
-    return ChargeSettlement(hold, model, units, "interrupted", timezone.now(), is_estimated=True)
+    return ChargeSettlement(
+        hold,
+        model,
+        units,
+        "interrupted",
+        timezone.now(),
+        is_estimated=is_estimated,
+        requests=progress.requests if progress else 1,
+    )
 
 
 def _read_progress(process_id: UUID) -> dict[UUID, RunProgress]:

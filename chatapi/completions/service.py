@@ -16,6 +16,8 @@ from django.db import DatabaseError
 
 from accounts.principal import Caller
 from accounts.ratelimits.allowance import Allowance
+from accounts.revocations import Revocations
+from billing.audio_models import AUDIO_MODELS
 from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
@@ -29,7 +31,7 @@ from chatapi.completions.attachments.store import (
 )
 from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.capabilities import check_against_model, check_voice
-from chatapi.completions.declared_prices import AUDIO_MODELS, declared_prices
+from chatapi.completions.declared_prices import declared_prices
 from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
 from chatapi.completions.runs.background_tasks import BackgroundTasks
 from chatapi.completions.runs.crash_journal import Journal
@@ -65,6 +67,7 @@ class CompletionService:
         self.process_id = new_id()
         self.pumps: dict[UUID, Pump] = {}
         """The pumps of the runs in progress, by completion id."""
+        self.revocations = Revocations()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: GroupCommitWriter | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -104,6 +107,7 @@ class CompletionService:
         await self._background.wait(STOP_SECONDS)
         if self._heartbeat:
             self._heartbeat.cancel()
+        await self.revocations.close()
         await self.registry.close()
         await self._fetcher.close()
         await asyncio.to_thread(pools.close_all)
@@ -127,7 +131,7 @@ class CompletionService:
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
-        await allowance.take_tokens(lambda: expected_tokens(request))
+        await allowance.take_tokens(lambda: expected_tokens(request, spec))
         try:
             async with AsyncExitStack() as folders:
                 resolved = await self._resolve(caller.principal.workspace_id, request, spec, folders)
@@ -173,6 +177,7 @@ class CompletionService:
     def _begin(self, run: Run, resolved: ResolvedAttachments, folders: AsyncExitStack) -> EventLog:
         pump = Pump(run, self.registry, self._journal.slot(run.id), partial(self._settle, run))
         self.pumps[run.id] = pump
+        self.revocations.add(run.caller, pump.cancel)
         pump.start()
         if run.files:
             self._background.start_follow_up(
@@ -216,7 +221,8 @@ class CompletionService:
         try:
             await self._store_end(run, outcome)
         finally:
-            self.pumps.pop(run.id, None)
+            if pump := self.pumps.pop(run.id, None):
+                self.revocations.remove(run.caller, pump.cancel)
             if run.allowance.holds_tokens:
                 self._background.start(run.allowance.correct_tokens(outcome.usage.total_tokens))
 

@@ -36,7 +36,11 @@ class CompletionView(ApiView):
         completion = selectors.get_completion(workspace_id, completion_id)
         answer = selectors.answer_of(completion)
         body = stored_completion(completion, answer, selectors.read_sounds(workspace_id, answer))
-        _add_stored_sounds(body, answer, selectors.files_of(workspace_id, completion.answers.all()))
+        _add_stored_sounds(
+            body,
+            answer,
+            selectors.files_of(workspace_id, completion.conversation_id, completion.answers.all()),
+        )
         return Response(body)
 
 

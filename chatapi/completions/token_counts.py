@@ -1,6 +1,9 @@
 """Token counts, for what an upstream did not count."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from engines.events import (
     AudioDelta,
@@ -12,13 +15,20 @@ from engines.events import (
     ToolCallStart,
     Usage,
 )
-from engines.messages import Message, TextPart, ToolCall
 from media.processing.sound.output_formats import PCM16_BYTES_PER_MILLISECOND
 
 BYTES_PER_TOKEN = 4
 MILLISECONDS_PER_TOKEN = 50
 """Milliseconds of generated sound per token, as OpenAI counts them."""
 TOKENS_PER_MESSAGE = 4
+
+
+class PromptEstimate(NamedTuple):
+    """What a prompt is estimated at, each time a model reads it: `sound` tokens of all `tokens` are heard."""
+
+    tokens: int = 0
+    sound: int = 0
+    images: int = 0
 
 
 class ByteTally:
@@ -50,16 +60,17 @@ class ByteTally:
             case AudioDelta():
                 self.sound += len(event.data or b"")
 
-    def estimate(self, prompt_tokens: int) -> Usage:
-        """Estimate the tokens from the length of the prompt and the answer, marked `estimated`.
+    def estimate(self, prompt: PromptEstimate, requests: int = 1) -> Usage:
+        """Estimate the tokens from the size of the prompt and of the answer, marked `estimated`.
 
         Four bytes of UTF-8 are taken for a token: within a quarter of the truth for English, too many for
         code, too few for few other languages. Sound is taken for PCM16, which it is in streams.
         """
-        thought, sound = _tokens(self.reasoning), pcm16_tokens(self.sound)
+        thought, sound = tokens_of(self.reasoning), pcm16_tokens(self.sound)
         return Usage(
-            prompt_tokens=prompt_tokens,
-            completion_tokens=thought + _tokens(self.answer) + sound,
+            prompt_tokens=requests * prompt.tokens,
+            prompt_audio_tokens=requests * prompt.sound,
+            completion_tokens=thought + tokens_of(self.answer) + sound,
             reasoning_tokens=thought,
             completion_audio_tokens=sound,
             estimated=True,
@@ -75,41 +86,32 @@ class ByteTally:
 def fill_missing_counts(theirs: Usage, ours: Usage) -> Usage:
     """Return their count, with each half that it lacks taken whole from ours.
 
-    It is marked `estimated` if any half is.
+    It is marked `estimated` if any half is. That nothing came is no estimate.
     """
     prompt = ours if theirs.lacks_prompt else theirs
-    completion = ours if theirs.lacks_completion else theirs
-    return Usage(
-        prompt_tokens=prompt.prompt_tokens,
-        cached_tokens=prompt.cached_tokens,
-        prompt_audio_tokens=prompt.prompt_audio_tokens,
-        completion_tokens=completion.completion_tokens,
-        reasoning_tokens=completion.reasoning_tokens,
-        completion_audio_tokens=completion.completion_audio_tokens,
-        accepted_prediction_tokens=completion.accepted_prediction_tokens,
-        rejected_prediction_tokens=completion.rejected_prediction_tokens,
-        estimated=prompt.estimated or completion.estimated,
+    completion = ours if theirs.lacks_completion and ours.completion_tokens else theirs
+    return prompt.with_completion_of(completion)
+
+
+def fill_broken_counts(told: Sequence[Usage], requests: int, ours: Usage) -> Usage:
+    """Return what answers that broke off used: as far as they were counted, and else our estimate.
+
+    `told` are the counts of some of the `requests`, which all had the same prompt. What was told of an answer
+    may be older than its last words, so the larger count of the completion is right.
+    """
+    theirs = sum(told, Usage())
+    prompt = max(usage.prompt_tokens for usage in told)
+    if prompt:
+        ours = msgspec.structs.replace(theirs, prompt_tokens=requests * prompt).with_completion_of(ours)
+    if theirs.completion_tokens <= ours.completion_tokens:
+        return ours
+    return msgspec.structs.replace(
+        ours.with_completion_of(theirs), estimated=not prompt or len(told) < requests
     )
 
 
-def estimate_prompt_tokens(messages: Iterable[Message]) -> int:
-    """Estimate the tokens of a prompt: those of its texts, and four for the framing of each message."""
-    return sum(TOKENS_PER_MESSAGE + _tokens(text_bytes(message)) for message in messages)
-
-
-def text_bytes(message: Message) -> int:
-    """Return how many bytes of UTF-8 a model reads of a message as text."""
-    size = 0
-    for part in message.parts:
-        if isinstance(part, TextPart):
-            size += len(part.text.encode())
-        elif isinstance(part, ToolCall):
-            size += len(part.name.encode()) + len(part.arguments.encode())
-    return size
-
-
 def estimate_tokens(text: str) -> int:
-    return _tokens(len(text.encode()))
+    return tokens_of(len(text.encode()))
 
 
 def sound_tokens(milliseconds: int) -> int:
@@ -120,5 +122,6 @@ def pcm16_tokens(size: int) -> int:
     return sound_tokens(-(-size // PCM16_BYTES_PER_MILLISECOND))
 
 
-def _tokens(size: int) -> int:
+def tokens_of(size: int) -> int:
+    """Return the tokens that are expected of so many bytes of text."""
     return -(-size // BYTES_PER_TOKEN)

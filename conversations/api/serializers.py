@@ -209,7 +209,7 @@ def _media_part(part: ImagePart | AudioPart | FilePart | SpokenPart, files: File
 def stored_sound(part: SpokenPart, files: Files) -> dict[str, Any]:
     """Show where a spoken answer can be heard: the original sound, and the renditions players want."""
     file = files.get(part.blob.sha256) if part.blob else None
-    show = RenditionSerializer().to_representation
+    show = RenditionSerializer(context={"holder": file and file.holder}).to_representation
     made = file and [show(file.renditions[kind]) for kind in SPEECH_RENDITIONS if kind in file.renditions]
     return _without_nulls({"asset": _asset(part.blob, file), "renditions": made})
 

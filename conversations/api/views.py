@@ -72,5 +72,5 @@ class ItemListView(ApiView):
         workspace_id = workspace_id_of(request)
         conversation = selectors.get_conversation(workspace_id, conversation_id)
         page = selectors.item_page(conversation, requested_page)
-        files = selectors.files_of(workspace_id, page.items)
+        files = selectors.files_of(workspace_id, conversation.id, page.items)
         return Response(page_body(page, ItemSerializer(context={"files": files})))

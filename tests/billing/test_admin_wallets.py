@@ -4,12 +4,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from billing import ledger
 from billing.models import Transaction, Wallet
-from billing.money import NANO_PER_USD
+from billing.money import MAX_NANO, MAX_NANO_PER_WALLET, NANO_PER_USD
 from billing.terms_and_budgets import open_wallet, set_terms
 from tests.support.billing_admin import (
     HOME,
@@ -82,7 +83,8 @@ def test_money_is_put_in_and_taken_out(
         ("NaN", "'NaN' is no decimal number of USD."),
         ("٣", "is no decimal number of USD."),
         ("0.0000000001", "USD have at most nine decimals, unlike 0.0000000001."),
-        ("1000000001", "1000000001 USD is more than 1000000000.00 USD."),
+        ("1000000.01", "1000000.01 USD is more than 1000000.00 USD."),
+        ("1000000000", "1000000000 USD is more than 1000000.00 USD."),
         ("9" * 5000, "is no decimal number of USD."),
         ("5\x00", "Null characters are not allowed."),
     ],
@@ -158,15 +160,23 @@ def test_an_action_without_its_form_is_refused(operator: Client, wallet: Wallet)
     assert not Transaction.objects.exists()
 
 
-def test_no_wallet_holds_more_than_its_column_can(operator: Client, alice: Person, wallet: Wallet) -> None:
-    address = action_url("wallet", wallet.pk, "top-up")
-    fill_in(operator, address, amount="1000000000", reason="Rich")
+def test_only_so_much_is_moved_by_hand(operator: Client, alice: Person, wallet: Wallet) -> None:
+    million = ledger.Movement(Transaction.Kind.TOP_UP, alice.workspace.id, MAX_NANO)
+    with transaction.atomic():
+        ledger.post_movements([million] * 999)
+    assert (
+        fill_in(
+            operator, action_url("wallet", wallet.pk, "top-up"), amount="1000000", reason="Rich"
+        ).status_code
+        == 302
+    )
 
-    answer = fill_in(operator, address, amount="0.01", reason="Richer")
+    for action, amount in (("top-up", "0.01"), ("promotion", "1"), ("adjustment", "-0.01")):
+        answer = fill_in(operator, action_url("wallet", wallet.pk, action), amount=amount, reason="Richer")
+        assert "come to at most 1000000000.00 USD together" in form_errors(answer)
+        assert "0.00 USD are left of that." in form_errors(answer)
 
-    assert "A balance is at most 1000000000.00 USD." in form_errors(answer)
-    fill_in(operator, action_url("wallet", wallet.pk, "adjustment"), amount="-0.01", reason="Poorer")
-    assert wallet_of(alice).balance == 10**18 - 10**7
+    assert wallet_of(alice).balance == MAX_NANO_PER_WALLET
 
 
 # --- terms -----------------------------------------------------------------------------------------

@@ -223,7 +223,7 @@ def test_a_page_costs_two_queries(
     for _ in range(5):
         settle_call(alice, day(3))
     post(day(3))
-    authentication = 2
+    authentication = 1
 
     with django_assert_num_queries(authentication + 2):
         get(client, alice, TRANSACTIONS, limit=5)

@@ -247,7 +247,7 @@ def test_a_week_of_hours_takes_two_queries(
 ) -> None:
     for number in range(1, 8):
         post_call(alice, day(number))
-    authentication = 2
+    authentication = 1
 
     with django_assert_num_queries(authentication + 2):
         page = ask(start_time=day(1, hour=0), end_time=day(8), bucket_width="1h", limit=168)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -70,6 +71,7 @@ class Money(RuleBasedStateMachine):
         self.balance = 0  # what was paid in or refunded
         self.open: dict[UUID, int] = {}
         self.costs: dict[UUID, int] = {}
+        self.beyond_holds = 0
         self.refunded: set[UUID] = set()
         self.change_price(first)
         if given:
@@ -128,15 +130,23 @@ class Money(RuleBasedStateMachine):
         call=consumes(running),
         units=st.builds(Units, prompt=counts, completion=counts, cached=counts, reasoning=counts),
         end=st.sampled_from(["completed", "cancelled", "failed"]),
+        is_estimated=st.booleans(),
+        requests=st.integers(1, 3),
     )
-    def settle(self, call: Running, units: Units, end: str) -> Any:
-        """Settle whatever the upstream reports, even more than was held."""
-        ending = ChargeSettlement(call.hold, self.model, units, end, timezone.now())
+    def settle(self, call: Running, units: Units, end: str, is_estimated: bool, requests: int) -> Any:
+        """Settle whatever the upstream reports, even more than was held, or an estimate."""
+        ending = ChargeSettlement(
+            call.hold, self.model, units, end, timezone.now(), is_estimated=is_estimated, requests=requests
+        )
         settle(ending)
-        id = call.hold.request.charge_id
-        del self.open[id]
-        self.costs[id] = cost_of(units, call.rates)
+        self._note_cost(call, units, is_estimated=is_estimated)
         return ending, call
+
+    def _note_cost(self, call: Running, units: Units, *, is_estimated: bool) -> None:
+        id, cost = call.hold.request.charge_id, cost_of(units, call.rates)
+        held = self.open.pop(id)
+        self.costs[id] = min(cost, held) if is_estimated else cost
+        self.beyond_holds += max(0, self.costs[id] - held)
 
     @rule(again=ended)
     def settle_again(self, again: tuple[ChargeSettlement, Running]) -> None:
@@ -151,8 +161,7 @@ class Money(RuleBasedStateMachine):
         hold = Hold(charge_request_of(charge), {charge.model: charge.price_id}, charge.held)
         ending = ChargeSettlement(hold, charge.model, units, "interrupted", timezone.now(), is_estimated=True)
         settle(ending, ending)
-        del self.open[charge.id]
-        self.costs[charge.id] = cost_of(units, call.rates)
+        self._note_cost(call, units, is_estimated=True)
         return ending, call
 
     @rule(call=running)
@@ -205,6 +214,17 @@ class Money(RuleBasedStateMachine):
         assert wallet.held >= 0
         left = self.balance - sum(self.costs.values()) - sum(self.open.values())
         assert wallet.available == left
+
+    @invariant()
+    def a_wallet_is_overdrawn_only_by_what_upstreams_counted(self) -> None:
+        wallet = Wallet.objects.filter(pk=self.workspace).first()
+        if wallet is not None and wallet.available is not None:
+            assert wallet.available >= -self.beyond_holds
+
+    @invariant()
+    def no_estimate_costs_more_than_was_held(self) -> None:
+        charges = Charge.objects.filter(workspace_id=self.workspace, is_estimated=True)
+        assert not charges.filter(cost__gt=F("held")).exists()
 
     def teardown(self) -> None:
         assert discrepancies() == []

@@ -311,3 +311,18 @@ def test_the_schedule_names_tasks_that_exist() -> None:
     current_app.loader.import_default_modules()
     for entry in product_settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in current_app.tasks
+
+
+def test_no_alert_tells_a_secret(
+    db: None, caplog: pytest.LogCaptureFixture, settings: Settings, mailoutbox: list[mail.EmailMessage]
+) -> None:
+    settings.ADMINS = [("root@example.com", "root@example.com")]
+    text = "Stripe refused it: no such key sk_live_51H8abcdefghijkl at https://u:hunter2@h/v1"
+
+    operator_alerts.sync_alerts(Kind.EXPORT, {"stripe": text})
+    operator_alerts.sync_alerts(Kind.EXPORT, {"stripe": text})
+    operator_alerts.mail_new_alerts()
+
+    masked = "Stripe refused it: no such key *** at https://***@h/v1"
+    assert open_alerts(Kind.EXPORT) == logged_alerts(caplog) == [masked]
+    assert masked in str(mailoutbox[0].body)

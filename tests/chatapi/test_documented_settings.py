@@ -14,7 +14,17 @@ from tests.support.running_server import OUR_PACKAGES
 
 OPERATING = (ROOT / "docs/operating.md").read_text()
 SOURCES = [path for folder in OUR_PACKAGES for path in (ROOT / folder).rglob("*.py")]
-READERS = {"env", "env_choice", "env_flag", "env_int", "env_list", "env_mail_server", "env_nano_usd"}
+READERS = {
+    "env",
+    "env_choice",
+    "env_flag",
+    "env_int",
+    "env_list",
+    "env_mail_server",
+    "env_nano_usd",
+    "env_secret",
+    "env_url",
+}
 
 
 def names_read(source: Path) -> Iterator[str]:

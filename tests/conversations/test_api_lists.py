@@ -17,7 +17,7 @@ from engines.messages import (
 from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person
 
-AUTHENTICATION = 2
+AUTHENTICATION = 1
 BLOB = Blob("ab" * 32, "image/png", 12)
 ASSET = {"sha256": "ab" * 32, "media_type": "image/png", "bytes": 12}
 

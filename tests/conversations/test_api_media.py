@@ -32,7 +32,7 @@ from tests.support.running_server import Server
 from tests.support.sounds import sound_file, wav
 from tests.support.speech_samples import RATE, speak_english
 
-AUTHENTICATION = 2
+AUTHENTICATION = 1
 PEAKS = {"lowest": [-3, -8], "highest": [4, 7], "milliseconds": 1500}
 
 

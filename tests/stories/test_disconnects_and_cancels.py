@@ -13,6 +13,7 @@ from pytest_django import Settings
 from chatapi.completions.recovery import settle_interrupted
 from conversations.models import Completion, Message, ServerProcess
 from core.ids import new_id
+from tests.support.leaving import read_until
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body, events, serving, text_of, wait_until
 
@@ -23,12 +24,7 @@ BRIEF = "[[slow: 0.02]] [[chunks: 20]]"
 def leave_after_first_text(client: httpx2.Client, dialect: str, body: dict[str, Any]) -> str:
     """Read a stream until its first words, close it and return what was read."""
     with client.stream("POST", PATHS[dialect], json={**body, "stream": True}) as response:
-        read = ""
-        for piece in response.iter_text():
-            read += piece
-            if "w1" in read:
-                return read
-    raise AssertionError("the stream ended before its first words")
+        return read_until(response.iter_text(), "w1")
 
 
 def ended_completion() -> Completion:

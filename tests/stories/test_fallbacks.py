@@ -17,7 +17,7 @@ from tests.support.running_server import PATHS, Server, chat_body, events
 class Failing(ScriptedEngine):
     """An engine that says `after`, if it is given, and then fails with `error`."""
 
-    def __init__(self, error: EngineError, after: str = "") -> None:
+    def __init__(self, error: Exception, after: str = "") -> None:
         super().__init__()
         self._error = error
         self._after = after
@@ -58,6 +58,28 @@ def test_the_first_working_fallback_answers(server: Server, alice: Person) -> No
         "text-only",
         "completed",
     )
+
+
+@pytest.mark.usefixtures("fallback")
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_fault_of_our_own_lets_the_fallback_answer_too(
+    server: Server, alice: Person, caplog: pytest.LogCaptureFixture, *, stream: bool
+) -> None:
+    answer = ask(server, alice, Failing(ValueError("Invalid header value")), stream=stream)
+
+    completion = Completion.objects.get()
+    assert (completion.served_by, completion.state) == ("text-only", "completed")
+    assert "error" not in str(answer)
+    assert "Invalid header value" in caplog.text
+
+
+def test_a_fault_of_our_own_without_a_fallback_tells_nothing(server: Server, alice: Person) -> None:
+    spec = replace(server.service.registry.default, fallbacks=())
+    with server.with_model(spec, Failing(ValueError("sk-up-0123456789"))), server.client(alice) as client:
+        response = client.post(PATHS["openai"], json=chat_body("Hello"))
+
+    assert response.status_code == 500
+    assert response.json()["error"]["message"] == "The engine failed."
 
 
 @pytest.mark.usefixtures("fallback")

@@ -1,5 +1,6 @@
 """The service hears what it spoke, in every format that it takes, with real models both ways."""
 
+import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -7,9 +8,13 @@ from typing import Any, NamedTuple
 import pytest
 from pytest_django import Settings
 
+from billing.models import Charge
+from billing.prices import add_price
+from billing.tariffs import rates_of
 from media.models import Asset, Rendition
 from tests.support.media_requests import RATE, decode_sound, sound, user_request
 from tests.support.people import Person
+from tests.support.priced_usage import add_credit, assert_ledger_adds_up
 from tests.support.running_server import Server, text_of
 from tests.support.sounds import Samples, encode_samples
 from tests.support.spoken_streams import stream_of
@@ -118,6 +123,8 @@ def test_speech_is_heard(
     tolerance: float,
 ) -> None:
     settings.CHATAPI_MEDIA_WAIT_SECONDS = 1800
+    add_price("transcription", {0: rates_of({"seconds": "0.0001"})})
+    add_credit(alice, 10**9)
     recordings: dict[str, bytes] = {}
     said: dict[str, str] = {}
     for reading, formats in zip(readings, recorders, strict=True):
@@ -131,3 +138,15 @@ def test_speech_is_heard(
     assert Asset.objects.count() == len(recordings) == 2 * len(recorders)
     errors = {claim: word_error_rate(said[claim], heard[claim]) for claim in recordings}
     assert max(errors.values()) <= tolerance, (errors, heard)
+    assert_billed_by_their_length(len(recordings))
+
+
+def assert_billed_by_their_length(count: int) -> None:
+    made = Rendition.objects.filter(kind="transcript").select_related("asset")
+    seconds = [math.ceil(rendition.content["seconds"]) for rendition in made]
+    lengths = [math.ceil((rendition.asset.milliseconds or 0) / 1000) for rendition in made]
+    charges = Charge.objects.filter(kind="transcription")
+    assert sorted(charges.values_list("seconds", "cost")) == sorted((n, n * 100_000) for n in seconds)
+    assert len(seconds) == count
+    assert all(abs(billed - length) <= 1 for billed, length in zip(seconds, lengths, strict=True))
+    assert_ledger_adds_up()

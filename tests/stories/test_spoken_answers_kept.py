@@ -15,8 +15,10 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from conversations.deletion import delete_conversations
 from conversations.models import Completion, Conversation, Message, SpokenAnswer
 from engines.messages import SpokenPart
+from media.cleanup import delete_unused
 from media.models import Asset, Rendition, rendition_name
 from media.processing.sandbox import pools
 from tests.support.fake_upstream import delta, end, say, stream
@@ -195,6 +197,28 @@ def test_a_teammate_may_continue_from_an_audio_id_but_no_stranger(
     for dialect in ("native", "openai"):
         assert_no_such_audio(post(server, alice, again, dialect))
     assert row_counts() == before
+
+
+def test_a_sound_stays_while_any_conversation_has_it(server: Server, alice: Person, bob: Person) -> None:
+    body = spoken_request(stream=False)
+    audio = post_ok(server, alice, body)["choices"][0]["message"]["audio"]
+    said = {"role": "assistant", "audio": {"id": audio["id"]}}
+    again = [*body["messages"], said, {"role": "user", "content": "And now?"}]
+    post_ok(server, bob, {"model": "text-only", "messages": again, "stream": False})
+    urls = [_sound_url(server, bob, conversation) for conversation in Conversation.objects.order_by("id")]
+
+    delete_conversations(Conversation.objects.filter(api_key__user=alice.user))
+    delete_unused(timezone.now() + timedelta(days=1))
+
+    with server.client() as anybody:
+        assert [anybody.get(url).status_code for url in urls] == [404, 200]
+
+
+def _sound_url(server: Server, who: Person, conversation: Conversation) -> str:
+    with server.client(who) as client:
+        items = client.get(f"/v1/conversations/{conversation.public_id}/items").json()["data"]
+    [url] = [part["asset"]["url"] for item in items for part in item["content"] if "asset" in part]
+    return str(url)
 
 
 def assert_no_such_audio(refused: Any) -> None:

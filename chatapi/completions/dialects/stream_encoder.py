@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from core.exceptions import envelope
+from core.exceptions import ApiError, envelope
 from engines.answers import Answer, AnswerEnd, AnswerHead, Failure
 from engines.events import (
     AudioDelta,
@@ -113,6 +113,10 @@ class StreamEncoder(ABC):
             else:
                 frames += self._frames(entry)
         return b"".join(frames)
+
+    def encode_error(self, error: ApiError) -> bytes:
+        """Return the frames that end a stream early."""
+        return b"".join((*self._flush(), self._frame(error.envelope)))
 
     def _frames(self, entry: Event | AnswerEnd) -> Iterable[bytes]:
         if isinstance(entry, AnswerEnd):

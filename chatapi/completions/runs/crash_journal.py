@@ -9,7 +9,7 @@ import logging
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +17,7 @@ from uuid import UUID
 
 from msgspec.structs import astuple
 
-from chatapi.completions.token_counts import ByteTally
+from chatapi.completions.token_counts import ByteTally, PromptEstimate, fill_broken_counts, pcm16_tokens
 from core.file_lock import try_lock, unlock
 from core.value import Value
 from engines.events import Event, TextDelta, Usage
@@ -25,7 +25,7 @@ from engines.events import Event, TextDelta, Usage
 logger = logging.getLogger(__name__)
 
 _COUNTS = len(Usage().counts)
-_HEAD = struct.Struct("<16s16sIII")
+_HEAD = struct.Struct("<16s16sIIIII")
 _TALLY = struct.Struct("=4Q")
 _USAGE = struct.Struct(f"<{_COUNTS}I")
 _TALLY_AT = 64
@@ -33,19 +33,20 @@ _USAGE_AT = _TALLY_AT + _TALLY.size
 _SLOT = 160
 _SLOTS = 256
 _NO_ID = bytes(16)
-_MAX_COUNT = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 _WAS_ASKED, _HAS_BEGUN, _WAS_COUNTED = 1, 2, 4
 
 
 class RunProgress(Value, frozen=True):
     """What a slot says about its run.
 
-    `price_id` is the price of the model that was asked last, if it has one; `usage` is what the pump would
-    have reported.
+    `price_id` is the price of the model that was asked last, if it has one, `requests` how often it had been
+    asked; `usage` is what the pump would have reported.
     """
 
     price_id: UUID | None
     images: int
+    requests: int
     usage: Usage
     was_asked: bool
     has_begun: bool
@@ -113,8 +114,8 @@ class JournalSlot:
         self._sizes = sizes.cast("Q")  # in the order of `ByteTally.sizes`, in this machine's byte order
         self._id = completion_id.bytes
         self._price = _NO_ID
-        self._images = 0
-        self._prompt = 0
+        self._prompt = PromptEstimate()
+        self._requests = 0
         self._flags = 0
         self._tally = ByteTally()
         self._engine_usage: Usage | None = None
@@ -130,7 +131,17 @@ class JournalSlot:
     @property
     def images(self) -> int:
         """How many pictures the model was shown."""
-        return self._images
+        return self._requests * self._prompt.images
+
+    @property
+    def was_counted(self) -> bool:
+        """Whether the engine has told its usage."""
+        return self._engine_usage is not None
+
+    @property
+    def requests(self) -> int:
+        """How often the model was asked."""
+        return self._requests
 
     @property
     def usage(self) -> Usage:
@@ -138,21 +149,20 @@ class JournalSlot:
 
         It is empty if no model was asked: for example if a picture could not be prepared.
         """
-        return _usage(self._flags, self._prompt, self._tally, self._engine_usage)
+        return _usage(self._flags, self._prompt, self._requests, self._tally, self._engine_usage)
 
-    def record_request(self, price_id: UUID | None, prompt_tokens: int, images: int) -> None:
+    def record_request(self, price_id: UUID | None, prompt: PromptEstimate) -> None:
         """Record that a model is about to be asked, possibly not the same one as before."""
         self._flags = _WAS_ASKED
         self._engine_usage = None
         self._price = price_id.bytes if price_id else _NO_ID
-        self._prompt = min(prompt_tokens, _MAX_COUNT)
-        self._images = images
+        self._prompt = prompt
+        self._requests = 1
         self._write_head()
 
-    def record_further_request(self, prompt_tokens: int, images: int) -> None:
-        """Record that the same model is asked for a further choice."""
-        self._prompt = min(self._prompt + prompt_tokens, _MAX_COUNT)
-        self._images += images
+    def record_requests(self, requests: int) -> None:
+        """Record that the same model has read the prompt this many times."""
+        self._requests = requests
         self._write_head()
 
     def record_start(self) -> None:
@@ -167,10 +177,16 @@ class JournalSlot:
         if type(event) is not TextDelta:
             self._sizes[1], self._sizes[2] = tally.reasoning, tally.sound
 
-    def add_speech(self, size: int) -> None:
-        """Record that `size` more bytes of PCM16 were made of the answer here."""
-        self._tally.spoken += size
-        self._sizes[3] = self._tally.spoken
+    def add_speech(self, size: int, limit: int = MAX_COUNT) -> bool:
+        """Record that `size` more bytes of PCM16 were made of the answer here.
+
+        Return whether that is so: no more than `limit` tokens of sound are recorded.
+        """
+        spoken = self._tally.spoken + size
+        if pcm16_tokens(spoken) > limit:
+            return False
+        self._tally.spoken = self._sizes[3] = spoken
+        return True
 
     def record_usage(self, usage: Usage) -> None:
         """Record what the engine itself counted."""
@@ -183,13 +199,18 @@ class JournalSlot:
         self._flags |= _WAS_COUNTED
         self._write_head()
 
+    def record_told_usage(self, told: Sequence[Usage]) -> None:
+        """Record what the engine counted of answers that broke off, and our estimate of the rest."""
+        estimate = self._tally.estimate(self._prompt, self._requests)
+        self.record_usage(fill_broken_counts(told, self._requests, estimate))
+
     def release(self) -> None:
         """Free the slot, once the end of the run is stored."""
         self._memory[self._offset : self._offset + _SLOT] = bytes(_SLOT)
         self._journal.release(self._offset)
 
     def _write_head(self) -> None:
-        head = self._id, self._price, self._flags, self._prompt, self._images
+        head = self._id, self._price, self._flags, *self._prompt, self._requests
         _HEAD.pack_into(self._memory, self._offset, *head)
 
 
@@ -209,25 +230,33 @@ def read(path: Path) -> dict[UUID, RunProgress]:
 
 def _read(data: bytes) -> Iterator[tuple[UUID, RunProgress]]:
     for offset in range(0, len(data) - _SLOT + 1, _SLOT):
-        id, price, flags, prompt, images = _HEAD.unpack_from(data, offset)
+        id, price, flags, tokens, sound, images, requests = _HEAD.unpack_from(data, offset)
         if id == _NO_ID:
             continue
         tally = ByteTally(*_TALLY.unpack_from(data, offset + _TALLY_AT))
+        prompt = PromptEstimate(tokens, sound, images)
         counted = Usage(*_USAGE.unpack_from(data, offset + _USAGE_AT)) if flags & _WAS_COUNTED else None
         yield (
             UUID(bytes=id),
             RunProgress(
                 None if price == _NO_ID else UUID(bytes=price),
-                images,
-                _usage(flags, prompt, tally, counted).clamped,
+                images * requests,
+                requests,
+                _usage(flags, prompt, requests, tally, counted).clamped,
                 bool(flags & _WAS_ASKED),
                 bool(flags & _HAS_BEGUN),
             ),
         )
 
 
-def _usage(flags: int, prompt: int, tally: ByteTally, counted: Usage | None) -> Usage:
+def _usage(
+    flags: int,
+    prompt: PromptEstimate,
+    requests: int,
+    tally: ByteTally,
+    counted: Usage | None,
+) -> Usage:
     if not flags & _WAS_ASKED:
         return Usage()
-    usage = counted or tally.estimate(prompt)
+    usage = counted or tally.estimate(prompt, requests)
     return usage + tally.speech if tally.spoken else usage

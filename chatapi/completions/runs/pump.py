@@ -11,14 +11,16 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from chatapi.completions.runs.crash_journal import JournalSlot
+import msgspec
+
+from chatapi.completions.runs.crash_journal import MAX_COUNT, JournalSlot
 from chatapi.completions.runs.event_log import EventLog
 from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
-from chatapi.completions.token_counts import estimate_prompt_tokens, fill_missing_counts
+from chatapi.completions.token_counts import PromptEstimate, fill_missing_counts
 from core.value import Value
 from engines.answers import AnswerEnd, AnswerHead, Choice, CompletionState, Failure, Outcome, assemble
-from engines.base import EngineError
+from engines.base import EngineError, PromptTooLong
 from engines.events import (
     AudioDelta,
     Event,
@@ -43,6 +45,8 @@ ANSWER_BYTES = 128 * 1024 * 1024
 """The most bytes of an answer, which is kept in memory until its end."""
 EVENT_BYTES = 100
 """The bytes that an event costs besides its content."""
+COUNT_SECONDS = 2.0
+"""How long a model that has finished is waited for to tell its usage, once nobody reads its answer."""
 
 _NOTHING = Usage()
 _UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", status=500)
@@ -51,13 +55,26 @@ _UNSTORABLE = Failure("The answer could not be stored.", code="unstorable", stat
 class PreparedRequest(Value, frozen=True):
     """A request as one model is asked it, with the price it is billed at.
 
-    `substitutes` counts what stands for media in its prompt, `images` the pictures that the model sees.
+    `substitutes` counts what stands for media in its prompt. `prompt` is what is billed for it if the engine
+    does not count, and `speech_limit` the most tokens that are billed of the speech made of its answer here.
     """
 
     request: EngineRequest
     substitutes: Usage = Usage()
-    images: int = 0
+    prompt: PromptEstimate = PromptEstimate()
     price_id: UUID | None = None
+    speech_limit: int = MAX_COUNT
+
+
+class SentPrompts:
+    """What one model has reported of the request: how often it has got it, and what it had counted."""
+
+    def __init__(self) -> None:
+        self.prompts = 0
+        self.usages: list[Usage] = []
+
+    def count(self, change: int) -> None:
+        self.prompts += change
 
 
 class PumpedRun(Protocol):
@@ -102,9 +119,7 @@ class Pump:
         slot: JournalSlot,
         settle: Callable[[Outcome], Awaitable[None]],
     ) -> None:
-        self.log = EventLog(
-            run.head, run.conversation_id, self.cancel if run.is_cancelled_when_left else None
-        )
+        self.log = EventLog(run.head, run.conversation_id, self.leave if run.is_cancelled_when_left else None)
         self._run = run
         self._request = run.request
         self._prepared = PreparedRequest(run.request)
@@ -121,6 +136,10 @@ class Pump:
         self._cancelled_as: Literal["cancelled", "interrupted"] | None = None
         self._engine_is_running = True
         self._has_started = False
+        self._sent = SentPrompts()
+        self._has_heard_all = False
+        self._is_left = False
+        self._count_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self.task = asyncio.create_task(self._pump(), name=f"pump {self._run.id}")
@@ -132,6 +151,18 @@ class Pump:
             if self._has_started:  # a task that is cancelled before its first step never runs
                 self.task.cancel()
 
+    def leave(self) -> None:
+        """Stop, since nobody reads the answer any more.
+
+        Where the model has said its last word, its answer is whole, and its usage is waited for.
+        """
+        if self._has_heard_all or len(self._finishes) < self._request.n:
+            self.cancel()
+        elif self._engine_is_running and not self._is_left:
+            self._is_left = True
+            seconds = 0 if self._slot.was_counted else COUNT_SECONDS
+            self._count_timer = asyncio.get_running_loop().call_later(seconds, self.task.cancel)
+
     async def _pump(self) -> None:
         state: CompletionState = "completed"
         failure: Failure | None = None
@@ -140,13 +171,19 @@ class Pump:
             if self._cancelled_as is None:
                 await self._answer()
         except asyncio.CancelledError:
-            self._cancelled_as = self._cancelled_as or "interrupted"
+            if not self._is_left:
+                self._cancelled_as = self._cancelled_as or "interrupted"
         except EngineError as error:
-            state, failure = "failed", _failure(error)
+            if not self._is_left:
+                state, failure = "failed", _failure(error)
         except Exception:
             logger.exception("Completion %s failed", self._run.id)
             state, failure = "failed", Failure("The engine failed.", code="internal_error", status=500)
         self._engine_is_running = False
+        if self._count_timer is not None:
+            self._count_timer.cancel()
+        if self._is_left and self._speakers:  # what was not spoken yet never will be
+            self._cancelled_as = self._cancelled_as or "cancelled"
         self._close_texts()
         for speaker in self._speakers.values():
             speaker.end()
@@ -154,8 +191,8 @@ class Pump:
 
     async def _end(self, state: CompletionState, failure: Failure | None) -> None:
         """Store the end of the run, or as much of it as can be stored."""
-        finishes = tuple(self._finishes[choice] for choice in sorted(self._finishes))
-        ended = AnswerEnd(state, finishes, self._usage_so_far(), failure)
+        finishes = () if failure else tuple(self._finishes[choice] for choice in sorted(self._finishes))
+        ended = AnswerEnd(state, finishes, self._usage(state), failure)
         for outcome in self._outcomes(ended):
             try:
                 await self._settle(outcome)
@@ -186,22 +223,32 @@ class Pump:
         yield self._outcome(fallback, (), {})
 
     async def _answer(self) -> None:
-        """Ask the model, and its fallbacks if it fails before its first event."""
-        candidates = self._run.candidates
-        for spec in candidates:
-            self._served_by = spec
+        """Ask the model, and its fallbacks if it fails before its first event.
+
+        A fallback that cannot read the whole prompt is none.
+        """
+        failure: Exception | None = None
+        for spec in self._run.candidates:
             try:
                 await self._answer_with(spec)
-            except EngineError as error:
-                is_last = spec is candidates[-1]
-                if is_last or self._first_event_at is not None or not error.may_fall_back:
+            except PromptTooLong:
+                if failure is None:
                     raise
-                logger.warning("Model %s failed (%s); falling back", spec.id, error.message)
+            except Exception as error:
+                if self._first_event_at is not None or not getattr(error, "may_fall_back", True):
+                    raise
+                failure, self._sent = error, SentPrompts()
+                is_known = isinstance(error, EngineError)
+                # a fault of our own in calling this model says nothing about the next
+                logger.warning("Model %s failed (%s)", spec.id, error, exc_info=not is_known)
             else:
                 return
+        if failure is not None:
+            raise failure
 
     async def _answer_with(self, spec: ModelSpec) -> None:
         self._prepared = await self._run.prepare(spec)
+        self._served_by = spec
         self._begin_texts(None if "audio" in spec.output_modalities else self._run.speech_options)
         try:
             async with (
@@ -215,31 +262,30 @@ class Pump:
                 status=504,
                 code="answer_timeout",
             ) from None
-        await self._finish_speaking()
+        self._has_heard_all = True
+        if not self._is_left:
+            await self._finish_speaking()
 
     def _events_of(self, spec: ModelSpec) -> AsyncGenerator[Event, None]:
-        engine, request = self._registry.engine(spec), self._prepared.request
-        prompt, images = estimate_prompt_tokens(request.messages), self._prepared.images
+        engine, prepared = self._registry.engine(spec), self._prepared
+        self._sent = sent = SentPrompts()
+        request = msgspec.structs.replace(
+            prepared.request, report_sent=sent.count, report_usage=sent.usages.append
+        )
         self._partial_usage = None
-        self._slot.record_request(self._prepared.price_id, prompt, images)
+        self._slot.record_request(prepared.price_id, prepared.prompt)
         if request.n == 1 or spec.supports_n:
             return engine.stream(request)
-        return self._record_each_prompt(request_choices(engine.stream, request), prompt, images)
+        return self._record_each_prompt(request_choices(engine.stream, request))
 
-    async def _record_each_prompt(
-        self, events: AsyncGenerator[Event, None], prompt: int, images: int
-    ) -> AsyncGenerator[Event, None]:
-        """Pass on the events, and record that each further choice that begins has read the prompt.
-
-        A choice that has not begun is not billed for the prompt.
-        """
+    async def _record_each_prompt(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """Pass on the events, and record that each choice that begins has read the prompt."""
         begun: set[int] = set()
         async with contextlib.aclosing(events):
             async for event in events:
                 if not isinstance(event, Usage) and event.choice not in begun:
-                    if begun:
-                        self._slot.record_further_request(prompt, images)
                     begun.add(event.choice)
+                    self._slot.record_requests(len(begun))
                 yield event
 
     # --- text that is read aloud, or is SSML ------------------------------------------------------
@@ -250,7 +296,11 @@ class Pump:
         stream = SsmlStream if is_ssml else PlainStream
         self._texts = {choice: stream(is_spoken=speech is not None) for choice in choices}
         if speech is not None:
-            self._speakers = {n: Speaker(n, speech, self.log.append, self._slot.add_speech) for n in choices}
+            self._speakers = {n: Speaker(n, speech, self.log.append, self._may_speak) for n in choices}
+
+    def _may_speak(self, size: int) -> bool:
+        """Record that so many more bytes of sound were made; return whether they are within what is held."""
+        return self._slot.add_speech(size, self._prepared.speech_limit)
 
     def _add_text(self, event: TextDelta) -> None:
         text = self._texts[event.choice]
@@ -280,18 +330,22 @@ class Pump:
         wanted = range(self._request.n)
         size = 0
         async for event in events:
-            if isinstance(event, Usage):
+            if isinstance(event, TextDelta):  # nearly all are; every other check costs five times as much
+                content = len(event.text)
+            elif isinstance(event, Usage):
                 self._record_usage(event)
                 continue
+            else:
+                content = _size_of(event)
             if event.choice not in wanted:
                 continue
             if self._first_event_at is None:
                 self._first_event_at = datetime.now(UTC)
                 journal_slot.record_start()
-            if isinstance(event, Finish):
+            if not content and isinstance(event, Finish):
                 self._finishes[event.choice] = event
                 continue
-            size += EVENT_BYTES + _size_of(event)
+            size += EVENT_BYTES + content
             if size > ANSWER_BYTES:
                 raise EngineError("The model's answer is too long to be kept.", code="answer_too_long")
             journal_slot.add(event)
@@ -307,6 +361,8 @@ class Pump:
 
         If that lacks the answer, our count is used until the end: more of the answer may still be spoken.
         """
+        if not usage.total_tokens:
+            return  # every call uses some: it was not counted
         if usage.lacks_completion:
             self._partial_usage = usage
         else:
@@ -314,10 +370,19 @@ class Pump:
                 fill_missing_counts(usage, self._slot.usage) if usage.lacks_prompt else usage
             )
 
-    def _usage_so_far(self) -> Usage:
-        """Return what is billed: nothing if the model said nothing, however the answer ended."""
-        if self._first_event_at is None:
+    def _usage(self, state: CompletionState) -> Usage:
+        """Return what is billed of an answer that ended so.
+
+        Of an answer that its client cancelled or left, each prompt that a model has got is; of one that ended
+        otherwise, those whose answers had begun.
+        """
+        prompts_sent = self._sent.prompts if state == "cancelled" else 0
+        if self._first_event_at is None and not prompts_sent:
             return Usage()
+        if prompts_sent > self._slot.requests:
+            self._slot.record_requests(prompts_sent)
+        if self._sent.usages and not self._slot.was_counted:
+            self._slot.record_told_usage(self._sent.usages)
         usage, substitutes = self._slot.usage, self._prepared.substitutes
         if self._partial_usage is not None:
             usage = fill_missing_counts(self._partial_usage, usage)
@@ -330,6 +395,7 @@ class Pump:
             sounds=sounds,
             usage=ended.usage or Usage(),
             images=self._slot.images if ended.usage and ended.usage.prompt_tokens else 0,
+            requests=self._slot.requests,
             served_by=self._served_by.id,
             failure=ended.failure,
             first_event_at=self._first_event_at,
@@ -344,7 +410,7 @@ def _text_only(choice: Choice) -> Choice:
 
 def _size_of(event: Event) -> int:
     match event:
-        case TextDelta() | ReasoningDelta() | RefusalDelta():
+        case ReasoningDelta() | RefusalDelta():
             return len(event.text)
         case ToolCallArguments():
             return len(event.fragment)

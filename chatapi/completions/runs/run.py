@@ -1,5 +1,6 @@
 """The carrier of one completion: the service makes it, the writer stores it, the pump runs it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -7,17 +8,24 @@ import msgspec
 from django.conf import settings
 
 from accounts.ratelimits.allowance import Allowance
+from billing.audio_models import audio_charge_request
 from billing.holds import ChargeRequest
 from billing.tariffs import Bound
-from chatapi.completions.attachments.prepare import prepare_request
+from chatapi.completions.attachments.prepare import add_ssml_instructions, prepare_request
+from chatapi.completions.attachments.unrecognized_sounds import unrecognized_sounds
+from chatapi.completions.capabilities import check_standard_price
 from chatapi.completions.declared_prices import declared_prices
+from chatapi.completions.prompt_size import PromptSize, prompt_size, sound_digests
+from chatapi.completions.runs.crash_journal import MAX_COUNT
 from chatapi.completions.runs.pump import PreparedRequest
 from chatapi.completions.runs.speaker import SpeechOptions
-from chatapi.completions.usage_bounds import limit_output, sound_digests, usage_bound
+from chatapi.completions.usage_bounds import limit_output, speech_limit, usage_bound
 from conversations.completion_request import unify_output_limits
-from conversations.stored_run import Admission, StoredRun
+from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
+from core.exceptions import BadRequest
 from core.ids import COMPLETION, CONVERSATION, format_id
 from engines.answers import AnswerHead
+from engines.base import PromptTooLong
 from engines.messages import Message
 from engines.model_spec import ModelSpec
 from media.selectors import sound_milliseconds
@@ -38,6 +46,9 @@ class Run(StoredRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._asked = self.request
+        self._size = PromptSize()
+        self._milliseconds: Mapping[str, int] = {}
         self.charge_request = ChargeRequest(
             charge_id=self.id,
             kind="completion",
@@ -49,6 +60,11 @@ class Run(StoredRun):
             process_id=self.process_id,
             declared=partial(declared_prices, self.candidates),
         )
+        if any(file.milliseconds for file in self.files) and not all(map(_hears, self.candidates)):
+            who = self.principal
+            self.recognition_request = audio_charge_request(
+                "transcription", who.workspace_id, who.user_id, who.key_id
+            )
 
     def record_admission(self, admission: Admission) -> None:
         sent = self.request
@@ -60,11 +76,27 @@ class Run(StoredRun):
             params=unify_output_limits(sent.params),
             uploads={},
         )
+        self._asked = self.request  # the one before holds the uploads
 
     # --- what admission asks for ------------------------------------------------------------------
 
-    def bound(self, history: tuple[Message, ...]) -> Bound:
-        return usage_bound(self.request, self.candidates, history, self._sound_lengths(history))
+    def read_history(self, history: tuple[Message, ...]) -> None:
+        messages = add_ssml_instructions(history) if self.request.ssml else history
+        self._asked = msgspec.structs.replace(self.request, messages=messages)
+        self._size = prompt_size(self._asked, self.candidates[0], uploads=self._asked.uploads)
+        if excess := self._size.excess(self.candidates[0]):
+            raise BadRequest(excess, param="messages", code="context_length_exceeded")
+
+    def bound(self) -> Bound:
+        check_standard_price(self.request)
+        if self._size.is_plain:
+            return usage_bound(self._asked, self.candidates, size=self._size)
+        self._milliseconds = self._sound_lengths(self._asked.messages)
+        return usage_bound(self._asked, self.candidates, self._milliseconds)
+
+    def unrecognized_sounds(self) -> list[UnrecognizedSound]:
+        history = self._asked.messages
+        return unrecognized_sounds(self.request, history, self.workspace_id, self._sound_lengths(history))
 
     def _sound_lengths(self, history: tuple[Message, ...]) -> dict[str, int]:
         """Return the length of each sound in the history, in milliseconds, by SHA-256.
@@ -113,10 +145,29 @@ class Run(StoredRun):
         )
 
     async def prepare(self, spec: ModelSpec) -> PreparedRequest:
-        """Return the request as this model is asked it, with an output limit if something is held for it."""
+        """Return the request as this model is asked it, with an output limit if something is held for it.
+
+        Raises `EngineError` if something cannot be created for the model, or it cannot read it all.
+        """
         request, hold = self.request, self.admission.hold
         if "audio" in request.modalities and "audio" not in spec.output_modalities:
             request = msgspec.structs.replace(request, modalities=("text",), audio=None)
         if hold.amount:
             request = msgspec.structs.replace(request, params=limit_output(request.params, spec))
-        return await prepare_request(request, spec, self.workspace_id, hold.prices.get(spec.id))
+        request, substitutes = await prepare_request(request, spec, self.principal)
+        size = self._size
+        if not size.is_plain:
+            size = prompt_size(request, spec, milliseconds=self._milliseconds)
+        if excess := size.excess(spec):
+            raise PromptTooLong(excess, param="messages")
+        return PreparedRequest(
+            request,
+            substitutes,
+            size.estimate(spec),
+            hold.prices.get(spec.id),
+            speech_limit(self.request, spec) if hold.amount else MAX_COUNT,
+        )
+
+
+def _hears(spec: ModelSpec) -> bool:
+    return "audio" in spec.input_modalities

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 
 from core.ids import SPEECH, format_id, new_id
 from core.value import Value
@@ -47,13 +48,17 @@ class Speaker:
         choice: int,
         options: SpeechOptions,
         append: Callable[[AudioDelta], None],
-        count_bytes: Callable[[int], None],
+        may_speak: Callable[[int], bool],
     ) -> None:
-        """Start speaking. `count_bytes` is called with the number of bytes of sound that were made."""
+        """Start speaking.
+
+        `may_speak` is called with the number of bytes of each piece of sound that was made; where it returns
+        False, the piece is dropped, and nothing more is spoken.
+        """
         self._choice = choice
         self._options = options
         self._append = append
-        self._count_bytes = count_bytes
+        self._may_speak = may_speak
         self._id = format_id(SPEECH, new_id())
         self._has_begun = False
         self._has_ended = False
@@ -87,7 +92,8 @@ class Speaker:
         try:
             await self._warm()
             while (items := await self._next()) is not None:
-                await self._speak(items)
+                if not await self._speak(items):
+                    return
         except MediaError as problem:
             raise EngineError(problem.message, status=500, code="speech_failed") from problem
         except SandboxError as error:
@@ -112,17 +118,22 @@ class Speaker:
             items = items + more
         return items
 
-    async def _speak(self, items: list[SpeechItem]) -> None:
+    async def _speak(self, items: list[SpeechItem]) -> bool:
+        """Speak these items; return whether more may be spoken."""
         options = self._options
         job = Speak(items=items, voice=options.voice, voices_folder=options.voices_folder)
         characters = sum(len(item.text) for item in items if isinstance(item, Say))
-        async for piece in pools.synthesis.stream(speak, job, seconds=synthesis_timeout(characters)):
-            self._send(piece)
+        spoken = pools.synthesis.stream(speak, job, seconds=synthesis_timeout(characters))
+        async with aclosing(spoken) as pieces:
+            async for piece in pieces:
+                if not self._may_speak(len(piece.data)):
+                    return False
+                self._send(piece)
+        return True
 
     def _send(self, piece: SpokenPiece) -> None:
         if not (piece.data or piece.transcript):
             return
-        self._count_bytes(len(piece.data))
         is_first, self._has_begun = not self._has_begun, True
         if self._options.whole_format is not None:
             self._sound += piece.data

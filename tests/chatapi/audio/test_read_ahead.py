@@ -38,13 +38,13 @@ async def until_quiet() -> None:
 
 async def test_it_gives_every_piece_and_then_none() -> None:
     sandbox, is_gone = FakeSandbox(3), asyncio.Event()
-    async with read_ahead(sandbox.stream(), len) as pieces:
+    async with read_ahead(sandbox.stream(), is_gone, len) as pieces:
         assert [await pieces.take(is_gone) for _ in range(4)] == [b"x", b"x", b"x", None]
 
 
 async def test_it_reads_ahead_up_to_the_limit_while_nobody_takes_anything() -> None:
     sandbox, is_gone = FakeSandbox(50, 10), asyncio.Event()
-    async with read_ahead(sandbox.stream(), len, ahead_bytes=100) as pieces:
+    async with read_ahead(sandbox.stream(), is_gone, len, ahead_bytes=100) as pieces:
         await until_quiet()
         assert sandbox.yielded == 11
         await pieces.take(is_gone)
@@ -58,7 +58,7 @@ async def test_it_reads_ahead_up_to_the_limit_while_nobody_takes_anything() -> N
 
 async def test_an_error_is_raised_after_the_pieces_before_it() -> None:
     sandbox, is_gone = FakeSandbox(1, error=ZeroDivisionError()), asyncio.Event()
-    async with read_ahead(sandbox.stream(), len) as pieces:
+    async with read_ahead(sandbox.stream(), is_gone, len) as pieces:
         assert await pieces.take(is_gone) == b"x"
         with pytest.raises(ZeroDivisionError):
             await pieces.take(is_gone)
@@ -68,7 +68,7 @@ async def test_the_stream_is_closed_when_the_client_leaves() -> None:
     sandbox, is_gone = FakeSandbox(10**9), asyncio.Event()
 
     async def listen() -> None:
-        async with read_ahead(endless(sandbox), len) as pieces:
+        async with read_ahead(endless(sandbox), is_gone, len) as pieces:
             await pieces.take(is_gone)
             asyncio.get_running_loop().call_later(0.01, is_gone.set)
             while True:
@@ -79,6 +79,15 @@ async def test_the_stream_is_closed_when_the_client_leaves() -> None:
     assert sandbox.is_closed
 
 
+async def test_the_stream_is_closed_when_the_client_is_gone_while_nobody_takes_anything() -> None:
+    sandbox, is_gone = FakeSandbox(10**9), asyncio.Event()
+    async with read_ahead(endless(sandbox), is_gone, len):
+        await asyncio.sleep(0.01)
+        is_gone.set()
+        await until_quiet()
+        assert sandbox.is_closed
+
+
 async def test_silence_is_reported_and_loses_nothing() -> None:
     release, is_gone = asyncio.Event(), asyncio.Event()
 
@@ -86,7 +95,7 @@ async def test_silence_is_reported_and_loses_nothing() -> None:
         await release.wait()
         yield b"late"
 
-    async with read_ahead(late(), len) as pieces:
+    async with read_ahead(late(), is_gone, len) as pieces:
         with pytest.raises(NothingReceived):
             await pieces.take(is_gone, 0.01)
         release.set()

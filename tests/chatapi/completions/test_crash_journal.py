@@ -12,6 +12,7 @@ import pytest
 
 from chatapi.completions.runs import crash_journal
 from chatapi.completions.runs.crash_journal import Journal
+from chatapi.completions.token_counts import PromptEstimate
 from chatapi.env import ROOT
 from engines.events import AudioDelta, ReasoningDelta, TextDelta, ToolCallStart, Usage
 
@@ -32,7 +33,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path: Path) -> None:
     slot = open_journal.slot(ID)
-    slot.record_request(PRICE, 12, 3)
+    slot.record_request(PRICE, PromptEstimate(12, 5, 3))
     slot.record_start()
     for event in (
         TextDelta("Grüße"),
@@ -51,6 +52,7 @@ def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path
         == slot.usage
         == Usage(
             prompt_tokens=12,
+            prompt_audio_tokens=5,
             completion_tokens=3 + 2 + 2 + 2,
             reasoning_tokens=2,
             completion_audio_tokens=4,
@@ -61,11 +63,11 @@ def test_what_was_recorded_of_an_answer_is_read_back(open_journal: Journal, path
 
 def test_the_engines_counts_take_precedence_over_ours(open_journal: Journal, path: Path) -> None:
     slot = open_journal.slot(ID)
-    slot.record_request(None, 12, 0)
+    slot.record_request(None, PromptEstimate(12))
     slot.add(TextDelta("Hello"))
     slot.record_usage(Usage(prompt_tokens=5, completion_tokens=7, cached_tokens=2))
     assert crash_journal.read(path)[ID].usage == Usage(5, 7, 2)
-    slot.record_request(PRICE, 4, 0)  # another model takes over
+    slot.record_request(PRICE, PromptEstimate(4))  # another model takes over
     assert crash_journal.read(path)[ID].usage.prompt_tokens == 4
 
 
@@ -83,7 +85,7 @@ def test_unasked_answers_have_no_usage_and_ended_ones_no_entry(open_journal: Jou
 def test_slots_begun_before_the_journal_grew_are_still_recorded(open_journal: Journal, path: Path) -> None:
     first = open_journal.slot(ID)
     others = [open_journal.slot(uuid4()) for _ in range(300)]
-    first.record_request(PRICE, 1, 0)
+    first.record_request(PRICE, PromptEstimate(1))
     first.add(TextDelta("Hello"))
     assert crash_journal.read(path)[ID].usage.completion_tokens == 2
     first.release()
@@ -97,7 +99,7 @@ def test_a_disk_that_gives_no_space_stops_no_answer(path: Path, caplog: pytest.L
     path.symlink_to("/dev/full")
     with closing(Journal.open(path)) as open_journal:
         slot = open_journal.slot(ID)
-        slot.record_request(PRICE, 1, 0)
+        slot.record_request(PRICE, PromptEstimate(1))
         slot.add(TextDelta("Hello"))
         assert slot.usage.completion_tokens == 2
         slot.release()
@@ -109,9 +111,10 @@ import os, signal, sys
 from pathlib import Path
 from uuid import UUID
 from chatapi.completions.runs.crash_journal import Journal
+from chatapi.completions.token_counts import PromptEstimate
 from engines.events import TextDelta
 slot = Journal.open(Path(sys.argv[1])).slot(UUID(sys.argv[2]))
-slot.record_request(None, 3, 0)
+slot.record_request(None, PromptEstimate(3))
 slot.record_start()
 slot.add(TextDelta("x" * 40))
 os.kill(os.getpid(), signal.SIGKILL)

@@ -12,6 +12,7 @@ from billing.prices import add_price
 from chatapi.completions.process_heartbeats import journal_path
 from chatapi.completions.recovery import settle_interrupted
 from chatapi.completions.runs.crash_journal import Journal
+from chatapi.completions.token_counts import PromptEstimate
 from core.ids import new_id
 from engines.events import TextDelta
 from tests.support.charges import hold
@@ -30,7 +31,7 @@ def test_the_journals_price_is_used_or_the_promised_one_if_it_is_unknown(alice: 
     hold(order)
     open_journal = Journal.open(journal_path(process))
     slot = open_journal.slot(id)
-    slot.record_request(price.id if names == "its price" else UUID(int=5), 3, 0)
+    slot.record_request(price.id if names == "its price" else UUID(int=5), PromptEstimate(3))
     slot.record_start()
     slot.add(TextDelta("12345678"))
     open_journal.close()

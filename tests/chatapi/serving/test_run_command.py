@@ -57,6 +57,7 @@ def test_the_first_start_greets_and_no_other_does(tmp_path: Path) -> None:
         assert first.lines[-1] == "Stopped.\n"
         assert not is_open(url)
         assert first.error_output == ""
+        assert open_to_others(tmp_path) == []
         assert twin.stop(signal.SIGHUP) == 0  # its terminal was closed
 
     with running(tmp_path) as second:
@@ -65,6 +66,12 @@ def test_the_first_start_greets_and_no_other_does(tmp_path: Path) -> None:
         assert second.stop(signal.SIGINT) == 0
         assert "key" not in second.output
         assert second.error_output == ""
+
+
+def open_to_others(data: Path) -> list[Path]:
+    """What others than the service's user may look into, though it was started under the usual umask."""
+    assert {"chatapi.sqlite3", "secret.key", "journals"} <= {path.name for path in data.iterdir()}
+    return [path for path in data.rglob("*") if path.lstat().st_mode & 0o077]
 
 
 def assert_commands_can_be_pasted(run: Run) -> None:
@@ -87,14 +94,8 @@ def assert_commands_can_be_pasted(run: Run) -> None:
 
 
 def begin_an_endless_answer(run: Run, who: Person, model: str = "scripted") -> socket.socket:
-    address = urlsplit(run.url)
-    body = msgspec.json.encode(chat_body("[[chunks: 3]] [[stall]]", model=model, stream=True))
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {who.key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    client = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
-    client.sendall(head.encode() + body)
+    body = chat_body("[[chunks: 3]] [[stall]]", model=model, stream=True)
+    client = run.send("/v1/chat/completions", who.key, msgspec.json.encode(body))
     seen = b""
     while b"w3" not in seen:
         seen += client.recv(65536)
@@ -165,6 +166,8 @@ def long(*parameters: object) -> Any:
         ({"CHATAPI_DATA_DIR": "/dev/null/data"}, "chatapi: cannot write to /dev/null/data"),
         long({"CHATAPI_MODELS_FILE": "/dev/null"}, "chatapi: models file /dev/null: "),
         ({"CHATAPI_MODELS_FILE": "/no/such/file"}, "chatapi: models file /no/such/file: "),
+        ({"STRIPE_API_KEY": "secret-words\nand more"}, "chatapi: STRIPE_API_KEY has a line break"),
+        long({"CHATAPI_SECRET_KEY": "secret-words\x07"}, "chatapi: CHATAPI_SECRET_KEY has a line break"),
         ({"DATABASE_URL": "secret-words"}, "chatapi: DATABASE_URL is not a database's URL"),
         ({"DATABASE_URL": "postgres://a:pass-word@127.0.0.1:1/x"}, "chatapi: the database (DATABASE_URL)"),
         long({"DATABASE_URL": "sqlite:////no/such/folder/x"}, "chatapi: the database (DATABASE_URL)"),

@@ -1,10 +1,12 @@
 """The parts of `manage.py run`, one by one."""
 
 import asyncio
+import gc
 import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,12 +16,17 @@ from celery import Celery, shared_task
 from celery.worker import WorkController
 from django.contrib.auth import authenticate
 from django.core import checks
+from django.db import connection
+from pytest_django import Settings
+from starlette.types import Receive, Scope, Send
 
 from accounts.models import ApiKey, User, Workspace
 from accounts.services import digest_of
 from chatapi.serving import console, first_start, preflight
+from chatapi.serving.data_folder import keep_secret
 from chatapi.serving.embedded_worker import EmbeddedWorker
-from chatapi.serving.preflight import CannotStart
+from chatapi.serving.exceptions import CannotStart
+from chatapi.serving.server import Server, config_for
 from tests.support.people import Person
 from tests.support.running_server import embedded_worker
 
@@ -29,9 +36,46 @@ def test_a_full_disk_is_reported_before_anything_is_written(tmp_path: Path) -> N
         preflight.check_storage(tmp_path, needed=10**18)
 
 
-def test_the_data_folder_is_created_and_left_empty(tmp_path: Path) -> None:
-    preflight.check_storage(tmp_path / "a" / "b")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+def test_a_web_server_of_another_kind_needs_the_secret_key_that_is_kept(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_DIR = tmp_path
+    monkeypatch.setitem(
+        settings.DATABASES, "default", {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    )
+    with pytest.raises(CannotStart, match=f"neither CHATAPI_SECRET_KEY nor {tmp_path}/secret.key"):
+        preflight.check_files()
+    keep_secret(tmp_path, "secret")
+    assert preflight.check_files() == []
+
+
+def test_of_two_that_prepare_the_database_the_second_says_that_it_waits_and_not_for_ever(
+    transactional_db: None,
+) -> None:
+    said: list[str] = []
+    held, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with first_start.preparation_lock(said.append):
+                held.set()
+                may_end.wait(10)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(hold)
+        assert held.wait(10)
+        with (
+            pytest.raises(CannotStart, match="another process has been preparing the database for 0 s"),
+            first_start.preparation_lock(said.append, patience=0.3),
+        ):
+            raise AssertionError
+        assert said == ["Waiting for another process, which prepares the database (0 s)…"]
+        may_end.set()
+        first.result(10)
+    with first_start.preparation_lock(said.append):
+        assert len(said) == 1
 
 
 def test_two_servers_cannot_have_one_port() -> None:
@@ -39,6 +83,24 @@ def test_two_servers_cannot_have_one_port() -> None:
         port = first.getsockname()[1]
         with pytest.raises(CannotStart, match=f"port {port} of 127.0.0.1 is taken"):
             preflight.bind("127.0.0.1", port)
+
+
+async def test_collecting_garbage_does_not_go_through_what_was_loaded_before_the_start() -> None:
+    loaded = [[number] for number in range(1000)]
+    before = gc.get_freeze_count()
+
+    async def watch() -> None:
+        server.should_exit = True
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+
+    server = Server(config_for(application), lambda: None, watch)
+    with preflight.bind("127.0.0.1", 0) as listener:
+        await server.serve(sockets=[listener])
+    assert gc.get_freeze_count() >= before + len(loaded)
 
 
 def test_a_failing_system_check_stops_the_start() -> None:
