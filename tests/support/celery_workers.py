@@ -99,6 +99,7 @@ class CeleryCluster:
             "CHATAPI_TEST_PREFIX": self.prefix,
             "DATABASE_URL": database_url(),
             "CELERY_BROKER_URL": self.broker,
+            "CHATAPI_SECRET_KEY": settings.SECRET_KEY,
         }
         return clean_environment(Path(settings.DATA_DIR), **{**ours, **more})
 

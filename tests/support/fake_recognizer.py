@@ -24,13 +24,14 @@ class FakeRecognizer:
 
     def reset(self) -> None:
         self.state = "idle"
-        self._words = "Some words."
+        self._words, self._seconds = "Some words.", 1.0
         self._error: Exception | None = None
         self._instead: Recognizer | None = None
         self._may_answer.set()
 
-    def will_hear(self, words: str) -> None:
-        self._words = words
+    def will_hear(self, words: str, seconds: float = 1.0) -> None:
+        """Hear these words in any sound, and take it to last so long."""
+        self._words, self._seconds = words, seconds
 
     def will_fail(self, error: Exception) -> None:
         self._error = error
@@ -63,7 +64,7 @@ class FakeRecognizer:
         if self._error:
             raise self._error
         yield segment(self._words)
-        yield RecognitionEnd("en", 1.0)
+        yield RecognitionEnd("en", self._seconds)
 
 
 recognize = FakeRecognizer()

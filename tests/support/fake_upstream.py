@@ -40,6 +40,8 @@ class Received:
     headers: dict[str, str]
     body: JSON
     connection: int
+    target: str
+    """The path, with what follows it."""
 
 
 class FakeUpstream:
@@ -104,7 +106,7 @@ class FakeUpstream:
             name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
         }
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
-        self.requests.append(Received(headers, body, connection))
+        self.requests.append(Received(headers, body, connection, head[0].split()[1]))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return await self._play(answer, reader, writer)
 

@@ -25,7 +25,7 @@ import msgspec
 import psycopg
 
 from chatapi.env import ROOT
-from tests.support.run_command import Run, clean_environment
+from tests.support.run_command import Run, clean_environment, manage
 
 CLIENTS = 8
 QUIET_SECONDS = 90.0
@@ -107,7 +107,7 @@ class Storm:
                     for process in (worker, beat):
                         process.kill()
                         process.wait()
-            proof = self._manage("verify_ledger")
+            proof = manage(self.data, "verify_ledger", **self.environment)
             assert proof.returncode == 0, proof.stdout + proof.stderr
             return proof.stdout.strip()
 
@@ -151,16 +151,6 @@ class Storm:
         while len(self.answered) == known:
             assert time.monotonic() < deadline, "nobody is answered"
             time.sleep(0.02)
-
-    def _manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=clean_environment(self.data, **self.environment),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
 
     def _unfinished(self) -> int:
         [(count,)] = self._rows("SELECT COUNT(*) FROM billing_charge WHERE state <> 'posted'")

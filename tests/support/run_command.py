@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -29,6 +31,23 @@ def clean_environment(data: Path, **environment: str) -> dict[str, str]:
     return {**kept, **ours, **environment}
 
 
+def manage(data: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of `manage.py` under the usual umask."""
+    return run_python("manage.py", *arguments, **clean_environment(data, **environment))
+
+
+def run_python(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        umask=0o022,
+        check=False,
+    )
+
+
 class Run:
     """The process and what it has written so far."""
 
@@ -41,6 +60,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            umask=0o022,
         )
         self.lines: list[str] = []
         self.errors: list[str] = []
@@ -72,8 +92,32 @@ class Run:
         assert self.url
         return str(re.findall(r"API key +(\S+)", self.output)[0])
 
-    def client(self, api_key: str) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=20)
+    def client(self, api_key: str = "") -> httpx2.Client:
+        """An HTTP client with this key, or with none."""
+        identity = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        # loopback needs no certificates: reading their bundle would take 40 ms per client
+        return httpx2.Client(base_url=self.url, headers=identity, timeout=20, verify=False)
+
+    def send(self, path: str, api_key: str, body: bytes, **headers: str) -> socket.socket:
+        """Send a request with a JSON body, and return its connection, from which nothing has been read.
+
+        Names of headers are written with underscores; an empty value leaves one of ours out.
+        """
+        fields = {
+            "Host": "127.0.0.1",
+            "Authorization": f"Bearer {api_key}",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items() if value)]
+        connection = self.connect()
+        connection.sendall("\r\n".join([*lines, "\r\n"]).encode() + body)
+        return connection
+
+    def connect(self) -> socket.socket:
+        address = urlsplit(self.url)
+        return socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
 
     def stop(self, number: int = signal.SIGTERM, *, within: float = 15) -> int:
         """Send the signal. Return the exit status."""
