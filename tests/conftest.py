@@ -6,12 +6,20 @@ from collections.abc import Iterator
 import pytest
 from _pytest.nodeid import NodeId
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from billing.prices import clear_price_cache
 from tests.support.database_reset import empty_database
 from tests.support.people import Person, person
 from tests.support.running_server import Server, running_daphne, serving
+
+# The same examples in each run, however slow the machine is. --hypothesis-profile=search looks for others.
+settings.register_profile(
+    "search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("repeatable", settings.get_profile("search"), max_examples=100, derandomize=True)
+settings.load_profile("repeatable")
 
 TOUCHES_THE_DATABASE = {"db", "transactional_db", "django_db_setup"}
 

@@ -244,7 +244,6 @@ def test_money_in_any_order() -> None:
         settings=settings(
             max_examples=40,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
             phases=[

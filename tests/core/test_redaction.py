@@ -10,7 +10,7 @@ from string import ascii_letters, digits
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.known_secrets import KNOWN_SECRETS, KnownSecrets
@@ -89,7 +89,6 @@ secret_texts = st.text(alphabet=ascii_letters + digits, min_size=24, max_size=48
 mixed_texts = secret_texts.filter(lambda text: any(map(str.isdigit, text[:12])) and text[-1].isdigit())
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PUBLIC_STARTS), mixed_texts, st.data())
 def test_a_long_start_or_end_of_a_key_never_comes_through(
     start: str, secret: str, data: st.DataObject
@@ -100,7 +99,6 @@ def test_a_long_start_or_end_of_a_key_never_comes_through(
         assert redact(f"({part})", known) == "(***)"
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PUBLIC_STARTS), secret_texts, st.data())
 def test_the_next_character_of_a_key_cannot_be_guessed(start: str, secret: str, data: st.DataObject) -> None:
     """Whatever is known of a key, a guess of up to eleven characters comes back as if there were no key."""

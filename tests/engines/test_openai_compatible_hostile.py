@@ -558,7 +558,7 @@ CHUNKS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CHUNKS | st.builds(lambda fields: {"choices": [{"delta": fields}]}, CHUNKS))
 def test_whatever_a_chunk_holds_it_is_events_or_a_clear_error(chunk: Any) -> None:
     events: list[Event] = []

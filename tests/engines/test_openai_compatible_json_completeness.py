@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.base import EngineError
@@ -39,7 +39,6 @@ def is_object(text: str) -> bool:
         return False
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text('a"\\{', max_size=3), JSON), st.data())
 def test_an_object_is_whole_at_its_last_bracket_and_no_sooner(value: dict[str, Any], data: Any) -> None:
     text = json.dumps(value)
@@ -51,7 +50,6 @@ def test_an_object_is_whole_at_its_last_bracket_and_no_sooner(value: dict[str, A
     assert scanner.is_whole
 
 
-@settings(deadline=None)
 @given(st.text('ab"\\{}[]:,1 ', max_size=12), st.integers(1, 12))
 @example('{"a":"}"}', 1)
 @example("{}{}", 2)

@@ -531,7 +531,7 @@ USAGES = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(USAGES, max_size=3), st.lists(USAGES, max_size=2), USAGES, USAGES, st.integers(1, 2))
 def test_whatever_is_told_no_part_is_larger_than_its_whole(
     usages: list[Any], of_choices: list[Any], groq: Any, timings: Any, choices: int

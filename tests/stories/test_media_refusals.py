@@ -243,10 +243,7 @@ PARTS = st.one_of(
 @given(parts=st.lists(PARTS, min_size=1, max_size=3), dialect=st.sampled_from(["native", "openai"]))
 @hypothesis_settings(
     max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=list(HealthCheck),
 )
 def test_nothing_makes_the_server_fail(
     server: Server, alice: Person, parts: list[dict[str, Any]], dialect: str

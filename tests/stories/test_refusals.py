@@ -324,10 +324,7 @@ def test_no_request_causes_a_500_or_hangs_or_leaves_rows(server: Server, alice: 
 
         @settings(
             max_examples=400,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
-            database=None,
-            derandomize=True,
         )
         @given(bodies())
         def send(raw: bytes) -> None:

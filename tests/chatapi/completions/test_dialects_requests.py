@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatapi.completions.dialects import DIALECTS
@@ -416,7 +416,7 @@ def broken(place: tuple[Any, ...], value: Any, how: str) -> dict[str, Any]:
     return request
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250)
 @given(
     dialect=st.sampled_from(["native", "openai"]),
     place=st.sampled_from(PLACES),
@@ -441,7 +441,7 @@ def read_or_refused(dialect: DialectName, request: dict[str, Any]) -> Completion
         return refused
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(
     dialect=st.sampled_from(["native", "openai"]),
     value=st.dictionaries(st.sampled_from(sorted(EVERYTHING)), JSON),

@@ -367,7 +367,7 @@ def normalized(message: dict[str, Any]) -> dict[str, Any]:
     return {**shown, "audio": audio, "calls": list(calls.values()) if isinstance(calls, dict) else calls}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answers(), st.data())
 def test_the_deltas_add_up_to_the_stored_message(
     answer: tuple[int, list[Event]], data: st.DataObject

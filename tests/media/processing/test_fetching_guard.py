@@ -264,7 +264,7 @@ URLS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(URLS, st.lists(ADDRESSES, max_size=3))
 def test_any_url_fails_and_reaches_only_public_addresses(url: str, answers: list[str]) -> None:
     tried: list[str] = []

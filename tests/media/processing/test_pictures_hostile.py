@@ -43,10 +43,7 @@ def apply_edits(data: bytes, edits: list[Edit]) -> bytes:
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
 @settings(
     max_examples=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=list(HealthCheck),
 )
 @given(edits=EDITS)
 def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
@@ -61,10 +58,7 @@ def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, e
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
 @settings(
     max_examples=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=list(HealthCheck),
 )
 @given(share=st.floats(0, 0.25), bits=st.integers(1, 255))
 def test_a_header_with_flipped_bits_is_accepted_or_refused(

@@ -22,9 +22,7 @@ SIGNATURES = [
     *(b"\x1a\x45\xdf\xa3\x84\x42\x82\x84webm", b"\0\0\0\x10ftypM4A \0\0\0\0", b"ID3\x04\0\0\0\0\0\0"),
     *(b"\xff\xfb\x90\x64", b"\xff\xf1\x50\x80"),
 ]
-BOUNDED = settings(
-    max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 @given(start=st.sampled_from(SIGNATURES), rest=st.binary(max_size=3_000))
@@ -68,7 +66,8 @@ def test_a_file_cut_anywhere_is_refused_or_nearly_complete(kind: str, part: floa
 
     facts = survives(data[: round(len(data) * part)])
 
-    assert facts is None or facts.milliseconds > 900
+    # raw AAC is frames and nothing else: cut between two of them, it is a whole sound, only shorter
+    assert facts is None or facts.milliseconds > 900 or kind == "aac"
 
 
 @pytest.mark.parametrize(
