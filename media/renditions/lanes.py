@@ -47,6 +47,7 @@ class Lanes:
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
         self._served: dict[tuple[int, str], UUID] = {}
+        self._has_turned_away = False
 
     def take(self, priorities: Sequence[Priority] = tuple(Priority)) -> Rendition | None:
         """Take the rendition to create now; report it with `leave` afterwards.
@@ -60,6 +61,10 @@ class Lanes:
             if rendition is not None:
                 self._running[rendition.lane] += 1
                 self._served[rendition.priority, rendition.lane] = rendition.workspace_id
+            elif Priority.BACKGROUND in priorities:
+                self._has_turned_away = any(
+                    self._is_full(lane, Priority.BACKGROUND) for lane in self._capacities
+                )
         return rendition
 
     def leave(self, rendition: Rendition) -> None:
@@ -67,9 +72,23 @@ class Lanes:
         with self._lock:
             self._running[rendition.lane] -= 1
 
+    def pop_turned_away(self) -> bool:
+        """Return, once, whether a thread may have found no place for what no answer waits for.
+
+        That thread's message is used up. Threads that serve only answers ask for it when they are done: they
+        leave the places that it lacked, and take nothing of it themselves.
+        """
+        with self._lock:
+            had, self._has_turned_away = self._has_turned_away, False
+            return had
+
+    def _is_full(self, lane: Lane, priority: Priority) -> bool:
+        capacity = self._capacities[lane]
+        places = capacity.all if priority == Priority.AWAITED else capacity.background
+        return self._running[lane] >= places
+
     def _free(self, priorities: Sequence[Priority]) -> Iterator[Line]:
         for priority in priorities:
-            for lane, capacity in self._capacities.items():
-                places = capacity.all if priority == Priority.AWAITED else capacity.background
-                if self._running[lane] < places:
+            for lane in self._capacities:
+                if not self._is_full(lane, priority):
                     yield Line(priority, lane, self._served.get((priority, lane)))

@@ -88,6 +88,8 @@ class RenditionWorker:
             if time.monotonic() > deadline:
                 self._notify(1, priorities[-1])
                 return
+        if Priority.BACKGROUND not in priorities and self._lanes.pop_turned_away():
+            self._notify(1, Priority.BACKGROUND)
 
     def _make_next(self, priorities: Sequence[Priority]) -> bool:
         """Create the next rendition; tell whether there was one."""

@@ -259,6 +259,31 @@ def test_a_worker_that_is_kept_for_answers_does_nothing_else(alice: Person, sent
     assert ids_of(Rendition.objects.filter(state="pending")) == background
 
 
+def test_what_found_no_place_beside_answers_is_asked_for_when_they_are_done(
+    alice: Person, sent: Sent
+) -> None:
+    """Its own message was used up when it came: without another it would wait for the sweep."""
+    background, awaited = due(alice, 1, Lane.QUICK), due(alice, 2, Lane.QUICK, Priority.AWAITED)
+    lanes = Lanes()
+    neighbor = lanes.take([Priority.AWAITED])
+    assert neighbor
+
+    def meanwhile(rendition: Rendition) -> RenditionResult:
+        worker.work(*Priority)
+        return at_once(rendition)
+
+    worker = RenditionWorker({"opus": meanwhile}, WorkerNotifier(sent), lanes)
+    worker.work(Priority.AWAITED)
+    assert sent.messages == [(Priority.BACKGROUND, 0)]
+    worker.work(Priority.AWAITED)
+    assert len(sent.messages) == 1, "once is enough"
+    assert set(ids_of(Rendition.objects.filter(state="pending"))) == {*background, neighbor.id}
+    assert neighbor.id in awaited
+    lanes.leave(neighbor)
+    worker.work(*Priority)
+    assert ids_of(Rendition.objects.filter(state="pending")) == [neighbor.id]
+
+
 def test_a_transcript_is_asked_for_as_urgently_as_it_has_become(alice: Person, sent: Sent) -> None:
     transcript = rendition_id(file_of(alice, "a", "transcript"), "transcript")
     Rendition.objects.filter(id=transcript).update(due_at=None)
