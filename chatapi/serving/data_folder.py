@@ -8,11 +8,13 @@ for what links in it lead to.
 import os
 import re
 import shlex
+import sqlite3
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from chatapi.serving.exceptions import CannotStart
+from core.file_lock import locked
 from core.files import whole_file
 
 OTHERS = 0o007
@@ -35,8 +37,25 @@ def create(folder: Path) -> None:
 
 
 def create_database(path: Path) -> None:
-    """Create an empty SQLite database where there is none. Raises OSError."""
+    """Create an empty SQLite database where there is none. Raises OSError, `sqlite3.Error`.
+
+    It has its journal mode from the start: of two processes that give it to a new file, SQLite refuses one at
+    once, however long it is told to wait.
+    """
+    _create_file(path)
+    if path.stat().st_size == 0:
+        _create_file(lock_of(path))
+        with locked(lock_of(path)), closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+
+
+def _create_file(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def lock_of(database: Path) -> Path:
+    """Return the file by which processes lock a SQLite database to prepare it."""
+    return database.with_name(f"{database.name}.lock")
 
 
 def read_secret(folder: Path) -> str | None:

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from accounts.services import create_api_key, personal_workspace
 from chatapi.database_settings import sqlite_file
+from chatapi.serving.data_folder import lock_of
 from chatapi.serving.exceptions import CannotStart
 from core.file_lock import try_lock
 
@@ -66,7 +67,7 @@ def _file_lock(wait: Callable[[], None]) -> Iterator[None]:
     if path is None:  # in memory
         yield
         return
-    with path.with_name(f"{path.name}.lock").open("ab") as file:
+    with lock_of(path).open("ab") as file:
         while not try_lock(file):
             wait()
         yield
@@ -83,15 +84,15 @@ class _Wait:
 
     def __call__(self) -> None:
         now = time.monotonic()
+        if now - self._said_at >= REMINDER_SECONDS:
+            self._said_at = now
+            waited = f"{now - self._began:.0f} s"
+            self._say(f"Waiting for another process, which prepares the database ({waited})…")
         if now - self._began > self._patience:
             raise CannotStart(
                 f"another process has been preparing the database for {self._patience:.0f} s; "
                 "end it if it hangs, then start again"
             )
-        if now - self._said_at >= REMINDER_SECONDS:
-            self._said_at = now
-            waited = f"{now - self._began:.0f} s"
-            self._say(f"Waiting for another process, which prepares the database ({waited})…")
         time.sleep(_POLL_SECONDS)
 
 

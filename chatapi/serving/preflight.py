@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -87,6 +88,8 @@ def create_storage() -> list[str]:
             data_folder.create_database(database)
         except OSError as error:
             raise _unusable_database(f"{database}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise _unusable_database(f"{database}: {one_line(error)}") from error
     return news
 
 

@@ -5,12 +5,15 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chatapi.env import ROOT
 from chatapi.serving.data_folder import close_to_others, create, create_database, keep_secret, read_secret
 from chatapi.serving.exceptions import CannotStart
 from tests.support.run_command import clean_environment, run_python
@@ -65,7 +68,33 @@ def test_a_new_folder_and_what_is_made_in_it_are_for_its_owner(tmp_path: Path) -
     finally:
         os.umask(before)
 
-    assert modes(tmp_path / "data") == {".": "700", "secret.key": "600", "chatapi.sqlite3": "600"}
+    assert modes(tmp_path / "data") == {
+        ".": "700",
+        "secret.key": "600",
+        "chatapi.sqlite3": "600",
+        "chatapi.sqlite3.lock": "600",
+    }
+
+
+BEGIN_ON_NEW_DATABASES = """
+import sqlite3, sys, time
+from pathlib import Path
+from chatapi.serving.data_folder import create_database
+
+for number in range(200):
+    while time.time() < float(sys.argv[2]) + number / 200:
+        pass  # both in the same moment
+    path = Path(sys.argv[1], f"{number}.sqlite3")
+    create_database(path)
+    sqlite3.connect(path, timeout=20).execute("PRAGMA journal_mode=WAL").connection.close()
+"""
+
+
+def test_of_two_processes_that_begin_on_a_new_database_neither_is_refused(tmp_path: Path) -> None:
+    """SQLite refuses one of two that change a new file's journal mode, at once and whatever its time-out."""
+    command = [sys.executable, "-c", BEGIN_ON_NEW_DATABASES, str(tmp_path), str(time.time() + 1)]
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate(timeout=60)[1] for process in both] == ["", ""]
 
 
 def test_an_empty_secret_is_no_secret(tmp_path: Path) -> None:
