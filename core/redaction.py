@@ -95,9 +95,7 @@ _PRIVATE_KEY = re.compile(
 )
 _MASKED_BY_DOTS = re.compile(r"(?<![\w-])(?P<start>[\w-]{2,}+)(?:\.{2,}|…)(?P<end>[\w-]*)", re.ASCII)
 _MIXED = re.compile(r"(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{4,}")
-_MASKED_BY_STARS = re.compile(
-    r"(?<![\w-])[\w-]*+(?:\*{3,}|[•●]{3,})[\w*•●-]*|(?<=[\w-])\*{3,}[\w*-]*", re.ASCII
-)
+_MASKED_BY_STARS = re.compile(r"(?<![\w*•●-])(?=[\w*•●-]*?(?:\*{3}|[•●]{3}))[\w*•●-]+", re.ASCII)
 
 
 def _mask_value(found: re.Match[str]) -> str:

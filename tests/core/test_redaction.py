@@ -10,7 +10,7 @@ from string import ascii_letters, digits
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.known_secrets import KNOWN_SECRETS, KnownSecrets
@@ -265,6 +265,7 @@ def test_a_user_without_a_password_is_a_key_only_where_keys_are_written_so() -> 
     assert redact("chat-2", known) == "***"
 
 
+@example("*1***")
 @given(st.text(alphabet="sk-ABab12:=*./@ ?&eyJ\"'\\", max_size=60))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     known = known_keys("sk-ABab12")
