@@ -429,7 +429,7 @@ def test_concurrent_calls_share_a_wallet_exactly(server: Server, alice: Person) 
 
     def call() -> None:
         with server.client(alice) as client:
-            long = "[[wait: 0.5]] " + " ".join(["word"] * 300)
+            long = "[[wait: 1.5]] " + " ".join(["word"] * 300)
             codes.append(post(client, long).status_code)
 
     threads = [threading.Thread(target=call) for _ in range(10)]

@@ -11,7 +11,7 @@ from billing.prices import add_price
 from billing.tariffs import rates_of
 from conversations.models import Completion
 from tests.support.fake_upstream import ABORT, HANG, FakeUpstream, end, frame, raw, say, status, stream, whole
-from tests.support.leaving import leave_at, leave_unanswered
+from tests.support.leaving import AT_ONCE, leave_at, leave_unanswered
 from tests.support.media_requests import b64, text, upstream_model, user_request
 from tests.support.people import Person
 from tests.support.priced_usage import PROMPT, add_credit, assert_ledger_adds_up
@@ -73,7 +73,8 @@ def test_a_usage_that_came_before_the_first_word_is_billed_to_who_leaves_then(
 ) -> None:
     """Servers that count as they go count hidden reasoning, of which no word comes."""
     upstream.will(raw(frame({**say(""), "usage": HIDDEN}), HANG))
-    leave_unanswered(server, alice, question(stream=True, n=choices))
+    body = question(stream=True, n=choices)
+    leave_unanswered(server, alice, body, lambda: len(upstream.requests) == choices)
     charge = charge_of(server)
     assert (charge.prompt, charge.reasoning, charge.end) == (choices * 10, choices * 900, "cancelled")
 
@@ -96,7 +97,7 @@ def test_a_usage_that_came_with_the_last_word_is_not_waited_for(
     leave_at(server, alice, question(), "letters.")
     left = time.monotonic()
     charge = charge_of(server)
-    assert upstream.client_gone_at - left < 1
+    assert upstream.client_gone_at - left < AT_ONCE
     assert (charge.prompt, charge.reasoning, charge.end) == (10, 900, "completed")
     assert not charge.is_estimated
 
@@ -172,7 +173,7 @@ def test_a_model_that_was_given_up_counts_for_nothing(server: Server, alice: Per
     ):
         first.will(status(429), slow)
         second.will(raw(HANG))
-        leave_unanswered(server, alice, question(n=8), 1.2)
+        leave_unanswered(server, alice, question(n=8), lambda: len(second.requests) == 4, pause=0.6)
         charge = charge_of(server)
     assert charge.requests == len(second.requests) == 4
     assert (charge.model, charge.prompt, charge.cost) == (SECOND, 4 * 7, 4 * 7 * PROMPT)

@@ -134,7 +134,7 @@ def test_an_endless_answer_is_stopped(server: Server, alice: Person, monkeypatch
 
 
 def test_an_answer_that_takes_too_long_is_stopped(server: Server, alice: Person) -> None:
-    hasty = replace(server.service.registry.default, total_timeout=0.2)
+    hasty = replace(server.service.registry.default, total_timeout=1)
     with server.with_model(hasty), server.client(alice) as client:
         received = events(
             client.post(PATHS["openai"], json=chat_body("[[text: begun]] [[stall]]", stream=True))

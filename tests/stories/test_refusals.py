@@ -49,7 +49,9 @@ def send_raw(server: Server, raw: bytes) -> bytes:
         with contextlib.suppress(ConnectionError):  # it may refuse before it has read all
             connection.sendall(raw)
         while not answer.endswith(b"}}"):
-            answer += connection.recv(65536)
+            piece = connection.recv(65536)
+            assert piece, answer
+            answer += piece
     return answer
 
 

@@ -137,13 +137,13 @@ def test_the_end_of_an_answer_is_kept_until_the_database_is_back(server: Server,
     with (
         server.client(alice) as client,
         client.stream(
-            "POST", PATHS["openai"], json=chat_body("[[slow: 0.05]] [[chunks: 10]]", stream=True)
+            "POST", PATHS["openai"], json=chat_body("[[slow: 0.05]] [[chunks: 30]]", stream=True)
         ) as response,
     ):
         lines = response.iter_lines()
         next(line for line in lines if "w1" in line)
         with dead_database():
-            next(line for line in lines if "w10" in line)
+            next(line for line in lines if "w30" in line)
             pump = server.only_pump()
             wait_until(lambda: not pump._engine_is_running)
         rest = list(lines)

@@ -48,6 +48,8 @@ from tests.support.spoken_streams import (
 from tests.support.stream_frames import messages_of
 
 LONG = " ".join(f"This is the sentence number {number}." for number in range(1, 13))
+ENDLESS = f"{LONG}]] [[stall"
+"""More than is ever spoken, so that an answer does not end before who reads it has stopped it."""
 
 
 @pytest.fixture(autouse=True)
@@ -265,7 +267,7 @@ def assert_what_was_spoken_is_kept(completion: Completion, heard: bytes) -> None
 def test_a_cancelled_answer_keeps_what_was_spoken(server: Server, alice: Person, dialect: str) -> None:
     chunks = []
     with server.client(alice) as client:
-        for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02), dialect):
+        for chunk in stream_of(server, alice, spoken_request(ENDLESS, slow=0.02), dialect):
             chunks.append(chunk)
             if "data" in audio_in(chunk) and len(sound_in(chunks)) > RATE:
                 client.post(f"/v1/chat/completions/{chunks[0]['id']}/cancel")
@@ -277,10 +279,12 @@ def test_a_cancelled_answer_keeps_what_was_spoken(server: Server, alice: Person,
 
 def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, alice: Person) -> None:
     chunks: list[dict[str, Any]] = []
-    for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
+    for chunk in stream_of(server, alice, spoken_request(ENDLESS, slow=0.02)):
         chunks.append(chunk)
+        if len(chunks) == 1:
+            pump = server.only_pump()
         if "data" in audio_in(chunk):
-            server.loop.call_soon_threadsafe(server.only_pump().cancel) if not server.is_idle else None
+            server.loop.call_soon_threadsafe(pump.cancel)
     assert chunks[-1]["error"]["code"] == "cancelled"
     assert [one for chunk in chunks if (one := audio_in(chunk).get("expires_at"))] == [
         spoken_part(ended_completion()).expires_at
@@ -293,7 +297,7 @@ def test_a_cancelled_stream_says_until_when_it_can_be_sent_back(server: Server, 
 
 def test_a_client_that_leaves_stops_the_voice_too(server: Server, alice: Person) -> None:
     chunks = []
-    for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.02)):
+    for chunk in stream_of(server, alice, spoken_request(ENDLESS, slow=0.02)):
         chunks.append(chunk)
         if "data" in audio_in(chunk):
             break
@@ -312,9 +316,9 @@ def test_a_synthesizer_that_is_killed_fails_the_sound_and_keeps_the_text(
     for chunk in stream_of(server, alice, spoken_request(LONG, slow=0.01)):
         chunks.append(chunk)
         if len(chunks) == 3:
-            os.kill(synthesizer, signal.SIGSTOP)  # it never answers what it is asked from now on
+            kill(synthesizer, signal.SIGSTOP)  # it never answers what it is asked from now on
         if "error" not in chunk and text_of(chunks) == LONG:
-            os.kill(synthesizer, signal.SIGKILL)
+            kill(synthesizer)
     assert chunks[-1]["error"]["code"] == "speech_failed"
     completion = ended_completion()
     assert completion.state == "failed"

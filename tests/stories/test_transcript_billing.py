@@ -214,11 +214,12 @@ def test_what_was_billed_is_seen_as_transcription(server: Server, alice: Person)
     upload_file(server, alice, SOUND)
     assert transcript(alice).state == "ready"
     post_settled()
+    begun = Charge.objects.get().admitted_at
     with server.client(alice) as client:
-        query: dict[str, str | int] = {"start_time": int(timezone.now().timestamp()), "group_by": "line_item"}
+        query: dict[str, str | int] = {"start_time": int(begun.timestamp()), "group_by": "line_item"}
         [cost] = client.get("/v1/organization/costs", params=query).json()["data"][0]["results"]
         movements = client.get("/v1/billing/transactions").json()["data"]
-        statement = client.get(f"/v1/billing/statements/{timezone.now():%Y-%m}").json()
+        statement = client.get(f"/v1/billing/statements/{begun:%Y-%m}").json()
     assert (cost["line_item"], cost["amount"]["value"]) == ("transcription, transcription", 0.0003)
     [charged] = [movement for movement in movements if movement["kind"] == "charge"]
     assert (charged["amount"], charged["model"], charged["completion_id"]) == (

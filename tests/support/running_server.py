@@ -149,8 +149,8 @@ def embedded_worker(
             worker.stop()
             wake_workers()
             names = {"celery-worker", "celery-beat"}
-            wait_until(lambda: not names & {thread.name for thread in threading.enumerate()}, 30)
-            assert worker.wait(10)
+            wait_until(lambda: not names & {thread.name for thread in threading.enumerate()})
+            assert worker.wait(60)
             state.should_stop = None
             celery_app.control.purge()
             celery_app.conf.beat_schedule = ordinary
@@ -251,7 +251,7 @@ def database_url() -> str:
     return f"postgres://{database['USER']}:{database['PASSWORD']}@{address}/{database['NAME']}"
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
