@@ -58,6 +58,13 @@ def prices_of_this_test() -> None:
     clear_price_cache()
 
 
+@pytest.fixture(autouse=True)
+def real_recognition(request: pytest.FixtureRequest) -> None:
+    """Let the tests marked speech_model recognize what is said."""
+    if request.node.get_closest_marker("speech_model"):
+        request.getfixturevalue("settings").CHATAPI_RECOGNIZER = "media.transcription.recognize"
+
+
 @pytest.fixture
 def alice(db: None) -> Person:
     return person("alice@example.com")

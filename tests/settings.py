@@ -24,6 +24,8 @@ from chatapi.settings import *  # noqa: E402, F403
 from chatapi.settings import DATA_DIR, DATABASES  # noqa: E402
 
 WHITENOISE_AUTOREFRESH = True  # look up files on request: otherwise each test client looks up all of them
+# real recognition would compute on behind the tests that follow; those marked speech_model have it
+CHATAPI_RECOGNIZER = "tests.support.fake_recognizer.recognize"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # a file, because the writer thread and the views each have their own connection
