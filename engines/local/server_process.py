@@ -183,11 +183,12 @@ class ModelProcess:
             self._progress(report.message, report.fraction)
 
     def _begin_loading(self, what: str) -> None:
-        self._reason = f"the local model {what}"
-        self._refused_at = None
         with self._changed:
             if self._endpoint.done():
                 self._endpoint = Future()
+            self._refused_at = None
+            # last: who has read that the model is not ready must not be given the old endpoint
+            self._reason = f"the local model {what}"
             self._changed.notify_all()
 
     def _mark_refused(self, reason: str) -> None:

@@ -1,9 +1,11 @@
 """What other users of the machine, and a mistyped variable, do to the data folder."""
 
+import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from tests.attacks.checks import check, check_all
@@ -22,8 +24,9 @@ def readable_by_others(stage: Stage) -> None:
 
 def readable_since_an_older_release(stage: Stage) -> None:
     """Read what an older release, or a restored backup, has left open, after the next start."""
-    for path in (stage.data, *stage.data.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    for path in _paths(stage.data):
+        with suppress(FileNotFoundError):
+            path.chmod(0o755 if path.is_dir() else 0o644)
     with running(stage.data, **stage.environment) as server:
         assert server.url
         found = list(_open_to_others(stage.data))
@@ -32,10 +35,20 @@ def readable_since_an_older_release(stage: Stage) -> None:
 
 
 def _open_to_others(folder: Path) -> Iterator[str]:
-    for path in (folder, *sorted(folder.rglob("*"))):
-        mode = path.lstat().st_mode
+    for path in _paths(folder):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
         if mode & OTHERS:
             yield f"{path.relative_to(folder.parent)} {stat.S_IMODE(mode):o}"
+
+
+def _paths(folder: Path) -> list[Path]:
+    """The folder and all in it; the server makes and removes files meanwhile, so some may be gone."""
+    # unlike rglob, which raises in Python 3.11, walk leaves out a folder that vanishes
+    inside = (Path(parent, name) for parent, folders, files in os.walk(folder) for name in (*folders, *files))
+    return [folder, *sorted(inside)]
 
 
 def commands_on_another_folder(stage: Stage) -> None:

@@ -217,7 +217,7 @@ def raised_stage(folder: Path) -> Iterator[Stage]:
             )
             add_price("transcription", {0: rates_of({"seconds": "0.0001"})})
             yield Stage(data, models, upstream, server)
-            server.stop()
+            server.stop(within=60)
 
 
 def _environment(models: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Requests to switch the protocol, whose bodies are requests themselves."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,9 @@ from tests.support.people import Person
 INNER = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 """What is hidden in a body; two answers mean that it was taken for a request."""
 QUIET = 0.4
-"""Seconds of silence that end an answer."""
+"""Seconds of silence after an answer that show that no second one follows."""
+PATIENCE = 20.0
+"""Seconds within which all answers are whole."""
 H2C = {
     "Connection": "Upgrade, HTTP2-Settings",
     "Upgrade": "h2c",
@@ -90,8 +93,8 @@ def _requests(stage: Stage, who: Person) -> Iterator[Sent]:
 def _misunderstood(sent: Sequence[Sent]) -> dict[str, str | None]:
     """What came of each instead of the one answer with its status, on a connection that stays usable."""
     problems: dict[str, str | None] = {}
-    first = _read_all(sent)
-    for request, came in zip(sent, first, strict=True):
+    answers = _read_answers(sent)
+    for request, came in zip(sent, _read_more(sent, answers), strict=True):
         statuses = [line[9:12].decode() for line in came.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
         if statuses != [str(request.status)]:
             problems[request.name] = f"answered with {statuses} and not once with {request.status}"
@@ -99,28 +102,47 @@ def _misunderstood(sent: Sequence[Sent]) -> dict[str, str | None]:
     for request in understood:
         with suppress(OSError):
             request.connection.sendall(INNER)
-    for request, came in zip(understood, _read_all(understood), strict=True):
+    for request, came in zip(understood, _read_answers(understood), strict=True):
         is_usable = came.startswith(b"HTTP/1.1 200 ")
         problems[request.name] = None if is_usable else f"the connection is lost: {came[:60]!r}"
     return problems
 
 
-def _read_all(sent: Sequence[Sent]) -> list[bytes]:
-    """All that comes on each connection, until nothing comes any more."""
+def _read_answers(sent: Sequence[Sent]) -> list[bytes]:
+    """One whole answer from each connection, or what came of it in time, and what else came with it."""
+    deadline = time.monotonic() + PATIENCE
+    return [_read_answer(request.connection, deadline) for request in sent]
+
+
+def _read_answer(connection: socket.socket, deadline: float) -> bytes:
+    came = b""
+    with suppress(OSError):
+        while not _is_whole(came):
+            connection.settimeout(max(deadline - time.monotonic(), 0.01))
+            if not (data := connection.recv(65536)):
+                break
+            came += data
+    return came
+
+
+def _is_whole(answer: bytes) -> bool:
+    """Tell whether an answer is there with its last byte; without a length it has no body."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
+        return b"\r\n0\r\n\r\n" in b"\r\n" + body
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
+
+
+def _read_more(sent: Sequence[Sent], answers: Sequence[bytes]) -> list[bytes]:
+    """The answers, each with all that follows it until nothing comes any more."""
     return [
-        first + _read(request.connection, QUIET if at == 0 else 0.01)
-        for at, (request, first) in enumerate(zip(sent, [_read_first(one) for one in sent], strict=True))
+        answer + _read_rest(request.connection, QUIET if at == 0 else 0.01)
+        for at, (request, answer) in enumerate(zip(sent, answers, strict=True))
     ]
 
 
-def _read_first(sent: Sent) -> bytes:
-    sent.connection.settimeout(5)
-    with suppress(OSError):
-        return sent.connection.recv(65536)
-    return b""
-
-
-def _read(connection: socket.socket, quiet: float) -> bytes:
+def _read_rest(connection: socket.socket, quiet: float) -> bytes:
     came = b""
     connection.settimeout(quiet)
     with suppress(OSError):

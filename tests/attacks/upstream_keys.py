@@ -90,6 +90,7 @@ def key_of_two_lines(stage: Stage) -> None:
     with running(stage.data, **environment) as server:
         wait_until(lambda: "Ready: " in server.output or server.process.poll() is not None, 60)
         if server.process.poll() is not None:
+            server.wait()  # until all that it wrote is read
             said = server.error_output
             is_clear = KEY_VARIABLE in said and said.count("\n") == 1 and UPSTREAM_KEY not in said
             check(is_clear, f"the start ended with {said[-300:]!r}")

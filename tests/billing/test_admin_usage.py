@@ -14,6 +14,7 @@ from billing.models import UsageRollup
 from billing.money import NANO_PER_USD
 from billing.prices import add_price
 from billing.rollups import Group
+from tests.support.billed_months import frozen_clock
 from tests.support.billing_admin import Answer, charge_call, list_url
 from tests.support.media_admin import staff, superuser
 from tests.support.people import Person
@@ -84,11 +85,12 @@ def test_days_and_models_are_bars_and_rows(operator: Client, alice: Person, char
 def test_what_was_posted_today_is_shown_by_default(operator: Client, alice: Person) -> None:
     add_credit(alice, NANO_PER_USD)
     add_price("gpt-4o", {0: {"prompt": 1_000_000, "completion": 0}})
-    charge_call(alice, "gpt-4o", prompt=1000)
+    now = timezone.now()
+    with frozen_clock(now):
+        charge_call(alice, "gpt-4o", prompt=1000)
+        text = chart(operator).text
 
-    text = chart(operator).text
-
-    today = f"{timezone.now():%Y-%m-%d}"
+    today = f"{now:%Y-%m-%d}"
     assert table(text) == [[today, "0.001", "0.001"]]
     assert f'name="last" value="{today}"' in text
 

@@ -165,7 +165,7 @@ def test_several_workers_at_once_raise_one_alert(
 ) -> None:
     settings.ADMINS = [("Ada", "ada@example.com")]
     ledger.adjust(wallet.workspace_id, -6 * USD, reason="a test", by="treasurer")
-    barrier = Barrier(4)
+    barrier = Barrier(4, timeout=60)
 
     def work(_: int) -> None:
         try:

@@ -156,7 +156,7 @@ async def test_a_client_that_leaves_frees_its_slot_at_once(engine: LocalEngine) 
     begun = time.monotonic()
     await stream.aclose()
     while await slots_at_work(engine):
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
 
 
 async def test_a_long_prompt_is_given_up_in_its_middle(engine: LocalEngine) -> None:
@@ -170,7 +170,7 @@ async def test_a_long_prompt_is_given_up_in_its_middle(engine: LocalEngine) -> N
         await reading
     while await slots_at_work(engine):
         # reading all of it would take a minute
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         await asyncio.sleep(0.02)
 
 

@@ -68,6 +68,12 @@ def reason(process: ModelProcess) -> str | None:
     return process.unready_reason
 
 
+def held_back_until(gate: Path) -> str:
+    """Return a script that says nothing until the file `gate` is there."""
+    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\n"
+    return SAY + wait + READY.removeprefix(SAY)
+
+
 def test_it_starts_once_tells_its_progress_and_listens(begin: Begin) -> None:
     reports: list[tuple[str, float]] = []
     process = begin(READY, lambda message, fraction: reports.append((message, fraction)))
@@ -89,15 +95,20 @@ def test_its_key_is_in_no_list_of_processes(begin: Begin) -> None:
         assert endpoint.api_key.encode() not in Path(f"/proc/{process.pid}/{name}").read_bytes()
 
 
-def test_a_crash_is_followed_by_a_restart_with_another_key(begin: Begin) -> None:
-    process = begin(READY)
+def test_a_crash_is_followed_by_a_restart_with_another_key(begin: Begin, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    process = begin(held_back_until(gate))
     first = process.start().result(timeout=20)
     assert process.pid is not None
+    gate.unlink()
     os.kill(process.pid, signal.SIGKILL)
 
     wait_until(lambda: process.unready_reason is not None)
     assert "its process ended (signal SIGKILL)" in str(process.unready_reason)
-    second = process.start().result(timeout=20)
+    restarted = process.start()
+    gate.touch()
+    second = restarted.result(timeout=20)
 
     assert second.api_key != first.api_key
     assert process.unready_reason is None

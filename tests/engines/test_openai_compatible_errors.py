@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -387,11 +388,11 @@ async def test_an_upstream_that_is_not_there(upstream: FakeUpstream) -> None:
     "answer", [raw(HANG), raw(b": ping\n\n", HANG)], ids=["no headers", "headers and a ping"]
 )
 async def test_an_upstream_that_never_begins(upstream: FakeUpstream, answer: Answer) -> None:
-    error = await refusal(upstream, answer, first_event_timeout=0.2, idle_timeout=0.1, retries=2)
+    error = await refusal(upstream, answer, first_event_timeout=1.0, idle_timeout=0.1, retries=2)
     assert isinstance(error, Unavailable)
     assert error.status == 504
     assert len(upstream.requests) == 1, "a long wait is not waited twice"
-    await asyncio.wait_for(upstream.client_gone.wait(), 1)
+    await asyncio.wait_for(upstream.client_gone.wait(), 10)
 
 
 async def test_an_upstream_that_falls_silent(upstream: FakeUpstream) -> None:
@@ -405,9 +406,10 @@ async def test_an_upstream_that_falls_silent(upstream: FakeUpstream) -> None:
 
 
 async def test_bytes_of_any_kind_keep_an_answer_alive(upstream: FakeUpstream) -> None:
-    pings = [write for _ in range(4) for write in (0.25, b": ping\n\n")]
+    # without them it would end after 3 s at most: silence is looked for four times in an idle timeout
+    pings = [write for _ in range(14) for write in (0.25, b": ping\n\n")]
     upstream.will(raw(frame(say("Hi")), *pings, frame(end())))
-    async with engine_for(upstream, idle_timeout=0.8) as engine:
+    async with engine_for(upstream, idle_timeout=2.4) as engine:
         assert await events_of(engine) == HI
 
 
@@ -429,7 +431,7 @@ async def delay_until_gone(upstream: FakeUpstream, stop: Callable[[], Awaitable[
     await upstream.hanging.wait()
     stopped_at = time.monotonic()
     await stop()
-    await asyncio.wait_for(upstream.client_gone.wait(), 1)
+    await asyncio.wait_for(upstream.client_gone.wait(), 10)
     upstream.client_gone.clear()
     upstream.hanging.clear()
     return upstream.client_gone_at - stopped_at
@@ -471,14 +473,26 @@ async def test_cancelling_the_reader_stops_the_upstream_at_once(
 
 
 async def until_given_back(upstream: FakeUpstream) -> None:
-    """Wait until all answers are complete, and the engine has read their ends, which are in its socket."""
+    """Wait until all answers are complete, and the engine has read their ends."""
     await until(lambda: upstream.completed == len(upstream.requests))
-    for _ in range(100):
-        await asyncio.sleep(0)
+    # what arrives between the looks at the one end and the other is seen by the second look
+    for _ in range(2):
+        await until(lambda: not bytes_under_way(upstream.port))
+
+
+def bytes_under_way(port: int) -> int:
+    """The bytes that the kernel has of connections with this port: not yet received, or not yet read."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(
+        int(size, 16)
+        for _, local, remote, _, queues, *_ in rows
+        if f":{port:04X}" in local + remote
+        for size in queues.split(":")
+    )
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -502,8 +516,8 @@ async def test_one_connection_serves_one_answer_after_the_other(upstream: FakeUp
 async def test_an_upstream_that_says_done_and_stays_is_left(upstream: FakeUpstream) -> None:
     upstream.will(raw(frame(say("Hi")), frame(end()), b"data: [DONE]\n\n", HANG))
     async with engine_for(upstream, limits=ResponseLimits(linger_seconds=0.05)) as engine:
-        assert await asyncio.wait_for(events_of(engine), 1) == HI
-        await asyncio.wait_for(upstream.client_gone.wait(), 1)
+        assert await asyncio.wait_for(events_of(engine), 10) == HI
+        await asyncio.wait_for(upstream.client_gone.wait(), 10)
 
 
 def test_nothing_that_lingers_is_left_open() -> None:
