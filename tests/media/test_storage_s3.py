@@ -77,10 +77,10 @@ def test_an_unreachable_server_is_an_os_error(
 
 
 @pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+def closed_port() -> Iterator[int]:
+    with socket.socket() as bound:  # so that nobody else gets the port; it never listens
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
 
 
 @pytest.mark.parametrize("use", [EVERY_VERB[0], EVERY_VERB[-1], EVERY_VERB[7]], ids=["save", "copy", "walk"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import redis
 from django.conf import settings
 
 from media.models import Rendition
@@ -82,12 +83,24 @@ def test_a_worker_outlives_its_connection_while_tasks_run(
         assert worker.stop() == 0
 
 
+def queued(works: CeleryCluster) -> str:
+    """What was sent and no worker has taken. Each message has its sender's process id."""
+    with redis.Redis.from_url(works.broker, decode_responses=True) as connection:
+        return "".join(connection.lrange(f"{works.prefix}{works.prefix}default", 0, -1))
+
+
 def test_two_schedules_in_one_folder_do_no_harm(works_on_redis: CeleryCluster) -> None:
     """What is due is sent twice but done once."""
-    beats = [works_on_redis.start(["beat"]) for _ in range(2)]
-    worker = works_on_redis.worker("--pool", "threads", "--concurrency", "1")
-    wait_until(lambda: list(Path(settings.DATA_DIR).glob("celerybeat-schedule*")), PATIENCE)
-    time.sleep(3)
+    works = works_on_redis
+    beats = [works.start(["beat"]) for _ in range(2)]
+    senders = [f'"gen{beat.process.pid}@' for beat in beats]
+    wait_until(
+        lambda: all(sender in queued(works) for sender in senders) or any(beat.has_ended for beat in beats),
+        PATIENCE,
+    )
+    assert list(Path(settings.DATA_DIR).glob("celerybeat-schedule*"))
+    worker = works.worker("--pool", "threads", "--concurrency", "1")
+    wait_until(lambda: not queued(works), PATIENCE)
     assert [process.process.poll() for process in (*beats, worker)] == [None, None, None]
     assert [beat.stop() for beat in beats] == [0, 0]
     assert "Traceback" not in worker.output

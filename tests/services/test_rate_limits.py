@@ -20,6 +20,7 @@ from conversations.models import Completion
 from tests.services.conftest import REDIS
 from tests.support.broker_gateway import Gateway, Mode, gateway
 from tests.support.celery_workers import service_url
+from tests.support.clock import Clock, stopped_clock
 from tests.support.people import Person, person
 from tests.support.run_command import Run, running
 from tests.support.running_server import PATHS, chat_body, database_url, serving, wait_until
@@ -39,6 +40,11 @@ async def two() -> AsyncIterator[tuple[FallbackCounters, FallbackCounters]]:
 @pytest.fixture
 def key() -> str:
     return uuid4().hex
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return stopped_clock(monkeypatch)
 
 
 @pytest.fixture
@@ -106,10 +112,15 @@ async def test_a_restarted_redis_is_sent_the_scripts_again(
 
 @pytest.mark.parametrize("mode", ["refusing", "silent"])
 async def test_while_redis_is_away_each_process_counts_for_itself(
-    mode: Mode, door: Gateway, key: str, caplog: pytest.LogCaptureFixture
+    mode: Mode,
+    door: Gateway,
+    two: tuple[FallbackCounters, FallbackCounters],
+    key: str,
+    caplog: pytest.LogCaptureFixture,
+    clock: Clock,
 ) -> None:
+    assert (await take(two[0], key, 10, 9)).is_taken
     counters = FallbackCounters(door.url, pause=0.3)
-    assert (await take(counters, key, 10, 9)).is_taken
     with caplog.at_level(logging.WARNING):
         await asyncio.to_thread(door.set_mode, mode)
         async with asyncio.timeout(10):

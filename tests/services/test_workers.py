@@ -136,5 +136,5 @@ def test_a_broker_s_password_is_in_no_log(works_on_rabbitmq: CeleryCluster, tmp_
         works.start(["inspect", "ping", "--timeout", "1"]),
     ]
     for process in processes:
-        wait_until(lambda process=process: "refused" in process.output.lower(), 40)  # type: ignore[misc]
+        wait_until(lambda process=process: "refused" in process.output.lower(), PATIENCE)  # type: ignore[misc]
         assert "open-sesame" not in process.output

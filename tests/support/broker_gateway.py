@@ -12,14 +12,26 @@ from urllib.parse import urlsplit, urlunsplit
 Mode = Literal["open", "refusing", "silent"]
 
 
+def reserve_port() -> socket.socket:
+    """Return a socket with a loopback port that nobody is given by chance. It never listens.
+
+    Who knows the port may listen on it, again and again, with SO_REUSEADDR, which `create_server` sets.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
+
+
 class Gateway:
     """A proxy on a loopback port. It listens while it is open or silent."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._broker = (str(parts.hostname), int(parts.port or 0))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = self._listener.getsockname()
+        self._reserved = reserve_port()
+        self.address = self._reserved.getsockname()
+        self._listener = socket.create_server(self.address)
         identity = parts.netloc.rpartition("@")[0]
         netloc = f"{identity}@127.0.0.1:{self.address[1]}".removeprefix("@")
         self.url = urlunsplit(parts._replace(netloc=netloc))
@@ -50,6 +62,7 @@ class Gateway:
         self._is_over = True
         self._thread.join()
         self._listener.close()
+        self._reserved.close()
         self._selector.close()
 
     def _run(self) -> None:

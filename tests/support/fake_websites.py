@@ -89,7 +89,7 @@ class Site:
             writer.close()
 
     async def wait_until_left(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.open:
                 await asyncio.sleep(0.01)
 

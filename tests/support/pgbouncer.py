@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tests.support.broker_gateway import reserve_port
 from tests.support.running_server import wait_until
 
 CONFIGURATION = """
@@ -38,8 +39,8 @@ class PgBouncer:
 
     def __init__(self, folder: Path, server_url: str, pool_size: int) -> None:
         server = urlsplit(server_url)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self._reserved = reserve_port()
+        self.port = self._reserved.getsockname()[1]
         self._log = folder / "pgbouncer.log"
         self._configuration = folder / "pgbouncer.ini"
         self._configuration.write_text(
@@ -74,6 +75,10 @@ class PgBouncer:
             self._process.kill()
             self._process.wait()
 
+    def end(self) -> None:
+        self.stop()
+        self._reserved.close()
+
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
@@ -82,8 +87,8 @@ class PgBouncer:
 @contextmanager
 def pgbouncer(folder: Path, server_url: str, *, pool_size: int) -> Iterator[PgBouncer]:
     pooler = PgBouncer(folder, server_url, pool_size)
-    pooler.start()
     try:
+        pooler.start()
         yield pooler
     finally:
-        pooler.stop()
+        pooler.end()

@@ -119,7 +119,7 @@ class Run:
         address = urlsplit(self.url)
         return socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
 
-    def stop(self, number: int = signal.SIGTERM, *, within: float = 15) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, within: float = 60) -> int:
         """Send the signal. Return the exit status."""
         self.process.send_signal(number)
         return self.wait(within)

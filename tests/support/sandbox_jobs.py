@@ -27,20 +27,25 @@ class Number(msgspec.Struct, frozen=True):
 
 
 class Nap(msgspec.Struct, frozen=True):
-    """A nap. It writes a line to `diary` when it begins."""
+    """A nap. It writes a line to `diary` when it begins, and lasts until the file `gate` exists, if named."""
 
     diary: str
     seconds: float = 0
     name: str = ""
+    gate: str = ""
 
 
 class Count(msgspec.Struct, frozen=True):
-    """A count. It writes a character to `diary` for each number, and a period at the end, however it ends."""
+    """A count. It writes a character to `diary` for each number, and a period at the end, however it ends.
+
+    It goes on from each number when the file `gate` exists, if named.
+    """
 
     diary: str
     to: int
     size: int = 0
     pause: float = 0
+    gate: str = ""
 
 
 class Numbered(msgspec.Struct, frozen=True):
@@ -76,6 +81,7 @@ def mirror(work: Data) -> Data:
 def nap(work: Nap) -> Number:
     _write(work.diary, f"{work.name}\n")
     time.sleep(work.seconds)
+    _wait_at(work.gate)
     return Number(os.getpid())
 
 
@@ -91,6 +97,7 @@ def count(work: Count) -> Iterator[Numbered]:
             _write(work.diary, "x")
             yield Numbered(number, bytes(work.size))
             time.sleep(work.pause)
+            _wait_at(work.gate)
     finally:
         _write(work.diary, ".")
 
@@ -204,6 +211,11 @@ def impersonate(work: Data) -> Text:
 def _write(diary: str, text: str) -> None:
     with Path(diary).open("a") as file:
         file.write(text)
+
+
+def _wait_at(gate: str) -> None:
+    while gate and not Path(gate).exists():
+        time.sleep(0.01)
 
 
 def annotated_wrongly(work: Text):  # type: ignore[no-untyped-def]

@@ -19,9 +19,12 @@ Pcm = NDArray[np.int16]
 
 
 def speak_english(text: str) -> Pcm:
-    """Speak English, at RATE."""
+    """Speak English, at RATE. It sounds the same each time: without noise, of which Piper draws another."""
+    from piper import SynthesisConfig
+
     voice = _voice()
-    pieces = [chunk.audio_int16_array for chunk in voice.synthesize(text)]
+    without_noise = SynthesisConfig(noise_scale=0, noise_w_scale=0)
+    pieces = [chunk.audio_int16_array for chunk in voice.synthesize(text, without_noise)]
     return _resampled(np.concatenate(pieces), voice.config.sample_rate)
 
 

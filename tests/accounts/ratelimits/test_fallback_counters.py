@@ -100,7 +100,7 @@ async def counters_without_answer(listener: socket.socket) -> AsyncIterator[Fall
 
 
 async def test_a_silent_redis_is_not_waited_for_again(
-    counters_without_answer: FallbackCounters, caplog: pytest.LogCaptureFixture
+    counters_without_answer: FallbackCounters, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(10):
@@ -114,7 +114,7 @@ async def test_a_silent_redis_is_not_waited_for_again(
 
 
 async def test_counting_goes_on_without_redis(
-    listener: socket.socket, caplog: pytest.LogCaptureFixture
+    listener: socket.socket, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     port = listener.getsockname()[1]
     listener.close()

@@ -182,5 +182,5 @@ def test_closing_the_stream_stops_recognition(speech: Speech) -> None:
     stream.close()
 
     assert isinstance(first, Segment)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
     assert list(stream) == []
