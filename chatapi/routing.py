@@ -49,12 +49,14 @@ def make_application(
     service: CompletionService,
     *,
     synthesis: SandboxPool = pools.synthesis,
+    counters: FallbackCounters | None = None,
 ) -> ASGIApp:
     """Build the application: the ASGI endpoints, Django for the rest, and middleware around all.
 
-    `synthesis` is the pool that speaks for the speech endpoint.
+    `synthesis` is the pool that speaks for the speech endpoint, `counters` count what is taken from limits.
     """
-    callers, counters = AsgiAuthenticator(service.revocations), FallbackCounters(settings.REDIS_URL)
+    callers = AsgiAuthenticator(service.revocations)
+    counters = counters or FallbackCounters(settings.REDIS_URL)
     django: Any = BodyLimit(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     endpoints = _endpoints(service, callers, counters, django, synthesis)
     http = URLRouter([*(path(url, endpoint) for url, endpoint in endpoints.items()), re_path("", django)])

@@ -269,18 +269,18 @@ def test_what_found_no_place_beside_answers_is_asked_for_when_they_are_done(
     assert neighbor
 
     def meanwhile(rendition: Rendition) -> RenditionResult:
-        worker.work(*Priority)
+        threads.work(*Priority)
         return at_once(rendition)
 
-    worker = RenditionWorker({"opus": meanwhile}, WorkerNotifier(sent), lanes)
-    worker.work(Priority.AWAITED)
+    threads = RenditionWorker({"opus": meanwhile}, WorkerNotifier(sent), lanes)
+    threads.work(Priority.AWAITED)
     assert sent.messages == [(Priority.BACKGROUND, 0)]
-    worker.work(Priority.AWAITED)
+    threads.work(Priority.AWAITED)
     assert len(sent.messages) == 1, "once is enough"
     assert set(ids_of(Rendition.objects.filter(state="pending"))) == {*background, neighbor.id}
     assert neighbor.id in awaited
     lanes.leave(neighbor)
-    worker.work(*Priority)
+    threads.work(*Priority)
     assert ids_of(Rendition.objects.filter(state="pending")) == [neighbor.id]
 
 
