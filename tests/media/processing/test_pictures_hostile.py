@@ -41,10 +41,7 @@ def apply_edits(data: bytes, edits: list[Edit]) -> bytes:
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-@settings(
-    max_examples=40,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(edits=EDITS)
 def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
     path = write_picture(tmp_path, apply_edits(data, edits))
@@ -56,10 +53,7 @@ def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, e
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-@settings(
-    max_examples=40,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(share=st.floats(0, 0.25), bits=st.integers(1, 255))
 def test_a_header_with_flipped_bits_is_accepted_or_refused(
     tmp_path: Path, data: bytes, share: float, bits: int
