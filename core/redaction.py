@@ -22,11 +22,12 @@ from core.known_secrets import (
 def redact(text: str, known: KnownSecrets = KNOWN_SECRETS) -> str:
     """Return the text with secrets replaced by `***`. Doing it twice changes nothing more."""
     text = known.mask(text)
+    lower = text.lower()
     for pattern, replacement, hints in _SHAPES:
         # most texts are of none of these, and to search them for words is much cheaper
-        lower = text.lower()
         if any(hint in lower for hint in hints):
             text = pattern.sub(replacement, text)
+            lower = text.lower()
     return text
 
 

@@ -24,8 +24,8 @@ def usage_bound(
     """Return the most that this call, with its whole history, may use, whichever of the models answers.
 
     `milliseconds` are the lengths of its sounds by SHA-256, where they are known, and `size` is that of its
-    prompt if it is the same for all models. A prompt that does not fit
-    into a model's context is not answered, so no prompt counts for more.
+    prompt if it is the same for all models. A prompt that does not fit into a model's context is not
+    answered, so no prompt counts for more.
     """
     sizes = [
         size or prompt_size(request, spec, milliseconds=milliseconds, uploads=request.uploads)
