@@ -88,7 +88,7 @@ def key_of_two_lines(stage: Stage) -> None:
     environment = {**stage.environment, KEY_VARIABLE: f"{UPSTREAM_KEY}\n\nX-Injected: 1"}
     stage.will(stream(say("Hello."), end()))
     with running(stage.data, **environment) as server:
-        wait_until(lambda: "Ready: " in server.output or server.process.poll() is not None, 60)
+        wait_until(lambda: "Ready: " in server.output or server.process.poll() is not None)
         if server.process.poll() is not None:
             server.wait()  # until all that it wrote is read
             said = server.error_output

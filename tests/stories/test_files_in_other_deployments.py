@@ -83,7 +83,7 @@ def test_a_worker_creates_the_renditions_of_an_upload(server: Server, alice: Per
             found: list[dict[str, Any]] = client.get(address).json()["data"]
             return found
 
-        wait_until(lambda: all(rendition["state"] == "ready" for rendition in listed()), 60)
+        wait_until(lambda: all(rendition["state"] == "ready" for rendition in listed()))
         by_kind = {rendition["kind"]: rendition for rendition in listed()}
     with server.client() as anybody:
         thumbnail = anybody.get(by_kind["thumbnail"]["url"])

@@ -104,7 +104,7 @@ def make_due_renditions() -> None:
 
 def wait_for_renditions() -> None:
     """Wait until no rendition is pending."""
-    wait_until(lambda: not Rendition.objects.filter(state="pending").exists(), seconds=60)
+    wait_until(lambda: not Rendition.objects.filter(state="pending").exists())
 
 
 # --- servers around the service ---------------------------------------------------------------------

@@ -82,7 +82,7 @@ class Run:
     @property
     def url(self) -> str:
         """The address it serves; waits until it says that it is ready."""
-        wait_until(lambda: "Ready: " in self.output or self.process.poll() is not None, 60)
+        wait_until(lambda: "Ready: " in self.output or self.process.poll() is not None)
         ready = re.search(r"^Ready: (\S+)", self.output, re.MULTILINE)
         assert ready, self.output + self.error_output
         return str(ready[1])
