@@ -1,4 +1,4 @@
-"""How people sign in: settings of Django's sessions and of django-allauth. docs/operating.md explains ours."""
+"""How people sign in: settings of Django's sessions and of django-allauth. docs/operating.md has ours."""
 
 from chatapi.env import env_choice, env_flag, env_int, env_list, env_url
 from chatapi.sign_in_providers import apps_by_kind, providers
@@ -53,8 +53,8 @@ ACCOUNT_MAX_EMAIL_ADDRESSES = 2  # the present one, and one that waits for its v
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
-# Of failed sign-ins the backend keeps account; this one is for codes of a second factor alone. By address only
-# where it is known: behind a proxy that is not, all have the same.
+# The backend limits failed sign-ins; login_failed is for codes of a second factor alone. By address only where
+# it is known: behind a proxy that is not trusted all have the same.
 _known = bool(CHATAPI_TRUSTED_PROXIES)
 ACCOUNT_RATE_LIMITS = {
     "login_failed": "5/5m/key",

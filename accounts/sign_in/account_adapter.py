@@ -19,7 +19,7 @@ from accounts.sign_in import invitations, known_browsers, mail
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (sessions must have some address)
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     error_messages = DefaultAccountAdapter.error_messages | {
         "not_invited": "The invitation is for another address. Sign up with the one that it was sent to.",
     }
@@ -76,9 +76,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
         response: HttpResponseBase = super().post_login(request, user, **options)
-        if (
-            getattr(request.allauth, "headless", None) is None
-            or request.allauth.headless.client != Client.APP
-        ):
+        if not _is_app(request):
             known_browsers.remember(request, response, user.email)
         return response
+
+
+def _is_app(request: Any) -> bool:
+    """Tell whether the request came by the API for apps, which keep no cookies."""
+    headless = getattr(request.allauth, "headless", None)
+    return headless is not None and headless.client == Client.APP

@@ -31,7 +31,7 @@ class AdminSite(admin.AdminSite):
             return redirect("mfa_index")
         return HttpResponseRedirect(self._index)
 
-    def password_change(
+    def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("account_change_password")

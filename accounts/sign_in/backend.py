@@ -17,7 +17,7 @@ FREE_FAILURES_OF_ADDRESS = 20
 """The same from an address, which many people may share."""
 
 
-class PasswordBackend(AuthenticationBackend):
+class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
     """Authentication by email and password. Raises `TooManyAttempts` before it looks at either."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> AbstractBaseUser | None:

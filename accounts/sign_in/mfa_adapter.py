@@ -1,4 +1,4 @@
-"""Second factors: secrets encrypted at rest, keys where browsers allow them, required of staff by a setting."""
+"""Second factors: encrypted at rest, keys where browsers allow them, required of staff by a setting."""
 
 import ipaddress
 from typing import Any
@@ -10,13 +10,12 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.models import User
 from accounts.sign_in.encryption import Undecipherable, decrypt, encrypt
 
 FACTORS = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
 
 
-class MFAAdapter(DefaultMFAAdapter):
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     error_messages = DefaultMFAAdapter.error_messages | {
         "cannot_delete_authenticator": (
             "Administrators need a second factor here. Add another one before you remove this one."
@@ -34,10 +33,9 @@ class MFAAdapter(DefaultMFAAdapter):
             return ""
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        others = Authenticator.objects.filter(user=authenticator.user, type__in=FACTORS).exclude(
-            pk=authenticator.pk
-        )
-        return not is_second_factor_required(authenticator.user) or others.exists()
+        user = authenticator.user
+        others = Authenticator.objects.filter(user=user, type__in=FACTORS).exclude(pk=authenticator.pk)
+        return not is_second_factor_required(user) or others.exists()
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         return {"id": host_name(context.request), "name": settings.MFA_TOTP_ISSUER}
@@ -47,8 +45,8 @@ def has_second_factor(user: Any) -> bool:
     return bool(is_mfa_enabled(user, FACTORS))
 
 
-def is_second_factor_required(user: User) -> bool:
-    return user.is_staff and settings.CHATAPI_STAFF_SECOND_FACTOR == "required"
+def is_second_factor_required(user: Any) -> bool:
+    return bool(user.is_staff) and settings.CHATAPI_STAFF_SECOND_FACTOR == "required"
 
 
 def host_name(request: HttpRequest) -> str:

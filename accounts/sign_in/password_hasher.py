@@ -18,8 +18,8 @@ _in_queue = threading.BoundedSemaphore(CONCURRENT_HASHES + HASH_QUEUE_LIMIT)
 class PasswordHasher(PBKDF2PasswordHasher):
     """PBKDF2, at most `CONCURRENT_HASHES` at a time in a process.
 
-    `encode` is where all computing is done, also when a password is checked. Raises `ServiceUnavailable` where
-    too many wait.
+    `encode` is where all computing is done, also when a password is checked. Raises `ServiceUnavailable`
+    where too many wait.
     """
 
     def encode(self, *args: Any, **options: Any) -> str:

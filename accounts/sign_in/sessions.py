@@ -1,10 +1,10 @@
 """Sessions in the database that end when nobody has used them for CHATAPI_SESSION_IDLE_SECONDS.
 
-This is the one place where their end is moved, whatever uses them: pages, the REST API, or a streaming endpoint.
+This is the one place where their end is moved, whatever uses them: pages, the REST API or streaming endpoints.
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -18,7 +18,7 @@ MAX_STEP_SECONDS = 300
 
 class SessionStore(DatabaseStore):
     def create_model_instance(self, data: dict[str, Any]) -> Session:
-        session: Session = super().create_model_instance(data)  # type: ignore[arg-type]
+        session = cast("Session", super().create_model_instance(data))
         session.expire_date = timezone.now() + _idle_time()
         return session
 

@@ -5,7 +5,7 @@ from allauth.socialaccount.models import SocialLogin
 from django.http import HttpRequest
 
 
-class SocialAdapter(DefaultSocialAccountAdapter):
+class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Whoever a trusted provider knows may sign up, whatever holds for others."""
         app = sociallogin.provider.app
