@@ -53,7 +53,7 @@ ACCOUNT_MAX_EMAIL_ADDRESSES = 2  # the present one, and one that waits for its v
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
-# The backend limits failed sign-ins; login_failed is for codes of a second factor alone. By address only where
+# The backend limits failed sign-ins; login_failed is for codes of second factors alone. By address only where
 # it is known: behind a proxy that is not trusted all have the same.
 _known = bool(CHATAPI_TRUSTED_PROXIES)
 ACCOUNT_RATE_LIMITS = {

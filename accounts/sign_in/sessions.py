@@ -1,6 +1,6 @@
 """Sessions in the database that end when nobody has used them for CHATAPI_SESSION_IDLE_SECONDS.
 
-This is the one place where their end is moved, whatever uses them: pages, the REST API or streaming endpoints.
+This is the one place where their end is moved, whatever uses them: pages, the API or streaming endpoints.
 """
 
 from datetime import timedelta

@@ -79,7 +79,10 @@ def test_it_has_the_contracts_schemas(name: str, document: dict[str, Any]) -> No
 
 
 def test_every_way_to_sign_in_is_named(document: dict[str, Any]) -> None:
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "x-api-key", "session"}
+    assert set(document["components"]["securitySchemes"]) == {
+        *("bearer", "x-api-key"),
+        *("session", "session-token"),
+    }
     for path, operations in document["paths"].items():
         for operation in operations.values():
             ways = operation.get("security", [])
