@@ -119,7 +119,7 @@ class SignedIn(NamedTuple):
 def find_signed_in(request: HttpRequest) -> SignedIn | None:
     """Return the user who is signed in, acting in their personal workspace; None if nobody is.
 
-    The session is the one that an app names in `X-Session-Token`, else `request.session`, which a cookie names.
+    The session is the one that an app names in `X-Session-Token`, else that of the cookie, `request.session`.
     Raises `SessionEnded` for a token of no session, and `Forbidden` for an unsafe method with a cookie but
     without a CSRF token: browsers send cookies for any page.
     """
