@@ -16,6 +16,7 @@ from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
 from accounts.authentication import find_secret, principal_of_secret, principal_of_session
+from accounts.key_uses import key_uses
 from accounts.principal import Caller, Principal
 from accounts.revocations import Revocations
 from accounts.services import digest_of
@@ -39,7 +40,9 @@ class AsgiAuthenticator:
         secret = find_secret(scope["headers"])
         if secret is not None:
             digest = digest_of(secret)
-            return Caller(await self._principal(secret, digest), digest)
+            principal = await self._principal(secret, digest)
+            key_uses.note(digest, principal.key_id, scope)
+            return Caller(principal, digest)
         caller: Caller | None = await database_sync_to_async(_caller_of_cookies)(scope)
         if caller is None:
             raise MissingApiKey()

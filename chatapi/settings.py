@@ -148,6 +148,7 @@ CHATAPI_SPEECH_KEPT_SECONDS = env_int("CHATAPI_SPEECH_KEPT_SECONDS", 3600)
 CHATAPI_VOICES_FOLDER = env("CHATAPI_VOICES_FOLDER") or None
 CHATAPI_RECOGNITION_MODEL = env("CHATAPI_RECOGNITION_MODEL") or None
 CHATAPI_RECOGNIZER = "media.transcription.recognize"
+CHATAPI_TRUSTED_PROXIES = env_list("CHATAPI_TRUSTED_PROXIES")
 CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
@@ -270,6 +271,7 @@ CELERY_BEAT_SCHEDULE = {
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
+    "delete-old-security-events": every(86_400, "accounts.tasks.delete_old_security_events"),
 }
 
 # --- language, time, safety ---------------------------------------------------------------------
@@ -291,6 +293,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapi.views.errors.SettingsFilter"
 CSRF_FAILURE_VIEW = "chatapi.views.errors.csrf_failure"
+CHATAPI_SECURITY_EVENT_DAYS = env_int("CHATAPI_SECURITY_EVENT_DAYS", 365, least=90)
 CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "/admin/login/"
