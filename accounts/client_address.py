@@ -3,7 +3,6 @@
 Behind a proxy that `CHATAPI_TRUSTED_PROXIES` does not name, everybody has the proxy's address.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -36,9 +35,9 @@ def client_address(source: Any) -> str | None:
 
 def peer_of(source: Any) -> str:
     """Return what the server says is the client's address, be that true or not."""
-    if isinstance(source, Mapping):
+    if isinstance(source, dict):
         client = source.get("client")
-        return str(client[0]) if client else ""
+        return client[0] if client else ""
     return str(source.META.get("REMOTE_ADDR") or "")
 
 

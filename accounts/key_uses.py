@@ -5,7 +5,6 @@ waits for that.
 """
 
 import logging
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -101,7 +100,7 @@ def record_use(use: KeyUse) -> None:
 
 
 def _user_agent(source: Any) -> str:
-    if isinstance(source, Mapping):
+    if isinstance(source, dict):
         values = (value for name, value in source["headers"] if name == b"user-agent")
         return next(values, b"").decode("latin-1")
     return str(source.META.get("HTTP_USER_AGENT", ""))

@@ -14,7 +14,7 @@ from accounts.services import SECRET_PREFIX
 from core.admin import FixedFilter, ReadOnlyAdmin, link_column
 
 COUNTED_EVENTS = 10_000
-"""How many events a list counts, and so shows: counting a million takes longer than reading a page of them."""
+"""How many events a list counts, and so shows: to count a million takes longer than to read a page."""
 USERS_SEARCHED = 100
 
 
