@@ -21,6 +21,7 @@ from accounts.authentication import (
     principal_of_secret,
     session_store,
 )
+from accounts.key_uses import key_uses
 from accounts.principal import Caller, Principal
 from accounts.revocations import Revocations
 from accounts.services import digest_of
@@ -44,7 +45,9 @@ class AsgiAuthenticator:
         secret = find_secret(scope["headers"])
         if secret is not None:
             digest = digest_of(secret)
-            return Caller(await self._principal(secret, digest), digest)
+            principal = await self._principal(secret, digest)
+            key_uses.note(digest, principal.key_id, scope)
+            return Caller(principal, digest)
         caller: Caller | None = await database_sync_to_async(_caller_of_session)(scope)
         if caller is None:
             raise MissingApiKey()

@@ -19,6 +19,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from accounts.key_uses import key_uses
 from accounts.models import LIMITS, ApiKey, User
 from accounts.principal import Principal
 from accounts.ratelimits.limits import Limits
@@ -162,6 +163,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if secret is None:
             return None
         principal = principal_of_secret(secret)
+        key_uses.note(digest_of(secret), principal.key_id, request)
         return User.objects.get(pk=principal.user_id), principal
 
     def authenticate_header(self, request: Request) -> str:

@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import ApiKey, Membership, User, Workspace
+from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
 from core.value import Value
 
 
@@ -53,8 +54,10 @@ def delete_workspace(workspace: Workspace) -> None:
                 transaction.on_commit(partial(contents.delete_after_commit, workspace_id))
 
 
-def delete_user(user: User) -> None:
+def delete_user(user: User, *, origin: Origin | None = None) -> None:
     """Delete a user with their keys and memberships; conversations in shared workspaces stay.
+
+    Of their security events only what names nobody stays.
 
     Their personal workspace is deleted too if nothing keeps it; otherwise Django raises `ProtectedError`.
     """
@@ -62,6 +65,9 @@ def delete_user(user: User) -> None:
         for workspace in Workspace.objects.filter(personal_of=user):
             if reasons_to_keep(workspace) is None:
                 delete_workspace(workspace)
+        erase_personal_parts(user)
+        by_another = origin if origin and origin.user_id != user.pk else Origin()
+        record(Kind.ACCOUNT_DELETED, origin=by_another, deleted=user.pk)
         user.delete()
 
 

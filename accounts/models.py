@@ -8,7 +8,20 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 
+from accounts.security_events.models import KeyAddress, SecurityEvent
 from core.ids import new_id
+
+__all__ = [
+    "LIMITS",
+    "ApiKey",
+    "KeyAddress",
+    "Limited",
+    "Membership",
+    "SecurityEvent",
+    "User",
+    "UserManager",
+    "Workspace",
+]
 
 
 class UserManager(BaseUserManager["User"]):

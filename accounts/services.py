@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey, Membership, User, Workspace
+from accounts.security_events.recording import Kind, Origin, record
 
 SECRET_PREFIX = "sk-chatapi-"  # noqa: S105
 PREFIX_LENGTH = len(SECRET_PREFIX) + 4
@@ -43,23 +44,34 @@ def create_api_key(
     *,
     name: str = "",
     expires_at: datetime | None = None,
+    origin: Origin | None = None,
     **limits: int | None,
 ) -> tuple[ApiKey, str]:
     """Create a key; return it and its secret, which cannot be shown again. `limits` are model fields."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
-    key = ApiKey.objects.create(
-        workspace=workspace,
-        user=user,
-        name=name,
-        prefix=secret[:PREFIX_LENGTH],
-        digest=digest_of(secret),
-        expires_at=expires_at,
-        **limits,
-    )
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            workspace=workspace,
+            user=user,
+            name=name,
+            prefix=secret[:PREFIX_LENGTH],
+            digest=digest_of(secret),
+            expires_at=expires_at,
+            **limits,
+        )
+        record(Kind.KEY_CREATED, user=user, key=key, origin=origin)
     return key, secret
 
 
-def revoke_api_key(key: ApiKey) -> None:
+def revoke_api_key(key: ApiKey, *, origin: Origin | None = None) -> None:
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
-        key.save(update_fields=["revoked_at"])
+        with transaction.atomic():
+            key.save(update_fields=["revoked_at"])
+            record(Kind.KEY_REVOKED, user=key.user, key=key, origin=origin)
+
+
+def delete_api_key(key: ApiKey, *, origin: Origin | None = None) -> None:
+    with transaction.atomic():
+        record(Kind.KEY_DELETED, user=key.user, key=key, origin=origin)
+        key.delete()

@@ -1,9 +1,11 @@
 """Background tasks for accounts."""
 
 from celery import shared_task
+from django.conf import settings
 from django.core.management import call_command
 
 from accounts.deletion import delete_unverified_users
+from accounts.security_events.recording import delete_old_events
 from accounts.sign_in import mail
 from accounts.sign_in.attempts import delete_forgotten
 
@@ -25,3 +27,8 @@ def clear_sign_ins() -> None:
 def send_mail() -> None:
     """Send the mails that are due."""
     mail.send_due()
+
+
+@shared_task
+def delete_old_security_events() -> None:
+    delete_old_events(settings.CHATAPI_SECURITY_EVENT_DAYS)

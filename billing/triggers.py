@@ -1,4 +1,4 @@
-"""Database triggers: what the database itself refuses, whoever writes and however they do it.
+"""The ledger's triggers: what the database itself refuses, whoever writes and however they do it.
 
 Entries are written before the transaction that they belong to, rates before their price: the parent's row
 seals them. The foreign keys are deferred, so nothing stays unsealed beyond a commit.
@@ -8,22 +8,22 @@ seals them. The foreign keys are deferred, so nothing stays unsealed beyond a co
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from core.database_triggers import (
+    Trigger,
+    creation,
+    function_sql,
+    installed_triggers,
+    raise_sql,
+    removal,
+    run_all,
+    truncation_guard,
+)
+
 ENTRIES, TRANSACTIONS = "billing_entry", "billing_transaction"
 PRICES, RATES, CHARGES = "billing_price", "billing_rate", "billing_charge"
-
-
-class Trigger(NamedTuple):
-    """A trigger that fails with `message` if `refuse_when`, an SQL condition over OLD and NEW, is true."""
-
-    name: str
-    table: str
-    event: str
-    refuse_when: str
-    message: str
 
 
 def _forbid(table: str, event: str) -> Trigger:
@@ -87,33 +87,20 @@ TRIGGERS = (
 )
 
 _BALANCED_AT_COMMIT = "billing_entry_balanced_at_commit"
+_NEVER_TRUNCATED = "billing_never_truncated"
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        for statement in _creations(connection.vendor):
-            cursor.execute(statement)
+    run_all(connection, _creations(connection.vendor))
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        for statement in _removals(connection.vendor):
-            cursor.execute(statement)
+    run_all(connection, _removals(connection.vendor))
 
 
 def missing_triggers(connection: BaseDatabaseWrapper) -> set[str]:
-    """Return the names of triggers that are not installed.
-
-    On SQLite, a migration that alters a table recreates it and silently loses its triggers; so it removes all
-    triggers before, and installs them after.
-    """
-    queries = {
-        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
-        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')",
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(queries[connection.vendor])
-        return {trigger.name for trigger in TRIGGERS} - {name for (name,) in cursor.fetchall()}
+    """Return the names of triggers that are not installed."""
+    return {trigger.name for trigger in TRIGGERS} - installed_triggers(connection)
 
 
 @contextmanager
@@ -128,39 +115,11 @@ def without_triggers(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 def _creations(vendor: str) -> Iterator[str]:
     for trigger in TRIGGERS:
-        yield from _on_postgresql(trigger) if vendor == "postgresql" else _on_sqlite(trigger)
+        yield from creation(trigger, vendor)
     if vendor == "postgresql":
-        yield from _truncation_triggers()
+        tables = (ENTRIES, TRANSACTIONS, PRICES, RATES, CHARGES)
+        yield from truncation_guard(_NEVER_TRUNCATED, tables, "the books are never emptied")
         yield from _balance_trigger()
-
-
-def _on_sqlite(trigger: Trigger) -> Iterator[str]:
-    condition = trigger.refuse_when.replace("IS NOT DISTINCT FROM", "IS")
-    yield (
-        f"CREATE TRIGGER {trigger.name} BEFORE {trigger.event} ON {trigger.table} WHEN {condition} "
-        f"BEGIN SELECT RAISE(ABORT, '{trigger.message}'); END"
-    )
-
-
-def _on_postgresql(trigger: Trigger) -> Iterator[str]:
-    row = "OLD" if trigger.event == "DELETE" else "NEW"
-    yield _function(
-        trigger.name, f"IF {trigger.refuse_when} THEN {_raise(trigger.message)} END IF; RETURN {row};"
-    )
-    yield (
-        f"CREATE TRIGGER {trigger.name} BEFORE {trigger.event} ON {trigger.table} "
-        f"FOR EACH ROW EXECUTE FUNCTION {trigger.name}()"
-    )
-
-
-def _truncation_triggers() -> Iterator[str]:
-    name = "billing_never_truncated"
-    yield _function(name, _raise("the books are never emptied"))
-    for table in (ENTRIES, TRANSACTIONS, PRICES, RATES, CHARGES):
-        yield (
-            f"CREATE TRIGGER {table}_never_truncated BEFORE TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
-        )
 
 
 def _balance_trigger() -> Iterator[str]:
@@ -169,26 +128,16 @@ def _balance_trigger() -> Iterator[str]:
     PostgreSQL has many writers: one might add an entry while another seals, neither seeing the other.
     """
     total = f"(SELECT SUM(amount) FROM {ENTRIES} WHERE transaction_id = NEW.transaction_id)"
-    raise_sql = _raise("the entries of a transaction sum to zero")
-    yield _function(_BALANCED_AT_COMMIT, f"IF {total} <> 0 THEN {raise_sql} END IF; RETURN NULL;")
+    refusal = raise_sql("the entries of a transaction sum to zero")
+    yield function_sql(_BALANCED_AT_COMMIT, f"IF {total} <> 0 THEN {refusal} END IF; RETURN NULL;")
     yield (
         f"CREATE CONSTRAINT TRIGGER {_BALANCED_AT_COMMIT} AFTER INSERT ON {ENTRIES} "
         f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {_BALANCED_AT_COMMIT}()"
     )
 
 
-def _function(name: str, body: str) -> str:
-    return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
-
-
-def _raise(message: str) -> str:
-    return f"RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation';"
-
-
 def _removals(vendor: str) -> Iterator[str]:
-    if vendor != "postgresql":
-        for trigger in TRIGGERS:
-            yield f"DROP TRIGGER IF EXISTS {trigger.name}"
-        return
-    for name in (*(trigger.name for trigger in TRIGGERS), "billing_never_truncated", _BALANCED_AT_COMMIT):
-        yield f"DROP FUNCTION IF EXISTS {name}() CASCADE"
+    names = [trigger.name for trigger in TRIGGERS]
+    if vendor == "postgresql":
+        names += [_NEVER_TRUNCATED, _BALANCED_AT_COMMIT]
+    return removal(names, vendor)

@@ -280,6 +280,7 @@ CELERY_BEAT_SCHEDULE = {
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clear-sign-ins": every(3_600, "accounts.tasks.clear_sign_ins"),
     "send-mail": every(60, "accounts.tasks.send_mail"),
+    "delete-old-security-events": every(86_400, "accounts.tasks.delete_old_security_events"),
 }
 
 # --- language, time, safety ---------------------------------------------------------------------
@@ -301,6 +302,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapi.views.errors.SettingsFilter"
 CSRF_FAILURE_VIEW = "chatapi.views.errors.csrf_failure"
+CHATAPI_SECURITY_EVENT_DAYS = env_int("CHATAPI_SECURITY_EVENT_DAYS", 365, least=90)
 CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 

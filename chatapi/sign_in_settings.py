@@ -55,7 +55,7 @@ ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 # The backend limits failed sign-ins; login_failed is for codes of second factors alone. By address only where
 # it is known: behind a proxy that is not trusted all have the same.
-_known = bool(CHATAPI_TRUSTED_PROXIES)
+_known = bool(CHATAPI_TRUSTED_PROXIES) and "*" not in CHATAPI_TRUSTED_PROXIES
 ACCOUNT_RATE_LIMITS = {
     "login_failed": "5/5m/key",
     "login": "30/m/ip" if _known else None,

@@ -1,5 +1,5 @@
-"""Users, groups, workspaces and keys in the admin."""
+"""Users, groups, workspaces, keys and security events in the admin."""
 
-from accounts.admin import keys, users, workspaces
+from accounts.admin import keys, security_events, users, workspaces
 
-__all__ = ["keys", "users", "workspaces"]
+__all__ = ["keys", "security_events", "users", "workspaces"]

@@ -11,7 +11,8 @@ from django.utils.html import format_html
 
 from accounts.admin.rights import is_superuser
 from accounts.models import LIMITS, ApiKey, User, Workspace
-from accounts.services import create_api_key, revoke_api_key
+from accounts.security_events.recording import origin_of
+from accounts.services import create_api_key, delete_api_key, revoke_api_key
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -83,18 +84,30 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return
         limits = {name: getattr(obj, name) for name in LIMITS}
         key, secret = create_api_key(
-            obj.workspace, obj.user, name=obj.name, expires_at=obj.expires_at, **limits
+            obj.workspace,
+            obj.user,
+            name=obj.name,
+            expires_at=obj.expires_at,
+            origin=origin_of(request),
+            **limits,
         )
         obj.pk = key.pk
         obj.refresh_from_db()
         text = format_html("The key is <code>{}</code>. Copy it now: it cannot be shown again.", secret)
         messages.warning(request, text)
 
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        delete_api_key(obj, origin=origin_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset.select_related("user"):
+            delete_api_key(key, origin=origin_of(request))
+
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
         own = [key for key in keys if self._may_touch(request, key)]
         for key in own:
-            revoke_api_key(key)
+            revoke_api_key(key, origin=origin_of(request))
         if own:
             messages.success(request, f"Revoked: {', '.join(map(str, own))}")
         if len(own) < len(keys):

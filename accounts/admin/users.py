@@ -4,18 +4,23 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.rights import has_rights, is_superuser, missing_permissions
 from accounts.deletion import delete_user, reasons_to_keep, user_counts
-from accounts.models import ApiKey, User, Workspace
+from accounts.models import ApiKey, SecurityEvent, User, Workspace
+from accounts.security_events.recording import Kind, origin_of, record
 from core.admin import link_to
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -48,12 +53,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     list_display = ("email", "first_name", "last_name", "is_staff", "is_active", "last_login")
     search_fields = ("email", "first_name", "last_name")
     ordering = ("email",)
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined", "events")
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("first_name", "last_name")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Times", {"fields": ("last_login", "date_joined")}),
+        ("Times", {"fields": ("last_login", "date_joined", "events")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),
@@ -61,6 +66,21 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         return self.readonly_fields if is_superuser(request) else (*self.readonly_fields, *RIGHTS)
+
+    @admin.display(description="security events")
+    def events(self, user: User) -> str:
+        page = reverse("admin:accounts_securityevent_changelist")
+        return format_html('<a href="{}?user__id__exact={}">{}</a>', page, user.pk, "What happened")
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Leave out the link to the events where the request's user may not see them."""
+        fieldsets: Any = super().get_fieldsets(request, obj)
+        if request.user.has_perm(f"accounts.{get_permission_codename('view', SecurityEvent._meta)}"):
+            return fieldsets
+        return [
+            (name, {**options, "fields": tuple(field for field in options["fields"] if field != "events")})
+            for name, options in fieldsets
+        ]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
@@ -83,12 +103,26 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         kept = [why for workspace in personal if (why := _reason_kept(workspace))]
         return [link_to(row) for row in (*objs, *personal)], counts, lacking, kept
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "email" in form.changed_data:
+                record(Kind.EMAIL_CHANGED, user=obj, request=request, before=form.initial["email"])
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        """Let an operator set a password, and record it."""
+        user = self.get_object(request, unquote(id))
+        answer = super().user_change_password(request, id, form_url)
+        if user is not None and User.objects.filter(pk=user.pk).exclude(password=user.password).exists():
+            record(Kind.PASSWORD_CHANGED, user=user, request=request)
+        return answer
+
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        delete_user(obj)
+        delete_user(obj, origin=origin_of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
-            delete_user(user)
+            delete_user(user, origin=origin_of(request))
 
 
 def _reason_kept(workspace: Workspace) -> SafeString | None:

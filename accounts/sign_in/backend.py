@@ -6,7 +6,7 @@ from allauth.account.auth_backends import AuthenticationBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
-from accounts.client_address import address_group
+from accounts.client_address import address_group, client_address
 from accounts.sign_in import attempts
 from accounts.sign_in.attempts import Counted
 from accounts.sign_in.known_browsers import browser_of
@@ -55,5 +55,5 @@ def _normal(email: str) -> str:
 
 
 def _address(request: HttpRequest | None) -> Counted | None:
-    group = address_group(request) if request is not None else None
-    return Counted(f"address {group}", FREE_FAILURES_OF_ADDRESS) if group else None
+    address = client_address(request) if request is not None else None
+    return Counted(f"address {address_group(address)}", FREE_FAILURES_OF_ADDRESS) if address else None

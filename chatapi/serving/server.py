@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 
-from chatapi.env import env_list
+from accounts.client_address import trusted_proxies
 from chatapi.serving.http_protocol import BoundedHttpProtocol
 
 SWITCH_INTERVAL = 0.0005
@@ -66,7 +66,7 @@ def _deserves_traceback(record: logging.LogRecord) -> bool:
 
 
 def config_for(app: Any) -> uvicorn.Config:
-    proxies = env_list("CHATAPI_TRUSTED_PROXIES")
+    proxies = trusted_proxies()
     return uvicorn.Config(
         app,
         loop="uvloop",

@@ -5,19 +5,20 @@ each test that commits.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connection, transaction
 
-from billing.triggers import TRIGGERS, without_triggers
+from accounts.security_events import triggers as event_triggers
+from billing import triggers as ledger_triggers
 
 KEPT = frozenset({ContentType._meta.db_table, Permission._meta.db_table})
 DEADLOCK = "40P01"
 """PostgreSQL's code for a transaction that it ended because two waited for each other."""
-GUARDED = frozenset(guard.table for guard in TRIGGERS)
+GUARDED = frozenset(guard.table for guard in ledger_triggers.TRIGGERS)
 
 
 def empty_database() -> None:
@@ -53,14 +54,16 @@ def _filled_tables_sql() -> str:
 
 @contextmanager
 def _without_guards(tables: list[str]) -> Iterator[None]:
-    """Suspend the triggers that otherwise forbid emptying the ledger."""
+    """Suspend the triggers that otherwise forbid emptying the ledger and the security events."""
     if connection.vendor == "postgresql":
         # dropping and recreating the triggers would take locks, and 50 ms per test
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
         yield
-    elif GUARDED.intersection(tables):
-        with without_triggers(connection):
-            yield
     else:
-        yield
+        with ExitStack() as suspended:
+            if GUARDED.intersection(tables):
+                suspended.enter_context(ledger_triggers.without_triggers(connection))
+            if event_triggers.EVENTS in tables:
+                suspended.enter_context(event_triggers.without_triggers(connection))
+            yield

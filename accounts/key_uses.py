@@ -1,0 +1,106 @@
+"""Noticing keys that are used from addresses which are new to them.
+
+A call only looks into a set. What is not in it goes to a thread of its own, which asks the database: no call
+waits for that.
+"""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+
+from accounts.client_address import address_group, known_address, peer_of
+from accounts.models import ApiKey, KeyAddress
+from accounts.security_events.recording import Kind, Origin, clean_user_agent, record
+from core.value import Value
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_USES = 100_000
+"""How many keys with their addresses this process remembers, before it forgets all and asks again."""
+WAITING_USES = 10_000
+"""How many uses may wait to be written; those beyond are noticed at the next use."""
+ADDRESSES_A_KEY = 100
+"""How many addresses of a key are kept, the newest."""
+
+
+class KeyUse(Value, frozen=True):
+    key_id: UUID
+    address: str
+    user_agent: str = ""
+
+
+class KeyUses:
+    """The uses of keys that this process has seen, by the key's digest and what the server calls its peer."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+        self._waiting: dict[tuple[str, str], KeyUse] = {}
+        self._lock = Lock()
+        self._thread = ThreadPoolExecutor(1, "key-uses")
+
+    def note(self, digest: str, key_id: UUID | None, source: Any) -> None:
+        """Note that a valid key was used in a Django request or an ASGI scope."""
+        use = digest, peer_of(source)
+        if use not in self._seen:
+            self._note_unseen(use, key_id, source)
+
+    def _note_unseen(self, use: tuple[str, str], key_id: UUID | None, source: Any) -> None:
+        address = known_address(use[1])
+        with self._lock:
+            if len(self._seen) >= REMEMBERED_USES:
+                self._seen.clear()
+            if address is None or key_id is None:
+                self._seen.add(use)
+            elif len(self._waiting) < WAITING_USES:
+                self._seen.add(use)
+                self._waiting[use] = KeyUse(key_id, address, clean_user_agent(_user_agent(source)))
+                if len(self._waiting) == 1:
+                    self._thread.submit(self._write)
+
+    def _write(self) -> None:
+        with self._lock:
+            uses, self._waiting = self._waiting, {}
+        try:
+            for use in uses.values():
+                record_use(use)
+        except DatabaseError as error:
+            logger.warning("The addresses that keys are used from cannot be written at present: %s", error)
+            with self._lock:
+                self._seen.difference_update(uses)
+        finally:
+            connection.close()
+
+
+key_uses = KeyUses()
+"""Those of this process."""
+
+
+def record_use(use: KeyUse) -> None:
+    """Store where a key was used from. An address that is new to a key with others is a security event."""
+    group = address_group(use.address)
+    if KeyAddress.objects.filter(api_key=use.key_id, address=group).exists():
+        return
+    with transaction.atomic():
+        # one after another, so that one of two new addresses comes second
+        locked = ApiKey.objects.select_for_update(no_key=True, of=("self",)).select_related("user")
+        key = locked.filter(pk=use.key_id).first()
+        if key is None or key.addresses.filter(address=group).exists():
+            return
+        is_first = not key.addresses.exists()
+        key.addresses.create(address=group)
+        if not is_first:
+            origin = Origin(use.address, use.user_agent, key.user_id)
+            record(Kind.KEY_USED_FROM_NEW_ADDRESS, user=key.user, key=key, origin=origin)
+        kept = key.addresses.order_by("-id").values_list("pk", flat=True)[:ADDRESSES_A_KEY]
+        key.addresses.exclude(pk__in=list(kept)).delete()
+
+
+def _user_agent(source: Any) -> str:
+    if isinstance(source, dict):
+        values = (value for name, value in source["headers"] if name == b"user-agent")
+        return next(values, b"").decode("latin-1")
+    return str(source.META.get("HTTP_USER_AGENT", ""))

@@ -1,0 +1,103 @@
+"""A key that is used from an address which is new to it."""
+
+import httpx2
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.key_uses import ADDRESSES_A_KEY, KeyUse, record_use
+from accounts.models import ApiKey, KeyAddress, SecurityEvent
+from accounts.security_events.recording import Kind
+from tests.support.people import Person
+from tests.support.running_server import Server, chat_body, wait_until
+
+
+def news() -> list[tuple[str | None, str]]:
+    rows = SecurityEvent.objects.filter(kind=Kind.KEY_USED_FROM_NEW_ADDRESS).order_by("at", "id")
+    return list(rows.values_list("address", "user_agent"))
+
+
+def ask_from(address: str, server: Server, who: Person) -> None:
+    transport = httpx2.HTTPTransport(local_address=address)
+    with httpx2.Client(transport=transport, headers={**who.headers, "User-Agent": "curl/8"}) as client:
+        answer = client.post(f"{server.url}/v1/chat/completions", json=chat_body("Hello"))
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_call_from_a_new_address_is_an_event(
+    server: Server, alice: Person, bob: Person, settings: Settings
+) -> None:
+    settings.CHATAPI_TRUSTED_PROXIES = ["none"]
+
+    ask_from("127.0.0.1", server, alice)
+    wait_until(lambda: KeyAddress.objects.count() == 1)
+    assert news() == [], "the first is no news"
+
+    ask_from("127.0.0.2", server, alice)
+    wait_until(lambda: KeyAddress.objects.count() == 2)
+    ask_from("127.0.0.1", server, alice)
+    ask_from("127.0.0.2", server, bob)
+    wait_until(lambda: KeyAddress.objects.count() == 3)
+
+    assert news() == [("127.0.0.2", "curl/8")]
+    event = SecurityEvent.objects.get(kind=Kind.KEY_USED_FROM_NEW_ADDRESS)
+    assert (event.user, event.by) == (alice.user, None)
+    assert event.key_id == ApiKey.objects.get(user=alice.user).pk
+
+
+def test_djangos_views_notice_it_too(transactional_db: None, alice: Person, settings: Settings) -> None:
+    settings.CHATAPI_TRUSTED_PROXIES = ["none"]
+    for count, address in enumerate(["203.0.113.9", "198.51.100.1"], start=1):
+        client = Client(REMOTE_ADDR=address)
+        assert client.get("/v1/models", headers=alice.headers).status_code == 200
+        wait_until(lambda count=count: KeyAddress.objects.count() == count)
+    assert news() == [("198.51.100.1", "")]
+
+
+@pytest.mark.parametrize("proxies", [[], ["*"], ["203.0.113.0/24"]])
+def test_nothing_is_stored_where_addresses_are_not_known(
+    transactional_db: None, alice: Person, proxies: list[str], settings: Settings
+) -> None:
+    settings.CHATAPI_TRUSTED_PROXIES = proxies
+    client = Client(REMOTE_ADDR="203.0.113.9")
+    assert client.get("/v1/models", headers=alice.headers).status_code == 200
+
+    settings.CHATAPI_TRUSTED_PROXIES = ["none"]
+    assert Client(REMOTE_ADDR="198.51.100.1").get("/v1/models", headers=alice.headers).status_code == 200
+    wait_until(lambda: KeyAddress.objects.exists())
+    assert [row.address for row in KeyAddress.objects.all()] == ["198.51.100.1"]
+    assert news() == []
+
+
+def test_a_wrong_or_revoked_key_leaves_no_address(
+    transactional_db: None, alice: Person, settings: Settings
+) -> None:
+    settings.CHATAPI_TRUSTED_PROXIES = ["none"]
+    wrong = {"Authorization": "Bearer sk-chatapi-wrong"}
+    assert Client(REMOTE_ADDR="203.0.113.9").get("/v1/models", headers=wrong).status_code == 401
+    assert Client(REMOTE_ADDR="198.51.100.1").get("/v1/models", headers=alice.headers).status_code == 200
+    wait_until(lambda: KeyAddress.objects.exists())
+    assert [row.address for row in KeyAddress.objects.all()] == ["198.51.100.1"]
+
+
+def test_an_ipv6_client_may_change_within_its_network(alice: Person) -> None:
+    key = ApiKey.objects.get(user=alice.user)
+    for address in ("2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1", "2001:db8::1"):
+        record_use(KeyUse(key.pk, address))
+    assert news() == [("2001:db8:0:1::1", "")]
+
+
+def test_the_newest_addresses_of_a_key_are_kept(alice: Person) -> None:
+    key = ApiKey.objects.get(user=alice.user)
+    for number in range(ADDRESSES_A_KEY + 2):
+        record_use(KeyUse(key.pk, f"198.51.100.{number}"))
+    kept = list(key.addresses.order_by("id").values_list("address", flat=True))
+    assert (len(kept), kept[0]) == (ADDRESSES_A_KEY, "198.51.100.2")
+
+
+def test_a_key_that_was_deleted_meanwhile_is_nobodys(alice: Person) -> None:
+    key = ApiKey.objects.get(user=alice.user)
+    use = KeyUse(key.pk, "203.0.113.9")
+    key.delete()
+    record_use(use)
+    assert not KeyAddress.objects.exists()
