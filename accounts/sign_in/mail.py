@@ -26,6 +26,7 @@ KEPT_FOR = timedelta(days=1)
 """How long a mail is tried; its link has expired or was asked for again by then."""
 RETRY_AFTER = timedelta(minutes=1)
 SEND_MAIL = "accounts.tasks.send_mail"
+LOG_BACKEND = "accounts.sign_in.mail.LogBackend"
 _BATCH = 50
 
 
