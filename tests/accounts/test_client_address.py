@@ -24,7 +24,7 @@ async def scope_seen(peer: str, forwarded_for: str | None) -> Scope:
     config.load()
     headers = [] if forwarded_for is None else [(b"x-forwarded-for", forwarded_for.encode())]
     scope = {"type": "http", "client": (peer, 4711), "scheme": "http", "headers": headers}
-    await config.loaded_app(scope, None, None)  # type: ignore[arg-type]
+    await config.loaded_app(scope, None, None)
     return seen[0]
 
 

@@ -199,7 +199,7 @@ class Authenticator:
 
 def test_second_factors_and_mailed_codes_have_their_events(root: User) -> None:
     request = RequestFactory().get("/")
-    totp = {"request": request, "user": root, "authenticator": Authenticator("totp")}
+    totp: dict[str, Any] = {"request": request, "user": root, "authenticator": Authenticator("totp")}
     codes = totp | {"authenticator": Authenticator("recovery_codes")}
 
     receivers.on_authenticator_added(**totp, signal=None)
