@@ -36,8 +36,8 @@ def log(
 
 
 def sign_in(client: Client, email: str, password: str, **environment: str) -> int:
-    form = {"username": email, "password": password}
-    return client.post("/admin/login/", form, **environment).status_code  # type: ignore[arg-type]
+    form = {"login": email, "password": password}
+    return client.post("/accounts/login/", form, **environment).status_code  # type: ignore[arg-type]
 
 
 def happened() -> list[tuple[str, int | None]]:
