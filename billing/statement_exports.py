@@ -84,7 +84,7 @@ def _escape_formula(text: str) -> str:
 
 
 def as_html(report: StatementReport, name: str) -> str:
-    """Render a self-contained page, which loads nothing. `name` is the workspace's."""
+    """Render a page, which loads one stylesheet and no script. `name` is the workspace's."""
     return render_to_string("billing/statement.html", _page_context(report, name))
 
 

@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
 from accounts.authentication import SESSION_TOKEN
@@ -134,6 +134,7 @@ class DocumentView(PublicView):
         return HttpResponse(document(), content_type="application/json")
 
 
-class SwaggerView(SpectacularSwaggerView):
+class SwaggerView(SpectacularSwaggerSplitView):
     url_name = "openapi"
+    template_name = "chatapi/docs.html"
     content_negotiation_class = FirstRenderer

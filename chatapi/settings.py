@@ -87,7 +87,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "chatapi.middleware.error_envelope.ErrorEnvelopeMiddleware",  # first: it sees the refusals of the others
+    "chatapi.middleware.security_headers.SecurityHeadersMiddleware",  # around all: every response has them
+    "chatapi.middleware.error_envelope.ErrorEnvelopeMiddleware",  # it sees the refusals of those below
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -185,8 +186,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # without the external validator, the page needs no network
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
+    # no key stays in the browser; without the external validator, the page needs no network
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
     "PREPROCESSING_HOOKS": [
         "chatapi.openapi.add_streaming_endpoints",
         "media.api.openapi.add_file_endpoints",
