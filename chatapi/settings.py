@@ -193,7 +193,7 @@ SPECTACULAR_SETTINGS = {
         "media.api.openapi.add_file_endpoints",
         "chatapi.audio.openapi.add_audio_endpoints",
     ],
-    "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract"],
+    "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract", "chatapi.openapi_sign_in.add_sign_in"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }

@@ -16,6 +16,8 @@ urlpatterns = [
     path("openapi.json", openapi.DocumentView.as_view(), name="openapi"),
     path("docs", openapi.SwaggerView.as_view()),
     path("accounts/", include("accounts.sign_in.urls")),
+    path("_allauth/openapi.json", RedirectView.as_view(url="/openapi.json")),
+    path("_allauth/openapi.yaml", RedirectView.as_view(url="/openapi.json")),
     path("_allauth/", include("allauth.headless.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
