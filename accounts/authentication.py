@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.db import IntegrityError
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
@@ -22,7 +23,7 @@ from accounts.principal import Principal
 from accounts.ratelimits.limits import Limits
 from accounts.services import digest_of, personal_workspace
 from core.bulk_sql import fetch_query, id_from_driver
-from core.exceptions import Forbidden, InvalidApiKey
+from core.exceptions import Forbidden, InvalidApiKey, SessionEnded
 
 
 def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -110,7 +111,10 @@ def principal_of_session(request: HttpRequest) -> Principal | None:
     if not isinstance(user, User) or not user.is_active:
         return None
     _check_csrf(request)
-    workspace = personal_workspace(user)
+    try:
+        workspace = personal_workspace(user)
+    except IntegrityError:  # the user was deleted at this very moment
+        return None
     own = (getattr(workspace, name) for name in LIMITS)
     return Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own))
 
@@ -140,7 +144,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if secret is None:
             return None
         principal = principal_of_secret(secret)
-        return User.objects.get(pk=principal.user_id), principal
+        return _user_of(principal), principal
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -149,7 +153,15 @@ class ApiKeyAuthentication(BaseAuthentication):
 class BrowserSessionAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         principal = principal_of_session(request._request)
-        return None if principal is None else (User.objects.get(pk=principal.user_id), principal)
+        return None if principal is None else (_user_of(principal), principal)
+
+
+def _user_of(principal: Principal) -> User:
+    """Return whom a principal acts for. Raises `NotAuthenticated` if they were just deleted."""
+    user = User.objects.filter(pk=principal.user_id).first()
+    if user is None:
+        raise SessionEnded if principal.key_id is None else InvalidApiKey
+    return user
 
 
 def workspace_id_of(request: Request) -> UUID:
