@@ -41,6 +41,13 @@ class KeySerializer(serializers.Serializer[ApiKey]):
     name = serializers.CharField()
 
 
+class ExportedKeySerializer(KeySerializer):
+    project_id = PublicIdField(PROJECT, source="workspace_id")
+    created_at = TimestampField()
+    expires_at = TimestampField(allow_null=True)
+    revoked_at = TimestampField(allow_null=True)
+
+
 class AuthenticationSerializer(serializers.Serializer[Any]):
     method = serializers.ChoiceField(["api_key", "session"])
     key = KeySerializer(allow_null=True, help_text="The API key; null in a session.")

@@ -13,7 +13,8 @@ from accounts.deletion import delete_own_account
 from accounts.models import User
 from accounts.principal import Principal
 from accounts.selectors import key_of, memberships_of
-from core.exceptions import BadRequest, Forbidden
+from accounts.session_required import require_session
+from core.exceptions import BadRequest
 from core.http.openapi import error_responses
 from core.http.serializers import ErrorSerializer
 from core.http.views import ApiView
@@ -27,12 +28,7 @@ SESSION_REQUIRED = {
 
 def session_user(request: Request) -> User:
     """Return the user of a session. Raises `Forbidden` for an API key: it acts for a workspace."""
-    if cast("Principal", request.auth).key_id is not None:
-        raise Forbidden(
-            "An API key acts for a workspace, and cannot do this for a person. Sign in, and try again "
-            "without the key.",
-            code="session_required",
-        )
+    require_session(cast("Principal", request.auth))
     return cast("User", request.user)
 
 
