@@ -26,6 +26,8 @@ urlpatterns = [
     path("v1/audio/voices", voice_list.VoiceListView.as_view()),
     path("v1/chat/completions/<str:completion_id>", completion_views.CompletionView.as_view()),
     path("v1/chat/completions/<str:completion_id>/cancel", completion_views.CompletionCancelView.as_view()),
+    path("", include("accounts.api.urls")),
+    path("", include("chatapi.data_export.urls")),
     path("", include("conversations.api.urls")),
     path("", include("billing.api.urls")),
     path("", include("media.api.urls")),

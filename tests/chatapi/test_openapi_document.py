@@ -24,6 +24,7 @@ BESIDE_DJANGO = {
     "/v1/audio/speech",
     "/v1/audio/transcriptions",
     "/v1/audio/translations",
+    "/v1/me/exports/{export_id}/content",
 }
 PUBLIC = {"/livez", "/healthz", "/media/{token}"}
 
