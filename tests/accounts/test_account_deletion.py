@@ -1,7 +1,6 @@
 """`DELETE /v1/me`: a person goes with all they own; the books stay whole, and name nobody."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,20 +18,11 @@ from media.models import Asset
 from media.storage.operations import exists
 from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
 from tests.support.leaving import read_until
-from tests.support.people import Person, person
+from tests.support.people import Person, person, signed_in
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up
 from tests.support.running_server import Server, chat_body, wait_until
 
 SECRET = "the treasure lies under the third oak"
-
-
-def signed_in(user: User, seconds_ago: float = 0) -> Client:
-    browser = Client()
-    browser.force_login(user)
-    session = browser.session
-    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - seconds_ago}]
-    session.save()
-    return browser
 
 
 def delete_me(browser: Client, confirm: str, **more: Any) -> Any:

@@ -8,21 +8,15 @@ from django.test import Client
 from accounts.models import Membership, User, Workspace
 from accounts.services import personal_workspace
 from core.ids import PROJECT, format_id
-from tests.support.people import Person
+from tests.support.people import Person, signed_in
 
 EVERYBODY = ["completions", "audio", "files", "history", "usage", "billing"]
-
-
-def signed_in(user: User) -> Client:
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(user)
-    return browser
 
 
 def test_alice_sees_herself_in_her_session(alice: Person) -> None:
     User.objects.filter(pk=alice.user.pk).update(first_name="Alice 🦊", last_name="Liddell")
 
-    answer = signed_in(alice.user).get("/v1/me")
+    answer = signed_in(alice.user, enforce_csrf_checks=True).get("/v1/me")
     me = answer.json()
 
     assert answer.status_code == 200
@@ -52,7 +46,7 @@ def test_alice_sees_herself_in_her_session(alice: Person) -> None:
 
 
 def test_the_csrf_token_is_one_that_the_service_takes(alice: Person) -> None:
-    browser = signed_in(alice.user)
+    browser = signed_in(alice.user, enforce_csrf_checks=True)
     token = browser.get("/v1/me").json()["csrf_token"]
 
     assert browser.delete("/v1/me", {}, "application/json").json()["error"]["code"] == "csrf_failed"
@@ -111,7 +105,7 @@ def test_staff_may_open_the_admin_in_a_session_only(client: Client, alice: Perso
     def permissions(answer: Any) -> list[str]:
         return list(answer.json()["permissions"])
 
-    assert "admin_site" in permissions(signed_in(alice.user).get("/v1/me"))
+    assert "admin_site" in permissions(signed_in(alice.user, enforce_csrf_checks=True).get("/v1/me"))
     assert "admin_site" not in permissions(client.get("/v1/me", headers=alice.headers))
 
 
@@ -120,6 +114,9 @@ def test_workspaces_are_sorted_by_name_after_ones_own(alice: Person) -> None:
         workspace = Workspace.objects.create(name=name)
         Membership.objects.create(workspace=workspace, user=alice.user)
 
-    names = [one["name"] for one in signed_in(alice.user).get("/v1/me").json()["workspaces"]]
+    names = [
+        one["name"]
+        for one in signed_in(alice.user, enforce_csrf_checks=True).get("/v1/me").json()["workspaces"]
+    ]
 
     assert names == ["alice@example.com's workspace", "Ant", "Zebra"]

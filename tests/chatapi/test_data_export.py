@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from accounts.data_export import ExportedFile, safe_name
 from accounts.deletion import delete_own_account
-from accounts.models import User
 from chatapi.data_export.archive import write_archive
 from chatapi.data_export.exports import LEASE, delete_expired_exports, make_due_exports, request_export
 from chatapi.models import DataExport
@@ -25,7 +24,7 @@ from media.cleanup import remove_strays
 from media.models import File, asset_id
 from media.storage.operations import delete_tree, exists, local_copy, save_file, walk
 from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
-from tests.support.people import Person
+from tests.support.people import Person, signed_in
 from tests.support.priced_usage import add_credit
 from tests.support.running_server import Server, chat_body, wait_until
 
@@ -45,12 +44,6 @@ HOSTILE_NAMES = [
     "/",
     "x" * 255,
 ]
-
-
-def signed_in(user: User) -> Client:
-    browser = Client()
-    browser.force_login(user)
-    return browser
 
 
 @pytest.fixture(autouse=True)
