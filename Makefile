@@ -51,7 +51,7 @@ check: install-dev  ## ruff, mypy, import contract, migrations, deployment, API 
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	CHATAPI_HTTPS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
+	CHATAPI_HTTPS=1 CHATAPI_TRUSTED_PROXIES=127.0.0.1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 format: install-dev  ## let ruff mend and format the code

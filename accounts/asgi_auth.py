@@ -6,7 +6,6 @@ Keys are remembered for a moment; admission asks the database again, so a revoke
 import asyncio
 import time
 from functools import partial
-from importlib import import_module
 from io import BytesIO
 
 from channels.db import database_sync_to_async
@@ -15,7 +14,13 @@ from django.contrib.auth import HASH_SESSION_KEY
 from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
-from accounts.authentication import find_secret, principal_of_secret, principal_of_session
+from accounts.authentication import (
+    SESSION_TOKEN,
+    find_secret,
+    find_signed_in,
+    principal_of_secret,
+    session_store,
+)
 from accounts.key_uses import key_uses
 from accounts.principal import Caller, Principal
 from accounts.revocations import Revocations
@@ -36,14 +41,14 @@ class AsgiAuthenticator:
         self._look_ups: dict[str, asyncio.Future[Principal]] = {}
 
     async def identify(self, scope: Scope) -> Caller:
-        """Return the caller. Raises `NotAuthenticated`, or `Forbidden` for a session without a CSRF token."""
+        """Return the caller. Raises `NotAuthenticated`, or `Forbidden` for a cookie without a CSRF token."""
         secret = find_secret(scope["headers"])
         if secret is not None:
             digest = digest_of(secret)
             principal = await self._principal(secret, digest)
             key_uses.note(digest, principal.key_id, scope)
             return Caller(principal, digest)
-        caller: Caller | None = await database_sync_to_async(_caller_of_cookies)(scope)
+        caller: Caller | None = await database_sync_to_async(_caller_of_session)(scope)
         if caller is None:
             raise MissingApiKey()
         return caller
@@ -73,15 +78,14 @@ class AsgiAuthenticator:
         return principal
 
 
-def _caller_of_cookies(scope: Scope) -> Caller | None:
+def _caller_of_session(scope: Scope) -> Caller | None:
     request = ASGIRequest(scope, BytesIO())
-    session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    if not session_key:
+    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if not cookie and SESSION_TOKEN not in request.headers:
         return None
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    request.session = store(session_key)
-    principal = principal_of_session(request)
-    if principal is None:
+    request.session = session_store(cookie)
+    found = find_signed_in(request)
+    if found is None:
         return None
-    session_hash = request.session[HASH_SESSION_KEY]
-    return Caller(principal, session_key=request.session.session_key, session_hash=session_hash)
+    key, hash = found.session.session_key, found.session[HASH_SESSION_KEY]
+    return Caller(found.principal, session_key=key, session_hash=hash)

@@ -1,15 +1,17 @@
-"""Authentication by `Authorization: Bearer`, by `x-api-key`, or by the session of a signed-in browser user.
+"""Authentication by API key (`Authorization: Bearer`, `x-api-key`) or by the session of a browser or an app.
 
 The functions here serve both Django's views and the ASGI endpoint.
 """
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, cast
+from importlib import import_module
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from allauth.core.internal.sessionkit import get_session_user
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.sessions.backends.base import SessionBase
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
@@ -23,7 +25,7 @@ from accounts.principal import Principal
 from accounts.ratelimits.limits import Limits
 from accounts.services import digest_of, personal_workspace
 from core.bulk_sql import fetch_query, id_from_driver
-from core.exceptions import Forbidden, InvalidApiKey
+from core.exceptions import Forbidden, InvalidApiKey, SessionEnded
 
 
 def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -37,6 +39,14 @@ def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         elif name == b"x-api-key":
             found = value.decode("latin-1").strip()
     return found
+
+
+SESSION_TOKEN = "X-Session-Token"  # noqa: S105 (the header's name)
+
+
+def session_store(key: str | None = None) -> SessionBase:
+    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    return store
 
 
 _PRINCIPAL_FIELDS = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
@@ -101,19 +111,31 @@ def principal_of_secret(secret: str) -> Principal:
     raise InvalidApiKey
 
 
-def principal_of_session(request: HttpRequest) -> Principal | None:
-    """Return the signed-in browser user, acting in their personal workspace; None if nobody is signed in.
+class SignedIn(NamedTuple):
+    user: User
+    principal: Principal
+    session: SessionBase
 
-    `request` must have passed Django's session middleware. Raises `Forbidden` for an unsafe method without
-    its CSRF token.
+
+def find_signed_in(request: HttpRequest) -> SignedIn | None:
+    """Return the user who is signed in, acting in their personal workspace; None if nobody is.
+
+    The session is the one that an app names in `X-Session-Token`, else that of the cookie, `request.session`.
+    Raises `SessionEnded` for a token of no session, and `Forbidden` for an unsafe method with a cookie but
+    without a CSRF token: browsers send cookies for any page.
     """
-    user = get_user(request)
-    if not isinstance(user, User) or not user.is_active:
+    token = request.headers.get(SESSION_TOKEN)
+    session = request.session if token is None else session_store(token)
+    user = get_session_user(session)
+    if user is None:
+        if token is not None:
+            raise SessionEnded
         return None
-    _check_csrf(request)
+    if token is None:
+        _check_csrf(request)
     workspace = personal_workspace(user)
     own = (getattr(workspace, name) for name in LIMITS)
-    return Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own))
+    return SignedIn(user, Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own)), session)
 
 
 class _CsrfCheck(CsrfViewMiddleware):
@@ -148,10 +170,12 @@ class ApiKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class BrowserSessionAuthentication(BaseAuthentication):
+class SessionAuthentication(BaseAuthentication):
+    """Authentication by the session of a browser or an app; `request.auth` becomes the `Principal`."""
+
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
-        principal = principal_of_session(request._request)
-        return None if principal is None else (User.objects.get(pk=principal.user_id), principal)
+        found = find_signed_in(request._request)
+        return None if found is None else (found.user, found.principal)
 
 
 def workspace_id_of(request: Request) -> UUID:

@@ -5,11 +5,15 @@ what they keep for a workspace (`register_contents`), so that accounts need not 
 """
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from accounts.models import ApiKey, Membership, User, Workspace
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
@@ -65,6 +69,21 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
         by_another = origin if origin and origin.user_id != user.pk else Origin()
         record(Kind.ACCOUNT_DELETED, origin=by_another, deleted=user.pk)
         user.delete()
+
+
+UNVERIFIED_DAYS = 7
+
+
+def delete_unverified_users() -> None:
+    """Delete who signed up and never showed that the address is theirs: its owner may want it."""
+    verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
+    unverified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=False)
+    long_ago = timezone.now() - timedelta(days=UNVERIFIED_DAYS)
+    users = User.objects.filter(
+        Exists(unverified), ~Exists(verified), last_login=None, date_joined__lt=long_ago
+    )
+    for user in users[:1000]:
+        delete_user(user)
 
 
 def reasons_to_keep(workspace: Workspace) -> str | None:

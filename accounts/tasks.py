@@ -4,13 +4,29 @@ from celery import shared_task
 from django.conf import settings
 from django.core.management import call_command
 
+from accounts.deletion import delete_unverified_users
 from accounts.security_events.recording import delete_old_events
+from accounts.sign_in import mail
+from accounts.sign_in.attempts import delete_forgotten
 
 
 @shared_task
 def clear_sessions() -> None:
     """Delete expired browser sessions."""
     call_command("clearsessions")
+
+
+@shared_task
+def clear_sign_ins() -> None:
+    """Delete what nobody needs any more of attempts to sign in and to sign up."""
+    delete_forgotten()
+    delete_unverified_users()
+
+
+@shared_task
+def send_mail() -> None:
+    """Send the mails that are due."""
+    mail.send_due()
 
 
 @shared_task

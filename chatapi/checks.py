@@ -4,6 +4,7 @@ E001 models file         E002 data folder      E003 database engine     E004 COR
 E005 Redis               E006 trusted proxies
 W001 a key is not set    W002 no worker        W003 no local engine     W004 hosts
 W005 no price            W006 no limit on what a call costs
+W007 whose address?      W008 no HTTPS         W009 no mail server
 """
 
 import os
@@ -20,7 +21,8 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from redis.connection import parse_url
 
-from accounts.client_address import unusable_proxies
+from accounts.client_address import is_address_known, unusable_proxies
+from accounts.sign_in.mail import LOG_BACKEND
 from billing.prices import current_tariffs
 from chatapi.completions.usage_bounds import DEFAULT_OUTPUT_LIMIT
 from chatapi.env import env
@@ -28,6 +30,7 @@ from chatapi.model_loading import read_models
 from engines.model_spec import ModelSpec
 from engines.models_file import ModelsFileError
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 
 
@@ -195,7 +198,49 @@ def check_hosts(**_: Any) -> Iterator[CheckMessage]:
         )
 
 
+def check_client_addresses(**_: Any) -> Iterator[CheckMessage]:
+    if _is_reached_from_elsewhere() and not is_address_known():
+        yield checks.Warning(
+            "It is not known from which address anybody comes: behind a proxy all have the proxy's. So "
+            "neither failed sign-ins nor the use of keys is watched by address.",
+            hint="Set CHATAPI_TRUSTED_PROXIES to the addresses of the proxies in front, or to the word none "
+            "where clients connect directly.",
+            id="chatapi.W007",
+        )
+
+
+def check_https(**_: Any) -> Iterator[CheckMessage]:
+    if not settings.HTTPS and not _listens_on_loopback():
+        yield checks.Warning(
+            f"HOST={env('HOST')} serves other machines without HTTPS: whoever is between reads their "
+            "passwords and keys.",
+            hint="Put a proxy with HTTPS in front (deploy/nginx.conf) and set CHATAPI_HTTPS=1.",
+            id="chatapi.W008",
+        )
+
+
+def check_mail_server(**_: Any) -> Iterator[CheckMessage]:
+    if settings.CHATAPI_SIGN_UP != "closed" and settings.EMAIL_BACKEND == LOG_BACKEND:
+        yield checks.Warning(
+            "People may sign up, but there is no mail server to send them the links that this takes.",
+            hint="Set CHATAPI_EMAIL_URL, such as smtp+tls://USER:PASSWORD@HOST:587, and try `manage.py "
+            "send_test_mail ADDRESS`.",
+            id="chatapi.W009",
+        )
+
+
+def _is_reached_from_elsewhere() -> bool:
+    return bool(settings.HTTPS) or not _listens_on_loopback()
+
+
+def _listens_on_loopback() -> bool:
+    return env("HOST", LOOPBACK[0]) in LOOPBACK
+
+
 ALL_CHECKS = [
+    check_client_addresses,
+    check_https,
+    check_mail_server,
     check_models_file,
     check_data_dir,
     check_database_engine,

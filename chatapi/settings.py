@@ -25,6 +25,8 @@ from chatapi.env import (
 from chatapi.serving.data_folder import read_secret
 from chatapi.serving.exceptions import CannotStart
 from chatapi.serving.log_filters import is_worth_logging
+from chatapi.sign_in_settings import *  # noqa: F403
+from chatapi.sign_in_settings import SIGN_IN_APPS
 from chatapi.storage_settings import storages
 from core.known_secrets import KNOWN_SECRETS
 from media.processing.sandbox.pools import FILES_THREADS, RECOGNITION_THREADS, SYNTHESIS_THREADS
@@ -64,11 +66,12 @@ ALLOWED_HOSTS = _allowed_hosts()
 
 INSTALLED_APPS = [
     "daphne",  # first: it drives runserver
-    "django.contrib.admin",
+    "accounts.sign_in.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "channels",
@@ -76,7 +79,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "chatapi",
-    "accounts",
+    "accounts",  # its templates come before those of allauth
+    *SIGN_IN_APPS,
     "billing",
     "conversations",
     "media",
@@ -91,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -107,6 +112,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "accounts.sign_in.context.sign_in",
             ],
         },
     },
@@ -148,7 +154,6 @@ CHATAPI_SPEECH_KEPT_SECONDS = env_int("CHATAPI_SPEECH_KEPT_SECONDS", 3600)
 CHATAPI_VOICES_FOLDER = env("CHATAPI_VOICES_FOLDER") or None
 CHATAPI_RECOGNITION_MODEL = env("CHATAPI_RECOGNITION_MODEL") or None
 CHATAPI_RECOGNIZER = "media.transcription.recognize"
-CHATAPI_TRUSTED_PROXIES = env_list("CHATAPI_TRUSTED_PROXIES")
 CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
@@ -161,7 +166,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",
-        "accounts.authentication.BrowserSessionAuthentication",
+        "accounts.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -200,16 +205,18 @@ STRIPE_API_KEY = env_secret("STRIPE_API_KEY")
 CHATAPI_STRIPE_METER = env("CHATAPI_STRIPE_METER", "chatapi_cost")
 CHATAPI_STRIPE_URL = env_url("CHATAPI_STRIPE_URL", "https://api.stripe.com")
 
-# --- mail, only for alerts ----------------------------------------------------------------------
+# --- mail ---------------------------------------------------------------------------------------
 
 ADMINS = [(address, address) for address in env_list("CHATAPI_ADMIN_EMAILS")]
 _mail = env_mail_server("CHATAPI_EMAIL_URL")
 EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.uses_tls, _mail.uses_ssl
+if not env("CHATAPI_EMAIL_URL"):
+    EMAIL_BACKEND = "accounts.sign_in.mail.LogBackend"
 EMAIL_TIMEOUT = 10
 EMAIL_SUBJECT_PREFIX = "[chatapi] "
-SERVER_EMAIL = env("CHATAPI_EMAIL_FROM", "chatapi@localhost")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL = env("CHATAPI_EMAIL_FROM", "chatapi@localhost")
 
 # --- limits -------------------------------------------------------------------------------------
 
@@ -271,6 +278,8 @@ CELERY_BEAT_SCHEDULE = {
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
+    "clear-sign-ins": every(3_600, "accounts.tasks.clear_sign_ins"),
+    "send-mail": every(60, "accounts.tasks.send_mail"),
     "delete-old-security-events": every(86_400, "accounts.tasks.delete_old_security_events"),
 }
 
@@ -296,7 +305,6 @@ CSRF_FAILURE_VIEW = "chatapi.views.errors.csrf_failure"
 CHATAPI_SECURITY_EVENT_DAYS = env_int("CHATAPI_SECURITY_EVENT_DAYS", 365, least=90)
 CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
-LOGIN_URL = "/admin/login/"
 
 LOG_LEVEL = env_choice("CHATAPI_LOG_LEVEL", "info", "debug", "warning", "error").upper()
 LOGGING = {

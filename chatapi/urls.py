@@ -9,14 +9,14 @@ from chatapi.audio import voice_list
 from chatapi.completions import stored_completion_views as completion_views
 from chatapi.views import health, model_list
 
-admin.site.site_header = admin.site.site_title = "chatapi"
-
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("livez", health.LiveView.as_view()),
     path("healthz", health.HealthView.as_view()),
     path("openapi.json", openapi.DocumentView.as_view(), name="openapi"),
     path("docs", openapi.SwaggerView.as_view()),
+    path("accounts/", include("accounts.sign_in.urls")),
+    path("_allauth/", include("allauth.headless.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("v1/models", model_list.ModelListView.as_view()),

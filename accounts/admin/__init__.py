@@ -1,5 +1,5 @@
-"""Users, groups, workspaces, keys and security events in the admin."""
+"""Users, groups, workspaces, keys, invitations and security events in the admin."""
 
-from accounts.admin import keys, security_events, users, workspaces
+from accounts.admin import invitations, keys, security_events, sign_in, users, workspaces
 
-__all__ = ["keys", "security_events", "users", "workspaces"]
+__all__ = ["invitations", "keys", "security_events", "sign_in", "users", "workspaces"]

@@ -21,6 +21,7 @@ from accounts.admin.rights import has_rights, is_superuser, missing_permissions
 from accounts.deletion import delete_user, reasons_to_keep, user_counts
 from accounts.models import ApiKey, SecurityEvent, User, Workspace
 from accounts.security_events.recording import Kind, origin_of, record
+from accounts.sign_in.reset import verify_address
 from core.admin import link_to
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -106,6 +107,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         with transaction.atomic():
             super().save_model(request, obj, form, change)
+            if "email" in form.changed_data:
+                verify_address(obj)
             if change and "email" in form.changed_data:
                 record(Kind.EMAIL_CHANGED, user=obj, request=request, before=form.initial["email"])
 

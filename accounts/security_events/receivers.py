@@ -1,10 +1,13 @@
-"""Receivers of signals: Django's, which `accounts/apps.py` connects, and allauth's.
+"""Receivers of signals: Django's and allauth's.
 
 allauth signs in by Django's `login`, so a sign-in is one event whoever handled it.
 """
 
 from typing import Any
 
+from allauth.account import signals as account_signals
+from allauth.mfa import signals as mfa_signals
+from django.contrib.auth import signals as auth_signals
 from django.http import HttpRequest
 
 from accounts.models import User
@@ -66,7 +69,7 @@ def on_email_changed(
 
 
 def on_code_rejected(*, request: HttpRequest, user: User | None = None, **kwargs: Any) -> None:
-    """Record a wrong code that came by mail: `login_code_rejected`, `password_reset_code_rejected`."""
+    """Record a wrong code that came by mail."""
     record(Kind.SIGN_IN_FAILED, user=user, request=request, reason="mailed_code")
 
 
@@ -96,3 +99,26 @@ def on_authenticator_used(*, request: HttpRequest, user: User, authenticator: An
 def on_second_factor_failed(*, request: HttpRequest, user: User, **kwargs: Any) -> None:
     """Record `authentication_failed`: a wrong second factor, which whoever has the password can send."""
     record(Kind.SIGN_IN_FAILED, user=user, request=request, reason="second_factor")
+
+
+# --- which signal is for whom -------------------------------------------------------------------
+
+
+def connect() -> None:
+    for signal, receiver in (
+        (auth_signals.user_logged_in, on_signed_in),
+        (auth_signals.user_logged_out, on_signed_out),
+        (auth_signals.user_login_failed, on_sign_in_failed),
+        (account_signals.user_signed_up, on_signed_up),
+        (account_signals.password_set, on_password_changed),
+        (account_signals.password_changed, on_password_changed),
+        (account_signals.password_reset, on_password_reset),
+        (account_signals.email_changed, on_email_changed),
+        (account_signals.login_code_rejected, on_code_rejected),
+        (mfa_signals.authenticator_added, on_authenticator_added),
+        (mfa_signals.authenticator_removed, on_authenticator_removed),
+        (mfa_signals.authenticator_reset, on_authenticator_reset),
+        (mfa_signals.authenticator_used, on_authenticator_used),
+        (mfa_signals.authentication_failed, on_second_factor_failed),
+    ):
+        signal.connect(receiver)

@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 import time
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +23,9 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
 class Address(NamedTuple):
     """The address where a client on this machine reaches the server."""
 
@@ -31,10 +35,13 @@ class Address(NamedTuple):
     @classmethod
     def of(cls, listener: socket.socket) -> "Address":
         host, port = listener.getsockname()[:2]
-        return cls({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104
+        return cls(_EVERYWHERE.get(host, host), port)
 
     @property
     def url(self) -> str:
+        """Its URL, by name where it has one: browsers allow security keys at http://localhost alone."""
+        if ip_address(self.host).is_loopback:
+            return f"http://localhost:{self.port}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -43,7 +50,7 @@ def welcome(credentials: Credentials, url: str, model: str) -> str:
     return f"""
 First start. Keep these: they are shown only now.
 
-  admin site  {url}/admin/
+  sign in at  {url}/accounts/login/
   email       {credentials.email}
   password    {credentials.password}
   API key     {credentials.api_key}
@@ -108,7 +115,8 @@ async def report_readiness(
         await asyncio.sleep(_POLL_SECONDS)
     progress.end()
     url = address.url
-    say(f"Ready: {url} (API document {url}/docs, admin site {url}/admin/). Ctrl-C stops it.")
+    pages = f"sign-in {url}/accounts/, admin site {url}/admin/, API document {url}/docs"
+    say(f"Ready: {url} ({pages}). Ctrl-C stops it.")
 
 
 async def unready_reason(host: str, port: int, host_header: str) -> str | None:

@@ -23,7 +23,7 @@ def operator(client: Client, db: None) -> Client:
 def test_a_user_signs_in_by_email(client: Client, db: None) -> None:
     User.objects.create_superuser("root@example.com", "a good password")
 
-    answer = client.post("/admin/login/", {"username": "ROOT@example.com", "password": "a good password"})
+    answer = client.post("/accounts/login/", {"login": "ROOT@example.com", "password": "a good password"})
 
     assert answer.status_code == 302
     assert client.get("/admin/").status_code == 200

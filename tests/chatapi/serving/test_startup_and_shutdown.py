@@ -168,7 +168,7 @@ async def test_ready_is_printed_once_health_is_good(capsys: pytest.CaptureFixtur
         "Not ready yet: The model is loading.",
         "Not ready yet: /healthz answered 503",
     ]
-    assert ready.startswith(f"Ready: {address.url} (API document {address.url}/docs")
+    assert ready.startswith(f"Ready: {address.url} (sign-in {address.url}/accounts/")
 
 
 def test_the_engines_progress_is_printed_without_a_timestamp(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,87 @@
+"""What is ours about signing in and signing up."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.signup import prevent_enumeration
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.headless.constants import Client
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sites.shortcuts import get_current_site
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponseBase
+
+from accounts.client_address import client_address
+from accounts.models import Invitation, User
+from accounts.sign_in import invitations, known_browsers, mail
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (sessions must have some address)
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "not_invited": "The invitation is for another address. Sign up with the one that it was sent to.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        if settings.CHATAPI_SIGN_UP == "open":
+            return True
+        return settings.CHATAPI_SIGN_UP == "invitation" and invitations.open_invitation(request) is not None
+
+    def clean_email(self, email: str) -> str:
+        invitation = self._invitation()
+        if invitation is not None and invitation.email != email.lower():
+            raise self.validation_error("not_invited")
+        return str(super().clean_email(email))
+
+    def save_user(
+        self, request: HttpRequest, user: AbstractBaseUser, form: Any, commit: bool = True
+    ) -> AbstractBaseUser:
+        """Save who signs up, and accept their invitation, both or neither.
+
+        Somebody else may have taken the address or used the invitation since the form was checked; then this
+        ends as if that had been so before.
+        """
+        invitation = self._invitation()
+        try:
+            with transaction.atomic():
+                saved: AbstractBaseUser = super().save_user(request, user, form, commit)
+                if invitation is not None and not invitations.accept(invitation):
+                    raise IntegrityError
+        except IntegrityError:
+            email = form.cleaned_data.get("email")
+            raise ImmediateHttpResponse(prevent_enumeration(request, email=email)) from None
+        if invitation is not None:
+            self.stash_verified_email(request, invitation.email)  # the link was in their mailbox
+        return saved
+
+    def _invitation(self) -> Invitation | None:
+        return invitations.open_invitation(self.request)
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Leave failed sign-ins to `PasswordBackend`."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request) or UNKNOWN_ADDRESS
+
+    def get_from_email(self) -> str:
+        return settings.DEFAULT_FROM_EMAIL
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Queue the mail: sending it now would show by the time it takes who has an account."""
+        request = self.request
+        values = {"request": request, "email": email, "current_site": get_current_site(request), **context}
+        mail.queue(self.render_mail(template_prefix, email, values))
+
+    def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
+        response: HttpResponseBase = super().post_login(request, user, **options)
+        if not _is_app(request):
+            known_browsers.remember(request, response, user.email)
+        return response
+
+
+def _is_app(request: Any) -> bool:
+    """Tell whether the request came by the API for apps, which keep no cookies."""
+    headless = getattr(request.allauth, "headless", None)
+    return headless is not None and headless.client == Client.APP

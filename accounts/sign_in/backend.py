@@ -1,0 +1,59 @@
+"""The one place where passwords are checked, and where trying them is slowed down."""
+
+from typing import Any
+
+from allauth.account.auth_backends import AuthenticationBackend
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
+
+from accounts.client_address import address_group, client_address
+from accounts.sign_in import attempts
+from accounts.sign_in.attempts import Counted
+from accounts.sign_in.known_browsers import browser_of
+
+FREE_FAILURES = 4
+"""Failures in a row that delay nothing, of an account or in a browser."""
+FREE_FAILURES_OF_ADDRESS = 20
+"""The same from an address, which many people may share."""
+
+
+class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
+    """Authentication by email and password. Raises `TooManyAttempts` before it looks at either."""
+
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> AbstractBaseUser | None:
+        email = credentials.get("email") or credentials.get("username")
+        password = credentials.get("password")
+        if not (isinstance(email, str) and isinstance(password, str) and email and password):
+            return None
+        account, address = _account(request, email), _address(request)
+        if address is not None:
+            attempts.take_attempt(address)
+        attempts.take_attempt(account)
+        user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
+        if user is not None:
+            attempts.forget(account)
+            if address is not None:
+                attempts.give_back(address)
+        return user
+
+
+def _account(request: HttpRequest | None, email: str) -> Counted:
+    browser = browser_of(request, email)
+    return account_in_browser(email, browser) if browser else account_elsewhere(email)
+
+
+def account_in_browser(email: str, browser: str) -> Counted:
+    return Counted(f"browser {browser} {_normal(email)}", FREE_FAILURES)
+
+
+def account_elsewhere(email: str) -> Counted:
+    return Counted(f"account {_normal(email)}", FREE_FAILURES)
+
+
+def _normal(email: str) -> str:
+    return email.strip().lower()
+
+
+def _address(request: HttpRequest | None) -> Counted | None:
+    address = client_address(request) if request is not None else None
+    return Counted(f"address {address_group(address)}", FREE_FAILURES_OF_ADDRESS) if address else None

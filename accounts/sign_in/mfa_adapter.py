@@ -1,0 +1,65 @@
+"""Second factors: encrypted at rest, keys where browsers allow them, required of staff by a setting."""
+
+import ipaddress
+from typing import Any
+
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts.sign_in.encryption import Undecipherable, decrypt, encrypt
+
+FACTORS = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    error_messages = DefaultMFAAdapter.error_messages | {
+        "cannot_delete_authenticator": (
+            "Administrators need a second factor here. Add another one before you remove this one."
+        )
+    }
+
+    def encrypt(self, text: str) -> str:
+        return encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Return the secret; where the service's key has changed, one that no code fits."""
+        try:
+            return decrypt(encrypted_text)
+        except Undecipherable:
+            return ""
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        user = authenticator.user
+        others = Authenticator.objects.filter(user=user, type__in=FACTORS).exclude(pk=authenticator.pk)
+        return not is_second_factor_required(user) or others.exists()
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {"id": host_name(context.request), "name": settings.MFA_TOTP_ISSUER}
+
+
+def has_second_factor(user: Any) -> bool:
+    return bool(is_mfa_enabled(user, FACTORS))
+
+
+def is_second_factor_required(user: Any) -> bool:
+    return bool(user.is_staff) and settings.CHATAPI_STAFF_SECOND_FACTOR == "required"
+
+
+def host_name(request: HttpRequest) -> str:
+    """Return the host without its port, an IPv6 address without its brackets."""
+    host = request.get_host()
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def can_use_security_keys(request: HttpRequest) -> bool:
+    """Tell whether browsers allow security keys here: at names under HTTPS, and at http://localhost."""
+    name = host_name(request)
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return request.is_secure() or name == "localhost" or name.endswith(".localhost")
+    return False

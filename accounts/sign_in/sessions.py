@@ -1,0 +1,44 @@
+"""Sessions in the database that end when nobody has used them for CHATAPI_SESSION_IDLE_SECONDS.
+
+This is the one place where their end is moved, whatever uses them: pages, the API or streaming endpoints.
+"""
+
+from datetime import timedelta
+from typing import Any, cast
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+MAX_STEP_SECONDS = 300
+"""A session's use is written down at most this often."""
+
+
+class SessionStore(DatabaseStore):
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        session = cast("Session", super().create_model_instance(data))
+        session.expire_date = timezone.now() + _idle_time()
+        return session
+
+    def _get_session_from_db(self) -> Session | None:
+        session: Session | None = super()._get_session_from_db()  # type: ignore[misc]
+        if session is not None:
+            _extend(session)
+        return session
+
+
+def _extend(session: Session) -> None:
+    """Write down that a session is used. One that was ended meanwhile stays ended."""
+    idle, now = _idle_time(), timezone.now()
+    step = min(timedelta(seconds=MAX_STEP_SECONDS), idle / 10)
+    if session.expire_date - now > idle - step:
+        return
+    rows = Session.objects.filter(session_key=session.session_key, expire_date=session.expire_date)
+    if rows.update(expire_date=now + idle):
+        UserSession.objects.filter(session_key=session.session_key).update(last_seen_at=now)
+
+
+def _idle_time() -> timedelta:
+    return timedelta(seconds=settings.CHATAPI_SESSION_IDLE_SECONDS)

@@ -1,0 +1,9 @@
+from django.urls import include, path
+
+from accounts.sign_in import views
+
+urlpatterns = [
+    path("", views.HomeView.as_view(), name="account_home"),
+    path("sessions/", views.SessionsView.as_view(), name="usersessions_list"),
+    path("", include("allauth.urls")),
+]

@@ -1,0 +1,66 @@
+"""Sign-in by somebody else's server, such as a company's, from environment variables."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from chatapi.env import env, env_flag, env_list, env_secret, env_url
+
+NAMES = "CHATAPI_SIGN_IN_PROVIDERS"
+OPENID_CONNECT = "openid_connect"
+_PACKAGE = "allauth.socialaccount.providers"
+
+
+class Provider(NamedTuple):
+    """An OpenID Connect server of any name, or one of those that allauth knows by theirs."""
+
+    kind: str
+    app: dict[str, Any]
+
+    @property
+    def django_app(self) -> str:
+        return f"{_PACKAGE}.{self.kind}"
+
+
+def providers() -> list[Provider]:
+    """Read the providers. Raises `SystemExit` for one that cannot be meant."""
+    return [_provider(name) for name in env_list(NAMES)]
+
+
+def _provider(name: str) -> Provider:
+    if not (name.isascii() and name.isidentifier() and name == name.lower()):
+        raise SystemExit(f"chatapi: {NAMES}: {name!r} is no name; use small letters, digits and _")
+    variable = f"CHATAPI_SIGN_IN_{name.upper()}"
+    client_id, secret = env(f"{variable}_CLIENT_ID"), env_secret(f"{variable}_SECRET")
+    if not (client_id and secret):
+        raise SystemExit(
+            f"chatapi: {NAMES} has {name!r}: set {variable}_CLIENT_ID and {variable}_SECRET, too"
+        )
+    server = env_url(f"{variable}_URL")
+    if not server and (name == OPENID_CONNECT or find_spec(f"{_PACKAGE}.{name}") is None):
+        raise SystemExit(
+            f"chatapi: {NAMES} has {name!r}, which is none of allauth's providers: set {variable}_URL to the "
+            "address of its OpenID Connect server"
+        )
+    is_trusted = env_flag(f"{variable}_TRUSTED")
+    settings = {"verified_email": is_trusted, "email_authentication": is_trusted, "sign_up": is_trusted}
+    app = {
+        "provider_id": name,
+        "name": env(f"{variable}_NAME", name.replace("_", " ").title()),
+        "client_id": client_id,
+        "secret": secret,
+        "settings": {**settings, "server_url": server} if server else settings,
+    }
+    return Provider(OPENID_CONNECT if server else name, app)
+
+
+def apps_by_kind(providers: Sequence[Provider]) -> dict[str, Any]:
+    """Return SOCIALACCOUNT_PROVIDERS."""
+    kinds = dict.fromkeys(provider.kind for provider in providers)
+    return {
+        kind: {
+            "APPS": [provider.app for provider in providers if provider.kind == kind],
+            "OAUTH_PKCE_ENABLED": True,
+        }
+        for kind in kinds
+    }
