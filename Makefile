@@ -1,7 +1,7 @@
 # `make` lists the commands. The first one that needs packages installs them into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run install-run install-dev test test-long test-services chaos attack check format bench lock clean
+.PHONY: help run install-run install-dev test test-long test-services test-browser chaos attack check format bench lock clean
 MAKEFLAGS += --no-print-directory
 # without a cache of bytecode each server, sandbox and test worker compiles all modules anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,13 +29,16 @@ install-dev:  ## only install what the commands below need
 	@exec $(DEV)
 
 test:  ## run the tests; ARGS="-k word" is given to pytest
-	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services and not long" $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services and not long and not browser" $(ARGS)
 
 test-long:  ## run the long forms of what `make test` proves on little input
-	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "long and not services" $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "long and not services and not browser" $(ARGS)
 
 test-services:  ## run what touches the database on PostgreSQL, PgBouncer, and workers on Redis and RabbitMQ
-	@exec $(DEV) deploy/with_services.py $(TEST) -m "(database or services) and not long" $(ARGS)
+	@exec $(DEV) deploy/with_services.py $(TEST) -m "(database or services) and not long and not browser" $(ARGS)
+
+test-browser:  ## show the pages to a real Chromium, which root installs where there is none
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) deploy/with_chromium.py -m pytest -n 2 -m browser $(ARGS)
 
 attack:  ## attack a fresh server over the network, and exit 1 if an attack succeeds; ARGS="-k wallet"
 	@exec $(DEV) -m tests.attacks $(ARGS)

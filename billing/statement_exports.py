@@ -71,20 +71,20 @@ def _row(
         month,
         type,
         day,
-        _escape_formula(description),
-        _escape_formula(reference),
+        escape_formula(description),
+        escape_formula(reference),
         requests,
         *units,
         format_usd(amount),
     )
 
 
-def _escape_formula(text: str) -> str:
+def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def as_html(report: StatementReport, name: str) -> str:
-    """Render a self-contained page, which loads nothing. `name` is the workspace's."""
+    """Render a page, which loads one stylesheet and no script. `name` is the workspace's."""
     return render_to_string("billing/statement.html", _page_context(report, name))
 
 

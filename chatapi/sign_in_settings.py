@@ -77,8 +77,8 @@ SOCIALACCOUNT_PROVIDERS = apps_by_kind(_providers)
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
 HEADLESS_ADAPTER = "accounts.sign_in.headless_adapter.HeadlessAdapter"
-HEADLESS_SERVE_SPECIFICATION = False  # ours has it
-HEADLESS_SPECIFICATION_TEMPLATE_NAME = None  # it would load from elsewhere
+HEADLESS_SERVE_SPECIFICATION = True  # chatapi/openapi_sign_in.py reads it
+HEADLESS_SPECIFICATION_TEMPLATE_NAME = None  # the page would load from elsewhere
 HEADLESS_FRONTEND_URLS = (
     {
         "account_confirm_email": f"{CHATAPI_FRONTEND_URL}/verify-email/{{key}}",

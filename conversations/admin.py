@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
@@ -23,9 +23,17 @@ from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 from media.file_presenter import present_files
 
+MAX_INDENT = 8
+"""The deepest of the indents in conversations/admin.css."""
+
+
+class ThreadStyle:
+    css: ClassVar = {"all": ("media/admin.css", "conversations/admin.css")}
+
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
+    Media = ThreadStyle
     id_prefix = CONVERSATION
     shown_messages = 500
     list_display = ("__str__", "workspace", "end_user", "message_count", "created_at", "updated_at")
@@ -79,7 +87,7 @@ class ConversationAdmin(ReadOnlyAdmin):
             {
                 "message": line.message,
                 "depth": line.depth,
-                "indent": min(line.depth, 8) * 2,
+                "indent": min(line.depth, MAX_INDENT),
                 "starts_branch": line.starts_branch,
                 "completions": line.completions,
                 "parts": [present_part(part, files) for part in line.message.parts],
@@ -103,6 +111,7 @@ def _message_count() -> Coalesce:
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
+    Media = ThreadStyle
     id_prefix = MESSAGE
     list_display = ("public_id", "role", "conversation", "finish_reason", "created_at")
     list_filter = ("role", "finish_reason", "created_at")
@@ -144,7 +153,7 @@ class MessageAdmin(ReadOnlyAdmin):
             partial(hold_id, message.conversation_id),
         )
         parts = [present_part(part, files) for part in message.parts]
-        line = {"message": message, "depth": 0, "indent": 0, "parts": parts}
+        line = {"message": message, "depth": 0, "parts": parts}
         return render_to_string("conversations/admin/thread.html", {"lines": [line]})
 
 

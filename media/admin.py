@@ -1,6 +1,6 @@
 """Files in the admin: read-only, except that what failed can be created again."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -33,6 +33,10 @@ def links_to(rows: list[Model]) -> str:
     others = [("and others",)] if len(rows) > SHOWN_HOLDERS else []
     links = [(link_to(row),) for row in rows[:SHOWN_HOLDERS]]
     return format_html_join(mark_safe("<br>"), "{}", [*links, *others])
+
+
+class FileStyle:
+    css: ClassVar = {"all": ("media/admin.css",)}
 
 
 class KindFilter(FixedFilter):
@@ -82,6 +86,7 @@ class RenditionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Asset)
 class AssetAdmin(ReadOnlyAdmin):
+    Media = FileStyle
     list_display = ("content", "small", "stored", "workspace", "created_at")
     list_filter = (HasRenditionFilter, "created_at")
     list_select_related = ("workspace",)
@@ -120,7 +125,7 @@ class AssetAdmin(ReadOnlyAdmin):
         if not getattr(asset, "_has_thumbnail"):  # noqa: B009 (an annotation)
             return "–"
         url = media_url(asset.workspace_id, asset.sha256, Rendition.Kind.THUMBNAIL)
-        return format_html('<img src="{}" alt="" loading="lazy" style="max-height: 3rem">', url)
+        return format_html('<img src="{}" alt="" loading="lazy" class="thumbnail">', url)
 
     @admin.display(description="size", ordering="size")
     def stored(self, asset: Asset) -> str:
@@ -142,6 +147,7 @@ class AssetAdmin(ReadOnlyAdmin):
 
 @admin.register(Rendition)
 class RenditionAdmin(ReadOnlyAdmin):
+    Media = FileStyle
     list_display = ("kind", "of", "state", "attempts", "error", "due_at", "workspace")
     list_filter = ("state", KindFilter, "due_at")
     list_select_related = ("asset__workspace",)
@@ -168,7 +174,7 @@ class RenditionAdmin(ReadOnlyAdmin):
     def words(self, rendition: Rendition) -> str:
         if rendition.kind not in TEXT_KINDS or rendition.content is None:
             return "–"
-        return format_html('<pre style="white-space: pre-wrap">{}</pre>', rendition.content["text"])
+        return format_html('<pre class="rendition-words">{}</pre>', rendition.content["text"])
 
     @admin.display(description="workspace")
     def workspace(self, rendition: Rendition) -> str:
@@ -179,6 +185,7 @@ class RenditionAdmin(ReadOnlyAdmin):
 
 @admin.register(File)
 class FileAdmin(ReadOnlyAdmin):
+    Media = FileStyle
     id_prefix = FILE
     list_display = (
         "filename",

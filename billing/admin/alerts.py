@@ -36,7 +36,7 @@ class AlertAdmin(MoneyAdmin):
 
     @admin.display(description="what", ordering="text")
     def what(self, alert: Alert) -> str:
-        return format_html('<span style="display: block; min-width: 22rem">{}</span>', alert.text)
+        return format_html('<span class="alert-text">{}</span>', alert.text)
 
     @admin.action(description="Mark as settled", permissions=["settling"])
     def settle(self, request: HttpRequest, rows: QuerySet[Alert]) -> None:

@@ -31,7 +31,7 @@ def usd_column(field: str, description: str) -> Callable[[Any, Any], str]:
 
 
 def no_wrap(text: object) -> str:
-    return format_html('<span style="white-space: nowrap">{}</span>', text)
+    return format_html('<span class="no-wrap">{}</span>', text)
 
 
 def format_to_second(at: datetime) -> str:

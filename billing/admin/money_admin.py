@@ -38,6 +38,9 @@ def workspace_id_of(row: Any) -> UUID | None:
 class MoneyAdmin(ReadOnlyAdmin):
     """Rows are visible with the view permission; actions need the change permission. Nobody edits rows."""
 
+    class Media:
+        css: ClassVar = {"all": ("billing/admin.css",)}
+
     id_fields: Collection[str] = ("pk", "workspace_id")
     text_lookups: Collection[str] = ()
     search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # only to get a search box: see get_search_results

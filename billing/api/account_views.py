@@ -134,10 +134,7 @@ class StatementPageView(ApiView):
     def get(self, request: Request, month: str) -> HttpResponse:
         report = _report(request, month)
         workspace = Workspace.objects.get(pk=report.statement.workspace_id)
-        return HttpResponse(
-            statement_exports.as_html(report, workspace.name),
-            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
-        )
+        return HttpResponse(statement_exports.as_html(report, workspace.name))
 
 
 def _report(request: Request, text: str) -> StatementReport:

@@ -114,11 +114,11 @@ def test_branches_are_marked(reviewer: Client, alice: Person) -> None:
 
     page = reviewer.get(detail(conversation)).text
 
-    lines = re.findall(r'<article class="([\w ]+)".*?<pre>(.*?)</pre>', page, re.DOTALL)
+    lines = re.findall(r'<article class="([\w -]+)".*?<pre>(.*?)</pre>', page, re.DOTALL)
     assert lines == [
         ("user", "Root"),
-        ("assistant branch", "Left behind"),
-        ("user branch", "Left further"),
+        ("assistant branch indent-1", "Left behind"),
+        ("user branch indent-1", "Left further"),
         ("assistant", "Goes on"),
         ("user", "Goes further"),
     ]

@@ -131,14 +131,12 @@ def test_no_admin_is_created_if_there_is_an_account_already(alice: Person) -> No
     assert first_start.create_first_credentials() is None
 
 
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [("127.0.0.1", "http://127.0.0.1"), ("0.0.0.0", "http://127.0.0.1"), ("::1", "http://[::1]")],
-)
-def test_the_address_shown_is_one_that_can_be_opened(host: str, url: str) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
+def test_the_address_shown_is_one_that_can_be_opened(host: str) -> None:
+    """It is a name, since browsers allow security keys at no address."""
     with preflight.bind(host, 0) as listener:
         address = console.Address.of(listener)
-        assert address.url == f"{url}:{listener.getsockname()[1]}"
+        assert address.url == f"http://localhost:{listener.getsockname()[1]}"
         socket.create_connection(address, timeout=5).close()
 
 
