@@ -72,6 +72,8 @@ MFA_TOTP_ISSUER = "chatapi"
 MFA_TOTP_TOLERANCE = 1
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 
+USERSESSIONS_ADAPTER = "accounts.sign_in.sessions_adapter.SessionsAdapter"
+
 SOCIALACCOUNT_ADAPTER = "accounts.sign_in.social_adapter.SocialAdapter"
 SOCIALACCOUNT_PROVIDERS = apps_by_kind(_providers)
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True

@@ -5,6 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.views import NO_STORE, SESSION_REQUIRED, require_recent_authentication, session_user
+from accounts.security_events.recording import Kind, record
 from chatapi.data_export.exports import delete_export, exports_of, get_export, request_export
 from chatapi.data_export.serializers import ExportDeletedSerializer, ExportSerializer
 from core.http.openapi import error_responses
@@ -36,7 +37,9 @@ class ExportListView(ApiView):
     def post(self, request: Request) -> Response:
         user = session_user(request)
         require_recent_authentication(request)
-        return Response(ExportSerializer(request_export(user)).data, status=202, headers=NO_STORE)
+        export = request_export(user)
+        record(Kind.DATA_EXPORTED, user=user, request=request._request)
+        return Response(ExportSerializer(export).data, status=202, headers=NO_STORE)
 
 
 class ExportView(ApiView):

@@ -278,8 +278,7 @@ def test_it_tells_what_was_used(server: Server, alice: Person) -> None:
 
 def test_a_file_that_is_gone_or_has_no_room_is_named(tmp_path: Path) -> None:
     def missing() -> Iterator[bytes]:
-        raise FileNotFoundError
-        yield b""
+        yield (tmp_path / "gone.png").read_bytes()
 
     files = [
         ExportedFile("note.txt", [b"a", b"b"]),
