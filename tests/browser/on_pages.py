@@ -46,6 +46,6 @@ def take_screenshots(page: Page, name: str) -> None:
     if not folder:
         return
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
     page.emulate_media(color_scheme="null")
