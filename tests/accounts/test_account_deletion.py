@@ -17,6 +17,7 @@ from conversations.models import Completion, Conversation, Message
 from media.models import Asset
 from media.storage.operations import exists
 from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
+from tests.support.killed_process import kill_where_it_stalls
 from tests.support.leaving import read_until
 from tests.support.people import Person, person, signed_in
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up
@@ -241,6 +242,22 @@ def test_running_answers_end_with_the_account_and_are_billed_exactly(server: Ser
     assert Wallet.objects.get().balance == 10**9 - sum(charge.cost or 0 for charge in charges)
     assert not Completion.objects.exists()
     assert tables_with(SECRET) == tables_with("alice@example.com") == set()
+
+
+def test_a_deletion_that_is_killed_has_deleted_nothing(transactional_db: None, alice: Person) -> None:
+    create_exchange(alice)
+    add_credit(alice, 10**9)
+    kill_where_it_stalls(f"""
+from accounts.deletion import WorkspaceContents, delete_own_account, register_contents
+from accounts.models import User
+register_contents("stalling", WorkspaceContents(lambda ids: {{}}, delete=stall))
+delete_own_account(User.objects.get(pk={alice.user.pk}))
+""")
+    assert [model.objects.count() for model in (User, Conversation, Message, Completion)] == [1, 1, 2, 1]
+
+    assert delete_me(signed_in(alice.user), "alice@example.com").status_code == 200
+    assert [model.objects.count() for model in (User, Conversation, Message, Completion)] == [0, 0, 0, 0]
+    assert_ledger_adds_up()
 
 
 # --- several at once ----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from media.cleanup import remove_strays
 from media.models import File, asset_id
 from media.storage.operations import delete_tree, exists, local_copy, save_file, walk
 from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
+from tests.support.killed_process import kill_where_it_stalls
 from tests.support.people import Person, signed_in
 from tests.support.priced_usage import add_credit
 from tests.support.running_server import Server, chat_body, wait_until
@@ -72,6 +73,11 @@ def ready_export(who: Person) -> DataExport:
     export.refresh_from_db()
     assert export.state == "ready"
     return export
+
+
+def request_export_quietly(who: Person) -> DataExport:
+    """Ask for an export as if the broker had lost the message."""
+    return DataExport.objects.create(user=who.user)
 
 
 def archive_of(export: DataExport) -> ZipFile:
@@ -310,6 +316,28 @@ def test_what_a_dead_worker_left_is_made_once_its_lease_has_ended(alice: Person,
 
     export.refresh_from_db()
     assert (export.state, export.attempts) == ("ready", 2)
+
+
+def test_another_worker_makes_what_a_killed_one_had_begun(transactional_db: None, alice: Person) -> None:
+    conversation = create_exchange(alice).conversation
+    export = request_export_quietly(alice)
+    kill_where_it_stalls("""
+from accounts.data_export import register_exporter
+from chatapi.data_export.exports import make_due_exports
+register_exporter("stalling", stall)
+make_due_exports()
+""")
+    assert make_due_exports() == 0
+    export.refresh_from_db()
+    assert (export.state, export.attempts) == ("pending", 1)
+
+    DataExport.objects.update(due_at=timezone.now())  # two minutes later
+    assert make_due_exports() == 1
+
+    export.refresh_from_db()
+    assert [found.name for found in walk("exports")] == [export.storage_name]
+    with archive_of(export) as archive:
+        assert f"conversations/{conversation.public_id}.json" in archive.namelist()
 
 
 def test_what_kills_each_worker_is_given_up(alice: Person) -> None:
