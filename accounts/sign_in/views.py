@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.generic import TemplateView
 
-from accounts.sign_in.account_adapter import UNKNOWN_ADDRESS
 from accounts.sign_in.mfa_adapter import has_second_factor
 
 
@@ -29,7 +28,7 @@ class SessionsView(LoginRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         sessions = sorted(self._sessions(), key=lambda session: session.last_seen_at, reverse=True)
-        return super().get_context_data(sessions=sessions, unknown_address=UNKNOWN_ADDRESS, **kwargs)
+        return super().get_context_data(sessions=sessions, **kwargs)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         sessions = self._sessions()
