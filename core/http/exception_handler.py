@@ -28,12 +28,14 @@ Problem = TypeVar("Problem", bound=Exception)
 
 
 def error_response(error: ApiError) -> HttpResponse:
-    return HttpResponse(
+    response = HttpResponse(
         msgspec.json.encode(error.envelope),
         status=error.status,
         content_type="application/json",
         headers=error.headers,
     )
+    response.api_error = error  # type: ignore[attr-defined]  # for whoever shows it to people
+    return response
 
 
 def database_down_error() -> ServiceUnavailable:
@@ -109,6 +111,7 @@ _ERRORS_BY_STATUS: dict[int, Callable[[], ApiError]] = {
     401: MissingApiKey,
     403: permission_denied_error,
     404: page_not_found_error,
+    429: lambda: RateLimited("Too many requests. Try again later.", retry_after=60),
     503: lambda: ServiceUnavailable("The service is not available now. Try again."),
 }
 
