@@ -38,7 +38,7 @@ test-services:  ## run what touches the database on PostgreSQL, PgBouncer, and w
 	@exec $(DEV) deploy/with_services.py $(TEST) -m "(database or services) and not long and not browser" $(ARGS)
 
 test-browser:  ## show the pages to a real Chromium, which root installs where there is none
-	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) deploy/with_chromium.py -m pytest -n 2 -m browser $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) deploy/with_chromium.py -m pytest -n 2 -m browser tests/browser $(ARGS)
 
 attack:  ## attack a fresh server over the network, and exit 1 if an attack succeeds; ARGS="-k wallet"
 	@exec $(DEV) -m tests.attacks $(ARGS)

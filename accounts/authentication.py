@@ -12,6 +12,7 @@ from uuid import UUID
 from allauth.core.internal.sessionkit import get_session_user
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import IntegrityError
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
@@ -117,23 +118,33 @@ class SignedIn(NamedTuple):
     session: SessionBase
 
 
+def came_by_cookie(request: HttpRequest) -> bool:
+    return SESSION_TOKEN not in request.headers
+
+
+def session_of(request: HttpRequest) -> SessionBase:
+    """Return the session that an app names in `X-Session-Token`, else that of the cookie."""
+    return request.session if came_by_cookie(request) else session_store(request.headers[SESSION_TOKEN])
+
+
 def find_signed_in(request: HttpRequest) -> SignedIn | None:
     """Return the user who is signed in, acting in their personal workspace; None if nobody is.
 
-    The session is the one that an app names in `X-Session-Token`, else that of the cookie, `request.session`.
     Raises `SessionEnded` for a token of no session, and `Forbidden` for an unsafe method with a cookie but
     without a CSRF token: browsers send cookies for any page.
     """
-    token = request.headers.get(SESSION_TOKEN)
-    session = request.session if token is None else session_store(token)
+    session, by_cookie = session_of(request), came_by_cookie(request)
     user = get_session_user(session)
     if user is None:
-        if token is not None:
+        if not by_cookie:
             raise SessionEnded
         return None
-    if token is None:
+    if by_cookie:
         _check_csrf(request)
-    workspace = personal_workspace(user)
+    try:
+        workspace = personal_workspace(user)
+    except IntegrityError:  # the user was deleted at this very moment
+        return None
     own = (getattr(workspace, name) for name in LIMITS)
     return SignedIn(user, Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own)), session)
 
@@ -164,7 +175,10 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         principal = principal_of_secret(secret)
         key_uses.note(digest_of(secret), principal.key_id, request)
-        return User.objects.get(pk=principal.user_id), principal
+        user = User.objects.filter(pk=principal.user_id).first()
+        if user is None:  # deleted at this very moment
+            raise InvalidApiKey
+        return user, principal
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

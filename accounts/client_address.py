@@ -56,6 +56,15 @@ def address_group(address: str) -> str:
     return str(parsed)
 
 
+def unusable_proxies() -> list[str]:
+    """Return what is named as a proxy but is no address, no network and none of the words.
+
+    A host's name would never match, so that its address would be taken for everybody's.
+    """
+    named = (proxy for proxy in trusted_proxies() if proxy != EVERYBODY)
+    return [proxy for proxy in named if not _networks((proxy,))]
+
+
 @lru_cache(maxsize=10_000)
 def _own_address(peer: str, proxies: tuple[str, ...]) -> str | None:
     try:
@@ -73,6 +82,6 @@ def _networks(proxies: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
     for proxy in proxies:
         try:
             networks.append(ip_network(proxy, strict=False))
-        except ValueError:  # a Unix socket's path
+        except ValueError:  # the system check says so
             continue
     return networks

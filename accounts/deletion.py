@@ -12,11 +12,14 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from accounts.models import ApiKey, Membership, User, Workspace
+from accounts.admin_log import forget_address
+from accounts.models import ApiKey, Invitation, Membership, OutgoingMail, User, Workspace
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
+from core.exceptions import Conflict
+from core.ids import PROJECT, format_id
 from core.value import Value
 
 
@@ -33,12 +36,23 @@ class WorkspaceContents(Value, frozen=True):
     delete_after_commit: Callable[[UUID], None] | None = None
 
 
+UNVERIFIED_DAYS = 7
+"""How long somebody who signs up may take to show that the address is theirs."""
+
 _contents: dict[str, WorkspaceContents] = {}
 
 
 def register_contents(app: str, contents: WorkspaceContents) -> None:
     """Register an app when it is ready; contents are deleted in the order of INSTALLED_APPS."""
     _contents[app] = contents
+
+
+_user_cleanups: dict[str, Callable[[int], None]] = {}
+
+
+def register_user_cleanup(app: str, delete_after_commit: Callable[[int], None]) -> None:
+    """Register what an app does once a user is certainly deleted, by their id: rows go by foreign keys."""
+    _user_cleanups[app] = delete_after_commit
 
 
 def delete_workspace(workspace: Workspace) -> None:
@@ -68,10 +82,12 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
         erase_personal_parts(user)
         by_another = origin if origin and origin.user_id != user.pk else Origin()
         record(Kind.ACCOUNT_DELETED, origin=by_another, deleted=user.pk)
+        forget_address(user)
+        OutgoingMail.objects.filter(recipient__iexact=user.email).delete()
+        Invitation.objects.filter(email__iexact=user.email).delete()
+        for delete_after_commit in _user_cleanups.values():
+            transaction.on_commit(partial(delete_after_commit, user.pk))
         user.delete()
-
-
-UNVERIFIED_DAYS = 7
 
 
 def delete_unverified_users() -> None:
@@ -84,6 +100,66 @@ def delete_unverified_users() -> None:
     )
     for user in users[:1000]:
         delete_user(user)
+
+
+def delete_own_account(user: User) -> None:
+    """Delete a user who asks for it, as `delete_user` does, and their personal workspace whatever it holds.
+
+    What was billed stays, with ids that name nobody. Does nothing if the user is gone already. Raises
+    `Conflict` if others depend on the user.
+    """
+    with transaction.atomic():
+        check_may_leave(user)
+        for workspace in Workspace.objects.filter(personal_of=user):
+            delete_workspace(workspace)
+        # Only now, since calls of the user hold rows of the workspace, and want the user's when they commit.
+        present = _lock_with_dependents(user)
+        if present is not None:
+            check_may_leave(present)  # two who rely on each other may leave at once
+            delete_user(present)
+
+
+def _lock_with_dependents(user: User) -> User | None:
+    """Lock the user, the workspaces they own, and the other superusers if they are one.
+
+    Return the user as they are now; None if they are gone.
+    """
+    owned = Membership.objects.filter(user=user, role=Membership.Role.OWNER).values("workspace")
+    workspaces = Workspace.objects.select_for_update(no_key=True).filter(pk__in=owned).order_by("pk")
+    list(workspaces.values_list("pk"))
+    who = Q(pk=user.pk) | Q(is_superuser=True) if user.is_superuser else Q(pk=user.pk)
+    rows = User.objects.select_for_update(of=("self",)).filter(who).order_by("pk")
+    return next((row for row in list(rows) if row.pk == user.pk), None)
+
+
+def check_may_leave(user: User) -> None:
+    """Raise `Conflict` if the service, or a workspace with other members, would be left to nobody."""
+    superusers = User.objects.filter(is_superuser=True, is_active=True)
+    if user.is_superuser and user.is_active and not superusers.exclude(pk=user.pk).exists():
+        raise Conflict(
+            "You are the last active superuser: nobody could manage the service without you. "
+            "Make somebody else a superuser first.",
+            code="last_superuser",
+        )
+    names = [f"“{one.name}” ({format_id(PROJECT, one.pk)})" for one in _dependent_workspaces(user)]
+    if names:
+        raise Conflict(
+            f"You are the only owner of {', '.join(names)}, where others are members too. "
+            "Have somebody else made an owner, or the others removed, first.",
+            code="only_owner",
+        )
+
+
+def _dependent_workspaces(user: User) -> QuerySet[Workspace]:
+    """Return where others are members and nobody else is an owner; a personal workspace has no other."""
+    members = Membership.objects.filter(workspace=OuterRef("pk"))
+    others = members.exclude(user=user)
+    other_owners = others.filter(role=Membership.Role.OWNER)
+    return Workspace.objects.filter(
+        Exists(members.filter(user=user, role=Membership.Role.OWNER)),
+        Exists(others),
+        ~Exists(other_owners) | Q(personal_of=user),
+    ).order_by("pk")
 
 
 def reasons_to_keep(workspace: Workspace) -> str | None:

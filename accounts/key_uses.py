@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 
 from accounts.client_address import address_group, known_address, peer_of
 from accounts.models import ApiKey, KeyAddress
@@ -40,6 +40,7 @@ class KeyUses:
         self._seen: set[tuple[str, str]] = set()
         self._waiting: dict[tuple[str, str], KeyUse] = {}
         self._lock = Lock()
+        self._has_failed = False
         self._thread = ThreadPoolExecutor(1, "key-uses")
 
     def note(self, digest: str, key_id: UUID | None, source: Any) -> None:
@@ -67,10 +68,14 @@ class KeyUses:
         try:
             for use in uses.values():
                 record_use(use)
-        except DatabaseError as error:
-            logger.warning("The addresses that keys are used from cannot be written at present: %s", error)
+        except Error as error:
+            if not self._has_failed:
+                logger.warning("Where keys are used from cannot be written at present: %s", error)
+            self._has_failed = True
             with self._lock:
                 self._seen.difference_update(uses)
+        else:
+            self._has_failed = False
         finally:
             connection.close()
 

@@ -71,15 +71,15 @@ def _row(
         month,
         type,
         day,
-        _escape_formula(description),
-        _escape_formula(reference),
+        escape_formula(description),
+        escape_formula(reference),
         requests,
         *units,
         format_usd(amount),
     )
 
 
-def _escape_formula(text: str) -> str:
+def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 

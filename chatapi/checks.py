@@ -1,7 +1,7 @@
 """Numbered system checks for bad configuration, which say how to fix it.
 
 E001 models file         E002 data folder      E003 database engine     E004 CORS origins
-E005 Redis
+E005 Redis               E006 trusted proxies
 W001 a key is not set    W002 no worker        W003 no local engine     W004 hosts
 W005 no price            W006 no limit on what a call costs
 W007 whose address?      W008 no HTTPS         W009 no mail server
@@ -21,7 +21,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from redis.connection import parse_url
 
-from accounts.client_address import is_address_known
+from accounts.client_address import is_address_known, unusable_proxies
 from accounts.sign_in.mail import LOG_BACKEND
 from billing.prices import current_tariffs
 from chatapi.completions.usage_bounds import DEFAULT_OUTPUT_LIMIT
@@ -170,6 +170,16 @@ def check_redis_url(**_: Any) -> Iterator[CheckMessage]:
         )
 
 
+def check_trusted_proxies(**_: Any) -> Iterator[CheckMessage]:
+    for proxy in unusable_proxies():
+        yield Error(
+            f"{proxy!r} in CHATAPI_TRUSTED_PROXIES is no address.",
+            hint="Write addresses or networks, such as 10.0.0.7 or 10.0.0.0/24; or the word none without a "
+            "proxy.",
+            id="chatapi.E006",
+        )
+
+
 def check_worker(**_: Any) -> Iterator[CheckMessage]:
     if settings.CELERY_BROKER_URL.startswith("memory://") and not settings.CHATAPI_EMBEDDED_WORKER:
         yield checks.Warning(
@@ -236,6 +246,7 @@ ALL_CHECKS = [
     check_database_engine,
     check_cors_origins,
     check_redis_url,
+    check_trusted_proxies,
     check_worker,
     check_hosts,
 ]

@@ -9,10 +9,12 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer2
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
+from accounts.api.views import SESSION_REQUIRED
 from accounts.authentication import SESSION_TOKEN
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from chatapi.completions.schemas.native_responses import (
@@ -62,6 +64,20 @@ ENDPOINTS: list[Endpoint] = [
         }
         | _REFUSALS,
     ),
+    asgi_endpoint(
+        "GET",
+        "/v1/me/exports/{export_id}/content",
+        operation_id="getExportContent",
+        summary="An export's ZIP, with ranges and an ETag",
+        tags=["me"],
+        parameters=[OpenApiParameter("export_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses={
+            (200, "application/zip"): OpenApiTypes.BINARY,
+            (206, "application/zip"): OpenApiTypes.BINARY,
+        }
+        | SESSION_REQUIRED
+        | error_responses(401, 404),
+    ),
 ]
 
 
@@ -75,7 +91,9 @@ def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:
     either = [content[type]["schema"] for type in ("application/json", "text/event-stream")]
     content["application/json"] = {"schema": {"oneOf": either}, "x-stream": True}
     for operation in (operation for path in result["paths"].values() for operation in path.values()):
-        operation["responses"]["200"]["description"] = "Successful response"
+        for status in ("200", "202"):
+            if status in operation["responses"]:
+                operation["responses"][status]["description"] = "Successful response"
     # the contract names it, though nothing refers to it
     result["components"]["schemas"]["Delta"] = {
         "type": "object",

@@ -17,6 +17,7 @@ from chatapi.audio.speech import SpeechEndpoint
 from chatapi.audio.transcriptions import TranscriptionEndpoint
 from chatapi.completions.endpoint import CompletionsEndpoint
 from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.data_export.content import ExportContentEndpoint
 from chatapi.middleware.body_limit import BodyLimit
 from chatapi.middleware.request_id import RequestId
 from core.http.asgi_endpoint import MethodRouter
@@ -98,6 +99,7 @@ def _endpoints(
         "v1/files": MethodRouter(UploadEndpoint(callers), django),
         "v1/files/<str:file_id>/content": ContentEndpoint(callers),
         "media/<str:token>": SignedEndpoint(),
+        "v1/me/exports/<str:export_id>/content": ExportContentEndpoint(callers),
         "v1/audio/speech": SpeechEndpoint(callers, counters, synthesis),
         "v1/audio/transcriptions": transcriptions("transcribe"),
         "v1/audio/translations": transcriptions("translate"),

@@ -193,7 +193,7 @@ SPECTACULAR_SETTINGS = {
         "media.api.openapi.add_file_endpoints",
         "chatapi.audio.openapi.add_audio_endpoints",
     ],
-    "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract"],
+    "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract", "chatapi.openapi_sign_in.add_sign_in"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }
@@ -260,6 +260,8 @@ CELERY_TASK_ROUTES = {
     "media.*": {"queue": "media"},
     "billing.*": {"queue": "billing"},
     "chatapi.tasks.reconcile": {"queue": "billing"},
+    "chatapi.tasks.make_data_exports": {"queue": "media"},  # one may take long
+    "chatapi.tasks.delete_expired_exports": {"queue": "media"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "chatapi.celery_scheduler:Scheduler"
@@ -278,6 +280,8 @@ CELERY_BEAT_SCHEDULE = {
     "make-overdue": every(15, "media.renditions.tasks.make_overdue"),
     "free-media": every(600, "media.tasks.free_media"),
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
+    "make-data-exports": every(60, "chatapi.tasks.make_data_exports"),
+    "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clear-sign-ins": every(3_600, "accounts.tasks.clear_sign_ins"),
     "send-mail": every(60, "accounts.tasks.send_mail"),

@@ -72,13 +72,15 @@ MFA_TOTP_ISSUER = "chatapi"
 MFA_TOTP_TOLERANCE = 1
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 
+USERSESSIONS_ADAPTER = "accounts.sign_in.sessions_adapter.SessionsAdapter"
+
 SOCIALACCOUNT_ADAPTER = "accounts.sign_in.social_adapter.SocialAdapter"
 SOCIALACCOUNT_PROVIDERS = apps_by_kind(_providers)
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
 HEADLESS_ADAPTER = "accounts.sign_in.headless_adapter.HeadlessAdapter"
-HEADLESS_SERVE_SPECIFICATION = False  # ours has it
-HEADLESS_SPECIFICATION_TEMPLATE_NAME = None  # it would load from elsewhere
+HEADLESS_SERVE_SPECIFICATION = True  # chatapi/openapi_sign_in.py reads it
+HEADLESS_SPECIFICATION_TEMPLATE_NAME = None  # the page would load from elsewhere
 HEADLESS_FRONTEND_URLS = (
     {
         "account_confirm_email": f"{CHATAPI_FRONTEND_URL}/verify-email/{{key}}",

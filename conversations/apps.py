@@ -5,8 +5,10 @@ class ConversationsConfig(AppConfig):
     name = "conversations"
 
     def ready(self) -> None:
+        from accounts.data_export import register_exporter
         from accounts.deletion import WorkspaceContents, register_contents
         from billing.completion_finder import set_completion_finder
+        from conversations.data_export import export_history
         from conversations.deletion import delete_history_of_workspace, history_counts_of_workspaces
         from conversations.selectors import find_completion
 
@@ -15,3 +17,4 @@ class ConversationsConfig(AppConfig):
             self.name,
             WorkspaceContents(history_counts_of_workspaces, delete=delete_history_of_workspace),
         )
+        register_exporter(self.name, export_history)

@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 import msgspec
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from conversations.asset_holds import hold_id
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
@@ -34,10 +34,14 @@ def conversation_page(workspace_id: UUID, page: PageRequest) -> Page[Conversatio
 
 def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
     """Return messages of all branches, each with its completion's state."""
-    messages = Message.objects.filter(conversation=conversation).select_related("completion")
+    messages = Message.objects.filter(conversation=conversation)
+    return read_page(shown_messages(messages), page, partial(parse_id, MESSAGE), among=messages)
+
+
+def shown_messages(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Read of these what items show, each with its completion's state."""
     columns = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
-    rows = messages.only(*columns, "completion__state")
-    return read_page(rows, page, partial(parse_id, MESSAGE), among=messages)
+    return messages.select_related("completion").only(*columns, "completion__state")
 
 
 def get_conversation(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:

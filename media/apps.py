@@ -7,9 +7,11 @@ class MediaConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
+        from accounts.data_export import register_exporter
         from accounts.deletion import WorkspaceContents, register_contents
         from core.http.exception_handler import register_conversion
         from media.api_errors import media_api_error, sandbox_api_error
+        from media.data_export import export_files
         from media.processing.exceptions import MediaError
         from media.processing.sandbox.exceptions import SandboxError
         from media.processing.sandbox.pools import resize_pools
@@ -29,5 +31,6 @@ class MediaConfig(AppConfig):
                 delete_after_commit=delete_workspace_files,
             ),
         )
+        register_exporter(self.name, export_files)
         register_conversion(MediaError, media_api_error)
         register_conversion(SandboxError, sandbox_api_error)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import Invitation, User
+from accounts.security_events.recording import origin_of
 from accounts.sign_in import invitations
 
 
@@ -58,7 +59,7 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return "expired" if invitation.expires_at <= timezone.now() else "open"
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
-        invitation, token = invitations.invite(obj.email, cast("User", request.user))
+        invitation, token = invitations.invite(obj.email, cast("User", request.user), origin_of(request))
         obj.pk = invitation.pk
         obj.refresh_from_db()
         link = invitations.link(token, f"{request.scheme}://{request.get_host()}")

@@ -120,7 +120,7 @@ def _line(event: SecurityEvent) -> str:
         **(event.details or {}),
         "user_agent": event.user_agent,
     }
-    written = (f"{name}={_quoted(value)}" for name, value in fields.items() if value not in {None, ""})
+    written = (f"{name}={_quoted(value)}" for name, value in fields.items() if value not in (None, ""))
     return " ".join((event.kind, *written))
 
 

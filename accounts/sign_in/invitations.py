@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Invitation, User
+from accounts.security_events.recording import Kind, Origin, record
 from accounts.services import digest_of
 from accounts.sign_in import mail
 
@@ -18,7 +19,7 @@ VALID_FOR = timedelta(days=7)
 PARAMETER = "invitation"
 
 
-def invite(email: str, invited_by: User | None) -> tuple[Invitation, str]:
+def invite(email: str, invited_by: User | None, origin: Origin | None = None) -> tuple[Invitation, str]:
     """Make an invitation; return it and its token, which cannot be shown again.
 
     Raises `ValidationError` for somebody who has an account.
@@ -33,6 +34,7 @@ def invite(email: str, invited_by: User | None) -> tuple[Invitation, str]:
         invited_by=invited_by,
         expires_at=timezone.now() + VALID_FOR,
     )
+    record(Kind.INVITED, user=invited_by, origin=origin, email=email)
     return invitation, token
 
 

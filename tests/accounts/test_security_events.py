@@ -221,3 +221,13 @@ def test_second_factors_and_mailed_codes_have_their_events(root: User) -> None:
         ("second_factor_removed", {"factor": "totp"}),
         ("sign_in_failed", {"reason": "mailed_code"}),
     ]
+
+
+def test_a_new_password_from_the_service_s_own_page_is_recorded_once(client: Client, root: User) -> None:
+    client.force_login(root)
+    form = {"oldpassword": PASSWORD, "password1": "another h0rse", "password2": "another h0rse"}
+
+    assert client.post("/accounts/password/change/", form).status_code == 302
+
+    assert [kind for kind, _ in happened()] == ["signed_in", "password_changed"]
+    assert "h0rse" not in str(list(SecurityEvent.objects.values()))

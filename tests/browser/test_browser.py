@@ -27,7 +27,7 @@ ADD_SCRIPT = "document.body.append(Object.assign(document.createElement('script'
     [
         ADD_SCRIPT % "{text: 'window.hurt = true'}",
         ADD_SCRIPT % "{src: 'data:,window.hurt=true'}",
-        "document.body.innerHTML = '<img src=/nowhere onerror=\"window.hurt = true\">'",
+        "document.body.innerHTML = '<img src=data:, onerror=\"window.hurt = true\">'",
     ],
     ids=["inline", "from elsewhere", "event handler"],
 )
@@ -35,8 +35,6 @@ def test_a_script_that_got_into_a_page_does_not_run_and_is_complained_about(
     attack: str, page: Page, complaints: Complaints
 ) -> None:
     complaints.expect("Content Security Policy")
-    if "nowhere" in attack:
-        complaints.expect("/nowhere: .* 404 ")
     page.goto("/accounts/login/")
     with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
         page.evaluate(attack)

@@ -119,3 +119,14 @@ def test_any_host_behind_https(settings: Settings) -> None:
 
     settings.ALLOWED_HOSTS = ["chat.example.com"]
     assert complaint("chatapi.W004") is None
+
+
+def test_a_proxy_is_named_by_its_address(settings: Settings) -> None:
+    settings.CHATAPI_TRUSTED_PROXIES = ["10.0.0.7", "10.1.0.0/16", "::1", "nginx"]
+    found = complaint("chatapi.E006")
+    assert found
+    assert "'nginx'" in found.msg
+
+    for proxies in ([], ["none"], ["*"], ["10.0.0.7"]):
+        settings.CHATAPI_TRUSTED_PROXIES = proxies
+        assert complaint("chatapi.E006") is None

@@ -1,6 +1,9 @@
 """Alice owns a workspace, Bob is her teammate, Charlie a stranger with one of his own."""
 
+import time
 from dataclasses import dataclass
+
+from django.test import Client
 
 from accounts.models import Membership, User, Workspace
 from accounts.services import create_api_key, get_or_create_user, personal_workspace
@@ -27,3 +30,13 @@ def person(email: str, workspace: Workspace | None = None) -> Person:
         Membership.objects.get_or_create(workspace=workspace, user=user)
     _, secret = create_api_key(workspace, user)
     return Person(user, workspace, secret)
+
+
+def signed_in(user: User, *, seconds_ago: float = 0, **options: bool) -> Client:
+    """Return a browser in which the user has signed in; `options` are those of Django's test client."""
+    browser = Client(**options)  # type: ignore[arg-type]
+    browser.force_login(user)
+    session = browser.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - seconds_ago}]
+    session.save()
+    return browser

@@ -1,0 +1,101 @@
+"""The signed-in user as the API shows them."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.models import ApiKey, Membership, User
+from accounts.permissions import PERMISSIONS, permissions_of
+from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
+from core.ids import KEY, PROJECT, format_user_id
+
+
+class UserIdField(serializers.CharField):
+    """A user's id as clients see it; takes the number."""
+
+    def to_representation(self, value: int) -> str:  # type: ignore[override]
+        return format_user_id(value)
+
+
+class MembershipSerializer(serializers.Serializer[Membership]):
+    # the context may hold `current`, the id of the workspace that the caller acts in
+
+    id = PublicIdField(PROJECT, source="workspace_id")
+    object = ConstantField("workspace")
+    name = serializers.CharField(source="workspace.name")
+    role = serializers.ChoiceField(Membership.Role.values)
+    personal = serializers.SerializerMethodField(help_text="Whether it is the user's own.")
+    current = serializers.SerializerMethodField(help_text="Whether the caller acts in it.")
+
+    def get_personal(self, membership: Membership) -> bool:
+        return membership.workspace.personal_of_id == membership.user_id
+
+    def get_current(self, membership: Membership) -> bool:
+        return membership.workspace_id == self.context.get("current")
+
+
+class KeySerializer(serializers.Serializer[ApiKey]):
+    id = PublicIdField(KEY)
+    prefix = serializers.CharField(help_text="What the key begins with.")
+    name = serializers.CharField()
+
+
+class ExportedKeySerializer(KeySerializer):
+    project_id = PublicIdField(PROJECT, source="workspace_id")
+    created_at = TimestampField()
+    expires_at = TimestampField(allow_null=True)
+    revoked_at = TimestampField(allow_null=True)
+
+
+class AuthenticationSerializer(serializers.Serializer[Any]):
+    method = serializers.ChoiceField(["api_key", "session"])
+    key = KeySerializer(allow_null=True, help_text="The API key; null in a session.")
+
+
+class AccountSerializer(serializers.Serializer[User]):
+    id = UserIdField(source="pk", read_only=True)
+    object = ConstantField("user")
+    email = serializers.EmailField()
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    created_at = TimestampField(source="date_joined")
+    is_staff = serializers.BooleanField()
+
+
+class MeSerializer(AccountSerializer):
+    # the context holds `memberships`, `principal`, its `key`, `csrf_token`, and the `current` workspace's id
+
+    workspaces = serializers.SerializerMethodField()
+    permissions = serializers.SerializerMethodField(help_text="What the caller may do here.")
+    authentication = serializers.SerializerMethodField()
+    csrf_token = serializers.SerializerMethodField(
+        help_text="What to send as `X-CSRFToken` with whatever changes anything; of sessions by cookie."
+    )
+
+    @extend_schema_field(MembershipSerializer(many=True))
+    def get_workspaces(self, user: User) -> Any:
+        return MembershipSerializer(self.context["memberships"], many=True, context=self.context).data
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(list(PERMISSIONS))))
+    def get_permissions(self, user: User) -> list[str]:
+        return permissions_of(user, self.context["principal"])
+
+    @extend_schema_field(AuthenticationSerializer)
+    def get_authentication(self, user: User) -> Any:
+        key = self.context["key"]
+        return AuthenticationSerializer({"method": "api_key" if key else "session", "key": key}).data
+
+    def get_csrf_token(self, user: User) -> str | None:
+        token: str | None = self.context["csrf_token"]
+        return token
+
+
+class AccountDeletionSerializer(serializers.Serializer[Any]):
+    confirm = serializers.CharField(help_text="The user's own e-mail address.")
+
+
+class AccountDeletedSerializer(serializers.Serializer[Any]):
+    id = UserIdField(source="pk", read_only=True)
+    object = ConstantField("user.deleted")
+    deleted = DeletedField()

@@ -1,0 +1,105 @@
+"""The user that a request acts for: who they are, and the deletion of their account."""
+
+import time
+from typing import cast
+
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from django.conf import settings
+from django.middleware.csrf import get_token
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.serializers import AccountDeletedSerializer, AccountDeletionSerializer, MeSerializer
+from accounts.authentication import came_by_cookie, session_of
+from accounts.deletion import delete_own_account
+from accounts.models import User
+from accounts.principal import Principal
+from accounts.selectors import key_of, memberships_of
+from accounts.session_required import require_session
+from core.exceptions import BadRequest, Forbidden
+from core.http.openapi import error_responses
+from core.http.serializers import ErrorSerializer
+from core.http.views import ApiView
+
+NO_STORE = {"Cache-Control": "no-store"}
+"""The headers of answers about a person."""
+SESSION_REQUIRED = {
+    403: OpenApiResponse(ErrorSerializer, "An API key, which cannot do this; or the CSRF check failed")
+}
+
+
+def session_user(request: Request) -> User:
+    """Return the user of a session. Raises `Forbidden` for an API key: it acts for a workspace."""
+    require_session(cast("Principal", request.auth))
+    return cast("User", request.user)
+
+
+def require_recent_authentication(request: Request) -> None:
+    """Raise `Forbidden` unless the person has proved in the last minutes who they are."""
+    records = session_of(request._request).get(AUTHENTICATION_METHODS_SESSION_KEY) or [{}]
+    if time.time() - records[-1].get("at", 0) > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
+        raise Forbidden(
+            "Prove who you are first: sign in again, or send the password to the address "
+            "/_allauth/{browser,app}/v1/auth/reauthenticate. Then repeat this within "
+            f"{settings.ACCOUNT_REAUTHENTICATION_TIMEOUT // 60} minutes.",
+            code="reauthentication_required",
+        )
+
+
+class MeView(ApiView):
+    @extend_schema(
+        operation_id="getMe",
+        summary="Who the caller is: the user, their workspaces, and what the caller may do",
+        description="With an API key, the key's user; the key's workspace is the current one. A session "
+        "acts in the user's own workspace. 401 tells that nobody is signed in.",
+        tags=["me"],
+        responses={200: MeSerializer} | error_responses(401),
+    )
+    def get(self, request: Request) -> Response:
+        user, principal = cast("User", request.user), cast("Principal", request.auth)
+        by_cookie = principal.key_id is None and came_by_cookie(request._request)
+        context = {
+            "memberships": memberships_of(user),
+            "current": principal.workspace_id,
+            "principal": principal,
+            "key": key_of(principal),
+            "csrf_token": get_token(request._request) if by_cookie else None,
+        }
+        return Response(MeSerializer(user, context=context).data, headers=NO_STORE)
+
+    @extend_schema(
+        operation_id="deleteMe",
+        summary="Delete one's account, with all that one's own workspace holds",
+        description='The body, `{"confirm": "alice@example.com"}`, repeats the user\'s e-mail address. '
+        "Conversations and files of one's own workspace, all one's keys and sessions are deleted; history "
+        "in shared workspaces stays, and names nobody. What was billed stays in the books under ids that "
+        "name nobody. Running answers end within a second. Only in a session: an API key is refused.",
+        tags=["me"],
+        request=AccountDeletionSerializer,
+        responses={
+            200: AccountDeletedSerializer,
+            **SESSION_REQUIRED,
+            409: OpenApiResponse(
+                ErrorSerializer, "The last active superuser, or the only owner of a workspace with others"
+            ),
+        }
+        | error_responses(400, 401),
+    )
+    def delete(self, request: Request) -> Response:
+        user = session_user(request)
+        require_recent_authentication(request)
+        _check_confirmation(request, user)
+        answer = AccountDeletedSerializer({"pk": user.pk}).data
+        delete_own_account(user)
+        session_of(request._request).flush()  # no `logout`: its signal would tell of a user who is gone
+        return Response(answer, headers=NO_STORE)
+
+
+def _check_confirmation(request: Request, user: User) -> None:
+    body = AccountDeletionSerializer(data=request.data)
+    confirmed = body.validated_data["confirm"] if body.is_valid() else None
+    if confirmed is None or confirmed.lower() != user.email.lower():
+        raise BadRequest(
+            "To delete the account, send its e-mail address as `confirm` in a JSON body.", param="confirm"
+        )

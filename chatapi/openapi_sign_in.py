@@ -1,0 +1,73 @@
+"""allauth's part of the API document, under names that leave ours alone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from allauth.headless.spec.internal.schema import get_schema
+
+TAG = "sign-in"
+PREFIX = "SignIn"
+UNUSED = re.compile(r"/phone|/code/|/tokens/|/email/verify/resend|/provider/token")
+"""What allauth describes whether it is set up or not, and is not here."""
+METHODS = ("get", "put", "post", "delete", "patch")
+_REF = re.compile(r"#/components/(\w+)/")
+
+
+def add_sign_in(result: dict[str, Any], **_: object) -> dict[str, Any]:
+    """Add the paths of allauth's API and what they refer to."""
+    theirs = get_schema()
+    paths = {path: item for path, item in theirs["paths"].items() if not UNUSED.search(path)}
+    for path, item in paths.items():
+        for method, operation in _operations(item):
+            operation["tags"] = [TAG]
+            operation["operationId"] = _operation_id(method, path)
+            if "security" in operation:
+                operation["security"] = [{"session-token": []}, {"session": []}, {}]
+    used = _used_components(paths, theirs["components"])
+    for kind, components in used.items():
+        ours = result["components"].setdefault(kind, {})
+        ours.update({PREFIX + name: _renamed(component) for name, component in components.items()})
+    result["paths"].update(_renamed(paths))
+    return result
+
+
+def _operations(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((method, item[method]) for method in METHODS if method in item)
+
+
+def _operation_id(method: str, path: str) -> str:
+    words = re.split(r"\W+", path.partition("/v1/")[2])
+    return f"{TAG.replace('-', '_')}_{'_'.join(words)}_{method}"
+
+
+def _used_components(paths: Any, components: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the components that paths refer to, and those that these refer to."""
+    used: dict[str, dict[str, Any]] = {}
+    waiting = list(_references(paths))
+    while waiting:
+        kind, name = waiting.pop()
+        if name not in used.setdefault(kind, {}):
+            used[kind][name] = components[kind][name]
+            waiting += _references(components[kind][name])
+    return used
+
+
+def _references(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        if isinstance(reference := node.get("$ref"), str):
+            _, _, kind, name = reference.split("/")
+            yield kind, name
+        yield from (found for child in node.values() for found in _references(child))
+    elif isinstance(node, list):
+        yield from (found for child in node for found in _references(child))
+
+
+def _renamed(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _reference(value) if key == "$ref" else _renamed(value) for key, value in node.items()}
+    return [_renamed(child) for child in node] if isinstance(node, list) else node
+
+
+def _reference(reference: str) -> str:
+    return _REF.sub(rf"#/components/\1/{PREFIX}", reference)
