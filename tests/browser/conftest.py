@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.contrib.auth.hashers import make_password
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import User
+from accounts.services import personal_workspace
+from accounts.sign_in.password_hasher import PasswordHasher
+from accounts.sign_in.reset import verify_address
 from deploy.with_chromium import find_chromium
 from tests.browser.complaints import Complaints
+from tests.browser.mailbox import Mailbox
+from tests.browser.other_origin import OtherOrigin, serving_pages
 from tests.support.database_reset import empty_database
 from tests.support.run_command import Run, running
 from tests.support.running_server import database_url
@@ -53,13 +58,26 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def other_origin() -> Iterator[OtherOrigin]:
+    """A web server beside the service, whose pages may call it."""
+    with serving_pages() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
 def shared_site(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+    other_origin: OtherOrigin,
 ) -> Iterator[Run]:
-    with (
-        django_db_blocker.unblock(),
-        running(tmp_path_factory.mktemp("site"), DATABASE_URL=database_url()) as run,
-    ):
+    environment = {
+        "DATABASE_URL": database_url(),
+        "CHATAPI_SIGN_UP": "open",
+        "CHATAPI_MAIL_IN_LOG": "1",
+        "CHATAPI_CORS_ORIGINS": other_origin.url,
+    }
+    with django_db_blocker.unblock(), running(tmp_path_factory.mktemp("site"), **environment) as run:
         assert run.url
         empty_database()  # the first start made an account
         yield run
@@ -111,15 +129,34 @@ def page(open_browser: OpenBrowser) -> Page:
 
 
 @pytest.fixture
+def mailbox(site: Run) -> Mailbox:
+    """The mails that the service sends while the test works: there is no mail server, so its log has them."""
+    return Mailbox(site)
+
+
+@pytest.fixture
 def operator(site: Run) -> User:
     """A superuser whose password is PASSWORD."""
-    user = User.objects.create_superuser("root@example.com")
+    return with_password(User.objects.create_superuser("root@example.com"))
+
+
+@pytest.fixture
+def member(site: Run) -> User:
+    """A user who is no staff, and whose password is PASSWORD."""
+    user = with_password(User.objects.create_user("alice@example.com"))
+    personal_workspace(user)
+    return user
+
+
+def with_password(user: User) -> User:
+    """Let the user sign in with PASSWORD."""
     # as the server would: the settings of this process are those of tests
     user.password = _hashed_password()
     user.save()
+    verify_address(user)
     return user
 
 
 @cache
 def _hashed_password() -> str:
-    return make_password(PASSWORD, hasher=PBKDF2PasswordHasher())
+    return make_password(PASSWORD, hasher=PasswordHasher())

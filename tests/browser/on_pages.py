@@ -4,22 +4,71 @@ import os
 from functools import cache
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from typing import Literal
+
+from playwright.sync_api import Page, ViewportSize, expect
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 SERIOUS = {"serious", "critical"}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PHONE: ViewportSize = {"width": 390, "height": 844}
 SCREENSHOTS = "CHATAPI_TEST_SCREENSHOTS"
 # preload would read the stylesheets into <style> elements, which the policy of our pages refuses
 _RUN_AXE = "context => axe.run(context, {preload: false}).then(found => found.violations)"
 
 
 def sign_in(page: Page, email: str, password: str) -> None:
-    """Sign in at the admin site."""
-    page.goto("/admin/")
+    """Sign in with a password alone."""
+    page.goto("/accounts/login/")
+    enter_password(page, email, password)
+    expect_heading(page, "Your account")
+
+
+def enter_password(page: Page, email: str, password: str) -> None:
+    """Fill in and send the form of the sign-in page."""
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def sign_out(page: Page) -> None:
+    page.goto("/accounts/logout/")
+    page.get_by_role("button", name="Sign out").click()
+    expect_heading(page, "Sign in")
+
+
+def confirm_password(page: Page, password: str) -> None:
+    """Fill in and send the form that asks for the password once more."""
+    expect_heading(page, "Is it you?")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Go on").click()
+
+
+def expect_heading(page: Page, text: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(text)
+
+
+def expect_message(page: Page, text: str) -> None:
+    expect(page.locator(".messages")).to_contain_text(text)
+
+
+def look_at(page: Page, name: str) -> None:
+    """Check what a page of ours shows for obstacles and for what is too wide, in both schemes and on a phone.
+
+    `name` is that of the pictures.
+    """
+    size = page.viewport_size
+    assert size
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        check_accessibility(page)
+    page.set_viewport_size(PHONE)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE["width"], f"{page.url} is {width} pixels wide"
+    take_screenshots(page, f"{name}-phone")
+    page.set_viewport_size(size)
+    take_screenshots(page, name)
+    page.emulate_media(color_scheme="null")
 
 
 def check_accessibility(page: Page, part: str = "html") -> None:
@@ -45,7 +94,7 @@ def take_screenshots(page: Page, name: str) -> None:
     folder = os.environ.get(SCREENSHOTS)
     if not folder:
         return
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
     page.emulate_media(color_scheme="null")

@@ -35,7 +35,7 @@ def test_a_script_that_got_into_a_page_does_not_run_and_is_complained_about(
     attack: str, page: Page, complaints: Complaints
 ) -> None:
     complaints.expect("Content Security Policy")
-    page.goto("/admin/login/")
+    page.goto("/accounts/login/")
     with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
         page.evaluate(attack)
     assert page.evaluate("window.hurt") is None
@@ -60,7 +60,7 @@ def test_a_complaint_that_is_expected_must_come(page: Page) -> None:
 
 
 def test_obstacles_are_found_and_named(page: Page) -> None:
-    page.goto("/admin/login/")
+    page.goto("/accounts/login/")
     check_accessibility(page)
     page.evaluate("document.querySelector('label[for=id_password]').remove()")
     with pytest.raises(AssertionError, match=r"critical label at \['#id_password'\]: Form"):
@@ -69,13 +69,13 @@ def test_obstacles_are_found_and_named(page: Page) -> None:
 
 def test_each_browser_has_cookies_of_its_own(open_browser: OpenBrowser) -> None:
     one, other = open_browser(), open_browser()
-    one.goto("/admin/login/")
+    one.goto("/accounts/login/")
     assert one.context.cookies()
     assert not other.context.cookies()
 
 
 def test_a_passkey_is_made_on_localhost(page: Page) -> None:
     add_authenticator(page)
-    page.goto("/admin/login/")
+    page.goto("/accounts/login/")
     expect(page.get_by_label("Password")).to_be_visible()
     assert page.evaluate(MAKE_PASSKEY) == "public-key"
