@@ -6,13 +6,11 @@ from accounts.models import User
 from tests.browser.conftest import PASSWORD, OpenBrowser
 from tests.browser.mailbox import Mailbox
 from tests.browser.on_pages import (
-    confirm_password,
     enter_password,
     expect_heading,
     expect_message,
     look_at,
     sign_in,
-    sign_out,
 )
 
 OTHER_PASSWORD = "a staple of correct batteries"
