@@ -10,6 +10,7 @@ from accounts.client_address import address_group, client_address
 from accounts.sign_in import attempts
 from accounts.sign_in.attempts import Counted
 from accounts.sign_in.known_browsers import browser_of
+from core.exceptions import ServiceUnavailable
 
 FREE_FAILURES = 4
 """Failures in a row that delay nothing, of an account or in a browser."""
@@ -29,7 +30,13 @@ class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
         if address is not None:
             attempts.take_attempt(address)
         attempts.take_attempt(account)
-        user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
+        try:
+            user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
+        except ServiceUnavailable:  # nobody looked at the password
+            attempts.give_back(account)
+            if address is not None:
+                attempts.give_back(address)
+            raise
         if user is not None:
             attempts.forget(account)
             if address is not None:

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core import exceptions as django_exceptions
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
@@ -22,6 +24,7 @@ from core.exceptions import (
     NotFound,
     RateLimited,
     ServiceUnavailable,
+    SessionEnded,
 )
 
 Problem = TypeVar("Problem", bound=Exception)
@@ -76,6 +79,8 @@ def to_api_error(exception: BaseException | None) -> ApiError:
         return BodyTooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     if isinstance(exception, django_exceptions.DisallowedHost):
         return BadRequest("This host name is not served here.", code="invalid_host")
+    if isinstance(exception, SessionInterrupted | UpdateError):  # it was ended while this request ran
+        return SessionEnded()
     if isinstance(exception, django_exceptions.SuspiciousOperation | django_exceptions.BadRequest):
         return malformed_request_error()
     if isinstance(exception, InterfaceError | OperationalError):
