@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.admin_log import forget_address
 from accounts.models import ApiKey, Invitation, Membership, OutgoingMail, User, Workspace
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
+from accounts.sign_in.reset import end_sessions
 from core.exceptions import Conflict, ServiceUnavailable
 from core.ids import PROJECT, format_id
 from core.value import Value
@@ -90,6 +91,7 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
         by_another = origin if origin and origin.user_id != user.pk else Origin()
         record(Kind.ACCOUNT_DELETED, origin=by_another, deleted=user.pk)
         forget_address(user)
+        end_sessions(user)  # their data has the address
         OutgoingMail.objects.filter(recipient__iexact=user.email).delete()
         Invitation.objects.filter(email__iexact=user.email).delete()
         for delete_after_commit in _user_cleanups.values():
