@@ -12,35 +12,21 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts.models import User
 from tests.support.signing_in import add_totp, sign_in, sign_in_by_api, user_with_password
 
-EVIL_TEXTS = ["", "\x00", "\ud800", "𝕏‮", "x" * 5_000, "' OR 1=1 --", "../../etc", "%00", "{{7*7}}"]
-EVIL_VALUES = [
-    None,
-    True,
-    -1,
-    10**400,
-    1e308,
-    [],
-    [[]],
-    [None],
-    {},
-    {"a": {"b": []}},
-    {"response": []},
-    {"response": {}, "id": 1, "type": "x"},
-    {"id": "A", "rawId": "A", "type": "public-key", "response": {"clientDataJSON": "!", "userHandle": 7}},
-    {
-        "id": "AAAA",
-        "rawId": "AAAA",
-        "type": "public-key",
-        "response": {
-            "clientDataJSON": "AAAA",
-            "authenticatorData": "AAAA",
-            "attestationObject": "AAAA",
-            "signature": "AAAA",
-            "userHandle": "AAAA",
-        },
+EVIL_TEXTS = ["", "\x00", "\ud800", "x" * 5_000, "𝕏‮%00{{7*7}}' OR 1=1 --"]
+UNPARSABLE = {"id": "A", "rawId": "A", "type": "public-key", "response": {"clientDataJSON": "!", "userHandle": 7}}
+PARSABLE = {
+    "id": "AAAA",
+    "rawId": "AAAA",
+    "type": "public-key",
+    "response": {
+        "clientDataJSON": "AAAA",
+        "authenticatorData": "AAAA",
+        "attestationObject": "AAAA",
+        "signature": "AAAA",
+        "userHandle": "AAAA",
     },
-    *EVIL_TEXTS,
-]
+}
+EVIL_VALUES = [None, True, 10**400, [], [[None]], {"response": []}, UNPARSABLE, PARSABLE, *EVIL_TEXTS]
 BODIES: list[tuple[str, bytes]] = [
     ("application/json", b""),
     ("application/json", b"{"),
