@@ -6,13 +6,11 @@ from accounts.models import User
 from tests.browser.conftest import PASSWORD, OpenBrowser
 from tests.browser.mailbox import Mailbox
 from tests.browser.on_pages import (
-    confirm_password,
     enter_password,
     expect_heading,
     expect_message,
     look_at,
     sign_in,
-    sign_out,
 )
 
 OTHER_PASSWORD = "a staple of correct batteries"
@@ -98,7 +96,7 @@ def test_a_forgotten_password_is_replaced_by_a_link(page: Page, member: User, ma
 
     page.goto("/accounts/login/")
     enter_password(page, member.email, PASSWORD)
-    expect(page.get_by_text("are not correct")).to_be_visible()
+    expect(page.get_by_text("The address or the password is wrong.")).to_be_visible()
     look_at(page, "sign-in-refused")
     sign_in(page, member.email, OTHER_PASSWORD)
 
