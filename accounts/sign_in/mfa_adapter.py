@@ -21,7 +21,9 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     error_messages = DefaultMFAAdapter.error_messages | {
         "cannot_delete_authenticator": (
             "Administrators need a second factor here. Add another one before you remove this one."
-        )
+        ),
+        "incorrect_code": "The code is wrong, or was used already.",
+        "unverified_email": "Confirm your address first.",
     }
 
     def encrypt(self, text: str) -> str:

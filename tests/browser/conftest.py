@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.plugin import DjangoDbBlocker
@@ -73,6 +74,7 @@ def shared_site(
 ) -> Iterator[Run]:
     environment = {
         "DATABASE_URL": database_url(),
+        "CHATAPI_SECRET_KEY": settings.SECRET_KEY,  # tests look into sessions
         "CHATAPI_SIGN_UP": "open",
         "CHATAPI_MAIL_IN_LOG": "1",
         "CHATAPI_CORS_ORIGINS": other_origin.url,
@@ -110,7 +112,7 @@ def open_browser(chromium: Browser, site: Run, complaints: Complaints) -> Iterat
     contexts = []
 
     def open_page(**options: Any) -> Page:
-        context = chromium.new_context(base_url=site.url.replace("127.0.0.1", "localhost"), **options)
+        context = chromium.new_context(**{"base_url": site.url, **options})
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         contexts.append(context)
         page = context.new_page()

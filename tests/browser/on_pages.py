@@ -7,6 +7,8 @@ from typing import Literal
 
 from playwright.sync_api import Page, ViewportSize, expect
 
+from accounts.sign_in.sessions import SessionStore
+
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 SERIOUS = {"serious", "critical"}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -34,6 +36,15 @@ def sign_out(page: Page) -> None:
     page.goto("/accounts/logout/")
     page.get_by_role("button", name="Sign out").click()
     expect_heading(page, "Sign in")
+
+
+def let_time_pass(page: Page) -> None:
+    """Let the person have signed in so long ago that what is risky asks who they are."""
+    [key] = [cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
+    session = SessionStore(key)
+    for method in session["account_authentication_methods"]:
+        method["at"] -= 3600
+    session.save()
 
 
 def confirm_password(page: Page, password: str) -> None:

@@ -96,7 +96,7 @@ def test_a_forgotten_password_is_replaced_by_a_link(page: Page, member: User, ma
 
     page.goto("/accounts/login/")
     enter_password(page, member.email, PASSWORD)
-    expect(page.get_by_text("are not correct")).to_be_visible()
+    expect(page.get_by_text("The address or the password is wrong.")).to_be_visible()
     look_at(page, "sign-in-refused")
     sign_in(page, member.email, OTHER_PASSWORD)
 
