@@ -3,7 +3,6 @@
 import os
 from functools import cache
 from pathlib import Path
-
 from typing import Literal
 
 from playwright.sync_api import Page, ViewportSize, expect
