@@ -11,14 +11,15 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.contrib.admin.models import LogEntry
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.admin_log import forget_address
 from accounts.models import ApiKey, Invitation, Membership, OutgoingMail, User, Workspace
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
-from core.exceptions import Conflict
+from accounts.sign_in.reset import end_sessions
+from core.exceptions import Conflict, ServiceUnavailable
 from core.ids import PROJECT, format_id
 from core.value import Value
 
@@ -38,6 +39,13 @@ class WorkspaceContents(Value, frozen=True):
 
 UNVERIFIED_DAYS = 7
 """How long somebody who signs up may take to show that the address is theirs."""
+
+MET_A_CALL = {"40P01", "23503"}
+"""PostgreSQL's codes for a deletion that met a call of the user's in a shared workspace.
+
+Each waited for the other, or the call stored its conversation a moment before its key was deleted.
+"""
+DELETION_ATTEMPTS = 5
 
 _contents: dict[str, WorkspaceContents] = {}
 
@@ -83,6 +91,7 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
         by_another = origin if origin and origin.user_id != user.pk else Origin()
         record(Kind.ACCOUNT_DELETED, origin=by_another, deleted=user.pk)
         forget_address(user)
+        end_sessions(user)  # their data has the address
         OutgoingMail.objects.filter(recipient__iexact=user.email).delete()
         Invitation.objects.filter(email__iexact=user.email).delete()
         for delete_after_commit in _user_cleanups.values():
@@ -108,6 +117,19 @@ def delete_own_account(user: User) -> None:
     What was billed stays, with ids that name nobody. Does nothing if the user is gone already. Raises
     `Conflict` if others depend on the user.
     """
+    for _ in range(DELETION_ATTEMPTS):
+        try:
+            _delete_own_account(user)
+        except (OperationalError, IntegrityError) as error:
+            if getattr(error.__cause__, "sqlstate", None) not in MET_A_CALL:
+                raise
+            ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+        else:
+            return
+    raise ServiceUnavailable("The account is still in use. Try again.")
+
+
+def _delete_own_account(user: User) -> None:
     with transaction.atomic():
         check_may_leave(user)
         for workspace in Workspace.objects.filter(personal_of=user):

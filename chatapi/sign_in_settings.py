@@ -33,9 +33,14 @@ LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/accounts/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 
-# shared by all processes, and there wherever the service is
+# Shared by all processes, and there wherever the service is. Beyond MAX_ENTRIES Django drops live entries, so
+# strangers who make some, by asking for links, could make it forget failed codes: `delete_forgotten` keeps it small.
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cacheentry"}
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "accounts_cacheentry",
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    }
 }
 
 # --- allauth ------------------------------------------------------------------------------------

@@ -30,13 +30,13 @@ def on_sign_in_failed(
     *, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """Record whose account was tried. What was typed for an unknown one may be a password, and is dropped."""
-    user = _user_named(credentials.get("username") or credentials.get("email"))
-    record(
-        Kind.SIGN_IN_FAILED,
-        user=user,
-        request=request,
-        reason="credentials" if user else "unknown_address",
-    )
+    record_failure(credentials.get("username") or credentials.get("email"), request, reason="credentials")
+
+
+def record_failure(email: object, request: HttpRequest | None, *, reason: str) -> None:
+    """Record that somebody did not sign in to the account of an address, or to none that there is."""
+    user = _user_named(email)
+    record(Kind.SIGN_IN_FAILED, user=user, request=request, reason=reason if user else "unknown_address")
 
 
 def _user_named(email: object) -> User | None:

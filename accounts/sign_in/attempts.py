@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.models import SignInAttempts
+from accounts.models import CacheEntry, SignInAttempts
 from core.value import Value
 
 MAX_DELAY_SECONDS = 60
@@ -81,4 +81,6 @@ def give_back(counted: Counted) -> None:
 
 
 def delete_forgotten() -> None:
+    """Delete the counts that no longer matter, ours and those that allauth keeps in the cache."""
+    CacheEntry.objects.filter(expires__lt=timezone.now()).delete()
     SignInAttempts.objects.filter(allowed_at__lt=timezone.now() - FORGOTTEN_AFTER).delete()

@@ -7,9 +7,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
 from accounts.client_address import address_group, client_address
+from accounts.security_events.receivers import record_failure
 from accounts.sign_in import attempts
-from accounts.sign_in.attempts import Counted
+from accounts.sign_in.attempts import Counted, TooManyAttempts
 from accounts.sign_in.known_browsers import browser_of
+from core.exceptions import ServiceUnavailable
 
 FREE_FAILURES = 4
 """Failures in a row that delay nothing, of an account or in a browser."""
@@ -26,10 +28,20 @@ class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
         if not (isinstance(email, str) and isinstance(password, str) and email and password):
             return None
         account, address = _account(request, email), _address(request)
-        if address is not None:
-            attempts.take_attempt(address)
-        attempts.take_attempt(account)
-        user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
+        try:
+            if address is not None:
+                attempts.take_attempt(address)
+            attempts.take_attempt(account)
+        except TooManyAttempts:
+            record_failure(email, request, reason="too_many_attempts")
+            raise
+        try:
+            user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
+        except ServiceUnavailable:  # nobody looked at the password
+            attempts.give_back(account)
+            if address is not None:
+                attempts.give_back(address)
+            raise
         if user is not None:
             attempts.forget(account)
             if address is not None:

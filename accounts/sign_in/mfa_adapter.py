@@ -1,6 +1,8 @@
 """Second factors: encrypted at rest, keys where browsers allow them, required of staff by a setting."""
 
 import ipaddress
+import secrets
+from base64 import b32encode
 from typing import Any
 
 from allauth.core import context
@@ -28,11 +30,14 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Return the secret; where the service's key has changed, one that no code fits."""
+        """Return the secret; where the service's key has changed, a new one that nobody knows, so no code fits.
+
+        It is of a kind that codes can be computed from. An empty one would do, too, but for anybody.
+        """
         try:
             return decrypt(encrypted_text)
         except Undecipherable:
-            return ""
+            return b32encode(secrets.token_bytes(20)).decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         user = authenticator.user

@@ -6,6 +6,7 @@ This is the one place where their end is moved, whatever uses them: pages, the A
 from datetime import timedelta
 from typing import Any, cast
 
+from allauth.core import context
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
@@ -24,9 +25,20 @@ class SessionStore(DatabaseStore):
 
     def _get_session_from_db(self) -> Session | None:
         session: Session | None = super()._get_session_from_db()  # type: ignore[misc]
-        if session is not None:
+        if session is not None and _is_used(session.session_key):
             _extend(session)
         return session
+
+
+def _is_used(session_key: str) -> bool:
+    """Tell a session that a request came with from those that are only looked at, for a list of them."""
+    request = context.request
+    if request is None:  # a streaming endpoint, which is outside Django
+        return True
+    return session_key in {
+        request.COOKIES.get(settings.SESSION_COOKIE_NAME),
+        request.headers.get("X-Session-Token"),
+    }
 
 
 def _extend(session: Session) -> None:

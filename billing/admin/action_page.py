@@ -14,8 +14,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from accounts.models import User
 from billing.admin.money_admin import MoneyAdmin
 from billing.exceptions import BillingError
+from core.ids import format_user_id
 
 Values = dict[str, Any]
 
@@ -79,7 +81,8 @@ def row_for_action(model_admin: MoneyAdmin, request: HttpRequest, id: Any) -> An
 
 def _perform(model_admin: MoneyAdmin, request: HttpRequest, action: AdminAction) -> ActionResult:
     with transaction.atomic():
-        result = action.do(action.form.cleaned_data, str(request.user))
+        by = format_user_id(cast("User", request.user).pk)  # the books name nobody, and outlive accounts
+        result = action.do(action.form.cleaned_data, by)
         if result.is_new:
             log = model_admin.log_addition if action.adds else model_admin.log_change
             log(request, result.row, result.text)

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from accounts.models import Workspace
 from billing.money import format_usd
-from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse_id
+from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse_id, parse_user_id
 
 _PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
 
@@ -61,3 +61,11 @@ def parse_any_id(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def link_to_user(text: str) -> str:
+    """Return a link if the text is a user's public id: the books name people only so, and outlive them."""
+    user_id = parse_user_id(text)
+    if user_id is None:
+        return text or "–"
+    return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[user_id]), text)

@@ -21,7 +21,14 @@ from billing.admin.action_page import (
     row_for_action,
 )
 from billing.admin.form_fields import ReasonForm
-from billing.admin.formatting import format_to_second, no_wrap, usd, usd_column, workspace_names_by_id
+from billing.admin.formatting import (
+    format_to_second,
+    link_to_user,
+    no_wrap,
+    usd,
+    usd_column,
+    workspace_names_by_id,
+)
 from billing.admin.money_admin import MoneyAdmin
 from billing.completion_finder import find_charged_completion
 from billing.models import NO_WORKSPACE, Account, Charge, Entry, Transaction
@@ -32,7 +39,7 @@ from core.ids import COMPLETION, format_id
 
 @admin.register(Transaction)
 class TransactionAdmin(MoneyAdmin):
-    list_display = ("at", "kind", "in_usd", "workspace", "reason", "by", "reference")
+    list_display = ("at", "kind", "in_usd", "workspace", "reason", "done_by", "reference")
     list_filter = ("kind", "created_at")
     search_help_text = "Workspace by name or id, chatcmpl-… or other id of what was charged for, reference"
     id_fields = ("pk", "charge_id", "workspace_id")
@@ -46,7 +53,7 @@ class TransactionAdmin(MoneyAdmin):
         "workspace_id",
         "charged_for",
         "reason",
-        "by",
+        "done_by",
         "reference",
         "takes_back",
         "taken_back",
@@ -60,6 +67,10 @@ class TransactionAdmin(MoneyAdmin):
             transaction=OuterRef("pk"), account__kind=Account.Kind.WALLET
         ).values("amount")
         return transactions.annotate(_amount=Subquery(wallet_entries[:1]))
+
+    @admin.display(description="by", ordering="by")
+    def done_by(self, row: Transaction) -> str:
+        return link_to_user(row.by)
 
     def actions_on(self, row: Any) -> Mapping[str, str]:
         return {} if row.kind == Transaction.Kind.REVERSAL or _reversal_of(row) else self.action_pages

@@ -1,17 +1,24 @@
-"""Middleware that turns Django's own error pages into the JSON envelope."""
+"""Middleware that shows each error as who asked can read it: programs as JSON, people as a page."""
 
-from django.http import HttpRequest
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
 
-from core.exceptions import Internal
+from core.exceptions import ApiError, Internal
 from core.http.exception_handler import api_error_for_status, error_response, to_api_error
 
 _KEPT_HEADERS = ("Allow", "Retry-After", "Vary", "WWW-Authenticate")
+_FOR_PEOPLE = ("/accounts/", "/admin/")
 
 
 class ErrorEnvelopeMiddleware(MiddlewareMixin):
-    """The outermost middleware: no response of 400 or more leaves Django as HTML, not even in DEBUG."""
+    """The outermost middleware: no response of 400 or more leaves Django as it made it, not even in DEBUG.
+
+    It is the JSON envelope, or for a browser that opened a page one of ours.
+    """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         error = to_api_error(exception)
@@ -19,16 +26,33 @@ class ErrorEnvelopeMiddleware(MiddlewareMixin):
         return None if isinstance(error, Internal) else error_response(error)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code < 400 or _is_json(response):
+        if response.status_code < 400:
             return response
-        error = api_error_for_status(response.status_code, request.method or "", response.get("Allow", ""))
-        refusal = error_response(error)
+        wants_page = _wants_page(request)
+        if _is_json(response) and not wants_page:
+            return response
+        allowed = response.get("Allow", "")
+        error = getattr(response, "api_error", None) or api_error_for_status(
+            response.status_code, request.method or "", allowed
+        )
+        refusal = _page(error) if wants_page else error_response(error)
         _copy_headers(response, refusal)
         return refusal
 
 
 def _is_json(response: HttpResponseBase) -> bool:
     return response.get("Content-Type", "").startswith("application/json")
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    return request.path_info.startswith(_FOR_PEOPLE) and "text/html" in request.headers.get("Accept", "")
+
+
+def _page(error: ApiError) -> HttpResponse:
+    """Render a page without asking who is signed in: what failed may be the database."""
+    words = {"heading": HTTPStatus(error.status).phrase.capitalize(), "message": error.message}
+    page = render_to_string("chatapi/error.html", words)
+    return HttpResponse(page, status=error.status, headers=error.headers)
 
 
 def _copy_headers(old: HttpResponseBase, new: HttpResponseBase) -> None:

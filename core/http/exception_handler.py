@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core import exceptions as django_exceptions
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
@@ -22,18 +24,21 @@ from core.exceptions import (
     NotFound,
     RateLimited,
     ServiceUnavailable,
+    SessionEnded,
 )
 
 Problem = TypeVar("Problem", bound=Exception)
 
 
 def error_response(error: ApiError) -> HttpResponse:
-    return HttpResponse(
+    response = HttpResponse(
         msgspec.json.encode(error.envelope),
         status=error.status,
         content_type="application/json",
         headers=error.headers,
     )
+    response.api_error = error  # type: ignore[attr-defined]  # for whoever shows it to people
+    return response
 
 
 def database_down_error() -> ServiceUnavailable:
@@ -74,6 +79,8 @@ def to_api_error(exception: BaseException | None) -> ApiError:
         return BodyTooLarge(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     if isinstance(exception, django_exceptions.DisallowedHost):
         return BadRequest("This host name is not served here.", code="invalid_host")
+    if isinstance(exception, SessionInterrupted | UpdateError):  # it was ended while this request ran
+        return SessionEnded()
     if isinstance(exception, django_exceptions.SuspiciousOperation | django_exceptions.BadRequest):
         return malformed_request_error()
     if isinstance(exception, InterfaceError | OperationalError):
@@ -109,6 +116,7 @@ _ERRORS_BY_STATUS: dict[int, Callable[[], ApiError]] = {
     401: MissingApiKey,
     403: permission_denied_error,
     404: page_not_found_error,
+    429: lambda: RateLimited("Too many requests. Try again later.", retry_after=60),
     503: lambda: ServiceUnavailable("The service is not available now. Try again."),
 }
 

@@ -134,9 +134,9 @@ class Stage:
 
     def _signed_in(self, email: str, password: str) -> httpx2.Client:
         browser = self.server.client()
-        browser.get("/admin/login/")
-        form = {"username": email, "password": password, "next": "/admin/"}
-        answer = submit(browser, "/admin/login/", form)
+        browser.get("/accounts/login/")
+        form = {"login": email, "password": password, "next": "/admin/"}
+        answer = submit(browser, "/accounts/login/", form)
         assert answer.status_code == 302, answer.text
         return browser
 

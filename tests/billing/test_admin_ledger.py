@@ -7,10 +7,12 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.models import User
 from billing import ledger
 from billing.models import Charge, Transaction
 from billing.money import NANO_PER_USD
 from billing.prices import add_price
+from core.ids import format_user_id
 from tests.support.billing_admin import (
     action_url,
     charge_call,
@@ -144,7 +146,9 @@ def test_a_charge_is_refunded(operator: Client, alice: Person, charge: Charge) -
 
     reversal = Transaction.objects.get(kind="reversal")
     assert f"Reversed by transaction {reversal.pk}." in shown_messages(operator, answer)
-    assert (reversal.by, reversal.reason) == ("root@example.com", "The answer was nonsense.")
+    root = format_user_id(User.objects.get(email="root@example.com").pk)
+    assert (reversal.by, reversal.reason) == (root, "The answer was nonsense.")
+    assert f">{root}</a>" in operator.get(action_url("transaction", reversal.pk)).text
     assert wallet_of(alice).balance == NANO_PER_USD
     [line] = logged_messages()
     assert str(reversal.pk) in line

@@ -9,8 +9,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from accounts.models import User
 from billing.models import Price
 from billing.prices import add_price, current_tariffs
+from core.ids import format_user_id
 from engines.served_models import reset_registry
 from tests.support.billing_admin import (
     Answer,
@@ -69,7 +71,8 @@ def test_a_price_applies_from_now_on(operator: Client) -> None:
     assert "From now on gpt-4o has a new price." in shown_messages(operator, answer)
     [price] = Price.objects.all()
     assert answer["Location"] == action_url("price", price.pk)
-    assert price.source == "admin: root@example.com"
+    root = User.objects.get(email="root@example.com")
+    assert price.source == f"admin: {format_user_id(root.pk)}"
     assert current_tariffs(["gpt-4o"], timezone.now())["gpt-4o"].tiers == {
         0: {"prompt": 2_500_000, "cached": 1, "completion": 10_000_000, "images": 3_000_000_000}
     }
@@ -216,7 +219,8 @@ def test_staff_who_may_change_prices_can_add_them(db: None) -> None:
     assert "Add price" in pricer.get(list_url("price")).text
     shown_messages(pricer, submit_price(pricer, **PRICE))
 
-    assert Price.objects.get().source == "admin: pricer@example.com"
+    user = User.objects.get(email="pricer@example.com")
+    assert Price.objects.get().source == f"admin: {format_user_id(user.pk)}"
 
 
 def test_staff_without_permission_see_nothing(db: None) -> None:

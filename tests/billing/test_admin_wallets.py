@@ -8,10 +8,12 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from accounts.models import User
 from billing import ledger
 from billing.models import Transaction, Wallet
 from billing.money import MAX_NANO, MAX_NANO_PER_WALLET, NANO_PER_USD
 from billing.terms_and_budgets import open_wallet, set_terms
+from core.ids import format_user_id
 from tests.support.billing_admin import (
     HOME,
     LISTS,
@@ -60,7 +62,8 @@ def test_money_is_put_in_and_taken_out(
     assert "USD, by transaction" in shown_messages(operator, answer)
     assert answer["Location"] == action_url("wallet", wallet.pk)
     transaction = Transaction.objects.get()
-    assert (transaction.kind, transaction.reason, transaction.by) == (kind, "They paid.", "root@example.com")
+    root = format_user_id(User.objects.get(email="root@example.com").pk)
+    assert (transaction.kind, transaction.reason, transaction.by) == (kind, "They paid.", root)
     assert wallet_of(alice).balance == nano
     [line] = logged_messages()
     assert str(transaction.pk) in line
@@ -388,14 +391,15 @@ def test_staff_without_permission_and_users_see_nothing(action: str, alice: Pers
         assert Client().get(address).status_code == 302
 
 
-def test_staff_who_may_change_wallets_act_under_their_own_name(alice: Person, wallet: Wallet) -> None:
+def test_staff_who_may_change_wallets_act_under_their_own_id(alice: Person, wallet: Wallet) -> None:
     treasurer = staff("change_wallet", email="treasurer@example.com")
 
     shown_messages(
         treasurer, fill_in(treasurer, action_url("wallet", wallet.pk, "top-up"), amount="5", reason="Bank")
     )
 
-    assert Transaction.objects.get().by == "treasurer@example.com"
+    user = User.objects.get(email="treasurer@example.com")
+    assert Transaction.objects.get().by == format_user_id(user.pk)
 
 
 @pytest.mark.parametrize("action", [*ACTIONS, "terms", "change"])

@@ -22,7 +22,7 @@ from conversations.models import Conversation
 from engines.messages import ImagePart
 from media.cleanup import remove_strays
 from media.models import File, asset_id
-from media.storage.operations import delete_tree, exists, local_copy, save_file, walk
+from media.storage.operations import delete_tree, exists, local_copy, open_range, save_file, walk
 from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
 from tests.support.killed_process import kill_where_it_stalls
 from tests.support.people import Person, signed_in
@@ -283,12 +283,10 @@ def test_it_tells_what_was_used(server: Server, alice: Person) -> None:
 
 
 def test_a_file_that_is_gone_or_has_no_room_is_named(tmp_path: Path) -> None:
-    def missing() -> Iterator[bytes]:
-        yield (tmp_path / "gone.png").read_bytes()
-
+    missing = open_range("exports/missing", 0, 3)
     files = [
         ExportedFile("note.txt", [b"a", b"b"]),
-        ExportedFile("gone.png", missing(), size=3),
+        ExportedFile("gone.png", missing, size=3),
         ExportedFile("large.wav", [b"x" * 100], size=100),
         ExportedFile("small.wav", [b"y"], size=1),
         ExportedFile("small.wav", [b"twice"], size=1),

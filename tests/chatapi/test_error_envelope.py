@@ -14,6 +14,7 @@ from pytest_django import Settings
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
+from accounts.models import User
 from chatapi.urls import handler400, handler403, handler404, handler500, urlpatterns
 from core.exceptions import RateLimited
 from core.http.views import PublicView
@@ -202,7 +203,7 @@ def test_a_host_that_is_not_served(visitor: Client, settings: Settings) -> None:
 
 
 def test_a_form_without_its_token(settings: Settings, db: None) -> None:
-    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "a", "password": "b"})
+    answer = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "a", "password": "b"})
 
     assert (answer.status_code, error_of(answer)["code"]) == (403, "csrf_failed")
 
@@ -210,10 +211,10 @@ def test_a_form_without_its_token(settings: Settings, db: None) -> None:
 def test_a_body_over_the_limit(settings: Settings, db: None) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
     browser = Client(enforce_csrf_checks=True)
-    browser.get("/admin/login/")
+    browser.get("/accounts/login/")
 
-    body = "username=" + "a" * 200
-    answer = browser.post("/admin/login/", body, content_type="application/x-www-form-urlencoded")
+    body = "login=" + "a" * 200
+    answer = browser.post("/accounts/login/", body, content_type="application/x-www-form-urlencoded")
 
     assert (answer.status_code, error_of(answer)["code"]) == (413, "body_too_large")
 
@@ -249,3 +250,51 @@ def test_the_admin_without_a_database(visitor: Client, alice: Person) -> None:
 def test_the_process_lives_without_a_database(client: Client, alice: Person) -> None:
     with dead_database():
         assert client.get("/livez").json() == {"status": "ok"}
+
+
+# --- pages for people ---------------------------------------------------------------------------------
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("address", ["/accounts/nowhere/", "/admin/nowhere/"])
+def test_a_person_sees_a_page_where_a_program_sees_the_envelope(address: str, db: None) -> None:
+    person = Client()
+    person.force_login(User.objects.create_superuser("root@example.com"))
+
+    page = person.get(address, headers=BROWSER)
+
+    assert (page.status_code, page["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "<h1>Not found</h1>" in page.text
+    assert "There is nothing at this address." in page.text
+    assert error_of(person.get(address))["code"] == "not_found"
+
+
+def test_the_api_answers_a_browser_with_the_envelope_too(client: Client, db: None) -> None:
+    assert error_of(client.get("/v1/nowhere", headers=BROWSER))["code"] == "not_found"
+
+
+def test_a_person_without_a_csrf_token_reads_what_is_wrong(db: None) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "a"}, headers=BROWSER)
+
+    assert answer.status_code == 403
+    assert "The CSRF check failed" in answer.text
+
+
+def test_the_page_of_an_error_needs_no_database(visitor: Client, alice: Person) -> None:
+    visitor.force_login(alice.user)
+    with dead_database():
+        page = visitor.get("/accounts/", headers=BROWSER)
+
+    assert (page.status_code, page["retry-after"]) == (503, "2")
+    assert "The database does not answer. Try again." in page.text
+
+
+def test_who_is_no_staff_is_told_so_at_the_admin_site(alice: Person) -> None:
+    person = Client()
+    person.force_login(alice.user)
+
+    page = person.get("/admin/", follow=True, headers=BROWSER)
+
+    assert page.status_code == 403
+    assert "You may not do this." in page.text

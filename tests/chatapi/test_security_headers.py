@@ -89,7 +89,8 @@ def test_all_pages_of_the_admin_site_obey_the_policy_that_they_are_sent_with(ali
     for address, answer in crawl(superuser(), "/admin/"):
         assert answer.status_code == 200, address
         is_page = answer["Content-Type"].startswith("text/html")
-        assert policy_of(answer) == (PAGE if is_page else NO_PAGE), address
+        page = OWN_PAGE if answer.request["PATH_INFO"].startswith("/accounts/") else PAGE
+        assert policy_of(answer) == (page if is_page else NO_PAGE), address
         assert PageReader(answer.text).refused == [], address
         visited.add(urlsplit(address).path)
 
@@ -109,13 +110,13 @@ def test_all_pages_of_the_admin_site_obey_the_policy_that_they_are_sent_with(ali
     }
 
 
-@pytest.mark.parametrize("address", ["/admin/login/", "/admin/login/?next=/admin/", "/docs"])
+@pytest.mark.parametrize("address", ["/accounts/login/", "/accounts/login/?next=/admin/", "/docs"])
 def test_a_strangers_pages_obey_their_policy(address: str, client: Client, db: None) -> None:
     answer = client.get(address)
 
     assert answer.status_code == 200
     assert PageReader(answer.text).refused == []
-    assert policy_of(answer) == (DOCS if address == "/docs" else PAGE)
+    assert policy_of(answer) == (DOCS if address == "/docs" else OWN_PAGE)
 
 
 def test_a_statement_obeys_the_policy_of_our_own_pages(client: Client, alice: Person) -> None:

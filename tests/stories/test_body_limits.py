@@ -16,7 +16,7 @@ from tests.support.people import Person
 from tests.support.running_server import Server
 
 LIMIT = product_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-ADDRESSES = ["/livez", "/admin/login/", "/v1/conversations", "/no/such/page"]
+ADDRESSES = ["/livez", "/accounts/login/", "/v1/conversations", "/no/such/page"]
 
 
 @pytest.fixture
@@ -80,16 +80,16 @@ def test_a_method_without_a_body_may_send_little(server: Server, alice: Person) 
 def test_a_form_arrives_as_it_was_sent(server: Server, db: None) -> None:
     User.objects.create_superuser("root@example.com", "a good password")
     with server.client() as client:
-        page = client.get("/admin/login/").text
+        page = client.get("/accounts/login/").text
         token = re.findall(r'csrfmiddlewaretoken" value="(\w+)"', page)[0]
         fields = {
-            "username": "root@example.com",
+            "login": "root@example.com",
             "password": "a good password",
             "csrfmiddlewaretoken": token,
             "next": "/admin/",
             "padding": "é" * 200_000,
         }
-        signed_in = client.post("/admin/login/", data=fields)
+        signed_in = client.post("/accounts/login/", data=fields)
         assert (signed_in.status_code, signed_in.headers["location"]) == (302, "/admin/")
         assert client.get("/admin/").status_code == 200
 

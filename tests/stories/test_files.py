@@ -280,7 +280,7 @@ def test_no_body_is_read_before_the_key_is_checked(server: Server) -> None:
 def test_a_browser_session_needs_its_csrf_token(server: Server, alice: Person) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(alice.user)
-    browser.get("/admin/login/")
+    browser.get("/accounts/login/")
     session = browser.cookies["sessionid"].value
     cookies = f"sessionid={session}; csrftoken={'t' * 32}"
     with server.client(Cookie=cookies) as client:

@@ -57,7 +57,7 @@ def test_a_signed_out_browser_is_refused(browser: httpx2.Client) -> None:
 
 def test_every_response_has_a_request_id_and_echoes_the_clients(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
-        for path in ("/livez", "/nowhere", "/v1/models", "/admin/login/"):
+        for path in ("/livez", "/nowhere", "/v1/models", "/accounts/login/"):
             assert client.get(path).headers["x-request-id"].startswith("req_")
             assert client.get(path, headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
         streamed = client.post(PATHS["native"], json=chat_body("Hi"), headers={"x-request-id": "mine-2"})
