@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.views.generic import TemplateView
 
 from accounts.sign_in.mfa_adapter import has_second_factor
+from accounts.sign_in.user_agents import describe
 
 
 class HomeView(LoginRequiredMixin, TemplateView):
@@ -28,7 +29,8 @@ class SessionsView(LoginRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         sessions = sorted(self._sessions(), key=lambda session: session.last_seen_at, reverse=True)
-        return super().get_context_data(sessions=sessions, **kwargs)
+        named = [(session, describe(session.user_agent)) for session in sessions]
+        return super().get_context_data(sessions=named, **kwargs)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         sessions = self._sessions()
