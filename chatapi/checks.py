@@ -190,10 +190,11 @@ def check_worker(**_: Any) -> Iterator[CheckMessage]:
 
 
 def check_hosts(**_: Any) -> Iterator[CheckMessage]:
-    if settings.HTTPS and "*" in settings.ALLOWED_HOSTS:
+    sends_links = settings.EMAIL_BACKEND != LOG_BACKEND or settings.CHATAPI_SIGN_UP != "closed"
+    if "*" in settings.ALLOWED_HOSTS and (settings.HTTPS or sends_links):
         yield checks.Warning(
-            "Every host name is served, though the service stands behind HTTPS under a name of its own.",
-            hint="Set CHATAPI_ALLOWED_HOSTS to that name.",
+            "Every host name is served. So no mail with a link is sent: it would lead where a request claims.",
+            hint="Set CHATAPI_ALLOWED_HOSTS to the names of this service.",
             id="chatapi.W004",
         )
 

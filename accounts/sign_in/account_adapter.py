@@ -1,5 +1,6 @@
 """What is ours about signing in and signing up."""
 
+import logging
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -15,6 +16,8 @@ from django.http import HttpRequest, HttpResponseBase
 from accounts.client_address import client_address
 from accounts.models import Invitation, User
 from accounts.sign_in import invitations, known_browsers, mail
+
+logger = logging.getLogger(__name__)
 
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (sessions must have some address)
 
@@ -78,7 +81,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Queue the mail: sending it now would show by the time it takes who has an account."""
         request = self.request
         values = {"request": request, "email": email, "current_site": get_current_site(request), **context}
-        mail.queue(self.render_mail(template_prefix, email, values))
+        message = self.render_mail(template_prefix, email, values)
+        if "*" in settings.ALLOWED_HOSTS and f"://{request.get_host()}" in message.body:
+            logger.error(
+                "A mail with a link was not sent: it would lead to the host that the request claims, which "
+                "may be anybody's. Set CHATAPI_ALLOWED_HOSTS to the names of this service"
+            )
+            return
+        mail.queue(message)
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
         response: HttpResponseBase = super().post_login(request, user, **options)
