@@ -31,6 +31,8 @@ class ErrorEnvelopeMiddleware(MiddlewareMixin):
         wants_page = _wants_page(request)
         if _is_json(response) and not wants_page:
             return response
+        if wants_page and response.status_code == HTTPStatus.UNAUTHORIZED and not _is_json(response):
+            return response  # a template of ours: another server did not say who somebody is
         allowed = response.get("Allow", "")
         error = getattr(response, "api_error", None) or api_error_for_status(
             response.status_code, request.method or "", allowed

@@ -40,9 +40,7 @@ def test_every_page_is_shown_to_who_has_not_signed_in(page: Page, complaints: Co
         expect_heading(page, "The link does not work")
 
 
-def test_every_page_is_shown_to_who_has_signed_in(
-    page: Page, member: User, complaints: Complaints
-) -> None:
+def test_every_page_is_shown_to_who_has_signed_in(page: Page, member: User, complaints: Complaints) -> None:
     complaints.expect(r"/3rdparty/login/error/: .* 401 ")
     complaints.expect(r"/2fa/(recovery-codes|totp/deactivate)/: .* 404 ")  # there is no factor
     sign_in(page, member.email, PASSWORD)
