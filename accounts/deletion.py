@@ -100,14 +100,20 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
 
 
 def delete_unverified_users() -> None:
-    """Delete who signed up and never showed that the address is theirs: its owner may want it."""
+    """Delete who signed up and never showed that the address is theirs: its owner may want it.
+
+    Whom an operator has given a key, a workspace or a right meanwhile stays.
+    """
     verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     unverified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=False)
     long_ago = timezone.now() - timedelta(days=UNVERIFIED_DAYS)
-    users = User.objects.filter(
-        Exists(unverified), ~Exists(verified), last_login=None, date_joined__lt=long_ago
+    strangers = User.objects.filter(
+        *(Q(last_login=None), Q(api_keys=None), Q(memberships=None), Q(groups=None)),
+        is_staff=False,
+        is_superuser=False,
+        date_joined__lt=long_ago,
     )
-    for user in users[:1000]:
+    for user in strangers.filter(Exists(unverified), ~Exists(verified)).order_by("date_joined")[:1000]:
         delete_user(user)
 
 

@@ -1,12 +1,14 @@
 """Refusal of input that allauth, or a library below it, does not expect.
 
-Its forms check most of what is sent, but credentials of security keys, keys of links and JSON of any depth reach
-code that fails on them in its own way. Whatever it raises of that kind is the client's concern.
+Its forms check most of what is sent, but credentials of security keys, keys of links and JSON of any depth
+reach code that fails on them in its own way. What it raises so is the client's concern.
 """
 
 import logging
 import traceback
+from pathlib import Path
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
@@ -39,3 +41,8 @@ class MalformedInputMiddleware(MiddlewareMixin):
 def _is_allauths(request: HttpRequest) -> bool:
     match = request.resolver_match
     return match is not None and str(match.func.__module__).startswith("allauth.")
+
+
+def _is_ours(filename: str) -> bool:
+    """Tell whether it is our own code that failed, which is nobody else's fault."""
+    return Path(filename).is_relative_to(settings.BASE_DIR) and "site-packages" not in filename

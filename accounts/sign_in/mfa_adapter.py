@@ -30,7 +30,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Return the secret; where the service's key has changed, a new one that nobody knows, so no code fits.
+        """Return the secret; where the service's key has changed, a new one that nobody knows.
 
         It is of a kind that codes can be computed from. An empty one would do, too, but for anybody.
         """
@@ -54,6 +54,11 @@ def has_second_factor(user: Any) -> bool:
 
 def is_second_factor_required(user: Any) -> bool:
     return bool(user.is_staff) and settings.CHATAPI_STAFF_SECOND_FACTOR == "required"
+
+
+def may_be_staff(user: Any) -> bool:
+    """Tell whether the admin site lets the user in: staff, with a second factor where that is required."""
+    return bool(user.is_staff) and (not is_second_factor_required(user) or has_second_factor(user))
 
 
 def host_name(request: HttpRequest) -> str:
