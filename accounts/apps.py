@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import pre_delete
 
 
 class AccountsConfig(AppConfig):
@@ -6,5 +7,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.security_events.receivers import connect
+        from accounts.sign_in.mfa_adapter import keep_last_factor
 
         connect()
+        pre_delete.connect(keep_last_factor, sender="mfa.Authenticator")
