@@ -53,8 +53,14 @@ def keep_last_factor(*, instance: Authenticator, origin: object, **kwargs: Any) 
     allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed by an
     operator, is another matter.
     """
-    if origin is instance and instance.type in FACTORS and not get_adapter().can_delete_authenticator(instance):
-        raise Forbidden(get_adapter().error_messages["cannot_delete_authenticator"], code="second_factor_required")
+    if (
+        origin is instance
+        and instance.type in FACTORS
+        and not get_adapter().can_delete_authenticator(instance)
+    ):
+        raise Forbidden(
+            get_adapter().error_messages["cannot_delete_authenticator"], code="second_factor_required"
+        )
 
 
 def has_second_factor(user: Any) -> bool:

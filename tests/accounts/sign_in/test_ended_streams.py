@@ -58,10 +58,14 @@ def deactivate(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [sign_out, end_from_elsewhere, end_all, change_password, reset, deactivate], ids=lambda one: one.__name__
+    "end",
+    [sign_out, end_from_elsewhere, end_all, change_password, reset, deactivate],
+    ids=lambda one: one.__name__,
 )
 @pytest.mark.parametrize("dialect", PATHS)
-def test_an_apps_answer_ends_with_its_session(server: Server, dialect: str, end: Callable[[str], None]) -> None:
+def test_an_apps_answer_ends_with_its_session(
+    server: Server, dialect: str, end: Callable[[str], None]
+) -> None:
     user_with_password(ALICE)
     token = app_token(ALICE)
     body = chat_body("[[text: begun]] [[stall]]", stream=True) | {"model": "scripted"}

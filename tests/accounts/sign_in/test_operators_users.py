@@ -58,7 +58,12 @@ def test_a_user_who_was_made_for_a_key_signs_in_once_there_is_a_password(db: Non
 
 def test_the_admins_new_user_signs_in_at_once(db: None) -> None:
     client = administrator()
-    form = {"email": "Alice@Example.com", "usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    form = {
+        "email": "Alice@Example.com",
+        "usable_password": "true",
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+    }
     assert client.post("/admin/accounts/user/add/", form).status_code == 302
     assert can_sign_in(ALICE)
 
