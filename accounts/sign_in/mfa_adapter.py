@@ -6,13 +6,14 @@ from base64 import b32encode
 from typing import Any
 
 from allauth.core import context
-from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.sign_in.encryption import Undecipherable, decrypt, encrypt
+from core.exceptions import Forbidden
 
 FACTORS = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
 
@@ -46,6 +47,22 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         return {"id": host_name(context.request), "name": settings.MFA_TOTP_ISSUER}
+
+
+def keep_last_factor(*, instance: Authenticator, origin: object, **kwargs: Any) -> None:
+    """Refuse that somebody removes a factor which they need, whatever way they do it.
+
+    allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed by an
+    operator, is another matter.
+    """
+    if (
+        origin is instance
+        and instance.type in FACTORS
+        and not get_adapter().can_delete_authenticator(instance)
+    ):
+        raise Forbidden(
+            get_adapter().error_messages["cannot_delete_authenticator"], code="second_factor_required"
+        )
 
 
 def has_second_factor(user: Any) -> bool:
