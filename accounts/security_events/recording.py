@@ -27,6 +27,7 @@ ROWS_A_MINUTE = 30
 """How many events of a kind that strangers cause are stored for one user in a minute. All are logged."""
 
 _CAUSED_BY_STRANGERS = {Kind.SIGN_IN_FAILED, Kind.KEY_USED_FROM_NEW_ADDRESS}
+_OF_EVENTS = {"user", "email", "by", "key_id", "workspace", "address", "user_agent"}
 _PLAIN = re.compile(r"[\w.@:+/-]+")
 
 
@@ -110,14 +111,15 @@ def _are_many(event: SecurityEvent) -> bool:
 
 
 def _line(event: SecurityEvent) -> str:
+    details = event.details or {}
     fields: dict[str, object] = {
-        **(event.details or {}),
         "user": event.user_id,
         "email": event.user.email if event.user else None,
         "by": event.by_id,
         "key_id": event.key_id,
         "workspace": event.workspace_id,
         "address": event.address,
+        **{name: value for name, value in details.items() if name not in _OF_EVENTS},
         "user_agent": event.user_agent,
     }
     written = (f"{name}={_quoted(value)}" for name, value in fields.items() if value not in (None, ""))

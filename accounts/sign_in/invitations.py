@@ -34,7 +34,7 @@ def invite(email: str, invited_by: User | None, origin: Origin | None = None) ->
         invited_by=invited_by,
         expires_at=timezone.now() + VALID_FOR,
     )
-    record(Kind.INVITED, user=invited_by, origin=origin, email=email)
+    record(Kind.INVITED, user=invited_by, origin=origin, invitation=str(invitation.pk))
     return invitation, token
 
 

@@ -46,17 +46,18 @@ def queue(message: EmailMessage, *, is_kept: bool = True) -> None:
 def send_due() -> None:
     """Send what is due, by one connection. What the mail server does not take now is tried again later."""
     now = timezone.now()
-    due = list(OutgoingMail.objects.filter(due_at__lte=now).order_by("due_at")[:_BATCH])
-    if not due:
+    due = OutgoingMail.objects.filter(due_at__lte=now).order_by("due_at")[:_BATCH]
+    claimed = [mail for mail in due if _claim(mail, now)]
+    if not claimed:
         return
     try:
         with get_connection() as connection:
-            for mail in due:
-                if _claim(mail, now):
-                    _send(mail, connection)
+            for mail in claimed:
+                _send(mail, connection)
     except OSError as error:  # its text may quote addresses
         logger.warning("The mail server did not take a mail, to be tried again: %s", type(error).__name__)
-        OutgoingMail.objects.filter(created_at__lt=now - KEPT_FOR).delete()
+        if OutgoingMail.objects.filter(created_at__lt=now - KEPT_FOR).delete()[0]:
+            logger.error("Mails were given up after a day")
 
 
 def _claim(mail: OutgoingMail, now: datetime) -> bool:

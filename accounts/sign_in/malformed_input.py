@@ -42,6 +42,8 @@ class MalformedInputMiddleware(MiddlewareMixin):
         if not takes_input or not isinstance(exception, _RAISED):
             return None
         last = traceback.extract_tb(exception.__traceback__)[-1]
+        if _is_ours(last.filename):
+            return None
         where = f"{last.name} ({last.filename.rpartition('/')[2]}:{last.lineno})"
         logger.warning("%s refused: %s in %s", request.path, type(exception).__name__, where)
         return error_response(BadRequest("What was sent is malformed."))

@@ -52,8 +52,8 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 def keep_last_factor(*, instance: Authenticator, origin: object, **kwargs: Any) -> None:
     """Refuse that somebody removes a factor which they need, whatever way they do it.
 
-    allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed by an
-    operator, is another matter.
+    allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed
+    by an operator, is another matter.
     """
     if (
         origin is instance

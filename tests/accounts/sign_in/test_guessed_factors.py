@@ -197,14 +197,6 @@ def codes_of_an_empty_secret(user: User) -> list[str]:
     return [format_hotp_value(hotp_value("", counter)) for counter in yield_hotp_counters_from_time()]
 
 
-def test_a_key_that_was_replaced_in_turn_still_decrypts(careful: User, settings: Settings) -> None:
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = "another key than before, of fifty letters or so" * 2
-    client = half_signed_in()
-    enter(client, totp_code())
-    assert is_signed_in(client)
-
-
 def test_a_password_alone_opens_nothing(server: Server, transactional_db: None) -> None:
     add_totp(user_with_password(ALICE, is_staff=True, is_superuser=True))
     browser, app = half_signed_in(), half_signed_in_app()

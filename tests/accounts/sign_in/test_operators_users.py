@@ -1,4 +1,4 @@
-"""Users whom an operator makes sign in at once; users who never verified their address are deleted, no others."""
+"""Users whom an operator makes sign in at once; those who never verified their address are deleted."""
 
 from datetime import timedelta
 
