@@ -146,7 +146,7 @@ def test_the_command_says_in_one_line_why_not(settings: Settings) -> None:
     assert str(refused.value).startswith(f"127.0.0.1:{server.port} did not take the mail: ")
     assert_one_line_without_secret(str(refused.value))
     use_server(settings, closed_port())
-    with pytest.raises(CommandError, match="did not take the mail: .*refused") as unreachable:
+    with pytest.raises(CommandError, match=r"did not take the mail: .*refused") as unreachable:
         call_command("send_test_mail", ALICE)
     assert_one_line_without_secret(str(unreachable.value))
 

@@ -1,4 +1,4 @@
-"""Hashing leaves the machine to others: two passwords at once, a bounded queue, and a polite refusal beyond."""
+"""Hashing leaves the machine to others: two passwords at once, a bounded queue, a refusal beyond."""
 
 import threading
 import time
