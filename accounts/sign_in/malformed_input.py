@@ -1,7 +1,7 @@
 """Refusal of input that allauth, or a library below it, does not expect.
 
 Its forms check most of what is sent, but credentials of security keys, keys of links and JSON of any depth
-reach code that fails on them in its own way. What it raises so is the client's concern.
+reach code that fails on them in its own way. Whatever it raises of that kind is the client's concern.
 """
 
 import logging

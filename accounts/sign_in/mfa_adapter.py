@@ -31,9 +31,9 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Return the secret; where the service's key has changed, a new one that nobody knows.
+        """Return the secret; where the service's key has changed, a random one, which no code fits.
 
-        It is of a kind that codes can be computed from. An empty one would do, too, but for anybody.
+        It may not be a constant: anybody could compute the codes of that.
         """
         try:
             return decrypt(encrypted_text)
@@ -49,7 +49,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return {"id": host_name(context.request), "name": settings.MFA_TOTP_ISSUER}
 
 
-def keep_last_factor(*, instance: Authenticator, origin: object, **kwargs: Any) -> None:
+def keep_last_factor(*, instance: Any, origin: object, **kwargs: Any) -> None:
     """Refuse that somebody removes a factor which they need, whatever way they do it.
 
     allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed

@@ -9,7 +9,6 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail as outbox_of_tests
 from django.core.mail import EmailMessage
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
@@ -98,5 +97,5 @@ def factors_of(user: User) -> set[str]:
     return set(Authenticator.objects.filter(user=user).values_list("type", flat=True))
 
 
-def location(response: HttpResponse) -> str:
-    return response.headers["Location"]
+def location(response: Any) -> str:
+    return str(response.headers["Location"])

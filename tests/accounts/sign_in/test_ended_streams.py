@@ -70,7 +70,7 @@ def test_an_apps_answer_ends_with_its_session(
     token = app_token(ALICE)
     body = chat_body("[[text: begun]] [[stall]]", stream=True) | {"model": "scripted"}
     with (
-        server.client(**{"X-Session-Token": token}) as client,
+        server.client(None, **{"X-Session-Token": token}) as client,
         client.stream("POST", PATHS[dialect], json=body) as response,
     ):
         chunks = response.iter_text()
@@ -82,6 +82,6 @@ def test_an_apps_answer_ends_with_its_session(
     assert '"session_ended"' in rest
     assert "[DONE]" not in rest
     wait_until(lambda: server.is_idle, PATIENCE)
-    with server.client(**{"X-Session-Token": token}) as client:
+    with server.client(None, **{"X-Session-Token": token}) as client:
         refused = client.post(PATHS[dialect], json=chat_body("Hi"))
     assert (refused.status_code, refused.json()["error"]["code"]) == (401, "session_ended")

@@ -117,7 +117,7 @@ def test_a_token_is_asked_for_with_the_right_origin_alone(owner: User) -> None:
 
 
 def asked(server: Server, cookie: str = "", **headers: str) -> tuple[int, str | None]:
-    with server.client(**headers) as client:
+    with server.client(None, **headers) as client:
         if cookie:
             client.cookies.set("sessionid", cookie)
         answer = client.post(PATHS["native"], json=chat_body("Hi"))

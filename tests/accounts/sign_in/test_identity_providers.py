@@ -176,24 +176,24 @@ def test_no_provider_of_another_name_is_there(browser: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "named"),
+    ("named", "environment"),
     [
-        ({}, "CHATAPI_SIGN_IN_COMPANY_CLIENT_ID"),
-        (variables("https://id.example") | {"CHATAPI_SIGN_IN_COMPANY_SECRET": ""}, "CHATAPI_SIGN_IN_COMPANY_SECRET"),
-        (variables(""), "CHATAPI_SIGN_IN_COMPANY_URL"),
-        (variables("not a url"), "CHATAPI_SIGN_IN_COMPANY_URL"),
-        (variables("ftp://id.example"), "CHATAPI_SIGN_IN_COMPANY_URL"),
-        (variables("https://id.example") | {"CHATAPI_SIGN_IN_COMPANY_TRUSTED": "maybe"}, "CHATAPI_SIGN_IN_COMPANY_TRUSTED"),
-        ({"CHATAPI_SIGN_IN_PROVIDERS": "My Company"}, "CHATAPI_SIGN_IN_PROVIDERS"),
-        ({"CHATAPI_SIGN_IN_PROVIDERS": "company,company"} | variables("https://id.example"), "CHATAPI_SIGN_IN_PROVIDERS"),
+        ("COMPANY_CLIENT_ID", {}),
+        ("COMPANY_SECRET", variables("https://id.example") | {"CHATAPI_SIGN_IN_COMPANY_SECRET": ""}),
+        ("COMPANY_URL", variables("")),
+        ("COMPANY_URL", variables("not a url")),
+        ("COMPANY_URL", variables("ftp://id.example")),
+        ("COMPANY_TRUSTED", variables("https://id.example") | {"CHATAPI_SIGN_IN_COMPANY_TRUSTED": "maybe"}),
+        ("PROVIDERS", {"CHATAPI_SIGN_IN_PROVIDERS": "My Company"}),
+        ("PROVIDERS", {"CHATAPI_SIGN_IN_PROVIDERS": "company,company"} | variables("https://id.example")),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_variable_ends_the_start_in_one_line(
-    tmp_path: Path, environment: dict[str, str], named: str
+    tmp_path: Path, named: str, environment: dict[str, str]
 ) -> None:
     done = manage(tmp_path, "check", **{"CHATAPI_SIGN_IN_PROVIDERS": "company", **environment})
     assert done.returncode != 0
     [line] = done.stderr.strip().splitlines()
     assert line.startswith("chatapi: ")
-    assert named in line
+    assert f"CHATAPI_SIGN_IN_{named}" in line
     assert SECRET not in line

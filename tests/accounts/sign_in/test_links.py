@@ -47,7 +47,7 @@ def follow(link: str, password: str = NEW) -> Any:
 
 
 def key_in(link: str) -> str:
-    return re.findall(r"/key/(.+)/$", link)[0]
+    return str(re.findall(r"/key/(.+)/$", link)[0])
 
 
 def can_sign_in(password: str, email: str = ALICE) -> bool:
@@ -146,7 +146,7 @@ def verification_link(settings: Settings, email: str = BOB) -> str:
 
 
 def is_verified(email: str = BOB) -> bool:
-    return EmailAddress.objects.filter(email=email, verified=True).exists()
+    return bool(EmailAddress.objects.filter(email=email, verified=True).exists())
 
 
 def test_a_verification_link_does_nothing_before_the_button_is_pressed(db: None, settings: Settings) -> None:

@@ -32,7 +32,17 @@ PARSABLE = {
         "userHandle": "AAAA",
     },
 }
-EVIL_VALUES = [None, True, 10**400, [], [[None]], {"response": []}, UNPARSABLE, PARSABLE, *EVIL_TEXTS]
+EVIL_VALUES: list[Any] = [
+    None,
+    True,
+    10**400,
+    [],
+    [[None]],
+    {"response": []},
+    UNPARSABLE,
+    PARSABLE,
+    *EVIL_TEXTS,
+]
 BODIES: list[tuple[str, bytes]] = [
     ("application/json", b""),
     ("application/json", b"{"),

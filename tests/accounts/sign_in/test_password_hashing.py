@@ -1,4 +1,4 @@
-"""Few passwords are hashed at once: two, a bounded queue, and a polite refusal beyond."""
+"""Hashing leaves the machine to others: two passwords at once, a bounded queue, a refusal beyond."""
 
 import threading
 import time

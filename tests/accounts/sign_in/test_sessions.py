@@ -221,7 +221,7 @@ def test_a_stream_is_a_use_of_its_session(server: Server, settings: Settings, id
     user_with_password(ALICE)
     token = app_token(ALICE)
     idle_key(token, idle_time * 0.1)
-    with server.client(**{"X-Session-Token": token}) as client:
+    with server.client(None, **{"X-Session-Token": token}) as client:
         assert client.post(PATHS["native"], json=chat_body("Hi")).status_code == 200
     assert expires_in(token) > idle_time * 0.99
 

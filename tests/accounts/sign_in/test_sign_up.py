@@ -1,4 +1,4 @@
-"""Signing up: open, by invitation or closed; what strangers learn by it about others is nothing."""
+"""Signing up: open, by invitation or closed; and what strangers learn by it about others: nothing."""
 
 import re
 import threading
