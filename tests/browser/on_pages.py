@@ -67,7 +67,7 @@ def expect_message(page: Page, text: str) -> None:
 
 
 def look_at(page: Page, heading: str, name: str) -> None:
-    """Check the page that has this heading for obstacles and for what is too wide, in both schemes and on a phone.
+    """Check the page with this heading for obstacles and for what is too wide, light, dark and on a phone.
 
     `name` is that of its pictures.
     """

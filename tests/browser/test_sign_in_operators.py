@@ -66,7 +66,7 @@ def test_the_first_start_says_how_to_sign_in(open_browser: OpenBrowser, tmp_path
 
         visitor = open_browser(base_url=run.url)
         visitor.goto("/accounts/signup/")
-            look_at(visitor, "Sign-up is closed", "sign-up-closed")
+        look_at(visitor, "Sign-up is closed", "sign-up-closed")
         run.stop()
 
 
