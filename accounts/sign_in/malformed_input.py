@@ -23,13 +23,12 @@ _RAISED = (
     TypeError,
     ValueError,  # of any kind: text that no database takes, bad base64, huge numbers
 )
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class MalformedInputMiddleware(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer 400, and log where it was, should it be a mistake of ours after all."""
-        if request.method in _SAFE_METHODS or not _is_allauths(request) or not isinstance(exception, _RAISED):
+        if request.method == "GET" or not _is_allauths(request) or not isinstance(exception, _RAISED):
             return None
         last = traceback.extract_tb(exception.__traceback__)[-1]
         where = f"{last.name} ({last.filename.rpartition('/')[2]}:{last.lineno})"

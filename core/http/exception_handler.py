@@ -10,6 +10,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core import exceptions as django_exceptions
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions as drf_exceptions
 
 from core.exceptions import (
@@ -57,6 +58,7 @@ def malformed_request_error() -> BadRequest:
     return BadRequest("The request is malformed.")
 
 
+_MALFORMED = (django_exceptions.SuspiciousOperation, django_exceptions.BadRequest, MultiPartParserError)
 _conversions: dict[type[Exception], Callable[[Any], ApiError]] = {}
 
 
@@ -81,7 +83,7 @@ def to_api_error(exception: BaseException | None) -> ApiError:
         return BadRequest("This host name is not served here.", code="invalid_host")
     if isinstance(exception, SessionInterrupted | UpdateError):  # it was ended while this request ran
         return SessionEnded()
-    if isinstance(exception, django_exceptions.SuspiciousOperation | django_exceptions.BadRequest):
+    if isinstance(exception, _MALFORMED):
         return malformed_request_error()
     if isinstance(exception, InterfaceError | OperationalError):
         return database_down_error()

@@ -86,6 +86,12 @@ def wrong_code() -> str:
     return next(code for code in ("000000", "111111", "222222", "333333") if code not in right)
 
 
+def recovery_codes_of(user: User) -> list[str]:
+    """Return those that are not used."""
+    codes: list[str] = Authenticator.objects.get(user=user, type="recovery_codes").wrap().get_unused_codes()
+    return codes
+
+
 def factors_of(user: User) -> set[str]:
     return set(Authenticator.objects.filter(user=user).values_list("type", flat=True))
 

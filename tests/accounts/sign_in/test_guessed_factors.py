@@ -21,6 +21,7 @@ from tests.support.signing_in import (
     factors_of,
     is_signed_in,
     location,
+    recovery_codes_of,
     sign_in,
     sign_in_by_api,
     totp_code,
@@ -119,11 +120,6 @@ def test_recovery_codes_share_the_guesses(careful: User) -> None:
     for _ in range(FREE_GUESSES):
         enter(half_signed_in(), "00000000")
     assert b"Too many failed" in enter(half_signed_in(), codes[0]).content
-
-
-def recovery_codes_of(user: User) -> list[str]:
-    codes: list[str] = Authenticator.objects.get(user=user, type="recovery_codes").wrap().get_unused_codes()
-    return codes
 
 
 def test_a_code_is_used_once(careful: User) -> None:
