@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import pre_delete
 
 
 class AccountsConfig(AppConfig):
@@ -7,6 +8,8 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.data_export import export_account, register_exporter
         from accounts.security_events.receivers import connect
+        from accounts.sign_in.mfa_adapter import keep_last_factor
 
         connect()
         register_exporter(self.name, export_account)
+        pre_delete.connect(keep_last_factor, sender="mfa.Authenticator")

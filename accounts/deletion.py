@@ -100,14 +100,26 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
 
 
 def delete_unverified_users() -> None:
-    """Delete who signed up and never showed that the address is theirs: its owner may want it."""
+    """Delete who signed up and never showed that the address is theirs: its owner may want it.
+
+    Those whom an operator gave a key, a workspace or rights since then stay.
+    """
     verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     unverified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=False)
+    keys = ApiKey.objects.filter(user=OuterRef("pk"))
+    invited = Membership.objects.filter(user=OuterRef("pk")).exclude(workspace__personal_of=OuterRef("pk"))
     long_ago = timezone.now() - timedelta(days=UNVERIFIED_DAYS)
     users = User.objects.filter(
-        Exists(unverified), ~Exists(verified), last_login=None, date_joined__lt=long_ago
+        Exists(unverified),
+        ~Exists(verified),
+        ~Exists(keys),
+        ~Exists(invited),
+        is_staff=False,
+        is_superuser=False,
+        last_login=None,
+        date_joined__lt=long_ago,
     )
-    for user in users[:1000]:
+    for user in users.order_by("date_joined")[:1000]:
         delete_user(user)
 
 

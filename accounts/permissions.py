@@ -8,12 +8,14 @@ from enum import Enum, auto
 
 from accounts.models import User
 from accounts.principal import Principal
+from accounts.sign_in.mfa_adapter import may_be_staff
 
 
 class Fact(Enum):
     SIGNED_IN = auto()
     """The caller is a person in a session, not a program with an API key."""
     STAFF = auto()
+    """With a second factor, where staff need one."""
 
 
 PERMISSIONS: Mapping[str, frozenset[Fact]] = {
@@ -32,7 +34,7 @@ PERMISSIONS: Mapping[str, frozenset[Fact]] = {
 def permissions_of(user: User, principal: Principal) -> list[str]:
     facts = {
         fact
-        for fact, is_so in ((Fact.SIGNED_IN, principal.key_id is None), (Fact.STAFF, user.is_staff))
+        for fact, is_so in ((Fact.SIGNED_IN, principal.key_id is None), (Fact.STAFF, may_be_staff(user)))
         if is_so
     }
     return [name for name, required in PERMISSIONS.items() if required <= facts]

@@ -193,7 +193,8 @@ def check_hosts(**_: Any) -> Iterator[CheckMessage]:
     sends_links = settings.EMAIL_BACKEND != LOG_BACKEND or settings.CHATAPI_SIGN_UP != "closed"
     if "*" in settings.ALLOWED_HOSTS and (settings.HTTPS or sends_links):
         yield checks.Warning(
-            "Every host name is served. So no mail with a link is sent: it would lead where a request claims.",
+            "Every host name is served. So no mail with a link is sent: it would lead wherever a request "
+            "claims.",
             hint="Set CHATAPI_ALLOWED_HOSTS to the names of this service.",
             id="chatapi.W004",
         )

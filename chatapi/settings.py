@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "accounts.sign_in.malformed_input.MalformedInputMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.sign_in.known_browsers.KnownBrowserMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -285,7 +286,7 @@ CELERY_BEAT_SCHEDULE = {
     "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clear-sign-ins": every(3_600, "accounts.tasks.clear_sign_ins"),
-    "send-mail": every(60, "accounts.tasks.send_mail"),
+    "send-mail": every(5, "accounts.tasks.send_mail"),
     "delete-old-security-events": every(86_400, "accounts.tasks.delete_old_security_events"),
 }
 

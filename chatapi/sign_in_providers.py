@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from chatapi.env import env, env_flag, env_list, env_secret, env_url
 
@@ -24,7 +25,10 @@ class Provider(NamedTuple):
 
 def providers() -> list[Provider]:
     """Read the providers. Raises `SystemExit` for one that cannot be meant."""
-    return [_provider(name) for name in env_list(NAMES)]
+    names = env_list(NAMES)
+    if len(names) > len(set(names)):
+        raise SystemExit(f"chatapi: {NAMES} names a provider twice")
+    return [_provider(name) for name in names]
 
 
 def _provider(name: str) -> Provider:
@@ -42,6 +46,8 @@ def _provider(name: str) -> Provider:
             f"chatapi: {NAMES} has {name!r}, which is none of allauth's providers: set {variable}_URL to the "
             "address of its OpenID Connect server"
         )
+    if server and not _is_web_address(server):
+        raise SystemExit(f"chatapi: {variable}_URL is no address such as https://id.example.com")
     is_trusted = env_flag(f"{variable}_TRUSTED")
     settings = {"verified_email": is_trusted, "email_authentication": is_trusted, "sign_up": is_trusted}
     app = {
@@ -52,6 +58,14 @@ def _provider(name: str) -> Provider:
         "settings": {**settings, "server_url": server} if server else settings,
     }
     return Provider(OPENID_CONNECT if server else name, app)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname) and text.isprintable() and " " not in text
 
 
 def apps_by_kind(providers: Sequence[Provider]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ LOGIN_REDIRECT_URL = "/accounts/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 
 # Shared by all processes, and there wherever the service is. Beyond MAX_ENTRIES Django drops live entries, so
-# strangers who make some, by asking for links, could make it forget failed codes: `delete_forgotten` keeps it small.
+# strangers who make some, by asking for links, could make it forget failed codes; a task keeps it small.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -51,7 +51,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # else it tells whether an address is taken
 ACCOUNT_EMAIL_NOTIFICATIONS = True
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True  # the adapter drops them, for the same work as is done for known ones
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[chatapi] "
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_MAX_EMAIL_ADDRESSES = 2  # the present one, and one that waits for its verification
@@ -66,7 +66,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip" if _known else None,
     "reset_password": "20/m/ip,5/m/key" if _known else "5/m/key",
     "reset_password_from_key": "20/m/ip" if _known else None,
-    "signup": "20/h/ip" if _known else "60/h/ip",
+    "signup": "20/h/ip" if _known else "300/h/ip",  # of all together
 }
 MFA_RATE_LIMITS = {"webauthn_login": "10/m/ip" if _known else None}
 
@@ -84,7 +84,7 @@ SOCIALACCOUNT_PROVIDERS = apps_by_kind(_providers)
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
 HEADLESS_ADAPTER = "accounts.sign_in.headless_adapter.HeadlessAdapter"
-HEADLESS_SERVE_SPECIFICATION = True  # chatapi/openapi_sign_in.py reads it
+HEADLESS_SERVE_SPECIFICATION = True  # our document has it, and needs to know where it would be
 HEADLESS_SPECIFICATION_TEMPLATE_NAME = None  # the page would load from elsewhere
 HEADLESS_FRONTEND_URLS = (
     {

@@ -3,8 +3,9 @@
 import time
 from typing import cast
 
-from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from allauth.account.internal.flows.login import get_authentication_records
 from django.conf import settings
+from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -37,8 +38,11 @@ def session_user(request: Request) -> User:
 
 def require_recent_authentication(request: Request) -> None:
     """Raise `Forbidden` unless the person has proved in the last minutes who they are."""
-    records = session_of(request._request).get(AUTHENTICATION_METHODS_SESSION_KEY) or [{}]
-    if time.time() - records[-1].get("at", 0) > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
+    holder = HttpRequest()
+    holder.session = session_of(request._request)
+    proofs = get_authentication_records(holder, cast("User", request.user))
+    last = max((proof["at"] for proof in proofs), default=0)
+    if time.time() - last > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
         raise Forbidden(
             "Prove who you are first: sign in again, or send the password to the address "
             "/_allauth/{browser,app}/v1/auth/reauthenticate. Then repeat this within "

@@ -111,13 +111,13 @@ def _are_many(event: SecurityEvent) -> bool:
 
 def _line(event: SecurityEvent) -> str:
     fields: dict[str, object] = {
+        **(event.details or {}),
         "user": event.user_id,
         "email": event.user.email if event.user else None,
         "by": event.by_id,
         "key_id": event.key_id,
         "workspace": event.workspace_id,
         "address": event.address,
-        **(event.details or {}),
         "user_agent": event.user_agent,
     }
     written = (f"{name}={_quoted(value)}" for name, value in fields.items() if value not in (None, ""))

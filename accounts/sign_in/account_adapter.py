@@ -1,6 +1,7 @@
 """What is ours about signing in and signing up."""
 
 import logging
+import secrets
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -9,6 +10,7 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.headless.constants import Client
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import make_password
 from django.contrib.sites.shortcuts import get_current_site
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponseBase
@@ -19,6 +21,8 @@ from accounts.sign_in import invitations, known_browsers, mail
 
 logger = logging.getLogger(__name__)
 
+UNKNOWN_ACCOUNT = "account/email/unknown_account"
+"""The mail to somebody who has no account, which nobody gets: anybody could have it sent to them."""
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 (sessions must have some address)
 
 
@@ -94,12 +98,21 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 "may be anybody's. Set CHATAPI_ALLOWED_HOSTS to the names of this service"
             )
             return
-        mail.queue(message)
+        mail.queue(message, is_kept=template_prefix != UNKNOWN_ACCOUNT)
+
+    def respond_email_verification_sent(
+        self, request: HttpRequest, user: AbstractBaseUser | None
+    ) -> HttpResponseBase:
+        """Answer a sign-up; one with a taken address takes as long as one that set a password."""
+        if user is None:
+            make_password(secrets.token_urlsafe())
+        response: HttpResponseBase = super().respond_email_verification_sent(request, user)
+        return response
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
         response: HttpResponseBase = super().post_login(request, user, **options)
         if not _is_app(request):
-            known_browsers.remember(request, response, user.email)
+            known_browsers.note_sign_in(request, user.email)
         return response
 
 

@@ -9,15 +9,16 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import reverse
 
-from accounts.sign_in.mfa_adapter import has_second_factor, is_second_factor_required
+from accounts.sign_in.mfa_adapter import may_be_staff
 
 
 class AdminSite(admin.AdminSite):
     site_header = site_title = "chatapi"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return super().has_permission(request) and not _lacks_second_factor(request)
+        return super().has_permission(request) and may_be_staff(request.user)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send people to where they get what they lack: the sign-in page, or the one for second factors."""
@@ -26,10 +27,10 @@ class AdminSite(admin.AdminSite):
             return HttpResponseRedirect(add_query_params(settings.LOGIN_URL, {REDIRECT_FIELD_NAME: wanted}))
         if not super().has_permission(request):
             raise PermissionDenied
-        if _lacks_second_factor(request):
+        if not may_be_staff(request.user):
             messages.warning(request, "The admin site needs a second factor here. Add one, then go on.")
             return redirect("mfa_index")
-        return HttpResponseRedirect(self._index)
+        return redirect(self._index)
 
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -38,8 +39,4 @@ class AdminSite(admin.AdminSite):
 
     @property
     def _index(self) -> str:
-        return f"/{self.name}/"
-
-
-def _lacks_second_factor(request: HttpRequest) -> bool:
-    return is_second_factor_required(request.user) and not has_second_factor(request.user)
+        return reverse("admin:index", current_app=self.name)

@@ -17,6 +17,8 @@ from accounts.models import CacheEntry, SignInAttempts
 from core.value import Value
 
 MAX_DELAY_SECONDS = 60
+FORGET_ONE_AFTER = timedelta(minutes=10)
+"""Each so long without an attempt, one failure is forgotten: of many people at an address some always err."""
 FORGOTTEN_AFTER = timedelta(days=1)
 _TRIES = 20
 
@@ -62,7 +64,8 @@ def take_attempt(counted: Counted) -> None:
 
 def _count(row: SignInAttempts, free: int, now: datetime) -> bool:
     """Count one more failure, unless somebody else has done so since the row was read."""
-    failures = 1 if now - row.allowed_at > FORGOTTEN_AFTER else row.failures + 1
+    forgotten = int((now - row.allowed_at) / FORGET_ONE_AFTER)
+    failures = max(row.failures - forgotten, 0) + 1
     delay = min(2 ** max(failures - free, 0) - 1, MAX_DELAY_SECONDS) if failures < 100 else MAX_DELAY_SECONDS
     unchanged = SignInAttempts.objects.filter(key=row.key, failures=row.failures, allowed_at=row.allowed_at)
     return unchanged.update(failures=failures, allowed_at=now + timedelta(seconds=delay)) == 1

@@ -27,7 +27,9 @@ class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
         password = credentials.get("password")
         if not (isinstance(email, str) and isinstance(password, str) and email and password):
             return None
-        account, address = _account(request, email), _address(request)
+        browser = browser_of(request, email)
+        account = account_in_browser(email, browser) if browser else account_elsewhere(email)
+        address = None if browser else _address(request)  # a neighbour keeps nobody out
         try:
             if address is not None:
                 attempts.take_attempt(address)
@@ -47,11 +49,6 @@ class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
             if address is not None:
                 attempts.give_back(address)
         return user
-
-
-def _account(request: HttpRequest | None, email: str) -> Counted:
-    browser = browser_of(request, email)
-    return account_in_browser(email, browser) if browser else account_elsewhere(email)
 
 
 def account_in_browser(email: str, browser: str) -> Counted:

@@ -9,10 +9,12 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import salted_hmac
+from django.utils.deprecation import MiddlewareMixin
 
 COOKIE = "chatapi_browser"
 MAX_ACCOUNTS = 10
 _SALT = "accounts.sign_in.known_browsers"
+_NOTE = "signed_in_with"
 
 
 def browser_of(request: HttpRequest | None, email: str) -> str | None:
@@ -21,8 +23,20 @@ def browser_of(request: HttpRequest | None, email: str) -> str | None:
     return browser if _mark(email) in accounts else None
 
 
-def remember(request: HttpRequest, response: HttpResponseBase, email: str) -> None:
-    """Let the browser remember that the user with this address has signed in."""
+def note_sign_in(request: HttpRequest, email: str) -> None:
+    """Have the response, whatever it is, make the browser remember that the user has signed in."""
+    setattr(request, _NOTE, email)
+
+
+class KnownBrowserMiddleware(MiddlewareMixin):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        email = getattr(request, _NOTE, None)
+        if email is not None:
+            _remember(request, response, email)
+        return response
+
+
+def _remember(request: HttpRequest, response: HttpResponseBase, email: str) -> None:
     browser, accounts = _read(request)
     mark = _mark(email)
     others = [one for one in accounts if one != mark][: MAX_ACCOUNTS - 1]

@@ -8,11 +8,10 @@ import logging
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from smtplib import SMTPException
+from smtplib import SMTPRecipientsRefused
 
-from celery import current_app
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.utils import timezone
@@ -24,45 +23,62 @@ logger = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(days=1)
 """How long a mail is tried; its link has expired or was asked for again by then."""
-RETRY_AFTER = timedelta(minutes=1)
-SEND_MAIL = "accounts.tasks.send_mail"
+LEAST_RETRY = timedelta(minutes=1)
 LOG_BACKEND = "accounts.sign_in.mail.LogBackend"
+PERMANENT = 500
+"""From this code on, SMTP says that trying again would not help."""
 _BATCH = 50
 
 
-def queue(message: EmailMessage) -> None:
-    """Keep a plain text for one recipient, and have it sent once the transaction is committed."""
+def queue(message: EmailMessage, *, is_kept: bool = True) -> None:
+    """Keep a plain text for one recipient until the schedule sends it.
+
+    One that is not kept costs the same time, and nobody gets it.
+    """
     [recipient] = message.to
     content = encrypt(json.dumps([message.subject, message.body]))
-    OutgoingMail.objects.create(recipient=recipient, content=content)
-    transaction.on_commit(lambda: current_app.send_task(SEND_MAIL, retry=False), robust=True)
+    with transaction.atomic():
+        mail = OutgoingMail.objects.create(recipient=recipient, content=content)
+        if not is_kept:
+            mail.delete()
 
 
 def send_due() -> None:
-    """Send what is due. What the mail server does not take is tried again."""
+    """Send what is due, by one connection. What the mail server does not take now is tried again later."""
     now = timezone.now()
-    for mail in OutgoingMail.objects.filter(due_at__lte=now).order_by("due_at")[:_BATCH]:
-        if _claim(mail, now):
-            _send(mail, now)
+    due = list(OutgoingMail.objects.filter(due_at__lte=now).order_by("due_at")[:_BATCH])
+    if not due:
+        return
+    try:
+        with get_connection() as connection:
+            for mail in due:
+                if _claim(mail, now):
+                    _send(mail, connection)
+    except OSError as error:  # its text may quote addresses
+        logger.warning("The mail server did not take a mail, to be tried again: %s", type(error).__name__)
+        OutgoingMail.objects.filter(created_at__lt=now - KEPT_FOR).delete()
 
 
 def _claim(mail: OutgoingMail, now: datetime) -> bool:
     """Let no other process send it meanwhile. One that dies while it sends leaves the mail to a later run."""
-    unclaimed = OutgoingMail.objects.filter(pk=mail.pk, due_at=mail.due_at)
-    return unclaimed.update(due_at=now + RETRY_AFTER) == 1
+    next_try = now + max(LEAST_RETRY, (now - mail.created_at) / 4)
+    return OutgoingMail.objects.filter(pk=mail.pk, due_at=mail.due_at).update(due_at=next_try) == 1
 
 
-def _send(mail: OutgoingMail, now: datetime) -> None:
+def _send(mail: OutgoingMail, connection: BaseEmailBackend) -> None:
+    """Send a mail, or give it up. Raises `OSError` where a later try may succeed."""
     try:
         subject, body = json.loads(decrypt(mail.content))
-        EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [mail.recipient]).send()
-    except (OSError, SMTPException) as error:  # their text may quote addresses
-        if now - mail.created_at < KEPT_FOR:
-            logger.warning("The mail server did not take a mail, to be tried again: %s", type(error).__name__)
-            return
-        logger.error("A mail was given up after a day: %s", type(error).__name__)
+        sender = settings.DEFAULT_FROM_EMAIL
+        EmailMessage(subject, body, sender, [mail.recipient], connection=connection).send()
     except Undecipherable:
         logger.error("A mail was given up: it was written with another CHATAPI_SECRET_KEY")
+    except SMTPRecipientsRefused as refusal:
+        if any(code < PERMANENT for code, _ in refusal.recipients.values()):
+            raise
+        logger.error("A mail was given up: the mail server refuses its recipient")
+    except ValueError as error:
+        logger.error("A mail was given up: it cannot be written (%s)", type(error).__name__)
     mail.delete()
 
 

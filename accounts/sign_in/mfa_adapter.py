@@ -6,13 +6,14 @@ from base64 import b32encode
 from typing import Any
 
 from allauth.core import context
-from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.sign_in.encryption import Undecipherable, decrypt, encrypt
+from core.exceptions import Forbidden
 
 FACTORS = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
 
@@ -30,7 +31,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Return the secret; where the service's key has changed, a new one that nobody knows, so no code fits.
+        """Return the secret; where the service's key has changed, a new one that nobody knows.
 
         It is of a kind that codes can be computed from. An empty one would do, too, but for anybody.
         """
@@ -48,12 +49,33 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return {"id": host_name(context.request), "name": settings.MFA_TOTP_ISSUER}
 
 
+def keep_last_factor(*, instance: Authenticator, origin: object, **kwargs: Any) -> None:
+    """Refuse that somebody removes a factor which they need, whatever way they do it.
+
+    allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed by an
+    operator, is another matter.
+    """
+    if (
+        origin is instance
+        and instance.type in FACTORS
+        and not get_adapter().can_delete_authenticator(instance)
+    ):
+        raise Forbidden(
+            get_adapter().error_messages["cannot_delete_authenticator"], code="second_factor_required"
+        )
+
+
 def has_second_factor(user: Any) -> bool:
     return bool(is_mfa_enabled(user, FACTORS))
 
 
 def is_second_factor_required(user: Any) -> bool:
     return bool(user.is_staff) and settings.CHATAPI_STAFF_SECOND_FACTOR == "required"
+
+
+def may_be_staff(user: Any) -> bool:
+    """Tell whether the admin site lets the user in: staff, with a second factor where that is required."""
+    return bool(user.is_staff) and (not is_second_factor_required(user) or has_second_factor(user))
 
 
 def host_name(request: HttpRequest) -> str:

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection
 
 from core.exceptions import ServiceUnavailable
 
@@ -26,7 +27,7 @@ class PasswordHasher(PBKDF2PasswordHasher):
         if not _in_queue.acquire(blocking=False):
             raise _busy()
         try:
-            if not _free.acquire(timeout=PATIENCE_SECONDS):
+            if not (_free.acquire(blocking=False) or _wait()):
                 raise _busy()
             try:
                 return super().encode(*args, **options)
@@ -34,6 +35,13 @@ class PasswordHasher(PBKDF2PasswordHasher):
                 _free.release()
         finally:
             _in_queue.release()
+
+
+def _wait() -> bool:
+    """Wait for others, without the database connection that they and all the rest of the service need."""
+    if not connection.in_atomic_block:
+        connection.close()
+    return _free.acquire(timeout=PATIENCE_SECONDS)
 
 
 def _busy() -> ServiceUnavailable:

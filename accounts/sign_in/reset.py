@@ -3,6 +3,7 @@
 import secrets
 
 from allauth.account.models import EmailAddress
+from allauth.core import ratelimit
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
@@ -28,6 +29,7 @@ def reset_sign_in(user: User, *, keep_second_factor: bool = False) -> str:
         verify_address(user)
         end_sessions(user)
         forget(account_elsewhere(user.email))
+        ratelimit.clear(None, action="login_failed", key=f"mfa-auth-user-{user.pk}")
         record(Kind.SIGN_IN_RESET, user=user)
     return password
 

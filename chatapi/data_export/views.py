@@ -1,5 +1,6 @@
 """The exports of one's own data: asked for, listed and deleted, in a session only."""
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -37,8 +38,9 @@ class ExportListView(ApiView):
     def post(self, request: Request) -> Response:
         user = session_user(request)
         require_recent_authentication(request)
-        export = request_export(user)
-        record(Kind.DATA_EXPORTED, user=user, request=request._request)
+        with transaction.atomic():
+            export = request_export(user)
+            record(Kind.DATA_EXPORTED, user=user, request=request._request)
         return Response(ExportSerializer(export).data, status=202, headers=NO_STORE)
 
 

@@ -38,5 +38,6 @@ def signed_in(user: User, *, seconds_ago: float = 0, **options: bool) -> Client:
     browser.force_login(user)
     session = browser.session
     session["account_authentication_methods"] = [{"method": "password", "at": time.time() - seconds_ago}]
+    session["account_authentication_methods_user"] = str(user.pk)
     session.save()
     return browser

@@ -82,7 +82,9 @@ def totp_code() -> str:
 
 def wrong_code() -> str:
     """Return six digits that are no code of the authenticator app around now."""
-    right = {format_hotp_value(hotp_value(TOTP_SECRET, counter)) for counter in yield_hotp_counters_from_time()}
+    right = {
+        format_hotp_value(hotp_value(TOTP_SECRET, counter)) for counter in yield_hotp_counters_from_time()
+    }
     return next(code for code in ("000000", "111111", "222222", "333333") if code not in right)
 
 

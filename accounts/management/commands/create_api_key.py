@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 user = get_or_create_user(email)
+                _check_verified(user)
                 workspace = _workspace_of(user, options["workspace"])
                 key, secret = create_api_key(workspace, user, name=name[:100], expires_at=expires_at)
         except DatabaseError as error:
@@ -42,6 +44,14 @@ class Command(BaseCommand):
         until = f", until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
         self.stderr.write(f"Key {key} of {user} in {workspace}{until}. It cannot be shown again:")
         self.stdout.write(secret)
+
+
+def _check_verified(user: User) -> None:
+    if not EmailAddress.objects.filter(user=user, verified=True).exists():
+        raise CommandError(
+            f"Somebody signed up with {user}, who never showed that the address is theirs. "
+            f"`manage.py reset_sign_in {user}` gives the account to whom you know to have it."
+        )
 
 
 def _uuid(text: str) -> UUID:

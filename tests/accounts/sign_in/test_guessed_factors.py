@@ -68,7 +68,10 @@ def enter_in_app(headers: dict[str, str], code: str, api: str = APP) -> Any:
 
 def happened(user: User) -> list[str]:
     rows = SecurityEvent.objects.filter(user=user).order_by("at", "id")
-    return [kind if not details else f"{kind}: {details['reason']}" for kind, details in rows.values_list("kind", "details")]
+    return [
+        kind if not details else f"{kind}: {details['reason']}"
+        for kind, details in rows.values_list("kind", "details")
+    ]
 
 
 def test_the_code_lets_in(careful: User) -> None:
@@ -205,7 +208,13 @@ def test_a_key_that_was_replaced_in_turn_still_decrypts(careful: User, settings:
 def test_a_password_alone_opens_nothing(server: Server, transactional_db: None) -> None:
     add_totp(user_with_password(ALICE, is_staff=True, is_superuser=True))
     browser, app = half_signed_in(), half_signed_in_app()
-    for path in ("/accounts/", "/accounts/sessions/", "/accounts/2fa/", "/accounts/password/change/", "/admin/"):
+    for path in (
+        "/accounts/",
+        "/accounts/sessions/",
+        "/accounts/2fa/",
+        "/accounts/password/change/",
+        "/admin/",
+    ):
         assert browser.get(path).status_code == 302, path
     for path in ("/v1/conversations", "/v1/files", "/v1/models"):
         assert browser.get(path).status_code == 401, path

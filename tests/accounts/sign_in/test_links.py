@@ -99,7 +99,13 @@ def test_a_tampered_reset_link_does_nothing(owner: User) -> None:
     link, his = reset_link(), reset_link(BOB)
     uid, _, token = key_in(link).partition("-")
     bobs_uid = key_in(his).partition("-")[0]
-    wrong = (f"{bobs_uid}-{token}", f"{uid}-{token[:-1]}", f"{uid}-x", f"{'z' * 13}-{token}", f"{uid}-set-password")
+    wrong = (
+        f"{bobs_uid}-{token}",
+        f"{uid}-{token[:-1]}",
+        f"{uid}-x",
+        f"{'z' * 13}-{token}",
+        f"{uid}-set-password",
+    )
     for key in wrong:
         follow(f"{RESET}key/{key}/")
         call(Client(), f"{APP}/auth/password/reset", {"key": key, "password": NEW})
@@ -172,14 +178,22 @@ def test_a_verification_link_expires(db: None, settings: Settings) -> None:
 def test_a_tampered_verification_link_does_nothing(db: None, settings: Settings) -> None:
     key = verification_link(settings).removesuffix("/").rpartition("/")[2]
     other = verification_link(settings, "charlie@example.com").removesuffix("/").rpartition("/")[2]
-    for wrong in (key[:-1], key.swapcase(), other.split(":")[0] + ":" + key.partition(":")[2], "x", "x" * 3000):
+    for wrong in (
+        key[:-1],
+        key.swapcase(),
+        other.split(":")[0] + ":" + key.partition(":")[2],
+        "x",
+        "x" * 3000,
+    ):
         assert Client().post(f"/accounts/confirm-email/{wrong}/").status_code in {200, 302, 404}
         for api in (BROWSER, APP):
             assert call(Client(), f"{api}/auth/email/verify", {"key": wrong}).status_code == 400
     assert not is_verified()
 
 
-def test_a_link_for_an_address_that_somebody_else_has_verified_meanwhile(db: None, settings: Settings) -> None:
+def test_a_link_for_an_address_that_somebody_else_has_verified_meanwhile(
+    db: None, settings: Settings
+) -> None:
     link = verification_link(settings)
     EmailAddress.objects.all().delete()
     User.objects.all().delete()
@@ -198,7 +212,9 @@ def test_a_new_address_counts_once_it_is_verified(owner: User) -> None:
     client.post(link)
     owner.refresh_from_db()
     assert owner.email == NEW_ADDRESS
-    assert list(EmailAddress.objects.values_list("email", "verified", "primary")) == [(NEW_ADDRESS, True, True)]
+    assert list(EmailAddress.objects.values_list("email", "verified", "primary")) == [
+        (NEW_ADDRESS, True, True)
+    ]
     assert SecurityEvent.objects.get(kind="email_changed").details == {"before": ALICE}
 
 

@@ -14,7 +14,12 @@ from accounts.models import User
 from tests.support.signing_in import add_totp, sign_in, sign_in_by_api, user_with_password
 
 EVIL_TEXTS = ["", "\x00", "\ud800", "x" * 5_000, "𝕏‮%00{{7*7}}' OR 1=1 --"]
-UNPARSABLE = {"id": "A", "rawId": "A", "type": "public-key", "response": {"clientDataJSON": "!", "userHandle": 7}}
+UNPARSABLE = {
+    "id": "A",
+    "rawId": "A",
+    "type": "public-key",
+    "response": {"clientDataJSON": "!", "userHandle": 7},
+}
 PARSABLE = {
     "id": "AAAA",
     "rawId": "AAAA",

@@ -175,7 +175,13 @@ def test_the_invited_person_signs_up_and_is_in(by_invitation: None, way: str) ->
 @pytest.mark.parametrize("way", WAYS)
 def test_nobody_else_signs_up_with_an_invitation(by_invitation: None, way: str) -> None:
     _, token = invitations.invite(BOB, None)
-    for email, with_token in (("mallory@example.com", token), (BOB, ""), (BOB, "x"), (BOB, "\x00"), (BOB, token[:-1])):
+    for email, with_token in (
+        ("mallory@example.com", token),
+        (BOB, ""),
+        (BOB, "x"),
+        (BOB, "\x00"),
+        (BOB, token[:-1]),
+    ):
         assert sign_up(way, email, with_token).status_code in {200, 400, 403}
     assert users() == []
 
@@ -199,7 +205,9 @@ def test_an_invitation_that_is_lost_lets_nobody_in(by_invitation: None, way: str
 
     assert users() == before
     assert not is_signed_in(client)
-    assert (b'name="password1"' in client.get(f"{SIGNUP}?invitation={token}").content) == (lost == "has an account")
+    assert (b'name="password1"' in client.get(f"{SIGNUP}?invitation={token}").content) == (
+        lost == "has an account"
+    )
 
 
 def test_of_two_who_use_an_invitation_at_once_one_gets_in(transactional_db: None, settings: Settings) -> None:
@@ -233,7 +241,9 @@ def at_once(work: list[Callable[[], None]]) -> None:
 # --- inviting -------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_a_link_that_works(by_invitation: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_link_that_works(
+    by_invitation: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     call_command("invite", BOB, "--url", "https://chat.example", "--mail")
     out, err = capsys.readouterr()
     link = out.strip()
@@ -249,7 +259,11 @@ def test_the_command_prints_a_link_that_works(by_invitation: None, capsys: pytes
 
 def test_the_command_says_what_is_wrong(db: None, capsys: pytest.CaptureFixture[str]) -> None:
     user_with_password(ALICE)
-    for email, complaint in ((ALICE, "has an account already"), ("nobody", "valid email"), ("", "valid email")):
+    for email, complaint in (
+        (ALICE, "has an account already"),
+        ("nobody", "valid email"),
+        ("", "valid email"),
+    ):
         with pytest.raises(CommandError, match=complaint):
             call_command("invite", email)
     call_command("invite", BOB)

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.deletion import delete_user
 from accounts.models import User
 from tests.support.signing_in import (
     APP,
@@ -50,6 +52,7 @@ def with_code(email: str) -> Client:
     sign_in(client, email)
     client.post("/accounts/2fa/authenticate/", {"code": totp_code()})
     assert is_signed_in(client)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     return client
 
 
@@ -112,18 +115,37 @@ def removal(client: Client, way: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("way", ["page", BROWSER, APP])
-def test_staff_keep_their_last_factor(root: User, required: None, way: str) -> None:
+def test_staff_keep_their_last_factor(transactional_db: None, root: User, required: None, way: str) -> None:
     code = add_totp(root)[0]
     if way == APP:
         token = {"X-Session-Token": sign_in_by_api(Client(), ROOT, api=APP).json()["meta"]["session_token"]}
         answer = call(Client(), f"{APP}/auth/2fa/authenticate", {"code": code}, headers=token)
         token = {"X-Session-Token": answer.json()["meta"]["session_token"]}
+        call(Client(), f"{APP}/auth/reauthenticate", {"password": PASSWORD}, headers=token)
         refused = removal(Client(), way, headers=token)
     else:
         refused = removal(with_code(ROOT), way)
-    assert refused.status_code in {200, 400}
+    assert refused.status_code in {200, 403}
     assert b"need a second factor" in refused.content
     assert "totp" in factors_of(root)
+
+
+def test_staff_keep_their_last_security_key(transactional_db: None, root: User, required: None) -> None:
+    add_totp(root)
+    client = with_code(ROOT)
+    Authenticator.objects.filter(type="totp").update(type="webauthn")
+    key = Authenticator.objects.get(type="webauthn").pk
+    assert client.post(f"{FACTORS}webauthn/keys/{key}/remove/").status_code == 403
+    body = {"authenticators": [key]}
+    refused = call(client, f"{BROWSER}/account/authenticators/webauthn", body, method="DELETE")
+    assert refused.json()["error"]["code"] == "second_factor_required"
+    assert factors_of(root) == {"webauthn", "recovery_codes"}
+
+
+def test_staff_may_be_deleted_with_their_factors(root: User, required: None) -> None:
+    add_totp(root)
+    delete_user(root)
+    assert not Authenticator.objects.exists()
 
 
 @pytest.mark.parametrize("way", ["page", BROWSER])
