@@ -15,7 +15,11 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SCREENSHOTS = "CHATAPI_TEST_SCREENSHOTS"
 # preload would read the stylesheets into <style> elements, which the policy of our pages refuses
-_RUN_AXE = "context => axe.run(context, {preload: false}).then(found => found.violations)"
+_RUN_AXE = """([part, rules]) => axe.run(part, {
+    preload: false,
+    resultTypes: ["violations"],
+    ...(rules && {runOnly: rules}),
+}).then(found => found.violations)"""
 
 
 def sign_in(page: Page, email: str, password: str) -> None:
@@ -62,16 +66,18 @@ def expect_message(page: Page, text: str) -> None:
     expect(page.locator(".messages")).to_contain_text(text)
 
 
-def look_at(page: Page, name: str) -> None:
-    """Check what a page of ours shows for obstacles and for what is too wide, in both schemes and on a phone.
+def look_at(page: Page, heading: str, name: str) -> None:
+    """Check the page with this heading for obstacles and for what is too wide, light, dark and on a phone.
 
-    `name` is that of the pictures.
+    `name` is that of its pictures.
     """
+    expect_heading(page, heading)
     size = page.viewport_size
     assert size
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        check_accessibility(page)
+    page.emulate_media(color_scheme="light")
+    check_accessibility(page)
+    page.emulate_media(color_scheme="dark")
+    check_accessibility(page, rules=["color-contrast"])  # all else is the same in the dark
     page.set_viewport_size(PHONE)
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= PHONE["width"], f"{page.url} is {width} pixels wide"
@@ -81,10 +87,14 @@ def look_at(page: Page, name: str) -> None:
     page.emulate_media(color_scheme="null")
 
 
-def check_accessibility(page: Page, part: str = "html") -> None:
-    """Fail if axe finds a serious or critical obstacle in this part of the page, which a selector names."""
-    page.evaluate(_axe())  # by the debugger, which no policy of the page keeps out
-    violations = page.evaluate(_RUN_AXE, part)
+def check_accessibility(page: Page, part: str = "html", rules: list[str] | None = None) -> None:
+    """Fail if axe finds a serious or critical obstacle in this part of the page, which a selector names.
+
+    By default it applies all its rules.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_axe())  # by the debugger, which no policy of the page keeps out
+    violations = page.evaluate(_RUN_AXE, [part, rules])
     obstacles = [
         f"{violation['impact']} {violation['id']} at {node['target']}: {violation['help']}"
         for violation in violations

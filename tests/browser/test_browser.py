@@ -1,7 +1,7 @@
 """What the other browser tests stand on: complaints fail them, obstacles are found, passkeys can be made."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from tests.browser.authenticator import add_authenticator
 from tests.browser.complaints import Complaints
@@ -35,10 +35,18 @@ def test_a_script_that_got_into_a_page_does_not_run_and_is_complained_about(
     attack: str, page: Page, complaints: Complaints
 ) -> None:
     complaints.expect("Content Security Policy")
-    page.goto("/accounts/login/")
+    page.goto("/docs")
     with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
         page.evaluate(attack)
     assert page.evaluate("window.hurt") is None
+
+
+def test_our_own_pages_take_no_markup_from_scripts(page: Page, complaints: Complaints) -> None:
+    complaints.expect("This document requires 'TrustedHTML' assignment")
+    page.goto("/accounts/login/")
+    with pytest.raises(Error, match="TrustedHTML"):
+        page.evaluate("document.body.innerHTML = '<p>From elsewhere'")
+    expect(page.get_by_label("Password")).to_be_visible()
 
 
 def test_complaints_that_nobody_expects_fail_a_test(page: Page, complaints: Complaints) -> None:
@@ -63,6 +71,9 @@ def test_obstacles_are_found_and_named(page: Page) -> None:
     page.goto("/accounts/login/")
     check_accessibility(page)
     page.evaluate("document.querySelector('label[for=id_password]').remove()")
+    page.evaluate(
+        "document.querySelector('#id_password').removeAttribute('placeholder')"
+    )  # it is a name, too
     with pytest.raises(AssertionError, match=r"critical label at \['#id_password'\]: Form"):
         check_accessibility(page)
 

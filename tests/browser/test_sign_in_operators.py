@@ -53,7 +53,7 @@ def test_the_first_start_says_how_to_sign_in(open_browser: OpenBrowser, tmp_path
         expect_heading(page, "Site administration")
 
         page.goto("/accounts/")
-        look_at(page, "account-of-operator")
+        look_at(page, "Your account", "account-of-operator")
         page.get_by_role("link", name="Password").click()
         page.get_by_label("Current password").fill(said["password"])
         page.get_by_label("New password", exact=True).fill(PASSWORD)
@@ -66,8 +66,7 @@ def test_the_first_start_says_how_to_sign_in(open_browser: OpenBrowser, tmp_path
 
         visitor = open_browser(base_url=run.url)
         visitor.goto("/accounts/signup/")
-        expect_heading(visitor, "Sign-up is closed")
-        look_at(visitor, "sign-up-closed")
+        look_at(visitor, "Sign-up is closed", "sign-up-closed")
         run.stop()
 
 
@@ -82,7 +81,7 @@ def test_who_is_invited_signs_up_once(guarded_site: Run, open_browser: OpenBrows
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
     expect(page.get_by_text("The invitation is for another address.")).to_be_visible()
-    look_at(page, "invitation-of-another")
+    look_at(page, "Sign up", "invitation-of-another")
     page.get_by_label("Email").fill("dora@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
@@ -100,7 +99,7 @@ def test_an_operator_adds_the_second_factor_that_the_admin_site_needs(
     page.goto("/admin/")
     enter_password(page, operator.email, PASSWORD)
     expect_message(page, "The admin site needs a second factor here. Add one, then go on.")
-    look_at(page, "second-factor-required")
+    look_at(page, "Second factor", "second-factor-required")
     page.get_by_role("link", name="Add an app").click()
     confirm_password(page, PASSWORD)
     secret = page.locator("#authenticator_secret").inner_text()
@@ -115,4 +114,4 @@ def test_an_operator_adds_the_second_factor_that_the_admin_site_needs(
     page.goto("/accounts/2fa/totp/deactivate/")
     page.get_by_role("button", name="Remove the app").click()
     expect(page.get_by_text("Administrators need a second factor here.")).to_be_visible()
-    look_at(page, "remove-required-app")
+    look_at(page, "Remove the authenticator app", "remove-required-app")

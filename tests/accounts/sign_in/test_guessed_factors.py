@@ -88,7 +88,7 @@ def test_the_code_lets_an_app_in(careful: User) -> None:
 
 def test_codes_are_guessed_a_few_times_and_then_not_looked_at(careful: User) -> None:
     for _ in range(FREE_GUESSES):
-        assert b"Incorrect code" in enter(half_signed_in(), wrong_code()).content
+        assert b"The code is wrong" in enter(half_signed_in(), wrong_code()).content
     client = half_signed_in()
 
     refused = enter(client, totp_code())
