@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.admin_log import forget_address
 from accounts.models import ApiKey, Invitation, Membership, OutgoingMail, User, Workspace
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
-from accounts.sign_in.reset import end_sessions
+from accounts.sign_in.user_sessions import end_sessions
 from core.exceptions import Conflict, ServiceUnavailable
 from core.ids import PROJECT, format_id
 from core.value import Value

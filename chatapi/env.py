@@ -36,6 +36,19 @@ def env_url(name: str, default: str = "") -> str:
         raise SystemExit(f"chatapi: {problem}") from None
 
 
+def env_web_url(name: str) -> str:
+    """Return the address of a site; empty where none is set."""
+    value = env_url(name)
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        url = urlsplit("")
+    is_plain = value.isprintable() and " " not in value
+    if value and not (url.scheme in {"http", "https"} and url.hostname and is_plain):
+        raise SystemExit(f"chatapi: {name} is no address such as https://chat.example.com")
+    return value
+
+
 def env_flag(name: str, *, default: bool = False) -> bool:
     value = env(name, "1" if default else "0").lower()
     if value not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
@@ -43,12 +56,14 @@ def env_flag(name: str, *, default: bool = False) -> bool:
     return value in {"1", "true", "yes", "on"}
 
 
-def env_int(name: str, default: int, *, least: int = 0) -> int:
+def env_int(name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
     value = env(name, str(default))
     if not value.isascii() or not value.isdigit():
         raise SystemExit(f"chatapi: {name}={value!r} is not a whole number")
     if int(value) < least:
         raise SystemExit(f"chatapi: {name}={value!r} is below {least}")
+    if int(value) > most:
+        raise SystemExit(f"chatapi: {name}={value!r} is above {most}")
     return int(value)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-from chatapi.env import env, env_flag, env_list, env_secret, env_url
+from chatapi.env import env, env_flag, env_list, env_secret, env_web_url
 
 NAMES = "CHATAPI_SIGN_IN_PROVIDERS"
 OPENID_CONNECT = "openid_connect"
 _PACKAGE = "allauth.socialaccount.providers"
+_NO_PROVIDERS = {OPENID_CONNECT, "base", "dummy", "oauth", "oauth2", "openid", "saml", "telegram"}
 
 
 class Provider(NamedTuple):
@@ -35,19 +35,17 @@ def _provider(name: str) -> Provider:
     if not (name.isascii() and name.isidentifier() and name == name.lower()):
         raise SystemExit(f"chatapi: {NAMES}: {name!r} is no name; use small letters, digits and _")
     variable = f"CHATAPI_SIGN_IN_{name.upper()}"
+    server = env_web_url(f"{variable}_URL")
+    if not server and not _is_provider(name):
+        raise SystemExit(
+            f"chatapi: {NAMES} has {name!r}, which is none of allauth's providers: set {variable}_URL to the "
+            "address of its OpenID Connect server"
+        )
     client_id, secret = env(f"{variable}_CLIENT_ID"), env_secret(f"{variable}_SECRET")
     if not (client_id and secret):
         raise SystemExit(
             f"chatapi: {NAMES} has {name!r}: set {variable}_CLIENT_ID and {variable}_SECRET, too"
         )
-    server = env_url(f"{variable}_URL")
-    if not server and (name == OPENID_CONNECT or find_spec(f"{_PACKAGE}.{name}") is None):
-        raise SystemExit(
-            f"chatapi: {NAMES} has {name!r}, which is none of allauth's providers: set {variable}_URL to the "
-            "address of its OpenID Connect server"
-        )
-    if server and not _is_web_address(server):
-        raise SystemExit(f"chatapi: {variable}_URL is no address such as https://id.example.com")
     is_trusted = env_flag(f"{variable}_TRUSTED")
     settings = {"verified_email": is_trusted, "email_authentication": is_trusted, "sign_up": is_trusted}
     app = {
@@ -60,12 +58,9 @@ def _provider(name: str) -> Provider:
     return Provider(OPENID_CONNECT if server else name, app)
 
 
-def _is_web_address(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and text.isprintable() and " " not in text
+def _is_provider(name: str) -> bool:
+    """Tell whether allauth has one of this name that client id and secret are enough for."""
+    return name not in _NO_PROVIDERS and find_spec(f"{_PACKAGE}.{name}") is not None
 
 
 def apps_by_kind(providers: Sequence[Provider]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How people sign in: settings of Django's sessions and of django-allauth. docs/operating.md has ours."""
 
-from chatapi.env import env_choice, env_flag, env_int, env_list, env_url
+from chatapi.env import env_choice, env_flag, env_int, env_list, env_web_url
 from chatapi.sign_in_providers import apps_by_kind, providers
 
 _providers = providers()
@@ -18,8 +18,10 @@ SIGN_IN_APPS = [
 
 CHATAPI_SIGN_UP = env_choice("CHATAPI_SIGN_UP", "closed", "invitation", "open")
 CHATAPI_STAFF_SECOND_FACTOR = env_choice("CHATAPI_STAFF_SECOND_FACTOR", "optional", "required")
-CHATAPI_FRONTEND_URL = env_url("CHATAPI_FRONTEND_URL").rstrip("/")
-CHATAPI_SESSION_IDLE_SECONDS = env_int("CHATAPI_SESSION_IDLE_SECONDS", 14 * 86_400, least=60)
+CHATAPI_FRONTEND_URL = env_web_url("CHATAPI_FRONTEND_URL").rstrip("/")
+CHATAPI_SESSION_IDLE_SECONDS = env_int(
+    "CHATAPI_SESSION_IDLE_SECONDS", 14 * 86_400, least=60, most=400 * 86_400
+)
 CHATAPI_TRUSTED_PROXIES = env_list("CHATAPI_TRUSTED_PROXIES")
 CHATAPI_MAIL_IN_LOG = env_flag("CHATAPI_MAIL_IN_LOG")
 
@@ -34,7 +36,7 @@ LOGIN_REDIRECT_URL = "/accounts/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 
 # Shared by all processes, and there wherever the service is. Beyond MAX_ENTRIES Django drops live entries: a
-# stranger who makes many, by asking for links, would make it forget failed codes. A task deletes the old ones.
+# stranger who makes many, by asking for links, would make it forget failed codes. A task deletes old ones.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponseBase
 from accounts.client_address import client_address
 from accounts.models import Invitation, User
 from accounts.sign_in import invitations, known_browsers, mail
+from accounts.sign_in.user_sessions import keep_newest_sessions
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         "rate_limited": "Too many failed attempts. Wait some minutes, then try again.",
         "same_as_current": "It is the present one already.",
         "too_many_login_attempts": "Too many failed attempts. Wait some minutes, then try again.",
+        "invalid_domain": "The part behind the @ is no name of a mail server.",
         "not_invited": "The invitation is for another address. Sign up with the one that it was sent to.",
     }
 
@@ -43,6 +45,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return settings.CHATAPI_SIGN_UP == "invitation" and invitations.open_invitation(request) is not None
 
     def clean_email(self, email: str) -> str:
+        if not _is_domain_canonical(email):
+            raise self.validation_error("invalid_domain")
         invitation = self._invitation()
         if invitation is not None and invitation.email != email.lower():
             raise self.validation_error("not_invited")
@@ -111,9 +115,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
         response: HttpResponseBase = super().post_login(request, user, **options)
+        keep_newest_sessions(user)
         if not _is_app(request):
             known_browsers.note_sign_in(request, user.email)
         return response
+
+
+def _is_domain_canonical(email: str) -> bool:
+    """Tell whether mail can go to the domain, and whether no other spelling of it is the same domain."""
+    domain = email.rpartition("@")[2].lower()
+    try:
+        return domain.encode("idna").decode("idna") == domain
+    except UnicodeError:
+        return False
 
 
 def _is_app(request: Any) -> bool:

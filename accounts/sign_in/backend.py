@@ -1,5 +1,6 @@
 """The one place where passwords are checked, and where trying them is slowed down."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from allauth.account.auth_backends import AuthenticationBackend
@@ -11,6 +12,7 @@ from accounts.security_events.receivers import record_failure
 from accounts.sign_in import attempts
 from accounts.sign_in.attempts import Counted, TooManyAttempts
 from accounts.sign_in.known_browsers import browser_of
+from accounts.sign_in.password_hasher import for_a_known_person
 from core.exceptions import ServiceUnavailable
 
 FREE_FAILURES = 4
@@ -38,7 +40,8 @@ class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
             record_failure(email, request, reason="too_many_attempts")
             raise
         try:
-            user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
+            with for_a_known_person() if browser else nullcontext():
+                user: AbstractBaseUser | None = super().authenticate(request, email=email, password=password)
         except ServiceUnavailable:  # nobody looked at the password
             attempts.give_back(account)
             if address is not None:

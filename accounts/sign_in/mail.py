@@ -78,7 +78,9 @@ def _send(mail: OutgoingMail, connection: BaseEmailBackend) -> None:
         if any(code < PERMANENT for code, _ in refusal.recipients.values()):
             raise
         logger.error("A mail was given up: the mail server refuses its recipient")
-    except ValueError as error:
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (it stops no other)
         logger.error("A mail was given up: it cannot be written (%s)", type(error).__name__)
     mail.delete()
 

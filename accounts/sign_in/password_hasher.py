@@ -1,6 +1,9 @@
 """Password hashing that leaves the machine to others: few at once, however many sign in."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
@@ -9,11 +12,25 @@ from django.db import connection
 from core.exceptions import ServiceUnavailable
 
 CONCURRENT_HASHES = 2
+"""How many are computed at once in a process; one place is kept for known people."""
 HASH_QUEUE_LIMIT = 32
+"""How many of strangers' may wait."""
 PATIENCE_SECONDS = 20.0
 
-_free = threading.BoundedSemaphore(CONCURRENT_HASHES)
-_in_queue = threading.BoundedSemaphore(CONCURRENT_HASHES + HASH_QUEUE_LIMIT)
+_all = threading.BoundedSemaphore(CONCURRENT_HASHES)
+_strangers = threading.BoundedSemaphore(CONCURRENT_HASHES - 1)
+_queue_of_strangers = threading.BoundedSemaphore(CONCURRENT_HASHES - 1 + HASH_QUEUE_LIMIT)
+_is_known: ContextVar[bool] = ContextVar("is_known", default=False)
+
+
+@contextmanager
+def for_a_known_person() -> Iterator[None]:
+    """Let the block's password not wait for those of strangers, however many they send."""
+    token = _is_known.set(True)
+    try:
+        yield
+    finally:
+        _is_known.reset(token)
 
 
 class PasswordHasher(PBKDF2PasswordHasher):
@@ -24,24 +41,33 @@ class PasswordHasher(PBKDF2PasswordHasher):
     """
 
     def encode(self, *args: Any, **options: Any) -> str:
-        if not _in_queue.acquire(blocking=False):
+        if _is_known.get():
+            return self._encode_in_turn(*args, **options)
+        if not _queue_of_strangers.acquire(blocking=False):
             raise _busy()
         try:
-            if not (_free.acquire(blocking=False) or _wait()):
-                raise _busy()
-            try:
-                return super().encode(*args, **options)
-            finally:
-                _free.release()
+            with _place(_strangers):
+                return self._encode_in_turn(*args, **options)
         finally:
-            _in_queue.release()
+            _queue_of_strangers.release()
+
+    def _encode_in_turn(self, *args: Any, **options: Any) -> str:
+        with _place(_all):
+            return super().encode(*args, **options)
 
 
-def _wait() -> bool:
-    """Wait for others, without the database connection that they and all the rest of the service need."""
-    if not connection.in_atomic_block:
-        connection.close()
-    return _free.acquire(timeout=PATIENCE_SECONDS)
+@contextmanager
+def _place(places: threading.Semaphore) -> Iterator[None]:
+    """Take one of the places, and wait for it without the database connection that all others need."""
+    if not places.acquire(blocking=False):
+        if not connection.in_atomic_block:
+            connection.close()
+        if not places.acquire(timeout=PATIENCE_SECONDS):
+            raise _busy()
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _busy() -> ServiceUnavailable:

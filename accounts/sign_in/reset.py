@@ -5,14 +5,13 @@ import secrets
 from allauth.account.models import EmailAddress
 from allauth.core import ratelimit
 from allauth.mfa.models import Authenticator
-from allauth.usersessions.models import UserSession
-from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from accounts.models import User
 from accounts.security_events.recording import Kind, record
 from accounts.sign_in.attempts import forget
 from accounts.sign_in.backend import account_elsewhere
+from accounts.sign_in.user_sessions import end_sessions
 
 
 def reset_sign_in(user: User, *, keep_second_factor: bool = False) -> str:
@@ -41,9 +40,3 @@ def verify_address(user: User) -> None:
     EmailAddress.objects.update_or_create(
         user=user, email=user.email, defaults={"verified": True, "primary": True}
     )
-
-
-def end_sessions(user: User) -> None:
-    keys = list(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
-    Session.objects.filter(session_key__in=keys).delete()
-    UserSession.objects.filter(user=user).delete()

@@ -44,6 +44,8 @@ class SecurityHeadersMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         policy = _policy_for(request.path_info, response.get("Content-Type", ""))
         response.headers["Content-Security-Policy"] = "; ".join(map(" ".join, policy.items()))
+        if request.path_info.startswith(SIGN_IN):
+            response.headers["Cache-Control"] = "no-store, private"  # no way back to it after signing out
         for name, value in OTHER_HEADERS.items():
             response.headers.setdefault(name, value)
         return response

@@ -24,6 +24,7 @@ READERS = {
     "env_nano_usd",
     "env_secret",
     "env_url",
+    "env_web_url",
 }
 
 

@@ -1,5 +1,6 @@
 """Invite somebody to sign up; only the link goes to standard output."""
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--mail", action="store_true", help="send the link, too")
 
     def handle(self, *, email: str, url: str, mail: bool, **options: Any) -> None:
+        if not re.fullmatch(r"https?://[^/\s]+/?", url):
+            raise CommandError(f"{url!r} is no scheme and host, such as https://chat.example.com.")
         try:
             validate_email(email)
             invitation, token = invitations.invite(email, None)
