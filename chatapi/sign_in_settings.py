@@ -33,8 +33,8 @@ LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/accounts/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 
-# Shared by all processes, and there wherever the service is. Beyond MAX_ENTRIES Django drops live entries: a
-# stranger who makes many, by asking for links, would make it forget failed codes. `delete_forgotten` tidies up.
+# Shared by all processes, and there wherever the service is. Beyond MAX_ENTRIES Django drops live entries, so
+# whoever makes many by asking for links would make it forget failed codes. `delete_forgotten` tidies up.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",

@@ -12,7 +12,7 @@ from smtplib import SMTPException
 
 from celery import current_app
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.utils import timezone
@@ -55,7 +55,10 @@ def _claim(mail: OutgoingMail, now: datetime) -> bool:
 def _send(mail: OutgoingMail, now: datetime) -> None:
     try:
         subject, body = json.loads(decrypt(mail.content))
-        EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [mail.recipient]).send()
+        with get_connection() as connection:  # closed also where the server refuses the password
+            EmailMessage(
+                subject, body, settings.DEFAULT_FROM_EMAIL, [mail.recipient], connection=connection
+            ).send()
     except (OSError, SMTPException) as error:  # their text may quote addresses
         if now - mail.created_at < KEPT_FOR:
             logger.warning("The mail server did not take a mail, to be tried again: %s", type(error).__name__)
