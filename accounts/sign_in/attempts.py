@@ -48,13 +48,13 @@ class Counted(Value, frozen=True):
 def take_attempt(counted: Counted) -> None:
     """Count an attempt as a failure until it has succeeded. Raises `TooManyAttempts`."""
     for _ in range(_TRIES):
-        now = timezone.now()
         with transaction.atomic():
             row, is_new = SignInAttempts.objects.get_or_create(
-                key=counted.key, defaults={"failures": 1, "allowed_at": now}
+                key=counted.key, defaults={"failures": 1, "allowed_at": timezone.now()}
             )
         if is_new:
             return
+        now = timezone.now()  # after the row was read: whoever wrote it a moment ago delays nobody
         if row.allowed_at > now:
             raise TooManyAttempts(ceil((row.allowed_at - now).total_seconds()))
         if _count(row, counted.free, now):

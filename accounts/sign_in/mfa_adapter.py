@@ -49,7 +49,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return {"id": host_name(context.request), "name": settings.MFA_TOTP_ISSUER}
 
 
-def keep_last_factor(*, instance: Any, origin: object, **kwargs: Any) -> None:
+def keep_last_factor(*, instance: Any, origin: Any, **kwargs: Any) -> None:
     """Refuse that somebody removes a factor which they need, whatever way they do it.
 
     allauth asks the adapter on the page for authenticator apps alone. What goes with its user, or is removed

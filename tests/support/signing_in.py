@@ -75,7 +75,7 @@ def add_totp(user: User) -> list[str]:
 
 def totp_code() -> str:
     """Return the code that the authenticator app shows now."""
-    counter = next(iter(yield_hotp_counters_from_time()))
+    _, counter, _ = yield_hotp_counters_from_time()
     return str(format_hotp_value(hotp_value(TOTP_SECRET, counter)))
 
 

@@ -55,9 +55,6 @@ def is_app_signed_in(token: str) -> bool:
     return answered.status_code == 200
 
 
-# --- fixation -----------------------------------------------------------------------------------
-
-
 def test_a_session_from_before_the_sign_in_is_not_signed_in(owner: User) -> None:
     victim = Client()
     victim.post("/accounts/password/reset/", {"email": ALICE})

@@ -90,9 +90,6 @@ def test_mass_sign_up_is_refused(open_to_all: None, settings: Settings, way: str
     assert (made, len(users())) == (MAX_SIGN_UPS, MAX_SIGN_UPS)
 
 
-# --- open -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_nobody_is_in_before_the_address_is_theirs(open_to_all: None, way: str) -> None:
     client = Client()
