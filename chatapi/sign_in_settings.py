@@ -34,7 +34,7 @@ LOGIN_REDIRECT_URL = "/accounts/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 
 # Shared by all processes, and there wherever the service is. Beyond MAX_ENTRIES Django drops live entries: a
-# stranger who makes many, by asking for links, would make it forget failed codes. `delete_forgotten` tidies up.
+# stranger who makes many, by asking for links, would make it forget failed codes. A task deletes the old ones.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",

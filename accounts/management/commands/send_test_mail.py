@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 
@@ -32,7 +32,8 @@ class Command(BaseCommand):
         text = "This service can send mail."
         message = EmailMessage(f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}Test", text, to=[email])
         try:
-            message.send()
+            with get_connection() as connection:  # closed however it ends
+                connection.send_messages([message])
         except (OSError, SMTPException) as error:
             reason = redact(str(error)) or type(error).__name__
             raise CommandError(f"{server} did not take the mail: {reason}") from None
