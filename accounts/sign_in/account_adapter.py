@@ -32,7 +32,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         "email_password_mismatch": "The address or the password is wrong.",
         "enter_current_password": "The current password is wrong.",
         "incorrect_password": "The password is wrong.",
-        "rate_limited": "Too many failed attempts. Wait some minutes, then try again.",
+        "rate_limited": "Too many attempts. Wait some minutes, then try again.",
         "same_as_current": "It is the present one already.",
         "too_many_login_attempts": "Too many failed attempts. Wait some minutes, then try again.",
         "invalid_domain": "The part behind the @ is no name of a mail server.",
