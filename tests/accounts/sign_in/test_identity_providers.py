@@ -6,7 +6,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
+from django.http import HttpRequest
+from django.test import RequestFactory
+from pytest_django import Settings
 
+from accounts.sign_in.invitations import invite
+from accounts.sign_in.social_adapter import SocialAdapter
 from tests.support.identity_provider import CLIENT_ID, SECRET, IdentityProvider, identity_provider
 from tests.support.run_command import Run, manage, running
 
@@ -178,7 +186,8 @@ def test_no_provider_of_another_name_is_there(browser: httpx2.Client) -> None:
 @pytest.mark.parametrize(
     ("named", "environment"),
     [
-        ("COMPANY_CLIENT_ID", {}),
+        ("COMPANY_URL", {}),
+        ("COMPANY_CLIENT_ID", {"CHATAPI_SIGN_IN_COMPANY_URL": "https://id.example"}),
         ("COMPANY_SECRET", variables("https://id.example") | {"CHATAPI_SIGN_IN_COMPANY_SECRET": ""}),
         ("COMPANY_URL", variables("")),
         ("COMPANY_URL", variables("not a url")),
@@ -197,3 +206,46 @@ def test_a_wrong_variable_ends_the_start_in_one_line(
     assert line.startswith("chatapi: ")
     assert f"CHATAPI_SIGN_IN_{named}" in line
     assert SECRET not in line
+
+
+# --- whom a provider speaks for -----------------------------------------------------------------------
+
+
+def sign_in_told_by(provider: str, *, trusted: bool) -> SocialLogin:
+    app = SocialApp(provider=provider, settings={"sign_up": trusted})
+    told = SocialLogin(
+        account=SocialAccount(provider=provider, uid="7"),
+        email_addresses=[EmailAddress(email="alice@example.com", verified=True)],
+    )
+    told.provider = OpenIDConnectProvider(HttpRequest(), app=app)
+    return told
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_only_a_trusted_provider_says_whose_an_address_is(rf: RequestFactory, trusted: bool) -> None:
+    told = sign_in_told_by("company", trusted=trusted)
+
+    SocialAdapter().pre_social_login(rf.get("/"), told)
+
+    assert [address.verified for address in told.email_addresses] == [trusted]
+
+
+@pytest.mark.parametrize(
+    ("sign_up", "trusted", "may"),
+    [
+        ("closed", True, True),
+        ("closed", False, False),
+        ("invitation", True, True),
+        ("invitation", False, False),
+        ("open", False, True),
+    ],
+)
+def test_an_invitation_lets_nobody_in_by_a_provider(
+    rf: RequestFactory, db: None, settings: Settings, sign_up: str, trusted: bool, may: bool
+) -> None:
+    """Its link would do for any number of people: a provider's answer says nothing of it."""
+    settings.CHATAPI_SIGN_UP = sign_up
+    _, token = invite("alice@example.com", None)
+    request = rf.get("/accounts/oidc/company/login/callback/", {"invitation": token})
+
+    assert SocialAdapter().is_open_for_signup(request, sign_in_told_by("company", trusted=trusted)) is may
