@@ -1,6 +1,6 @@
 """What a caller may do, as `GET /v1/me` tells it: facts about the caller, and what each thing requires.
 
-Frontends show what they offer by this list. It grants nothing: the endpoints themselves check.
+Frontends show what they offer by this list. It grants nothing: the endpoints check themselves.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from enum import Enum, auto
 from accounts.models import User
 from accounts.principal import Principal
 from accounts.sign_in.mfa_adapter import may_be_staff
+from core.exceptions import Forbidden
 
 
 class Fact(Enum):
@@ -38,3 +39,13 @@ def permissions_of(user: User, principal: Principal) -> list[str]:
         if is_so
     }
     return [name for name, required in PERMISSIONS.items() if required <= facts]
+
+
+def require_session(principal: Principal) -> None:
+    """Raise `Forbidden` for an API key: it acts for a workspace, not for a person."""
+    if principal.key_id is not None:
+        raise Forbidden(
+            "An API key acts for a workspace, and cannot do this for a person. Sign in, and try again "
+            "without the key.",
+            code="session_required",
+        )

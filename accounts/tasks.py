@@ -17,7 +17,7 @@ def clear_sessions() -> None:
 
 
 @shared_task
-def clear_sign_ins() -> None:
+def clean_up_sign_in() -> None:
     """Delete what nobody needs any more of attempts to sign in and to sign up."""
     delete_forgotten()
     delete_unverified_users()

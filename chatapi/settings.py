@@ -115,7 +115,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "accounts.sign_in.context.sign_in",
+                "accounts.sign_in.context_processors.sign_in",
             ],
         },
     },
@@ -285,7 +285,7 @@ CELERY_BEAT_SCHEDULE = {
     "make-data-exports": every(60, "chatapi.tasks.make_data_exports"),
     "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
-    "clear-sign-ins": every(3_600, "accounts.tasks.clear_sign_ins"),
+    "clean-up-sign-in": every(3_600, "accounts.tasks.clean_up_sign_in"),
     "send-mail": every(5, "accounts.tasks.send_mail"),
     "delete-old-security-events": every(86_400, "accounts.tasks.delete_old_security_events"),
 }

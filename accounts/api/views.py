@@ -15,9 +15,9 @@ from accounts.api.serializers import AccountDeletedSerializer, AccountDeletionSe
 from accounts.authentication import came_by_cookie, session_of
 from accounts.deletion import delete_own_account
 from accounts.models import User
+from accounts.permissions import require_session
 from accounts.principal import Principal
 from accounts.selectors import key_of, memberships_of
-from accounts.session_required import require_session
 from core.exceptions import BadRequest, Forbidden
 from core.http.openapi import error_responses
 from core.http.serializers import ErrorSerializer

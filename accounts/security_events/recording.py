@@ -82,7 +82,7 @@ def record(
         user_agent=origin.user_agent,
         details=stored,
     )
-    if kind not in _CAUSED_BY_STRANGERS or not _are_many(event):
+    if kind not in _CAUSED_BY_STRANGERS or not _exceeds_row_limit(event):
         event.save(force_insert=True)
     level = logging.WARNING if kind in _CAUSED_BY_STRANGERS else logging.INFO
     transaction.on_commit(partial(logger.log, level, "%s", _line(event)))
@@ -104,7 +104,7 @@ def delete_old_events(days: int) -> None:
         SecurityEvent.objects.filter(pk__in=ids).delete()
 
 
-def _are_many(event: SecurityEvent) -> bool:
+def _exceeds_row_limit(event: SecurityEvent) -> bool:
     since = timezone.now() - timedelta(minutes=1)
     recent = SecurityEvent.objects.filter(user=event.user, at__gt=since, kind=event.kind)
     return len(recent.values_list("pk")[:ROWS_A_MINUTE]) == ROWS_A_MINUTE

@@ -1,4 +1,4 @@
-"""What is ours about signing in and signing up."""
+"""The service's account adapter for allauth: who signs up, how mails go out, what a sign-in leaves behind."""
 
 import logging
 import secrets

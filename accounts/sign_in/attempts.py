@@ -34,7 +34,7 @@ class TooManyAttempts(ValidationError):
         )
 
 
-class Counted(Value, frozen=True):
+class AttemptCounter(Value, frozen=True):
     """What attempts are counted for; the first `free` failures in a row delay nothing."""
 
     name: str
@@ -45,19 +45,19 @@ class Counted(Value, frozen=True):
         return sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def take_attempt(counted: Counted) -> None:
+def take_attempt(counter: AttemptCounter) -> None:
     """Count an attempt as a failure until it has succeeded. Raises `TooManyAttempts`."""
     for _ in range(_TRIES):
         with transaction.atomic():
             row, is_new = SignInAttempts.objects.get_or_create(
-                key=counted.key, defaults={"failures": 1, "allowed_at": timezone.now()}
+                key=counter.key, defaults={"failures": 1, "allowed_at": timezone.now()}
             )
         if is_new:
             return
         now = timezone.now()  # after the row was read: whoever wrote it a moment ago delays nobody
         if row.allowed_at > now:
             raise TooManyAttempts(ceil((row.allowed_at - now).total_seconds()))
-        if _count(row, counted.free, now):
+        if _count(row, counter.free, now):
             return
     raise TooManyAttempts(1)  # many attempts at once
 
@@ -71,14 +71,14 @@ def _count(row: SignInAttempts, free: int, now: datetime) -> bool:
     return unchanged.update(failures=failures, allowed_at=now + timedelta(seconds=delay)) == 1
 
 
-def forget(counted: Counted) -> None:
+def forget(counter: AttemptCounter) -> None:
     """Forget all failures, after a success."""
-    SignInAttempts.objects.filter(key=counted.key).delete()
+    SignInAttempts.objects.filter(key=counter.key).delete()
 
 
-def give_back(counted: Counted) -> None:
+def give_back(counter: AttemptCounter) -> None:
     """Take one attempt back: it succeeded, which says nothing about the others from the same place."""
-    SignInAttempts.objects.filter(key=counted.key, failures__gt=0).update(
+    SignInAttempts.objects.filter(key=counter.key, failures__gt=0).update(
         failures=F("failures") - 1, allowed_at=timezone.now()
     )
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from accounts.client_address import address_group, client_address
 from accounts.security_events.receivers import record_failure
 from accounts.sign_in import attempts
-from accounts.sign_in.attempts import Counted, TooManyAttempts
+from accounts.sign_in.attempts import AttemptCounter, TooManyAttempts
 from accounts.sign_in.known_browsers import browser_of
 from accounts.sign_in.password_hasher import for_a_known_person
 from core.exceptions import ServiceUnavailable
@@ -54,18 +54,18 @@ class PasswordBackend(AuthenticationBackend):  # type: ignore[misc]
         return user
 
 
-def account_in_browser(email: str, browser: str) -> Counted:
-    return Counted(f"browser {browser} {_normal(email)}", FREE_FAILURES)
+def account_in_browser(email: str, browser: str) -> AttemptCounter:
+    return AttemptCounter(f"browser {browser} {_normal(email)}", FREE_FAILURES)
 
 
-def account_elsewhere(email: str) -> Counted:
-    return Counted(f"account {_normal(email)}", FREE_FAILURES)
+def account_elsewhere(email: str) -> AttemptCounter:
+    return AttemptCounter(f"account {_normal(email)}", FREE_FAILURES)
 
 
 def _normal(email: str) -> str:
     return email.strip().lower()
 
 
-def _address(request: HttpRequest | None) -> Counted | None:
+def _address(request: HttpRequest | None) -> AttemptCounter | None:
     address = client_address(request) if request is not None else None
-    return Counted(f"address {address_group(address)}", FREE_FAILURES_OF_ADDRESS) if address else None
+    return AttemptCounter(f"address {address_group(address)}", FREE_FAILURES_OF_ADDRESS) if address else None

@@ -1,4 +1,4 @@
-"""What is ours about allauth's API."""
+"""The service's adapter for allauth's API."""
 
 from typing import Any
 

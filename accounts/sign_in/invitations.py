@@ -25,8 +25,7 @@ def invite(email: str, invited_by: User | None, origin: Origin | None = None) ->
     Raises `ValidationError` for somebody who has an account.
     """
     email = email.lower()
-    if User.objects.filter(email__iexact=email).exists():
-        raise ValidationError(f"{email} has an account already.")
+    check_can_be_invited(email)
     token = secrets.token_urlsafe(24)
     invitation = Invitation.objects.create(
         email=email,
@@ -36,6 +35,12 @@ def invite(email: str, invited_by: User | None, origin: Origin | None = None) ->
     )
     record(Kind.INVITED, user=invited_by, origin=origin, invitation=str(invitation.pk))
     return invitation, token
+
+
+def check_can_be_invited(email: str) -> None:
+    """Raise `ValidationError` for the address of somebody who has an account."""
+    if User.objects.filter(email__iexact=email).exists():
+        raise ValidationError("Somebody with this address has an account already.")
 
 
 def link(token: str, base_url: str) -> str:

@@ -86,7 +86,7 @@ def _send(mail: OutgoingMail, connection: BaseEmailBackend) -> None:
 
 
 class LogBackend(BaseEmailBackend):
-    """What becomes of mails where no mail server is configured: the operator reads them in the log.
+    """Log mails instead of sending them, where no mail server is configured.
 
     A link in one lets whoever reads it in. So the text is shown only on a terminal, which nobody collects, or
     where CHATAPI_MAIL_IN_LOG says so.

@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 
 from accounts.sign_in.encryption import Undecipherable, decrypt, encrypt
 from core.exceptions import Forbidden
@@ -80,8 +81,7 @@ def may_be_staff(user: Any) -> bool:
 
 def host_name(request: HttpRequest) -> str:
     """Return the host without its port, an IPv6 address without its brackets."""
-    host = request.get_host()
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return split_domain_port(request.get_host())[0].strip("[]")
 
 
 def can_use_security_keys(request: HttpRequest) -> bool:

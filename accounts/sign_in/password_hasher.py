@@ -1,4 +1,4 @@
-"""Password hashing that leaves the machine to others: few at once, however many sign in."""
+"""Limit concurrent password hashes, so that sign-ins cannot starve the service."""
 
 import threading
 from collections.abc import Iterator

@@ -13,6 +13,8 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+from accounts.authentication import SESSION_TOKEN
+
 MAX_STEP_SECONDS = 300
 """A session's use is written down at most this often."""
 
@@ -37,7 +39,7 @@ def _is_used(session_key: str) -> bool:
         return True
     return session_key in {
         request.COOKIES.get(settings.SESSION_COOKIE_NAME),
-        request.headers.get("X-Session-Token"),
+        request.headers.get(SESSION_TOKEN),
     }
 
 

@@ -1,4 +1,4 @@
-"""What is ours about the list of one's sessions."""
+"""The service's adapter for allauth's list of sessions."""
 
 from collections.abc import Sequence
 

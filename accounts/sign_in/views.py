@@ -1,4 +1,4 @@
-"""The pages that allauth has no equal of: what people see first, and their sessions."""
+"""Pages that allauth does not have: what people see first, and their sessions one by one."""
 
 from typing import Any
 

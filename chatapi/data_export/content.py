@@ -4,8 +4,8 @@ from channels.db import database_sync_to_async
 from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
+from accounts.permissions import require_session
 from accounts.principal import Caller
-from accounts.session_required import require_session
 from chatapi.data_export.exports import get_export
 from chatapi.models import DataExport
 from core.exceptions import NotFound

@@ -71,7 +71,7 @@ def sign_up(page: Page, email: str, password: str) -> None:
 
 def test_a_forgotten_password_is_replaced_by_a_link(page: Page, member: User, mailbox: Mailbox) -> None:
     page.goto("/accounts/login/")
-    page.get_by_role("link", name="Forgotten the password?").click()
+    page.get_by_role("link", name="Forgot your password?").click()
     look_at(page, "Forgotten password", "forgotten-password")
     page.get_by_label("Email").fill(member.email)
     page.get_by_role("button", name="Send the link").click()

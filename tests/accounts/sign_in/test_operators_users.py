@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from accounts.models import Membership, SecurityEvent, User
 from accounts.services import create_api_key, personal_workspace
-from accounts.tasks import clear_sign_ins
+from accounts.tasks import clean_up_sign_in
 from tests.support.signing_in import (
     PASSWORD,
     add_totp,
@@ -160,7 +160,7 @@ def test_sign_ups_that_were_never_verified_are_deleted_and_no_others(db: None, s
     Membership.objects.create(workspace=personal_workspace(working), user=invited)
     long_ago(invited)
 
-    clear_sign_ins()
+    clean_up_sign_in()
 
     assert sorted(User.objects.values_list("email", flat=True)) == [
         "changing@example.com",

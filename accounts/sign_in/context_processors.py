@@ -1,16 +1,16 @@
-"""What the templates of the sign-in pages and of its mails know beside what their views tell them."""
+"""The context processor of the sign-in pages and mails."""
 
 from datetime import timedelta
 from typing import Any
 
 from allauth.account import app_settings
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.timesince import timeuntil
 
-from accounts.sign_in import invitations
 from accounts.sign_in.account_adapter import UNKNOWN_ADDRESS
 from accounts.sign_in.mfa_adapter import can_use_security_keys
 
@@ -19,15 +19,10 @@ def sign_in(request: HttpRequest) -> dict[str, Any]:
     return {
         "can_use_security_keys": SimpleLazyObject(lambda: can_use_security_keys(request)),
         "has_providers": bool(settings.SOCIALACCOUNT_PROVIDERS),
-        "can_sign_up": SimpleLazyObject(lambda: _can_sign_up(request)),
+        "can_sign_up": SimpleLazyObject(lambda: get_adapter(request).is_open_for_signup(request)),
         "unknown_address": UNKNOWN_ADDRESS,
         **_links(),
     }
-
-
-def _can_sign_up(request: HttpRequest) -> bool:
-    way = settings.CHATAPI_SIGN_UP
-    return way == "open" or (way == "invitation" and invitations.open_invitation(request) is not None)
 
 
 def _links() -> dict[str, Any]:
