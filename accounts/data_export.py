@@ -8,10 +8,15 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
 from django.db.models import Model, QuerySet
 
 from accounts.api.serializers import AccountSerializer, ExportedKeySerializer, MembershipSerializer
 from accounts.models import ApiKey, User
+from accounts.security_events.models import SecurityEvent
 from accounts.selectors import memberships_of
 from core.value import Value
 
@@ -61,7 +66,7 @@ def user_workspace_id(user: User) -> UUID | None:
 
 
 def export_account(who: DataSubject) -> Iterator[ExportedFile]:
-    """Yield the account with its memberships and keys: what a key begins with, never a secret or a digest."""
+    """Yield the account, how its user signs in, and their security events. No secret and no digest of one."""
     keys = ApiKey.objects.filter(user=who.user).order_by("pk")
     show_membership = MembershipSerializer(context={"current": who.own}).to_representation
     account = {
@@ -69,8 +74,37 @@ def export_account(who: DataSubject) -> Iterator[ExportedFile]:
         "last_login": int(who.user.last_login.timestamp()) if who.user.last_login else None,
         "workspaces": [show_membership(one) for one in memberships_of(who.user)],
         "api_keys": [ExportedKeySerializer().to_representation(key) for key in keys],
+        **_ways_to_sign_in(who.user),
     }
     yield ExportedFile("user.json", [msgspec.json.format(msgspec.json.encode(account))])
+    events = SecurityEvent.objects.filter(user=who.user)
+    yield ExportedFile(
+        "security_events.json", json_list({"object": "list"}, "data", map(_event, one_by_one(events)))
+    )
+
+
+def _ways_to_sign_in(user: User) -> dict[str, Any]:
+    addresses = EmailAddress.objects.filter(user=user).order_by("pk")
+    accounts = SocialAccount.objects.filter(user=user).order_by("pk")
+    factors = Authenticator.objects.filter(user=user).order_by("pk")
+    sessions = UserSession.objects.filter(user=user).order_by("pk")
+    return {
+        "addresses": list(addresses.values("email", "verified", "primary")),
+        "other_sign_ins": list(accounts.values("provider", "uid", "date_joined", "last_login")),
+        "second_factors": list(factors.values("type", "created_at", "last_used_at")),
+        "sessions": list(sessions.values("ip", "user_agent", "created_at", "last_seen_at")),
+    }
+
+
+def _event(event: SecurityEvent) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "kind": event.kind,
+        "address": event.address,
+        "user_agent": event.user_agent,
+        "key": event.key_prefix,
+        "details": event.details,
+    }
 
 
 def safe_name(text: str) -> str:

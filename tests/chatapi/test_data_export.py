@@ -242,6 +242,10 @@ def test_it_tells_who_she_is_and_no_secret(alice: Person, bob: Person) -> None:
     with archive_of(ready_export(bob)) as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist()).decode()
         user = read_json(archive, "user.json")
+        assert user["addresses"] == [{"email": "bob@example.com", "verified": True, "primary": True}]
+        assert {"second_factors", "sessions", "other_sign_ins"} <= set(user)
+        kinds = [event["kind"] for event in read_json(archive, "security_events.json")["data"]]
+        assert "key_created" in kinds
     hers = bob.user.api_keys.get()
     assert (user["email"], user["id"]) == ("bob@example.com", f"user-{bob.user.pk}")
     assert [one["role"] for one in user["workspaces"]] == ["owner", "member"]
