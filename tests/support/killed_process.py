@@ -1,5 +1,6 @@
 """A process of the service that is killed amid its work."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ def kill_where_it_stalls(code: str) -> None:
     environment = clean_environment(
         Path(settings.DATA_DIR), DATABASE_URL=database_url(), DJANGO_SETTINGS_MODULE="chatapi.settings"
     )
+    folders = Path(settings.DATA_DIR) / "tmp"
+    before = set(folders.glob("*"))
     process = subprocess.Popen(
         [sys.executable, "-c", _STALL + code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -35,3 +38,5 @@ def kill_where_it_stalls(code: str) -> None:
         process.kill()
         process.wait()
         process.stdout.close()
+        for left in set(folders.glob("*")) - before:  # the service removes it after a while
+            shutil.rmtree(left)
