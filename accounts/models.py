@@ -38,6 +38,8 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
+        if "\x00" in (username or ""):  # which PostgreSQL refuses to look for
+            raise User.DoesNotExist
         return self.get(email__iexact=username)
 
 

@@ -3,6 +3,7 @@
 This is the one place where their end is moved, whatever uses them: pages, the API or streaming endpoints.
 """
 
+import re
 from datetime import timedelta
 from typing import Any, cast
 
@@ -15,11 +16,19 @@ from django.utils import timezone
 
 from accounts.authentication import SESSION_TOKEN
 
+_KEY = re.compile(r"[a-z0-9]{32}")
 MAX_STEP_SECONDS = 300
 """A session's use is written down at most this often."""
 
 
 class SessionStore(DatabaseStore):
+    def _validate_session_key(self, key: str | None) -> bool:
+        """Take no key that was never ours: some are no text that a database knows."""
+        return bool(key) and bool(_KEY.fullmatch(key or ""))
+
+    def exists(self, session_key: str) -> bool:
+        return self._validate_session_key(session_key) and bool(super().exists(session_key))
+
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         session = cast("Session", super().create_model_instance(data))
         session.expire_date = timezone.now() + _idle_time()

@@ -37,7 +37,7 @@ def ask(run: Run, api_key: str) -> str:
 
 def sign_in(client: httpx2.Client, run: Run) -> None:
     [email], [password] = (re.findall(rf"{name} +(\S+)", run.output) for name in ("email", "password"))
-    [token] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/accounts/login/").text)
+    token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/accounts/login/").text)[0]
     fields = {"login": email, "password": password, "csrfmiddlewaretoken": token, "next": "/admin/"}
     assert client.post("/accounts/login/", data=fields, headers={"Referer": run.url}).status_code == 302
 

@@ -58,7 +58,7 @@ def test_the_first_start_greets_and_no_other_does(tmp_path: Path) -> None:
         assert first.stop() == 0
         assert first.lines[-1] == "Stopped.\n"
         assert not is_open(url)
-        [logged] = first.error_output.splitlines()
+        [logged] = first.errors
         assert "accounts.security: key_created user=1 email=admin@localhost" in logged
         assert open_to_others(tmp_path) == []
         assert twin.stop(signal.SIGHUP) == 0  # its terminal was closed
