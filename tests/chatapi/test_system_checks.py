@@ -7,6 +7,8 @@ import pytest
 from django.core.checks import CheckMessage, run_checks
 from pytest_django import Settings
 
+from accounts.sign_in.mail import LOG_BACKEND
+
 MODEL = '[[models]]\nid = "m"\nengine = "openai_compatible"\nbase_url = "http://127.0.0.1:9/v1"\n'
 
 
@@ -130,3 +132,32 @@ def test_a_proxy_is_named_by_its_address(settings: Settings) -> None:
     for proxies in ([], ["none"], ["*"], ["10.0.0.7"]):
         settings.CHATAPI_TRUSTED_PROXIES = proxies
         assert complaint("chatapi.E006") is None
+
+
+def test_nobody_knows_where_clients_come_from(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CHATAPI_TRUSTED_PROXIES = []
+    assert complaint("chatapi.W007") is None, "only this machine reaches it"
+
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    assert complaint("chatapi.W007")
+    settings.CHATAPI_TRUSTED_PROXIES = ["none"]
+    assert complaint("chatapi.W007") is None
+
+
+def test_other_machines_without_https(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert complaint("chatapi.W008") is None
+
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    found = complaint("chatapi.W008")
+    assert found
+    assert "HOST=0.0.0.0" in found.msg
+    settings.HTTPS = True
+    assert complaint("chatapi.W008") is None
+
+
+def test_people_may_sign_up_and_get_no_mail(settings: Settings) -> None:
+    settings.CHATAPI_SIGN_UP, settings.EMAIL_BACKEND = "open", LOG_BACKEND
+    assert complaint("chatapi.W009")
+
+    settings.CHATAPI_SIGN_UP = "closed"
+    assert complaint("chatapi.W009") is None

@@ -271,3 +271,15 @@ def test_an_attempt_that_nobody_looked_at_is_recorded_as_that(alice_with_passwor
         event.details["reason"] for event in SecurityEvent.objects.filter(kind="sign_in_failed")
     )
     assert reasons == {"credentials": FREE_FAILURES + 1, "too_many_attempts": 4}
+
+
+def test_a_page_of_the_same_site_is_a_known_browser_too(alice_with_password: User) -> None:
+    """Who signed in by the API for browsers is not delayed by what strangers do."""
+    browser = Client()
+    assert sign_in_by_api(browser, ALICE).status_code == 200
+    assert COOKIE in browser.cookies
+    call(browser, f"{BROWSER}/auth/session", method="DELETE")
+    fail(FREE_FAILURES + 3)
+
+    assert sign_in_by_api(browser, ALICE).status_code == 200
+    assert "too_many_login_attempts" in sign_in_by_api(Client(), ALICE).content.decode()

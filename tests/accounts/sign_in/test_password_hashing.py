@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.models import SignInAttempts
+from accounts.models import SignInAttempts, User
 from accounts.sign_in.password_hasher import (
     CONCURRENT_HASHES,
     HASH_QUEUE_LIMIT,
@@ -113,6 +115,30 @@ def test_a_known_person_does_not_wait_for_strangers(full: None) -> None:
     for thread in known:
         thread.join()
     assert gate.most == CONCURRENT_HASHES, "known people wait for each other, and are refused nothing"
+
+
+def test_who_waits_holds_no_connection_to_the_database(full: None, transactional_db: None) -> None:
+    """A pool has eight of them: without this, eight sign-ins would hold up every answer."""
+    opened: list[BaseDatabaseWrapper] = []
+
+    def work() -> None:
+        User.objects.exists()
+        opened.append(connections["default"])
+        with for_a_known_person():
+            GatedHasher().encode("password", "salt")
+
+    first, second = (threading.Thread(target=work) for _ in range(2))
+    first.start()
+    wait_until(lambda: gate.inside == CONCURRENT_HASHES)
+    second.start()
+    wait_until(lambda: len(opened) == 2 and opened[1].connection is None)
+    assert opened[0].connection is not None, "who computes has not waited"
+    gate.open.set()
+    for thread, wrapper in ((first, opened[0]), (second, opened[1])):
+        thread.join()
+        wrapper.inc_thread_sharing()
+        wrapper.close()
+        wrapper.dec_thread_sharing()
 
 
 @pytest.mark.parametrize("way", ["page", BROWSER, APP])
