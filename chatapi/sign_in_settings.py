@@ -59,6 +59,7 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_MAX_EMAIL_ADDRESSES = 2  # the present one, and one that waits for its verification
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # for another address, which would be another way in
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 # The backend limits failed sign-ins; login_failed is for codes of second factors alone. By address only where
 # it is known: behind a proxy that is not trusted all have the same.
@@ -67,6 +68,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "5/5m/key",
     "login": "30/m/ip" if _known else None,
     "reset_password": "20/m/ip,5/m/key" if _known else "5/m/key",
+    "request_login_code": "20/m/ip,3/m/key" if _known else "3/m/key",
     "reset_password_from_key": "20/m/ip" if _known else None,
     "signup": "20/h/ip" if _known else "300/h/ip",  # of all together
 }

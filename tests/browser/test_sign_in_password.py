@@ -6,6 +6,7 @@ from accounts.models import User
 from tests.browser.conftest import PASSWORD, OpenBrowser
 from tests.browser.mailbox import Mailbox
 from tests.browser.on_pages import (
+    confirm_password,
     enter_password,
     expect_heading,
     expect_message,
@@ -118,6 +119,7 @@ def test_the_password_and_the_address_are_changed(
     look_at(page, "Email address", "change-address")
     page.get_by_label("New address").fill("alicia@example.com")
     page.get_by_role("button", name="Change the address").click()
+    confirm_password(page, OTHER_PASSWORD)
     expect_message(page, "A link is on its way to alicia@example.com.")
     look_at(page, "Email address", "change-address-sent")
     page.goto(mailbox.link("alicia@example.com", "Confirm your address"))

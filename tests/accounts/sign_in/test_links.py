@@ -205,6 +205,10 @@ def test_a_link_for_an_address_that_somebody_else_has_verified_meanwhile(
 def test_a_new_address_counts_once_it_is_verified(owner: User) -> None:
     client = Client()
     sign_in(client, ALICE)
+    asked = client.post("/accounts/email/", {"email": NEW_ADDRESS, "action_add": ""})
+    assert asked.headers["Location"].startswith("/accounts/reauthenticate/"), "it would be another way in"
+    assert not [mail for mail in delivered() if mail.to == [NEW_ADDRESS]]
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     client.post("/accounts/email/", {"email": NEW_ADDRESS, "action_add": ""})
     owner.refresh_from_db()
     assert owner.email == ALICE
@@ -222,6 +226,7 @@ def test_nobody_takes_the_address_of_another(owner: User) -> None:
     user_with_password(BOB)
     client = Client()
     sign_in(client, ALICE)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     before = len(delivered())
     shown = client.post("/accounts/email/", {"email": BOB, "action_add": ""}, follow=True)
     free = client.post("/accounts/email/", {"email": "free@example.com", "action_add": ""}, follow=True)
