@@ -109,8 +109,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             super().save_model(request, obj, form, change)
             if "email" in form.changed_data:
                 verify_address(obj)
-            if change and "email" in form.changed_data:
-                record(Kind.EMAIL_CHANGED, user=obj, request=request, before=form.initial["email"])
+                if change:
+                    record(Kind.EMAIL_CHANGED, user=obj, request=request, before=form.initial["email"])
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         """Let an operator set a password, and record it."""

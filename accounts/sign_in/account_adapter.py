@@ -88,9 +88,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request) or UNKNOWN_ADDRESS
 
-    def get_from_email(self) -> str:
-        return settings.DEFAULT_FROM_EMAIL
-
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Queue the mail: sending it now would show by the time it takes who has an account."""
         request = self.request

@@ -1,6 +1,7 @@
 """The context processor of the sign-in pages and mails."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from allauth.account import app_settings
@@ -16,23 +17,25 @@ from accounts.sign_in.mfa_adapter import can_use_security_keys
 
 
 def sign_in(request: HttpRequest) -> dict[str, Any]:
+    reset = timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+    confirmation = timedelta(days=app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS)
     return {
         "can_use_security_keys": SimpleLazyObject(lambda: can_use_security_keys(request)),
         "has_providers": bool(settings.SOCIALACCOUNT_PROVIDERS),
         "can_sign_up": SimpleLazyObject(lambda: get_adapter(request).is_open_for_signup(request)),
         "unknown_address": UNKNOWN_ADDRESS,
-        **_links(),
+        # called where a template shows them, which few do
+        "reset_link_expires_at": partial(_time_in, reset),
+        "reset_link_valid_for": partial(_in_words, reset),
+        "confirmation_link_expires_at": partial(_time_in, confirmation),
+        "confirmation_link_valid_for": partial(_in_words, confirmation),
     }
 
 
-def _links() -> dict[str, Any]:
-    """Say how long the links work that are mailed now."""
+def _time_in(duration: timedelta) -> datetime:
+    return timezone.now() + duration
+
+
+def _in_words(duration: timedelta) -> str:
     now = timezone.now()
-    ends = {
-        "reset_link": now + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
-        "confirmation_link": now + timedelta(days=app_settings.EMAIL_CONFIRMATION_EXPIRE_DAYS),
-    }
-    return {
-        **{f"{link}_expires_at": end for link, end in ends.items()},
-        **{f"{link}_valid_for": timeuntil(end, now) for link, end in ends.items()},
-    }
+    return timeuntil(now + duration, now)

@@ -58,7 +58,7 @@ def _policy_for(path: str, content_type: str) -> Directives:
         return DOCS
     if not path.startswith(OWN):
         return PAGES
-    if path.startswith(SIGN_IN) and getattr(settings, "SOCIALACCOUNT_PROVIDERS", None):
+    if path.startswith(SIGN_IN) and settings.SOCIALACCOUNT_PROVIDERS:
         # browsers apply it also to where a form's answer redirects: to the provider
         return {**OWN_PAGES, "form-action": "'self' https:"}
     return OWN_PAGES

@@ -23,33 +23,7 @@ from tests.support.run_command import Run
 
 def test_an_app_and_recovery_codes_let_somebody_in(page: Page, member: User) -> None:
     sign_in(page, member.email, PASSWORD)
-    page.get_by_role("link", name="Second factor").click()
-    look_at(page, "Second factor", "second-factor-off")
-    page.get_by_role("link", name="Add an app").click()
-    look_at(page, "Is it you?", "is-it-you")
-    confirm_password(page, "wrong")
-    expect(page.get_by_text("The password is wrong.")).to_be_visible()
-    look_at(page, "Is it you?", "is-it-you-refused")
-    confirm_password(page, PASSWORD)
-    look_at(page, "Add an authenticator app", "add-app")
-    secret = page.locator("#authenticator_secret").inner_text()
-    enter_code(page, "000000", "Add the app")
-    expect(page.get_by_text("The code is wrong")).to_be_visible()
-    expect(page.get_by_label("Authenticator code")).to_be_focused()
-    look_at(page, "Add an authenticator app", "add-app-refused")
-    assert page.locator("#authenticator_secret").inner_text() == secret
-    enter_code(page, code_of(secret), "Add the app")
-    expect_message(page, "The authenticator app is added.")
-    look_at(page, "Recovery codes", "recovery-codes")
-    codes = page.get_by_label("Your codes").input_value().split()
-    assert len(codes) == 10
-    page.get_by_label("I have saved my recovery codes").check()
-    page.get_by_role("link", name="Done").click()
-    look_at(page, "Second factor", "second-factor-on")
-    page.goto("/accounts/2fa/recovery-codes/")
-    expect(page.get_by_text("10 of 10 are left.")).to_be_visible()
-    expect(page.get_by_text(codes[0])).not_to_be_visible()
-    look_at(page, "Recovery codes", "recovery-codes-again")
+    secret, codes = add_an_app(page)
 
     sign_out(page)
     look_at(page, "Sign in", "signed-out")
@@ -79,6 +53,38 @@ def test_an_app_and_recovery_codes_let_somebody_in(page: Page, member: User) -> 
     expect_message(page, "The authenticator app is removed.")
     sign_out(page)
     sign_in(page, member.email, PASSWORD)
+
+
+def add_an_app(page: Page) -> tuple[str, list[str]]:
+    """Add an authenticator app, erring at each step; return its secret and the recovery codes."""
+    page.get_by_role("link", name="Second factor").click()
+    look_at(page, "Second factor", "second-factor-off")
+    page.get_by_role("link", name="Add an app").click()
+    look_at(page, "Is it you?", "is-it-you")
+    confirm_password(page, "wrong")
+    expect(page.get_by_text("The password is wrong.")).to_be_visible()
+    look_at(page, "Is it you?", "is-it-you-refused")
+    confirm_password(page, PASSWORD)
+    look_at(page, "Add an authenticator app", "add-app")
+    secret = page.locator("#authenticator_secret").inner_text()
+    enter_code(page, "000000", "Add the app")
+    expect(page.get_by_text("The code is wrong")).to_be_visible()
+    expect(page.get_by_label("Authenticator code")).to_be_focused()
+    look_at(page, "Add an authenticator app", "add-app-refused")
+    assert page.locator("#authenticator_secret").inner_text() == secret
+    enter_code(page, code_of(secret), "Add the app")
+    expect_message(page, "The authenticator app is added.")
+    look_at(page, "Recovery codes", "recovery-codes")
+    codes = page.get_by_label("Your codes").input_value().split()
+    assert len(codes) == 10
+    page.get_by_label("I have saved my recovery codes").check()
+    page.get_by_role("link", name="Done").click()
+    look_at(page, "Second factor", "second-factor-on")
+    page.goto("/accounts/2fa/recovery-codes/")
+    expect(page.get_by_text("10 of 10 are left.")).to_be_visible()
+    expect(page.get_by_text(codes[0])).not_to_be_visible()
+    look_at(page, "Recovery codes", "recovery-codes-again")
+    return secret, codes
 
 
 def enter_code(page: Page, code: str, button: str) -> None:
