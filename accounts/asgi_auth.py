@@ -16,7 +16,8 @@ from starlette.types import Scope
 
 from accounts.authentication import (
     SESSION_TOKEN,
-    find_secret,
+    check_workspace,
+    find_credentials,
     find_signed_in,
     principal_of_secret,
     session_store,
@@ -41,12 +42,16 @@ class AsgiAuthenticator:
         self._look_ups: dict[str, asyncio.Future[Principal]] = {}
 
     async def identify(self, scope: Scope) -> Caller:
-        """Return the caller. Raises `NotAuthenticated`, or `Forbidden` for a cookie without a CSRF token."""
-        secret = find_secret(scope["headers"])
+        """Return the caller.
+
+        Raises `NotAuthenticated`, and what `check_workspace` and `find_signed_in` raise.
+        """
+        secret, workspace = find_credentials(scope["headers"])
         if secret is not None:
             digest = digest_of(secret)
             principal = await self._principal(secret, digest)
-            key_uses.note(digest, principal.key_id, scope)
+            check_workspace(principal, workspace)
+            key_uses.note(digest, principal, scope)
             return Caller(principal, digest)
         caller: Caller | None = await database_sync_to_async(_caller_of_session)(scope)
         if caller is None:

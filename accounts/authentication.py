@@ -1,14 +1,15 @@
-"""Authentication by API key (`Authorization: Bearer`, `x-api-key`) or by the session of a browser or an app.
+"""Authentication by API key or end-user token (`Authorization: Bearer`, `x-api-key`), or by the session of a
+browser or an app.
 
 The functions here serve both Django's views and the ASGI endpoint.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple, cast
-from uuid import UUID
 
+import msgspec
 from allauth.core.internal.sessionkit import get_session_user
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
@@ -18,28 +19,50 @@ from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.key_uses import key_uses
-from accounts.models import LIMITS, ApiKey, User
+from accounts.models import LIMITS, EndUserToken, KeySecret, Membership, User
+from accounts.permissions import (
+    parse_scopes,
+    permissions_in_session,
+    permissions_of_key,
+    permissions_of_token,
+)
 from accounts.principal import Principal
 from accounts.ratelimits.limits import Limits
-from accounts.services import digest_of, personal_workspace
+from accounts.roles import Role
+from accounts.services import TOKEN_PREFIX, digest_of, personal_workspace
 from core.bulk_sql import fetch_query, id_from_driver
-from core.exceptions import Forbidden, InvalidApiKey, SessionEnded
+from core.exceptions import Forbidden, InvalidApiKey, NotFound, SessionEnded
+from core.ids import PROJECT, parse_id
 
 
-def find_secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Return the API key among ASGI headers, as it was sent; None if there is none."""
-    found = None
+class Credentials(NamedTuple):
+    """What a request's headers say of its caller. `workspace` is the id of the one to act in."""
+
+    secret: str | None = None
+    workspace: str | None = None
+
+
+WORKSPACE_HEADERS = (b"x-workspace-id", b"openai-project")
+"""The headers that choose a workspace: ours, and the one that OpenAI's clients send."""
+
+
+def find_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
+    """Return what ASGI headers say, as it was sent."""
+    bearer = key = workspace = None
     for name, value in headers:
         if name == b"authorization":
             scheme, _, secret = value.decode("latin-1").strip().partition(" ")
-            if scheme.lower() == "bearer":
-                return secret.strip()
+            if scheme.lower() == "bearer" and bearer is None:
+                bearer = secret.strip()
         elif name == b"x-api-key":
-            found = value.decode("latin-1").strip()
-    return found
+            key = value.decode("latin-1").strip()
+        elif name in WORKSPACE_HEADERS and (workspace is None or name == WORKSPACE_HEADERS[0]):
+            workspace = value.decode("latin-1").strip() or None
+    return Credentials(key if bearer is None else bearer, workspace)
 
 
 SESSION_TOKEN = "X-Session-Token"  # noqa: S105 (the header's name)
@@ -50,40 +73,65 @@ def session_store(key: str | None = None) -> SessionBase:
     return store
 
 
-_PRINCIPAL_FIELDS = ("workspace_id", "user_id", "id", *LIMITS, *(f"workspace__{name}" for name in LIMITS))
 _BATCH = 32
+_KEY_FIELDS = (
+    *("workspace_id", "user_id", "id", "user__memberships__role", "scopes"),
+    *LIMITS,
+    *(f"workspace__{name}" for name in LIMITS),
+)
+_OF_SECRET = tuple(f"key__{name}" for name in _KEY_FIELDS)
+_OF_TOKEN = (*_OF_SECRET, "id", "end_user", "scopes")
 
 
-def valid_keys(digests: Iterable[str]) -> set[str]:
-    """Return those of these key digests that are valid.
+def valid_secrets(digests: Iterable[str]) -> set[str]:
+    """Return those of these digests that are of valid secrets of keys.
 
-    Their keys are known, not revoked, not expired, and belong to an active user who is a member of the key's
-    workspace.
+    Neither secret nor key is expired, the key is not revoked, and it belongs to an active user who is a
+    member of the key's workspace.
     """
+    return _valid(_valid_secret_digests, digests)
+
+
+def valid_tokens(digests: Iterable[str]) -> set[str]:
+    """Return those of these digests that are of valid end-user tokens, whose keys are valid."""
+    return _valid(_valid_token_digests, digests)
+
+
+def _valid(build_query: Callable[..., QuerySet[Any, Any]], digests: Iterable[str]) -> set[str]:
     now, remaining = timezone.now(), list(set(digests))
     found: set[str] = set()
     while remaining:
         batch, remaining = remaining[:_BATCH], remaining[_BATCH:]
         padding = [""] * (_BATCH - len(batch)) if len(batch) > 1 else []  # few statements, each prepared once
-        found.update(digest for (digest,) in fetch_query(_valid_digests, now, *batch, *padding))
+        found.update(digest for (digest,) in fetch_query(build_query, now, *batch, *padding))
     return found
 
 
-def _valid_digests(now: datetime, *digests: str) -> QuerySet[ApiKey, Any]:
-    return _valid(now, digests).values_list("digest")
+def _valid_secret_digests(now: datetime, *digests: str) -> QuerySet[KeySecret, Any]:
+    return _of_valid_keys(KeySecret.objects.filter(digest__in=digests), now).values_list("digest")
 
 
-def _valid_principal(now: datetime, digest: str) -> QuerySet[ApiKey, Any]:
-    return _valid(now, [digest]).values_list(*_PRINCIPAL_FIELDS)
+def _valid_token_digests(now: datetime, *digests: str) -> QuerySet[EndUserToken, Any]:
+    tokens = EndUserToken.objects.filter(digest__in=digests, revoked_at=None)
+    return _of_valid_keys(tokens, now).values_list("digest")
 
 
-def _valid(now: datetime, digests: Collection[str]) -> QuerySet[ApiKey]:
-    return ApiKey.objects.filter(
+def _valid_secret(now: datetime, digest: str) -> QuerySet[KeySecret, Any]:
+    return _of_valid_keys(KeySecret.objects.filter(digest=digest), now).values_list(*_OF_SECRET)
+
+
+def _valid_token(now: datetime, digest: str) -> QuerySet[EndUserToken, Any]:
+    tokens = EndUserToken.objects.filter(digest=digest, revoked_at=None)
+    return _of_valid_keys(tokens, now).values_list(*_OF_TOKEN)
+
+
+def _of_valid_keys(rows: QuerySet[Any, Any], now: datetime) -> QuerySet[Any, Any]:
+    return rows.filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
-        digest__in=digests,
-        revoked_at=None,
-        user__is_active=True,
-        user__memberships__workspace=F("workspace"),
+        Q(key__expires_at=None) | Q(key__expires_at__gt=now),
+        key__revoked_at=None,
+        key__user__is_active=True,
+        key__user__memberships__workspace=F("key__workspace"),
     )
 
 
@@ -100,16 +148,49 @@ def _limits_of_key(requests: int | None, tokens: int | None, streams: int | None
 
 
 def principal_of_secret(secret: str) -> Principal:
-    for row in fetch_query(_valid_principal, timezone.now(), digest_of(secret)):
-        workspace_id, user_id, key_id, *limits = row
-        return Principal(
-            id_from_driver(workspace_id),
-            user_id,
-            id_from_driver(key_id),
-            _limits_of_workspace(*limits[3:]),
-            _limits_of_key(*limits[:3]),
-        )
+    """Return whom a key or an end-user token acts for. Raises `InvalidApiKey`."""
+    digest, now = digest_of(secret), timezone.now()
+    if secret.startswith(TOKEN_PREFIX):
+        for row in fetch_query(_valid_token, now, digest):
+            return _principal_of_token(*row)
+    else:
+        for row in fetch_query(_valid_secret, now, digest):
+            return _principal_of_key(*row)
     raise InvalidApiKey
+
+
+def _principal_of_key(
+    workspace_id: Any, user_id: int, key_id: Any, role: str, scopes: str, *limits: int | None
+) -> Principal:
+    return Principal(
+        id_from_driver(workspace_id),
+        user_id,
+        id_from_driver(key_id),
+        _limits_of_workspace(*limits[3:]),
+        _limits_of_key(*limits[:3]),
+        permissions_of_key(Role(role), parse_scopes(scopes)),
+    )
+
+
+def _principal_of_token(*row: Any) -> Principal:
+    *of_key, token_id, end_user, scopes = row
+    role, key_scopes = Role(of_key[3]), parse_scopes(of_key[4])
+    return msgspec.structs.replace(
+        _principal_of_key(*of_key),
+        permissions=permissions_of_token(role, key_scopes, parse_scopes(scopes)),
+        token_id=id_from_driver(token_id),
+        end_user=end_user,
+    )
+
+
+def check_workspace(principal: Principal, named: str | None) -> None:
+    """Raise `Forbidden` if a request with a key names another workspace than the key's."""
+    if named is not None and parse_id(PROJECT, named) != principal.workspace_id:
+        raise Forbidden(
+            "The key belongs to another workspace than the one that X-Workspace-Id or OpenAI-Project names. "
+            "Leave the header out: a key has one workspace.",
+            code="workspace_mismatch",
+        )
 
 
 class SignedIn(NamedTuple):
@@ -128,10 +209,11 @@ def session_of(request: HttpRequest) -> SessionBase:
 
 
 def find_signed_in(request: HttpRequest) -> SignedIn | None:
-    """Return the user who is signed in, acting in their personal workspace; None if nobody is.
+    """Return the user who is signed in, acting in the workspace that the request names, else in their own.
 
-    Raises `SessionEnded` for a token of no session, and `Forbidden` for an unsafe method with a cookie but
-    without a CSRF token: browsers send cookies for any page.
+    None if nobody is signed in. Raises `SessionEnded` for a token of no session, `NotFound` for a workspace
+    that the user is no member of, and `Forbidden` for an unsafe method with a cookie but without a CSRF
+    token: browsers send cookies for any page.
     """
     session, by_cookie = session_of(request), came_by_cookie(request)
     user = get_session_user(session)
@@ -142,11 +224,37 @@ def find_signed_in(request: HttpRequest) -> SignedIn | None:
     if by_cookie:
         _check_csrf(request)
     try:
-        workspace = personal_workspace(user)
+        membership = _membership(user, find_credentials(_headers_of(request)).workspace)
     except IntegrityError:  # the user was deleted at this very moment
         return None
-    own = (getattr(workspace, name) for name in LIMITS)
-    return SignedIn(user, Principal(workspace.id, user.pk, limits=_limits_of_workspace(*own)), session)
+    own = (getattr(membership.workspace, name) for name in LIMITS)
+    principal = Principal(
+        membership.workspace_id,
+        user.pk,
+        limits=_limits_of_workspace(*own),
+        permissions=permissions_in_session(Role(membership.role)),
+    )
+    return SignedIn(user, principal, session)
+
+
+def _membership(user: User, named: str | None) -> Membership:
+    rows = Membership.objects.select_related("workspace").filter(user=user)
+    if named is None:
+        own = rows.filter(workspace__personal_of=user).first()
+        return own or rows.get(workspace=personal_workspace(user))
+    id = parse_id(PROJECT, named)
+    found = rows.filter(workspace=id).first() if id else None
+    if found is None:
+        raise NotFound("There is no such workspace, or you are no member of it.", param="X-Workspace-Id")
+    return found
+
+
+def _headers_of(request: HttpRequest) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers that credentials are in, as ASGI has them."""
+    for name in (b"authorization", b"x-api-key", *WORKSPACE_HEADERS):
+        value = request.headers.get(name.decode())
+        if value:
+            yield name, value.encode("latin-1", "replace")
 
 
 class _CsrfCheck(CsrfViewMiddleware):
@@ -163,18 +271,15 @@ def _check_csrf(request: HttpRequest) -> None:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Authentication by API key; `request.auth` becomes the `Principal`."""
+    """Authentication by API key or end-user token; `request.auth` becomes the `Principal`."""
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
-        headers = [
-            (b"authorization", request.headers.get("authorization", "").encode("latin-1", "replace")),
-            (b"x-api-key", request.headers.get("x-api-key", "").encode("latin-1", "replace")),
-        ]
-        secret = find_secret((name, value) for name, value in headers if value)
+        secret, workspace = find_credentials(_headers_of(request._request))
         if secret is None:
             return None
         principal = principal_of_secret(secret)
-        key_uses.note(digest_of(secret), principal.key_id, request)
+        check_workspace(principal, workspace)
+        key_uses.note(digest_of(secret), principal, request)
         user = User.objects.filter(pk=principal.user_id).first()
         if user is None:  # deleted at this very moment
             raise InvalidApiKey
@@ -192,5 +297,22 @@ class SessionAuthentication(BaseAuthentication):
         return None if found is None else (found.user, found.principal)
 
 
-def workspace_id_of(request: Request) -> UUID:
-    return cast("Principal", request.auth).workspace_id
+class RequiredPermission(BasePermission):
+    """Lets those in who are authenticated and have the permission that the view names for the method.
+
+    A view has `permissions`, by method; None is for all. A method that it serves and does not name is a
+    mistake.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not isinstance(request.auth, Principal):
+            return False
+        method = "GET" if request.method == "HEAD" else request.method
+        if hasattr(view, (method or "").lower()):
+            request.auth.require(view.permissions[method])
+        return True
+
+
+def principal_of(request: Request) -> Principal:
+    """Return whom an authenticated request acts for."""
+    return cast("Principal", request.auth)

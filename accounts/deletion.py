@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.admin_log import forget_address
 from accounts.models import ApiKey, Invitation, Membership, OutgoingMail, User, Workspace
+from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
 from accounts.sign_in.user_sessions import end_sessions
 from core.exceptions import Conflict, ServiceUnavailable
@@ -158,7 +159,7 @@ def _lock_with_dependents(user: User) -> User | None:
 
     Return the user as they are now; None if they are gone.
     """
-    owned = Membership.objects.filter(user=user, role=Membership.Role.OWNER).values("workspace")
+    owned = Membership.objects.filter(user=user, role=Role.OWNER).values("workspace")
     workspaces = Workspace.objects.select_for_update(no_key=True).filter(pk__in=owned).order_by("pk")
     list(workspaces.values_list("pk"))
     who = Q(pk=user.pk) | Q(is_superuser=True) if user.is_superuser else Q(pk=user.pk)
@@ -188,9 +189,9 @@ def _dependent_workspaces(user: User) -> QuerySet[Workspace]:
     """Return where others are members and nobody else is an owner; a personal workspace has no other."""
     members = Membership.objects.filter(workspace=OuterRef("pk"))
     others = members.exclude(user=user)
-    other_owners = others.filter(role=Membership.Role.OWNER)
+    other_owners = others.filter(role=Role.OWNER)
     return Workspace.objects.filter(
-        Exists(members.filter(user=user, role=Membership.Role.OWNER)),
+        Exists(members.filter(user=user, role=Role.OWNER)),
         Exists(others),
         ~Exists(other_owners) | Q(personal_of=user),
     ).order_by("pk")

@@ -1,24 +1,32 @@
-"""Noticing keys that are used from addresses which are new to them.
+"""Noticing when keys are used, and from addresses which are new to them.
 
 A call only looks into a set. What is not in it goes to a thread of its own, which asks the database: no call
 waits for that.
 """
 
 import logging
+import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Lock
 from typing import Any
 from uuid import UUID
 
 from django.db import Error, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from accounts.client_address import address_group, known_address, peer_of
 from accounts.models import ApiKey, KeyAddress
+from accounts.principal import Principal
 from accounts.security_events.recording import Kind, Origin, clean_user_agent, record
 from core.value import Value
 
 logger = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_TIMES = 60
+"""How often the time at which a key was last used is written."""
 REMEMBERED_USES = 100_000
 """How many keys with their addresses this process remembers, before it forgets all and asks again."""
 WAITING_USES = 10_000
@@ -39,15 +47,39 @@ class KeyUses:
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
         self._waiting: dict[tuple[str, str], KeyUse] = {}
+        self._due: dict[UUID, float] = {}
+        """When the time of a key's use is to be written again."""
+        self._used: set[UUID] = set()
         self._lock = Lock()
         self._has_failed = False
         self._thread = ThreadPoolExecutor(1, "key-uses")
 
-    def note(self, digest: str, key_id: UUID | None, source: Any) -> None:
-        """Note that a valid key was used in a Django request or an ASGI scope."""
+    def note(self, digest: str, who: Principal, source: Any) -> None:
+        """Note that a valid key, or a token that it made, was used in a Django request or an ASGI scope."""
+        if who.key_id is not None and time.monotonic() >= self._due.get(who.key_id, 0):
+            self._note_time(who.key_id)
         use = digest, peer_of(source)
-        if use not in self._seen:
-            self._note_unseen(use, key_id, source)
+        if who.token_id is None and use not in self._seen:
+            self._note_unseen(use, who.key_id, source)
+
+    def _note_time(self, key_id: UUID) -> None:
+        with self._lock:
+            if len(self._due) >= REMEMBERED_USES:
+                self._due.clear()
+            self._due[key_id] = time.monotonic() + SECONDS_BETWEEN_TIMES
+            self._used.add(key_id)
+            if len(self._used) == 1:
+                self._thread.submit(self._write_times)
+
+    def _write_times(self) -> None:
+        with self._lock:
+            used, self._used = self._used, set()
+        try:
+            record_times(used)
+        except Error as error:
+            self._log_failure(error)
+        finally:
+            connection.close()
 
     def _note_unseen(self, use: tuple[str, str], key_id: UUID | None, source: Any) -> None:
         address = known_address(use[1])
@@ -69,9 +101,7 @@ class KeyUses:
             for use in uses.values():
                 record_use(use)
         except Error as error:
-            if not self._has_failed:
-                logger.warning("Where keys are used from cannot be written at present: %s", error)
-            self._has_failed = True
+            self._log_failure(error)
             with self._lock:
                 self._seen.difference_update(uses)
         else:
@@ -79,9 +109,22 @@ class KeyUses:
         finally:
             connection.close()
 
+    def _log_failure(self, error: Error) -> None:
+        if not self._has_failed:
+            logger.warning("When and where keys are used cannot be written at present: %s", error)
+        self._has_failed = True
+
 
 key_uses = KeyUses()
 """Those of this process."""
+
+
+def record_times(key_ids: Collection[UUID]) -> None:
+    """Store that these keys were used now, unless that was stored within the last minute."""
+    now = timezone.now()
+    minute_ago = now - timedelta(seconds=SECONDS_BETWEEN_TIMES)
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=minute_ago)
+    ApiKey.objects.filter(stale, pk__in=key_ids).update(last_used_at=now)
 
 
 def record_use(use: KeyUse) -> None:

@@ -1,5 +1,6 @@
-"""Users, the workspaces they belong to, and the API keys of a workspace."""
+"""Users, the workspaces they belong to, and the keys and tokens of a workspace."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
@@ -8,15 +9,21 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
 from django.utils import timezone
 
+from accounts.permissions import DEFAULT_SCOPES, TOKEN_SCOPES, Scope, format_scopes, parse_scopes
+from accounts.roles import Role
 from accounts.security_events.models import KeyAddress, SecurityEvent
 from core.ids import new_id
 
 __all__ = [
     "LIMITS",
     "ApiKey",
+    "EndUserToken",
+    "Invitation",
     "KeyAddress",
+    "KeySecret",
     "Limited",
     "Membership",
+    "Role",
     "SecurityEvent",
     "User",
     "UserManager",
@@ -89,13 +96,10 @@ class Workspace(Limited):
 
 
 class Membership(models.Model):
-    class Role(models.TextChoices):
-        OWNER = "owner"
-        MEMBER = "member"
-
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
@@ -107,17 +111,21 @@ class Membership(models.Model):
 
 
 class ApiKey(Limited):
-    """A secret of a workspace: shown once, stored as its SHA-256."""
+    """What a program acts for a workspace with. Its secrets are shown once and stored as digests.
+
+    `prefix` is what the newest of its secrets begins with, `scopes` the names with spaces between.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="api_keys")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=100, blank=True)
     prefix = models.CharField(max_length=20, editable=False)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.CharField(max_length=200, default=partial(format_scopes, DEFAULT_SCOPES))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute.")
 
     class Meta:
         verbose_name = "API key"
@@ -125,14 +133,70 @@ class ApiKey(Limited):
     def __str__(self) -> str:
         return f"{self.prefix}…"
 
+    @property
+    def scope_list(self) -> tuple[Scope, ...]:
+        return parse_scopes(self.scopes)
 
-class Invitation(models.Model):
-    """Lets one person sign up with one address: a link that expires, works once and can be revoked."""
+
+class KeySecret(models.Model):
+    """One of the secrets of a key: its newest, or one before that is still valid for a while."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    email = models.EmailField()
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="secrets")
+    prefix = models.CharField(max_length=20, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class EndUserToken(models.Model):
+    """What a browser acts with for one end user of a key: less than the key, and not for long.
+
+    `spending_limit` is in nano-USD; empty: no limit beside the key's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="tokens", db_index=False)
+    end_user = models.CharField(max_length=512)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.CharField(max_length=200, default=partial(format_scopes, TOKEN_SCOPES))
+    spending_limit = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["key", "end_user", "-id"], name="token_of_end_user")]
+
+    def __str__(self) -> str:
+        return f"for {self.end_user}"
+
+    @property
+    def scope_list(self) -> tuple[Scope, ...]:
+        return parse_scopes(self.scopes)
+
+
+class Invitation(models.Model):
+    """Lets one person in by a link that expires, works once and can be revoked.
+
+    Without a workspace it only lets them sign up. An empty `email`: whoever has the link may accept.
+    `accepted_by` joins the workspace once their address is verified.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField(blank=True)
+    workspace = models.ForeignKey(
+        Workspace, null=True, blank=True, on_delete=models.CASCADE, related_name="invitations"
+    )
+    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
+    )
+    accepted_by = models.ForeignKey(
         User, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -141,7 +205,7 @@ class Invitation(models.Model):
     revoked_at = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
-        return self.email
+        return self.email or "by link"
 
 
 class SignInAttempts(models.Model):

@@ -6,7 +6,7 @@ another process has revoked.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
-from accounts.authentication import valid_keys
+from accounts.authentication import valid_secrets, valid_tokens
 from accounts.models import Membership
 from accounts.principal import Caller
 from core.exceptions import ApiError, InvalidApiKey, SessionEnded
@@ -122,12 +122,21 @@ def _close_connection() -> None:
 def revoked_callers(callers: Collection[Caller]) -> list[Caller]:
     """Return those of these callers who may no longer act.
 
-    Their key is no longer valid, or their session has ended, or its user is deactivated, has a new password
-    or has lost the workspace.
+    Their key or token is no longer valid, or their session has ended, or its user is deactivated, has a new
+    password or has lost the workspace.
     """
-    keys = valid_keys(caller.key_digest for caller in callers if caller.key_digest)
+    valid = valid_credentials(callers)
     sessions = _live_sessions([caller for caller in callers if caller.session_key])
-    return [caller for caller in callers if caller.key_digest not in keys and caller not in sessions]
+    return [caller for caller in callers if caller.secret_digest not in valid and caller not in sessions]
+
+
+def valid_credentials(callers: Iterable[Caller]) -> set[str]:
+    """Return the digests of those callers' keys and tokens that are valid."""
+    of_keys, of_tokens = set(), set()
+    for caller in callers:
+        if caller.secret_digest:
+            (of_tokens if caller.principal.token_id else of_keys).add(caller.secret_digest)
+    return valid_secrets(of_keys) | valid_tokens(of_tokens)
 
 
 def check_may_act(caller: Caller) -> None:
@@ -137,7 +146,7 @@ def check_may_act(caller: Caller) -> None:
 
 
 def _refusal(caller: Caller) -> ApiError:
-    return InvalidApiKey() if caller.key_digest else SessionEnded()
+    return InvalidApiKey() if caller.secret_digest else SessionEnded()
 
 
 def _live_sessions(callers: Collection[Caller]) -> set[Caller]:

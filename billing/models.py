@@ -171,6 +171,7 @@ class Charge(models.Model):
     workspace_id = models.UUIDField()
     user_id = models.BigIntegerField(null=True)
     key_id = models.UUIDField(null=True)
+    token_id = models.UUIDField(null=True, help_text="The end-user token that it came with.")
     model = models.CharField(max_length=200, help_text="The model that is billed: the one that answered.")
     price_id = models.UUIDField(null=True, help_text="As it was when the call was admitted. Empty: unpriced.")
     held = models.BigIntegerField(default=0, help_text="What it may cost at most.")

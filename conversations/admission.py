@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.authentication import valid_keys
+from accounts.revocations import valid_credentials
 from billing.api_errors import billing_api_error
 from billing.exceptions import BillingError, UnaffordableBeside
 from billing.holds import ChargeRequest, Hold, HoldBatch
@@ -57,7 +57,7 @@ class _Batch:
         self.held_files: list[tuple[UUID, UUID, StoredFile]] = []
 
     def admit_all(self) -> list[Admission | Deferred | ApiError]:
-        self.valid_keys = valid_keys({run.caller.key_digest for run in self.runs if run.caller.key_digest})
+        self.valid_credentials = valid_credentials(run.caller for run in self.runs)
         self.completions_by_key = _completions_by_idempotency_key(self.runs)
         self.positions = positions_by_digest(self.runs)
         self.concurrency = ConcurrencyCheck(self.runs)
@@ -80,7 +80,7 @@ class _Batch:
 
     def _admit(self, run: StoredRun) -> Admission | Deferred:
         workspace_id, conversation_id = run.workspace_id, run.request.conversation_id
-        if run.caller.key_digest and run.caller.key_digest not in self.valid_keys:
+        if run.caller.secret_digest and run.caller.secret_digest not in self.valid_credentials:
             raise InvalidApiKey()
         if run.idempotency_key:
             first = self.completions_by_key.get((workspace_id, run.idempotency_key))
@@ -117,7 +117,7 @@ class _Batch:
                 "id": position.conversation_id,
                 "workspace": who.workspace_id,
                 "api_key": who.key_id,
-                "user": None if who.key_id else who.user_id,
+                "user": who.owner_id,
                 "end_user": request.end_user,
                 "scope": position.parent_digest,
                 "title": _title(request.messages),

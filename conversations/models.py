@@ -2,48 +2,23 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import ApiKey, Workspace
+from accounts.ownership import AttributedModel, OwnedModel, Visibility
 from conversations.parts_field import PartsField
 from core.compact_json_field import CompactJSONField
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, derive_id, format_id, new_id
 from media.models import Asset
 
 # Foreign keys have no index of their own if a composite index begins with them, or if only the rare
-# deletion of a user or key would read it: every completion writes every index.
-
-
-class OwnedModel(models.Model):
-    """A row of a workspace, with the user and the key that it came from."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace = models.ForeignKey(
-        Workspace, on_delete=models.CASCADE, related_name="%(class)ss", db_index=False
-    )
-    api_key = models.ForeignKey(
-        ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="%(class)ss", db_index=False
-    )
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="+",
-        db_index=False,
-    )
-
-    class Meta:
-        abstract = True
+# deletion of a user would read it: every completion writes every index.
 
 
 class Conversation(OwnedModel):
     """One conversation of one end user. `head` is the newest message of the current branch."""
 
-    end_user = models.CharField(max_length=512, blank=True, help_text="Whom the client says it asks for.")
     scope = models.CharField(max_length=64, editable=False, help_text="Where its digest chain begins.")
     title = models.CharField(max_length=200, blank=True)
     metadata = CompactJSONField(default=dict, blank=True)
@@ -63,7 +38,25 @@ class Conversation(OwnedModel):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["workspace", "-id"], name="conversation_page")]
+        # the later ones are partial: a call writes the first, and at most one of them
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="conversation_page"),
+            models.Index(
+                fields=["workspace", "end_user", "-id"],
+                name="conversation_of_end_user",
+                condition=~Q(end_user=""),
+            ),
+            models.Index(
+                fields=["workspace", "user", "-id"],
+                name="conversation_of_member",
+                condition=Q(user__isnull=False),
+            ),
+            models.Index(
+                fields=["workspace", "-id"],
+                name="conversation_shared",
+                condition=Q(visibility=Visibility.WORKSPACE),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title or self.public_id
@@ -159,7 +152,7 @@ class ServerProcess(models.Model):
         return f"{self.host}:{self.pid}"
 
 
-class Completion(OwnedModel):
+class Completion(AttributedModel):
     """One answer, in progress or ended, and what it used."""
 
     class State(models.TextChoices):
@@ -178,7 +171,8 @@ class Completion(OwnedModel):
     model = models.CharField(max_length=200, help_text="As the client named it.")
     served_by = models.CharField(max_length=200, blank=True, help_text="The model that answered.")
     state = models.CharField(max_length=12, choices=State, default=State.IN_PROGRESS)
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 (unique)
+    # longer than a client's own: of a session or a token, it has whose it is behind it
+    idempotency_key = models.CharField(max_length=1024, null=True, blank=True)  # noqa: DJ001 (unique)
     body_digest = models.CharField(max_length=64, blank=True, editable=False)
     request = CompactJSONField(default=dict, help_text="Parameters, context and metadata.")
     error = CompactJSONField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""Queries of the history, each scoped to one workspace and bounded to a page."""
+"""Queries of the history, each scoped to what the caller may see and bounded to a page."""
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 from django.db.models import Prefetch, QuerySet
 
+from accounts.ownership import visible_to
+from accounts.principal import Principal
 from conversations.asset_holds import hold_id
 from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.blob import Blob
@@ -27,8 +29,8 @@ RenditionKind = Rendition.Kind
 _USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
 
 
-def conversation_page(workspace_id: UUID, page: PageRequest) -> Page[Conversation]:
-    conversations = Conversation.objects.filter(workspace_id=workspace_id)
+def conversation_page(who: Principal, page: PageRequest) -> Page[Conversation]:
+    conversations = Conversation.objects.filter(visible_to(who))
     return read_page(conversations, page, partial(parse_id, CONVERSATION), among=conversations)
 
 
@@ -44,20 +46,24 @@ def shown_messages(messages: QuerySet[Message]) -> QuerySet[Message]:
     return messages.select_related("completion").only(*columns, "completion__state")
 
 
-def get_conversation(workspace_id: UUID, public_id: str, *, param: str = "conversation_id") -> Conversation:
-    """Return a conversation. Raises `NotFound` if the workspace has no such conversation."""
+def get_conversation(who: Principal, public_id: str, *, param: str = "conversation_id") -> Conversation:
+    """Return a conversation. Raises `NotFound` if the caller sees no such conversation."""
     id = parse_id(CONVERSATION, public_id)
-    found = Conversation.objects.filter(workspace_id=workspace_id, id=id).first() if id else None
+    found = Conversation.objects.filter(visible_to(who), id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such conversation.", param=param)
     return found
 
 
-def get_completion(workspace_id: UUID, public_id: str) -> Completion:
-    """Return a completion with its answers. Raises `NotFound` if the workspace has no such completion."""
+def get_completion(who: Principal, public_id: str) -> Completion:
+    """Return a completion with its conversation and answers.
+
+    Raises `NotFound` if the caller sees no such completion.
+    """
     id = parse_id(COMPLETION, public_id)
     answers = Prefetch("answers", Message.objects.order_by("choice"))
-    rows = Completion.objects.filter(workspace_id=workspace_id).prefetch_related(answers)
+    seen = Completion.objects.filter(visible_to(who, through="conversation__"))
+    rows = seen.select_related("conversation").prefetch_related(answers)
     found = rows.filter(id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")
@@ -103,12 +109,11 @@ def failure_of(completion: Completion) -> Failure | None:
     return None if completion.error is None else msgspec.convert(completion.error, Failure)
 
 
-def spoken_answer_parts(
-    workspace_id: UUID, ids: Collection[str], now: datetime
-) -> dict[str, tuple[Part, ...]]:
+def spoken_answer_parts(who: Principal, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:
     """Return the parts of the answers spoken under these ids, except those that have expired."""
-    names = {spoken_answer_id(workspace_id, id): id for id in ids}
-    rows = SpokenAnswer.objects.select_related("message").filter(id__in=names, expires_at__gt=now)
+    names = {spoken_answer_id(who.workspace_id, id): id for id in ids}
+    seen = visible_to(who, through="message__conversation__")
+    rows = SpokenAnswer.objects.select_related("message").filter(seen, id__in=names, expires_at__gt=now)
     return {names[row.id]: row.message.parts for row in rows}
 
 

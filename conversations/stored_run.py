@@ -17,6 +17,9 @@ from core.value import Value
 from engines.messages import Message
 from media.services import StoredFile
 
+OWNER_SEPARATOR = "\x1f"
+"""What stands between an idempotency key and whose it is; no client's key can hold it."""
+
 
 class Admission(Value, frozen=True):
     """Where a run was stored. `history` is everything that the engine is to answer.
@@ -65,8 +68,12 @@ class StoredRun(ABC):
     recognition_request: ChargeRequest | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.principal = self.caller.principal
-        self.workspace_id = self.principal.workspace_id
+        self.principal = who = self.caller.principal
+        self.workspace_id = who.workspace_id
+        if self.idempotency_key and not (who.key_id and who.token_id is None):
+            # what one person or end user sent is nobody else's, even if it is repeated letter by letter
+            owner = f"token for {who.end_user}" if who.token_id else f"user {who.user_id}"
+            self.idempotency_key = f"{self.idempotency_key}{OWNER_SEPARATOR}{owner}"
 
     @property
     def scope(self) -> str:

@@ -101,9 +101,8 @@ def position_by_name(run: StoredRun) -> ThreadPosition | None:
     request = run.request
     if request.conversation_id is None:
         return None
-    conversation = get_conversation(
-        run.workspace_id, request.conversation_id, param="context.conversation_id"
-    )
+    conversation = get_conversation(run.principal, request.conversation_id, param="context.conversation_id")
+    conversation.require_writable(run.principal)
     if request.parent_message_id is not None:
         parent = _named_parent(request.parent_message_id, conversation)
         return _position_after(parent, conversation, request)

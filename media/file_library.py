@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 from functools import partial
-from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.principal import Caller
+from accounts.ownership import visible_to
+from accounts.principal import Caller, Principal
 from accounts.revocations import check_may_act
 from core.exceptions import NotFound
 from core.ids import FILE, parse_id
@@ -26,13 +26,14 @@ MIN_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS = 3600, 30 * 24 * 3600
 
 
 class NewFile(Value, frozen=True):
-    """An upload that was inspected. `expires_after` is in seconds."""
+    """An upload that was inspected. `expires_after` is in seconds, `end_user` whom it is for."""
 
     caller: Caller
     filename: str
     stored: StoredFile
     purpose: str = DEFAULT_PURPOSE
     expires_after: int | None = None
+    end_user: str = ""
 
 
 def check_quota(new: NewFile) -> None:
@@ -65,7 +66,9 @@ def _create(new: NewFile) -> File:
         retry_unpaid([rendition_id(asset, kind) for kind in new.stored.renditions], requester)
         return File.objects.create(
             workspace_id=who.workspace_id,
-            user_id=who.user_id,
+            api_key_id=who.key_id,
+            user_id=who.owner_id,
+            end_user=who.end_user or new.end_user,
             asset_id=asset,
             filename=new.filename,
             purpose=new.purpose,
@@ -79,20 +82,22 @@ def delete_file(file: File) -> None:
     file.delete()
 
 
-def require_file(workspace_id: UUID, file_id: str) -> File:
-    """Return the file. Raises `NotFound` if it does not exist, has expired, or is another workspace's."""
-    file = find_file(workspace_id, file_id)
+def require_file(who: Principal, file_id: str) -> File:
+    """Return the file. Raises `NotFound` if it does not exist, has expired, or the caller does not see it."""
+    file = find_file(who, file_id)
     if file is None:
         raise NotFound("There is no such file.", param="file_id")
     return file
 
 
-def file_page(workspace_id: UUID, page: PageRequest, *, purpose: str | None) -> Page[File]:
-    """Return files with their assets."""
-    files = File.objects.select_related("asset").filter(workspace_id=workspace_id)
+def file_page(who: Principal, page: PageRequest, *, purpose: str | None, user: str | None) -> Page[File]:
+    """Return files with their assets; `user` is an end user whose files alone are wanted."""
+    files = File.objects.select_related("asset").filter(visible_to(who))
     files = files.exclude(expires_at__lte=timezone.now())
     if purpose is not None:
         files = files.filter(purpose=purpose)
+    if user is not None:
+        files = files.filter(end_user=user)
     return read_page(files, page, partial(parse_id, FILE))
 
 

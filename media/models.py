@@ -10,8 +10,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Workspace
+from accounts.ownership import OwnedModel
 from core.compact_json_field import CompactJSONField
-from core.ids import FILE, derive_id, format_id, new_id
+from core.ids import FILE, derive_id, format_id
 from media.processing.pictures.limits import LONG_RATIO
 
 
@@ -54,10 +55,11 @@ def storage_name(workspace_id: UUID, sha256: str) -> str:
 
 
 class Requester(NamedTuple):
-    """Who has renditions created, and pays for what has a price: a user, and the key that was used."""
+    """Who has renditions created, and pays for what has a price: a user, and the key or token that was used."""
 
     user_id: int | None = None
     key_id: UUID | None = None
+    token_id: UUID | None = None
 
 
 NOBODY = Requester()
@@ -69,7 +71,8 @@ class Rendition(models.Model):
     A worker takes a pending one whose `due_at` has come, and moves that ahead while it works, so that another
     worker takes over if the first is dead. It is null while the rendition waits for its source. Workers order
     what is due by `priority`, `lane` and `workspace_id` (the asset's, repeated here for the index). `content`
-    holds what has no file: a transcript, text, or peaks. `user_id` and `key_id` are its `Requester`.
+    holds what has no file: a transcript, text, or peaks. `user_id`, `key_id` and `token_id` are its
+    `Requester`.
     """
 
     class Kind(models.TextChoices):
@@ -121,6 +124,7 @@ class Rendition(models.Model):
     workspace_id = models.UUIDField(editable=False)
     user_id = models.BigIntegerField(null=True, editable=False)
     key_id = models.UUIDField(null=True, editable=False)
+    token_id = models.UUIDField(null=True, editable=False)
 
     class Meta:
         indexes = [
@@ -194,14 +198,9 @@ def rendition_name(workspace_id: UUID, rendition: UUID) -> str:
     return f"{workspace_id.hex}/renditions/{rendition.hex}"
 
 
-class File(models.Model):
+class File(OwnedModel):
     """An upload under its own name; several may share an asset."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="files", db_index=False)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
     asset = models.ForeignKey(Asset, on_delete=models.RESTRICT, related_name="files")
     filename = models.CharField(max_length=255)
     purpose = models.CharField(max_length=64)

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.ownership import visible_to
+from accounts.principal import Principal
 from billing.models import OneTimeCharge
 from core.blob import Blob
 from core.ids import FILE, parse_id
@@ -46,17 +48,17 @@ def last_remote_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
     return next((copy for copy in copies if _is_stored(copy.asset)), None)
 
 
-def find_file(workspace_id: UUID, file_id: str) -> File | None:
-    """Return the file; None if it does not exist, has expired, or belongs to another workspace."""
+def find_file(who: Principal, file_id: str) -> File | None:
+    """Return the file; None if it does not exist, has expired, or the caller does not see it."""
     id = parse_id(FILE, file_id)
     if id is None:
         return None
-    files = File.objects.select_related("asset").filter(workspace_id=workspace_id, id=id)
+    files = File.objects.select_related("asset").filter(visible_to(who), id=id)
     return files.exclude(expires_at__lte=timezone.now()).first()
 
 
-def find_file_asset(workspace_id: UUID, file_id: str) -> Asset | None:
-    file = find_file(workspace_id, file_id)
+def find_file_asset(who: Principal, file_id: str) -> Asset | None:
+    file = find_file(who, file_id)
     return file.asset if file else None
 
 

@@ -6,9 +6,15 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import ApiKey, Membership, User
-from accounts.permissions import PERMISSIONS, permissions_of
+from accounts.permissions import Permission
+from accounts.principal import Principal
+from accounts.roles import Role
+from accounts.sign_in.mfa_adapter import may_be_staff
 from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
 from core.ids import KEY, PROJECT, format_user_id
+
+ADMIN_SITE = "admin_site"
+"""What the admin site's staff may do beside the permissions of their role: use it."""
 
 
 class UserIdField(serializers.CharField):
@@ -24,7 +30,7 @@ class MembershipSerializer(serializers.Serializer[Membership]):
     id = PublicIdField(PROJECT, source="workspace_id")
     object = ConstantField("workspace")
     name = serializers.CharField(source="workspace.name")
-    role = serializers.ChoiceField(Membership.Role.values)
+    role = serializers.ChoiceField(Role.values)
     personal = serializers.SerializerMethodField(help_text="Whether it is the user's own.")
     current = serializers.SerializerMethodField(help_text="Whether the caller acts in it.")
 
@@ -77,9 +83,11 @@ class MeSerializer(AccountSerializer):
     def get_workspaces(self, user: User) -> Any:
         return MembershipSerializer(self.context["memberships"], many=True, context=self.context).data
 
-    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(list(PERMISSIONS))))
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField([*Permission, ADMIN_SITE])))
     def get_permissions(self, user: User) -> list[str]:
-        return permissions_of(user, self.context["principal"])
+        who: Principal = self.context["principal"]
+        by_site = [ADMIN_SITE] if who.key_id is None and may_be_staff(user) else []
+        return [*(permission for permission in Permission if who.may(permission)), *by_site]
 
     @extend_schema_field(AuthenticationSerializer)
     def get_authentication(self, user: User) -> Any:

@@ -1,7 +1,7 @@
 """The user that a request acts for: who they are, and the deletion of their account."""
 
 import time
-from typing import cast
+from typing import ClassVar, cast
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.conf import settings
@@ -12,11 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.serializers import AccountDeletedSerializer, AccountDeletionSerializer, MeSerializer
-from accounts.authentication import came_by_cookie, session_of
+from accounts.authentication import came_by_cookie, principal_of, session_of
 from accounts.deletion import delete_own_account
 from accounts.models import User
-from accounts.permissions import require_session
-from accounts.principal import Principal
+from accounts.permissions import Permission
 from accounts.selectors import key_of, memberships_of
 from core.exceptions import BadRequest, Forbidden
 from core.http.openapi import error_responses
@@ -30,9 +29,7 @@ SESSION_REQUIRED = {
 }
 
 
-def session_user(request: Request) -> User:
-    """Return the user of a session. Raises `Forbidden` for an API key: it acts for a workspace."""
-    require_session(cast("Principal", request.auth))
+def user_of(request: Request) -> User:
     return cast("User", request.user)
 
 
@@ -40,7 +37,7 @@ def require_recent_authentication(request: Request) -> None:
     """Raise `Forbidden` unless the person has proved in the last minutes who they are."""
     holder = HttpRequest()
     holder.session = session_of(request._request)
-    proofs = get_authentication_records(holder, cast("User", request.user))
+    proofs = get_authentication_records(holder, user_of(request))
     last = max((proof["at"] for proof in proofs), default=0)
     if time.time() - last > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
         raise Forbidden(
@@ -52,6 +49,8 @@ def require_recent_authentication(request: Request) -> None:
 
 
 class MeView(ApiView):
+    permissions: ClassVar = {"GET": None, "DELETE": Permission.ACCOUNT}
+
     @extend_schema(
         operation_id="getMe",
         summary="Who the caller is: the user, their workspaces, and what the caller may do",
@@ -61,7 +60,7 @@ class MeView(ApiView):
         responses={200: MeSerializer} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        user, principal = cast("User", request.user), cast("Principal", request.auth)
+        user, principal = user_of(request), principal_of(request)
         by_cookie = principal.key_id is None and came_by_cookie(request._request)
         context = {
             "memberships": memberships_of(user),
@@ -91,7 +90,7 @@ class MeView(ApiView):
         | error_responses(400, 401),
     )
     def delete(self, request: Request) -> Response:
-        user = session_user(request)
+        user = user_of(request)
         require_recent_authentication(request)
         _check_confirmation(request, user)
         answer = AccountDeletedSerializer({"pk": user.pk}).data

@@ -33,9 +33,17 @@ class SecurityEvent(models.Model):
         PASSWORD_RESET = "password_reset"  # noqa: S105
         EMAIL_CHANGED = "email_changed"
         KEY_CREATED = "key_created"
+        KEY_CHANGED = "key_changed"
+        KEY_ROLLED = "key_rolled"
         KEY_REVOKED = "key_revoked"
         KEY_DELETED = "key_deleted"
         KEY_USED_FROM_NEW_ADDRESS = "key_used_from_new_address"
+        WORKSPACE_CREATED = "workspace_created"
+        WORKSPACE_DELETED = "workspace_deleted"
+        MEMBER_JOINED = "member_joined"
+        MEMBER_LEFT = "member_left"
+        ROLE_CHANGED = "role_changed"
+        OWNERSHIP_HANDED_OVER = "ownership_handed_over"
         DATA_EXPORTED = "data_exported"
         ACCOUNT_DELETED = "account_deleted"
 

@@ -1,5 +1,7 @@
 """Views of a workspace's money: its balance, its transactions, and its statements."""
 
+from typing import ClassVar
+
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -7,8 +9,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_id_of
+from accounts.authentication import principal_of
 from accounts.models import Workspace
+from accounts.permissions import Permission
 from billing import selectors, statement_exports, statements
 from billing.api.account_serializers import (
     BalanceSerializer,
@@ -32,6 +35,8 @@ MONTH = OpenApiParameter(
 
 
 class BalanceView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="getBalance",
         summary="What the workspace can spend, and what is used of its budgets",
@@ -40,13 +45,15 @@ class BalanceView(ApiView):
         responses={200: BalanceSerializer} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        workspace_id = workspace_id_of(request)
+        workspace_id = principal_of(request).workspace_id
         budgets = selectors.budgets_of(workspace_id, timezone.now().date())
         show = BalanceSerializer(selectors.wallet_of(workspace_id), context={"budgets": budgets})
         return Response(show.data)
 
 
 class TransactionListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="listTransactions",
         summary="What moved the workspace's balance, newest first",
@@ -62,13 +69,15 @@ class TransactionListView(ApiView):
         responses={200: page_serializer(TransactionSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        query, workspace_id = request.query_params, workspace_id_of(request)
+        query, workspace_id = request.query_params, principal_of(request).workspace_id
         kinds = parse_choices(query, "kind", Transaction.Kind.values)
         page = selectors.transaction_page(workspace_id, PAGES.parse(query), kinds)
         return Response(page_body(page, TransactionSerializer()))
 
 
 class TransactionView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="getTransaction",
         summary="One transaction",
@@ -76,13 +85,17 @@ class TransactionView(ApiView):
         responses={200: TransactionSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, transaction_id: str) -> Response:
-        found = selectors.transaction_of(workspace_id_of(request), parse_id(TRANSACTION, transaction_id))
+        found = selectors.transaction_of(
+            principal_of(request).workspace_id, parse_id(TRANSACTION, transaction_id)
+        )
         if found is None:
             raise NotFound("There is no such transaction.", param="transaction_id")
         return Response(TransactionSerializer(found).data)
 
 
 class StatementListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="listStatements",
         summary="The statements of months that are closed, newest first",
@@ -91,11 +104,15 @@ class StatementListView(ApiView):
         responses={200: page_serializer(StatementSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        page = statements.statement_page(workspace_id_of(request), PAGES.parse(request.query_params))
+        page = statements.statement_page(
+            principal_of(request).workspace_id, PAGES.parse(request.query_params)
+        )
         return Response(page_body(page, StatementSerializer(context={"is_closed": True})))
 
 
 class StatementView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="getStatement",
         summary="The statement of a month, or a preview of the running one",
@@ -111,6 +128,8 @@ class StatementView(ApiView):
 
 
 class StatementCsvView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="getStatementAsCsv",
         summary="The same as a table for spreadsheets",
@@ -124,6 +143,8 @@ class StatementCsvView(ApiView):
 
 
 class StatementPageView(ApiView):
+    permissions: ClassVar = {"GET": Permission.BILLING}
+
     @extend_schema(
         operation_id="getStatementAsPage",
         summary="The same as a page to print",
@@ -141,7 +162,7 @@ def _report(request: Request, text: str) -> StatementReport:
     month = statements.parse_month(text)
     if month is None:
         raise BadRequest("Invalid value for 'month': it is not like '2026-01'.", param="month")
-    report = statements.find_report(workspace_id_of(request), month)
+    report = statements.find_report(principal_of(request).workspace_id, month)
     if report is None:
         raise NotFound("There is no statement of this month.", param="month")
     return report

@@ -4,7 +4,7 @@ The organization is the key's workspace.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import Q
@@ -14,7 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from accounts.authentication import workspace_id_of
+from accounts.authentication import principal_of
+from accounts.permissions import Permission
+from accounts.principal import Principal
 from billing import usage_report
 from billing.api.exact_json_renderer import ExactJSONRenderer
 from billing.api.time_buckets import COST_WIDTHS, LAST_SECOND, USAGE_WIDTHS, Width, bucket_page
@@ -77,6 +79,8 @@ def _parameters(widths: Mapping[str, Any], groups: Grouping) -> list[OpenApiPara
 
 
 class CompletionUsageView(ApiView):
+    permissions: ClassVar = {"GET": Permission.USAGE}
+
     @extend_schema(
         operation_id="getCompletionUsage",
         summary="How many tokens were used, by minutes, hours or days (UTC)",
@@ -101,6 +105,7 @@ class CompletionUsageView(ApiView):
 
 
 class CostView(ApiView):
+    permissions: ClassVar = {"GET": Permission.USAGE}
     renderer_classes = (ExactJSONRenderer,)
 
     @extend_schema(
@@ -134,13 +139,15 @@ def _bucket_response(
     where: Q,
     serializer: type[Serializer[usage_report.UsageSums]],
 ) -> Response:
-    query, workspace_id = request.query_params, workspace_id_of(request)
+    query, who = request.query_params, principal_of(request)
     page = bucket_page(query, widths)
     groups = parse_choices(query, "group_by", grouping)
     by = [column for group in groups for column in grouping[group]]
-    where &= _common_filter(query, workspace_id)
-    sums = usage_report.usage_sums(usage_report.UsageQuery(workspace_id, page.width, page.starts, by, where))
-    show = serializer(context={"groups": groups, "workspace_id": workspace_id}).to_representation
+    where &= _common_filter(query, who.workspace_id) & _usage_seen_by(who)
+    sums = usage_report.usage_sums(
+        usage_report.UsageQuery(who.workspace_id, page.width, page.starts, by, where)
+    )
+    show = serializer(context={"groups": groups, "workspace_id": who.workspace_id}).to_representation
     buckets = [
         {
             "object": "bucket",
@@ -152,6 +159,13 @@ def _bucket_response(
     ]
     is_last = page.next_page is None
     return Response({"object": "page", "data": buckets, "has_more": not is_last, "next_page": page.next_page})
+
+
+def _usage_seen_by(who: Principal) -> Q:
+    """Return the condition on what is seen: what keys used, by keys, and all or one's own in a session."""
+    if who.key_id is not None:
+        return Q(key_id__isnull=False) if who.may(Permission.USAGE_OF_ALL) else Q(key_id=who.key_id)
+    return Q() if who.may(Permission.USAGE_OF_ALL) else Q(user_id=who.user_id, key_id=None)
 
 
 def _common_filter(query: QueryDict, workspace_id: UUID) -> Q:

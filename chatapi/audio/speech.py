@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.asgi_endpoints import RateLimitedEndpoint
+from accounts.permissions import Permission
 from accounts.principal import Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
@@ -27,13 +28,13 @@ from chatapi.audio.streaming import (
 )
 from chatapi.audio.workspace_queue import WorkspaceQueue
 from chatapi.completions.token_counts import estimate_tokens, sound_tokens
-from chatapi.validation import exceptions
-from chatapi.validation.json_body import parse_json
 from core.exceptions import ApiError, BadRequest
 from core.http.asgi_endpoint import Receiver, Sender, watch_disconnect
 from core.http.body import read_body
 from core.http.exception_handler import to_api_error
 from core.http.responses import end_stream, send_piece, start_stream
+from core.validation import exceptions
+from core.validation.json_body import parse_json
 from core.value import Value
 from media.processing.exceptions import MediaError
 from media.processing.sandbox.exceptions import SandboxError
@@ -63,6 +64,8 @@ class SpeechRequest(Value, frozen=True):
 
 class SpeechEndpoint(RateLimitedEndpoint):
     """The speech endpoint. `synthesis` is the pool that speaks."""
+
+    permission = Permission.COMPLETIONS
 
     def __init__(
         self, callers: AsgiAuthenticator, counters: FallbackCounters, synthesis: SandboxPool

@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework.fields import empty
 
-from chatapi.validation import exceptions
-from chatapi.validation.fields import (
+from core.validation import exceptions
+from core.validation.fields import (
     BooleanField,
     EnumField,
     NumberField,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Literal, TypeVar, get_args
 
-from chatapi.validation.exceptions import not_one_of
 from core.exceptions import BadRequest
+from core.validation.exceptions import not_one_of
 from core.value import Value
 from media.api.form_reader import Form
 from media.processing.speech.recognition.languages import UnknownLanguage, language_code

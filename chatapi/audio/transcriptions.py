@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.asgi_endpoints import RateLimitedEndpoint
+from accounts.permissions import Permission
 from accounts.principal import Caller, Principal
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
@@ -64,6 +65,8 @@ RecognitionStream = ReadAhead[Segment | RecognitionEnd]
 
 class TranscriptionEndpoint(RateLimitedEndpoint):
     """The transcription or translation endpoint. `keep_alive`: seconds of silence before a stream pings."""
+
+    permission = Permission.COMPLETIONS
 
     def __init__(
         self, callers: AsgiAuthenticator, counters: FallbackCounters, task: Task, *, keep_alive: float

@@ -1,6 +1,6 @@
 """`/v1/audio/voices`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -29,6 +29,8 @@ class VoiceSerializer(serializers.Serializer[Any]):
 
 
 class VoiceListView(ApiView):
+    permissions: ClassVar = {"GET": None}
+
     @extend_schema(
         operation_id="listVoices",
         summary="The voices that can speak",

@@ -11,18 +11,19 @@ from starlette.types import Receive, Scope
 
 from accounts.asgi_auth import AsgiAuthenticator
 from accounts.asgi_endpoints import RateLimitedEndpoint
+from accounts.permissions import Permission
 from accounts.principal import Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.runs.event_log import EventLog, Viewer
 from chatapi.completions.service import CompletionService
-from chatapi.validation.json_body import parse_json
 from conversations.completion_request import CompletionRequest, DialectName
 from core.exceptions import ApiError, BadRequest, InsufficientQuota, ModelUnpriced
 from core.http.asgi_endpoint import Receiver, Sender, on_disconnect
 from core.http.body import ClientDisconnected, read_body
 from core.http.responses import EVENT_STREAM, end_stream, send_json, start_stream
+from core.validation.json_body import parse_json
 from engines.answers import Answer, AnswerEnd, Failure, assemble
 from media.processing.sound.output_formats import sound_media_type
 
@@ -34,6 +35,8 @@ NDJSON_STREAM = (b"content-type", b"application/x-ndjson")
 
 class CompletionsEndpoint(RateLimitedEndpoint):
     """The `POST` endpoint of one dialect. `keep_alive` is in seconds, `max_body` in bytes."""
+
+    permission = Permission.COMPLETIONS
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 
-from accounts.principal import Caller
+from accounts.principal import Caller, Principal
 from accounts.ratelimits.allowance import Allowance
 from accounts.revocations import Revocations
 from billing.audio_models import AUDIO_MODELS
@@ -32,6 +32,7 @@ from chatapi.completions.attachments.store import (
 from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.capabilities import check_against_model, check_voice
 from chatapi.completions.declared_prices import declared_prices
+from chatapi.completions.end_users import narrow_to_end_user
 from chatapi.completions.group_commit import GroupCommitWriter, HoldRequest
 from chatapi.completions.runs.background_tasks import BackgroundTasks
 from chatapi.completions.runs.crash_journal import Journal
@@ -128,13 +129,14 @@ class CompletionService:
         """Store the call and start to answer it. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
+        request = narrow_to_end_user(request, caller.principal)
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
         await allowance.take_tokens(lambda: expected_tokens(request, spec))
         try:
             async with AsyncExitStack() as folders:
-                resolved = await self._resolve(caller.principal.workspace_id, request, spec, folders)
+                resolved = await self._resolve(caller.principal, request, spec, folders)
                 # made only now: attachments may take minutes, and its time decides prices and orders messages
                 run = Run(
                     caller=caller,
@@ -157,10 +159,10 @@ class CompletionService:
             raise
 
     async def _resolve(
-        self, workspace_id: UUID, request: CompletionRequest, spec: ModelSpec, folders: AsyncExitStack
+        self, who: Principal, request: CompletionRequest, spec: ModelSpec, folders: AsyncExitStack
     ) -> ResolvedAttachments:
         if carries_media(request.messages):
-            return await resolve_attachments(workspace_id, request, spec, self._fetcher, folders)
+            return await resolve_attachments(who, request, spec, self._fetcher, folders)
         return ResolvedAttachments(request)
 
     async def _admit(self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter) -> UUID | None:

@@ -1,14 +1,15 @@
 """Views that show a stored completion, and cancel a running one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_id_of
+from accounts.authentication import principal_of
+from accounts.permissions import Permission
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.schemas.stored_completion import StoredCompletionSerializer
 from chatapi.completions.service import SCOPE_KEY, CompletionService
@@ -25,6 +26,8 @@ from media.file_presenter import FilePresenter
 
 
 class CompletionView(ApiView):
+    permissions: ClassVar = {"GET": Permission.HISTORY_READ}
+
     @extend_schema(
         operation_id="getChatCompletion",
         summary="A completion as answered, with its state",
@@ -32,20 +35,11 @@ class CompletionView(ApiView):
         responses={200: StoredCompletionSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:
-        workspace_id = workspace_id_of(request)
-        completion = selectors.get_completion(workspace_id, completion_id)
-        answer = selectors.answer_of(completion)
-        body = stored_completion(completion, answer, selectors.read_sounds(workspace_id, answer))
-        _add_stored_sounds(
-            body,
-            answer,
-            selectors.files_of(workspace_id, completion.conversation_id, completion.answers.all()),
-        )
-        return Response(body)
+        return Response(_shown(selectors.get_completion(principal_of(request), completion_id)))
 
 
-class CompletionCancelView(CompletionView):
-    http_method_names = ["post", "options"]
+class CompletionCancelView(ApiView):
+    permissions: ClassVar = {"POST": Permission.COMPLETIONS}
 
     @extend_schema(
         operation_id="cancelChatCompletion",
@@ -55,13 +49,24 @@ class CompletionCancelView(CompletionView):
         responses={200: StoredCompletionSerializer} | error_responses(401, 404, 409),
     )
     def post(self, request: Request, completion_id: str) -> Response:
-        completion = selectors.get_completion(workspace_id_of(request), completion_id)
+        who = principal_of(request)
+        completion = selectors.get_completion(who, completion_id)
+        completion.conversation.require_writable(who)
         service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
         service.cancel_from_thread(completion.id)
-        result = self.get(request, completion_id)
-        if result.data["state"] == Completion.State.IN_PROGRESS:
+        stopped = selectors.get_completion(who, completion_id)
+        if stopped.state == Completion.State.IN_PROGRESS:
             raise Conflict("Another process makes this answer.", code="made_elsewhere")
-        return result
+        return Response(_shown(stopped))
+
+
+def _shown(completion: Completion) -> dict[str, Any]:
+    """Show a completion with its sounds."""
+    workspace_id, answer = completion.workspace_id, selectors.answer_of(completion)
+    body = stored_completion(completion, answer, selectors.read_sounds(workspace_id, answer))
+    files = selectors.files_of(workspace_id, completion.conversation_id, completion.answers.all())
+    _add_stored_sounds(body, answer, files)
+    return body
 
 
 def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, bytes]) -> dict[str, Any]:

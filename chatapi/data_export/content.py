@@ -4,7 +4,7 @@ from channels.db import database_sync_to_async
 from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
-from accounts.permissions import require_session
+from accounts.permissions import Permission
 from accounts.principal import Caller
 from chatapi.data_export.exports import get_export
 from chatapi.models import DataExport
@@ -17,9 +17,9 @@ class ExportContentEndpoint(AuthenticatedEndpoint):
     """The endpoint `/v1/me/exports/{export_id}/content`, in a session only."""
 
     methods = ("GET", "HEAD")
+    permission = Permission.ACCOUNT
 
     async def respond_to(self, caller: Caller, scope: Scope, receive: Receiver, send: Sender) -> None:
-        require_session(caller.principal)
         export_id: str = scope["url_route"]["kwargs"]["export_id"]
         content = await database_sync_to_async(_content)(caller.principal.user_id, export_id)
         await send_content(content, [], scope, receive, send)

@@ -1,11 +1,14 @@
 """The exports of one's own data: asked for, listed and deleted, in a session only."""
 
+from typing import ClassVar
+
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.views import NO_STORE, SESSION_REQUIRED, require_recent_authentication, session_user
+from accounts.api.views import NO_STORE, SESSION_REQUIRED, require_recent_authentication, user_of
+from accounts.permissions import Permission
 from accounts.security_events.recording import Kind, record
 from chatapi.data_export.exports import delete_export, exports_of, get_export, request_export
 from chatapi.data_export.serializers import ExportDeletedSerializer, ExportSerializer
@@ -15,6 +18,8 @@ from core.http.views import ApiView
 
 
 class ExportListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.ACCOUNT, "POST": Permission.ACCOUNT}
+
     @extend_schema(
         operation_id="listExports",
         summary="The exports of one's own data, newest first",
@@ -22,7 +27,7 @@ class ExportListView(ApiView):
         responses={200: list_serializer(ExportSerializer), **SESSION_REQUIRED} | error_responses(401),
     )
     def get(self, request: Request) -> Response:
-        exports = exports_of(session_user(request).pk)
+        exports = exports_of(user_of(request).pk)
         return Response(list_body(map(ExportSerializer().to_representation, exports)), headers=NO_STORE)
 
     @extend_schema(
@@ -36,7 +41,7 @@ class ExportListView(ApiView):
         responses={202: ExportSerializer, **SESSION_REQUIRED} | error_responses(401),
     )
     def post(self, request: Request) -> Response:
-        user = session_user(request)
+        user = user_of(request)
         require_recent_authentication(request)
         with transaction.atomic():
             export = request_export(user)
@@ -45,6 +50,8 @@ class ExportListView(ApiView):
 
 
 class ExportView(ApiView):
+    permissions: ClassVar = {"GET": Permission.ACCOUNT, "DELETE": Permission.ACCOUNT}
+
     @extend_schema(
         operation_id="getExport",
         summary="An export, and where its content is once it is ready",
@@ -52,7 +59,7 @@ class ExportView(ApiView):
         responses={200: ExportSerializer, **SESSION_REQUIRED} | error_responses(401, 404),
     )
     def get(self, request: Request, export_id: str) -> Response:
-        export = get_export(session_user(request).pk, export_id)
+        export = get_export(user_of(request).pk, export_id)
         return Response(ExportSerializer(export).data, headers=NO_STORE)
 
     @extend_schema(
@@ -62,7 +69,7 @@ class ExportView(ApiView):
         responses={200: ExportDeletedSerializer, **SESSION_REQUIRED} | error_responses(401, 404),
     )
     def delete(self, request: Request, export_id: str) -> Response:
-        export = get_export(session_user(request).pk, export_id)
+        export = get_export(user_of(request).pk, export_id)
         answer = ExportDeletedSerializer(export).data
         delete_export(export)
         return Response(answer, headers=NO_STORE)

@@ -1,7 +1,7 @@
 """`/v1/models`: the models that can be used."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -35,6 +35,8 @@ class ModelSerializer(serializers.Serializer[Any]):
 
 
 class ModelListView(ApiView):
+    permissions: ClassVar = {"GET": None}
+
     @extend_schema(
         operation_id="listModels",
         summary="The models that can be asked",
@@ -46,6 +48,8 @@ class ModelListView(ApiView):
 
 
 class ModelView(ApiView):
+    permissions: ClassVar = {"GET": None}
+
     @extend_schema(
         operation_id="getModel",
         summary="One model; an id may hold slashes",

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.ownership import Visibility
 from conversations.models import Completion, Conversation, Message
 from core.blob import Blob
 from core.http.serializers import (
@@ -15,6 +16,7 @@ from core.http.serializers import (
     TimestampField,
 )
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id
+from core.validation.fields import EnumField, StrictSerializer
 from engines.messages import (
     AudioPart,
     FilePart,
@@ -45,6 +47,12 @@ class ConversationSerializer(serializers.Serializer[Conversation]):
     metadata = serializers.DictField(child=serializers.CharField())
     title = OptionalTextField()
     head_id = PublicIdField(MESSAGE, allow_null=True, help_text="The newest message of the current branch.")
+    user = OptionalTextField(source="end_user", help_text="The end user whom it was made for.")
+    visibility = serializers.ChoiceField(Visibility.values, help_text="`workspace`: all members see it.")
+
+
+class ConversationChangesSerializer(StrictSerializer):
+    visibility = EnumField(Visibility.values, required=False)
 
 
 class ConversationDeletedSerializer(serializers.Serializer[Conversation]):

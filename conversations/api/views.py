@@ -1,12 +1,16 @@
 """The history API: conversations and their items."""
 
+from typing import ClassVar
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_id_of
+from accounts.authentication import principal_of
+from accounts.permissions import Permission
 from conversations import selectors
 from conversations.api.serializers import (
+    ConversationChangesSerializer,
     ConversationDeletedSerializer,
     ConversationSerializer,
     ItemSerializer,
@@ -16,24 +20,33 @@ from conversations.models import Conversation
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer
 from core.http.views import ApiView
+from core.validation.request_body import read_body
 
 PAGES = PageParameters()
 
 
 class ConversationListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.HISTORY_READ}
+
     @extend_schema(
         operation_id="listConversations",
-        summary="The workspace's conversations, newest first",
+        summary="The conversations that the caller sees, newest first",
         tags=["history"],
         parameters=PAGES.documentation,
         responses={200: page_serializer(ConversationSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
-        page = selectors.conversation_page(workspace_id_of(request), PAGES.parse(request.query_params))
+        page = selectors.conversation_page(principal_of(request), PAGES.parse(request.query_params))
         return Response(page_body(page, ConversationSerializer()))
 
 
 class ConversationView(ApiView):
+    permissions: ClassVar = {
+        "GET": Permission.HISTORY_READ,
+        "POST": Permission.HISTORY_WRITE,
+        "DELETE": Permission.HISTORY_WRITE,
+    }
+
     @extend_schema(
         operation_id="getConversation",
         summary="A conversation",
@@ -41,7 +54,23 @@ class ConversationView(ApiView):
         responses={200: ConversationSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, conversation_id: str) -> Response:
-        conversation = selectors.get_conversation(workspace_id_of(request), conversation_id)
+        conversation = selectors.get_conversation(principal_of(request), conversation_id)
+        return Response(ConversationSerializer(conversation).data)
+
+    @extend_schema(
+        operation_id="updateConversation",
+        summary="Share a conversation with the workspace, or stop sharing it",
+        tags=["history"],
+        request=ConversationChangesSerializer,
+        responses={200: ConversationSerializer} | error_responses(400, 401, 403, 404),
+    )
+    def post(self, request: Request, conversation_id: str) -> Response:
+        conversation = selectors.get_conversation(principal_of(request), conversation_id)
+        conversation.require_writable(principal_of(request))
+        changes = read_body(request, ConversationChangesSerializer)
+        Conversation.objects.filter(id=conversation.id).update(**changes)
+        for name, value in changes.items():
+            setattr(conversation, name, value)
         return Response(ConversationSerializer(conversation).data)
 
     @extend_schema(
@@ -53,13 +82,16 @@ class ConversationView(ApiView):
         responses={200: ConversationDeletedSerializer} | error_responses(401, 403, 404),
     )
     def delete(self, request: Request, conversation_id: str) -> Response:
-        workspace_id = workspace_id_of(request)
-        conversation = selectors.get_conversation(workspace_id, conversation_id)
-        delete_conversations(Conversation.objects.filter(workspace_id=workspace_id, id=conversation.id))
+        who = principal_of(request)
+        conversation = selectors.get_conversation(who, conversation_id)
+        conversation.require_writable(who)
+        delete_conversations(Conversation.objects.filter(workspace_id=who.workspace_id, id=conversation.id))
         return Response(ConversationDeletedSerializer(conversation).data)
 
 
 class ItemListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.HISTORY_READ}
+
     @extend_schema(
         operation_id="listConversationItems",
         summary="A conversation's messages, newest first, of all its branches",
@@ -69,8 +101,7 @@ class ItemListView(ApiView):
     )
     def get(self, request: Request, conversation_id: str) -> Response:
         requested_page = PAGES.parse(request.query_params)
-        workspace_id = workspace_id_of(request)
-        conversation = selectors.get_conversation(workspace_id, conversation_id)
+        conversation = selectors.get_conversation(principal_of(request), conversation_id)
         page = selectors.item_page(conversation, requested_page)
-        files = selectors.files_of(workspace_id, conversation.id, page.items)
+        files = selectors.files_of(conversation.workspace_id, conversation.id, page.items)
         return Response(page_body(page, ItemSerializer(context={"files": files})))

@@ -1,12 +1,11 @@
 """Endpoints for the bytes of files: with an API key, or at a signed URL that expires."""
 
-from uuid import UUID
-
 from channels.db import database_sync_to_async
 from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
-from accounts.principal import Caller
+from accounts.permissions import Permission
+from accounts.principal import Caller, Principal
 from core.http.asgi_endpoint import Endpoint, Receiver, Sender
 from media.api.file_response import (
     StoredContent,
@@ -25,10 +24,11 @@ class ContentEndpoint(AuthenticatedEndpoint):
     """The endpoint `/v1/files/{file_id}/content`."""
 
     methods = ("GET", "HEAD")
+    permission = Permission.FILES
 
     async def respond_to(self, caller: Caller, scope: Scope, receive: Receiver, send: Sender) -> None:
         file_id = _argument(scope, "file_id")
-        content = await database_sync_to_async(_content)(caller.principal.workspace_id, file_id)
+        content = await database_sync_to_async(_content)(caller.principal, file_id)
         await send_content(content, [], scope, receive, send)
 
 
@@ -54,8 +54,8 @@ def _argument(scope: Scope, name: str) -> str:
     return value
 
 
-def _content(workspace_id: UUID, file_id: str) -> StoredContent:
-    file = require_file(workspace_id, file_id)
+def _content(who: Principal, file_id: str) -> StoredContent:
+    file = require_file(who, file_id)
     return asset_content(file.asset, file.filename)
 
 

@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
+from accounts.ownership import END_USER_LENGTH
 from core.http.openapi import Endpoint, asgi_endpoint, error_responses
 from core.http.views import PublicView
 from media.file_library import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES
@@ -25,6 +26,9 @@ class UploadSerializer(serializers.Serializer[Any]):
     file = UploadedField()
     purpose = serializers.ChoiceField(PURPOSES, default=DEFAULT_PURPOSE)
     expires_after = ExpiresAfterSerializer(required=False)
+    user = serializers.CharField(
+        required=False, max_length=END_USER_LENGTH, help_text="The end user whom it is for."
+    )
 
 
 _BYTES: dict[Any, Any] = {

@@ -3,11 +3,23 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
+from accounts.ownership import Visibility
+from core.http.serializers import (
+    ConstantField,
+    DeletedField,
+    OptionalTextField,
+    PublicIdField,
+    TimestampField,
+)
 from core.ids import FILE
+from core.validation.fields import EnumField, StrictSerializer
 from media.file_library import PURPOSES
 from media.models import File, Rendition
 from media.signed_urls import media_url
+
+
+class FileChangesSerializer(StrictSerializer):
+    visibility = EnumField(Visibility.values, required=False)
 
 
 class FileSerializer(serializers.Serializer[File]):
@@ -18,6 +30,8 @@ class FileSerializer(serializers.Serializer[File]):
     expires_at = TimestampField(allow_null=True)
     filename = serializers.CharField()
     purpose = serializers.ChoiceField(PURPOSES)
+    user = OptionalTextField(source="end_user", help_text="The end user whom it is for.")
+    visibility = serializers.ChoiceField(Visibility.values, help_text="`workspace`: all members see it.")
     status = ConstantField("processed")
     media_type = serializers.CharField(source="asset.media_type", help_text="As its bytes tell it.")
     width = serializers.IntegerField(source="asset.width", allow_null=True, help_text="Pixels; of pictures.")

@@ -9,8 +9,10 @@ from django.conf import settings
 from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
-from accounts.principal import Caller
-from core.exceptions import BadRequest
+from accounts.ownership import END_USER_LENGTH
+from accounts.permissions import Permission
+from accounts.principal import Caller, Principal
+from core.exceptions import BadRequest, Forbidden
 from core.http.asgi_endpoint import Receiver, Sender, cancel_on_disconnect, watch_disconnect
 from core.http.responses import send_response
 from media.api.form_reader import Form, Upload, read_form
@@ -38,13 +40,16 @@ class ExpiresAfter(msgspec.Struct):
 
 
 class UploadEndpoint(AuthenticatedEndpoint):
+    permission = Permission.FILES
+
     async def respond_to(self, caller: Caller, scope: Scope, receive: Receiver, send: Sender) -> None:
         workspace_id, limit = caller.principal.workspace_id, settings.CHATAPI_MAX_UPLOAD_BYTES
         async with read_form(workspace_id, scope, receive, limit) as form:
             purpose, expires_after, upload = _purpose(form), _expires_after(form), form.file
+            end_user = _end_user(form, caller.principal)
             with watch_disconnect(receive) as is_gone:
                 stored = await cancel_on_disconnect(is_gone, inspect_file(upload.path, sha256=upload.sha256))
-            new = NewFile(caller, upload.filename, stored, purpose, expires_after)
+            new = NewFile(caller, upload.filename, stored, purpose, expires_after, end_user)
             file = await _save(new, upload)
         await asyncio.to_thread(notify_workers, len(stored.renditions))
         encoded = await database_sync_to_async(_encode)(file)
@@ -76,6 +81,19 @@ def _purpose(form: Form) -> str:
         known = ", ".join(f"'{purpose}'" for purpose in PURPOSES)
         raise BadRequest(f"Invalid value for 'purpose': it is not one of {known}.", param="purpose")
     return purpose
+
+
+def _end_user(form: Form, who: Principal) -> str:
+    end_user = form.text("user") or ""
+    if len(end_user) > END_USER_LENGTH:
+        raise BadRequest(
+            f"Invalid 'user': it has more than {END_USER_LENGTH} characters.",
+            param="user",
+            code="string_above_max_length",
+        )
+    if who.token_id is not None and end_user not in ("", who.end_user):
+        raise Forbidden("This token is for another end user.", param="user", code="another_end_user")
+    return end_user
 
 
 def _expires_after(form: Form) -> int | None:

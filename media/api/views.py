@@ -1,35 +1,45 @@
 """The file endpoints that answer with a little JSON."""
 
+from typing import ClassVar
+
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import workspace_id_of
+from accounts.authentication import principal_of
+from accounts.permissions import Permission
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
 from core.http.views import ApiView
+from core.validation.request_body import read_body
 from media.api.openapi import UploadSerializer
 from media.api.serializers import (
+    FileChangesSerializer,
     FileDeletedSerializer,
     FileSerializer,
     RenditionSerializer,
 )
 from media.file_library import PURPOSES, delete_file, file_page, file_renditions, require_file
 
+END_USER = OpenApiParameter("user", description="Only the files of this end user.")
 PAGES = PageParameters(most=10_000, default=100)
 
 
 class FileListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.FILES, "POST": Permission.FILES}
+
     @extend_schema(
         operation_id="listFiles",
-        summary="The workspace's files, newest first",
+        summary="The files that the caller sees, newest first",
         tags=["files"],
-        parameters=[OpenApiParameter("purpose", enum=PURPOSES), *PAGES.documentation],
+        parameters=[OpenApiParameter("purpose", enum=PURPOSES), END_USER, *PAGES.documentation],
         responses={200: page_serializer(FileSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        page = file_page(workspace_id_of(request), PAGES.parse(query), purpose=query.get("purpose"))
+        page = file_page(
+            principal_of(request), PAGES.parse(query), purpose=query.get("purpose"), user=query.get("user")
+        )
         return Response(page_body(page, FileSerializer()))
 
     @extend_schema(
@@ -45,6 +55,12 @@ class FileListView(ApiView):
 
 
 class FileView(ApiView):
+    permissions: ClassVar = {
+        "GET": Permission.FILES,
+        "POST": Permission.FILES,
+        "DELETE": Permission.FILES,
+    }
+
     @extend_schema(
         operation_id="getFile",
         summary="A file, without its bytes",
@@ -52,7 +68,22 @@ class FileView(ApiView):
         responses={200: FileSerializer} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
-        return Response(FileSerializer(require_file(workspace_id_of(request), file_id)).data)
+        return Response(FileSerializer(require_file(principal_of(request), file_id)).data)
+
+    @extend_schema(
+        operation_id="updateFile",
+        summary="Share a file with the workspace, or stop sharing it",
+        tags=["files"],
+        request=FileChangesSerializer,
+        responses={200: FileSerializer} | error_responses(400, 401, 403, 404),
+    )
+    def post(self, request: Request, file_id: str) -> Response:
+        file = require_file(principal_of(request), file_id)
+        file.require_writable(principal_of(request))
+        for name, value in read_body(request, FileChangesSerializer).items():
+            setattr(file, name, value)
+        file.save(update_fields=["visibility"])
+        return Response(FileSerializer(file).data)
 
     @extend_schema(
         operation_id="deleteFile",
@@ -61,13 +92,16 @@ class FileView(ApiView):
         responses={200: FileDeletedSerializer} | error_responses(401, 403, 404),
     )
     def delete(self, request: Request, file_id: str) -> Response:
-        file = require_file(workspace_id_of(request), file_id)
+        file = require_file(principal_of(request), file_id)
+        file.require_writable(principal_of(request))
         answer = FileDeletedSerializer(file).data
         delete_file(file)
         return Response(answer)
 
 
 class RenditionListView(ApiView):
+    permissions: ClassVar = {"GET": Permission.FILES}
+
     @extend_schema(
         operation_id="listFileRenditions",
         summary="What was made of a file: formats to play, a thumbnail, peaks, a transcript",
@@ -75,6 +109,6 @@ class RenditionListView(ApiView):
         responses={200: list_serializer(RenditionSerializer)} | error_responses(401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
-        file = require_file(workspace_id_of(request), file_id)
+        file = require_file(principal_of(request), file_id)
         show = RenditionSerializer(context={"holder": file.id}).to_representation
         return Response(list_body(map(show, file_renditions(file))))

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
-from accounts.authentication import valid_keys
+from accounts.authentication import valid_secrets
 from accounts.models import ApiKey, Membership, User, Workspace
 from accounts.services import digest_of, personal_workspace
 from tests.support.media_admin import staff, superuser
@@ -286,7 +286,7 @@ def roots(root: User) -> Person:
 
 
 def may_still_act(who: Person) -> bool:
-    return valid_keys([digest_of(who.key)]) == {digest_of(who.key)}
+    return valid_secrets([digest_of(who.key)]) == {digest_of(who.key)}
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.authentication import valid_keys
+from accounts.authentication import valid_secrets
 from accounts.services import create_api_key, digest_of, revoke_api_key
 from tests.support.people import Person
 
@@ -14,28 +14,28 @@ pytestmark = pytest.mark.django_db
 
 def test_only_usable_keys_are_valid(alice: Person, bob: Person, charlie: Person) -> None:
     digests = {name: digest_of(who.key) for name, who in (("a", alice), ("b", bob), ("c", charlie))}
-    assert valid_keys({*digests.values(), digest_of("nobody's"), "'"}) == set(digests.values())
+    assert valid_secrets({*digests.values(), digest_of("nobody's"), "'"}) == set(digests.values())
 
     alice.user.api_keys.update(expires_at=timezone.now() + timedelta(minutes=1))
-    assert valid_keys([digests["a"]]) == {digests["a"]}
+    assert valid_secrets([digests["a"]]) == {digests["a"]}
     alice.user.api_keys.update(expires_at=timezone.now() - timedelta(milliseconds=1))
-    assert valid_keys([digests["a"]]) == set()
+    assert valid_secrets([digests["a"]]) == set()
 
     revoke_api_key(charlie.user.api_keys.get())
-    assert valid_keys([digests["c"]]) == set()
+    assert valid_secrets([digests["c"]]) == set()
 
     bob.user.memberships.filter(workspace=alice.workspace).delete()
-    assert valid_keys([digests["b"]]) == set()
+    assert valid_secrets([digests["b"]]) == set()
 
 
 def test_any_number_of_keys_is_looked_up(alice: Person) -> None:
     keys = [create_api_key(alice.workspace, alice.user)[0] for _ in range(70)]
     digests = {key.digest for key in keys}
-    assert valid_keys(digests) == digests
-    assert valid_keys([]) == set()
+    assert valid_secrets(digests) == digests
+    assert valid_secrets([]) == set()
 
 
 def test_a_deactivated_user_has_no_valid_key(alice: Person) -> None:
     alice.user.is_active = False
     alice.user.save()
-    assert valid_keys([digest_of(alice.key)]) == set()
+    assert valid_secrets([digest_of(alice.key)]) == set()

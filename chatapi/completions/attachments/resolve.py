@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.principal import Principal
 from chatapi.completions.attachments.part_detection import (
     MediaPart,
     claimed_format,
@@ -54,17 +54,18 @@ def carries_media(messages: Iterable[Message]) -> bool:
 
 
 async def resolve_attachments(
-    workspace_id: UUID, request: CompletionRequest, spec: ModelSpec, fetcher: Fetcher, folders: AsyncExitStack
+    who: Principal, request: CompletionRequest, spec: ModelSpec, fetcher: Fetcher, folders: AsyncExitStack
 ) -> ResolvedAttachments:
     """Resolve the attachments of a request to this model. Files that were fetched are in `folders`."""
-    return await _Resolver(workspace_id, request, fetcher, folders).run(spec)
+    return await _Resolver(who, request, fetcher, folders).run(spec)
 
 
 class _Resolver:
     def __init__(
-        self, workspace_id: UUID, request: CompletionRequest, fetcher: Fetcher, folders: AsyncExitStack
+        self, who: Principal, request: CompletionRequest, fetcher: Fetcher, folders: AsyncExitStack
     ) -> None:
-        self._workspace_id = workspace_id
+        self._who = who
+        self._workspace_id = who.workspace_id
         self._request = request
         self._fetcher = fetcher
         self._known: dict[str, StoredFile] = {}
@@ -155,7 +156,7 @@ class _Resolver:
         ids = {part.id for message in messages for part in message.parts if isinstance(part, SpokenPart)}
         if not ids:
             return messages
-        stored = await database_sync_to_async(spoken_answer_parts)(self._workspace_id, ids, timezone.now())
+        stored = await database_sync_to_async(spoken_answer_parts)(self._who, ids, timezone.now())
         return [self._restore(index, message, stored) for index, message in enumerate(messages)]
 
     def _restore(self, index: int, message: Message, stored: dict[str, tuple[Part, ...]]) -> Message:
@@ -259,7 +260,7 @@ class _Resolver:
         return file
 
     async def _find_file(self, part: FilePart, param: str) -> StoredFile:
-        asset = await database_sync_to_async(find_file_asset)(self._workspace_id, part.file_id or "")
+        asset = await database_sync_to_async(find_file_asset)(self._who, part.file_id or "")
         if asset is None:
             raise NotFound(f"There is no file {part.file_id!r}.", param=f"{param}.file_id")
         file = stored_file(asset)

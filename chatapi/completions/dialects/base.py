@@ -8,9 +8,9 @@ from chatapi.completions.dialects.messages import MessageReader
 from chatapi.completions.dialects.stream_encoder import StreamEncoder
 from chatapi.completions.schemas.chat_request import ChatRequestSerializer
 from chatapi.completions.schemas.parameters import PARAMETERS
-from chatapi.validation import exceptions
 from conversations.completion_request import CompletionRequest, DialectName
 from conversations.tool_result_check import check_tool_results
+from core.validation import exceptions
 from engines.answers import Answer, AnswerHead
 from engines.messages import Message
 from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice

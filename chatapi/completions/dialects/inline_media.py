@@ -6,8 +6,8 @@ from hashlib import sha256
 from mimetypes import MimeTypes
 from urllib.parse import urlsplit
 
-from chatapi.validation import exceptions
 from core.blob import Blob
+from core.validation import exceptions
 from engines.messages import AudioPart, FilePart, ImagePart
 from media.processing.sound.output_formats import SOUND_MEDIA_TYPES
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chatapi.completions.dialects.inline_media import Uploads
-from chatapi.validation import exceptions
+from core.validation import exceptions
 from engines.messages import FilePart, Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
 
 Content = str | list[dict[str, Any]] | None

@@ -32,8 +32,8 @@ from chatapi.completions.schemas.openai_responses import (
 )
 from chatapi.completions.schemas.response_format import ResponseFormatSerializer
 from chatapi.completions.schemas.tools import ToolCallSerializer, ToolSerializer
-from chatapi.validation import openapi  # noqa: F401 - registers itself with drf-spectacular
-from chatapi.validation.exceptions import InvalidField
+from core.validation import openapi  # noqa: F401 - registers itself with drf-spectacular
+from core.validation.exceptions import InvalidField
 
 __all__ = [
     "AssistantMessageSerializer",

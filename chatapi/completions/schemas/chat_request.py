@@ -4,8 +4,8 @@ from functools import cached_property
 from typing import Any
 
 from chatapi.completions.schemas.parameters import ParametersSerializer
-from chatapi.validation import exceptions
-from chatapi.validation.fields import StrictSerializer, StringField
+from core.validation import exceptions
+from core.validation.fields import StrictSerializer, StringField
 
 NAME_LIMIT = 256
 MAX_MESSAGES = 10_000

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import jsonschema_rs
 import msgspec
 
-from chatapi.validation import exceptions
-from chatapi.validation.fields import ObjectField
+from core.validation import exceptions
+from core.validation.fields import ObjectField
 
 Path = tuple[str | int, ...]
 

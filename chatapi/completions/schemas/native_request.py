@@ -16,8 +16,8 @@ from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, Con
 from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import ResponseFormatSerializer
 from chatapi.completions.schemas.tools import ToolCallsField, ToolChoiceField, ToolSerializer
-from chatapi.validation import exceptions
-from chatapi.validation.fields import (
+from core.validation import exceptions
+from core.validation.fields import (
     BooleanField,
     DiscriminatedField,
     EnumField,

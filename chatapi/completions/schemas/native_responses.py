@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from chatapi.completions.schemas.tools import ToolCallSerializer
-from chatapi.validation.fields import StrictSerializer
+from core.validation.fields import StrictSerializer
 
 
 class CompletionTokensDetailsSerializer(StrictSerializer):

@@ -21,8 +21,8 @@ from chatapi.completions.schemas.tools import (
     ToolCallsField,
     ToolChoiceField,
 )
-from chatapi.validation import exceptions
-from chatapi.validation.fields import (
+from core.validation import exceptions
+from core.validation.fields import (
     BooleanField,
     DiscriminatedField,
     EnumField,

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
 from chatapi.completions.schemas.tools import FunctionCallSerializer, ToolCallSerializer
-from chatapi.validation.fields import StrictSerializer
+from core.validation.fields import StrictSerializer
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
 

@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from chatapi.completions.schemas.content_parts import TEXT, ContentField
-from chatapi.validation import exceptions
-from chatapi.validation.fields import (
+from core.validation import exceptions
+from core.validation.fields import (
     BooleanField,
     DescribedField,
     EnumField,

@@ -3,8 +3,8 @@
 from typing import Any
 
 from chatapi.completions.schemas.json_schema import JsonSchemaField
-from chatapi.validation import exceptions
-from chatapi.validation.fields import (
+from core.validation import exceptions
+from core.validation.fields import (
     BooleanField,
     EnumField,
     NameField,

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from chatapi.validation.json_body import MAX_DEPTH, parse_json
 from core.exceptions import BadRequest
+from core.validation.json_body import MAX_DEPTH, parse_json
 
 
 def refusal(raw: bytes) -> BadRequest:

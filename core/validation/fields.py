@@ -13,7 +13,7 @@ from typing import Any, cast
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from chatapi.validation import exceptions
+from core.validation import exceptions
 
 Reference = Callable[[serializers.BaseSerializer[Any]], dict[str, Any]]
 """A function that makes a serializer a component of the API document and returns the `$ref` to it."""

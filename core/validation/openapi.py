@@ -7,7 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 
 
 class DescribedFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "chatapi.validation.fields.DescribedField"
+    target_class = "core.validation.fields.DescribedField"
     match_subclasses = True
 
     def map_serializer_field(

@@ -1,0 +1,106 @@
+"""Whose is what in a workspace: the one rule by which conversations, files and the like are seen and changed.
+
+What somebody makes in a session is theirs; other members see it once it is shared. What keys make is seen by
+all keys of the workspace, by who manages these, and what they make for one end user by that user's tokens.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import ApiKey, Workspace
+from accounts.permissions import Permission
+from accounts.principal import Principal
+from core.exceptions import Forbidden
+from core.ids import new_id
+
+END_USER_LENGTH = 512
+
+
+class Visibility(models.TextChoices):
+    PRIVATE = "private"
+    WORKSPACE = "workspace"
+
+
+class AttributedModel(models.Model):
+    """A row of a workspace, with the user and the key that it came from."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="%(class)ss", db_index=False
+    )
+    # No constraint: what a key made stays known as that when the key is deleted, and nothing has to be
+    # searched then.
+    api_key = models.ForeignKey(
+        ApiKey,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="%(class)ss",
+        db_index=False,
+        db_constraint=False,
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+    )
+
+    class Meta:
+        abstract = True
+
+
+class OwnedModel(AttributedModel):
+    """A row with an owner: `user`, if it was made in a session; else the workspace's keys, and `end_user`."""
+
+    end_user = models.CharField(
+        max_length=END_USER_LENGTH, blank=True, help_text="Whom the client says it asks for."
+    )
+    visibility = models.CharField(
+        max_length=9, choices=Visibility, default=Visibility.PRIVATE, help_text="To other members."
+    )
+
+    class Meta:
+        abstract = True
+
+    def require_writable(self, who: Principal) -> None:
+        """Raise `Forbidden` for who sees this and may not change it."""
+        if not _may_write(who, self):
+            raise Forbidden(
+                "This was shared with you: only who made it may change, continue or delete it.",
+                code="not_yours",
+            )
+
+
+def visible_to(who: Principal, through: str = "") -> Q:
+    """Return the condition on what is visible; `through` leads from the rows to the owned ones (`file__`)."""
+
+    def having(**columns: object) -> Q:
+        return Q(**{through + name: value for name, value in columns.items()})
+
+    here = having(workspace_id=who.workspace_id)
+    if who.token_id is not None:
+        return here & having(api_key__isnull=False, end_user=who.end_user)
+    if who.key_id is not None:
+        return here & having(api_key__isnull=False)
+    seen = having(visibility=Visibility.WORKSPACE)
+    if who.may(Permission.HISTORY_WRITE):
+        seen |= having(user_id=who.user_id)
+    if who.may(Permission.HISTORY_OF_KEYS):
+        seen |= having(api_key__isnull=False)
+    return here & seen
+
+
+def _may_write(who: Principal, row: OwnedModel) -> bool:
+    if row.workspace_id != who.workspace_id:
+        return False
+    if who.token_id is not None:
+        return row.api_key_id is not None and row.end_user == who.end_user
+    if who.key_id is not None:
+        return row.api_key_id is not None
+    if row.api_key_id is None:
+        return row.user_id == who.user_id
+    return who.may(Permission.HISTORY_OF_KEYS)
