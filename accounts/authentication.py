@@ -224,29 +224,52 @@ def find_signed_in(request: HttpRequest) -> SignedIn | None:
     if by_cookie:
         _check_csrf(request)
     try:
-        membership = _membership(user, find_credentials(_headers_of(request)).workspace)
+        named = find_credentials(_headers_of(request)).workspace
+        principal = _in_personal_workspace(user) if named is None else _in_workspace(user.pk, named)
     except IntegrityError:  # the user was deleted at this very moment
         return None
-    own = (getattr(membership.workspace, name) for name in LIMITS)
-    principal = Principal(
-        membership.workspace_id,
-        user.pk,
-        limits=_limits_of_workspace(*own),
-        permissions=permissions_in_session(Role(membership.role)),
-    )
     return SignedIn(user, principal, session)
 
 
-def _membership(user: User, named: str | None) -> Membership:
-    rows = Membership.objects.select_related("workspace").filter(user=user)
-    if named is None:
-        own = rows.filter(workspace__personal_of=user).first()
-        return own or rows.get(workspace=personal_workspace(user))
-    id = parse_id(PROJECT, named)
-    found = rows.filter(workspace=id).first() if id else None
+def principal_in(who: Principal, workspace: str) -> Principal:
+    """Return the same caller in the workspace of this public id.
+
+    Raises `NotFound` if there is none, the user is no member of it, or the caller's key is of another one.
+    """
+    if parse_id(PROJECT, workspace) == who.workspace_id:
+        return who
+    if who.key_id is not None:
+        raise _no_such_workspace("project_id")
+    return _in_workspace(who.user_id, workspace, param="project_id")
+
+
+def _in_personal_workspace(user: User) -> Principal:
+    memberships = Membership.objects.select_related("workspace").filter(user=user)
+    own = memberships.filter(workspace__personal_of=user).first()
+    return _in_session(own or memberships.get(workspace=personal_workspace(user)))
+
+
+def _in_workspace(user_id: int, workspace: str, param: str = "X-Workspace-Id") -> Principal:
+    id = parse_id(PROJECT, workspace)
+    memberships = Membership.objects.select_related("workspace")
+    found = memberships.filter(user=user_id, workspace=id).first() if id else None
     if found is None:
-        raise NotFound("There is no such workspace, or you are no member of it.", param="X-Workspace-Id")
-    return found
+        raise _no_such_workspace(param)
+    return _in_session(found)
+
+
+def _in_session(membership: Membership) -> Principal:
+    own = (getattr(membership.workspace, name) for name in LIMITS)
+    return Principal(
+        membership.workspace_id,
+        membership.user_id,
+        limits=_limits_of_workspace(*own),
+        permissions=permissions_in_session(Role(membership.role)),
+    )
+
+
+def _no_such_workspace(param: str) -> NotFound:
+    return NotFound("There is no such workspace, or you are no member of it.", param=param)
 
 
 def _headers_of(request: HttpRequest) -> Iterator[tuple[bytes, bytes]]:
@@ -301,12 +324,14 @@ class RequiredPermission(BasePermission):
     """Lets those in who are authenticated and have the permission that the view names for the method.
 
     A view has `permissions`, by method; None is for all. A method that it serves and does not name is a
-    mistake.
+    mistake. Where the address names a workspace (`project_id`), the caller acts in that one.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not isinstance(request.auth, Principal):
             return False
+        if "project_id" in view.kwargs:
+            request.auth = principal_in(request.auth, view.kwargs["project_id"])
         method = "GET" if request.method == "HEAD" else request.method
         if hasattr(view, (method or "").lower()):
             request.auth.require(view.permissions[method])

@@ -132,7 +132,8 @@ def revoked_callers(callers: Collection[Caller]) -> list[Caller]:
 
 def valid_credentials(callers: Iterable[Caller]) -> set[str]:
     """Return the digests of those callers' keys and tokens that are valid."""
-    of_keys, of_tokens = set(), set()
+    of_keys: set[str] = set()
+    of_tokens: set[str] = set()
     for caller in callers:
         if caller.secret_digest:
             (of_tokens if caller.principal.token_id else of_keys).add(caller.secret_digest)

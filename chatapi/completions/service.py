@@ -153,7 +153,7 @@ class CompletionService:
                 if repeats is None:
                     return self._begin(run, resolved, folders)
             await allowance.correct_tokens(0)
-            return await self._join(repeats, run.workspace_id)
+            return await self._join(repeats, run.principal)
         except BaseException:
             await allowance.correct_tokens(0)
             raise
@@ -238,12 +238,12 @@ class CompletionService:
         if outcome.sounds:
             self._background.start_follow_up(begin_renditions, speech_files(outcome))
 
-    async def _join(self, completion_id: UUID, workspace_id: UUID) -> EventLog:
+    async def _join(self, completion_id: UUID, who: Principal) -> EventLog:
         """Return the log of what the same key started: here, in another process, or long ago."""
         if completion_id in self.pumps:
             return self.pumps[completion_id].log
         for _ in range(MAX_POLLS):
-            finished: EventLog | None = await database_sync_to_async(replay)(workspace_id, completion_id)
+            finished: EventLog | None = await database_sync_to_async(replay)(who, completion_id)
             if finished is not None:
                 return finished
             await asyncio.sleep(POLL_SECONDS)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from uuid import UUID
 
+from accounts.principal import Principal
 from chatapi.completions.runs.event_log import EventLog
 from conversations.selectors import answer_of, failure_of, get_completion, read_sounds
 from core.ids import COMPLETION, CONVERSATION, format_id
@@ -20,14 +21,14 @@ from engines.events import (
 from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
 
 
-def replay(workspace_id: UUID, completion_id: UUID) -> EventLog | None:
+def replay(who: Principal, completion_id: UUID) -> EventLog | None:
     """Return the log of a stored completion; None while it is still running."""
-    completion = get_completion(workspace_id, format_id(COMPLETION, completion_id))
+    completion = get_completion(who, format_id(COMPLETION, completion_id))
     answer = answer_of(completion)
     if answer.state == "in_progress":
         return None
     log = EventLog(answer.head, format_id(CONVERSATION, completion.conversation_id))
-    for event in _events(answer, read_sounds(workspace_id, answer)):
+    for event in _events(answer, read_sounds(who.workspace_id, answer)):
         log.append(event)
     finishes = tuple(
         Finish(choice.finish_reason, choice.index) for choice in answer.choices if choice.finish_reason
