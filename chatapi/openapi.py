@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from accounts.api.views import SESSION_REQUIRED
 from accounts.authentication import SESSION_TOKEN
+from chatapi import openapi_fields  # noqa: F401 (registers itself with drf-spectacular)
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from chatapi.completions.schemas.native_responses import (
     ChatCompletionChunkSerializer,

@@ -55,7 +55,7 @@ def storage_name(workspace_id: UUID, sha256: str) -> str:
 
 
 class Requester(NamedTuple):
-    """Who has renditions created, and pays for what has a price: a user, and the key or token that was used."""
+    """Who has renditions created, and pays for what has a price: a user, with a key or a token of one."""
 
     user_id: int | None = None
     key_id: UUID | None = None

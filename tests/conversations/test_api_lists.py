@@ -128,6 +128,8 @@ def test_a_conversation(alice: Person, client: Client) -> None:
         "metadata": {"topic": "demo"},
         "title": "Hello?",
         "head_id": head.public_id,
+        "user": None,
+        "visibility": "private",
     }
 
 

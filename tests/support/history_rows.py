@@ -16,9 +16,9 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def conversation_of(person: Person, **fields: Any) -> Conversation:
-    return Conversation.objects.create(
-        workspace=person.workspace, scope="scope", **{"created_at": NOON, "updated_at": NOON, **fields}
-    )
+    """Create a conversation that the person's key made."""
+    made = {"api_key_id": person.key_id, "created_at": NOON, "updated_at": NOON}
+    return Conversation.objects.create(workspace=person.workspace, scope="scope", **{**made, **fields})
 
 
 def add_message(

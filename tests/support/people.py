@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.test import Client
 
@@ -14,6 +15,7 @@ class Person:
     user: User
     workspace: Workspace
     key: str
+    key_id: UUID
 
     @property
     def headers(self) -> dict[str, str]:
@@ -28,8 +30,8 @@ def person(email: str, workspace: Workspace | None = None) -> Person:
         workspace = personal_workspace(user)
     else:
         Membership.objects.get_or_create(workspace=workspace, user=user)
-    _, secret = create_api_key(workspace, user)
-    return Person(user, workspace, secret)
+    key, secret = create_api_key(workspace, user)
+    return Person(user, workspace, secret, key.pk)
 
 
 def signed_in(user: User, *, seconds_ago: float = 0, **options: bool) -> Client:

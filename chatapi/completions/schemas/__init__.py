@@ -32,7 +32,6 @@ from chatapi.completions.schemas.openai_responses import (
 )
 from chatapi.completions.schemas.response_format import ResponseFormatSerializer
 from chatapi.completions.schemas.tools import ToolCallSerializer, ToolSerializer
-from core.validation import openapi  # noqa: F401 - registers itself with drf-spectacular
 from core.validation.exceptions import InvalidField
 
 __all__ = [
