@@ -7,6 +7,7 @@ from uuid import UUID
 from django.test import Client
 
 from accounts.models import Membership, User, Workspace
+from accounts.roles import Role
 from accounts.services import create_api_key, get_or_create_user, personal_workspace
 
 
@@ -32,6 +33,10 @@ def person(email: str, workspace: Workspace | None = None) -> Person:
         Membership.objects.get_or_create(workspace=workspace, user=user)
     key, secret = create_api_key(workspace, user)
     return Person(user, workspace, secret, key.pk)
+
+
+def set_role(who: Person, role: Role) -> None:
+    Membership.objects.filter(workspace=who.workspace, user=who.user).update(role=role)
 
 
 def signed_in(user: User, *, seconds_ago: float = 0, **options: bool) -> Client:
