@@ -71,8 +71,8 @@ class Team:
 
     def columns(self, whose: str) -> dict[str, Any]:
         """Return what says whose a row is."""
-        by_owner_key = {"api_key_id": self.people[OWNER].key_id, "user": None}
-        return {
+        by_owner_key: dict[str, Any] = {"api_key_id": self.people[OWNER].key_id, "user": None}
+        columns: dict[str, dict[str, Any]] = {
             "the member's own": {"api_key_id": None, "user": self.people[MEMBER].user},
             "shared by the member": {
                 "api_key_id": None,
@@ -84,7 +84,8 @@ class Team:
             "made for xavier": {**by_owner_key, "end_user": "xavier"},
             "made for xavier, shared": {**by_owner_key, "end_user": "xavier", "visibility": "workspace"},
             "made by a deleted key": {"api_key_id": self.workspace.pk, "user": None},
-        }[whose]
+        }
+        return columns[whose]
 
 
 @pytest.fixture
