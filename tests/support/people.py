@@ -1,12 +1,22 @@
 """Alice owns a workspace, Bob is her teammate, Charlie a stranger with one of his own."""
 
+import secrets
 import time
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import Membership, User, Workspace
-from accounts.services import create_api_key, get_or_create_user, personal_workspace
+from accounts.models import ApiKey, EndUserToken, Membership, User, Workspace
+from accounts.services import (
+    TOKEN_PREFIX,
+    create_api_key,
+    digest_of,
+    get_or_create_user,
+    personal_workspace,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,15 @@ def person(email: str, workspace: Workspace | None = None) -> Person:
         Membership.objects.get_or_create(workspace=workspace, user=user)
     _, secret = create_api_key(workspace, user)
     return Person(user, workspace, secret)
+
+
+def token_for(who: Person, end_user: str, **fields: Any) -> str:
+    """Make a token of the person's key for an end user, for an hour; return its secret."""
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey.objects.get(secrets__digest=digest_of(who.key))
+    fields = {"expires_at": timezone.now() + timedelta(hours=1), **fields}
+    EndUserToken.objects.create(key=key, end_user=end_user, digest=digest_of(secret), **fields)
+    return secret
 
 
 def signed_in(user: User, *, seconds_ago: float = 0, **options: bool) -> Client:
