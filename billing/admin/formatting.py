@@ -11,9 +11,19 @@ from django.utils.html import format_html
 
 from accounts.models import Workspace
 from billing.money import format_usd
-from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse_id, parse_user_id
+from core.ids import (
+    BUDGET,
+    COMPLETION,
+    END_USER_TOKEN,
+    KEY,
+    PROJECT,
+    SPEECH,
+    TRANSACTION,
+    parse_id,
+    parse_user_id,
+)
 
-_PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
+_PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, END_USER_TOKEN, TRANSACTION, BUDGET)
 
 
 def usd(nano: int | None) -> str:

@@ -143,8 +143,8 @@ class ChargeAdmin(MoneyAdmin):
         "used",
     )
     list_filter = ("state", "kind", "is_estimated", ("price_id", admin.EmptyFieldListFilter), "admitted_at")
-    search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's id, model"
-    id_fields = ("pk", "workspace_id", "key_id")
+    search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's or end-user token's id, model"
+    id_fields = ("pk", "workspace_id", "key_id", "token_id")
     text_lookups = ("model",)
     date_hierarchy = None  # a date hierarchy would read the whole table
     fields = (
@@ -157,6 +157,7 @@ class ChargeAdmin(MoneyAdmin):
         "workspace_id",
         "user_id",
         "key_id",
+        "token_id",
         "model",
         "price",
         "units_used",
