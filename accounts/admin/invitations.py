@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from accounts.models import Invitation, User
 from accounts.security_events.recording import origin_of
 from accounts.sign_in import invitations
+from core.admin import ModelAdmin
 
 
 class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -27,7 +28,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class InvitationAdmin(ModelAdmin):
     form = InvitationForm
     list_display = ("email", "state", "invited_by", "created_at", "expires_at")
     list_select_related = ("invited_by",)

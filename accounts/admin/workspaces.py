@@ -15,7 +15,7 @@ from django.template.defaultfilters import filesizeformat
 from accounts.admin.rights import has_rights, is_superuser, missing_permissions
 from accounts.deletion import delete_workspace, has_contents, workspace_counts
 from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
-from core.admin import link_to
+from core.admin import ModelAdmin, link_to
 
 
 class MembershipForms(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -92,7 +92,7 @@ class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WorkspaceAdmin(ModelAdmin):
     list_display = ("name", "personal_of", "created_at")
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")
