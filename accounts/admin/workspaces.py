@@ -21,7 +21,7 @@ from accounts.models import LIMITS, ApiKey, Invitation, Membership, User, Worksp
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, origin_of, record
 from accounts.sign_in.invitations import open_invitations
-from core.admin import link_to
+from core.admin import ModelAdmin, link_to
 
 
 class MembershipForms(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -138,7 +138,7 @@ class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WorkspaceAdmin(ModelAdmin):
     list_display = ("name", "personal_of", "created_at")
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")

@@ -31,9 +31,10 @@ from billing.admin.formatting import (
 )
 from billing.admin.money_admin import MoneyAdmin
 from billing.completion_finder import find_charged_completion
-from billing.models import NO_WORKSPACE, Account, Charge, Entry, Transaction
+from billing.models import NO_WORKSPACE, Account, Charge, Entry, Price, Transaction
 from billing.units import UNITS
 from core.admin import link_column, link_to
+from core.admin_rights import may_view
 from core.ids import COMPLETION, format_id
 
 
@@ -196,6 +197,8 @@ class ChargeAdmin(MoneyAdmin):
     def price(self, charge: Charge) -> str:
         if charge.price_id is None:
             return "unpriced"
+        if not may_view(Price):
+            return str(charge.price_id)
         url = reverse("admin:billing_price_change", args=[charge.price_id])
         return format_html('<a href="{}">{}</a>', url, charge.price_id)
 
