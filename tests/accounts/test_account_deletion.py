@@ -105,7 +105,7 @@ def test_what_bob_said_in_alices_workspace_stays_there(alice: Person, bob: Perso
     told = create_exchange(bob, "Bob's own question")
     Conversation.objects.update(user=bob.user)
     own = personal_workspace(bob.user)
-    spoken = conversation_of(Person(bob.user, own, ""))
+    spoken = conversation_of(Person(bob.user, own, "", bob.key_id))
     add_message(spoken, "user", SECRET)
 
     assert delete_me(signed_in(bob.user), "bob@example.com").status_code == 200
