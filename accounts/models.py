@@ -107,7 +107,7 @@ class Membership(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} in {self.workspace}"
+        return f"user {self.user_id} in workspace {self.workspace_id}"
 
 
 class ApiKey(Limited):
@@ -132,6 +132,14 @@ class ApiKey(Limited):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+    @property
+    def state(self) -> str:
+        """`active`, `expired` or `revoked`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        is_over = self.expires_at is not None and self.expires_at <= timezone.now()
+        return "expired" if is_over else "active"
 
     @property
     def scope_list(self) -> tuple[Scope, ...]:

@@ -10,7 +10,7 @@ FILE, SPEECH = "file-", "audio_"
 PROJECT, KEY, USER = "proj_", "key_", "user-"
 INVITATION = "invite_"
 TRANSACTION, BUDGET = "txn_", "budget_"
-EXPORT = "export_"
+EXPORT, END_USER_TOKEN = "export_", "eut_"
 
 
 def new_id() -> UUID:

@@ -9,6 +9,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
+from accounts.key_uses import KeyUses
 from billing.prices import clear_price_cache
 from tests.support.database_reset import empty_database
 from tests.support.people import Person, person
@@ -56,6 +57,13 @@ def quick_emptying() -> Iterator[None]:
 def prices_of_this_test() -> None:
     """Forget the cached prices: the previous test's are gone with its database."""
     clear_price_cache()
+
+
+@pytest.fixture(autouse=True)
+def no_other_thread_writes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the thread that writes when keys are used rest, where a test's own transaction keeps it waiting."""
+    if "transactional_db" not in request.fixturenames:
+        monkeypatch.setattr(KeyUses, "_note_time", lambda self, key_id: None)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from accounts.permissions import Permission, permissions_in_session
 from accounts.roles import Role
 from accounts.security_events.recording import origin_of
 from accounts.sign_in import invitations
+from core.admin import ModelAdmin
 from core.exceptions import Conflict
 
 FIELDS = ("email", "workspace", "role")
@@ -69,7 +70,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class InvitationAdmin(ModelAdmin):
     form = InvitationForm
     list_display = ("__str__", "workspace", "role", "state", "invited_by", "created_at", "expires_at")
     list_select_related = ("workspace", "invited_by")

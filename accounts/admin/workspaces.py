@@ -21,7 +21,7 @@ from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, origin_of, record
 from accounts.sign_in.invitations import open_invitations
-from core.admin import link_to
+from core.admin import ModelAdmin, link_to
 
 _INVITATION_PERMISSIONS = ("accounts.view_invitation", "accounts.add_invitation")
 
@@ -120,7 +120,7 @@ class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WorkspaceAdmin(ModelAdmin):
     list_display = ("name", "personal_of", "created_at")
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")

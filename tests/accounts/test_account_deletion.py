@@ -1,5 +1,6 @@
 """`DELETE /v1/me`: a person goes with all they own; the books stay whole, and name nobody."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -103,9 +104,9 @@ def test_the_admins_log_no_longer_names_her(alice: Person, client: Client) -> No
 
 def test_what_bob_said_in_alices_workspace_stays_there(alice: Person, bob: Person) -> None:
     told = create_exchange(bob, "Bob's own question")
-    Conversation.objects.update(user=bob.user)
+    Conversation.objects.update(user=bob.user, api_key=None)
     own = personal_workspace(bob.user)
-    spoken = conversation_of(Person(bob.user, own, "", bob.key_id))
+    spoken = conversation_of(dataclasses.replace(bob, workspace=own))
     add_message(spoken, "user", SECRET)
 
     assert delete_me(signed_in(bob.user), "bob@example.com").status_code == 200

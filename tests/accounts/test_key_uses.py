@@ -1,14 +1,18 @@
 """A key that is used from an address which is new to it."""
 
+from collections.abc import Collection
+from uuid import UUID
+
 import httpx2
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.key_uses import ADDRESSES_A_KEY, KeyUse, record_use
+from accounts.authentication import principal_of_secret
+from accounts.key_uses import ADDRESSES_A_KEY, KeyUse, KeyUses, record_times, record_use
 from accounts.models import ApiKey, KeyAddress, SecurityEvent
 from accounts.security_events.recording import Kind
-from tests.support.people import Person
+from tests.support.people import Person, token_for
 from tests.support.running_server import Server, chat_body, wait_until
 
 
@@ -52,6 +56,42 @@ def test_djangos_views_notice_it_too(transactional_db: None, alice: Person, sett
         assert client.get("/v1/models", headers=alice.headers).status_code == 200
         wait_until(KeyAddress.objects.filter(address=address).exists)
     assert news() == [("198.51.100.1", "")]
+
+
+def test_a_keys_last_use_is_written_once_a_minute(
+    transactional_db: None, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uses, own = KeyUses(), principal_of_secret(alice.key)
+    seconds = [1000.0]
+    monkeypatch.setattr("accounts.key_uses.time.monotonic", lambda: seconds[0])
+    written: list[Collection[UUID]] = []
+    monkeypatch.setattr("accounts.key_uses.record_times", written.append)
+
+    for seconds[0] in (1000.0, 1001.0, 1059.0, 1061.0, 1062.0):
+        uses.note("digest", own, {"headers": []})
+        wait_until(lambda: not uses._used)
+
+    assert [set(ids) for ids in written] == [{alice.key_id}, {alice.key_id}]
+
+
+def test_a_key_and_its_tokens_tell_when_the_key_was_last_used(server: Server, alice: Person) -> None:
+    assert ApiKey.objects.get().last_used_at is None
+    token = token_for(alice, "xavier")
+
+    with httpx2.Client(headers={"Authorization": f"Bearer {token}"}) as browser:
+        assert browser.get(f"{server.url}/v1/models").status_code == 200
+
+    wait_until(lambda: ApiKey.objects.get().last_used_at is not None)
+    assert KeyAddress.objects.count() == 0, "the addresses of browsers are not the key's"
+
+
+def test_a_time_is_not_written_twice_in_a_minute_by_several_processes(alice: Person) -> None:
+    record_times([alice.key_id])
+    first = ApiKey.objects.get().last_used_at
+
+    record_times([alice.key_id])
+
+    assert ApiKey.objects.get().last_used_at == first
 
 
 @pytest.mark.parametrize("proxies", [[], ["*"], ["203.0.113.0/24"]])

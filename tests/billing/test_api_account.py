@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.roles import Role
 from billing import ledger
 from billing.models import Budget, Transaction, Wallet
 from core.ids import COMPLETION, KEY, PROJECT, TRANSACTION, format_id
@@ -20,7 +21,7 @@ from tests.support.billed_months import (
     post_call,
     settle_call,
 )
-from tests.support.people import Person
+from tests.support.people import Person, set_role
 
 BALANCE, TRANSACTIONS = "/v1/billing/balance", "/v1/billing/transactions"
 
@@ -257,6 +258,7 @@ def test_owner_and_teammate_see_it_and_a_stranger_does_not(
 ) -> None:
     id = format_id(TRANSACTION, pay(alice, 2, 5 * USD).id)
 
+    set_role(bob, Role.ADMIN)
     for who in (alice, bob):
         assert get(client, who, BALANCE)["balance"] == "5.00"
         assert [row["id"] for row in get(client, who, TRANSACTIONS)["data"]] == [id]

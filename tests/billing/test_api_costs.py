@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.roles import Role
 from billing.models import Charge
 from billing.units import Units
 from core.ids import KEY, PROJECT, format_id, format_user_id, new_id
@@ -22,7 +23,7 @@ from tests.support.billed_months import (
     post_call,
     settle_call,
 )
-from tests.support.people import Person
+from tests.support.people import Person, set_role
 
 COSTS = "/v1/organization/costs"
 
@@ -140,6 +141,7 @@ def test_a_workspace_sees_only_its_own_costs(
 ) -> None:
     post_call(alice, day(3))
 
+    set_role(bob, Role.ADMIN)
     assert results(ask(bob)) == results(ask(alice)) != []
     assert results(ask(charlie)) == []
     assert client.get(COSTS, {"start_time": 0}).status_code == 401

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.roles import Role
 from billing import ledger
 from billing.statement_exports import as_csv, as_html
 from billing.statements import create_missing_statements, find_report
 from billing.units import UNIT_NAMES, Units
 from core.ids import PROJECT, format_id
 from tests.support.billed_months import USD, create_wallet, day, frozen_clock, post_call
-from tests.support.people import Person
+from tests.support.people import Person, set_role
 
 STATEMENTS = "/v1/billing/statements"
 HOSTILE = '=HYPERLINK("http://evil.example", "<script>alert(1)</script>")\r\nand, more'
@@ -249,6 +250,7 @@ def test_owner_and_teammate_see_it_and_a_stranger_does_not(
     form: str, alice: Person, bob: Person, charlie: Person, client: Client
 ) -> None:
     create_wallet(charlie, day(2, month=2))
+    set_role(bob, Role.ADMIN)
 
     def answer(who: Person) -> Any:
         return client.get(f"{STATEMENTS}{form}", headers=who.headers)

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from accounts.models import Workspace
 from conversations.asset_holds import hold_files
 from conversations.models import Completion, Conversation, Message
 from core.blob import Blob
 from engines.messages import Part, TextPart
-from media.models import Rendition, asset_id, rendition_id
-from media.services import StoredFile, store_bytes
+from media.models import File, Rendition, asset_id, rendition_id
+from media.services import StoredFile, register_files, store_bytes
 from tests.support.people import Person
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -74,6 +75,20 @@ def store_held_file(
     file = StoredFile(blob, renditions=kinds, **facts)
     hold_files([(conversation.workspace_id, conversation.id, file)])
     return blob
+
+
+def uploaded(workspace: Workspace, data: bytes, **fields: Any) -> File:
+    """Store an uploaded text file; `fields` say whose it is."""
+    blob = Blob(sha256(data).hexdigest(), "text/plain", len(data))
+    store_bytes(workspace.pk, {blob.sha256: data})
+    register_files([(workspace.pk, StoredFile(blob))])
+    return File.objects.create(
+        workspace=workspace,
+        asset_id=asset_id(workspace.pk, blob.sha256),
+        filename="a.txt",
+        purpose="user_data",
+        **fields,
+    )
 
 
 def finish_rendition(conversation: Conversation, blob: Blob, kind: str, **fields: Any) -> None:

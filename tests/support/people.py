@@ -1,13 +1,24 @@
 """Alice owns a workspace, Bob is her teammate, Charlie a stranger with one of his own."""
 
+import secrets
 import time
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import Membership, User, Workspace
-from accounts.services import create_api_key, get_or_create_user, personal_workspace
+from accounts.models import EndUserToken, Membership, User, Workspace
+from accounts.roles import Role
+from accounts.services import (
+    TOKEN_PREFIX,
+    create_api_key,
+    digest_of,
+    get_or_create_user,
+    personal_workspace,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,18 @@ def person(email: str, workspace: Workspace | None = None) -> Person:
         Membership.objects.get_or_create(workspace=workspace, user=user)
     key, secret = create_api_key(workspace, user)
     return Person(user, workspace, secret, key.pk)
+
+
+def token_for(who: Person, end_user: str, **fields: Any) -> str:
+    """Make a token of the person's key for an end user, for an hour; return its secret."""
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    fields = {"expires_at": timezone.now() + timedelta(hours=1), **fields}
+    EndUserToken.objects.create(key_id=who.key_id, end_user=end_user, digest=digest_of(secret), **fields)
+    return secret
+
+
+def set_role(who: Person, role: Role) -> None:
+    Membership.objects.filter(workspace=who.workspace, user=who.user).update(role=role)
 
 
 def signed_in(user: User, *, seconds_ago: float = 0, **options: bool) -> Client:
