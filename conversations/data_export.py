@@ -14,7 +14,7 @@ from media.models import Asset
 def export_history(who: DataSubject) -> Iterator[ExportedFile]:
     """Yield each conversation that is the user's or was made by the keys of their own workspace.
 
-    The files of those in shared workspaces come with them; those of the own workspace are exported by `media`.
+    The files of those in shared workspaces come with them; `media` exports those of the own workspace.
     """
     for conversation in one_by_one(Conversation.objects.filter(who.owns())):
         head = ConversationSerializer(conversation).data
