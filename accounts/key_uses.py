@@ -124,10 +124,6 @@ class KeyUses:
         self._has_failed = True
 
 
-key_uses = KeyUses()
-"""Those of this process."""
-
-
 def record_times(key_ids: Collection[UUID]) -> None:
     """Store that these keys were used now, unless that was stored within the last minute."""
     now = timezone.now()
@@ -161,3 +157,7 @@ def _user_agent(source: Any) -> str:
         values = (value for name, value in source["headers"] if name == b"user-agent")
         return next(values, b"").decode("latin-1")
     return str(source.META.get("HTTP_USER_AGENT", ""))
+
+
+key_uses = KeyUses()
+"""Those of this process."""
