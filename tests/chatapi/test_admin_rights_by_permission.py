@@ -202,16 +202,7 @@ def test_the_members_of_a_workspace_are_named_to_those_who_may_view_users(
 
 
 def test_a_search_guesses_nothing_that_may_not_be_viewed(everything: None) -> None:
-    by_workspace = (
-        "conversation",
-        "completion",
-        "asset",
-        "file",
-        "rendition",
-        "apikey",
-        "transaction",
-        "wallet",
-    )
+    history = ("conversation", "completion", "asset", "file", "rendition")
     guesses = [
         *((name, "workspace", "Nightin") for name in (*history, "apikey", "transaction", "wallet")),
         *((name, "user", "owner@secret") for name in ("file", "apikey", "securityevent", "workspace")),
