@@ -3,9 +3,7 @@
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import Model, Q
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -16,13 +14,14 @@ from billing.admin.formatting import usd
 from billing.models import Charge, UsageRollup, Wallet
 from billing.units import UNITS
 from billing.usage_report import DAY, UsageQuery, UsageSums, usage_sums
+from core.admin_rights import may_view
 
 DAYS = 30
 
 
-def key_panel(request: HttpRequest, key: ApiKey) -> Panel | None:
+def key_panel(key: ApiKey) -> Panel | None:
     """Return what a key used in the last days, for who may view usage."""
-    if not _may_view(request, UsageRollup):
+    if not may_view(UsageRollup):
         return None
     sums = _sums_of(key)
     units = {name: sum(one.units[name] for one in sums) for name in UNITS}
@@ -32,14 +31,14 @@ def key_panel(request: HttpRequest, key: ApiKey) -> Panel | None:
         ("Cost in USD", usd(sum(one.cost for one in sums))),
     ]
     links = [("Usage of its workspace", _list_url(UsageRollup, workspace=key.workspace_id))]
-    if _may_view(request, Charge):
+    if may_view(Charge):
         links.append(("Its charges", _list_url(Charge, q=key.pk)))
     return Panel(f"Usage of the last {DAYS} days (UTC)", tuple(rows), tuple(links))
 
 
-def workspace_panel(request: HttpRequest, workspace: Workspace) -> Panel | None:
+def workspace_panel(workspace: Workspace) -> Panel | None:
     """Return the balance of a workspace's wallet, for who may view wallets."""
-    if not _may_view(request, Wallet):
+    if not may_view(Wallet):
         return None
     wallet = Wallet.objects.filter(pk=workspace.pk).first()
     if wallet is None:
@@ -58,10 +57,6 @@ def _sums_of(key: ApiKey) -> list[UsageSums]:
     starts = [int((today - timedelta(days=ago)).timestamp()) for ago in reversed(range(DAYS))]
     query = UsageQuery(key.workspace_id, DAY, starts, where=Q(key_id=key.pk))
     return [sums for bucket in usage_sums(query).values() for sums in bucket]
-
-
-def _may_view(request: HttpRequest, model: type[Model]) -> bool:
-    return admin.site.get_model_admin(model).has_view_permission(request)
 
 
 def _list_url(model: type[Model], **query: Any) -> str:
