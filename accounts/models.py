@@ -134,6 +134,14 @@ class ApiKey(Limited):
         return f"{self.prefix}…"
 
     @property
+    def state(self) -> str:
+        """`active`, `expired` or `revoked`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        is_over = self.expires_at is not None and self.expires_at <= timezone.now()
+        return "expired" if is_over else "active"
+
+    @property
     def scope_list(self) -> tuple[Scope, ...]:
         return parse_scopes(self.scopes)
 

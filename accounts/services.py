@@ -2,20 +2,35 @@
 
 import secrets
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, KeySecret, Membership, User, Workspace
-from accounts.permissions import DEFAULT_SCOPES, Scope, format_scopes
+from accounts.permissions import (
+    DEFAULT_SCOPES,
+    Permission,
+    Scope,
+    format_scopes,
+    permissions_in_session,
+)
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, record
+from core.exceptions import Conflict, Forbidden, NotFound
 
 SECRET_PREFIX = "sk-chatapi-"  # noqa: S105
 TOKEN_PREFIX = "ut-chatapi-"  # noqa: S105
 PREFIX_LENGTH = len(SECRET_PREFIX) + 4
+
+DEFAULT_OVERLAP = timedelta(hours=1)
+MAX_OVERLAP = timedelta(days=7)
+"""How long the secrets of a key may stay valid, at the most, beside a newer one."""
+EXPIRED_SECRETS_KEPT = timedelta(days=30)
 
 
 def digest_of(secret: str) -> str:
@@ -65,6 +80,78 @@ def create_api_key(
         _add_secret(key, secret)
         record(Kind.KEY_CREATED, user=user, key=key, origin=origin)
     return key, secret
+
+
+def change_api_key(key: ApiKey, *, origin: Origin | None = None, **changes: Any) -> None:
+    """Change a key's `name`, `scopes`, `expires_at` or limits."""
+    if "scopes" in changes:
+        changes["scopes"] = format_scopes(changes["scopes"])
+    changed = sorted(name for name, value in changes.items() if getattr(key, name) != value)
+    if not changed:
+        return
+    for name in changed:
+        setattr(key, name, changes[name])
+    with transaction.atomic():
+        key.save(update_fields=changed)
+        record(Kind.KEY_CHANGED, user=key.user, key=key, origin=origin, changed=changed)
+
+
+def roll_api_key(
+    key: ApiKey, by: User, overlap: timedelta = DEFAULT_OVERLAP, *, origin: Origin | None = None
+) -> str:
+    """Give a key a new secret, and return that; it cannot be shown again.
+
+    The secrets before it end after the overlap at the latest; at once, if the key's user can no longer use
+    them. The key becomes `by`'s, so that it outlives whoever leaves. They must have the permission for keys,
+    unless the key is theirs already. Raises `Forbidden`, and `Conflict` if the key is revoked or expired.
+    """
+    secret = _new_secret()
+    with transaction.atomic():
+        locked = (
+            ApiKey.objects.select_for_update(of=("self",)).select_related("user").filter(pk=key.pk).first()
+        )
+        if locked is None:  # deleted at this very moment
+            raise NotFound("There is no such API key.", param="key_id")
+        check_not_over(locked)
+        _check_may_have(locked, by)
+        was_usable = locked.user.is_active and _role_in(locked.workspace_id, locked.user) is not None
+        _end_secrets(locked, timezone.now() + (overlap if was_usable else timedelta(0)))
+        _add_secret(locked, secret)
+        locked.prefix = secret[:PREFIX_LENGTH]
+        seconds = int(overlap.total_seconds())
+        record(Kind.KEY_ROLLED, user=locked.user, key=locked, origin=origin, overlap_seconds=seconds)
+        locked.user = by
+        locked.save(update_fields=["prefix", "user"])
+    key.prefix, key.user = locked.prefix, by
+    return secret
+
+
+def check_not_over(key: ApiKey) -> None:
+    """Raise `Conflict` if the key is revoked or expired."""
+    if key.state != "active":
+        raise Conflict(f"The API key is {key.state}. Make a new one.", code=f"api_key_{key.state}")
+
+
+def _check_may_have(key: ApiKey, by: User) -> None:
+    role = _role_in(key.workspace_id, by)
+    permissions = permissions_in_session(role) if role else frozenset()
+    if role is None or (by.pk != key.user_id and Permission.KEYS not in permissions):
+        raise Forbidden(
+            f"{by} cannot have this key: they are no member of its workspace who may manage keys.",
+            code="insufficient_permissions",
+        )
+
+
+def _role_in(workspace_id: UUID, user: User) -> Role | None:
+    found = (
+        Membership.objects.filter(workspace=workspace_id, user=user).values_list("role", flat=True).first()
+    )
+    return None if found is None else Role(found)
+
+
+def _end_secrets(key: ApiKey, at: datetime) -> None:
+    KeySecret.objects.filter(key=key, expires_at__lt=timezone.now() - EXPIRED_SECRETS_KEPT).delete()
+    KeySecret.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), key=key).update(expires_at=at)
 
 
 def _new_secret() -> str:

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from accounts.deletion import delete_unverified_users
+from accounts.end_user_tokens import delete_old_tokens
 from accounts.security_events.recording import delete_old_events
 from accounts.sign_in import mail
 from accounts.sign_in.attempts import delete_forgotten
@@ -32,3 +33,9 @@ def send_mail() -> None:
 @shared_task
 def delete_old_security_events() -> None:
     delete_old_events(settings.CHATAPI_SECURITY_EVENT_DAYS)
+
+
+@shared_task
+def delete_old_end_user_tokens() -> None:
+    """Delete the end-user tokens that expired long ago."""
+    delete_old_tokens()

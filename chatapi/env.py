@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from billing.money import InvalidAmount, usd_to_nano
+from core.money import InvalidAmount, usd_to_nano
 from core.secret_variables import UnusableSecret, read_secret, read_url
 
 ROOT = Path(__file__).resolve().parent.parent

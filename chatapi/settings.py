@@ -204,6 +204,7 @@ SPECTACULAR_SETTINGS = {
 
 CHATAPI_UNPRICED = env_choice("CHATAPI_UNPRICED", "refuse", "record")
 CHATAPI_CREDIT_LIMIT = env_nano_usd("CHATAPI_CREDIT_LIMIT_USD", "0")
+CHATAPI_END_USER_TOKEN_SPENDING = env_nano_usd("CHATAPI_END_USER_TOKEN_SPENDING_USD", "1")
 STRIPE_API_KEY = env_secret("STRIPE_API_KEY")
 CHATAPI_STRIPE_METER = env("CHATAPI_STRIPE_METER", "chatapi_cost")
 CHATAPI_STRIPE_URL = env_url("CHATAPI_STRIPE_URL", "https://api.stripe.com")
@@ -287,6 +288,7 @@ CELERY_BEAT_SCHEDULE = {
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clean-up-sign-in": every(3_600, "accounts.tasks.clean_up_sign_in"),
     "send-mail": every(5, "accounts.tasks.send_mail"),
+    "delete-old-tokens": every(86_400, "accounts.tasks.delete_old_end_user_tokens"),
     "delete-old-security-events": every(86_400, "accounts.tasks.delete_old_security_events"),
 }
 
@@ -305,6 +307,7 @@ if HTTPS:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # a new key is never in a cookie
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapi.views.errors.SettingsFilter"

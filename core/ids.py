@@ -9,7 +9,7 @@ CONVERSATION, MESSAGE, COMPLETION = "conv_", "msg_", "chatcmpl-"
 FILE, SPEECH = "file-", "audio_"
 PROJECT, KEY, USER = "proj_", "key_", "user-"
 TRANSACTION, BUDGET = "txn_", "budget_"
-EXPORT = "export_"
+EXPORT, END_USER_TOKEN = "export_", "eut_"
 
 
 def new_id() -> UUID:

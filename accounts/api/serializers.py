@@ -1,17 +1,17 @@
-"""The signed-in user as the API shows them."""
+"""The signed-in user, or whom a token is for, as the API shows them."""
 
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.models import ApiKey, Membership, User
-from accounts.permissions import Permission
+from accounts.models import ApiKey, EndUserToken, Membership, User
+from accounts.permissions import TOKEN_SCOPES, Permission, Scope
 from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.sign_in.mfa_adapter import may_be_staff
-from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
-from core.ids import KEY, PROJECT, format_user_id
+from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField, UsdStringField
+from core.ids import END_USER_TOKEN, KEY, PROJECT, format_user_id
 
 ADMIN_SITE = "admin_site"
 """What the admin site's staff may do beside the permissions of their role: use it."""
@@ -45,12 +45,14 @@ class KeySerializer(serializers.Serializer[ApiKey]):
     id = PublicIdField(KEY)
     prefix = serializers.CharField(help_text="What the key begins with.")
     name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.ChoiceField([*Scope]), source="scope_list")
+    expires_at = TimestampField(allow_null=True)
 
 
 class ExportedKeySerializer(KeySerializer):
     project_id = PublicIdField(PROJECT, source="workspace_id")
     created_at = TimestampField()
-    expires_at = TimestampField(allow_null=True)
+    last_used_at = TimestampField(allow_null=True)
     revoked_at = TimestampField(allow_null=True)
 
 
@@ -97,6 +99,28 @@ class MeSerializer(AccountSerializer):
     def get_csrf_token(self, user: User) -> str | None:
         token: str | None = self.context["csrf_token"]
         return token
+
+
+class TokenAuthenticationSerializer(serializers.Serializer[EndUserToken]):
+    method = ConstantField("end_user_token")
+    id = PublicIdField(END_USER_TOKEN)
+    scopes = serializers.ListField(child=serializers.ChoiceField([*TOKEN_SCOPES]), source="scope_list")
+    expires_at = TimestampField()
+    spending_limit_usd = UsdStringField(source="spending_limit", allow_null=True)
+
+
+class EndUserMeSerializer(serializers.Serializer[EndUserToken]):
+    # the context holds the `principal`
+
+    id = serializers.CharField(source="end_user", help_text="What the server calls its end user.")
+    object = ConstantField("end_user")
+    permissions = serializers.SerializerMethodField(help_text="What the token may do.")
+    authentication = TokenAuthenticationSerializer(source="*")
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField([*Permission])))
+    def get_permissions(self, token: EndUserToken) -> list[str]:
+        who: Principal = self.context["principal"]
+        return [permission for permission in Permission if who.may(permission)]
 
 
 class AccountDeletionSerializer(serializers.Serializer[Any]):

@@ -1,9 +1,21 @@
-"""The routes of the signed-in user."""
+"""The routes of the signed-in user, of API keys and of end-user tokens."""
 
 from django.urls import path
 
-from accounts.api import views
+from accounts.api import admin_key_views, key_views, token_views, views
+
+PROJECT_KEYS = "v1/organization/projects/<str:project_id>/api_keys"
+ADMIN_KEYS = "v1/organization/admin_api_keys"
+TOKENS = "v1/end_user_tokens"
 
 urlpatterns = [
     path("v1/me", views.MeView.as_view()),
+    path(PROJECT_KEYS, key_views.ProjectKeyListView.as_view()),
+    path(f"{PROJECT_KEYS}/<str:key_id>", key_views.ProjectKeyView.as_view()),
+    path(f"{PROJECT_KEYS}/<str:key_id>/roll", key_views.ProjectKeyRollView.as_view()),
+    path(ADMIN_KEYS, admin_key_views.AdminKeyListView.as_view()),
+    path(f"{ADMIN_KEYS}/<str:key_id>", admin_key_views.AdminKeyView.as_view()),
+    path(TOKENS, token_views.TokenListView.as_view()),
+    path(f"{TOKENS}/revoke", token_views.TokenRevocationView.as_view()),
+    path(f"{TOKENS}/<str:token_id>", token_views.TokenView.as_view()),
 ]

@@ -7,17 +7,24 @@ from allauth.account.internal.flows.login import get_authentication_records
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.serializers import AccountDeletedSerializer, AccountDeletionSerializer, MeSerializer
+from accounts.api.serializers import (
+    AccountDeletedSerializer,
+    AccountDeletionSerializer,
+    EndUserMeSerializer,
+    MeSerializer,
+)
 from accounts.authentication import came_by_cookie, principal_of, session_of
 from accounts.deletion import delete_own_account
+from accounts.end_user_tokens import token_of
 from accounts.models import User
 from accounts.permissions import Permission
+from accounts.principal import Principal
 from accounts.selectors import key_of, memberships_of
-from core.exceptions import BadRequest, Forbidden
+from core.exceptions import BadRequest, Forbidden, InvalidApiKey
 from core.http.openapi import error_responses
 from core.http.serializers import ErrorSerializer
 from core.http.views import ApiView
@@ -55,12 +62,20 @@ class MeView(ApiView):
         operation_id="getMe",
         summary="Who the caller is: the user, their workspaces, and what the caller may do",
         description="With an API key, the key's user; the key's workspace is the current one. A session "
-        "acts in the user's own workspace. 401 tells that nobody is signed in.",
+        "acts in the user's own workspace, or in the one that `X-Workspace-Id` names. An end-user token "
+        "tells only of the end user whom it is for. 401 tells that nobody is signed in.",
         tags=["me"],
-        responses={200: MeSerializer} | error_responses(401),
+        responses={
+            200: PolymorphicProxySerializer(
+                "Caller", [MeSerializer, EndUserMeSerializer], resource_type_field_name=None
+            )
+        }
+        | error_responses(401),
     )
     def get(self, request: Request) -> Response:
         user, principal = user_of(request), principal_of(request)
+        if principal.token_id is not None:
+            return _answer_to_end_user(principal)
         by_cookie = principal.key_id is None and came_by_cookie(request._request)
         context = {
             "memberships": memberships_of(user),
@@ -97,6 +112,13 @@ class MeView(ApiView):
         delete_own_account(user)
         session_of(request._request).flush()  # no `logout`: its signal would tell of a user who is gone
         return Response(answer, headers=NO_STORE)
+
+
+def _answer_to_end_user(who: Principal) -> Response:
+    token = token_of(who)
+    if token is None:  # deleted at this very moment
+        raise InvalidApiKey
+    return Response(EndUserMeSerializer(token, context={"principal": who}).data, headers=NO_STORE)
 
 
 def _check_confirmation(request: Request, user: User) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.api.serializer_fields import CurrencyField, UsdStringField
+from billing.api.serializer_fields import CurrencyField
 from billing.models import Budget, Charge, Statement, Transaction, Wallet
 from billing.selectors import BudgetUse, WalletMovement
 from billing.statements import StatementReport, month_after, start_of
@@ -20,6 +20,7 @@ from core.http.serializers import (
     OptionalTextField,
     PublicIdField,
     TimestampField,
+    UsdStringField,
 )
 from core.ids import BUDGET, COMPLETION, KEY, PROJECT, TRANSACTION, format_id
 

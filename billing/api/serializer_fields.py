@@ -4,16 +4,8 @@ import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.money import CURRENCY, format_usd
 from core.http.serializers import ConstantField
-
-
-@extend_schema_field({"type": "string", "pattern": r"^-?\d+\.\d{2,9}$", "example": "-0.000012"})
-class UsdStringField(serializers.Field):  # type: ignore[type-arg]
-    """Nano-USD as a decimal number of USD, in a string."""
-
-    def to_representation(self, value: int) -> str:
-        return format_usd(value)
+from core.money import CURRENCY, format_usd
 
 
 @extend_schema_field({"type": "number"})

@@ -3,7 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+
+from core.money import format_usd
 
 
 class ConstantField(serializers.ChoiceField):
@@ -56,6 +59,14 @@ class PublicIdField(serializers.CharField):
 
     def to_representation(self, value: Any) -> str:
         return f"{self._prefix}{value.hex}"
+
+
+@extend_schema_field({"type": "string", "pattern": r"^-?\d+\.\d{2,9}$", "example": "-0.000012"})
+class UsdStringField(serializers.Field):  # type: ignore[type-arg]
+    """Nano-USD as a decimal number of USD, in a string."""
+
+    def to_representation(self, value: int) -> str:
+        return format_usd(value)
 
 
 class ErrorDetailSerializer(serializers.Serializer[Any]):

@@ -25,6 +25,8 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     also_required: tuple[str, ...] = ()
     """Keys that are optional in the native document, but without which the object means nothing."""
+    keeps_null = False
+    """Whether null is a value of its own for the keys that allow it, such as for no limit."""
 
     @cached_property
     def _by_name(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -40,10 +42,12 @@ class StrictSerializer(serializers.Serializer[Any]):
         for name in self._required:
             if name not in data:
                 raise exceptions.missing(name)
-        values = {}
+        values: dict[str, Any] = {}
         for name, value in data.items():
             field = self._by_name.get(name)
             if field is None or (value is None and name not in self._required):
+                if field is not None and self.keeps_null and field.allow_null:
+                    values[name] = None
                 continue
             try:
                 values[name] = field.run_validation(value)

@@ -1,0 +1,200 @@
+"""API keys as OpenAI's administration API shows them, and what a new or changed one is to be."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.api.scopes_field import ScopesField
+from accounts.api.serializers import UserIdField
+from accounts.key_selectors import ACTIVE, INACTIVE, valid_secrets_of
+from accounts.models import ApiKey, User
+from accounts.permissions import Scope
+from accounts.roles import Role
+from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
+from core.ids import KEY
+from core.validation import exceptions
+from core.validation.fields import IntegerField, StrictSerializer, StringField
+
+NO_ROLE = "none"
+"""The role that is shown of a user who left the workspace, or whose membership was ended."""
+MAX_LIFETIME = timedelta(days=36_500)
+_MAX_SECONDS = int(MAX_LIFETIME.total_seconds())
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, beyond which there is no time in Python."""
+_MAX_LIMIT = 2**31 - 1
+_NO_LIMIT = "Beside the workspace's. Null or 0: none."
+
+
+class KeyUserSerializer(serializers.Serializer[User]):
+    id = UserIdField(source="pk")
+    object = ConstantField("organization.user")
+    created_at = TimestampField(source="date_joined")
+    email = serializers.EmailField()
+    name = serializers.SerializerMethodField()
+    role = serializers.SerializerMethodField(help_text=f"In the workspace; `{NO_ROLE}` of who left it.")
+
+    def get_name(self, user: User) -> str:
+        return user.get_full_name() or user.email
+
+    @extend_schema_field(serializers.ChoiceField([*Role.values, NO_ROLE]))
+    def get_role(self, user: User) -> str:
+        role: str | None = self.context["owner_role"]
+        return role or NO_ROLE
+
+
+class KeyOwnerSerializer(serializers.Serializer[Any]):
+    type = ConstantField("user")
+    user = KeyUserSerializer()
+
+
+class KeySecretsSerializer(serializers.Serializer[Any]):
+    valid = serializers.IntegerField(help_text="How many work at present.")
+    older_expire_at = TimestampField(
+        allow_null=True, help_text="When the last of them but the newest ends, after the key was rolled."
+    )
+
+
+class RedactedKeySerializer(serializers.Serializer[ApiKey]):
+    # of both kinds of keys in OpenAI's API
+
+    id = PublicIdField(KEY)
+    created_at = TimestampField()
+    last_used_at = TimestampField(allow_null=True, help_text="To the minute.")
+    expires_at = TimestampField(allow_null=True)
+    name = serializers.CharField()
+    redacted_value = serializers.SerializerMethodField(help_text="What the newest secret begins with.")
+    scopes = serializers.ListField(child=serializers.ChoiceField([*Scope]), source="scope_list")
+
+    def get_redacted_value(self, key: ApiKey) -> str:
+        return f"{key.prefix}..."
+
+
+class ProjectKeySerializer(RedactedKeySerializer):
+    object = ConstantField("organization.project.api_key")
+    owner = serializers.SerializerMethodField()
+    owner_project_access = serializers.SerializerMethodField(
+        help_text="`inactive`: the key's user left or is deactivated, and the key does nothing."
+    )
+    requests_per_minute = serializers.IntegerField(allow_null=True)
+    tokens_per_minute = serializers.IntegerField(allow_null=True)
+    concurrent_streams = serializers.IntegerField(allow_null=True)
+    revoked_at = TimestampField(allow_null=True)
+    status = serializers.ChoiceField(["active", "expired", "revoked"], source="state")
+    secrets = serializers.SerializerMethodField()
+
+    @extend_schema_field(KeyOwnerSerializer)
+    def get_owner(self, key: Any) -> dict[str, Any]:
+        show = KeyUserSerializer(context={"owner_role": key.owner_role})
+        return {"type": "user", "user": show.to_representation(key.user)}
+
+    @extend_schema_field(serializers.ChoiceField([ACTIVE, INACTIVE]))
+    def get_owner_project_access(self, key: Any) -> str:
+        return ACTIVE if key.user.is_active and key.owner_role else INACTIVE
+
+    @extend_schema_field(KeySecretsSerializer)
+    def get_secrets(self, key: ApiKey) -> dict[str, Any]:
+        valid = valid_secrets_of(key)
+        last = max((one.expires_at for one in valid[1:] if one.expires_at), default=None)
+        return {"valid": len(valid), "older_expire_at": int(last.timestamp()) if last else None}
+
+
+class NewProjectKeySerializer(ProjectKeySerializer):
+    value = serializers.CharField(help_text="The secret. It is not shown again.")
+
+
+class AdminKeyOwnerSerializer(KeyUserSerializer):
+    type = ConstantField("user")
+
+
+class AdminKeySerializer(RedactedKeySerializer):
+    object = ConstantField("organization.admin_api_key")
+    owner = serializers.SerializerMethodField()
+
+    @extend_schema_field(AdminKeyOwnerSerializer)
+    def get_owner(self, key: Any) -> dict[str, Any]:
+        show = AdminKeyOwnerSerializer(context={"owner_role": key.owner_role})
+        return show.to_representation(key.user)
+
+
+class NewAdminKeySerializer(AdminKeySerializer):
+    value = serializers.CharField(help_text="The secret. It is not shown again.")
+
+
+class ProjectKeyDeletedSerializer(serializers.Serializer[ApiKey]):
+    id = PublicIdField(KEY)
+    object = ConstantField("organization.project.api_key.deleted")
+    deleted = DeletedField()
+
+
+class AdminKeyDeletedSerializer(serializers.Serializer[ApiKey]):
+    id = PublicIdField(KEY)
+    object = ConstantField("organization.admin_api_key.deleted")
+    deleted = DeletedField()
+
+
+# --- bodies -------------------------------------------------------------------------------------
+
+
+def _limit() -> IntegerField:
+    return IntegerField(
+        min_value=0, max_value=_MAX_LIMIT, required=False, allow_null=True, help_text=_NO_LIMIT
+    )
+
+
+class _KeyBody(StrictSerializer):
+    keeps_null = True
+
+    expires_in_seconds = IntegerField(
+        min_value=60, max_value=_MAX_SECONDS, required=False, help_text="From now on."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return `expires_at` as a time, whichever of the two the client sent."""
+        seconds = attrs.pop("expires_in_seconds", None)
+        at = attrs.get("expires_at")
+        if seconds is not None:
+            if "expires_at" in attrs:
+                reason = "it contradicts 'expires_at'; send one of the two"
+                raise exceptions.wrong_value(reason).at("expires_in_seconds")
+            attrs["expires_at"] = timezone.now() + timedelta(seconds=seconds)
+        elif at is not None:
+            attrs["expires_at"] = _future_time(at)
+        return attrs
+
+
+def _future_time(second: int) -> datetime:
+    at = datetime.fromtimestamp(second, tz=UTC)
+    now = timezone.now()
+    if at <= now:
+        raise exceptions.wrong_value("it is in the past").at("expires_at")
+    if at > now + MAX_LIFETIME:
+        raise exceptions.wrong_value("it is more than a hundred years ahead; null is never").at("expires_at")
+    return at
+
+
+class ProjectKeyFieldsSerializer(_KeyBody):
+    name = StringField(max_length=100, required=False)
+    scopes = ScopesField(help_text="What the key may be used for.")
+    expires_at = IntegerField(
+        min_value=0, max_value=_LAST_SECOND, required=False, allow_null=True, help_text="Null: never."
+    )
+    requests_per_minute = _limit()
+    tokens_per_minute = _limit()
+    concurrent_streams = _limit()
+
+
+class AdminKeyFieldsSerializer(_KeyBody):
+    name = StringField(max_length=100)
+    scopes = ScopesField(help_text="Beside `members`, which it has in any case.")
+
+
+class KeyRollSerializer(StrictSerializer):
+    overlap_seconds = IntegerField(
+        min_value=0,
+        max_value=7 * 86_400,
+        required=False,
+        help_text="How long the secrets before the new one still work; an hour if left out.",
+    )

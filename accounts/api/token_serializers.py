@@ -1,0 +1,94 @@
+"""End-user tokens as the API shows them, and what a new one is to be."""
+
+import re
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.api.scopes_field import ScopesField
+from accounts.end_user_tokens import LEAST_SECONDS, MOST_SECONDS
+from accounts.models import EndUserToken
+from accounts.ownership import END_USER_LENGTH
+from accounts.permissions import TOKEN_SCOPES
+from core.http.serializers import (
+    ConstantField,
+    DeletedField,
+    PublicIdField,
+    TimestampField,
+    UsdStringField,
+)
+from core.ids import END_USER_TOKEN
+from core.money import InvalidAmount, usd_to_nano
+from core.validation import exceptions
+from core.validation.fields import IntegerField, StrictSerializer, StringField
+
+
+class TokenSerializer(serializers.Serializer[EndUserToken]):
+    id = PublicIdField(END_USER_TOKEN)
+    object = ConstantField("end_user_token")
+    created_at = TimestampField()
+    expires_at = TimestampField()
+    revoked_at = TimestampField(allow_null=True)
+    user = serializers.CharField(source="end_user", help_text="The end user whom it acts for.")
+    scopes = serializers.ListField(child=serializers.ChoiceField([*TOKEN_SCOPES]), source="scope_list")
+    spending_limit_usd = UsdStringField(
+        source="spending_limit", allow_null=True, help_text="Null: none beside the key's."
+    )
+
+
+class NewTokenSerializer(TokenSerializer):
+    token = serializers.CharField(help_text="What the browser sends as its key. It is not shown again.")
+
+
+class TokenDeletedSerializer(serializers.Serializer[EndUserToken]):
+    id = PublicIdField(END_USER_TOKEN)
+    object = ConstantField("end_user_token.deleted")
+    deleted = DeletedField()
+
+
+class TokensRevokedSerializer(serializers.Serializer[Any]):
+    object = ConstantField("end_user_token.revocation")
+    user = serializers.CharField()
+    revoked = serializers.IntegerField(help_text="How many tokens worked until now.")
+
+
+class EndUserField(StringField):
+    pattern = re.compile(".+", re.DOTALL)
+    pattern_in_words = "must have a character at least"
+
+    def __init__(self) -> None:
+        super().__init__(max_length=END_USER_LENGTH, help_text="As in the `user` of completions.")
+
+
+@extend_schema_field({"type": "string", "nullable": True, "example": "0.25"})
+class SpendingLimitField(StringField):
+    """An amount of USD in a string, read as nano-USD."""
+
+    def __init__(self) -> None:
+        text = "A decimal number of USD. Null: none beside the key's; left out: as the server's settings say."
+        super().__init__(required=False, allow_null=True, max_length=40, help_text=text)
+
+    def run_validation(self, data: Any = None) -> int:  # type: ignore[override]
+        try:
+            amount = usd_to_nano(super().run_validation(data))
+        except InvalidAmount as problem:
+            raise exceptions.wrong_value(str(problem).removesuffix(".")) from None
+        if amount < 0:
+            raise exceptions.wrong_value("it is negative")
+        return amount
+
+
+class TokenFieldsSerializer(StrictSerializer):
+    keeps_null = True
+
+    user = EndUserField()
+    expires_in_seconds = IntegerField(min_value=LEAST_SECONDS, max_value=MOST_SECONDS, required=False)
+    scopes = ScopesField(
+        TOKEN_SCOPES, help_text="At most those of the key, which are meant if none are named."
+    )
+    spending_limit_usd = SpendingLimitField()
+
+
+class EndUserSerializer(StrictSerializer):
+    user = EndUserField()

@@ -1,0 +1,125 @@
+"""End-user tokens: what a server's key makes, so that a browser may act for one end user of its.
+
+Everything here is scoped to the key that made them.
+"""
+
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import ApiKey, EndUserToken
+from accounts.permissions import TOKEN_SCOPES, Scope, format_scopes
+from accounts.principal import Principal
+from accounts.selectors import key_of
+from accounts.services import TOKEN_PREFIX, digest_of
+from core.exceptions import Forbidden, InvalidApiKey, NotFound
+from core.ids import END_USER_TOKEN, parse_id
+from core.pagination import Page, PageRequest, read_page
+from core.value import Value
+
+DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 900, 60, 86_400
+KEPT_AFTER_EXPIRY = timedelta(days=30)
+"""For how long a token is still listed after it expired."""
+_BATCH = 1000
+
+
+class TokenRequest(Value, frozen=True):
+    """What a token is to be. `spending_limit` is in nano-USD; `scopes` None: all that the key has."""
+
+    end_user: str
+    spending_limit: int | None
+    seconds: int = DEFAULT_SECONDS
+    scopes: Collection[Scope] | None = None
+
+
+def create_end_user_token(who: Principal, wanted: TokenRequest) -> tuple[EndUserToken, str]:
+    """Make a token; return it and its secret, which cannot be shown again.
+
+    It expires with its key at the latest. Raises `Forbidden` for a scope that the key lacks.
+    """
+    key = key_of(who)
+    if key is None:  # deleted at this very moment
+        raise InvalidApiKey
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    try:
+        token = EndUserToken.objects.create(
+            key=key,
+            end_user=wanted.end_user,
+            digest=digest_of(secret),
+            scopes=format_scopes(_scopes_of(key, wanted.scopes)),
+            spending_limit=wanted.spending_limit,
+            expires_at=_expiry_of(key, timedelta(seconds=wanted.seconds)),
+        )
+    except IntegrityError:  # as above
+        raise InvalidApiKey from None
+    return token, secret
+
+
+def _scopes_of(key: ApiKey, wanted: Collection[Scope] | None) -> Collection[Scope]:
+    if wanted is None:
+        return [scope for scope in TOKEN_SCOPES if scope in key.scope_list]
+    lacking = [scope for scope in wanted if scope not in key.scope_list]
+    if lacking:
+        names = ", ".join(f"'{scope}'" for scope in lacking)
+        raise Forbidden(
+            f"A token can do no more than its key, and this key lacks the scope {names}.",
+            param="scopes",
+            code="exceeds_own_key",
+        )
+    return wanted
+
+
+def _expiry_of(key: ApiKey, lifetime: timedelta) -> datetime:
+    expires_at = timezone.now() + lifetime
+    return expires_at if key.expires_at is None else min(expires_at, key.expires_at)
+
+
+def token_page(key_id: UUID | None, page: PageRequest, end_user: str | None) -> Page[EndUserToken]:
+    tokens = _tokens_of(key_id)
+    if end_user is not None:
+        tokens = tokens.filter(end_user=end_user)
+    return read_page(tokens, page, partial(parse_id, END_USER_TOKEN))
+
+
+def get_token(key_id: UUID | None, public_id: str) -> EndUserToken:
+    """Return a token. Raises `NotFound` if the key made no such token."""
+    id = parse_id(END_USER_TOKEN, public_id)
+    found = _tokens_of(key_id).filter(pk=id).first() if id else None
+    if found is None:
+        raise NotFound("There is no such end-user token.", param="token_id")
+    return found
+
+
+def token_of(who: Principal) -> EndUserToken | None:
+    """Return the token that a principal came with; None if they came otherwise."""
+    return None if who.token_id is None else EndUserToken.objects.filter(pk=who.token_id).first()
+
+
+def revoke_token(token: EndUserToken) -> None:
+    if token.revoked_at is None:
+        token.revoked_at = timezone.now()
+        token.save(update_fields=["revoked_at"])
+
+
+def revoke_tokens_of_end_user(key_id: UUID | None, end_user: str) -> int:
+    """Revoke all that the key made for an end user, and return how many still worked."""
+    now = timezone.now()
+    valid = Q(revoked_at=None, expires_at__gt=now)
+    return _tokens_of(key_id).filter(valid, end_user=end_user).update(revoked_at=now)
+
+
+def delete_old_tokens() -> None:
+    """Delete the tokens that expired long ago, a few at a time."""
+    old = EndUserToken.objects.filter(expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY)
+    while ids := list(old.values_list("pk", flat=True)[:_BATCH]):
+        EndUserToken.objects.filter(pk__in=ids).delete()
+
+
+def _tokens_of(key_id: UUID | None) -> "QuerySet[EndUserToken]":
+    return EndUserToken.objects.filter(key=key_id)

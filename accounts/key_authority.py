@@ -1,0 +1,105 @@
+"""What a caller may do with API keys beyond the permission to: never give more than they have.
+
+A person in a session gives any scopes, since the role of a key's user bounds what the key may do. A key gives
+at most its own scopes, until its own expiry, within its own limits; and it neither changes nor revokes a key
+with scopes that it lacks, or it could take others down, or over.
+
+Owners and admins manage the keys of all members: a key of an owner does nothing that one of an admin's does
+not. But as it acts with the owner's name and role, only owners change it; an admin may revoke it, or roll it,
+which makes it the admin's.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from accounts.models import LIMITS, ApiKey, Membership
+from accounts.permissions import Scope
+from accounts.principal import Principal
+from accounts.roles import Role
+from accounts.selectors import key_of
+from core.exceptions import Forbidden, InvalidApiKey
+
+
+class KeyAuthority:
+    """What one caller may do with keys. It reads the caller's own key, if they came with one, once."""
+
+    def __init__(self, who: Principal) -> None:
+        self._who = who
+        self._own = key_of(who)
+        if self._own is None and who.key_id is not None:  # deleted at this very moment
+            raise InvalidApiKey
+
+    def complete(self, wanted: Mapping[str, Any], usual: Collection[Scope]) -> dict[str, Any]:
+        """Return what a new key is to have: of what is left out, the usual, as far as the caller has that."""
+        own = self._own
+        if own is None:
+            return {"scopes": tuple(usual), **wanted}
+        scopes = tuple(scope for scope in usual if scope in own.scope_list)
+        inherited = {name: getattr(own, name) for name in ("expires_at", *LIMITS)}
+        return {"scopes": scopes, **inherited, **wanted}
+
+    def check_may_give(self, values: Mapping[str, Any]) -> None:
+        """Raise `Forbidden` if a key with these scopes, expiry and limits could do more than the caller's."""
+        own = self._own
+        if own is None:
+            return
+        if "scopes" in values:
+            if not values["scopes"]:
+                raise _beyond("has none of the scopes that a key usually gets. Name some", "scopes")
+            _check_scopes(own, values["scopes"])
+        if "expires_at" in values and _ends_later(own.expires_at, values["expires_at"]):
+            raise _beyond("expires earlier", "expires_at")
+        for name in LIMITS:
+            if name in values and _is_looser(getattr(own, name), values[name]):
+                raise _beyond(f"has a limit of {getattr(own, name)}", name)
+
+    def check_may_change(self, key: ApiKey, changes: Mapping[str, Any]) -> None:
+        """Raise `Forbidden` unless the caller may make these changes to a key."""
+        self.check_may_revoke(key)
+        self.check_may_give(changes)
+        is_anothers = key.user_id != self._who.user_id
+        if is_anothers and _is_owner(key, key.user_id) and not _is_owner(key, self._who.user_id):
+            raise Forbidden(
+                "This key belongs to an owner of the workspace: only owners change it. You may roll it, "
+                "which makes it yours, or revoke it.",
+                code="insufficient_permissions",
+            )
+
+    def check_may_roll(self, key: ApiKey) -> None:
+        """Raise `Forbidden` unless the caller may have a secret of this key."""
+        given = {name: getattr(key, name) for name in ("expires_at", *LIMITS)}
+        self.check_may_give({"scopes": key.scope_list, **given})
+
+    def check_may_revoke(self, key: ApiKey) -> None:
+        if self._own is not None:
+            _check_scopes(self._own, key.scope_list)
+
+
+def _check_scopes(own: ApiKey, scopes: Iterable[Scope]) -> None:
+    lacking = [scope for scope in scopes if scope not in own.scope_list]
+    if lacking:
+        names = ", ".join(f"'{scope}'" for scope in lacking)
+        raise _beyond(f"lacks {names}", "scopes")
+
+
+def _ends_later(own: datetime | None, other: datetime | None) -> bool:
+    return own is not None and (other is None or other > own)
+
+
+def _is_looser(own: int | None, other: int | None) -> bool:
+    return bool(own) and (not other or other > (own or 0))
+
+
+def _is_owner(key: ApiKey, user_id: int) -> bool:
+    members = Membership.objects.filter(workspace=key.workspace_id, user=user_id, role=Role.OWNER)
+    return members.exists()
+
+
+def _beyond(why: str, param: str) -> Forbidden:
+    return Forbidden(
+        f"A key can make, change, roll and revoke only keys that may do no more than itself. The one that "
+        f"you use {why}.",
+        param=param,
+        code="exceeds_own_key",
+    )
