@@ -95,6 +95,8 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
         end_sessions(user)  # their data has the address
         OutgoingMail.objects.filter(recipient__iexact=user.email).delete()
         Invitation.objects.filter(email__iexact=user.email).delete()
+        made = Invitation.objects.filter(invited_by=user, accepted_at=None, revoked_at=None)
+        made.exclude(workspace=None).update(revoked_at=timezone.now())
         for delete_after_commit in _user_cleanups.values():
             transaction.on_commit(partial(delete_after_commit, user.pk))
         user.delete()
@@ -130,16 +132,24 @@ def delete_own_account(user: User) -> None:
     What was billed stays, with ids that name nobody. Does nothing if the user is gone already. Raises
     `Conflict` if others depend on the user.
     """
+    delete_despite_calls(lambda: _delete_own_account(user), ApiKey.objects.filter(user=user))
+
+
+def delete_despite_calls(delete: Callable[[], None], keys: QuerySet[ApiKey]) -> None:
+    """Delete something while calls by these keys may run, in several attempts.
+
+    The keys are revoked after the first that failed; what else it changed is undone.
+    """
     for _ in range(DELETION_ATTEMPTS):
         try:
-            _delete_own_account(user)
+            delete()
         except (OperationalError, IntegrityError) as error:
             if getattr(error.__cause__, "sqlstate", None) not in MET_A_CALL:
                 raise
-            ApiKey.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+            keys.filter(revoked_at=None).update(revoked_at=timezone.now())
         else:
             return
-    raise ServiceUnavailable("The account is still in use. Try again.")
+    raise ServiceUnavailable("What is to be deleted is still in use. Try again.")
 
 
 def _delete_own_account(user: User) -> None:
@@ -168,7 +178,7 @@ def _lock_with_dependents(user: User) -> User | None:
 
 
 def check_may_leave(user: User) -> None:
-    """Raise `Conflict` if the service, or a workspace with other members, would be left to nobody."""
+    """Raise `Conflict` if the service or a workspace would be left to nobody."""
     superusers = User.objects.filter(is_superuser=True, is_active=True)
     if user.is_superuser and user.is_active and not superusers.exclude(pk=user.pk).exists():
         raise Conflict(
@@ -176,24 +186,26 @@ def check_may_leave(user: User) -> None:
             "Make somebody else a superuser first.",
             code="last_superuser",
         )
-    names = [f"“{one.name}” ({format_id(PROJECT, one.pk)})" for one in _dependent_workspaces(user)]
+    names = [f"“{one.name}” ({format_id(PROJECT, one.pk)})" for one in dependent_workspaces(user)]
     if names:
         raise Conflict(
-            f"You are the only owner of {', '.join(names)}, where others are members too. "
-            "Have somebody else made an owner, or the others removed, first.",
+            f"You are the only owner of {', '.join(names)}. Hand it over to another member, or delete it; "
+            "from a personal workspace, remove the others. Then try again.",
             code="only_owner",
         )
 
 
-def _dependent_workspaces(user: User) -> QuerySet[Workspace]:
-    """Return where others are members and nobody else is an owner; a personal workspace has no other."""
+def dependent_workspaces(user: User) -> QuerySet[Workspace]:
+    """Return the workspaces that would be left without an owner who can sign in.
+
+    A user's personal workspace goes with them, so it is among these only if others are members of it.
+    """
     members = Membership.objects.filter(workspace=OuterRef("pk"))
     others = members.exclude(user=user)
-    other_owners = others.filter(role=Role.OWNER)
+    other_owners = others.filter(role=Role.OWNER, user__is_active=True)
     return Workspace.objects.filter(
         Exists(members.filter(user=user, role=Role.OWNER)),
-        Exists(others),
-        ~Exists(other_owners) | Q(personal_of=user),
+        Q(personal_of=user) & Exists(others) | Q(personal_of=None) & ~Exists(other_owners),
     ).order_by("pk")
 
 

@@ -24,6 +24,8 @@ CHATAPI_SESSION_IDLE_SECONDS = env_int(
 )
 CHATAPI_TRUSTED_PROXIES = env_list("CHATAPI_TRUSTED_PROXIES")
 CHATAPI_MAIL_IN_LOG = env_flag("CHATAPI_MAIL_IN_LOG")
+CHATAPI_WORKSPACES_PER_USER = env_int("CHATAPI_WORKSPACES_PER_USER", 10, most=100_000)
+CHATAPI_INVITATION_DAYS = env_int("CHATAPI_INVITATION_DAYS", 7, least=1, most=90)
 
 # --- sessions and passwords ---------------------------------------------------------------------
 
@@ -71,6 +73,7 @@ ACCOUNT_RATE_LIMITS = {
     "request_login_code": "20/m/ip,3/m/key" if _known else "3/m/key",
     "reset_password_from_key": "20/m/ip" if _known else None,
     "signup": "20/h/ip" if _known else "300/h/ip",  # of all together
+    "invite": "30/h/user,3/d/key",  # mails of ours to strangers: by who invites, and by who is invited
 }
 MFA_RATE_LIMITS = {"webauthn_login": "10/m/ip" if _known else None}
 

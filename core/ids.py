@@ -8,6 +8,7 @@ import uuid_utils.compat as uuid_utils
 CONVERSATION, MESSAGE, COMPLETION = "conv_", "msg_", "chatcmpl-"
 FILE, SPEECH = "file-", "audio_"
 PROJECT, KEY, USER = "proj_", "key_", "user-"
+INVITATION = "invite_"
 TRANSACTION, BUDGET = "txn_", "budget_"
 EXPORT, END_USER_TOKEN = "export_", "eut_"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.rights import has_rights, is_superuser, missing_permissions
-from accounts.deletion import delete_user, reasons_to_keep, user_counts
+from accounts.deletion import delete_user, dependent_workspaces, reasons_to_keep, user_counts
 from accounts.models import ApiKey, SecurityEvent, User, Workspace
 from accounts.security_events.recording import Kind, origin_of, record
 from accounts.sign_in.reset import verify_address
@@ -102,9 +102,17 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         if not all(self._may_touch(request, user) for user in objs):
             lacking.add("user with rights")
         kept = [why for workspace in personal if (why := _reason_kept(workspace))]
+        shared = [
+            (user, one) for user in objs for one in dependent_workspaces(user) if not one.personal_of_id
+        ]
+        kept += [_would_be_left(workspace, user) for user, workspace in shared]
         return [link_to(row) for row in (*objs, *personal)], counts, lacking, kept
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save a user. One who is the only owner of a workspace may be deactivated: somebody may have to."""
+        if change and not obj.is_active and form.initial.get("is_active"):
+            for workspace in dependent_workspaces(obj).filter(personal_of=None):
+                messages.warning(request, _would_be_left(workspace, obj))
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if "email" in form.changed_data:
@@ -133,6 +141,11 @@ def _reason_kept(workspace: Workspace) -> SafeString | None:
     things = reasons_to_keep(workspace)
     text = "{} has {}. Delete it first, or deactivate its user instead."
     return format_html(text, link_to(workspace), things) if things else None
+
+
+def _would_be_left(workspace: Workspace, user: User) -> SafeString:
+    text = "{} is the only owner of {}. Make another member an owner, or delete the workspace."
+    return format_html(text, user, link_to(workspace))
 
 
 admin.site.unregister(Group)

@@ -1,4 +1,4 @@
-"""The admin's workspaces, with their members and keys."""
+"""The admin's workspaces, with their members, invitations and keys."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,28 +7,54 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts.admin.rights import has_rights, is_superuser, missing_permissions
 from accounts.deletion import delete_workspace, has_contents, workspace_counts
-from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
+from accounts.models import LIMITS, ApiKey, Invitation, Membership, User, Workspace
+from accounts.roles import Role
+from accounts.security_events.recording import Kind, Origin, origin_of, record
+from accounts.sign_in.invitations import open_invitations
 from core.admin import link_to
 
 
 class MembershipForms(BaseInlineFormSet):  # type: ignore[type-arg]
     """The members of a workspace.
 
-    In one that exists, nobody but a superuser joins, changes their own role, touches the membership of
-    somebody else with rights, or takes a personal workspace from its owner: keys die with a membership.
+    One that exists keeps an owner who can sign in. In such a one, nobody but a superuser joins, changes their
+    own role, touches the membership of somebody else with rights, or takes a personal workspace from its
+    owner: keys die with a membership.
     """
 
     actor: User
 
     def clean(self) -> None:
         super().clean()
+        self._check_rights()
+        if not self.instance._state.adding:
+            self._check_owner()
+
+    def _check_owner(self) -> None:
+        """Lock the workspace, since others may change its members now, and look who would own it then."""
+        list(Workspace.objects.select_for_update(no_key=True).filter(pk=self.instance.pk).values_list("pk"))
+        owners = Membership.objects.filter(workspace=self.instance, role=Role.OWNER, user__is_active=True)
+        owned_before = owners.exists()
+        changed = [form for form in self.forms if form.has_changed() or form in self.deleted_forms]
+        untouched = owners.exclude(pk__in=[form.instance.pk for form in changed if form.instance.pk])
+        after = [form.cleaned_data for form in changed if form not in self.deleted_forms and form.is_valid()]
+        is_owned = untouched.exists() or any(
+            row.get("role") == Role.OWNER and row["user"].is_active for row in after if row.get("user")
+        )
+        if owned_before and not is_owned:
+            raise ValidationError("The workspace would be left without an owner who can sign in.")
+
+    def _check_rights(self) -> None:
         if self.actor.is_superuser or self.instance._state.adding:
             return
         leaving = self.deleted_forms
@@ -73,6 +99,26 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
         return formset
 
 
+class InvitationInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The open invitations, read-only: a new one is made on its own page, which shows its link once."""
+
+    model = Invitation
+    verbose_name_plural = "open invitations"
+    fields = readonly_fields = ("email", "role", "invited_by", "created_at", "expires_at")
+    extra = 0
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
+        open_ones = super().get_queryset(request) & open_invitations()
+        return open_ones.select_related("invited_by").order_by("-id")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
     """Keys, read-only: a new key is created on its own page, which shows its secret once."""
 
@@ -98,7 +144,10 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "personal_of__email")
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("name", "id", "personal_of", "media_quota", "media_used", "created_at")}),
+        (
+            None,
+            {"fields": ("name", "id", "personal_of", "media_quota", "media_used", "created_at", "invite")},
+        ),
         (
             "Limits",
             {
@@ -108,9 +157,23 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             },
         ),
     )
-    readonly_fields = ("id", "personal_of", "media_used", "created_at")
-    inlines = (MembershipInline, ApiKeyInline)
+    readonly_fields = ("id", "personal_of", "media_used", "created_at", "invite")
+    inlines = (MembershipInline, InvitationInline, ApiKeyInline)
     show_full_result_count = False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out the link to a new invitation where the request's user may make none."""
+        fieldsets: Any = super().get_fieldsets(request, obj)
+        if obj is not None and request.user.has_perm("accounts.add_invitation"):
+            return fieldsets
+        (name, options), *others = fieldsets
+        fields = tuple(field for field in options["fields"] if field != "invite")
+        return [(name, {**options, "fields": fields}), *others]
+
+    @admin.display(description="members")
+    def invite(self, workspace: Workspace) -> str:
+        page = reverse("admin:accounts_invitation_add")
+        return format_html('<a href="{}?workspace={}">Invite somebody</a>', page, workspace.pk)
 
     @admin.display(description="media kept")
     def media_used(self, workspace: Workspace) -> str:
@@ -132,9 +195,39 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             lacking.add("user with rights")
         return [link_to(workspace) for workspace in objs], counts, lacking, []
 
+    def save_model(self, request: HttpRequest, obj: Workspace, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            record(Kind.WORKSPACE_CREATED, request=request, workspace_id=obj.pk)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        if isinstance(formset, MembershipForms):
+            _record_changes(formset, origin_of(request))
+
     def delete_model(self, request: HttpRequest, obj: Workspace) -> None:
-        delete_workspace(obj)
+        with transaction.atomic():
+            record(Kind.WORKSPACE_DELETED, request=request, workspace_id=obj.pk)
+            delete_workspace(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Workspace]) -> None:
         for workspace in queryset:
-            delete_workspace(workspace)
+            self.delete_model(request, workspace)
+
+
+def _record_changes(formset: MembershipForms, origin: Origin) -> None:
+    """Record who joined, who left and whose role was changed, as the members' own changes are."""
+    id = formset.instance.pk
+    joined, left = list(formset.new_objects), list(formset.deleted_objects)
+    for member, changed in formset.changed_objects:
+        form = next(one for one in formset.forms if one.instance is member)
+        if "user" in changed:
+            left.append(Membership(workspace=formset.instance, user_id=form.initial["user"]))
+            joined.append(member)
+        else:
+            roles = {"before": str(form.initial["role"]), "after": str(member.role)}
+            record(Kind.ROLE_CHANGED, user=member.user, origin=origin, workspace_id=id, **roles)
+    for member in left:
+        record(Kind.MEMBER_LEFT, user=member.user, origin=origin, workspace_id=id)
+    for member in joined:
+        record(Kind.MEMBER_JOINED, user=member.user, origin=origin, workspace_id=id, role=str(member.role))

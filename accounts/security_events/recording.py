@@ -62,12 +62,13 @@ def record(
     request: HttpRequest | None = None,
     origin: Origin | None = None,
     key: ApiKey | None = None,
+    workspace_id: UUID | None = None,
     **details: Any,
 ) -> None:
     """Record a security event in this transaction, and log it once that is committed.
 
-    `user` is whose account it is; the request's user, if another, did it. `details` are small JSON values, no
-    secrets, and not what a stranger typed.
+    `user` is whose account it is; the request's user, if another, did it. The workspace of a key need not be
+    named. `details` are small JSON values, no secrets, and not what a stranger typed.
     """
     origin = origin or origin_of(request)
     stored: Any = details or None
@@ -75,7 +76,7 @@ def record(
         kind=kind,
         user=user,
         by_id=origin.user_id if user is None or origin.user_id != user.pk else None,
-        workspace_id=key.workspace_id if key else None,
+        workspace_id=key.workspace_id if key else workspace_id,
         key_id=key.pk if key else None,
         key_prefix=key.prefix if key else "",
         address=origin.address,

@@ -1,8 +1,7 @@
 """The service's account adapter for allauth: who signs up, how mails go out, what a sign-in leaves behind."""
 
-import logging
 import secrets
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.signup import prevent_enumeration
@@ -16,11 +15,10 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponseBase
 
 from accounts.client_address import client_address
-from accounts.models import Invitation, User
+from accounts.models import User
+from accounts.security_events.recording import origin_of
 from accounts.sign_in import invitations, known_browsers, mail
 from accounts.sign_in.user_sessions import keep_newest_sessions
-
-logger = logging.getLogger(__name__)
 
 UNKNOWN_ACCOUNT = "account/email/unknown_account"
 """The mail to somebody who has no account, which nobody gets: anybody could have it sent to them."""
@@ -47,8 +45,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> str:
         if not _is_domain_canonical(email):
             raise self.validation_error("invalid_domain")
-        invitation = self._invitation()
-        if invitation is not None and invitation.email != email.lower():
+        found = invitations.open_invitation(self.request)
+        if found is not None and found.invitation.email not in {"", email.lower()}:
             raise self.validation_error("not_invited")
         return str(super().clean_email(email))
 
@@ -60,21 +58,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         Somebody else may have taken the address or used the invitation since the form was checked; then this
         ends as if that had been so before.
         """
-        invitation = self._invitation()
+        found = invitations.open_invitation(self.request)
         try:
             with transaction.atomic():
-                saved: AbstractBaseUser = super().save_user(request, user, form, commit)
-                if invitation is not None and not invitations.accept(invitation):
+                saved = cast("User", super().save_user(request, user, form, commit))
+                origin = origin_of(request)
+                if found and not invitations.accept_at_sign_up(found, saved, origin=origin):
                     raise IntegrityError
         except IntegrityError:
             email = form.cleaned_data.get("email")
             raise ImmediateHttpResponse(prevent_enumeration(request, email=email)) from None
-        if invitation is not None:
-            self.stash_verified_email(request, invitation.email)  # the link was in their mailbox
+        if found and found.proves_address:
+            self.stash_verified_email(request, found.invitation.email)  # the link was in their mailbox
         return saved
-
-    def _invitation(self) -> Invitation | None:
-        return invitations.open_invitation(self.request)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Leave failed sign-ins to `PasswordBackend`."""
@@ -93,11 +89,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         request = self.request
         values = {"request": request, "email": email, "current_site": get_current_site(request), **context}
         message = self.render_mail(template_prefix, email, values)
-        if "*" in settings.ALLOWED_HOSTS and f"://{request.get_host()}" in message.body:
-            logger.error(
-                "A mail with a link was not sent: it would lead to the host that the request claims, which "
-                "may be anybody's. Set CHATAPI_ALLOWED_HOSTS to the names of this service"
-            )
+        if mail.leads_to_claimed_host(message.body, request):
             return
         mail.queue(message, is_kept=template_prefix != UNKNOWN_ACCOUNT)
 
@@ -112,6 +104,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
         response: HttpResponseBase = super().post_login(request, user, **options)
+        invitations.join_accepted(user, origin=origin_of(request))  # verified by another way than the mail's
         keep_newest_sessions(user)
         if not _is_app(request):
             known_browsers.note_sign_in(request, user.email)

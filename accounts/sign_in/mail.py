@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import OutgoingMail
@@ -41,6 +42,17 @@ def queue(message: EmailMessage, *, is_kept: bool = True) -> None:
         mail = OutgoingMail.objects.create(recipient=recipient, content=content)
         if not is_kept:
             mail.delete()
+
+
+def leads_to_claimed_host(text: str, request: HttpRequest) -> bool:
+    """Tell, and log, whether a link in the text leads to where the request says, which may be anywhere."""
+    is_claimed = "*" in settings.ALLOWED_HOSTS and f"://{request.get_host()}" in text
+    if is_claimed:
+        logger.error(
+            "A mail with a link was not sent: it would lead to the host that the request claims, which "
+            "may be anybody's. Set CHATAPI_ALLOWED_HOSTS to the names of this service"
+        )
+    return is_claimed
 
 
 def send_due() -> None:

@@ -1,25 +1,37 @@
-"""Pages that allauth does not have: what people see first, and their sessions one by one."""
+"""Pages that allauth does not have: what people see first, their sessions one by one, and invitations."""
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.internal.flows.logout import logout
 from allauth.usersessions.internal.flows.sessions import end_sessions
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.generic import TemplateView
+from django.template.response import TemplateResponse
+from django.views.generic import TemplateView, View
 
+from accounts.models import Invitation, Membership, User
+from accounts.security_events.recording import origin_of
+from accounts.selectors import memberships_of
+from accounts.sign_in import invitations
 from accounts.sign_in.mfa_adapter import has_second_factor
 from accounts.sign_in.user_agents import describe
+from core.exceptions import ApiError, Conflict, Forbidden
 
 
 class HomeView(LoginRequiredMixin, TemplateView):
     template_name = "accounts/home.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(has_second_factor=has_second_factor(self.request.user), **kwargs)
+        user = cast("User", self.request.user)
+        shared = [one for one in memberships_of(user) if one.workspace.personal_of_id != user.pk]
+        return super().get_context_data(
+            has_second_factor=has_second_factor(user), memberships=shared, **kwargs
+        )
 
 
 class SessionsView(LoginRequiredMixin, TemplateView):
@@ -50,3 +62,53 @@ class SessionsView(LoginRequiredMixin, TemplateView):
 
     def _sessions(self) -> list[UserSession]:
         return list(UserSession.objects.purge_and_list(self.request.user))
+
+
+class InvitationView(View):
+    """An invitation into a workspace: who invites, where to, and one button.
+
+    Who is not signed in does that first, or signs up, and comes back.
+    """
+
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        try:
+            invitation = invitations.present_into_workspace(token).invitation
+        except ApiError as refusal:
+            return _invitation_page(request, status=refusal.status, refusal=refusal.message)
+        if not request.user.is_authenticated:
+            return _invitation_page(
+                request,
+                invitation=invitation,
+                token=token,
+                can_sign_up=settings.CHATAPI_SIGN_UP != "closed",
+            )
+        user = request.user
+        is_member = Membership.objects.filter(workspace=invitation.workspace_id, user=user).exists()
+        return _invitation_page(
+            request,
+            invitation=invitation,
+            is_member=is_member,
+            is_for_another=not invitations.is_for(invitation, user),
+        )
+
+    def post(self, request: HttpRequest, token: str) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        user = request.user
+        try:
+            invitation = invitations.present_into_workspace(token).invitation
+            membership = invitations.accept(invitation, user, origin=origin_of(request))
+        except (Conflict, Forbidden):
+            return self.get(request, token)
+        except ApiError as refusal:
+            return _invitation_page(request, status=refusal.status, refusal=refusal.message)
+        messages.success(request, f"You are a member of {membership.workspace.name} now.")
+        return redirect("account_home")
+
+
+def _invitation_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
+    invitation: Invitation | None = context.get("invitation")
+    if invitation is not None and invitation.workspace is not None:
+        context["invited_by"] = invitations.invited_by(invitation)
+        context["workspace_name"] = invitations.shown_name(invitation.workspace)
+    return TemplateResponse(request, "accounts/invitation.html", context, status=status)
