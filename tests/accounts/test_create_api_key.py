@@ -6,6 +6,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
+from accounts.permissions import DEFAULT_SCOPES
 from tests.support.people import Person
 
 
@@ -47,6 +48,16 @@ def test_a_key_for_a_shared_workspace(alice: Person, bob: Person, capsys: pytest
     assert ApiKey.objects.get(name="shared").workspace == alice.workspace
 
 
+def test_a_key_has_the_usual_scopes_or_those_that_are_named(
+    alice: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_command(capsys, "alice@example.com", "--name", "usual")
+    run_command(capsys, "alice@example.com", "--name", "admin", "--scopes", "members, usage")
+
+    assert ApiKey.objects.get(name="usual").scope_list == DEFAULT_SCOPES
+    assert ApiKey.objects.get(name="admin").scopes == "usage members"
+
+
 @pytest.mark.parametrize("email", ["", "alice", "alice@", "a b@example.com", "a@example.com\n"])
 def test_an_invalid_address_is_refused_in_one_line(email: str, db: None) -> None:
     with pytest.raises(CommandError, match="is not an email address") as refusal:
@@ -61,6 +72,8 @@ def test_an_invalid_address_is_refused_in_one_line(email: str, db: None) -> None
     [
         ("--workspace", "x"),
         ("--workspace", "00000000-0000-4000-8000-000000000000"),
+        ("--scopes", ""),
+        ("--scopes", "files,root"),
         ("--expires-in-days", "0"),
         ("--expires-in-days", "-1"),
         ("--expires-in-days", "soon"),

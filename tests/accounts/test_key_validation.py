@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.authentication import valid_secrets
+from accounts.authentication import valid_secrets, valid_tokens
+from accounts.end_user_tokens import TokenRequest, create_end_user_token
+from accounts.models import EndUserToken, KeySecret
+from accounts.principal import Principal
 from accounts.services import create_api_key, digest_of, revoke_api_key
 from tests.support.people import Person
 
@@ -21,6 +24,11 @@ def test_only_usable_keys_are_valid(alice: Person, bob: Person, charlie: Person)
     alice.user.api_keys.update(expires_at=timezone.now() - timedelta(milliseconds=1))
     assert valid_secrets([digests["a"]]) == set()
 
+    KeySecret.objects.filter(key=bob.key_id).update(expires_at=timezone.now())
+    assert valid_secrets([digests["b"]]) == set()
+    KeySecret.objects.filter(key=bob.key_id).update(expires_at=timezone.now() + timedelta(minutes=1))
+    assert valid_secrets([digests["b"]]) == {digests["b"]}
+
     revoke_api_key(charlie.user.api_keys.get())
     assert valid_secrets([digests["c"]]) == set()
 
@@ -29,8 +37,7 @@ def test_only_usable_keys_are_valid(alice: Person, bob: Person, charlie: Person)
 
 
 def test_any_number_of_keys_is_looked_up(alice: Person) -> None:
-    keys = [create_api_key(alice.workspace, alice.user)[0] for _ in range(70)]
-    digests = {key.digest for key in keys}
+    digests = {digest_of(create_api_key(alice.workspace, alice.user)[1]) for _ in range(70)}
     assert valid_secrets(digests) == digests
     assert valid_secrets([]) == set()
 
@@ -39,3 +46,21 @@ def test_a_deactivated_user_has_no_valid_key(alice: Person) -> None:
     alice.user.is_active = False
     alice.user.save()
     assert valid_secrets([digest_of(alice.key)]) == set()
+
+
+def test_only_usable_tokens_are_valid(alice: Person) -> None:
+    token, secret = create_end_user_token(
+        Principal(alice.workspace.pk, alice.user.pk, alice.key_id), TokenRequest("dave", None)
+    )
+    of_token = EndUserToken.objects.filter(pk=token.pk)
+    assert valid_tokens([digest_of(secret), digest_of(alice.key)]) == {digest_of(secret)}
+    assert valid_secrets([digest_of(secret)]) == set()
+
+    of_token.update(revoked_at=timezone.now())
+    assert valid_tokens([digest_of(secret)]) == set()
+    of_token.update(revoked_at=None, expires_at=timezone.now())
+    assert valid_tokens([digest_of(secret)]) == set()
+    of_token.update(expires_at=timezone.now() + timedelta(minutes=1))
+    assert valid_tokens([digest_of(secret)]) == {digest_of(secret)}
+    alice.user.api_keys.update(revoked_at=timezone.now())
+    assert valid_tokens([digest_of(secret)]) == set()

@@ -6,11 +6,14 @@ import pytest
 from django.test import Client
 
 from accounts.models import Membership, User, Workspace
+from accounts.permissions import Permission, Scope
+from accounts.roles import Role
 from accounts.services import personal_workspace
 from core.ids import PROJECT, format_id
-from tests.support.people import Person, signed_in
+from tests.support.keys import Caller, program
+from tests.support.people import Person, set_role, signed_in
 
-EVERYBODY = ["completions", "audio", "files", "history", "usage", "billing"]
+OF_MEMBERS = ["completions", "history.read", "history.write", "files", "usage"]
 
 
 def test_alice_sees_herself_in_her_session(alice: Person) -> None:
@@ -40,7 +43,7 @@ def test_alice_sees_herself_in_her_session(alice: Person) -> None:
                 "current": True,
             }
         ],
-        "permissions": [*EVERYBODY, "exports", "delete_account"],
+        "permissions": [name for name in Permission if name != "end_user_tokens"],
         "authentication": {"method": "session", "key": None},
     }
 
@@ -77,10 +80,51 @@ def test_bobs_key_tells_of_bob_and_of_the_workspace_it_acts_in(
     )
     assert me["authentication"] == {
         "method": "api_key",
-        "key": {"id": f"key_{key.pk.hex}", "prefix": key.prefix, "name": ""},
+        "key": {
+            "id": f"key_{key.pk.hex}",
+            "prefix": key.prefix,
+            "name": "",
+            "scopes": [*OF_MEMBERS],
+            "expires_at": None,
+        },
     }
-    assert me["permissions"] == EVERYBODY
+    assert me["permissions"] == [*OF_MEMBERS, "end_user_tokens"]
     assert bob.key not in str(me)
+
+
+def test_a_members_permissions_in_a_session_are_those_of_the_role(alice: Person, bob: Person) -> None:
+    shared = {"X-Workspace-Id": format_id(PROJECT, alice.workspace.pk)}
+
+    def permissions() -> list[str]:
+        return list(signed_in(bob.user).get("/v1/me", headers=shared).json()["permissions"])
+
+    assert permissions() == [*OF_MEMBERS, "members.read", "account"]
+    set_role(bob, Role.REVIEWER)
+    assert permissions() == ["history.read", "usage", "members.read", "account"]
+
+
+def test_an_end_users_token_tells_of_the_end_user_alone(alice: Person) -> None:
+    shop = program(alice, Scope.HISTORY_READ, Scope.COMPLETIONS, Scope.USAGE, name="the shop")
+    made = shop.send("POST", "/v1/end_user_tokens", {"user": "dave", "spending_limit_usd": "0.5"}).json()
+
+    answer = Caller(made["token"]).send("GET", "/v1/me")
+
+    assert answer["cache-control"] == "no-store"
+    assert answer.json() == {
+        "id": "dave",
+        "object": "end_user",
+        "permissions": ["completions", "history.read"],
+        "authentication": {
+            "method": "end_user_token",
+            "id": made["id"],
+            "scopes": ["completions", "history.read"],
+            "expires_at": made["expires_at"],
+            "spending_limit_usd": "0.50",
+        },
+    }
+    for secret in ("alice", "shop", alice.workspace.pk.hex, made["token"]):
+        assert secret not in answer.text
+    assert Caller(made["token"]).send("DELETE", "/v1/me").status_code == 403
 
 
 def test_charlie_sees_nothing_of_alice(client: Client, alice: Person, charlie: Person) -> None:

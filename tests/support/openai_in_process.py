@@ -22,5 +22,7 @@ def openai_client(**credentials: Any) -> Iterator[openai.OpenAI]:
 
 def _answer_with_django(request: httpx2.Request) -> httpx2.Response:
     address = request.url.raw_path.decode()
-    answer = Client().generic(request.method, address, headers=dict(request.headers))
+    headers = {name: value for name, value in request.headers.items() if name != "content-length"}
+    kind = headers.pop("content-type", "application/octet-stream")
+    answer = Client().generic(request.method, address, request.read(), kind, headers=headers)
     return httpx2.Response(answer.status_code, headers=dict(answer.items()), content=answer.content)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.models import User, Workspace
+from accounts.permissions import DEFAULT_SCOPES, Scope
 from accounts.services import create_api_key, get_or_create_user, personal_workspace
 
 MAX_DAYS = 36_500
@@ -25,6 +26,13 @@ class Command(BaseCommand):
         parser.add_argument("email")
         parser.add_argument("--workspace", type=_uuid, metavar="ID", help="default: the personal one")
         parser.add_argument("--name", default="", help="what the key is for")
+        parser.add_argument(
+            "--scopes",
+            type=_scopes,
+            default=DEFAULT_SCOPES,
+            metavar="SCOPES",
+            help=f"what the key may be used for, of {','.join(Scope)}; default: {','.join(DEFAULT_SCOPES)}",
+        )
         parser.add_argument("--expires-in-days", type=_days, metavar="N", help="default: never")
 
     def handle(self, *, email: str, name: str, **options: Any) -> None:
@@ -38,7 +46,9 @@ class Command(BaseCommand):
                 user = get_or_create_user(email)
                 _check_verified(user)
                 workspace = _workspace_of(user, options["workspace"])
-                key, secret = create_api_key(workspace, user, name=name[:100], expires_at=expires_at)
+                key, secret = create_api_key(
+                    workspace, user, name=name[:100], scopes=options["scopes"], expires_at=expires_at
+                )
         except DatabaseError as error:
             raise CommandError(f"The database refused: {error}. Was `manage.py migrate` run?") from None
         until = f", until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
@@ -59,6 +69,14 @@ def _uuid(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a workspace's id") from None
+
+
+def _scopes(text: str) -> tuple[Scope, ...]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in list(Scope)]
+    if unknown:
+        raise ArgumentTypeError(f"{unknown[0]!r} is none of the scopes {','.join(Scope)}")
+    return tuple(Scope(name) for name in names)
 
 
 def _days(text: str) -> int:

@@ -121,7 +121,7 @@ def test_the_first_admin_can_sign_in_and_ask(db: None) -> None:
     admin = authenticate(username=credentials.email, password=credentials.password)
     assert isinstance(admin, User)
     assert admin.is_superuser
-    key = ApiKey.objects.get(digest=digest_of(credentials.api_key))
+    key = ApiKey.objects.get(secrets__digest=digest_of(credentials.api_key))
     assert key.workspace == Workspace.objects.get(personal_of=admin)
     assert first_start.create_first_credentials() is None
     assert ApiKey.objects.count() == 1
