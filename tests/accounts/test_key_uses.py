@@ -62,13 +62,14 @@ def test_a_keys_last_use_is_written_once_a_minute(transactional_db: None, alice:
     seconds, written = [0.0], list[Collection[UUID]]()
     uses, own = KeyUses(lambda: seconds[0], written.append), principal_of_secret(alice.key)
 
-    for first, *later in ((1000.0, 1001.0, 1059.0), (1061.0, 1062.0, 1120.0)):
-        before = len(written)
-        seconds[0] = first
-        uses.note("digest", own, {"headers": []})
-        wait_until(lambda before=before: len(written) > before)
-        for seconds[0] in later:
+    def use_at(*moments: float) -> None:
+        for seconds[0] in moments:
             uses.note("digest", own, {"headers": []})
+
+    use_at(1000.0, 1001.0, 1059.0)
+    wait_until(lambda: len(written) == 1)
+    use_at(1061.0, 1062.0, 1120.0)
+    wait_until(lambda: len(written) == 2)
 
     assert [set(ids) for ids in written] == [{alice.key_id}, {alice.key_id}]
 
