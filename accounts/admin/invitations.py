@@ -80,6 +80,9 @@ class InvitationAdmin(ModelAdmin):
     actions = ("revoke",)
     show_full_result_count = False
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
+
     def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
         return obj is None and super().has_change_permission(request)  # the list's action alone
 
