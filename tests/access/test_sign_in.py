@@ -1,9 +1,8 @@
 """Who gets what where people sign in: see `sign_in_rows.py`."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 
 from tests.access import sign_in_rows
 from tests.access.actors import (
@@ -45,9 +44,8 @@ def answer_to(team: Team, actor: str, route: str) -> int | str:
         path = path.replace(argument, value)
     is_api = path.startswith("/_allauth/")
     media_type = "application/json" if is_api else FORM
-    answer = team.ask(
-        actor, method, path, {} if is_api else None, names_workspace=False, media_type=media_type
-    )
+    body = {} if is_api else None
+    answer = team.ask(actor, method, path, body, names_workspace=False, media_type=media_type)
     location: str = answer.headers.get("location", "")
     return location.partition("?")[0] or answer.status
 
@@ -66,24 +64,25 @@ def test_who_gets_what(team: Team, pattern: str) -> None:
 
 
 def test_a_session_of_another_is_not_told_from_one_that_never_was(team: Team) -> None:
-    for actor in (OTHER, MEMBER):
-        team.session_key(actor)
-    own = ids_of_sessions(team, OTHER)
-    theirs = ids_of_sessions(team, MEMBER)
-    assert own
-    assert theirs
-    assert not {*own} & {*theirs}
+    for actor in (MEMBER, OTHER):
+        key, user = team.session_key(actor), team.user_of(actor)
+        UserSession.objects.create(user=user, session_key=key, ip="127.0.0.1", user_agent="Test")
+    own, theirs = (UserSession.objects.get(user=team.user_of(actor)).pk for actor in (OTHER, MEMBER))
 
-    refused = [end_sessions(team, OTHER, [id]) for id in (theirs[0], 10**6)]
+    def end(id: int) -> Response:
+        return team.ask(OTHER, "DELETE", SESSIONS, {"sessions": [id]}, names_workspace=False)
 
-    assert refused[0].words == refused[1].words
-    assert refused[0].status == 400
+    assert end(theirs).words == end(10**6).words
+    assert (end(theirs).status, end(own).status) == (400, 401)
 
 
-def ids_of_sessions(team: Team, actor: str) -> list[int]:
-    answer = team.ask(actor, "GET", SESSIONS, names_workspace=False)
-    return [session["id"] for session in answer.json()["data"]]
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_security_key_of_another_is_not_told_from_one_that_never_was(team: Team, method: str) -> None:
+    theirs = Authenticator.objects.create(user=team.user_of(MEMBER), type="webauthn", data={"name": "Key"})
 
+    def change(id: int) -> Response:
+        body = {"id": id, "name": "Mine"} if method == "PUT" else {"authenticators": [id]}
+        return team.ask(OTHER, method, SECURITY_KEYS, body, names_workspace=False)
 
-def end_sessions(team: Team, actor: str, ids: Iterable[Any]) -> Response:
-    return team.ask(actor, "DELETE", SESSIONS, {"sessions": [*ids]}, names_workspace=False)
+    assert change(theirs.pk).words == change(10**6).words
+    assert change(theirs.pk).status == 400
