@@ -107,7 +107,7 @@ class Membership(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} in {self.workspace}"
+        return f"user {self.user_id} in workspace {self.workspace_id}"
 
 
 class ApiKey(Limited):

@@ -19,6 +19,7 @@ def audio_charge_request(
     workspace_id: UUID,
     user_id: int | None,
     key_id: UUID | None,
+    token_id: UUID | None,
     *,
     process_id: UUID | None = None,
     what: str = "This call",
@@ -36,4 +37,5 @@ def audio_charge_request(
         process_id=process_id,
         declared=partial(free_if_unpriced, [model]),
         what=what,
+        token_id=token_id,
     )

@@ -27,6 +27,7 @@ from billing.prices import (
     tariffs_of,
 )
 from billing.tariffs import Bound, Tariff
+from billing.token_limits import TokenLimits
 from billing.units import Units
 from billing.wallet_locks import LockedWallet, lock_wallets
 from core.bulk_sql import execute, fetch, id_from_driver, id_to_driver, insert_rows, update_rows
@@ -53,6 +54,7 @@ class ChargeRequest(msgspec.Struct, frozen=True):
     process_id: UUID | None = None
     declared: Callable[[], DeclaredPrices] = dict
     what: str = "This call"
+    token_id: UUID | None = None
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -113,6 +115,7 @@ def charge_request_of(charge: Charge) -> ChargeRequest:
         models=(charge.model,),
         at=charge.admitted_at,
         process_id=charge.process_id,
+        token_id=charge.token_id,
     )
 
 
@@ -135,16 +138,19 @@ class HoldBatch:
         self._tariffs: Mapping[str, Tariff] = {}
         self._wallets: Mapping[UUID, LockedWallet] = {}
         self._limits = _Limits()
+        self._token_limits = TokenLimits()
         self._charges: list[dict[str, Any]] = []
         self._new_holds: dict[UUID, int] = defaultdict(int)
         self._released: dict[UUID, int] = defaultdict(int)
         self._spend_changes: dict[tuple[UUID, date], int] = defaultdict(int)
+        self._spent_by_tokens: dict[UUID, int] = defaultdict(int)
 
     def __enter__(self) -> "HoldBatch":
         self._tariffs = _tariffs_for(self._requests, timezone.now())
         self._settle_all()
         self._wallets = lock_wallets({*self._costly_workspaces(), *self._released}, self._released)
         self._limits = _Limits.read(self._requests, self._wallets)
+        self._token_limits = TokenLimits.read(self._costly_tokens())
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
@@ -165,7 +171,7 @@ class HoldBatch:
             self._check_beside(request, amount, beside)
         if amount:
             self._new_holds[request.workspace_id] += amount
-            self._spend(request.workspace_id, request.key_id, request.at, amount)
+            self._spend(request, amount)
         first_tariff = tariffs[0]
         self._charges.append(
             {
@@ -174,6 +180,7 @@ class HoldBatch:
                 "workspace_id": request.workspace_id,
                 "user_id": request.user_id,
                 "key_id": request.key_id,
+                "token_id": request.token_id,
                 "model": request.models[0],
                 "price_id": first_tariff and first_tariff.price_id,
                 "held": amount,
@@ -224,6 +231,8 @@ class HoldBatch:
 
     def _check(self, request: ChargeRequest, amount: int, demand: Callable[[], str]) -> None:
         """Check an amount; `demand` says what it is for, if it is too much."""
+        if request.token_id is not None:
+            self._check_token(request.token_id, amount, demand)
         self._check_wallet(request, amount, demand)
         self._limits.check(request, amount, self._spend_changes, demand)
 
@@ -231,15 +240,22 @@ class HoldBatch:
         available = self._wallets[request.workspace_id].available - self._new_holds[request.workspace_id]
         if amount > available:
             advice = "Ask for a shorter answer, or have" if request.kind == "completion" else "Have"
+            # what a workspace has is not for its end users to know
+            left = "less is" if request.token_id else f"{format_usd(max(0, available))} USD are"
             raise Unaffordable(
-                f"{demand()}, and {format_usd(max(0, available))} USD "
-                f"are left to spend in this workspace. {advice} it topped up."
+                f"{demand()}, and {left} left to spend in this workspace. {advice} it topped up."
             )
 
-    def _spend(self, workspace_id: UUID, key_id: UUID | None, at: datetime, amount: int) -> None:
-        for scope in (workspace_id, key_id):
+    def _check_token(self, token_id: UUID, amount: int, demand: Callable[[], str]) -> None:
+        self._token_limits.check(token_id, amount, self._spent_by_tokens[token_id], demand)
+
+    def _spend(self, request: ChargeRequest, amount: int) -> None:
+        day = request.at.date()
+        for scope in (request.workspace_id, request.key_id, request.token_id):
             if scope is not None:
-                self._spend_changes[scope, at.date()] += amount
+                self._spend_changes[scope, day] += amount
+        if request.token_id is not None:
+            self._spent_by_tokens[request.token_id] += amount
 
     # --- settling ---------------------------------------------------------------------------------
 
@@ -268,13 +284,21 @@ class HoldBatch:
         self.costs[end.charge_id] = cost
         if difference := end.hold.amount - (cost or 0):
             self._released[request.workspace_id] += difference
-            self._spend(request.workspace_id, request.key_id, request.at, -difference)
+            self._spend(request, -difference)
 
     def _costly_workspaces(self) -> Iterable[UUID]:
         for request in self._requests:
             tariffs = (self._tariffs.get(model) for model in request.models)
             if any(tariff and not tariff.is_free for tariff in tariffs):
                 yield request.workspace_id
+
+    def _costly_tokens(self) -> set[UUID]:
+        """Return the tokens of calls that may cost something."""
+        return {
+            request.token_id
+            for request in self._requests
+            if request.token_id is not None and request.workspace_id in self._wallets
+        }
 
 
 class _Limits:
@@ -321,12 +345,7 @@ class _Limits:
             for budget in self._budgets.get(scope, ()) if scope else ():
                 used = self._in_period(budget, day, self._used) + self._in_period(budget, day, spent)
                 if used + amount > budget.limit:
-                    whose = "API key" if budget.key_id else "workspace"
-                    raise Unaffordable(
-                        f"{demand()}, and of this {whose}'s budget of "
-                        f"{format_usd(budget.limit)} USD a {budget.period} "
-                        f"{format_usd(max(0, budget.limit - used))} USD are left."
-                    )
+                    raise Unaffordable(f"{demand()}, and {_what_is_left(budget, used, request)}.")
 
     @staticmethod
     def _in_period(budget: Budget, day: date, amounts: Mapping[tuple[UUID, date], int]) -> int:
@@ -338,6 +357,16 @@ class _Limits:
             for (scope, spent_on), amount in amounts.items()
             if scope == budget.scope_id and (spent_on.year, spent_on.month) == month
         )
+
+
+def _what_is_left(budget: Budget, used: int, request: ChargeRequest) -> str:
+    whose = "API key" if budget.key_id else "workspace"
+    if request.token_id is not None:
+        return f"less is left of the {whose}'s budget for this {budget.period}"
+    return (
+        f"of this {whose}'s budget of {format_usd(budget.limit)} USD a {budget.period} "
+        f"{format_usd(max(0, budget.limit - used))} USD are left"
+    )
 
 
 def _tariffs_for(requests: Sequence[ChargeRequest], now: datetime) -> dict[str, Tariff]:
@@ -381,10 +410,10 @@ def _add_hold(workspace_id: UUID, amount: int) -> None:
 
 
 def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
-    """Add to the spends of workspaces and keys.
+    """Add to the spends of workspaces, keys and end-user tokens.
 
-    The caller has the lock of the workspace's wallet, which also protects the spends of its keys. There is
-    one statement per amount, since a workspace and its only key spend the same.
+    The caller has the lock of the workspace's wallet, which also protects the spends of its keys and tokens.
+    There is one statement per amount, since a workspace and its only key spend the same.
     """
     scopes: dict[int, list[tuple[UUID, date]]] = defaultdict(list)
     for scope, amount in amounts.items():
@@ -392,9 +421,12 @@ def _add_spends(amounts: Mapping[tuple[UUID, date], int]) -> None:
     for amount, equal_scopes in scopes.items():
         ids = {derive_id(scope_id, day.isoformat()): (scope_id, day) for scope_id, day in equal_scopes}
         known = {id_from_driver(id) for (id,) in fetch(_spend(len(ids)), [amount, *map(id_to_driver, ids)])}
-        for id in ids.keys() - known:
-            scope_id, day = ids[id]
-            Spend.objects.create(id=id, scope_id=scope_id, day=day, amount=amount)
+        new = [
+            {"id": id, "scope_id": scope_id, "day": day, "amount": amount}
+            for id, (scope_id, day) in ids.items()
+            if id not in known
+        ]
+        insert_rows(Spend, new)
 
 
 @lru_cache

@@ -132,7 +132,11 @@ class Budget(models.Model):
 
 
 class Spend(models.Model):
-    """What a workspace or a key (`scope_id`) has spent and holds for the calls it began on a day (UTC)."""
+    """What a workspace, a key or an end-user token (`scope_id`) has spent and holds for the calls of a day.
+
+    Days are in UTC. A token has rows whether or not it has a limit, and they stay when it is deleted: so the
+    charges alone say what must be here.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False)
     scope_id = models.UUIDField()

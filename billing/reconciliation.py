@@ -69,12 +69,12 @@ def _wallets() -> Iterator[Discrepancy]:
 
 def _spends() -> Iterator[Discrepancy]:
     stored = _by_two(Spend.objects.values_list("scope_id", "day", "amount").order_by("scope_id", "day"))
-    charged = merge(_spent("workspace_id"), _spent("key_id"))
+    charged = merge(*map(_spent, ("workspace_id", "key_id", "token_id")))
     for (scope_id, day), amount, spent in merge_by_key(stored, charged):
         if (amount or 0) != (spent or 0):
             yield Discrepancy(
                 f"spend of {scope_id} on {day}",
-                f"{amount or 0} nano-USD are counted for its budgets, {spent or 0} were spent",
+                f"{amount or 0} nano-USD are counted for its budgets and limits, {spent or 0} were spent",
             )
 
 

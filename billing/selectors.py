@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 
 from billing.models import Account, Budget, Charge, Entry, Spend, Transaction, Wallet, account_id
 from core.ids import TRANSACTION, parse_id
@@ -69,6 +69,17 @@ def _budget_use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetU
         end = (first + timedelta(days=31)).replace(day=1)
     used = sum(spend.amount for spend in spends if spend.scope_id == budget.scope_id and spend.day >= first)
     return BudgetUse(budget, used, first, end)
+
+
+def spent_of_tokens(token_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return what the calls with these end-user tokens cost and hold, in nano-USD."""
+    spends = Spend.objects.filter(scope_id__in=token_ids).values_list("scope_id")
+    return dict.fromkeys(token_ids, 0) | dict(spends.annotate(total=Sum("amount")))
+
+
+def spent_of_token(token_id: UUID) -> int:
+    """Return what the calls with this end-user token cost and hold, in nano-USD."""
+    return spent_of_tokens([token_id])[token_id]
 
 
 def transaction_page(

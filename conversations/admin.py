@@ -1,5 +1,6 @@
 """The history in the admin site: for viewing, searching and filtering; nobody edits it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -18,13 +19,18 @@ from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
 from conversations.thread_layout import lay_out_thread, present_part
 from core.admin import FixedFilter, ReadOnlyAdmin, link_column, link_to
+from core.admin_rights import may_view
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
+from media.admin import FILES_WITHHELD
 from media.file_presenter import present_files
+from media.models import Asset
 
 MAX_INDENT = 8
 """The deepest of the indents in conversations/admin.css."""
+MESSAGES_WITHHELD = "Messages are shown to those who may view messages."
+COMPLETIONS_WITHHELD = "Completions are shown to those who may view completions."
 
 
 class ThreadStyle:
@@ -75,14 +81,13 @@ class ConversationAdmin(ReadOnlyAdmin):
         return int(getattr(conversation, "_messages"))  # noqa: B009 (an annotation)
 
     @admin.display(description="thread")
-    def thread(self, conversation: Conversation) -> SafeString:
+    def thread(self, conversation: Conversation) -> str:
+        if not may_view(Message):
+            return MESSAGES_WITHHELD
         newest = Message.objects.filter(conversation=conversation).defer("logprobs").order_by("-pk")
         messages = list(newest[: self.shown_messages])[::-1]
-        answering = Completion.objects.filter(conversation=conversation, prompt__in=messages)
-        completions = list(answering.defer("request").order_by("pk")) if messages else []
-        files = present_files(
-            conversation.workspace_id, blobs_in(messages), partial(hold_id, conversation.id)
-        )
+        completions = _completions_that_answer(messages)
+        files = _files_in(conversation, messages)
         lines = [
             {
                 "message": line.message,
@@ -97,10 +102,30 @@ class ConversationAdmin(ReadOnlyAdmin):
         hidden = int(getattr(conversation, "_messages", len(messages))) - len(messages)
         url = reverse("admin:conversations_message_changelist")
         all_messages = f"{url}?conversation__id__exact={conversation.pk}"
+        withheld = [*_withheld_files(messages), *([] if may_view(Completion) else [COMPLETIONS_WITHHELD])]
         return render_to_string(
             "conversations/admin/thread.html",
-            {"lines": lines, "hidden": hidden, "all_messages": all_messages},
+            {"lines": lines, "hidden": hidden, "all_messages": all_messages, "withheld": withheld},
         )
+
+
+def _completions_that_answer(messages: list[Message]) -> list[Completion]:
+    if not messages or not may_view(Completion):
+        return []
+    conversation_id = messages[0].conversation_id
+    answering = Completion.objects.filter(conversation=conversation_id, prompt__in=messages)
+    return list(answering.defer("request").order_by("pk"))
+
+
+def _files_in(conversation: Conversation, messages: list[Message]) -> Mapping[str, Any] | None:
+    """Return the files that are still kept, by SHA-256; None to those who may not view them."""
+    if not may_view(Asset):
+        return None
+    return present_files(conversation.workspace_id, blobs_in(messages), partial(hold_id, conversation.id))
+
+
+def _withheld_files(messages: list[Message]) -> list[str]:
+    return [] if may_view(Asset) or not any(blobs_in(messages)) else [FILES_WITHHELD]
 
 
 def _message_count() -> Coalesce:
@@ -147,14 +172,11 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="content")
     def content(self, message: Message) -> SafeString:
-        files = present_files(
-            message.conversation.workspace_id,
-            blobs_in([message]),
-            partial(hold_id, message.conversation_id),
-        )
+        files = _files_in(message.conversation, [message])
         parts = [present_part(part, files) for part in message.parts]
         line = {"message": message, "depth": 0, "parts": parts}
-        return render_to_string("conversations/admin/thread.html", {"lines": [line]})
+        context = {"lines": [line], "withheld": _withheld_files([message])}
+        return render_to_string("conversations/admin/thread.html", context)
 
 
 class ServedByFilter(FixedFilter):

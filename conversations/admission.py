@@ -156,7 +156,7 @@ class _Batch:
         return Admission(position.conversation_id, prompt_id, prompt_digest, history, hold)
 
     def _hold_files(self, run: StoredRun, conversation_id: UUID) -> None:
-        requester = Requester(run.principal.user_id, run.principal.key_id)
+        requester = Requester.of(run.principal)
         self.held_files += [
             (run.workspace_id, conversation_id, msgspec.structs.replace(file, requester=requester))
             for file in run.files

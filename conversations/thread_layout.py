@@ -23,6 +23,9 @@ from engines.messages import (
 )
 from media.file_presenter import FilePresenter
 
+Files = Mapping[str, FilePresenter] | None
+"""Files by SHA-256."""
+
 
 class ThreadLine(Value, frozen=True):
     """One message of the thread. `depth` counts the branches off the current one."""
@@ -85,8 +88,11 @@ def _stack_entries(
     return [(continuing, depth, False), *((message, depth + 1, True) for message in reversed(others))]
 
 
-def present_part(part: Part, files: Mapping[str, FilePresenter]) -> ShownPart:
-    """Prepare a part for display. `files` are the message's files that are still kept, by SHA-256."""
+def present_part(part: Part, files: Files) -> ShownPart:
+    """Prepare a part for display.
+
+    `files` are the message's files that are still kept; None if none may be shown.
+    """
     match part:
         case TextPart():
             return ShownPart("text", part.text)
@@ -109,9 +115,14 @@ def present_part(part: Part, files: Mapping[str, FilePresenter]) -> ShownPart:
 
 
 def _shown_media(
-    kind: str, blob: Blob | None, files: Mapping[str, FilePresenter], *, reference: str = "", **words: str
+    kind: str,
+    blob: Blob | None,
+    files: Files,
+    *,
+    reference: str = "",
+    **words: str,
 ) -> ShownPart:
-    file = files.get(blob.sha256) if blob else None
-    if blob is not None and file is None:
+    file = files.get(blob.sha256) if blob and files is not None else None
+    if blob is not None and files is not None and file is None:
         reference = f"{reference} {blob.media_type}, {blob.size} bytes, {blob.sha256}: no longer kept".strip()
     return ShownPart(kind, reference=reference, file=file, **words)

@@ -1,22 +1,111 @@
-"""Helpers shared by every app's admin: a read-only admin class, links to rows, filters with fixed values."""
+"""What every app's admin builds on: model admins that ask what may be viewed, links to rows, filters."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import AdminReadonlyField
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import ValidationError
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DataError
-from django.db.models import Model, QuerySet
+from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from core.admin_rights import may_search, may_view, name_of
 from core.ids import parse_id
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+def link_to(row: Model | None) -> str:
+    """Return a row's name with a link to its page; only its id for those who may not view the row."""
+    if row is None:
+        return "–"
+    if not may_view(row):
+        return name_of(row)
+    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+    return format_html('<a href="{}">{}</a>', url, row)
+
+
+def link_to_list(model: type[Model], query: str, label: str) -> str:
+    """Return a link to those rows that a query string finds, for those who may view such rows."""
+    if not may_view(model):
+        return label
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return format_html('<a href="{}?{}">{}</a>', url, query, label)
+
+
+def link_column(field: str, description: str) -> Callable[[Any, Any], str]:
+    """Return a column with a link to the row that a foreign key names."""
+
+    @admin.display(description=description)
+    def column(model_admin: Any, row: Model) -> str:
+        return link_to(getattr(row, field))
+
+    return column
+
+
+def _link_of_readonly_field(readonly_field: Any, remote_field: Any, row: Model) -> str:
+    return link_to(row)
+
+
+# Django links every foreign key that it shows read-only, whoever looks, and has no hook for another link.
+AdminReadonlyField.get_admin_url = _link_of_readonly_field  # type: ignore[method-assign, assignment]
+
+
+@cache
+def _name_column(field: ForeignKey[Any, Any]) -> Callable[[Model], str | None]:
+    """Return a column with the name of the row that a foreign key names, as far as it may be viewed."""
+
+    @admin.display(description=field.verbose_name, ordering=field.name)
+    def column(row: Model) -> str | None:
+        related = getattr(row, field.name)
+        return None if related is None else name_of(related)
+
+    column.__name__ = field.name
+    return column
+
+
+def _list_column(model: type[Model], name: Any) -> Any:
+    try:
+        field: Any = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return name
+    return _name_column(field) if isinstance(field, ForeignKey) else name
+
+
+class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """An admin that names and searches rows of other kinds only for those who may view them."""
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return [_list_column(self.model, name) for name in super().get_list_display(request)]
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        return [lookup for lookup in super().get_search_fields(request) if may_search(self.model, lookup)]
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        filters = super().get_list_filter(request)
+        return [one for one in filters if not isinstance(one, str) or may_search(self.model, one)]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse to delete what one may not view: the confirmation shows it."""
+        return super().has_delete_permission(request, obj) and self.has_view_permission(request, obj)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show who changed a row; by an id to those who may not view users."""
+        page = super().history_view(request, object_id, extra_context)
+        if isinstance(page, TemplateResponse) and page.context_data and not may_view(get_user_model()):
+            for entry in page.context_data["action_list"]:
+                entry.user = get_user_model()(email=name_of(entry.user))
+        return page
+
+
+class ReadOnlyAdmin(ModelAdmin):
     """A read-only admin whose search also accepts public ids."""
 
     id_prefix = ""
@@ -54,23 +143,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if id is not None:
             return queryset.filter(pk=id), False
         return super().get_search_results(request, queryset, search_term)
-
-
-def link_to(row: Model | None) -> str:
-    if row is None:
-        return "–"
-    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', url, row)
-
-
-def link_column(field: str, description: str) -> Callable[[Any, Any], str]:
-    """Return a column with a link to the row that a foreign key names."""
-
-    @admin.display(description=description)
-    def column(model_admin: Any, row: Model) -> str:
-        return link_to(getattr(row, field))
-
-    return column
 
 
 class FixedFilter(admin.SimpleListFilter):

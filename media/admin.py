@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import mark_safe
 
 from core.admin import FixedFilter, ReadOnlyAdmin, link_column, link_to
+from core.admin_rights import may_view, name_of
 from core.ids import FILE
 from media.file_library import PURPOSES
 from media.file_presenter import TEXT_KINDS, present_asset
@@ -22,7 +23,12 @@ from media.signed_urls import media_url
 SHOWN_HOLDERS = 50
 
 
-def preview_of(asset: Asset, holder: UUID | None = None) -> SafeString:
+FILES_WITHHELD = "Files are shown to those who may view assets."
+
+
+def preview_of(asset: Asset, holder: UUID | None = None) -> str:
+    if not may_view(Asset):
+        return FILES_WITHHELD
     return render_to_string("media/admin/preview.html", {"file": present_asset(asset, holder)})
 
 
@@ -132,7 +138,7 @@ class AssetAdmin(ReadOnlyAdmin):
         return filesizeformat(asset.size)
 
     @admin.display(description="preview")
-    def preview(self, asset: Asset) -> SafeString:
+    def preview(self, asset: Asset) -> str:
         return preview_of(asset)
 
     @admin.display(description="held by conversations")
@@ -178,7 +184,7 @@ class RenditionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="workspace")
     def workspace(self, rendition: Rendition) -> str:
-        return str(rendition.asset.workspace)
+        return name_of(rendition.asset.workspace)
 
     of = link_column("asset", "of")
 
@@ -222,7 +228,7 @@ class FileAdmin(ReadOnlyAdmin):
         return filesizeformat(file.asset.size)
 
     @admin.display(description="preview")
-    def preview(self, file: File) -> SafeString:
+    def preview(self, file: File) -> str:
         return preview_of(file.asset, file.id)
 
     of = link_column("asset", "stored as")

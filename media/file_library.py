@@ -58,7 +58,7 @@ def create_file(new: NewFile) -> File:
 def _create(new: NewFile) -> File:
     who, now = new.caller.principal, timezone.now()
     expires_after = None if new.expires_after is None else timedelta(seconds=new.expires_after)
-    asset, requester = asset_id(who.workspace_id, new.stored.blob.sha256), Requester(who.user_id, who.key_id)
+    asset, requester = asset_id(who.workspace_id, new.stored.blob.sha256), Requester.of(who)
     with transaction.atomic():
         check_quota(new)
         check_may_act(new.caller)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from accounts.ownership import OwnedModel
+from accounts.principal import Principal
 from core.compact_json_field import CompactJSONField
 from core.ids import FILE, derive_id, format_id
 from media.processing.pictures.limits import LONG_RATIO
@@ -55,11 +56,15 @@ def storage_name(workspace_id: UUID, sha256: str) -> str:
 
 
 class Requester(NamedTuple):
-    """Who has renditions created, and pays for what has a price: a user, with a key or a token of one."""
+    """Who has renditions created, and pays for what has a price: a user, and their key and token."""
 
     user_id: int | None = None
     key_id: UUID | None = None
     token_id: UUID | None = None
+
+    @classmethod
+    def of(cls, who: Principal) -> "Requester":
+        return cls(who.user_id, who.key_id, who.token_id)
 
 
 NOBODY = Requester()
@@ -139,6 +144,10 @@ class Rendition(models.Model):
         return f"{self.kind} of {self.asset_id}"
 
     @property
+    def requester(self) -> Requester:
+        return Requester(self.user_id, self.key_id, self.token_id)
+
+    @property
     def is_unpaid(self) -> bool:
         return self.state == self.State.FAILED and self.error_code in self.UNPAID_CODES
 
@@ -187,8 +196,7 @@ def planned_renditions(
             priority=priority,
             lane=lane_of(kind, asset.milliseconds),
             workspace_id=asset.workspace_id,
-            user_id=requester.user_id,
-            key_id=requester.key_id,
+            **requester._asdict(),
         )
         for kind in needed | wanted
     ]

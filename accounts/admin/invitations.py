@@ -15,6 +15,7 @@ from accounts.permissions import Permission, permissions_in_session
 from accounts.roles import Role
 from accounts.security_events.recording import origin_of
 from accounts.sign_in import invitations
+from core.admin import ModelAdmin
 from core.exceptions import Conflict
 
 FIELDS = ("email", "workspace", "role")
@@ -69,7 +70,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class InvitationAdmin(ModelAdmin):
     form = InvitationForm
     list_display = ("__str__", "workspace", "role", "state", "invited_by", "created_at", "expires_at")
     list_select_related = ("workspace", "invited_by")
@@ -78,6 +79,9 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     autocomplete_fields = ("workspace",)
     actions = ("revoke",)
     show_full_result_count = False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
 
     def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
         return obj is None and super().has_change_permission(request)  # the list's action alone

@@ -13,6 +13,7 @@ from accounts.admin.rights import is_superuser
 from accounts.models import LIMITS, ApiKey, User, Workspace
 from accounts.security_events.recording import origin_of
 from accounts.services import create_api_key, delete_api_key, revoke_api_key
+from core.admin import ModelAdmin
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -25,7 +26,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ApiKeyAdmin(ModelAdmin):
     form = ApiKeyForm
     list_display = ("prefix", "name", "workspace", "user", "state", "created_at", "expires_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "created_at")

@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.auth import get_permission_codename
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
@@ -13,7 +12,6 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -22,7 +20,8 @@ from accounts.deletion import delete_user, dependent_workspaces, reasons_to_keep
 from accounts.models import ApiKey, SecurityEvent, User, Workspace
 from accounts.security_events.recording import Kind, origin_of, record
 from accounts.sign_in.reset import verify_address
-from core.admin import link_to
+from core.admin import ModelAdmin, link_to, link_to_list
+from core.admin_rights import may_view
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -48,7 +47,7 @@ class UserForm(_LowerCaseEmail, UserChangeForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(ModelAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     form = UserForm
     add_form = NewUserForm
     list_display = ("email", "first_name", "last_name", "is_staff", "is_active", "last_login")
@@ -70,17 +69,16 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="security events")
     def events(self, user: User) -> str:
-        page = reverse("admin:accounts_securityevent_changelist")
-        return format_html('<a href="{}?user__id__exact={}">{}</a>', page, user.pk, "What happened")
+        return link_to_list(SecurityEvent, f"user__id__exact={user.pk}", "What happened")
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Leave out the link to the events where the request's user may not see them."""
-        fieldsets: Any = super().get_fieldsets(request, obj)
-        if request.user.has_perm(f"accounts.{get_permission_codename('view', SecurityEvent._meta)}"):
-            return fieldsets
+        """Leave out the links to the events and for a new password for those who may not follow them."""
+        hidden = set() if may_view(SecurityEvent) else {"events"}
+        if obj is not None and not self.has_change_permission(request, obj):
+            hidden.add("password")
         return [
-            (name, {**options, "fields": tuple(field for field in options["fields"] if field != "events")})
-            for name, options in fieldsets
+            (name, {**options, "fields": tuple(field for field in options["fields"] if field not in hidden)})
+            for name, options in super().get_fieldsets(request, obj)
         ]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -152,7 +150,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin):
+class GroupAdmin(ModelAdmin, DjangoGroupAdmin):
     """Groups, which are rights: whoever could change one that they are in could do anything."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -13,23 +13,25 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from accounts.admin.rights import has_rights, is_superuser, missing_permissions
 from accounts.deletion import delete_workspace, has_contents, workspace_counts
-from accounts.models import LIMITS, ApiKey, Invitation, Membership, User, Workspace
+from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, origin_of, record
 from accounts.sign_in.invitations import open_invitations
-from core.admin import link_to
+from core.admin import ModelAdmin, link_to
+
+_INVITATION_PERMISSIONS = ("accounts.view_invitation", "accounts.add_invitation")
 
 
 class MembershipForms(BaseInlineFormSet):  # type: ignore[type-arg]
     """The members of a workspace.
 
-    One that exists keeps an owner who can sign in. In such a one, nobody but a superuser joins, changes their
-    own role, touches the membership of somebody else with rights, or takes a personal workspace from its
-    owner: keys die with a membership.
+    A shared one keeps an owner who can sign in. In one that exists, nobody but a superuser joins, changes
+    their own role, touches the membership of somebody else with rights, or takes a personal workspace from
+    its owner: keys die with a membership.
     """
 
     actor: User
@@ -37,7 +39,7 @@ class MembershipForms(BaseInlineFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         super().clean()
         self._check_rights()
-        if not self.instance._state.adding:
+        if not self.instance._state.adding and self.instance.personal_of_id is None:
             self._check_owner()
 
     def _check_owner(self) -> None:
@@ -99,26 +101,6 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
         return formset
 
 
-class InvitationInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The open invitations, read-only: a new one is made on its own page, which shows its link once."""
-
-    model = Invitation
-    verbose_name_plural = "open invitations"
-    fields = readonly_fields = ("email", "role", "invited_by", "created_at", "expires_at")
-    extra = 0
-    show_change_link = True
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
-        open_ones = super().get_queryset(request) & open_invitations()
-        return open_ones.select_related("invited_by").order_by("-id")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
     """Keys, read-only: a new key is created on its own page, which shows its secret once."""
 
@@ -138,16 +120,13 @@ class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WorkspaceAdmin(ModelAdmin):
     list_display = ("name", "personal_of", "created_at")
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")
     ordering = ("-id",)
     fieldsets = (
-        (
-            None,
-            {"fields": ("name", "id", "personal_of", "media_quota", "media_used", "created_at", "invite")},
-        ),
+        (None, {"fields": ("name", "id", "personal_of", "media_quota", "media_used", "created_at")}),
         (
             "Limits",
             {
@@ -157,23 +136,25 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             },
         ),
     )
-    readonly_fields = ("id", "personal_of", "media_used", "created_at", "invite")
-    inlines = (MembershipInline, InvitationInline, ApiKeyInline)
+    readonly_fields = ("id", "personal_of", "media_used", "created_at", "open_invitations")
+    inlines = (MembershipInline, ApiKeyInline)
     show_full_result_count = False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave out the link to a new invitation where the request's user may make none."""
+        """Show the open invitations, with a link to a new one, to who may see and make some."""
         fieldsets: Any = super().get_fieldsets(request, obj)
-        if obj is not None and request.user.has_perm("accounts.add_invitation"):
+        if obj is None or not request.user.has_perms(_INVITATION_PERMISSIONS):
             return fieldsets
-        (name, options), *others = fieldsets
-        fields = tuple(field for field in options["fields"] if field != "invite")
-        return [(name, {**options, "fields": fields}), *others]
+        return (*fieldsets, ("Invitations", {"fields": ("open_invitations",)}))
 
-    @admin.display(description="members")
-    def invite(self, workspace: Workspace) -> str:
+    @admin.display(description="open")
+    def open_invitations(self, workspace: Workspace) -> str:
         page = reverse("admin:accounts_invitation_add")
-        return format_html('<a href="{}?workspace={}">Invite somebody</a>', page, workspace.pk)
+        new = format_html('<a href="{}?workspace={}">Invite somebody</a>', page, workspace.pk)
+        found = open_invitations().filter(workspace=workspace).order_by("-id")
+        rows = ((link_to(one), one.role, f"{one.expires_at:%Y-%m-%d %H:%M} UTC") for one in found)
+        shown = format_html_join("", "<li>{}, as {}, until {}</li>", rows)
+        return format_html("<ul>{}</ul>{}", shown, new)
 
     @admin.display(description="media kept")
     def media_used(self, workspace: Workspace) -> str:
@@ -225,8 +206,15 @@ def _record_changes(formset: MembershipForms, origin: Origin) -> None:
             left.append(Membership(workspace=formset.instance, user_id=form.initial["user"]))
             joined.append(member)
         else:
-            roles = {"before": str(form.initial["role"]), "after": str(member.role)}
-            record(Kind.ROLE_CHANGED, user=member.user, origin=origin, workspace_id=id, **roles)
+            before, after = str(form.initial["role"]), str(member.role)
+            record(
+                Kind.ROLE_CHANGED,
+                user=member.user,
+                origin=origin,
+                workspace_id=id,
+                before=before,
+                after=after,
+            )
     for member in left:
         record(Kind.MEMBER_LEFT, user=member.user, origin=origin, workspace_id=id)
     for member in joined:

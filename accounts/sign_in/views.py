@@ -14,13 +14,13 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.generic import TemplateView, View
 
-from accounts.models import Invitation, Membership, User
+from accounts.models import Membership, User, Workspace
 from accounts.security_events.recording import origin_of
 from accounts.selectors import memberships_of
 from accounts.sign_in import invitations
 from accounts.sign_in.mfa_adapter import has_second_factor
 from accounts.sign_in.user_agents import describe
-from core.exceptions import ApiError, Conflict, Forbidden
+from core.exceptions import Conflict, Forbidden
 
 
 class HomeView(LoginRequiredMixin, TemplateView):
@@ -67,48 +67,32 @@ class SessionsView(LoginRequiredMixin, TemplateView):
 class InvitationView(View):
     """An invitation into a workspace: who invites, where to, and one button.
 
-    Who is not signed in does that first, or signs up, and comes back.
+    Who is not signed in does that first, or signs up, and comes back. What does not work is refused, which
+    people see as a page.
     """
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
-        try:
-            invitation = invitations.present_into_workspace(token).invitation
-        except ApiError as refusal:
-            return _invitation_page(request, status=refusal.status, refusal=refusal.message)
-        if not request.user.is_authenticated:
-            return _invitation_page(
-                request,
-                invitation=invitation,
-                token=token,
-                can_sign_up=settings.CHATAPI_SIGN_UP != "closed",
-            )
-        user = request.user
-        is_member = Membership.objects.filter(workspace=invitation.workspace_id, user=user).exists()
-        return _invitation_page(
-            request,
-            invitation=invitation,
-            is_member=is_member,
-            is_for_another=not invitations.is_for(invitation, user),
-        )
+        invitation = invitations.present_into_workspace(token).invitation
+        context: dict[str, Any] = {
+            "invitation": invitation,
+            "invited_by": invitations.invited_by(invitation),
+            "workspace_name": invitations.shown_name(cast("Workspace", invitation.workspace)),
+            "token": token,
+            "can_sign_up": settings.CHATAPI_SIGN_UP != "closed",
+        }
+        if request.user.is_authenticated:
+            members = Membership.objects.filter(workspace=invitation.workspace_id)
+            context["is_member"] = members.filter(user=request.user).exists()
+            context["is_for_another"] = not invitations.is_for(invitation, request.user)
+        return TemplateResponse(request, "accounts/invitation.html", context)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
-        user = request.user
+        invitation = invitations.present_into_workspace(token).invitation
         try:
-            invitation = invitations.present_into_workspace(token).invitation
-            membership = invitations.accept(invitation, user, origin=origin_of(request))
-        except (Conflict, Forbidden):
+            membership = invitations.accept(invitation, request.user, origin=origin_of(request))
+        except (Conflict, Forbidden):  # which the page says
             return self.get(request, token)
-        except ApiError as refusal:
-            return _invitation_page(request, status=refusal.status, refusal=refusal.message)
         messages.success(request, f"You are a member of {membership.workspace.name} now.")
         return redirect("account_home")
-
-
-def _invitation_page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
-    invitation: Invitation | None = context.get("invitation")
-    if invitation is not None and invitation.workspace is not None:
-        context["invited_by"] = invitations.invited_by(invitation)
-        context["workspace_name"] = invitations.shown_name(invitation.workspace)
-    return TemplateResponse(request, "accounts/invitation.html", context, status=status)

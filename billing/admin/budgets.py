@@ -22,6 +22,7 @@ from billing.models import Budget
 from billing.money import format_usd
 from billing.terms_and_budgets import add_budget, change_budget, remove_budget
 from core.admin import link_to
+from core.ids import KEY, PROJECT, format_id
 
 
 class LimitForm(forms.Form):
@@ -57,7 +58,8 @@ class BudgetAdmin(MoneyAdmin):
         def do(values: Values, by: str) -> ActionResult:
             key = values["key"]
             budget = add_budget(values["workspace"].pk, key and key.pk, values["period"], values["limit"])
-            scope = f"the key {key}" if key else f"the workspace {values['workspace']}"
+            scope = format_id(KEY, key.pk) if key else format_id(PROJECT, values["workspace"].pk)
+            # the log outlives rights to view names
             return ActionResult(budget, f"A budget of {budget} for {scope}.")
 
         note = "Calls that might exceed it are refused. What runs already is not."

@@ -8,10 +8,11 @@ from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidg
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import ApiKey, User, Workspace
 from billing.ledger import REASON_LENGTH
 from billing.money import InvalidAmount, format_usd, usd_to_nano
-from core.ids import new_id
+from core.admin_rights import may_view
+from core.ids import KEY, PROJECT, new_id, parse_id
 
 
 class UsdField(forms.CharField):
@@ -35,7 +36,10 @@ class UsdField(forms.CharField):
 
 
 class WorkspaceField(forms.CharField):
-    """A workspace, by its id, its name, or the email address of the user whose personal workspace it is."""
+    """A workspace, by its id, its name, or the email address of the user whose personal workspace it is.
+
+    Names and addresses find nothing for those who may not view them, and could guess.
+    """
 
     def __init__(self, **options: Any) -> None:
         hint = "Its id, its name, or the e-mail address of the user whose own it is."
@@ -43,14 +47,19 @@ class WorkspaceField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
-        by_name = Q(name=text) | Q(personal_of__email__iexact=text)
-        id = _uuid(text)
-        found = list(Workspace.objects.filter(Q(pk=id) if id else by_name)[:2])
+        id = parse_id(PROJECT, text) or _uuid(text)
+        found = list(Workspace.objects.filter(Q(pk=id) if id else _by_name(text))[:2])
         if not found:
             raise ValidationError(f"There is no workspace {text[:100]!r}.")
         if len(found) > 1:
             raise ValidationError("Several workspaces have this name: write the id of one.")
         return found[0]
+
+
+def _by_name(text: str) -> Q:
+    nothing = Q(pk__in=())
+    by_name = Q(name=text) if may_view(Workspace) else nothing
+    return by_name | (Q(personal_of__email__iexact=text) if may_view(User) else nothing)
 
 
 class KeyField(forms.CharField):
@@ -66,8 +75,9 @@ class KeyField(forms.CharField):
         text = super().clean(value).removesuffix("…")
         if not text:
             return None
-        id = _uuid(text)
-        found = list(ApiKey.objects.filter(Q(pk=id) if id else Q(prefix=text))[:2])
+        id = parse_id(KEY, text) or _uuid(text)
+        by_prefix = Q(prefix=text) if may_view(ApiKey) else Q(pk__in=())
+        found = list(ApiKey.objects.filter(Q(pk=id) if id else by_prefix)[:2])
         if not found:
             raise ValidationError("There is no such key.")
         if len(found) > 1:

@@ -9,11 +9,22 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.models import Workspace
+from accounts.models import User, Workspace
 from billing.money import format_usd
-from core.ids import BUDGET, COMPLETION, KEY, PROJECT, SPEECH, TRANSACTION, parse_id, parse_user_id
+from core.admin_rights import may_view
+from core.ids import (
+    BUDGET,
+    COMPLETION,
+    END_USER_TOKEN,
+    KEY,
+    PROJECT,
+    SPEECH,
+    TRANSACTION,
+    parse_id,
+    parse_user_id,
+)
 
-_PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, TRANSACTION, BUDGET)
+_PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, END_USER_TOKEN, TRANSACTION, BUDGET)
 
 
 def usd(nano: int | None) -> str:
@@ -39,8 +50,10 @@ def format_to_second(at: datetime) -> str:
 
 
 def workspace_link(workspace_id: UUID, names: dict[UUID, str]) -> str:
-    """Return a workspace's name, linked to its page, or its id if it was deleted."""
+    """Return a workspace's name, linked to its page; its id if it was deleted or may not be viewed."""
     name = names.get(workspace_id)
+    if not may_view(Workspace):
+        return str(workspace_id)
     if name is None:
         return format_html('<span title="It was deleted.">{}</span>', workspace_id)
     url = reverse("admin:accounts_workspace_change", args=[workspace_id])
@@ -48,6 +61,9 @@ def workspace_link(workspace_id: UUID, names: dict[UUID, str]) -> str:
 
 
 def workspace_names_by_id(workspace_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the names of those workspaces that exist; none to those who may not view workspaces."""
+    if not may_view(Workspace):
+        return {}
     workspaces = Workspace.objects.filter(pk__in=set(workspace_ids))
     return dict(workspaces.values_list("pk", "name"))
 
@@ -66,6 +82,6 @@ def parse_any_id(text: str) -> UUID | None:
 def link_to_user(text: str) -> str:
     """Return a link if the text is a user's public id: the books name people only so, and outlive them."""
     user_id = parse_user_id(text)
-    if user_id is None:
+    if user_id is None or not may_view(User):
         return text or "–"
     return format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[user_id]), text)

@@ -31,9 +31,10 @@ from billing.admin.formatting import (
 )
 from billing.admin.money_admin import MoneyAdmin
 from billing.completion_finder import find_charged_completion
-from billing.models import NO_WORKSPACE, Account, Charge, Entry, Transaction
+from billing.models import NO_WORKSPACE, Account, Charge, Entry, Price, Transaction
 from billing.units import UNITS
 from core.admin import link_column, link_to
+from core.admin_rights import may_view
 from core.ids import COMPLETION, format_id
 
 
@@ -143,8 +144,8 @@ class ChargeAdmin(MoneyAdmin):
         "used",
     )
     list_filter = ("state", "kind", "is_estimated", ("price_id", admin.EmptyFieldListFilter), "admitted_at")
-    search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's id, model"
-    id_fields = ("pk", "workspace_id", "key_id")
+    search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's or end-user token's id, model"
+    id_fields = ("pk", "workspace_id", "key_id", "token_id")
     text_lookups = ("model",)
     date_hierarchy = None  # a date hierarchy would read the whole table
     fields = (
@@ -157,6 +158,7 @@ class ChargeAdmin(MoneyAdmin):
         "workspace_id",
         "user_id",
         "key_id",
+        "token_id",
         "model",
         "price",
         "units_used",
@@ -195,6 +197,8 @@ class ChargeAdmin(MoneyAdmin):
     def price(self, charge: Charge) -> str:
         if charge.price_id is None:
             return "unpriced"
+        if not may_view(Price):
+            return str(charge.price_id)
         url = reverse("admin:billing_price_change", args=[charge.price_id])
         return format_html('<a href="{}">{}</a>', url, charge.price_id)
 

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from accounts.models import Workspace
 from billing.admin.formatting import parse_any_id, workspace_link, workspace_names_by_id
 from core.admin import ReadOnlyAdmin
+from core.admin_rights import may_view
 
 
 class WorkspaceNamesChangeList(ChangeList):
@@ -89,7 +90,7 @@ class MoneyAdmin(ReadOnlyAdmin):
         if id is not None:
             for field in self.id_fields:
                 found |= Q(**{field: id})
-        elif "workspace_id" in self.id_fields:
+        elif "workspace_id" in self.id_fields and may_view(Workspace):
             found |= Q(workspace_id__in=Workspace.objects.filter(name__icontains=text).values("pk"))
         for lookup in self.text_lookups:
             found |= Q(**{lookup: text})

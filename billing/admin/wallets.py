@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
@@ -27,10 +26,11 @@ from billing.admin.form_fields import MoneyForm, UsdField, WorkspaceField
 from billing.admin.formatting import usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.ledger import REFERENCE_LENGTH
-from billing.models import Transaction, Wallet
+from billing.models import Budget, Charge, Transaction, UsageRollup, Wallet
 from billing.money import format_usd
 from billing.terms_and_budgets import open_wallet, set_terms
-from core.admin import FixedFilter
+from core.admin import FixedFilter, link_to_list
+from core.ids import PROJECT, format_id
 
 _CUSTOMER = re.compile(r"\Acus_[A-Za-z0-9]{1,90}\Z", re.ASCII)
 
@@ -143,7 +143,8 @@ class WalletAdmin(MoneyAdmin):
             is_new = not Wallet.objects.filter(pk=workspace.pk).exists()
             wallet = open_wallet(workspace.pk)
             outcome = "was opened" if is_new else "is open already"
-            return ActionResult(wallet, f"The wallet of {workspace.name} {outcome}.", is_new)
+            public_id = format_id(PROJECT, workspace.pk)  # the log outlives rights to view names
+            return ActionResult(wallet, f"The wallet of {public_id} {outcome}.", is_new)
 
         note = "A workspace's wallet opens by itself with its first call of a model that is not free."
         form = OpenForm(post_data(request))
@@ -225,17 +226,13 @@ class WalletAdmin(MoneyAdmin):
     @admin.display(description="see also")
     def ways(self, wallet: Wallet) -> str:
         query = urlencode({"q": str(wallet.pk)})
-        changelists = {
-            "its transactions": reverse("admin:billing_transaction_changelist"),
-            "its charges": reverse("admin:billing_charge_changelist"),
-            "its budgets": reverse("admin:billing_budget_changelist"),
-        }
-        links = [(f"{url}?{query}", label) for label, url in changelists.items()]
-        usage = (
-            f"{reverse('admin:billing_usagerollup_changelist')}?{urlencode({'workspace': str(wallet.pk)})}"
+        links = (
+            link_to_list(Transaction, query, "its transactions"),
+            link_to_list(Charge, query, "its charges"),
+            link_to_list(Budget, query, "its budgets"),
+            link_to_list(UsageRollup, urlencode({"workspace": str(wallet.pk)}), "its usage"),
         )
-        links.append((usage, "its usage"))
-        return format_html_join(mark_safe(" · "), '<a href="{}">{}</a>', links)
+        return format_html_join(mark_safe(" · "), "{}", ((link,) for link in links))
 
     in_balance = usd_column("balance", "balance")
     on_hold = usd_column("held", "held")

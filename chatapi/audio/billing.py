@@ -40,6 +40,7 @@ async def bill_call(
         principal.workspace_id,
         principal.user_id,
         principal.key_id,
+        principal.token_id,
         process_id=service.process_id,
     )
     hold = await service.hold(charge_request, bound)

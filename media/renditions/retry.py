@@ -47,7 +47,7 @@ def retry_unpaid(
     with transaction.atomic(savepoint=False):
         if found := lock_renditions(unpaid):
             rows = Rendition.objects.filter(id__in=found)
-            _retry(rows, priority, user_id=requester.user_id, key_id=requester.key_id)
+            _retry(rows, priority, **requester._asdict())
 
 
 def _retry(

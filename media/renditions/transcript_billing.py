@@ -31,5 +31,6 @@ def _charge_request(rendition: Rendition) -> ChargeRequest:
         rendition.workspace_id,
         rendition.user_id,
         rendition.key_id,
+        rendition.token_id,
         what="The transcript of this sound",
     )

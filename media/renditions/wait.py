@@ -36,7 +36,8 @@ async def wait_for_renditions(
 ) -> dict[UUID, Rendition]:
     """Return these renditions, by id, once all are ready.
 
-    Those that nobody has requested yet, or could pay for, are requested for `requester`.
+    Those that nobody has requested yet, or could pay for, are requested for `requester`: once, if who had
+    requested one before turns out meanwhile to be unable to pay.
 
     Raises `RenditionFailed` as soon as one cannot be created, and `RenditionTimeout`.
     """
@@ -44,11 +45,16 @@ async def wait_for_renditions(
     found: dict[UUID, Rendition] = await database_sync_to_async(_find_or_create)(wanted, requester)
     pending = [id for id, row in found.items() if row.state == _State.PENDING]
     await asyncio.to_thread(notify_workers, len(pending), _AWAITED)
-    delay = FIRST_DELAY
+    delay, is_retried = FIRST_DELAY, False
     while True:
-        for rendition in found.values():
-            if rendition.state == _State.FAILED:
+        failed = [rendition for rendition in found.values() if rendition.state == _State.FAILED]
+        for rendition in failed:
+            if is_retried or not _is_unpaid_by_another(rendition, requester):
                 raise RenditionFailed(rendition)
+        if failed:
+            is_retried = True
+            found |= await _retry([rendition.id for rendition in failed], requester)
+            continue
         pending = [id for id, rendition in found.items() if rendition.state == _State.PENDING]
         if not pending:
             return found
@@ -57,6 +63,18 @@ async def wait_for_renditions(
         await asyncio.sleep(delay)
         delay = min(delay * 1.3, MAX_DELAY)
         found |= await database_sync_to_async(_fetch)(pending)
+
+
+def _is_unpaid_by_another(rendition: Rendition, requester: Requester) -> bool:
+    """Whether somebody else, who had it created first, could not pay: their limits are not this one's."""
+    return rendition.is_unpaid and rendition.requester != requester
+
+
+async def _retry(ids: Collection[UUID], requester: Requester) -> dict[UUID, Rendition]:
+    await database_sync_to_async(retry_unpaid)(ids, requester, _AWAITED)
+    await asyncio.to_thread(notify_workers, len(ids), _AWAITED)
+    found: dict[UUID, Rendition] = await database_sync_to_async(_fetch)(ids)
+    return found
 
 
 def _fetch(ids: Collection[UUID]) -> dict[UUID, Rendition]:

@@ -10,7 +10,7 @@ from billing import operator_alerts
 from billing.models import Alert, Budget, Statement, Transaction
 from billing.money import NANO_PER_USD
 from billing.terms_and_budgets import add_budget
-from core.ids import new_id
+from core.ids import PROJECT, format_id, new_id
 from tests.support.billing_admin import (
     HOME,
     Answer,
@@ -65,9 +65,7 @@ def test_a_workspace_and_a_key_get_budgets(operator: Client, alice: Person) -> N
 
     rows = Budget.objects.order_by("id").values_list("key_id", "period", "limit")
     assert list(rows) == [(None, "day", 1_500_000_000), (key.pk, "month", 1_500_000_000), (key.pk, "day", 0)]
-    assert (
-        logged_messages()[0] == "A budget of 1.50 USD a day for the workspace alice@example.com's workspace."
-    )
+    assert logged_messages()[0] == f"A budget of 1.50 USD a day for {format_id(PROJECT, alice.workspace.id)}."
     text = operator.get(list_url("budget")).text
     assert ">1.50<" in text
     assert "alice@example.com&#x27;s workspace" in text

@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import User
+from accounts.models import EndUserToken, User
 from billing import ledger
 from billing.models import Charge, Transaction
 from billing.money import NANO_PER_USD
@@ -23,7 +23,7 @@ from tests.support.billing_admin import (
     shown_messages,
 )
 from tests.support.media_admin import staff, superuser
-from tests.support.people import Person
+from tests.support.people import Person, token_for
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
 
 MODEL = "gpt-4o"
@@ -90,6 +90,19 @@ def test_rows_are_found_by_what_they_are_for_and_by_owner(
 
     assert row(charge.pk) in text
     assert row(other) not in text
+
+
+def test_charges_are_found_by_the_end_user_token_that_they_came_with(
+    operator: Client, alice: Person, charge: Charge
+) -> None:
+    token_for(alice, "eve")
+    token = EndUserToken.objects.get().id
+    of_eve = charge_call(alice, MODEL, token_id=token, prompt=1)
+    for words in (str(token), f"eut_{token.hex}"):
+        found = operator.get(list_url("charge", q=words)).text
+        assert action_url("charge", of_eve) in found
+        assert action_url("charge", charge.pk) not in found
+    assert str(token) in operator.get(action_url("charge", of_eve)).text
 
 
 def test_transactions_are_filtered_by_kind_and_date(operator: Client, alice: Person, charge: Charge) -> None:

@@ -1,6 +1,7 @@
 """Billing in any order of events: no drift, no negative hold, nothing billed twice, nothing overspent."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from accounts.models import ApiKey, EndUserToken
 from billing import ledger
 from billing.charge_posting import post_settled
 from billing.exceptions import InvalidBillingAction, Unaffordable
@@ -29,10 +31,12 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, char
 from billing.models import Charge, Transaction, Wallet
 from billing.money import pico_to_nano_rounded_up
 from billing.prices import add_price
+from billing.selectors import spent_of_token
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
 from tests.support.charges import settle
+from tests.support.people import Person
 from tests.support.priced_usage import discrepancies
 
 counts = st.integers(0, 50)
@@ -59,13 +63,16 @@ def cost_of(units: Units, rates: dict[str, int]) -> int:
 
 
 class Money(RuleBasedStateMachine):
-    """One workspace with two keys, and one model whose price changes."""
+    """One workspace with two keys and a capped end-user token, and one model whose price changes."""
+
+    key: ApiKey
+    """The token's."""
 
     running = Bundle("running")
     ended = Bundle("ended")
 
-    @initialize(given=st.integers(0, 3_000_000_000), first=rates)
-    def begin(self, given: int, first: dict[str, int]) -> None:
+    @initialize(given=st.integers(0, 3_000_000_000), first=rates, limit=st.integers(0, 1_000))
+    def begin(self, given: int, first: dict[str, int], limit: int) -> None:
         self.workspace, self.keys = new_id(), (new_id(), new_id())
         self.model = f"model-{self.workspace.hex}"
         self.balance = 0  # what was paid in or refunded
@@ -73,6 +80,9 @@ class Money(RuleBasedStateMachine):
         self.costs: dict[UUID, int] = {}
         self.beyond_holds = 0
         self.refunded: set[UUID] = set()
+        self.token, self.limit = self._create_token(limit), limit
+        self.of_token: set[UUID] = set()
+        self.beyond_token_holds = 0
         self.change_price(first)
         if given:
             self.top_up(given)
@@ -107,11 +117,16 @@ class Money(RuleBasedStateMachine):
         target=running,
         prompts=st.lists(st.tuples(counts, counts), min_size=1, max_size=4),
         key=st.integers(0, 1),
+        with_token=st.booleans(),
     )
-    def admit(self, prompts: list[tuple[int, int]], key: int) -> Any:
+    def admit(self, prompts: list[tuple[int, int]], key: int, *, with_token: bool) -> Any:
         """Admit several calls in one transaction, as the writer does."""
         available = self.balance - sum(self.costs.values()) - sum(self.open.values())
-        orders = [(self._order(key), Bound(prompt=prompt, output=output)) for prompt, output in prompts]
+        left = self.limit - self._spent_by_token()
+        orders = [
+            (self._order(key, with_token=with_token), Bound(prompt=prompt, output=output))
+            for prompt, output in prompts
+        ]
         admitted = []
         with transaction.atomic(), HoldBatch([order for order, _ in orders], []) as batch:
             for order, bound in orders:
@@ -122,7 +137,11 @@ class Money(RuleBasedStateMachine):
                 admitted.append(Running(hold, self.rates))
                 self.open[order.charge_id] = hold.amount
                 available -= hold.amount
-        assert not admitted or available >= 0 or all(call.hold.amount == 0 for call in admitted)
+                if with_token:
+                    self.of_token.add(order.charge_id)
+                    left -= hold.amount
+        is_free = all(call.hold.amount == 0 for call in admitted)
+        assert is_free or (available >= 0 and (left >= 0 or not with_token))
         return multiple(*admitted)
 
     @rule(
@@ -147,6 +166,8 @@ class Money(RuleBasedStateMachine):
         held = self.open.pop(id)
         self.costs[id] = min(cost, held) if is_estimated else cost
         self.beyond_holds += max(0, self.costs[id] - held)
+        if id in self.of_token:
+            self.beyond_token_holds += max(0, self.costs[id] - held)
 
     @rule(again=ended)
     def settle_again(self, again: tuple[ChargeSettlement, Running]) -> None:
@@ -222,6 +243,12 @@ class Money(RuleBasedStateMachine):
             assert wallet.available >= -self.beyond_holds
 
     @invariant()
+    def the_token_is_overspent_only_by_what_upstreams_counted(self) -> None:
+        spent = spent_of_token(self.token)
+        assert spent == self._spent_by_token()
+        assert spent <= self.limit + self.beyond_token_holds
+
+    @invariant()
     def no_estimate_costs_more_than_was_held(self) -> None:
         charges = Charge.objects.filter(workspace_id=self.workspace, is_estimated=True)
         assert not charges.filter(cost__gt=F("held")).exists()
@@ -231,14 +258,35 @@ class Money(RuleBasedStateMachine):
         post_settled()
         assert discrepancies() == []
 
-    def _order(self, key: int) -> ChargeRequest:
+    def _order(self, key: int, *, with_token: bool) -> ChargeRequest:
         return ChargeRequest(
-            new_id(), "completion", self.workspace, 1, self.keys[key], (self.model,), timezone.now()
+            charge_id=new_id(),
+            kind="completion",
+            workspace_id=self.workspace,
+            user_id=1,
+            key_id=self.keys[key],
+            models=(self.model,),
+            at=timezone.now(),
+            token_id=self.token if with_token else None,
         )
+
+    def _create_token(self, limit: int) -> UUID:
+        token = EndUserToken.objects.create(
+            key=self.key,
+            end_user="eve",
+            digest=new_id().hex,
+            spending_limit=limit,
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
+        return token.id
+
+    def _spent_by_token(self) -> int:
+        return sum(self.open.get(id, 0) + self.costs.get(id, 0) for id in self.of_token)
 
 
 @pytest.mark.django_db
-def test_money_in_any_order() -> None:
+def test_money_in_any_order(alice: Person) -> None:
+    Money.key = alice.user.api_keys.get()
     run_state_machine_as_test(
         Money,
         settings=settings(

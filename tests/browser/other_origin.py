@@ -1,7 +1,8 @@
 """A web server of somebody else's, with pages that a test writes."""
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,8 @@ class OtherOrigin:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.pages: dict[str, str] = {}
+        self.actions: dict[str, Callable[[], tuple[int, dict[str, Any]]]] = {}
+        """What it does at a path where something is posted: returns a status and a JSON object."""
 
 
 @contextmanager
@@ -25,6 +28,13 @@ def serving_pages() -> Iterator[OtherOrigin]:
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
             self.wfile.write((page or "").encode())
+
+        def do_POST(self) -> None:
+            status, body = origin.actions[self.path]()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
 
         def log_message(self, *args: Any) -> None:
             """Write nothing."""

@@ -1,18 +1,22 @@
 """The code of docs/frontends.md, run as a frontend would run it."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page
 
-from accounts.models import User
+from accounts.models import EndUserToken, User
 from chatapi.env import ROOT
 from tests.browser.complaints import Complaints
 from tests.browser.conftest import PASSWORD
 from tests.browser.on_pages import confirm_password, sign_in
 from tests.browser.one_time_codes import code_of
 from tests.browser.other_origin import OtherOrigin
+from tests.support.people import Person
 from tests.support.run_command import Run
 
 PAGE = (
@@ -36,6 +40,8 @@ def code_below(heading: str) -> str:
 
 
 CROSS_ORIGIN, SAME_SITE = code_below("Sign in from another origin"), code_below("Sign in on the same site")
+WITH_TOKEN = code_below("Keys and tokens")
+ASKING = CROSS_ORIGIN[CROSS_ORIGIN.index("async function ask(") :]
 THE_SAME = CROSS_ORIGIN[CROSS_ORIGIN.index("const signIn =") :]
 
 
@@ -119,3 +125,67 @@ def me(page: Page) -> tuple[int, Any]:
         "send('GET', '/v1/me').then(async (answer) => [answer.status, (await answer.json()).email])"
     )
     return status, email
+
+
+# --- with a token of one's own server -----------------------------------------------------------
+
+
+class Product:
+    """A product with accounts of its own: its server has Alice's key, and its page asks it for tokens."""
+
+    def __init__(self, site: Run, key: str) -> None:
+        self.is_signed_in = True
+        self.made = 0
+        self._service = f"{site.url}/v1/end_user_tokens"
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    def make_token(self) -> tuple[int, dict[str, Any]]:
+        if not self.is_signed_in:
+            return 403, {}
+        self.made += 1
+        body = {"user": "customer-17", "expires_in_seconds": 900, "spending_limit_usd": "0.50"}
+        answer = httpx2.post(self._service, json=body, headers=self._headers)
+        return 200, {"token": answer.json()["token"]}
+
+    def sign_out(self) -> None:
+        self.is_signed_in = False
+        answer = httpx2.post(f"{self._service}/revoke", json={"user": "customer-17"}, headers=self._headers)
+        assert answer.json()["revoked"] == 1
+
+
+@pytest.fixture
+def product(site: Run, alice: Person, other_origin: OtherOrigin) -> Product:
+    product = Product(site, alice.key)
+    other_origin.actions["/chat-token"] = product.make_token
+    return product
+
+
+def test_a_page_of_a_product_talks_with_a_token_of_its_server(
+    page: Page,
+    site: Run,
+    alice: Person,
+    product: Product,
+    other_origin: OtherOrigin,
+    complaints: Complaints,
+) -> None:
+    script = (WITH_TOKEN + ASKING).replace("https://chat.example.com", site.url)
+    other_origin.pages["/product"] = PAGE.format(script)
+    page.goto(f"{other_origin.url}/product")
+
+    check_stream(page)
+    check_stream(page)
+    assert product.made == 1
+    assert [row["user"] for row in page.evaluate("conversations()")] == ["customer-17"] * 2
+    assert page.context.cookies() == []
+    assert alice.key not in page.content()
+
+    complaints.expect(r" 401 ")
+    EndUserToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    check_stream(page)
+    assert product.made == 2
+
+    complaints.expect(r" 403 ")
+    EndUserToken.objects.filter(expires_at__lt=timezone.now()).delete()
+    product.sign_out()
+    refused = page.evaluate("ask('Hello', () => {}).catch((error) => error.message)")
+    assert refused == "You are signed out."

@@ -71,12 +71,12 @@ def test_the_first_start_says_how_to_sign_in(open_browser: OpenBrowser, tmp_path
 
 
 def test_who_is_invited_signs_up_once(guarded_site: Run, open_browser: OpenBrowser) -> None:
-    _, token = invitations.invite("dora@example.com", None)
+    invitation, token = invitations.invite("dora@example.com", None)
     page = open_browser(base_url=guarded_site.url)
     page.goto("/accounts/signup/")
     expect_heading(page, "Sign-up is closed")
 
-    page.goto(invitations.link(token, guarded_site.url))
+    page.goto(invitations.link(invitation, token, guarded_site.url))
     page.get_by_label("Email").fill("charlie@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
@@ -88,7 +88,7 @@ def test_who_is_invited_signs_up_once(guarded_site: Run, open_browser: OpenBrows
     expect(page.get_by_text("You are signed in as dora@example.com.")).to_be_visible()
 
     other = open_browser(base_url=guarded_site.url)
-    other.goto(invitations.link(token, guarded_site.url))
+    other.goto(invitations.link(invitation, token, guarded_site.url))
     expect_heading(other, "Sign-up is closed")
 
 

@@ -25,7 +25,7 @@ SCRIPT = "<script>alert(1)</script>"
 def reviewer(db: None) -> Client:
     """A staff user who may view the history and do nothing else."""
     user = User.objects.create_user("rita@example.com", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_conversation"))
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client = Client()
     client.force_login(user)
     return client

@@ -21,7 +21,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 @pytest.fixture
 def reviewer(db: None) -> Client:
-    return staff("view_asset", "view_rendition", "view_file")
+    return staff("view_asset", "view_rendition", "view_file", "view_conversation", "view_workspace")
 
 
 @pytest.fixture

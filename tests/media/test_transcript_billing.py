@@ -1,13 +1,16 @@
 """A transcript is paid for in the transaction that keeps it, whatever happens to its worker."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connection
 from msgspec.structs import replace
 
+from accounts.models import EndUserToken
 from billing.models import Charge, OneTimeCharge, Wallet
 from billing.prices import add_price
 from billing.tariffs import rates_of
@@ -18,10 +21,12 @@ from media.renditions.due_renditions import make
 from media.renditions.lanes import Lanes
 from media.renditions.makers import MAKERS, Maker, RenditionResult
 from media.renditions.retry import retry_failed
+from media.renditions.wait import RenditionFailed, wait_for_renditions
 from media.services import StoredFile, register_files
-from tests.support.people import Person
+from tests.support.billed_months import key_of
+from tests.support.people import Person, token_for
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
-from tests.support.running_server import without_worker
+from tests.support.running_server import wait_until, without_worker
 
 SECOND = 100_000
 SECONDS = 3
@@ -228,3 +233,44 @@ def test_an_unpaid_transcript_stays_so_until_somebody_asks_for_it(alice: Person)
         assert row(rendition).error_code == "insufficient_quota"
         assert retry_failed([row(rendition)]) == 1
         rendition = take()
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_who_waits_pays_where_who_had_asked_first_cannot(alice: Person, bob: Person) -> None:
+    """Mallory, an end user whose token may spend nothing, sends the sound that Bob waits for."""
+    add_credit(alice, USD)
+    token_for(alice, "mallory", spending_limit=0)
+    mallory = Requester(alice.user.id, key_of(alice), EndUserToken.objects.get().id)
+    register_files([(alice.workspace.id, replace(file_of(alice), requester=mallory))])
+    Rendition.objects.filter(kind="wav").update(state="ready", size=WAV_BYTES)
+    rendition = take()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_as, Requester(bob.user.id, key_of(bob)), rendition)
+        wait_until(lambda: row(rendition).priority == Rendition.Priority.AWAITED)
+        make_by(hears, rendition)
+        wait_until(lambda: row(rendition).state == "pending")
+        make_by(hears, take())
+        assert waiting.result()[rendition.id].state == "ready"
+    charge = Charge.objects.get()
+    assert (charge.user_id, charge.key_id, charge.token_id) == (bob.user.id, key_of(bob), None)
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_who_waits_and_cannot_pay_either_is_refused(alice: Person, bob: Person) -> None:
+    rendition = due_transcript(alice)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_as, Requester(bob.user.id, key_of(bob)), rendition)
+        wait_until(lambda: row(rendition).priority == Rendition.Priority.AWAITED)
+        make_by(hears, rendition)
+        wait_until(lambda: row(rendition).state == "pending")
+        make_by(hears, take())
+        with pytest.raises(RenditionFailed, match="are left to spend in this workspace"):
+            waiting.result()
+    assert charges() == []
+
+
+def wait_as(requester: Requester, rendition: Rendition) -> dict[UUID, Rendition]:
+    try:
+        return asyncio.run(wait_for_renditions([rendition], seconds=20, requester=requester))
+    finally:
+        connection.close()

@@ -60,12 +60,18 @@ def logged_messages() -> list[str]:
 
 
 def charge_call(
-    who: Person, model: str, *, workspace_id: UUID | None = None, post: bool = True, **counts: int
+    who: Person,
+    model: str,
+    *,
+    workspace_id: UUID | None = None,
+    token_id: UUID | None = None,
+    post: bool = True,
+    **counts: int,
 ) -> UUID:
     """Charge a call of a model that ended now and used this much. Return the charge's id."""
     now = timezone.now()
     owner = workspace_id or who.workspace.id
-    order = ChargeRequest(new_id(), "completion", owner, who.user.pk, None, (model,), now)
+    order = ChargeRequest(new_id(), "completion", owner, who.user.pk, None, (model,), now, token_id=token_id)
     held = hold(order, Bound(prompt=10_000, output=10_000))
     settle(ChargeSettlement(held, model, Units(**counts), "stop", now))
     if post:

@@ -24,12 +24,26 @@ import httpx2
 import msgspec
 import psycopg
 
+from accounts.services import TOKEN_PREFIX
+from billing.money import format_usd
 from chatapi.env import ROOT
 from tests.support.run_command import Run, clean_environment, manage
 
 CLIENTS = 8
 QUIET_SECONDS = 90.0
 """The time within which the sweep must have settled and posted everything."""
+TOKEN, TOKEN_LIMIT = f"{TOKEN_PREFIX}storm", 20_000_000
+"""What every other client has: an end-user token, which may spend so much, in nano-USD."""
+CREATE_TOKEN = f"""
+from datetime import timedelta
+from django.utils import timezone
+from accounts.models import ApiKey, EndUserToken
+from accounts.services import digest_of
+EndUserToken.objects.create(
+    key=ApiKey.objects.get(), end_user="eve", digest=digest_of("{TOKEN}"), spending_limit={TOKEN_LIMIT},
+    expires_at=timezone.now() + timedelta(days=1),
+)
+"""
 
 
 @dataclass
@@ -68,6 +82,8 @@ class Storm:
         with ExitStack() as stack:
             webs = [stack.enter_context(EndedRun(self._web())) for _ in range(1)]
             self._key = webs[0].api_key
+            made = manage(self.data, "shell", "-c", CREATE_TOKEN, **self.environment)
+            assert made.returncode == 0, made.stderr
             webs += [stack.enter_context(EndedRun(self._web())) for _ in range(self.webs - 1)]
             workers = [self._worker() for _ in range(self.workers)]
             beat = self._celery("beat", "--schedule", str(self.data / "beat")) if self.broker else None
@@ -109,12 +125,19 @@ class Storm:
                         process.wait()
             proof = manage(self.data, "verify_ledger", **self.environment)
             assert proof.returncode == 0, proof.stdout + proof.stderr
+            assert self.spent_with_token() <= TOKEN_LIMIT
             return proof.stdout.strip()
 
     def unbilled(self) -> set[str]:
         """The answered completions that were not billed."""
         billed = self._rows("SELECT id FROM billing_charge WHERE state <> 'held' AND cost > 0")
         return self.answered - {f"chatcmpl-{UUID(str(id)).hex}" for (id,) in billed}
+
+    def spent_with_token(self) -> int:
+        [(spent,)] = self._rows(
+            "SELECT SUM(amount) FROM billing_spend WHERE scope_id = (SELECT id FROM accounts_endusertoken)"
+        )
+        return int(spent or 0)
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -167,7 +190,7 @@ class Storm:
 
     def _ask_repeatedly(self, number: int) -> None:
         rng = random.Random(self.seed * 1000 + number)
-        headers = {"Authorization": f"Bearer {self._key}"}
+        headers = {"Authorization": f"Bearer {TOKEN if number % 2 else self._key}"}
         with httpx2.Client(headers=headers, timeout=20) as client:
             while not self._stop.is_set():
                 try:
@@ -185,6 +208,8 @@ class Storm:
         leaves_after = rng.choice((3, 1000, 1000))
         with client.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
             self.asked += 1
+            if response.status_code == httpx2.codes.TOO_MANY_REQUESTS:  # the token's limit is reached
+                self._stop.wait(0.3)
             for count, line in enumerate(response.iter_lines()):
                 self._note_answer(line)
                 if count > leaves_after:
@@ -228,7 +253,8 @@ def main(arguments: Sequence[str]) -> None:
         unbilled = storm.unbilled()
         sys.stdout.write(
             f"{storm.kills} kills in {raged:.0f} s; {storm.asked} calls, of {len(storm.answered)} a word was "
-            f"seen, {len(unbilled)} of them not billed\n{proof}\n"
+            f"seen, {len(unbilled)} of them not billed; {format_usd(storm.spent_with_token())} USD of "
+            f"{format_usd(TOKEN_LIMIT)} USD were spent with a token\n{proof}\n"
         )
         if unbilled:
             sys.exit(1)

@@ -89,7 +89,7 @@ class _Preparation:
         self._messages = messages
         self._spec = spec
         self._workspace_id = principal.workspace_id
-        self._requester = Requester(principal.user_id, principal.key_id)
+        self._requester = Requester.of(principal)
         self._positions = positions
         self.names: dict[str, str] = {}
         self._image_text_tokens = 0

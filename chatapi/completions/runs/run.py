@@ -49,21 +49,22 @@ class Run(StoredRun):
         self._asked = self.request
         self._size = PromptSize()
         self._milliseconds: Mapping[str, int] = {}
+        who = self.principal
         self.charge_request = ChargeRequest(
             charge_id=self.id,
             kind="completion",
             workspace_id=self.workspace_id,
-            user_id=self.principal.user_id,
-            key_id=self.principal.key_id,
+            user_id=who.user_id,
+            key_id=who.key_id,
             models=tuple([candidate.id for candidate in self.candidates]),
             at=self.at,
             process_id=self.process_id,
             declared=partial(declared_prices, self.candidates),
+            token_id=who.token_id,
         )
         if any(file.milliseconds for file in self.files) and not all(map(_hears, self.candidates)):
-            who = self.principal
             self.recognition_request = audio_charge_request(
-                "transcription", who.workspace_id, who.user_id, who.key_id
+                "transcription", who.workspace_id, who.user_id, who.key_id, who.token_id
             )
 
     def record_admission(self, admission: Admission) -> None:

@@ -262,7 +262,7 @@ def test_the_command_says_what_is_wrong(db: None, capsys: pytest.CaptureFixture[
     for email, complaint in (
         (ALICE, "has an account already"),
         ("nobody", "valid email"),
-        ("", "valid email"),
+        ("", "Name the email address"),
     ):
         with pytest.raises(CommandError, match=complaint):
             call_command("invite", email)
