@@ -12,7 +12,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from accounts.api.serializers import AccountSerializer, ExportedKeySerializer, MembershipSerializer
 from accounts.models import ApiKey, User
@@ -41,6 +41,17 @@ class DataSubject(Value, frozen=True):
     user: User
     own: UUID | None
     shared: tuple[UUID, ...] = ()
+
+    def owns(self, through: str = "") -> Q:
+        """Return the condition on rows that are theirs: what they made in sessions, and their keys made.
+
+        `through` leads to the rows that have an owner. What other members of their workspace keep private is
+        not theirs.
+        """
+        member, workspace = f"{through}user", f"{through}workspace_id"
+        by_keys = {f"{through}api_key__isnull": False}
+        own = Q(**{workspace: self.own}) & (Q(**{member: self.user}) | Q(**by_keys))
+        return own | Q(**{f"{workspace}__in": self.shared, member: self.user})
 
 
 Exporter = Callable[[DataSubject], Iterator[ExportedFile]]

@@ -4,7 +4,7 @@ Everything here is scoped to the key that made them.
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -27,6 +27,21 @@ DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 900, 60, 86_400
 KEPT_AFTER_EXPIRY = timedelta(days=30)
 """For how long a token is still listed after it expired."""
 _BATCH = 1000
+
+
+SpentOfTokens = Callable[[Collection[UUID]], Mapping[UUID, int]]
+_spent_of_tokens: list[SpentOfTokens] = []
+
+
+def register_spending(spent_of_tokens: SpentOfTokens) -> None:
+    """Register what tells how much the calls with tokens cost and hold, in nano-USD, by the token's id."""
+    _spent_of_tokens[:] = [spent_of_tokens]
+
+
+def spent_of(tokens: Collection[EndUserToken]) -> Mapping[UUID, int]:
+    """Return what the calls with these tokens cost and hold, in nano-USD."""
+    [spent_of_tokens] = _spent_of_tokens
+    return spent_of_tokens([token.pk for token in tokens])
 
 
 class TokenRequest(Value, frozen=True):

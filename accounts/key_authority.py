@@ -4,9 +4,10 @@ A person in a session gives any scopes, since the role of a key's user bounds wh
 at most its own scopes, until its own expiry, within its own limits; and it neither changes nor revokes a key
 with scopes that it lacks, or it could take others down, or over.
 
-Owners and admins manage the keys of all members: a key of an owner does nothing that one of an admin's does
-not. But as it acts with the owner's name and role, only owners change it; an admin may revoke it, or roll it,
-which makes it the admin's.
+Owners and admins manage the keys of all members. But a key acts in the name of its user and lives as long as
+their membership: an admin who widened another's key, whose secret they know, would keep a way in after they
+left. So only its user and owners give a key more; an admin may narrow it, revoke it, or roll it, which makes
+it theirs.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -58,13 +59,19 @@ class KeyAuthority:
         """Raise `Forbidden` unless the caller may make these changes to a key."""
         self.check_may_revoke(key)
         self.check_may_give(changes)
-        is_anothers = key.user_id != self._who.user_id
-        if is_anothers and _is_owner(key, key.user_id) and not _is_owner(key, self._who.user_id):
+        is_own = key.user_id == self._who.user_id
+        if not is_own and _widens(key, changes) and not self._is_owner:
             raise Forbidden(
-                "This key belongs to an owner of the workspace: only owners change it. You may roll it, "
-                "which makes it yours, or revoke it.",
+                "This key is of another member: only they and owners of the workspace give it more scopes, a "
+                "later expiry or looser limits. Roll it first, which makes it yours.",
                 code="insufficient_permissions",
             )
+
+    @property
+    def _is_owner(self) -> bool:
+        who = self._who
+        members = Membership.objects.filter(workspace=who.workspace_id, user=who.user_id, role=Role.OWNER)
+        return members.exists()
 
     def check_may_roll(self, key: ApiKey) -> None:
         """Raise `Forbidden` unless the caller may have a secret of this key."""
@@ -91,9 +98,12 @@ def _is_looser(own: int | None, other: int | None) -> bool:
     return bool(own) and (not other or other > (own or 0))
 
 
-def _is_owner(key: ApiKey, user_id: int) -> bool:
-    members = Membership.objects.filter(workspace=key.workspace_id, user=user_id, role=Role.OWNER)
-    return members.exists()
+def _widens(key: ApiKey, changes: Mapping[str, Any]) -> bool:
+    return (
+        not set(changes.get("scopes", ())) <= set(key.scope_list)
+        or ("expires_at" in changes and _ends_later(key.expires_at, changes["expires_at"]))
+        or any(_is_looser(getattr(key, name), changes[name]) for name in LIMITS if name in changes)
+    )
 
 
 def _beyond(why: str, param: str) -> Forbidden:

@@ -1,5 +1,6 @@
 """Queries of a workspace's API keys."""
 
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -53,3 +54,8 @@ def valid_secrets_of(key: ApiKey) -> list[KeySecret]:
     now = timezone.now()
     valid = [one for one in key.secrets.all() if one.expires_at is None or one.expires_at > now]
     return sorted(valid, key=lambda secret: (secret.created_at, secret.pk), reverse=True)
+
+
+def older_secrets_end(key: ApiKey) -> datetime | None:
+    """Return when the last of the valid secrets but the newest ends; None if there are no others."""
+    return max((one.expires_at for one in valid_secrets_of(key)[1:] if one.expires_at), default=None)

@@ -6,7 +6,7 @@ waits for that.
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Lock
@@ -42,9 +42,18 @@ class KeyUse(Value, frozen=True):
 
 
 class KeyUses:
-    """The uses of keys that this process has seen, by the key's digest and what the server calls its peer."""
+    """The uses of keys that this process has seen, by the key's digest and what the server calls its peer.
 
-    def __init__(self) -> None:
+    `clock` is in seconds; `write_times` stores that keys were used now, in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        write_times: Callable[[Collection[UUID]], None] | None = None,
+    ) -> None:
+        self.write_times = write_times or record_times
+        self._clock = clock
         self._seen: set[tuple[str, str]] = set()
         self._waiting: dict[tuple[str, str], KeyUse] = {}
         self._due: dict[UUID, float] = {}
@@ -56,7 +65,7 @@ class KeyUses:
 
     def note(self, digest: str, who: Principal, source: Any) -> None:
         """Note that a valid key, or a token that it made, was used in a Django request or an ASGI scope."""
-        if who.key_id is not None and time.monotonic() >= self._due.get(who.key_id, 0):
+        if who.key_id is not None and self._clock() >= self._due.get(who.key_id, 0):
             self._note_time(who.key_id)
         use = digest, peer_of(source)
         if who.token_id is None and use not in self._seen:
@@ -66,7 +75,7 @@ class KeyUses:
         with self._lock:
             if len(self._due) >= REMEMBERED_USES:
                 self._due.clear()
-            self._due[key_id] = time.monotonic() + SECONDS_BETWEEN_TIMES
+            self._due[key_id] = self._clock() + SECONDS_BETWEEN_TIMES
             self._used.add(key_id)
             if len(self._used) == 1:
                 self._thread.submit(self._write_times)
@@ -75,7 +84,7 @@ class KeyUses:
         with self._lock:
             used, self._used = self._used, set()
         try:
-            record_times(used)
+            self.write_times(used)
         except Error as error:
             self._log_failure(error)
         finally:
@@ -115,10 +124,6 @@ class KeyUses:
         self._has_failed = True
 
 
-key_uses = KeyUses()
-"""Those of this process."""
-
-
 def record_times(key_ids: Collection[UUID]) -> None:
     """Store that these keys were used now, unless that was stored within the last minute."""
     now = timezone.now()
@@ -152,3 +157,7 @@ def _user_agent(source: Any) -> str:
         values = (value for name, value in source["headers"] if name == b"user-agent")
         return next(values, b"").decode("latin-1")
     return str(source.META.get("HTTP_USER_AGENT", ""))
+
+
+key_uses = KeyUses()
+"""Those of this process."""

@@ -15,9 +15,11 @@ from accounts.models import ApiKey, KeySecret, Membership, User, Workspace
 from accounts.permissions import (
     DEFAULT_SCOPES,
     Permission,
+    Permissions,
     Scope,
     format_scopes,
     permissions_in_session,
+    permissions_of_key,
 )
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, record
@@ -31,6 +33,8 @@ DEFAULT_OVERLAP = timedelta(hours=1)
 MAX_OVERLAP = timedelta(days=7)
 """How long the secrets of a key may stay valid, at the most, beside a newer one."""
 EXPIRED_SECRETS_KEPT = timedelta(days=30)
+SEEING_MORE = {Permission.USAGE_OF_ALL, Permission.BILLING}
+"""What the older secrets of a member's key may gain while an admin's roll of it overlaps: to see numbers."""
 
 
 def digest_of(secret: str) -> str:
@@ -101,9 +105,10 @@ def roll_api_key(
 ) -> str:
     """Give a key a new secret, and return that; it cannot be shown again.
 
-    The secrets before it end after the overlap at the latest; at once, if the key's user can no longer use
-    them. The key becomes `by`'s, so that it outlives whoever leaves. They must have the permission for keys,
-    unless the key is theirs already. Raises `Forbidden`, and `Conflict` if the key is revoked or expired.
+    The key becomes `by`'s, so that it outlives whoever leaves. They must have the permission for keys, unless
+    the key is theirs already. The secrets before it end after the overlap at the latest; at once, if they
+    could do more with `by`'s role than they could: nobody who knows one may gain by this, and one of who left
+    does not come back to life. Raises `Forbidden`, and `Conflict` if the key is revoked or expired.
     """
     secret = _new_secret()
     with transaction.atomic():
@@ -113,9 +118,9 @@ def roll_api_key(
         if locked is None:  # deleted at this very moment
             raise NotFound("There is no such API key.", param="key_id")
         check_not_over(locked)
-        _check_may_have(locked, by)
-        was_usable = locked.user.is_active and _role_in(locked.workspace_id, locked.user) is not None
-        _end_secrets(locked, timezone.now() + (overlap if was_usable else timedelta(0)))
+        role = _check_may_have(locked, by)
+        gained = permissions_of_key(role, locked.scope_list) - _permissions_of(locked)
+        _end_secrets(locked, timezone.now() + (timedelta(0) if gained - SEEING_MORE else overlap))
         _add_secret(locked, secret)
         locked.prefix = secret[:PREFIX_LENGTH]
         seconds = int(overlap.total_seconds())
@@ -132,21 +137,25 @@ def check_not_over(key: ApiKey) -> None:
         raise Conflict(f"The API key is {key.state}. Make a new one.", code=f"api_key_{key.state}")
 
 
-def _check_may_have(key: ApiKey, by: User) -> None:
+def _check_may_have(key: ApiKey, by: User) -> Role:
     role = _role_in(key.workspace_id, by)
-    permissions = permissions_in_session(role) if role else frozenset()
-    if role is None or (by.pk != key.user_id and Permission.KEYS not in permissions):
+    if role is None or (by.pk != key.user_id and Permission.KEYS not in permissions_in_session(role)):
         raise Forbidden(
             f"{by} cannot have this key: they are no member of its workspace who may manage keys.",
             code="insufficient_permissions",
         )
+    return role
+
+
+def _permissions_of(key: ApiKey) -> Permissions:
+    role = _role_in(key.workspace_id, key.user) if key.user.is_active else None
+    return frozenset() if role is None else permissions_of_key(role, key.scope_list)
 
 
 def _role_in(workspace_id: UUID, user: User) -> Role | None:
-    found = (
-        Membership.objects.filter(workspace=workspace_id, user=user).values_list("role", flat=True).first()
-    )
-    return None if found is None else Role(found)
+    found = Membership.objects.filter(workspace=workspace_id, user=user).values_list("role", flat=True)
+    role = found.first()
+    return None if role is None else Role(role)
 
 
 def _end_secrets(key: ApiKey, at: datetime) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import QuerySet
-
 from accounts.data_export import DataSubject, ExportedFile, in_batches, json_list, one_by_one
 from conversations.api.serializers import ConversationSerializer, ItemSerializer
 from conversations.models import Conversation, Message
@@ -14,27 +12,19 @@ from media.models import Asset
 
 
 def export_history(who: DataSubject) -> Iterator[ExportedFile]:
-    """Yield each conversation of the user's own workspace, and those that they began in others.
+    """Yield each conversation that is the user's or was made by the keys of their own workspace.
 
-    The files of the latter come with them; those of the own workspace are exported by `media`.
+    The files of those in shared workspaces come with them; `media` exports those of the own workspace.
     """
-    for conversations in _conversations(who):
-        for conversation in one_by_one(conversations):
-            head = ConversationSerializer(conversation).data
-            name = f"conversations/{conversation.public_id}.json"
-            yield ExportedFile(name, json_list(head, "items", _items(conversation)))
+    for conversation in one_by_one(Conversation.objects.filter(who.owns())):
+        head = ConversationSerializer(conversation).data
+        name = f"conversations/{conversation.public_id}.json"
+        yield ExportedFile(name, json_list(head, "items", _items(conversation)))
     for workspace_id in who.shared:
         mine = Conversation.objects.filter(workspace_id=workspace_id, user=who.user)
         held = Asset.objects.filter(conversations__conversation__in=mine.order_by().values("pk")).distinct()
         for asset in one_by_one(held, "sha256"):
             yield exported_asset(asset)
-
-
-def _conversations(who: DataSubject) -> Iterator[QuerySet[Conversation]]:
-    if who.own is not None:
-        yield Conversation.objects.filter(workspace_id=who.own)
-    for workspace_id in who.shared:
-        yield Conversation.objects.filter(workspace_id=workspace_id, user=who.user)
 
 
 def _items(conversation: Conversation) -> Iterator[dict[str, Any]]:

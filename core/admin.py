@@ -87,8 +87,11 @@ class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [lookup for lookup in super().get_search_fields(request) if may_search(self.model, lookup)]
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        filters = super().get_list_filter(request)
-        return [one for one in filters if not isinstance(one, str) or may_search(self.model, one)]
+        return [one for one in super().get_list_filter(request) if self._may_filter_by(one)]
+
+    def _may_filter_by(self, list_filter: Any) -> bool:
+        lookup = list_filter[0] if isinstance(list_filter, tuple) else list_filter
+        return not isinstance(lookup, str) or may_search(self.model, lookup)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse to delete what one may not view: the confirmation shows it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mimetypes import guess_extension
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.data_export import DataSubject, ExportedFile, json_list, one_by_one, safe_name
@@ -21,9 +21,8 @@ _ADDRESSES = {"url", "thumbnail_url"}
 def export_files(who: DataSubject) -> Iterator[ExportedFile]:
     """Yield an index, the uploads, and other files of the user's own workspace, such as spoken answers."""
     yield ExportedFile("files.json", json_list({"object": "list"}, "data", _index(who)))
-    for uploads in _uploads(who):
-        for file in one_by_one(uploads):
-            yield _exported(file.asset, _path(file))
+    for file in one_by_one(_uploads(who)):
+        yield _exported(file.asset, _path(file))
     for asset in _others(who):
         yield exported_asset(asset)
 
@@ -42,9 +41,8 @@ def without_addresses(shown: Any) -> Any:
 
 def _index(who: DataSubject) -> Iterator[dict[str, Any]]:
     show = FileSerializer().to_representation
-    for uploads in _uploads(who):
-        for file in one_by_one(uploads):
-            yield {**without_addresses(show(file)), "sha256": file.asset.sha256, "path": _path(file)}
+    for file in one_by_one(_uploads(who)):
+        yield {**without_addresses(show(file)), "sha256": file.asset.sha256, "path": _path(file)}
     for asset in _others(who):
         yield {
             "object": "asset",
@@ -56,19 +54,19 @@ def _index(who: DataSubject) -> Iterator[dict[str, Any]]:
         }
 
 
-def _uploads(who: DataSubject) -> Iterator[QuerySet[File]]:
-    files = File.objects.select_related("asset").exclude(expires_at__lte=timezone.now())
-    if who.own is not None:
-        yield files.filter(workspace_id=who.own)
-    for workspace_id in who.shared:
-        yield files.filter(workspace_id=workspace_id, user=who.user)
+def _uploads(who: DataSubject) -> QuerySet[File]:
+    files = File.objects.select_related("asset").filter(who.owns())
+    return files.exclude(expires_at__lte=timezone.now())
 
 
 def _others(who: DataSubject) -> Iterator[Asset]:
     if who.own is None:
         return
     uploads = File.objects.filter(asset=OuterRef("pk")).exclude(expires_at__lte=timezone.now())
-    yield from one_by_one(Asset.objects.filter(~Exists(uploads), workspace_id=who.own), "sha256")
+    held_by_nothing = Q(conversations=None) & ~Exists(uploads)
+    in_own_conversations = who.owns("conversations__conversation__") & ~Exists(uploads.filter(who.owns()))
+    assets = Asset.objects.filter(held_by_nothing | in_own_conversations, workspace_id=who.own)
+    yield from one_by_one(assets.distinct(), "sha256")
 
 
 def _path(file: File) -> str:

@@ -9,7 +9,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from accounts.key_uses import KeyUses
+from accounts.key_uses import key_uses, record_times
 from billing.prices import clear_price_cache
 from tests.support.database_reset import empty_database
 from tests.support.people import Person, person
@@ -60,10 +60,10 @@ def prices_of_this_test() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_other_thread_writes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the thread that writes when keys are used rest, where a test's own transaction keeps it waiting."""
-    if "transactional_db" not in request.fixturenames:
-        monkeypatch.setattr(KeyUses, "_note_time", lambda self, key_id: None)
+def no_other_thread_writes(request: pytest.FixtureRequest) -> None:
+    """Write nothing of when keys are used, where a test's own transaction would keep the writer waiting."""
+    is_committed = "transactional_db" in request.fixturenames
+    key_uses.write_times = record_times if is_committed else lambda _: None
 
 
 @pytest.fixture(autouse=True)

@@ -1,22 +1,59 @@
-"""The admin's API keys."""
+"""The admin's API keys: made, changed, rolled and revoked, with each secret shown once."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 
+from accounts.admin.action_page import (
+    ActionAdmin,
+    ActionResult,
+    AdminAction,
+    Values,
+    action_page,
+    post_data,
+    row_for_action,
+)
+from accounts.admin.panels import PanelAdmin
 from accounts.admin.rights import is_superuser
+from accounts.key_selectors import older_secrets_end, valid_secrets_of
 from accounts.models import LIMITS, ApiKey, User, Workspace
+from accounts.permissions import Scope, format_scopes
 from accounts.security_events.recording import origin_of
-from accounts.services import create_api_key, delete_api_key, revoke_api_key
-from core.admin import ModelAdmin
+from accounts.services import (
+    change_api_key,
+    create_api_key,
+    delete_api_key,
+    revoke_api_key,
+    roll_api_key,
+)
+from core.exceptions import ApiError
+
+OVERLAPS = {"0": "at once", "3600": "in an hour", "86400": "in a day", "604800": "in a week"}
+"""When the secrets before a new one end, by the seconds until then."""
+USUAL_OVERLAP = "3600"
+_PAGES = {"active": {"Roll": "roll", "Revoke": "revoke"}, "expired": {"Revoke": "revoke"}, "revoked": {}}
+"""The pages of a key by its state, by their links' labels."""
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in Scope], widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "scopes" in self.fields:  # not for who only views the key
+            self.initial["scopes"] = self.instance.scope_list
+
+    def clean_scopes(self) -> str:
+        return format_scopes(self.cleaned_data["scopes"])
+
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         workspace, user = values.get("workspace"), values.get("user")
@@ -25,24 +62,39 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         return values
 
 
+class RollForm(forms.Form):
+    overlap = forms.ChoiceField(
+        label="Earlier secrets end", choices=list(OVERLAPS.items()), initial=USUAL_OVERLAP
+    )
+
+
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(PanelAdmin, ActionAdmin):
     form = ApiKeyForm
-    list_display = ("prefix", "name", "workspace", "user", "state", "created_at", "expires_at")
+    list_display = (
+        *("prefix", "name", "workspace", "user", "scopes", "state"),
+        *("last_used_at", "created_at", "expires_at"),
+    )
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "created_at")
     list_select_related = ("workspace", "user")
     search_fields = ("prefix", "name", "user__email", "workspace__name")
     ordering = ("-id",)
     autocomplete_fields = ("workspace", "user")
-    readonly_fields = ("prefix", "created_at", "revoked_at")
+    readonly_fields = ("prefix", "state", "valid_secrets", "last_used_at", "created_at", "revoked_at")
     actions = ("revoke",)
+    action_errors = (ApiError,)
     show_full_result_count = False
+
+    # --- who may ----------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+
+    def may_act(self, request: HttpRequest, row: ApiKey | None = None) -> bool:
+        return self.has_change_permission(request, row)
 
     @staticmethod
     def _may_touch(request: HttpRequest, key: ApiKey | None) -> bool:
@@ -61,12 +113,11 @@ class ApiKeyAdmin(ModelAdmin):
             kwargs["queryset"] = own[db_field.name]
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
+    # --- what is shown ----------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
-        editable = ("workspace", "user", "name", "expires_at")
-        shown = editable if obj is None else ("prefix", *editable, "created_at", "revoked_at")
+        fields = ("workspace", "user", "name", "scopes", "expires_at")
+        shown = fields if obj is None else ("prefix", *fields, *self.readonly_fields[1:])
         limits = {"fields": LIMITS, "description": "Of this key, within its workspace's. Empty or 0: none."}
         return ((None, {"fields": shown}), ("Limits", limits))
 
@@ -75,27 +126,53 @@ class ApiKeyAdmin(ModelAdmin):
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
-        if key.revoked_at:
-            return "revoked"
-        return "expired" if key.expires_at and key.expires_at <= timezone.now() else "valid"
+        return key.state
+
+    @admin.display(description="valid secrets")
+    def valid_secrets(self, key: ApiKey) -> str:
+        count, end = len(valid_secrets_of(key)), older_secrets_end(key)
+        return f"{count}" if end is None else f"{count}; the older ones until {end:%Y-%m-%d %H:%M} UTC"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        pages = _PAGES[key.state] if key is not None and self.may_act(request, key) else {}
+        links = [(label, self.page_url(key, page)) for label, page in pages.items()]
+        context = {"page_links": links, "subtitle": None, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    # --- what is done -----------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
-            super().save_model(request, obj, form, change)
+            self._change(request, obj, form)
             return
         limits = {name: getattr(obj, name) for name in LIMITS}
         key, secret = create_api_key(
             obj.workspace,
             obj.user,
             name=obj.name,
+            scopes=obj.scope_list,
             expires_at=obj.expires_at,
             origin=origin_of(request),
             **limits,
         )
         obj.pk = key.pk
         obj.refresh_from_db()
-        text = format_html("The key is <code>{}</code>. Copy it now: it cannot be shown again.", secret)
-        messages.warning(request, text)
+        messages.warning(request, _shown_once(secret))
+
+    @staticmethod
+    def _change(request: HttpRequest, obj: ApiKey, form: Any) -> None:
+        changes = {name: getattr(obj, name) for name in form.changed_data}
+        if "scopes" in changes:
+            changes["scopes"] = obj.scope_list
+        stored = ApiKey.objects.select_related("user").get(pk=obj.pk)  # the form has changed this one already
+        change_api_key(stored, origin=origin_of(request), **changes)
 
     def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
         delete_api_key(obj, origin=origin_of(request))
@@ -113,3 +190,52 @@ class ApiKeyAdmin(ModelAdmin):
             messages.success(request, f"Revoked: {', '.join(map(str, own))}")
         if len(own) < len(keys):
             messages.error(request, "Only a superuser revokes other people's keys.")
+
+    # --- pages with a confirmation ------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"roll": self.roll_page, "revoke": self.revoke_page}
+        return [
+            path(f"<uuid:id>/{page}/", self.admin_site.admin_view(view), name=f"accounts_apikey_{page}")
+            for page, view in pages.items()
+        ] + super().get_urls()
+
+    def roll_page(self, request: HttpRequest, id: Any) -> HttpResponse:
+        key = row_for_action(self, request, id)
+
+        def do(values: Values, by: str) -> ActionResult:
+            overlap = timedelta(seconds=int(values["overlap"]))
+            secret = roll_api_key(key, _next_user(request, key), overlap, origin=origin_of(request))
+            return ActionResult(key, "It has a new secret.", warning=_shown_once(secret))
+
+        note = (
+            "The key gets a new secret, which is shown once, and keeps its id. If its user can no longer use "
+            "it, it becomes yours, and the secrets before end at once."
+        )
+        action = AdminAction(f"Roll {key}", "Roll", RollForm(post_data(request)), do, row=key, note=note)
+        return action_page(self, request, action)
+
+    def revoke_page(self, request: HttpRequest, id: Any) -> HttpResponse:
+        key = row_for_action(self, request, id)
+
+        def do(values: Values, by: str) -> ActionResult:
+            revoke_api_key(key, origin=origin_of(request))
+            return ActionResult(key, "It was revoked.")
+
+        note = (
+            "Within a second nothing acts with it, or with a token that it made, and what runs for them "
+            "ends. This cannot be undone."
+        )
+        form = forms.Form(post_data(request))
+        action = AdminAction(f"Revoke {key}", "Revoke", form, do, row=key, note=note)
+        return action_page(self, request, action)
+
+
+def _next_user(request: HttpRequest, key: ApiKey) -> User:
+    """Return whose the key is once it was rolled: its user's still, if they can use it."""
+    members = key.workspace.memberships.filter(user=key.user, user__is_active=True)
+    return key.user if members.exists() else cast("User", request.user)
+
+
+def _shown_once(secret: str) -> str:
+    return format_html("The key is <code>{}</code>. Copy it now: it cannot be shown again.", secret)

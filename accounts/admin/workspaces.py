@@ -15,13 +15,14 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from accounts.admin.panels import PanelAdmin
 from accounts.admin.rights import has_rights, is_superuser, missing_permissions
 from accounts.deletion import delete_workspace, has_contents, workspace_counts
 from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, origin_of, record
 from accounts.sign_in.invitations import open_invitations
-from core.admin import ModelAdmin, link_to
+from core.admin import link_to
 
 _INVITATION_PERMISSIONS = ("accounts.view_invitation", "accounts.add_invitation")
 
@@ -120,7 +121,7 @@ class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Workspace)
-class WorkspaceAdmin(ModelAdmin):
+class WorkspaceAdmin(PanelAdmin):
     list_display = ("name", "personal_of", "created_at")
     list_select_related = ("personal_of",)
     search_fields = ("name", "personal_of__email")

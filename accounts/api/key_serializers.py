@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from accounts.api.scopes_field import ScopesField
 from accounts.api.serializers import UserIdField
-from accounts.key_selectors import ACTIVE, INACTIVE, valid_secrets_of
+from accounts.key_selectors import ACTIVE, INACTIVE, older_secrets_end, valid_secrets_of
 from accounts.models import ApiKey, User
 from accounts.permissions import Scope
 from accounts.roles import Role
@@ -96,9 +96,11 @@ class ProjectKeySerializer(RedactedKeySerializer):
 
     @extend_schema_field(KeySecretsSerializer)
     def get_secrets(self, key: ApiKey) -> dict[str, Any]:
-        valid = valid_secrets_of(key)
-        last = max((one.expires_at for one in valid[1:] if one.expires_at), default=None)
-        return {"valid": len(valid), "older_expire_at": int(last.timestamp()) if last else None}
+        end = older_secrets_end(key)
+        return {
+            "valid": len(valid_secrets_of(key)),
+            "older_expire_at": None if end is None else int(end.timestamp()),
+        }
 
 
 class NewProjectKeySerializer(ProjectKeySerializer):

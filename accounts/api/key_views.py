@@ -108,8 +108,9 @@ class ProjectKeyView(ApiView):
     @extend_schema(
         operation_id="updateProjectKey",
         summary="Change an API key: its name, scopes, expiry or limits",
-        description=f"It holds at once. {_LIMITS_OF_GIVING} Only owners change a key of an owner. A key that "
-        "is revoked or expired stays as it is.",
+        description=f"It holds at once. {_LIMITS_OF_GIVING} Only its user and "
+        "owners give a key more; others may narrow it, or roll it first. A key that is revoked or expired "
+        "stays as it is.",
         tags=["keys"],
         request=ProjectKeyFieldsSerializer,
         responses={200: ProjectKeySerializer} | error_responses(400, 401, 403, 404, 409),

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.token_serializers import SpentField
 from accounts.models import ApiKey, EndUserToken, Membership, User
 from accounts.permissions import TOKEN_SCOPES, Permission, Scope
 from accounts.principal import Principal
@@ -107,10 +108,11 @@ class TokenAuthenticationSerializer(serializers.Serializer[EndUserToken]):
     scopes = serializers.ListField(child=serializers.ChoiceField([*TOKEN_SCOPES]), source="scope_list")
     expires_at = TimestampField()
     spending_limit_usd = UsdStringField(source="spending_limit", allow_null=True)
+    spent_usd = SpentField()
 
 
 class EndUserMeSerializer(serializers.Serializer[EndUserToken]):
-    # the context holds the `principal`
+    # the context holds the `principal`, and `spent`
 
     id = serializers.CharField(source="end_user", help_text="What the server calls its end user.")
     object = ConstantField("end_user")

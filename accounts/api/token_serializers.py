@@ -24,7 +24,20 @@ from core.validation import exceptions
 from core.validation.fields import IntegerField, StrictSerializer, StringField
 
 
+class SpentField(UsdStringField):
+    """What the calls with a token cost and hold, in USD; the context holds `spent`, in nano-USD by its id."""
+
+    def __init__(self) -> None:
+        text = "What its calls cost, and may cost while they run."
+        super().__init__(source="pk", read_only=True, help_text=text)
+
+    def to_representation(self, value: Any) -> str:
+        return super().to_representation(self.context["spent"][value])
+
+
 class TokenSerializer(serializers.Serializer[EndUserToken]):
+    # the context holds `spent`
+
     id = PublicIdField(END_USER_TOKEN)
     object = ConstantField("end_user_token")
     created_at = TimestampField()
@@ -35,6 +48,7 @@ class TokenSerializer(serializers.Serializer[EndUserToken]):
     spending_limit_usd = UsdStringField(
         source="spending_limit", allow_null=True, help_text="Null: none beside the key's."
     )
+    spent_usd = SpentField()
 
 
 class NewTokenSerializer(TokenSerializer):

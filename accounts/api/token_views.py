@@ -25,6 +25,7 @@ from accounts.end_user_tokens import (
     get_token,
     revoke_token,
     revoke_tokens_of_end_user,
+    spent_of,
     token_page,
 )
 from accounts.permissions import Permission
@@ -54,7 +55,7 @@ class TokenListView(ApiView):
         if end_user is not None and "\x00" in end_user:
             raise BadRequest("Invalid value for 'user': it holds a NUL character.", param="user")
         page = token_page(principal_of(request).key_id, PAGES.parse(request.query_params), end_user)
-        return Response(page_body(page, TokenSerializer()))
+        return Response(page_body(page, TokenSerializer(context={"spent": spent_of(page.items)})))
 
     @extend_schema(
         operation_id="createEndUserToken",
@@ -78,7 +79,8 @@ class TokenListView(ApiView):
         )
         token, secret = create_end_user_token(principal_of(request), wanted)
         token.token = secret  # type: ignore[attr-defined]
-        return Response(NewTokenSerializer(token).data, headers=NO_STORE)
+        shown = NewTokenSerializer(token, context={"spent": {token.pk: 0}})
+        return Response(shown.data, headers=NO_STORE)
 
 
 class TokenView(ApiView):
@@ -91,7 +93,8 @@ class TokenView(ApiView):
         responses={200: TokenSerializer} | error_responses(401, 403, 404),
     )
     def get(self, request: Request, token_id: str) -> Response:
-        return Response(TokenSerializer(get_token(principal_of(request).key_id, token_id)).data)
+        token = get_token(principal_of(request).key_id, token_id)
+        return Response(TokenSerializer(token, context={"spent": spent_of([token])}).data)
 
     @extend_schema(
         operation_id="deleteEndUserToken",

@@ -19,8 +19,8 @@ from accounts.api.serializers import (
 )
 from accounts.authentication import came_by_cookie, principal_of, session_of
 from accounts.deletion import delete_own_account
-from accounts.end_user_tokens import token_of
-from accounts.models import User
+from accounts.end_user_tokens import spent_of, token_of
+from accounts.models import Membership, User
 from accounts.permissions import Permission
 from accounts.principal import Principal
 from accounts.selectors import key_of, memberships_of
@@ -61,7 +61,7 @@ class MeView(ApiView):
     @extend_schema(
         operation_id="getMe",
         summary="Who the caller is: the user, their workspaces, and what the caller may do",
-        description="With an API key, the key's user; the key's workspace is the current one. A session "
+        description="With an API key, the key's user, and the one workspace that the key acts in. A session "
         "acts in the user's own workspace, or in the one that `X-Workspace-Id` names. An end-user token "
         "tells only of the end user whom it is for. 401 tells that nobody is signed in.",
         tags=["me"],
@@ -78,7 +78,7 @@ class MeView(ApiView):
             return _answer_to_end_user(principal)
         by_cookie = principal.key_id is None and came_by_cookie(request._request)
         context = {
-            "memberships": memberships_of(user),
+            "memberships": _memberships_shown(user, principal),
             "current": principal.workspace_id,
             "principal": principal,
             "key": key_of(principal),
@@ -118,7 +118,13 @@ def _answer_to_end_user(who: Principal) -> Response:
     token = token_of(who)
     if token is None:  # deleted at this very moment
         raise InvalidApiKey
-    return Response(EndUserMeSerializer(token, context={"principal": who}).data, headers=NO_STORE)
+    context = {"principal": who, "spent": spent_of([token])}
+    return Response(EndUserMeSerializer(token, context=context).data, headers=NO_STORE)
+
+
+def _memberships_shown(user: User, who: Principal) -> list[Membership]:
+    """Return where the caller can act: a key has one workspace, and tells of no other of its user's."""
+    return [one for one in memberships_of(user) if who.key_id is None or one.workspace_id == who.workspace_id]
 
 
 def _check_confirmation(request: Request, user: User) -> None:

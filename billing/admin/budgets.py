@@ -6,8 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from accounts.models import ApiKey
-from billing.admin.action_page import (
+from accounts.admin.action_page import (
     ActionResult,
     AdminAction,
     Values,
@@ -15,6 +14,7 @@ from billing.admin.action_page import (
     post_data,
     row_for_action,
 )
+from accounts.models import ApiKey
 from billing.admin.form_fields import KeyField, UsdField, WorkspaceField
 from billing.admin.formatting import usd_column
 from billing.admin.money_admin import MoneyAdmin

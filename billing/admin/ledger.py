@@ -11,8 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
-from billing import ledger
-from billing.admin.action_page import (
+from accounts.admin.action_page import (
     ActionResult,
     AdminAction,
     Values,
@@ -20,6 +19,7 @@ from billing.admin.action_page import (
     post_data,
     row_for_action,
 )
+from billing import ledger
 from billing.admin.form_fields import ReasonForm
 from billing.admin.formatting import (
     format_to_second,

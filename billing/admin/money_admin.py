@@ -9,10 +9,12 @@ from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
+from accounts.admin.action_page import ActionAdmin
 from accounts.models import Workspace
 from billing.admin.formatting import parse_any_id, workspace_link, workspace_names_by_id
+from billing.exceptions import BillingError
 from core.admin import ReadOnlyAdmin
 from core.admin_rights import may_view
 
@@ -36,7 +38,7 @@ def workspace_id_of(row: Any) -> UUID | None:
     return parse_any_id(getattr(row, "subject", ""))
 
 
-class MoneyAdmin(ReadOnlyAdmin):
+class MoneyAdmin(ActionAdmin, ReadOnlyAdmin):
     """Rows are visible with the view permission; actions need the change permission. Nobody edits rows."""
 
     class Media:
@@ -47,14 +49,14 @@ class MoneyAdmin(ReadOnlyAdmin):
     search_fields: ClassVar[tuple[str, ...]] = ("pk",)  # only to get a search box: see get_search_results
     search_help_text = "Workspace by name or id"
     list_per_page = 50
-    change_form_template = "billing/admin/change_form.html"
+    action_errors = (BillingError,)
     can_add: ClassVar[bool] = False
     view_pages: ClassVar[Mapping[str, str]] = {}
     """A row's other pages, for anyone who may view it, by their links' labels; `top-up` is `top_up_page`."""
     action_pages: ClassVar[Mapping[str, str]] = {}
     """The same for the actions on a row."""
 
-    def may_act(self, request: HttpRequest) -> bool:
+    def may_act(self, request: HttpRequest, row: Any = None) -> bool:
         permission = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{permission}"))
 
@@ -107,12 +109,9 @@ class MoneyAdmin(ReadOnlyAdmin):
         pages = {} if row is None else {**self.view_pages}
         if row is not None and self.may_act(request):
             pages |= self.actions_on(row)
-        links = [(label, self._page_url(row, page)) for label, page in pages.items()]
+        links = [(label, self.page_url(row, page)) for label, page in pages.items()]
         context = {"page_links": links, "subtitle": None, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
-
-    def _page_url(self, row: Any, page: str) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[row.pk])
 
     @admin.display(description="workspace")
     def workspace(self, row: Any) -> str:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from billing.admin.action_page import ActionResult, AdminAction, Values, action_page, post_data
+from accounts.admin.action_page import ActionResult, AdminAction, Values, action_page, post_data
 from billing.admin.formatting import format_to_second, no_wrap
 from billing.admin.money_admin import MoneyAdmin
 from billing.models import Price, Rate

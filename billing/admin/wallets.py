@@ -13,8 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
 
-from billing import ledger
-from billing.admin.action_page import (
+from accounts.admin.action_page import (
     ActionResult,
     AdminAction,
     Values,
@@ -22,6 +21,7 @@ from billing.admin.action_page import (
     post_data,
     row_for_action,
 )
+from billing import ledger
 from billing.admin.form_fields import MoneyForm, UsdField, WorkspaceField
 from billing.admin.formatting import usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin

@@ -67,18 +67,24 @@ def test_a_user_is_changed_and_gets_a_new_password(operator: Client) -> None:
 
 
 def test_a_new_key_is_shown_once(operator: Client, alice: Person) -> None:
-    form = {"workspace": str(alice.workspace.pk), "user": str(alice.user.pk), "name": "phone"}
+    form = {
+        "workspace": str(alice.workspace.pk),
+        "user": str(alice.user.pk),
+        "name": "phone",
+        "scopes": ["files", "completions"],
+    }
 
     assert operator.get(f"{KEYS}add/").status_code == 200
     shown = operator.post(f"{KEYS}add/", form, follow=True).text
     [secret] = re.findall(r"sk-chatapi-[\w-]{20,}", shown)
 
     key = ApiKey.objects.get(name="phone")
-    assert key.digest == digest_of(secret)
+    assert key.secrets.get().digest == digest_of(secret)
+    assert key.scopes == "completions files"
     assert key.prefix == secret[: len(key.prefix)]
     page = operator.get(f"{KEYS}{key.pk}/change/").text
     assert secret not in page
-    assert key.digest not in page
+    assert digest_of(secret) not in page
     assert key.prefix in page
 
 
@@ -87,6 +93,7 @@ def test_a_new_key_may_have_limits_of_its_own(operator: Client, alice: Person) -
         "workspace": str(alice.workspace.pk),
         "user": str(alice.user.pk),
         "name": "phone",
+        "scopes": ["files"],
         "requests_per_minute": "60",
         "tokens_per_minute": "",
         "concurrent_streams": "2",
@@ -120,7 +127,7 @@ def test_a_workspaces_limits_are_set(operator: Client, alice: Person) -> None:
 
 def test_a_key_is_only_for_members(operator: Client, alice: Person, charlie: Person) -> None:
     before = ApiKey.objects.count()
-    form = {"workspace": str(alice.workspace.pk), "user": str(charlie.user.pk)}
+    form = {"workspace": str(alice.workspace.pk), "user": str(charlie.user.pk), "scopes": ["files"]}
 
     answer = operator.post(f"{KEYS}add/", form)
 
@@ -132,6 +139,7 @@ def test_a_keys_secret_and_owner_cannot_be_changed(operator: Client, alice: Pers
     key = ApiKey.objects.get(user=alice.user)
     form = {
         "name": "renamed",
+        "scopes": ["files"],
         "digest": "0" * 64,
         "prefix": "x",
         "workspace": str(charlie.workspace.pk),
@@ -142,14 +150,14 @@ def test_a_keys_secret_and_owner_cannot_be_changed(operator: Client, alice: Pers
 
     changed = ApiKey.objects.get(pk=key.pk)
     assert changed.name == "renamed"
-    assert (changed.digest, changed.prefix) == (key.digest, key.prefix)
+    assert (changed.secrets.get().digest, changed.prefix) == (digest_of(alice.key), key.prefix)
     assert (changed.workspace, changed.user) == (alice.workspace, alice.user)
 
 
 def test_a_revoked_key_is_rejected(operator: Client, alice: Person) -> None:
     key = ApiKey.objects.get(user=alice.user)
     expired = ApiKey.objects.create(
-        workspace=alice.workspace, user=alice.user, digest="d", expires_at=timezone.now() - timedelta(1)
+        workspace=alice.workspace, user=alice.user, expires_at=timezone.now() - timedelta(1)
     )
 
     operator.post(KEYS, {"action": "revoke", "_selected_action": [str(key.pk)]})
@@ -182,7 +190,7 @@ def test_a_workspace_shows_members_and_keys(operator: Client, alice: Person, bob
     assert "bob@example.com" in page
     for key in ApiKey.objects.all():
         assert key.prefix in page
-        assert key.digest not in page
+        assert key.secrets.get().digest not in page
     assert operator.get("/admin/accounts/workspace/").status_code == 200
 
 

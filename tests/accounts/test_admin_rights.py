@@ -164,12 +164,17 @@ def test_a_key_is_only_for_oneself(permissions: list[str] | None, alice: Person,
     before = ApiKey.objects.count()
 
     for user in (alice.user, own):
-        form = {"workspace": str(alice.workspace.pk), "user": str(user.pk), "name": "stolen"}
+        form = {
+            "workspace": str(alice.workspace.pk),
+            "user": str(user.pk),
+            "name": "stolen",
+            "scopes": ["files"],
+        }
         assert "Select a valid choice" in client.post(f"{HOME}apikey/add/", form).text
     assert ApiKey.objects.count() == before
 
     Membership.objects.create(workspace=alice.workspace, user=own)
-    form = {"workspace": str(alice.workspace.pk), "user": str(own.pk), "name": "own"}
+    form = {"workspace": str(alice.workspace.pk), "user": str(own.pk), "name": "own", "scopes": ["files"]}
     assert client.get(f"{HOME}apikey/add/").status_code == 200
     client.post(f"{HOME}apikey/add/", form)
     assert ApiKey.objects.get(name="own").user == own
@@ -178,11 +183,13 @@ def test_a_key_is_only_for_oneself(permissions: list[str] | None, alice: Person,
 def test_other_peoples_keys_stay_as_they_are(clerk: Client, alice: Person) -> None:
     key = ApiKey.objects.get(user=alice.user)
     page = f"{HOME}apikey/{key.pk}/"
-    moved = {"workspace": str(alice.workspace.pk), "name": "renamed", "requests_per_minute": "1"}
+    moved = {"workspace": str(alice.workspace.pk), "name": "renamed", "scopes": ["members"]}
     chosen = {"_selected_action": [str(key.pk)]}
 
     assert clerk.post(f"{page}change/", moved).status_code == 403
-    assert clerk.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+    for action in ("delete/", "roll/", "revoke/"):
+        assert clerk.post(f"{page}{action}", {"post": "yes", "overlap": "0"}).status_code == 403
+    assert clerk.get(f"{page}roll/").status_code == 403
     assert (
         clerk.post(f"{HOME}apikey/", {**chosen, "action": "delete_selected", "post": "yes"}).status_code
         == 403
@@ -191,18 +198,21 @@ def test_other_peoples_keys_stay_as_they_are(clerk: Client, alice: Person) -> No
 
     assert "Only a superuser revokes" in answer.text
     kept = ApiKey.objects.get(pk=key.pk)
-    assert (kept.name, kept.requests_per_minute, kept.revoked_at) == (key.name, None, None)
+    assert (kept.name, kept.scopes, kept.revoked_at, kept.prefix) == (key.name, key.scopes, None, key.prefix)
 
 
 def test_a_keys_digest_and_a_users_password_cannot_be_guessed_letter_by_letter(
     clerk: Client, alice: Person
 ) -> None:
     for path, lookup in (
-        ("apikey", "digest__startswith"),
+        ("apikey", "secrets__digest__startswith"),
+        ("apikey", "tokens__digest__startswith"),
+        ("invitation", "digest__startswith"),
         ("apikey", "user__password__startswith"),
         ("user", "password__startswith"),
-        ("user", "api_keys__digest__startswith"),
-        ("workspace", "api_keys__digest__startswith"),
+        ("user", "api_keys__secrets__digest__startswith"),
+        ("workspace", "api_keys__secrets__digest__startswith"),
+        ("workspace", "invitations__digest__startswith"),
         ("workspace", "personal_of__password__startswith"),
     ):
         assert clerk.get(f"{HOME}{path}/?{urlencode({lookup: 'a'})}").status_code == 400, lookup
@@ -418,12 +428,14 @@ def test_no_permission_alone_gives_rights_keys_or_members(root: User, alice: Per
         (f"/admin/auth/group/{group.pk}/change/", {"name": "x"}),
         (f"{HOME}apikey/add/", {"workspace": str(alice.workspace.pk), "user": str(alice.user.pk)}),
         (f"{HOME}apikey/{key.pk}/delete/", {"post": "yes"}),
+        (f"{HOME}apikey/{key.pk}/roll/", {"overlap": "0"}),
+        (f"{HOME}apikey/{key.pk}/revoke/", {}),
         (f"{HOME}apikey/", {"action": "revoke", "_selected_action": [str(key.pk)]}),
         (f"{HOME}workspace/{alice.workspace.pk}/change/", members_form({"user": rita.pk, "role": "owner"})),
     ]
 
     def state() -> tuple[Any, ...]:
-        keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at"))
+        keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "prefix"))
         members = list(Membership.objects.order_by("pk").values_list("user", "workspace", "role"))
         return everything_of(root), everything_of(rita)[:5], keys, members, list(Group.objects.values())
 

@@ -57,6 +57,7 @@ def test_a_server_makes_a_token_that_is_shown_once_and_works(shop: Caller) -> No
         "user": "dave 🦊",
         "scopes": [*TOKEN_SCOPES],
         "spending_limit_usd": "1.00",
+        "spent_usd": "0.00",
     }
     assert made["id"].startswith("eut_")
     assert shop.send("GET", f"{TOKENS}/{made['id']}").json() == made

@@ -24,6 +24,16 @@ def send(browser: Client, method: str, path: str, body: Any = None) -> Any:
     return browser.generic(method, path, b"" if body is None else to_json(body), "application/json")
 
 
+class Session:
+    """Somebody's browser, as a caller."""
+
+    def __init__(self, who: Person) -> None:
+        self._browser = signed_in(who.user)
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        return send(self._browser, method, path, body)
+
+
 def stored(public_id: str) -> ApiKey:
     return ApiKey.objects.get(pk=parse_id(KEY, public_id))
 
@@ -303,28 +313,44 @@ def test_a_key_may_revoke_itself(alice: Person) -> None:
     assert not admin.works()
 
 
-def test_an_admin_manages_the_keys_of_all_but_does_not_change_an_owners(alice: Person, bob: Person) -> None:
+WIDER: list[dict[str, Any]] = [
+    {"scopes": ["files", "members"]},
+    {"expires_at": None},
+    {"tokens_per_minute": 6},
+    {"tokens_per_minute": None},
+]
+NARROWER = {"name": "x", "scopes": ["files"], "expires_in_seconds": 60, "tokens_per_minute": 4}
+
+
+@pytest.mark.parametrize("change", WIDER)
+def test_an_admin_narrows_the_keys_of_others_and_gives_them_nothing(
+    change: dict[str, Any], alice: Person, bob: Person
+) -> None:
     set_role(bob, Role.ADMIN)
-    browser, hers = signed_in(bob.user), f"{keys_of(alice)}/{format_id(KEY, alice.key_id)}"
+    end = timezone.now() + timedelta(1)
+    shop = program(alice, Scope.FILES, Scope.USAGE, expires_at=end, tokens_per_minute=5)
+    page, browser = f"{keys_of(alice)}/{shop.id}", Session(bob)
 
-    changed = send(browser, "POST", hers, {"scopes": ["members"]})
-    assert (changed.status_code, changed.json()["error"]["code"]) == (403, "insufficient_permissions")
-    assert program(bob, *ALL_SCOPES).send("POST", hers, {"name": "x"}).status_code == 403
+    for caller in (browser, program(bob, *ALL_SCOPES)):
+        refused = caller.send("POST", page, change)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_permissions")
+    assert browser.send("POST", page, NARROWER).status_code == 200
 
-    rolled = send(browser, "POST", f"{hers}/roll").json()
+    rolled = browser.send("POST", f"{page}/roll").json()
     assert rolled["owner"]["user"]["email"] == "bob@example.com"
-    assert send(browser, "POST", hers, {"name": "now Bob's"}).status_code == 200
-    assert send(browser, "DELETE", hers).status_code == 200
+    assert browser.send("POST", page, change).status_code == 200
+    assert browser.send("DELETE", page).status_code == 200
 
 
-def test_owners_change_each_others_keys_and_those_of_members(alice: Person, bob: Person) -> None:
-    his = f"{keys_of(alice)}/{format_id(KEY, bob.key_id)}"
+def test_owners_change_the_keys_of_all(alice: Person, bob: Person) -> None:
+    set_role(bob, Role.ADMIN)
+    shop = program(bob, Scope.FILES, tokens_per_minute=5)
+    page = f"{keys_of(alice)}/{shop.id}"
 
-    assert send(signed_in(alice.user), "POST", his, {"name": "the shop's"}).status_code == 200
-    set_role(bob, Role.OWNER)
-    assert send(signed_in(alice.user), "POST", his, {"tokens_per_minute": 7}).status_code == 200
-    key = ApiKey.objects.get(pk=bob.key_id)
-    assert (key.name, key.tokens_per_minute, key.user) == ("the shop's", 7, bob.user)
+    for caller in (Session(alice), program(alice, *ALL_SCOPES)):
+        assert caller.send("POST", page, {"tokens_per_minute": None}).status_code == 200
+        assert caller.send("POST", page, {"tokens_per_minute": 5, "scopes": ["usage"]}).status_code == 200
+    assert stored(shop.id).user == bob.user
 
 
 # --- changed -------------------------------------------------------------------------------------
@@ -495,6 +521,26 @@ def test_rolling_the_key_of_who_left_does_not_revive_what_they_know(alice: Perso
     newer = Caller(roll(program(alice, *ALL_SCOPES), alice, shop.id, overlap_seconds=600).json()["value"])
 
     assert (newer.works(), shop.works()) == (True, False)
+
+
+def test_rolling_a_members_key_gives_its_old_secret_no_power(alice: Person, bob: Person) -> None:
+    """With an admin's role, the scope `members` manages keys; whoever knows the old secret must not."""
+    his = program(bob, *ALL_SCOPES)
+    assert his.send("GET", keys_of(alice)).status_code == 403
+
+    newer = Caller(roll(program(alice, *ALL_SCOPES), alice, his.id, overlap_seconds=600).json()["value"])
+
+    assert newer.send("GET", keys_of(alice)).status_code == 200
+    assert not his.works()
+
+
+def test_rolling_a_reviewers_key_does_not_revive_its_old_secret(alice: Person, bob: Person) -> None:
+    his = program(bob)
+    set_role(bob, Role.REVIEWER)
+
+    roll(program(alice, *ALL_SCOPES), alice, his.id, overlap_seconds=600)
+
+    assert not his.works()
 
 
 def test_two_rolls_at_once_lose_no_secret(transactional_db: None, alice: Person) -> None:

@@ -113,7 +113,12 @@ def test_a_list_is_counted_only_so_far_and_read_by_an_index(operator: Client, fa
 
 
 def test_what_an_operator_does_with_keys_says_who_did_it(operator: Client, root: User, alice: Person) -> None:
-    form = {"workspace": str(alice.workspace.pk), "user": str(alice.user.pk), "name": "phone"}
+    form = {
+        "workspace": str(alice.workspace.pk),
+        "user": str(alice.user.pk),
+        "name": "phone",
+        "scopes": ["files"],
+    }
     assert operator.post(f"{KEYS}add/", form).status_code == 302
     key = ApiKey.objects.get(name="phone")
     operator.post(KEYS, {"action": "revoke", "_selected_action": [str(key.pk)]})

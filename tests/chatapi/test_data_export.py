@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -258,7 +259,7 @@ def test_it_tells_who_she_is_and_no_secret(alice: Person, bob: Person) -> None:
 def test_of_a_shared_workspace_it_holds_only_what_is_bobs_own(alice: Person, bob: Person) -> None:
     theirs = create_exchange(alice, "Alice asks").conversation
     mine = create_exchange(bob, "Bob asks").conversation
-    Conversation.objects.filter(pk=mine.pk).update(user=bob.user)
+    Conversation.objects.filter(pk=mine.pk).update(user=bob.user, api_key=None)
     sent, others = store_held_file(mine, b"bob's", "image/png"), store_held_file(theirs, b"hers", "image/png")
     his_file, her_file = upload(bob, b"his upload", "his.txt"), upload(alice, b"her upload", "her.txt")
 
@@ -272,6 +273,26 @@ def test_of_a_shared_workspace_it_holds_only_what_is_bobs_own(alice: Person, bob
     assert f"files/{others.sha256}.png" not in names
     assert f"files/{his_file.public_id}-his.txt" in names
     assert not [name for name in names if her_file.public_id in name]
+
+
+def test_what_bob_keeps_private_in_alices_own_workspace_is_not_hers(alice: Person, bob: Person) -> None:
+    hers, his = (create_exchange(who, "Who asks?").conversation for who in (alice, bob))
+    Conversation.objects.filter(pk=his.pk).update(user=bob.user, api_key=None)
+    both, only_his = b"sent by both", b"sent by Bob"
+    store_held_file(hers, both, "image/png")
+    for data in (both, only_his):
+        store_held_file(his, data, "image/png")
+    secret = upload(bob, b"his upload", "his.txt")
+
+    with archive_of(ready_export(alice)) as archive:
+        names = set(archive.namelist())
+
+    assert {name for name in names if name.startswith("conversations/")} == {
+        f"conversations/{hers.public_id}.json"
+    }
+    assert f"files/{sha256(both).hexdigest()}.png" in names
+    assert f"files/{sha256(only_his).hexdigest()}.png" not in names
+    assert not [name for name in names if secret.public_id in name or secret.asset.sha256 in name]
 
 
 def test_it_tells_what_was_used(server: Server, alice: Person) -> None:

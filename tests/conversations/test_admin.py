@@ -1,13 +1,17 @@
 import re
+from functools import partial
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
-from django.test import Client
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from conversations.admin import ConversationAdmin
 from conversations.models import Completion, Conversation, Message
+from core.admin_rights import with_viewer
 from core.blob import Blob
 from engines.messages import ImagePart, ToolCall
 from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
@@ -123,17 +127,25 @@ def test_branches_are_marked(reviewer: Client, alice: Person) -> None:
     assert page.count("other branch") == 1
 
 
-def test_a_long_thread_is_cut_and_says_so(
-    reviewer: Client, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class ShortThreads(ConversationAdmin):
+    shown_messages = 3
+
+
+def thread_shown(conversation: Conversation, request: HttpRequest) -> HttpResponse:
+    short = ShortThreads(Conversation, admin.site)
+    return HttpResponse(short.thread(short.get_queryset(request).get(pk=conversation.pk)))
+
+
+def test_a_long_thread_is_cut_and_says_so(reviewer: Client, alice: Person, rf: RequestFactory) -> None:
     assert ConversationAdmin.shown_messages >= 100
-    monkeypatch.setattr(ConversationAdmin, "shown_messages", 3)
     conversation = conversation_of(alice)
     message = None
     for number in range(8):
         message = add_message(conversation, "user", f"number {number}", after=message)
+    request = rf.get(detail(conversation))
+    request.user = User.objects.get(email="rita@example.com")
 
-    thread = reviewer.get(detail(conversation)).text
+    thread = with_viewer(partial(thread_shown, conversation))(request).content.decode()
 
     assert "number 7" in thread
     assert "number 4" not in thread

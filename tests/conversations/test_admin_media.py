@@ -196,7 +196,7 @@ def test_a_long_thread_of_media_costs_two_more_queries(
 
 def test_one_message_shows_its_media(conversation: Conversation) -> None:
     user = User.objects.create_user("rita@example.com", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_message"))
+    user.user_permissions.set(Permission.objects.filter(codename__in=("view_message", "view_asset")))
     reader = Client()
     reader.force_login(user)
     blob = store_held_file(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS)
