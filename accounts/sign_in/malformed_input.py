@@ -14,7 +14,7 @@ from django.utils.deprecation import MiddlewareMixin
 from requests.exceptions import RequestException
 
 from core.exceptions import BadRequest, ServiceUnavailable
-from core.http.exception_handler import error_response
+from core.http.exception_handler import error_response, page_not_found_error
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ class MalformedInputMiddleware(MiddlewareMixin):
         if isinstance(exception, RequestException):
             logger.warning("%s: a sign-in provider failed: %s", request.path, type(exception).__name__)
             return error_response(_provider_failed())
+        if request.method == "GET" and isinstance(exception, NotImplementedError):
+            return error_response(page_not_found_error())  # telephone numbers, which nobody has here
         # a page that is only looked at takes no input, but for what a provider sends along with a browser
         takes_input = request.method != "GET" or module.startswith("allauth.socialaccount.")
         if not takes_input or not isinstance(exception, _RAISED):

@@ -129,8 +129,10 @@ class Response:
         self.text: str = answer.text
         self.queries = queries
         self.headers = answer.headers
-        self.is_json = answer.headers.get("content-type", "").startswith("application/json")
         self._answer = answer
+
+    def json(self) -> Any:
+        return self._answer.json()
 
     @property
     def words(self) -> tuple[int, str, int]:
@@ -139,7 +141,7 @@ class Response:
 
     @property
     def code(self) -> str | None:
-        code: str | None = self._answer.json()["error"]["code"]
+        code: str | None = self.json()["error"]["code"]
         return code
 
 
@@ -285,7 +287,14 @@ class Team:
         return (actor in PEOPLE and actor != APP) or actor in (STRANGER, *OUTSIDE)
 
     def ask(
-        self, actor: str, method: str, path: str, body: Any = None, *, names_workspace: bool = True
+        self,
+        actor: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        names_workspace: bool = True,
+        media_type: str = "application/json",
     ) -> Response:
         """Send a request to a view of Django, and take back what it changed."""
         headers = self.headers(actor, names_workspace=names_workspace)
@@ -295,6 +304,6 @@ class Team:
         with transaction.atomic():
             client.cookies = SimpleCookie(cookie)
             with CaptureQueriesContext(connection) as queries:
-                answer = client.generic(method, path, data, "application/json", headers=headers)
+                answer = client.generic(method, path, data, media_type, headers=headers)
             transaction.set_rollback(True)
         return Response(answer, len(queries))

@@ -184,4 +184,4 @@ AUDIENCES: dict[str, dict[str, Audience]] = {
     "transaction_id": _OF_THE_WORKSPACE,
     "month": _OF_THE_WORKSPACE,
 }
-"""Of each argument of a route: the objects that it may name, and who sees them, if they may do that at all."""
+"""Of each argument of a route: the objects that it may name, and who sees them, if they may do so at all."""
