@@ -72,8 +72,13 @@ def test_a_session_of_another_is_not_told_from_one_that_never_was(team: Team) ->
     def end(id: int) -> Response:
         return team.ask(OTHER, "DELETE", SESSIONS, {"sessions": [id]}, names_workspace=False)
 
-    assert end(theirs).words == end(10**6).words
+    assert words_without(theirs, end(theirs)) == words_without(10**6, end(10**6))
     assert (end(theirs).status, end(own).status) == (400, 401)
+
+
+def words_without(id: int, answer: Response) -> tuple[int, str, int]:
+    """Return what the answer says, without the id that was sent."""
+    return answer.status, answer.text.replace(f" {id} ", " x "), answer.queries
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
@@ -84,5 +89,5 @@ def test_a_security_key_of_another_is_not_told_from_one_that_never_was(team: Tea
         body = {"id": id, "name": "Mine"} if method == "PUT" else {"authenticators": [id]}
         return team.ask(OTHER, method, SECURITY_KEYS, body, names_workspace=False)
 
-    assert change(theirs.pk).words == change(10**6).words
+    assert words_without(theirs.pk, change(theirs.pk)) == words_without(10**6, change(10**6))
     assert change(theirs.pk).status == 400
