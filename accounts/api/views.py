@@ -99,7 +99,7 @@ class MeView(ApiView):
             200: AccountDeletedSerializer,
             **SESSION_REQUIRED,
             409: OpenApiResponse(
-                ErrorSerializer, "The last active superuser, or the only owner of a workspace with others"
+                ErrorSerializer, "The last active superuser, or the only owner of a workspace"
             ),
         }
         | error_responses(400, 401),

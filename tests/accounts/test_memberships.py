@@ -18,10 +18,13 @@ from accounts.permissions import Scope, permissions_in_session
 from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.services import create_api_key, digest_of, personal_workspace
+from accounts.sign_in import invitations
 from billing.models import Charge
 from conversations.models import Conversation
 from core.exceptions import ApiError
+from core.ids import PROJECT, format_id
 from tests.support.history_rows import create_exchange
+from tests.support.leaving import read_until
 from tests.support.people import Person, person, signed_in
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up
 from tests.support.running_server import Server, chat_body
@@ -149,6 +152,27 @@ def test_keys_and_their_tokens_die_with_the_membership(alice: Person, team: Work
     assert not valid_secrets([digest_of(bob.key)])
     assert not EndUserToken.objects.exists()
     assert ApiKey.objects.filter(user=bob.user, workspace=team, revoked_at=None).exists()
+
+
+def test_what_runs_for_a_removed_member_ends(server: Server, alice: Person) -> None:
+    """One answer came with Bob's key, the other from his browser."""
+    team = shared_workspace(alice.user)
+    bob = person("bob@example.com", team)
+    cookies = {"sessionid": signed_in(bob.user).cookies["sessionid"].value, "csrftoken": "t" * 32}
+    body = chat_body("[[text: begun]] [[stall]]", stream=True)
+    headers = {"x-csrftoken": "t" * 32, "x-workspace-id": format_id(PROJECT, team.pk)}
+    with server.client(bob) as by_key, server.client(None, **headers) as browser:
+        browser.cookies.update(cookies)
+        with (
+            by_key.stream("POST", "/chat/completions", json=body) as first,
+            browser.stream("POST", "/chat/completions", json=body) as second,
+        ):
+            answers = [first.iter_text(), second.iter_text()]
+            for answer in answers:
+                read_until(answer, "begun")
+            assert call(signed_in(alice.user), "DELETE", user_in(team, bob.user)).status_code == 200
+            ends = ["".join(answer) for answer in answers]
+    assert ["invalid_api_key" in ends[0], "session_ended" in ends[1]] == [True, True]
 
 
 def test_a_reviewers_keys_may_do_nothing(client: Client, alice: Person, team: Workspace) -> None:
@@ -445,3 +469,17 @@ def test_one_makes_no_more_workspaces_at_once_than_one_may(
     answers = at_once(*(lambda one=one: call(one, "POST", PROJECTS, {"name": "Another"}) for one in browsers))
 
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
+
+
+def test_of_two_who_accept_a_link_at_once_one_joins(
+    transactional_db: None, alice: Person, bob: Person, charlie: Person
+) -> None:
+    team = shared_workspace(alice.user)
+    _, token = invitations.invite("", alice.user, workspace=team)
+    browsers = [signed_in(one.user) for one in (bob, charlie, bob)]
+
+    answers = at_once(*(lambda one=one: call(one, "POST", ACCEPT, {"token": token}) for one in browsers))
+
+    assert {answer.status_code for answer in answers} <= {200, 409, 410}
+    assert [answer.status_code for answer in answers].count(200) == 1
+    assert len(roles_in(team)) == 2
