@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import IntegrityError
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,6 +31,7 @@ from accounts.services import (
     revoke_api_key,
     roll_api_key,
 )
+from core.exceptions import NotFound
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer
 from core.http.query import parse_choice
@@ -53,10 +56,13 @@ def require_recent_proof(request: Request) -> None:
 
 def make_key(request: Request, values: dict[str, Any]) -> tuple[ApiKey, str]:
     """Make a key with these values in the workspace that the request acts in; return it and its secret."""
-    who = principal_of(request)
-    workspace = Workspace.objects.get(pk=who.workspace_id)
-    made, secret = create_api_key(workspace, user_of(request), origin=origin_of(request._request), **values)
-    return keys_of(who.workspace_id).get(pk=made.pk), secret
+    who, origin = principal_of(request), origin_of(request._request)
+    try:
+        workspace = Workspace.objects.get(pk=who.workspace_id)
+        made, secret = create_api_key(workspace, user_of(request), origin=origin, **values)
+        return keys_of(who.workspace_id).get(pk=made.pk), secret
+    except (IntegrityError, ObjectDoesNotExist):  # the workspace was deleted at this very moment
+        raise NotFound("There is no such workspace.", param="project_id") from None
 
 
 class ProjectKeyListView(ApiView):

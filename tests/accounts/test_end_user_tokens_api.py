@@ -35,7 +35,9 @@ def make(server: Caller, user: str = "dave", **body: Any) -> dict[str, Any]:
 
 
 def stored(token: dict[str, Any]) -> EndUserToken:
-    return EndUserToken.objects.get(pk=parse_id(END_USER_TOKEN, token["id"]))
+    id = parse_id(END_USER_TOKEN, token["id"])
+    assert id is not None
+    return EndUserToken.objects.get(pk=id)
 
 
 # --- made ----------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from openai.types.admin.organization.projects import ProjectAPIKey
 
 from accounts.models import ApiKey
 from accounts.permissions import Scope
-from core.ids import KEY, PROJECT, format_id, format_user_id, parse_id
-from tests.support.keys import ALL_SCOPES, Caller, program
+from core.ids import KEY, PROJECT, format_id, format_user_id
+from tests.support.keys import ALL_SCOPES, Caller, program, stored_key
 from tests.support.openai_in_process import openai_client
 from tests.support.people import Person
 
@@ -38,7 +38,7 @@ def test_an_admin_key_is_made_read_listed_and_deleted(
     assert made.expires_at
     assert abs(made.expires_at - time.time() - 3600) < 60
     assert (made.owner.id, made.owner.role) == (format_user_id(alice.user.pk), "owner")
-    assert ApiKey.objects.get(pk=parse_id(KEY, made.id)).scopes == "usage members"
+    assert stored_key(made.id).scopes == "usage members"
 
     found = keys.retrieve(made.id)
     AdminAPIKey.model_validate_json(found.model_dump_json(), strict=True)
@@ -88,5 +88,5 @@ def test_an_admin_key_made_by_a_key_has_no_more_than_that(alice: Person) -> None
         with pytest.raises(openai.PermissionDeniedError):
             client.admin.organization.admin_api_keys.create(name="x", extra_body={"scopes": ["files"]})
 
-    child = ApiKey.objects.get(pk=parse_id(KEY, made.id))
+    child = stored_key(made.id)
     assert (child.scopes, child.tokens_per_minute) == ("members", 5)

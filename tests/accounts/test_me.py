@@ -8,7 +8,6 @@ from django.test import Client
 from accounts.models import Membership, User, Workspace
 from accounts.permissions import Permission, Scope
 from accounts.roles import Role
-from accounts.services import personal_workspace
 from core.ids import PROJECT, format_id
 from tests.support.keys import Caller, program
 from tests.support.people import Person, set_role, signed_in

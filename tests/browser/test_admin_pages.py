@@ -101,3 +101,24 @@ def test_a_statement_is_printed_in_columns(desk: Page, alice: Person) -> None:
     desk.emulate_media(media="screen")
     check_accessibility(desk)
     take_screenshots(desk, "statement")
+
+
+def test_a_key_is_rolled_and_revoked_from_its_own_page(desk: Page, alice: Person) -> None:
+    desk.goto(f"/admin/accounts/apikey/{alice.key_id}/change/")
+    expect(desk.get_by_label("history.read")).to_be_checked()
+    expect(desk.get_by_label("members")).not_to_be_checked()
+    check_accessibility(desk, "#panel-1")
+    take_screenshots(desk, "admin-key")
+
+    desk.get_by_role("link", name="Roll").click()
+    desk.get_by_label("Earlier secrets end").select_option("in a day")
+    take_screenshots(desk, "admin-key-roll")
+    desk.get_by_role("button", name="Roll").click()
+    expect(desk.locator(".messagelist code")).to_have_text(re.compile(r"^sk-chatapi-[\w-]{40,}$"))
+    take_screenshots(desk, "admin-key-rolled")
+    desk.reload()
+    expect(desk.locator(".messagelist code")).to_have_count(0)
+
+    desk.get_by_role("link", name="Revoke").click()
+    desk.get_by_role("button", name="Revoke").click()
+    expect(desk.locator(".field-state .readonly")).to_have_text("revoked")

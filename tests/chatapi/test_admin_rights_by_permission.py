@@ -3,9 +3,9 @@
 Each of them opens every page of every kind of row, then follows all links.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin
@@ -245,7 +245,7 @@ def test_recent_actions_leave_out_what_may_no_longer_be_viewed(alice: Person, ev
     for name, is_listed in (("view_budget", True), ("view_price", False)):
         browser = staff(name, email=f"{name}@example.com")
         user = User.objects.get(email=f"{name}@example.com")
-        plant_log(dataclasses.replace(alice, user=user), [Budget.objects.get()])
+        plant_log(replace(alice, user=user), [Budget.objects.get()])
         assert (page_of(Budget.objects.get()) in browser.get("/admin/").text) is is_listed
 
 

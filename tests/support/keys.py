@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.models import ApiKey
 from accounts.permissions import DEFAULT_SCOPES, Scope
 from accounts.services import create_api_key
-from core.ids import KEY, PROJECT, format_id
+from core.ids import KEY, PROJECT, format_id, parse_id
 from tests.support.people import Person
 
 ALL_SCOPES = tuple(Scope)
@@ -51,6 +51,12 @@ def program(who: Person, *scopes: Scope, **options: Any) -> Caller:
 
 def key_name(key: ApiKey) -> str:
     return format_id(KEY, key.pk)
+
+
+def stored_key(public_id: str) -> ApiKey:
+    id = parse_id(KEY, public_id)
+    assert id is not None
+    return ApiKey.objects.get(pk=id)
 
 
 def keys_of(who: Person) -> str:
