@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.helpers import AdminReadonlyField
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db import DataError
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -100,7 +100,12 @@ class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show who changed a row; by an id to those who may not view users."""
+        """Show who changed a row; by an id to those who may not view users.
+
+        Django looks for the row first, and so tells who may not view any whether it is there.
+        """
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
         page = super().history_view(request, object_id, extra_context)
         if isinstance(page, TemplateResponse) and page.context_data and not may_view(get_user_model()):
             for entry in page.context_data["action_list"]:

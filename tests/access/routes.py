@@ -4,6 +4,7 @@ A route is written as its method and its pattern: `GET /v1/files/<str:file_id>`.
 hides is none. `HEAD` is `GET` without a body, and `OPTIONS` names the methods to anybody: neither has a row.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ WITHOUT_ROWS = {"head", "options"}
 OF_A_FUNCTION = ("get", "post")
 """The methods by which a view is asked that is a function, and does not say which ones it serves."""
 ADMIN = "admin/"
+_APP_LABEL = re.compile(r"\^\(\?P<app_label>.*\)/\$")
 
 
 def application() -> ASGIApp:
@@ -70,7 +72,8 @@ def django_routes() -> set[str]:
 def admin_routes() -> set[str]:
     """Return the patterns of the admin's pages, below `/admin/`."""
     views = _visible_views(get_resolver(), lambda pattern: pattern.startswith(ADMIN))
-    return {pattern.removeprefix(ADMIN) for pattern in views}
+    # the names of the apps are in no certain order
+    return {_APP_LABEL.sub("<app_label>/", pattern.removeprefix(ADMIN)) for pattern in views}
 
 
 def _visible_views(resolver: URLResolver, is_meant: Any) -> dict[str, Any]:

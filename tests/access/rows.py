@@ -43,6 +43,7 @@ class Row(NamedTuple):
 HISTORY, FILES, USAGE, BILLING = Row("history.read"), Row("files"), Row("usage"), Row("billing")
 READ_MEMBERS, KEY_MANAGEMENT, MAKE_TOKENS = Row("members.read"), Row("keys"), Row("end_user_tokens")
 ACCOUNT = Row("account")
+CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "Hello."}]}
 SHARE = {"visibility": "private"}
 PROJECTS = "/v1/organization/projects"
 PROJECT = f"{PROJECTS}/<str:project_id>"
@@ -133,17 +134,15 @@ API: dict[str, Row] = {
 }
 
 ASGI: dict[str, Row] = {
-    "POST /chat/completions": Row("completions", body={"model": "scripted", "message": "Hello."}),
-    "POST /v1/chat/completions": Row(
-        "completions", body={"model": "scripted", "messages": [{"role": "user", "content": "Hello."}]}
-    ),
+    "POST /chat/completions": Row("completions", body=CHAT),
+    "POST /v1/chat/completions": Row("completions", body=CHAT),
     "POST /v1/audio/speech": Row("completions", answers=(400,)),  # without a body
-    "POST /v1/audio/transcriptions": Row("completions", answers=(400,)),
-    "POST /v1/audio/translations": Row("completions", answers=(400,)),
-    "POST /v1/files": Row("files", answers=(400,)),
+    "POST /v1/audio/transcriptions": Row("completions", answers=(415,)),  # without a form
+    "POST /v1/audio/translations": Row("completions", answers=(415,)),
+    "POST /v1/files": Row("files", answers=(415,)),
     "GET /v1/files/<str:file_id>/content": FILES,
     "GET /v1/me/exports/<str:export_id>/content": ACCOUNT,
-    "GET /media/<str:token>": Row(PUBLIC),  # the token is the permission
+    "GET /media/<str:token>": Row(PUBLIC),  # for anybody whom somebody gave the address
 }
 
 

@@ -12,9 +12,6 @@ from tests.access.actors import (
     KEY,
     MEMBER,
     OTHER,
-    OWNER,
-    REVOKED_KEY,
-    STRANGER,
     TOKEN,
     Response,
     Team,
@@ -44,23 +41,27 @@ def answer_to(team: Team, actor: str, route: str) -> int | str:
         path = path.replace(argument, value)
     is_api = path.startswith("/_allauth/")
     media_type = "application/json" if is_api else FORM
-    body = {} if is_api else None
+    body: dict[str, str] | None = {} if is_api else None
     answer = team.ask(actor, method, path, body, names_workspace=False, media_type=media_type)
     location: str = answer.headers.get("location", "")
     return location.partition("?")[0] or answer.status
 
 
-@pytest.mark.parametrize("pattern", sorted({route.split()[1] for route in ROWS}))
-def test_who_gets_what(team: Team, pattern: str) -> None:
-    is_for_apps = pattern.startswith(sign_in_rows.APP)
-    for route, (anonymous, signed_in) in ROWS.items():
-        if route.split()[1] != pattern:
-            continue
-        for nobody in (ANONYMOUS, KEY, TOKEN, REVOKED_KEY, MEMBER if is_for_apps else APP):
-            assert answer_to(team, nobody, route) == anonymous, (nobody, route)
-        assert answer_to(team, ENDED_SESSION, route) == (410 if is_for_apps else anonymous), route
-        for actor in [APP] if is_for_apps else [MEMBER, OWNER, STRANGER]:
-            assert answer_to(team, actor, route) == signed_in, (actor, route)
+def part_of(route: str) -> str:
+    """Return the beginning of a route's address: pages about one thing share it."""
+    return "/".join(route.split()[1].split("/")[:5])
+
+
+@pytest.mark.parametrize("part", sorted({part_of(route) for route in ROWS}))
+def test_who_gets_what(team: Team, part: str) -> None:
+    is_for_apps = part.startswith(sign_in_rows.APP)
+    signed_in, by_the_other_way = (APP, MEMBER) if is_for_apps else (MEMBER, APP)
+    for route, (anonymous, known) in ROWS.items():
+        if part_of(route) == part:
+            for nobody in (ANONYMOUS, KEY, TOKEN, by_the_other_way):
+                assert answer_to(team, nobody, route) == anonymous, (nobody, route)
+            assert answer_to(team, ENDED_SESSION, route) == (410 if is_for_apps else anonymous), route
+            assert answer_to(team, signed_in, route) == known, route
 
 
 def test_a_session_of_another_is_not_told_from_one_that_never_was(team: Team) -> None:
@@ -72,8 +73,13 @@ def test_a_session_of_another_is_not_told_from_one_that_never_was(team: Team) ->
     def end(id: int) -> Response:
         return team.ask(OTHER, "DELETE", SESSIONS, {"sessions": [id]}, names_workspace=False)
 
-    assert end(theirs).words == end(10**6).words
+    assert words_without(theirs, end(theirs)) == words_without(10**6, end(10**6))
     assert (end(theirs).status, end(own).status) == (400, 401)
+
+
+def words_without(id: int, answer: Response) -> tuple[int, str, int]:
+    """Return what the answer says, without the id that was sent."""
+    return answer.status, answer.text.replace(f" {id} ", " x "), answer.queries
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
@@ -84,5 +90,5 @@ def test_a_security_key_of_another_is_not_told_from_one_that_never_was(team: Tea
         body = {"id": id, "name": "Mine"} if method == "PUT" else {"authenticators": [id]}
         return team.ask(OTHER, method, SECURITY_KEYS, body, names_workspace=False)
 
-    assert change(theirs.pk).words == change(10**6).words
+    assert words_without(theirs.pk, change(theirs.pk)) == words_without(10**6, change(10**6))
     assert change(theirs.pk).status == 400
