@@ -14,18 +14,13 @@ from django.contrib.auth import HASH_SESSION_KEY
 from django.core.handlers.asgi import ASGIRequest
 from starlette.types import Scope
 
-from accounts.authentication import (
-    SESSION_TOKEN,
-    check_workspace,
-    find_credentials,
-    find_signed_in,
-    principal_of_secret,
-    session_store,
-)
-from accounts.key_uses import key_uses
+from accounts.authentication import SESSION_TOKEN, check_workspace, find_signed_in, session_store
+from accounts.credentials import find_credentials
+from accounts.keys.uses import key_uses
+from accounts.keys.validation import principal_of_secret
 from accounts.principal import Caller, Principal
 from accounts.revocations import Revocations
-from accounts.services import digest_of
+from accounts.secret_digests import digest_of
 from core.exceptions import MissingApiKey
 
 CACHE_SECONDS = 0.5

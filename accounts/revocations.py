@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
-from accounts.authentication import valid_secrets, valid_tokens
+from accounts.keys.validation import valid_secrets, valid_tokens
 from accounts.models import Membership
 from accounts.principal import Caller
 from core.exceptions import ApiError, InvalidApiKey, SessionEnded

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from accounts.deletion import delete_unverified_users
-from accounts.end_user_tokens import delete_old_tokens
+from accounts.keys.end_user_tokens import delete_old_tokens
 from accounts.security_events.recording import delete_old_events
 from accounts.sign_in import mail
 from accounts.sign_in.attempts import delete_forgotten

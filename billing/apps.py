@@ -6,7 +6,7 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.data_export import register_exporter
-        from accounts.end_user_tokens import register_spending
+        from accounts.keys.end_user_tokens import register_spending
         from billing.data_export import export_billing
         from billing.selectors import spent_of_tokens
 

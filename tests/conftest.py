@@ -9,7 +9,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from accounts.key_uses import key_uses, record_times
+from accounts.keys.uses import key_uses, record_times
 from billing.prices import clear_price_cache
 from tests.support.database_reset import empty_database
 from tests.support.people import Person, person

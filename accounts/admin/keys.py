@@ -21,17 +21,17 @@ from accounts.admin.action_page import (
 )
 from accounts.admin.panels import PanelAdmin
 from accounts.admin.rights import is_superuser
-from accounts.key_selectors import older_secrets_end, valid_secrets_of
-from accounts.models import LIMITS, ApiKey, User, Workspace
-from accounts.permissions import Scope, format_scopes
-from accounts.security_events.recording import origin_of
-from accounts.services import (
+from accounts.keys.selectors import older_secrets_end, valid_secrets_of
+from accounts.keys.services import (
     change_api_key,
     create_api_key,
     delete_api_key,
     revoke_api_key,
     roll_api_key,
 )
+from accounts.models import LIMITS, ApiKey, User, Workspace
+from accounts.permissions import Scope, format_scopes
+from accounts.security_events.recording import origin_of
 from core.exceptions import ApiError
 
 OVERLAPS = {"0": "at once", "3600": "in an hour", "86400": "in a day", "604800": "in a week"}

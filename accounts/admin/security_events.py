@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import SecurityEvent, User
-from accounts.services import SECRET_PREFIX
+from accounts.secret_digests import SECRET_PREFIX
 from core.admin import FixedFilter, ReadOnlyAdmin, link_column
 from core.admin_rights import may_view
 

@@ -15,12 +15,12 @@ from accounts.api.key_serializers import (
 from accounts.api.key_views import make_key, require_recent_proof
 from accounts.api.views import NO_STORE
 from accounts.authentication import principal_of
-from accounts.key_authority import KeyAuthority
-from accounts.key_selectors import admin_keys_of, find_key, key_page
+from accounts.keys.authority import KeyAuthority
+from accounts.keys.selectors import admin_keys_of, find_key, key_page
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey
 from accounts.permissions import Permission, Scope
 from accounts.security_events.recording import origin_of
-from accounts.services import revoke_api_key
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer
 from core.http.views import ApiView

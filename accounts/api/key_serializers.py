@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from accounts.api.scopes_field import ScopesField
 from accounts.api.serializers import UserIdField
-from accounts.key_selectors import ACTIVE, INACTIVE, older_secrets_end, valid_secrets_of
+from accounts.keys.selectors import ACTIVE, INACTIVE, older_secrets_end, valid_secrets_of
 from accounts.models import ApiKey, User
 from accounts.permissions import Scope
 from accounts.roles import Role

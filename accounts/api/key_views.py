@@ -18,12 +18,9 @@ from accounts.api.key_serializers import (
 )
 from accounts.api.views import NO_STORE, require_recent_authentication, user_of
 from accounts.authentication import principal_of
-from accounts.key_authority import KeyAuthority
-from accounts.key_selectors import ACTIVE, ANY, INACTIVE, find_key, key_page, keys_of
-from accounts.models import ApiKey, Workspace
-from accounts.permissions import DEFAULT_SCOPES, Permission
-from accounts.security_events.recording import origin_of
-from accounts.services import (
+from accounts.keys.authority import KeyAuthority
+from accounts.keys.selectors import ACTIVE, ANY, INACTIVE, find_key, key_page, keys_of
+from accounts.keys.services import (
     DEFAULT_OVERLAP,
     change_api_key,
     check_not_over,
@@ -31,6 +28,9 @@ from accounts.services import (
     revoke_api_key,
     roll_api_key,
 )
+from accounts.models import ApiKey, Workspace
+from accounts.permissions import DEFAULT_SCOPES, Permission
+from accounts.security_events.recording import origin_of
 from core.exceptions import NotFound
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer

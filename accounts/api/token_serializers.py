@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.scopes_field import ScopesField
-from accounts.end_user_tokens import LEAST_SECONDS, MOST_SECONDS
+from accounts.keys.end_user_tokens import LEAST_SECONDS, MOST_SECONDS
 from accounts.models import EndUserToken
 from accounts.ownership import END_USER_LENGTH
 from accounts.permissions import TOKEN_SCOPES

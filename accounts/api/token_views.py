@@ -18,7 +18,7 @@ from accounts.api.token_serializers import (
 )
 from accounts.api.views import NO_STORE
 from accounts.authentication import principal_of
-from accounts.end_user_tokens import (
+from accounts.keys.end_user_tokens import (
     DEFAULT_SECONDS,
     TokenRequest,
     create_end_user_token,

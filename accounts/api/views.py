@@ -19,11 +19,12 @@ from accounts.api.serializers import (
 )
 from accounts.authentication import came_by_cookie, principal_of, session_of
 from accounts.deletion import delete_own_account
-from accounts.end_user_tokens import spent_of, token_of
+from accounts.keys.end_user_tokens import spent_of, token_of
+from accounts.keys.selectors import key_of
 from accounts.models import Membership, User
 from accounts.permissions import Permission
 from accounts.principal import Principal
-from accounts.selectors import key_of, memberships_of
+from accounts.selectors import memberships_of
 from core.exceptions import BadRequest, Forbidden, InvalidApiKey
 from core.http.openapi import error_responses
 from core.http.serializers import ErrorSerializer

@@ -24,8 +24,8 @@ from django.utils import timezone
 from accounts.memberships import add_member, lock_workspace
 from accounts.models import Invitation, Membership, User, Workspace
 from accounts.roles import Role
+from accounts.secret_digests import digest_of
 from accounts.security_events.recording import Kind, Origin, origin_of, record
-from accounts.services import digest_of
 from accounts.sign_in import mail
 from core.exceptions import ApiError, Conflict, Forbidden, NotFound
 from core.value import Value

@@ -11,8 +11,9 @@ from django.core.management import call_command
 from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import connection, transaction
 
+from accounts.keys.services import create_api_key
 from accounts.models import User
-from accounts.services import create_api_key, personal_workspace
+from accounts.services import personal_workspace
 from chatapi.database_settings import sqlite_file
 from chatapi.serving.data_folder import lock_of
 from chatapi.serving.exceptions import CannotStart

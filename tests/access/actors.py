@@ -18,10 +18,11 @@ from django.test.client import ClientHandler
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.keys.services import create_api_key
 from accounts.models import ApiKey, EndUserToken, KeySecret, Membership, User, Workspace
 from accounts.permissions import Scope
 from accounts.roles import Role
-from accounts.services import SECRET_PREFIX, TOKEN_PREFIX, create_api_key, digest_of
+from accounts.secret_digests import SECRET_PREFIX, TOKEN_PREFIX, digest_of
 from chatapi.completions.service import SCOPE_KEY
 from core.ids import PROJECT, format_id
 from tests.support.people import Person, person, signed_in

@@ -11,8 +11,9 @@ from django.core.management import call_command
 from django.db import close_old_connections, connection
 from django.test import Client
 
+from accounts.keys.services import create_api_key
 from accounts.models import ApiKey, Membership, User, Workspace
-from accounts.services import create_api_key, personal_workspace
+from accounts.services import personal_workspace
 from billing.models import Charge, Entry, Transaction, Wallet
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset

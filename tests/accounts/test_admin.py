@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
-from accounts.services import digest_of
+from accounts.secret_digests import digest_of
 from tests.support.people import Person, person
 
 KEYS = "/admin/accounts/apikey/"

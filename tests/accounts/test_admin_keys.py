@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, Membership, SecurityEvent, User
 from accounts.permissions import Scope
 from accounts.security_events.recording import Kind
-from accounts.services import revoke_api_key
 from billing.terms_and_budgets import open_wallet
 from tests.support.billed_months import create_wallet, post_call
 from tests.support.keys import Caller, program

@@ -11,9 +11,10 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
-from accounts.authentication import valid_secrets
+from accounts.keys.validation import valid_secrets
 from accounts.models import ApiKey, Membership, User, Workspace
-from accounts.services import digest_of, personal_workspace
+from accounts.secret_digests import digest_of
+from accounts.services import personal_workspace
 from tests.support.media_admin import staff, superuser
 from tests.support.people import Person, person
 

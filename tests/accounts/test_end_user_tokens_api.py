@@ -9,10 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, EndUserToken
 from accounts.permissions import TOKEN_SCOPES, Scope
 from accounts.roles import Role
-from accounts.services import digest_of, revoke_api_key
+from accounts.secret_digests import digest_of
 from accounts.tasks import delete_old_end_user_tokens
 from core.ids import END_USER_TOKEN, format_id, parse_id
 from tests.support.keys import Caller, at_once, program

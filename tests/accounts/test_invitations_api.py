@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.keys.services import create_api_key
 from accounts.models import Invitation, Membership, OutgoingMail, SecurityEvent, Workspace
 from accounts.permissions import Scope
 from accounts.roles import Role
-from accounts.services import create_api_key
 from accounts.sign_in import invitations
 from tests.support.people import Person, person, signed_in
 from tests.support.signing_in import delivered, user_with_password

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.authentication import principal_of_secret
-from accounts.key_uses import ADDRESSES_A_KEY, KeyUse, KeyUses, record_times, record_use
+from accounts.keys.uses import ADDRESSES_A_KEY, KeyUse, KeyUses, record_times, record_use
+from accounts.keys.validation import principal_of_secret
 from accounts.models import ApiKey, KeyAddress, SecurityEvent
 from accounts.security_events.recording import Kind
 from tests.support.people import Person, token_for

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.authentication import valid_secrets, valid_tokens
-from accounts.end_user_tokens import TokenRequest, create_end_user_token
+from accounts.keys.end_user_tokens import TokenRequest, create_end_user_token
+from accounts.keys.services import create_api_key, revoke_api_key
+from accounts.keys.validation import valid_secrets, valid_tokens
 from accounts.models import EndUserToken, KeySecret
 from accounts.principal import Principal
-from accounts.services import create_api_key, digest_of, revoke_api_key
+from accounts.secret_digests import digest_of
 from tests.support.people import Person
 
 pytestmark = pytest.mark.django_db

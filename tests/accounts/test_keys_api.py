@@ -10,11 +10,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.keys.services import revoke_api_key, roll_api_key
 from accounts.models import ApiKey, KeySecret, Membership, SecurityEvent, User
 from accounts.permissions import DEFAULT_SCOPES, Scope
 from accounts.roles import Role
+from accounts.secret_digests import digest_of
 from accounts.security_events.recording import Kind
-from accounts.services import digest_of, revoke_api_key, roll_api_key
 from core.ids import KEY, format_id
 from tests.support.keys import ALL_SCOPES, Caller, at_once, key_name, keys_of, program, stored_key, to_json
 from tests.support.people import Person, set_role, signed_in

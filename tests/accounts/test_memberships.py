@@ -12,12 +12,14 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts import memberships
-from accounts.authentication import valid_secrets
+from accounts.keys.services import create_api_key
+from accounts.keys.validation import valid_secrets
 from accounts.models import ApiKey, EndUserToken, Invitation, Membership, SecurityEvent, User, Workspace
 from accounts.permissions import Scope, permissions_in_session
 from accounts.principal import Principal
 from accounts.roles import Role
-from accounts.services import create_api_key, digest_of, personal_workspace
+from accounts.secret_digests import digest_of
+from accounts.services import personal_workspace
 from accounts.sign_in import invitations
 from billing.models import Charge
 from conversations.models import Conversation

@@ -9,10 +9,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts.keys.services import create_api_key
 from accounts.models import Membership, Workspace
 from accounts.permissions import Scope
 from accounts.roles import Role
-from accounts.services import create_api_key
 from core.ids import PROJECT, format_id
 from tests.support.openai_in_process import openai_client
 from tests.support.people import Person, person, signed_in

@@ -11,10 +11,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.deletion import delete_user
+from accounts.keys.services import create_api_key, revoke_api_key
 from accounts.models import ApiKey, SecurityEvent, User
+from accounts.secret_digests import digest_of
 from accounts.security_events import receivers
 from accounts.security_events.recording import ROWS_A_MINUTE, Kind, clean_user_agent, origin_of, record
-from accounts.services import create_api_key, digest_of, revoke_api_key
 from accounts.tasks import delete_old_security_events
 from core.redaction import RedactingFormatter
 from tests.support.people import Person

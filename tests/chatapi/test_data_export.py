@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.data_export import ExportedFile, safe_name
 from accounts.deletion import delete_own_account
-from accounts.services import digest_of
+from accounts.secret_digests import digest_of
 from chatapi.data_export.archive import write_archive
 from chatapi.data_export.exports import LEASE, delete_expired_exports, make_due_exports, request_export
 from chatapi.models import DataExport

@@ -14,9 +14,9 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
-from accounts.authentication import principal_of_secret
+from accounts.keys.validation import principal_of_secret
 from accounts.principal import Caller
-from accounts.services import digest_of
+from accounts.secret_digests import digest_of
 from conversations.asset_holds import hold_files
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation

@@ -11,8 +11,8 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, EndUserToken, Membership
-from accounts.services import revoke_api_key
 from conversations.models import Completion, Conversation
 from tests.support.media_requests import upload_file
 from tests.support.people import Person, token_for

@@ -18,8 +18,8 @@ from openai.types.chat import (
 )
 from pydantic import BaseModel
 
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey
-from accounts.services import revoke_api_key
 from conversations.models import Completion, Conversation, Message
 from engines.scripted.tone import wav, word_pcm
 from tests.support.people import Person

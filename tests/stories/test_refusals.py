@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey
-from accounts.services import revoke_api_key
 from conversations.models import Completion, Conversation, Message
 from tests.support.people import Person
 from tests.support.running_server import PATHS, Server, chat_body

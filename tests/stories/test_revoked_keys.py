@@ -24,9 +24,9 @@ from pytest_django import Settings
 
 from accounts.asgi_auth import CACHE_SECONDS
 from accounts.deletion import delete_workspace
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, Workspace
 from accounts.revocations import CHECK_SECONDS
-from accounts.services import revoke_api_key
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of

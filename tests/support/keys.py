@@ -9,9 +9,9 @@ import msgspec
 from django.db import close_old_connections, connection
 from django.test import Client
 
+from accounts.keys.services import create_api_key
 from accounts.models import ApiKey
 from accounts.permissions import DEFAULT_SCOPES, Scope
-from accounts.services import create_api_key
 from core.ids import KEY, PROJECT, format_id, parse_id
 from tests.support.people import Person
 

@@ -24,7 +24,7 @@ import httpx2
 import msgspec
 import psycopg
 
-from accounts.services import TOKEN_PREFIX
+from accounts.secret_digests import TOKEN_PREFIX
 from billing.money import format_usd
 from chatapi.env import ROOT
 from tests.support.run_command import Run, clean_environment, manage
@@ -38,7 +38,7 @@ CREATE_TOKEN = f"""
 from datetime import timedelta
 from django.utils import timezone
 from accounts.models import ApiKey, EndUserToken
-from accounts.services import digest_of
+from accounts.secret_digests import digest_of
 EndUserToken.objects.create(
     key=ApiKey.objects.get(), end_user="eve", digest=digest_of("{TOKEN}"), spending_limit={TOKEN_LIMIT},
     expires_at=timezone.now() + timedelta(days=1),

@@ -10,15 +10,11 @@ from uuid import UUID
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys.services import create_api_key
 from accounts.models import EndUserToken, Membership, User, Workspace
 from accounts.roles import Role
-from accounts.services import (
-    TOKEN_PREFIX,
-    create_api_key,
-    digest_of,
-    get_or_create_user,
-    personal_workspace,
-)
+from accounts.secret_digests import TOKEN_PREFIX, digest_of
+from accounts.services import get_or_create_user, personal_workspace
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from django.core.validators import validate_email
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from accounts.keys.services import create_api_key
 from accounts.models import User, Workspace
 from accounts.permissions import DEFAULT_SCOPES, Scope
-from accounts.services import create_api_key, get_or_create_user, personal_workspace
+from accounts.services import get_or_create_user, personal_workspace
 
 MAX_DAYS = 36_500
 

@@ -9,8 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.keys.services import create_api_key
 from accounts.models import Membership, SecurityEvent, User
-from accounts.services import create_api_key, personal_workspace
+from accounts.services import personal_workspace
 from accounts.tasks import clean_up_sign_in
 from tests.support.signing_in import (
     PASSWORD,

@@ -22,7 +22,7 @@ from pytest_django import Settings
 from starlette.types import Receive, Scope, Send
 
 from accounts.models import ApiKey, User, Workspace
-from accounts.services import digest_of
+from accounts.secret_digests import digest_of
 from chatapi.serving import console, first_start, preflight
 from chatapi.serving.data_folder import keep_secret
 from chatapi.serving.embedded_worker import EmbeddedWorker

@@ -13,11 +13,11 @@ from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts.keys.selectors import key_of
 from accounts.models import ApiKey, EndUserToken
 from accounts.permissions import TOKEN_SCOPES, Scope, format_scopes
 from accounts.principal import Principal
-from accounts.selectors import key_of
-from accounts.services import TOKEN_PREFIX, digest_of
+from accounts.secret_digests import TOKEN_PREFIX, digest_of
 from core.exceptions import Forbidden, InvalidApiKey, NotFound
 from core.ids import END_USER_TOKEN, parse_id
 from core.pagination import Page, PageRequest, read_page

@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from accounts.keys.selectors import key_of
 from accounts.models import LIMITS, ApiKey, Membership
 from accounts.permissions import Scope
 from accounts.principal import Principal
 from accounts.roles import Role
-from accounts.selectors import key_of
 from core.exceptions import Forbidden, InvalidApiKey
 
 

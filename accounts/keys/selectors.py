@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, KeySecret, Membership
 from accounts.permissions import Scope
+from accounts.principal import Principal
 from core.exceptions import NotFound
 from core.ids import KEY, parse_id
 from core.pagination import Page, PageRequest, read_page
@@ -36,6 +37,11 @@ def admin_keys_of(workspace_id: UUID) -> QuerySet[ApiKey]:
 
 def key_page(keys: QuerySet[ApiKey], page: PageRequest) -> Page[ApiKey]:
     return read_page(keys, page, partial(parse_id, KEY))
+
+
+def key_of(principal: Principal) -> ApiKey | None:
+    """Return the key that a principal came with; None in a session."""
+    return None if principal.key_id is None else ApiKey.objects.filter(pk=principal.key_id).first()
 
 
 def find_key(keys: QuerySet[ApiKey], public_id: str) -> ApiKey:
