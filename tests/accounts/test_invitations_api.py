@@ -15,7 +15,7 @@ from accounts.keys.services import create_api_key
 from accounts.models import Invitation, Membership, OutgoingMail, SecurityEvent, Workspace
 from accounts.permissions import Scope
 from accounts.roles import Role
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations
 from tests.support.people import Person, person, signed_in
 from tests.support.signing_in import delivered, user_with_password
 from tests.support.workspaces import (

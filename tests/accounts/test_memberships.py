@@ -11,7 +11,6 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import memberships
 from accounts.keys.services import create_api_key
 from accounts.keys.validation import valid_secrets
 from accounts.models import ApiKey, EndUserToken, Invitation, Membership, SecurityEvent, User, Workspace
@@ -20,7 +19,7 @@ from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.services import personal_workspace
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations, memberships, services
 from billing.models import Charge
 from conversations.models import Conversation
 from core.exceptions import ApiError
@@ -277,7 +276,7 @@ def test_who_was_demoted_meanwhile_may_no_longer(alice: Person, bob: Person, cha
     assert refused.value.code == "insufficient_permissions"
     Membership.objects.filter(workspace=team, user=bob.user).delete()
     with pytest.raises(ApiError) as refused:
-        memberships.rename(team.pk, "Bob's", admin)
+        services.rename(team.pk, "Bob's", admin)
     assert refused.value.status == 404
 
 

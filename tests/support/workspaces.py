@@ -5,9 +5,9 @@ from typing import Any
 
 from django.test import Client
 
-from accounts.memberships import create_workspace
 from accounts.models import Membership, User, Workspace
 from accounts.roles import Role
+from accounts.workspaces.services import create_workspace
 from core.ids import PROJECT, format_id, format_user_id
 
 USERS, INVITES, PROJECTS = (f"/v1/organization/{name}" for name in ("users", "invites", "projects"))

@@ -11,7 +11,8 @@ from django.core.validators import validate_email
 
 from accounts.models import Invitation, Workspace
 from accounts.roles import Role
-from accounts.sign_in import invitations
+from accounts.sign_in.invitations import send
+from accounts.workspaces.invitations import invite, link, mailed_link
 from core.exceptions import ApiError
 from core.ids import PROJECT, parse_id
 
@@ -35,22 +36,21 @@ class Command(BaseCommand):
         if not email and (workspace is None or mail):
             raise CommandError("Name the email address: only a link into a workspace needs none.")
         invitation, token = _invite(email, workspace, Role(options["role"] or Role.MEMBER))
-        link = invitations.link(invitation, token, url, mailed=bool(email))
         if mail:
-            invitations.send(invitation, link)
+            send(invitation, token, url)
         if settings.CHATAPI_SIGN_UP == "closed":
             self.stderr.write("Nobody can sign up now: set CHATAPI_SIGN_UP=invitation.")
         does = "signs up" if workspace is None else f"joins {workspace} as {invitation.role}"
         until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
         self.stderr.write(f"{email or 'Who has this link'} {does} here until {until}:")
-        self.stdout.write(link)
+        self.stdout.write((mailed_link if email else link)(invitation, token, url))
 
 
 def _invite(email: str, workspace: Workspace | None, role: Role) -> tuple[Invitation, str]:
     try:
         if email:
             validate_email(email)
-        return invitations.invite(email, None, workspace=workspace, role=role)
+        return invite(email, None, workspace=workspace, role=role)
     except ValidationError as error:
         raise CommandError(f"{email}: {' '.join(error.messages)}") from None
     except ApiError as error:

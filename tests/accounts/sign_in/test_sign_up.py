@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Invitation, OutgoingMail, SecurityEvent, User
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations
 from tests.support.signing_in import (
     APP,
     BROWSER,
