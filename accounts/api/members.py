@@ -43,8 +43,8 @@ LAST_OWNER = {
     )
 }
 OWNERS_ONLY = (
-    "Only an owner makes, demotes and removes owners, in a session, and after proving in the last minutes who "
-    "they are."
+    "Only an owner makes, demotes and removes owners, in a session, and after proving in the last minutes "
+    "who they are."
 )
 
 

@@ -16,7 +16,8 @@ from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.tasks import delete_old_end_user_tokens
 from core.ids import END_USER_TOKEN, format_id, parse_id
-from tests.support.keys import Caller, at_once, program
+from tests.support.concurrent_calls import at_once
+from tests.support.keys import Caller, program
 from tests.support.people import Person, set_role, signed_in
 
 TOKENS = "/v1/end_user_tokens"

@@ -17,7 +17,8 @@ from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.security_events.recording import Kind
 from core.ids import KEY, format_id
-from tests.support.keys import ALL_SCOPES, Caller, at_once, key_name, keys_of, program, stored_key, to_json
+from tests.support.concurrent_calls import at_once
+from tests.support.keys import ALL_SCOPES, Caller, key_name, keys_of, program, stored_key, to_json
 from tests.support.people import Person, set_role, signed_in
 
 

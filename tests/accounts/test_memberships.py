@@ -1,21 +1,17 @@
 """Members of a workspace: how they join, change roles, leave, hand over; and that somebody always owns it."""
 
 import re
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.keys.services import create_api_key
 from accounts.keys.validation import valid_secrets
 from accounts.models import ApiKey, EndUserToken, Invitation, Membership, SecurityEvent, User, Workspace
-from accounts.permissions import Scope, permissions_in_session
-from accounts.principal import Principal
+from accounts.permissions import Scope
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.services import personal_workspace
@@ -24,6 +20,7 @@ from billing.models import Charge
 from conversations.models import Conversation
 from core.exceptions import ApiError
 from core.ids import PROJECT, format_id
+from tests.support.concurrent_calls import at_once
 from tests.support.history_rows import create_exchange
 from tests.support.leaving import read_until
 from tests.support.people import Person, person, signed_in
@@ -34,9 +31,11 @@ from tests.support.workspaces import (
     ACCEPT,
     INVITES,
     PROJECTS,
+    USERS,
     call,
     error_of,
     join,
+    principal_in,
     project,
     roles_in,
     shared_workspace,
@@ -268,7 +267,7 @@ def test_a_key_manages_members_but_no_owners(client: Client, alice: Person, bob:
 def test_who_was_demoted_meanwhile_may_no_longer(alice: Person, bob: Person, charlie: Person) -> None:
     """Bob's request was let in while he was an admin."""
     team = shared_workspace(alice.user, admin=bob.user, member=charlie.user)
-    admin = principal(team, bob.user)
+    admin = principal_in(team, bob.user)
     Membership.objects.filter(workspace=team, user=bob.user).update(role="member")
 
     with pytest.raises(ApiError) as refused:
@@ -280,9 +279,27 @@ def test_who_was_demoted_meanwhile_may_no_longer(alice: Person, bob: Person, cha
     assert refused.value.status == 404
 
 
-def principal(workspace: Workspace, user: User) -> Principal:
-    role = Membership.objects.get(workspace=workspace, user=user).role
-    return Principal(workspace.pk, user.pk, permissions=permissions_in_session(Role(role)))
+def test_owners_are_made_demoted_and_removed_by_who_has_proved_lately_who_they_are(
+    alice: Person, bob: Person, charlie: Person
+) -> None:
+    team = shared_workspace(alice.user, owner=bob.user, member=charlie.user)
+    before = roles_in(team)
+    long_ago, lately = signed_in(alice.user, seconds_ago=3600), signed_in(alice.user)
+    of_owners = [
+        ("POST", charlie, {"role": "owner"}),
+        ("POST", bob, {"role": "admin"}),
+        ("DELETE", bob, {}),
+    ]
+
+    for method, who, body in of_owners:
+        for path in (user_in(team, who.user), f"{USERS}/user-{who.user.pk}"):
+            refused = call(long_ago, method, path, body, within=team)
+            assert error_of(refused) == (403, "reauthentication_required"), (method, path)
+    assert roles_in(team) == before
+    assert call(long_ago, "POST", user_in(team, charlie.user), {"role": "admin"}).status_code == 200
+    for method, who, body in of_owners:
+        assert call(lately, method, user_in(team, who.user), body).status_code == 200
+    assert roles_in(team) == {"alice@example.com": "owner", "charlie@example.com": "owner"}
 
 
 # --- an owner stays -------------------------------------------------------------------------------------
@@ -389,26 +406,6 @@ def test_one_person_owns_only_so_many(alice: Person, bob: Person, settings: Sett
 # --- at once --------------------------------------------------------------------------------------------
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What these calls return, made at the same moment."""
-    answers: list[Any] = []
-    ready = threading.Barrier(len(calls))
-
-    def make(one: Callable[[], Any]) -> None:
-        ready.wait()
-        try:
-            answers.append(one())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=make, args=(one,)) for one in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
-
-
 def test_of_two_owners_who_leave_at_once_one_stays(
     transactional_db: None, alice: Person, bob: Person
 ) -> None:
@@ -446,19 +443,13 @@ def test_who_leaves_the_service_while_a_workspace_is_handed_to_them_does_not_lea
     team = shared_workspace(alice.user, member=bob.user)
     hers, his = signed_in(alice.user), signed_in(bob.user)
 
-    handed, deleted = at_once_in_order(
+    handed, deleted = at_once(
         lambda: call(hers, "POST", project(team, "/hand_over"), {"user_id": f"user-{bob.user.pk}"}),
         lambda: call(his, "DELETE", "/v1/me", {"confirm": "bob@example.com"}),
     )
 
     assert (handed.status_code, deleted.status_code) in {(200, 409), (404, 200)}
     assert "owner" in roles_in(team).values()
-
-
-def at_once_in_order(*calls: Callable[[], Any]) -> list[Any]:
-    answers: dict[int, Any] = {}
-    at_once(*(lambda n=n, one=one: answers.update({n: one()}) for n, one in enumerate(calls)))
-    return [answers[number] for number in range(len(calls))]
 
 
 def test_one_makes_no_more_workspaces_at_once_than_one_may(

@@ -162,6 +162,17 @@ def test_somebody_else_is_told_so(alice: Person, charlie: Person, team: Workspac
     assert roles_in(team) == OWNED
 
 
+def test_who_has_no_confirmed_address_is_told_so(alice: Person, charlie: Person, team: Workspace) -> None:
+    page = page_of(made_by(alice, team))
+    EmailAddress.objects.filter(user=charlie.user).update(verified=False)
+    his = signed_in(charlie.user)
+
+    for answer in (his.get(page), his.post(page)):
+        assert (answer.status_code, "is not confirmed yet" in answer.text) == (200, True)
+        assert "another address" not in answer.text
+    assert roles_in(team) == OWNED
+
+
 def test_a_name_of_a_workspace_is_shown_as_text(alice: Person) -> None:
     team = shared_workspace(alice.user, "<b>x</b>\n" + "y" * 150)
     token = made_by(alice, team, BOB)
