@@ -147,7 +147,8 @@ def check_may_act(caller: Caller) -> None:
 
 
 def _refusal(caller: Caller) -> ApiError:
-    return InvalidApiKey() if caller.secret_digest else SessionEnded()
+    is_token = caller.principal.token_id is not None
+    return InvalidApiKey(is_token=is_token) if caller.secret_digest else SessionEnded()
 
 
 def _live_sessions(callers: Collection[Caller]) -> set[Caller]:

@@ -79,10 +79,8 @@ class FileView(ApiView):
     )
     def post(self, request: Request, file_id: str) -> Response:
         file = require_file(principal_of(request), file_id)
-        file.require_writable(principal_of(request))
-        for name, value in read_body(request, FileChangesSerializer).items():
-            setattr(file, name, value)
-        file.save(update_fields=["visibility"])
+        changes = read_body(request, FileChangesSerializer)
+        file.share(principal_of(request), changes["visibility"])
         return Response(FileSerializer(file).data)
 
     @extend_schema(

@@ -18,7 +18,7 @@ from billing.exceptions import Unaffordable
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch
 from billing.models import Budget, Charge, Spend, Wallet
 from billing.prices import add_price
-from billing.selectors import spent_of_token, spent_of_tokens
+from billing.selectors import spent_of_tokens
 from billing.tariffs import Bound, rates_of
 from billing.units import Units
 from conversations.models import Completion, Conversation
@@ -76,7 +76,7 @@ def token_of(name: str = "eve") -> EndUserToken:
 
 
 def spent(name: str = "eve") -> int:
-    return spent_of_token(token_of(name).id)
+    return spent_of_tokens([token_of(name).id])[token_of(name).id]
 
 
 def ask(server: Server, who: Person, words: str = QUESTION, **more: Any) -> httpx2.Response:
@@ -246,7 +246,7 @@ def test_a_limit_is_one_on_both_sides_of_midnight(server: Server, alice: Person)
     settle(ending(first, Units(completion=500)))  # after midnight, given back to the day on which it began
     second = hold(request(alice, token, after), Bound(output=500))
     settle(ending(second, Units(completion=499)))
-    assert spent_of_token(token) == 999
+    assert spent_of_tokens([token])[token] == 999
     amounts = Spend.objects.filter(scope_id=token).order_by("day").values_list("day", "amount")
     assert list(amounts) == [(before.date(), 500), (after.date(), 499)]
 
@@ -258,7 +258,7 @@ def test_the_books_stay_whole_when_a_token_is_deleted(server: Server, alice: Per
     held = hold(request(alice, token), Bound(output=600))
     EndUserToken.objects.all().delete()
     settle(ending(held, Units(completion=100)))
-    assert spent_of_token(token) == 100
+    assert spent_of_tokens([token])[token] == 100
     assert_ledger_adds_up()
     with transaction.atomic():
         Spend.objects.filter(scope_id=token).delete()

@@ -213,6 +213,29 @@ def test_a_token_without_a_scope_may_do_less(server: Server, alice: Person) -> N
         assert reader.get("/v1/conversations").status_code == 200
 
 
+def test_completions_alone_read_no_history_and_no_file(server: Server, alice: Person) -> None:
+    file = upload_file(server, alice, b"My secret")
+    audio = {"modalities": ["text", "audio"], "audio": {"voice": "espeak-en-us", "format": "wav"}}
+    with server.client(alice) as backend:
+        spoken = said(backend, "[[text: My secret]]", **audio)
+    conversation, completion = Conversation.objects.get().public_id, Completion.objects.get().public_id
+    ApiKey.objects.update(scopes="completions")
+
+    with server.client(alice) as narrow:
+        by_file = {"role": "user", "content": [{"type": "file", "file": {"file_id": file}}]}
+        by_audio = {"role": "assistant", "audio": {"id": spoken["choices"][0]["message"]["audio"]["id"]}}
+        named = {**chat_body("Repeat it"), "context": {"conversation_id": conversation}}
+        for path, body in (
+            (COMPLETIONS, {"model": "scripted", "messages": [by_file]}),
+            (COMPLETIONS, {"model": "scripted", "messages": [{"role": "user", "content": "Hi"}, by_audio]}),
+            (PATHS["native"], named),
+        ):
+            wait_until(lambda path=path, body=body: narrow.post(path, json=body).status_code == 403)
+            assert code_of(narrow.post(path, json=body)) == (403, "insufficient_permissions")
+        stopped = narrow.post(f"/v1/chat/completions/{completion}/cancel")
+        assert (stopped.status_code, stopped.json()["choices"]) == (200, [])
+
+
 def test_a_token_never_has_more_than_its_key(server: Server, alice: Person) -> None:
     token = token_for(alice, XAVIER)
     ApiKey.objects.update(scopes="files")
@@ -247,7 +270,13 @@ def test_it_ends_with_its_own_life_and_with_its_keys(
         ENDS[end](alice)
 
         rest = list(lines)
-    assert any("cancelled" in line or "invalid_api_key" in line or "DONE" in line for line in rest), rest
+    [last] = filter(None, rest)
+    assert json.loads(last.removeprefix("data: "))["error"] == {
+        "message": "The end-user token is wrong, revoked or expired. Have your server make another.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
     wait_until(lambda: Completion.objects.get().state == "cancelled")
     assert code_of(xavier.post(COMPLETIONS, json=chat_body("Hi"))) == (401, "invalid_api_key")
 
