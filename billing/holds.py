@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from billing.exceptions import Unaffordable, UnaffordableBeside, Unpriced
 from billing.models import Budget, Charge, Spend, Wallet
-from billing.money import format_usd
 from billing.prices import (
     DeclaredPrices,
     add_declared_prices,
@@ -32,6 +31,7 @@ from billing.units import Units
 from billing.wallet_locks import LockedWallet, lock_wallets
 from core.bulk_sql import execute, fetch, id_from_driver, id_to_driver, insert_rows, update_rows
 from core.ids import derive_id
+from core.money import format_usd
 
 ChargeKind = Literal["completion", "speech", "transcription"]
 

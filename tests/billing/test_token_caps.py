@@ -37,7 +37,7 @@ from tests.support.media_requests import (
     user_request,
     wait_for_renditions,
 )
-from tests.support.people import Person, token_for
+from tests.support.people import Person, person, token_for
 from tests.support.priced_usage import (
     BOUND,
     COMPLETION,
@@ -151,7 +151,7 @@ def test_a_token_without_a_limit_tells_what_it_spent(server: Server, alice: Pers
     assert mallory.key != eve.key
 
 
-def test_an_end_user_does_not_learn_what_the_workspace_has(server: Server, alice: Person) -> None:
+def test_who_may_not_see_the_wallet_does_not_learn_what_is_in_it(server: Server, alice: Person) -> None:
     eve = end_user(alice, None)
     Budget.objects.create(workspace_id=alice.workspace.id, period="day", limit=BOUND - 123)
     assert_refused(ask(server, eve, LONG), "and less is left of the workspace's budget for this day.")
@@ -160,6 +160,8 @@ def test_an_end_user_does_not_learn_what_the_workspace_has(server: Server, alice
     ledger.adjust(alice.workspace.id, BOUND - USD - 123, reason="a fee", by="treasurer@example.com")
     assert_refused(ask(server, eve, LONG), "and less is left to spend in this workspace.")
     assert_refused(ask(server, alice, LONG), "and 0.002999877 USD are left to spend in this workspace.")
+    bob = person("bob@example.com", alice.workspace)
+    assert_refused(ask(server, bob, LONG), "and less is left to spend in this workspace.")
 
 
 # --- many at once -----------------------------------------------------------------------------------
