@@ -10,6 +10,7 @@ from accounts.authentication import principal_of
 from accounts.permissions import Permission
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
+from core.http.query import check_choice, parse_text
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 from media.api.openapi import UploadSerializer
@@ -37,9 +38,9 @@ class FileListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        page = file_page(
-            principal_of(request), PAGES.parse(query), purpose=query.get("purpose"), user=query.get("user")
-        )
+        purpose = check_choice(query["purpose"], "purpose", PURPOSES) if "purpose" in query else None
+        user = parse_text(query, "user")
+        page = file_page(principal_of(request), PAGES.parse(query), purpose=purpose, user=user)
         return Response(page_body(page, FileSerializer()))
 
     @extend_schema(

@@ -30,7 +30,8 @@ class Row(NamedTuple):
     """What a route needs: a permission, `ANY_CALLER`, or nothing of anybody (`PUBLIC`).
 
     `body` is sent, with the team's ids in it; `answers` are the statuses for who is let in. `changes`: only
-    those may who may change the object. `shares`: no token may. `proof`: a session must be one that proved lately who it is.
+    those may who may change the object. `shares`: no token may. `proof`: a session must be one in which
+    somebody proved lately who they are.
     """
 
     needs: str

@@ -274,3 +274,10 @@ def test_a_key_has_one_workspace(team: Team, client: Client, name: str) -> None:
     for other in (format_id(PROJECT, team.people[STRANGER].workspace.pk), "proj_abc"):
         answer = client.get("/v1/models", headers={**headers, name: other})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "workspace_mismatch")
+
+
+@pytest.mark.parametrize("query", ["user=%00", "user=a%00b", "purpose=%00", "purpose=anything"])
+def test_a_list_of_files_refuses_what_no_file_can_have(team: Team, query: str) -> None:
+    answer = team.ask(KEY, "GET", f"/v1/files?{query}")
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, query.partition("=")[0])

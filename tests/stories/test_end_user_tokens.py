@@ -146,6 +146,13 @@ def test_a_file_for_another_end_user_is_refused(xavier: httpx2.Client) -> None:
     assert code_of(refused) == (403, "another_end_user")
 
 
+def test_an_end_users_name_is_taken_as_it_is_or_refused(server: Server, alice: Person) -> None:
+    with server.client(alice) as backend:
+        for name, param in (("a\0b", "user"), ("x" * 513, "user")):
+            refused = backend.post("/v1/files", files={"file": ("a.txt", b"Hi")}, data={"user": name})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
 def test_the_server_uploads_for_an_end_user_and_lists_theirs(
     server: Server, alice: Person, xavier: httpx2.Client
 ) -> None:
