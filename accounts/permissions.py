@@ -68,19 +68,25 @@ GRANTS: dict[Permission, Grant] = {
         "have answers, speech and transcripts made, and stop them", _WRITERS, _scopes(Scope.COMPLETIONS), True
     ),
     Permission.HISTORY_READ: Grant(
-        "read conversations and stored completions: one's own, and what is shared",
+        "read and continue conversations, and read stored completions: one's own, and what is shared",
         _ALL,
         _scopes(Scope.HISTORY_READ),
         True,
     ),
     Permission.HISTORY_WRITE: Grant(
-        "change, share and delete one's own conversations", _WRITERS, _scopes(Scope.HISTORY_WRITE), True
+        "change and delete one's own conversations, and share them, but for tokens",
+        _WRITERS,
+        _scopes(Scope.HISTORY_WRITE),
+        True,
     ),
     Permission.HISTORY_OF_KEYS: Grant(
         "read, change and delete, in a session, the conversations and files that keys made", _ADMINS
     ),
     Permission.FILES: Grant(
-        "upload, read, share and delete one's own files", _WRITERS, _scopes(Scope.FILES), True
+        "upload, read and delete one's own files, and share them, but for tokens; name them in messages",
+        _WRITERS,
+        _scopes(Scope.FILES),
+        True,
     ),
     Permission.USAGE: Grant("see what oneself used, and its cost", _ALL, _scopes(Scope.USAGE)),
     Permission.USAGE_OF_ALL: Grant(

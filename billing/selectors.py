@@ -77,11 +77,6 @@ def spent_of_tokens(token_ids: Collection[UUID]) -> dict[UUID, int]:
     return dict.fromkeys(token_ids, 0) | dict(spends.annotate(total=Sum("amount")))
 
 
-def spent_of_token(token_id: UUID) -> int:
-    """Return what the calls with this end-user token cost and hold, in nano-USD."""
-    return spent_of_tokens([token_id])[token_id]
-
-
 def transaction_page(
     workspace_id: UUID, request: PageRequest, kinds: Collection[str] = ()
 ) -> Page[WalletMovement]:
