@@ -88,7 +88,7 @@ class InvitationListView(ApiView):
         base_url = f"{request.scheme}://{request.get_host()}"
         if email:
             _send(request, invitation, invitations.link(invitation, token, base_url, mailed=True))
-        context = {"link": invitations.link(invitation, token, base_url)}
+        context = {"secret": invitations.link(invitation, token, base_url)}
         return Response(CreatedInvitationSerializer(invitation, context=context).data, headers=NO_STORE)
 
 
