@@ -15,6 +15,7 @@ from accounts.security_events.models import KeyAddress, SecurityEvent
 from core.ids import new_id
 
 __all__ = [
+    "END_USER_LENGTH",
     "LIMITS",
     "ApiKey",
     "EndUserToken",
@@ -64,6 +65,8 @@ class User(AbstractUser):
 
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_streams")
+END_USER_LENGTH = 512
+"""How long the name of an end user may be."""
 
 
 class Limited(models.Model):
@@ -163,12 +166,16 @@ class KeySecret(models.Model):
 class EndUserToken(models.Model):
     """What a browser acts with for one end user of a key: less than the key, and not for long.
 
+    `workspace` is the key's, which never changes: here it lets an index find what any of its keys made.
     `spending_limit` is in nano-USD; empty: no limit beside the key's.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="end_user_tokens", db_index=False
+    )
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="tokens", db_index=False)
-    end_user = models.CharField(max_length=512)
+    end_user = models.CharField(max_length=END_USER_LENGTH)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = models.CharField(max_length=200, default=partial(format_scopes, TOKEN_SCOPES))
     spending_limit = models.BigIntegerField(null=True, blank=True)
@@ -177,7 +184,11 @@ class EndUserToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["key", "end_user", "-id"], name="token_of_end_user")]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="token_of_workspace"),
+            models.Index(fields=["workspace", "end_user", "-id"], name="token_of_end_user"),
+            models.Index(fields=["key", "-id"], name="token_of_key"),
+        ]
 
     def __str__(self) -> str:
         return f"for {self.end_user}"

@@ -10,13 +10,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import ApiKey, Workspace
+from accounts.models import END_USER_LENGTH, ApiKey, Workspace
 from accounts.permissions import Permission
 from accounts.principal import Principal
 from core.exceptions import Forbidden
 from core.ids import new_id
-
-END_USER_LENGTH = 512
 
 
 class Visibility(models.TextChoices):

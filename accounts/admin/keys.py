@@ -1,13 +1,15 @@
-"""The admin's API keys: made, changed, rolled and revoked, with each secret shown once."""
+"""The admin's API keys: made, changed, rolled and revoked, with each secret shown once; and their tokens."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from accounts.admin.action_page import (
@@ -21,27 +23,40 @@ from accounts.admin.action_page import (
 )
 from accounts.admin.panels import PanelAdmin
 from accounts.admin.rights import is_superuser
+from accounts.keys.end_user_tokens import revoke_tokens, tokens_of
 from accounts.keys.selectors import older_secrets_end, valid_secrets_of
 from accounts.keys.services import (
     change_api_key,
+    check_not_over,
     create_api_key,
     delete_api_key,
     revoke_api_key,
     roll_api_key,
 )
-from accounts.models import LIMITS, ApiKey, User, Workspace
-from accounts.permissions import Scope, format_scopes
+from accounts.models import END_USER_LENGTH, LIMITS, ApiKey, User, Workspace
+from accounts.permissions import Permission, Scope, format_scopes, permissions_in_session
+from accounts.roles import Role
 from accounts.security_events.recording import origin_of
-from core.exceptions import ApiError
+from core.exceptions import ApiError, Conflict, NotFound
 
 OVERLAPS = {"0": "at once", "3600": "in an hour", "86400": "in a day", "604800": "in a week"}
 """When the secrets before a new one end, by the seconds until then."""
 USUAL_OVERLAP = "3600"
-_PAGES = {"active": {"Roll": "roll", "Revoke": "revoke"}, "expired": {"Revoke": "revoke"}, "revoked": {}}
+_PAGES = {
+    "active": {"Roll": "roll", "Revoke": "revoke", "Revoke tokens": "revoke_tokens"},
+    "expired": {"Revoke": "revoke"},
+    "revoked": {},
+}
 """The pages of a key by its state, by their links' labels."""
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new key's user manages keys by their role, as over REST; a superuser makes one for any member.
+
+    A key that is over stays as it is.
+    """
+
+    by_superuser = False
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in Scope], widget=forms.CheckboxSelectMultiple
     )
@@ -56,15 +71,41 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
-        workspace, user = values.get("workspace"), values.get("user")
-        if workspace and user and not workspace.memberships.filter(user=user).exists():
-            self.add_error("user", "This user is not a member of the workspace.")
+        is_new = self.instance._state.adding
+        if not is_new and self.changed_data:
+            try:
+                check_not_over(self.instance)
+            except Conflict as over:
+                raise ValidationError(str(over)) from None
+        named = values if is_new else {"workspace": self.instance.workspace, "user": self.instance.user}
+        if (workspace := named.get("workspace")) and (user := named.get("user")):
+            self._check_user(workspace, user, "user" if is_new else None)
         return values
+
+    def _check_user(self, workspace: Workspace, user: User, field: str | None) -> None:
+        role = workspace.memberships.filter(user=user).values_list("role", flat=True).first()
+        if role is None and field:
+            self.add_error(field, "This user is not a member of the workspace.")
+        elif not self.by_superuser and (
+            role is None or Permission.KEYS not in permissions_in_session(Role(role))
+        ):
+            self.add_error(field, "By their role in the workspace, this user may not manage its keys.")
 
 
 class RollForm(forms.Form):
     overlap = forms.ChoiceField(
         label="Earlier secrets end", choices=list(OVERLAPS.items()), initial=USUAL_OVERLAP
+    )
+
+
+class RevokeTokensForm(forms.Form):
+    end_user = forms.CharField(
+        label="End user",
+        max_length=END_USER_LENGTH,
+        required=False,
+        strip=False,
+        help_text="Whose tokens are revoked. Empty: the tokens of all.",
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
 
 
@@ -115,6 +156,11 @@ class ApiKeyAdmin(PanelAdmin, ActionAdmin):
 
     # --- what is shown ----------------------------------------------------------------------------
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.by_superuser = is_superuser(request)
+        return form
+
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         fields = ("workspace", "user", "name", "scopes", "expires_at")
         shown = fields if obj is None else ("prefix", *fields, *self.readonly_fields[1:])
@@ -144,7 +190,11 @@ class ApiKeyAdmin(PanelAdmin, ActionAdmin):
         pages = _PAGES[key.state] if key is not None and self.may_act(request, key) else {}
         links = [(label, self.page_url(key, page)) for label, page in pages.items()]
         context = {"page_links": links, "subtitle": None, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, context)
+        try:
+            return super().change_view(request, object_id, form_url, context)
+        except ApiError as problem:  # it was revoked, has expired or was deleted at this very moment
+            messages.error(request, str(problem))
+            return HttpResponseRedirect(reverse("admin:accounts_apikey_changelist"))
 
     # --- what is done -----------------------------------------------------------------------------
 
@@ -171,8 +221,7 @@ class ApiKeyAdmin(PanelAdmin, ActionAdmin):
         changes = {name: getattr(obj, name) for name in form.changed_data}
         if "scopes" in changes:
             changes["scopes"] = obj.scope_list
-        stored = ApiKey.objects.select_related("user").get(pk=obj.pk)  # the form has changed this one already
-        change_api_key(stored, origin=origin_of(request), **changes)
+        change_api_key(obj, origin=origin_of(request), **changes)
 
     def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
         delete_api_key(obj, origin=origin_of(request))
@@ -185,7 +234,8 @@ class ApiKeyAdmin(PanelAdmin, ActionAdmin):
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
         own = [key for key in keys if self._may_touch(request, key)]
         for key in own:
-            revoke_api_key(key, origin=origin_of(request))
+            with suppress(NotFound):  # deleted at this very moment
+                revoke_api_key(key, origin=origin_of(request))
         if own:
             messages.success(request, f"Revoked: {', '.join(map(str, own))}")
         if len(own) < len(keys):
@@ -194,7 +244,11 @@ class ApiKeyAdmin(PanelAdmin, ActionAdmin):
     # --- pages with a confirmation ------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"roll": self.roll_page, "revoke": self.revoke_page}
+        pages = {
+            "roll": self.roll_page,
+            "revoke": self.revoke_page,
+            "revoke_tokens": self.revoke_tokens_page,
+        }
         return [
             path(f"<uuid:id>/{page}/", self.admin_site.admin_view(view), name=f"accounts_apikey_{page}")
             for page, view in pages.items()
@@ -228,6 +282,24 @@ class ApiKeyAdmin(PanelAdmin, ActionAdmin):
         )
         form = forms.Form(post_data(request))
         action = AdminAction(f"Revoke {key}", "Revoke", form, do, row=key, note=note)
+        return action_page(self, request, action)
+
+    def revoke_tokens_page(self, request: HttpRequest, id: Any) -> HttpResponse:
+        key = row_for_action(self, request, id)
+
+        def do(values: Values, by: str) -> ActionResult:
+            end_user = values["end_user"] or None
+            count = revoke_tokens(tokens_of(key.workspace_id, key.pk), end_user)
+            whose = f" of {end_user}" if end_user else ""
+            text = f"{count} end-user token{'' if count == 1 else 's'}{whose} revoked."
+            return ActionResult(key, text, is_new=count > 0)
+
+        note = (
+            "Within a second nothing acts with these end-user tokens, and what runs for them ends. The key "
+            "stays as it is, and may make others. This cannot be undone."
+        )
+        form = RevokeTokensForm(post_data(request))
+        action = AdminAction(f"Revoke tokens of {key}", "Revoke tokens", form, do, row=key, note=note)
         return action_page(self, request, action)
 
 

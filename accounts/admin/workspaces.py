@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import OuterRef, Q, QuerySet, Sum
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
@@ -26,6 +26,7 @@ from accounts.workspaces.invitations import open_invitations
 from accounts.workspaces.memberships import note_change
 from core.admin import link_to
 
+SHOWN_KEYS = 20
 _INVITATION_PERMISSIONS = ("accounts.view_invitation", "accounts.add_invitation")
 
 
@@ -107,15 +108,18 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 class ApiKeyInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Keys, read-only: a new key is created on its own page, which shows its secret once."""
+    """The newest keys, read-only: a new key is created on its own page, which shows its secret once."""
 
     model = ApiKey
+    template = "accounts/admin/newest_keys.html"
     fields = readonly_fields = ("prefix", "name", "user", "created_at", "expires_at", "revoked_at")
     extra = 0
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
-        return super().get_queryset(request).select_related("user").order_by("-id")
+        newest = ApiKey.objects.filter(workspace=OuterRef("workspace")).order_by("-id").values("pk")
+        keys = super().get_queryset(request).filter(pk__in=newest[:SHOWN_KEYS])
+        return keys.select_related("user").order_by("-id")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

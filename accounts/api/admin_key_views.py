@@ -27,7 +27,7 @@ from core.http.views import ApiView
 from core.validation.request_body import read_body
 
 PAGES = PageParameters()
-USUAL_SCOPES = (Scope.USAGE, Scope.MEMBERS)
+DEFAULT_ADMIN_SCOPES = (Scope.USAGE, Scope.MEMBERS)
 """The scopes of a key that manages a workspace: OpenAI's client reads usage with it, too."""
 
 
@@ -60,12 +60,11 @@ class AdminKeyListView(ApiView):
     def post(self, request: Request) -> Response:
         require_recent_proof(request)
         authority = KeyAuthority(principal_of(request))
-        values = authority.complete(read_body(request, AdminKeyFieldsSerializer), USUAL_SCOPES)
+        values = authority.complete(read_body(request, AdminKeyFieldsSerializer), DEFAULT_ADMIN_SCOPES)
         values["scopes"] = {*values["scopes"], Scope.MEMBERS}
         authority.check_may_give(values)
         key, secret = make_key(request, values)
-        key.value = secret  # type: ignore[attr-defined]
-        return Response(NewAdminKeySerializer(key).data, headers=NO_STORE)
+        return Response(NewAdminKeySerializer(key, context={"secret": secret}).data, headers=NO_STORE)
 
 
 class AdminKeyView(ApiView):
@@ -89,8 +88,8 @@ class AdminKeyView(ApiView):
     )
     def delete(self, request: Request, key_id: str) -> Response:
         key = _key_of(request, key_id)
-        KeyAuthority(principal_of(request)).check_may_revoke(key)
-        revoke_api_key(key, origin=origin_of(request._request))
+        authority = KeyAuthority(principal_of(request))
+        revoke_api_key(key, authority=authority, origin=origin_of(request._request))
         return Response(AdminKeyDeletedSerializer(key).data)
 
 

@@ -88,7 +88,7 @@ class InvitationListView(ApiView):
         invitation, token = invitations.invite_as_member(who, email, role, origin)
         if email:
             send(invitation, token, request._request)
-        context = {"link": invitations.link(invitation, token, base_url_of(request._request))}
+        context = {"secret": invitations.link(invitation, token, base_url_of(request._request))}
         return Response(CreatedInvitationSerializer(invitation, context=context).data, headers=NO_STORE)
 
 

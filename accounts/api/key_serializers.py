@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.scopes_field import ScopesField
+from accounts.api.secret_field import SecretField
 from accounts.api.serializers import UserIdField
 from accounts.keys.selectors import ACTIVE, INACTIVE, older_secrets_end, valid_secrets_of
 from accounts.models import ApiKey, User
@@ -104,7 +105,7 @@ class ProjectKeySerializer(RedactedKeySerializer):
 
 
 class NewProjectKeySerializer(ProjectKeySerializer):
-    value = serializers.CharField(help_text="The secret. It is not shown again.")
+    value = SecretField("The secret. It is not shown again.")
 
 
 class AdminKeyOwnerSerializer(KeyUserSerializer):
@@ -122,7 +123,7 @@ class AdminKeySerializer(RedactedKeySerializer):
 
 
 class NewAdminKeySerializer(AdminKeySerializer):
-    value = serializers.CharField(help_text="The secret. It is not shown again.")
+    value = SecretField("The secret. It is not shown again.")
 
 
 class ProjectKeyDeletedSerializer(serializers.Serializer[ApiKey]):

@@ -22,8 +22,8 @@ from accounts.keys.authority import KeyAuthority
 from accounts.keys.selectors import ACTIVE, ANY, INACTIVE, find_key, key_page, keys_of
 from accounts.keys.services import (
     DEFAULT_OVERLAP,
+    MAX_VALID_SECRETS,
     change_api_key,
-    check_not_over,
     create_api_key,
     revoke_api_key,
     roll_api_key,
@@ -124,10 +124,9 @@ class ProjectKeyView(ApiView):
     def post(self, request: Request, project_id: str, key_id: str) -> Response:
         key = _key_of(request, key_id)
         changes = read_body(request, ProjectKeyFieldsSerializer)
-        KeyAuthority(principal_of(request)).check_may_change(key, changes)
-        check_not_over(key)
-        change_api_key(key, origin=origin_of(request._request), **changes)
-        return Response(ProjectKeySerializer(key).data)
+        authority, origin = KeyAuthority(principal_of(request)), origin_of(request._request)
+        change_api_key(key, authority=authority, origin=origin, **changes)
+        return Response(ProjectKeySerializer(_key_of(request, key_id)).data)
 
     @extend_schema(
         operation_id="deleteProjectKey",
@@ -139,8 +138,8 @@ class ProjectKeyView(ApiView):
     )
     def delete(self, request: Request, project_id: str, key_id: str) -> Response:
         key = _key_of(request, key_id)
-        KeyAuthority(principal_of(request)).check_may_revoke(key)
-        revoke_api_key(key, origin=origin_of(request._request))
+        authority = KeyAuthority(principal_of(request))
+        revoke_api_key(key, authority=authority, origin=origin_of(request._request))
         return Response(ProjectKeyDeletedSerializer(key).data)
 
 
@@ -152,6 +151,7 @@ class ProjectKeyRollView(ApiView):
         summary="Give an API key a new secret, beside which the ones before still work for a while",
         description="The key keeps its id, and so its history, limits and usage; it becomes the caller's, so "
         "that it outlives whoever made it. The secrets of a key whose user left the workspace end at once. "
+        f"At most {MAX_VALID_SECRETS} secrets are valid at once: 409 `too_many_secrets`. "
         f"{_LIMITS_OF_GIVING} {_PROOF}",
         tags=["keys"],
         request=KeyRollSerializer,
@@ -161,9 +161,9 @@ class ProjectKeyRollView(ApiView):
         require_recent_proof(request)
         key = _key_of(request, key_id)
         seconds = read_body(request, KeyRollSerializer).get("overlap_seconds")
-        KeyAuthority(principal_of(request)).check_may_roll(key)
+        authority, origin = KeyAuthority(principal_of(request)), origin_of(request._request)
         overlap = DEFAULT_OVERLAP if seconds is None else timedelta(seconds=seconds)
-        secret = roll_api_key(key, user_of(request), overlap, origin=origin_of(request._request))
+        secret = roll_api_key(key, user_of(request), overlap, authority=authority, origin=origin)
         return _answer_with_secret(_key_of(request, key_id), secret)
 
 
@@ -172,5 +172,4 @@ def _key_of(request: Request, key_id: str) -> ApiKey:
 
 
 def _answer_with_secret(key: ApiKey, secret: str) -> Response:
-    key.value = secret  # type: ignore[attr-defined]
-    return Response(NewProjectKeySerializer(key).data, headers=NO_STORE)
+    return Response(NewProjectKeySerializer(key, context={"secret": secret}).data, headers=NO_STORE)

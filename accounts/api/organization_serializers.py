@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from accounts.api.secret_field import SecretField
 from accounts.api.serializers import UserIdField
 from accounts.models import Invitation, Membership
 from accounts.roles import Role
@@ -141,12 +142,7 @@ class InvitationSerializer(serializers.Serializer[Invitation]):
 
 
 class CreatedInvitationSerializer(InvitationSerializer):
-    # the context holds the `link`
-
-    link = serializers.SerializerMethodField(help_text="Shown in this answer alone.")
-
-    def get_link(self, invitation: Invitation) -> str:
-        return str(self.context["link"])
+    link = SecretField("Shown in this answer alone.")
 
 
 class InvitationDeletedSerializer(serializers.Serializer[Invitation]):

@@ -7,9 +7,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.scopes_field import ScopesField
+from accounts.api.secret_field import SecretField
 from accounts.keys.end_user_tokens import LEAST_SECONDS, MOST_SECONDS
-from accounts.models import EndUserToken
-from accounts.ownership import END_USER_LENGTH
+from accounts.models import END_USER_LENGTH, EndUserToken
 from accounts.permissions import TOKEN_SCOPES
 from core.http.serializers import (
     ConstantField,
@@ -52,7 +52,7 @@ class TokenSerializer(serializers.Serializer[EndUserToken]):
 
 
 class NewTokenSerializer(TokenSerializer):
-    token = serializers.CharField(help_text="What the browser sends as its key. It is not shown again.")
+    token = SecretField("What the browser sends as its key. It is not shown again.")
 
 
 class TokenDeletedSerializer(serializers.Serializer[EndUserToken]):

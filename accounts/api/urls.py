@@ -24,6 +24,8 @@ urlpatterns = [
     path(PROJECT_KEYS, key_views.ProjectKeyListView.as_view()),
     path(f"{PROJECT_KEYS}/<str:key_id>", key_views.ProjectKeyView.as_view()),
     path(f"{PROJECT_KEYS}/<str:key_id>/roll", key_views.ProjectKeyRollView.as_view()),
+    path(f"{PROJECT_KEYS}/<str:key_id>/end_user_tokens", token_views.KeyTokenListView.as_view()),
+    path(f"{PROJECT_KEYS}/<str:key_id>/end_user_tokens/<str:token_id>", token_views.KeyTokenView.as_view()),
     path(ADMIN_KEYS, admin_key_views.AdminKeyListView.as_view()),
     path(f"{ADMIN_KEYS}/<str:key_id>", admin_key_views.AdminKeyView.as_view()),
     path(TOKENS, token_views.TokenListView.as_view()),

@@ -2,7 +2,8 @@
 
 A person in a session gives any scopes, since the role of a key's user bounds what the key may do. A key gives
 at most its own scopes, until its own expiry, within its own limits; and it neither changes nor revokes a key
-with scopes that it lacks, or it could take others down, or over.
+with scopes that it lacks, or it could take others down, or over. That is so of keys alone: one with the scope
+`members` is as good as an admin, who could let somebody in.
 
 Owners and admins manage the keys of all members. But a key acts in the name of its user and lives as long as
 their membership: an admin who widened another's key, whose secret they know, would keep a way in after they
@@ -23,7 +24,10 @@ from core.exceptions import Forbidden, InvalidApiKey
 
 
 class KeyAuthority:
-    """What one caller may do with keys. It reads the caller's own key, if they came with one, once."""
+    """What one caller may do with keys. It reads the caller's own key, if they came with one, once.
+
+    What it is asked about a key must be asked while that is locked: a roll gives it to another user.
+    """
 
     def __init__(self, who: Principal) -> None:
         self._who = who
@@ -31,12 +35,12 @@ class KeyAuthority:
         if self._own is None and who.key_id is not None:  # deleted at this very moment
             raise InvalidApiKey
 
-    def complete(self, wanted: Mapping[str, Any], usual: Collection[Scope]) -> dict[str, Any]:
-        """Return what a new key is to have: of what is left out, the usual, as far as the caller has that."""
+    def complete(self, wanted: Mapping[str, Any], default_scopes: Collection[Scope]) -> dict[str, Any]:
+        """Return what a new key is to have: of what is left out, defaults, as far as the caller has them."""
         own = self._own
         if own is None:
-            return {"scopes": tuple(usual), **wanted}
-        scopes = tuple(scope for scope in usual if scope in own.scope_list)
+            return {"scopes": tuple(default_scopes), **wanted}
+        scopes = tuple(scope for scope in default_scopes if scope in own.scope_list)
         inherited = {name: getattr(own, name) for name in ("expires_at", *LIMITS)}
         return {"scopes": scopes, **inherited, **wanted}
 
@@ -47,13 +51,13 @@ class KeyAuthority:
             return
         if "scopes" in values:
             if not values["scopes"]:
-                raise _beyond("has none of the scopes that a key usually gets. Name some", "scopes")
+                raise _exceeds_own_key("has none of the scopes that a key usually gets. Name some", "scopes")
             _check_scopes(own, values["scopes"])
         if "expires_at" in values and _ends_later(own.expires_at, values["expires_at"]):
-            raise _beyond("expires earlier", "expires_at")
+            raise _exceeds_own_key("expires earlier", "expires_at")
         for name in LIMITS:
             if name in values and _is_looser(getattr(own, name), values[name]):
-                raise _beyond(f"has a limit of {getattr(own, name)}", name)
+                raise _exceeds_own_key(f"has a limit of {getattr(own, name)}", name)
 
     def check_may_change(self, key: ApiKey, changes: Mapping[str, Any]) -> None:
         """Raise `Forbidden` unless the caller may make these changes to a key."""
@@ -87,7 +91,7 @@ def _check_scopes(own: ApiKey, scopes: Iterable[Scope]) -> None:
     lacking = [scope for scope in scopes if scope not in own.scope_list]
     if lacking:
         names = ", ".join(f"'{scope}'" for scope in lacking)
-        raise _beyond(f"lacks {names}", "scopes")
+        raise _exceeds_own_key(f"lacks {names}", "scopes")
 
 
 def _ends_later(own: datetime | None, other: datetime | None) -> bool:
@@ -106,7 +110,7 @@ def _widens(key: ApiKey, changes: Mapping[str, Any]) -> bool:
     )
 
 
-def _beyond(why: str, param: str) -> Forbidden:
+def _exceeds_own_key(why: str, param: str) -> Forbidden:
     return Forbidden(
         f"A key can make, change, roll and revoke only keys that may do no more than itself. The one that "
         f"you use {why}.",

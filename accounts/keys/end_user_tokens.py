@@ -1,6 +1,7 @@
 """End-user tokens: what a server's key makes, so that a browser may act for one end user of its.
 
-Everything here is scoped to the key that made them.
+All keys of a workspace see and revoke what any of them made, as they do conversations and files; so does
+whoever manages the keys.
 """
 
 import secrets
@@ -64,6 +65,7 @@ def create_end_user_token(who: Principal, wanted: TokenRequest) -> tuple[EndUser
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     try:
         token = EndUserToken.objects.create(
+            workspace_id=key.workspace_id,
             key=key,
             end_user=wanted.end_user,
             digest=digest_of(secret),
@@ -95,20 +97,38 @@ def _expiry_of(key: ApiKey, lifetime: timedelta) -> datetime:
     return expires_at if key.expires_at is None else min(expires_at, key.expires_at)
 
 
-def token_page(key_id: UUID | None, page: PageRequest, end_user: str | None) -> Page[EndUserToken]:
-    tokens = _tokens_of(key_id)
+def tokens_of(workspace_id: UUID, key_id: UUID | None = None) -> QuerySet[EndUserToken]:
+    """Return the tokens that the keys of a workspace made, or that one of them did."""
+    tokens = EndUserToken.objects.filter(workspace=workspace_id)
+    return tokens if key_id is None else tokens.filter(key=key_id)
+
+
+def valid_tokens_of(key: ApiKey) -> QuerySet[EndUserToken]:
+    """Return the tokens of a key that still work, as long as the key does, the newest first."""
+    return tokens_of(key.workspace_id, key.pk).filter(_is_valid()).order_by("-pk")
+
+
+def _is_valid() -> Q:
+    return Q(revoked_at=None, expires_at__gt=timezone.now())
+
+
+def token_page(tokens: QuerySet[EndUserToken], page: PageRequest, end_user: str | None) -> Page[EndUserToken]:
     if end_user is not None:
         tokens = tokens.filter(end_user=end_user)
     return read_page(tokens, page, partial(parse_id, END_USER_TOKEN))
 
 
-def get_token(key_id: UUID | None, public_id: str) -> EndUserToken:
-    """Return a token. Raises `NotFound` if the key made no such token."""
+def find_token(tokens: QuerySet[EndUserToken], public_id: str) -> EndUserToken:
+    """Return one of these tokens. Raises `NotFound`."""
     id = parse_id(END_USER_TOKEN, public_id)
-    found = _tokens_of(key_id).filter(pk=id).first() if id else None
+    found = tokens.filter(pk=id).first() if id else None
     if found is None:
-        raise NotFound("There is no such end-user token.", param="token_id")
+        raise _no_such_token()
     return found
+
+
+def _no_such_token() -> NotFound:
+    return NotFound("There is no such end-user token.", param="token_id")
 
 
 def token_of(who: Principal) -> EndUserToken | None:
@@ -117,16 +137,17 @@ def token_of(who: Principal) -> EndUserToken | None:
 
 
 def revoke_token(token: EndUserToken) -> None:
-    if token.revoked_at is None:
-        token.revoked_at = timezone.now()
-        token.save(update_fields=["revoked_at"])
+    """Revoke a token. Raises `NotFound` if it was deleted meanwhile."""
+    rows = EndUserToken.objects.filter(pk=token.pk)
+    if not rows.filter(revoked_at=None).update(revoked_at=timezone.now()) and not rows.exists():
+        raise _no_such_token()
 
 
-def revoke_tokens_of_end_user(key_id: UUID | None, end_user: str) -> int:
-    """Revoke all that the key made for an end user, and return how many still worked."""
-    now = timezone.now()
-    valid = Q(revoked_at=None, expires_at__gt=now)
-    return _tokens_of(key_id).filter(valid, end_user=end_user).update(revoked_at=now)
+def revoke_tokens(tokens: QuerySet[EndUserToken], end_user: str | None = None) -> int:
+    """Revoke those of these tokens that are for an end user, or all; return how many still worked."""
+    if end_user is not None:
+        tokens = tokens.filter(end_user=end_user)
+    return tokens.filter(_is_valid()).update(revoked_at=timezone.now())
 
 
 def delete_old_tokens() -> None:
@@ -134,7 +155,3 @@ def delete_old_tokens() -> None:
     old = EndUserToken.objects.filter(expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY)
     while ids := list(old.values_list("pk", flat=True)[:_BATCH]):
         EndUserToken.objects.filter(pk__in=ids).delete()
-
-
-def _tokens_of(key_id: UUID | None) -> "QuerySet[EndUserToken]":
-    return EndUserToken.objects.filter(key=key_id)

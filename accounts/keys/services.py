@@ -1,4 +1,7 @@
-"""What is done to API keys: each change in one place."""
+"""What is done to API keys: each change in one place.
+
+A caller's authority is asked about the key as it is under the lock; an operator needs none.
+"""
 
 import secrets
 from collections.abc import Collection
@@ -10,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.keys.authority import KeyAuthority
 from accounts.models import ApiKey, KeySecret, Membership, User, Workspace
 from accounts.permissions import (
     DEFAULT_SCOPES,
@@ -28,8 +32,9 @@ from core.exceptions import Conflict, Forbidden, NotFound
 DEFAULT_OVERLAP = timedelta(hours=1)
 MAX_OVERLAP = timedelta(days=7)
 """How long the secrets of a key may stay valid, at the most, beside a newer one."""
-EXPIRED_SECRETS_KEPT = timedelta(days=30)
-SEEING_MORE = {Permission.USAGE_OF_ALL, Permission.BILLING}
+MAX_VALID_SECRETS = 10
+"""How many secrets of a key may be valid at once."""
+READ_ONLY_GAINS = {Permission.USAGE_OF_ALL, Permission.BILLING}
 """What the older secrets of a member's key may gain while an admin's roll of it overlaps: to see numbers."""
 
 
@@ -60,41 +65,64 @@ def create_api_key(
     return key, secret
 
 
-def change_api_key(key: ApiKey, *, origin: Origin | None = None, **changes: Any) -> None:
-    """Change a key's `name`, `scopes`, `expires_at` or limits."""
-    if "scopes" in changes:
-        changes["scopes"] = format_scopes(changes["scopes"])
-    changed = sorted(name for name, value in changes.items() if getattr(key, name) != value)
-    if not changed:
-        return
-    for name in changed:
-        setattr(key, name, changes[name])
+def _lock(key: ApiKey) -> ApiKey:
+    """Lock a key in this transaction, and return it as it is now. Raises `NotFound` if it was deleted."""
+    keys = ApiKey.objects.select_for_update(of=("self",)).select_related("user")
+    locked = keys.filter(pk=key.pk).first()
+    if locked is None:
+        raise NotFound("There is no such API key.", param="key_id")
+    return locked
+
+
+def change_api_key(
+    key: ApiKey, *, authority: KeyAuthority | None = None, origin: Origin | None = None, **changes: Any
+) -> None:
+    """Change a key's `name`, `scopes`, `expires_at` or limits.
+
+    Raises `NotFound`, `Conflict` if it is revoked or expired, and `Forbidden` as the authority says.
+    """
     with transaction.atomic():
-        key.save(update_fields=changed)
-        record(Kind.KEY_CHANGED, user=key.user, key=key, origin=origin, changed=changed)
+        locked = _lock(key)
+        if authority:
+            authority.check_may_change(locked, changes)
+        check_not_over(locked)
+        if "scopes" in changes:
+            changes["scopes"] = format_scopes(changes["scopes"])
+        changed = sorted(name for name, value in changes.items() if getattr(locked, name) != value)
+        if not changed:
+            return
+        for name in changed:
+            setattr(locked, name, changes[name])
+        locked.save(update_fields=changed)
+        record(Kind.KEY_CHANGED, user=locked.user, key=locked, origin=origin, changed=changed)
 
 
 def roll_api_key(
-    key: ApiKey, by: User, overlap: timedelta = DEFAULT_OVERLAP, *, origin: Origin | None = None
+    key: ApiKey,
+    by: User,
+    overlap: timedelta = DEFAULT_OVERLAP,
+    *,
+    authority: KeyAuthority | None = None,
+    origin: Origin | None = None,
 ) -> str:
     """Give a key a new secret, and return that; it cannot be shown again.
 
     The key becomes `by`'s, so that it outlives whoever leaves. They must have the permission for keys, unless
     the key is theirs already. The secrets before it end after the overlap at the latest; at once, if they
     could do more with `by`'s role than they could: nobody who knows one may gain by this, and one of who left
-    does not come back to life. Raises `Forbidden`, and `Conflict` if the key is revoked or expired.
+    does not come back to life. Raises `NotFound`, `Forbidden`, and `Conflict` if the key is revoked or
+    expired, or has too many valid secrets.
     """
     secret = _new_secret()
     with transaction.atomic():
-        locked = (
-            ApiKey.objects.select_for_update(of=("self",)).select_related("user").filter(pk=key.pk).first()
-        )
-        if locked is None:  # deleted at this very moment
-            raise NotFound("There is no such API key.", param="key_id")
+        locked = _lock(key)
+        if authority:
+            authority.check_may_roll(locked)
         check_not_over(locked)
         role = _check_may_have(locked, by)
-        gained = permissions_of_key(role, locked.scope_list) - _permissions_of(locked)
-        _end_secrets(locked, timezone.now() + (timedelta(0) if gained - SEEING_MORE else overlap))
+        if permissions_of_key(role, locked.scope_list) - _permissions_of(locked) - READ_ONLY_GAINS:
+            overlap = timedelta(0)
+        _end_secrets(locked, overlap)
         _add_secret(locked, secret)
         locked.prefix = secret[:PREFIX_LENGTH]
         seconds = int(overlap.total_seconds())
@@ -132,9 +160,18 @@ def _role_in(workspace_id: UUID, user: User) -> Role | None:
     return None if role is None else Role(role)
 
 
-def _end_secrets(key: ApiKey, at: datetime) -> None:
-    KeySecret.objects.filter(key=key, expires_at__lt=timezone.now() - EXPIRED_SECRETS_KEPT).delete()
-    KeySecret.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), key=key).update(expires_at=at)
+def _end_secrets(key: ApiKey, overlap: timedelta) -> None:
+    """Let the secrets end after the overlap at the latest, and forget those that have ended."""
+    now = timezone.now()
+    at, of_key = now + overlap, KeySecret.objects.filter(key=key)
+    of_key.filter(Q(expires_at=None) | Q(expires_at__gt=at)).update(expires_at=at)
+    of_key.filter(expires_at__lte=now).delete()
+    if of_key.count() >= MAX_VALID_SECRETS:
+        raise Conflict(
+            f"The API key has as many valid secrets as it may have: {MAX_VALID_SECRETS}. Roll it without an "
+            "overlap, which ends them, or wait until one of them has ended.",
+            code="too_many_secrets",
+        )
 
 
 def _new_secret() -> str:
@@ -145,12 +182,18 @@ def _add_secret(key: ApiKey, secret: str) -> None:
     KeySecret.objects.create(key=key, prefix=secret[:PREFIX_LENGTH], digest=digest_of(secret))
 
 
-def revoke_api_key(key: ApiKey, *, origin: Origin | None = None) -> None:
-    if key.revoked_at is None:
-        key.revoked_at = timezone.now()
-        with transaction.atomic():
-            key.save(update_fields=["revoked_at"])
-            record(Kind.KEY_REVOKED, user=key.user, key=key, origin=origin)
+def revoke_api_key(
+    key: ApiKey, *, authority: KeyAuthority | None = None, origin: Origin | None = None
+) -> None:
+    """Revoke a key, if it is not. Raises `NotFound`, and `Forbidden` as the authority says."""
+    with transaction.atomic():
+        locked = _lock(key)
+        if authority:
+            authority.check_may_revoke(locked)
+        if locked.revoked_at is None:
+            locked.revoked_at = timezone.now()
+            locked.save(update_fields=["revoked_at"])
+            record(Kind.KEY_REVOKED, user=locked.user, key=locked, origin=origin)
 
 
 def delete_api_key(key: ApiKey, *, origin: Origin | None = None) -> None:

@@ -7,7 +7,7 @@ waits for that.
 import logging
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from threading import Lock
 from typing import Any
@@ -44,13 +44,14 @@ class KeyUse(Value, frozen=True):
 class KeyUses:
     """The uses of keys that this process has seen, by the key's digest and what the server calls its peer.
 
-    `clock` is in seconds; `write_times` stores that keys were used now, in a thread of its own.
+    `clock` is in seconds; `write_times` stores that keys were used now, in a thread of its own: `executor`'s.
     """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         write_times: Callable[[Collection[UUID]], None] | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self.write_times = write_times or record_times
         self._clock = clock
@@ -61,7 +62,7 @@ class KeyUses:
         self._used: set[UUID] = set()
         self._lock = Lock()
         self._has_failed = False
-        self._thread = ThreadPoolExecutor(1, "key-uses")
+        self._thread = executor or ThreadPoolExecutor(1, "key-uses")
 
     def note(self, digest: str, who: Principal, source: Any) -> None:
         """Note that a valid key, or a token that it made, was used in a Django request or an ASGI scope."""
@@ -77,8 +78,9 @@ class KeyUses:
                 self._due.clear()
             self._due[key_id] = self._clock() + SECONDS_BETWEEN_TIMES
             self._used.add(key_id)
-            if len(self._used) == 1:
-                self._thread.submit(self._write_times)
+            is_first = len(self._used) == 1
+        if is_first:
+            self._thread.submit(self._write_times)
 
     def _write_times(self) -> None:
         with self._lock:
@@ -129,7 +131,11 @@ def record_times(key_ids: Collection[UUID]) -> None:
     now = timezone.now()
     minute_ago = now - timedelta(seconds=SECONDS_BETWEEN_TIMES)
     stale = Q(last_used_at=None) | Q(last_used_at__lt=minute_ago)
-    ApiKey.objects.filter(stale, pk__in=key_ids).update(last_used_at=now)
+    with transaction.atomic():
+        # in one order, so that no two processes wait for each other
+        rows = ApiKey.objects.select_for_update(no_key=True).filter(stale, pk__in=key_ids).order_by("pk")
+        locked = list(rows.values_list("pk", flat=True))
+        ApiKey.objects.filter(pk__in=locked).update(last_used_at=now)
 
 
 def record_use(use: KeyUse) -> None:

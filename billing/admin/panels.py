@@ -1,7 +1,9 @@
-"""What keys and workspaces used and what they have left, on their own pages in the admin."""
+"""What keys, their tokens and workspaces used and have left, on their own pages in the admin."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Model, Q
 from django.urls import reverse
@@ -9,7 +11,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from accounts.admin.panels import Panel, register_panel
-from accounts.models import ApiKey, Workspace
+from accounts.keys.end_user_tokens import spent_of, valid_tokens_of
+from accounts.models import ApiKey, EndUserToken, Workspace
 from billing.admin.formatting import usd
 from billing.models import Charge, UsageRollup, Wallet
 from billing.units import UNITS
@@ -17,6 +20,7 @@ from billing.usage_report import DAY, UsageQuery, UsageSums, usage_sums
 from core.admin_rights import may_view
 
 DAYS = 30
+SHOWN_TOKENS = 20
 
 
 def key_panel(key: ApiKey) -> Panel | None:
@@ -34,6 +38,21 @@ def key_panel(key: ApiKey) -> Panel | None:
     if may_view(Charge):
         links.append(("Its charges", _list_url(Charge, q=key.pk)))
     return Panel(f"Usage of the last {DAYS} days (UTC)", tuple(rows), tuple(links))
+
+
+def tokens_panel(key: ApiKey) -> Panel | None:
+    """Return the newest of the tokens with which browsers act for a key at present."""
+    tokens = list(valid_tokens_of(key)[:SHOWN_TOKENS]) if key.state == "active" else []
+    if not tokens:
+        return None
+    spent = spent_of(tokens) if may_view(UsageRollup) else None
+    rows = tuple((token.end_user, _described(token, spent)) for token in tokens)
+    return Panel(f"Valid end-user tokens, the {SHOWN_TOKENS} newest", rows)
+
+
+def _described(token: EndUserToken, spent: Mapping[UUID, int] | None) -> str:
+    text = f"made {token.created_at:%Y-%m-%d %H:%M}, expires {token.expires_at:%Y-%m-%d %H:%M} UTC"
+    return text if spent is None else f"{text}, spent {usd(spent[token.pk])} USD"
 
 
 def workspace_panel(workspace: Workspace) -> Panel | None:
@@ -65,4 +84,5 @@ def _list_url(model: type[Model], **query: Any) -> str:
 
 
 register_panel(ApiKey, key_panel)
+register_panel(ApiKey, tokens_panel)
 register_panel(Workspace, workspace_panel)

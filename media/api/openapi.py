@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
-from accounts.ownership import END_USER_LENGTH
+from accounts.models import END_USER_LENGTH
 from core.http.openapi import Endpoint, asgi_endpoint, error_responses
 from core.http.views import PublicView
 from media.file_library import DEFAULT_PURPOSE, MAX_LIFETIME_SECONDS, MIN_LIFETIME_SECONDS, PURPOSES

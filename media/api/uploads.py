@@ -9,7 +9,7 @@ from django.conf import settings
 from starlette.types import Scope
 
 from accounts.asgi_endpoints import AuthenticatedEndpoint
-from accounts.ownership import END_USER_LENGTH
+from accounts.models import END_USER_LENGTH
 from accounts.permissions import Permission
 from accounts.principal import Caller, Principal
 from core.exceptions import BadRequest, Forbidden

@@ -222,6 +222,7 @@ class Team:
 
     def token(self, key_id: UUID, end_user: str, secret: str = "") -> EndUserToken:
         return EndUserToken.objects.create(
+            workspace=ApiKey.objects.get(pk=key_id).workspace,
             key_id=key_id,
             end_user=end_user,
             digest=digest_of(secret or secrets.token_urlsafe(16)),

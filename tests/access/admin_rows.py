@@ -13,6 +13,7 @@ PAGES: dict[str, str] = {
     "accounts/apikey/<path:object_id>/delete/": SUPERUSERS,
     "accounts/apikey/<path:object_id>/history/": "view_apikey change_apikey",
     "accounts/apikey/<uuid:id>/revoke/": SUPERUSERS,
+    "accounts/apikey/<uuid:id>/revoke_tokens/": SUPERUSERS,
     "accounts/apikey/<uuid:id>/roll/": SUPERUSERS,
     "accounts/apikey/add/": "add_apikey",
     "accounts/invitation/": "view_invitation change_invitation",

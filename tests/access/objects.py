@@ -26,7 +26,7 @@ from tests.support.billed_months import USD, create_wallet, day, frozen_clock
 from tests.support.history_rows import add_message, completion_of, conversation_of, uploaded
 from tests.support.people import Person
 
-A_STRANGERS, NEVER = "a stranger's", "never was"
+A_STRANGERS, ANOTHER_KEYS, NEVER = "a stranger's", "of another key", "never was"
 Ids = dict[str, str]
 """The ids of objects by what the objects are."""
 
@@ -121,14 +121,17 @@ def _keys(team: Team) -> Ids:
 
 
 def _tokens(team: Team) -> Ids:
-    made_by = {
-        "made by the key": team.people[OWNER],
-        "made by another key": team.people[ADMIN],
-        A_STRANGERS: team.people[STRANGER],
-    }
     return {
-        whose: format_id(END_USER_TOKEN, team.token(who.key_id, "xavier").pk)
-        for whose, who in made_by.items()
+        whose: format_id(END_USER_TOKEN, team.token(team.people[name].key_id, "xavier").pk)
+        for whose, name in ((IN_THE_TEAM, ADMIN), (A_STRANGERS, STRANGER))
+    }
+
+
+def _tokens_of_keys(team: Team) -> Ids:
+    tokens, keys = _tokens(team), {IN_THE_TEAM: ADMIN, ANOTHER_KEYS: OWNER, A_STRANGERS: STRANGER}
+    tokens[ANOTHER_KEYS] = tokens[IN_THE_TEAM]
+    return {
+        whose: f"{format_id(KEY, team.people[name].key_id)}/{tokens[whose]}" for whose, name in keys.items()
     }
 
 
@@ -164,6 +167,7 @@ MAKERS: dict[str, Callable[[Team], Ids]] = {
     "invite_id": _invitations,
     "key_id": _keys,
     "token_id": _tokens,
+    "key_id/token_id": _tokens_of_keys,
     "model_id": _models,
     "transaction_id": _transactions,
     "month": _months,

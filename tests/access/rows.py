@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.access.actors import (
     ADMIN,
-    ADMINS_KEY,
     INSIDE,
-    KEY,
     KEYS,
     MEMBER,
     MEMBERS_TOKEN,
@@ -126,6 +124,8 @@ API: dict[str, Row] = {
     f"POST {PROJECT_KEYS}/<str:key_id>": Row("keys", body={"name": "Renamed"}),
     f"DELETE {PROJECT_KEYS}/<str:key_id>": Row("keys"),
     f"POST {PROJECT_KEYS}/<str:key_id>/roll": Row("keys", proof=True),
+    f"GET {PROJECT_KEYS}/<str:key_id>/end_user_tokens": KEY_MANAGEMENT,
+    f"DELETE {PROJECT_KEYS}/<str:key_id>/end_user_tokens/<str:token_id>": KEY_MANAGEMENT,
     f"GET {ADMIN_KEYS}": KEY_MANAGEMENT,
     f"POST {ADMIN_KEYS}": Row("keys", body={"name": "New"}, proof=True),
     f"GET {ADMIN_KEYS}/<str:key_id>": KEY_MANAGEMENT,
@@ -180,10 +180,8 @@ AUDIENCES: dict[str, dict[str, Audience]] = {
     "user_id": _OF_THE_WORKSPACE,
     "invite_id": _OF_THE_WORKSPACE,
     "key_id": _OF_THE_WORKSPACE,
-    "token_id": {  # only the key sees it that made it
-        "made by the key": Audience({KEY}, {KEY}),
-        "made by another key": Audience({ADMINS_KEY}, {ADMINS_KEY}),
-    },
+    "token_id": _OF_THE_WORKSPACE,  # whichever of its keys made it
+    "key_id/token_id": _OF_THE_WORKSPACE,  # the key that made it, and no other
     "model_id": {"served": Audience({*INSIDE, *STRANGERS}, set())},
     "transaction_id": _OF_THE_WORKSPACE,
     "month": _OF_THE_WORKSPACE,

@@ -8,7 +8,7 @@ from tests.access.actors import (
     FORGED,
     GIVEN_BY,
     INTRUDER,
-    MEMBERS_KEY,
+    KEY,
     OUTSIDE,
     SCOPES,
     STRANGERS,
@@ -44,16 +44,20 @@ def targets(team: Team, pattern: str, query: str = "") -> list[Target]:
     """Return an address for each object that a route can be about, and for what never was."""
     kinds = ARGUMENT.findall(pattern)
     projects = ids_of(team, "project_id") if "project_id" in kinds else {"": ""}
-    kind = next((name for name in kinds if name != "project_id"), "")
+    kind = "/".join(name for name in kinds if name != "project_id")
     objects = ids_of(team, kind) if kind else {"": ""}
     found = []
     for whose, project in projects.items():
         # from another workspace nothing is found, least of all what is in the team
         for what, id in list(objects.items())[: None if whose in ("", IN_THE_TEAM) else 1]:
-            ids = {"project_id": project, kind: id}
+            ids = {"project_id": project, **_ids(kind, id)}
             path = ARGUMENT.sub(lambda argument, ids=ids: ids[argument[1]], pattern)  # type: ignore[misc]
             found.append(Target(f"{path}?{query}" if query else path, whose, kind, what))
     return found
+
+
+def _ids(kind: str, id: str) -> dict[str, str]:
+    return dict(zip(kind.split("/"), id.split("/", kind.count("/")), strict=True))
 
 
 def keys_with_other_scopes(team: Team, row: Row) -> list[str]:
@@ -110,7 +114,7 @@ def about_object(row: Row, actor: str, target: Target) -> tuple[tuple[int, ...],
     if not target.kind:
         return row.answers, None
     audience = AUDIENCES[target.kind].get(target.what)
-    who = MEMBERS_KEY if is_key(actor) and actor not in ACTORS else actor  # it made none of the tokens
+    who = KEY if is_key(actor) and actor not in ACTORS else actor
     if audience is None or who not in audience.sees:
         return (404,), "model_not_found" if target.kind == "model_id" else NOT_FOUND
     if row.changes and who not in audience.changes:

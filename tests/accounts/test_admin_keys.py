@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.keys.services import revoke_api_key
+from accounts.keys.services import change_api_key, revoke_api_key
 from accounts.models import ApiKey, Membership, SecurityEvent, User
 from accounts.permissions import Scope
 from accounts.security_events.recording import Kind
@@ -16,7 +16,7 @@ from billing.terms_and_budgets import open_wallet
 from tests.support.billed_months import create_wallet, post_call
 from tests.support.keys import Caller, program
 from tests.support.media_admin import staff, superuser
-from tests.support.people import Person
+from tests.support.people import Person, token_for
 
 KEYS = "/admin/accounts/apikey/"
 SECRET = re.compile(r"sk-chatapi-[\w-]{20,}")
@@ -89,6 +89,63 @@ def test_who_only_views_a_key_sees_its_scopes_and_no_way_to_change_it(alice: Per
     assert 'name="scopes"' not in shown
     assert "/roll/" not in shown
     assert "/revoke/" not in shown
+
+
+@pytest.mark.parametrize("role", ["member", "reviewer"])
+def test_staff_whose_role_has_no_keys_neither_make_nor_change_any(role: str, alice: Person) -> None:
+    clerk, rita = staff("add_apikey", "change_apikey"), User.objects.get(email="rita@example.com")
+    Membership.objects.create(workspace=alice.workspace, user=rita, role=role)
+    own = program(Person(rita, alice.workspace, "", alice.key_id), Scope.FILES)
+    form = {"workspace": str(alice.workspace.pk), "user": str(rita.pk), "scopes": ["usage"]}
+
+    for address in (f"{KEYS}add/", page(own.key)):
+        answer = clerk.post(address, form)
+        assert answer.status_code == 200
+        assert "may not manage its keys" in answer.text
+    assert rita.api_keys.get().scope_list == (Scope.FILES,)
+
+    Membership.objects.filter(user=rita).update(role="admin")
+    for address in (f"{KEYS}add/", page(own.key)):
+        assert clerk.post(address, form).status_code == 302
+    assert {key.scopes for key in rita.api_keys.all()} == {"usage"}
+
+
+def test_a_superuser_makes_a_key_for_any_member_and_nobody_else(
+    operator: Client, alice: Person, bob: Person, charlie: Person
+) -> None:
+    form = {"workspace": str(alice.workspace.pk), "name": "made", "scopes": ["usage"]}
+
+    assert "not a member" in operator.post(f"{KEYS}add/", {**form, "user": str(charlie.user.pk)}).text
+    assert operator.post(f"{KEYS}add/", {**form, "user": str(bob.user.pk)}).status_code == 302
+
+    assert ApiKey.objects.get(name="made").user == bob.user
+
+
+def test_a_key_that_is_over_is_not_changed(operator: Client, alice: Person) -> None:
+    revoked, expired = program(alice, Scope.FILES), program(alice, Scope.FILES)
+    revoke_api_key(stored(revoked))
+    ApiKey.objects.filter(pk=stored(expired).pk).update(expires_at=timezone.now() - timedelta(1))
+
+    for caller, word in ((revoked, "revoked"), (expired, "expired")):
+        form = {"name": "alive", "scopes": ["files"], "expires_at_0": "2099-01-01", "expires_at_1": "00:00"}
+        assert f"The API key is {word}" in operator.post(page(caller.key), form).text
+        assert (stored(caller).state, stored(caller).name) == (word, "")
+
+
+def test_a_key_that_was_deleted_while_somebody_changed_it_is_gone(
+    operator: Client, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = program(alice, Scope.FILES)
+
+    def change(key: ApiKey, **options: Any) -> None:
+        ApiKey.objects.filter(pk=key.pk).delete()
+        change_api_key(key, **options)
+
+    monkeypatch.setattr("accounts.admin.keys.change_api_key", change)
+    answer = operator.post(page(caller.key), {"name": "x", "scopes": ["files"]}, follow=True)
+
+    assert answer.redirect_chain == [(KEYS, 302)]
+    assert "There is no such API key." in answer.text
 
 
 # --- a secret is shown once, and kept in no cookie -------------------------------------------------
@@ -189,7 +246,7 @@ def test_staff_roll_and_revoke_their_own_keys_alone(alice: Person) -> None:
     Membership.objects.create(workspace=alice.workspace, user=rita)
     own, hers = program(Person(rita, alice.workspace, "", alice.key_id)), program(alice)
 
-    for name in ("roll", "revoke"):
+    for name in ("roll", "revoke", "revoke_tokens"):
         assert clerk.get(page(hers.key, name)).status_code == 403
         assert clerk.post(page(hers.key, name), {"overlap": "0"}).status_code == 403
     assert SECRET.search(roll(clerk, own.key).text)
@@ -212,13 +269,58 @@ def test_a_key_is_revoked_on_its_own_page_after_a_question(operator: Client, ali
     assert stored(caller).revoked_at
 
 
+def token_works(secret: str) -> bool:
+    return Caller(secret).works()
+
+
+def test_the_tokens_of_a_key_are_beside_it_and_are_revoked_after_a_question(
+    operator: Client, alice: Person, bob: Person
+) -> None:
+    shop = Person(alice.user, alice.workspace, "", stored(program(alice)).pk)
+    daves, erins, other = token_for(shop, "dave <3"), token_for(shop, "erin"), token_for(bob, "dave <3")
+    token_for(shop, "frank", expires_at=timezone.now())
+    key = ApiKey.objects.get(pk=shop.key_id)
+
+    shown = operator.get(page(key)).text
+    assert re.search(r"erin:</label>.*?expires .*? UTC, spent 0.00 USD<", shown)
+    assert shown.index("erin:") < shown.index("dave &lt;3:")
+    assert "frank" not in shown
+    assert page(key, "revoke_tokens") in shown
+    assert "spent" not in staff("view_apikey").get(page(key)).text
+
+    assert "cannot be undone" in operator.get(page(key, "revoke_tokens")).text
+    for refused in ("\0", "x" * 513):
+        assert operator.post(page(key, "revoke_tokens"), {"end_user": refused}).status_code == 200
+    answer = operator.post(page(key, "revoke_tokens"), {"end_user": "dave <3"}, follow=True)
+    assert "1 end-user token of dave &lt;3 revoked." in answer.text
+    assert [token_works(secret) for secret in (daves, erins, other)] == [False, True, True]
+    answer = operator.post(page(key, "revoke_tokens"), {"end_user": ""}, follow=True)
+    assert "1 end-user token revoked." in answer.text
+    assert [token_works(secret) for secret in (erins, other)] == [False, True]
+    assert key.state == "active"
+    assert "0 end-user tokens revoked" in operator.post(page(key, "revoke_tokens"), follow=True).text
+    assert "Valid end-user tokens" not in operator.get(page(key)).text
+
+
+def test_the_newest_twenty_tokens_are_shown_and_none_of_a_key_that_is_over(
+    operator: Client, alice: Person
+) -> None:
+    for number in range(22):
+        token_for(alice, f"user {number}")
+    key = ApiKey.objects.get(pk=alice.key_id)
+
+    assert set(re.findall(r"user \d+", operator.get(page(key)).text)) == {f"user {n}" for n in range(2, 22)}
+    revoke_api_key(key)
+    assert not re.search(r"user \d+", operator.get(page(key)).text)
+
+
 def test_what_is_done_to_keys_needs_a_csrf_token_and_somebody_who_signed_in(alice: Person) -> None:
     root = User.objects.create_superuser("root@example.com", "a good password")
     careful = Client(enforce_csrf_checks=True)
     careful.force_login(root)
     caller = program(alice)
 
-    for name in ("roll", "revoke"):
+    for name in ("roll", "revoke", "revoke_tokens"):
         assert careful.post(page(caller.key, name), {"overlap": "0"}).status_code == 403
         assert Client().post(page(caller.key, name), {"overlap": "0"}).status_code == 302  # to sign in
     assert stored(caller).state == "active"
@@ -226,7 +328,7 @@ def test_what_is_done_to_keys_needs_a_csrf_token_and_somebody_who_signed_in(alic
 
 
 def test_there_is_no_page_of_a_key_that_never_was(operator: Client, alice: Person) -> None:
-    for name in ("roll", "revoke"):
+    for name in ("roll", "revoke", "revoke_tokens"):
         assert operator.get(f"{KEYS}{alice.workspace.pk}/{name}/").status_code == 404
         assert operator.get(f"{KEYS}x/{name}/").status_code in {302, 404}
 
@@ -263,3 +365,20 @@ def test_a_workspaces_wallet_is_beside_it_for_who_may_view_wallets(operator: Cli
     assert re.search(r'Balance in USD:</label><div class="readonly">0.00<', shown)
     assert f"/admin/billing/wallet/{alice.workspace.pk}/change/" in shown
     assert "Wallet" not in staff("view_workspace").get(address).text
+
+
+def test_a_workspace_shows_its_newest_keys_and_a_way_to_all(
+    operator: Client, alice: Person, charlie: Person
+) -> None:
+    keys = [stored(program(alice)) for _ in range(22)]
+    address = f"/admin/accounts/workspace/{alice.workspace.pk}/change/"
+
+    shown = operator.get(address).text
+    listed = {str(key.pk) for key in keys if page(key) in shown}
+    assert listed == {str(key.pk) for key in keys[2:]}
+    way = f"{KEYS}?workspace={alice.workspace.pk}"
+    assert way in shown
+    rows = operator.get(way).text
+    assert page(keys[0]) in rows
+    assert page(ApiKey.objects.get(pk=charlie.key_id)) not in rows
+    assert KEYS not in operator.get("/admin/accounts/workspace/add/").text.split('id="content"')[1]

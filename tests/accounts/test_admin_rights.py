@@ -174,7 +174,7 @@ def test_a_key_is_only_for_oneself(permissions: list[str] | None, alice: Person,
         assert "Select a valid choice" in client.post(f"{HOME}apikey/add/", form).text
     assert ApiKey.objects.count() == before
 
-    Membership.objects.create(workspace=alice.workspace, user=own)
+    Membership.objects.create(workspace=alice.workspace, user=own, role="admin")
     form = {"workspace": str(alice.workspace.pk), "user": str(own.pk), "name": "own", "scopes": ["files"]}
     assert client.get(f"{HOME}apikey/add/").status_code == 200
     client.post(f"{HOME}apikey/add/", form)

@@ -9,15 +9,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.keys.end_user_tokens import revoke_token, tokens_of
 from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, EndUserToken
 from accounts.permissions import TOKEN_SCOPES, Scope
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.tasks import delete_old_end_user_tokens
-from core.ids import END_USER_TOKEN, format_id, parse_id
+from core.exceptions import NotFound
+from core.ids import END_USER_TOKEN, KEY, format_id, parse_id
 from tests.support.concurrent_calls import at_once
-from tests.support.keys import Caller, program
+from tests.support.keys import Caller, keys_of, program
 from tests.support.people import Person, set_role, signed_in
 
 TOKENS = "/v1/end_user_tokens"
@@ -184,22 +186,96 @@ def test_no_reviewer_has_a_server(alice: Person, bob: Person) -> None:
     assert shop.send("POST", TOKENS, {"user": "dave"}).status_code == 403
 
 
-def test_another_keys_tokens_are_as_if_they_never_were(alice: Person, charlie: Person, shop: Caller) -> None:
-    made = make(shop)
+def test_another_workspaces_tokens_are_as_if_they_never_were(
+    alice: Person, charlie: Person, shop: Caller
+) -> None:
+    made, other = make(shop), program(charlie)
     nothing = format_id(END_USER_TOKEN, alice.workspace.pk)
 
-    for other in (program(alice), program(charlie)):
-        assert other.send("GET", TOKENS).json()["data"] == []
-        assert other.send("POST", f"{TOKENS}/revoke", {"user": "dave"}).json()["revoked"] == 0
-        for method in ("GET", "DELETE"):
-            told = []
-            for id in (made["id"], nothing):
-                with CaptureQueriesContext(connection) as queries:
-                    answer = other.send(method, f"{TOKENS}/{id}")
-                told.append((answer.status_code, answer.text, len(queries)))
-            assert told[0] == told[1]
-            assert told[0][0] == 404
+    assert other.send("GET", TOKENS).json()["data"] == []
+    assert other.send("POST", f"{TOKENS}/revoke", {"user": "dave"}).json()["revoked"] == 0
+    for method in ("GET", "DELETE"):
+        told = []
+        for id in (made["id"], nothing):
+            with CaptureQueriesContext(connection) as queries:
+                answer = other.send(method, f"{TOKENS}/{id}")
+            told.append((answer.status_code, answer.text, len(queries)))
+        assert told[0] == told[1]
+        assert told[0][0] == 404
     assert Caller(made["token"]).works()
+
+
+def test_a_products_second_server_sees_and_ends_what_the_first_made(
+    alice: Person, bob: Person, shop: Caller
+) -> None:
+    """Somebody signs out of a product with two keys: no token of theirs lives on."""
+    first, second = make(shop), make(program(alice))
+    blog = program(bob)
+
+    assert [token["id"] for token in blog.send("GET", f"{TOKENS}?user=dave").json()["data"]] == [
+        second["id"],
+        first["id"],
+    ]
+    assert blog.send("GET", f"{TOKENS}/{first['id']}").json()["user"] == "dave"
+    assert blog.send("POST", f"{TOKENS}/revoke", {"user": "dave"}).json()["revoked"] == 2
+    third = make(shop)
+    assert blog.send("DELETE", f"{TOKENS}/{third['id']}").status_code == 200
+    assert [Caller(token["token"]).works() for token in (first, second, third)] == [False] * 3
+
+
+# --- whoever manages the keys --------------------------------------------------------------------
+
+
+def test_who_manages_keys_lists_and_revokes_the_tokens_of_each(
+    alice: Person, bob: Person, shop: Caller
+) -> None:
+    leaked, kept, others = make(shop), make(shop, user="erin"), make(program(alice))
+    page = f"{keys_of(alice)}/{shop.id}/end_user_tokens"
+    set_role(bob, Role.ADMIN)
+    manager, admin = program(alice, Scope.MEMBERS), signed_in(bob.user)
+
+    shown = manager.send("GET", page).json()["data"]
+    assert [token["id"] for token in shown] == [kept["id"], leaked["id"]]
+    assert (shown[0]["spent_usd"], "token" in shown[0]) == ("0.00", False)
+    assert [token["id"] for token in admin.get(f"{page}?user=dave").json()["data"]] == [leaked["id"]]
+    assert admin.get(f"{page}?user=%00").status_code == 400
+    assert admin.delete(f"{page}/{others['id']}").status_code == 404
+    assert admin.delete(f"{page}/{leaked['id']}").json()["deleted"] is True
+    assert [Caller(one["token"]).works() for one in (leaked, kept, others)] == [False, True, True]
+    assert manager.send("DELETE", f"{page}/{kept['id']}").status_code == 200
+    assert not Caller(kept["token"]).works()
+    assert shop.works()
+
+
+def test_nobody_else_manages_the_tokens_of_a_key(alice: Person, bob: Person, shop: Caller) -> None:
+    made, page = make(shop), f"{keys_of(alice)}/{shop.id}/end_user_tokens"
+    browser, nothing = signed_in(bob.user), format_id(KEY, alice.workspace.pk)
+
+    for caller in (shop, Caller(made["token"])):
+        assert caller.send("GET", page).status_code == 403
+        assert caller.send("DELETE", f"{page}/{made['id']}").status_code == 403
+    assert browser.get(page).status_code == browser.delete(f"{page}/{made['id']}").status_code == 403
+    owner = signed_in(alice.user)
+    for key in (nothing, "key_x", "%00"):
+        assert owner.get(f"{keys_of(alice)}/{key}/end_user_tokens").status_code == 404
+        assert owner.delete(f"{keys_of(alice)}/{key}/end_user_tokens/{made['id']}").status_code == 404
+    assert Caller(made["token"]).works()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads a small table whole")
+def test_lists_of_tokens_are_read_from_indexes_in_order(shop: Caller, alice: Person) -> None:
+    of_all, of_key = tokens_of(alice.workspace.pk), tokens_of(alice.workspace.pk, alice.key_id)
+    now = timezone.now()
+
+    for rows, index in (
+        (of_all, "token_of_workspace"),
+        (of_all.filter(end_user="dave"), "token_of_end_user"),
+        (of_all.filter(end_user="dave", revoked_at=None, expires_at__gt=now), "token_of_end_user"),
+        (of_key, "token_of_"),
+    ):
+        plan = rows.order_by("-pk").explain()
+        assert f"USING INDEX {index}" in plan
+        assert "TEMP B-TREE" not in plan
 
 
 # --- listed --------------------------------------------------------------------------------------
@@ -235,6 +311,14 @@ def test_a_token_is_revoked(shop: Caller) -> None:
         }
     assert not Caller(made["token"]).works()
     assert abs(shop.send("GET", path).json()["revoked_at"] - time.time()) < 60
+
+
+def test_a_token_that_was_deleted_meanwhile_is_not_found(shop: Caller, alice: Person) -> None:
+    token = stored(make(shop))
+    EndUserToken.objects.filter(pk=token.pk).delete()
+
+    with pytest.raises(NotFound):
+        revoke_token(token)
 
 
 def test_all_tokens_of_an_end_user_are_revoked(shop: Caller) -> None:

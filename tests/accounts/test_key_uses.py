@@ -1,11 +1,15 @@
 """A key that is used from an address which is new to it."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor, Future
+from typing import Any
 from uuid import UUID
 
 import httpx2
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.keys.uses import ADDRESSES_A_KEY, KeyUse, KeyUses, record_times, record_use
@@ -58,20 +62,28 @@ def test_djangos_views_notice_it_too(transactional_db: None, alice: Person, sett
     assert news() == [("198.51.100.1", "")]
 
 
+class AtOnce(Executor):
+    """Runs what it is given before it returns."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(call(*args, **options))
+        return done
+
+
 def test_a_keys_last_use_is_written_once_a_minute(transactional_db: None, alice: Person) -> None:
     seconds, written = [0.0], list[Collection[UUID]]()
-    uses, own = KeyUses(lambda: seconds[0], written.append), principal_of_secret(alice.key)
+    own = principal_of_secret(alice.key)
+    uses = KeyUses(lambda: seconds[0], written.append, AtOnce())
 
-    def use_at(*moments: float) -> None:
-        for seconds[0] in moments:
-            uses.note("digest", own, {"headers": []})
+    def times_written_at(moment: float) -> int:
+        seconds[0] = moment
+        uses.note("digest", own, {"headers": []})
+        return len(written)
 
-    use_at(1000.0, 1001.0, 1059.0)
-    wait_until(lambda: len(written) == 1)
-    use_at(1061.0, 1062.0, 1120.0)
-    wait_until(lambda: len(written) == 2)
-
-    assert [set(ids) for ids in written] == [{alice.key_id}, {alice.key_id}]
+    moments = (1000.0, 1001.0, 1059.0, 1061.0, 1062.0, 1120.0, 1121.0)
+    assert [times_written_at(moment) for moment in moments] == [1, 1, 1, 2, 2, 2, 3]
+    assert [set(ids) for ids in written] == [{alice.key_id}] * 3
 
 
 def test_a_key_and_its_tokens_tell_when_the_key_was_last_used(server: Server, alice: Person) -> None:
@@ -92,6 +104,20 @@ def test_a_time_is_not_written_twice_in_a_minute_by_several_processes(alice: Per
     record_times([alice.key_id])
 
     assert ApiKey.objects.get().last_used_at == first
+
+
+def test_the_times_of_several_keys_are_written_in_one_order(alice: Person, bob: Person) -> None:
+    """Otherwise two processes may each have locked the row that the other waits for."""
+    ids = sorted([alice.key_id, bob.key_id])
+
+    for used in (ids, ids[::-1]):
+        ApiKey.objects.update(last_used_at=None)
+        with CaptureQueriesContext(connection) as queries:
+            record_times(used)
+        [looked_up] = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        assert "ORDER BY" in looked_up
+        assert ("FOR NO KEY UPDATE" in looked_up) is (connection.vendor == "postgresql")
+        assert not ApiKey.objects.filter(last_used_at=None).exists()
 
 
 @pytest.mark.parametrize("proxies", [[], ["*"], ["203.0.113.0/24"]])

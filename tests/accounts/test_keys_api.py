@@ -1,16 +1,20 @@
 """API keys over REST: made, shown once, listed, changed, rolled, revoked."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.keys.services import revoke_api_key, roll_api_key
+from accounts.api import key_views
+from accounts.keys.selectors import find_key
+from accounts.keys.services import MAX_VALID_SECRETS, revoke_api_key, roll_api_key
 from accounts.models import ApiKey, KeySecret, Membership, SecurityEvent, User
 from accounts.permissions import DEFAULT_SCOPES, Scope
 from accounts.roles import Role
@@ -521,6 +525,8 @@ def test_rolling_the_key_of_who_left_does_not_revive_what_they_know(alice: Perso
     newer = Caller(roll(program(alice, *ALL_SCOPES), alice, shop.id, overlap_seconds=600).json()["value"])
 
     assert (newer.works(), shop.works()) == (True, False)
+    event = SecurityEvent.objects.get(kind=Kind.KEY_ROLLED)
+    assert event.details == {"overlap_seconds": 0}, "what was applied, not what was asked for"
 
 
 def test_rolling_a_members_key_gives_its_old_secret_no_power(alice: Person, bob: Person) -> None:
@@ -558,16 +564,87 @@ def test_two_rolls_at_once_lose_no_secret(transactional_db: None, alice: Person)
     assert newest.prefix == key.prefix
 
 
-def test_secrets_that_ended_long_ago_are_forgotten(alice: Person) -> None:
+def test_secrets_that_ended_are_forgotten_at_the_next_roll(alice: Person) -> None:
     key = program(alice).key
     assert key
-    roll_api_key(key, alice.user, timedelta(0))
+    roll_api_key(key, alice.user)
     assert key.secrets.count() == 2
-    key.secrets.exclude(expires_at=None).update(expires_at=timezone.now() - timedelta(days=31))
+    key.secrets.exclude(expires_at=None).update(expires_at=timezone.now())
 
-    roll_api_key(key, alice.user, timedelta(0))
+    roll_api_key(key, alice.user)
 
     assert key.secrets.count() == 2
+    roll_api_key(key, alice.user, timedelta(0))
+    assert key.secrets.count() == 1
+
+
+def test_a_key_has_ten_valid_secrets_at_most(alice: Person) -> None:
+    admin, shop = program(alice, *ALL_SCOPES), program(alice)
+    for _ in range(MAX_VALID_SECRETS - 1):
+        last = roll(admin, alice, shop.id)
+    assert last.json()["secrets"]["valid"] == MAX_VALID_SECRETS
+
+    refused = roll(admin, alice, shop.id)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "too_many_secrets")
+    assert shop.works()
+    assert Caller(last.json()["value"]).works()
+
+    assert roll(admin, alice, shop.id, overlap_seconds=0).json()["secrets"]["valid"] == 1
+    assert not shop.works()
+
+
+# --- meanwhile -----------------------------------------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happen: Callable[[ApiKey], object]) -> None:
+    """Let something happen to a key between the moments when a view finds it and when it acts on it."""
+    times: list[ApiKey] = []
+
+    def find(keys: QuerySet[ApiKey], id: str) -> ApiKey:
+        found = find_key(keys, id)
+        if not times:
+            times.append(found)
+            happen(found)
+        return found
+
+    monkeypatch.setattr(key_views, "find_key", find)
+
+
+@pytest.mark.parametrize(("method", "page"), [("POST", ""), ("POST", "/roll"), ("DELETE", "")])
+def test_a_key_that_was_deleted_meanwhile_is_not_found(
+    method: str, page: str, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, browser = program(alice), signed_in(alice.user)
+    meanwhile(monkeypatch, lambda key: ApiKey.objects.filter(pk=key.pk).delete())
+
+    body = {"name": "x"} if (method, page) == ("POST", "") else {}
+    answer = send(browser, method, f"{keys_of(alice)}/{shop.id}{page}", body)
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "key_id")
+
+
+def test_a_key_that_became_anothers_meanwhile_is_given_no_more(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_role(bob, Role.ADMIN)
+    his = program(bob, Scope.FILES)
+    meanwhile(monkeypatch, lambda key: roll_api_key(ApiKey.objects.get(pk=key.pk), alice.user))
+
+    answer = Session(bob).send("POST", f"{keys_of(alice)}/{his.id}", {"scopes": ["files", "members"]})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_permissions")
+    assert stored_key(his.id).scope_list == (Scope.FILES,)
+
+
+def test_a_key_that_was_revoked_meanwhile_is_not_changed(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = program(alice)
+    meanwhile(monkeypatch, lambda key: revoke_api_key(ApiKey.objects.get(pk=key.pk)))
+
+    answer = Session(alice).send("POST", f"{keys_of(alice)}/{shop.id}", {"name": "x"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "api_key_revoked")
 
 
 # --- revoked -------------------------------------------------------------------------------------

@@ -272,6 +272,7 @@ class Money(RuleBasedStateMachine):
 
     def _create_token(self, limit: int) -> UUID:
         token = EndUserToken.objects.create(
+            workspace=self.key.workspace,
             key=self.key,
             end_user="eve",
             digest=new_id().hex,

@@ -87,7 +87,9 @@ def plant_accounts(who: Person) -> None:
     key = who.workspace.api_keys.get()
     key.name = "Parrot's key"
     key.save()
-    EndUserToken.objects.create(key=key, end_user="eve", digest="token", expires_at=tomorrow)
+    EndUserToken.objects.create(
+        workspace=who.workspace, key=key, end_user="eve", digest="token", expires_at=tomorrow
+    )
     guest = "guest@secret.example"
     Invitation.objects.create(email=guest, digest="guest", invited_by=who.user, expires_at=tomorrow)
     event = {"kind": SecurityEvent.Kind.SIGNED_IN, "address": "203.0.113.77"}

@@ -39,9 +39,10 @@ from datetime import timedelta
 from django.utils import timezone
 from accounts.models import ApiKey, EndUserToken
 from accounts.secret_digests import digest_of
+key = ApiKey.objects.get()
 EndUserToken.objects.create(
-    key=ApiKey.objects.get(), end_user="eve", digest=digest_of("{TOKEN}"), spending_limit={TOKEN_LIMIT},
-    expires_at=timezone.now() + timedelta(days=1),
+    workspace=key.workspace, key=key, end_user="eve", digest=digest_of("{TOKEN}"),
+    spending_limit={TOKEN_LIMIT}, expires_at=timezone.now() + timedelta(days=1),
 )
 """
 

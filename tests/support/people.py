@@ -45,7 +45,9 @@ def token_for(who: Person, end_user: str, **fields: Any) -> str:
     """Make a token of the person's key for an end user, for an hour; return its secret."""
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     fields = {"expires_at": timezone.now() + timedelta(hours=1), **fields}
-    EndUserToken.objects.create(key_id=who.key_id, end_user=end_user, digest=digest_of(secret), **fields)
+    EndUserToken.objects.create(
+        workspace=who.workspace, key_id=who.key_id, end_user=end_user, digest=digest_of(secret), **fields
+    )
     return secret
 
 
