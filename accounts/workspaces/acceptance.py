@@ -83,8 +83,7 @@ def accept_at_sign_up(found: PresentedInvitation, user: User, *, origin: Origin 
 
 def join_accepted(user: User, *, origin: Origin | None = None) -> None:
     """Let a user whose address is confirmed join where they signed up for by an invitation."""
-    rows = Invitation.objects.filter(accepted_by=user, accepted_at=None, revoked_at=None)
-    for invitation in rows.exclude(workspace=None):
+    for invitation in open_invitations().filter(accepted_by=user).exclude(workspace=None):
         if is_for(invitation, user):
             with suppress(NotFound), transaction.atomic():
                 _join_accepted(invitation, user, origin)
@@ -92,8 +91,7 @@ def join_accepted(user: User, *, origin: Origin | None = None) -> None:
 
 def _join_accepted(invitation: Invitation, user: User, origin: Origin | None) -> None:
     workspace = lock_workspace(cast("UUID", invitation.workspace_id))
-    rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
-    used = rows.update(accepted_at=timezone.now())
+    used = open_invitations().filter(pk=invitation.pk).update(accepted_at=timezone.now())
     if used and not Membership.objects.filter(workspace=workspace, user=user).exists():
         _join(invitation, user, origin)
 

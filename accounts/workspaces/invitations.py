@@ -6,12 +6,15 @@ for whoever has the link. Only its digest is stored.
 
 import secrets
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -162,6 +165,13 @@ def revoke_beyond(member: Membership, role: Role | None) -> None:
     lock_workspace(member.workspace_id)
     made = Invitation.objects.filter(workspace=member.workspace_id, invited_by=member.user_id)
     _revoke(made.filter(role=Role.OWNER) if Permission.MEMBERS_WRITE in may else made)
+
+
+def revoke_all_for(member: Membership) -> None:
+    """Revoke the open invitations into a workspace for the addresses of somebody who was a member."""
+    addresses = EmailAddress.objects.filter(user=member.user_id).values_list("email", flat=True)
+    is_theirs = reduce(or_, (Q(email__iexact=email) for email in addresses), Q(pk=None))
+    _revoke(Invitation.objects.filter(is_theirs, workspace=member.workspace_id))
 
 
 def revoke_all_made_by(user: User) -> None:

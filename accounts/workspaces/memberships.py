@@ -5,13 +5,14 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.keys.services import end_secrets_of
 from accounts.models import Membership, User, Workspace
 from accounts.permissions import Permission
 from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, record
 from accounts.workspaces.authority import ActingMember, find_member, lock_workspace
-from accounts.workspaces.invitations import revoke_beyond
+from accounts.workspaces.invitations import revoke_all_for, revoke_beyond
 from accounts.workspaces.services import personal_workspace_refusal
 from core.exceptions import Conflict, Forbidden
 from core.ids import PROJECT, format_id
@@ -22,11 +23,15 @@ def note_change(
 ) -> None:
     """Record that a membership began (`before` is None), ended (`after` is None), or has another role.
 
-    The member's open invitations that they could no longer make are revoked: otherwise who is removed comes
-    back by a link that they made before.
+    The member's open invitations that they could no longer make are revoked, and when they leave, those for
+    them too: otherwise who is removed comes back by a link from before. The secrets that they know end, and
+    do not work again when they come back.
     """
     if before is not None:
         revoke_beyond(member, Role(after) if after else None)
+    if after is None:
+        revoke_all_for(member)
+        end_secrets_of(member.workspace_id, member.user)
     if before is None:
         kind, details = Kind.MEMBER_JOINED, {"role": str(after), **details}
     elif after is None:

@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.keys.services import create_api_key
-from accounts.keys.validation import valid_secrets
-from accounts.models import ApiKey, EndUserToken, Invitation, Membership, SecurityEvent, User, Workspace
+from accounts.keys.services import create_api_key, roll_api_key
+from accounts.keys.validation import valid_secrets, valid_tokens
+from accounts.models import ApiKey, Invitation, Membership, SecurityEvent, User, Workspace
 from accounts.permissions import Scope
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
@@ -23,7 +23,7 @@ from core.ids import PROJECT, format_id
 from tests.support.concurrent_calls import at_once
 from tests.support.history_rows import create_exchange
 from tests.support.leaving import read_until
-from tests.support.people import Person, person, signed_in
+from tests.support.people import Person, person, signed_in, token_for
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up
 from tests.support.running_server import Server, chat_body
 from tests.support.signing_in import delivered
@@ -146,12 +146,42 @@ def test_the_books_stay_whole_when_a_member_leaves(server: Server, alice: Person
 
 def test_keys_and_their_tokens_die_with_the_membership(alice: Person, team: Workspace) -> None:
     bob = person("bob@example.com", team)
+    token = token_for(bob, "xavier")
     assert valid_secrets([digest_of(bob.key)])
+    assert valid_tokens([digest_of(token)])
     call(signed_in(alice.user), "DELETE", user_in(team, bob.user))
+    join(team, bob.user)
 
     assert not valid_secrets([digest_of(bob.key)])
-    assert not EndUserToken.objects.exists()
+    assert not valid_tokens([digest_of(token)])
     assert ApiKey.objects.filter(user=bob.user, workspace=team, revoked_at=None).exists()
+
+
+def test_a_leavers_key_is_rolled_and_its_tokens_stay_dead(alice: Person, team: Workspace) -> None:
+    adam = person("adam@example.com", team)
+    token = token_for(adam, "xavier")
+    memberships.leave(team.pk, principal_in(team, adam.user))
+
+    secret = roll_api_key(ApiKey.objects.get(pk=adam.key_id), alice.user)
+
+    assert valid_secrets([digest_of(secret)]) == {digest_of(secret)}
+    assert valid_tokens([digest_of(token)]) == set()
+
+
+def test_who_is_removed_does_not_come_back_by_another_invitation(
+    alice: Person, bob: Person, team: Workspace
+) -> None:
+    hers = signed_in(alice.user)
+    call(hers, "POST", INVITES, {"email": "BOB@example.com", "role": "admin"}, within=team)
+    link = call(hers, "POST", INVITES, {"role": "reviewer"}, within=team).json()["link"]
+    call(signed_in(bob.user), "POST", ACCEPT, {"token": link.rstrip("/").rpartition("/")[2]})
+    assert roles_in(team)[bob.user.email] == Role.REVIEWER
+
+    call(hers, "DELETE", user_in(team, bob.user))
+
+    [other] = Invitation.objects.filter(accepted_at=None)
+    assert (other.email, other.revoked_at is None) == ("bob@example.com", False)
+    assert not invitations.open_invitations().exists()
 
 
 def test_what_runs_for_a_removed_member_ends(server: Server, alice: Person) -> None:
