@@ -72,7 +72,9 @@ class ProjectListView(ApiView):
         responses={
             200: ProjectSerializer,
             **SESSION_REQUIRED,
-            409: OpenApiResponse(ErrorSerializer, "`too_many_workspaces`: nobody owns more"),
+            409: OpenApiResponse(
+                ErrorSerializer, "`too_many_workspaces`: the caller owns as many as one person may"
+            ),
         }
         | error_responses(400, 401),
     )
