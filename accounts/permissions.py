@@ -164,16 +164,3 @@ def parse_scopes(text: str) -> tuple[Scope, ...]:
 def format_scopes(scopes: Collection[Scope]) -> str:
     """Return the scopes as they are stored: in one order, none twice."""
     return " ".join(scope for scope in Scope if scope in scopes)
-
-
-def permissions_table() -> str:
-    """Return the table of docs/workspaces.md."""
-    header = "| permission | what one may do | " + " | ".join(Role) + " | scope of a key | end-user token |"
-    lines = [header, "|---" * (len(Role) + 4) + "|"]
-    for permission, grant in GRANTS.items():
-        keys_only = " (keys)" if grant.of_keys_only else ""
-        marks = [f"yes{keys_only}" if role in grant.roles else "" for role in Role]
-        scopes = ", ".join(f"`{scope}`" for scope in Scope if scope in grant.scopes)
-        cells = [f"`{permission}`", grant.meaning, *marks, scopes or "none", "yes" if grant.tokens else ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)

@@ -66,8 +66,8 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
         needed = Permission.OWNERSHIP if role == Role.OWNER else Permission.MEMBERS_WRITE
         if own is None or needed not in permissions_in_session(Role(own.role)):
             raise forms.ValidationError(
-                "Only a superuser, or who manages its members, invites into a workspace; only an owner "
-                "invites an owner."
+                "Only superusers and those who manage its members invite people into a workspace, and only "
+                "owners invite owners."
             )
 
 

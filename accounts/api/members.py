@@ -36,7 +36,7 @@ from core.validation.request_body import read_body
 
 TAGS = ["organization"]
 PAGES = PageParameters(order=False)
-EMAILS = OpenApiParameter("emails", OpenApiTypes.STR, many=True, description="Only who has these addresses.")
+EMAILS = OpenApiParameter("emails", OpenApiTypes.STR, many=True, description="Only with these addresses.")
 LAST_OWNER = {
     409: OpenApiResponse(
         ErrorSerializer, "`last_owner`: the workspace would have no owner; or `personal_workspace`"

@@ -72,7 +72,7 @@ class ProjectListView(ApiView):
         responses={
             200: ProjectSerializer,
             **SESSION_REQUIRED,
-            409: OpenApiResponse(ErrorSerializer, "`too_many_workspaces`: nobody owns more"),
+            409: OpenApiResponse(ErrorSerializer, "`too_many_workspaces`: you own as many as one person may"),
         }
         | error_responses(400, 401),
     )
@@ -115,7 +115,7 @@ class ProjectView(ApiView):
         summary="Delete a workspace with all that it holds",
         description='The body, `{"confirm": "The team"}`, repeats its name. Its members\' keys for it, its '
         "conversations and files are deleted; what was billed stays in the books. Running answers end within "
-        "a second. Only by an owner, in a session, who has proved in the last minutes who they are.",
+        "a second. Only an owner may, in a session, and after proving in the last minutes who they are.",
         tags=["organization"],
         request=ProjectDeletionSerializer,
         responses={200: ProjectDeletedSerializer, **SESSION_REQUIRED, **NOT_NOW}
@@ -156,7 +156,7 @@ class HandOverView(ApiView):
     @extend_schema(
         operation_id="handOverProject",
         summary="Make another member the owner, and oneself an admin",
-        description="Only by an owner, in a session, who has proved in the last minutes who they are.",
+        description="Only an owner may, in a session, and after proving in the last minutes who they are.",
         tags=["organization"],
         request=HandOverSerializer,
         responses={200: ProjectSerializer, **SESSION_REQUIRED, **NOT_NOW} | error_responses(400, 401, 404),

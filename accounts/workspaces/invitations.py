@@ -1,7 +1,7 @@
 """Invitations: to sign up, made by operators, and into workspaces, made by those who manage their members.
 
-Each works once, until it expires or is revoked. One with an address is for who has that address; one without
-for whoever has the link. Only its digest is stored.
+Each works once, until it expires or is revoked. One with an address is for the person who has it; one without
+is for whoever has the link. Only its digest is stored.
 """
 
 import secrets
@@ -143,7 +143,7 @@ def link(invitation: Invitation, token: str, base_url: str) -> str:
 
 
 def mailed_link(invitation: Invitation, token: str, base_url: str) -> str:
-    """Return the link that proves that who has it reads the mail of the invited address."""
+    """Return the link to mail, which proves that the person who follows it reads the mail of the address."""
     return link(invitation, token if invitation.workspace_id is None else _MAILED.sign(token), base_url)
 
 
