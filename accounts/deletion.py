@@ -20,6 +20,7 @@ from accounts.models import ApiKey, Invitation, Membership, OutgoingMail, User, 
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, erase_personal_parts, record
 from accounts.sign_in.user_sessions import end_sessions
+from accounts.workspaces.invitations import revoke_all_made_by
 from core.exceptions import Conflict, ServiceUnavailable
 from core.ids import PROJECT, format_id
 from core.value import Value
@@ -95,8 +96,7 @@ def delete_user(user: User, *, origin: Origin | None = None) -> None:
         end_sessions(user)  # their data has the address
         OutgoingMail.objects.filter(recipient__iexact=user.email).delete()
         Invitation.objects.filter(email__iexact=user.email).delete()
-        made = Invitation.objects.filter(invited_by=user, accepted_at=None, revoked_at=None)
-        made.exclude(workspace=None).update(revoked_at=timezone.now())
+        revoke_all_made_by(user)
         for delete_after_commit in _user_cleanups.values():
             transaction.on_commit(partial(delete_after_commit, user.pk))
         user.delete()

@@ -4,6 +4,8 @@ What somebody makes in a session is theirs; other members see it once it is shar
 all keys of the workspace, by who manages these, and what they make for one end user by that user's tokens.
 """
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -63,14 +65,47 @@ class OwnedModel(AttributedModel):
 
     class Meta:
         abstract = True
+        # partial, so that what is stored writes one of them at most
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["workspace", "end_user", "-id"],
+                name="%(class)s_of_end_user",
+                condition=~Q(end_user=""),
+            ),
+            models.Index(
+                fields=["workspace", "user", "-id"],
+                name="%(class)s_of_member",
+                condition=Q(user__isnull=False),
+            ),
+            models.Index(
+                fields=["workspace", "-id"],
+                name="%(class)s_shared",
+                condition=Q(visibility=Visibility.WORKSPACE),
+            ),
+        ]
 
     def require_writable(self, who: Principal) -> None:
         """Raise `Forbidden` for who sees this and may not change it."""
         if not _may_write(who, self):
             raise Forbidden(
-                "This was shared with you: only who made it may change, continue or delete it.",
+                "This was shared with you. Only whoever made it may change, continue or delete it.",
                 code="not_yours",
             )
+
+    def share(self, who: Principal, visibility: Visibility) -> None:
+        """Show this to the workspace's members, or no longer. Raises `Forbidden`.
+
+        An end user's browser may not: members would see what anybody sends them.
+        """
+        self.require_writable(who)
+        if who.token_id is not None:
+            raise Forbidden(
+                "An end-user token shares nothing with the members of the workspace. Have the server do it.",
+                param="visibility",
+                code="insufficient_permissions",
+            )
+        type(self)._default_manager.filter(pk=self.pk).update(visibility=visibility)
+        self.visibility = visibility
 
 
 def visible_to(who: Principal, through: str = "") -> Q:
@@ -81,12 +116,11 @@ def visible_to(who: Principal, through: str = "") -> Q:
 
     here = having(workspace_id=who.workspace_id)
     if who.token_id is not None:
-        return here & having(api_key__isnull=False, end_user=who.end_user)
+        # no token is for nobody; SQLite takes the index of end users only where the condition says so
+        return here & having(api_key__isnull=False, end_user=who.end_user) & ~having(end_user="")
     if who.key_id is not None:
         return here & having(api_key__isnull=False)
-    seen = having(visibility=Visibility.WORKSPACE)
-    if who.may(Permission.HISTORY_WRITE):
-        seen |= having(user_id=who.user_id)
+    seen = having(visibility=Visibility.WORKSPACE) | having(user_id=who.user_id)
     if who.may(Permission.HISTORY_OF_KEYS):
         seen |= having(api_key__isnull=False)
     return here & seen

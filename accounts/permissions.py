@@ -68,19 +68,25 @@ GRANTS: dict[Permission, Grant] = {
         "have answers, speech and transcripts made, and stop them", _WRITERS, _scopes(Scope.COMPLETIONS), True
     ),
     Permission.HISTORY_READ: Grant(
-        "read conversations and stored completions: one's own, and what is shared",
+        "read and continue conversations, and read stored completions: one's own, and what is shared",
         _ALL,
         _scopes(Scope.HISTORY_READ),
         True,
     ),
     Permission.HISTORY_WRITE: Grant(
-        "change, share and delete one's own conversations", _WRITERS, _scopes(Scope.HISTORY_WRITE), True
+        "change and delete one's own conversations, and share them, but for tokens",
+        _WRITERS,
+        _scopes(Scope.HISTORY_WRITE),
+        True,
     ),
     Permission.HISTORY_OF_KEYS: Grant(
         "read, change and delete, in a session, the conversations and files that keys made", _ADMINS
     ),
     Permission.FILES: Grant(
-        "upload, read, share and delete one's own files", _WRITERS, _scopes(Scope.FILES), True
+        "upload, read and delete one's own files, and share them, but for tokens; name them in messages",
+        _WRITERS,
+        _scopes(Scope.FILES),
+        True,
     ),
     Permission.USAGE: Grant("see what oneself used, and its cost", _ALL, _scopes(Scope.USAGE)),
     Permission.USAGE_OF_ALL: Grant(
@@ -158,16 +164,3 @@ def parse_scopes(text: str) -> tuple[Scope, ...]:
 def format_scopes(scopes: Collection[Scope]) -> str:
     """Return the scopes as they are stored: in one order, none twice."""
     return " ".join(scope for scope in Scope if scope in scopes)
-
-
-def permissions_table() -> str:
-    """Return the table of docs/workspaces.md."""
-    header = "| permission | what one may do | " + " | ".join(Role) + " | scope of a key | end-user token |"
-    lines = [header, "|---" * (len(Role) + 4) + "|"]
-    for permission, grant in GRANTS.items():
-        keys_only = " (keys)" if grant.of_keys_only else ""
-        marks = [f"yes{keys_only}" if role in grant.roles else "" for role in Role]
-        scopes = ", ".join(f"`{scope}`" for scope in Scope if scope in grant.scopes)
-        cells = [f"`{permission}`", grant.meaning, *marks, scopes or "none", "yes" if grant.tokens else ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)

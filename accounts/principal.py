@@ -30,6 +30,13 @@ class Principal(Value, frozen=True):
         """The user whose own it is what is made here; None with a key."""
         return None if self.key_id else self.user_id
 
+    @property
+    def owner_name(self) -> str:
+        """Whose alone something is in the workspace, in words for derived ids; empty with a server's key."""
+        if self.token_id is not None:
+            return f"token for {self.end_user}"
+        return "" if self.key_id else f"user {self.user_id}"
+
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
 

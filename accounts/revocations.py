@@ -6,9 +6,10 @@ another process has revoked.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from uuid import UUID
 
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -16,13 +17,16 @@ from django.utils import timezone
 
 from accounts.keys.validation import valid_secrets, valid_tokens
 from accounts.models import Membership
+from accounts.permissions import Permission, permissions_in_session
 from accounts.principal import Caller
+from accounts.roles import Role
 from core.exceptions import ApiError, InvalidApiKey, SessionEnded
 from core.http.asgi_endpoint import Receiver
 from core.http.body import ClientDisconnected
 
 logger = logging.getLogger(__name__)
 
+Memberships = Mapping[tuple[UUID, int], Membership]
 CHECK_SECONDS = 0.4
 """With what `asgi_auth` remembers, a revoked key ends everything within a second."""
 
@@ -123,11 +127,24 @@ def revoked_callers(callers: Collection[Caller]) -> list[Caller]:
     """Return those of these callers who may no longer act.
 
     Their key or token is no longer valid, or their session has ended, or its user is deactivated, has a new
-    password or has lost the workspace.
+    password, has lost the workspace, or became a reviewer in it.
     """
     valid = valid_credentials(callers)
-    sessions = _live_sessions([caller for caller in callers if caller.session_key])
-    return [caller for caller in callers if caller.secret_digest not in valid and caller not in sessions]
+    members = _memberships(callers)
+    sessions = _live_sessions([caller for caller in callers if caller.session_key], members)
+    return [
+        caller
+        for caller in callers
+        if (caller.secret_digest not in valid and caller not in sessions) or _is_demoted(caller, members)
+    ]
+
+
+def _is_demoted(caller: Caller, members: Memberships) -> bool:
+    """Tell whether the caller had answers made, and their role no longer allows that."""
+    who = caller.principal
+    now = members.get((who.workspace_id, who.user_id))
+    permitted = permissions_in_session(Role(now.role)) if now else frozenset()
+    return who.may(Permission.COMPLETIONS) and Permission.COMPLETIONS not in permitted
 
 
 def valid_credentials(callers: Iterable[Caller]) -> set[str]:
@@ -147,16 +164,21 @@ def check_may_act(caller: Caller) -> None:
 
 
 def _refusal(caller: Caller) -> ApiError:
-    return InvalidApiKey() if caller.secret_digest else SessionEnded()
+    is_token = caller.principal.token_id is not None
+    return InvalidApiKey(is_token=is_token) if caller.secret_digest else SessionEnded()
 
 
-def _live_sessions(callers: Collection[Caller]) -> set[Caller]:
+def _memberships(callers: Collection[Caller]) -> Memberships:
+    """Return the memberships of the callers' active users, by workspace and user."""
+    people = {caller.principal.user_id for caller in callers}
+    rows = Membership.objects.select_related("user").filter(user__in=people, user__is_active=True)
+    return {(one.workspace_id, one.user_id): one for one in rows}
+
+
+def _live_sessions(callers: Collection[Caller], members: Memberships) -> set[Caller]:
     if not callers:
         return set()
-    members = Membership.objects.select_related("user").filter(
-        user__in={caller.principal.user_id for caller in callers}, user__is_active=True
-    )
-    hashes = {(one.workspace_id, one.user_id): one.user.get_session_auth_hash() for one in members}
+    hashes = {whose: one.user.get_session_auth_hash() for whose, one in members.items()}
     rows = Session.objects.filter(
         session_key__in=[caller.session_key for caller in callers], expire_date__gt=timezone.now()
     )

@@ -23,6 +23,7 @@ def audio_charge_request(
     *,
     process_id: UUID | None = None,
     what: str = "This call",
+    tells_amounts: bool = False,
 ) -> ChargeRequest:
     """Return a request to be charged now for speech or recognition: free until somebody prices them."""
     model = AUDIO_MODELS[kind]
@@ -38,4 +39,5 @@ def audio_charge_request(
         declared=partial(free_if_unpriced, [model]),
         what=what,
         token_id=token_id,
+        tells_amounts=tells_amounts,
     )

@@ -11,11 +11,11 @@ from django.db.models import Q
 
 from accounts.data_export import DataSubject, ExportedFile
 from billing.models import Charge, Statement
-from billing.money import format_usd
 from billing.statement_exports import as_csv, escape_formula
 from billing.statements import find_report
 from billing.units import UNIT_NAMES
 from core.ids import COMPLETION, KEY, PROJECT, format_id
+from core.money import format_usd
 
 COLUMNS = (
     "ended_at",

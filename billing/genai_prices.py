@@ -24,10 +24,11 @@ from genai_prices.types import (
 
 from billing.exceptions import InvalidPrice
 from billing.models import Price
-from billing.money import InvalidAmount, usd_to_pico_rate
+from billing.money import usd_to_pico_rate
 from billing.prices import add_price, tariff_of
 from billing.tariffs import Tiers
 from billing.units import UNITS
+from core.money import InvalidAmount
 
 SOURCE = "genai-prices"
 

@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from billing.exceptions import Unaffordable, UnaffordableBeside, Unpriced
 from billing.models import Budget, Charge, Spend, Wallet
-from billing.money import format_usd
 from billing.prices import (
     DeclaredPrices,
     add_declared_prices,
@@ -32,6 +31,7 @@ from billing.units import Units
 from billing.wallet_locks import LockedWallet, lock_wallets
 from core.bulk_sql import execute, fetch, id_from_driver, id_to_driver, insert_rows, update_rows
 from core.ids import derive_id
+from core.money import format_usd
 
 ChargeKind = Literal["completion", "speech", "transcription"]
 
@@ -41,7 +41,7 @@ class ChargeRequest(msgspec.Struct, frozen=True):
 
     `models` are those that may answer it, the requested one first. `declared` returns what the models file
     says about prices, for models that the price book does not know. `what` is to be paid for, in words for
-    whoever cannot pay.
+    whoever cannot pay; if `tells_amounts`, they are told what is left in wallet and budgets.
     """
 
     charge_id: UUID
@@ -55,6 +55,7 @@ class ChargeRequest(msgspec.Struct, frozen=True):
     declared: Callable[[], DeclaredPrices] = dict
     what: str = "This call"
     token_id: UUID | None = None
+    tells_amounts: bool = False
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -240,8 +241,7 @@ class HoldBatch:
         available = self._wallets[request.workspace_id].available - self._new_holds[request.workspace_id]
         if amount > available:
             advice = "Ask for a shorter answer, or have" if request.kind == "completion" else "Have"
-            # what a workspace has is not for its end users to know
-            left = "less is" if request.token_id else f"{format_usd(max(0, available))} USD are"
+            left = f"{format_usd(max(0, available))} USD are" if request.tells_amounts else "less is"
             raise Unaffordable(
                 f"{demand()}, and {left} left to spend in this workspace. {advice} it topped up."
             )
@@ -361,7 +361,7 @@ class _Limits:
 
 def _what_is_left(budget: Budget, used: int, request: ChargeRequest) -> str:
     whose = "API key" if budget.key_id else "workspace"
-    if request.token_id is not None:
+    if not request.tells_amounts:
         return f"less is left of the {whose}'s budget for this {budget.period}"
     return (
         f"of this {whose}'s budget of {format_usd(budget.limit)} USD a {budget.period} "

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from billing.exceptions import InvalidBillingAction
 from billing.models import NO_WORKSPACE, Account, Entry, Transaction, Wallet, account_id
-from billing.money import MAX_NANO, MAX_NANO_PER_WALLET, format_usd
+from billing.money import MAX_NANO_PER_WALLET
 from billing.wallet_locks import lock_wallets
 from core.bulk_sql import Row, insert_rows
 from core.ids import new_id
+from core.money import MAX_NANO, format_usd
 
 TransactionKind = Transaction.Kind
 

@@ -22,8 +22,8 @@ from django.utils.translation import ngettext
 from billing import operator_alerts
 from billing.exceptions import InvalidBillingAction
 from billing.models import Alert, MeterEvent, UsageRollup, Wallet
-from billing.money import format_usd
 from core.ids import derive_id
+from core.money import format_usd
 
 logger = logging.getLogger(__name__)
 

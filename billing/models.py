@@ -11,9 +11,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from billing.money import MAX_PICO, format_rate, format_usd
+from billing.money import MAX_PICO, format_rate
 from billing.units import UNIT_NAMES, UNITS, Units
 from core.ids import derive_id, new_id
+from core.money import format_usd
 
 NO_WORKSPACE = UUID(int=0)
 """The `workspace_id` of the service's own accounts."""

@@ -6,32 +6,7 @@ costs more than using more, and whatever has a price costs something.
 
 from decimal import ROUND_CEILING, Decimal, localcontext
 
-from core.money import (
-    CURRENCY,
-    MAX_NANO,
-    NANO_PER_USD,
-    InvalidAmount,
-    format_usd,
-    parse_usd,
-    to_integer,
-    usd_to_nano,
-)
-
-__all__ = [
-    "CURRENCY",
-    "MAX_NANO",
-    "MAX_NANO_PER_CALL",
-    "MAX_NANO_PER_WALLET",
-    "MAX_PICO",
-    "NANO_PER_USD",
-    "InvalidAmount",
-    "format_rate",
-    "format_usd",
-    "parse_usd",
-    "pico_to_nano_rounded_up",
-    "usd_to_nano",
-    "usd_to_pico_rate",
-]
+from core.money import MAX_NANO, NANO_PER_USD, InvalidAmount, parse_usd, to_integer
 
 PICO_PER_USD = 10**12
 PICO_PER_NANO = PICO_PER_USD // NANO_PER_USD

@@ -16,8 +16,8 @@ from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 
 from billing.models import Alert, UsageRollup, Wallet
-from billing.money import format_usd
 from billing.prices import current_tariffs
+from core.money import format_usd
 from core.redaction import redact
 
 logger = logging.getLogger(__name__)

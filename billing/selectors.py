@@ -71,15 +71,15 @@ def _budget_use(budget: Budget, spends: Iterable[Spend], today: date) -> BudgetU
     return BudgetUse(budget, used, first, end)
 
 
+def budget_of_key(key_id: UUID) -> str | None:
+    """Return, in words, that a key has a budget of its own; None if it has none."""
+    return "a budget of its own" if Budget.objects.filter(key_id=key_id).exists() else None
+
+
 def spent_of_tokens(token_ids: Collection[UUID]) -> dict[UUID, int]:
     """Return what the calls with these end-user tokens cost and hold, in nano-USD."""
     spends = Spend.objects.filter(scope_id__in=token_ids).values_list("scope_id")
     return dict.fromkeys(token_ids, 0) | dict(spends.annotate(total=Sum("amount")))
-
-
-def spent_of_token(token_id: UUID) -> int:
-    """Return what the calls with this end-user token cost and hold, in nano-USD."""
-    return spent_of_tokens([token_id])[token_id]
 
 
 def transaction_page(

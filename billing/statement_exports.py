@@ -10,10 +10,10 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 from billing.models import Charge, Transaction
-from billing.money import CURRENCY, format_usd
 from billing.statements import StatementReport, month_after
 from billing.units import UNIT_NAMES, UNITS
 from core.ids import PROJECT, format_id
+from core.money import CURRENCY, format_usd
 
 COLUMNS = ("month", "type", "date", "description", "reference", "requests", *UNIT_NAMES, "amount_usd")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.exceptions import InvalidPrice
-from billing.money import MAX_NANO_PER_CALL, InvalidAmount, pico_to_nano_rounded_up, usd_to_pico_rate
+from billing.money import MAX_NANO_PER_CALL, pico_to_nano_rounded_up, usd_to_pico_rate
 from billing.units import UNITS, Units
+from core.money import InvalidAmount
 
 Rates = Mapping[str, int]
 """Pico-USD by unit name."""

@@ -6,8 +6,8 @@ from django.db import IntegrityError, transaction
 
 from billing.exceptions import InvalidBillingAction
 from billing.models import Budget, Wallet
-from billing.money import MAX_NANO, format_usd
 from billing.wallet_locks import lock_wallets
+from core.money import MAX_NANO, format_usd
 
 
 def open_wallet(workspace_id: UUID) -> Wallet:

@@ -9,8 +9,8 @@ from uuid import UUID
 from accounts.models import EndUserToken
 from billing.exceptions import Unaffordable
 from billing.models import Spend
-from billing.money import format_usd
 from core.bulk_sql import fetch, id_from_driver, id_to_driver
+from core.money import format_usd
 
 
 class TokenLimit(NamedTuple):

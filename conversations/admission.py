@@ -81,7 +81,7 @@ class _Batch:
     def _admit(self, run: StoredRun) -> Admission | Deferred:
         workspace_id, conversation_id = run.workspace_id, run.request.conversation_id
         if run.caller.secret_digest and run.caller.secret_digest not in self.valid_credentials:
-            raise InvalidApiKey()
+            raise InvalidApiKey(is_token=run.principal.token_id is not None)
         if run.idempotency_key:
             first = self.completions_by_key.get((workspace_id, run.idempotency_key))
             if first is not None:

@@ -1,12 +1,13 @@
 """The stored history: conversations, their trees of messages, and the completions that grew them."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.ownership import AttributedModel, OwnedModel, Visibility
+from accounts.ownership import AttributedModel, OwnedModel
 from conversations.parts_field import PartsField
 from core.compact_json_field import CompactJSONField
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, derive_id, format_id, new_id
@@ -37,25 +38,10 @@ class Conversation(OwnedModel):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    class Meta:
-        # the later ones are partial: a call writes the first, and at most one of them
-        indexes = [
+    class Meta(OwnedModel.Meta):
+        indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["workspace", "-id"], name="conversation_page"),
-            models.Index(
-                fields=["workspace", "end_user", "-id"],
-                name="conversation_of_end_user",
-                condition=~Q(end_user=""),
-            ),
-            models.Index(
-                fields=["workspace", "user", "-id"],
-                name="conversation_of_member",
-                condition=Q(user__isnull=False),
-            ),
-            models.Index(
-                fields=["workspace", "-id"],
-                name="conversation_shared",
-                condition=Q(visibility=Visibility.WORKSPACE),
-            ),
+            *OwnedModel.Meta.indexes,
         ]
 
     def __str__(self) -> str:

@@ -70,10 +70,9 @@ class StoredRun(ABC):
     def __post_init__(self) -> None:
         self.principal = who = self.caller.principal
         self.workspace_id = who.workspace_id
-        if self.idempotency_key and not (who.key_id and who.token_id is None):
+        if self.idempotency_key and who.owner_name:
             # what one person or end user sent is nobody else's, even if it is repeated letter by letter
-            owner = f"token for {who.end_user}" if who.token_id else f"user {who.user_id}"
-            self.idempotency_key = f"{self.idempotency_key}{OWNER_SEPARATOR}{owner}"
+            self.idempotency_key = f"{self.idempotency_key}{OWNER_SEPARATOR}{who.owner_name}"
 
     @property
     def scope(self) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.permissions import Permission
 from conversations.completion_request import CompletionRequest
 from conversations.digest_chain import chain_digests
 from conversations.models import Conversation, Message
@@ -101,6 +102,7 @@ def position_by_name(run: StoredRun) -> ThreadPosition | None:
     request = run.request
     if request.conversation_id is None:
         return None
+    run.principal.require(Permission.HISTORY_READ)  # its messages go to the model, which can repeat them
     conversation = get_conversation(run.principal, request.conversation_id, param="context.conversation_id")
     conversation.require_writable(run.principal)
     if request.parent_message_id is not None:

@@ -86,9 +86,13 @@ class MissingApiKey(NotAuthenticated):
 
 
 class InvalidApiKey(NotAuthenticated):
-    def __init__(self) -> None:
+    """A key that does not count, or an end-user token, which is sent in its place."""
+
+    def __init__(self, *, is_token: bool = False) -> None:
         super().__init__(
-            "The API key is wrong, revoked or expired. Make a new one with `manage.py create_api_key`.",
+            "The end-user token is wrong, revoked or expired. Have your server make another."
+            if is_token
+            else "The API key is wrong, revoked or expired. Make a new one with `manage.py create_api_key`.",
             code="invalid_api_key",
         )
 

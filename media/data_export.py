@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mimetypes import guess_extension
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from accounts.data_export import DataSubject, ExportedFile, json_list, one_by_one, safe_name
@@ -62,10 +62,9 @@ def _uploads(who: DataSubject) -> QuerySet[File]:
 def _others(who: DataSubject) -> Iterator[Asset]:
     if who.own is None:
         return
-    uploads = File.objects.filter(asset=OuterRef("pk")).exclude(expires_at__lte=timezone.now())
-    held_by_nothing = Q(conversations=None) & ~Exists(uploads)
-    in_own_conversations = who.owns("conversations__conversation__") & ~Exists(uploads.filter(who.owns()))
-    assets = Asset.objects.filter(held_by_nothing | in_own_conversations, workspace_id=who.own)
+    uploads = _uploads(who).filter(asset=OuterRef("pk"))
+    in_own_conversations = who.owns("conversations__conversation__")
+    assets = Asset.objects.filter(in_own_conversations, ~Exists(uploads), workspace_id=who.own)
     yield from one_by_one(assets.distinct(), "sha256")
 
 

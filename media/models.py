@@ -215,8 +215,9 @@ class File(OwnedModel):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        indexes = [
+    class Meta(OwnedModel.Meta):
+        indexes: ClassVar[list[models.Index]] = [
+            *OwnedModel.Meta.indexes,
             models.Index(fields=["workspace", "-id"], name="file_page"),
             models.Index(fields=["expires_at"], name="file_expiry", condition=Q(expires_at__isnull=False)),
         ]
@@ -240,5 +241,6 @@ class RemoteCopy(models.Model):
         return str(self.id)
 
 
-def remote_copy_id(workspace_id: UUID, url: str) -> UUID:
-    return derive_id(workspace_id, url)
+def remote_copy_id(who: Principal, url: str) -> UUID:
+    """Return the id of a caller's last copy: who may have it need not be let in at that URL any more."""
+    return derive_id(who.workspace_id, f"{who.owner_name}\n{url}" if who.owner_name else url)

@@ -42,9 +42,9 @@ def recognized_sounds(workspace_id: UUID, digests: Collection[str]) -> set[str]:
     return {ids[id] for id in (*ready, *paid)}
 
 
-def last_remote_copy(workspace_id: UUID, url: str) -> RemoteCopy | None:
+def last_remote_copy(who: Principal, url: str) -> RemoteCopy | None:
     """Return what was last fetched from this URL, if it is still stored."""
-    copies = RemoteCopy.objects.select_related("asset").filter(id=remote_copy_id(workspace_id, url))
+    copies = RemoteCopy.objects.select_related("asset").filter(id=remote_copy_id(who, url))
     return next((copy for copy in copies if _is_stored(copy.asset)), None)
 
 

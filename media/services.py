@@ -18,6 +18,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Workspace
+from accounts.principal import Principal
 from core.blob import Blob
 from core.exceptions import ApiError, ServiceUnavailable
 from core.value import Value
@@ -128,13 +129,13 @@ def _asset(workspace_id: UUID, file: StoredFile) -> Asset:
     )
 
 
-def record_copies(workspace_id: UUID, fetched: Mapping[str, str]) -> None:
+def record_copies(who: Principal, fetched: Mapping[str, str]) -> None:
     """Record which asset was found at each URL (the mapping's keys) just now."""
     RemoteCopy.objects.bulk_create(
         [
             RemoteCopy(
-                id=remote_copy_id(workspace_id, url),
-                asset_id=asset_id(workspace_id, sha256),
+                id=remote_copy_id(who, url),
+                asset_id=asset_id(who.workspace_id, sha256),
                 fetched_at=timezone.now(),
             )
             for url, sha256 in fetched.items()

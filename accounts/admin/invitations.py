@@ -12,9 +12,11 @@ from django.utils.html import format_html
 from accounts.admin.rights import is_superuser
 from accounts.models import Invitation, Membership, User, Workspace
 from accounts.permissions import Permission, permissions_in_session
+from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.security_events.recording import origin_of
-from accounts.sign_in import invitations
+from accounts.sign_in.invitations import base_url_of, send
+from accounts.workspaces import invitations
 from core.admin import ModelAdmin
 from core.exceptions import Conflict
 
@@ -64,9 +66,18 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
         needed = Permission.OWNERSHIP if role == Role.OWNER else Permission.MEMBERS_WRITE
         if own is None or needed not in permissions_in_session(Role(own.role)):
             raise forms.ValidationError(
-                "Only a superuser, or who manages its members, invites into a workspace; only an owner "
-                "invites an owner."
+                "Only superusers and those who manage its members invite people into a workspace, and only "
+                "owners invite owners."
             )
+
+
+def _invite(request: HttpRequest, wanted: Invitation) -> tuple[Invitation, str]:
+    """Invite as an operator, or into a workspace as a member of it whose right is asked again."""
+    user, workspace, role = cast("User", request.user), wanted.workspace, Role(wanted.role)
+    if workspace is None or user.is_superuser:
+        return invitations.invite(wanted.email, user, origin_of(request), workspace=workspace, role=role)
+    by = Principal(workspace.pk, user.pk, permissions=frozenset(Permission))
+    return invitations.invite_as_member(by, wanted.email, role, origin_of(request))
 
 
 @admin.register(Invitation)
@@ -116,21 +127,13 @@ class InvitationAdmin(ModelAdmin):
         return invitations.state_of(invitation)
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
-        invitation, token = invitations.invite(
-            obj.email,
-            cast("User", request.user),
-            origin_of(request),
-            workspace=obj.workspace,
-            role=Role(obj.role),
-        )
+        invitation, token = _invite(request, obj)
         obj.pk = invitation.pk
         obj.refresh_from_db()
-        base_url = f"{request.scheme}://{request.get_host()}"
-        link = invitations.link(invitation, token, base_url, mailed=bool(obj.email))
         if obj.email:
-            invitations.send(invitation, link)
-        mailed = "It was mailed, and" if obj.email else "It works once, and"
-        text = format_html("The link is <code>{}</code>. {} cannot be shown again.", link, mailed)
+            send(invitation, token, request)
+        link = invitations.link(invitation, token, base_url_of(request))
+        text = format_html("The link is <code>{}</code>. It works once, and cannot be shown again.", link)
         messages.warning(request, text)
         if settings.CHATAPI_SIGN_UP == "closed":
             messages.error(request, "Nobody can sign up now: CHATAPI_SIGN_UP is closed.")

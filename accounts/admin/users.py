@@ -20,6 +20,7 @@ from accounts.deletion import delete_user, dependent_workspaces, reasons_to_keep
 from accounts.models import ApiKey, SecurityEvent, User, Workspace
 from accounts.security_events.recording import Kind, origin_of, record
 from accounts.sign_in.reset import verify_address
+from accounts.workspaces.invitations import revoke_all_made_by
 from core.admin import ModelAdmin, link_to, link_to_list
 from core.admin_rights import may_view
 
@@ -113,6 +114,8 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
                 messages.warning(request, _would_be_left(workspace, obj))
         with transaction.atomic():
             super().save_model(request, obj, form, change)
+            if _lost_rights(obj, form.initial):
+                revoke_all_made_by(obj)
             if "email" in form.changed_data:
                 verify_address(obj)
                 if change:
@@ -132,6 +135,13 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
             delete_user(user, origin=origin_of(request))
+
+
+def _lost_rights(user: User, before: dict[str, Any]) -> bool:
+    """Tell whether a user was deactivated, or may invite as an operator no more."""
+    return any(
+        before.get(name) and not getattr(user, name) for name in ("is_active", "is_staff", "is_superuser")
+    )
 
 
 def _reason_kept(workspace: Workspace) -> SafeString | None:

@@ -21,7 +21,9 @@ from accounts.deletion import delete_workspace, has_contents, workspace_counts
 from accounts.models import LIMITS, ApiKey, Membership, User, Workspace
 from accounts.roles import Role
 from accounts.security_events.recording import Kind, Origin, origin_of, record
-from accounts.sign_in.invitations import open_invitations
+from accounts.workspaces.authority import lock_workspace
+from accounts.workspaces.invitations import open_invitations
+from accounts.workspaces.memberships import note_change
 from core.admin import link_to
 
 SHOWN_KEYS = 20
@@ -41,12 +43,14 @@ class MembershipForms(BaseInlineFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         super().clean()
         self._check_rights()
-        if not self.instance._state.adding and self.instance.personal_of_id is None:
+        if self.instance._state.adding:
+            return
+        lock_workspace(self.instance.pk)  # others may change its members now
+        if self.instance.personal_of_id is None:
             self._check_owner()
 
     def _check_owner(self) -> None:
-        """Lock the workspace, since others may change its members now, and look who would own it then."""
-        list(Workspace.objects.select_for_update(no_key=True).filter(pk=self.instance.pk).values_list("pk"))
+        """Look who would own the workspace then."""
         owners = Membership.objects.filter(workspace=self.instance, role=Role.OWNER, user__is_active=True)
         owned_before = owners.exists()
         changed = [form for form in self.forms if form.has_changed() or form in self.deleted_forms]
@@ -189,7 +193,7 @@ class WorkspaceAdmin(PanelAdmin):
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         super().save_formset(request, form, formset, change)
         if isinstance(formset, MembershipForms):
-            _record_changes(formset, origin_of(request))
+            _note_changes(formset, origin_of(request))
 
     def delete_model(self, request: HttpRequest, obj: Workspace) -> None:
         with transaction.atomic():
@@ -201,26 +205,18 @@ class WorkspaceAdmin(PanelAdmin):
             self.delete_model(request, workspace)
 
 
-def _record_changes(formset: MembershipForms, origin: Origin) -> None:
-    """Record who joined, who left and whose role was changed, as the members' own changes are."""
-    id = formset.instance.pk
-    joined, left = list(formset.new_objects), list(formset.deleted_objects)
+def _note_changes(formset: MembershipForms, origin: Origin) -> None:
+    """Note who joined, who left and whose role was changed, as for the members' own changes."""
+    joined, left = list(formset.new_objects), [(one, one.role) for one in formset.deleted_objects]
     for member, changed in formset.changed_objects:
-        form = next(one for one in formset.forms if one.instance is member)
+        before = next(form for form in formset.forms if form.instance is member).initial
         if "user" in changed:
-            left.append(Membership(workspace=formset.instance, user_id=form.initial["user"]))
+            former = Membership(workspace=formset.instance, user_id=before["user"])
+            left.append((former, before["role"]))
             joined.append(member)
         else:
-            before, after = str(form.initial["role"]), str(member.role)
-            record(
-                Kind.ROLE_CHANGED,
-                user=member.user,
-                origin=origin,
-                workspace_id=id,
-                before=before,
-                after=after,
-            )
-    for member in left:
-        record(Kind.MEMBER_LEFT, user=member.user, origin=origin, workspace_id=id)
+            note_change(member, before["role"], member.role, origin)
+    for member, role in left:
+        note_change(member, role, None, origin)
     for member in joined:
-        record(Kind.MEMBER_JOINED, user=member.user, origin=origin, workspace_id=id, role=str(member.role))
+        note_change(member, None, member.role, origin)

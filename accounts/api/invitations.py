@@ -15,17 +15,18 @@ from accounts.api.organization_serializers import (
     InvitationSerializer,
     NewInvitationSerializer,
     ProjectSerializer,
-    parse_role,
 )
-from accounts.api.views import NO_STORE, SESSION_REQUIRED, user_of
+from accounts.api.views import NO_STORE, SESSION_REQUIRED, require_ownership, user_of
 from accounts.authentication import principal_of
-from accounts.memberships import find_member
 from accounts.models import Invitation
 from accounts.permissions import Permission
 from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.security_events.recording import origin_of
-from accounts.sign_in import invitations, mail
+from accounts.sign_in.invitations import base_url_of, send
+from accounts.workspaces import invitations
+from accounts.workspaces.acceptance import accept
+from accounts.workspaces.authority import find_member
 from core.exceptions import BadRequest, Conflict, NotFound, RateLimited
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer
@@ -59,8 +60,9 @@ class InvitationListView(ApiView):
         operation_id="createInvite",
         summary="Invite somebody by e-mail, or whoever gets the link",
         description="With `email` the link is mailed, and only who has that address can accept. Without, the "
-        "`link` of this answer is for one person, whoever that is. It works once, until it expires. Inviting "
-        "an owner takes an owner in a session. The answer is the same whether the address has an account.",
+        "`link` of this answer is for one person, whoever that is. It works once, until it expires. Only an "
+        "owner invites owners, in a session, and after proving in the last minutes who they are. The answer "
+        "does not tell whether the address has an account.",
         tags=["organization"],
         request=NewInvitationSerializer,
         responses={
@@ -74,21 +76,19 @@ class InvitationListView(ApiView):
     def post(self, request: Request) -> Response:
         who = principal_of(request)
         body = read_body(request, NewInvitationSerializer)
-        role, email = parse_role(body["role"]), body.get("email", "")
+        role, email = body["role"], body.get("email", "")
         _check_projects(body.get("projects", []), role, who)
         if role == Role.OWNER:
-            who.require(Permission.OWNERSHIP)
+            require_ownership(request)
         workspace = find_member(who.workspace_id, who.user_id).workspace
         invitations.check_can_join(workspace, email)
         if email:
             _check_mails(request, email)
-        invitation, token = invitations.invite(
-            email, user_of(request), origin_of(request._request), workspace=workspace, role=role
-        )
-        base_url = f"{request.scheme}://{request.get_host()}"
+        origin = origin_of(request._request)
+        invitation, token = invitations.invite_as_member(who, email, role, origin)
         if email:
-            _send(request, invitation, invitations.link(invitation, token, base_url, mailed=True))
-        context = {"secret": invitations.link(invitation, token, base_url)}
+            send(invitation, token, request._request)
+        context = {"secret": invitations.link(invitation, token, base_url_of(request._request))}
         return Response(CreatedInvitationSerializer(invitation, context=context).data, headers=NO_STORE)
 
 
@@ -113,11 +113,6 @@ def _check_mails(request: Request, email: str) -> None:
             "Try again later, or send the person a link yourself.",
             retry_after=SECONDS_UNTIL_MORE_MAILS,
         )
-
-
-def _send(request: Request, invitation: Invitation, link: str) -> None:
-    if not mail.leads_to_claimed_host(link, request._request):
-        invitations.send(invitation, link)
 
 
 class InvitationView(ApiView):
@@ -182,7 +177,5 @@ class AcceptanceView(ApiView):
     def post(self, request: Request) -> Response:
         token = read_body(request, AcceptanceSerializer)["token"]
         found = invitations.present_into_workspace(token)
-        membership = invitations.accept(
-            found.invitation, user_of(request), origin=origin_of(request._request)
-        )
+        membership = accept(found.invitation, user_of(request), origin=origin_of(request._request))
         return Response(ProjectSerializer(membership).data)

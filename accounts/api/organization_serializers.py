@@ -15,7 +15,7 @@ from accounts.api.secret_field import SecretField
 from accounts.api.serializers import UserIdField
 from accounts.models import Invitation, Membership
 from accounts.roles import Role
-from accounts.sign_in.invitations import state_of
+from accounts.workspaces.invitations import state_of
 from core.http.serializers import ConstantField, DeletedField, PublicIdField, TimestampField
 from core.ids import INVITATION, PROJECT, format_id
 from core.validation import exceptions
@@ -23,11 +23,17 @@ from core.validation.fields import EnumField, ListField, StrictSerializer, Strin
 
 READER = "reader"
 """What OpenAI calls a role that is not the owner's; with us, a member."""
-ROLES = (*Role.values, READER)
 
 
-def parse_role(name: str) -> Role:
-    return Role.MEMBER if name == READER else Role(name)
+class RoleField(EnumField):
+    """A role by our name or OpenAI's."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__((*Role.values, READER), **kwargs)
+
+    def run_validation(self, data: Any = empty) -> Role:
+        name = super().run_validation(data)
+        return Role.MEMBER if name == READER else Role(name)
 
 
 # --- members --------------------------------------------------------------------------------------
@@ -63,7 +69,7 @@ class ProjectUserDeletedSerializer(MemberDeletedSerializer):
 
 
 class MemberChangesSerializer(StrictSerializer):
-    role = EnumField(ROLES)
+    role = RoleField()
 
 
 # --- invitations ----------------------------------------------------------------------------------
@@ -91,7 +97,7 @@ class InvitedProjectSerializer(StrictSerializer):
 
 class NewInvitationSerializer(StrictSerializer):
     email = EmailField(required=False, help_text="Left out: whoever has the link may accept it, once.")
-    role = EnumField(ROLES)
+    role = RoleField()
     projects = ListField(
         child=InvitedProjectSerializer(),
         required=False,

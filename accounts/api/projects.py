@@ -7,7 +7,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import memberships
 from accounts.api.organization_serializers import (
     HandOverSerializer,
     NoFieldsSerializer,
@@ -17,12 +16,14 @@ from accounts.api.organization_serializers import (
     ProjectSerializer,
     ProjectUserDeletedSerializer,
 )
-from accounts.api.views import SESSION_REQUIRED, require_recent_authentication, user_of
+from accounts.api.views import SESSION_REQUIRED, require_ownership, user_of
 from accounts.authentication import principal_of
 from accounts.models import Membership
 from accounts.permissions import Permission
 from accounts.principal import Principal
 from accounts.security_events.recording import origin_of
+from accounts.workspaces import memberships, services
+from accounts.workspaces.authority import find_member
 from core.exceptions import BadRequest, NotFound
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer
@@ -41,7 +42,7 @@ NOT_NOW = {409: OpenApiResponse(ErrorSerializer, "`personal_workspace`, or `last
 
 
 def _own_membership(who: Principal) -> Membership:
-    return memberships.find_member(who.workspace_id, who.user_id)
+    return find_member(who.workspace_id, who.user_id)
 
 
 class ProjectListView(ApiView):
@@ -71,13 +72,13 @@ class ProjectListView(ApiView):
         responses={
             200: ProjectSerializer,
             **SESSION_REQUIRED,
-            409: OpenApiResponse(ErrorSerializer, "`too_many_workspaces`: nobody owns more"),
+            409: OpenApiResponse(ErrorSerializer, "`too_many_workspaces`: you own as many as one person may"),
         }
         | error_responses(400, 401),
     )
     def post(self, request: Request) -> Response:
         name = read_body(request, ProjectChangesSerializer)["name"]
-        made = memberships.create_workspace(user_of(request), name, origin=origin_of(request._request))
+        made = services.create_workspace(user_of(request), name, origin=origin_of(request._request))
         return Response(ProjectSerializer(made).data)
 
 
@@ -106,7 +107,7 @@ class ProjectView(ApiView):
     )
     def post(self, request: Request, project_id: str) -> Response:
         who, name = principal_of(request), read_body(request, ProjectChangesSerializer)["name"]
-        memberships.rename(who.workspace_id, name, who)
+        services.rename(who.workspace_id, name, who)
         return Response(ProjectSerializer(_own_membership(who)).data)
 
     @extend_schema(
@@ -114,18 +115,18 @@ class ProjectView(ApiView):
         summary="Delete a workspace with all that it holds",
         description='The body, `{"confirm": "The team"}`, repeats its name. Its members\' keys for it, its '
         "conversations and files are deleted; what was billed stays in the books. Running answers end within "
-        "a second. Only by an owner, in a session, who has proved in the last minutes who they are.",
+        "a second. Only an owner may, in a session, and after proving in the last minutes who they are.",
         tags=["organization"],
         request=ProjectDeletionSerializer,
         responses={200: ProjectDeletedSerializer, **SESSION_REQUIRED, **NOT_NOW}
         | error_responses(400, 401, 404),
     )
     def delete(self, request: Request, project_id: str) -> Response:
-        require_recent_authentication(request)
+        require_ownership(request)
         who, confirmed = principal_of(request), read_body(request, ProjectDeletionSerializer)["confirm"]
         if confirmed != _own_membership(who).workspace.name:
             raise BadRequest("To delete the workspace, send its name as `confirm`.", param="confirm")
-        memberships.delete(who.workspace_id, who, origin=origin_of(request._request))
+        services.delete(who.workspace_id, who, origin=origin_of(request._request))
         return Response(ProjectDeletedSerializer({"id": project_id}).data)
 
 
@@ -155,13 +156,13 @@ class HandOverView(ApiView):
     @extend_schema(
         operation_id="handOverProject",
         summary="Make another member the owner, and oneself an admin",
-        description="Only by an owner, in a session, who has proved in the last minutes who they are.",
+        description="Only an owner may, in a session, and after proving in the last minutes who they are.",
         tags=["organization"],
         request=HandOverSerializer,
         responses={200: ProjectSerializer, **SESSION_REQUIRED, **NOT_NOW} | error_responses(400, 401, 404),
     )
     def post(self, request: Request, project_id: str) -> Response:
-        require_recent_authentication(request)
+        require_ownership(request)
         who, named = principal_of(request), read_body(request, HandOverSerializer)["user_id"]
         user_id = parse_user_id(named)
         if user_id is None:

@@ -56,6 +56,12 @@ def require_recent_authentication(request: Request) -> None:
         )
 
 
+def require_ownership(request: Request) -> None:
+    """Raise `Forbidden` unless the caller may make and unmake owners, and has proved lately who they are."""
+    principal_of(request).require(Permission.OWNERSHIP)
+    require_recent_authentication(request)
+
+
 class MeView(ApiView):
     permissions: ClassVar = {"GET": None, "DELETE": Permission.ACCOUNT}
 

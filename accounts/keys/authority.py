@@ -11,9 +11,10 @@ left. So only its user and owners give a key more; an admin may narrow it, revok
 it theirs.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from accounts.keys.selectors import key_of
 from accounts.models import LIMITS, ApiKey, Membership
@@ -21,6 +22,14 @@ from accounts.permissions import Scope
 from accounts.principal import Principal
 from accounts.roles import Role
 from core.exceptions import Forbidden, InvalidApiKey
+
+BoundOfKey = Callable[[UUID], str | None]
+_bounds: list[BoundOfKey] = []
+
+
+def register_bound(bound_of_key: BoundOfKey) -> None:
+    """Register what tells, in words, of a bound on a key that a key which it makes would not have."""
+    _bounds.append(bound_of_key)
 
 
 class KeyAuthority:
@@ -49,6 +58,9 @@ class KeyAuthority:
         own = self._own
         if own is None:
             return
+        for bound_of_key in _bounds:
+            if bound := bound_of_key(own.pk):
+                raise _exceeds_own_key(f"has {bound}, which another key would not have", None)
         if "scopes" in values:
             if not values["scopes"]:
                 raise _exceeds_own_key("has none of the scopes that a key usually gets. Name some", "scopes")
@@ -110,7 +122,7 @@ def _widens(key: ApiKey, changes: Mapping[str, Any]) -> bool:
     )
 
 
-def _exceeds_own_key(why: str, param: str) -> Forbidden:
+def _exceeds_own_key(why: str, param: str | None) -> Forbidden:
     return Forbidden(
         f"A key can make, change, roll and revoke only keys that may do no more than itself. The one that "
         f"you use {why}.",

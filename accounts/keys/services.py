@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.keys.authority import KeyAuthority
-from accounts.models import ApiKey, KeySecret, Membership, User, Workspace
+from accounts.models import ApiKey, EndUserToken, KeySecret, Membership, User, Workspace
 from accounts.permissions import (
     DEFAULT_SCOPES,
     Permission,
@@ -160,11 +160,26 @@ def _role_in(workspace_id: UUID, user: User) -> Role | None:
     return None if role is None else Role(role)
 
 
+def end_secrets_of(workspace_id: UUID, user: User) -> None:
+    """End the secrets of somebody's keys in a workspace, and the tokens that were made with them.
+
+    The keys stay: whoever manages keys can roll them, and their history and limits go on.
+    """
+    for key in ApiKey.objects.filter(workspace=workspace_id, user=user).order_by("pk").select_for_update():
+        _end_at(key, timezone.now())
+
+
+def _end_at(key: ApiKey, at: datetime) -> None:
+    """Let a key's secrets end then at the latest, and the tokens that were made with them."""
+    KeySecret.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), key=key).update(expires_at=at)
+    EndUserToken.objects.filter(key=key, expires_at__gt=at).update(expires_at=at)
+
+
 def _end_secrets(key: ApiKey, overlap: timedelta) -> None:
     """Let the secrets end after the overlap at the latest, and forget those that have ended."""
     now = timezone.now()
-    at, of_key = now + overlap, KeySecret.objects.filter(key=key)
-    of_key.filter(Q(expires_at=None) | Q(expires_at__gt=at)).update(expires_at=at)
+    of_key = KeySecret.objects.filter(key=key)
+    _end_at(key, now + overlap)
     of_key.filter(expires_at__lte=now).delete()
     if of_key.count() >= MAX_VALID_SECRETS:
         raise Conflict(

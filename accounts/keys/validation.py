@@ -94,14 +94,14 @@ def _limits_of_key(requests: int | None, tokens: int | None, streams: int | None
 
 def principal_of_secret(secret: str) -> Principal:
     """Return whom a key or an end-user token acts for. Raises `InvalidApiKey`."""
-    digest, now = digest_of(secret), timezone.now()
-    if secret.startswith(TOKEN_PREFIX):
+    digest, now, is_token = digest_of(secret), timezone.now(), secret.startswith(TOKEN_PREFIX)
+    if is_token:
         for row in fetch_query(_valid_token, now, digest):
             return _principal_of_token(*row)
     else:
         for row in fetch_query(_valid_secret, now, digest):
             return _principal_of_key(*row)
-    raise InvalidApiKey
+    raise InvalidApiKey(is_token=is_token)
 
 
 def _principal_of_key(

@@ -19,6 +19,7 @@ from accounts.models import User
 from accounts.security_events.recording import origin_of
 from accounts.sign_in import invitations, known_browsers, mail
 from accounts.sign_in.user_sessions import keep_newest_sessions
+from accounts.workspaces.acceptance import accept_at_sign_up, join_accepted
 
 UNKNOWN_ACCOUNT = "account/email/unknown_account"
 """The mail to somebody who has no account, which nobody gets: anybody could have it sent to them."""
@@ -63,7 +64,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             with transaction.atomic():
                 saved = cast("User", super().save_user(request, user, form, commit))
                 origin = origin_of(request)
-                if found and not invitations.accept_at_sign_up(found, saved, origin=origin):
+                if found and not accept_at_sign_up(found, saved, origin=origin):
                     raise IntegrityError
         except IntegrityError:
             email = form.cleaned_data.get("email")
@@ -104,7 +105,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponseBase:
         response: HttpResponseBase = super().post_login(request, user, **options)
-        invitations.join_accepted(user, origin=origin_of(request))  # verified by another way than the mail's
+        join_accepted(user, origin=origin_of(request))  # verified by another way than the mail's
         keep_newest_sessions(user)
         if not _is_app(request):
             known_browsers.note_sign_in(request, user.email)

@@ -17,9 +17,11 @@ from django.views.generic import TemplateView, View
 from accounts.models import Membership, User, Workspace
 from accounts.security_events.recording import origin_of
 from accounts.selectors import memberships_of
-from accounts.sign_in import invitations
+from accounts.sign_in.invitations import invited_by, shown_name
 from accounts.sign_in.mfa_adapter import has_second_factor
 from accounts.sign_in.user_agents import describe
+from accounts.workspaces.acceptance import accept, reason_not_to_accept
+from accounts.workspaces.invitations import present_into_workspace
 from core.exceptions import Conflict, Forbidden
 
 
@@ -72,26 +74,27 @@ class InvitationView(View):
     """
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
-        invitation = invitations.present_into_workspace(token).invitation
+        invitation = present_into_workspace(token).invitation
         context: dict[str, Any] = {
             "invitation": invitation,
-            "invited_by": invitations.invited_by(invitation),
-            "workspace_name": invitations.shown_name(cast("Workspace", invitation.workspace)),
+            "invited_by": invited_by(invitation),
+            "workspace_name": shown_name(cast("Workspace", invitation.workspace)),
             "token": token,
             "can_sign_up": settings.CHATAPI_SIGN_UP != "closed",
         }
         if request.user.is_authenticated:
             members = Membership.objects.filter(workspace=invitation.workspace_id)
             context["is_member"] = members.filter(user=request.user).exists()
-            context["is_for_another"] = not invitations.is_for(invitation, request.user)
+            refusal = reason_not_to_accept(invitation, request.user)
+            context["refusal"] = refusal.code if refusal else None
         return TemplateResponse(request, "accounts/invitation.html", context)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
-        invitation = invitations.present_into_workspace(token).invitation
+        invitation = present_into_workspace(token).invitation
         try:
-            membership = invitations.accept(invitation, request.user, origin=origin_of(request))
+            membership = accept(invitation, request.user, origin=origin_of(request))
         except (Conflict, Forbidden):  # which the page says
             return self.get(request, token)
         messages.success(request, f"You are a member of {membership.workspace.name} now.")

@@ -19,10 +19,10 @@ from billing.admin.form_fields import KeyField, UsdField, WorkspaceField
 from billing.admin.formatting import usd_column
 from billing.admin.money_admin import MoneyAdmin
 from billing.models import Budget
-from billing.money import format_usd
 from billing.terms_and_budgets import add_budget, change_budget, remove_budget
 from core.admin import link_to
 from core.ids import KEY, PROJECT, format_id
+from core.money import format_usd
 
 
 class LimitForm(forms.Form):

@@ -10,9 +10,9 @@ from django.db.models import Q
 
 from accounts.models import ApiKey, User, Workspace
 from billing.ledger import REASON_LENGTH
-from billing.money import InvalidAmount, format_usd, usd_to_nano
 from core.admin_rights import may_view
 from core.ids import KEY, PROJECT, new_id, parse_id
+from core.money import InvalidAmount, format_usd, usd_to_nano
 
 
 class UsdField(forms.CharField):

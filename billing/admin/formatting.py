@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.models import User, Workspace
-from billing.money import format_usd
 from core.admin_rights import may_view
 from core.ids import (
     BUDGET,
@@ -23,6 +22,7 @@ from core.ids import (
     parse_id,
     parse_user_id,
 )
+from core.money import format_usd
 
 _PREFIXES = (COMPLETION, SPEECH, PROJECT, KEY, END_USER_TOKEN, TRANSACTION, BUDGET)
 

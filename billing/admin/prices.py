@@ -16,11 +16,12 @@ from accounts.admin.action_page import ActionResult, AdminAction, Values, action
 from billing.admin.formatting import format_to_second, no_wrap
 from billing.admin.money_admin import MoneyAdmin
 from billing.models import Price, Rate
-from billing.money import InvalidAmount, format_rate, usd_to_pico_rate
+from billing.money import format_rate, usd_to_pico_rate
 from billing.prices import add_price
 from billing.tariffs import unpriced_units
 from billing.units import UNITS
 from core.admin import FixedFilter
+from core.money import InvalidAmount
 from engines.model_spec import ModelSpec
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry

@@ -20,7 +20,7 @@ from billing.admin.formatting import parse_any_id, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.admin.usage_chart import BAR_WIDTH, COST, HEIGHT, MEASURES, build_chart
 from billing.models import UsageRollup
-from billing.money import format_usd
+from core.money import format_usd
 
 DAYS, SHOWN_DAYS = 366, 30
 WORKSPACES = 50

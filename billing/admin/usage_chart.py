@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db.models import F, QuerySet, Sum
 
 from billing.models import UsageRollup
-from billing.money import NANO_PER_USD, format_usd
+from core.money import NANO_PER_USD, format_usd
 
 HEIGHT, DAY_WIDTH, BAR_WIDTH = 2000, 10, 8
 OTHERS = "other models"

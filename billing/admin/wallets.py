@@ -27,10 +27,10 @@ from billing.admin.formatting import usd, usd_column, workspace_names_by_id
 from billing.admin.money_admin import MoneyAdmin
 from billing.ledger import REFERENCE_LENGTH
 from billing.models import Budget, Charge, Transaction, UsageRollup, Wallet
-from billing.money import format_usd
 from billing.terms_and_budgets import open_wallet, set_terms
 from core.admin import FixedFilter, link_to_list
 from core.ids import PROJECT, format_id
+from core.money import format_usd
 
 _CUSTOMER = re.compile(r"\Acus_[A-Za-z0-9]{1,90}\Z", re.ASCII)
 

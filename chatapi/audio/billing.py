@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from starlette.types import Scope
 
+from accounts.permissions import Permission
 from accounts.principal import Principal
 from billing.audio_models import AUDIO_MODELS, AudioKind, audio_charge_request
 from billing.holds import ChargeSettlement
@@ -42,6 +43,7 @@ async def bill_call(
         principal.key_id,
         principal.token_id,
         process_id=service.process_id,
+        tells_amounts=principal.may(Permission.BILLING),
     )
     hold = await service.hold(charge_request, bound)
     bill, outcome = Bill(), "failed"

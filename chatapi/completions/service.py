@@ -183,7 +183,7 @@ class CompletionService:
         pump.start()
         if run.files:
             self._background.start_follow_up(
-                finish_attachments, run.workspace_id, resolved, folders=folders.pop_all()
+                finish_attachments, run.principal, resolved, folders=folders.pop_all()
             )
         return pump.log
 

@@ -44,6 +44,7 @@ class CompletionCancelView(ApiView):
     @extend_schema(
         operation_id="cancelChatCompletion",
         summary="Stop an answer that is being made; one that has ended stays as it is",
+        description="Without the permission `history.read` its `choices` are left out.",
         tags=["history"],
         request=None,
         responses={200: StoredCompletionSerializer} | error_responses(401, 404, 409),
@@ -57,7 +58,8 @@ class CompletionCancelView(ApiView):
         stopped = selectors.get_completion(who, completion_id)
         if stopped.state == Completion.State.IN_PROGRESS:
             raise Conflict("Another process makes this answer.", code="made_elsewhere")
-        return Response(_shown(stopped))
+        shown = _shown(stopped)
+        return Response(shown if who.may(Permission.HISTORY_READ) else {**shown, "choices": []})
 
 
 def _shown(completion: Completion) -> dict[str, Any]:

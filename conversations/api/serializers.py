@@ -52,7 +52,7 @@ class ConversationSerializer(serializers.Serializer[Conversation]):
 
 
 class ConversationChangesSerializer(StrictSerializer):
-    visibility = EnumField(Visibility.values, required=False)
+    visibility = EnumField(Visibility.values)
 
 
 class ConversationDeletedSerializer(serializers.Serializer[Conversation]):

@@ -66,11 +66,8 @@ class ConversationView(ApiView):
     )
     def post(self, request: Request, conversation_id: str) -> Response:
         conversation = selectors.get_conversation(principal_of(request), conversation_id)
-        conversation.require_writable(principal_of(request))
         changes = read_body(request, ConversationChangesSerializer)
-        Conversation.objects.filter(id=conversation.id).update(**changes)
-        for name, value in changes.items():
-            setattr(conversation, name, value)
+        conversation.share(principal_of(request), changes["visibility"])
         return Response(ConversationSerializer(conversation).data)
 
     @extend_schema(

@@ -32,6 +32,14 @@ def parse_integer(query: QueryDict, name: str, *, least: int, most: int, default
     return number
 
 
+def parse_text(query: QueryDict, name: str) -> str | None:
+    """Parse a text; None if it was not sent."""
+    text = query.get(name)
+    if text is not None and "\x00" in text:
+        raise BadRequest(f"Invalid value for '{name}': it holds a NUL character.", param=name)
+    return text
+
+
 def parse_choice(query: QueryDict, name: str, choices: Collection[str], default: str) -> str:
     """Parse one of these words."""
     return check_choice(query.get(name, default), name, choices)

@@ -65,7 +65,11 @@ class Form:
         return values[0] if values else None
 
     def texts(self, name: str) -> list[str]:
-        return [value for key, value in self._fields if key == name]
+        """Return the values of a field. Raises `BadRequest` for a NUL, which no database accepts."""
+        values = [value for key, value in self._fields if key == name]
+        if any("\0" in value for value in values):
+            raise BadRequest(f"Invalid value for '{name}': it holds a NUL character.", param=name)
+        return values
 
 
 @asynccontextmanager

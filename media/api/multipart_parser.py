@@ -162,12 +162,10 @@ def clean_name(filename: str) -> str:
 
 
 def _decode(text: bytes) -> str:
-    """Decode a text, without the NUL that no database accepts."""
     try:
-        decoded = text.decode()
+        return text.decode()
     except UnicodeDecodeError:
-        decoded = text.decode("latin-1")
-    return decoded.replace("\0", "")
+        return text.decode("latin-1")
 
 
 def _display_name(name: str) -> str:

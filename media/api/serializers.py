@@ -19,7 +19,7 @@ from media.signed_urls import media_url
 
 
 class FileChangesSerializer(StrictSerializer):
-    visibility = EnumField(Visibility.values, required=False)
+    visibility = EnumField(Visibility.values)
 
 
 class FileSerializer(serializers.Serializer[File]):

@@ -10,6 +10,7 @@ from accounts.authentication import principal_of
 from accounts.permissions import Permission
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
+from core.http.query import check_choice, parse_text
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 from media.api.openapi import UploadSerializer
@@ -37,9 +38,9 @@ class FileListView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        page = file_page(
-            principal_of(request), PAGES.parse(query), purpose=query.get("purpose"), user=query.get("user")
-        )
+        purpose = check_choice(query["purpose"], "purpose", PURPOSES) if "purpose" in query else None
+        user = parse_text(query, "user")
+        page = file_page(principal_of(request), PAGES.parse(query), purpose=purpose, user=user)
         return Response(page_body(page, FileSerializer()))
 
     @extend_schema(
@@ -79,10 +80,8 @@ class FileView(ApiView):
     )
     def post(self, request: Request, file_id: str) -> Response:
         file = require_file(principal_of(request), file_id)
-        file.require_writable(principal_of(request))
-        for name, value in read_body(request, FileChangesSerializer).items():
-            setattr(file, name, value)
-        file.save(update_fields=["visibility"])
+        changes = read_body(request, FileChangesSerializer)
+        file.share(principal_of(request), changes["visibility"])
         return Response(FileSerializer(file).data)
 
     @extend_schema(

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts.models import ApiKey, Invitation
 from accounts.roles import Role
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations
 from billing import ledger
 from billing.models import Transaction
 from billing.statements import create_missing_statements

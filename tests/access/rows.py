@@ -28,7 +28,8 @@ class Row(NamedTuple):
     """What a route needs: a permission, `ANY_CALLER`, or nothing of anybody (`PUBLIC`).
 
     `body` is sent, with the team's ids in it; `answers` are the statuses for who is let in. `changes`: only
-    those may who may change the object. `proof`: a session must be one that proved lately who it is.
+    those may who may change the object. `shares`: no token may. `proof`: a session must be one in which
+    somebody proved lately who they are.
     """
 
     needs: str
@@ -36,6 +37,8 @@ class Row(NamedTuple):
     answers: tuple[int, ...] = (200,)
     changes: bool = False
     proof: bool = False
+    shares: bool = False
+    query: str = ""
 
 
 HISTORY, FILES, USAGE, BILLING = Row("history.read"), Row("files"), Row("usage"), Row("billing")
@@ -69,7 +72,9 @@ API: dict[str, Row] = {
     # --- history
     "GET /v1/conversations": HISTORY,
     "GET /v1/conversations/<str:conversation_id>": HISTORY,
-    "POST /v1/conversations/<str:conversation_id>": Row("history.write", body=SHARE, changes=True),
+    "POST /v1/conversations/<str:conversation_id>": Row(
+        "history.write", body=SHARE, changes=True, shares=True
+    ),
     "DELETE /v1/conversations/<str:conversation_id>": Row("history.write", changes=True),
     "GET /v1/conversations/<str:conversation_id>/items": HISTORY,
     "GET /v1/chat/completions/<str:completion_id>": HISTORY,
@@ -77,12 +82,12 @@ API: dict[str, Row] = {
     # --- files
     "GET /v1/files": FILES,
     "GET /v1/files/<str:file_id>": FILES,
-    "POST /v1/files/<str:file_id>": Row("files", body=SHARE, changes=True),
+    "POST /v1/files/<str:file_id>": Row("files", body=SHARE, changes=True, shares=True),
     "DELETE /v1/files/<str:file_id>": Row("files", changes=True),
     "GET /v1/files/<str:file_id>/renditions": FILES,
     # --- usage and money
-    "GET /v1/organization/usage/completions": Row("usage", answers=(400,)),  # without a start
-    "GET /v1/organization/costs": Row("usage", answers=(400,)),
+    "GET /v1/organization/usage/completions": Row("usage", query="start_time=1767225600&limit=1"),
+    "GET /v1/organization/costs": Row("usage", query="start_time=1767225600&limit=1"),
     "GET /v1/billing/balance": BILLING,
     "GET /v1/billing/transactions": BILLING,
     "GET /v1/billing/transactions/<str:transaction_id>": BILLING,

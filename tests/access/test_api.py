@@ -46,7 +46,7 @@ def test_who_is_let_in(team: Team, route: str) -> None:
     body, refusals = filled_in(row.body, team), Refusals()
     actors = actors_for(team, row, method)
     known = [actor for actor in actors if actor not in UNKNOWN]
-    for number, target in enumerate(reversed(targets(team, pattern))):
+    for number, target in enumerate(reversed(targets(team, pattern, row.query))):
         for actor in actors if number < 2 else known:
             if is_strangers_own(actor, target):
                 continue

@@ -12,6 +12,7 @@ from tests.access.actors import (
     OUTSIDE,
     SCOPES,
     STRANGERS,
+    TOKENS,
     UNKNOWN,
     UNPROVED,
     Team,
@@ -39,7 +40,7 @@ class Target(NamedTuple):
         return self.project not in ("", IN_THE_TEAM)
 
 
-def targets(team: Team, pattern: str) -> list[Target]:
+def targets(team: Team, pattern: str, query: str = "") -> list[Target]:
     """Return an address for each object that a route can be about, and for what never was."""
     kinds = ARGUMENT.findall(pattern)
     projects = ids_of(team, "project_id") if "project_id" in kinds else {"": ""}
@@ -51,7 +52,7 @@ def targets(team: Team, pattern: str) -> list[Target]:
         for what, id in list(objects.items())[: None if whose in ("", IN_THE_TEAM) else 1]:
             ids = {"project_id": project, **_ids(kind, id)}
             path = ARGUMENT.sub(lambda argument, ids=ids: ids[argument[1]], pattern)  # type: ignore[misc]
-            found.append(Target(path, whose, kind, what))
+            found.append(Target(f"{path}?{query}" if query else path, whose, kind, what))
     return found
 
 
@@ -118,4 +119,6 @@ def about_object(row: Row, actor: str, target: Target) -> tuple[tuple[int, ...],
         return (404,), "model_not_found" if target.kind == "model_id" else NOT_FOUND
     if row.changes and who not in audience.changes:
         return (403,), "not_yours"
+    if row.shares and actor in TOKENS:
+        return (403,), "insufficient_permissions"
     return row.answers, None

@@ -1,14 +1,12 @@
 """`DELETE /v1/me`: a person goes with all they own; the books stay whole, and name nobody."""
 
 import dataclasses
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.test import Client
 
 from accounts.keys.services import create_api_key
@@ -18,6 +16,7 @@ from billing.models import Charge, Entry, Transaction, Wallet
 from conversations.models import Completion, Conversation, Message
 from media.models import Asset
 from media.storage.operations import exists
+from tests.support.concurrent_calls import at_once
 from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
 from tests.support.killed_process import kill_where_it_stalls
 from tests.support.leaving import read_until
@@ -263,27 +262,6 @@ delete_own_account(User.objects.get(pk={alice.user.pk}))
 
 
 # --- several at once ----------------------------------------------------------------------------------
-
-
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What these calls return, made at the same moment."""
-    answers: list[Any] = []
-    ready = threading.Barrier(len(calls))
-
-    def make(call: Callable[[], Any]) -> None:
-        ready.wait()
-        try:
-            answers.append(call())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=make, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    close_old_connections()
-    return answers
 
 
 def test_two_deletions_at_once_delete_once(transactional_db: None, alice: Person) -> None:

@@ -1,18 +1,26 @@
 """Operators invite into workspaces, and the admin site leaves none without an owner."""
 
 import re
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.core.management import CommandError, call_command
-from django.test import Client
+from django.test import Client, RequestFactory
+from pytest_django import Settings
 
 from accounts.models import Invitation, Membership, OutgoingMail, SecurityEvent, User, Workspace
+from accounts.principal import Principal
 from accounts.roles import Role
+from accounts.workspaces import invitations
+from core.exceptions import ApiError, Forbidden
+from tests.support.concurrent_calls import at_once
 from tests.support.media_admin import staff, superuser
-from tests.support.people import Person, signed_in
-from tests.support.signing_in import delivered
-from tests.support.workspaces import join, roles_in, shared_workspace
+from tests.support.people import Person, person, signed_in
+from tests.support.signing_in import delivered, link_in
+from tests.support.workspaces import join, principal_in, roles_in, shared_workspace
 
 ADD = "/admin/accounts/invitation/add/"
 BOB = "bob@example.com"
@@ -59,7 +67,9 @@ def test_an_operator_invites_with_a_role_in_one_step(
     [link] = re.findall(r"<code>http://testserver(\S+)</code>", shown)
     invitation = Invitation.objects.get()
     assert (invitation.email, invitation.role) == ("charlie@example.com", "admin")
-    assert link in str(delivered()[0].body)
+    [mail] = delivered()
+    token, mailed = token_of(link), token_of(link_in(mail))
+    assert [does_prove_address(one) for one in (token, mailed)] == [False, True]
     assert "charlie@example.com</a>, as admin" in operator.get(page_of(team)).text
     assert (
         link.rstrip("/")[-20:] not in operator.get(f"{ADD.removesuffix('add/')}{invitation.pk}/change/").text
@@ -68,6 +78,40 @@ def test_an_operator_invites_with_a_role_in_one_step(
     assert signed_in(charlie.user).post(link).status_code == 302
     assert roles_in(team)["charlie@example.com"] == "admin"
     assert "charlie@example.com</a>, as admin" not in operator.get(page_of(team)).text
+
+
+def token_of(link: str) -> str:
+    return link.rstrip("/").rpartition("/")[2]
+
+
+def does_prove_address(token: str) -> bool:
+    found = invitations.present(token)
+    assert found is not None
+    return found.proves_address
+
+
+def test_no_mail_leads_to_the_host_that_an_operators_request_claims(
+    operator: Client, team: Workspace, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    for form in ({"email": BOB}, {"email": BOB, "workspace": str(team.pk), "role": "admin"}):
+        assert operator.post(ADD, form, headers={"host": "evil.example"}).status_code == 302
+    assert Invitation.objects.count() == 2
+    assert OutgoingMail.objects.count() == 0
+
+
+def test_an_operators_own_role_is_asked_again(team: Workspace) -> None:
+    """An admin may invite no owner, whatever the form let through."""
+    staff("add_invitation")
+    clerk = User.objects.get(email="rita@example.com")
+    join(team, clerk, Role.ADMIN)
+    request = RequestFactory().post(ADD)
+    request.user = clerk
+    wanted = Invitation(workspace=team, role=Role.OWNER)
+
+    with pytest.raises(Forbidden):
+        site.get_model_admin(Invitation).save_model(request, wanted, None, change=False)
+    assert not Invitation.objects.exists()
 
 
 def test_an_operator_makes_a_link(operator: Client, team: Workspace, charlie: Person) -> None:
@@ -96,9 +140,9 @@ def test_others_than_superusers_invite_as_their_own_role_lets_them(alice: Person
 
     assert "Select a valid choice" in clerk.post(ADD, form).text
     membership = join(team, own)
-    assert "Only a superuser" in clerk.post(ADD, form).text
+    assert "Only superusers" in clerk.post(ADD, form).text
     Membership.objects.filter(pk=membership.pk).update(role=Role.ADMIN)
-    assert "only an owner invites an owner" in clerk.post(ADD, form | {"role": "owner"}).text
+    assert "only owners invite owners" in clerk.post(ADD, form | {"role": "owner"}).text
     assert not Invitation.objects.exists()
     assert clerk.post(ADD, form).status_code == 302
     Membership.objects.filter(pk=membership.pk).update(role=Role.OWNER)
@@ -144,6 +188,71 @@ def test_the_command_says_what_is_wrong(team: Workspace, arguments: list[str], c
     with pytest.raises(CommandError, match=complaint):
         call_command("invite", *given)
     assert not Invitation.objects.exists()
+
+
+# --- who lost the right to invite -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"DELETE": "on"}, []),
+        ({"role": "member"}, []),
+        ({"role": "admin"}, ["member"]),
+        ({"user": "CHARLIE"}, []),
+    ],
+)
+def test_who_is_removed_or_demoted_by_an_operator_does_not_come_back_by_an_own_link(
+    operator: Client, team: Workspace, charlie: Person, change: dict[str, Any], kept: list[str]
+) -> None:
+    bob = person(BOB)
+    join(team, bob.user, Role.OWNER)
+    for role in (Role.OWNER, Role.MEMBER):
+        invitations.invite_as_member(principal_in(team, bob.user), "", role)
+    change = {name: charlie.user.pk if value == "CHARLIE" else value for name, value in change.items()}
+
+    assert operator.post(page_of(team), members_form(team, bob=change)).status_code == 302
+
+    assert list(invitations.open_invitations().values_list("role", flat=True)) == kept
+
+
+@pytest.mark.parametrize("lost", ["is_active", "is_staff", "is_superuser"])
+def test_who_is_deactivated_or_loses_rights_does_not_come_back_by_an_own_link(
+    operator: Client, team: Workspace, lost: str
+) -> None:
+    User.objects.create_superuser(BOB, "password")
+    bob = User.objects.get(email=BOB)
+    invitations.invite("bobby@example.com", bob)
+    invitations.invite("", bob, workspace=team, role=Role.OWNER)
+    invitations.invite("", User.objects.get(email="alice@example.com"), workspace=team)
+    rights = {"is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    page = f"/admin/accounts/user/{bob.pk}/change/"
+
+    operator.post(page, {"email": BOB, "first_name": "Bob", **rights})
+    assert invitations.open_invitations().count() == 3
+    assert operator.post(page, {"email": BOB, **rights, lost: ""}).status_code == 302
+
+    assert [one.invited_by.email for one in invitations.open_invitations()] == ["alice@example.com"]  # type: ignore[union-attr]
+
+
+def test_who_is_removed_while_they_invite_leaves_no_open_link(
+    transactional_db: None, operator: Client, alice: Person
+) -> None:
+    """In a personal workspace too, whose owner the form need not look for."""
+    for team in (shared_workspace(alice.user), alice.workspace):
+        bob = person(BOB)
+        join(team, bob.user, Role.ADMIN)
+        who, form = principal_in(team, bob.user), members_form(team, bob={"DELETE": "on"})
+
+        at_once(partial(try_to_invite, who), partial(operator.post, page_of(team), form))
+
+        assert BOB not in roles_in(team)
+        assert not invitations.open_invitations().exists()
+
+
+def try_to_invite(who: Principal) -> None:
+    with suppress(ApiError):
+        invitations.invite_as_member(who, "", Role.MEMBER)
 
 
 # --- an owner stays -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from accounts.keys.services import change_api_key, revoke_api_key
+from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, Membership, SecurityEvent, User
 from accounts.permissions import Scope
 from accounts.security_events.recording import Kind
@@ -131,22 +131,6 @@ def test_a_key_that_is_over_is_not_changed(operator: Client, alice: Person) -> N
         form = {"name": "alive", "scopes": ["files"], "expires_at_0": "2099-01-01", "expires_at_1": "00:00"}
         assert f"The API key is {word}" in operator.post(page(caller.key), form).text
         assert (stored(caller).state, stored(caller).name) == (word, "")
-
-
-def test_a_key_that_was_deleted_while_somebody_changed_it_is_gone(
-    operator: Client, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caller = program(alice, Scope.FILES)
-
-    def change(key: ApiKey, **options: Any) -> None:
-        ApiKey.objects.filter(pk=key.pk).delete()
-        change_api_key(key, **options)
-
-    monkeypatch.setattr("accounts.admin.keys.change_api_key", change)
-    answer = operator.post(page(caller.key), {"name": "x", "scopes": ["files"]}, follow=True)
-
-    assert answer.redirect_chain == [(KEYS, 302)]
-    assert "There is no such API key." in answer.text
 
 
 # --- a secret is shown once, and kept in no cookie -------------------------------------------------

@@ -18,7 +18,8 @@ from accounts.secret_digests import digest_of
 from accounts.tasks import delete_old_end_user_tokens
 from core.exceptions import NotFound
 from core.ids import END_USER_TOKEN, KEY, format_id, parse_id
-from tests.support.keys import Caller, at_once, keys_of, program
+from tests.support.concurrent_calls import at_once
+from tests.support.keys import Caller, keys_of, program
 from tests.support.people import Person, set_role, signed_in
 
 TOKENS = "/v1/end_user_tokens"

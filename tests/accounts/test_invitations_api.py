@@ -12,10 +12,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.keys.services import create_api_key
-from accounts.models import Invitation, Membership, OutgoingMail, SecurityEvent, Workspace
+from accounts.models import Invitation, Membership, OutgoingMail, SecurityEvent, User, Workspace
 from accounts.permissions import Scope
 from accounts.roles import Role
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations
+from core.exceptions import ApiError
 from tests.support.people import Person, person, signed_in
 from tests.support.signing_in import delivered, user_with_password
 from tests.support.workspaces import (
@@ -24,6 +25,7 @@ from tests.support.workspaces import (
     call,
     error_of,
     join,
+    principal_in,
     project,
     roles_in,
     shared_workspace,
@@ -232,11 +234,22 @@ def test_only_who_has_the_address_accepts(hers: Client, team: Workspace, charlie
     token = token_of(invite(hers, team, email=BOB))
     assert error_of(accept(charlie, token)) == (403, "not_invited")
 
+    assert accept(person(BOB), token).status_code == 200
+
+
+@pytest.mark.parametrize("invited", ["", BOB, "dana@example.com"])
+def test_who_has_no_confirmed_address_is_told_so(hers: Client, team: Workspace, invited: str) -> None:
+    """In the same words whoever is invited, so that nobody finds out by claiming addresses."""
+    token = token_of(invite(hers, team, **({"email": invited} if invited else {})))
     bob = person(BOB)
-    EmailAddress.objects.update(verified=False)
-    assert error_of(accept(bob, token)) == (403, "not_invited")
-    EmailAddress.objects.update(verified=True)
-    assert accept(bob, token).status_code == 200
+    EmailAddress.objects.filter(user=bob.user).update(verified=False)
+
+    refused = accept(bob, token)
+
+    assert error_of(refused) == (403, "address_unconfirmed")
+    assert "is not confirmed yet" in refused.json()["error"]["message"]
+    EmailAddress.objects.filter(user=bob.user).update(verified=True)
+    assert accept(bob, token).status_code == (403 if "dana" in invited else 200)
 
 
 def test_a_member_uses_no_invitation_up(
@@ -294,6 +307,52 @@ def test_who_is_removed_does_not_come_back_by_an_own_link(
 
     assert error_of(accept(charlie, token)) == (410, "invitation_used_up")
     assert accept(charlie, kept).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "invited"),
+    [("admin", None, "member"), ("admin", "member", "member"), ("owner", "admin", "owner")],
+)
+def test_who_lost_the_right_since_the_request_began_invites_nobody(
+    alice: Person, team: Workspace, before: str, after: str | None, invited: str
+) -> None:
+    """Otherwise the link would be made after the others were revoked."""
+    bob = person(BOB)
+    own = join(team, bob.user, Role(before))
+    who = principal_in(team, bob.user)
+    Membership.objects.filter(pk=own.pk).update(role=after) if after else own.delete()
+
+    with pytest.raises(ApiError) as refused:
+        invitations.invite_as_member(who, "", Role(invited))
+
+    assert refused.value.code == ("insufficient_permissions" if after else "not_found")
+    assert not Invitation.objects.exists()
+
+
+def test_who_was_deactivated_since_the_request_began_invites_nobody(alice: Person, team: Workspace) -> None:
+    bob = person(BOB)
+    join(team, bob.user, Role.ADMIN)
+    who = principal_in(team, bob.user)
+    User.objects.filter(pk=bob.user.pk).update(is_active=False)
+
+    with pytest.raises(ApiError):
+        invitations.invite_as_member(who, "", Role.MEMBER)
+    assert not Invitation.objects.exists()
+
+
+def test_an_owner_is_invited_by_an_owner_who_has_proved_lately_who_they_are(
+    alice: Person, team: Workspace
+) -> None:
+    bob = person(BOB)
+    join(team, bob.user, Role.ADMIN)
+    long_ago = signed_in(alice.user, seconds_ago=3600)
+
+    assert error_of(invite(long_ago, team, "owner")) == (403, "reauthentication_required")
+    admin = signed_in(bob.user, seconds_ago=3600)
+    assert error_of(invite(admin, team, "owner")) == (403, "insufficient_permissions")
+    assert not Invitation.objects.exists()
+    assert invite(long_ago, team, "admin").status_code == 200
+    assert invite(signed_in(alice.user), team, "owner").status_code == 200
 
 
 def test_who_is_no_owner_any_more_has_invited_no_owner(

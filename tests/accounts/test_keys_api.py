@@ -7,22 +7,24 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.api import key_views
-from accounts.keys.selectors import find_key
-from accounts.keys.services import MAX_VALID_SECRETS, revoke_api_key, roll_api_key
+from accounts.keys.authority import KeyAuthority
+from accounts.keys.services import MAX_VALID_SECRETS, change_api_key, revoke_api_key, roll_api_key
 from accounts.models import ApiKey, KeySecret, Membership, SecurityEvent, User
 from accounts.permissions import DEFAULT_SCOPES, Scope
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.security_events.recording import Kind
+from billing.models import Budget
+from core.exceptions import Conflict, Forbidden, NotFound
 from core.ids import KEY, format_id
-from tests.support.keys import ALL_SCOPES, Caller, at_once, key_name, keys_of, program, stored_key, to_json
+from tests.support.concurrent_calls import at_once
+from tests.support.keys import ALL_SCOPES, Caller, key_name, keys_of, program, stored_key, to_json
 from tests.support.people import Person, set_role, signed_in
+from tests.support.workspaces import principal_in
 
 
 def send(browser: Client, method: str, path: str, body: Any = None) -> Any:
@@ -594,56 +596,58 @@ def test_a_key_has_ten_valid_secrets_at_most(alice: Person) -> None:
 
 # --- meanwhile -----------------------------------------------------------------------------------
 
-
-def meanwhile(monkeypatch: pytest.MonkeyPatch, happen: Callable[[ApiKey], object]) -> None:
-    """Let something happen to a key between the moments when a view finds it and when it acts on it."""
-    times: list[ApiKey] = []
-
-    def find(keys: QuerySet[ApiKey], id: str) -> ApiKey:
-        found = find_key(keys, id)
-        if not times:
-            times.append(found)
-            happen(found)
-        return found
-
-    monkeypatch.setattr(key_views, "find_key", find)
+ACTIONS: dict[str, Callable[[ApiKey], object]] = {
+    "change": lambda key: change_api_key(key, name="x"),
+    "roll": lambda key: roll_api_key(key, key.user),
+    "revoke": revoke_api_key,
+}
 
 
-@pytest.mark.parametrize(("method", "page"), [("POST", ""), ("POST", "/roll"), ("DELETE", "")])
-def test_a_key_that_was_deleted_meanwhile_is_not_found(
-    method: str, page: str, alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop, browser = program(alice), signed_in(alice.user)
-    meanwhile(monkeypatch, lambda key: ApiKey.objects.filter(pk=key.pk).delete())
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_key_that_was_deleted_meanwhile_is_not_found(action: str, alice: Person) -> None:
+    found = stored_key(program(alice).id)
+    ApiKey.objects.filter(pk=found.pk).delete()
 
-    body = {"name": "x"} if (method, page) == ("POST", "") else {}
-    answer = send(browser, method, f"{keys_of(alice)}/{shop.id}{page}", body)
+    with pytest.raises(NotFound) as refused:
+        ACTIONS[action](found)
 
-    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "key_id")
+    assert refused.value.param == "key_id"
 
 
-def test_a_key_that_became_anothers_meanwhile_is_given_no_more(
-    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_that_became_anothers_meanwhile_is_given_no_more(alice: Person, bob: Person) -> None:
     set_role(bob, Role.ADMIN)
-    his = program(bob, Scope.FILES)
-    meanwhile(monkeypatch, lambda key: roll_api_key(ApiKey.objects.get(pk=key.pk), alice.user))
+    found = stored_key(program(bob, Scope.FILES).id)
+    authority = KeyAuthority(principal_in(bob.workspace, bob.user))
+    roll_api_key(ApiKey.objects.get(pk=found.pk), alice.user)
 
-    answer = Session(bob).send("POST", f"{keys_of(alice)}/{his.id}", {"scopes": ["files", "members"]})
+    with pytest.raises(Forbidden):
+        change_api_key(found, authority=authority, scopes=(Scope.FILES, Scope.MEMBERS))
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_permissions")
-    assert stored_key(his.id).scope_list == (Scope.FILES,)
+    assert ApiKey.objects.get(pk=found.pk).scope_list == (Scope.FILES,)
 
 
-def test_a_key_that_was_revoked_meanwhile_is_not_changed(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop = program(alice)
-    meanwhile(monkeypatch, lambda key: revoke_api_key(ApiKey.objects.get(pk=key.pk)))
+def test_a_key_with_a_budget_makes_none_without(alice: Person) -> None:
+    manager = program(alice, Scope.COMPLETIONS, Scope.MEMBERS)
+    other = program(alice, Scope.COMPLETIONS)
+    Budget.objects.create(
+        workspace_id=alice.workspace.pk, key_id=stored_key(manager.id).pk, period="day", limit=1
+    )
 
-    answer = Session(alice).send("POST", f"{keys_of(alice)}/{shop.id}", {"name": "x"})
+    made = manager.send("POST", keys_of(alice), {"scopes": ["completions"]})
+    rolled = manager.send("POST", f"{keys_of(alice)}/{other.id}/roll", {})
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "api_key_revoked")
+    for refused in (made, rolled):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "exceeds_own_key")
+
+
+def test_a_key_that_was_revoked_meanwhile_is_not_changed(alice: Person) -> None:
+    found = stored_key(program(alice).id)
+    revoke_api_key(ApiKey.objects.get(pk=found.pk))
+
+    with pytest.raises(Conflict):
+        change_api_key(found, name="x")
+
+    assert ApiKey.objects.get(pk=found.pk).name == ""
 
 
 # --- revoked -------------------------------------------------------------------------------------

@@ -1,15 +1,20 @@
 """Alice removes Bob from her workspace: from then on, his keys for it are rejected."""
 
+import dataclasses
+
 import pytest
 
-from accounts.models import Membership
+from accounts.keys.services import roll_api_key
+from accounts.models import ApiKey, Membership
+from accounts.workspaces import memberships
 from conversations.models import Completion
-from tests.support.people import Person, person
+from tests.support.people import Person, person, token_for
 from tests.support.running_server import PATHS, Server, chat_body
+from tests.support.workspaces import principal_in
 
 
 def remove_member(who: Person) -> None:
-    Membership.objects.get(user=who.user, workspace=who.workspace).delete()
+    memberships.leave(who.workspace.pk, principal_in(who.workspace, who.user))
 
 
 def assert_wrong_key(status: int, code: str | None) -> None:
@@ -50,8 +55,15 @@ def test_a_removed_members_own_workspace_stays_theirs(server: Server, bob: Perso
         assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 200
 
 
-def test_a_member_who_rejoins_can_ask_with_the_same_key(server: Server, bob: Person) -> None:
+def test_a_member_who_comes_back_needs_a_new_secret(server: Server, bob: Person) -> None:
+    token = token_for(bob, "xavier")
     remove_member(bob)
     Membership.objects.create(user=bob.user, workspace=bob.workspace)
-    with server.client(bob) as client:
+    for old in (bob, dataclasses.replace(bob, key=token)):
+        with server.client(old) as client:
+            assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 401
+
+    secret = roll_api_key(ApiKey.objects.get(pk=bob.key_id), bob.user)
+    rolled = dataclasses.replace(bob, key=secret)
+    with server.client(rolled) as client:
         assert client.post(PATHS["openai"], json=chat_body("Hi")).status_code == 200

@@ -1,33 +1,29 @@
 """Members of a workspace: how they join, change roles, leave, hand over; and that somebody always owns it."""
 
 import re
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import memberships
-from accounts.keys.services import create_api_key
-from accounts.keys.validation import valid_secrets
-from accounts.models import ApiKey, EndUserToken, Invitation, Membership, SecurityEvent, User, Workspace
-from accounts.permissions import Scope, permissions_in_session
-from accounts.principal import Principal
+from accounts.keys.services import create_api_key, roll_api_key
+from accounts.keys.validation import valid_secrets, valid_tokens
+from accounts.models import ApiKey, Invitation, Membership, SecurityEvent, User, Workspace
+from accounts.permissions import Scope
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
 from accounts.services import personal_workspace
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations, memberships, services
 from billing.models import Charge
 from conversations.models import Conversation
 from core.exceptions import ApiError
 from core.ids import PROJECT, format_id
+from tests.support.concurrent_calls import at_once
 from tests.support.history_rows import create_exchange
 from tests.support.leaving import read_until
-from tests.support.people import Person, person, signed_in
+from tests.support.people import Person, person, signed_in, token_for
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up
 from tests.support.running_server import Server, chat_body
 from tests.support.signing_in import delivered
@@ -35,9 +31,11 @@ from tests.support.workspaces import (
     ACCEPT,
     INVITES,
     PROJECTS,
+    USERS,
     call,
     error_of,
     join,
+    principal_in,
     project,
     roles_in,
     shared_workspace,
@@ -148,12 +146,42 @@ def test_the_books_stay_whole_when_a_member_leaves(server: Server, alice: Person
 
 def test_keys_and_their_tokens_die_with_the_membership(alice: Person, team: Workspace) -> None:
     bob = person("bob@example.com", team)
+    token = token_for(bob, "xavier")
     assert valid_secrets([digest_of(bob.key)])
+    assert valid_tokens([digest_of(token)])
     call(signed_in(alice.user), "DELETE", user_in(team, bob.user))
+    join(team, bob.user)
 
     assert not valid_secrets([digest_of(bob.key)])
-    assert not EndUserToken.objects.exists()
+    assert not valid_tokens([digest_of(token)])
     assert ApiKey.objects.filter(user=bob.user, workspace=team, revoked_at=None).exists()
+
+
+def test_a_leavers_key_is_rolled_and_its_tokens_stay_dead(alice: Person, team: Workspace) -> None:
+    adam = person("adam@example.com", team)
+    token = token_for(adam, "xavier")
+    memberships.leave(team.pk, principal_in(team, adam.user))
+
+    secret = roll_api_key(ApiKey.objects.get(pk=adam.key_id), alice.user)
+
+    assert valid_secrets([digest_of(secret)]) == {digest_of(secret)}
+    assert valid_tokens([digest_of(token)]) == set()
+
+
+def test_who_is_removed_does_not_come_back_by_another_invitation(
+    alice: Person, bob: Person, team: Workspace
+) -> None:
+    hers = signed_in(alice.user)
+    call(hers, "POST", INVITES, {"email": "BOB@example.com", "role": "admin"}, within=team)
+    link = call(hers, "POST", INVITES, {"role": "reviewer"}, within=team).json()["link"]
+    call(signed_in(bob.user), "POST", ACCEPT, {"token": link.rstrip("/").rpartition("/")[2]})
+    assert roles_in(team)[bob.user.email] == Role.REVIEWER
+
+    call(hers, "DELETE", user_in(team, bob.user))
+
+    [other] = Invitation.objects.filter(accepted_at=None)
+    assert (other.email, other.revoked_at is None) == ("bob@example.com", False)
+    assert not invitations.open_invitations().exists()
 
 
 def test_what_runs_for_a_removed_member_ends(server: Server, alice: Person) -> None:
@@ -269,7 +297,7 @@ def test_a_key_manages_members_but_no_owners(client: Client, alice: Person, bob:
 def test_who_was_demoted_meanwhile_may_no_longer(alice: Person, bob: Person, charlie: Person) -> None:
     """Bob's request was let in while he was an admin."""
     team = shared_workspace(alice.user, admin=bob.user, member=charlie.user)
-    admin = principal(team, bob.user)
+    admin = principal_in(team, bob.user)
     Membership.objects.filter(workspace=team, user=bob.user).update(role="member")
 
     with pytest.raises(ApiError) as refused:
@@ -277,13 +305,31 @@ def test_who_was_demoted_meanwhile_may_no_longer(alice: Person, bob: Person, cha
     assert refused.value.code == "insufficient_permissions"
     Membership.objects.filter(workspace=team, user=bob.user).delete()
     with pytest.raises(ApiError) as refused:
-        memberships.rename(team.pk, "Bob's", admin)
+        services.rename(team.pk, "Bob's", admin)
     assert refused.value.status == 404
 
 
-def principal(workspace: Workspace, user: User) -> Principal:
-    role = Membership.objects.get(workspace=workspace, user=user).role
-    return Principal(workspace.pk, user.pk, permissions=permissions_in_session(Role(role)))
+def test_owners_are_made_demoted_and_removed_by_who_has_proved_lately_who_they_are(
+    alice: Person, bob: Person, charlie: Person
+) -> None:
+    team = shared_workspace(alice.user, owner=bob.user, member=charlie.user)
+    before = roles_in(team)
+    long_ago, lately = signed_in(alice.user, seconds_ago=3600), signed_in(alice.user)
+    of_owners = [
+        ("POST", charlie, {"role": "owner"}),
+        ("POST", bob, {"role": "admin"}),
+        ("DELETE", bob, {}),
+    ]
+
+    for method, who, body in of_owners:
+        for path in (user_in(team, who.user), f"{USERS}/user-{who.user.pk}"):
+            refused = call(long_ago, method, path, body, within=team)
+            assert error_of(refused) == (403, "reauthentication_required"), (method, path)
+    assert roles_in(team) == before
+    assert call(long_ago, "POST", user_in(team, charlie.user), {"role": "admin"}).status_code == 200
+    for method, who, body in of_owners:
+        assert call(lately, method, user_in(team, who.user), body).status_code == 200
+    assert roles_in(team) == {"alice@example.com": "owner", "charlie@example.com": "owner"}
 
 
 # --- an owner stays -------------------------------------------------------------------------------------
@@ -390,26 +436,6 @@ def test_one_person_owns_only_so_many(alice: Person, bob: Person, settings: Sett
 # --- at once --------------------------------------------------------------------------------------------
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What these calls return, made at the same moment."""
-    answers: list[Any] = []
-    ready = threading.Barrier(len(calls))
-
-    def make(one: Callable[[], Any]) -> None:
-        ready.wait()
-        try:
-            answers.append(one())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=make, args=(one,)) for one in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
-
-
 def test_of_two_owners_who_leave_at_once_one_stays(
     transactional_db: None, alice: Person, bob: Person
 ) -> None:
@@ -447,19 +473,13 @@ def test_who_leaves_the_service_while_a_workspace_is_handed_to_them_does_not_lea
     team = shared_workspace(alice.user, member=bob.user)
     hers, his = signed_in(alice.user), signed_in(bob.user)
 
-    handed, deleted = at_once_in_order(
+    handed, deleted = at_once(
         lambda: call(hers, "POST", project(team, "/hand_over"), {"user_id": f"user-{bob.user.pk}"}),
         lambda: call(his, "DELETE", "/v1/me", {"confirm": "bob@example.com"}),
     )
 
     assert (handed.status_code, deleted.status_code) in {(200, 409), (404, 200)}
     assert "owner" in roles_in(team).values()
-
-
-def at_once_in_order(*calls: Callable[[], Any]) -> list[Any]:
-    answers: dict[int, Any] = {}
-    at_once(*(lambda n=n, one=one: answers.update({n: one()}) for n, one in enumerate(calls)))
-    return [answers[number] for number in range(len(calls))]
 
 
 def test_one_makes_no_more_workspaces_at_once_than_one_may(

@@ -16,10 +16,10 @@ from django.contrib.auth.models import Permission
 
 from accounts.models import User
 from billing.models import Charge, Wallet
-from billing.money import NANO_PER_USD, format_usd, usd_to_nano
 from billing.prices import add_price
 from billing.tariffs import rates_of
 from conversations.models import Completion
+from core.money import NANO_PER_USD, format_usd, usd_to_nano
 from tests.attacks.checks import check_soon
 from tests.support.fake_upstream import Answer, FakeUpstream
 from tests.support.people import Person, person

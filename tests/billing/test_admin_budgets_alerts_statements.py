@@ -8,9 +8,9 @@ from django.test import Client
 from accounts.models import ApiKey
 from billing import operator_alerts
 from billing.models import Alert, Budget, Statement, Transaction
-from billing.money import NANO_PER_USD
 from billing.terms_and_budgets import add_budget
 from core.ids import PROJECT, format_id, new_id
+from core.money import NANO_PER_USD
 from tests.support.billing_admin import (
     HOME,
     Answer,

@@ -10,9 +10,9 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import EndUserToken, User
 from billing import ledger
 from billing.models import Charge, Transaction
-from billing.money import NANO_PER_USD
 from billing.prices import add_price
 from core.ids import format_user_id
+from core.money import NANO_PER_USD
 from tests.support.billing_admin import (
     action_url,
     charge_call,

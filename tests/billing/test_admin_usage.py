@@ -11,9 +11,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from billing.admin.usage_chart import HEIGHT, OTHERS
 from billing.models import UsageRollup
-from billing.money import NANO_PER_USD
 from billing.prices import add_price
 from billing.rollups import Group
+from core.money import NANO_PER_USD
 from tests.support.billed_months import frozen_clock
 from tests.support.billing_admin import Answer, charge_call, list_url
 from tests.support.media_admin import staff, superuser

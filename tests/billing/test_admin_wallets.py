@@ -11,9 +11,10 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts.models import User
 from billing import ledger
 from billing.models import Transaction, Wallet
-from billing.money import MAX_NANO, MAX_NANO_PER_WALLET, NANO_PER_USD
+from billing.money import MAX_NANO_PER_WALLET
 from billing.terms_and_budgets import open_wallet, set_terms
 from core.ids import format_user_id
+from core.money import MAX_NANO, NANO_PER_USD
 from tests.support.billing_admin import (
     HOME,
     LISTS,

@@ -31,7 +31,7 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch, char
 from billing.models import Charge, Transaction, Wallet
 from billing.money import pico_to_nano_rounded_up
 from billing.prices import add_price
-from billing.selectors import spent_of_token
+from billing.selectors import spent_of_tokens
 from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
@@ -244,7 +244,7 @@ class Money(RuleBasedStateMachine):
 
     @invariant()
     def the_token_is_overspent_only_by_what_upstreams_counted(self) -> None:
-        spent = spent_of_token(self.token)
+        spent = spent_of_tokens([self.token])[self.token]
         assert spent == self._spent_by_token()
         assert spent <= self.limit + self.beyond_token_holds
 

@@ -34,11 +34,11 @@ from billing.genai_prices import (
     missing_versions,
 )
 from billing.models import Price
-from billing.money import NANO_PER_USD
 from billing.prices import add_price, current_tariffs
 from billing.tariffs import Tariff
 from billing.units import Units
 from core.ids import new_id
+from core.money import NANO_PER_USD
 from engines.served_models import reset_registry
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

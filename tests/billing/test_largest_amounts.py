@@ -17,7 +17,7 @@ from billing.charge_posting import post_settled
 from billing.exceptions import InvalidBillingAction, Unaffordable
 from billing.holds import ChargeRequest, ChargeSettlement, HoldBatch
 from billing.models import Budget, Transaction, UsageRollup, Wallet
-from billing.money import MAX_NANO, MAX_NANO_PER_CALL, MAX_NANO_PER_WALLET, MAX_PICO
+from billing.money import MAX_NANO_PER_CALL, MAX_NANO_PER_WALLET, MAX_PICO
 from billing.prices import add_price
 from billing.statements import create_missing_statements, find_report
 from billing.tariffs import Bound
@@ -25,6 +25,7 @@ from billing.terms_and_budgets import add_budget, change_budget, set_terms
 from billing.units import Units
 from chatapi.env import env_nano_usd
 from core.ids import new_id
+from core.money import MAX_NANO
 from tests.support.billed_months import create_wallet, day, frozen_clock
 from tests.support.charges import hold
 from tests.support.people import Person

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.money import (
-    MAX_NANO,
-    InvalidAmount,
-    format_rate,
-    format_usd,
-    pico_to_nano_rounded_up,
-    usd_to_nano,
-    usd_to_pico_rate,
-)
+from billing.money import format_rate, pico_to_nano_rounded_up, usd_to_pico_rate
+from core.money import MAX_NANO, InvalidAmount, format_usd, usd_to_nano
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from pytest_django import Settings
 from billing import ledger, operator_alerts, tasks
 from billing.charge_posting import post_settled
 from billing.models import Alert, Wallet
-from billing.money import format_usd
 from billing.prices import add_price
 from chatapi.env import env_mail_server
+from core.money import format_usd
 from tests.support.billed_months import USD, create_wallet, day, frozen_clock, hold_call, settle_call
 from tests.support.people import Person
 

@@ -18,7 +18,7 @@ from billing.exceptions import Unaffordable
 from billing.holds import ChargeRequest, ChargeSettlement, Hold, HoldBatch
 from billing.models import Budget, Charge, Spend, Wallet
 from billing.prices import add_price
-from billing.selectors import spent_of_token, spent_of_tokens
+from billing.selectors import spent_of_tokens
 from billing.tariffs import Bound, rates_of
 from billing.units import Units
 from conversations.models import Completion, Conversation
@@ -37,7 +37,7 @@ from tests.support.media_requests import (
     user_request,
     wait_for_renditions,
 )
-from tests.support.people import Person, token_for
+from tests.support.people import Person, person, token_for
 from tests.support.priced_usage import (
     BOUND,
     COMPLETION,
@@ -76,7 +76,7 @@ def token_of(name: str = "eve") -> EndUserToken:
 
 
 def spent(name: str = "eve") -> int:
-    return spent_of_token(token_of(name).id)
+    return spent_of_tokens([token_of(name).id])[token_of(name).id]
 
 
 def ask(server: Server, who: Person, words: str = QUESTION, **more: Any) -> httpx2.Response:
@@ -151,7 +151,7 @@ def test_a_token_without_a_limit_tells_what_it_spent(server: Server, alice: Pers
     assert mallory.key != eve.key
 
 
-def test_an_end_user_does_not_learn_what_the_workspace_has(server: Server, alice: Person) -> None:
+def test_who_may_not_see_the_wallet_does_not_learn_what_is_in_it(server: Server, alice: Person) -> None:
     eve = end_user(alice, None)
     Budget.objects.create(workspace_id=alice.workspace.id, period="day", limit=BOUND - 123)
     assert_refused(ask(server, eve, LONG), "and less is left of the workspace's budget for this day.")
@@ -160,6 +160,8 @@ def test_an_end_user_does_not_learn_what_the_workspace_has(server: Server, alice
     ledger.adjust(alice.workspace.id, BOUND - USD - 123, reason="a fee", by="treasurer@example.com")
     assert_refused(ask(server, eve, LONG), "and less is left to spend in this workspace.")
     assert_refused(ask(server, alice, LONG), "and 0.002999877 USD are left to spend in this workspace.")
+    bob = person("bob@example.com", alice.workspace)
+    assert_refused(ask(server, bob, LONG), "and less is left to spend in this workspace.")
 
 
 # --- many at once -----------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ def test_a_limit_is_one_on_both_sides_of_midnight(server: Server, alice: Person)
     settle(ending(first, Units(completion=500)))  # after midnight, given back to the day on which it began
     second = hold(request(alice, token, after), Bound(output=500))
     settle(ending(second, Units(completion=499)))
-    assert spent_of_token(token) == 999
+    assert spent_of_tokens([token])[token] == 999
     amounts = Spend.objects.filter(scope_id=token).order_by("day").values_list("day", "amount")
     assert list(amounts) == [(before.date(), 500), (after.date(), 499)]
 
@@ -258,7 +260,7 @@ def test_the_books_stay_whole_when_a_token_is_deleted(server: Server, alice: Per
     held = hold(request(alice, token), Bound(output=600))
     EndUserToken.objects.all().delete()
     settle(ending(held, Units(completion=100)))
-    assert spent_of_token(token) == 100
+    assert spent_of_tokens([token])[token] == 100
     assert_ledger_adds_up()
     with transaction.atomic():
         Spend.objects.filter(scope_id=token).delete()

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import User
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations
 from tests.browser.conftest import PASSWORD, OpenBrowser
 from tests.browser.on_pages import (
     confirm_password,

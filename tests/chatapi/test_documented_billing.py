@@ -5,12 +5,13 @@ from importlib import import_module
 
 import pytest
 
-from billing.money import MAX_NANO_PER_CALL, NANO_PER_USD
+from billing.money import MAX_NANO_PER_CALL
 from billing.units import MILLION, UNITS
 from chatapi.completions import prompt_size, token_counts, usage_bounds
 from chatapi.completions.capabilities import STANDARD_TIERS
 from chatapi.completions.runs.pump import COUNT_SECONDS
 from chatapi.env import ROOT
+from core.money import NANO_PER_USD
 from engines.openai_compatible.upstream_numbers import CONTEXT_MULTIPLE, COUNT_LIMIT
 
 PAGE = (ROOT / "docs" / "billing.md").read_text(encoding="utf-8")

@@ -181,7 +181,7 @@ def test_the_same_bytes_of_another_workspace_are_another_file(alice: Person, cha
 
 def test_a_remembered_url_holds_nothing(alice: Person) -> None:
     stored(alice)
-    record_copies(alice.workspace.id, {"https://example.com/a.png": SHA256})
+    record_copies(principal_of_secret(alice.key), {"https://example.com/a.png": SHA256})
     assert delete_unused(later()) == 1
     assert not RemoteCopy.objects.exists()
 

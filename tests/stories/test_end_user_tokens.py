@@ -1,6 +1,7 @@
 """A browser holds a token that acts as its server's key, for one end user and not for long."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.asgi_auth import CACHE_SECONDS
 from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, EndUserToken, Membership
 from conversations.models import Completion, Conversation
@@ -144,6 +146,13 @@ def test_a_file_for_another_end_user_is_refused(xavier: httpx2.Client) -> None:
     assert code_of(refused) == (403, "another_end_user")
 
 
+def test_an_end_users_name_is_taken_as_it_is_or_refused(server: Server, alice: Person) -> None:
+    with server.client(alice) as backend:
+        for name, param in (("a\0b", "user"), ("x" * 513, "user")):
+            refused = backend.post("/v1/files", files={"file": ("a.txt", b"Hi")}, data={"user": name})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
 def test_the_server_uploads_for_an_end_user_and_lists_theirs(
     server: Server, alice: Person, xavier: httpx2.Client
 ) -> None:
@@ -213,6 +222,30 @@ def test_a_token_without_a_scope_may_do_less(server: Server, alice: Person) -> N
         assert reader.get("/v1/conversations").status_code == 200
 
 
+def test_completions_alone_read_no_history_and_no_file(server: Server, alice: Person) -> None:
+    file = upload_file(server, alice, b"My secret")
+    audio = {"modalities": ["text", "audio"], "audio": {"voice": "espeak-en-us", "format": "wav"}}
+    with server.client(alice) as backend:
+        spoken = said(backend, "[[text: My secret]]", **audio)
+    conversation, completion = Conversation.objects.get().public_id, Completion.objects.get().public_id
+    ApiKey.objects.update(scopes="completions")
+
+    with server.client(alice) as narrow:
+        wait_until(lambda: narrow.get("/v1/conversations").status_code == 403)
+        time.sleep(CACHE_SECONDS)  # for so long the streaming endpoints remember what the key was for
+        by_file = {"role": "user", "content": [{"type": "file", "file": {"file_id": file}}]}
+        by_audio = {"role": "assistant", "audio": {"id": spoken["choices"][0]["message"]["audio"]["id"]}}
+        named = {**chat_body("Repeat it"), "context": {"conversation_id": conversation}}
+        for path, body in (
+            (COMPLETIONS, {"model": "scripted", "messages": [by_file]}),
+            (COMPLETIONS, {"model": "scripted", "messages": [{"role": "user", "content": "Hi"}, by_audio]}),
+            (PATHS["native"], named),
+        ):
+            assert code_of(narrow.post(path, json=body)) == (403, "insufficient_permissions")
+        stopped = narrow.post(f"/v1/chat/completions/{completion}/cancel")
+        assert (stopped.status_code, stopped.json()["choices"]) == (200, [])
+
+
 def test_a_token_never_has_more_than_its_key(server: Server, alice: Person) -> None:
     token = token_for(alice, XAVIER)
     ApiKey.objects.update(scopes="files")
@@ -247,7 +280,13 @@ def test_it_ends_with_its_own_life_and_with_its_keys(
         ENDS[end](alice)
 
         rest = list(lines)
-    assert any("cancelled" in line or "invalid_api_key" in line or "DONE" in line for line in rest), rest
+    [last] = filter(None, rest)
+    assert json.loads(last.removeprefix("data: "))["error"] == {
+        "message": "The end-user token is wrong, revoked or expired. Have your server make another.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
     wait_until(lambda: Completion.objects.get().state == "cancelled")
     assert code_of(xavier.post(COMPLETIONS, json=chat_body("Hi"))) == (401, "invalid_api_key")
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.support.media_requests import (
     user_request,
     wait_for_renditions,
 )
-from tests.support.people import Person
+from tests.support.people import Person, token_for
 from tests.support.pictures import encode_picture, quarters
 from tests.support.running_server import PATHS, Server, chat_body
 
@@ -185,3 +186,22 @@ def test_a_picture_fetched_for_a_refused_call_is_not_kept(
         del body["context"]
         assert post(server, alice, body).status_code == 200
         assert list(walk(alice.workspace.pk.hex)) != []
+
+
+def test_a_copy_that_one_end_user_fetched_is_not_anothers(
+    server: Server, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address may have let in whoever had a ticket, such as one that was signed and has expired."""
+    visits: list[Visit] = []
+
+    async def guarded(visit: Visit) -> None:
+        visits.append(visit)
+        await (visit.answer(status="403 Forbidden") if len(visits) > 1 else serve_picture(visit))
+
+    xavier, yvonne = (replace(alice, key=token_for(alice, name)) for name in ("xavier", "yvonne"))
+    with site_for(server, monkeypatch, guarded) as site:
+        asked = user_request(picture_at(site.url()), model="scripted")
+        assert post(server, xavier, asked).status_code == 200
+        assert post(server, xavier, asked).status_code == 200, "sent again, the picture is not fetched again"
+        assert post(server, yvonne, asked).status_code == 400
+        assert post(server, alice, asked).status_code == 400

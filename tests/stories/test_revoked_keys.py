@@ -27,6 +27,7 @@ from accounts.deletion import delete_workspace
 from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, Workspace
 from accounts.revocations import CHECK_SECONDS
+from accounts.roles import Role
 from billing.models import Charge
 from billing.prices import add_price
 from billing.tariffs import rates_of
@@ -39,7 +40,7 @@ from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.hooked_storage import hook_storage
 from tests.support.leaving import read_until
 from tests.support.media_requests import upload_file
-from tests.support.people import Person, person
+from tests.support.people import Person, person, set_role
 from tests.support.pictures import encode_picture, quarters
 from tests.support.priced_usage import add_credit, assert_ledger_adds_up, wallet_of
 from tests.support.running_server import PATHS, Server, chat_body, serving, wait_until
@@ -140,6 +141,15 @@ def test_an_answer_ends_however_its_key_is_lost(server: Server, dialect: str) ->
         wait_until(lambda: server.is_idle, PATIENCE)
         for client in clients.values():
             assert client.post(PATHS[dialect], json=chat_body("Hi")).status_code == 401
+
+
+def test_an_answer_ends_when_who_asked_becomes_a_reviewer(server: Server, alice: Person, bob: Person) -> None:
+    with server.client(bob) as client, begun_answer(client, "native") as answer:
+        set_role(bob, Role.REVIEWER)
+        with ends_soon():
+            assert last_event("".join(answer))["error"]["code"] == "invalid_api_key"
+        wait_until(lambda: client.post(PATHS["native"], json=chat_body("Hi")).status_code == 403)
+    wait_until(lambda: server.is_idle, PATIENCE)
 
 
 def test_what_was_answered_is_stored_and_billed_as_if_it_had_been_cancelled(

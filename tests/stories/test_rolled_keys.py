@@ -1,5 +1,6 @@
 """A key gets a new secret while its product is running: no call is refused, and conversations go on."""
 
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -7,7 +8,7 @@ from datetime import timedelta
 import httpx2
 from django.utils import timezone
 
-from accounts.models import ApiKey, KeySecret
+from accounts.models import EndUserToken, KeySecret
 from conversations.models import Completion, Conversation
 from core.ids import KEY, PROJECT, format_id
 from tests.support.people import Person, signed_in, token_for
@@ -92,9 +93,13 @@ def test_the_old_secret_ends_with_the_overlap_and_what_runs_for_it_too(server: S
     assert ask(server, new, chat_body("Hi")).status_code == 200
 
 
-def test_a_keys_tokens_outlive_its_secrets(server: Server, alice: Person) -> None:
+def test_tokens_end_with_the_secrets_that_they_were_made_with(server: Server, alice: Person) -> None:
+    """Whoever had a leaked secret may have made some."""
     token = token_for(alice, "xavier")
-    roll(alice, 0)
-
+    second = roll(alice, 60)
     assert ask(server, token, chat_body("Hi")).status_code == 200
-    assert ApiKey.objects.get().secrets.count() == 2
+    assert EndUserToken.objects.get().expires_at <= timezone.now() + timedelta(seconds=60)
+
+    roll(dataclasses.replace(alice, key=second), 0)
+
+    assert ask(server, token, chat_body("Hi")).status_code == 401

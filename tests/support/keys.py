@@ -1,12 +1,8 @@
 """API keys with what a test needs of them, and requests to the API with one."""
 
-from collections.abc import Callable
-from contextlib import closing
-from threading import Barrier, Thread
 from typing import Any
 
 import msgspec
-from django.db import close_old_connections, connection
 from django.test import Client
 
 from accounts.keys.services import create_api_key
@@ -61,22 +57,3 @@ def stored_key(public_id: str) -> ApiKey:
 
 def keys_of(who: Person) -> str:
     return f"/v1/organization/projects/{format_id(PROJECT, who.workspace.pk)}/api_keys"
-
-
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Return what these calls return, made at the same moment in threads."""
-    answers: list[Any] = []
-    ready = Barrier(len(calls))
-
-    def make(call: Callable[[], Any]) -> None:
-        with closing(connection):
-            ready.wait()
-            answers.append(call())
-
-    threads = [Thread(target=make, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    close_old_connections()
-    return answers

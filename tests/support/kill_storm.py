@@ -25,8 +25,8 @@ import msgspec
 import psycopg
 
 from accounts.secret_digests import TOKEN_PREFIX
-from billing.money import format_usd
 from chatapi.env import ROOT
+from core.money import format_usd
 from tests.support.run_command import Run, clean_environment, manage
 
 CLIENTS = 8

@@ -5,9 +5,11 @@ from typing import Any
 
 from django.test import Client
 
-from accounts.memberships import create_workspace
 from accounts.models import Membership, User, Workspace
+from accounts.permissions import permissions_in_session
+from accounts.principal import Principal
 from accounts.roles import Role
+from accounts.workspaces.services import create_workspace
 from core.ids import PROJECT, format_id, format_user_id
 
 USERS, INVITES, PROJECTS = (f"/v1/organization/{name}" for name in ("users", "invites", "projects"))
@@ -24,6 +26,12 @@ def shared_workspace(founder: User, /, name: str = "The team", **members: User) 
 
 def join(workspace: Workspace, user: User, role: Role = Role.MEMBER) -> Membership:
     return Membership.objects.create(workspace=workspace, user=user, role=role)
+
+
+def principal_in(workspace: Workspace, user: User) -> Principal:
+    """Return for whom a member's session acts, as it was when their request began."""
+    role = Membership.objects.get(workspace=workspace, user=user).role
+    return Principal(workspace.pk, user.pk, permissions=permissions_in_session(Role(role)))
 
 
 def project(workspace: Workspace, page: str = "") -> str:

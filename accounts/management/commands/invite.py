@@ -2,18 +2,18 @@
 
 import re
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 
+from accounts.management.arguments import workspace_named
 from accounts.models import Invitation, Workspace
 from accounts.roles import Role
-from accounts.sign_in import invitations
+from accounts.sign_in.invitations import send
+from accounts.workspaces.invitations import invite, link, mailed_link
 from core.exceptions import ApiError
-from core.ids import PROJECT, parse_id
 
 
 class Command(BaseCommand):
@@ -29,43 +29,28 @@ class Command(BaseCommand):
     def handle(self, *, email: str, url: str, mail: bool, **options: Any) -> None:
         if not re.fullmatch(r"https?://[^/\s]+/?", url):
             raise CommandError(f"{url!r} is no scheme and host, such as https://chat.example.com.")
-        workspace = _workspace_named(options["workspace"])
+        workspace = workspace_named(options["workspace"]) if options["workspace"] is not None else None
         if workspace is None and options["role"]:
             raise CommandError("A role is one in a workspace: name that with --workspace.")
         if not email and (workspace is None or mail):
             raise CommandError("Name the email address: only a link into a workspace needs none.")
         invitation, token = _invite(email, workspace, Role(options["role"] or Role.MEMBER))
-        link = invitations.link(invitation, token, url, mailed=bool(email))
         if mail:
-            invitations.send(invitation, link)
+            send(invitation, token, url)
         if settings.CHATAPI_SIGN_UP == "closed":
             self.stderr.write("Nobody can sign up now: set CHATAPI_SIGN_UP=invitation.")
         does = "signs up" if workspace is None else f"joins {workspace} as {invitation.role}"
         until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
         self.stderr.write(f"{email or 'Who has this link'} {does} here until {until}:")
-        self.stdout.write(link)
+        self.stdout.write((mailed_link if email else link)(invitation, token, url))
 
 
 def _invite(email: str, workspace: Workspace | None, role: Role) -> tuple[Invitation, str]:
     try:
         if email:
             validate_email(email)
-        return invitations.invite(email, None, workspace=workspace, role=role)
+        return invite(email, None, workspace=workspace, role=role)
     except ValidationError as error:
         raise CommandError(f"{email}: {' '.join(error.messages)}") from None
     except ApiError as error:
         raise CommandError(error.message) from None
-
-
-def _workspace_named(text: str | None) -> Workspace | None:
-    """Return the workspace of an id as the admin shows it or as clients see it."""
-    if text is None:
-        return None
-    try:
-        id = parse_id(PROJECT, text) or UUID(text)
-    except ValueError:
-        raise CommandError(f"{text!r} is not a workspace's id.") from None
-    workspace = Workspace.objects.filter(pk=id).first()
-    if workspace is None:
-        raise CommandError(f"There is no workspace {text}.")
-    return workspace

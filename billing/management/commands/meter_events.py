@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing import meter_export
 from billing.exceptions import InvalidBillingAction
-from billing.money import format_usd
+from core.money import format_usd
 
 
 class Command(BaseCommand):

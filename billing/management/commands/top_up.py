@@ -11,7 +11,7 @@ from accounts.services import personal_workspace
 from billing import ledger
 from billing.exceptions import InvalidBillingAction
 from billing.models import Wallet
-from billing.money import InvalidAmount, format_usd, usd_to_nano
+from core.money import InvalidAmount, format_usd, usd_to_nano
 
 
 class Command(BaseCommand):

@@ -17,6 +17,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.permissions import Permission
 from accounts.principal import Principal
 from chatapi.completions.attachments.part_detection import (
     MediaPart,
@@ -156,6 +157,7 @@ class _Resolver:
         ids = {part.id for message in messages for part in message.parts if isinstance(part, SpokenPart)}
         if not ids:
             return messages
+        self._who.require(Permission.HISTORY_READ)
         stored = await database_sync_to_async(spoken_answer_parts)(self._who, ids, timezone.now())
         return [self._restore(index, message, stored) for index, message in enumerate(messages)]
 
@@ -242,7 +244,7 @@ class _Resolver:
 
     async def _fetch_url(self, url: str) -> StoredFile:
         """Return what is at a URL; if it can no longer be fetched, what was there before."""
-        copy = await database_sync_to_async(last_remote_copy)(self._workspace_id, url)
+        copy = await database_sync_to_async(last_remote_copy)(self._who, url)
         if copy is not None and copy.fetched_at > timezone.now() - COPY_AGE:
             return stored_file(copy.asset)
         async with self._slots:
@@ -260,6 +262,7 @@ class _Resolver:
         return file
 
     async def _find_file(self, part: FilePart, param: str) -> StoredFile:
+        self._who.require(Permission.FILES)
         asset = await database_sync_to_async(find_file_asset)(self._who, part.file_id or "")
         if asset is None:
             raise NotFound(f"There is no file {part.file_id!r}.", param=f"{param}.file_id")

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from channels.db import database_sync_to_async
 
+from accounts.principal import Principal
 from conversations.completion_request import CompletionRequest
 from core.blob import Blob
 from engines.requests import BlobReader
@@ -44,11 +45,11 @@ def store(workspace_id: UUID, inline: Mapping[str, bytes], fetched: Mapping[str,
         store_file(workspace_id, sha256, path)
 
 
-def finish_attachments(workspace_id: UUID, resolved: ResolvedAttachments) -> None:
+def finish_attachments(who: Principal, resolved: ResolvedAttachments) -> None:
     """Store the files again now that something holds them, remember fetched copies, and begin renditions."""
     # a refused call or the sweep may have deleted the bytes before rows named them
-    store(workspace_id, resolved.inline, resolved.paths)
-    record_copies(workspace_id, resolved.fetched)
+    store(who.workspace_id, resolved.inline, resolved.paths)
+    record_copies(who, resolved.fetched)
     begin_renditions(resolved.files)
 
 

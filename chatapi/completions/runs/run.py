@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 from django.conf import settings
 
+from accounts.permissions import Permission
 from accounts.ratelimits.allowance import Allowance
 from billing.audio_models import audio_charge_request
 from billing.holds import ChargeRequest
@@ -61,10 +62,16 @@ class Run(StoredRun):
             process_id=self.process_id,
             declared=partial(declared_prices, self.candidates),
             token_id=who.token_id,
+            tells_amounts=who.may(Permission.BILLING),
         )
         if any(file.milliseconds for file in self.files) and not all(map(_hears, self.candidates)):
             self.recognition_request = audio_charge_request(
-                "transcription", who.workspace_id, who.user_id, who.key_id, who.token_id
+                "transcription",
+                who.workspace_id,
+                who.user_id,
+                who.key_id,
+                who.token_id,
+                tells_amounts=who.may(Permission.BILLING),
             )
 
     def record_admission(self, admission: Admission) -> None:

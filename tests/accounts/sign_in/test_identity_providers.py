@@ -13,8 +13,8 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from accounts.sign_in.invitations import invite
 from accounts.sign_in.social_adapter import SocialAdapter
+from accounts.workspaces.invitations import invite
 from tests.support.identity_provider import CLIENT_ID, SECRET, IdentityProvider, identity_provider
 from tests.support.run_command import Run, manage, running
 

@@ -12,8 +12,10 @@ from pytest_django import Settings
 
 from accounts.models import Invitation, OutgoingMail, SecurityEvent, User, Workspace
 from accounts.roles import Role
-from accounts.sign_in import invitations
+from accounts.sign_in.invitations import send
 from accounts.sign_in.reset import verify_address
+from accounts.workspaces import invitations
+from accounts.workspaces.acceptance import join_accepted
 from tests.support.people import Person, person, signed_in
 from tests.support.signing_in import (
     APP,
@@ -53,7 +55,7 @@ def made_by(alice: Person, team: Workspace, email: str = "", role: Role = Role.M
 
 def mailed(token: str) -> str:
     """Return the token of the link that is mailed."""
-    link = invitations.link(Invitation.objects.get(), token, "", mailed=True)
+    link = invitations.mailed_link(Invitation.objects.get(), token, "")
     return link.rstrip("/").rpartition("/")[2]
 
 
@@ -160,11 +162,22 @@ def test_somebody_else_is_told_so(alice: Person, charlie: Person, team: Workspac
     assert roles_in(team) == OWNED
 
 
+def test_who_has_no_confirmed_address_is_told_so(alice: Person, charlie: Person, team: Workspace) -> None:
+    page = page_of(made_by(alice, team))
+    EmailAddress.objects.filter(user=charlie.user).update(verified=False)
+    his = signed_in(charlie.user)
+
+    for answer in (his.get(page), his.post(page)):
+        assert (answer.status_code, "is not confirmed yet" in answer.text) == (200, True)
+        assert "another address" not in answer.text
+    assert roles_in(team) == OWNED
+
+
 def test_a_name_of_a_workspace_is_shown_as_text(alice: Person) -> None:
     team = shared_workspace(alice.user, "<b>x</b>\n" + "y" * 150)
     token = made_by(alice, team, BOB)
     page = Client().get(page_of(token))
-    invitations.send(Invitation.objects.get(), "https://chat.example/x")
+    send(Invitation.objects.get(), token, "https://chat.example")
 
     assert "&lt;b&gt;x&lt;/b&gt;" + "y" * 72 + "…" in page.text
     assert "“<b>x</b>" + "y" * 72 + "…”" in str(delivered()[0].body)
@@ -248,7 +261,7 @@ def test_who_was_removed_does_not_join_again_by_a_new_address(
     assert call_rest(signed_in(alice.user), "DELETE", user_in(team, bob)).status_code == 200
 
     sign_in(Client(), BOB)
-    invitations.join_accepted(bob)
+    join_accepted(bob)
 
     assert roles_in(team) == OWNED
 

@@ -1,21 +1,19 @@
 """Signing up: open, by invitation or closed; and what strangers learn by it about others: nothing."""
 
 import re
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Invitation, OutgoingMail, SecurityEvent, User
-from accounts.sign_in import invitations
+from accounts.workspaces import invitations
+from tests.support.concurrent_calls import at_once
 from tests.support.signing_in import (
     APP,
     BROWSER,
@@ -213,29 +211,13 @@ def test_an_invitation_that_is_lost_lets_nobody_in(by_invitation: None, way: str
 def test_of_two_who_use_an_invitation_at_once_one_gets_in(transactional_db: None, settings: Settings) -> None:
     settings.CHATAPI_SIGN_UP = "invitation"
     _, token = invitations.invite(BOB, None)
-    statuses: list[int] = []
     clients = [Client() for _ in range(4)]
-    begin = threading.Barrier(len(clients))
 
-    def use(client: Client) -> None:
-        begin.wait()
-        try:
-            statuses.append(sign_up("page", token=token, client=client).status_code)
-        finally:
-            connection.close()
+    answers = at_once(*(lambda one=one: sign_up("page", token=token, client=one) for one in clients))
 
-    at_once([lambda client=client: use(client) for client in clients])  # type: ignore[misc]
-    assert set(statuses) <= {200, 302}
+    assert {answer.status_code for answer in answers} <= {200, 302}
     assert [is_signed_in(client) for client in clients].count(True) == 1
     assert users() == [BOB]
-
-
-def at_once(work: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=one) for one in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 # --- inviting -------------------------------------------------------------------------------------
