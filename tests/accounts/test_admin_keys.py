@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
@@ -366,3 +367,23 @@ def test_a_workspace_shows_its_newest_keys_and_a_way_to_all(
     assert page(keys[0]) in rows
     assert page(ApiKey.objects.get(pk=charlie.key_id)) not in rows
     assert KEYS not in operator.get("/admin/accounts/workspace/add/").text.split('id="content"')[1]
+
+
+def test_a_workspace_is_saved_though_other_keys_are_the_newest_by_then(
+    operator: Client, alice: Person
+) -> None:
+    oldest = ApiKey.objects.get(pk=alice.key_id)
+    for _ in range(20):
+        program(alice)
+    form = {
+        "name": "Renamed",
+        **dict.fromkeys(("memberships-TOTAL_FORMS", "memberships-INITIAL_FORMS"), "0"),
+        **dict.fromkeys(("api_keys-TOTAL_FORMS", "api_keys-INITIAL_FORMS"), "1"),
+        "api_keys-0-id": str(oldest.pk),
+        "api_keys-0-workspace": str(alice.workspace.pk),
+    }
+
+    answer = operator.post(f"/admin/accounts/workspace/{alice.workspace.pk}/change/", form)
+
+    assert answer.status_code == 302
+    assert LogEntry.objects.get().get_change_message() == "Changed Name."

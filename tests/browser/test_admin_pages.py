@@ -14,7 +14,7 @@ from media.models import Rendition
 from tests.browser.conftest import PASSWORD
 from tests.browser.on_pages import check_accessibility, sign_in, take_screenshots
 from tests.support.admin_rows import create_billing_rows, create_branched_conversation
-from tests.support.people import Person
+from tests.support.people import Person, token_for
 from tests.support.pictures import quarters
 from tests.support.run_command import Run
 from tests.support.running_server import wait_until
@@ -104,10 +104,12 @@ def test_a_statement_is_printed_in_columns(desk: Page, alice: Person) -> None:
 
 
 def test_a_key_is_rolled_and_revoked_from_its_own_page(desk: Page, alice: Person) -> None:
+    token_for(alice, "eve")
     desk.goto(f"/admin/accounts/apikey/{alice.key_id}/change/")
     expect(desk.get_by_label("history.read")).to_be_checked()
     expect(desk.get_by_label("members")).not_to_be_checked()
     check_accessibility(desk, "#panel-1")
+    check_accessibility(desk, "#panel-2")
     take_screenshots(desk, "admin-key")
 
     desk.get_by_role("link", name="Roll").click()
@@ -119,6 +121,13 @@ def test_a_key_is_rolled_and_revoked_from_its_own_page(desk: Page, alice: Person
     desk.reload()
     expect(desk.locator(".messagelist code")).to_have_count(0)
 
-    desk.get_by_role("link", name="Revoke").click()
+    desk.get_by_role("link", name="Revoke tokens").click()
+    desk.get_by_label("End user").fill("eve")
+    take_screenshots(desk, "admin-key-revoke-tokens")
+    desk.get_by_role("button", name="Revoke tokens").click()
+    expect(desk.locator(".messagelist")).to_contain_text("1 end-user token of eve revoked.")
+    expect(desk.locator("#panel-2")).to_have_count(0)
+
+    desk.get_by_role("link", name="Revoke", exact=True).click()
     desk.get_by_role("button", name="Revoke").click()
     expect(desk.locator(".field-state .readonly")).to_have_text("revoked")
