@@ -1,13 +1,15 @@
 """Operators invite into workspaces, and the admin site leaves none without an owner."""
 
 import re
-from contextlib import suppress
 from functools import partial
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
 from django.contrib.admin import site
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
@@ -15,7 +17,7 @@ from accounts.models import Invitation, Membership, OutgoingMail, SecurityEvent,
 from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.workspaces import invitations
-from core.exceptions import ApiError, Forbidden
+from core.exceptions import Forbidden
 from tests.support.concurrent_calls import at_once
 from tests.support.media_admin import staff, superuser
 from tests.support.people import Person, person, signed_in
@@ -239,20 +241,29 @@ def test_who_is_removed_while_they_invite_leaves_no_open_link(
     transactional_db: None, operator: Client, alice: Person
 ) -> None:
     """In a personal workspace too, whose owner the form need not look for."""
+
+    def remove(begun: Event, page: str, form: dict[str, Any]) -> None:
+        begun.wait()
+        operator.post(page, form)
+
     for team in (shared_workspace(alice.user), alice.workspace):
         bob = person(BOB)
         join(team, bob.user, Role.ADMIN)
         who, form = principal_in(team, bob.user), members_form(team, bob={"DELETE": "on"})
 
-        at_once(partial(try_to_invite, who), partial(operator.post, page_of(team), form))
+        begun = Event()
+
+        at_once(partial(invite_slowly, who, begun), partial(remove, begun, page_of(team), form))
 
         assert BOB not in roles_in(team)
         assert not invitations.open_invitations().exists()
 
 
-def try_to_invite(who: Principal) -> None:
-    with suppress(ApiError):
+def invite_slowly(who: Principal, begun: Event) -> None:
+    with transaction.atomic():
         invitations.invite_as_member(who, "", Role.MEMBER)
+        begun.set()
+        sleep(0.3)
 
 
 # --- an owner stays -------------------------------------------------------------------------------------
