@@ -157,12 +157,11 @@ def revoke(invitation: Invitation) -> None:
 def revoke_beyond(member: Membership, role: Role | None) -> None:
     """Revoke those of a member's open invitations that somebody with this role, or none, could not make.
 
-    This locks the workspace, since the member may be inviting somebody at this moment.
+    The workspace must be locked: the member may be inviting somebody at this moment.
     """
     may = permissions_in_session(role) if role else frozenset()
     if Permission.OWNERSHIP in may:
         return
-    lock_workspace(member.workspace_id)
     made = Invitation.objects.filter(workspace=member.workspace_id, invited_by=member.user_id)
     _revoke(made.filter(role=Role.OWNER) if Permission.MEMBERS_WRITE in may else made)
 
