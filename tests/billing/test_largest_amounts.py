@@ -112,7 +112,7 @@ def test_many_calls_at_the_highest_price_add_up(alice: Person, client: Client) -
     order = ChargeRequest(
         new_id(), "completion", alice.workspace.id, alice.user.pk, None, ("dearest",), day(2)
     )
-    with frozen_clock(day(2)), pytest.raises(Unaffordable, match=r"and 0\.00 USD are left to spend"):
+    with frozen_clock(day(2)), pytest.raises(Unaffordable, match=r"and less is left to spend"):
         hold(order)
     with frozen_clock(day(5, month=2)):
         assert create_missing_statements() == 1

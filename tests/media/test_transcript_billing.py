@@ -264,7 +264,7 @@ def test_who_waits_and_cannot_pay_either_is_refused(alice: Person, bob: Person) 
         make_by(hears, rendition)
         wait_until(lambda: row(rendition).state == "pending")
         make_by(hears, take())
-        with pytest.raises(RenditionFailed, match="are left to spend in this workspace"):
+        with pytest.raises(RenditionFailed, match="left to spend in this workspace"):
             waiting.result()
     assert charges() == []
 
