@@ -192,6 +192,11 @@ class RequiredPermission(BasePermission):
         return True
 
 
+def secret_digest_of(request: Request) -> str:
+    """Return the digest of the key or token that an authenticated request came with."""
+    return digest_of(find_credentials(_headers_of(request._request)).secret or "")
+
+
 def principal_of(request: Request) -> Principal:
     """Return whom an authenticated request acts for."""
     return cast("Principal", request.auth)

@@ -21,7 +21,7 @@ from accounts.api.token_serializers import (
     TokensRevokedSerializer,
 )
 from accounts.api.views import NO_STORE
-from accounts.authentication import principal_of
+from accounts.authentication import principal_of, secret_digest_of
 from accounts.keys.end_user_tokens import (
     DEFAULT_SECONDS,
     TokenRequest,
@@ -97,7 +97,7 @@ class TokenListView(ApiView):
             seconds=values.get("expires_in_seconds", DEFAULT_SECONDS),
             scopes=values.get("scopes"),
         )
-        token, secret = create_end_user_token(principal_of(request), wanted)
+        token, secret = create_end_user_token(principal_of(request), wanted, secret_digest_of(request))
         shown = NewTokenSerializer(token, context={"secret": secret, "spent": {token.pk: 0}})
         return Response(shown.data, headers=NO_STORE)
 

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.keys.selectors import key_of
-from accounts.models import ApiKey, EndUserToken
+from accounts.models import ApiKey, EndUserToken, KeySecret
 from accounts.permissions import TOKEN_SCOPES, Scope, format_scopes
 from accounts.principal import Principal
 from accounts.secret_digests import TOKEN_PREFIX, digest_of
@@ -54,13 +54,16 @@ class TokenRequest(Value, frozen=True):
     scopes: Collection[Scope] | None = None
 
 
-def create_end_user_token(who: Principal, wanted: TokenRequest) -> tuple[EndUserToken, str]:
+def create_end_user_token(
+    who: Principal, wanted: TokenRequest, secret_digest: str
+) -> tuple[EndUserToken, str]:
     """Make a token; return it and its secret, which cannot be shown again.
 
-    It expires with its key at the latest. Raises `Forbidden` for a scope that the key lacks.
+    It expires with its key at the latest, and with the secret of the key that it is made with. Raises
+    `Forbidden` for a scope that the key lacks.
     """
-    key = key_of(who)
-    if key is None:  # deleted at this very moment
+    key, made_with = key_of(who), KeySecret.objects.filter(digest=secret_digest).first()
+    if key is None or made_with is None:  # deleted at this very moment
         raise InvalidApiKey
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     try:
@@ -71,7 +74,9 @@ def create_end_user_token(who: Principal, wanted: TokenRequest) -> tuple[EndUser
             digest=digest_of(secret),
             scopes=format_scopes(_scopes_of(key, wanted.scopes)),
             spending_limit=wanted.spending_limit,
-            expires_at=_expiry_of(key, timedelta(seconds=wanted.seconds)),
+            expires_at=_earliest(
+                timezone.now() + timedelta(seconds=wanted.seconds), key.expires_at, made_with.expires_at
+            ),
         )
     except IntegrityError:  # as above
         raise InvalidApiKey from None
@@ -92,9 +97,8 @@ def _scopes_of(key: ApiKey, wanted: Collection[Scope] | None) -> Collection[Scop
     return wanted
 
 
-def _expiry_of(key: ApiKey, lifetime: timedelta) -> datetime:
-    expires_at = timezone.now() + lifetime
-    return expires_at if key.expires_at is None else min(expires_at, key.expires_at)
+def _earliest(*moments: datetime | None) -> datetime:
+    return min(moment for moment in moments if moment is not None)
 
 
 def tokens_of(workspace_id: UUID, key_id: UUID | None = None) -> QuerySet[EndUserToken]:

@@ -50,9 +50,8 @@ def test_a_deactivated_user_has_no_valid_key(alice: Person) -> None:
 
 
 def test_only_usable_tokens_are_valid(alice: Person) -> None:
-    token, secret = create_end_user_token(
-        Principal(alice.workspace.pk, alice.user.pk, alice.key_id), TokenRequest("dave", None)
-    )
+    own = Principal(alice.workspace.pk, alice.user.pk, alice.key_id)
+    token, secret = create_end_user_token(own, TokenRequest("dave", None), digest_of(alice.key))
     of_token = EndUserToken.objects.filter(pk=token.pk)
     assert valid_tokens([digest_of(secret), digest_of(alice.key)]) == {digest_of(secret)}
     assert valid_secrets([digest_of(secret)]) == set()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -100,6 +101,11 @@ def test_tokens_end_with_the_secrets_that_they_were_made_with(server: Server, al
     assert ask(server, token, chat_body("Hi")).status_code == 200
     assert EndUserToken.objects.get().expires_at <= timezone.now() + timedelta(seconds=60)
 
+    with server.client(alice) as late:  # with the old secret, while it still works
+        made = late.post("/v1/end_user_tokens", json={"user": "yvonne", "expires_in_seconds": 86_400}).json()
+    assert made["expires_at"] <= time.time() + 60
+
     roll(dataclasses.replace(alice, key=second), 0)
 
-    assert ask(server, token, chat_body("Hi")).status_code == 401
+    for one in (token, made["token"]):
+        assert ask(server, one, chat_body("Hi")).status_code == 401
