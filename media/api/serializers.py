@@ -69,8 +69,6 @@ class RenditionSerializer(serializers.Serializer[Rendition]):
     content = serializers.JSONField(help_text="Of one that is none: a transcript, text, or peaks.")
 
     def get_error(self, rendition: Rendition) -> str | None:
-        if rendition.is_unpaid:  # it says what is left in a wallet: not for everybody who may read the file
-            return "Nobody could pay for it."
         return rendition.error or None
 
     def get_media_type(self, rendition: Rendition) -> str | None:
