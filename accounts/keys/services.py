@@ -5,6 +5,7 @@ A caller's authority is asked about the key as it is under the lock; an operator
 
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -212,6 +213,8 @@ def revoke_api_key(
 
 
 def delete_api_key(key: ApiKey, *, origin: Origin | None = None) -> None:
-    with transaction.atomic():
-        record(Kind.KEY_DELETED, user=key.user, key=key, origin=origin)
-        key.delete()
+    """Delete a key with its secrets and tokens. Does nothing if it is gone."""
+    with suppress(NotFound), transaction.atomic():
+        locked = _lock(key)  # or a token that it makes at this moment would have no key when both commit
+        record(Kind.KEY_DELETED, user=locked.user, key=locked, origin=origin)
+        locked.delete()
