@@ -72,6 +72,7 @@ def model_of(pattern: str) -> str:
     return "/".join(pattern.split("/")[:2])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", sorted({model_of(pattern) for pattern in PAGES}))
 def test_each_page_is_opened_by_its_permissions_alone(staff: Staff, model: str) -> None:
     """Who has all permissions but those that count has each other single one, too."""

@@ -196,6 +196,7 @@ def test_two_calls_in_one_transaction_are_both_counted(server: Server, alice: Pe
     settle(ending(last, Units()))
 
 
+@pytest.mark.long
 def test_two_processes_share_a_limit_and_what_a_killed_one_held_is_given_back(
     server: Server, alice: Person, tmp_path: Path
 ) -> None:

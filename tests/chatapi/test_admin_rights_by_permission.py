@@ -117,6 +117,7 @@ def test_a_single_permission_opens_no_dead_link_and_shows_no_more_than_it_says(e
     assert problems == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("actions", [("add",), ("change",), ("view", "delete")])
 def test_who_may_do_one_thing_finds_no_dead_link_either(actions: tuple[str, ...], everything: None) -> None:
     problems = []
