@@ -60,10 +60,17 @@ def prices_of_this_test() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_other_thread_writes(request: pytest.FixtureRequest) -> None:
-    """Write nothing of when keys are used, where a test's own transaction would keep the writer waiting."""
-    is_committed = "transactional_db" in request.fixturenames
-    key_uses.write_times = record_times if is_committed else lambda _: None
+def no_times_of_key_uses() -> Iterator[None]:
+    """Write nothing of when keys are used: nearly every test uses a new one, and the writer is a thread."""
+    key_uses.write_times = lambda _: None
+    yield
+    key_uses.write_times = lambda _: None
+
+
+@pytest.fixture
+def times_of_key_uses(transactional_db: None, no_times_of_key_uses: None) -> None:
+    """Write them."""
+    key_uses.write_times = record_times
 
 
 @pytest.fixture(autouse=True)

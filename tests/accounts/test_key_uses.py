@@ -86,7 +86,9 @@ def test_a_keys_last_use_is_written_once_a_minute(transactional_db: None, alice:
     assert [set(ids) for ids in written] == [{alice.key_id}] * 3
 
 
-def test_a_key_and_its_tokens_tell_when_the_key_was_last_used(server: Server, alice: Person) -> None:
+def test_a_key_and_its_tokens_tell_when_the_key_was_last_used(
+    server: Server, alice: Person, times_of_key_uses: None
+) -> None:
     assert ApiKey.objects.get().last_used_at is None
     token = token_for(alice, "xavier")
 
