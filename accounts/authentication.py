@@ -25,8 +25,9 @@ from accounts.permissions import permissions_in_session
 from accounts.principal import Principal
 from accounts.roles import Role
 from accounts.secret_digests import digest_of
+from accounts.selectors import no_such_workspace
 from accounts.services import personal_workspace
-from core.exceptions import Forbidden, InvalidApiKey, NotFound, SessionEnded
+from core.exceptions import Forbidden, InvalidApiKey, SessionEnded
 from core.ids import PROJECT, parse_id
 
 SESSION_TOKEN = "X-Session-Token"  # noqa: S105 (the header's name)
@@ -93,7 +94,7 @@ def principal_in(who: Principal, workspace: str) -> Principal:
     if parse_id(PROJECT, workspace) == who.workspace_id:
         return who
     if who.key_id is not None:
-        raise _no_such_workspace("project_id")
+        raise no_such_workspace("project_id")
     return _in_workspace(who.user_id, workspace, param="project_id")
 
 
@@ -108,7 +109,7 @@ def _in_workspace(user_id: int, workspace: str, param: str = "X-Workspace-Id") -
     memberships = Membership.objects.select_related("workspace")
     found = memberships.filter(user=user_id, workspace=id).first() if id else None
     if found is None:
-        raise _no_such_workspace(param)
+        raise no_such_workspace(param)
     return _in_session(found)
 
 
@@ -120,10 +121,6 @@ def _in_session(membership: Membership) -> Principal:
         limits=limits_of_workspace(*own),
         permissions=permissions_in_session(Role(membership.role)),
     )
-
-
-def _no_such_workspace(param: str) -> NotFound:
-    return NotFound("There is no such workspace, or you are no member of it.", param=param)
 
 
 def _headers_of(request: HttpRequest) -> Iterator[tuple[bytes, bytes]]:

@@ -178,14 +178,14 @@ def _memberships(callers: Collection[Caller]) -> Memberships:
 def _live_sessions(callers: Collection[Caller], members: Memberships) -> set[Caller]:
     if not callers:
         return set()
-    hashes = {whose: one.user.get_session_auth_hash() for whose, one in members.items()}
     rows = Session.objects.filter(
         session_key__in=[caller.session_key for caller in callers], expire_date__gt=timezone.now()
     )
     live = set(rows.values_list("session_key", flat=True))
-    return {
-        caller
-        for caller in callers
-        if caller.session_key in live
-        and hashes.get((caller.principal.workspace_id, caller.principal.user_id)) == caller.session_hash
-    }
+    return {caller for caller in callers if caller.session_key in live and _knows_password(caller, members)}
+
+
+def _knows_password(caller: Caller, members: Memberships) -> bool:
+    """Tell whether the session's user is still a member, and has the password that it was signed in with."""
+    member = members.get((caller.principal.workspace_id, caller.principal.user_id))
+    return member is not None and member.user.get_session_auth_hash() == caller.session_hash

@@ -6,7 +6,7 @@ waits for that.
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from threading import Lock
@@ -85,12 +85,7 @@ class KeyUses:
     def _write_times(self) -> None:
         with self._lock:
             used, self._used = self._used, set()
-        try:
-            self.write_times(used)
-        except Error as error:
-            self._log_failure(error)
-        finally:
-            connection.close()
+        self._try(lambda: self.write_times(used))
 
     def _note_unseen(self, use: tuple[str, str], key_id: UUID | None, source: Any) -> None:
         address = known_address(use[1])
@@ -108,22 +103,23 @@ class KeyUses:
     def _write(self) -> None:
         with self._lock:
             uses, self._waiting = self._waiting, {}
-        try:
-            for use in uses.values():
-                record_use(use)
-        except Error as error:
-            self._log_failure(error)
+        if not self._try(lambda: record_uses(uses.values())):
             with self._lock:
                 self._seen.difference_update(uses)
+
+    def _try(self, write: Callable[[], object]) -> bool:
+        """Write in this thread, which keeps no connection; of failures in a row only the first is logged."""
+        try:
+            write()
+        except Error as error:
+            if not self._has_failed:
+                logger.warning("When and where keys are used cannot be written at present: %s", error)
+            self._has_failed = True
         else:
             self._has_failed = False
         finally:
             connection.close()
-
-    def _log_failure(self, error: Error) -> None:
-        if not self._has_failed:
-            logger.warning("When and where keys are used cannot be written at present: %s", error)
-        self._has_failed = True
+        return not self._has_failed
 
 
 def record_times(key_ids: Collection[UUID]) -> None:
@@ -136,6 +132,11 @@ def record_times(key_ids: Collection[UUID]) -> None:
         rows = ApiKey.objects.select_for_update(no_key=True).filter(stale, pk__in=key_ids).order_by("pk")
         locked = list(rows.values_list("pk", flat=True))
         ApiKey.objects.filter(pk__in=locked).update(last_used_at=now)
+
+
+def record_uses(uses: Iterable[KeyUse]) -> None:
+    for use in uses:
+        record_use(use)
 
 
 def record_use(use: KeyUse) -> None:

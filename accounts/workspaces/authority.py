@@ -13,6 +13,7 @@ from accounts.models import Membership, User, Workspace
 from accounts.permissions import Permission, permissions_in_session
 from accounts.principal import Principal
 from accounts.roles import Role
+from accounts.selectors import no_such_workspace
 from core.exceptions import NotFound, SessionEnded
 
 
@@ -21,7 +22,7 @@ def lock_workspace(workspace_id: UUID) -> Workspace:
     rows = Workspace.objects.select_for_update(no_key=True, of=("self",))
     workspace = rows.filter(pk=workspace_id).first()
     if workspace is None:
-        raise _no_such_workspace()
+        raise no_such_workspace("project_id")
     return workspace
 
 
@@ -55,13 +56,9 @@ class ActingMember:
         rows = Membership.objects.filter(workspace=workspace, user=by.user_id, user__is_active=True)
         role = rows.values_list("role", flat=True).first()
         if role is None:
-            raise _no_such_workspace()
+            raise no_such_workspace("project_id")
         now = permissions_in_session(Role(role))
         self._principal = msgspec.structs.replace(by, permissions=by.permissions & now)
 
     def require(self, permission: Permission) -> None:
         self._principal.require(permission)
-
-
-def _no_such_workspace() -> NotFound:
-    return NotFound("There is no such workspace, or you are not a member of it.", param="project_id")
