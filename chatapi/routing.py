@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 EXPOSED_HEADERS = [
     "x-request-id",
+    "x-completion-id",
     "x-conversation-id",
+    "x-message-id",
+    "preference-applied",
     "x-stream",
     "retry-after",
     "retry-after-ms",

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-import msgspec
+from msgspec import structs
 
 from accounts.revocations import valid_credentials
 from billing.api_errors import billing_api_error
@@ -15,16 +16,17 @@ from conversations.asset_holds import hold_files
 from conversations.completion_request import non_default_fields
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests
-from conversations.models import Completion, Conversation, Message
+from conversations.labels import label_rows
+from conversations.models import Completion, CompletionLabel, Conversation, ConversationLabel, Message
 from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
 from conversations.thread_lookup import ThreadPosition, position_by_name, positions_by_digest
-from core.bulk_sql import Row, insert_rows, update_rows
+from core.bulk_sql import Increase, Row, insert_rows, update_rows
 from core.exceptions import ApiError, Conflict, InsufficientQuota, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
 from core.value import Value
 from engines import messages as engine_messages
 from media.models import Requester
-from media.services import StoredFile, quota_exceeded, workspaces_over_quota
+from media.services import StoredFile, quota_exceeded, register_files, workspaces_over_quota
 
 TITLE_LENGTH = 80
 
@@ -53,6 +55,8 @@ class _Batch:
         self.conversations: list[Row] = []
         self.messages: list[Row] = []
         self.completions: list[Row] = []
+        self.conversation_labels: list[Row] = []
+        self.completion_labels: list[Row] = []
         self.heads: list[tuple[Row, Row]] = []
         self.held_files: list[tuple[UUID, UUID, StoredFile]] = []
 
@@ -69,6 +73,8 @@ class _Batch:
         hold_files(self.held_files)
         insert_rows(Message, self.messages)
         insert_rows(Completion, self.completions)
+        insert_rows(ConversationLabel, self.conversation_labels)
+        insert_rows(CompletionLabel, self.completion_labels)
         update_rows(Conversation, self.heads)
         return outcomes
 
@@ -94,6 +100,8 @@ class _Batch:
             if name and not self._claim((workspace_id, name)):
                 return Deferred((workspace_id, name))
         position = position_by_name(run) or self.positions.get(run.id)
+        if not run.request.is_stored:
+            return self._admit_unstored(run, position)
         if position is None:
             return self._start_conversation(run)
         claim = (workspace_id, format_id(CONVERSATION, position.conversation_id))
@@ -112,6 +120,7 @@ class _Batch:
         who, request = run.principal, run.request
         position = ThreadPosition(new_id(), None, run.scope)
         admission = self._store(run, position)
+        self.conversation_labels += label_rows("conversation", position.conversation_id, request.metadata)
         self.conversations.append(
             {
                 "id": position.conversation_id,
@@ -120,9 +129,11 @@ class _Batch:
                 "user": who.owner_id,
                 "end_user": request.end_user,
                 "scope": position.parent_digest,
-                "title": _title(request.messages),
+                "title": first_words(request.messages),
                 "metadata": request.metadata,
+                "message_count": len(request.messages),
                 "head": admission.prompt_id,
+                "last_completion": run.id,
                 "created_at": run.at,
                 "updated_at": run.at,
             }
@@ -131,9 +142,28 @@ class _Batch:
 
     def _continue_conversation(self, run: StoredRun, position: ThreadPosition) -> Admission:
         admission = self._store(run, position)
-        changes = {"head": admission.prompt_id, "updated_at": run.at}
+        added = len(run.request.messages) - position.stored_count
+        changes: dict[str, Any] = {
+            "head": admission.prompt_id,
+            "updated_at": run.at,
+            "message_count": Increase(added),
+            "last_completion": run.id,
+        }
+        if position.needs_title:
+            changes["title"] = first_words(run.request.messages)
         self.heads.append(({"id": position.conversation_id}, changes))
-        return admission
+        return admission if added else structs.replace(admission, head_before=position.head_id)
+
+    def _admit_unstored(self, run: StoredRun, position: ThreadPosition | None) -> Admission:
+        """Admit a run of which nothing is kept but that there was one, and what it cost."""
+        history = (position.earlier_messages if position else ()) + run.request.messages
+        run.read_history(history)
+        hold = self._hold(run)
+        self.completions.append(_completion_row(run))
+        self.concurrency.add(run.principal)
+        if run.files:  # while its answer is made, they are there like those of an upload that nothing holds
+            register_files((run.workspace_id, file) for file in self._requested(run))
+        return Admission(history, hold)
 
     def _store(self, run: StoredRun, position: ThreadPosition) -> Admission:
         history = position.earlier_messages + run.request.messages
@@ -149,18 +179,20 @@ class _Batch:
             prompt_id, prompt_digest = row["id"], digest
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
-        self.completions.append(_completion_row(run, position.conversation_id, prompt_id))
+        admission = Admission(
+            history, hold, position.conversation_id, prompt_id, prompt_digest, first_answer=new_id()
+        )
+        self.completions.append(_completion_row(run, admission))
+        self.completion_labels += label_rows("completion", run.id, run.request.metadata)
         self.concurrency.add(run.principal)
-        if run.files:
-            self._hold_files(run, position.conversation_id)
-        return Admission(position.conversation_id, prompt_id, prompt_digest, history, hold)
-
-    def _hold_files(self, run: StoredRun, conversation_id: UUID) -> None:
-        requester = Requester.of(run.principal)
         self.held_files += [
-            (run.workspace_id, conversation_id, msgspec.structs.replace(file, requester=requester))
-            for file in run.files
+            (run.workspace_id, position.conversation_id, file) for file in self._requested(run)
         ]
+        return admission
+
+    def _requested(self, run: StoredRun) -> list[StoredFile]:
+        requester = Requester.of(run.principal) if run.files else None
+        return [structs.replace(file, requester=requester) for file in run.files]
 
     def _hold(self, run: StoredRun) -> Hold:
         sounds: Sequence[UnrecognizedSound] = ()
@@ -196,11 +228,18 @@ def _completions_by_idempotency_key(
 def _repeat_of(run: StoredRun, first: Completion) -> Admission:
     if first.body_digest != run.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    no_hold = Hold(run.charge_request, {}, 0)
-    return Admission(first.conversation_id, first.prompt_id, "", (), no_hold, repeats=first.id)
+    if first.conversation_id is None and first.state != Completion.State.IN_PROGRESS:
+        raise Conflict(
+            "The answer to this idempotency key was not kept ('store': false, or it was deleted), so that it "
+            "cannot be given again.",
+            param="Idempotency-Key",
+            code="not_stored",
+        )
+    return Admission((), Hold(run.charge_request, {}, 0), repeats=first.id)
 
 
-def _title(messages: Sequence[engine_messages.Message]) -> str:
+def first_words(messages: Sequence[engine_messages.Message]) -> str:
+    """Return a title: the first words that a user said."""
     first_text = next((message.text for message in messages if message.role == "user"), "")
     return " ".join(first_text[: 4 * TITLE_LENGTH].split())[:TITLE_LENGTH]
 
@@ -221,19 +260,23 @@ def _message_row(
     }
 
 
-def _completion_row(run: StoredRun, conversation_id: UUID, prompt_id: UUID) -> Row:
+def _completion_row(run: StoredRun, place: Admission | None = None) -> Row:
+    """Return the row of a run; without a place it has no words of its request."""
     return {
         "id": run.id,
         "workspace": run.workspace_id,
         "api_key": run.principal.key_id,
         "user": run.principal.user_id,
-        "conversation": conversation_id,
-        "prompt": prompt_id,
+        "end_user": run.request.end_user,
+        "conversation": place and place.conversation_id,
+        "prompt": place and place.prompt_id,
+        "first_answer": place and place.first_answer,
         "process": run.process_id,
         "dialect": run.request.dialect,
         "model": run.model,
         "idempotency_key": run.idempotency_key,
         "body_digest": run.body_digest,
-        "request": non_default_fields(run.request),
+        "request": non_default_fields(run.request) if place else {},
+        "metadata": run.request.metadata if place else {},
         "created_at": run.at,
     }

@@ -18,8 +18,9 @@ class CompletionRequest(EngineRequest, frozen=True, kw_only=True):
     """A validated request: what an engine is asked, and what the service itself must know.
 
     `uploads` are the bytes that came inline (base64), by the SHA-256 that the messages' blobs have.
-    `conversation_id` and `parent_message_id` are as the client wrote them. `positions` are where each of the
-    last messages began in the client's list; empty if none were merged.
+    `conversation_id`, `parent_message_id` and `regenerate` are as the client wrote them; `begins_root` is
+    whether the client wrote null for the parent. `positions` are where each of the last messages began in the
+    client's list; empty if none were merged.
     """
 
     dialect: DialectName
@@ -31,10 +32,17 @@ class CompletionRequest(EngineRequest, frozen=True, kw_only=True):
     context: dict[str, Any] | None = None
     conversation_id: str | None = None
     parent_message_id: str | None = None
+    begins_root: bool = False
+    regenerate: str | None = None
     end_user: str = ""
     on_disconnect: OnDisconnect | None = None
     uploads: Mapping[str, bytes] = {}
     positions: tuple[int, ...] = ()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether what is said can be read again: only `store: false` says that it cannot."""
+        return self.params.get("store") is not False
 
     @property
     def output_limit(self) -> int:
@@ -62,6 +70,7 @@ def non_default_fields(request: CompletionRequest) -> dict[str, Any]:
 
 _UNSEEN = {
     "messages",
+    "metadata",
     "read_blob",
     "report_sent",
     "report_usage",

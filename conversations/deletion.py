@@ -10,7 +10,16 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from conversations.models import Completion, Conversation, ConversationAsset, Message, SpokenAnswer
+from conversations.models import (
+    Completion,
+    CompletionLabel,
+    Conversation,
+    ConversationAsset,
+    ConversationLabel,
+    Message,
+    Score,
+    SpokenAnswer,
+)
 
 
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
@@ -25,10 +34,16 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     messages = Message.objects.filter(conversation__in=ids)
     spoken = SpokenAnswer.objects.filter(message__in=messages.order_by().values("pk"))
     media = ConversationAsset.objects.filter(conversation__in=ids)
+    labels = ConversationLabel.objects.filter(conversation__in=ids)
+    of_completions: list[QuerySet[Any]] = [
+        rows.filter(completion__in=completions.order_by().values("pk"))
+        for rows in (CompletionLabel.objects, Score.objects)
+    ]
     with transaction.atomic():
-        _delete(completions)
+        for first in (*of_completions, completions):
+            _delete(first)
         list(conversations.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-        for rows in (completions, spoken, messages, media, conversations.order_by()):
+        for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
             _delete(rows)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 import msgspec
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from accounts.ownership import visible_to
 from accounts.principal import Principal
@@ -29,8 +29,16 @@ RenditionKind = Rendition.Kind
 _USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
 
 
+def readable(who: Principal, through: str = "") -> Q:
+    """Return the condition on what the caller may read; `through` leads from the rows to conversations.
+
+    What was deleted is not there, although it can still be restored.
+    """
+    return visible_to(who, through) & Q(**{f"{through}deleted_at": None})
+
+
 def conversation_page(who: Principal, page: PageRequest) -> Page[Conversation]:
-    conversations = Conversation.objects.filter(visible_to(who))
+    conversations = Conversation.objects.filter(readable(who))
     return read_page(conversations, page, partial(parse_id, CONVERSATION), among=conversations)
 
 
@@ -49,7 +57,7 @@ def shown_messages(messages: QuerySet[Message]) -> QuerySet[Message]:
 def get_conversation(who: Principal, public_id: str, *, param: str = "conversation_id") -> Conversation:
     """Return a conversation. Raises `NotFound` if the caller sees no such conversation."""
     id = parse_id(CONVERSATION, public_id)
-    found = Conversation.objects.filter(visible_to(who), id=id).first() if id else None
+    found = Conversation.objects.filter(readable(who), id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such conversation.", param=param)
     return found
@@ -62,12 +70,19 @@ def get_completion(who: Principal, public_id: str) -> Completion:
     """
     id = parse_id(COMPLETION, public_id)
     answers = Prefetch("answers", Message.objects.order_by("choice"))
-    seen = Completion.objects.filter(visible_to(who, through="conversation__"))
+    seen = Completion.objects.filter(readable(who, through="conversation__"))
     rows = seen.select_related("conversation").prefetch_related(answers)
     found = rows.filter(id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")
     return found
+
+
+def stored_ids(completion: Completion) -> tuple[str, str] | None:
+    """Return the public ids of a completion's conversation and of its first answer's message."""
+    if completion.conversation_id is None or completion.first_answer is None:
+        return None
+    return format_id(CONVERSATION, completion.conversation_id), format_id(MESSAGE, completion.first_answer)
 
 
 def find_completion(id: UUID) -> Completion | None:
@@ -86,7 +101,7 @@ def answer_of(completion: Completion) -> Answer:
         choices=tuple(_choice_of(message) for message in completion.answers.all()),
         state=msgspec.convert(completion.state, CompletionState),
         usage=usage_of(completion),
-        metadata=completion.request.get("metadata") or {},
+        metadata=completion.metadata,
         service_tier=(completion.request.get("params") or {}).get("service_tier"),
     )
 
@@ -112,7 +127,7 @@ def failure_of(completion: Completion) -> Failure | None:
 def spoken_answer_parts(who: Principal, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:
     """Return the parts of the answers spoken under these ids, except those that have expired."""
     names = {spoken_answer_id(who.workspace_id, id): id for id in ids}
-    seen = visible_to(who, through="message__conversation__")
+    seen = readable(who, through="message__conversation__")
     rows = SpokenAnswer.objects.select_related("message").filter(seen, id__in=names, expires_at__gt=now)
     return {names[row.id]: row.message.parts for row in rows}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,14 +11,20 @@ from billing.holds import ChargeSettlement
 from billing.units import Units
 from conversations.asset_holds import hold_files
 from conversations.digest_chain import chain_digests
-from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
+from conversations.models import (
+    PREVIEW_LENGTH,
+    Completion,
+    Conversation,
+    Message,
+    SpokenAnswer,
+    spoken_answer_id,
+)
 from conversations.stored_run import StoredRun
 from core.blob import Blob
-from core.bulk_sql import Row, insert_rows, update_rows
-from core.ids import new_id
+from core.bulk_sql import Exchange, Increase, Row, insert_rows, update_rows
 from engines.answers import Outcome
 from engines.events import Usage
-from engines.messages import SpokenPart
+from engines.messages import Part, RefusalPart, SpokenPart, TextPart
 from media.processing.sound.output_formats import PCM16_BYTES_PER_MILLISECOND, PCM16_MEDIA_TYPE
 from media.services import SPEECH_RENDITIONS, StoredFile
 
@@ -60,7 +66,7 @@ def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | Non
     hold_files([held for end in ending for held in _held_files(end)])
     insert_rows(Message, [answer for _, answer in answers])
     _store_spoken_answers([row for pair in answers for row in _spoken_rows(*pair)])
-    update_rows(Conversation, [_head_update(*pair) for pair in answers if pair[1]["choice"] == 0])
+    _update_conversations(ending, answers, costs)
 
 
 def speech_files(outcome: Outcome) -> tuple[StoredFile, ...]:
@@ -77,6 +83,8 @@ def speech_files(outcome: Outcome) -> tuple[StoredFile, ...]:
 
 def _held_files(ended: Settlement) -> Iterable[tuple[UUID, UUID, StoredFile]]:
     run = ended.run
+    if run.admission.conversation_id is None:
+        return ()
     return ((run.workspace_id, run.admission.conversation_id, file) for file in speech_files(ended.outcome))
 
 
@@ -110,9 +118,11 @@ def _spoken_rows(ended: Settlement, answer: Row) -> list[SpokenAnswer]:
 def _answer_rows(ended: Settlement) -> list[Row]:
     """Return the messages that were written; a choice of which nothing came is not one."""
     place, outcome = ended.run.admission, ended.outcome
+    if place.first_answer is None:
+        return []
     return [
         {
-            "id": new_id(),
+            "id": answer_id(place.first_answer, choice.index),
             "conversation": place.conversation_id,
             "parent": place.prompt_id,
             "role": choice.message.role,
@@ -129,11 +139,54 @@ def _answer_rows(ended: Settlement) -> list[Row]:
     ]
 
 
-def _head_update(ended: Settlement, answer: Row) -> tuple[Row, Row]:
-    """Return the update that moves the head to the answer, unless it has moved elsewhere meanwhile."""
+def answer_id(first_answer: UUID, choice: int) -> UUID:
+    """Return the id of a choice's message; they follow each other, so that one id tells them all."""
+    return UUID(int=first_answer.int + choice)
+
+
+def _update_conversations(
+    ending: Sequence[Settlement], answers: Sequence[tuple[Settlement, Row]], costs: Mapping[UUID, int | None]
+) -> None:
+    rows: dict[UUID, list[Row]] = {settlement.run.id: [] for settlement in ending}
+    for settlement, answer in answers:
+        rows[settlement.run.id].append(answer)
+    update_rows(
+        Conversation,
+        [
+            _conversation_update(ended, rows[ended.run.id], costs.get(ended.run.id) or 0)
+            for ended in ending
+            if ended.run.admission.conversation_id is not None
+        ],
+    )
+
+
+def _conversation_update(ended: Settlement, answers: Sequence[Row], cost: int) -> tuple[Row, Row]:
+    """Return the update that adds an end to its conversation.
+
+    The head moves to the answer, unless it has moved elsewhere meanwhile. Where a message was to be answered
+    anew and no answer came, it goes back to where it was.
+    """
     place = ended.run.admission
-    where = {"id": place.conversation_id, "head": place.prompt_id}
-    return where, {"head": answer["id"], "updated_at": ended.outcome.ended_at}
+    changes: dict[str, Any] = {
+        "updated_at": ended.outcome.ended_at,
+        "message_count": Increase(len(answers)),
+        "cost": Increase(cost),
+    }
+    first = next((answer for answer in answers if answer["choice"] == 0), None)
+    if first is not None:
+        changes["head"] = Exchange(place.prompt_id, first["id"])
+        changes["preview"] = preview(first["parts"])
+    elif place.head_before is not None:
+        changes["head"] = Exchange(place.prompt_id, place.head_before)
+    return {"id": place.conversation_id}, changes
+
+
+def preview(parts: Iterable[Part]) -> str:
+    """Return the first words of an answer, or of what was spoken."""
+    texts = (part.text for part in parts if isinstance(part, TextPart | RefusalPart))
+    spoken = (part.transcript for part in parts if isinstance(part, SpokenPart))
+    first = next((text for text in (*texts, *spoken) if text.strip()), "")
+    return " ".join(first[: 4 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH]
 
 
 def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Row, Row]:
@@ -148,11 +201,22 @@ def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Ro
         **({} if keeps_key else {"idempotency_key": None}),
         "state": outcome.state,
         "served_by": outcome.served_by,
-        "error": None if outcome.failure is None else msgspec.to_builtins(outcome.failure),
+        "error": _stored_failure(ended),
         "first_event_at": outcome.first_event_at,
         "ended_at": outcome.ended_at,
         **(usage_columns(outcome.usage, costs[id]) if id in costs else {}),
     }
+
+
+def _stored_failure(ended: Settlement) -> dict[str, Any] | None:
+    """Return the failure as it is stored. Of a run that nobody may read, a vendor's message may quote it."""
+    failure = ended.outcome.failure
+    if failure is None:
+        return None
+    stored: dict[str, Any] = msgspec.to_builtins(failure)
+    if ended.run.admission.conversation_id is None:
+        stored["message"] = "It was not stored."
+    return stored
 
 
 def usage_columns(usage: Usage, cost: int | None) -> Row:

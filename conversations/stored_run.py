@@ -22,18 +22,30 @@ OWNER_SEPARATOR = "\x1f"
 
 
 class Admission(Value, frozen=True):
-    """Where a run was stored. `history` is everything that the engine is to answer.
+    """Where a run was stored: nowhere, if there is no `conversation_id`.
 
-    `repeats` is the completion that the same idempotency key started before; then nothing was stored or
-    held, and there is nothing to run.
+    `history` is everything that the engine is to answer. `first_answer` is the id that the answer's message
+    will have, `head_before` the conversation's head if the run answers a message anew: it gets that back if
+    no answer comes. `repeats` is the completion that the same idempotency key started before; then nothing
+    was stored or held, and there is nothing to run.
     """
 
-    conversation_id: UUID
-    prompt_id: UUID
-    prompt_digest: str
     history: tuple[Message, ...]
     hold: Hold
+    conversation_id: UUID | None = None
+    prompt_id: UUID | None = None
+    prompt_digest: str = ""
+    first_answer: UUID | None = None
+    head_before: UUID | None = None
     repeats: UUID | None = None
+
+
+def owned_idempotency_key(who: Principal, key: str) -> str:
+    """Return the key as it is stored.
+
+    What one person or end user sent is nobody else's, even if it is repeated letter by letter.
+    """
+    return f"{key}{OWNER_SEPARATOR}{who.owner_name}" if who.owner_name else key
 
 
 class UnrecognizedSound(NamedTuple):
@@ -70,9 +82,8 @@ class StoredRun(ABC):
     def __post_init__(self) -> None:
         self.principal = who = self.caller.principal
         self.workspace_id = who.workspace_id
-        if self.idempotency_key and who.owner_name:
-            # what one person or end user sent is nobody else's, even if it is repeated letter by letter
-            self.idempotency_key = f"{self.idempotency_key}{OWNER_SEPARATOR}{who.owner_name}"
+        if self.idempotency_key:
+            self.idempotency_key = owned_idempotency_key(who, self.idempotency_key)
 
     @property
     def scope(self) -> str:

@@ -58,7 +58,7 @@ def lay_out_thread(
     children: dict[UUID | None, list[Message]] = defaultdict(list)
     for message in messages:
         children[message.parent_id if message.parent_id in by_id else None].append(message)
-    answers: dict[UUID, list[Completion]] = defaultdict(list)
+    answers: dict[UUID | None, list[Completion]] = defaultdict(list)
     for completion in completions:
         answers[completion.prompt_id].append(completion)
     current = _path_to(head_id, by_id)

@@ -46,8 +46,24 @@ def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
             _execute(statement.text, [value for row in batch for value in statement.parameters(row.values())])
 
 
+class Increase(NamedTuple):
+    """A new value for an update: the stored one and so much more."""
+
+    by: int
+
+
+class Exchange(NamedTuple):
+    """A new value for an update, if the stored one is still the expected one."""
+
+    expected: Any
+    new: Any
+
+
 def update_rows(model: type[models.Model], changes: Sequence[tuple[Row, Row]]) -> list[bool]:
-    """Set each pair's second mapping on the rows that match its first; return whether any matched."""
+    """Set each pair's second mapping on the rows that match its first; return whether any matched.
+
+    A value may be an `Increase` or an `Exchange`.
+    """
     return [_update_row(model, where, values) > 0 for where, values in changes]
 
 
@@ -118,8 +134,15 @@ def _with_placeholders(text: str, vendor: str) -> str:
 
 
 def _update_row(model: type[models.Model], where: Row, values: Row) -> int:
-    statement = _build_update(model, tuple(where), tuple(values), connection.vendor)
-    return _execute(statement.text, statement.parameters((*values.values(), *where.values())))
+    changed = tuple([(name, _ASSIGNED.get(type(value), _PLAIN)) for name, value in values.items()])
+    statement = _build_update(model, tuple(where), changed, connection.vendor)
+    parameters: list[Any] = []
+    for value in values.values():
+        if type(value) in _ASSIGNED:
+            parameters.extend(value)
+        else:
+            parameters.append(value)
+    return _execute(statement.text, statement.parameters((*parameters, *where.values())))
 
 
 def _execute(text: str, parameters: Sequence[Any]) -> int:
@@ -149,15 +172,24 @@ def _build_insert(model: type[models.Model], names: tuple[str, ...], count: int,
     )
 
 
+_PLAIN = "{column} = {place}"
+_ASSIGNED = {
+    Increase: "{column} = {column} + {place}",
+    Exchange: "{column} = CASE WHEN {column} = {place} THEN {place} ELSE {column} END",
+}
+
+
 @lru_cache
 def _build_update(
-    model: type[models.Model], where: tuple[str, ...], changed: tuple[str, ...], vendor: str
+    model: type[models.Model], where: tuple[str, ...], changed: tuple[tuple[str, str], ...], vendor: str
 ) -> _Statement:
-    assignments = ", ".join(f"{_column(model, name)} = {_placeholder()}" for name in changed)
-    conditions = " AND ".join(f"{_column(model, name)} = {_placeholder()}" for name in where)
+    place = _placeholder()
+    assignments = ", ".join(form.format(column=_column(model, name), place=place) for name, form in changed)
+    conditions = " AND ".join(f"{_column(model, name)} = {place}" for name in where)
+    assigned = [name for name, form in changed for _ in range(form.count("{place}"))]
     return _Statement(
         f"UPDATE {_table(model)} SET {assignments} WHERE {conditions}",  # noqa: S608 (our own names)
-        tuple(_converter(model, name) for name in (*changed, *where)),
+        tuple(_converter(model, name) for name in (*assigned, *where)),
     )
 
 

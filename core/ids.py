@@ -6,6 +6,7 @@ from uuid import UUID
 import uuid_utils.compat as uuid_utils
 
 CONVERSATION, MESSAGE, COMPLETION = "conv_", "msg_", "chatcmpl-"
+FUNCTION_CALL, FUNCTION_OUTPUT, REASONING = "fc_", "fco_", "rs_"
 FILE, SPEECH = "file-", "audio_"
 PROJECT, KEY, USER = "proj_", "key_", "user-"
 INVITATION = "invite_"

@@ -10,9 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
-from media.models import Asset, File
+from media.models import Asset
 
 
 def unheld(assets: QuerySet[Asset]) -> QuerySet[Asset]:
@@ -25,21 +24,21 @@ def visible_assets(holder: UUID | None) -> QuerySet[Asset]:
 
     What holds an asset was not deleted, and has not expired, although the asset may still be kept.
     """
-    rows = (_unexpired(holders) for holders in _holders())
+    rows = _holders("showing")
     return Asset.objects.filter(
         _any_exists(rows if holder is None else (one.filter(pk=holder) for one in rows))
     )
 
 
-def _holders() -> Iterator[QuerySet[Any]]:
-    """Yield the rows that hold the asset of the outer query, by their model."""
+def _holders(manager: str = "_base_manager") -> Iterator[QuerySet[Any]]:
+    """Yield the rows that hold the asset of the outer query, by their model.
+
+    Each such model has a manager `showing`, of the rows by which the asset is shown, too.
+    """
     for relation in Asset._meta.related_objects:
         if getattr(relation.on_delete, "__name__", "") == "RESTRICT":
-            yield relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
-
-
-def _unexpired(holders: QuerySet[Any]) -> QuerySet[Any]:
-    return holders.exclude(expires_at__lte=timezone.now()) if holders.model is File else holders
+            rows = getattr(relation.related_model, manager)
+            yield rows.filter(**{relation.field.name: OuterRef("pk")})
 
 
 def _any_exists(several: Iterator[QuerySet[Any]]) -> Q:

@@ -206,6 +206,11 @@ def rendition_name(workspace_id: UUID, rendition: UUID) -> str:
     return f"{workspace_id.hex}/renditions/{rendition.hex}"
 
 
+class UnexpiredFiles(models.Manager["File"]):
+    def get_queryset(self) -> models.QuerySet["File"]:
+        return super().get_queryset().exclude(expires_at__lte=timezone.now())
+
+
 class File(OwnedModel):
     """An upload under its own name; several may share an asset."""
 
@@ -214,6 +219,9 @@ class File(OwnedModel):
     purpose = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = models.Manager()
+    showing = UnexpiredFiles()
 
     class Meta(OwnedModel.Meta):
         indexes: ClassVar[list[models.Index]] = [

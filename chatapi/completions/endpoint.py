@@ -98,7 +98,7 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             viewer.log.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
         )
         content_type = NDJSON_STREAM if ndjson else EVENT_STREAM
-        await start_stream(send, content_type, (b"x-stream", b"true"), _conversation_header(viewer.log))
+        await start_stream(send, content_type, (b"x-stream", b"true"), *_id_headers(viewer.log))
         send.encode_error = encoder.encode_error
         try:
             while not viewer.is_gone:
@@ -135,11 +135,11 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             service_tier=request.params.get("service_tier"),
         )
         body = self._dialect.render(answer, assembler.sounds())
-        await send_json(send, 200, body, [_conversation_header(log)])
+        await send_json(send, 200, body, _id_headers(log))
 
 
 async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:
-    headers = [_conversation_header(log)]
+    headers = _id_headers(log)
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
     if failure.code in {InsufficientQuota.code, ModelUnpriced.code}:
@@ -176,5 +176,12 @@ def _accepts_ndjson(scope: Scope) -> bool:
     return any(name == b"accept" and NDJSON_STREAM[1] in value.lower() for name, value in scope["headers"])
 
 
-def _conversation_header(log: EventLog) -> tuple[bytes, bytes]:
-    return b"x-conversation-id", log.conversation_id.encode()
+def _id_headers(log: EventLog) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-completion-id", log.head.id.encode())]
+    if log.stored_ids is not None:
+        conversation_id, message_id = log.stored_ids
+        headers += [
+            (b"x-conversation-id", conversation_id.encode()),
+            (b"x-message-id", message_id.encode()),
+        ]
+    return headers

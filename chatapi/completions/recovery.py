@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
@@ -18,9 +18,9 @@ from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.process_heartbeats import HEARTBEAT_TIMEOUT, is_alive, journal_path
 from chatapi.completions.runs import crash_journal
 from chatapi.completions.runs.crash_journal import RunProgress
-from conversations.models import Completion, ServerProcess
+from conversations.models import Completion, Conversation, Message, ServerProcess
 from conversations.settlement import usage_columns
-from core.bulk_sql import update_rows
+from core.bulk_sql import Increase, update_rows
 from core.files import delete_abandoned
 from engines.events import Usage
 
@@ -85,12 +85,27 @@ def _is_journal_expected(process: ServerProcess) -> bool:
 
 def _mark_interrupted(dead: Collection[UUID | None]) -> int:
     abandoned = Completion.objects.filter(state=Completion.State.IN_PROGRESS)
-    return abandoned.filter(_owned_by(dead, "process")).update(
+    abandoned = abandoned.filter(_owned_by(dead, "process"))
+    answered_again = list(
+        Conversation.objects.filter(completions__in=abandoned, head=F("completions__prompt")).distinct()
+    )
+    marked = abandoned.update(
         state=Completion.State.INTERRUPTED,
         ended_at=timezone.now(),
         usage_estimated=True,
         idempotency_key=None,  # a repeated call is meant to succeed
     )
+    for conversation in answered_again:
+        _restore_head(conversation)
+    return marked
+
+
+def _restore_head(conversation: Conversation) -> None:
+    """Show the newest answer again, if the message at the head has one: another was being made of it."""
+    answers = Message.objects.filter(parent=conversation.head_id, completion__isnull=False)
+    newest = answers.order_by("-pk").values_list("pk", flat=True).first()
+    if newest is not None:
+        Conversation.objects.filter(pk=conversation.pk, head=conversation.head_id).update(head=newest)
 
 
 def _settle_charges(charges: Sequence[Charge]) -> None:
@@ -107,6 +122,14 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
     with transaction.atomic(), HoldBatch([], settlements) as batch:
         update_rows(
             Completion, [({"id": id}, usage_columns(usages[id], cost)) for id, cost in batch.costs.items()]
+        )
+        conversations = Completion.objects.filter(id__in=batch.costs, conversation__isnull=False)
+        update_rows(
+            Conversation,
+            [
+                ({"id": conversation_id}, {"cost": Increase(batch.costs[id] or 0)})
+                for id, conversation_id in conversations.values_list("id", "conversation_id")
+            ],
         )
 
 

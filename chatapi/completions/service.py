@@ -229,13 +229,14 @@ class CompletionService:
                 self._background.start(run.allowance.correct_tokens(outcome.usage.total_tokens))
 
     async def _store_end(self, run: Run, outcome: Outcome) -> None:
-        if outcome.sounds:
+        keeps_sounds = bool(outcome.sounds) and run.request.is_stored
+        if keeps_sounds:
             await asyncio.to_thread(store_bytes, run.workspace_id, outcome.sounds)
         if self._writer is None:
             raise ServiceUnavailable("The service is stopping.")
         units = billing_units(outcome.usage, outcome.images)
         await self._writer.settle(Settlement(run, outcome, units))
-        if outcome.sounds:
+        if keeps_sounds:
             self._background.start_follow_up(begin_renditions, speech_files(outcome))
 
     async def _join(self, completion_id: UUID, who: Principal) -> EventLog:

@@ -19,7 +19,6 @@ from conversations.models import Completion
 from core.exceptions import Conflict, envelope
 from core.http.openapi import error_responses
 from core.http.views import ApiView
-from core.ids import CONVERSATION, format_id
 from engines.answers import Answer
 from engines.messages import SpokenPart
 from media.file_presenter import FilePresenter
@@ -52,7 +51,7 @@ class CompletionCancelView(ApiView):
     def post(self, request: Request, completion_id: str) -> Response:
         who = principal_of(request)
         completion = selectors.get_completion(who, completion_id)
-        completion.conversation.require_writable(who)
+        completion.stored_conversation.require_writable(who)
         service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
         service.cancel_from_thread(completion.id)
         stopped = selectors.get_completion(who, completion_id)
@@ -66,7 +65,7 @@ def _shown(completion: Completion) -> dict[str, Any]:
     """Show a completion with its sounds."""
     workspace_id, answer = completion.workspace_id, selectors.answer_of(completion)
     body = stored_completion(completion, answer, selectors.read_sounds(workspace_id, answer))
-    files = selectors.files_of(workspace_id, completion.conversation_id, completion.answers.all())
+    files = selectors.files_of(workspace_id, completion.stored_conversation.pk, completion.answers.all())
     _add_stored_sounds(body, answer, files)
     return body
 
@@ -80,7 +79,7 @@ def stored_completion(completion: Completion, answer: Answer, sounds: dict[str, 
     return body | {
         "state": completion.state,
         "metadata": answer.metadata,
-        "conversation_id": format_id(CONVERSATION, completion.conversation_id),
+        "conversation_id": completion.stored_conversation.public_id,
     }
 
 

@@ -63,7 +63,7 @@ def _exchanges(team: Team) -> dict[str, Completion]:
 
 
 def _conversations(team: Team) -> Ids:
-    return {whose: made.conversation.public_id for whose, made in _exchanges(team).items()}
+    return {whose: made.stored_conversation.public_id for whose, made in _exchanges(team).items()}
 
 
 def _completions(team: Team) -> Ids:

@@ -105,7 +105,7 @@ def read_json(archive: ZipFile, name: str) -> Any:
 
 
 def test_alice_asks_waits_and_downloads(server: Server, alice: Person, browser: httpx2.Client) -> None:
-    conversation = create_exchange(alice, "Where is the fox? 🦊").conversation
+    conversation = create_exchange(alice, "Where is the fox? 🦊").stored_conversation
 
     asked = browser.post("/v1/me/exports")
     assert (asked.status_code, asked.headers["cache-control"]) == (202, "no-store")
@@ -197,7 +197,7 @@ def without_urls(node: Any) -> Any:
 
 
 def test_its_conversations_are_as_the_api_shows_them(client: Client, alice: Person) -> None:
-    conversation = create_exchange(alice, "/media/ is a path, 🦊 said").conversation
+    conversation = create_exchange(alice, "/media/ is a path, 🦊 said").stored_conversation
     blob = store_held_file(conversation, b"a picture", "image/png", "thumbnail")
     add_message(conversation, "user", ImagePart(blob), after=conversation.head)
 
@@ -257,8 +257,8 @@ def test_it_tells_who_she_is_and_no_secret(alice: Person, bob: Person) -> None:
 
 
 def test_of_a_shared_workspace_it_holds_only_what_is_bobs_own(alice: Person, bob: Person) -> None:
-    theirs = create_exchange(alice, "Alice asks").conversation
-    mine = create_exchange(bob, "Bob asks").conversation
+    theirs = create_exchange(alice, "Alice asks").stored_conversation
+    mine = create_exchange(bob, "Bob asks").stored_conversation
     Conversation.objects.filter(pk=mine.pk).update(user=bob.user, api_key=None)
     sent, others = store_held_file(mine, b"bob's", "image/png"), store_held_file(theirs, b"hers", "image/png")
     his_file, her_file = upload(bob, b"his upload", "his.txt"), upload(alice, b"her upload", "her.txt")
@@ -276,7 +276,7 @@ def test_of_a_shared_workspace_it_holds_only_what_is_bobs_own(alice: Person, bob
 
 
 def test_what_bob_keeps_private_in_alices_own_workspace_is_not_hers(alice: Person, bob: Person) -> None:
-    hers, his = (create_exchange(who, "Who asks?").conversation for who in (alice, bob))
+    hers, his = (create_exchange(who, "Who asks?").stored_conversation for who in (alice, bob))
     Conversation.objects.filter(pk=his.pk).update(user=bob.user, api_key=None)
     both, only_his = b"sent by both", b"sent by Bob"
     store_held_file(hers, both, "image/png")
@@ -343,7 +343,7 @@ def test_what_a_dead_worker_left_is_made_once_its_lease_has_ended(alice: Person,
 
 
 def test_another_worker_makes_what_a_killed_one_had_begun(transactional_db: None, alice: Person) -> None:
-    conversation = create_exchange(alice).conversation
+    conversation = create_exchange(alice).stored_conversation
     export = request_export_quietly(alice)
     kill_where_it_stalls("""
 from accounts.data_export import register_exporter

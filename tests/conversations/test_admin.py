@@ -14,7 +14,7 @@ from conversations.models import Completion, Conversation, Message
 from core.admin_rights import with_viewer
 from core.blob import Blob
 from engines.messages import ImagePart, ToolCall
-from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
+from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange, prompt_of
 from tests.support.people import Person
 
 CONVERSATIONS = "/admin/conversations/conversation/"
@@ -194,7 +194,7 @@ def test_a_completion_shows_state_usage_and_times(reviewer: Client, alice: Perso
 
 def test_completions_are_filtered(reviewer: Client, alice: Person) -> None:
     done = create_exchange(alice)
-    failed = completion_of(alice, done.prompt, "failed", usage_estimated=True)
+    failed = completion_of(alice, prompt_of(done), "failed", usage_estimated=True)
 
     for query in ({"state": "failed"}, {"usage_estimated__exact": "1"}):
         found = reviewer.get(COMPLETIONS, query).text
@@ -206,7 +206,7 @@ def test_completions_are_filtered(reviewer: Client, alice: Person) -> None:
 
 def test_reviewers_change_nothing(reviewer: Client, alice: Person) -> None:
     completion = create_exchange(alice)
-    rows = (completion, completion.conversation, completion.prompt)
+    rows = (completion, completion.stored_conversation, prompt_of(completion))
 
     for row in rows:
         assert reviewer.post(detail(row), {"title": "mine", "state": "failed"}).status_code == 403
@@ -221,9 +221,9 @@ def test_reviewers_change_nothing(reviewer: Client, alice: Person) -> None:
 def test_an_operator_deletes_whole_conversations_only(operator: Client, alice: Person) -> None:
     completion, other = create_exchange(alice), create_exchange(alice)
 
-    for row in (completion, completion.prompt):
+    for row in (completion, prompt_of(completion)):
         assert operator.post(detail(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
-    gone = detail(completion.conversation).replace("change", "delete")
+    gone = detail(completion.stored_conversation).replace("change", "delete")
     assert "Are you sure" in operator.get(gone).text
     assert operator.post(gone, {"post": "yes"}).status_code == 302
 
@@ -236,7 +236,7 @@ def test_a_user_who_is_not_a_reviewer_sees_nothing(client: Client, alice: Person
     completion = create_exchange(alice)
     client.force_login(alice.user)
 
-    assert client.get(detail(completion.conversation)).status_code == 302
+    assert client.get(detail(completion.stored_conversation)).status_code == 302
     alice.user.is_staff = True
     alice.user.save()
-    assert client.get(detail(completion.conversation)).status_code == 403
+    assert client.get(detail(completion.stored_conversation)).status_code == 403

@@ -64,7 +64,7 @@ def test_a_long_conversation_is_deleted_after_its_size_was_shown(
 
 def test_branches_and_answers_are_deleted_too(operator: Client, alice: Person) -> None:
     completion = create_exchange(alice)
-    conversation = completion.conversation
+    conversation = completion.stored_conversation
     branch = add_message(conversation, "user", "Another way", after=completion.prompt)
     second = completion_of(alice, branch)
     for choice in range(2):
@@ -76,7 +76,7 @@ def test_branches_and_answers_are_deleted_too(operator: Client, alice: Person) -
 
 
 def test_a_deletion_needs_confirmation(operator: Client, alice: Person) -> None:
-    conversation = create_exchange(alice).conversation
+    conversation = create_exchange(alice).stored_conversation
 
     assert "Are you sure" in operator.get(deletion_url(conversation)).text
 

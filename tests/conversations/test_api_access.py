@@ -21,7 +21,9 @@ def completion(alice: Person) -> Completion:
 
 
 def address(route: str, completion: Completion) -> str:
-    return route.format(completion=completion.public_id, conversation=completion.conversation.public_id)
+    return route.format(
+        completion=completion.public_id, conversation=completion.stored_conversation.public_id
+    )
 
 
 @pytest.mark.parametrize("route", ONE_OBJECT)
@@ -48,7 +50,7 @@ def test_lists_hold_only_the_workspaces_own_rows(
     def listed(who: Person) -> list[str]:
         return [row["id"] for row in client.get("/v1/conversations", headers=who.headers).json()["data"]]
 
-    assert listed(alice) == listed(bob) == [completion.conversation.public_id]
+    assert listed(alice) == listed(bob) == [completion.stored_conversation.public_id]
     assert listed(charlie) == []
 
 
@@ -95,4 +97,4 @@ def test_a_browser_session_acts_in_the_personal_workspace(client: Client, alice:
 
     rows = client.get("/v1/conversations").json()["data"]
 
-    assert [row["id"] for row in rows] == [own.conversation.public_id]
+    assert [row["id"] for row in rows] == [own.stored_conversation.public_id]

@@ -26,7 +26,7 @@ def address(conversation: Conversation) -> str:
 
 
 def test_a_conversation_is_deleted_with_its_messages_and_completions(alice: Person, client: Client) -> None:
-    gone, stays = create_exchange(alice).conversation, create_exchange(alice).conversation
+    gone, stays = create_exchange(alice).stored_conversation, create_exchange(alice).stored_conversation
 
     answer = client.delete(address(gone), headers=alice.headers)
 
@@ -37,14 +37,14 @@ def test_a_conversation_is_deleted_with_its_messages_and_completions(alice: Pers
 
 
 def test_a_teammate_may_delete_it(alice: Person, bob: Person, client: Client) -> None:
-    conversation = create_exchange(alice).conversation
+    conversation = create_exchange(alice).stored_conversation
 
     assert client.delete(address(conversation), headers=bob.headers).status_code == 200
     assert not Conversation.objects.exists()
 
 
 def test_a_stranger_does_not_find_it(alice: Person, charlie: Person, client: Client) -> None:
-    conversation = create_exchange(alice).conversation
+    conversation = create_exchange(alice).stored_conversation
 
     answer = client.delete(address(conversation), headers=charlie.headers)
 
@@ -56,7 +56,7 @@ def test_a_stranger_does_not_find_it(alice: Person, charlie: Person, client: Cli
 def test_an_unauthenticated_client_is_asked_for_a_key(
     headers: dict[str, str], code: str | None, alice: Person, client: Client
 ) -> None:
-    conversation = create_exchange(alice).conversation
+    conversation = create_exchange(alice).stored_conversation
 
     answer = client.delete(address(conversation), headers=headers)
 
@@ -66,7 +66,7 @@ def test_an_unauthenticated_client_is_asked_for_a_key(
 
 def test_a_browser_session_needs_its_csrf_token(db: None) -> None:
     dana = person("dana@example.com")
-    conversation = create_exchange(dana).conversation
+    conversation = create_exchange(dana).stored_conversation
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(dana.user)
 
@@ -81,7 +81,7 @@ def test_an_impossible_id_is_not_found(id: str, alice: Person, client: Client) -
 
 def test_a_deleted_conversation_is_not_found(alice: Person, client: Client) -> None:
     completion = create_exchange(alice)
-    conversation = completion.conversation
+    conversation = completion.stored_conversation
     client.delete(address(conversation), headers=alice.headers)
 
     for gone in (
@@ -130,7 +130,7 @@ def test_an_answer_in_progress_reaches_its_client_and_is_not_stored(server: Serv
 
 
 def test_openais_client_deletes(server: Server, alice: Person) -> None:
-    conversation = create_exchange(alice).conversation
+    conversation = create_exchange(alice).stored_conversation
 
     with server.sdk(alice) as sdk:
         deleted = sdk.conversations.delete(conversation.public_id)

@@ -69,7 +69,7 @@ def test_an_empty_list(alice: Person, client: Client) -> None:
     ],
 )
 def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Person, client: Client) -> None:
-    conversation = create_exchange(alice).conversation.public_id
+    conversation = create_exchange(alice).stored_conversation.public_id
     for route in ("/v1/conversations", f"/v1/conversations/{conversation}/items"):
         answer = client.get(f"{route}?{query}", headers=alice.headers)
 

@@ -108,7 +108,7 @@ def exchange(team: Team, whose: str) -> Completion:
 @pytest.mark.parametrize("whose", SEEN)
 def test_who_sees_a_conversation_its_items_and_its_completion(team: Team, whose: str) -> None:
     completion = exchange(team, whose)
-    conversation = completion.conversation.public_id
+    conversation = completion.stored_conversation.public_id
     for actor in ACTORS:
         expected = 200 if actor in SEEN[whose] else 404
         for path in (
@@ -123,7 +123,7 @@ def test_who_sees_a_conversation_its_items_and_its_completion(team: Team, whose:
 
 @pytest.mark.parametrize("whose", SEEN)
 def test_who_shares_and_deletes_a_conversation(team: Team, whose: str) -> None:
-    id = exchange(team, whose).conversation_id
+    id = exchange(team, whose).stored_conversation.id
     before = Conversation.objects.get().visibility
     path = f"/v1/conversations/{Conversation.objects.get().public_id}"
     for actor in ACTORS:
@@ -163,7 +163,7 @@ def test_who_sees_and_deletes_a_file(team: Team, whose: str) -> None:
 
 
 def test_what_is_shared_is_shared_by_its_owner_and_taken_back(team: Team) -> None:
-    own = exchange(team, "the member's own").conversation
+    own = exchange(team, "the member's own").stored_conversation
     path = f"/v1/conversations/{own.public_id}"
     assert team.ask(OTHER, "GET", path).status_code == 404
 
@@ -176,7 +176,7 @@ def test_what_is_shared_is_shared_by_its_owner_and_taken_back(team: Team) -> Non
 
 
 def test_an_end_users_browser_shares_nothing_with_the_members(team: Team) -> None:
-    conversation = exchange(team, "made for xavier").conversation
+    conversation = exchange(team, "made for xavier").stored_conversation
     file = uploaded(team.workspace, b"Hello.", **team.columns("made for xavier"))
     for path in (f"/v1/conversations/{conversation.public_id}", f"/v1/files/{file.public_id}"):
         refused = team.ask(TOKEN, "POST", path, {"visibility": "workspace"})
@@ -185,7 +185,7 @@ def test_an_end_users_browser_shares_nothing_with_the_members(team: Team) -> Non
 
 
 def test_who_becomes_a_reviewer_still_reads_their_own(team: Team) -> None:
-    own = exchange(team, "the owner's own").conversation
+    own = exchange(team, "the owner's own").stored_conversation
     path = f"/v1/conversations/{own.public_id}"
     set_role(team.people[OWNER], Role.REVIEWER)
 
@@ -216,7 +216,7 @@ def test_an_index_finds_what_is_an_end_users_among_all_others(team: Team, model:
     ],
 )
 def test_a_wrong_change_is_named(team: Team, body: Any, param: str | None, code: str) -> None:
-    path = f"/v1/conversations/{exchange(team, 'made by a key').conversation.public_id}"
+    path = f"/v1/conversations/{exchange(team, 'made by a key').stored_conversation.public_id}"
 
     error = team.ask(KEY, "POST", path, body).json()["error"]
 
@@ -230,8 +230,8 @@ def test_what_is_anothers_costs_as_many_queries_as_what_never_was(team: Team, ac
     file = uploaded(team.workspace, b"Hello.", **team.columns(whose))
     never = "0" * 32
     for path, id in (
-        ("/v1/conversations/{}", theirs.conversation.public_id),
-        ("/v1/conversations/{}/items", theirs.conversation.public_id),
+        ("/v1/conversations/{}", theirs.stored_conversation.public_id),
+        ("/v1/conversations/{}/items", theirs.stored_conversation.public_id),
         ("/v1/chat/completions/{}", theirs.public_id),
         ("/v1/files/{}", file.public_id),
     ):

@@ -214,14 +214,14 @@ def test_a_call_that_fails_in_a_batch_fails_alone(
 ) -> None:
     from conversations import admission
 
-    original = admission._title
+    original = admission.first_words
 
     def title(messages: Any) -> str:
         if "poison" in messages[0].text:
             raise RuntimeError("poisoned")
         return original(messages)
 
-    monkeypatch.setattr(admission, "_title", title)
+    monkeypatch.setattr(admission, "first_words", title)
 
     async def ask_all() -> list[int]:
         async with httpx2.AsyncClient(base_url=server.url, headers=alice.headers, timeout=60) as client:

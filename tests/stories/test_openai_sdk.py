@@ -394,7 +394,7 @@ def test_a_conversation_is_continued_by_its_id(sdk: openai.OpenAI) -> None:
     )
     assert Conversation.objects.get().messages.count() == 4
     newest = Completion.objects.order_by("-id")[0]
-    assert newest.request["metadata"] == {"shop": "oslo"}
+    assert newest.metadata == {"shop": "oslo"}
     assert newest.request["context"] == context
     with pytest.raises(openai.NotFoundError) as unknown:
         sdk.chat.completions.create(

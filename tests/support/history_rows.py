@@ -8,6 +8,7 @@ from accounts.models import Workspace
 from conversations.asset_holds import hold_files
 from conversations.models import Completion, Conversation, Message
 from core.blob import Blob
+from core.ids import new_id
 from engines.messages import Part, TextPart
 from media.models import File, Rendition, asset_id, rendition_id
 from media.services import StoredFile, register_files, store_bytes
@@ -35,12 +36,13 @@ def add_message(
         **fields,
     )
     conversation.head = message
-    conversation.save(update_fields=["head"])
+    conversation.message_count += 1
+    conversation.save(update_fields=["head", "message_count"])
     return message
 
 
 def completion_of(person: Person, prompt: Message, state: str = "completed", **fields: Any) -> Completion:
-    return Completion.objects.create(
+    completion = Completion.objects.create(
         workspace=person.workspace,
         user=person.user,
         conversation=prompt.conversation,
@@ -51,8 +53,11 @@ def completion_of(person: Person, prompt: Message, state: str = "completed", **f
         state=state,
         created_at=NOON,
         ended_at=None if state == "in_progress" else NOON + timedelta(seconds=2),
-        **fields,
+        **{"first_answer": new_id(), **fields},
     )
+    prompt.conversation.last_completion = completion
+    prompt.conversation.save(update_fields=["last_completion"])
+    return completion
 
 
 def create_exchange(person: Person, question: str = "Hello?", answer: str = "Hello.") -> Completion:
@@ -64,6 +69,10 @@ def create_exchange(person: Person, question: str = "Hello?", answer: str = "Hel
         conversation, "assistant", answer, after=asked, completion=completion, choice=0, finish_reason="stop"
     )
     return completion
+
+
+def prompt_of(completion: Completion) -> Message:
+    return Message.objects.get(pk__in=[completion.prompt_id])
 
 
 def store_held_file(

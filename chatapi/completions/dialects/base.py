@@ -44,7 +44,8 @@ class Dialect(ABC):
         reader = MessageReader()
         messages, positions = self._messages(reader.read(values["messages"]))
         context = values.get("context")
-        conversation_id = (context or {}).get("conversation_id")
+        place = context or {}
+        conversation_id = place.get("conversation_id")
         if conversation_id is None:
             check_tool_results(messages, positions=positions)
         tools = _tools(values)
@@ -68,7 +69,9 @@ class Dialect(ABC):
             metadata=values.get("metadata", {}),
             context=context,
             conversation_id=conversation_id,
-            parent_message_id=(context or {}).get("parent_message_id"),
+            parent_message_id=place.get("parent_message_id"),
+            begins_root="parent_message_id" in place and place["parent_message_id"] is None,
+            regenerate=place.get("regenerate"),
             end_user=values.get("safety_identifier") or values.get("user") or "",
             on_disconnect=values.get("on_disconnect"),
             uploads=reader.uploads.bytes,

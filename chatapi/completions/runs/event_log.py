@@ -16,14 +16,18 @@ Entry = Event | AnswerEnd
 class EventLog:
     """The log of one completion, with what its viewers must know of it.
 
-    `on_abandoned` is called when the last viewer's client is gone before the end.
+    `stored_ids` are the public ids of the conversation and of the answer's message; none of what is not
+    stored. `on_abandoned` is called when the last viewer's client is gone before the end.
     """
 
     def __init__(
-        self, head: AnswerHead, conversation_id: str, on_abandoned: Callable[[], None] | None = None
+        self,
+        head: AnswerHead,
+        stored_ids: tuple[str, str] | None,
+        on_abandoned: Callable[[], None] | None = None,
     ) -> None:
         self.head = head
-        self.conversation_id = conversation_id
+        self.stored_ids = stored_ids
         self._on_abandoned = on_abandoned
         self.entries: list[Entry] = []
         self.ended: AnswerEnd | None = None

@@ -87,7 +87,7 @@ class PumpedRun(Protocol):
     def head(self) -> AnswerHead: ...
 
     @property
-    def conversation_id(self) -> str: ...
+    def stored_ids(self) -> tuple[str, str] | None: ...
 
     @property
     def request(self) -> EngineRequest: ...
@@ -119,7 +119,7 @@ class Pump:
         slot: JournalSlot,
         settle: Callable[[Outcome], Awaitable[None]],
     ) -> None:
-        self.log = EventLog(run.head, run.conversation_id, self.leave if run.is_cancelled_when_left else None)
+        self.log = EventLog(run.head, run.stored_ids, self.leave if run.is_cancelled_when_left else None)
         self._run = run
         self._request = run.request
         self._prepared = PreparedRequest(run.request)

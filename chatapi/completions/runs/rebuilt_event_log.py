@@ -5,8 +5,8 @@ from uuid import UUID
 
 from accounts.principal import Principal
 from chatapi.completions.runs.event_log import EventLog
-from conversations.selectors import answer_of, failure_of, get_completion, read_sounds
-from core.ids import COMPLETION, CONVERSATION, format_id
+from conversations.selectors import answer_of, failure_of, get_completion, read_sounds, stored_ids
+from core.ids import COMPLETION, format_id
 from engines.answers import Answer, AnswerEnd, Choice
 from engines.events import (
     AudioDelta,
@@ -27,7 +27,7 @@ def replay(who: Principal, completion_id: UUID) -> EventLog | None:
     answer = answer_of(completion)
     if answer.state == "in_progress":
         return None
-    log = EventLog(answer.head, format_id(CONVERSATION, completion.conversation_id))
+    log = EventLog(answer.head, stored_ids(completion))
     for event in _events(answer, read_sounds(who.workspace_id, answer)):
         log.append(event)
     finishes = tuple(

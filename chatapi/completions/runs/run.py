@@ -24,7 +24,7 @@ from chatapi.completions.usage_bounds import limit_output, speech_limit, usage_b
 from conversations.completion_request import unify_output_limits
 from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
 from core.exceptions import BadRequest
-from core.ids import COMPLETION, CONVERSATION, format_id
+from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id
 from engines.answers import AnswerHead
 from engines.base import PromptTooLong
 from engines.messages import Message
@@ -122,8 +122,11 @@ class Run(StoredRun):
         return AnswerHead(format_id(COMPLETION, self.id), int(self.at.timestamp()), self.model)
 
     @property
-    def conversation_id(self) -> str:
-        return format_id(CONVERSATION, self.admission.conversation_id)
+    def stored_ids(self) -> tuple[str, str] | None:
+        place = self.admission
+        if place.conversation_id is None or place.first_answer is None:
+            return None
+        return format_id(CONVERSATION, place.conversation_id), format_id(MESSAGE, place.first_answer)
 
     @property
     def is_ssml(self) -> bool:

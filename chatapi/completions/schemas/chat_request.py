@@ -29,6 +29,8 @@ class ChatRequestSerializer(ParametersSerializer):
         return bool(self.fields["stream"].default)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs["messages"] and (attrs.get("context") or {}).get("conversation_id") is None:
+            raise exceptions.empty_array().at("messages")
         streams = attrs.get("stream", self.streams_by_default)
         if "stream_options" in attrs and not streams:
             raise exceptions.wrong_value("it is only allowed with 'stream': true").at("stream_options")

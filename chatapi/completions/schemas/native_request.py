@@ -99,7 +99,7 @@ class AudioOptionsSerializer(StrictSerializer):
 class ChatCompletionRequestSerializer(ChatRequestSerializer):
     context = ConversationContextField(required=False)  # type: ignore[assignment]
     model = StringField(required=False)
-    messages = ListField(child=MessageField(), min_length=1, max_length=MAX_MESSAGES)
+    messages = ListField(child=MessageField(), max_length=MAX_MESSAGES)
     response_format = ResponseFormatSerializer(required=False)
     modalities = ListField(child=EnumField(MODALITIES), default=["text"])
     audio = AudioOptionsSerializer(required=False)

@@ -93,7 +93,7 @@ class OpenAIAudioOptionsSerializer(StrictSerializer):
 
 class OpenAIChatCompletionRequestSerializer(ChatRequestSerializer):
     model = StringField()
-    messages = ListField(child=OpenAIMessageField(), min_length=1, max_length=MAX_MESSAGES)
+    messages = ListField(child=OpenAIMessageField(), max_length=MAX_MESSAGES)
     response_format = OpenAIResponseFormatSerializer(required=False)
     modalities = ListField(child=EnumField(MODALITIES), min_length=1, default=["text"])
     audio = OpenAIAudioOptionsSerializer(required=False)

@@ -49,6 +49,9 @@ _MAX_STOPS = 4
 _MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
 
 
+CONTEXT_NAMES = ("conversation_id", "parent_message_id", "regenerate")
+
+
 class StopField(DescribedField):
     """A string, or 1 to 4 of them."""
 
@@ -138,18 +141,26 @@ class ParametersSerializer(StrictSerializer):
 
 
 class ConversationContextField(DescribedField):
-    """A free-form object. Only `conversation_id` and `parent_message_id` mean something here."""
+    """A free-form object. Only `CONTEXT_NAMES` mean something here: which conversation the call continues.
+
+    `parent_message_id` is the message that it follows, null for none; `regenerate` one to answer anew.
+    """
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         if type(data) is not dict:
             raise exceptions.wrong_type("an object", data)
-        for name in ("conversation_id", "parent_message_id"):
+        for name in CONTEXT_NAMES:
             value = data.get(name)
             if value is not None and type(value) is not str:
                 raise exceptions.wrong_type("a string", value).at(name)
+        if data.get("conversation_id") is None:
+            for name in ("parent_message_id", "regenerate"):
+                if data.get(name) is not None:
+                    raise exceptions.missing("conversation_id")
+        if data.get("parent_message_id") is not None and data.get("regenerate") is not None:
+            raise exceptions.wrong_value("it excludes 'parent_message_id'").at("regenerate")
         return data
 
     def describe(self, reference: Reference) -> dict[str, Any]:
-        identifier = {"type": "string"}
-        names = ("conversation_id", "parent_message_id")
-        return {"type": "object", "properties": dict.fromkeys(names, identifier), "additionalProperties": {}}
+        properties = {name: {"type": "string", "nullable": True} for name in CONTEXT_NAMES}
+        return {"type": "object", "properties": properties, "additionalProperties": {}}

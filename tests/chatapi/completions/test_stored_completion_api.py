@@ -48,7 +48,7 @@ def test_a_completion_reads_as_it_was_answered(
     assert shown["service_tier"] == "flex"
     assert shown["metadata"] == {"a": "b"}
     assert shown["state"] == "completed"
-    assert shown["conversation_id"] == completion.conversation.public_id
+    assert shown["conversation_id"] == completion.stored_conversation.public_id
     assert "error" not in shown
 
 
