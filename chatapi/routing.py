@@ -16,10 +16,11 @@ from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.audio.speech import SpeechEndpoint
 from chatapi.audio.transcriptions import TranscriptionEndpoint
 from chatapi.completions.endpoint import CompletionsEndpoint
-from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.completions.service import CompletionService
 from chatapi.data_export.content import ExportContentEndpoint
 from chatapi.middleware.body_limit import BodyLimit
 from chatapi.middleware.request_id import RequestId
+from conversations.running_answers import SCOPE_KEY
 from core.http.asgi_endpoint import MethodRouter
 from media.api.downloads import ContentEndpoint, SignedEndpoint
 from media.api.uploads import UploadEndpoint

@@ -13,7 +13,8 @@ from billing.audio_models import AUDIO_MODELS, AudioKind, audio_charge_request
 from billing.holds import ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
-from chatapi.completions.service import SCOPE_KEY, CompletionService
+from chatapi.completions.service import CompletionService
+from conversations.running_answers import SCOPE_KEY
 from core.http.asgi_endpoint import Sender
 from core.http.body import ClientDisconnected
 

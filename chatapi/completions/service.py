@@ -5,6 +5,7 @@ There is one instance per process and event loop.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import ip_network
@@ -45,7 +46,7 @@ from conversations.completion_request import CompletionRequest
 from conversations.settlement import Settlement, speech_files
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
 from core.ids import new_id
-from engines.answers import Outcome
+from engines.answers import Choice, Outcome
 from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
 from media.processing.fetching.fetcher import Fetcher, FetchLimits
@@ -58,8 +59,6 @@ HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.25
 MAX_POLLS = 240
 STOP_SECONDS = 10.0
-SCOPE_KEY = "chatapi.service"
-"""The key of an ASGI scope under which Django's views find the service."""
 
 
 class CompletionService:
@@ -186,6 +185,11 @@ class CompletionService:
                 finish_attachments, run.principal, resolved, folders=folders.pop_all()
             )
         return pump.log
+
+    def written(self, completion_id: UUID) -> Sequence[Choice]:
+        """Return what this process has written of an answer so far; nothing if another process makes it."""
+        pump = self.pumps.get(completion_id)
+        return pump.written if pump else ()
 
     async def hold(self, request: ChargeRequest, bound: Bound) -> Hold:
         """Hold the most that a call other than a completion may cost. Raises `ApiError` for every refusal."""

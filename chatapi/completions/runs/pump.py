@@ -14,12 +14,21 @@ from uuid import UUID
 import msgspec
 
 from chatapi.completions.runs.crash_journal import MAX_COUNT, JournalSlot
-from chatapi.completions.runs.event_log import EventLog
+from chatapi.completions.runs.event_log import Entry, EventLog
 from chatapi.completions.runs.multiple_choices import request_choices
 from chatapi.completions.runs.speaker import Speaker, SpeechOptions
 from chatapi.completions.token_counts import PromptEstimate, fill_missing_counts
 from core.value import Value
-from engines.answers import AnswerEnd, AnswerHead, Choice, CompletionState, Failure, Outcome, assemble
+from engines.answers import (
+    AnswerEnd,
+    AnswerHead,
+    Assembler,
+    Choice,
+    CompletionState,
+    Failure,
+    Outcome,
+    assemble,
+)
 from engines.base import EngineError, PromptTooLong
 from engines.events import (
     AudioDelta,
@@ -163,6 +172,11 @@ class Pump:
             seconds = 0 if self._slot.was_counted else COUNT_SECONDS
             self._count_timer = asyncio.get_running_loop().call_later(seconds, self.task.cancel)
 
+    @property
+    def written(self) -> tuple[Choice, ...]:
+        """What the log holds so far, as it would be stored. May be read in any thread."""
+        return self._assemble(tuple(self.log.entries), ()).choices()
+
     async def _pump(self) -> None:
         state: CompletionState = "completed"
         failure: Failure | None = None
@@ -210,17 +224,16 @@ class Pump:
 
         The second has only the text, the third nothing. Each is built only when it is needed.
         """
-        whole = assemble(
-            self.log.entries,
-            ended.finishes,
-            choices=self._request.n,
-            sound_type=sound_media_type(self._request.sound_format),
-        )
+        whole = self._assemble(self.log.entries, ended.finishes)
         choices = whole.choices()
         yield self._outcome(ended, choices, whole.sounds())
         fallback = AnswerEnd("failed", usage=ended.usage, failure=_UNSTORABLE)
         yield self._outcome(fallback, tuple(map(_text_only, choices)), {})
         yield self._outcome(fallback, (), {})
+
+    def _assemble(self, entries: Sequence[Entry], finishes: Sequence[Finish]) -> Assembler:
+        sound_type = sound_media_type(self._request.sound_format)
+        return assemble(entries, finishes, choices=self._request.n, sound_type=sound_type)
 
     async def _answer(self) -> None:
         """Ask the model, and its fallbacks if it fails before its first event.
