@@ -61,6 +61,7 @@ def test_alice_goes_with_all_she_owns_and_the_ledger_stays_whole(server: Server,
         answer = client.post("/v1/chat/completions", json=chat_body(SECRET) | {"model": "priced"})
         assert answer.status_code == 200
     server.until_idle()
+    Completion.objects.create(workspace=alice.workspace, user=alice.user, state="completed")  # store: false
     blob = store_held_file(conversation_of(alice), b"a picture", "image/png", "thumbnail")
     [asset] = Asset.objects.all()
     assert_ledger_adds_up()
