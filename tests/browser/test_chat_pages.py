@@ -1,4 +1,4 @@
-"""The chat that docs/frontends.md builds piece by piece, and the whole page of docs/examples, in a real browser."""
+"""The chat that docs/frontends.md builds piece by piece, and the whole page of docs/examples, in Chromium."""
 
 import re
 from typing import Any
@@ -94,7 +94,9 @@ def test_the_documented_code_stops_and_follows_an_answer(
 
 
 def test_an_answer_is_stopped_before_its_first_word(chat: Page, complaints: Complaints) -> None:
-    chat.evaluate("() => { window.ids = {}; window.running = say('[[wait: 60]]', null, (_, told) => { ids = told }) }")
+    chat.evaluate(
+        "() => { window.ids = {}; window.running = say('[[wait: 60]]', null, (_, told) => { ids = told }) }"
+    )
     chat.wait_for_function("ids.completion")
 
     assert chat.evaluate("stop(ids.completion).then((answer) => answer.json())")["state"] == "cancelled"
@@ -128,9 +130,10 @@ def test_the_documented_history_archives_deletes_and_restores(chat: Page, compla
 
 
 def test_the_documented_code_uploads_a_picture_and_draws_it(chat: Page, complaints: Complaints) -> None:
+    data = list(encode_picture(quarters()))
     ids = asked(
         chat,
-        f"upload(new File([new Uint8Array({list(encode_picture(quarters()))})], 'a.png', {{type: 'image/png'}}))"
+        f"upload(new File([new Uint8Array({data})], 'a.png', {{type: 'image/png'}}))"
         ".then((file) => sayWithPicture('What is this?', file, null, show))",
     )
     drawn = chat.evaluate(
