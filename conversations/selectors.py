@@ -64,14 +64,14 @@ def get_conversation(who: Principal, public_id: str, *, param: str = "conversati
     return found
 
 
-def get_completion(who: Principal, public_id: str) -> Completion:
-    """Return a completion with its conversation and answers.
+def get_completion(who: Principal, public_id: str, *, with_answers: bool = True) -> Completion:
+    """Return a completion with its conversation and, if they are wanted, its request and answers.
 
     Raises `NotFound` if the caller sees no such completion.
     """
     id = parse_id(COMPLETION, public_id)
-    seen = Completion.objects.filter(readable(who, through="conversation__"))
-    rows = seen.select_related("conversation").prefetch_related(shown_answers())
+    rows = Completion.objects.filter(readable(who, through="conversation__")).select_related("conversation")
+    rows = rows.prefetch_related(shown_answers()) if with_answers else rows.defer("request")
     found = rows.filter(id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")

@@ -35,7 +35,7 @@ class FeedbackView(ApiView):
     )
     def get(self, request: Request, completion_id: str) -> Response:
         who = principal_of(request)
-        completion = selectors.get_completion(who, completion_id)
+        completion = selectors.get_completion(who, completion_id, with_answers=False)
         found = feedback_of(who, [completion]).get(completion.pk, ())
         return Response(list_body(map(FeedbackSerializer().to_representation, found)))
 
@@ -52,7 +52,7 @@ class FeedbackView(ApiView):
     )
     def post(self, request: Request, completion_id: str) -> Response:
         who = principal_of(request)
-        completion = selectors.get_completion(who, completion_id)
+        completion = selectors.get_completion(who, completion_id, with_answers=False)
         completion.stored_conversation.require_writable(who)
         body = read_body(request, FeedbackChangesSerializer)
         said = {name: body[name] for name in FEEDBACK_NAMES if name in body}

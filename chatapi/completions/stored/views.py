@@ -103,7 +103,7 @@ class CompletionView(ApiView):
         responses={200: CompletionDeletedSerializer} | BEING_MADE | error_responses(401, 403, 404),
     )
     def delete(self, request: Request, completion_id: str) -> Response:
-        completion = _writable(request, completion_id)
+        completion = _writable(request, completion_id, with_answers=False)
         delete_completion(completion)
         return Response(CompletionDeletedSerializer(completion).data)
 
@@ -123,16 +123,16 @@ class CompletionMessagesView(ApiView):
     def get(self, request: Request, completion_id: str) -> Response:
         refuse_unknown(request.query_params, PAGE_NAMES)
         requested_page = PAGES.parse(request.query_params)
-        completion = selectors.get_completion(principal_of(request), completion_id)
+        completion = selectors.get_completion(principal_of(request), completion_id, with_answers=False)
         page = answered_page(completion, requested_page)
         pictures = picture_files(completion, page.items)
         urls = {sha256: request.build_absolute_uri(file.url) for sha256, file in pictures.items()}
         return Response(_page_body(page, [show_message(message, urls) for message in page.items]))
 
 
-def _writable(request: Request, completion_id: str) -> Completion:
+def _writable(request: Request, completion_id: str, *, with_answers: bool = True) -> Completion:
     who = principal_of(request)
-    completion = selectors.get_completion(who, completion_id)
+    completion = selectors.get_completion(who, completion_id, with_answers=with_answers)
     completion.stored_conversation.require_writable(who)
     return completion
 
