@@ -16,6 +16,7 @@ from conversations.asset_holds import hold_files
 from conversations.completion_request import non_default_fields
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests
+from conversations.exceptions import NotStored
 from conversations.labels import label_rows
 from conversations.models import Completion, CompletionLabel, Conversation, ConversationLabel, Message
 from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
@@ -229,12 +230,7 @@ def _repeat_of(run: StoredRun, first: Completion) -> Admission:
     if first.body_digest != run.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
     if first.conversation_id is None and first.state != Completion.State.IN_PROGRESS:
-        raise Conflict(
-            "The answer to this idempotency key was not kept ('store': false, or it was deleted), so that it "
-            "cannot be given again.",
-            param="Idempotency-Key",
-            code="not_stored",
-        )
+        raise NotStored
     return Admission((), Hold(run.charge_request, {}, 0), repeats=first.id)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -63,19 +64,23 @@ def get_conversation(who: Principal, public_id: str, *, param: str = "conversati
     return found
 
 
-def get_completion(who: Principal, public_id: str) -> Completion:
-    """Return a completion with its conversation and answers.
+def get_completion(who: Principal, public_id: str, *, with_answers: bool = True) -> Completion:
+    """Return a completion with its conversation and, if they are wanted, its request and answers.
 
     Raises `NotFound` if the caller sees no such completion.
     """
     id = parse_id(COMPLETION, public_id)
-    answers = Prefetch("answers", Message.objects.order_by("choice"))
-    seen = Completion.objects.filter(readable(who, through="conversation__"))
-    rows = seen.select_related("conversation").prefetch_related(answers)
+    rows = Completion.objects.filter(readable(who, through="conversation__")).select_related("conversation")
+    rows = rows.prefetch_related(shown_answers()) if with_answers else rows.defer("request")
     found = rows.filter(id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")
     return found
+
+
+def shown_answers() -> "Prefetch[Any]":
+    """Return what reads the answers of completions along with them, without those that were deleted."""
+    return Prefetch("answers", Message.objects.filter(emptied_at=None).order_by("choice"))
 
 
 def stored_ids(completion: Completion) -> tuple[str, str] | None:
@@ -91,7 +96,11 @@ def find_completion(id: UUID) -> Completion | None:
 
 
 def answer_of(completion: Completion) -> Answer:
-    """Return the answer as it was given, or as much of it as there is."""
+    """Return the answer as it was given, or as much of it as there is.
+
+    It has no tier if the request was not read.
+    """
+    request = {} if "request" in completion.get_deferred_fields() else completion.request
     return Answer(
         head=AnswerHead(
             format_id(COMPLETION, completion.id),
@@ -102,7 +111,7 @@ def answer_of(completion: Completion) -> Answer:
         state=msgspec.convert(completion.state, CompletionState),
         usage=usage_of(completion),
         metadata=completion.metadata,
-        service_tier=(completion.request.get("params") or {}).get("service_tier"),
+        service_tier=(request.get("params") or {}).get("service_tier"),
     )
 
 

@@ -41,6 +41,7 @@ from chatapi.completions.runs.event_log import EventLog
 from chatapi.completions.runs.pump import Pump
 from chatapi.completions.runs.rebuilt_event_log import replay
 from chatapi.completions.runs.run import Run
+from chatapi.completions.starting_calls import StartingCall, StartingCalls
 from chatapi.completions.usage_bounds import expected_tokens
 from conversations.completion_request import CompletionRequest
 from conversations.settlement import Settlement, speech_files
@@ -68,6 +69,7 @@ class CompletionService:
         self.pumps: dict[UUID, Pump] = {}
         """The pumps of the runs in progress, by completion id."""
         self.revocations = Revocations()
+        self._starting = StartingCalls()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: GroupCommitWriter | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -128,45 +130,76 @@ class CompletionService:
         """Store the call and start to answer it. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
+        try:
+            with self._starting.entered(caller.principal, idempotency_key) as call:
+                started = await self._start(
+                    caller, allowance, request, self._writer, call, idempotency_key, body_digest
+                )
+            if isinstance(started, EventLog):
+                return started
+            await allowance.correct_tokens(0)
+            return await self._join(started, caller.principal)
+        except BaseException:
+            await allowance.correct_tokens(0)
+            raise
+
+    async def _start(
+        self,
+        caller: Caller,
+        allowance: Allowance,
+        request: CompletionRequest,
+        writer: GroupCommitWriter,
+        call: StartingCall,
+        idempotency_key: str | None,
+        body_digest: str,
+    ) -> EventLog | UUID:
+        """Start to answer a call; return its log, or the completion that it repeats."""
         request = narrow_to_end_user(request, caller.principal)
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
         await allowance.take_tokens(lambda: expected_tokens(request, spec))
-        try:
-            async with AsyncExitStack() as folders:
-                resolved = await self._resolve(caller.principal, request, spec, folders)
-                # made only now: attachments may take minutes, and its time decides prices and orders messages
-                run = Run(
-                    caller=caller,
-                    request=resolved.request,
-                    model=spec.id,
-                    process_id=self.process_id,
-                    idempotency_key=idempotency_key,
-                    body_digest=body_digest,
-                    files=resolved.files,
-                    candidates=tuple(self.registry.candidates(spec)),
-                    allowance=allowance,
-                )
-                repeats = await self._admit(run, resolved, self._writer)
-                if repeats is None:
-                    return self._begin(run, resolved, folders)
-            await allowance.correct_tokens(0)
-            return await self._join(repeats, run.principal)
-        except BaseException:
-            await allowance.correct_tokens(0)
-            raise
+        async with AsyncExitStack() as folders:
+            resolved = await self._resolve(caller.principal, request, spec, folders, call)
+            # made only now: attachments may take minutes, and its time decides prices and orders messages
+            run = Run(
+                caller=caller,
+                request=resolved.request,
+                model=spec.id,
+                process_id=self.process_id,
+                idempotency_key=idempotency_key,
+                body_digest=body_digest,
+                files=resolved.files,
+                candidates=tuple(self.registry.candidates(spec)),
+                allowance=allowance,
+            )
+            repeats = await self._admit(run, resolved, writer, call)
+            if repeats is not None:
+                return repeats
+            log = self._begin(run, resolved, folders)
+            if call.is_cancelled:
+                self.pumps[run.id].cancel()
+            return log
 
     async def _resolve(
-        self, who: Principal, request: CompletionRequest, spec: ModelSpec, folders: AsyncExitStack
+        self,
+        who: Principal,
+        request: CompletionRequest,
+        spec: ModelSpec,
+        folders: AsyncExitStack,
+        call: StartingCall,
     ) -> ResolvedAttachments:
         if carries_media(request.messages):
-            return await resolve_attachments(who, request, spec, self._fetcher, folders)
+            async with call.preparation():
+                return await resolve_attachments(who, request, spec, self._fetcher, folders)
         return ResolvedAttachments(request)
 
-    async def _admit(self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter) -> UUID | None:
+    async def _admit(
+        self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter, call: StartingCall
+    ) -> UUID | None:
         """Store a run; return the completion that it repeats, if it does, and nothing is stored."""
         try:
+            call.check()
             run.record_admission(await writer.admit(run))
         except ApiError:
             await drop_bytes(run.workspace_id, resolved.new_digests)
@@ -206,6 +239,16 @@ class CompletionService:
         """Cancel a run of this process, and wait until its end is stored."""
         if self._loop is not None and completion_id in self.pumps:
             asyncio.run_coroutine_threadsafe(self._cancel(completion_id), self._loop).result()
+
+    def cancel_starting_from_thread(self, workspace_id: UUID, key: str) -> bool:
+        """Cancel the calls with an idempotency key, as it is stored, that are not admitted yet.
+
+        Waits until they have ended, or have a completion; returns whether there were any.
+        """
+        if self._loop is None:
+            return False
+        cancelling = self._starting.cancel(workspace_id, key)
+        return asyncio.run_coroutine_threadsafe(cancelling, self._loop).result()
 
     async def _cancel(self, completion_id: UUID) -> None:
         pump = self.pumps.get(completion_id)

@@ -19,20 +19,28 @@ from core.http.serializers import ConstantField
 from core.pagination import Page, PageRequest
 
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before.")
-ORDER = OpenApiParameter("order", enum=["asc", "desc"], default="desc")
 
 
 class PageParameters:
-    """The parameters of one list, whose pages have `most` items at most; without `order`, newest first."""
+    """The parameters of one list, whose pages have `most` items at most.
 
-    def __init__(self, *, most: int = 100, default: int = 20, order: bool = True) -> None:
+    Without `order` in the query it is newest first, or oldest first if it is `ascending`.
+    """
+
+    def __init__(
+        self, *, most: int = 100, default: int = 20, order: bool = True, ascending: bool = False
+    ) -> None:
         self._most, self._default, self._has_order = most, default, order
+        self._order = "asc" if ascending else "desc"
         limits = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-        self.documentation = [OpenApiParameter("limit", limits), *([ORDER] if order else []), AFTER]
+        by_order = OpenApiParameter("order", enum=["asc", "desc"], default=self._order)
+        self.documentation = [OpenApiParameter("limit", limits), *([by_order] if order else []), AFTER]
 
     def parse(self, query: QueryDict) -> PageRequest:
         """Parse them. Raises `BadRequest`."""
-        order = parse_choice(query, "order", ("asc", "desc"), "desc") if self._has_order else "desc"
+        order = self._order
+        if self._has_order:
+            order = parse_choice(query, "order", ("asc", "desc"), order)
         limit = parse_integer(query, "limit", least=1, most=self._most, default=self._default)
         return PageRequest(limit, order == "desc", query.get("after"))
 

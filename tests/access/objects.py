@@ -59,6 +59,7 @@ def _exchanges(team: Team) -> dict[str, Completion]:
     for whose, (who, columns) in _columns(team).items():
         asked = add_message(conversation_of(who, title=whose, **columns), "user", "Hello?")
         made[whose] = completion_of(who, asked)
+        add_message(asked.conversation, "assistant", "Hello.", after=asked, completion=made[whose], choice=0)
     return made
 
 

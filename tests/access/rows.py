@@ -77,8 +77,19 @@ API: dict[str, Row] = {
     ),
     "DELETE /v1/conversations/<str:conversation_id>": Row("history.write", changes=True),
     "GET /v1/conversations/<str:conversation_id>/items": HISTORY,
+    "GET /v1/chat/completions": HISTORY,
     "GET /v1/chat/completions/<str:completion_id>": HISTORY,
+    "POST /v1/chat/completions/<str:completion_id>": Row(
+        "history.write", body={"metadata": {"topic": "numbers"}}, changes=True
+    ),
+    "DELETE /v1/chat/completions/<str:completion_id>": Row("history.write", changes=True),
+    "GET /v1/chat/completions/<str:completion_id>/messages": HISTORY,
     "POST /v1/chat/completions/<str:completion_id>/cancel": Row("completions", changes=True),
+    "POST /v1/chat/completions/cancel": Row("completions", answers=(400,)),  # without a key
+    "GET /v1/chat/completions/<str:completion_id>/feedback": HISTORY,
+    "POST /v1/chat/completions/<str:completion_id>/feedback": Row(
+        "history.write", body={"thumbs": "up"}, changes=True
+    ),
     # --- files
     "GET /v1/files": FILES,
     "GET /v1/files/<str:file_id>": FILES,

@@ -46,7 +46,7 @@ PARAMETERS = (
 
 _INT32_MAX = 2**31 - 1
 _MAX_STOPS = 4
-_MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
+_MAX_PAIRS, _MAX_KEY, MAX_METADATA_VALUE = 16, 64, 512
 
 
 CONTEXT_NAMES = ("conversation_id", "parent_message_id", "regenerate")
@@ -123,7 +123,7 @@ class ParametersSerializer(StrictSerializer):
     top_logprobs = IntegerField(min_value=0, max_value=20, required=False)
     stream_options = StreamOptionsSerializer(required=False)
     store = BooleanField(required=False)
-    metadata = MetadataField(child=StringField(max_length=_MAX_VALUE), required=False)
+    metadata = MetadataField(child=StringField(max_length=MAX_METADATA_VALUE), required=False)
     prediction = PredictionSerializer(required=False)
     service_tier = StringField(max_length=64, required=False)
     reasoning_effort = StringField(max_length=64, required=False)
