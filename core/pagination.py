@@ -112,7 +112,7 @@ def _cursor_position(
 ) -> tuple[Any, ...] | None:
     if values is None:
         return None
-    meta = rows.model._meta
+    meta: Any = rows.model._meta
     fields = [meta.pk if column == "pk" else meta.get_field(column) for column in _columns(order)]
     return tuple(field.to_python(value) for field, value in zip(fields, values, strict=True))
 

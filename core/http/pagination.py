@@ -58,8 +58,8 @@ class PageSerializer(ListSerializer):
 class CursorPageSerializer(PageSerializer):
     next_cursor = serializers.CharField(
         allow_null=True,
-        help_text="Where this page ended: `after` of the next one. It repeats nothing, though rows move. Null "
-        "at the end.",
+        help_text="Where this page ended: `after` of the next one. It repeats nothing, though rows move. "
+        "Null at the end.",
     )
 
 
