@@ -6,7 +6,7 @@ all keys of the workspace, by who manages these, and what they make for one end 
 
 from functools import reduce
 from operator import or_
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import models
@@ -114,35 +114,43 @@ class OwnedModel(AttributedModel):
             )
 
 
+class WayOfSeeing(NamedTuple):
+    """One of the reasons for which rows are seen; a wide one may be that of most rows of a workspace."""
+
+    condition: Q
+    is_wide: bool = False
+
+
 def visible_to(who: Principal, through: str = "") -> Q:
     """Return the condition on what is visible; `through` leads from the rows to the owned ones (`file__`)."""
-    return _in_workspace(who, through) & reduce(or_, _seen_by(who, through))
+    ways = (way.condition for way in _seen_by(who, through))
+    return _in_workspace(who, through) & reduce(or_, ways)
 
 
-def ways_of_seeing(who: Principal) -> list[Q]:
-    """Return conditions of which each visible row meets one at least.
+def ways_of_seeing(who: Principal) -> list[WayOfSeeing]:
+    """Return the ways of seeing rows, of which each visible row is seen in one at least.
 
     There is an index for each, so that a list that asks for one after the other reads nothing in vain.
     """
-    return [_in_workspace(who, "") & seen for seen in _seen_by(who, "")]
+    return [way._replace(condition=_in_workspace(who, "") & way.condition) for way in _seen_by(who, "")]
 
 
 def _in_workspace(who: Principal, through: str) -> Q:
     return Q(**{f"{through}workspace_id": who.workspace_id})
 
 
-def _seen_by(who: Principal, through: str) -> list[Q]:
+def _seen_by(who: Principal, through: str) -> list[WayOfSeeing]:
     def having(**columns: object) -> Q:
         return Q(**{through + name: value for name, value in columns.items()})
 
     if who.token_id is not None:
         # no token is for nobody; SQLite takes the index of end users only where the condition says so
-        return [having(api_key__isnull=False, end_user=who.end_user) & ~having(end_user="")]
+        return [WayOfSeeing(having(api_key__isnull=False, end_user=who.end_user) & ~having(end_user=""))]
+    of_keys = WayOfSeeing(having(api_key__isnull=False), is_wide=True)
     if who.key_id is not None:
-        return [having(api_key__isnull=False)]
-    own_and_shared = [having(user_id=who.user_id), having(visibility=Visibility.WORKSPACE)]
-    of_keys = [having(api_key__isnull=False)] if who.may(Permission.HISTORY_OF_KEYS) else []
-    return own_and_shared + of_keys
+        return [of_keys]
+    ways = [WayOfSeeing(having(user_id=who.user_id)), WayOfSeeing(having(visibility=Visibility.WORKSPACE))]
+    return [*ways, of_keys] if who.may(Permission.HISTORY_OF_KEYS) else ways
 
 
 def _may_write(who: Principal, row: OwnedModel) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from accounts.ownership import visible_to, ways_of_seeing
+from accounts.ownership import WayOfSeeing, visible_to, ways_of_seeing
 from accounts.principal import Principal
 from conversations.labels import labelled
 from conversations.models import Completion, Conversation
@@ -76,13 +76,24 @@ def conversation_page(
     order = page.directed("updated_at", "pk") if order_by == "updated_at" else page.directed("pk")
     whose = (who.workspace_id, who.owner_name)
     return read_moving_page(
-        [filters.select(shown_conversations().filter(way)) for way in ways_of_seeing(who)],
+        [filters.select(_seen(way, order_by)) for way in ways_of_seeing(who)],
         page,
         partial(parse_id, CONVERSATION),
         order=order,
         among=Conversation.objects.filter(visible_to(who), deleted_at__isnull=not filters.deleted),
         cursors=Cursors("conversations", *whose, order, filters),
     )
+
+
+def _seen(way: WayOfSeeing, order_by: OrderBy) -> QuerySet[Conversation]:
+    """Return the conversations that are seen in a way, by the index of that way.
+
+    Those indexes are in the order of updates. In the order of creation a database would rather read the whole
+    workspace, unless it is told to find first what is few.
+    """
+    if order_by == "updated_at" or way.is_wide:
+        return shown_conversations().filter(way.condition)
+    return shown_conversations().filter(pk__in=Conversation.objects.filter(way.condition).values("pk"))
 
 
 def shown_conversations() -> QuerySet[Conversation]:

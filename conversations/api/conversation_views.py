@@ -50,8 +50,8 @@ class ConversationListView(ApiView):
         operation_id="listConversations",
         summary="The conversations that the caller sees, the one that was updated last first",
         description="Give `next_cursor` as `after`, and no page repeats a row, though rows move meanwhile. "
-        "An id is taken as well: then the page follows where that conversation is now. A cursor belongs to its "
-        "list: with other filters or another order it is refused.",
+        "An id is taken as well: then the page follows where that conversation is now. A cursor belongs to "
+        "its list: with other filters or another order it is refused.",
         tags=TAGS,
         parameters=PAGES.documentation,
         responses={200: page_serializer(ConversationSerializer, CursorPageSerializer)}
@@ -122,8 +122,8 @@ class ConversationView(ApiView):
         summary="Delete a conversation with its messages and completions",
         description="For some days (30, unless the operator says otherwise) it can be restored. With "
         "`permanently=true` it cannot, and one that was deleted before is gone for good; that is refused "
-        "with 409 `in_progress` while an answer is being made. Files that nothing else holds are freed then, an "
-        "hour after they came at the earliest. Without it, an answer that is being made is stored all the same.",
+        "with 409 `in_progress` while an answer is being made. Files that nothing else holds are freed then, "
+        "an hour after they came at the earliest. Without it, an answer that is being made is still stored.",
         tags=TAGS,
         parameters=PERMANENTLY.documentation,
         responses={200: ConversationDeletedSerializer} | error_responses(400, 401, 403, 404, 409),
