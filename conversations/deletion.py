@@ -87,10 +87,13 @@ def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
 
 def delete_history_of_workspace(workspace_id: UUID) -> None:
     delete_conversations(Conversation.objects.filter(workspace_id=workspace_id))
+    _delete(Completion.objects.filter(workspace_id=workspace_id, conversation=None))
 
 
 def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:
-    return history_counts(Conversation.objects.filter(workspace__in=workspace_ids))
+    counts = history_counts(Conversation.objects.filter(workspace__in=workspace_ids))
+    unstored = Completion.objects.filter(workspace__in=workspace_ids, conversation=None)
+    return {**counts, "completions": counts["completions"] + unstored.count()}
 
 
 def _delete(rows: QuerySet[Any]) -> None:

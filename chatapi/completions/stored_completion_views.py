@@ -14,9 +14,9 @@ from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.schemas.stored_completion import StoredCompletionSerializer
 from chatapi.completions.service import CompletionService
 from conversations import selectors
+from conversations.api.running_answers import SCOPE_KEY
 from conversations.api.serializers import stored_sound
 from conversations.models import Completion
-from conversations.running_answers import SCOPE_KEY
 from core.exceptions import Conflict, envelope
 from core.http.openapi import error_responses
 from core.http.views import ApiView
