@@ -119,7 +119,7 @@ class _Batch:
 
     def _start_conversation(self, run: StoredRun) -> Admission:
         who, request = run.principal, run.request
-        position = ThreadPosition(new_id(), None, run.scope)
+        position = ThreadPosition(new_id(), None, run.scope, needs_title=True)
         admission = self._store(run, position)
         self.conversation_labels += label_rows("conversation", position.conversation_id, request.metadata)
         self.conversations.append(
@@ -181,7 +181,13 @@ class _Batch:
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
         admission = Admission(
-            history, hold, position.conversation_id, prompt_id, prompt_digest, first_answer=new_id()
+            history,
+            hold,
+            position.conversation_id,
+            prompt_id,
+            prompt_digest,
+            first_answer=new_id(),
+            gives_title=position.needs_title,
         )
         self.completions.append(_completion_row(run, admission))
         self.completion_labels += label_rows("completion", run.id, run.request.metadata)
@@ -219,7 +225,7 @@ def _completions_by_idempotency_key(
     keyed = [run for run in runs if run.idempotency_key]
     if not keyed:
         return {}
-    found = Completion.objects.filter(
+    found = Completion.objects.select_related("conversation").filter(
         workspace_id__in={run.workspace_id for run in keyed},
         idempotency_key__in={run.idempotency_key for run in keyed},
     )
@@ -229,7 +235,9 @@ def _completions_by_idempotency_key(
 def _repeat_of(run: StoredRun, first: Completion) -> Admission:
     if first.body_digest != run.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    if first.conversation_id is None and first.state != Completion.State.IN_PROGRESS:
+    is_deleted = first.conversation is not None and first.conversation.deleted_at is not None
+    is_unstored = first.conversation is None and first.state != Completion.State.IN_PROGRESS
+    if is_deleted or is_unstored:
         raise NotStored
     return Admission((), Hold(run.charge_request, {}, 0), repeats=first.id)
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from accounts.data_export import DataSubject, ExportedFile, in_batches, json_list, one_by_one
-from conversations.api.serializers import ConversationSerializer, ItemSerializer
+from conversations.api.conversation_serializers import ConversationSerializer
+from conversations.api.serializers import ItemSerializer
+from conversations.lists import shown_conversations
 from conversations.models import Conversation, Message
 from conversations.selectors import files_of, shown_messages
 from media.data_export import exported_asset, without_addresses
@@ -14,10 +16,13 @@ from media.models import Asset
 def export_history(who: DataSubject) -> Iterator[ExportedFile]:
     """Yield each conversation that is the user's or was made by the keys of their own workspace.
 
+    Those that were deleted, and can still be restored, are theirs too.
+
     The files of those in shared workspaces come with them; `media` exports those of the own workspace.
     """
-    for conversation in one_by_one(Conversation.objects.filter(who.owns())):
-        head = ConversationSerializer(conversation).data
+    show = ConversationSerializer(context={"running": {}, "shows_cost": True}).to_representation
+    for conversation in one_by_one(shown_conversations().filter(who.owns())):
+        head = show(conversation)
         name = f"conversations/{conversation.public_id}.json"
         yield ExportedFile(name, json_list(head, "items", _items(conversation)))
     for workspace_id in who.shared:

@@ -4,9 +4,11 @@ Django's own deletion reads every row first, and holds SQLite's only lock meanwh
 """
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -20,6 +22,10 @@ from conversations.models import (
     Score,
     SpokenAnswer,
 )
+
+PURGE_BATCH = 100
+MAX_PURGES = 100
+"""How many batches one run of the purge deletes at most; the next run goes on."""
 
 
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
@@ -45,6 +51,26 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
         list(conversations.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
             _delete(rows)
+
+
+def purge_deleted(now: datetime) -> int:
+    """Delete for good what was deleted longer ago than it is kept; return how many conversations.
+
+    It may run twice, and die anywhere. A restored one is spared: whoever comes second waits for the first.
+    """
+    before = now - timedelta(days=settings.CHATAPI_DELETED_KEPT_DAYS)
+    expired = Conversation.objects.filter(deleted_at__lt=before)
+    purged = 0
+    for _ in range(MAX_PURGES):
+        ids = list(expired.order_by("deleted_at").values_list("pk", flat=True)[:PURGE_BATCH])
+        if not ids:
+            break
+        with transaction.atomic():
+            locked = expired.filter(pk__in=ids).order_by("pk").select_for_update()
+            still = list(locked.values_list("pk", flat=True))
+            delete_conversations(Conversation.objects.filter(pk__in=still))
+        purged += len(still)
+    return purged
 
 
 def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:

@@ -38,11 +38,6 @@ def readable(who: Principal, through: str = "") -> Q:
     return visible_to(who, through) & Q(**{f"{through}deleted_at": None})
 
 
-def conversation_page(who: Principal, page: PageRequest) -> Page[Conversation]:
-    conversations = Conversation.objects.filter(readable(who))
-    return read_page(conversations, page, partial(parse_id, CONVERSATION), among=conversations)
-
-
 def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
     """Return messages of all branches, each with its completion's state."""
     messages = Message.objects.filter(conversation=conversation)
@@ -57,8 +52,14 @@ def shown_messages(messages: QuerySet[Message]) -> QuerySet[Message]:
 
 def get_conversation(who: Principal, public_id: str, *, param: str = "conversation_id") -> Conversation:
     """Return a conversation. Raises `NotFound` if the caller sees no such conversation."""
+    return find_conversation(who, public_id, among=Conversation.objects.all(), param=param)
+
+
+def find_conversation(
+    who: Principal, public_id: str, *, among: QuerySet[Conversation], param: str = "conversation_id"
+) -> Conversation:
     id = parse_id(CONVERSATION, public_id)
-    found = Conversation.objects.filter(readable(who), id=id).first() if id else None
+    found = among.filter(readable(who), id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such conversation.", param=param)
     return found

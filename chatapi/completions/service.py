@@ -45,11 +45,13 @@ from chatapi.completions.starting_calls import StartingCall, StartingCalls
 from chatapi.completions.usage_bounds import expected_tokens
 from conversations.completion_request import CompletionRequest
 from conversations.settlement import Settlement, speech_files
+from conversations.tasks import request_title
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
 from core.ids import new_id
 from engines.answers import Choice, Outcome
 from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
+from engines.served_models import set_engine_loop
 from media.processing.fetching.fetcher import Fetcher, FetchLimits
 from media.processing.sandbox import pools
 from media.services import store_bytes
@@ -85,6 +87,7 @@ class CompletionService:
         if self.is_started:
             return
         self._loop = asyncio.get_running_loop()
+        set_engine_loop(self._loop)
         self._writer = GroupCommitWriter()
         self._fetcher = Fetcher(
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
@@ -107,6 +110,7 @@ class CompletionService:
         if pumps:
             await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
         await self._background.wait(STOP_SECONDS)
+        set_engine_loop(None)
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.revocations.close()
@@ -285,6 +289,8 @@ class CompletionService:
         await self._writer.settle(Settlement(run, outcome, units))
         if keeps_sounds:
             self._background.start_follow_up(begin_renditions, speech_files(outcome))
+        if settings.CHATAPI_TITLE_MODEL and run.admission.gives_title and outcome.state == "completed":
+            self._background.start_follow_up(request_title, run.admission.conversation_id)
 
     async def _join(self, completion_id: UUID, who: Principal) -> EventLog:
         """Return the log of what the same key started: here, in another process, or long ago."""

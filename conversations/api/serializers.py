@@ -5,18 +5,15 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.ownership import Visibility
-from conversations.models import Completion, Conversation, Message
+from conversations.models import Completion, Message
 from core.blob import Blob
 from core.http.serializers import (
     ConstantField,
-    DeletedField,
     OptionalTextField,
     PublicIdField,
     TimestampField,
 )
-from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id
-from core.validation.fields import EnumField, StrictSerializer
+from core.ids import COMPLETION, MESSAGE, format_id
 from engines.messages import (
     AudioPart,
     FilePart,
@@ -37,28 +34,6 @@ Files = Mapping[str, FilePresenter]
 
 _INCOMPLETE_REASONS = {"length", "content_filter"}
 _OMITTED_WHEN_EMPTY = {"tool_calls", "tool_call_id", "name"}
-
-
-class ConversationSerializer(serializers.Serializer[Conversation]):
-    id = PublicIdField(CONVERSATION)
-    object = ConstantField("conversation")
-    created_at = TimestampField()
-    updated_at = TimestampField()
-    metadata = serializers.DictField(child=serializers.CharField())
-    title = OptionalTextField()
-    head_id = PublicIdField(MESSAGE, allow_null=True, help_text="The newest message of the current branch.")
-    user = OptionalTextField(source="end_user", help_text="The end user whom it was made for.")
-    visibility = serializers.ChoiceField(Visibility.values, help_text="`workspace`: all members see it.")
-
-
-class ConversationChangesSerializer(StrictSerializer):
-    visibility = EnumField(Visibility.values)
-
-
-class ConversationDeletedSerializer(serializers.Serializer[Conversation]):
-    id = PublicIdField(CONVERSATION)
-    object = ConstantField("conversation.deleted")
-    deleted = DeletedField()
 
 
 class AssetReferenceSerializer(serializers.Serializer[Blob]):

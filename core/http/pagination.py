@@ -15,29 +15,40 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from core.http.query import parse_choice, parse_integer
+from core.http.query_parameters import QueryParameters
 from core.http.serializers import ConstantField
-from core.pagination import Page, PageRequest
+from core.pagination import CursorPage, Page, PageRequest
 
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before.")
 
 
-class PageParameters:
+class PageParameters(QueryParameters):
     """The parameters of one list, whose pages have `most` items at most.
 
-    Without `order` in the query it is newest first, or oldest first if it is `ascending`.
+    Without `order` in the query it is newest first, or oldest first if it is `ascending`. `others` are those
+    by which it is filtered. What is neither is refused.
     """
 
     def __init__(
-        self, *, most: int = 100, default: int = 20, order: bool = True, ascending: bool = False
+        self,
+        *others: OpenApiParameter,
+        most: int = 100,
+        default: int = 20,
+        order: bool = True,
+        ascending: bool = False,
     ) -> None:
         self._most, self._default, self._has_order = most, default, order
         self._order = "asc" if ascending else "desc"
         limits = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-        by_order = OpenApiParameter("order", enum=["asc", "desc"], default=self._order)
-        self.documentation = [OpenApiParameter("limit", limits), *([by_order] if order else []), AFTER]
+        limit = OpenApiParameter("limit", limits, description="How many at most.")
+        by_order = OpenApiParameter(
+            "order", enum=["asc", "desc"], default=self._order, description="Oldest or newest first."
+        )
+        super().__init__(limit, *([by_order] if order else []), AFTER, *others)
 
     def parse(self, query: QueryDict) -> PageRequest:
-        """Parse them. Raises `BadRequest`."""
+        """Parse them. Raises `BadRequest`, also for any parameter that the list does not know."""
+        self.check(query)
         order = self._order
         if self._has_order:
             order = parse_choice(query, "order", ("asc", "desc"), order)
@@ -50,9 +61,17 @@ class ListSerializer(serializers.Serializer[Any]):
 
 
 class PageSerializer(ListSerializer):
-    first_id = serializers.CharField(allow_null=True)
-    last_id = serializers.CharField(allow_null=True)
-    has_more = serializers.BooleanField()
+    first_id = serializers.CharField(allow_null=True, help_text="Of the first of `data`.")
+    last_id = serializers.CharField(allow_null=True, help_text="Of the last of `data`.")
+    has_more = serializers.BooleanField(help_text="Whether more follow.")
+
+
+class CursorPageSerializer(PageSerializer):
+    next_cursor = serializers.CharField(
+        allow_null=True,
+        help_text="Where this page ended: `after` of the next one. It repeats nothing, though rows move. "
+        "Null at the end.",
+    )
 
 
 @cache
@@ -64,9 +83,11 @@ def list_serializer(
     return type(name, (base,), {"data": item(many=True)})
 
 
-def page_serializer(item: type[serializers.Serializer[Any]]) -> type[ListSerializer]:
+def page_serializer(
+    item: type[serializers.Serializer[Any]], base: type[PageSerializer] = PageSerializer
+) -> type[ListSerializer]:
     """Return what describes a page of these."""
-    return list_serializer(item, PageSerializer)
+    return list_serializer(item, base)
 
 
 def list_body(data: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -76,8 +97,9 @@ def list_body(data: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def page_body(page: Page[Any], serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     """Return the body of a page; the serializer gives each item an `id`."""
     data = [serializer.to_representation(item) for item in page.items]
-    return list_body(data) | {
+    body = list_body(data) | {
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
         "has_more": page.has_more,
     }
+    return body | {"next_cursor": page.next_cursor} if isinstance(page, CursorPage) else body

@@ -11,13 +11,13 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIChoiceSerializer,
     OpenAIResponseMessageSerializer,
 )
-from chatapi.completions.schemas.parameters import MAX_METADATA_VALUE, MetadataField
 from chatapi.completions.schemas.tools import ToolCallSerializer
 from conversations.api.serializers import AssetReferenceSerializer
 from conversations.models import Completion, Message
 from core.http.serializers import ConstantField, ErrorDetailSerializer, PublicIdField
 from core.ids import CONVERSATION
-from core.validation.fields import StrictSerializer, StringField
+from core.validation.fields import StrictSerializer
+from core.validation.metadata import MetadataField
 from media.api.serializers import RenditionSerializer
 
 
@@ -52,7 +52,6 @@ class CompletionChangesSerializer(StrictSerializer):
     keeps_null = True
 
     metadata = MetadataField(
-        child=StringField(max_length=MAX_METADATA_VALUE),
         allow_null=True,
         help_text="Replaces what was there: at most 16 pairs, keys up to 64 characters, values up to 512. "
         "Null empties it.",

@@ -15,11 +15,9 @@ from chatapi.completions.schemas.stored_completion import (
     StoreMessageSerializer,
 )
 from chatapi.completions.stored.list_parameters import (
-    FILTERS,
-    PAGE_NAMES,
+    MESSAGE_PAGES,
     PAGES,
     parse_filter,
-    refuse_unknown,
 )
 from chatapi.completions.stored.presenters import picture_files, show_listed, show_message, show_whole
 from conversations import selectors
@@ -47,12 +45,13 @@ class CompletionListView(ApiView):
         description="Spoken answers are without the bytes of their sounds, and none has its `service_tier`: "
         "both are with the completion itself. What was asked for with `store: false` is in no list.",
         tags=["history"],
-        parameters=[*FILTERS, *PAGES.documentation],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(StoredCompletionSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         who, query = principal_of(request), request.query_params
-        page = completion_page(who, parse_filter(who, query), PAGES.parse(query))
+        requested_page = PAGES.parse(query)
+        page = completion_page(who, parse_filter(who, query), requested_page)
         feedback = feedback_of(who, page.items)
         return Response(_page_body(page, [show_listed(one, feedback.get(one.pk, ())) for one in page.items]))
 
@@ -117,12 +116,11 @@ class CompletionMessagesView(ApiView):
         description="All that the model was sent, of whatever role, but for messages deleted since. OpenAI's "
         "SDKs declare the role as `assistant` alone; it is the true one.",
         tags=["history"],
-        parameters=PAGES.documentation,
+        parameters=MESSAGE_PAGES.documentation,
         responses={200: page_serializer(StoreMessageSerializer)} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:
-        refuse_unknown(request.query_params, PAGE_NAMES)
-        requested_page = PAGES.parse(request.query_params)
+        requested_page = MESSAGE_PAGES.parse(request.query_params)
         completion = selectors.get_completion(principal_of(request), completion_id, with_answers=False)
         page = answered_page(completion, requested_page)
         pictures = picture_files(completion, page.items)
