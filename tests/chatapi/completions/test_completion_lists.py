@@ -169,6 +169,8 @@ def test_a_sound_is_named_but_not_read(alice: Person, client: Client) -> None:
         ("conversation_id=%00", "conversation_id"),
         ("idempotency_key=%00", "idempotency_key"),
         ("idempotency_key=" + "k" * 256, "idempotency_key"),
+        ("metadata[" + "k" * 65 + "]=1", "metadata"),
+        ("metadata[k]=" + "v" * 513, "metadata[k]"),
     ],
 )
 def test_a_wrong_parameter_is_named(alice: Person, client: Client, query: str, param: str) -> None:
@@ -178,7 +180,7 @@ def test_a_wrong_parameter_is_named(alice: Person, client: Client, query: str, p
 
 def test_strange_texts_match_nothing(alice: Person, client: Client) -> None:
     create_exchange(alice)
-    for text in ("%ED%A0%80", "%FF", "x" * 100_000, "%F0%9F%98%80", "%00"):
+    for text in ("%ED%A0%80", "%FF", "%F0%9F%98%80", "%00"):
         assert listed(client, alice, f"metadata[{text}]={text}") == []
     assert listed(client, alice, "model=" + "x" * 100_000) == []
     assert listed(client, alice, f"idempotency_key={new_id()}") == []
