@@ -60,7 +60,9 @@ def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
 
 
 def delete_history_of_workspace(workspace_id: UUID) -> None:
+    """Delete a workspace's conversations, and the completions of which nothing is stored."""
     delete_conversations(Conversation.objects.filter(workspace_id=workspace_id))
+    _delete(Completion.objects.filter(workspace_id=workspace_id, conversation=None))
 
 
 def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:

@@ -144,6 +144,10 @@ def test_its_files_are_freed_with_all_that_was_made_of_them(
     wait_for_renditions()
     assert (Asset.objects.count(), Rendition.objects.count()) != (0, 0)
 
+    Asset.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    with server.client(alice) as client:  # whoever uses them again has them for another hour
+        client.post(PATHS["openai"], json=user_request(*parts, document, model="scripted", **UNKEPT))
+    assert delete_unused() == 0
     delete_unused(timezone.now() + timedelta(hours=2))
 
     assert (Asset.objects.count(), Rendition.objects.count()) == (0, 0)
