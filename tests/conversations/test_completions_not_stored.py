@@ -1,5 +1,7 @@
 """Completions of which nothing is stored, beside all that reads completions."""
 
+from typing import Any
+
 from django.test import Client
 
 from accounts.deletion import delete_workspace
@@ -11,12 +13,13 @@ from tests.support.people import Person
 
 
 def unstored(who: Person) -> Completion:
+    error: Any = {"message": "It was not kept.", "status": 502}
     return Completion.objects.create(
         workspace=who.workspace,
         api_key_id=who.key_id,
         model="scripted",
         state="failed",
-        error={"message": "It was not kept.", "status": 502},
+        error=error,
         process=new_id(),
     )
 
