@@ -26,6 +26,7 @@ from core.exceptions import ApiError, Conflict, InsufficientQuota, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
 from core.value import Value
 from engines import messages as engine_messages
+from media.cleanup import postpone_cleanup
 from media.models import Requester
 from media.services import StoredFile, quota_exceeded, register_files, workspaces_over_quota
 
@@ -164,6 +165,7 @@ class _Batch:
         self.concurrency.add(run.principal)
         if run.files:  # while its answer is made, they are there like those of an upload that nothing holds
             register_files((run.workspace_id, file) for file in self._requested(run))
+            postpone_cleanup(run.workspace_id, [file.blob.sha256 for file in run.files])
         return Admission(history, hold)
 
     def _store(self, run: StoredRun, position: ThreadPosition) -> Admission:

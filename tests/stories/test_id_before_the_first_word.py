@@ -13,6 +13,7 @@ import pytest
 
 from conversations.models import Completion, Conversation
 from tests.support.fake_websites import Visit
+from tests.support.history_rows import add_message, completion_of, conversation_of
 from tests.support.media_requests import picture_at, site_for, user_request, wait_for_renditions
 from tests.support.people import Person, token_for
 from tests.support.pictures import encode_picture, quarters
@@ -177,9 +178,18 @@ def test_nobody_stops_anothers_call(server: Server, alice: Person, charlie: Pers
         assert call.result().status_code == 400
 
 
+def test_what_another_process_makes_is_not_stopped_here(server: Server, alice: Person) -> None:
+    asked = add_message(conversation_of(alice), "user", "Tell me")
+    completion = completion_of(alice, asked, "in_progress", idempotency_key="order-30")
+    with server.client(alice) as client:
+        for path in (CANCEL, f"/v1/chat/completions/{completion.public_id}/cancel"):
+            answer = client.post(path, headers=KEY)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "made_elsewhere")
+
+
 def test_the_key_must_be_there_and_be_one(server: Server, alice: Person) -> None:
     with server.client(alice) as client:
         for key in (None, "", "k" * 256, "\u00a0"):
-            headers = {} if key is None else {"Idempotency-Key": key.encode("latin-1")}
+            headers = [] if key is None else [(b"Idempotency-Key", key.encode("latin-1"))]
             answer = client.post(CANCEL, headers=headers)
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, "Idempotency-Key")

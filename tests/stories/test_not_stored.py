@@ -93,7 +93,7 @@ def test_no_word_of_an_answer_is_left(server: Server, alice: Person, dialect: st
         assert client.get("/v1/conversations").json()["data"] == []
     assert [one.state for one in Completion.objects.order_by("id")] == ["completed"] * 7 + ["failed"] * 3
     assert_no_word_is_left()
-    assert not any(walk(""))  # no sound either
+    assert not any(walk(alice.workspace.pk.hex))  # no sound either
 
 
 def test_none_is_left_by_what_was_stopped(server: Server, alice: Person) -> None:
@@ -144,10 +144,14 @@ def test_its_files_are_freed_with_all_that_was_made_of_them(
     wait_for_renditions()
     assert (Asset.objects.count(), Rendition.objects.count()) != (0, 0)
 
+    Asset.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    with server.client(alice) as client:  # whoever uses them again has them for another hour
+        client.post(PATHS["openai"], json=user_request(*parts, document, model="scripted", **UNKEPT))
+    assert delete_unused() == 0
     delete_unused(timezone.now() + timedelta(hours=2))
 
     assert (Asset.objects.count(), Rendition.objects.count()) == (0, 0)
-    assert not any(walk(""))
+    assert not any(walk(alice.workspace.pk.hex))
     assert_no_word_is_left()
 
 
@@ -204,7 +208,7 @@ def test_it_reads_a_conversation_and_leaves_it_as_it_was(server: Server, alice: 
 @pytest.fixture
 def of_an_end_user(server: Server, alice: Person) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {token_for(alice, 'xavier')}", **KEY}
-    with server.client(**headers) as client:
+    with server.client(None, **headers) as client:
         yield client
 
 
@@ -215,7 +219,7 @@ def test_it_is_cancelled_by_its_owner_alone(
     other_token = {"Authorization": f"Bearer {token_for(alice, 'yvonne')}"}
     with (
         server.client(charlie, **KEY) as stranger,
-        server.client(**KEY, **other_token) as other,
+        server.client(None, **KEY, **other_token) as other,
         of_an_end_user.stream(
             "POST", PATHS["native"], json=unkept(f"{WORD} [[stall]]", stream=True)
         ) as response,
