@@ -31,7 +31,7 @@ from engines.served_models import current_registry, engine_loop
 logger = logging.getLogger(__name__)
 
 MAX_INPUT, MAX_WORDS = 2000, 1400
-"""Characters of all that the model is sent, and of the first words; of the answer there are those of lists."""
+"""Characters of all that the model is sent, and of the first words; of the answer it gets the preview."""
 MAX_OUTPUT_TOKENS = 24
 MAX_TITLE = 80
 MAX_OUTPUT = 400

@@ -46,6 +46,7 @@ READ_MEMBERS, KEY_MANAGEMENT, MAKE_TOKENS = Row("members.read"), Row("keys"), Ro
 ACCOUNT = Row("account")
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "Hello."}]}
 SHARE = {"visibility": "private"}
+BULK = {"ids": ["conv_" + "0" * 32], "action": "pin"}
 PROJECTS = "/v1/organization/projects"
 PROJECT = f"{PROJECTS}/<str:project_id>"
 PROJECT_KEYS = f"{PROJECT}/api_keys"
@@ -71,11 +72,17 @@ API: dict[str, Row] = {
     "POST /v1/invitations/accept": Row("account", body={"token": "{invitation}"}, answers=(200, 409)),
     # --- history
     "GET /v1/conversations": HISTORY,
+    "POST /v1/conversations": Row("history.write", body={"title": "New"}),
+    "POST /v1/conversations/bulk": Row("history.write", body=BULK, answers=(404,)),
     "GET /v1/conversations/<str:conversation_id>": HISTORY,
     "POST /v1/conversations/<str:conversation_id>": Row(
         "history.write", body=SHARE, changes=True, shares=True
     ),
+    "PATCH /v1/conversations/<str:conversation_id>": Row(
+        "history.write", body=SHARE, changes=True, shares=True
+    ),
     "DELETE /v1/conversations/<str:conversation_id>": Row("history.write", changes=True),
+    "POST /v1/conversations/<str:conversation_id>/restore": Row("history.write", changes=True),
     "GET /v1/conversations/<str:conversation_id>/items": HISTORY,
     "GET /v1/chat/completions": HISTORY,
     "GET /v1/chat/completions/<str:completion_id>": HISTORY,

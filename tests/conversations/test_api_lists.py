@@ -22,37 +22,6 @@ BLOB = Blob("ab" * 32, "image/png", 12)
 ASSET = {"sha256": "ab" * 32, "media_type": "image/png", "bytes": 12}
 
 
-@pytest.fixture
-def five(alice: Person) -> list[str]:
-    return [conversation_of(alice).public_id for _ in range(5)]
-
-
-def test_pages_follow_each_other_to_the_end(five: list[str], alice: Person, client: Client) -> None:
-    seen: list[str] = []
-    page = client.get("/v1/conversations?limit=2", headers=alice.headers).json()
-    while page["has_more"]:
-        seen += [row["id"] for row in page["data"]]
-        assert page["first_id"] == page["data"][0]["id"]
-        after = page["last_id"]
-        page = client.get(f"/v1/conversations?limit=2&after={after}", headers=alice.headers).json()
-    seen += [row["id"] for row in page["data"]]
-
-    assert seen == five[::-1]
-
-
-def test_the_order_can_be_reversed(five: list[str], alice: Person, client: Client) -> None:
-    query = f"/v1/conversations?order=asc&after={five[1]}"
-    page = client.get(query, headers=alice.headers).json()
-
-    assert [row["id"] for row in page["data"]] == five[2:]
-
-
-def test_an_empty_list(alice: Person, client: Client) -> None:
-    page = client.get("/v1/conversations", headers=alice.headers).json()
-
-    assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
-
-
 @pytest.mark.parametrize(
     ("query", "param", "code"),
     [
@@ -77,25 +46,6 @@ def test_a_wrong_parameter_is_named(query: str, param: str, code: str, alice: Pe
         assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
 
 
-def test_a_page_cannot_start_after_a_strangers_id(alice: Person, charlie: Person, client: Client) -> None:
-    foreign = conversation_of(charlie).public_id
-
-    assert client.get(f"/v1/conversations?after={foreign}", headers=alice.headers).status_code == 400
-
-
-def test_a_long_list_costs_one_query_and_reads_no_messages(
-    alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    for _ in range(30):
-        create_exchange(alice)
-
-    with django_assert_num_queries(AUTHENTICATION + 1) as queries:
-        page = client.get("/v1/conversations?limit=25", headers=alice.headers).json()
-
-    assert len(page["data"]) == 25
-    assert not any("conversations_message" in query["sql"] for query in queries.captured_queries)
-
-
 def test_the_first_page_of_items_does_not_load_the_tree(
     alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -112,25 +62,6 @@ def test_the_first_page_of_items_does_not_load_the_tree(
     assert [row["content"][0]["text"] for row in page["data"]] == ["49", "48", "47"]
     assert page["has_more"]
     assert "LIMIT 4" in queries.captured_queries[-1]["sql"]
-
-
-def test_a_conversation(alice: Person, client: Client) -> None:
-    conversation = conversation_of(alice, title="Hello?", metadata={"topic": "demo"})
-    head = add_message(conversation, "user", "Hello?")
-
-    shown = client.get(f"/v1/conversations/{conversation.public_id}", headers=alice.headers).json()
-
-    assert shown == {
-        "id": conversation.public_id,
-        "object": "conversation",
-        "created_at": 1767268800,
-        "updated_at": 1767268800,
-        "metadata": {"topic": "demo"},
-        "title": "Hello?",
-        "head_id": head.public_id,
-        "user": None,
-        "visibility": "private",
-    }
 
 
 @pytest.mark.parametrize(
