@@ -14,7 +14,7 @@ from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.schemas.stored_completion import StoredCompletionSerializer
 from chatapi.completions.service import CompletionService
 from conversations import selectors
-from conversations.api.serializers import stored_sound
+from conversations.api.media_presenter import stored_sound
 from conversations.models import Completion
 from conversations.running_answers import SCOPE_KEY
 from core.exceptions import Conflict, envelope

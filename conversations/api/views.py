@@ -1,4 +1,4 @@
-"""The history API: conversations and their items."""
+"""The history API: conversations."""
 
 from typing import ClassVar
 
@@ -13,7 +13,6 @@ from conversations.api.serializers import (
     ConversationChangesSerializer,
     ConversationDeletedSerializer,
     ConversationSerializer,
-    ItemSerializer,
 )
 from conversations.deletion import delete_conversations
 from conversations.models import Conversation
@@ -84,21 +83,3 @@ class ConversationView(ApiView):
         conversation.require_writable(who)
         delete_conversations(Conversation.objects.filter(workspace_id=who.workspace_id, id=conversation.id))
         return Response(ConversationDeletedSerializer(conversation).data)
-
-
-class ItemListView(ApiView):
-    permissions: ClassVar = {"GET": Permission.HISTORY_READ}
-
-    @extend_schema(
-        operation_id="listConversationItems",
-        summary="A conversation's messages, newest first, of all its branches",
-        tags=["history"],
-        parameters=PAGES.documentation,
-        responses={200: page_serializer(ItemSerializer)} | error_responses(400, 401, 404),
-    )
-    def get(self, request: Request, conversation_id: str) -> Response:
-        requested_page = PAGES.parse(request.query_params)
-        conversation = selectors.get_conversation(principal_of(request), conversation_id)
-        page = selectors.item_page(conversation, requested_page)
-        files = selectors.files_of(conversation.workspace_id, conversation.id, page.items)
-        return Response(page_body(page, ItemSerializer(context={"files": files})))

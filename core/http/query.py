@@ -6,6 +6,7 @@ from collections.abc import Collection
 from django.http import QueryDict
 
 from core.exceptions import BadRequest
+from core.validation.exceptions import unsupported
 
 ARRAY_LENGTH_LIMIT = 100
 _INTEGER = re.compile(r"-?[0-9]{1,30}")
@@ -74,3 +75,10 @@ def check_choice(text: str, name: str, known: Collection[str]) -> str:
         among = ", ".join(repr(word) for word in known)
         raise BadRequest(f"Invalid value for '{name}': it is none of {among}.", param=name)
     return text
+
+
+def refuse_unknown(query: QueryDict, known: Collection[str]) -> None:
+    """Raise `BadRequest` for a parameter that is none of these: one misspelled must not count as absent."""
+    for name in query:
+        if name not in known:
+            raise unsupported("it is not known here").at(name).as_bad_request

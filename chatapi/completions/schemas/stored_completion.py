@@ -8,7 +8,7 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIChoiceSerializer,
     OpenAIResponseMessageSerializer,
 )
-from conversations.api.serializers import AssetReferenceSerializer
+from conversations.api.media_presenter import AssetReferenceSerializer
 from conversations.models import Completion
 from core.http.serializers import ErrorDetailSerializer, PublicIdField
 from core.ids import CONVERSATION
