@@ -12,11 +12,10 @@ from django.db.models import Prefetch, Q, QuerySet
 from accounts.ownership import visible_to
 from accounts.principal import Principal
 from conversations.asset_holds import hold_id
-from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
+from conversations.models import Completion, Conversation, Message, Score, SpokenAnswer, spoken_answer_id
 from core.blob import Blob
 from core.exceptions import NotFound
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
-from core.pagination import Page, PageRequest, read_page
 from engines import messages as engine_messages
 from engines.answers import Answer, AnswerHead, Choice, CompletionState, Failure
 from engines.events import FinishReason, Usage
@@ -27,7 +26,7 @@ from media.services import SPEECH_RENDITIONS, read_bytes
 
 RenditionKind = Rendition.Kind
 
-_USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
+USAGE_COLUMNS = [name for name in Usage.__struct_fields__ if name != "estimated"]
 
 
 def readable(who: Principal, through: str = "") -> Q:
@@ -36,18 +35,6 @@ def readable(who: Principal, through: str = "") -> Q:
     What was deleted is not there, although it can still be restored.
     """
     return visible_to(who, through) & Q(**{f"{through}deleted_at": None})
-
-
-def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
-    """Return messages of all branches, each with its completion's state."""
-    messages = Message.objects.filter(conversation=conversation)
-    return read_page(shown_messages(messages), page, partial(parse_id, MESSAGE), among=messages)
-
-
-def shown_messages(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Read of these what items show, each with its completion's state."""
-    columns = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
-    return messages.select_related("completion").only(*columns, "completion__state")
 
 
 def get_conversation(who: Principal, public_id: str, *, param: str = "conversation_id") -> Conversation:
@@ -126,12 +113,18 @@ def usage_of(completion: Completion) -> Usage | None:
     """Return what a completion used, or None while it is in progress."""
     if completion.state == Completion.State.IN_PROGRESS:
         return None
-    counts = {name: getattr(completion, name) for name in _USAGE}
+    counts = {name: getattr(completion, name) for name in USAGE_COLUMNS}
     return Usage(**counts, estimated=completion.usage_estimated)
 
 
 def failure_of(completion: Completion) -> Failure | None:
     return None if completion.error is None else msgspec.convert(completion.error, Failure)
+
+
+def feedback_on(completion_ids: Iterable[UUID | None], end_user: str | None) -> Iterable[Score]:
+    """Return what was said of the answers of these completions; by an end user alone, if one is given."""
+    said = Score.objects.filter(completion__in=[id for id in completion_ids if id is not None])
+    return (said if end_user is None else said.filter(end_user=end_user)).order_by("created_at", "id")
 
 
 def spoken_answer_parts(who: Principal, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import ip_network
+from typing import TypeVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -23,7 +24,8 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import process_heartbeats, recovery
-from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
+from chatapi.completions.attachments.attach import attach
+from chatapi.completions.attachments.resolve import resolve_attachments
 from chatapi.completions.attachments.store import (
     ResolvedAttachments,
     begin_renditions,
@@ -43,12 +45,14 @@ from chatapi.completions.runs.rebuilt_event_log import replay
 from chatapi.completions.runs.run import Run
 from chatapi.completions.starting_calls import StartingCall, StartingCalls
 from chatapi.completions.usage_bounds import expected_tokens
+from conversations.api.running_answers import UnresolvedMessages, WriteMessages
 from conversations.completion_request import CompletionRequest
 from conversations.settlement import Settlement, speech_files
 from conversations.tasks import request_title
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
 from core.ids import new_id
 from engines.answers import Choice, Outcome
+from engines.messages import carries_media
 from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
 from engines.served_models import set_engine_loop
@@ -57,6 +61,8 @@ from media.processing.sandbox import pools
 from media.services import store_bytes
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.25
@@ -259,6 +265,13 @@ class CompletionService:
         if pump is not None:
             pump.cancel()
             await asyncio.wait([pump.task], timeout=STOP_SECONDS)
+
+    def attach_from_thread(self, who: Principal, new: UnresolvedMessages, write: WriteMessages[T]) -> T:
+        """Store new messages with their files, as `attach` does."""
+        if self._loop is None or self._is_stopping:
+            raise ServiceUnavailable("The service is stopping.")
+        work = attach(who, new, write, self._fetcher, self._background)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _spec_of(self, request: CompletionRequest) -> ModelSpec:
         if request.model is None:

@@ -5,7 +5,7 @@ cursor is opaque text in a link, its position is the value of the first column a
 (which shifts when one is deleted), and it replaces a wrong `limit` where we refuse it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -97,9 +97,14 @@ def list_body(data: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def page_body(page: Page[Any], serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     """Return the body of a page; the serializer gives each item an `id`."""
     data = [serializer.to_representation(item) for item in page.items]
-    body = list_body(data) | {
+    body = page_body_of(data, has_more=page.has_more)
+    return body | {"next_cursor": page.next_cursor} if isinstance(page, CursorPage) else body
+
+
+def page_body_of(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """Return the body of a page whose items are shown already, each with its `id`."""
+    return list_body(data) | {
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
+        "has_more": has_more,
     }
-    return body | {"next_cursor": page.next_cursor} if isinstance(page, CursorPage) else body

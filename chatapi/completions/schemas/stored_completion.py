@@ -12,7 +12,7 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIResponseMessageSerializer,
 )
 from chatapi.completions.schemas.tools import ToolCallSerializer
-from conversations.api.serializers import AssetReferenceSerializer
+from conversations.api.media_presenter import AssetReferenceSerializer
 from conversations.models import Completion, Message
 from core.http.serializers import ConstantField, ErrorDetailSerializer, PublicIdField
 from core.ids import CONVERSATION

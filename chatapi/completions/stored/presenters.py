@@ -10,10 +10,9 @@ from accounts.permissions import Permission
 from accounts.principal import Principal
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.dialects.openai import call_as_json, sound_as_json
-from chatapi.completions.dialects.stream_encoder import usage_as_json
 from chatapi.completions.schemas.feedback import FeedbackSerializer
 from conversations import selectors
-from conversations.api.serializers import stored_sound
+from conversations.api.media_presenter import stored_sound
 from conversations.asset_holds import hold_id
 from conversations.feedback import Feedback, feedback_of
 from conversations.models import Completion, Message
@@ -21,6 +20,7 @@ from core.exceptions import envelope
 from core.ids import CONVERSATION, format_id
 from engines.answers import Answer
 from engines.messages import ImagePart, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
+from engines.usage_json import usage_as_json
 from media.file_presenter import FilePresenter, present_files
 
 
