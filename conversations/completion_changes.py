@@ -1,13 +1,14 @@
 """Changes to stored completions: other metadata, and deletion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from django.db import transaction
 from django.utils import timezone
 
+from conversations.emptying import empty_messages
 from conversations.labels import replace_completion_labels
-from conversations.models import Completion, Conversation, Message, SpokenAnswer
-from conversations.settlement import preview, wordless_error
+from conversations.models import Completion, Conversation
+from conversations.settlement import wordless_error
 from core.exceptions import Conflict, NotFound
 
 
@@ -39,7 +40,7 @@ def delete_completion(completion: Completion) -> None:
             pk=locked.stored_conversation.pk
         )
         is_alone = _is_all_there_is(locked, conversation)
-        _empty_messages(conversation, list(locked.answers.filter(emptied_at=None)))
+        empty_messages(conversation, list(locked.answers.all()))
         _forget(locked)
         _leave_conversation(conversation, locked, is_alone=is_alone)
 
@@ -86,21 +87,3 @@ def _leave_conversation(conversation: Conversation, completion: Completion, *, i
         changes["deleted_at"] = timezone.now()
     if changes:
         Conversation.objects.filter(pk=conversation.pk).update(**changes)
-
-
-def _empty_messages(conversation: Conversation, messages: Sequence[Message]) -> None:
-    """Empty messages: what they say goes, their places in the tree stay."""
-    if not messages:
-        return
-    ids = [message.pk for message in messages]
-    SpokenAnswer.objects.filter(message__in=ids).delete()
-    Message.objects.filter(pk__in=ids).update(
-        parts=(), name="", tool_call_id="", finish_reason="", logprobs=None, emptied_at=timezone.now()
-    )
-    shown = conversation.messages.filter(emptied_at=None)
-    newest = shown.filter(role=Message.Role.ASSISTANT).order_by("-pk").first()
-    Conversation.objects.filter(pk=conversation.pk).update(
-        message_count=shown.count(),
-        preview=preview(newest.parts) if newest else "",
-        updated_at=timezone.now(),
-    )

@@ -16,7 +16,7 @@ from conversations.api.item_input import EDITS, NewItemsSerializer, UserEditSeri
 from conversations.api.item_presenter import present_items
 from conversations.api.item_reader import read_edit, read_items
 from conversations.api.item_serializers import ITEM, ConversationItemListSerializer
-from conversations.api.running_answers import UnresolvedMessages, WriteMessages, running_answers
+from conversations.api.running_answers import running_answers, write_messages
 from conversations.item_changes import (
     NewMessages,
     append_messages,
@@ -30,7 +30,7 @@ from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation
 from conversations.thread_lookup import as_read
 from conversations.unstored_answers import unstored_answers
-from core.exceptions import BadRequest, ServiceUnavailable
+from core.exceptions import BadRequest
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body_of
 from core.http.views import ApiView
@@ -116,7 +116,7 @@ class ItemListView(ApiView):
             placed = NewMessages(messages, files, at_head, parent_id, new.positions)
             return append_messages(who, conversation_id, placed)
 
-        items = [item for message in _stored(request, new, append) for item in items_of(message)]
+        items = [item for message in write_messages(request, new, append) for item in items_of(message)]
         data = _presented(request, conversation, items, unstored_answers(conversation))
         return Response(page_body_of(data, has_more=False))
 
@@ -162,7 +162,7 @@ class ItemView(ApiView):
         def edit(messages: Sequence[engine_messages.Message], files: Sequence[StoredFile]) -> Message:
             return edit_message(who, conversation_id, edited.pk, NewMessages(messages, files))
 
-        item = items_of(_stored(request, new, edit))[-1]
+        item = items_of(write_messages(request, new, edit))[-1]
         [shown] = _presented(request, conversation, [item], unstored_answers(conversation))
         return Response(shown)
 
@@ -208,16 +208,6 @@ def _presented(
         address=request.build_absolute_uri,
         end_user=None if who.token_id is None else who.end_user,
     )
-
-
-def _stored(request: Request, new: UnresolvedMessages, write: WriteMessages[T]) -> T:
-    """Store messages; their files are looked at by the service, in its event loop."""
-    if not engine_messages.carries_media(new.messages):
-        return write(new.messages, ())
-    service = running_answers(request)
-    if service is None:
-        raise ServiceUnavailable("Files cannot be looked at here. Send the items to the service itself.")
-    return service.attach_from_thread(principal_of(request), new, write)
 
 
 def _editable(item: Item) -> Message:
