@@ -1,6 +1,7 @@
 """A whole chat product on the API: its server holds a key, each customer's page a token of its own."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -15,10 +16,8 @@ from tests.support.running_server import Server, events, text_of, wait_until
 class Page:
     """What a customer's page does; it knows nothing but its token."""
 
-    def __init__(self, server: Server, token: str) -> None:
-        self._client = httpx2.Client(
-            base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
-        )
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
 
     def call(self, method: str, path: str, expected: int = 200, **options: Any) -> dict[str, Any]:
         response = self._client.request(method, path, **options)
@@ -48,13 +47,15 @@ class Page:
 
 
 @pytest.fixture
-def ann(server: Server, alice: Person) -> Page:
-    return Page(server, token_for(alice, "ann"))
+def ann(server: Server, alice: Person) -> Iterator[Page]:
+    with server.client(Authorization=f"Bearer {token_for(alice, 'ann')}") as client:
+        yield Page(client)
 
 
 @pytest.fixture
-def ben(server: Server, alice: Person) -> Page:
-    return Page(server, token_for(alice, "ben"))
+def ben(server: Server, alice: Person) -> Iterator[Page]:
+    with server.client(Authorization=f"Bearer {token_for(alice, 'ben')}") as client:
+        yield Page(client)
 
 
 def test_a_customer_talks_branches_stops_archives_deletes_and_restores(
