@@ -4,7 +4,6 @@ Only ids are read, each time with one recursive query. Deleted messages are left
 what follows them followed what was before them.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -123,11 +122,9 @@ def _shown_parents(ids: Collection[UUID]) -> dict[UUID, UUID | None]:
     return {id_from_driver(start): id_from_driver(id) for start, id in rows}
 
 
-def _following(
-    conversation_id: UUID, parents: Collection[UUID | None]
-) -> defaultdict[UUID | None, set[UUID]]:
+def _following(conversation_id: UUID, parents: Collection[UUID | None]) -> dict[UUID | None, set[UUID]]:
     """Return the messages shown right after each of these; after None, the roots."""
-    found: defaultdict[UUID | None, set[UUID]] = defaultdict(set)
+    found: dict[UUID | None, set[UUID]] = {parent: set() for parent in parents}
     known = [id for id in parents if id is not None]
     first = f"m.parent_id IN ({_marks(known)})"
     if None in parents:
