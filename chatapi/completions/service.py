@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from contextvars import Context
 from functools import partial
 from ipaddress import ip_network
 from typing import TypeVar
@@ -271,7 +272,8 @@ class CompletionService:
         if self._loop is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
         work = attach(who, new, write, self._fetcher, self._background)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        # not in the request's context, in which database work waits for the thread that waits here
+        return Context().run(asyncio.run_coroutine_threadsafe, work, self._loop).result()
 
     def _spec_of(self, request: CompletionRequest) -> ModelSpec:
         if request.model is None:
