@@ -20,7 +20,7 @@ from chatapi.completions.service import CompletionService
 from chatapi.data_export.content import ExportContentEndpoint
 from chatapi.middleware.body_limit import BodyLimit
 from chatapi.middleware.request_id import RequestId
-from conversations.api.running_answers import SCOPE_KEY
+from conversations.running_answers import SCOPE_KEY
 from core.http.asgi_endpoint import MethodRouter
 from media.api.downloads import ContentEndpoint, SignedEndpoint
 from media.api.uploads import UploadEndpoint

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from conversations.api.running_answers import RunningAnswers
 from conversations.branches import newest_after, path_to_head, path_to_message
 from conversations.item_ids import ItemId, parse_item_id, parse_message_id
 from conversations.items import Item, items_of
 from conversations.models import Conversation, Message
+from conversations.running_answers import RunningAnswers
 from conversations.selectors import USAGE_COLUMNS
 from conversations.unstored_answers import add_what_is_written, unstored_answers
 from core.exceptions import BadRequest, NotFound

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from msgspec import structs
 
-from conversations.api.running_answers import RunningAnswers
 from conversations.models import Completion, Conversation, Message
+from conversations.running_answers import RunningAnswers
 from conversations.settlement import answer_id
 from engines.messages import Part, SpokenPart
 

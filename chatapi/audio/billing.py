@@ -14,7 +14,7 @@ from billing.holds import ChargeSettlement
 from billing.tariffs import Bound
 from billing.units import Units
 from chatapi.completions.service import CompletionService
-from conversations.api.running_answers import SCOPE_KEY
+from conversations.running_answers import SCOPE_KEY
 from core.http.asgi_endpoint import Sender
 from core.http.body import ClientDisconnected
 

@@ -46,8 +46,8 @@ from chatapi.completions.runs.rebuilt_event_log import replay
 from chatapi.completions.runs.run import Run
 from chatapi.completions.starting_calls import StartingCall, StartingCalls
 from chatapi.completions.usage_bounds import expected_tokens
-from conversations.api.running_answers import UnresolvedMessages, WriteMessages
 from conversations.completion_request import CompletionRequest
+from conversations.running_answers import UnresolvedMessages, WriteMessages
 from conversations.settlement import Settlement, speech_files
 from conversations.tasks import request_title
 from core.exceptions import ApiError, NotFound, ServiceUnavailable

@@ -26,7 +26,7 @@ from conversations.api.conversation_serializers import (
     conversation_shower,
 )
 from conversations.api.item_reader import read_items
-from conversations.api.running_answers import write_messages
+from conversations.api.running_service import write_messages
 from conversations.item_changes import NewMessages
 from conversations.lists import conversation_page, get_shown_conversation
 from conversations.models import Conversation

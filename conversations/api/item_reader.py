@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from conversations.api.running_answers import UnresolvedMessages
 from conversations.part_paths import EDIT_PATHS
+from conversations.running_answers import UnresolvedMessages
 from core.exceptions import BadRequest
 from core.validation import exceptions
 from engines.messages import (

@@ -16,7 +16,7 @@ from conversations.api.item_input import EDITS, NewItemsSerializer, UserEditSeri
 from conversations.api.item_presenter import present_items
 from conversations.api.item_reader import read_edit, read_items
 from conversations.api.item_serializers import ITEM, ConversationItemListSerializer
-from conversations.api.running_answers import running_answers, write_messages
+from conversations.api.running_service import running_answers, write_messages
 from conversations.item_changes import (
     NewMessages,
     append_messages,

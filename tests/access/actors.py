@@ -23,7 +23,7 @@ from accounts.models import ApiKey, EndUserToken, KeySecret, Membership, User, W
 from accounts.permissions import Scope
 from accounts.roles import Role
 from accounts.secret_digests import SECRET_PREFIX, TOKEN_PREFIX, digest_of
-from conversations.api.running_answers import SCOPE_KEY
+from conversations.running_answers import SCOPE_KEY
 from core.ids import PROJECT, format_id
 from tests.support.people import Person, person, signed_in
 

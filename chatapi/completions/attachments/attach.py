@@ -9,8 +9,8 @@ from accounts.principal import Principal
 from chatapi.completions.attachments.resolve import resolve_attachments
 from chatapi.completions.attachments.store import drop_bytes, finish_attachments
 from chatapi.completions.runs.background_tasks import BackgroundTasks
-from conversations.api.running_answers import UnresolvedMessages, WriteMessages
 from conversations.completion_request import CompletionRequest
+from conversations.running_answers import UnresolvedMessages, WriteMessages
 from media.processing.fetching.fetcher import Fetcher
 
 T = TypeVar("T")

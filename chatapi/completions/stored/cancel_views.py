@@ -16,9 +16,9 @@ from chatapi.completions.service import CompletionService
 from chatapi.completions.stored.presenters import show_outline, show_whole
 from chatapi.completions.stored.views import READING_ONLY
 from conversations import selectors
-from conversations.api.running_answers import SCOPE_KEY
 from conversations.completion_selectors import completion_by_key, get_unstored_completion
 from conversations.models import Completion
+from conversations.running_answers import SCOPE_KEY
 from conversations.stored_run import owned_idempotency_key
 from core.exceptions import BadRequest, Conflict, NotFound
 from core.http.openapi import error_responses

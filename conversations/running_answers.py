@@ -4,15 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from rest_framework.request import Request
-
-from accounts.authentication import principal_of
 from accounts.principal import Principal
 from conversations.part_paths import ITEM_PATHS, PartPaths
-from core.exceptions import ServiceUnavailable
 from core.value import Value
 from engines.answers import Choice
-from engines.messages import Message, carries_media
+from engines.messages import Message
 from media.services import StoredFile
 
 SCOPE_KEY = "chatapi.service"
@@ -45,20 +41,3 @@ class RunningAnswers(Protocol):
 
     def attach_from_thread(self, who: Principal, new: UnresolvedMessages, write: WriteMessages[T]) -> T:
         """Find, fetch or store the files of messages, and store these with `write`. Raises `ApiError`."""
-
-
-def running_answers(request: Request) -> RunningAnswers | None:
-    """Return the service behind a request; None where Django is asked without one, as in its test client."""
-    scope = getattr(request, "scope", {})
-    answers: RunningAnswers | None = scope.get(SCOPE_KEY)
-    return answers
-
-
-def write_messages(request: Request, new: UnresolvedMessages, write: WriteMessages[T]) -> T:
-    """Store messages with `write`. Their files are looked at by the service, in its event loop."""
-    if not carries_media(new.messages):
-        return write(new.messages, ())
-    service = running_answers(request)
-    if service is None:
-        raise ServiceUnavailable("Files cannot be looked at here. Send the items to the service itself.")
-    return service.attach_from_thread(principal_of(request), new, write)
