@@ -37,5 +37,5 @@ def _items(conversation: Conversation) -> Iterator[dict[str, Any]]:
     """Yield the items of all branches, oldest first."""
     for batch in in_batches(shown_messages(Message.objects.filter(conversation=conversation))):
         items = [item for message in batch for item in items_of(message)]
-        shown = present_items(conversation, items, shows_cost=True, address=None)
+        shown = present_items(conversation, items, who=None, address=None)
         yield from map(without_addresses, shown)

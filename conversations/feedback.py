@@ -77,16 +77,16 @@ def give_feedback(
     return _feedback(completion, choice, author.source, author.end_user, now_said)
 
 
-def feedback_of(who: Principal, completions: Iterable[Completion]) -> dict[UUID, list[Feedback]]:
+def feedback_of(who: Principal | None, completions: Iterable[Completion]) -> dict[UUID, list[Feedback]]:
     """Return the feedback on each of these completions that the caller may see, in one query.
 
-    An end user sees their own alone.
+    An end user sees their own alone. Without a caller it is all of it.
     """
     by_id = {completion.pk: completion for completion in completions}
     if not by_id:
         return {}
     rows = Score.objects.filter(completion__in=by_id, source__in=_SOURCES, name__in=FEEDBACK_NAMES)
-    if who.token_id is not None:
+    if who is not None and who.token_id is not None:
         rows = rows.filter(source=Score.Source.END_USER, end_user=who.end_user)
     said: dict[tuple[UUID, int, str, str], list[Score]] = defaultdict(list)
     for row in rows.order_by("completion", "choice", "pk"):

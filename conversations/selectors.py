@@ -12,7 +12,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from accounts.ownership import visible_to
 from accounts.principal import Principal
 from conversations.asset_holds import hold_id
-from conversations.models import Completion, Conversation, Message, Score, SpokenAnswer, spoken_answer_id
+from conversations.models import Completion, Conversation, Message, SpokenAnswer, spoken_answer_id
 from core.blob import Blob
 from core.exceptions import NotFound
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
@@ -119,12 +119,6 @@ def usage_of(completion: Completion) -> Usage | None:
 
 def failure_of(completion: Completion) -> Failure | None:
     return None if completion.error is None else msgspec.convert(completion.error, Failure)
-
-
-def feedback_on(completion_ids: Iterable[UUID | None], end_user: str | None) -> Iterable[Score]:
-    """Return what was said of the answers of these completions; by an end user alone, if one is given."""
-    said = Score.objects.filter(completion__in=[id for id in completion_ids if id is not None])
-    return (said if end_user is None else said.filter(end_user=end_user)).order_by("created_at", "id")
 
 
 def spoken_answer_parts(who: Principal, ids: Collection[str], now: datetime) -> dict[str, tuple[Part, ...]]:

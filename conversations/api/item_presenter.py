@@ -2,9 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from accounts.permissions import Permission
+from accounts.principal import Principal
+from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import (
     Address,
     Files,
@@ -15,9 +19,10 @@ from conversations.api.media_presenter import (
     without_nulls,
 )
 from conversations.branches import Place, places_of
+from conversations.feedback import Feedback, feedback_of
 from conversations.items import Item
-from conversations.models import Completion, Conversation, Message, Score
-from conversations.selectors import feedback_on, files_of, usage_of
+from conversations.models import Completion, Conversation, Message
+from conversations.selectors import files_of, usage_of
 from core.ids import FUNCTION_CALL, FUNCTION_OUTPUT, MESSAGE, REASONING, format_id
 from core.money import format_usd
 from engines.messages import (
@@ -32,9 +37,10 @@ from engines.messages import (
 )
 from engines.usage_json import usage_as_json
 
+_show_feedback = FeedbackSerializer().to_representation
 _INCOMPLETE_REASONS = {"length", "content_filter"}
 
-Feedback = Mapping[tuple[UUID | None, int], Sequence[Score]]
+FeedbackOnAnswers = Mapping[tuple[UUID | None, int], Sequence[Feedback]]
 """What was said of answers, by their completion and choice."""
 
 
@@ -47,7 +53,7 @@ class ItemContext(NamedTuple):
 
     files: Files
     places: Mapping[UUID, Place]
-    feedback: Feedback
+    feedback: FeedbackOnAnswers
     shows_cost: bool
     address: Address | None
 
@@ -57,23 +63,23 @@ def present_items(
     items: Sequence[Item],
     unstored: Sequence[Message] = (),
     *,
-    shows_cost: bool,
+    who: Principal | None,
     address: Address | None,
-    end_user: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return items as they are shown, in as many queries for many as for one.
+    """Return items as they are shown to somebody, in as many queries for many as for one.
 
-    `end_user` is whose feedback alone is shown, if it is somebody's.
+    Without anybody it is all that there is.
     """
     messages = list({item.message.id: item.message for item in items}.values())
-    feedback: defaultdict[tuple[UUID | None, int], list[Score]] = defaultdict(list)
-    for score in feedback_on([message.completion_id for message in messages], end_user):
-        feedback[score.completion_id, score.choice].append(score)
+    completions = [message.completion for message in messages if message.completion is not None]
+    feedback: defaultdict[tuple[UUID | None, int], list[Feedback]] = defaultdict(list)
+    for said in chain.from_iterable(feedback_of(who, completions).values()):
+        feedback[said.completion_id, said.choice].append(said)
     context = ItemContext(
         files_of(conversation.workspace_id, conversation.id, messages),
         places_of(conversation.id, messages, unstored),
         feedback,
-        shows_cost,
+        who is None or who.may(Permission.USAGE),
         address,
     )
     return [_shown(item, context) for item in items]
@@ -122,7 +128,7 @@ def _beside(item: Item, context: ItemContext, shape: Mapping[str, Any]) -> dict[
     place = context.places[message.id]
     counted = completion if item.ends_message and message.choice == 0 else None
     usage = counted and usage_of(counted)
-    scores = context.feedback.get((message.completion_id, message.choice or 0), ())
+    feedback = context.feedback.get((message.completion_id, message.choice or 0), ())
     beside = {
         "message_id": message.public_id,
         "parent_id": place.parent_id and format_id(MESSAGE, place.parent_id),
@@ -132,24 +138,13 @@ def _beside(item: Item, context: ItemContext, shape: Mapping[str, Any]) -> dict[
         "finish_reason": message.finish_reason or None,
         "usage": usage and usage_as_json(usage),
         "name": shape.get("name", message.name or None),
-        "feedback": [_feedback(score) for score in scores],
+        "feedback": [_show_feedback(said) for said in feedback],
         "created_at": int(message.created_at.timestamp()),
     }
     if context.shows_cost:
         cost = None if counted is None else counted.cost
         beside["cost_usd"] = None if cost is None else format_usd(cost)
     return beside
-
-
-def _feedback(score: Score) -> dict[str, Any]:
-    return {
-        "source": score.source,
-        "user": score.end_user or None,
-        "name": score.name,
-        "number": score.number,
-        "text": score.text or None,
-        "updated_at": int(score.updated_at.timestamp()),
-    }
 
 
 def _status(message: Message) -> str:

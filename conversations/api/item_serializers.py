@@ -5,8 +5,9 @@ from typing import Any
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
+from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
-from conversations.models import Completion, Message, Score
+from conversations.models import Completion, Message
 from core.http.pagination import PageSerializer
 from core.http.serializers import ConstantField, TimestampField, UsdStringField
 from media.api.serializers import RenditionSerializer
@@ -91,17 +92,6 @@ CONTENT: Kinds = {
 }
 
 
-class FeedbackOfItemSerializer(Shown):
-    source = serializers.ChoiceField(  # type: ignore[assignment]
-        Score.Source.values, help_text="Who said it."
-    )
-    user = serializers.CharField(allow_null=True, help_text="The end user who did.")
-    name = serializers.CharField(help_text="What it is about.")
-    number = serializers.FloatField(allow_null=True, help_text="Its value, if that is a number.")
-    text = serializers.CharField(allow_null=True, help_text="Its value, if that is a text.")
-    updated_at = TimestampField(help_text="Seconds since the epoch.")
-
-
 class _ItemSerializer(Shown):
     id = serializers.CharField(help_text="Taken wherever its message is named.")
     status = serializers.ChoiceField(
@@ -134,7 +124,7 @@ class _ItemSerializer(Shown):
         help_text="What the completion cost, beside its usage. Absent for callers without the permission "
         "`usage`.",
     )
-    feedback = FeedbackOfItemSerializer(many=True, help_text="What was said of the answer.")
+    feedback = FeedbackSerializer(many=True, help_text="What was said of the answer.")
     created_at = TimestampField(help_text="Seconds since the epoch.")
 
 

@@ -199,14 +199,8 @@ def _branch(query: QueryDict) -> BranchChoice:
 def _presented(
     request: Request, conversation: Conversation, items: Sequence[Item], unstored: Sequence[Message]
 ) -> list[dict[str, Any]]:
-    who = principal_of(request)
     return present_items(
-        conversation,
-        items,
-        unstored,
-        shows_cost=who.may(Permission.USAGE),
-        address=request.build_absolute_uri,
-        end_user=None if who.token_id is None else who.end_user,
+        conversation, items, unstored, who=principal_of(request), address=request.build_absolute_uri
     )
 
 

@@ -171,7 +171,7 @@ def test_another_end_users_file_is_not_found(
 ) -> None:
     Conversation.objects.update(end_user="xavier")
     tokens = {name: {"Authorization": f"Bearer {token_for(alice, name)}"} for name in ("xavier", "yvonne")}
-    with server.client(**tokens["yvonne"]) as yvonne, server.client(**tokens["xavier"]) as xavier:
+    with server.client(None, **tokens["yvonne"]) as yvonne, server.client(None, **tokens["xavier"]) as xavier:
         hers = yvonne.post("/v1/files", files={"file": ("a.png", PICTURE)}).json()["id"]
         refused = add(xavier, conversation, user(image(file_id=hers)))
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from chatapi.completions.schemas.feedback import FeedbackSerializer
 from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
 from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionResponseSerializer,
@@ -12,6 +11,7 @@ from chatapi.completions.schemas.openai_responses import (
     OpenAIResponseMessageSerializer,
 )
 from chatapi.completions.schemas.tools import ToolCallSerializer
+from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
 from conversations.models import Completion, Message
 from core.http.serializers import ConstantField, ErrorDetailSerializer, PublicIdField

@@ -8,8 +8,8 @@ from rest_framework.response import Response
 
 from accounts.authentication import principal_of
 from accounts.permissions import Permission
-from chatapi.completions.schemas.feedback import FeedbackChangesSerializer, FeedbackSerializer
 from conversations import selectors
+from conversations.api.feedback_serializers import FeedbackChangesSerializer, FeedbackSerializer
 from conversations.feedback import FEEDBACK_NAMES, feedback_of, give_feedback
 from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer

@@ -10,8 +10,8 @@ from accounts.permissions import Permission
 from accounts.principal import Principal
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.dialects.openai import call_as_json, sound_as_json
-from chatapi.completions.schemas.feedback import FeedbackSerializer
 from conversations import selectors
+from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import stored_sound
 from conversations.asset_holds import hold_id
 from conversations.feedback import Feedback, feedback_of
