@@ -251,7 +251,12 @@ def test_a_change_costs_the_same_for_each_conversation(
 @pytest.mark.django_db(transaction=True)
 def test_of_two_updates_at_once_none_is_lost(alice: Person) -> None:
     conversation = conversation_of(alice)
-    bodies = [{"title": "New"}, {"metadata": {"a": "1"}}, {"tags": ["b"]}, {"pinned": True}]
+    bodies: list[dict[str, Any]] = [
+        {"title": "New"},
+        {"metadata": {"a": "1"}},
+        {"tags": ["b"]},
+        {"pinned": True},
+    ]
 
     def change(body: Any) -> None:
         try:

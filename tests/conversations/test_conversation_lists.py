@@ -176,7 +176,7 @@ def test_a_list_costs_the_same_however_long_it_is(
 @pytest.fixture
 def shelf(alice: Person) -> dict[str, Conversation]:
     """Conversations of which each differs from the others in one thing."""
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "plain": {},
         "for xavier": {"end_user": "xavier"},
         "pinned": {"pinned": True},

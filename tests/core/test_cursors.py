@@ -12,7 +12,7 @@ OURS = Cursors("conversations", "alice", {"tag": ["a", "b"]})
 
 
 def test_a_list_takes_its_own_cursor_back() -> None:
-    time, id = OURS.open(OURS.seal(POSITION)) or ()
+    time, id = OURS.open(OURS.seal(POSITION)) or ("", "")
 
     assert (datetime.fromisoformat(time), id) == (POSITION[0], str(POSITION[1]))
 
