@@ -16,6 +16,7 @@ from conversations.asset_holds import hold_files
 from conversations.completion_request import non_default_fields
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests
+from conversations.exceptions import NotStored
 from conversations.labels import label_rows
 from conversations.models import Completion, CompletionLabel, Conversation, ConversationLabel, Message
 from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
@@ -25,6 +26,7 @@ from core.exceptions import ApiError, Conflict, InsufficientQuota, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
 from core.value import Value
 from engines import messages as engine_messages
+from media.cleanup import postpone_cleanup
 from media.models import Requester
 from media.services import StoredFile, quota_exceeded, register_files, workspaces_over_quota
 
@@ -163,6 +165,7 @@ class _Batch:
         self.concurrency.add(run.principal)
         if run.files:  # while its answer is made, they are there like those of an upload that nothing holds
             register_files((run.workspace_id, file) for file in self._requested(run))
+            postpone_cleanup(run.workspace_id, [file.blob.sha256 for file in run.files])
         return Admission(history, hold)
 
     def _store(self, run: StoredRun, position: ThreadPosition) -> Admission:
@@ -237,12 +240,7 @@ def _repeat_of(run: StoredRun, first: Completion) -> Admission:
     is_deleted = first.conversation is not None and first.conversation.deleted_at is not None
     is_unstored = first.conversation is None and first.state != Completion.State.IN_PROGRESS
     if is_deleted or is_unstored:
-        raise Conflict(
-            "The answer to this idempotency key was not kept ('store': false, or it was deleted), so that it "
-            "cannot be given again.",
-            param="Idempotency-Key",
-            code="not_stored",
-        )
+        raise NotStored
     return Admission((), Hold(run.charge_request, {}, 0), repeats=first.id)
 
 

@@ -36,7 +36,11 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     longer be admitted to these, and whatever came in between is deleted too.
     """
     ids = conversations.order_by().values("pk")
-    completions = Completion.objects.filter(conversation__in=ids)
+    _delete_history(conversations, Completion.objects.filter(conversation__in=ids))
+
+
+def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet[Completion]) -> None:
+    ids = conversations.order_by().values("pk")
     messages = Message.objects.filter(conversation__in=ids)
     spoken = SpokenAnswer.objects.filter(message__in=messages.order_by().values("pk"))
     media = ConversationAsset.objects.filter(conversation__in=ids)
@@ -86,8 +90,11 @@ def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
 
 
 def delete_history_of_workspace(workspace_id: UUID) -> None:
-    delete_conversations(Conversation.objects.filter(workspace_id=workspace_id))
-    _delete(Completion.objects.filter(workspace_id=workspace_id, conversation=None))
+    """Delete a workspace's conversations, and the completions of which nothing is stored."""
+    _delete_history(
+        Conversation.objects.filter(workspace_id=workspace_id),
+        Completion.objects.filter(workspace_id=workspace_id),
+    )
 
 
 def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:

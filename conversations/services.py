@@ -1,7 +1,7 @@
 """What is done to conversations: making, changing, deleting and restoring them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -12,11 +12,12 @@ from accounts.ownership import visible_to
 from accounts.principal import Principal
 from conversations.deletion import delete_conversations
 from conversations.digest_chain import scope_of
+from conversations.item_changes import NewMessages, append_messages
 from conversations.item_ids import parse_message_id
 from conversations.labels import replace_labels
 from conversations.lists import shown_conversations
 from conversations.models import Completion, Conversation, Message
-from core.exceptions import BadRequest, Conflict, Forbidden, NotFound
+from core.exceptions import Conflict, Forbidden, NotFound
 from core.ids import CONVERSATION, parse_id
 from core.value import Value
 
@@ -35,10 +36,14 @@ class NamedConversations(Value, frozen=True):
 # --- making and changing --------------------------------------------------------------------------
 
 
-def create_conversation(who: Principal, values: Mapping[str, Any]) -> Conversation:
-    """Make a conversation of the caller's. `values` are as the API takes them. Raises `ApiError`."""
+def create_conversation(
+    who: Principal, values: Mapping[str, Any], first: NewMessages | None = None
+) -> Conversation:
+    """Make a conversation of the caller's, with its first messages. Raises `ApiError`.
+
+    `values` are as the API takes them.
+    """
     end_user = _end_user(who, values.get("user") or "")
-    items = values.get("items") or ()
     try:
         with transaction.atomic():
             conversation = Conversation(
@@ -52,16 +57,12 @@ def create_conversation(who: Principal, values: Mapping[str, Any]) -> Conversati
             conversation.updated_at = conversation.created_at
             conversation.save(force_insert=True)
             replace_labels(conversation)
-            if items:
-                append_items(conversation, who, items)
+            if first is not None:
+                append_messages(who, conversation.public_id, first)
+                conversation.refresh_from_db()
     except IntegrityError:  # the workspace was deleted at this very moment
         raise NotFound("The workspace is no longer there.") from None
     return conversation
-
-
-def append_items(conversation: Conversation, who: Principal, items: Sequence[Mapping[str, Any]]) -> NoReturn:
-    # ===== TO BE WIRED: the verb of this name that appends items replaces this one =====
-    raise BadRequest("A conversation cannot be made with items yet.", param="items")
 
 
 def change_conversation(who: Principal, public_id: str, changes: Mapping[str, Any]) -> Conversation:

@@ -9,16 +9,16 @@ from drf_spectacular.utils import OpenApiParameter
 from conversations.lists import ConversationFilters, OrderBy
 from conversations.models import Completion
 from core.exceptions import BadRequest
+from core.http.metadata_filter import METADATA, parse_metadata
 from core.http.pagination import PageParameters
-from core.http.query import check_choice, parse_choice, parse_integer, parse_text
+from core.http.query import check_choice, check_length, parse_choice, parse_integer, parse_text
 from core.http.query_parameters import QueryParameters
-from core.validation.metadata import MAX_KEY, MAX_PAIRS, MAX_TAG, MAX_TAGS, MAX_VALUE
+from core.validation.metadata import MAX_TAG, MAX_TAGS
 
 LAST_SECOND = 253_402_300_799
 """The last second of the year 9999."""
 STATES = Completion.State.values
 _TEXTS = {"type": "array", "items": {"type": "string"}}
-_PAIRS = {"type": "object", "additionalProperties": {"type": "string"}}
 _SECONDS = {"type": "integer", "minimum": 0, "maximum": LAST_SECOND}
 _FLAG = ("true", "false")
 _TIMES = ("created_after", "created_before", "updated_after", "updated_before")
@@ -44,13 +44,7 @@ PAGES = PageParameters(
     ),
     OpenApiParameter("deleted", enum=_FLAG, default="false", description="Only those that can be restored."),
     OpenApiParameter("tag", _TEXTS, description="Only with this tag; with all, where it is repeated."),
-    OpenApiParameter(
-        "metadata",
-        _PAIRS,
-        style="deepObject",
-        explode=True,
-        description="`metadata[key]=value`: all of these.",
-    ),
+    METADATA,
     OpenApiParameter("created_after", _SECONDS, description="In seconds since the epoch, inclusive."),
     OpenApiParameter("created_before", _SECONDS, description="Exclusive."),
     OpenApiParameter("updated_after", _SECONDS, description="Inclusive."),
@@ -78,7 +72,7 @@ def parse_filters(query: QueryDict) -> ConversationFilters:
         archived=None if archived == "any" else archived == "true",
         deleted=deleted,
         tags=_parse_tags(query),
-        metadata=_parse_metadata(query),
+        metadata=parse_metadata(query),
         **{name: parse_integer(query, name, least=0, most=LAST_SECOND) for name in _TIMES if name in query},
     )
 
@@ -104,29 +98,5 @@ def _parse_tags(query: QueryDict) -> tuple[str, ...]:
     for tag in tags:
         if not tag:
             raise BadRequest("Invalid value for 'tag': a tag has at least one character.", param="tag")
-        _check_length(tag, "tag", MAX_TAG)
+        check_length(tag, "tag", MAX_TAG)
     return tags
-
-
-def _parse_metadata(query: QueryDict) -> dict[str, str]:
-    names = sorted(name for name in query if name.startswith("metadata["))
-    if len(names) > MAX_PAIRS:
-        raise BadRequest(f"Invalid 'metadata': it has at most {MAX_PAIRS} pairs.", param="metadata")
-    pairs = {}
-    for name in names:
-        key, values = name.removeprefix("metadata[")[:-1], set(query.getlist(name))
-        _check_length(key, "metadata", MAX_KEY)
-        if len(values) > 1:
-            raise BadRequest(f"Invalid '{name}': it cannot have two values at once.", param=name)
-        [pairs[key]] = values
-        _check_length(pairs[key], name, MAX_VALUE)
-    return pairs
-
-
-def _check_length(text: str, name: str, most: int) -> None:
-    if len(text) > most:
-        raise BadRequest(
-            f"Invalid '{name}': {len(text)} characters are too many, {most} are allowed.",
-            param=name,
-            code="string_above_max_length",
-        )

@@ -11,6 +11,7 @@ from rest_framework.fields import empty
 from accounts.ownership import Visibility
 from accounts.permissions import Permission
 from accounts.principal import Principal
+from conversations.api.item_input import MAX_ITEMS, NewItemField
 from conversations.lists import running_completions
 from conversations.models import TITLE_LENGTH, Completion, Conversation
 from core.http.serializers import (
@@ -27,13 +28,11 @@ from core.validation.fields import (
     BooleanField,
     EnumField,
     ListField,
-    ObjectField,
     StrictSerializer,
     StringField,
 )
 from core.validation.metadata import MetadataField, TagsField
 
-MAX_ITEMS = 20
 MAX_IDS = 100
 USER_LENGTH = 256
 """As in calls."""
@@ -164,7 +163,7 @@ class NewConversationSerializer(ConversationFieldsSerializer):
         help_text="The end user whom it is for; with an end-user token that one, and no other.",
     )
     items = ListField(
-        child=ObjectField(),
+        child=NewItemField(),
         max_length=MAX_ITEMS,
         required=False,
         allow_null=True,

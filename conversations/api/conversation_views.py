@@ -1,5 +1,6 @@
 """Conversations over HTTP: list, make, read, change, delete and restore them."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -24,6 +25,9 @@ from conversations.api.conversation_serializers import (
     NewConversationSerializer,
     conversation_shower,
 )
+from conversations.api.item_reader import read_items
+from conversations.api.running_answers import write_messages
+from conversations.item_changes import NewMessages
 from conversations.lists import conversation_page, get_shown_conversation
 from conversations.models import Conversation
 from conversations.services import NamedConversations
@@ -31,6 +35,8 @@ from core.http.openapi import error_responses
 from core.http.pagination import CursorPageSerializer, page_body, page_serializer
 from core.http.views import ApiView
 from core.validation.request_body import read_body
+from engines.messages import Message
+from media.services import StoredFile
 
 TAGS = ["history"]
 CHANGES = (
@@ -69,11 +75,19 @@ class ConversationListView(ApiView):
         "or continues the one whose messages it repeats.",
         tags=TAGS,
         request=NewConversationSerializer,
-        responses={200: ConversationSerializer} | error_responses(400, 401, 403),
+        responses={200: ConversationSerializer} | error_responses(400, 401, 403, 404, 413),
     )
     def post(self, request: Request) -> Response:
         who, values = principal_of(request), read_body(request, NewConversationSerializer)
-        return _answer(who, services.create_conversation(who, values))
+        if not values.get("items"):
+            return _answer(who, services.create_conversation(who, values))
+        new = read_items(values["items"])
+
+        def create(messages: Sequence[Message], files: Sequence[StoredFile]) -> Conversation:
+            first = NewMessages(messages, files, positions=new.positions)
+            return services.create_conversation(who, values, first)
+
+        return _answer(who, write_messages(request, new, create))
 
 
 class ConversationView(ApiView):

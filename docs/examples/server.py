@@ -2,8 +2,8 @@
 
     CHAT_KEY=sk-chatapi-… python docs/examples/server.py
 
-The service needs CHATAPI_CORS_ORIGINS=http://127.0.0.1:8080. Your own server knows who is signed in with you; this one
-takes everybody for the same customer.
+The service needs CHATAPI_CORS_ORIGINS=http://127.0.0.1:8080. Your own server knows who is signed in with you;
+this one takes everybody for the same customer.
 """
 
 import json
@@ -44,5 +44,5 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     if "CHAT_KEY" not in os.environ:
         raise SystemExit("Set CHAT_KEY to an API key: manage.py create_api_key EMAIL makes one.")
-    print(f"http://127.0.0.1:{PORT}/")
+    print(f"http://127.0.0.1:{PORT}/")  # noqa: T201
     ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()

@@ -103,9 +103,17 @@ def test_a_call_continues_what_was_made_and_gives_it_its_first_words(server: Ser
             assert answer.headers["x-conversation-id"] == made["id"]  # its digests begin as those of calls
 
 
-def test_items_are_refused_until_they_can_be_stored(alice: Person) -> None:
-    assert refusal(send(alice, "POST", PATH, {"items": [{"type": "message"}]}))[:2] == (400, "items")
-    assert not Conversation.objects.exists()
+def test_its_first_items_are_stored_with_it_or_it_is_not_made(alice: Person) -> None:
+    said = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
+
+    made = send(alice, "POST", PATH, {"title": "Demo", "items": said}).json()
+    assert (made["title"], made["message_count"]) == ("Demo", 2)
+    assert made["head_id"] == Message.objects.get(role="assistant").public_id
+    assert send(alice, "GET", f"{PATH}/{made['id']}").json() == made
+
+    refused = send(alice, "POST", PATH, {"items": [*said, {"role": "nobody", "content": "x"}]})
+    assert refusal(refused)[:2] == (400, "items[2].role")
+    assert Conversation.objects.count() == 1
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -272,6 +280,6 @@ def test_of_two_updates_at_once_none_is_lost(alice: Person) -> None:
         thread.join(timeout=30)
 
     now = send(alice, "GET", address(conversation)).json()
-    assert {**now, **{k: v for body in bodies for k, v in body.items()}} == now
+    assert {**now, **{name: value for body in bodies for name, value in body.items()}} == now
     for query in ("tag=b", "metadata[a]=1"):
         assert len(send(alice, "GET", f"{PATH}?{query}").json()["data"]) == 1

@@ -109,4 +109,4 @@ def test_among_50_000_rows_of_others_the_index_is_chosen(
     for plan, index in zip(plans(who, "updated_at"), INDEXES[caller], strict=True):
         assert index in plan, plan
     for plan, index in zip(plans(who, "created_at"), INDEXES[caller], strict=True):
-        assert WIDE.get(index, index) in plan, plan
+        assert index in plan or (index in WIDE and "Sort" not in plan and "TEMP" not in plan), plan

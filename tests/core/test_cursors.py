@@ -12,8 +12,10 @@ OURS = Cursors("conversations", "alice", {"tag": ["a", "b"]})
 
 
 def test_a_list_takes_its_own_cursor_back() -> None:
-    time, id = OURS.open(OURS.seal(POSITION)) or ("", "")
+    opened = OURS.open(OURS.seal(POSITION))
 
+    assert opened is not None
+    time, id = opened
     assert (datetime.fromisoformat(time), id) == (POSITION[0], str(POSITION[1]))
 
 

@@ -5,8 +5,9 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from chatapi.completions.schemas.content_parts import TEXT, ContentField
+from chatapi.completions.schemas.content_parts import TEXT
 from core.validation import exceptions
+from core.validation.content_field import ContentField
 from core.validation.fields import (
     BooleanField,
     DescribedField,
