@@ -103,9 +103,17 @@ def test_a_call_continues_what_was_made_and_gives_it_its_first_words(server: Ser
             assert answer.headers["x-conversation-id"] == made["id"]  # its digests begin as those of calls
 
 
-def test_items_are_refused_until_they_can_be_stored(alice: Person) -> None:
-    assert refusal(send(alice, "POST", PATH, {"items": [{"type": "message"}]}))[:2] == (400, "items")
-    assert not Conversation.objects.exists()
+def test_its_first_items_are_stored_with_it_or_it_is_not_made(alice: Person) -> None:
+    said = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
+
+    made = send(alice, "POST", PATH, {"title": "Demo", "items": said}).json()
+    assert (made["title"], made["message_count"]) == ("Demo", 2)
+    assert made["head_id"] == Message.objects.get(role="assistant").public_id
+    assert send(alice, "GET", f"{PATH}/{made['id']}").json() == made
+
+    refused = send(alice, "POST", PATH, {"items": [*said, {"role": "nobody", "content": "x"}]})
+    assert refusal(refused)[:2] == (400, "items[2].role")
+    assert Conversation.objects.count() == 1
 
 
 # --- limits ---------------------------------------------------------------------------------------
