@@ -248,8 +248,8 @@ def test_a_page_full_of_media_costs_two_more_queries(
         page = listed(client, alice, conversation, "limit=20")
 
     assert len(page) == 20
-    parts = [part for item in page for part in item["content"]]
-    assert all("url" in part.get("audio", part)["asset"] for part in parts)
+    shown = [part for item in page for part in item["content"]]
+    assert all("url" in part.get("audio", part)["asset"] for part in shown)
     media = [query["sql"] for query in queries.captured_queries if 'FROM "media_' in query["sql"]]
     assert [sql.partition('FROM "')[2].partition('"')[0] for sql in media] == [
         "media_asset",
