@@ -170,8 +170,8 @@ def test_another_end_users_file_is_not_found(
     server: Server, alice: Person, conversation: Conversation
 ) -> None:
     Conversation.objects.update(end_user="xavier")
-    tokens = {name: {"Authorization": f"Bearer {token_for(alice, name)}"} for name in ("xavier", "yvonne")}
-    with server.client(None, **tokens["yvonne"]) as yvonne, server.client(None, **tokens["xavier"]) as xavier:
+    tokens = [f"Bearer {token_for(alice, name)}" for name in ("xavier", "yvonne")]
+    with server.client(authorization=tokens[0]) as xavier, server.client(authorization=tokens[1]) as yvonne:
         hers = yvonne.post("/v1/files", files={"file": ("a.png", PICTURE)}).json()["id"]
         refused = add(xavier, conversation, user(image(file_id=hers)))
 
