@@ -173,9 +173,12 @@ def test_answers_have_what_was_said_of_them_and_end_users_see_their_own(
     completion = create_exchange(alice)
     conversation = completion.stored_conversation
     Conversation.objects.update(end_user="xavier")
-    for source, name, said in (("api", "", {"text": "good"}), ("end_user", "xavier", {"number": 1})):
+    for source, end_user, said in (
+        ("api", "", {"name": "comment", "text": "Well said."}),
+        ("end_user", "xavier", {"name": "thumbs", "number": 1}),
+    ):
         Score.objects.create(
-            workspace=alice.workspace, completion=completion, source=source, end_user=name, name="x", **said
+            workspace=alice.workspace, completion=completion, source=source, end_user=end_user, **said
         )
 
     [question, answer] = listed(client, alice, conversation)
@@ -183,9 +186,9 @@ def test_answers_have_what_was_said_of_them_and_end_users_see_their_own(
     [to_xavier, _] = client.get(items_path(conversation), headers=token).json()["data"]
 
     assert question["feedback"] == []
-    assert [(one["source"], one["number"], one["text"]) for one in answer["feedback"]] == [
-        ("api", None, "good"),
-        ("end_user", 1, None),
+    assert [(one["source"], one["thumbs"], one["comment"]) for one in answer["feedback"]] == [
+        ("api", None, "Well said."),
+        ("end_user", "up", None),
     ]
     assert [one["user"] for one in to_xavier["feedback"]] == ["xavier"]
 
