@@ -1,8 +1,7 @@
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
 
-from tests.support.history_rows import add_message, conversation_of, create_exchange
+from tests.support.history_rows import conversation_of, create_exchange
 from tests.support.people import Person
 
 AUTHENTICATION = 1
