@@ -1,5 +1,6 @@
 """A deleted conversation is gone for everybody and everything, comes back whole, and is purged in the end."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -7,12 +8,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from accounts.data_export import DataSubject
+from conversations.data_export import export_history
 from conversations.deletion import purge_deleted
 from conversations.models import Conversation, Message
 from conversations.tasks import purge_deleted_conversations
 from core.ids import new_id
 from engines.messages import ImagePart
-from tests.support.history_rows import add_message, conversation_of, create_exchange, store_held_file
+from tests.support.history_rows import NOON, add_message, conversation_of, create_exchange, store_held_file
 from tests.support.people import Person
 from tests.support.running_server import Server, chat_body
 
@@ -55,6 +58,17 @@ def test_it_is_gone_and_comes_back_whole(alice: Person, client: Client) -> None:
     after = [client.get(one, headers=alice.headers).json() for one in reads]
     assert [row["id"] for row in after[1]["data"]] == [row["id"] for row in before[1]["data"]]
     assert after[2] == before[2]
+
+
+def test_what_can_be_restored_is_still_ones_own_to_take_along(alice: Person) -> None:
+    conversation = create_exchange(alice).stored_conversation
+    Conversation.objects.update(deleted_at=NOON)
+
+    who = DataSubject(alice.user, alice.workspace.pk)
+    [exported] = [file for file in export_history(who) if conversation.public_id in file.name]
+
+    head = json.loads(b"".join(exported.pieces))
+    assert (head["deleted_at"], len(head["items"])) == (int(NOON.timestamp()), 2)
 
 
 def test_a_stranger_restores_nothing(alice: Person, charlie: Person, client: Client) -> None:
