@@ -15,6 +15,9 @@ from tests.support.database_reset import empty_database
 from tests.support.people import Person, person
 from tests.support.running_server import Server, running_daphne, serving
 
+# Importing and collecting leave little garbage, and tests too: a collection every 700 objects was for nothing.
+gc.set_threshold(50_000, 20, 50)
+
 # The same examples in each run, however slow the machine is. --hypothesis-profile=search looks for others.
 settings.register_profile(
     "search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
