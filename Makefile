@@ -32,7 +32,8 @@ test:  ## run the tests; ARGS="-k word" is given to pytest
 	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services and not long and not browser" $(ARGS)
 
 test-long:  ## run the long forms of what `make test` proves on little input
-	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "long and not services and not browser" $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "(long or hypothesis) and not services and not browser" \
+		--hypothesis-profile=thorough $(ARGS)
 
 test-services:  ## run what touches the database on PostgreSQL, PgBouncer, and workers on Redis and RabbitMQ
 	@exec $(DEV) deploy/with_services.py $(TEST) -m "(database or services) and not long and not browser" $(ARGS)
