@@ -18,8 +18,9 @@ from core.http.query import parse_choice, parse_integer
 from core.http.serializers import ConstantField
 from core.pagination import Page, PageRequest
 
+LIMIT = "How many there are on a page at most."
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before.")
-ORDER = OpenApiParameter("order", enum=["asc", "desc"], default="desc")
+ORDER = OpenApiParameter("order", enum=["asc", "desc"], default="desc", description="`desc`: newest first.")
 
 
 class PageParameters:
@@ -28,7 +29,11 @@ class PageParameters:
     def __init__(self, *, most: int = 100, default: int = 20, order: bool = True) -> None:
         self._most, self._default, self._has_order = most, default, order
         limits = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-        self.documentation = [OpenApiParameter("limit", limits), *([ORDER] if order else []), AFTER]
+        self.documentation = [
+            OpenApiParameter("limit", limits, description=LIMIT),
+            *([ORDER] if order else []),
+            AFTER,
+        ]
 
     def parse(self, query: QueryDict) -> PageRequest:
         """Parse them. Raises `BadRequest`."""
@@ -42,9 +47,11 @@ class ListSerializer(serializers.Serializer[Any]):
 
 
 class PageSerializer(ListSerializer):
-    first_id = serializers.CharField(allow_null=True)
-    last_id = serializers.CharField(allow_null=True)
-    has_more = serializers.BooleanField()
+    first_id = serializers.CharField(allow_null=True, help_text="The id of the first; null on an empty page.")
+    last_id = serializers.CharField(
+        allow_null=True, help_text="The id of the last: `after` of the next page."
+    )
+    has_more = serializers.BooleanField(help_text="Whether there is a next page.")
 
 
 @cache

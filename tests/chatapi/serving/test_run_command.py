@@ -185,7 +185,9 @@ def long(*parameters: object) -> Any:
         ({"DATABASE_URL": "postgres://a:pass-word@127.0.0.1:1/x"}, "chatapi: the database (DATABASE_URL)"),
         long({"DATABASE_URL": "sqlite:////no/such/folder/x"}, "chatapi: the database (DATABASE_URL)"),
         long({"CHATAPI_LOG_LEVEL": "loud"}, "chatapi: CHATAPI_LOG_LEVEL='loud' is none of info, debug"),
-        long({"CHATAPI_MAX_BODY_BYTES": "many"}, "chatapi: CHATAPI_MAX_BODY_BYTES='many' is not a whole number"),
+        long(
+            {"CHATAPI_MAX_BODY_BYTES": "many"}, "chatapi: CHATAPI_MAX_BODY_BYTES='many' is not a whole number"
+        ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
