@@ -32,7 +32,8 @@ test:  ## run the tests; ARGS="-k word" is given to pytest
 	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "not services and not long and not browser" $(ARGS)
 
 test-long:  ## run the long forms of what `make test` proves on little input
-	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "long and not services and not browser" $(ARGS)
+	@exec env -u CHATAPI_TEST_DATABASE_URL $(DEV) $(TEST) -m "(long or hypothesis) and not services and not browser" \
+		--hypothesis-profile=thorough $(ARGS)
 
 test-services:  ## run what touches the database on PostgreSQL, PgBouncer, and workers on Redis and RabbitMQ
 	@exec $(DEV) deploy/with_services.py $(TEST) -m "(database or services) and not long and not browser" $(ARGS)
@@ -46,16 +47,18 @@ attack:  ## attack a fresh server over the network, and exit 1 if an attack succ
 chaos:  ## kill -9 servers and workers under load, 200 times, and prove the books; ARGS="--kills 20"
 	@exec $(DEV) -m tests.chaos $(ARGS)
 
+FRONTEND = tests/typescript_client
 # nothing is looked up in a database
 check: export DATABASE_URL = sqlite://:memory:
-check: install-dev  ## ruff, mypy, import contract, migrations, deployment, API document
+check: install-dev  ## ruff, mypy, import contract, migrations, deployment, API document, a TypeScript client of it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	CHATAPI_HTTPS=1 CHATAPI_TRUSTED_PROXIES=127.0.0.1 $(BIN)/python manage.py check --deploy --fail-level WARNING
-	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --format openapi-json --file $(FRONTEND)/openapi.json
+	$(BIN)/python -m tests.typescript_client
 
 format: install-dev  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
@@ -72,5 +75,5 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 	--no-header --annotation-style line --output-file
 
 clean:  ## remove .venv and caches, never var/
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(FRONTEND)/node_modules
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +

@@ -101,6 +101,8 @@ def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:
         "properties": {"content": {"type": "string"}},
     }
     _remove_key(result, "x-spec-enum-id")
+    for schema in result["components"]["schemas"].values():
+        _keep_optional_what_has_a_default(schema)
     return result
 
 
@@ -110,6 +112,15 @@ def _remove_key(node: Any, key: str) -> None:
         node.pop(key, None)
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         _remove_key(child, key)
+
+
+def _keep_optional_what_has_a_default(schema: dict[str, Any]) -> None:
+    """Wrap optional members that have a default: openapi-typescript would demand them in each request."""
+    members = schema.get("properties", {})
+    for name, member in members.items():
+        if "default" in member and name not in schema.get("required", ()):
+            description = member.pop("description", None)
+            members[name] = {"allOf": [member]} | ({"description": description} if description else {})
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

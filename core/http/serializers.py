@@ -13,7 +13,7 @@ class ConstantField(serializers.ChoiceField):
     """A field with a constant value, such as `object`."""
 
     def __init__(self, value: str) -> None:
-        super().__init__(choices=[value], read_only=True)
+        super().__init__(choices=[value], read_only=True, help_text=f"Always `{value}`.")
         self._value = value
 
     def get_attribute(self, instance: object) -> str:
@@ -27,7 +27,7 @@ class DeletedField(serializers.BooleanField):
     """The `deleted` of what was deleted: true."""
 
     def __init__(self) -> None:
-        super().__init__(read_only=True)
+        super().__init__(read_only=True, help_text="Always true.")
 
     def get_attribute(self, instance: object) -> bool:
         return True
@@ -35,6 +35,9 @@ class DeletedField(serializers.BooleanField):
 
 class TimestampField(serializers.IntegerField):
     """A time in seconds since the epoch."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"help_text": "In seconds since the epoch.", **kwargs})
 
     def to_representation(self, value: datetime | int) -> int:
         return value if isinstance(value, int) else int(value.timestamp())
@@ -70,10 +73,12 @@ class UsdStringField(serializers.Field):  # type: ignore[type-arg]
 
 
 class ErrorDetailSerializer(serializers.Serializer[Any]):
-    message = serializers.CharField()
-    type = serializers.CharField()
-    param = serializers.CharField(allow_null=True, help_text="A path such as `messages[0].content`.")
-    code = serializers.CharField(allow_null=True)
+    message = serializers.CharField(help_text="What is wrong, and what to do.")
+    type = serializers.CharField(help_text="A kind of errors, such as `invalid_request_error`.")
+    param = serializers.CharField(
+        allow_null=True, help_text="Where it is wrong: a path such as `messages[0].content`."
+    )
+    code = serializers.CharField(allow_null=True, help_text="What programs tell errors by: `not_found`.")
 
 
 class ErrorSerializer(serializers.Serializer[Any]):

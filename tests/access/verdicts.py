@@ -1,10 +1,12 @@
 """What is right for each actor, by the rows: the routes' addresses, and the answers to expect there."""
 
 import re
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tests.access.actors import (
     ACTORS,
+    APP,
     FORGED,
     GIVEN_BY,
     INTRUDER,
@@ -122,3 +124,15 @@ def about_object(row: Row, actor: str, target: Target) -> tuple[tuple[int, ...],
     if row.shares and actor in TOKENS:
         return (403,), "insufficient_permissions"
     return row.answers, None
+
+
+def asked_about(row: Row, method: str, actor: str, found: list[Target]) -> list[Target]:
+    """Return what somebody asks for: all objects, or three where whose they are makes no difference.
+
+    Who is refused before an object is looked for is told the same of one that is there and of one that never
+    was; who else acts as the owner or as a key, which ask for all, asks for one that they get, too.
+    """
+    if actor in ACTORS and actor not in (*UNKNOWN, FORGED, UNPROVED, APP):
+        return found
+    got = (target for target in found[:-2] if expected(row, method, actor, target)[0] == row.answers)
+    return [*found[-2:], *islice(got, 1)]

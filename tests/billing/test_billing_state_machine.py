@@ -36,6 +36,7 @@ from billing.tariffs import Bound
 from billing.units import Units
 from core.ids import new_id
 from tests.support.charges import settle
+from tests.support.examples import examples
 from tests.support.people import Person
 from tests.support.priced_usage import discrepancies
 
@@ -285,13 +286,14 @@ class Money(RuleBasedStateMachine):
         return sum(self.open.get(id, 0) + self.costs.get(id, 0) for id in self.of_token)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.django_db
 def test_money_in_any_order(alice: Person) -> None:
     Money.key = alice.user.api_keys.get()
     run_state_machine_as_test(
         Money,
         settings=settings(
-            max_examples=40,
+            max_examples=examples(40),
             stateful_step_count=25,
             suppress_health_check=list(HealthCheck),
             print_blob=True,

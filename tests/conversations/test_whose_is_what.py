@@ -54,6 +54,7 @@ class Team:
             self.people[name] = person(f"{name.replace(' ', '')}@example.com", self.workspace)
             set_role(self.people[name], role)
         self.people[STRANGER] = person("charlie@example.com")
+        self.browsers: dict[str, Client] = {}
         self.secrets = {
             KEY: self.people[OWNER].key,
             OTHER_KEY: self.people[ADMIN].key,
@@ -69,7 +70,9 @@ class Team:
             headers = {"Authorization": f"Bearer {self.secrets[actor]}"}
             return getattr(Client(), call)(path, headers=headers, **options)
         headers = {} if actor == STRANGER else {"X-Workspace-Id": format_id(PROJECT, self.workspace.pk)}
-        return getattr(signed_in(self.people[actor].user), call)(path, headers=headers, **options)
+        if actor not in self.browsers:
+            self.browsers[actor] = signed_in(self.people[actor].user)
+        return getattr(self.browsers[actor], call)(path, headers=headers, **options)
 
     def columns(self, whose: str) -> dict[str, Any]:
         """Return what says whose a row is."""
@@ -252,7 +255,8 @@ def test_what_is_anothers_costs_as_many_queries_as_what_never_was(team: Team, ac
 
 
 def counted(team: Team, actor: str, path: str) -> tuple[int, str, int]:
-    """Return status, body and number of queries of a request."""
+    """Return status, body and number of queries of a request in a new session."""
+    team.browsers.clear()
     with CaptureQueriesContext(connection) as queries:
         answer = team.ask(actor, "GET", path)
     return answer.status_code, answer.text, len(queries)

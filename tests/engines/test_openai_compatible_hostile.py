@@ -25,6 +25,7 @@ from engines.openai_compatible.upstream_response import (
     UpstreamResponse,
 )
 from engines.requests import EngineRequest
+from tests.support.examples import examples
 from tests.support.fake_upstream import HANG, Answer, FakeUpstream, call, delta, end, frame, raw, say, stream
 
 HI: list[Event] = [TextDelta("Hi"), Finish("stop")]
@@ -558,7 +559,7 @@ CHUNKS = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(CHUNKS | st.builds(lambda fields: {"choices": [{"delta": fields}]}, CHUNKS))
 def test_whatever_a_chunk_holds_it_is_events_or_a_clear_error(chunk: Any) -> None:
     events: list[Event] = []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engines.events import Event, PartialUsage, Usage
 from engines.openai_compatible.chunk_reader import ChunkReader
+from tests.support.examples import examples
 from tests.support.fake_upstream import JSON, end, say
 
 NULL: Any = None
@@ -531,7 +532,7 @@ USAGES = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(USAGES, max_size=3), st.lists(USAGES, max_size=2), USAGES, USAGES, st.integers(1, 2))
 def test_whatever_is_told_no_part_is_larger_than_its_whole(
     usages: list[Any], of_choices: list[Any], groq: Any, timings: Any, choices: int

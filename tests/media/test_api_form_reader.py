@@ -26,6 +26,7 @@ from media.api.multipart_parser import (
     MAX_OVERHEAD_BYTES,
     clean_name,
 )
+from tests.support.examples import examples
 
 B = b"----limit"
 LIMIT = 1024 * 1024
@@ -307,7 +308,7 @@ WHOLE = (
 )
 
 
-@hypothesis_settings(max_examples=100)
+@hypothesis_settings(max_examples=examples(100))
 @given(
     st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), st.binary(max_size=12)), max_size=4),
     st.integers(1, 400),

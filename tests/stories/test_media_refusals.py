@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from media.models import File
 from media.storage.operations import walk
+from tests.support.examples import examples
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.hostile_files import (
     HTML,
@@ -242,7 +243,7 @@ PARTS = st.one_of(
 
 @given(parts=st.lists(PARTS, min_size=1, max_size=3), dialect=st.sampled_from(["native", "openai"]))
 @hypothesis_settings(
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=list(HealthCheck),
 )
 def test_nothing_makes_the_server_fail(

@@ -119,7 +119,7 @@ def clients(state: str) -> tuple[Client, dict[str, str]]:
     return client, headers
 
 
-STATES = ["anonymous", "signed in", "second factor"]
+STATES = ["anonymous", "signed in", pytest.param("second factor", marks=pytest.mark.long)]
 
 
 def failures(answers: Iterator[tuple[Any, Any]]) -> list[Any]:

@@ -27,6 +27,7 @@ from engines.messages import (
 )
 from engines.requests import AudioOutput, ResponseFormat, Tool, ToolChoice
 from tests.contract import validate_against_document
+from tests.support.examples import examples
 from tests.support.request_bodies import (
     EVERYTHING,
     PICTURE,
@@ -416,7 +417,7 @@ def broken(place: tuple[Any, ...], value: Any, how: str) -> dict[str, Any]:
     return request
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(
     dialect=st.sampled_from(["native", "openai"]),
     place=st.sampled_from(PLACES),
@@ -441,7 +442,7 @@ def read_or_refused(dialect: DialectName, request: dict[str, Any]) -> Completion
         return refused
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     dialect=st.sampled_from(["native", "openai"]),
     value=st.dictionaries(st.sampled_from(sorted(EVERYTHING)), JSON),

@@ -29,6 +29,7 @@ from engines.events import (
 )
 from media.processing.sound.output_formats import PCM16_MEDIA_TYPE
 from tests.contract import validate_against_document
+from tests.support.examples import examples
 from tests.support.stream_frames import chunks_of, messages_of
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "m")
@@ -367,7 +368,7 @@ def normalized(message: dict[str, Any]) -> dict[str, Any]:
     return {**shown, "audio": audio, "calls": list(calls.values()) if isinstance(calls, dict) else calls}
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(answers(), st.data())
 def test_the_deltas_add_up_to_the_stored_message(
     answer: tuple[int, list[Event]], data: st.DataObject

@@ -176,17 +176,19 @@ def long(*parameters: object) -> Any:
     [
         ({"PORT": "http"}, "chatapi: PORT='http' is not a port"),
         long({"PORT": "70000"}, "chatapi: PORT='70000' is not a port"),
-        ({"HOST": "no.such.host.invalid"}, "chatapi: HOST='no.such.host.invalid' is not an address"),
+        long({"HOST": "no.such.host.invalid"}, "chatapi: HOST='no.such.host.invalid' is not an address"),
         ({"CHATAPI_DATA_DIR": "/dev/null/data"}, "chatapi: cannot write to /dev/null/data"),
         long({"CHATAPI_MODELS_FILE": "/dev/null"}, "chatapi: models file /dev/null: "),
-        ({"CHATAPI_MODELS_FILE": "/no/such/file"}, "chatapi: models file /no/such/file: "),
-        ({"STRIPE_API_KEY": "secret-words\nand more"}, "chatapi: STRIPE_API_KEY has a line break"),
+        long({"CHATAPI_MODELS_FILE": "/no/such/file"}, "chatapi: models file /no/such/file: "),
+        long({"STRIPE_API_KEY": "secret-words\nand more"}, "chatapi: STRIPE_API_KEY has a line break"),
         long({"CHATAPI_SECRET_KEY": "secret-words\x07"}, "chatapi: CHATAPI_SECRET_KEY has a line break"),
         ({"DATABASE_URL": "secret-words"}, "chatapi: DATABASE_URL is not a database's URL"),
         ({"DATABASE_URL": "postgres://a:pass-word@127.0.0.1:1/x"}, "chatapi: the database (DATABASE_URL)"),
         long({"DATABASE_URL": "sqlite:////no/such/folder/x"}, "chatapi: the database (DATABASE_URL)"),
-        ({"CHATAPI_LOG_LEVEL": "loud"}, "chatapi: CHATAPI_LOG_LEVEL='loud' is none of info, debug"),
-        ({"CHATAPI_MAX_BODY_BYTES": "many"}, "chatapi: CHATAPI_MAX_BODY_BYTES='many' is not a whole number"),
+        long({"CHATAPI_LOG_LEVEL": "loud"}, "chatapi: CHATAPI_LOG_LEVEL='loud' is none of info, debug"),
+        long(
+            {"CHATAPI_MAX_BODY_BYTES": "many"}, "chatapi: CHATAPI_MAX_BODY_BYTES='many' is not a whole number"
+        ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -23,6 +23,7 @@ from media.processing.fetching.public_network import (
     ThreadedLookup,
     is_public,
 )
+from tests.support.examples import examples
 from tests.support.fake_websites import FakeResolver, Visit, open_fetcher, send_picture, website
 from tests.support.ip_addresses import PRIVATE, PUBLIC, SPELLINGS
 
@@ -264,7 +265,7 @@ URLS = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(URLS, st.lists(ADDRESSES, max_size=3))
 def test_any_url_fails_and_reaches_only_public_addresses(url: str, answers: list[str]) -> None:
     tried: list[str] = []

@@ -11,6 +11,7 @@ from media.processing.exceptions import MediaError
 from media.processing.pictures.inspection import InspectPicture, inspect_picture
 from media.processing.pictures.limits import PictureLimits
 from media.processing.pictures.rendering import RenderPicture, render_picture
+from tests.support.examples import examples
 from tests.support.pictures import animated, encode_picture, quarters, revealing_exif, write_picture
 
 WHOLE = {
@@ -41,7 +42,7 @@ def apply_edits(data: bytes, edits: list[Edit]) -> bytes:
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
 @given(edits=EDITS)
 def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, edits: list[Edit]) -> None:
     path = write_picture(tmp_path, apply_edits(data, edits))
@@ -53,7 +54,7 @@ def test_a_mutated_picture_is_accepted_or_refused(tmp_path: Path, data: bytes, e
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
 @given(share=st.floats(0, 0.25), bits=st.integers(1, 255))
 def test_a_header_with_flipped_bits_is_accepted_or_refused(
     tmp_path: Path, data: bytes, share: float, bits: int

@@ -174,7 +174,7 @@ def test_a_sentence_minutes_later_has_the_right_time(speech: Speech) -> None:
 
 def test_closing_the_stream_stops_recognition(speech: Speech) -> None:
     sentence = np.concatenate((speak_english(SENTENCES[0]), np.zeros(130 * RATE, np.int16)))
-    stream = transcribe(speech.work(np.tile(sentence, 10), language="en"))
+    stream = transcribe(speech.work(np.tile(sentence, 3), language="en"))
     assert isinstance(stream, Generator)
 
     first = next(stream)

@@ -14,6 +14,7 @@ from media.processing.speech.sentence_splitter import (
     is_code,
     split_sentences,
 )
+from tests.support.examples import examples
 
 TABLE = [
     ("Hello there. How are you? Fine!", ["Hello there.", " How are you?", " Fine!"]),
@@ -133,7 +134,7 @@ def test_all_pieces_of_long_code_are_marked_as_code() -> None:
     assert [isinstance(piece, CodePiece) for piece in pieces] == [False, True, True, True, False]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join), st.data(), st.booleans())
 def test_pieces_join_to_the_text_and_do_not_depend_on_how_it_was_streamed(
     text: str, data: st.DataObject, breaks_lines: bool

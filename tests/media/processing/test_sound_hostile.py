@@ -12,6 +12,7 @@ from media.processing.exceptions import MediaError
 from media.processing.sound.inspection import InspectSound, SoundFacts, inspect_sound
 from media.processing.sound.limits import SoundLimits
 from media.processing.sound.transcoding import Transcode, transcode_sound
+from tests.support.examples import examples
 from tests.support.sounds import CLUSTER, FILES, box, id3, sound_file
 
 CPU_LIMIT = 5.0
@@ -22,7 +23,7 @@ SIGNATURES = [
     *(b"\x1a\x45\xdf\xa3\x84\x42\x82\x84webm", b"\0\0\0\x10ftypM4A \0\0\0\0", b"ID3\x04\0\0\0\0\0\0"),
     *(b"\xff\xfb\x90\x64", b"\xff\xf1\x50\x80"),
 ]
-BOUNDED = settings(max_examples=40, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
 
 
 @given(start=st.sampled_from(SIGNATURES), rest=st.binary(max_size=3_000))
@@ -38,7 +39,7 @@ def test_noise_is_accepted_or_refused(data: bytes, claimed: str | None) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(BOUNDED, max_examples=6)
+@settings(BOUNDED, max_examples=examples(8))
 @given(changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_a_file_with_changed_bytes_is_accepted_or_refused(
     kind: str, changes: list[tuple[float, bytes]]
@@ -47,7 +48,7 @@ def test_a_file_with_changed_bytes_is_accepted_or_refused(
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(BOUNDED, max_examples=6)
+@settings(BOUNDED, max_examples=examples(8))
 @given(changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_headers_with_changed_bytes_are_accepted_or_refused(
     kind: str, changes: list[tuple[float, bytes]]
@@ -59,7 +60,7 @@ def test_headers_with_changed_bytes_are_accepted_or_refused(
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(BOUNDED, max_examples=6)
+@settings(BOUNDED, max_examples=examples(8))
 @given(part=st.floats(0, 1))
 def test_a_file_cut_anywhere_is_refused_or_nearly_complete(kind: str, part: float) -> None:
     data = sound_file(kind, 1.0)

@@ -11,6 +11,7 @@ from media.processing.speech.plain_stream import PlainStream
 from media.processing.speech.speech_plan import Pause, Say, SpeechItem
 from media.processing.speech.ssml.ssml_stream import SsmlStream
 from media.processing.speech.ssml.strict_parser import SsmlError, parse_ssml
+from tests.support.examples import examples
 from tests.support.ssml_documents import close_document, plan_transcript
 from tests.support.ssml_validator import assert_is_ssml, text_of
 
@@ -41,7 +42,7 @@ FRAGMENTS = [
 
 pieces = st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=6))
 texts = st.lists(pieces, max_size=24).map("".join)
-COMMON = settings(max_examples=100)
+COMMON = settings(max_examples=examples(100))
 
 REAL = (
     '```xml\n<?xml version="1.0"?>\n<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" '

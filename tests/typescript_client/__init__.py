@@ -1,0 +1,1 @@
+"""A frontend in TypeScript that must compile against the types generated from our API document."""
