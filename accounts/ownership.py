@@ -4,7 +4,9 @@ What somebody makes in a session is theirs; other members see it once it is shar
 all keys of the workspace, by who manages these, and what they make for one end user by that user's tokens.
 """
 
-from typing import ClassVar
+from functools import reduce
+from operator import or_
+from typing import ClassVar, NamedTuple
 
 from django.conf import settings
 from django.db import models
@@ -97,6 +99,12 @@ class OwnedModel(AttributedModel):
 
         An end user's browser may not: members would see what anybody sends them.
         """
+        self.require_shareable(who)
+        type(self)._default_manager.filter(pk=self.pk).update(visibility=visibility)
+        self.visibility = visibility
+
+    def require_shareable(self, who: Principal) -> None:
+        """Raise `Forbidden` for who may not choose who sees this."""
         self.require_writable(who)
         if who.token_id is not None:
             raise Forbidden(
@@ -104,26 +112,45 @@ class OwnedModel(AttributedModel):
                 param="visibility",
                 code="insufficient_permissions",
             )
-        type(self)._default_manager.filter(pk=self.pk).update(visibility=visibility)
-        self.visibility = visibility
+
+
+class WayOfSeeing(NamedTuple):
+    """One of the reasons for which rows are seen; a wide one may be that of most rows of a workspace."""
+
+    condition: Q
+    is_wide: bool = False
 
 
 def visible_to(who: Principal, through: str = "") -> Q:
     """Return the condition on what is visible; `through` leads from the rows to the owned ones (`file__`)."""
+    ways = (way.condition for way in _seen_by(who, through))
+    return _in_workspace(who, through) & reduce(or_, ways)
 
+
+def ways_of_seeing(who: Principal) -> list[WayOfSeeing]:
+    """Return the ways of seeing rows, of which each visible row is seen in one at least.
+
+    There is an index for each, so that a list that asks for one after the other reads nothing in vain.
+    """
+    return [way._replace(condition=_in_workspace(who, "") & way.condition) for way in _seen_by(who, "")]
+
+
+def _in_workspace(who: Principal, through: str) -> Q:
+    return Q(**{f"{through}workspace_id": who.workspace_id})
+
+
+def _seen_by(who: Principal, through: str) -> list[WayOfSeeing]:
     def having(**columns: object) -> Q:
         return Q(**{through + name: value for name, value in columns.items()})
 
-    here = having(workspace_id=who.workspace_id)
     if who.token_id is not None:
         # no token is for nobody; SQLite takes the index of end users only where the condition says so
-        return here & having(api_key__isnull=False, end_user=who.end_user) & ~having(end_user="")
+        return [WayOfSeeing(having(api_key__isnull=False, end_user=who.end_user) & ~having(end_user=""))]
+    of_keys = WayOfSeeing(having(api_key__isnull=False), is_wide=True)
     if who.key_id is not None:
-        return here & having(api_key__isnull=False)
-    seen = having(visibility=Visibility.WORKSPACE) | having(user_id=who.user_id)
-    if who.may(Permission.HISTORY_OF_KEYS):
-        seen |= having(api_key__isnull=False)
-    return here & seen
+        return [of_keys]
+    ways = [WayOfSeeing(having(user_id=who.user_id)), WayOfSeeing(having(visibility=Visibility.WORKSPACE))]
+    return [*ways, of_keys] if who.may(Permission.HISTORY_OF_KEYS) else ways
 
 
 def _may_write(who: Principal, row: OwnedModel) -> bool:

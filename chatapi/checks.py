@@ -1,10 +1,10 @@
 """Numbered system checks for bad configuration, which say how to fix it.
 
 E001 models file         E002 data folder      E003 database engine     E004 CORS origins
-E005 Redis               E006 trusted proxies
+E005 Redis               E006 trusted proxies  E007 model of titles
 W001 a key is not set    W002 no worker        W003 no local engine     W004 hosts
 W005 no price            W006 no limit on what a call costs
-W007 whose address?      W008 no HTTPS         W009 no mail server
+W007 whose address?      W008 no HTTPS         W009 no mail server    W010 local model of titles
 """
 
 import os
@@ -49,6 +49,26 @@ def check_models_file(databases: Sequence[str] | None = None, **_: Any) -> Itera
     yield from _missing_local_engine(specs)
     yield from _missing_prices(specs, priced)
     yield from _missing_bounds(specs, priced)
+
+
+def check_title_model(**_: Any) -> Iterator[CheckMessage]:
+    named = settings.CHATAPI_TITLE_MODEL
+    try:
+        found = {spec.id: spec for spec in read_models(settings.CHATAPI_MODELS_FILE)}.get(named or "")
+    except ModelsFileError:  # E001 says so
+        return
+    if named and found is None:
+        yield Error(
+            f"CHATAPI_TITLE_MODEL={named!r} is no model of the models file.",
+            hint="Name one that is, or unset it: then titles are the first words of conversations.",
+            id="chatapi.E007",
+        )
+    elif found and found.engine == "local" and not settings.CHATAPI_EMBEDDED_WORKER:
+        yield checks.Warning(
+            f"No worker can ask the local model {named!r} for titles: it runs beside the server.",
+            hint="Set CHATAPI_EMBEDDED_WORKER=1, or CHATAPI_TITLE_MODEL to a model of another server.",
+            id="chatapi.W010",
+        )
 
 
 def _missing_keys(specs: Iterable[ModelSpec]) -> Iterator[CheckMessage]:
@@ -244,6 +264,7 @@ ALL_CHECKS = [
     check_https,
     check_mail_server,
     check_models_file,
+    check_title_model,
     check_data_dir,
     check_database_engine,
     check_cors_origins,

@@ -99,7 +99,7 @@ def _endpoints(
     transcriptions = partial(TranscriptionEndpoint, callers, counters, keep_alive=keep_alive)
     return {
         "chat/completions": completions("native"),
-        "v1/chat/completions": completions("openai"),
+        "v1/chat/completions": MethodRouter(completions("openai"), django),
         "v1/files": MethodRouter(UploadEndpoint(callers), django),
         "v1/files/<str:file_id>/content": ContentEndpoint(callers),
         "media/<str:token>": SignedEndpoint(),

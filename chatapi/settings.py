@@ -161,6 +161,9 @@ CHATAPI_RECOGNITION_MODEL = env("CHATAPI_RECOGNITION_MODEL") or None
 CHATAPI_RECOGNIZER = "media.transcription.recognize"
 CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
+CHATAPI_DELETED_KEPT_DAYS = env_int("CHATAPI_DELETED_KEPT_DAYS", 30, most=36_500)
+CHATAPI_TITLE_MODEL = env("CHATAPI_TITLE_MODEL") or None
+CHATAPI_TITLES_PER_DAY = env_int("CHATAPI_TITLES_PER_DAY", 1000)
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
 CHATAPI_EMBEDDED_WORKER = env_flag("CHATAPI_EMBEDDED_WORKER", default=True)
 CHATAPI_SHUTDOWN_SECONDS = env_int("CHATAPI_SHUTDOWN_SECONDS", 10)
@@ -267,6 +270,7 @@ CELERY_TASK_ROUTES = {
     "chatapi.tasks.reconcile": {"queue": "billing"},
     "chatapi.tasks.make_data_exports": {"queue": "media"},  # one may take long
     "chatapi.tasks.delete_expired_exports": {"queue": "media"},
+    "conversations.tasks.purge_deleted_conversations": {"queue": "media"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "chatapi.celery_scheduler:Scheduler"
@@ -287,6 +291,8 @@ CELERY_BEAT_SCHEDULE = {
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
     "make-data-exports": every(60, "chatapi.tasks.make_data_exports"),
     "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
+    "make-overdue-titles": every(300, "conversations.tasks.make_overdue_titles"),
+    "purge-deleted-conversations": every(600, "conversations.tasks.purge_deleted_conversations"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clean-up-sign-in": every(3_600, "accounts.tasks.clean_up_sign_in"),
     "send-mail": every(5, "accounts.tasks.send_mail"),

@@ -6,7 +6,8 @@ from django.views.generic import RedirectView
 
 from chatapi import openapi
 from chatapi.audio import voice_list
-from chatapi.completions import stored_completion_views as completion_views
+from chatapi.completions.stored import cancel_views, feedback_views
+from chatapi.completions.stored import views as completion_views
 from chatapi.views import health, model_list
 
 urlpatterns = [
@@ -24,8 +25,14 @@ urlpatterns = [
     path("v1/models", model_list.ModelListView.as_view()),
     path("v1/models/<path:model_id>", model_list.ModelView.as_view()),
     path("v1/audio/voices", voice_list.VoiceListView.as_view()),
+    path("v1/chat/completions", completion_views.CompletionListView.as_view()),
+    path("v1/chat/completions/cancel", cancel_views.CallCancelView.as_view()),
     path("v1/chat/completions/<str:completion_id>", completion_views.CompletionView.as_view()),
-    path("v1/chat/completions/<str:completion_id>/cancel", completion_views.CompletionCancelView.as_view()),
+    path("v1/chat/completions/<str:completion_id>/cancel", cancel_views.CompletionCancelView.as_view()),
+    path("v1/chat/completions/<str:completion_id>/feedback", feedback_views.FeedbackView.as_view()),
+    path(
+        "v1/chat/completions/<str:completion_id>/messages", completion_views.CompletionMessagesView.as_view()
+    ),
     path("", include("accounts.api.urls")),
     path("", include("chatapi.data_export.urls")),
     path("", include("conversations.api.urls")),

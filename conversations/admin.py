@@ -6,8 +6,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -37,13 +36,32 @@ class ThreadStyle:
     css: ClassVar = {"all": ("media/admin.css", "conversations/admin.css")}
 
 
+class DeletedFilter(FixedFilter):
+    """Those that were deleted and can still be restored, or those that were not."""
+
+    title = "deleted"
+    parameter_name = "deleted"
+    values = ("yes", "no")
+
+    def filter_rows(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(deleted_at__isnull=value != "yes") if value in self.values else rows.none()
+
+
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     Media = ThreadStyle
     id_prefix = CONVERSATION
     shown_messages = 500
-    list_display = ("__str__", "workspace", "end_user", "message_count", "created_at", "updated_at")
-    list_filter = ("created_at", "updated_at")
+    list_display = (
+        "__str__",
+        "workspace",
+        "end_user",
+        "message_count",
+        "is_there",
+        "created_at",
+        "updated_at",
+    )
+    list_filter = (DeletedFilter, "created_at", "updated_at")
     list_select_related = ("workspace",)
     search_fields = ("title", "end_user", "workspace__name")
     search_help_text = "Title, end user, workspace, or conv_… id"
@@ -57,6 +75,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "metadata",
         "created_at",
         "updated_at",
+        "deleted_at",
         "thread",
     )
     readonly_fields = ("public_id", "thread")
@@ -74,11 +93,12 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         conversations: QuerySet[Conversation] = super().get_queryset(request)
-        return conversations.annotate(_messages=_message_count()).defer("metadata")
+        return conversations.defer("metadata")
 
-    @admin.display(description="messages")
-    def message_count(self, conversation: Conversation) -> int:
-        return int(getattr(conversation, "_messages"))  # noqa: B009 (an annotation)
+    @admin.display(description="there", boolean=True, ordering="deleted_at")
+    def is_there(self, conversation: Conversation) -> bool:
+        """Mark with a cross what was deleted and can still be restored."""
+        return conversation.deleted_at is None
 
     @admin.display(description="thread")
     def thread(self, conversation: Conversation) -> str:
@@ -99,7 +119,8 @@ class ConversationAdmin(ReadOnlyAdmin):
             }
             for line in lay_out_thread(messages, completions, conversation.head_id)
         ]
-        hidden = int(getattr(conversation, "_messages", len(messages))) - len(messages)
+        shown = sum(message.emptied_at is None for message in messages)
+        hidden = max(conversation.message_count - shown, 0)
         url = reverse("admin:conversations_message_changelist")
         all_messages = f"{url}?conversation__id__exact={conversation.pk}"
         withheld = [*_withheld_files(messages), *([] if may_view(Completion) else [COMPLETIONS_WITHHELD])]
@@ -126,12 +147,6 @@ def _files_in(conversation: Conversation, messages: list[Message]) -> Mapping[st
 
 def _withheld_files(messages: list[Message]) -> list[str]:
     return [] if may_view(Asset) or not any(blobs_in(messages)) else [FILES_WITHHELD]
-
-
-def _message_count() -> Coalesce:
-    messages = Message.objects.filter(conversation=OuterRef("pk")).order_by().values("conversation")
-    counted = messages.annotate(count=Count("pk")).values("count")
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 @admin.register(Message)

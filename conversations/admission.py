@@ -16,6 +16,7 @@ from conversations.asset_holds import hold_files
 from conversations.completion_request import non_default_fields
 from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests
+from conversations.exceptions import NotStored
 from conversations.labels import label_rows
 from conversations.models import Completion, CompletionLabel, Conversation, ConversationLabel, Message
 from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
@@ -25,6 +26,7 @@ from core.exceptions import ApiError, Conflict, InsufficientQuota, InvalidApiKey
 from core.ids import CONVERSATION, format_id, new_id
 from core.value import Value
 from engines import messages as engine_messages
+from media.cleanup import postpone_cleanup
 from media.models import Requester
 from media.services import StoredFile, quota_exceeded, register_files, workspaces_over_quota
 
@@ -118,7 +120,7 @@ class _Batch:
 
     def _start_conversation(self, run: StoredRun) -> Admission:
         who, request = run.principal, run.request
-        position = ThreadPosition(new_id(), None, run.scope)
+        position = ThreadPosition(new_id(), None, run.scope, needs_title=True)
         admission = self._store(run, position)
         self.conversation_labels += label_rows("conversation", position.conversation_id, request.metadata)
         self.conversations.append(
@@ -163,6 +165,7 @@ class _Batch:
         self.concurrency.add(run.principal)
         if run.files:  # while its answer is made, they are there like those of an upload that nothing holds
             register_files((run.workspace_id, file) for file in self._requested(run))
+            postpone_cleanup(run.workspace_id, [file.blob.sha256 for file in run.files])
         return Admission(history, hold)
 
     def _store(self, run: StoredRun, position: ThreadPosition) -> Admission:
@@ -180,7 +183,13 @@ class _Batch:
         if prompt_id is None:
             raise ValueError("a call without messages has no place")
         admission = Admission(
-            history, hold, position.conversation_id, prompt_id, prompt_digest, first_answer=new_id()
+            history,
+            hold,
+            position.conversation_id,
+            prompt_id,
+            prompt_digest,
+            first_answer=new_id(),
+            gives_title=position.needs_title,
         )
         self.completions.append(_completion_row(run, admission))
         self.completion_labels += label_rows("completion", run.id, run.request.metadata)
@@ -218,7 +227,7 @@ def _completions_by_idempotency_key(
     keyed = [run for run in runs if run.idempotency_key]
     if not keyed:
         return {}
-    found = Completion.objects.filter(
+    found = Completion.objects.select_related("conversation").filter(
         workspace_id__in={run.workspace_id for run in keyed},
         idempotency_key__in={run.idempotency_key for run in keyed},
     )
@@ -228,13 +237,10 @@ def _completions_by_idempotency_key(
 def _repeat_of(run: StoredRun, first: Completion) -> Admission:
     if first.body_digest != run.body_digest:
         raise Conflict("This idempotency key was used for another request.", param="Idempotency-Key")
-    if first.conversation_id is None and first.state != Completion.State.IN_PROGRESS:
-        raise Conflict(
-            "The answer to this idempotency key was not kept ('store': false, or it was deleted), so that it "
-            "cannot be given again.",
-            param="Idempotency-Key",
-            code="not_stored",
-        )
+    is_deleted = first.conversation is not None and first.conversation.deleted_at is not None
+    is_unstored = first.conversation is None and first.state != Completion.State.IN_PROGRESS
+    if is_deleted or is_unstored:
+        raise NotStored
     return Admission((), Hold(run.charge_request, {}, 0), repeats=first.id)
 
 

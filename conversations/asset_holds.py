@@ -1,6 +1,6 @@
-"""The files of a conversation, which are held for as long as it exists."""
+"""The files of a conversation, which are held for as long as it, or one of its messages, exists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from conversations.models import ConversationAsset
@@ -30,3 +30,10 @@ def hold_files(held: Sequence[tuple[UUID, UUID, StoredFile]]) -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def release_files(workspace_id: UUID, conversation_id: UUID, digests: Iterable[str]) -> None:
+    """Hold these files, by their SHA-256, no longer for a conversation."""
+    ids = [hold_id(conversation_id, asset_id(workspace_id, digest)) for digest in digests]
+    if ids:
+        ConversationAsset.objects.filter(id__in=ids).delete()

@@ -4,9 +4,11 @@ Django's own deletion reads every row first, and holds SQLite's only lock meanwh
 """
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -21,6 +23,10 @@ from conversations.models import (
     SpokenAnswer,
 )
 
+PURGE_BATCH = 100
+MAX_PURGES = 100
+"""How many batches one run of the purge deletes at most; the next run goes on."""
+
 
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     """Delete these with their messages and completions. An answer in progress is not stored.
@@ -30,7 +36,11 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     longer be admitted to these, and whatever came in between is deleted too.
     """
     ids = conversations.order_by().values("pk")
-    completions = Completion.objects.filter(conversation__in=ids)
+    _delete_history(conversations, Completion.objects.filter(conversation__in=ids))
+
+
+def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet[Completion]) -> None:
+    ids = conversations.order_by().values("pk")
     messages = Message.objects.filter(conversation__in=ids)
     spoken = SpokenAnswer.objects.filter(message__in=messages.order_by().values("pk"))
     media = ConversationAsset.objects.filter(conversation__in=ids)
@@ -47,6 +57,26 @@ def delete_conversations(conversations: QuerySet[Conversation]) -> None:
             _delete(rows)
 
 
+def purge_deleted(now: datetime) -> int:
+    """Delete for good what was deleted longer ago than it is kept; return how many conversations.
+
+    It may run twice, and die anywhere. A restored one is spared: whoever comes second waits for the first.
+    """
+    before = now - timedelta(days=settings.CHATAPI_DELETED_KEPT_DAYS)
+    expired = Conversation.objects.filter(deleted_at__lt=before)
+    purged = 0
+    for _ in range(MAX_PURGES):
+        ids = list(expired.order_by("deleted_at").values_list("pk", flat=True)[:PURGE_BATCH])
+        if not ids:
+            break
+        with transaction.atomic():
+            locked = expired.filter(pk__in=ids).order_by("pk").select_for_update()
+            still = list(locked.values_list("pk", flat=True))
+            delete_conversations(Conversation.objects.filter(pk__in=still))
+        purged += len(still)
+    return purged
+
+
 def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
     """Count what would be deleted with these conversations, by the plural of its name."""
     ids = conversations.order_by().values("pk")
@@ -60,11 +90,17 @@ def history_counts(conversations: QuerySet[Conversation]) -> dict[str, int]:
 
 
 def delete_history_of_workspace(workspace_id: UUID) -> None:
-    delete_conversations(Conversation.objects.filter(workspace_id=workspace_id))
+    """Delete a workspace's conversations, and the completions of which nothing is stored."""
+    _delete_history(
+        Conversation.objects.filter(workspace_id=workspace_id),
+        Completion.objects.filter(workspace_id=workspace_id),
+    )
 
 
 def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, int]:
-    return history_counts(Conversation.objects.filter(workspace__in=workspace_ids))
+    counts = history_counts(Conversation.objects.filter(workspace__in=workspace_ids))
+    unstored = Completion.objects.filter(workspace__in=workspace_ids, conversation=None)
+    return {**counts, "completions": counts["completions"] + unstored.count()}
 
 
 def _delete(rows: QuerySet[Any]) -> None:

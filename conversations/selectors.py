@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,6 @@ from conversations.models import Completion, Conversation, Message, SpokenAnswer
 from core.blob import Blob
 from core.exceptions import NotFound
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, format_id, parse_id
-from core.pagination import Page, PageRequest, read_page
 from engines import messages as engine_messages
 from engines.answers import Answer, AnswerHead, Choice, CompletionState, Failure
 from engines.events import FinishReason, Usage
@@ -26,7 +26,7 @@ from media.services import SPEECH_RENDITIONS, read_bytes
 
 RenditionKind = Rendition.Kind
 
-_USAGE = [name for name in Usage.__struct_fields__ if name != "estimated"]
+USAGE_COLUMNS = [name for name in Usage.__struct_fields__ if name != "estimated"]
 
 
 def readable(who: Principal, through: str = "") -> Q:
@@ -37,45 +37,38 @@ def readable(who: Principal, through: str = "") -> Q:
     return visible_to(who, through) & Q(**{f"{through}deleted_at": None})
 
 
-def conversation_page(who: Principal, page: PageRequest) -> Page[Conversation]:
-    conversations = Conversation.objects.filter(readable(who))
-    return read_page(conversations, page, partial(parse_id, CONVERSATION), among=conversations)
-
-
-def item_page(conversation: Conversation, page: PageRequest) -> Page[Message]:
-    """Return messages of all branches, each with its completion's state."""
-    messages = Message.objects.filter(conversation=conversation)
-    return read_page(shown_messages(messages), page, partial(parse_id, MESSAGE), among=messages)
-
-
-def shown_messages(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Read of these what items show, each with its completion's state."""
-    columns = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
-    return messages.select_related("completion").only(*columns, "completion__state")
-
-
 def get_conversation(who: Principal, public_id: str, *, param: str = "conversation_id") -> Conversation:
     """Return a conversation. Raises `NotFound` if the caller sees no such conversation."""
+    return find_conversation(who, public_id, among=Conversation.objects.all(), param=param)
+
+
+def find_conversation(
+    who: Principal, public_id: str, *, among: QuerySet[Conversation], param: str = "conversation_id"
+) -> Conversation:
     id = parse_id(CONVERSATION, public_id)
-    found = Conversation.objects.filter(readable(who), id=id).first() if id else None
+    found = among.filter(readable(who), id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such conversation.", param=param)
     return found
 
 
-def get_completion(who: Principal, public_id: str) -> Completion:
-    """Return a completion with its conversation and answers.
+def get_completion(who: Principal, public_id: str, *, with_answers: bool = True) -> Completion:
+    """Return a completion with its conversation and, if they are wanted, its request and answers.
 
     Raises `NotFound` if the caller sees no such completion.
     """
     id = parse_id(COMPLETION, public_id)
-    answers = Prefetch("answers", Message.objects.order_by("choice"))
-    seen = Completion.objects.filter(readable(who, through="conversation__"))
-    rows = seen.select_related("conversation").prefetch_related(answers)
+    rows = Completion.objects.filter(readable(who, through="conversation__")).select_related("conversation")
+    rows = rows.prefetch_related(shown_answers()) if with_answers else rows.defer("request")
     found = rows.filter(id=id).first() if id else None
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")
     return found
+
+
+def shown_answers() -> "Prefetch[Any]":
+    """Return what reads the answers of completions along with them, without those that were deleted."""
+    return Prefetch("answers", Message.objects.filter(emptied_at=None).order_by("choice"))
 
 
 def stored_ids(completion: Completion) -> tuple[str, str] | None:
@@ -91,7 +84,11 @@ def find_completion(id: UUID) -> Completion | None:
 
 
 def answer_of(completion: Completion) -> Answer:
-    """Return the answer as it was given, or as much of it as there is."""
+    """Return the answer as it was given, or as much of it as there is.
+
+    It has no tier if the request was not read.
+    """
+    request = {} if "request" in completion.get_deferred_fields() else completion.request
     return Answer(
         head=AnswerHead(
             format_id(COMPLETION, completion.id),
@@ -102,7 +99,7 @@ def answer_of(completion: Completion) -> Answer:
         state=msgspec.convert(completion.state, CompletionState),
         usage=usage_of(completion),
         metadata=completion.metadata,
-        service_tier=(completion.request.get("params") or {}).get("service_tier"),
+        service_tier=(request.get("params") or {}).get("service_tier"),
     )
 
 
@@ -116,7 +113,7 @@ def usage_of(completion: Completion) -> Usage | None:
     """Return what a completion used, or None while it is in progress."""
     if completion.state == Completion.State.IN_PROGRESS:
         return None
-    counts = {name: getattr(completion, name) for name in _USAGE}
+    counts = {name: getattr(completion, name) for name in USAGE_COLUMNS}
     return Usage(**counts, estimated=completion.usage_estimated)
 
 

@@ -209,14 +209,20 @@ def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Ro
 
 
 def _stored_failure(ended: Settlement) -> dict[str, Any] | None:
-    """Return the failure as it is stored. Of a run that nobody may read, a vendor's message may quote it."""
+    """Return the failure as it is stored."""
     failure = ended.outcome.failure
     if failure is None:
         return None
     stored: dict[str, Any] = msgspec.to_builtins(failure)
-    if ended.run.admission.conversation_id is None:
-        stored["message"] = "It was not stored."
-    return stored
+    return stored if ended.run.admission.conversation_id is not None else wordless_error(stored)
+
+
+def wordless_error(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what is kept of the failure of a run that nobody may read.
+
+    A vendor may quote the run in any of its texts, even in a code.
+    """
+    return None if error is None else {"message": "It was not kept.", "status": error.get("status", 502)}
 
 
 def usage_columns(usage: Usage, cost: int | None) -> Row:

@@ -26,8 +26,9 @@ class Admission(Value, frozen=True):
 
     `history` is everything that the engine is to answer. `first_answer` is the id that the answer's message
     will have, `head_before` the conversation's head if the run answers a message anew: it gets that back if
-    no answer comes. `repeats` is the completion that the same idempotency key started before; then nothing
-    was stored or held, and there is nothing to run.
+    no answer comes. `gives_title` is whether the conversation's title is of this run's words. `repeats` is
+    the completion that the same idempotency key started before; then nothing was stored or held, and there is
+    nothing to run.
     """
 
     history: tuple[Message, ...]
@@ -37,6 +38,7 @@ class Admission(Value, frozen=True):
     prompt_digest: str = ""
     first_answer: UUID | None = None
     head_before: UUID | None = None
+    gives_title: bool = False
     repeats: UUID | None = None
 
 

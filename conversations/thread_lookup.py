@@ -254,14 +254,14 @@ def path_to(message: Message | None) -> tuple[engine_messages.Message, ...]:
         [Message._meta.pk.get_db_prep_value(message.id, connection)],
     )
     rows = list(ancestors)
-    messages = tuple(
-        engine_messages.Message(
-            cast("engine_messages.Role", row.role), row.parts, row.name or None, row.tool_call_id or None
-        )
-        for row in rows
-        if row.emptied_at is None
-    )
+    messages = tuple(as_read(row) for row in rows if row.emptied_at is None)
     return messages if len(messages) == len(rows) else _without_loose_ends(messages)
+
+
+def as_read(row: Message) -> engine_messages.Message:
+    """Return a stored message as engines read it."""
+    role = cast("engine_messages.Role", row.role)
+    return engine_messages.Message(role, row.parts, row.name or None, row.tool_call_id or None)
 
 
 def _without_loose_ends(

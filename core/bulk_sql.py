@@ -162,7 +162,12 @@ def _placeholder() -> str:
 
 @lru_cache
 def _build_insert(model: type[models.Model], names: tuple[str, ...], count: int, vendor: str) -> _Statement:
-    others = [field for field in model._meta.concrete_fields if field.name not in names]
+    others = [
+        field
+        for field in model._meta.concrete_fields
+        # PostgreSQL numbers rows only where nothing is said of their number
+        if field.name not in names and not isinstance(field, models.AutoField)
+    ]
     columns = [_column(model, name) for name in (*names, *(field.name for field in others))]
     places = f"({', '.join([_placeholder()] * len(columns))})"
     return _Statement(

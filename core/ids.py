@@ -1,5 +1,6 @@
 """Ids: time-ordered UUIDv7s, made in Python so that no statement waits for another's key."""
 
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -16,6 +17,11 @@ EXPORT, END_USER_TOKEN = "export_", "eut_"
 
 def new_id() -> UUID:
     return uuid_utils.uuid7()
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """Return an id that none made at that time or later is below, and all made earlier are."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def derive_id(owner: UUID, name: str) -> UUID:

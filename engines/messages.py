@@ -4,6 +4,7 @@ This is no vendor's wire format: dialects translate requests into it, and engine
 upstream.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -86,6 +87,11 @@ class Message(Value, frozen=True):
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+
+def carries_media(messages: Iterable[Message]) -> bool:
+    media = ImagePart | AudioPart | FilePart | SpokenPart
+    return any(isinstance(part, media) for message in messages for part in message.parts)
 
 
 def text_message(role: Role, text: str) -> Message:

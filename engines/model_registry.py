@@ -73,6 +73,10 @@ class Registry:
             engine = self._engines.setdefault(spec.id, ENGINES[spec.engine](spec, self._data_dir))
         return engine
 
+    def another_engine(self, spec: ModelSpec) -> Engine:
+        """Make one more engine of a model, for another event loop. Whoever asked for it closes it."""
+        return ENGINES[spec.engine](spec, self._data_dir)
+
     def candidates(self, spec: ModelSpec) -> Iterator[ModelSpec]:
         """Yield the model itself, then its fallbacks in order."""
         yield spec

@@ -1,5 +1,6 @@
 """The models that this process serves. The project sets how to load them; any app may ask for them."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from threading import Lock
 
@@ -8,6 +9,7 @@ from engines.model_registry import Registry
 _lock = Lock()
 _load: Callable[[], Registry] | None = None
 _registry: Registry | None = None
+_loop: AbstractEventLoop | None = None
 
 
 def set_registry_loader(load: Callable[[], Registry]) -> None:
@@ -28,6 +30,17 @@ def current_registry() -> Registry:
                 raise RuntimeError("nothing says how models are loaded: is chatapi among INSTALLED_APPS?")
             _registry = _load()
         return _registry
+
+
+def set_engine_loop(loop: AbstractEventLoop | None) -> None:
+    """Set the event loop in which this process serves its models, None when it no longer does."""
+    global _loop
+    _loop = loop
+
+
+def engine_loop() -> AbstractEventLoop | None:
+    """Return the loop to which the engines of this process belong; None if it serves no models."""
+    return _loop
 
 
 def reset_registry() -> None:

@@ -38,10 +38,10 @@ from core.http.query import parse_choice
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 
-PAGES = PageParameters(order=False)
 ACCESS = OpenApiParameter(
     "owner_project_access", enum=[ACTIVE, INACTIVE, ANY], default=ANY, description="Only keys of these users."
 )
+PAGES = PageParameters(ACCESS, order=False)
 _LIMITS_OF_GIVING = (
     "A key can give no more than it has: its own scopes, until its own expiry, within its own limits."
 )
@@ -73,13 +73,14 @@ class ProjectKeyListView(ApiView):
         summary="The API keys of a workspace, newest first",
         description="Of all its members, and also those that are expired or revoked.",
         tags=["keys"],
-        parameters=[*PAGES.documentation, ACCESS],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(ProjectKeySerializer)} | error_responses(400, 401, 403, 404),
     )
     def get(self, request: Request, project_id: str) -> Response:
+        requested = PAGES.parse(request.query_params)
         access = parse_choice(request.query_params, "owner_project_access", (ACTIVE, INACTIVE, ANY), ANY)
         keys = keys_of(principal_of(request).workspace_id, access=access)
-        return Response(page_body(key_page(keys, PAGES.parse(request.query_params)), ProjectKeySerializer()))
+        return Response(page_body(key_page(keys, requested), ProjectKeySerializer()))
 
     @extend_schema(
         operation_id="createProjectKey",

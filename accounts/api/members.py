@@ -35,8 +35,8 @@ from core.pagination import read_page
 from core.validation.request_body import read_body
 
 TAGS = ["organization"]
-PAGES = PageParameters(order=False)
 EMAILS = OpenApiParameter("emails", OpenApiTypes.STR, many=True, description="Only with these addresses.")
+PAGES = PageParameters(EMAILS, order=False)
 LAST_OWNER = {
     409: OpenApiResponse(
         ErrorSerializer, "`last_owner`: the workspace would have no owner; or `personal_workspace`"
@@ -100,7 +100,7 @@ def _find(request: Request, user_id: str) -> Membership:
         operation_id="listOrganizationUsers",
         summary="The members of the current workspace",
         tags=TAGS,
-        parameters=[*PAGES.documentation, EMAILS],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(OrganizationUserSerializer)} | error_responses(400, 401, 403),
     )
 )
@@ -143,7 +143,7 @@ class OrganizationUserView(MemberView):
         operation_id="listProjectUsers",
         summary="The members of a workspace",
         tags=TAGS,
-        parameters=[*PAGES.documentation, EMAILS],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(ProjectUserSerializer)} | error_responses(400, 401, 403, 404),
     )
 )

@@ -34,10 +34,10 @@ from core.ids import PROJECT, parse_id, parse_user_id
 from core.pagination import read_page
 from core.validation.request_body import read_body
 
-PAGES = PageParameters(order=False)
 ARCHIVED = OpenApiParameter(
     "include_archived", bool, description="Changes nothing: a workspace is there, or is deleted."
 )
+PAGES = PageParameters(ARCHIVED, order=False)
 NOT_NOW = {409: OpenApiResponse(ErrorSerializer, "`personal_workspace`, or `last_owner`")}
 
 
@@ -52,7 +52,7 @@ class ProjectListView(ApiView):
         operation_id="listProjects",
         summary="The caller's workspaces, newest first; a key has one",
         tags=["organization"],
-        parameters=[*PAGES.documentation, ARCHIVED],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(ProjectSerializer)} | error_responses(400, 401, 403),
     )
     def get(self, request: Request) -> Response:

@@ -36,24 +36,22 @@ from accounts.keys.end_user_tokens import (
 from accounts.keys.selectors import find_key
 from accounts.models import ApiKey, EndUserToken
 from accounts.permissions import Permission
-from core.exceptions import BadRequest
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body, page_serializer
+from core.http.query import parse_text
 from core.http.views import ApiView
 from core.ids import KEY, parse_id
 from core.validation.request_body import read_body
 
-PAGES = PageParameters(order=False)
 USER = OpenApiParameter("user", OpenApiTypes.STR, description="Only those of this end user.")
+PAGES = PageParameters(USER, order=False)
 _KEPT = "Those that are revoked or expired too, for 30 days after they expired."
 _HOLDS = "Within a second nothing acts with it any more, and what runs for it ends."
 
 
 def _list(request: Request, tokens: QuerySet[EndUserToken]) -> Response:
-    end_user = request.query_params.get("user")
-    if end_user is not None and "\x00" in end_user:
-        raise BadRequest("Invalid value for 'user': it holds a NUL character.", param="user")
-    page = token_page(tokens, PAGES.parse(request.query_params), end_user)
+    requested, end_user = PAGES.parse(request.query_params), parse_text(request.query_params, "user")
+    page = token_page(tokens, requested, end_user)
     return Response(page_body(page, TokenSerializer(context={"spent": spent_of(page.items)})))
 
 
@@ -71,7 +69,7 @@ class TokenListView(ApiView):
         summary="The end-user tokens that the workspace's keys made, newest first",
         description=_KEPT,
         tags=["end-user tokens"],
-        parameters=[*PAGES.documentation, USER],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(TokenSerializer)} | error_responses(400, 401, 403),
     )
     def get(self, request: Request) -> Response:
@@ -151,7 +149,7 @@ class KeyTokenListView(ApiView):
         summary="The end-user tokens that an API key made, newest first",
         description=f"For who manages the workspace's keys. {_KEPT}",
         tags=["keys"],
-        parameters=[*PAGES.documentation, USER],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(TokenSerializer)} | error_responses(400, 401, 403, 404),
     )
     def get(self, request: Request, project_id: str, key_id: str) -> Response:

@@ -29,6 +29,12 @@ from core.http.views import ApiView
 from core.ids import TRANSACTION, parse_id
 
 PAGES = PageParameters(order=False)
+KIND = OpenApiParameter(
+    "kind",
+    {"type": "array", "items": {"type": "string", "enum": Transaction.Kind.values}},
+    description="Only these. Also as `kind[]`, or separated by commas.",
+)
+TRANSACTION_PAGES = PageParameters(KIND, order=False)
 MONTH = OpenApiParameter(
     "month", OpenApiTypes.STR, OpenApiParameter.PATH, description="Such as `2026-01`, UTC."
 )
@@ -58,20 +64,14 @@ class TransactionListView(ApiView):
         operation_id="listTransactions",
         summary="What moved the workspace's balance, newest first",
         tags=["billing"],
-        parameters=[
-            *PAGES.documentation,
-            OpenApiParameter(
-                "kind",
-                {"type": "array", "items": {"type": "string", "enum": Transaction.Kind.values}},
-                description="Only these. Also as `kind[]`, or separated by commas.",
-            ),
-        ],
+        parameters=TRANSACTION_PAGES.documentation,
         responses={200: page_serializer(TransactionSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query, workspace_id = request.query_params, principal_of(request).workspace_id
+        requested = TRANSACTION_PAGES.parse(query)
         kinds = parse_choices(query, "kind", Transaction.Kind.values)
-        page = selectors.transaction_page(workspace_id, PAGES.parse(query), kinds)
+        page = selectors.transaction_page(workspace_id, requested, kinds)
         return Response(page_body(page, TransactionSerializer()))
 
 

@@ -30,6 +30,7 @@ from billing.models import Charge
 from core.exceptions import BadRequest
 from core.http.openapi import error_responses
 from core.http.query import parse_array, parse_choice, parse_choices
+from core.http.query_parameters import QueryParameters
 from core.http.views import ApiView
 from core.ids import KEY, PROJECT, parse_id, parse_user_id
 
@@ -78,6 +79,17 @@ def _parameters(widths: Mapping[str, Any], groups: Grouping) -> list[OpenApiPara
     ]
 
 
+USAGE_PARAMETERS = QueryParameters(
+    *_parameters(USAGE_WIDTHS, USAGE_GROUPS),
+    _array_parameter("models", "Only what these models answered."),
+    OpenApiParameter("batch", bool, description="There are no batch jobs: nothing, where true."),
+)
+COST_PARAMETERS = QueryParameters(
+    *_parameters(COST_WIDTHS, COST_GROUPS),
+    _array_parameter("line_items", "Only these, such as `gpt-5, completion`; not to be separated by commas."),
+)
+
+
 class CompletionUsageView(ApiView):
     permissions: ClassVar = {"GET": Permission.USAGE}
 
@@ -87,15 +99,12 @@ class CompletionUsageView(ApiView):
         description="Whole buckets, the first being the one that holds `start_time`. What is not grouped by "
         "is null. Requests count where they ended.",
         tags=["billing"],
-        parameters=[
-            *_parameters(USAGE_WIDTHS, USAGE_GROUPS),
-            _array_parameter("models", "Only what these models answered."),
-            OpenApiParameter("batch", bool, description="There are no batch jobs: nothing, where true."),
-        ],
+        parameters=USAGE_PARAMETERS.documentation,
         responses={200: UsagePageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
+        USAGE_PARAMETERS.check(query)
         where = Q(kind=Charge.Kind.COMPLETION)
         if models := parse_array(query, "models"):
             where &= Q(model__in=models)
@@ -114,17 +123,11 @@ class CostView(ApiView):
         description="`amount.value` is exact to the last of its nine decimals. Costs count on the day on "
         "which the request ended; what was given back is not taken off, it is among the transactions.",
         tags=["billing"],
-        parameters=[
-            *_parameters(COST_WIDTHS, COST_GROUPS),
-            OpenApiParameter(
-                "line_items",
-                {"type": "array", "items": {"type": "string"}},
-                description="Only these, such as `gpt-5, completion`; not to be separated by commas.",
-            ),
-        ],
+        parameters=COST_PARAMETERS.documentation,
         responses={200: CostPageSerializer} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
+        COST_PARAMETERS.check(request.query_params)
         where = _line_item_filter(parse_array(request.query_params, "line_items", separator=""))
         return _bucket_response(request, COST_WIDTHS, COST_GROUPS, where, CostSerializer)
 

@@ -1,6 +1,8 @@
 """The two streaming endpoints, a plain ASGI application: Django would keep a thread for each open stream.
 
-A request is read, authenticated, validated and handed to the service; the response follows the run's log.
+A request is read, authenticated, validated and handed to the service; the response follows the run's log. A
+stream's head waits for the first event, so that a failure before it has its true status, unless the client
+prefers to know the completion's id first (`Prefer: respond-early`).
 """
 
 import asyncio
@@ -16,10 +18,12 @@ from accounts.principal import Caller
 from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.completions.dialects import DIALECTS
+from chatapi.completions.idempotency_keys import check_idempotency_key
 from chatapi.completions.runs.event_log import EventLog, Viewer
 from chatapi.completions.service import CompletionService
+from chatapi.completions.starting_calls import CallCancelled
 from conversations.completion_request import CompletionRequest, DialectName
-from core.exceptions import ApiError, BadRequest, InsufficientQuota, ModelUnpriced
+from core.exceptions import ApiError, InsufficientQuota, ModelUnpriced
 from core.http.asgi_endpoint import Receiver, Sender, on_disconnect
 from core.http.body import ClientDisconnected, read_body
 from core.http.responses import EVENT_STREAM, end_stream, send_json, start_stream
@@ -27,10 +31,10 @@ from core.validation.json_body import parse_json
 from engines.answers import Answer, AnswerEnd, Failure, assemble
 from media.processing.sound.output_formats import sound_media_type
 
-IDEMPOTENCY_KEY_LENGTH = 255
 LARGE_BODY = 256 * 1024
 """Bodies of this many bytes or more are decoded in a thread: 20 MB take 0.2 s."""
 NDJSON_STREAM = (b"content-type", b"application/x-ndjson")
+RESPOND_EARLY = b"respond-early"
 
 
 class CompletionsEndpoint(RateLimitedEndpoint):
@@ -86,7 +90,8 @@ class CompletionsEndpoint(RateLimitedEndpoint):
         return await asyncio.to_thread(lambda: self._dialect.parse(parse_json(raw)))
 
     async def _stream(self, scope: Scope, send: Sender, request: CompletionRequest, viewer: Viewer) -> None:
-        entries = await viewer.read()
+        is_early = _prefers_early_response(scope)
+        entries = () if is_early else await viewer.read()
         if entries and isinstance(entries[0], AnswerEnd) and entries[0].failure:
             # nothing was sent yet, so the failure can set the status
             await _send_failure(send, entries[0].failure, viewer.log)
@@ -98,7 +103,8 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             viewer.log.head, include_usage=request.include_usage, n=request.n, ndjson=ndjson
         )
         content_type = NDJSON_STREAM if ndjson else EVENT_STREAM
-        await start_stream(send, content_type, (b"x-stream", b"true"), *_id_headers(viewer.log))
+        applied = [(b"preference-applied", RESPOND_EARLY)] if is_early else []
+        await start_stream(send, content_type, (b"x-stream", b"true"), *_id_headers(viewer.log), *applied)
         send.encode_error = encoder.encode_error
         try:
             while not viewer.is_gone:
@@ -153,23 +159,26 @@ async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:
 def _stop_failure(ended: AnswerEnd) -> Failure:
     """Return why a whole answer cannot be sent: the completion was cancelled, or we are stopping."""
     if ended.state == "cancelled":
-        return Failure(
-            "The completion was cancelled.", type="invalid_request_error", code="cancelled", status=400
-        )
+        error = CallCancelled()
+        return Failure(error.message, type=error.type, code=error.code, status=error.status)
     return Failure("The service is stopping.", code="interrupted", status=503, retry_after=1)
 
 
 def _idempotency_key(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"idempotency-key" and value:
-            key: str = value.decode("latin-1")
-            if len(key) > IDEMPOTENCY_KEY_LENGTH or not key.isprintable():
-                raise BadRequest(
-                    f"An idempotency key has at most {IDEMPOTENCY_KEY_LENGTH} printable characters.",
-                    param="Idempotency-Key",
-                )
-            return key
+            return check_idempotency_key(value.decode("latin-1"), param="Idempotency-Key")
     return None
+
+
+def _prefers_early_response(scope: Scope) -> bool:
+    """Tell whether the head is to be sent before anything is known of the answer (RFC 7240)."""
+    return any(
+        preference.partition(b";")[0].strip().lower() == RESPOND_EARLY
+        for name, value in scope["headers"]
+        if name == b"prefer"
+        for preference in value.split(b",")
+    )
 
 
 def _accepts_ndjson(scope: Scope) -> bool:

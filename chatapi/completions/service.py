@@ -7,8 +7,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from contextvars import Context
 from functools import partial
 from ipaddress import ip_network
+from typing import TypeVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -23,7 +25,8 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import process_heartbeats, recovery
-from chatapi.completions.attachments.resolve import carries_media, resolve_attachments
+from chatapi.completions.attachments.attach import attach
+from chatapi.completions.attachments.resolve import resolve_attachments
 from chatapi.completions.attachments.store import (
     ResolvedAttachments,
     begin_renditions,
@@ -41,19 +44,26 @@ from chatapi.completions.runs.event_log import EventLog
 from chatapi.completions.runs.pump import Pump
 from chatapi.completions.runs.rebuilt_event_log import replay
 from chatapi.completions.runs.run import Run
+from chatapi.completions.starting_calls import StartingCall, StartingCalls
 from chatapi.completions.usage_bounds import expected_tokens
 from conversations.completion_request import CompletionRequest
+from conversations.running_answers import UnresolvedMessages, WriteMessages
 from conversations.settlement import Settlement, speech_files
+from conversations.tasks import request_title
 from core.exceptions import ApiError, NotFound, ServiceUnavailable
 from core.ids import new_id
 from engines.answers import Choice, Outcome
+from engines.messages import carries_media
 from engines.model_registry import Registry
 from engines.model_spec import ModelSpec
+from engines.served_models import set_engine_loop
 from media.processing.fetching.fetcher import Fetcher, FetchLimits
 from media.processing.sandbox import pools
 from media.services import store_bytes
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.25
@@ -68,6 +78,7 @@ class CompletionService:
         self.pumps: dict[UUID, Pump] = {}
         """The pumps of the runs in progress, by completion id."""
         self.revocations = Revocations()
+        self._starting = StartingCalls()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: GroupCommitWriter | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -83,6 +94,7 @@ class CompletionService:
         if self.is_started:
             return
         self._loop = asyncio.get_running_loop()
+        set_engine_loop(self._loop)
         self._writer = GroupCommitWriter()
         self._fetcher = Fetcher(
             FetchLimits(), allowed_networks=tuple(map(ip_network, settings.CHATAPI_FETCH_NETWORKS))
@@ -105,6 +117,7 @@ class CompletionService:
         if pumps:
             await asyncio.wait([pump.task for pump in pumps], timeout=STOP_SECONDS)
         await self._background.wait(STOP_SECONDS)
+        set_engine_loop(None)
         if self._heartbeat:
             self._heartbeat.cancel()
         await self.revocations.close()
@@ -128,45 +141,76 @@ class CompletionService:
         """Store the call and start to answer it. Raises `ApiError` for every refusal."""
         if self._writer is None or self._is_stopping:
             raise ServiceUnavailable("The service is stopping.")
+        try:
+            with self._starting.entered(caller.principal, idempotency_key) as call:
+                started = await self._start(
+                    caller, allowance, request, self._writer, call, idempotency_key, body_digest
+                )
+            if isinstance(started, EventLog):
+                return started
+            await allowance.correct_tokens(0)
+            return await self._join(started, caller.principal)
+        except BaseException:
+            await allowance.correct_tokens(0)
+            raise
+
+    async def _start(
+        self,
+        caller: Caller,
+        allowance: Allowance,
+        request: CompletionRequest,
+        writer: GroupCommitWriter,
+        call: StartingCall,
+        idempotency_key: str | None,
+        body_digest: str,
+    ) -> EventLog | UUID:
+        """Start to answer a call; return its log, or the completion that it repeats."""
         request = narrow_to_end_user(request, caller.principal)
         spec = self._spec_of(request)
         check_against_model(request, spec, self.registry.engine(spec))
         await check_voice(request, spec)
         await allowance.take_tokens(lambda: expected_tokens(request, spec))
-        try:
-            async with AsyncExitStack() as folders:
-                resolved = await self._resolve(caller.principal, request, spec, folders)
-                # made only now: attachments may take minutes, and its time decides prices and orders messages
-                run = Run(
-                    caller=caller,
-                    request=resolved.request,
-                    model=spec.id,
-                    process_id=self.process_id,
-                    idempotency_key=idempotency_key,
-                    body_digest=body_digest,
-                    files=resolved.files,
-                    candidates=tuple(self.registry.candidates(spec)),
-                    allowance=allowance,
-                )
-                repeats = await self._admit(run, resolved, self._writer)
-                if repeats is None:
-                    return self._begin(run, resolved, folders)
-            await allowance.correct_tokens(0)
-            return await self._join(repeats, run.principal)
-        except BaseException:
-            await allowance.correct_tokens(0)
-            raise
+        async with AsyncExitStack() as folders:
+            resolved = await self._resolve(caller.principal, request, spec, folders, call)
+            # made only now: attachments may take minutes, and its time decides prices and orders messages
+            run = Run(
+                caller=caller,
+                request=resolved.request,
+                model=spec.id,
+                process_id=self.process_id,
+                idempotency_key=idempotency_key,
+                body_digest=body_digest,
+                files=resolved.files,
+                candidates=tuple(self.registry.candidates(spec)),
+                allowance=allowance,
+            )
+            repeats = await self._admit(run, resolved, writer, call)
+            if repeats is not None:
+                return repeats
+            log = self._begin(run, resolved, folders)
+            if call.is_cancelled:
+                self.pumps[run.id].cancel()
+            return log
 
     async def _resolve(
-        self, who: Principal, request: CompletionRequest, spec: ModelSpec, folders: AsyncExitStack
+        self,
+        who: Principal,
+        request: CompletionRequest,
+        spec: ModelSpec,
+        folders: AsyncExitStack,
+        call: StartingCall,
     ) -> ResolvedAttachments:
         if carries_media(request.messages):
-            return await resolve_attachments(who, request, spec, self._fetcher, folders)
+            async with call.preparation():
+                return await resolve_attachments(who, request, spec, self._fetcher, folders)
         return ResolvedAttachments(request)
 
-    async def _admit(self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter) -> UUID | None:
+    async def _admit(
+        self, run: Run, resolved: ResolvedAttachments, writer: GroupCommitWriter, call: StartingCall
+    ) -> UUID | None:
         """Store a run; return the completion that it repeats, if it does, and nothing is stored."""
         try:
+            call.check()
             run.record_admission(await writer.admit(run))
         except ApiError:
             await drop_bytes(run.workspace_id, resolved.new_digests)
@@ -207,11 +251,29 @@ class CompletionService:
         if self._loop is not None and completion_id in self.pumps:
             asyncio.run_coroutine_threadsafe(self._cancel(completion_id), self._loop).result()
 
+    def cancel_starting_from_thread(self, workspace_id: UUID, key: str) -> bool:
+        """Cancel the calls with an idempotency key, as it is stored, that are not admitted yet.
+
+        Waits until they have ended, or have a completion; returns whether there were any.
+        """
+        if self._loop is None:
+            return False
+        cancelling = self._starting.cancel(workspace_id, key)
+        return asyncio.run_coroutine_threadsafe(cancelling, self._loop).result()
+
     async def _cancel(self, completion_id: UUID) -> None:
         pump = self.pumps.get(completion_id)
         if pump is not None:
             pump.cancel()
             await asyncio.wait([pump.task], timeout=STOP_SECONDS)
+
+    def attach_from_thread(self, who: Principal, new: UnresolvedMessages, write: WriteMessages[T]) -> T:
+        """Store new messages with their files, as `attach` does."""
+        if self._loop is None or self._is_stopping:
+            raise ServiceUnavailable("The service is stopping.")
+        work = attach(who, new, write, self._fetcher, self._background)
+        # not in the request's context, in which database work waits for the thread that waits here
+        return Context().run(asyncio.run_coroutine_threadsafe, work, self._loop).result()
 
     def _spec_of(self, request: CompletionRequest) -> ModelSpec:
         if request.model is None:
@@ -242,6 +304,8 @@ class CompletionService:
         await self._writer.settle(Settlement(run, outcome, units))
         if keeps_sounds:
             self._background.start_follow_up(begin_renditions, speech_files(outcome))
+        if settings.CHATAPI_TITLE_MODEL and run.admission.gives_title and outcome.state == "completed":
+            self._background.start_follow_up(request_title, run.admission.conversation_id)
 
     async def _join(self, completion_id: UUID, who: Principal) -> EventLog:
         """Return the log of what the same key started: here, in another process, or long ago."""

@@ -14,7 +14,10 @@ from chatapi.data_export.exports import delete_export, exports_of, get_export, r
 from chatapi.data_export.serializers import ExportDeletedSerializer, ExportSerializer
 from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer
+from core.http.query_parameters import QueryParameters
 from core.http.views import ApiView
+
+NO_PARAMETERS = QueryParameters()
 
 
 class ExportListView(ApiView):
@@ -24,9 +27,10 @@ class ExportListView(ApiView):
         operation_id="listExports",
         summary="The exports of one's own data, newest first",
         tags=["me"],
-        responses={200: list_serializer(ExportSerializer), **SESSION_REQUIRED} | error_responses(401),
+        responses={200: list_serializer(ExportSerializer), **SESSION_REQUIRED} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
+        NO_PARAMETERS.check(request.query_params)
         exports = exports_of(user_of(request).pk)
         return Response(list_body(map(ExportSerializer().to_representation, exports)), headers=NO_STORE)
 

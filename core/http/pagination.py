@@ -5,7 +5,7 @@ cursor is opaque text in a link, its position is the value of the first column a
 (which shifts when one is deleted), and it replaces a wrong `limit` where we refuse it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,29 +15,43 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from core.http.query import parse_choice, parse_integer
+from core.http.query_parameters import QueryParameters
 from core.http.serializers import ConstantField
-from core.pagination import Page, PageRequest
+from core.pagination import CursorPage, Page, PageRequest
 
-LIMIT = "How many there are on a page at most."
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before.")
-ORDER = OpenApiParameter("order", enum=["asc", "desc"], default="desc", description="`desc`: newest first.")
 
 
-class PageParameters:
-    """The parameters of one list, whose pages have `most` items at most; without `order`, newest first."""
+class PageParameters(QueryParameters):
+    """The parameters of one list, whose pages have `most` items at most.
 
-    def __init__(self, *, most: int = 100, default: int = 20, order: bool = True) -> None:
+    Without `order` in the query it is newest first, or oldest first if it is `ascending`. `others` are those
+    by which it is filtered. What is neither is refused.
+    """
+
+    def __init__(
+        self,
+        *others: OpenApiParameter,
+        most: int = 100,
+        default: int = 20,
+        order: bool = True,
+        ascending: bool = False,
+    ) -> None:
         self._most, self._default, self._has_order = most, default, order
+        self._order = "asc" if ascending else "desc"
         limits = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-        self.documentation = [
-            OpenApiParameter("limit", limits, description=LIMIT),
-            *([ORDER] if order else []),
-            AFTER,
-        ]
+        limit = OpenApiParameter("limit", limits, description="How many at most.")
+        by_order = OpenApiParameter(
+            "order", enum=["asc", "desc"], default=self._order, description="Oldest or newest first."
+        )
+        super().__init__(limit, *([by_order] if order else []), AFTER, *others)
 
     def parse(self, query: QueryDict) -> PageRequest:
-        """Parse them. Raises `BadRequest`."""
-        order = parse_choice(query, "order", ("asc", "desc"), "desc") if self._has_order else "desc"
+        """Parse them. Raises `BadRequest`, also for any parameter that the list does not know."""
+        self.check(query)
+        order = self._order
+        if self._has_order:
+            order = parse_choice(query, "order", ("asc", "desc"), order)
         limit = parse_integer(query, "limit", least=1, most=self._most, default=self._default)
         return PageRequest(limit, order == "desc", query.get("after"))
 
@@ -47,11 +61,17 @@ class ListSerializer(serializers.Serializer[Any]):
 
 
 class PageSerializer(ListSerializer):
-    first_id = serializers.CharField(allow_null=True, help_text="The id of the first; null on an empty page.")
-    last_id = serializers.CharField(
-        allow_null=True, help_text="The id of the last: `after` of the next page."
+    first_id = serializers.CharField(allow_null=True, help_text="Of the first of `data`.")
+    last_id = serializers.CharField(allow_null=True, help_text="Of the last of `data`.")
+    has_more = serializers.BooleanField(help_text="Whether more follow.")
+
+
+class CursorPageSerializer(PageSerializer):
+    next_cursor = serializers.CharField(
+        allow_null=True,
+        help_text="Where this page ended: `after` of the next one. It repeats nothing, though rows move. "
+        "Null at the end.",
     )
-    has_more = serializers.BooleanField(help_text="Whether there is a next page.")
 
 
 @cache
@@ -63,9 +83,11 @@ def list_serializer(
     return type(name, (base,), {"data": item(many=True)})
 
 
-def page_serializer(item: type[serializers.Serializer[Any]]) -> type[ListSerializer]:
+def page_serializer(
+    item: type[serializers.Serializer[Any]], base: type[PageSerializer] = PageSerializer
+) -> type[ListSerializer]:
     """Return what describes a page of these."""
-    return list_serializer(item, PageSerializer)
+    return list_serializer(item, base)
 
 
 def list_body(data: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -75,8 +97,14 @@ def list_body(data: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def page_body(page: Page[Any], serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     """Return the body of a page; the serializer gives each item an `id`."""
     data = [serializer.to_representation(item) for item in page.items]
+    body = page_body_of(data, has_more=page.has_more)
+    return body | {"next_cursor": page.next_cursor} if isinstance(page, CursorPage) else body
+
+
+def page_body_of(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """Return the body of a page whose items are shown already, each with its `id`."""
     return list_body(data) | {
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
+        "has_more": has_more,
     }

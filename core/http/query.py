@@ -74,3 +74,13 @@ def check_choice(text: str, name: str, known: Collection[str]) -> str:
         among = ", ".join(repr(word) for word in known)
         raise BadRequest(f"Invalid value for '{name}': it is none of {among}.", param=name)
     return text
+
+
+def check_length(text: str, name: str, most: int) -> None:
+    """Raise `BadRequest` for a text of more characters."""
+    if len(text) > most:
+        raise BadRequest(
+            f"Invalid '{name}': {len(text)} characters are too many, {most} are allowed.",
+            param=name,
+            code="string_above_max_length",
+        )

@@ -11,6 +11,7 @@ from accounts.permissions import Permission
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
 from core.http.query import check_choice, parse_text
+from core.http.query_parameters import QueryParameters
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 from media.api.openapi import UploadSerializer
@@ -23,7 +24,8 @@ from media.api.serializers import (
 from media.file_library import PURPOSES, delete_file, file_page, file_renditions, require_file
 
 END_USER = OpenApiParameter("user", description="Only the files of this end user.")
-PAGES = PageParameters(most=10_000, default=100)
+PAGES = PageParameters(OpenApiParameter("purpose", enum=PURPOSES), END_USER, most=10_000, default=100)
+NO_PARAMETERS = QueryParameters()
 
 
 class FileListView(ApiView):
@@ -33,14 +35,15 @@ class FileListView(ApiView):
         operation_id="listFiles",
         summary="The files that the caller sees, newest first",
         tags=["files"],
-        parameters=[OpenApiParameter("purpose", enum=PURPOSES), END_USER, *PAGES.documentation],
+        parameters=PAGES.documentation,
         responses={200: page_serializer(FileSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
+        requested = PAGES.parse(query)
         purpose = check_choice(query["purpose"], "purpose", PURPOSES) if "purpose" in query else None
         user = parse_text(query, "user")
-        page = file_page(principal_of(request), PAGES.parse(query), purpose=purpose, user=user)
+        page = file_page(principal_of(request), requested, purpose=purpose, user=user)
         return Response(page_body(page, FileSerializer()))
 
     @extend_schema(
@@ -105,9 +108,10 @@ class RenditionListView(ApiView):
         operation_id="listFileRenditions",
         summary="What was made of a file: formats to play, a thumbnail, peaks, a transcript",
         tags=["files"],
-        responses={200: list_serializer(RenditionSerializer)} | error_responses(401, 404),
+        responses={200: list_serializer(RenditionSerializer)} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, file_id: str) -> Response:
+        NO_PARAMETERS.check(request.query_params)
         file = require_file(principal_of(request), file_id)
         show = RenditionSerializer(context={"holder": file.id}).to_representation
         return Response(list_body(map(show, file_renditions(file))))

@@ -12,7 +12,7 @@ from billing.models import Transaction
 from billing.statements import create_missing_statements
 from chatapi.models import DataExport
 from conversations.models import Completion
-from core.ids import END_USER_TOKEN, INVITATION, KEY, PROJECT, TRANSACTION, format_id, format_user_id
+from core.ids import END_USER_TOKEN, INVITATION, KEY, MESSAGE, PROJECT, TRANSACTION, format_id, format_user_id
 from tests.access.actors import (
     ADMIN,
     MEMBER,
@@ -39,7 +39,12 @@ def ids_of(team: Team, kind: str) -> Ids:
     return {**ids, NEVER: never}
 
 
-NEVER_BEEN = {"user_id": format_user_id(10**9), "model_id": "never/was", "month": "1999-01"}
+NEVER_BEEN = {
+    "user_id": format_user_id(10**9),
+    "model_id": "never/was",
+    "month": "1999-01",
+    "conversation_id/item_id": f"conv_{0:032x}/msg_{0:032x}",
+}
 
 
 def _columns(team: Team) -> dict[str, tuple[Person, dict[str, Any]]]:
@@ -59,11 +64,20 @@ def _exchanges(team: Team) -> dict[str, Completion]:
     for whose, (who, columns) in _columns(team).items():
         asked = add_message(conversation_of(who, title=whose, **columns), "user", "Hello?")
         made[whose] = completion_of(who, asked)
+        add_message(asked.conversation, "assistant", "Hello.", after=asked, completion=made[whose], choice=0)
     return made
 
 
 def _conversations(team: Team) -> Ids:
     return {whose: made.stored_conversation.public_id for whose, made in _exchanges(team).items()}
+
+
+def _items(team: Team) -> Ids:
+    return {
+        whose: f"{conversation.public_id}/{format_id(MESSAGE, conversation.head_id)}"
+        for whose, made in _exchanges(team).items()
+        if (conversation := made.stored_conversation).head_id is not None
+    }
 
 
 def _completions(team: Team) -> Ids:
@@ -159,6 +173,7 @@ def _months(team: Team) -> Ids:
 
 MAKERS: dict[str, Callable[[Team], Ids]] = {
     "conversation_id": _conversations,
+    "conversation_id/item_id": _items,
     "completion_id": _completions,
     "file_id": _files,
     "export_id": _exports,

@@ -46,11 +46,13 @@ READ_MEMBERS, KEY_MANAGEMENT, MAKE_TOKENS = Row("members.read"), Row("keys"), Ro
 ACCOUNT = Row("account")
 CHAT = {"model": "scripted", "messages": [{"role": "user", "content": "Hello."}]}
 SHARE = {"visibility": "private"}
+BULK = {"ids": ["conv_" + "0" * 32], "action": "pin"}
 PROJECTS = "/v1/organization/projects"
 PROJECT = f"{PROJECTS}/<str:project_id>"
 PROJECT_KEYS = f"{PROJECT}/api_keys"
 ADMIN_KEYS = "/v1/organization/admin_api_keys"
 STATEMENTS = "/v1/billing/statements"
+ITEM = "/v1/conversations/<str:conversation_id>/items/<str:item_id>"
 
 API: dict[str, Row] = {
     # --- for everybody, and for every caller
@@ -71,14 +73,37 @@ API: dict[str, Row] = {
     "POST /v1/invitations/accept": Row("account", body={"token": "{invitation}"}, answers=(200, 409)),
     # --- history
     "GET /v1/conversations": HISTORY,
+    "POST /v1/conversations": Row("history.write", body={"title": "New"}),
+    "POST /v1/conversations/bulk": Row("history.write", body=BULK, answers=(404,)),
     "GET /v1/conversations/<str:conversation_id>": HISTORY,
     "POST /v1/conversations/<str:conversation_id>": Row(
         "history.write", body=SHARE, changes=True, shares=True
     ),
+    "PATCH /v1/conversations/<str:conversation_id>": Row(
+        "history.write", body=SHARE, changes=True, shares=True
+    ),
     "DELETE /v1/conversations/<str:conversation_id>": Row("history.write", changes=True),
+    "POST /v1/conversations/<str:conversation_id>/restore": Row("history.write", changes=True),
     "GET /v1/conversations/<str:conversation_id>/items": HISTORY,
+    "POST /v1/conversations/<str:conversation_id>/items": Row(
+        "history.write", body={"items": [{"role": "user", "content": "Hi."}]}, changes=True
+    ),
+    f"GET {ITEM}": HISTORY,
+    f"POST {ITEM}": Row("history.write", body={"content": "Hi."}, changes=True),
+    f"DELETE {ITEM}": Row("history.write", changes=True),
+    "GET /v1/chat/completions": HISTORY,
     "GET /v1/chat/completions/<str:completion_id>": HISTORY,
+    "POST /v1/chat/completions/<str:completion_id>": Row(
+        "history.write", body={"metadata": {"topic": "numbers"}}, changes=True
+    ),
+    "DELETE /v1/chat/completions/<str:completion_id>": Row("history.write", changes=True),
+    "GET /v1/chat/completions/<str:completion_id>/messages": HISTORY,
     "POST /v1/chat/completions/<str:completion_id>/cancel": Row("completions", changes=True),
+    "POST /v1/chat/completions/cancel": Row("completions", answers=(400,)),  # without a key
+    "GET /v1/chat/completions/<str:completion_id>/feedback": HISTORY,
+    "POST /v1/chat/completions/<str:completion_id>/feedback": Row(
+        "history.write", body={"thumbs": "up"}, changes=True
+    ),
     # --- files
     "GET /v1/files": FILES,
     "GET /v1/files/<str:file_id>": FILES,
@@ -173,6 +198,7 @@ _OF_THE_WORKSPACE = {IN_THE_TEAM: Audience(_ALL_INSIDE, _ALL_INSIDE)}
 
 AUDIENCES: dict[str, dict[str, Audience]] = {
     "conversation_id": _OWNED,
+    "conversation_id/item_id": _OWNED,
     "completion_id": _OWNED,
     "file_id": _OWNED,
     "export_id": {OWN: Audience({MEMBER}, {MEMBER}), ANOTHERS: Audience({OTHER}, {OTHER})},

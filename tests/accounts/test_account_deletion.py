@@ -58,8 +58,9 @@ def ledger_rows() -> list[list[tuple[Any, ...]]]:
 def test_alice_goes_with_all_she_owns_and_the_ledger_stays_whole(server: Server, alice: Person) -> None:
     add_credit(alice, 10**9)
     with server.client(alice) as client:
-        answer = client.post("/v1/chat/completions", json=chat_body(SECRET) | {"model": "priced"})
-        assert answer.status_code == 200
+        for store in (True, False):
+            body = chat_body(SECRET, model="priced", store=store)
+            assert client.post("/v1/chat/completions", json=body).status_code == 200
     server.until_idle()
     blob = store_held_file(conversation_of(alice), b"a picture", "image/png", "thumbnail")
     [asset] = Asset.objects.all()
@@ -76,7 +77,7 @@ def test_alice_goes_with_all_she_owns_and_the_ledger_stays_whole(server: Server,
     assert blob.size
     assert not exists(asset.storage_name)
     assert ledger_rows() == books
-    assert Charge.objects.get().user_id == alice.user.pk
+    assert [charge.user_id for charge in Charge.objects.all()] == [alice.user.pk] * 2
     assert_ledger_adds_up()
     call_command("verify_ledger")
     assert tables_with("alice@example.com") == tables_with(SECRET) == set()

@@ -138,7 +138,7 @@ def signed_urls_of_deleted_conversations(stage: Stage) -> None:
 
 
 def _media_urls(text: str) -> set[str]:
-    return {f"/media/{rest.partition(chr(34))[0]}" for rest in text.split('"/media/')[1:]}
+    return {f"/media/{rest.partition(chr(34))[0]}" for rest in text.split("/media/")[1:]}
 
 
 def _picture() -> bytes:

@@ -10,11 +10,17 @@ def others_belongings(stage: Stage) -> None:
     owner, stranger = stage.newcomer("0"), stage.newcomer("0")
     answer = stage.ask(owner, "My secret.", model="free")
     conversation = f"/v1/conversations/{answer.headers['x-conversation-id']}"
+    with stage.client(owner) as client:
+        item = f"{conversation}/items/{client.get(f'{conversation}/items').json()['data'][0]['id']}"
     completion = f"/v1/chat/completions/{answer.json()['id']}"
     file = f"/v1/files/{stage.upload(owner, b'Private notes.')['id']}"
     requests = [
         ("GET", conversation),
         ("GET", f"{conversation}/items"),
+        ("POST", f"{conversation}/items"),
+        ("GET", item),
+        ("POST", item),
+        ("DELETE", item),
         ("GET", completion),
         ("POST", f"{completion}/cancel"),
         ("GET", file),
@@ -29,7 +35,7 @@ def others_belongings(stage: Stage) -> None:
             for method, path in requests:
                 problems[f"{name}, {method} {path}"] = status_problem(client.request(method, path), status)
     with stage.client(owner) as client:
-        for path in (conversation, completion, file):
+        for path in (conversation, item, completion, file):
             problems[f"owner, GET {path}"] = status_problem(client.get(path), 200)
     check_all(problems)
 

@@ -21,7 +21,7 @@ from chatapi.data_export.archive import write_archive
 from chatapi.data_export.exports import LEASE, delete_expired_exports, make_due_exports, request_export
 from chatapi.models import DataExport
 from conversations.models import Conversation
-from engines.messages import ImagePart
+from engines.messages import AudioPart, FilePart, ImagePart
 from media.cleanup import remove_strays
 from media.models import File, asset_id
 from media.storage.operations import delete_tree, exists, local_copy, open_range, save_file, walk
@@ -192,14 +192,17 @@ def test_a_session_asks_with_its_csrf_token(alice: Person) -> None:
 def without_urls(node: Any) -> Any:
     if isinstance(node, dict):
         shown = {key: without_urls(value) for key, value in node.items()}
-        return {key: value for key, value in shown.items() if key not in {"url", "thumbnail_url"}}
+        addresses = {"url", "thumbnail_url", "image_url", "file_url"}
+        return {key: value for key, value in shown.items() if key not in addresses}
     return [without_urls(one) for one in node] if isinstance(node, list) else node
 
 
 def test_its_conversations_are_as_the_api_shows_them(client: Client, alice: Person) -> None:
     conversation = create_exchange(alice, "/media/ is a path, 🦊 said").stored_conversation
     blob = store_held_file(conversation, b"a picture", "image/png", "thumbnail")
-    add_message(conversation, "user", ImagePart(blob), after=conversation.head)
+    sound = store_held_file(conversation, b"a sound", "audio/wav", "opus")
+    parts = (ImagePart(blob), AudioPart(sound, "wav"), FilePart(blob, "a.png"))
+    add_message(conversation, "user", *parts, after=conversation.head)
 
     with archive_of(ready_export(alice)) as archive:
         exported = read_json(archive, f"conversations/{conversation.public_id}.json")
@@ -207,6 +210,7 @@ def test_its_conversations_are_as_the_api_shows_them(client: Client, alice: Pers
 
     address = f"/v1/conversations/{conversation.public_id}"
     items = client.get(f"{address}/items?order=asc", headers=alice.headers).json()["data"]
+    assert items[-1]["content"][0]["image_url"].startswith("http://testserver/media/")
     assert exported.pop("items") == without_urls(items)
     assert exported == client.get(address, headers=alice.headers).json()
     assert picture == b"a picture"

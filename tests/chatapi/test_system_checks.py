@@ -134,6 +134,22 @@ def test_a_proxy_is_named_by_its_address(settings: Settings) -> None:
         assert complaint("chatapi.E006") is None
 
 
+def test_the_model_of_titles_is_one_that_is_served(settings: Settings) -> None:
+    settings.CHATAPI_MODELS_FILE = None
+    for model, expected in (("gpt-5", True), ("qwen2.5-coder-0.5b-instruct", False), (None, False)):
+        settings.CHATAPI_TITLE_MODEL = model
+        assert bool(complaint("chatapi.E007")) == expected, model
+
+
+def test_only_the_embedded_worker_asks_a_local_model_for_titles(settings: Settings) -> None:
+    settings.CHATAPI_MODELS_FILE = None
+    settings.CHATAPI_TITLE_MODEL = "qwen2.5-coder-0.5b-instruct"
+    assert complaint("chatapi.W010") is None
+
+    settings.CHATAPI_EMBEDDED_WORKER = False
+    assert complaint("chatapi.W010")
+
+
 def test_nobody_knows_where_clients_come_from(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.CHATAPI_TRUSTED_PROXIES = []
     assert complaint("chatapi.W007") is None, "only this machine reaches it"

@@ -14,7 +14,14 @@ from conversations.models import Completion, Conversation, Message
 from core.admin_rights import with_viewer
 from core.blob import Blob
 from engines.messages import ImagePart, ToolCall
-from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange, prompt_of
+from tests.support.history_rows import (
+    NOON,
+    add_message,
+    completion_of,
+    conversation_of,
+    create_exchange,
+    prompt_of,
+)
 from tests.support.people import Person
 
 CONVERSATIONS = "/admin/conversations/conversation/"
@@ -70,6 +77,17 @@ def test_the_list_counts_messages(reviewer: Client, alice: Person) -> None:
     counts = re.findall(r'field-message_count">(\d+)<', reviewer.get(CONVERSATIONS).text)
 
     assert counts == ["0", "2"]
+
+
+def test_what_is_deleted_and_can_be_restored_is_marked_and_filtered(reviewer: Client, alice: Person) -> None:
+    conversation_of(alice, title="there")
+    gone = conversation_of(alice, title="gone", deleted_at=NOON)
+
+    for query, marks in (("", ["no", "yes"]), ("?deleted=yes", ["no"]), ("?deleted=no", ["yes"])):
+        page = reviewer.get(CONVERSATIONS + query).text
+        assert re.findall(r'field-is_there"><img src="[^"]*icon-(\w+)', page) == marks, query
+    assert "field-is_there" not in reviewer.get(CONVERSATIONS + "?deleted=maybe").text
+    assert "Jan. 1, 2026" in reviewer.get(detail(gone)).text
 
 
 def test_a_conversation_is_found_by_title_end_user_workspace_and_id(reviewer: Client, alice: Person) -> None:

@@ -11,6 +11,7 @@ ONE_OBJECT = [
     "/v1/chat/completions/{completion}",
     "/v1/conversations/{conversation}",
     "/v1/conversations/{conversation}/items",
+    "/v1/conversations/{conversation}/items/{item}",
 ]
 LISTS = ["/v1/conversations", "/v1/models", "/v1/models/scripted"]
 
@@ -21,8 +22,10 @@ def completion(alice: Person) -> Completion:
 
 
 def address(route: str, completion: Completion) -> str:
+    conversation = completion.stored_conversation
+    [item] = completion.answers.all()
     return route.format(
-        completion=completion.public_id, conversation=completion.stored_conversation.public_id
+        completion=completion.public_id, conversation=conversation.public_id, item=item.public_id
     )
 
 
@@ -83,7 +86,7 @@ def test_a_wrong_key_is_reported_as_such(
     ["x", "conv_", "conv_" + "0" * 32, "conv_" + "z" * 32, "chatcmpl-" + "0" * 32, "é", "%00", "a" * 3000],
 )
 def test_an_impossible_id_is_not_found(route: str, id: str, alice: Person, client: Client) -> None:
-    answer = client.get(route.format(completion=id, conversation=id), headers=alice.headers)
+    answer = client.get(route.format(completion=id, conversation=id, item=id), headers=alice.headers)
 
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"

@@ -19,28 +19,65 @@ from tests.support.running_server import Server, events, text_of
 from tests.support.running_server import chat_body as request_body
 
 LATER = timedelta(hours=2)
+FOR_GOOD = "?permanently=true"
 
 
 def address(conversation: Conversation) -> str:
     return f"/v1/conversations/{conversation.public_id}"
 
 
-def test_a_conversation_is_deleted_with_its_messages_and_completions(alice: Person, client: Client) -> None:
+def test_a_conversation_is_deleted_and_kept_for_a_while(alice: Person, client: Client) -> None:
     gone, stays = create_exchange(alice).stored_conversation, create_exchange(alice).stored_conversation
 
     answer = client.delete(address(gone), headers=alice.headers)
 
     assert answer.status_code == 200
     assert answer.json() == {"id": gone.public_id, "object": "conversation.deleted", "deleted": True}
+    assert list(Conversation.objects.filter(deleted_at=None)) == [stays]
+    assert (Message.objects.count(), Completion.objects.count()) == (4, 2)
+
+
+@pytest.mark.parametrize("kept_days", [30, 0])
+def test_it_is_deleted_for_good_with_its_messages_and_completions(
+    kept_days: int, alice: Person, client: Client, settings: Any
+) -> None:
+    settings.CHATAPI_DELETED_KEPT_DAYS = kept_days
+    gone, stays = create_exchange(alice).stored_conversation, create_exchange(alice).stored_conversation
+    query = FOR_GOOD if kept_days else ""
+
+    answer = client.delete(address(gone) + query, headers=alice.headers)
+
+    assert answer.json() == {"id": gone.public_id, "object": "conversation.deleted", "deleted": True}
     assert list(Conversation.objects.all()) == [stays]
     assert (Message.objects.count(), Completion.objects.count()) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [("?permanent=true", "permanent"), ("?permanently=yes", "permanently"), ("?permanently=", "permanently")],
+)
+def test_what_is_misspelled_deletes_nothing(query: str, param: str, alice: Person, client: Client) -> None:
+    conversation = create_exchange(alice).stored_conversation
+
+    answer = client.delete(address(conversation) + query, headers=alice.headers)
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert Conversation.objects.filter(deleted_at=None).exists()
+
+
+def test_what_was_deleted_can_still_be_deleted_for_good(alice: Person, client: Client) -> None:
+    conversation = create_exchange(alice).stored_conversation
+    client.delete(address(conversation), headers=alice.headers)
+
+    assert client.delete(address(conversation) + FOR_GOOD, headers=alice.headers).status_code == 200
+    assert not Conversation.objects.exists()
 
 
 def test_a_teammate_may_delete_it(alice: Person, bob: Person, client: Client) -> None:
     conversation = create_exchange(alice).stored_conversation
 
     assert client.delete(address(conversation), headers=bob.headers).status_code == 200
-    assert not Conversation.objects.exists()
+    assert not Conversation.objects.filter(deleted_at=None).exists()
 
 
 def test_a_stranger_does_not_find_it(alice: Person, charlie: Person, client: Client) -> None:
@@ -102,7 +139,7 @@ def test_files_that_nothing_else_holds_are_freed(alice: Person, client: Client) 
     File.objects.create(workspace=alice.workspace, asset_id=upload, filename="a.png", purpose="vision")
     add_message(conversation, "user", ImagePart(only), ImagePart(shared), ImagePart(uploaded))
 
-    client.delete(address(conversation), headers=alice.headers)
+    client.delete(address(conversation) + FOR_GOOD, headers=alice.headers)
     delete_unused(timezone.now() + LATER)
 
     assert set(Asset.objects.values_list("sha256", flat=True)) == {shared.sha256, uploaded.sha256}
@@ -113,20 +150,26 @@ def test_files_that_nothing_else_holds_are_freed(alice: Person, client: Client) 
     ] == [False, True, True]
 
 
-def test_an_answer_in_progress_reaches_its_client_and_is_not_stored(server: Server, alice: Person) -> None:
+def test_an_answer_in_progress_is_stored_unless_it_is_to_be_deleted_for_good(
+    server: Server, alice: Person
+) -> None:
     body = request_body("[[slow: 0.02]] [[chunks: 40]]", stream=True)
     with server.client(alice) as client, server.client(alice) as other:
         with client.stream("POST", "/v1/chat/completions", json=body) as stream:
-            conversation = stream.headers["x-conversation-id"]
-            deleted = other.delete(f"/v1/conversations/{conversation}")
+            path = f"/v1/conversations/{stream.headers['x-conversation-id']}"
+            refused = other.delete(path + FOR_GOOD)
+            deleted = other.delete(path)
             stream.read()
         chunks: list[Any] = events(stream)
-    server.until_idle()
+        server.until_idle()
+        restored = other.post(f"{path}/restore").json()
 
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "in_progress")
     assert deleted.status_code == 200
     assert text_of(chunks).endswith("w40")
     assert chunks[-1] == "[DONE]"
-    assert [model.objects.count() for model in (Conversation, Message, Completion)] == [0, 0, 0]
+    assert (restored["state"], restored["message_count"], restored["deleted_at"]) == ("completed", 2, None)
+    assert Message.objects.filter(role="assistant").get().public_id == restored["head_id"]
 
 
 def test_openais_client_deletes(server: Server, alice: Person) -> None:

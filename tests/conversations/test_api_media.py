@@ -18,6 +18,7 @@ from tests.support.history_rows import (
     finish_rendition,
     store_held_file,
 )
+from tests.support.item_requests import listed
 from tests.support.media_requests import (
     make_due_renditions,
     picture,
@@ -33,6 +34,8 @@ from tests.support.sounds import sound_file, wav
 from tests.support.speech_samples import RATE, speak_english
 
 AUTHENTICATION = 1
+WITHOUT_MEDIA = 7
+"""The queries of a page of what clients wrote; `test_item_branches.py` counts those of answers."""
 PEAKS = {"lowest": [-3, -8], "highest": [4, 7], "milliseconds": 1500}
 
 
@@ -41,21 +44,19 @@ def conversation(alice: Person) -> Conversation:
     return conversation_of(alice)
 
 
-def items(conversation: Conversation, who: Person, client: Client, query: str = "") -> list[Any]:
-    address = f"/v1/conversations/{conversation.public_id}/items{query}"
-    rows: list[Any] = client.get(address, headers=who.headers).json()["data"]
-    return rows
-
-
 def shown(conversation: Conversation, role: str, part: Part, who: Person, client: Client) -> Any:
     add_message(conversation, role, part)
-    [item] = items(conversation, who, client)
+    [item] = listed(client, who, conversation)
     [content] = item["content"]
     return content
 
 
 def opens(url: str) -> tuple[str, str | None]:
-    """The SHA-256 of the asset that a URL opens, and the kind of its rendition."""
+    """The SHA-256 of the asset that an address opens, and the kind of its rendition."""
+    return target_of_path(url.removeprefix("http://testserver"))
+
+
+def target_of_path(url: str) -> tuple[str, str | None]:
     assert url.startswith("/media/")
     found = target_of_token(url.removeprefix("/media/"))
     assert found is not None
@@ -72,6 +73,7 @@ def test_a_picture_has_its_size_its_thumbnail_and_the_text_in_it(
     part = shown(conversation, "user", ImagePart(blob), alice, client)
 
     assert opens(part["asset"].pop("url")) == (blob.sha256, None)
+    assert opens(part.pop("image_url")) == (blob.sha256, None)
     assert opens(part.pop("thumbnail_url")) == (blob.sha256, "thumbnail")
     assert part == {
         "type": "input_image",
@@ -95,7 +97,7 @@ def test_a_picture_that_was_never_read_has_no_text_and_an_empty_one_an_empty_tex
     finish_rendition(conversation, empty, "text", content={"text": ""})
     add_message(conversation, "user", ImagePart(never), ImagePart(empty))
 
-    first, second = items(conversation, alice, client)[0]["content"]
+    first, second = listed(client, alice, conversation)[0]["content"]
 
     assert "text" not in first
     assert "thumbnail_url" not in first
@@ -111,13 +113,26 @@ def test_a_sound_has_no_transcript_until_it_is_transcribed(
 
     waiting = shown(conversation, "user", AudioPart(blob, "mp3"), alice, client)
     finish_rendition(conversation, blob, "transcript", content={"text": "Hello.", "passages": []}, error="")
-    heard = items(conversation, alice, client)[0]["content"][0]
+    heard = listed(client, alice, conversation)[0]["content"][0]
 
-    assert "transcript" not in waiting
-    assert waiting["asset"]["seconds"] == 2.345
-    assert opens(waiting["asset"]["url"]) == (blob.sha256, None)
-    assert heard["transcript"] == "Hello."
-    assert set(heard) == {"type", "format", "asset", "transcript"}
+    assert "transcript" not in waiting["audio"]
+    assert waiting["audio"]["asset"]["seconds"] == 2.345
+    assert opens(waiting["audio"]["asset"]["url"]) == opens(waiting["file_url"]) == (blob.sha256, None)
+    assert heard["audio"]["transcript"] == "Hello."
+    assert set(heard) == {"type", "file_url", "audio"}
+    assert set(heard["audio"]) == {"format", "asset", "transcript"}
+
+
+def test_a_sound_that_was_made_playable_has_what_players_need(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    blob = store_held_file(conversation, b"sound", "audio/mpeg", *SOUND_RENDITIONS, "opus", "peaks")
+    finish_rendition(conversation, blob, "opus", media_type="audio/ogg", size=10)
+
+    part = shown(conversation, "user", AudioPart(blob, "mp3"), alice, client)
+
+    assert [row["kind"] for row in part["audio"]["renditions"]] == ["opus", "peaks"]
+    assert opens(part["audio"]["renditions"][0]["url"]) == (blob.sha256, "opus")
 
 
 def test_a_spoken_answer_has_what_players_need(
@@ -128,9 +143,12 @@ def test_a_spoken_answer_has_what_players_need(
     finish_rendition(conversation, blob, "mp3", state="failed", error="The sound is cut off.")
     finish_rendition(conversation, blob, "peaks", content=PEAKS)
 
-    part = shown(conversation, "assistant", SpokenPart("audio_1", "Hi", blob, 1767268800), alice, client)
+    spoken = SpokenPart("audio_1", "Hi", blob, 1767268800)
+    content = shown(conversation, "assistant", spoken, alice, client)
+    part = content["audio"]
     opus, mp3, peaks = part["renditions"]
 
+    assert (content["type"], content["text"]) == ("output_text", "Hi")
     assert (part["id"], part["transcript"], part["asset"]["seconds"]) == ("audio_1", "Hi", 1.5)
     assert opens(opus["url"]) == (blob.sha256, "opus")
     assert [row["kind"] for row in part["renditions"]] == ["opus", "mp3", "peaks"]
@@ -153,7 +171,7 @@ def test_a_stored_completion_says_where_its_sound_is(
     audio = found["choices"][0]["message"]["audio"]
 
     assert set(audio) == {"id", "transcript", "expires_at", "data", "asset", "renditions"}
-    assert opens(audio["asset"]["url"]) == (blob.sha256, None)
+    assert target_of_path(audio["asset"]["url"]) == (blob.sha256, None)
     assert [(row["kind"], row["state"]) for row in audio["renditions"]] == [
         ("opus", "pending"),
         ("mp3", "ready"),
@@ -166,7 +184,7 @@ def test_a_document_can_be_downloaded(conversation: Conversation, alice: Person,
 
     part = shown(conversation, "user", FilePart(blob, "a.pdf"), alice, client)
 
-    assert opens(part["asset"]["url"]) == (blob.sha256, None)
+    assert opens(part["asset"]["url"]) == opens(part["file_url"]) == (blob.sha256, None)
     assert (part["type"], part["filename"]) == ("input_file", "a.pdf")
 
 
@@ -181,8 +199,22 @@ def test_a_freed_file_is_named_but_not_linked(
 
     found = shown(conversation, role, part, alice, client)
 
-    assert found["asset"] == {"sha256": blob.sha256, "media_type": "audio/wav", "bytes": 4}
-    assert "renditions" not in found
+    assert found["audio"]["asset"] == {"sha256": blob.sha256, "media_type": "audio/wav", "bytes": 4}
+    assert not {"renditions", "file_url"} & {*found, *found["audio"]}
+
+
+def test_a_picture_that_is_no_longer_kept_is_where_it_came_from(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    blob = store_held_file(conversation, b"gone", "image/png")
+    part = ImagePart(blob, "https://example.com/a.png")
+    kept = shown(conversation, "user", part, alice, client)
+    assert opens(kept["image_url"]) == (blob.sha256, None)
+    ConversationAsset.objects.all().delete()
+    Asset.objects.all().delete()
+    gone = listed(client, alice, conversation)[0]["content"][0]
+
+    assert kept["source_url"] == gone["source_url"] == gone["image_url"] == "https://example.com/a.png"
 
 
 def test_a_strangers_file_of_the_same_bytes_stays_theirs(
@@ -212,14 +244,17 @@ def test_a_page_full_of_media_costs_two_more_queries(
             conversation, "assistant", SpokenPart(f"audio_{number}", "Hi", answer), after=message
         )
 
-    with django_assert_num_queries(AUTHENTICATION + 4) as queries:
-        page = items(conversation, alice, client, "?limit=20")
+    with django_assert_num_queries(WITHOUT_MEDIA + 2) as queries:
+        page = listed(client, alice, conversation, "limit=20")
 
     assert len(page) == 20
-    assert all("url" in part["asset"] for item in page for part in item["content"])
-    *_, assets, renditions = (query["sql"] for query in queries.captured_queries)
-    assert 'FROM "media_asset"' in assets
-    assert 'FROM "media_rendition"' in renditions
+    shown = [part for item in page for part in item["content"]]
+    assert all("url" in part.get("audio", part)["asset"] for part in shown)
+    media = [query["sql"] for query in queries.captured_queries if 'FROM "media_' in query["sql"]]
+    assert [sql.partition('FROM "')[2].partition('"')[0] for sql in media] == [
+        "media_asset",
+        "media_rendition",
+    ]
 
 
 def test_a_list_of_conversations_reads_nothing_of_their_media(
@@ -234,7 +269,7 @@ def test_a_list_of_conversations_reads_nothing_of_their_media(
         ImagePart(store_held_file(conversation, b"picture", "image/png", *PICTURE_RENDITIONS)),
     )
 
-    with django_assert_num_queries(AUTHENTICATION + 1) as queries:
+    with django_assert_num_queries(AUTHENTICATION + 2) as queries:
         client.get("/v1/conversations", headers=alice.headers)
 
     assert not any("media_" in query["sql"] for query in queries.captured_queries)
@@ -250,8 +285,9 @@ def test_a_picture_that_was_sent_is_shown_without_a_key(server: Server, alice: P
         page = client.get(f"/v1/conversations/{conversation['id']}/items?order=asc").json()["data"]
     part = page[0]["content"][1]
     with server.client() as browser:
-        small, original = browser.get(part["thumbnail_url"]), browser.get(part["asset"]["url"])
+        small, original = browser.get(part["thumbnail_url"]), browser.get(part["image_url"])
 
+    assert part["image_url"].startswith(f"{server.url}/media/")
     assert (part["asset"]["width"], part["asset"]["height"]) == (600, 400)
     assert (small.status_code, small.headers["content-type"]) == (200, "image/webp")
     assert (original.status_code, original.content) == (200, data)
@@ -263,7 +299,7 @@ def test_a_real_sound_is_made_playable(conversation: Conversation, alice: Person
     blob = store_held_file(conversation, sound_file("wav", 0.5), "audio/wav", *SPEECH_RENDITIONS)
     make_due_renditions()
 
-    part = shown(conversation, "assistant", SpokenPart("audio_1", "A tone", blob), alice, client)
+    part = shown(conversation, "assistant", SpokenPart("audio_1", "A tone", blob), alice, client)["audio"]
     opus, mp3, peaks = part["renditions"]
 
     assert [row["state"] for row in (opus, mp3, peaks)] == ["ready"] * 3
@@ -284,4 +320,4 @@ def test_the_transcript_is_shown_with_the_sound(
 
     part = shown(conversation, "user", AudioPart(blob, "wav"), alice, client)
 
-    assert "good morning" in part["transcript"].lower()
+    assert "good morning" in part["audio"]["transcript"].lower()

@@ -138,10 +138,17 @@ def test_who_shares_and_deletes_a_conversation(team: Team, whose: str) -> None:
             assert answer.status_code == expected, actor
         if expected != 200:
             assert team.ask(actor, "DELETE", path).status_code == expected, actor
-    assert Conversation.objects.filter(pk=id, visibility=before).exists()
+    assert Conversation.objects.filter(pk=id, visibility=before, deleted_at=None).exists()
     deleter = next(actor for actor in ACTORS if actor in CHANGED[whose])
     assert team.ask(deleter, "DELETE", path).status_code == 200
-    assert not Conversation.objects.exists()
+    assert not Conversation.objects.filter(deleted_at=None).exists()
+    for actor in ACTORS:
+        listed = team.ask(actor, "GET", "/v1/conversations?deleted=true").json()["data"]
+        assert len(listed) == (actor in SEEN[whose]), actor
+        if actor not in CHANGED[whose]:
+            refused = 403 if actor in SEEN[whose] or actor == REVIEWER else 404
+            assert team.ask(actor, "POST", f"{path}/restore").status_code == refused, actor
+    assert team.ask(deleter, "POST", f"{path}/restore").status_code == 200
 
 
 @pytest.mark.parametrize("whose", SEEN)
@@ -196,9 +203,12 @@ def test_who_becomes_a_reviewer_still_reads_their_own(team: Team) -> None:
     assert team.ask(OWNER, "DELETE", path).status_code == 403
 
 
-@pytest.mark.parametrize("model", [Conversation, File])
-def test_an_index_finds_what_is_an_end_users_among_all_others(team: Team, model: Any) -> None:
-    rows = model.objects.filter(visible_to(principal_of_secret(team.secrets[TOKEN]))).order_by("-id")[:20]
+@pytest.mark.parametrize(
+    ("model", "order"), [(Conversation, "-updated_at"), (File, "-id")], ids=["conversations", "files"]
+)
+def test_an_index_finds_what_is_an_end_users_among_all_others(team: Team, model: Any, order: str) -> None:
+    seen = visible_to(principal_of_secret(team.secrets[TOKEN]))
+    rows = model.objects.filter(seen).order_by(order)[:20]
 
     if connection.vendor == "postgresql":  # which reads a small table whole, unless it may not
         with connection.cursor() as cursor:
@@ -212,7 +222,8 @@ def test_an_index_finds_what_is_an_end_users_among_all_others(team: Team, model:
         ({"visibility": "everybody"}, "visibility", "invalid_value"),
         ({"visibility": 1}, "visibility", "invalid_type"),
         ({"visiblity": "workspace"}, "visiblity", "unsupported_parameter"),
-        ({}, "visibility", "missing_required_parameter"),
+        ({}, None, "missing_required_parameter"),
+        ({"visibility": None}, "visibility", "invalid_type"),
         ("[]", None, "invalid_type"),
         ('{"visibility": "\\u0000"}', "visibility", "invalid_value"),
         ("{", None, "invalid_json"),

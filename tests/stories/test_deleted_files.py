@@ -55,7 +55,7 @@ def send(server: Server, who: Person) -> tuple[Conversation, list[str]]:
     with server.client(who) as client:
         [item] = client.get(f"/v1/conversations/{conversation.public_id}/items").json()["data"]
     [part] = item["content"]
-    return conversation, [part["asset"]["url"], part["thumbnail_url"]]
+    return conversation, [part["image_url"], part["asset"]["url"], part["thumbnail_url"]]
 
 
 def statuses(anybody: httpx2.Client, urls: list[str]) -> set[int]:

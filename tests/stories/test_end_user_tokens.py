@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.asgi_auth import CACHE_SECONDS
 from accounts.keys.services import revoke_api_key
 from accounts.models import ApiKey, EndUserToken, Membership
-from conversations.models import Completion, Conversation
+from conversations.models import Completion, Conversation, Message
 from tests.support.media_requests import upload_file
 from tests.support.people import Person, token_for
 from tests.support.running_server import PATHS, Server, chat_body, events, text_of, wait_until
@@ -102,9 +102,15 @@ def test_another_end_users_conversation_cannot_be_read_continued_stopped_or_dele
 ) -> None:
     said(yvonne, "My secret")
     conversation, completion = Conversation.objects.get().public_id, Completion.objects.get().public_id
-    requests = [
+    item = Message.objects.earliest("id").public_id
+    requests: list[tuple[str, str, Any]] = [
         ("GET", f"/v1/conversations/{conversation}", None),
         ("GET", f"/v1/conversations/{conversation}/items", None),
+        ("POST", f"/v1/conversations/{conversation}/items", {"items": [{"role": "user", "content": "Hi"}]}),
+        *(
+            (method, f"/v1/conversations/{conversation}/items/{item}", body)
+            for method, body in (("GET", None), ("POST", {"content": "Hi"}), ("DELETE", None))
+        ),
         ("POST", f"/v1/conversations/{conversation}", {"visibility": "workspace"}),
         ("DELETE", f"/v1/conversations/{conversation}", None),
         ("GET", f"/v1/chat/completions/{completion}", None),

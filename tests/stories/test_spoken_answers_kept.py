@@ -219,7 +219,7 @@ def test_a_sound_stays_while_any_conversation_has_it(server: Server, alice: Pers
 def _sound_url(server: Server, who: Person, conversation: Conversation) -> str:
     with server.client(who) as client:
         items = client.get(f"/v1/conversations/{conversation.public_id}/items").json()["data"]
-    [url] = [part["asset"]["url"] for item in items for part in item["content"] if "asset" in part]
+    [url] = [part["audio"]["asset"]["url"] for item in items for part in item["content"] if "audio" in part]
     return str(url)
 
 

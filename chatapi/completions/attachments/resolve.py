@@ -29,9 +29,10 @@ from chatapi.completions.attachments.part_detection import (
 from chatapi.completions.attachments.store import ResolvedAttachments, drop_bytes, store
 from chatapi.completions.capabilities import check_documents
 from conversations.completion_request import CompletionRequest
+from conversations.part_paths import CHAT_PATHS, PartPaths
 from conversations.selectors import spoken_answer_parts
 from core.exceptions import ApiError, BadRequest, NotFound
-from engines.messages import AudioPart, FilePart, ImagePart, Message, Part, SpokenPart, TextPart
+from engines.messages import FilePart, ImagePart, Message, Part, SpokenPart, TextPart
 from engines.model_spec import ModelSpec
 from media.api_errors import media_api_error
 from media.inspection import ExpectedMedia, inspect_file
@@ -47,25 +48,33 @@ CONCURRENT_FILES = 4
 COPY_AGE = timedelta(hours=1)
 """How long a URL is not fetched again."""
 
-_KEYS = {ImagePart: "image_url", AudioPart: "input_audio", FilePart: "file"}
-
-
-def carries_media(messages: Iterable[Message]) -> bool:
-    return any(type(part) in _KEYS or type(part) is SpokenPart for m in messages for part in m.parts)
-
 
 async def resolve_attachments(
-    who: Principal, request: CompletionRequest, spec: ModelSpec, fetcher: Fetcher, folders: AsyncExitStack
+    who: Principal,
+    request: CompletionRequest,
+    spec: ModelSpec | None,
+    fetcher: Fetcher,
+    folders: AsyncExitStack,
+    paths: PartPaths = CHAT_PATHS,
 ) -> ResolvedAttachments:
-    """Resolve the attachments of a request to this model. Files that were fetched are in `folders`."""
-    return await _Resolver(who, request, fetcher, folders).run(spec)
+    """Resolve the attachments of a request to this model, or of messages for whichever model will read them.
+
+    Files that were fetched are in `folders`.
+    """
+    return await _Resolver(who, request, fetcher, folders, paths).run(spec)
 
 
 class _Resolver:
     def __init__(
-        self, who: Principal, request: CompletionRequest, fetcher: Fetcher, folders: AsyncExitStack
+        self,
+        who: Principal,
+        request: CompletionRequest,
+        fetcher: Fetcher,
+        folders: AsyncExitStack,
+        paths: PartPaths,
     ) -> None:
         self._who = who
+        self._paths = paths
         self._workspace_id = who.workspace_id
         self._request = request
         self._fetcher = fetcher
@@ -79,7 +88,7 @@ class _Resolver:
         self._fetched_files: dict[str, Path] = {}
         self._folders = folders
 
-    async def run(self, spec: ModelSpec) -> ResolvedAttachments:
+    async def run(self, spec: ModelSpec | None) -> ResolvedAttachments:
         messages = await self._restore_spoken_answers()
         if self._request.uploads:
             self._known = await database_sync_to_async(known_files)(
@@ -92,7 +101,8 @@ class _Resolver:
             )
             for i, message in enumerate(messages)
         )
-        check_documents(resolved, self._request.positions, spec)
+        if spec is not None:
+            check_documents(resolved, self._request.positions, spec)
         await self._store()
         return ResolvedAttachments(
             msgspec.structs.replace(self._request, messages=resolved),
@@ -141,10 +151,7 @@ class _Resolver:
             )
 
     def _param_path(self, message: int, part_index: int, part: Part) -> str:
-        key = _KEYS.get(type(part), "")
-        if isinstance(part, FilePart) and part.stands_for:
-            key = part.stands_for
-        return f"messages[{self._position(message)}].content[{part_index}].{key}"
+        return self._paths.path(self._position(message), part_index, part)
 
     def _position(self, message: int) -> int:
         return self._request.positions[message] if self._request.positions else message
@@ -240,7 +247,7 @@ class _Resolver:
     async def _check_room(self, files: Iterable[StoredFile]) -> None:
         # in a thread of its own, since it may wait for an upload to the same workspace
         check = database_sync_to_async(check_storage_quota, thread_sensitive=False)
-        await check([(self._workspace_id, file) for file in files], param="messages")
+        await check([(self._workspace_id, file) for file in files], param=self._paths.list)
 
     async def _fetch_url(self, url: str) -> StoredFile:
         """Return what is at a URL; if it can no longer be fetched, what was there before."""

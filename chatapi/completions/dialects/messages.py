@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chatapi.completions.dialects.inline_media import Uploads
 from core.validation import exceptions
 from engines.messages import FilePart, Message, Part, RefusalPart, SpokenPart, TextPart, ToolCall
+from media.inline_media import Uploads
 
 Content = str | list[dict[str, Any]] | None
 

@@ -13,13 +13,13 @@ from chatapi.completions.dialects.stream_encoder import (
     Delta,
     StreamEncoder,
     completion_as_json,
-    usage_as_json,
 )
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from engines.answers import Answer, AnswerEnd, AnswerHead, Choice
 from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
 from engines.messages import Message, RefusalPart, SpokenPart, ToolCall
 from engines.requests import ToolChoice
+from engines.usage_json import usage_as_json
 
 
 class NativeDialect(Dialect):

@@ -10,13 +10,13 @@ from chatapi.completions.dialects.stream_encoder import (
     StreamEncoder,
     completion_as_json,
     sound_as_base64,
-    usage_as_json,
 )
 from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
 from engines.answers import Answer, AnswerEnd, AnswerHead, Choice
 from engines.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallArguments, ToolCallStart
 from engines.messages import Message, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
 from engines.requests import ToolChoice
+from engines.usage_json import usage_as_json
 
 
 class OpenAIDialect(Dialect):

@@ -5,7 +5,11 @@ from uuid import UUID
 
 from accounts.principal import Principal
 from chatapi.completions.runs.event_log import EventLog
+from conversations.completion_selectors import get_unstored_completion
+from conversations.exceptions import NotStored
+from conversations.models import Completion
 from conversations.selectors import answer_of, failure_of, get_completion, read_sounds, stored_ids
+from core.exceptions import NotFound
 from core.ids import COMPLETION, format_id
 from engines.answers import Answer, AnswerEnd, Choice
 from engines.events import (
@@ -22,8 +26,17 @@ from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, T
 
 
 def replay(who: Principal, completion_id: UUID) -> EventLog | None:
-    """Return the log of a stored completion; None while it is still running."""
-    completion = get_completion(who, format_id(COMPLETION, completion_id))
+    """Return the log of a stored completion; None while it is still running.
+
+    Raises `NotStored` if it has ended and nothing of it was kept.
+    """
+    public_id = format_id(COMPLETION, completion_id)
+    try:
+        completion = get_completion(who, public_id)
+    except NotFound:
+        if get_unstored_completion(who, public_id).state == Completion.State.IN_PROGRESS:
+            return None
+        raise NotStored from None
     answer = answer_of(completion)
     if answer.state == "in_progress":
         return None

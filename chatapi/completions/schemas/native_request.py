@@ -12,11 +12,12 @@ from chatapi.completions.schemas.chat_request import (
     ChatRequestSerializer,
     SpokenReferenceSerializer,
 )
-from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
+from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER
 from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import ResponseFormatSerializer
 from chatapi.completions.schemas.tools import ToolCallsField, ToolChoiceField, ToolSerializer
 from core.validation import exceptions
+from core.validation.content_field import ContentField
 from core.validation.fields import (
     BooleanField,
     DiscriminatedField,

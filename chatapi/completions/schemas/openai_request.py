@@ -10,7 +10,7 @@ from chatapi.completions.schemas.chat_request import (
     ChatRequestSerializer,
     SpokenReferenceSerializer,
 )
-from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER, ContentField
+from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER
 from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import OpenAIResponseFormatSerializer
 from chatapi.completions.schemas.tools import (
@@ -22,6 +22,7 @@ from chatapi.completions.schemas.tools import (
     ToolChoiceField,
 )
 from core.validation import exceptions
+from core.validation.content_field import ContentField
 from core.validation.fields import (
     BooleanField,
     DiscriminatedField,

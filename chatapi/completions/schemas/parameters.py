@@ -5,8 +5,9 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from chatapi.completions.schemas.content_parts import TEXT, ContentField
+from chatapi.completions.schemas.content_parts import TEXT
 from core.validation import exceptions
+from core.validation.content_field import ContentField
 from core.validation.fields import (
     BooleanField,
     DescribedField,
@@ -19,6 +20,7 @@ from core.validation.fields import (
     StrictSerializer,
     StringField,
 )
+from core.validation.metadata import MetadataField
 
 PARAMETERS = (
     "frequency_penalty",
@@ -46,8 +48,6 @@ PARAMETERS = (
 
 _INT32_MAX = 2**31 - 1
 _MAX_STOPS = 4
-_MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
-
 
 CONTEXT_NAMES = ("conversation_id", "parent_message_id", "regenerate")
 
@@ -80,24 +80,6 @@ class LogitBiasField(serializers.DictField):
         return data
 
 
-class MetadataField(serializers.DictField):
-    """At most 16 pairs of texts, keys up to 64 characters, values up to 512."""
-
-    def run_validation(self, data: Any = empty) -> dict[str, str]:
-        if type(data) is not dict:
-            raise exceptions.wrong_type("an object", data)
-        if len(data) > _MAX_PAIRS:
-            raise exceptions.wrong_value(f"{len(data)} pairs are too many, {_MAX_PAIRS} are allowed")
-        for key, value in data.items():
-            if len(key) > _MAX_KEY:
-                raise exceptions.too_long(_MAX_KEY, len(key)).at(key)
-            try:
-                self.child.run_validation(value)
-            except exceptions.InvalidField as problem:
-                raise problem.at(key) from None
-        return data
-
-
 class StreamOptionsSerializer(StrictSerializer):
     include_usage = BooleanField(required=False)
     include_obfuscation = BooleanField(required=False)
@@ -123,7 +105,7 @@ class ParametersSerializer(StrictSerializer):
     top_logprobs = IntegerField(min_value=0, max_value=20, required=False)
     stream_options = StreamOptionsSerializer(required=False)
     store = BooleanField(required=False)
-    metadata = MetadataField(child=StringField(max_length=_MAX_VALUE), required=False)
+    metadata = MetadataField(required=False)
     prediction = PredictionSerializer(required=False)
     service_tier = StringField(max_length=64, required=False)
     reasoning_effort = StringField(max_length=64, required=False)

@@ -24,7 +24,7 @@ def test_a_completion_reads_as_it_was_answered(
     alice: Person, client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     completion = create_exchange(alice, answer="Good day.")
-    completion.request = {"metadata": {"a": "b"}, "params": {"service_tier": "flex"}}
+    completion.request, completion.metadata = {"params": {"service_tier": "flex"}}, {"a": "b"}
     completion.save()
 
     with django_assert_max_num_queries(4):

@@ -1,0 +1,45 @@
+"""The query parameters that a route knows. Any other is refused: ignoring a filter would show too much."""
+
+from collections.abc import Iterator
+
+from django.http import QueryDict
+from drf_spectacular.utils import OpenApiParameter
+
+from core.exceptions import BadRequest
+
+_MAX_SHOWN = 100
+
+
+class QueryParameters:
+    """The query parameters of a route, which are known by being documented.
+
+    An array is also taken as `name[]`, and a deep object only as `name[key]`.
+    """
+
+    def __init__(self, *parameters: OpenApiParameter) -> None:
+        self.documentation = list(parameters)
+        self._names = {name for parameter in parameters for name in _names_of(parameter)}
+        self._objects = tuple(f"{one.name}[" for one in parameters if _is_object(one))
+
+    def check(self, query: QueryDict) -> None:
+        """Raise `BadRequest` for the first parameter that is not known."""
+        for name in query:
+            if name not in self._names and not (name.startswith(self._objects) and name.endswith("]")):
+                shown = name[:_MAX_SHOWN]
+                raise BadRequest(
+                    f"Unsupported parameter: '{shown}': it is not known here.",
+                    param=shown,
+                    code="unsupported_parameter",
+                )
+
+
+def _names_of(parameter: OpenApiParameter) -> Iterator[str]:
+    if _is_object(parameter):
+        return
+    yield parameter.name
+    if parameter.many or (isinstance(parameter.type, dict) and parameter.type.get("type") == "array"):
+        yield f"{parameter.name}[]"
+
+
+def _is_object(parameter: OpenApiParameter) -> bool:
+    return parameter.style == "deepObject"
