@@ -63,7 +63,8 @@ ENDPOINTS: list[Endpoint] = [
 
 
 def add_streaming_endpoints(endpoints: list[Endpoint]) -> list[Endpoint]:
-    return endpoints + ENDPOINTS
+    # first: of two for one path and method, drf-spectacular forgets the second
+    return ENDPOINTS + endpoints
 
 
 def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:

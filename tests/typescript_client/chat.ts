@@ -5,7 +5,7 @@ import type { components, paths } from "./openapi";
 
 type Schemas = components["schemas"];
 type Conversation = Schemas["Conversation"];
-type Item = Schemas["Item"];
+type Item = Schemas["ConversationItem"];
 
 /** True of two equal types only, so that `unknown` or `any` in the document is an error here. */
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -29,16 +29,28 @@ function answered<T>(answer: { data?: T; error?: Schemas["Error"] }): T {
 
 // --- history ------------------------------------------------------------------------------------
 
-export async function allConversations(): Promise<Conversation[]> {
+export async function allConversations(tag?: string[]): Promise<Conversation[]> {
   const found: Conversation[] = [];
   for (let after: string | undefined; ; ) {
-    const page = answered(
-      await api.GET("/v1/conversations", { params: { query: { limit: 100, order: "desc", after } } }),
-    );
+    const query = { limit: 100, archived: "any", pinned: "true", tag, after } as const;
+    const page = answered(await api.GET("/v1/conversations", { params: { query } }));
     found.push(...page.data);
-    if (!page.has_more || page.last_id === null) return found;
-    after = page.last_id;
+    if (page.next_cursor === null) return found;
+    after = page.next_cursor;
   }
+}
+
+export async function beginConversation(title: string): Promise<Conversation> {
+  return answered(
+    await api.POST("/v1/conversations", {
+      body: {
+        title,
+        tags: ["demonstration"],
+        metadata: { purpose: "demonstration" },
+        items: [{ role: "user", content: [{ type: "input_text", text: "Hello?" }] }],
+      },
+    }),
+  );
 }
 
 export async function renderConversation(conversation: Conversation): Promise<string> {
@@ -53,40 +65,74 @@ export async function renderConversation(conversation: Conversation): Promise<st
 function renderItem(item: Item): string {
   switch (item.type) {
     case "message":
-      return `${item.role}: ${item.content.map(renderPart).join("")}`;
+      return `${item.role}: ${item.content.map(renderContent).join("")}${renderBranches(item)}`;
+    case "reasoning":
+      return item.content.map((part) => part.text).join("");
+    case "function_call":
+      return `${item.name}(${item.arguments})`;
+    case "function_call_output":
+      return `${item.call_id} returned ${JSON.stringify(item.output)}`;
     default:
-      return unreachable(item.type);
+      return unreachable(item);
   }
 }
 
-function renderPart(part: Schemas["ItemPart"]): string {
+function renderBranches(item: Item): string {
+  const { siblings, message_id, state, feedback } = item;
+  const thumbs = feedback.map((given) => given.thumbs ?? "").join("");
+  return ` (${siblings.indexOf(message_id) + 1} of ${siblings.length}, ${state ?? "written"}) ${thumbs}`;
+}
+
+function renderContent(part: Schemas["ConversationContent"]): string {
   switch (part.type) {
     case "input_text":
     case "output_text":
-    case "reasoning_text":
-      return part.text ?? "";
+      return part.text;
     case "refusal":
-      return part.refusal ?? "";
+      return part.refusal;
     case "input_image":
-      return `<img src="${part.thumbnail_url ?? part.asset?.url ?? part.image_url ?? ""}">`;
-    case "input_audio":
-    case "output_audio":
-      return `<audio src="${part.asset?.url ?? ""}" title="${part.transcript ?? ""}">`;
+      return `<img src="${part.thumbnail_url ?? part.image_url ?? ""}" alt="${part.text ?? ""}">`;
     case "input_file":
-      return `<a href="${part.asset?.url ?? ""}">${part.filename ?? "file"}</a>`;
+      return `<a href="${part.file_url ?? ""}">${part.filename ?? part.audio?.transcript ?? "file"}</a>`;
     default:
-      return unreachable(part.type);
+      return unreachable(part);
   }
 }
 
 /** Does not compile unless the cases above are all that the document names. */
-function unreachable(type: never): never {
-  throw new Error(`unknown type ${String(type)}`);
+function unreachable(never: never): never {
+  throw new Error(`unknown: ${JSON.stringify(never)}`);
+}
+
+export async function showBranch(conversation_id: string, head: string): Promise<Conversation> {
+  const path = { conversation_id };
+  return answered(
+    await api.PATCH("/v1/conversations/{conversation_id}", { params: { path }, body: { head, pinned: true } }),
+  );
+}
+
+export async function editMessage(conversation_id: string, item_id: string, text: string): Promise<void> {
+  const path = { conversation_id, item_id };
+  answered(
+    await api.POST("/v1/conversations/{conversation_id}/items/{item_id}", {
+      params: { path },
+      body: { content: text },
+    }),
+  );
 }
 
 export async function deleteConversation(conversation_id: string): Promise<boolean> {
   const path = { conversation_id };
   return answered(await api.DELETE("/v1/conversations/{conversation_id}", { params: { path } })).deleted;
+}
+
+export async function restoreConversation(conversation_id: string): Promise<Conversation> {
+  const path = { conversation_id };
+  return answered(await api.POST("/v1/conversations/{conversation_id}/restore", { params: { path } }));
+}
+
+export async function archive(ids: string[]): Promise<number> {
+  return answered(await api.POST("/v1/conversations/bulk", { body: { ids, action: "archive" } })).data.length;
 }
 
 // --- stored completions -------------------------------------------------------------------------
@@ -96,6 +142,28 @@ export async function storedAnswer(completion_id: string): Promise<string> {
   const stored = answered(await api.GET("/v1/chat/completions/{completion_id}", { params: { path } }));
   if (stored.error) throw new Refused(stored.error);
   return stored.choices.map((choice) => choice.message.content ?? "").join("\n");
+}
+
+export async function questions(completion_id: string): Promise<string[]> {
+  const path = { completion_id };
+  const page = answered(
+    await api.GET("/v1/chat/completions/{completion_id}/messages", { params: { path } }),
+  );
+  return page.data.filter((message) => message.role === "user").map((message) => message.content ?? "");
+}
+
+export async function praise(completion_id: string): Promise<string | null> {
+  const path = { completion_id };
+  const given = await api.POST("/v1/chat/completions/{completion_id}/feedback", {
+    params: { path },
+    body: { thumbs: "up", comment: "Well said." },
+  });
+  return answered(given).comment;
+}
+
+export async function answersOf(model: string): Promise<string[]> {
+  const page = answered(await api.GET("/v1/chat/completions", { params: { query: { model, limit: 5 } } }));
+  return page.data.map((stored) => stored.choices[0]?.message.content ?? stored.state);
 }
 
 export async function stop(completion_id: string): Promise<void> {
@@ -167,6 +235,8 @@ async function* events(response: Response): AsyncGenerator<string> {
 export async function mistakes(conversation: Conversation): Promise<void> {
   // @ts-expect-error: no such parameter
   await api.GET("/v1/conversations", { params: { query: { sorted: "by title" } } });
+  // @ts-expect-error: no such action
+  await api.POST("/v1/conversations/bulk", { body: { ids: [], action: "burn" } });
   // @ts-expect-error: which conversation
   await api.GET("/v1/conversations/{conversation_id}/items", {});
   // @ts-expect-error: no such route
@@ -177,6 +247,9 @@ export async function mistakes(conversation: Conversation): Promise<void> {
   await api.POST("/v1/chat/completions", { body: { messages: [] } });
   // @ts-expect-error: no such role
   await api.POST("/chat/completions", { body: { messages: [{ role: "owner", content: "Hello" }] } });
+  holds<Equal<Item["type"], "message" | "reasoning" | "function_call" | "function_call_output">>();
+  holds<Equal<Item["parent_id"], string | null>>();
+  holds<Equal<Item["siblings"], string[]>>();
   holds<Equal<Conversation["title"], string | null>>();
   holds<Equal<Conversation["metadata"], { [key: string]: string }>>();
 }
