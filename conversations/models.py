@@ -164,6 +164,7 @@ class Message(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["conversation", "id"], name="message_page"),
+            models.Index(fields=["conversation"], name="message_root", condition=Q(parent__isnull=True)),
             models.Index(fields=["digest"], name="message_digest"),
         ]
         constraints = [

@@ -19,6 +19,7 @@ from core.http.query_parameters import QueryParameters
 from core.http.serializers import ConstantField
 from core.pagination import CursorPage, Page, PageRequest
 
+LIMIT = "How many there are on a page at most."
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before.")
 
 
@@ -40,7 +41,7 @@ class PageParameters(QueryParameters):
         self._most, self._default, self._has_order = most, default, order
         self._order = "asc" if ascending else "desc"
         limits = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-        limit = OpenApiParameter("limit", limits, description="How many at most.")
+        limit = OpenApiParameter("limit", limits, description=LIMIT)
         by_order = OpenApiParameter(
             "order", enum=["asc", "desc"], default=self._order, description="Oldest or newest first."
         )
@@ -61,9 +62,11 @@ class ListSerializer(serializers.Serializer[Any]):
 
 
 class PageSerializer(ListSerializer):
-    first_id = serializers.CharField(allow_null=True, help_text="Of the first of `data`.")
-    last_id = serializers.CharField(allow_null=True, help_text="Of the last of `data`.")
-    has_more = serializers.BooleanField(help_text="Whether more follow.")
+    first_id = serializers.CharField(allow_null=True, help_text="The id of the first; null on an empty page.")
+    last_id = serializers.CharField(
+        allow_null=True, help_text="The id of the last: `after` of the next page."
+    )
+    has_more = serializers.BooleanField(help_text="Whether there is a next page.")
 
 
 class CursorPageSerializer(PageSerializer):

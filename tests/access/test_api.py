@@ -32,7 +32,7 @@ from tests.access.verdicts import (
     targets,
 )
 
-MOST_QUERIES = 64
+MOST_QUERIES = 70
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ASKED_FOR_HEAD = (KEY, REVIEWER, STRANGER, ANONYMOUS)
 

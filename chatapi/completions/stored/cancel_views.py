@@ -110,7 +110,7 @@ def _cancel(request: Request, who: Principal, completion: Completion) -> dict[st
         stopped = Completion.objects.defer("request").filter(pk=completion.pk).first() or completion
     if stopped.state == Completion.State.IN_PROGRESS:
         raise Conflict("Another process makes this answer.", code="made_elsewhere")
-    return show_whole(who, stopped) if _is_shown(stopped) else show_outline(stopped)
+    return show_whole(request, stopped) if _is_shown(stopped) else show_outline(stopped)
 
 
 def _is_shown(completion: Completion) -> bool:

@@ -5,14 +5,15 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from rest_framework.request import Request
 
+from accounts.authentication import principal_of
 from accounts.permissions import Permission
-from accounts.principal import Principal
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.dialects.openai import call_as_json, sound_as_json
 from conversations import selectors
 from conversations.api.feedback_serializers import FeedbackSerializer
-from conversations.api.media_presenter import stored_sound
+from conversations.api.media_presenter import Address, Files, stored_sound
 from conversations.asset_holds import hold_id
 from conversations.feedback import Feedback, feedback_of
 from conversations.models import Completion, Message
@@ -24,15 +25,16 @@ from engines.usage_json import usage_as_json
 from media.file_presenter import FilePresenter, present_files
 
 
-def show_whole(who: Principal, completion: Completion) -> dict[str, Any]:
+def show_whole(request: Request, completion: Completion) -> dict[str, Any]:
     """Show a completion with its sounds; without what was said to who may not read the history."""
+    who = principal_of(request)
     if not who.may(Permission.HISTORY_READ):
         return {**show_listed(completion, ()), "choices": []}
     workspace_id, answer = completion.workspace_id, selectors.answer_of(completion)
     feedback = feedback_of(who, [completion]).get(completion.pk, ())
     body = _show(completion, answer, selectors.read_sounds(workspace_id, answer), feedback)
     files = selectors.files_of(workspace_id, completion.stored_conversation.pk, completion.answers.all())
-    _add_stored_sounds(body, answer, files)
+    _add_stored_sounds(body, answer, files, request.build_absolute_uri)
     return body
 
 
@@ -71,11 +73,11 @@ def _show(
     }
 
 
-def _add_stored_sounds(body: dict[str, Any], answer: Answer, files: Mapping[str, FilePresenter]) -> None:
+def _add_stored_sounds(body: dict[str, Any], answer: Answer, files: Files, address: Address) -> None:
     for choice, choice_body in zip(answer.choices, body["choices"], strict=True):
         for part in choice.message.parts:
             if isinstance(part, SpokenPart):
-                choice_body["message"]["audio"] |= stored_sound(part, files)
+                choice_body["message"]["audio"] |= stored_sound(part, files, address)
 
 
 # --- the messages that were answered --------------------------------------------------------------
@@ -119,5 +121,5 @@ def _join(message: Message, kind: type[TextPart] | type[RefusalPart]) -> str | N
 def _part(part: TextPart | ImagePart, picture_urls: Mapping[str, str]) -> dict[str, Any]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
-    url = part.url or (part.blob and picture_urls.get(part.blob.sha256)) or ""
+    url = (part.blob and picture_urls.get(part.blob.sha256)) or part.url or ""
     return {"type": "image_url", "image_url": {"url": url, "detail": part.detail or "auto"}}

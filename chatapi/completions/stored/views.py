@@ -75,7 +75,7 @@ class CompletionView(ApiView):
     )
     def get(self, request: Request, completion_id: str) -> Response:
         who = principal_of(request)
-        return Response(show_whole(who, selectors.get_completion(who, completion_id)))
+        return Response(show_whole(request, selectors.get_completion(who, completion_id)))
 
     @extend_schema(
         operation_id="updateChatCompletion",
@@ -89,7 +89,7 @@ class CompletionView(ApiView):
         completion = _writable(request, completion_id)
         changes = read_body(request, CompletionChangesSerializer)
         replace_metadata(completion, changes["metadata"] or {})
-        return Response(show_whole(principal_of(request), completion))
+        return Response(show_whole(request, completion))
 
     @extend_schema(
         operation_id="deleteChatCompletion",
