@@ -17,21 +17,16 @@ from rest_framework.request import Request
 from accounts.api.views import SESSION_REQUIRED
 from accounts.authentication import SESSION_TOKEN
 from chatapi import openapi_fields  # noqa: F401 (registers itself with drf-spectacular)
+from chatapi.completions.schemas.call_documentation import REFUSALS_OF_CALLS
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from chatapi.completions.schemas.native_responses import (
     ChatCompletionChunkSerializer,
     ChatCompletionResponseSerializer,
 )
-from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
-from chatapi.completions.schemas.openai_responses import (
-    OpenAIChatCompletionChunkSerializer,
-    OpenAIChatCompletionResponseSerializer,
-)
 from core.http.openapi import Endpoint, asgi_endpoint, error_responses, rate_limit_headers
 from core.http.views import FirstRenderer, PublicView
 
-NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
-_REFUSALS = error_responses(400, 401, 403, 404, 409, 413, 429, 502, 503)
+NATIVE = "/chat/completions"
 
 ENDPOINTS: list[Endpoint] = [
     asgi_endpoint(
@@ -48,22 +43,7 @@ ENDPOINTS: list[Endpoint] = [
             (200, "text/event-stream"): ChatCompletionChunkSerializer,
             (200, "application/x-ndjson"): ChatCompletionChunkSerializer,
         }
-        | _REFUSALS,
-    ),
-    asgi_endpoint(
-        "POST",
-        OPENAI,
-        operation_id="createOpenAIChatCompletion",
-        summary="The same in OpenAI's dialect",
-        description="Streams where `stream` is true; each event is a chunk, the last is `[DONE]`.",
-        tags=["chat"],
-        parameters=rate_limit_headers("requests", "tokens"),
-        request=OpenAIChatCompletionRequestSerializer,
-        responses={
-            (200, "application/json"): OpenAIChatCompletionResponseSerializer,
-            (200, "text/event-stream"): OpenAIChatCompletionChunkSerializer,
-        }
-        | _REFUSALS,
+        | REFUSALS_OF_CALLS,
     ),
     asgi_endpoint(
         "GET",

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import principal_of
 from accounts.permissions import Permission
+from chatapi.completions.schemas.call_documentation import OPENAI_CALL
 from chatapi.completions.schemas.stored_completion import (
     CompletionChangesSerializer,
     CompletionDeletedSerializer,
@@ -55,9 +56,9 @@ class CompletionListView(ApiView):
         feedback = feedback_of(who, page.items)
         return Response(_page_body(page, [show_listed(one, feedback.get(one.pk, ())) for one in page.items]))
 
-    @extend_schema(exclude=True)
+    @extend_schema(**OPENAI_CALL)
     def post(self, request: Request) -> None:
-        """Is named in `Allow`; never called: an ASGI endpoint stands before, and documents itself."""
+        """Documents it, and is named in `Allow`; never called: an ASGI endpoint stands before."""
 
 
 class CompletionView(ApiView):
