@@ -167,7 +167,7 @@ def test_a_signed_in_reviewer_gets_the_same_404(visitor: Client, alice: Person) 
 
 
 @pytest.mark.parametrize(
-    "address", ["/healthz", "/livez", "/openapi.json", "/docs", "/v1/models", "/v1/conversations"]
+    "address", ["/healthz", "/livez", "/openapi.json", "/docs", "/v1/models", "/v1/audio/voices"]
 )
 def test_a_wrong_method_is_told_the_right_ones(address: str, visitor: Client, alice: Person) -> None:
     answer = visitor.post(address, "{}", content_type="application/json", headers=alice.headers)
@@ -179,8 +179,8 @@ def test_a_wrong_method_is_told_the_right_ones(address: str, visitor: Client, al
 
 
 def test_options_and_head_are_plain(alice: Person, client: Client) -> None:
-    options = client.options("/v1/conversations")
-    head = client.head("/v1/conversations", headers=alice.headers)
+    options = client.options("/v1/models")
+    head = client.head("/v1/models", headers=alice.headers)
 
     assert (options.status_code, options.content, options["allow"]) == (200, b"", "GET, HEAD, OPTIONS")
     assert (head.status_code, head.content) == (200, b"")
@@ -188,7 +188,7 @@ def test_options_and_head_are_plain(alice: Person, client: Client) -> None:
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "text/html", "application/xml", "nonsense"])
 def test_accept_is_not_negotiated(accept: str, alice: Person, client: Client) -> None:
-    answer = client.get("/v1/conversations?format=xml", headers={**alice.headers, "Accept": accept})
+    answer = client.get("/v1/models?format=xml", headers={**alice.headers, "Accept": accept})
 
     assert (answer.status_code, answer["content-type"]) == (200, "application/json")
 

@@ -183,7 +183,7 @@ def test_a_form_may_come_with_a_request_to_upgrade(server: Server, alice: Person
 def test_a_websocket_is_refused_as_the_plain_request_that_it_is(server: Server, alice: Person) -> None:
     upgrade = "\r\n".join(UPGRADES["WebSocket"])
     with connection(server) as open_connection:
-        for path, status in (("/livez", 200), ("/v1/models", 401), ("/nowhere", 404), (PATH, 405)):
+        for path, status in (("/livez", 200), ("/v1/models", 401), ("/nowhere", 404), (PATH, 401)):
             open_connection.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n\r\n".encode())
             assert open_connection.read()[0] == status
 
