@@ -251,9 +251,11 @@ class Pump:
                 if self._first_event_at is not None or not getattr(error, "may_fall_back", True):
                     raise
                 failure, self._sent = error, SentPrompts()
-                is_known = isinstance(error, EngineError)
                 # a fault of our own in calling this model says nothing about the next
-                logger.warning("Model %s failed (%s)", spec.id, error, exc_info=not is_known)
+                is_known = isinstance(error, EngineError)
+                # vendors' messages quote what they were sent: of a run that is not stored, nobody keeps them
+                told = error if self.log.stored_ids else type(error).__name__
+                logger.warning("Model %s failed (%s)", spec.id, told, exc_info=not is_known)
             else:
                 return
         if failure is not None:
