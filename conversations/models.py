@@ -257,6 +257,11 @@ class Completion(AttributedModel):
     first_answer = models.UUIDField(
         null=True, editable=False, help_text="The id of its answer's message, made before it is stored."
     )
+    head_before = models.UUIDField(
+        null=True,
+        editable=False,
+        help_text="The conversation's head, to which it returns if a message is answered anew in vain.",
+    )
     process = models.UUIDField(null=True, blank=True, editable=False)
     dialect = models.CharField(max_length=10)
     model = models.CharField(max_length=200, help_text="As the client named it.")
