@@ -154,7 +154,7 @@ class _Batch:
         if position.needs_title:
             changes["title"] = first_words(run.request.messages)
         self.heads.append(({"id": position.conversation_id}, changes))
-        return admission if added else structs.replace(admission, head_before=position.head_id)
+        return admission
 
     def _admit_unstored(self, run: StoredRun, position: ThreadPosition | None) -> Admission:
         """Admit a run of which nothing is kept but that there was one, and what it cost."""
@@ -189,6 +189,7 @@ class _Batch:
             prompt_id,
             prompt_digest,
             first_answer=new_id(),
+            head_before=None if new_messages else position.head_id,
             gives_title=position.needs_title,
         )
         self.completions.append(_completion_row(run, admission))
@@ -277,6 +278,7 @@ def _completion_row(run: StoredRun, place: Admission | None = None) -> Row:
         "conversation": place and place.conversation_id,
         "prompt": place and place.prompt_id,
         "first_answer": place and place.first_answer,
+        "head_before": place and place.head_before,
         "process": run.process_id,
         "dialect": run.request.dialect,
         "model": run.model,
