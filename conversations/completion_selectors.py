@@ -36,7 +36,7 @@ class CompletionFilter(Value, frozen=True):
 def completion_page(who: Principal, wanted: CompletionFilter, page: PageRequest) -> Page[Completion]:
     """Return completions with their answers, but without their requests, which may be long."""
     seen = Completion.objects.filter(readable(who, through="conversation__"), workspace_id=who.workspace_id)
-    rows = labelled_completions(seen, wanted.metadata)
+    rows = labelled_completions(seen, who.workspace_id, wanted.metadata)
     equal = {
         "model": wanted.model,
         "state": wanted.state,
