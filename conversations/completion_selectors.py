@@ -117,7 +117,11 @@ def get_unstored_completion(who: Principal, public_id: str) -> Completion:
     Whose it is its own row says: nobody else's is found, whatever conversation it continued.
     """
     id = parse_id(COMPLETION, public_id)
-    found = Completion.objects.filter(made_by(who), conversation=None, pk=id).defer("request").first() if id else None
+    found = (
+        Completion.objects.filter(made_by(who), conversation=None, pk=id).defer("request").first()
+        if id
+        else None
+    )
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")
     return found

@@ -18,7 +18,6 @@ from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
 
 
-
 class ExportListView(ApiView):
     permissions: ClassVar = {"GET": Permission.ACCOUNT, "POST": Permission.ACCOUNT}
 

@@ -35,7 +35,9 @@ class QueryParameters:
                     code="unsupported_parameter",
                 )
             if name not in self._repeated and len(query.getlist(name)) > 1:
-                raise BadRequest(f"Invalid value for '{shown}': it was sent twice. Send it once.", param=shown)
+                raise BadRequest(
+                    f"Invalid value for '{shown}': it was sent twice. Send it once.", param=shown
+                )
 
 
 NO_PARAMETERS = QueryParameters()

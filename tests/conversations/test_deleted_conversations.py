@@ -162,9 +162,7 @@ def test_the_purge_locks_as_settlements_do_completions_first(alice: Person) -> N
     assert locked[:2] == ["conversations_completion", "conversations_conversation"]
 
 
-def test_an_answer_that_ends_after_the_purge_is_stored_nowhere(
-    server: Server, alice: Person
-) -> None:
+def test_an_answer_that_ends_after_the_purge_is_stored_nowhere(server: Server, alice: Person) -> None:
     body = chat_body("[[slow: 0.02]] [[chunks: 40]]", stream=True)
     with server.client(alice) as client, server.client(alice) as other:
         with client.stream("POST", "/v1/chat/completions", json=body) as stream:
