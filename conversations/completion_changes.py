@@ -26,8 +26,8 @@ def delete_completion(completion: Completion) -> None:
     """Delete what a completion says: from now on it is like one that was never stored.
 
     Its row stays, with what it used and cost. Its answers are emptied. If its call began the conversation,
-    and nothing else was added to that, the conversation is deleted too: permanently where none can be restored.
-    Raises `Conflict` while it is being made.
+    and nothing else was added to that, the conversation is deleted too: permanently where none can be
+    restored. Raises `Conflict` while it is being made.
     """
     with transaction.atomic():
         locked = _lock(completion)

@@ -59,7 +59,8 @@ def _readable(who: Principal, wanted: CompletionFilter) -> Q:
     if wanted.user:  # SQLite takes the index of end users only where this is said
         conversations = conversations.exclude(end_user="")
     if wanted.conversation_id is not None:
-        conversations = conversations.filter(pk=parse_id(CONVERSATION, wanted.conversation_id))
+        id = parse_id(CONVERSATION, wanted.conversation_id)
+        conversations = conversations.filter(pk__in=[id] if id else [])
     found = Completion.objects.filter(conversation__in=conversations.values("pk"))
     return Q(pk__in=found.values("pk"))  # else a database reads all completions, since they are in order
 

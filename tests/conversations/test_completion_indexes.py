@@ -1,4 +1,4 @@
-"""A list of few completions goes through their conversations: it does not search the workspace's completions."""
+"""A list of few completions goes through their conversations, not through all completions of the workspace."""
 
 from typing import Any
 

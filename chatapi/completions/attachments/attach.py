@@ -55,8 +55,8 @@ def wait_until_attached(attaching: Future[T], seconds: float) -> T:
         if attaching.done():
             raise
         raise ApiError(
-            f"The items were not stored within {seconds} seconds, but may be later. List the items before you "
-            "send them again.",
+            f"The items were not stored within {seconds} seconds, but may be later. List the items before "
+            "you send them again.",
             status=504,
             code="media_timeout",
         ) from None
