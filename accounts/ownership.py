@@ -127,6 +127,16 @@ def visible_to(who: Principal, through: str = "") -> Q:
     return _in_workspace(who, through) & reduce(or_, ways)
 
 
+def made_by(who: Principal) -> Q:
+    """Return the condition on what is the caller's own among rows that nobody shares or manages.
+
+    They are rows with `api_key`, `user` and `end_user`, where those of a key have the key's user too.
+    """
+    if who.key_id is None and who.token_id is None:
+        return _in_workspace(who, "") & Q(api_key=None, user_id=who.user_id)
+    return visible_to(who)
+
+
 def ways_of_seeing(who: Principal) -> list[WayOfSeeing]:
     """Return the ways of seeing rows, of which each visible row is seen in one at least.
 

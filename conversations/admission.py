@@ -122,7 +122,9 @@ class _Batch:
         who, request = run.principal, run.request
         position = ThreadPosition(new_id(), None, run.scope, needs_title=True)
         admission = self._store(run, position)
-        self.conversation_labels += label_rows("conversation", position.conversation_id, request.metadata)
+        self.conversation_labels += label_rows(
+            "conversation", position.conversation_id, who.workspace_id, request.metadata
+        )
         self.conversations.append(
             {
                 "id": position.conversation_id,
@@ -193,7 +195,7 @@ class _Batch:
             gives_title=position.needs_title,
         )
         self.completions.append(_completion_row(run, admission))
-        self.completion_labels += label_rows("completion", run.id, run.request.metadata)
+        self.completion_labels += label_rows("completion", run.id, run.workspace_id, run.request.metadata)
         self.concurrency.add(run.principal)
         self.held_files += [
             (run.workspace_id, position.conversation_id, file) for file in self._requested(run)

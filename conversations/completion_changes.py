@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
+from conversations.deletion import can_be_restored, delete_conversations
 from conversations.emptying import empty_messages
 from conversations.labels import replace_completion_labels
 from conversations.models import Completion, Conversation
@@ -25,8 +26,8 @@ def delete_completion(completion: Completion) -> None:
     """Delete what a completion says: from now on it is like one that was never stored.
 
     Its row stays, with what it used and cost. Its answers are emptied. If its call began the conversation,
-    and nothing else was added to that, the conversation is deleted too. Raises `Conflict` while it is being
-    made.
+    and nothing else was added to that, the conversation is deleted too: permanently where none can be
+    restored. Raises `Conflict` while it is being made.
     """
     with transaction.atomic():
         locked = _lock(completion)
@@ -36,18 +37,20 @@ def delete_completion(completion: Completion) -> None:
                 param="completion_id",
                 code="in_progress",
             )
-        conversation = Conversation.objects.select_for_update(of=("self",)).get(
+        conversation = Conversation.objects.select_for_update(of=("self",), no_key=True).get(
             pk=locked.stored_conversation.pk
         )
         is_alone = _is_all_there_is(locked, conversation)
         empty_messages(conversation, list(locked.answers.all()))
         _forget(locked)
         _leave_conversation(conversation, locked, is_alone=is_alone)
+    if is_alone and not can_be_restored():  # not in the same transaction: `delete_conversations` says why
+        delete_conversations(Conversation.objects.filter(pk=conversation.pk, deleted_at__isnull=False))
 
 
 def _lock(completion: Completion) -> Completion:
     """Lock a completion, as its settlement does, before its conversation. Raises `NotFound` if it is gone."""
-    rows = Completion.objects.select_for_update(of=("self",)).select_related("conversation")
+    rows = Completion.objects.select_for_update(of=("self",), no_key=True).select_related("conversation")
     found = rows.filter(pk=completion.pk, conversation__deleted_at=None, conversation__isnull=False).first()
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")

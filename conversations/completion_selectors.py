@@ -7,10 +7,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from accounts.ownership import made_by
 from accounts.principal import Principal
 from conversations.item_ids import parse_message_id
 from conversations.labels import labelled_completions
-from conversations.models import Completion, Message
+from conversations.models import Completion, Conversation, Message
 from conversations.selectors import readable, shown_answers
 from core.bulk_sql import fetch, id_from_driver, id_to_driver
 from core.exceptions import BadRequest, NotFound
@@ -35,20 +36,33 @@ class CompletionFilter(Value, frozen=True):
 
 def completion_page(who: Principal, wanted: CompletionFilter, page: PageRequest) -> Page[Completion]:
     """Return completions with their answers, but without their requests, which may be long."""
-    seen = Completion.objects.filter(readable(who, through="conversation__"), workspace_id=who.workspace_id)
-    rows = labelled_completions(seen, wanted.metadata)
-    equal = {
-        "model": wanted.model,
-        "state": wanted.state,
-        "end_user": wanted.user,
-        "idempotency_key": wanted.idempotency_key,
-    }
+    seen = Completion.objects.filter(_readable(who, wanted))
+    rows = labelled_completions(seen, who.workspace_id, wanted.metadata)
+    equal = {"model": wanted.model, "state": wanted.state, "idempotency_key": wanted.idempotency_key}
     rows = rows.filter(**{column: value for column, value in equal.items() if value is not None})
-    if wanted.conversation_id is not None:
-        id = parse_id(CONVERSATION, wanted.conversation_id)
-        rows = rows.filter(conversation=id) if id else rows.none()
     rows = rows.defer("request").prefetch_related(shown_answers())
     return read_page(rows, page, partial(parse_id, COMPLETION), among=seen)
+
+
+def _readable(who: Principal, wanted: CompletionFilter) -> Q:
+    """Return the condition on what the caller may read and wants, by whose it is.
+
+    That of a whole workspace is read in the order of its completions. What is few is not searched for there:
+    its conversations are found first, by an index, and then their completions by theirs.
+    """
+    if who.token_id is None and not wanted.user and wanted.conversation_id is None:
+        of_nobody = Q() if wanted.user is None else Q(conversation__end_user="")
+        return Q(workspace_id=who.workspace_id) & readable(who, through="conversation__") & of_nobody
+    conversations = Conversation.objects.filter(readable(who))
+    if wanted.user is not None:
+        conversations = conversations.filter(end_user=wanted.user)
+    if wanted.user:  # SQLite takes the index of end users only where this is said
+        conversations = conversations.exclude(end_user="")
+    if wanted.conversation_id is not None:
+        id = parse_id(CONVERSATION, wanted.conversation_id)
+        conversations = conversations.filter(pk__in=[id] if id else [])
+    found = Completion.objects.filter(conversation__in=conversations.values("pk"))
+    return Q(pk__in=found.values("pk"))  # else a database reads all completions, since they are in order
 
 
 # --- what a completion answered -------------------------------------------------------------------
@@ -104,19 +118,14 @@ def get_unstored_completion(who: Principal, public_id: str) -> Completion:
     Whose it is its own row says: nobody else's is found, whatever conversation it continued.
     """
     id = parse_id(COMPLETION, public_id)
-    found = Completion.objects.filter(_own_unstored(who), pk=id).defer("request").first() if id else None
+    found = (
+        Completion.objects.filter(made_by(who), conversation=None, pk=id).defer("request").first()
+        if id
+        else None
+    )
     if found is None:
         raise NotFound("There is no such completion.", param="completion_id")
     return found
-
-
-def _own_unstored(who: Principal) -> Q:
-    unstored = Q(conversation=None, workspace_id=who.workspace_id)
-    if who.token_id is not None:
-        return unstored & Q(api_key__isnull=False, end_user=who.end_user) & ~Q(end_user="")
-    if who.key_id is not None:
-        return unstored & Q(api_key__isnull=False)
-    return unstored & Q(api_key=None, user_id=who.user_id)
 
 
 def completion_by_key(who: Principal, idempotency_key: str) -> Completion | None:

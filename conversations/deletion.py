@@ -28,6 +28,11 @@ MAX_PURGES = 100
 """How many batches one run of the purge deletes at most; the next run goes on."""
 
 
+def can_be_restored() -> bool:
+    """Tell whether deleted conversations are kept for a while: however they are deleted, this decides."""
+    return settings.CHATAPI_DELETED_KEPT_DAYS > 0
+
+
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     """Delete these with their messages and completions. An answer in progress is not stored.
 
@@ -52,7 +57,7 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
     with transaction.atomic():
         for first in (*of_completions, completions):
             _delete(first)
-        list(conversations.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        _lock(conversations)
         for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
             _delete(rows)
 
@@ -70,8 +75,9 @@ def purge_deleted(now: datetime) -> int:
         if not ids:
             break
         with transaction.atomic():
-            locked = expired.filter(pk__in=ids).order_by("pk").select_for_update()
-            still = list(locked.values_list("pk", flat=True))
+            # in the order in which settlements lock, which hold a completion and want its conversation
+            _lock(Completion.objects.filter(conversation__in=ids))
+            still = _lock(expired.filter(pk__in=ids))
             delete_conversations(Conversation.objects.filter(pk__in=still))
         purged += len(still)
     return purged
@@ -101,6 +107,11 @@ def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, i
     counts = history_counts(Conversation.objects.filter(workspace__in=workspace_ids))
     unstored = Completion.objects.filter(workspace__in=workspace_ids, conversation=None)
     return {**counts, "completions": counts["completions"] + unstored.count()}
+
+
+def _lock(rows: QuerySet[Any]) -> list[UUID]:
+    """Lock rows that are to be deleted, so that nothing is added to them, and return which there are."""
+    return list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
 
 
 def _delete(rows: QuerySet[Any]) -> None:

@@ -1,10 +1,10 @@
 """Labels: by which tags and pairs of metadata conversations and completions are found.
 
 Metadata has any keys and values, and no database searches JSON text alike. A label is a digest of a tag or a
-pair, so that one short index serves them all.
+pair in its workspace, so that one short index serves them all, and what others label alike is not read.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Literal
 from uuid import UUID
@@ -21,14 +21,14 @@ _encode = msgspec.json.encode
 def label_rows(
     owner: Literal["conversation", "completion"],
     id: UUID,
+    workspace_id: UUID,
     metadata: Mapping[str, str],
     tags: Collection[str] = (),
 ) -> list[Row]:
     """Return the rows of an owner's labels."""
     if not metadata and not tags:
         return []
-    digests = [*map(_pair_digest, metadata.items()), *map(_tag_digest, tags)]
-    return [{owner: id, "digest": digest} for digest in digests]
+    return [{owner: id, "digest": digest} for digest in _digests(workspace_id, metadata, tags)]
 
 
 def replace_labels(conversation: Conversation) -> None:
@@ -36,41 +36,44 @@ def replace_labels(conversation: Conversation) -> None:
     conversation.labels.all().delete()
     insert_rows(
         ConversationLabel,
-        label_rows("conversation", conversation.id, conversation.metadata, conversation.tags),
+        label_rows(
+            "conversation",
+            conversation.id,
+            conversation.workspace_id,
+            conversation.metadata,
+            conversation.tags,
+        ),
     )
 
 
 def replace_completion_labels(completion: Completion) -> None:
     completion.labels.all().delete()
-    insert_rows(CompletionLabel, label_rows("completion", completion.id, completion.metadata))
+    rows = label_rows("completion", completion.id, completion.workspace_id, completion.metadata)
+    insert_rows(CompletionLabel, rows)
 
 
 def labelled(
-    conversations: QuerySet[Conversation], metadata: Mapping[str, str], tags: Iterable[str]
+    conversations: QuerySet[Conversation],
+    workspace_id: UUID,
+    metadata: Mapping[str, str],
+    tags: Collection[str],
 ) -> QuerySet[Conversation]:
-    """Select those that have all of these pairs and tags."""
-    for digest in (*map(_pair_digest, metadata.items()), *map(_tag_digest, tags)):
+    """Select those of a workspace that have all of these pairs and tags."""
+    for digest in _digests(workspace_id, metadata, tags):
         having = ConversationLabel.objects.filter(digest=digest)
         conversations = conversations.filter(pk__in=having.values("conversation"))
     return conversations
 
 
 def labelled_completions(
-    completions: QuerySet[Completion], metadata: Mapping[str, str]
+    completions: QuerySet[Completion], workspace_id: UUID, metadata: Mapping[str, str]
 ) -> QuerySet[Completion]:
-    for digest in map(_pair_digest, metadata.items()):
+    for digest in _digests(workspace_id, metadata, ()):
         having = CompletionLabel.objects.filter(digest=digest)
         completions = completions.filter(pk__in=having.values("completion"))
     return completions
 
 
-def _pair_digest(pair: tuple[str, str]) -> UUID:
-    return _digest(["metadata", *pair])
-
-
-def _tag_digest(tag: str) -> UUID:
-    return _digest(["tag", tag])
-
-
-def _digest(words: list[str]) -> UUID:
-    return UUID(bytes=sha256(_encode(words)).digest()[:16])
+def _digests(workspace_id: UUID, metadata: Mapping[str, str], tags: Collection[str]) -> list[UUID]:
+    labels = [*(["metadata", *pair] for pair in metadata.items()), *(["tag", tag] for tag in tags)]
+    return [UUID(bytes=sha256(_encode([workspace_id.hex, *label])).digest()[:16]) for label in labels]

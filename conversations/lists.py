@@ -44,8 +44,8 @@ class ConversationFilters(Value, frozen=True):
     updated_after: int | None = None
     updated_before: int | None = None
 
-    def select(self, rows: QuerySet[Conversation]) -> QuerySet[Conversation]:
-        return labelled(rows.filter(self._condition), self.metadata, self.tags)
+    def select(self, rows: QuerySet[Conversation], workspace_id: UUID) -> QuerySet[Conversation]:
+        return labelled(rows.filter(self._condition), workspace_id, self.metadata, self.tags)
 
     @property
     def _condition(self) -> Q:
@@ -76,7 +76,7 @@ def conversation_page(
     order = page.directed("updated_at", "pk") if order_by == "updated_at" else page.directed("pk")
     whose = (who.workspace_id, who.owner_name)
     return read_moving_page(
-        [filters.select(_seen(way, order_by)) for way in ways_of_seeing(who)],
+        [filters.select(_seen(way, order_by), who.workspace_id) for way in ways_of_seeing(who)],
         page,
         partial(parse_id, CONVERSATION),
         order=order,

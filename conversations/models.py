@@ -19,6 +19,8 @@ from media.models import Asset
 
 
 TITLE_LENGTH = 200
+FIRST_WORDS_LENGTH = 80
+"""Of a title that no client gave."""
 PREVIEW_LENGTH = 200
 
 

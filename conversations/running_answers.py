@@ -39,5 +39,8 @@ class RunningAnswers(Protocol):
     def cancel_from_thread(self, completion_id: UUID) -> None:
         """Cancel an answer that this process makes, and wait until its end is stored."""
 
+    def cancel_starting_from_thread(self, workspace_id: UUID, key: str) -> bool:
+        """Cancel the calls with an idempotency key that are not admitted yet; tell whether there were any."""
+
     def attach_from_thread(self, who: Principal, new: UnresolvedMessages, write: WriteMessages[T]) -> T:
         """Find, fetch or store the files of messages, and store these with `write`. Raises `ApiError`."""

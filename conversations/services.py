@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.models import Workspace
 from accounts.ownership import visible_to
 from accounts.principal import Principal
-from conversations.deletion import delete_conversations
+from conversations.deletion import can_be_restored, delete_conversations
 from conversations.digest_chain import scope_of
 from conversations.item_changes import NewMessages, append_messages
 from conversations.item_ids import parse_message_id
 from conversations.labels import replace_labels
 from conversations.lists import shown_conversations
 from conversations.models import Completion, Conversation, Message
+from conversations.unstored_answers import unstored_answers
 from core.exceptions import Conflict, Forbidden, NotFound
 from core.ids import CONVERSATION, parse_id
 from core.value import Value
@@ -60,8 +61,10 @@ def create_conversation(
             if first is not None:
                 append_messages(who, conversation.public_id, first)
                 conversation.refresh_from_db()
-    except IntegrityError:  # the workspace was deleted at this very moment
-        raise NotFound("The workspace is no longer there.") from None
+    except IntegrityError:
+        if Workspace.objects.filter(pk=who.workspace_id).exists():
+            raise
+        raise NotFound("The workspace is no longer there.") from None  # deleted at this very moment
     return conversation
 
 
@@ -108,12 +111,18 @@ def _end_user(who: Principal, named: str) -> str:
 
 
 def _shown_message(conversation: Conversation, item_id: str) -> UUID:
-    """Return the message that an item belongs to, if the branch that ends there can be shown."""
+    """Return the message that an item belongs to, if the branch that ends there can be shown.
+
+    Of an answer that is being made it is what it answers: once it is stored, the head moves on to it.
+    """
     id = parse_message_id(item_id)
-    rows = Message.objects.filter(pk=id, conversation=conversation.pk, emptied_at=None) if id else None
-    if id is None or rows is None or not rows.exists():
+    if id and Message.objects.filter(pk=id, conversation=conversation.pk, emptied_at=None).exists():
+        return id
+    unstored = (answer for answer in unstored_answers(conversation) if answer.pk == id)
+    being_made = next(unstored, None) if id else None
+    if being_made is None or being_made.parent_id is None:
         raise NotFound("There is no such message in this conversation.", param="head")
-    return id
+    return being_made.parent_id
 
 
 # --- many at once ---------------------------------------------------------------------------------
@@ -140,7 +149,7 @@ def delete(who: Principal, named: NamedConversations, *, permanently: bool) -> l
 
     Raises `ApiError`, such as for an answer that is being made where this is permanent.
     """
-    if permanently or settings.CHATAPI_DELETED_KEPT_DAYS == 0:
+    if permanently or not can_be_restored():
         return _delete_permanently(who, named)
     with transaction.atomic():
         conversations = _locked(who, named)
@@ -156,11 +165,12 @@ def _delete_permanently(who: Principal, named: NamedConversations) -> list[Conve
         running = Completion.objects.filter(
             workspace_id=who.workspace_id, state=Completion.State.IN_PROGRESS, conversation__in=ids
         )
-        for id in running.values_list("conversation", flat=True):
+        busy = running.order_by("pk").values_list("conversation", flat=True).first()
+        if busy is not None:
             raise Conflict(
                 "An answer is being made in this conversation. Cancel it, or wait for its end, before the "
                 "conversation is deleted permanently.",
-                param=_param_of(id, named),
+                param=_param_of(busy, named),
                 code="in_progress",
             )
         delete_conversations(Conversation.objects.filter(workspace_id=who.workspace_id, pk__in=ids))
@@ -186,7 +196,7 @@ def _named(
     if not with_deleted:
         rows = rows.filter(deleted_at=None)
     if lock:
-        rows = rows.select_for_update(of=("self",))
+        rows = rows.select_for_update(of=("self",), no_key=True)
     found: dict[UUID | None, Conversation] = {row.pk: row for row in rows}
     for id, param in zip(ids, named.params, strict=True):
         if id not in found:

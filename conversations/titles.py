@@ -1,7 +1,8 @@
 """Titles that a model makes of a conversation's first words and their answer.
 
 At most once a conversation, and billed to nobody: so the input, the output, the time and the number a day are
-bounded, and a failure leaves the first words. What is due is told by the rows alone.
+bounded, and a failure leaves the first words. What is due is told by the rows alone; how many were made on a
+day is counted where no client reaches: rows can be deleted, and titles changed.
 """
 
 import asyncio
@@ -14,10 +15,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from conversations.models import Completion, Conversation, Message
+from accounts.models import Workspace
+from conversations.models import FIRST_WORDS_LENGTH, Completion, Conversation, Message
 from core.ids import first_id_at
 from engines import messages as engine_messages
 from engines.base import Engine, EngineError
@@ -33,12 +37,12 @@ logger = logging.getLogger(__name__)
 MAX_INPUT, MAX_WORDS = 2000, 1400
 """Characters of all that the model is sent, and of the first words; of the answer it gets the preview."""
 MAX_OUTPUT_TOKENS = 24
-MAX_TITLE = 80
 MAX_OUTPUT = 400
 """Characters, whatever the model understands of the limit of tokens."""
 SECONDS = 30.0
 MAX_AGE = timedelta(hours=24)
 """How old a conversation may be when its first answer gives it a title."""
+COUNTED_SECONDS = 2 * 86_400
 SWEPT_AFTER = timedelta(minutes=2)
 SWEPT_UNTIL = timedelta(hours=3)
 MAX_SWEPT = 50
@@ -81,10 +85,10 @@ def make_title(conversation_id: UUID, ask: Callable[[Titler, str], str] = ask) -
     """
     titler = find_titler()
     found = _due().filter(pk=conversation_id, pk__gte=first_id_at(timezone.now() - MAX_AGE)).first()
-    if titler is None or found is None or not _claim(found) or not _is_within_limit(found):
+    if titler is None or found is None or not _claim(found):
         return False
     words = _prompt(found)
-    title = clean_title(ask(titler, words)) if words else ""
+    title = clean_title(ask(titler, words)) if words and _take_of_the_day(found.workspace_id) else ""
     if not title:
         return False
     still = Conversation.objects.filter(
@@ -122,8 +126,8 @@ def clean_title(text: str) -> str:
     line = _LABEL.sub("", _MARKDOWN.sub("", line).strip())
     line = " ".join("".join(c if c.isprintable() else " " for c in line).split())
     bare = line.strip(_QUOTES).strip()
-    if len(bare) > MAX_TITLE:
-        bare = bare[: MAX_TITLE + 1].rsplit(" ", 1)[0][:MAX_TITLE]
+    if len(bare) > FIRST_WORDS_LENGTH:
+        bare = bare[: FIRST_WORDS_LENGTH + 1].rsplit(" ", 1)[0][:FIRST_WORDS_LENGTH]
     return bare.rstrip(" .,;:")
 
 
@@ -145,20 +149,19 @@ def _claim(conversation: Conversation) -> bool:
     return mine.update(titled_by=TitledBy.MODEL) > 0
 
 
-def _is_within_limit(conversation: Conversation) -> bool:
-    """Return whether this title is among the first so many of conversations that began on the same day (UTC).
+def _take_of_the_day(workspace_id: UUID) -> bool:
+    """Count a title that is asked for on this day (UTC); return whether it is within the workspace's limit.
 
-    Those of the day's first conversations are made first, so that few rows are read.
+    One at a time in a workspace, since the cache reads and writes in two statements.
     """
-    day = conversation.created_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    limit = settings.CHATAPI_TITLES_PER_DAY
-    claimed = Conversation.objects.filter(
-        workspace=conversation.workspace_id,
-        titled_by=TitledBy.MODEL,
-        pk__gte=first_id_at(day),
-        pk__lt=first_id_at(day + timedelta(days=1)),
-    )
-    return claimed.order_by("pk")[: limit + 1].count() <= limit
+    key = f"titles-{timezone.now().astimezone(UTC):%Y-%m-%d}-{workspace_id.hex}"
+    with transaction.atomic():
+        list(Workspace.objects.select_for_update(no_key=True).filter(pk=workspace_id).values_list("pk"))
+        taken: int = cache.get(key, 0)
+        if taken >= settings.CHATAPI_TITLES_PER_DAY:
+            return False
+        cache.set(key, taken + 1, COUNTED_SECONDS)
+    return True
 
 
 def _prompt(conversation: Conversation) -> str:

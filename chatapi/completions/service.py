@@ -25,7 +25,7 @@ from billing.holds import ChargeRequest, ChargeSettlement, Hold
 from billing.prices import add_declared_prices, mark_free_if_unpriced
 from billing.tariffs import Bound
 from chatapi.completions import process_heartbeats, recovery
-from chatapi.completions.attachments.attach import attach
+from chatapi.completions.attachments.attach import WRITE_SECONDS, attach, wait_until_attached
 from chatapi.completions.attachments.resolve import resolve_attachments
 from chatapi.completions.attachments.store import (
     ResolvedAttachments,
@@ -273,7 +273,8 @@ class CompletionService:
             raise ServiceUnavailable("The service is stopping.")
         work = attach(who, new, write, self._fetcher, self._background)
         # not in the request's context, in which database work waits for the thread that waits here
-        return Context().run(asyncio.run_coroutine_threadsafe, work, self._loop).result()
+        attaching = Context().run(asyncio.run_coroutine_threadsafe, work, self._loop)
+        return wait_until_attached(attaching, settings.CHATAPI_MEDIA_WAIT_SECONDS + WRITE_SECONDS)
 
     def _spec_of(self, request: CompletionRequest) -> ModelSpec:
         if request.model is None:

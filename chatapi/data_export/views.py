@@ -14,10 +14,8 @@ from chatapi.data_export.exports import delete_export, exports_of, get_export, r
 from chatapi.data_export.serializers import ExportDeletedSerializer, ExportSerializer
 from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer
-from core.http.query_parameters import QueryParameters
+from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
-
-NO_PARAMETERS = QueryParameters()
 
 
 class ExportListView(ApiView):

@@ -33,6 +33,7 @@ from conversations.models import Conversation
 from conversations.services import NamedConversations
 from core.http.openapi import error_responses
 from core.http.pagination import CursorPageSerializer, page_body, page_serializer
+from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 from engines.messages import Message
@@ -102,9 +103,10 @@ class ConversationView(ApiView):
         operation_id="getConversation",
         summary="A conversation",
         tags=TAGS,
-        responses={200: ConversationSerializer} | error_responses(401, 404),
+        responses={200: ConversationSerializer} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, conversation_id: str) -> Response:
+        NO_PARAMETERS.check(request.query_params)
         who = principal_of(request)
         return _answer(who, get_shown_conversation(who, conversation_id))
 

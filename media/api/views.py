@@ -11,7 +11,7 @@ from accounts.permissions import Permission
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, list_body, list_serializer, page_body, page_serializer
 from core.http.query import check_choice, parse_text
-from core.http.query_parameters import QueryParameters
+from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 from media.api.openapi import UploadSerializer
@@ -25,7 +25,6 @@ from media.file_library import PURPOSES, delete_file, file_page, file_renditions
 
 END_USER = OpenApiParameter("user", description="Only the files of this end user.")
 PAGES = PageParameters(OpenApiParameter("purpose", enum=PURPOSES), END_USER, most=10_000, default=100)
-NO_PARAMETERS = QueryParameters()
 
 
 class FileListView(ApiView):

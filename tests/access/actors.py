@@ -161,6 +161,9 @@ class IdleService:
 
     def cancel_from_thread(self, completion_id: UUID) -> None: ...
 
+    def cancel_starting_from_thread(self, workspace_id: UUID, key: str) -> bool:
+        return False
+
 
 class ServedHandler(ClientHandler):
     """Answers as Django does behind the ASGI application, which hands it the service."""

@@ -56,6 +56,27 @@ def test_each_list_names_what_it_does_not_know_and_takes_what_clients_send(alice
             ), path
 
 
+def test_what_shows_one_thing_takes_no_parameters(alice: Person, client: Any) -> None:
+    completion = create_exchange(alice)
+    shown = f"/v1/chat/completions/{completion.public_id}"
+    conversation = f"/v1/conversations/{completion.stored_conversation.public_id}"
+    for path in (conversation, shown, f"{shown}/feedback"):
+        assert client.get(path, headers=alice.headers).status_code == 200
+        error = client.get(f"{path}?limit=2", headers=alice.headers).json()["error"]
+        assert (error["param"], error["code"]) == ("limit", "unsupported_parameter"), path
+
+
+def test_what_has_one_value_is_not_sent_twice(alice: Person, client: Any) -> None:
+    for path, param in (
+        ("/v1/conversations?pinned=true&pinned=false", "pinned"),
+        ("/v1/conversations?limit=2&limit=2", "limit"),
+        ("/v1/chat/completions?model=a&model=b", "model"),
+    ):
+        refused = client.get(path, headers=alice.headers)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, param), path
+    assert client.get("/v1/conversations?tag=a&tag=b", headers=alice.headers).status_code == 200
+
+
 def test_end_user_tokens_are_listed_by_a_key(alice: Person, client: Any) -> None:
     assert client.get("/v1/end_user_tokens?user=x&limit=1", headers=alice.headers).status_code == 200
     refused = client.get("/v1/end_user_tokens?end_user=x", headers=alice.headers)

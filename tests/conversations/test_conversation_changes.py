@@ -8,9 +8,18 @@ from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from conversations.labels import replace_labels
 from conversations.models import Conversation, ConversationLabel, Message
+from conversations.settlement import answer_id
 from core.ids import new_id
-from tests.support.history_rows import NOON, add_message, conversation_of, create_exchange
+from tests.support.history_rows import (
+    NOON,
+    add_message,
+    completion_of,
+    conversation_of,
+    create_exchange,
+    prompt_of,
+)
 from tests.support.people import Person, signed_in, token_for
 from tests.support.running_server import Server, chat_body
 
@@ -235,6 +244,22 @@ def test_the_branch_that_is_shown_is_chosen(alice: Person) -> None:
     assert Conversation.objects.get(pk=conversation.pk).head_id == question.pk
 
 
+def test_an_answer_that_is_being_made_is_shown_once_it_is_there(alice: Person) -> None:
+    completion = create_exchange(alice)
+    conversation, asked = completion.stored_conversation, prompt_of(completion)
+    running = completion_of(alice, asked, "in_progress", request={"n": 2})
+    assert running.first_answer
+
+    for choice in range(2):
+        Conversation.objects.update(head=Message.objects.get(role="assistant"))
+        answer = f"msg_{answer_id(running.first_answer, choice).hex}"
+        changed = send(alice, "PATCH", address(conversation), {"head": answer})
+        assert (changed.status_code, changed.json()["head_id"]) == (200, asked.public_id)
+    third = f"msg_{answer_id(running.first_answer, 2).hex}"
+    for path, item in ((address(conversation), third), (address(conversation_of(alice)), answer)):
+        assert refusal(send(alice, "PATCH", path, {"head": item})) == (404, "head", "not_found")
+
+
 def test_an_end_users_browser_changes_its_own_but_shares_nothing(alice: Person) -> None:
     token, mine = token_for(alice, "xavier"), conversation_of(alice, end_user="xavier")
     theirs = conversation_of(alice, end_user="yvonne")
@@ -249,11 +274,17 @@ def test_an_end_users_browser_changes_its_own_but_shares_nothing(alice: Person) 
 def test_a_change_costs_the_same_for_each_conversation(
     alice: Person, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    body = {"title": "New", "metadata": {"a": "1"}, "tags": ["b"], "pinned": True}
-    for exchange in (create_exchange(alice), create_exchange(alice)):
-        path = address(exchange.stored_conversation)
-        with django_assert_num_queries(7):
-            assert send(alice, "PATCH", path, body).status_code == 200
+    short, long = create_exchange(alice).stored_conversation, create_exchange(alice).stored_conversation
+    long.metadata, long.tags = {f"key {n}": "x" for n in range(16)}, [f"tag {n}" for n in range(16)]
+    long.save()
+    replace_labels(long)
+    for number in range(50):
+        add_message(long, "user", f"message {number}")
+    body = {"title": "New", "metadata": {"a": "1"}, "tags": ["b"], "pinned": True, "head": ""}
+    for conversation in (short, long):
+        body["head"] = Message.objects.filter(conversation=conversation).latest("pk").public_id
+        with django_assert_num_queries(8):
+            assert send(alice, "PATCH", address(conversation), body).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
@@ -266,10 +297,12 @@ def test_of_two_updates_at_once_none_is_lost(alice: Person) -> None:
         {"pinned": True},
     ]
 
+    answered = []
+
     def change(body: Any) -> None:
         try:
             for _ in range(5):
-                assert send(alice, "PATCH", address(conversation), body).status_code == 200
+                answered.append(send(alice, "PATCH", address(conversation), body).status_code)
         finally:
             connection.close()
 
@@ -279,6 +312,7 @@ def test_of_two_updates_at_once_none_is_lost(alice: Person) -> None:
     for thread in threads:
         thread.join(timeout=30)
 
+    assert answered == [200] * 20
     now = send(alice, "GET", address(conversation)).json()
     assert {**now, **{name: value for body in bodies for name, value in body.items()}} == now
     for query in ("tag=b", "metadata[a]=1"):

@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conversations.labels import replace_labels
-from conversations.models import Completion, Conversation
+from conversations.models import Completion, Conversation, ConversationLabel
 from tests.support.history_rows import NOON, add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person, signed_in, token_for
 
@@ -351,3 +351,14 @@ def test_what_was_not_said_yet_is_null(alice: Person, listed: List) -> None:
     nothing = ("title", "preview", "model", "state", "head_id", "running_completion_id", "user", "deleted_at")
     assert {name: row[name] for name in nothing} == dict.fromkeys(nothing)
     assert (row["message_count"], float(row["cost_usd"]), row["tags"], row["metadata"]) == (0, 0.0, [], {})
+
+
+def test_what_a_stranger_labels_alike_is_another_label(alice: Person, charlie: Person) -> None:
+    for who in (alice, charlie):
+        conversation = conversation_of(who, tags=["work"], metadata={"a": "1"})
+        replace_labels(conversation)
+
+    labels = ConversationLabel.objects.values_list("digest", flat=True)
+    assert len(set(labels)) == 4
+    for who in (alice, charlie):
+        assert len(List(who).titles("tag=work&metadata[a]=1")) == 1

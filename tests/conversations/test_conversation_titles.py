@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -171,6 +172,44 @@ def test_a_workspace_gets_so_many_a_day(alice: Person, charlie: Person, settings
     assert make_title(answered(charlie).pk, Model()) is True
     settings.CHATAPI_TITLES_PER_DAY = 0
     assert make_title(answered(charlie).pk, Model()) is False
+
+
+def test_what_clients_change_or_delete_gives_no_title_back(
+    alice: Person, client: Client, settings: Any
+) -> None:
+    settings.CHATAPI_TITLES_PER_DAY = 3
+    model, changed, emptied, deleted = Model(), answered(alice), answered(alice), answered(alice)
+    for conversation in (changed, emptied, deleted):
+        assert make_title(conversation.pk, model) is True
+
+    path = f"/v1/conversations/{changed.public_id}"
+    client.patch(path, {"title": "Mine"}, content_type="application/json", headers=alice.headers)
+    Completion.objects.filter(conversation=emptied).update(conversation=None)
+    client.delete(f"/v1/conversations/{deleted.public_id}?permanently=true", headers=alice.headers)
+
+    assert not Conversation.objects.filter(pk=deleted.pk).exists()
+    assert make_title(answered(alice).pk, model) is False
+    assert len(model.asked) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_titles_asked_for_at_once_are_all_counted(alice: Person, settings: Any) -> None:
+    settings.CHATAPI_TITLES_PER_DAY = 2
+    conversations, made = [answered(alice) for _ in range(5)], []
+
+    def make(id: UUID) -> None:
+        try:
+            made.append(make_title(id, Model()))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=make, args=(row.pk,)) for row in conversations]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(made) == [False, False, False, True, True]
 
 
 def test_little_of_a_long_conversation_is_sent(alice: Person) -> None:

@@ -4,14 +4,17 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.data_export import DataSubject
 from conversations.data_export import export_history
 from conversations.deletion import purge_deleted
-from conversations.models import Conversation, Message
+from conversations.models import Completion, Conversation, Message
 from conversations.tasks import purge_deleted_conversations
 from core.ids import new_id
 from engines.messages import ImagePart
@@ -145,3 +148,43 @@ def test_the_purge_finds_it_by_its_index(alice: Person) -> None:
     due = Conversation.objects.filter(deleted_at__lt=timezone.now()).order_by("deleted_at")[:100]
 
     assert "conversation_deleted" in due.explain()
+
+
+def test_the_purge_locks_as_settlements_do_completions_first(alice: Person) -> None:
+    create_exchange(alice)
+    Conversation.objects.update(deleted_at=NOON)
+
+    with CaptureQueriesContext(connection) as queries:
+        purge_deleted(timezone.now())
+
+    read = [query["sql"] for query in queries.captured_queries if query["sql"].startswith("SELECT")]
+    what_expired, *locked = [sql.split(" FROM ")[1].split()[0].strip('"') for sql in read]
+    assert what_expired == "conversations_conversation"
+    assert locked[:2] == ["conversations_completion", "conversations_conversation"]
+
+
+def test_an_answer_that_ends_after_the_purge_is_stored_nowhere(server: Server, alice: Person) -> None:
+    body = chat_body("[[slow: 0.02]] [[chunks: 40]]", stream=True)
+    with server.client(alice) as client, server.client(alice) as other:
+        with client.stream("POST", "/v1/chat/completions", json=body) as stream:
+            other.delete(f"/v1/conversations/{stream.headers['x-conversation-id']}").raise_for_status()
+            assert purge_deleted(timezone.now() + 400 * DAY) == 1
+            stream.read()
+        server.until_idle()
+
+    assert "w40" in stream.text
+    assert not Conversation.objects.exists()
+    assert not Message.objects.exists()
+    assert not Completion.objects.exists()
+
+
+@pytest.mark.parametrize("number", [2, 50])
+def test_the_list_of_what_can_be_restored_costs_the_same_however_long_it_is(
+    alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries, number: int
+) -> None:
+    for _ in range(number):
+        conversation_of(alice, deleted_at=NOON)
+
+    with django_assert_num_queries(3):  # the key, the page, what is being answered in it
+        page = client.get("/v1/conversations?deleted=true&limit=100", headers=alice.headers).json()
+    assert len(page["data"]) == number

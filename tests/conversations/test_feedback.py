@@ -191,3 +191,24 @@ def test_that_of_many_completions_takes_one_query(
     assert {id: [one.thumbs for one in said] for id, said in found.items()} == {
         completion.pk: ["up"] for completion in completions[:2]
     }
+
+
+def test_that_of_one_answer_takes_as_many_queries_however_much_was_said(
+    alice: Person, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    completion = create_exchange(alice)
+    for number in (2, 50):
+        Score.objects.bulk_create(
+            Score(
+                workspace=alice.workspace,
+                completion=completion,
+                source="user",
+                author=f"{number} {author}",
+                name="thumbs",
+                number=1,
+            )
+            for author in range(number)
+        )
+        with django_assert_num_queries(3):  # the key, the completion, what was said of it
+            found = seen(client, completion, alice.headers)
+    assert len(found) == 52

@@ -1,5 +1,6 @@
 """Files of messages that a client adds to a conversation itself, without having them answered."""
 
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
@@ -11,9 +12,13 @@ from chatapi.completions.attachments.store import drop_bytes, finish_attachments
 from chatapi.completions.runs.background_tasks import BackgroundTasks
 from conversations.completion_request import CompletionRequest
 from conversations.running_answers import UnresolvedMessages, WriteMessages
+from core.exceptions import ApiError
 from media.processing.fetching.fetcher import Fetcher
 
 T = TypeVar("T")
+
+WRITE_SECONDS = 60
+"""How long the rest may take beside `CHATAPI_MEDIA_WAIT_SECONDS`, in which files are looked at."""
 
 
 async def attach(
@@ -37,3 +42,21 @@ async def attach(
             raise
         background.start_follow_up(finish_attachments, who, resolved, folders=folders.pop_all())
     return written
+
+
+def wait_until_attached(attaching: Future[T], seconds: float) -> T:
+    """Wait in a thread for what `attach` returns. Raises `ApiError`, also if it takes longer than this.
+
+    It is not cancelled then: its rows may be written already, and would be without their files.
+    """
+    try:
+        return attaching.result(seconds)
+    except TimeoutError:
+        if attaching.done():
+            raise
+        raise ApiError(
+            f"The items were not stored within {seconds} seconds, but may be later. List the items before "
+            "you send them again.",
+            status=504,
+            code="media_timeout",
+        ) from None

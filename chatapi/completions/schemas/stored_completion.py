@@ -14,8 +14,8 @@ from chatapi.completions.schemas.tools import ToolCallSerializer
 from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
 from conversations.models import Completion, Message
-from core.http.serializers import ConstantField, ErrorDetailSerializer, PublicIdField
-from core.ids import CONVERSATION
+from core.http.serializers import ConstantField, DeletedField, ErrorDetailSerializer, PublicIdField
+from core.ids import COMPLETION, CONVERSATION
 from core.validation.fields import StrictSerializer
 from core.validation.metadata import MetadataField
 from media.api.serializers import RenditionSerializer
@@ -65,11 +65,8 @@ class CompletionChangesSerializer(StrictSerializer):
 
 class CompletionDeletedSerializer(serializers.Serializer[Completion]):
     object = ConstantField("chat.completion.deleted")
-    id = serializers.CharField(source="public_id", help_text="The completion that was deleted.")
-    deleted = serializers.SerializerMethodField(help_text="True.")
-
-    def get_deleted(self, completion: Completion) -> bool:
-        return True
+    id = PublicIdField(COMPLETION, help_text="The completion that was deleted.")
+    deleted = DeletedField()
 
 
 class CancelledCompletionSerializer(serializers.Serializer[Any]):

@@ -1,5 +1,6 @@
 """Views that cancel an answer that is being made: by its id, or by the key that its call was sent with."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
@@ -12,15 +13,15 @@ from accounts.permissions import Permission
 from accounts.principal import Principal
 from chatapi.completions.idempotency_keys import check_idempotency_key
 from chatapi.completions.schemas.stored_completion import CancelledCompletionSerializer
-from chatapi.completions.service import CompletionService
 from chatapi.completions.stored.presenters import show_outline, show_whole
 from chatapi.completions.stored.views import READING_ONLY
 from conversations import selectors
+from conversations.api.running_service import running_answers
 from conversations.completion_selectors import completion_by_key, get_unstored_completion
 from conversations.models import Completion
-from conversations.running_answers import SCOPE_KEY
+from conversations.running_answers import RunningAnswers
 from conversations.stored_run import owned_idempotency_key
-from core.exceptions import BadRequest, Conflict, NotFound
+from core.exceptions import BadRequest, Conflict, NotFound, ServiceUnavailable
 from core.http.openapi import error_responses
 from core.http.serializers import ErrorSerializer
 from core.http.views import ApiView
@@ -103,20 +104,21 @@ def _find(who: Principal, completion_id: str) -> Completion:
 
 
 def _cancel(request: Request, who: Principal, completion: Completion) -> dict[str, Any]:
+    """Cancel it, and show it whole only if the caller sees it; else no more than how it ended."""
     _service(request).cancel_from_thread(completion.pk)
     try:
-        stopped = selectors.get_completion(who, completion.public_id)
-    except NotFound:  # it is not stored, or was deleted with its conversation
-        stopped = Completion.objects.defer("request").filter(pk=completion.pk).first() or completion
+        stopped, show = selectors.get_completion(who, completion.public_id), partial(show_whole, request)
+    except NotFound:  # it is not stored, was deleted with its conversation, or is not the caller's to read
+        rows = Completion.objects.defer("request").filter(pk=completion.pk)
+        stopped, show = rows.first() or completion, partial(show_outline)
     if stopped.state == Completion.State.IN_PROGRESS:
         raise Conflict("Another process makes this answer.", code="made_elsewhere")
-    return show_whole(request, stopped) if _is_shown(stopped) else show_outline(stopped)
+    return show(stopped)
 
 
-def _is_shown(completion: Completion) -> bool:
-    return completion.conversation is not None and completion.conversation.deleted_at is None
-
-
-def _service(request: Request) -> CompletionService:
-    service: CompletionService = request._request.scope[SCOPE_KEY]  # type: ignore[attr-defined]
+def _service(request: Request) -> RunningAnswers:
+    """Return the service. Raises `ServiceUnavailable` where Django is asked without it."""
+    service = running_answers(request)
+    if service is None:
+        raise ServiceUnavailable("Answers cannot be cancelled here. Ask the service itself.")
     return service

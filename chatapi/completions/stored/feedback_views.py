@@ -13,6 +13,7 @@ from conversations.api.feedback_serializers import FeedbackChangesSerializer, Fe
 from conversations.feedback import FEEDBACK_NAMES, feedback_of, give_feedback
 from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer
+from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
 from core.validation.request_body import read_body
 
@@ -31,9 +32,10 @@ class FeedbackView(ApiView):
         summary="What was said of a completion's answers",
         description="All that the caller may see: with an end-user token, that end user's own.",
         tags=["history"],
-        responses={200: list_serializer(FeedbackSerializer)} | error_responses(401, 404),
+        responses={200: list_serializer(FeedbackSerializer)} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:
+        NO_PARAMETERS.check(request.query_params)
         who = principal_of(request)
         completion = selectors.get_completion(who, completion_id, with_answers=False)
         found = feedback_of(who, [completion]).get(completion.pk, ())
@@ -53,7 +55,6 @@ class FeedbackView(ApiView):
     def post(self, request: Request, completion_id: str) -> Response:
         who = principal_of(request)
         completion = selectors.get_completion(who, completion_id, with_answers=False)
-        completion.stored_conversation.require_writable(who)
         body = read_body(request, FeedbackChangesSerializer)
         said = {name: body[name] for name in FEEDBACK_NAMES if name in body}
         given = give_feedback(who, completion, said, choice=body.get("choice", 0))

@@ -27,7 +27,7 @@ PAGES = PageParameters(
         "only what is `completed` has for sure. With `idempotency_key` it is `any` by default.",
     ),
     OpenApiParameter("conversation_id", OpenApiTypes.STR, description="Only those of this conversation."),
-    OpenApiParameter("user", OpenApiTypes.STR, description="Only those for this end user."),
+    OpenApiParameter("user", OpenApiTypes.STR, description="Only those of this end user's conversations."),
     OpenApiParameter(
         "idempotency_key",
         OpenApiTypes.STR,

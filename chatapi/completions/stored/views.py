@@ -1,6 +1,6 @@
 """Views of stored completions: the list of them, each with its metadata, and the messages it answered."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -27,10 +27,10 @@ from conversations.completion_selectors import answered_page, completion_page
 from conversations.feedback import feedback_of
 from conversations.models import Completion
 from core.http.openapi import error_responses
-from core.http.pagination import list_body, page_serializer
+from core.http.pagination import page_body_of, page_serializer
+from core.http.query_parameters import NO_PARAMETERS
 from core.http.serializers import ErrorSerializer
 from core.http.views import ApiView
-from core.pagination import Page
 from core.validation.request_body import read_body
 
 READING_ONLY = "Without the permission `history.read` its `choices` and `feedback` are left out."
@@ -54,7 +54,8 @@ class CompletionListView(ApiView):
         requested_page = PAGES.parse(query)
         page = completion_page(who, parse_filter(who, query), requested_page)
         feedback = feedback_of(who, page.items)
-        return Response(_page_body(page, [show_listed(one, feedback.get(one.pk, ())) for one in page.items]))
+        shown = [show_listed(one, feedback.get(one.pk, ())) for one in page.items]
+        return Response(page_body_of(shown, has_more=page.has_more))
 
     @extend_schema(**OPENAI_CALL)
     def post(self, request: Request) -> None:
@@ -72,9 +73,10 @@ class CompletionView(ApiView):
         operation_id="getChatCompletion",
         summary="A completion as answered, with its state",
         tags=["history"],
-        responses={200: StoredCompletionSerializer} | error_responses(401, 404),
+        responses={200: StoredCompletionSerializer} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:
+        NO_PARAMETERS.check(request.query_params)
         who = principal_of(request)
         return Response(show_whole(request, selectors.get_completion(who, completion_id)))
 
@@ -126,7 +128,8 @@ class CompletionMessagesView(ApiView):
         page = answered_page(completion, requested_page)
         pictures = picture_files(completion, page.items)
         urls = {sha256: request.build_absolute_uri(file.url) for sha256, file in pictures.items()}
-        return Response(_page_body(page, [show_message(message, urls) for message in page.items]))
+        shown = [show_message(message, urls) for message in page.items]
+        return Response(page_body_of(shown, has_more=page.has_more))
 
 
 def _writable(request: Request, completion_id: str, *, with_answers: bool = True) -> Completion:
@@ -134,11 +137,3 @@ def _writable(request: Request, completion_id: str, *, with_answers: bool = True
     completion = selectors.get_completion(who, completion_id, with_answers=with_answers)
     completion.stored_conversation.require_writable(who)
     return completion
-
-
-def _page_body(page: Page[Any], data: list[dict[str, Any]]) -> dict[str, Any]:
-    return list_body(data) | {
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
-    }

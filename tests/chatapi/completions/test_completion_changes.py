@@ -144,6 +144,17 @@ def test_a_conversation_that_was_nothing_else_is_deleted_with_it(alice: Person, 
     assert Conversation.objects.get().deleted_at is not None  # it can be restored
 
 
+def test_where_none_can_be_restored_it_is_gone_for_good(alice: Person, client: Client, settings: Any) -> None:
+    settings.CHATAPI_DELETED_KEPT_DAYS = 0
+    completion = create_exchange(alice)
+
+    assert client.delete(path_of(completion), headers=alice.headers).status_code == 200
+
+    assert not Conversation.objects.exists()
+    assert not Message.objects.exists()
+    assert Completion.objects.get().prompt_tokens == 3  # what it used is still billed
+
+
 def test_a_conversation_that_went_on_stays(alice: Person, client: Client) -> None:
     first = create_exchange(alice)
     answered = Message.objects.get(completion=first)

@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from conversations.labels import replace_completion_labels
-from conversations.models import Completion
+from conversations.models import Completion, Conversation
 from conversations.stored_run import OWNER_SEPARATOR
 from core.blob import Blob
 from core.ids import new_id
@@ -76,7 +76,8 @@ def test_what_is_completed_is_listed_and_the_rest_on_request(alice: Person, clie
 
 def test_by_model_conversation_and_end_user(alice: Person, client: Client) -> None:
     first, second = create_exchange(alice), create_exchange(alice)
-    Completion.objects.filter(pk=second.pk).update(model="other", end_user="xavier")
+    Completion.objects.filter(pk=second.pk).update(model="other")
+    Conversation.objects.filter(pk=second.stored_conversation.pk).update(end_user="xavier")
 
     assert listed(client, alice, "model=other") == [second.public_id]
     assert listed(client, alice, "user=xavier") == [second.public_id]

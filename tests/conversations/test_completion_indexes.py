@@ -1,0 +1,53 @@
+"""A list of few completions goes through their conversations, not through all completions of the workspace."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.keys.validation import principal_of_secret
+from accounts.principal import Principal
+from conversations.completion_selectors import CompletionFilter, completion_page
+from conversations.models import Conversation
+from core.pagination import PageRequest
+from tests.support.history_rows import create_exchange
+from tests.support.people import Person, token_for
+
+
+@pytest.fixture
+def of_xavier(alice: Person) -> Conversation:
+    """A conversation of xavier's among others."""
+    for _ in range(3):
+        create_exchange(alice)
+    conversation = create_exchange(alice).stored_conversation
+    Conversation.objects.filter(pk=conversation.pk).update(end_user="xavier")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "SET LOCAL enable_seqscan = off")
+    return conversation
+
+
+def plan_of(who: Principal, **wanted: Any) -> str:
+    """Return how the database finds the page, which has one completion."""
+    with CaptureQueriesContext(connection) as queries:
+        page = completion_page(who, CompletionFilter(**wanted), PageRequest())
+    assert len(page.items) == 1
+    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+    with connection.cursor() as cursor:
+        cursor.execute(explain + queries.captured_queries[0]["sql"].replace("%", "%%"))
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
+
+
+def test_an_end_users_own_are_found_by_their_conversations(alice: Person, of_xavier: Conversation) -> None:
+    with_token, with_key = principal_of_secret(token_for(alice, "xavier")), principal_of_secret(alice.key)
+    for plan in (plan_of(with_token), plan_of(with_token, user="xavier"), plan_of(with_key, user="xavier")):
+        assert "conversation_of_end_user" in plan, plan
+        assert "conversations_completion_conversation_id" in plan, plan
+        assert "completion_page" not in plan, plan
+
+
+def test_those_of_a_conversation_are_found_by_it(alice: Person, of_xavier: Conversation) -> None:
+    for secret in (alice.key, token_for(alice, "xavier")):
+        plan = plan_of(principal_of_secret(secret), conversation_id=of_xavier.public_id)
+        assert "conversations_completion_conversation_id" in plan, plan
+        assert "completion_page" not in plan, plan
