@@ -133,7 +133,7 @@ class ConversationMessageSerializer(_ItemSerializer):
 
     type = ConstantField("message")
     role = serializers.ChoiceField(Message.Role.values, help_text="Who said it.")
-    content = _one_of("ConversationContent", CONTENT, many=True)
+    content = _one_of("ConversationContent", CONTENT, many=True, help_text="Its parts, in order.")
     name = serializers.CharField(allow_null=True, help_text="Which participant of this role.")
 
 
@@ -142,7 +142,7 @@ class ConversationReasoningSerializer(_ItemSerializer):
 
     type = ConstantField("reasoning")
     summary = serializers.ListField(child=serializers.DictField(), help_text="Always empty.")
-    content = ItemReasoningTextSerializer(many=True)
+    content = ItemReasoningTextSerializer(many=True, help_text="The thoughts, in order.")
     name = serializers.CharField(allow_null=True, help_text="Which participant of this role.")
 
 
@@ -174,4 +174,6 @@ ITEM = _one_of("ConversationItem", KINDS)
 
 
 class ConversationItemListSerializer(PageSerializer):
-    data = _one_of("ConversationItem", KINDS, many=True)
+    data = _one_of(
+        "ConversationItem", KINDS, many=True, help_text="The items, in the order that was asked for."
+    )

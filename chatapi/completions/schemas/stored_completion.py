@@ -33,7 +33,7 @@ class StoredMessageSerializer(OpenAIResponseMessageSerializer):
 
 
 class StoredChoiceSerializer(OpenAIChoiceSerializer):
-    message = StoredMessageSerializer()
+    message = StoredMessageSerializer(help_text="What was answered.")
 
 
 class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
