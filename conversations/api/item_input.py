@@ -178,6 +178,14 @@ class UserEditSerializer(StrictSerializer):
     content = ContentField(_USER, help_text="As in a new item.")
 
 
+class ItemEditSerializer(StrictSerializer):
+    """For the document: what any role's messages can be edited to."""
+
+    content = ContentField(
+        {**_USER, **_ASSISTANT}, may_be_empty=True, help_text="A text, or the parts that its role can have."
+    )
+
+
 class AssistantEditSerializer(StrictSerializer):
     content = ContentField(_ASSISTANT, may_be_empty=True, help_text="As in a new item.")
 

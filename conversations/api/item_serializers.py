@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from conversations.models import Completion, Message
 from core.http.pagination import PageSerializer
 from core.http.serializers import ConstantField, TimestampField, UsdStringField
@@ -17,7 +18,7 @@ Kinds = dict[str, Shown | type[Shown]]
 STATUSES = ("in_progress", "completed", "incomplete")
 
 
-def _one_of(name: str, kinds: Kinds, **options: bool) -> Any:
+def _one_of(name: str, kinds: Kinds, **options: bool | str) -> Any:
     return PolymorphicProxySerializer(
         component_name=name, serializers=kinds, resource_type_field_name="type", **options
     )
@@ -113,7 +114,7 @@ class _ItemSerializer(Shown):
     finish_reason = serializers.CharField(
         allow_null=True, help_text="`stop`, `length`, `tool_calls` or `content_filter`."
     )
-    usage = serializers.DictField(
+    usage = UsageSerializer(
         allow_null=True,
         help_text="OpenAI's usage object of the completion: on the last item of its first answer alone, so "
         "that sums are right.",

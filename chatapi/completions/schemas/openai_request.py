@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
+
 from chatapi.completions.schemas.chat_request import (
     MAX_MESSAGES,
     MODALITIES,
@@ -11,6 +13,7 @@ from chatapi.completions.schemas.chat_request import (
     SpokenReferenceSerializer,
 )
 from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER
+from chatapi.completions.schemas.examples import CALL
 from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import OpenAIResponseFormatSerializer
 from chatapi.completions.schemas.tools import (
@@ -104,6 +107,7 @@ class OpenAIAudioOptionsSerializer(StrictSerializer):
     format = EnumField(SPOKEN_FORMATS, help_text="The kind of sound; a stream can only carry `pcm16`.")
 
 
+@extend_schema_serializer(examples=[CALL])
 class OpenAIChatCompletionRequestSerializer(ChatRequestSerializer):
     model = StringField(help_text="Which model to ask, as `/v1/models` names it.")
     messages = ListField(

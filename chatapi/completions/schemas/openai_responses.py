@@ -1,7 +1,9 @@
 """The OpenAI dialect's answers, for the API document only."""
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from chatapi.completions.schemas.examples import ANSWERED, CHUNK
 from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
 from chatapi.completions.schemas.tools import FunctionCallSerializer, ToolCallSerializer
 from core.validation.fields import StrictSerializer
@@ -41,6 +43,7 @@ class OpenAIChoiceSerializer(StrictSerializer):
     )
 
 
+@extend_schema_serializer(examples=[ANSWERED])
 class OpenAIChatCompletionResponseSerializer(StrictSerializer):
     id = serializers.CharField(help_text="The completion's id, `chatcmpl-…`.")
     object = serializers.ChoiceField(("chat.completion",), help_text="Which kind of object it is.")
@@ -83,6 +86,7 @@ class OpenAIDeltaChoiceSerializer(StrictSerializer):
     )
 
 
+@extend_schema_serializer(examples=[CHUNK])
 class OpenAIChatCompletionChunkSerializer(StrictSerializer):
     id = serializers.CharField(help_text="The completion's id, `chatcmpl-…`.")
     object = serializers.ChoiceField(("chat.completion.chunk",), help_text="Which kind of object it is.")

@@ -49,7 +49,12 @@ PARAMETERS = (
 _INT32_MAX = 2**31 - 1
 _MAX_STOPS = 4
 
-CONTEXT_NAMES = ("conversation_id", "parent_message_id", "regenerate")
+CONTEXT_NAMES = {
+    "conversation_id": "The conversation that the call continues, `conv_…`.",
+    "parent_message_id": "The message that it follows, `msg_…`; null: none, it begins anew.",
+    "regenerate": "The message to answer anew, `msg_…`, or an answer to make anew; `messages` is empty.",
+}
+"""What means something in `context`, and what it means."""
 
 
 class StopField(DescribedField):
@@ -220,5 +225,6 @@ class ConversationContextField(DescribedField):
         return data
 
     def describe(self, reference: Reference) -> dict[str, Any]:
-        properties = {name: {"type": "string", "nullable": True} for name in CONTEXT_NAMES}
+        text = {"type": "string", "nullable": True}
+        properties = {name: {**text, "description": meaning} for name, meaning in CONTEXT_NAMES.items()}
         return {"type": "object", "properties": properties, "additionalProperties": {}}

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from chatapi.completions.schemas.content_parts import DETAILS
+from chatapi.completions.schemas.examples import CANCELLED, CHANGED, DELETED, STORED
 from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
 from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionResponseSerializer,
@@ -36,6 +39,7 @@ class StoredChoiceSerializer(OpenAIChoiceSerializer):
     message = StoredMessageSerializer(help_text="What was answered.")
 
 
+@extend_schema_serializer(examples=[STORED])
 class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
     """As it was answered, or as far as it came; `error` is there where it failed."""
 
@@ -48,6 +52,7 @@ class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
     feedback = FeedbackSerializer(many=True, help_text="What the caller may see of what was said of it.")
 
 
+@extend_schema_serializer(examples=[CHANGED])
 class CompletionChangesSerializer(StrictSerializer):
     keeps_null = True
 
@@ -63,6 +68,7 @@ class CompletionChangesSerializer(StrictSerializer):
         return super().run_validation(data)
 
 
+@extend_schema_serializer(examples=[DELETED])
 class CompletionDeletedSerializer(serializers.Serializer[Completion]):
     object = ConstantField("chat.completion.deleted")
     id = serializers.CharField(source="public_id", help_text="The completion that was deleted.")
@@ -72,6 +78,7 @@ class CompletionDeletedSerializer(serializers.Serializer[Completion]):
         return True
 
 
+@extend_schema_serializer(examples=[CANCELLED])
 class CancelledCompletionSerializer(serializers.Serializer[Any]):
     """A stored completion; of one that is not stored, no more than that there was one, and what it used."""
 
@@ -91,14 +98,15 @@ class CancelledCompletionSerializer(serializers.Serializer[Any]):
     feedback = FeedbackSerializer(many=True, required=False, help_text="What was said of it.")
 
 
+class StoreMessagePictureSerializer(serializers.Serializer[Any]):
+    url = serializers.CharField(help_text="Where it is; the address may expire.")
+    detail = serializers.ChoiceField(DETAILS, help_text="How closely the model looked.")
+
+
 class StoreMessagePartSerializer(serializers.Serializer[Any]):
     type = serializers.ChoiceField(["text", "image_url"], help_text="What it is.")
     text = serializers.CharField(required=False, help_text="Of a text.")
-    image_url = serializers.DictField(
-        child=serializers.CharField(),
-        required=False,
-        help_text="Of a picture: its `url`, which may expire, and the `detail` it was sent with.",
-    )
+    image_url = StoreMessagePictureSerializer(required=False, help_text="Of a picture.")
 
 
 class StoreMessageSerializer(serializers.Serializer[Message]):

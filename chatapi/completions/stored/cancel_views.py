@@ -16,6 +16,7 @@ from chatapi.completions.service import CompletionService
 from chatapi.completions.stored.presenters import show_outline, show_whole
 from chatapi.completions.stored.views import READING_ONLY
 from conversations import selectors
+from conversations.api.path_parameters import names_completion
 from conversations.completion_selectors import completion_by_key, get_unstored_completion
 from conversations.models import Completion
 from conversations.running_answers import SCOPE_KEY
@@ -33,6 +34,7 @@ OF_UNSTORED = (
 NOT_ADMITTED = {"id": None, "object": "chat.completion", "state": Completion.State.CANCELLED}
 
 
+@names_completion
 class CompletionCancelView(ApiView):
     permissions: ClassVar = {"POST": Permission.COMPLETIONS}
 
