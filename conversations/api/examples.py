@@ -103,7 +103,7 @@ def page_of(*rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(name: str, value: dict[str, Any], media_type: str | None = None) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, media_type=media_type)  # type: ignore[arg-type]
+    return OpenApiExample(name, value=value, response_only=True, media_type=media_type)
 
 
 def sent(name: str, value: dict[str, Any]) -> OpenApiExample:

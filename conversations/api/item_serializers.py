@@ -18,7 +18,7 @@ Kinds = dict[str, Shown | type[Shown]]
 STATUSES = ("in_progress", "completed", "incomplete")
 
 
-def _one_of(name: str, kinds: Kinds, **options: bool | str) -> Any:
+def _one_of(name: str, kinds: Kinds, **options: Any) -> Any:
     return PolymorphicProxySerializer(
         component_name=name, serializers=kinds, resource_type_field_name="type", **options
     )

@@ -62,7 +62,7 @@ CALL = sent(
     "A question that continues a conversation",
     {
         "model": "gpt-5",
-        "messages": [{"role": "user", "content": QUESTION}],
+        "messages": [{"role": "user", "content": "And where do we eat there?"}],
         "context": {"conversation_id": CONVERSATION_ID, "parent_message_id": ANSWER_ID},
         "metadata": {"topic": "travel"},
         "stream": True,

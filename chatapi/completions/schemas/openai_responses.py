@@ -4,8 +4,9 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from chatapi.completions.schemas.examples import ANSWERED, CHUNK
-from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
+from chatapi.completions.schemas.native_responses import AudioSerializer
 from chatapi.completions.schemas.tools import FunctionCallSerializer, ToolCallSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from core.validation.fields import StrictSerializer
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")

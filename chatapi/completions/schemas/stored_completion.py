@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from chatapi.completions.schemas.content_parts import DETAILS
 from chatapi.completions.schemas.examples import CANCELLED, CHANGED, DELETED, STORED
-from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
+from chatapi.completions.schemas.native_responses import AudioSerializer
 from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionResponseSerializer,
     OpenAIChoiceSerializer,
@@ -16,6 +16,7 @@ from chatapi.completions.schemas.openai_responses import (
 from chatapi.completions.schemas.tools import ToolCallSerializer
 from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from conversations.models import Completion, Message
 from core.http.serializers import ConstantField, ErrorDetailSerializer, PublicIdField
 from core.ids import CONVERSATION
