@@ -142,7 +142,7 @@ ADDED_ITEMS = shown(
     ),
 )
 SHOWN_FEEDBACK = shown("A thumb up, and why", FEEDBACK)
-SHOWN_FEEDBACKS = shown("One author's", {"object": "list", "data": [FEEDBACK]})
+SHOWN_FEEDBACKS = shown("What one author says", {"object": "list", "data": [FEEDBACK]})
 NEW_CONVERSATION = sent(
     "With its first question",
     {
