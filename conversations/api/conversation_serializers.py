@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.fields import empty
 
 from accounts.ownership import Visibility
 from accounts.permissions import Permission
 from accounts.principal import Principal
+from conversations.api.examples import (
+    CHANGED_CONVERSATION,
+    DELETED_CONVERSATION,
+    NEW_CONVERSATION,
+    SHOWN_CONVERSATION,
+)
 from conversations.api.item_input import MAX_ITEMS, NewItemField
 from conversations.lists import running_completions
 from conversations.models import TITLE_LENGTH, Completion, Conversation
@@ -37,28 +43,6 @@ MAX_IDS = 100
 USER_LENGTH = 256
 """As in calls."""
 
-EXAMPLE = {
-    "id": "conv_01935e0d6a5b7c3a8f1e2d3c4b5a6978",
-    "object": "conversation",
-    "created_at": 1767268800,
-    "updated_at": 1767268815,
-    "deleted_at": None,
-    "metadata": {"topic": "travel"},
-    "tags": ["work"],
-    "title": "A weekend in Oslo",
-    "pinned": False,
-    "archived": False,
-    "user": "user-4711",
-    "visibility": "private",
-    "head_id": "msg_01935e0d6a5c7d4b9e2f3a4b5c6d7e8f",
-    "message_count": 2,
-    "preview": "Take the tram to the harbour, then",
-    "model": "gpt-5",
-    "state": "completed",
-    "running_completion_id": None,
-    "cost_usd": "0.000180",
-}
-
 
 class RunningCompletionField(serializers.CharField):
     """The newest answer in progress; the context's `running` has them by conversation."""
@@ -79,7 +63,12 @@ class LastCompletionField(serializers.CharField):
         return found
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A conversation", value=EXAMPLE, response_only=True)])
+@extend_schema_field(serializers.ChoiceField(Completion.State.values, allow_null=True))
+class LastStateField(LastCompletionField):
+    """The state of the completion that answered last."""
+
+
+@extend_schema_serializer(examples=[SHOWN_CONVERSATION])
 class ConversationSerializer(serializers.Serializer[Conversation]):
     # the context holds `running`, and whether costs are shown: see `conversation_shower`
 
@@ -101,9 +90,7 @@ class ConversationSerializer(serializers.Serializer[Conversation]):
     message_count = serializers.IntegerField(help_text="Messages of all branches, without deleted ones.")
     preview = OptionalTextField(help_text="The first words of the answer that ended last.")
     model = LastCompletionField(allow_null=True, help_text="Which model was asked last.")
-    state = LastCompletionField(
-        allow_null=True, help_text=f"How far the last answer is: {', '.join(Completion.State.values)}."
-    )
+    state = LastStateField(allow_null=True, help_text="How far the last answer is.")
     running_completion_id = RunningCompletionField(
         allow_null=True, help_text="The newest answer that is being made: it can be read along and cancelled."
     )
@@ -125,6 +112,7 @@ def conversation_shower(who: Principal, conversations: Sequence[Conversation]) -
     )
 
 
+@extend_schema_serializer(examples=[DELETED_CONVERSATION])
 class ConversationDeletedSerializer(serializers.Serializer[Conversation]):
     id = PublicIdField(CONVERSATION, help_text="Its id, `conv_…`.")
     object = ConstantField("conversation.deleted")
@@ -155,6 +143,7 @@ class ConversationFieldsSerializer(StrictSerializer):
         return super().run_validation(data)
 
 
+@extend_schema_serializer(examples=[NEW_CONVERSATION])
 class NewConversationSerializer(ConversationFieldsSerializer):
     user = StringField(
         max_length=USER_LENGTH,
@@ -171,6 +160,7 @@ class NewConversationSerializer(ConversationFieldsSerializer):
     )
 
 
+@extend_schema_serializer(examples=[CHANGED_CONVERSATION])
 class ConversationChangesSerializer(ConversationFieldsSerializer):
     head = StringField(
         required=False, help_text="An item of this conversation: the branch up to its message is shown."

@@ -25,7 +25,9 @@ from conversations.api.conversation_serializers import (
     NewConversationSerializer,
     conversation_shower,
 )
+from conversations.api.examples import SHOWN_CONVERSATIONS
 from conversations.api.item_reader import read_items
+from conversations.api.path_parameters import names_conversation
 from conversations.api.running_service import write_messages
 from conversations.item_changes import NewMessages
 from conversations.lists import conversation_page, get_shown_conversation
@@ -61,6 +63,7 @@ class ConversationListView(ApiView):
         "its list: with other filters or another order it is refused.",
         tags=TAGS,
         parameters=PAGES.documentation,
+        examples=[SHOWN_CONVERSATIONS],
         responses={200: page_serializer(ConversationSerializer, CursorPageSerializer)}
         | error_responses(400, 401),
     )
@@ -91,6 +94,7 @@ class ConversationListView(ApiView):
         return _answer(who, write_messages(request, new, create))
 
 
+@names_conversation
 class ConversationView(ApiView):
     permissions: ClassVar = {
         "GET": Permission.HISTORY_READ,
@@ -151,6 +155,7 @@ class ConversationView(ApiView):
         return Response(ConversationDeletedSerializer(conversation).data)
 
 
+@names_conversation
 class ConversationRestoreView(ApiView):
     permissions: ClassVar = {"POST": Permission.HISTORY_WRITE}
 

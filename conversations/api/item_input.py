@@ -23,22 +23,22 @@ DETAILS = ("auto", "low", "high", "original")
 
 
 class InputTextInputSerializer(StrictSerializer):
-    type = EnumField(("input_text",))
+    type = EnumField(("input_text",), help_text="Which kind of part it is.")
     text = StringField(help_text="What is written.")
 
 
 class OutputTextInputSerializer(StrictSerializer):
-    type = EnumField(("output_text",))
+    type = EnumField(("output_text",), help_text="Which kind of part it is.")
     text = StringField(help_text="What was answered.")
 
 
 class RefusalInputSerializer(StrictSerializer):
-    type = EnumField(("refusal",))
+    type = EnumField(("refusal",), help_text="Which kind of part it is.")
     refusal = StringField(help_text="Why the model did not answer.")
 
 
 class InputImageInputSerializer(StrictSerializer):
-    type = EnumField(("input_image",))
+    type = EnumField(("input_image",), help_text="Which kind of part it is.")
     file_id = StringField(required=False, max_length=ID_LIMIT, allow_null=True, help_text="Of an upload.")
     image_url = StringField(required=False, allow_null=True, help_text="An http(s) address, or a data URL.")
     detail = EnumField(DETAILS, required=False, allow_null=True, help_text="How closely to look.")
@@ -48,7 +48,7 @@ class InputImageInputSerializer(StrictSerializer):
 
 
 class InputFileInputSerializer(StrictSerializer):
-    type = EnumField(("input_file",))
+    type = EnumField(("input_file",), help_text="Which kind of part it is.")
     file_id = StringField(required=False, max_length=ID_LIMIT, allow_null=True, help_text="Of an upload.")
     file_data = StringField(required=False, allow_null=True, help_text="Its bytes, as base64 or a data URL.")
     filename = StringField(required=False, max_length=NAME_LIMIT, allow_null=True, help_text="Its name.")
@@ -73,7 +73,7 @@ _ASSISTANT = {**_TEXT, "output_text": OutputTextInputSerializer(), "refusal": Re
 
 
 class _MessageInputSerializer(StrictSerializer):
-    type = EnumField(("message",), required=False)
+    type = EnumField(("message",), required=False, help_text="Which kind of item it is.")
     name = StringField(
         required=False, max_length=NAME_LIMIT, allow_null=True, help_text="Which participant of this role."
     )
@@ -81,17 +81,17 @@ class _MessageInputSerializer(StrictSerializer):
 
 class SystemMessageInputSerializer(_MessageInputSerializer):
     role = EnumField(("system", "developer"), help_text="Who says it.")
-    content = ContentField(_TEXT)
+    content = ContentField(_TEXT, help_text="The instructions: a text, or parts.")
 
 
 class UserMessageInputSerializer(_MessageInputSerializer):
     role = EnumField(("user",), help_text="Who says it.")
-    content = ContentField(_USER)
+    content = ContentField(_USER, help_text="What the user says or shows: a text, or parts.")
 
 
 class AssistantMessageInputSerializer(_MessageInputSerializer):
     role = EnumField(("assistant",), help_text="Who says it.")
-    content = ContentField(_ASSISTANT, may_be_empty=True)
+    content = ContentField(_ASSISTANT, may_be_empty=True, help_text="What was answered: a text, or parts.")
 
 
 class ReasoningTextInputSerializer(StrictSerializer):
@@ -99,22 +99,29 @@ class ReasoningTextInputSerializer(StrictSerializer):
 
 
 class ReasoningInputSerializer(StrictSerializer):
-    type = EnumField(("reasoning",))
-    content = ListField(child=ReasoningTextInputSerializer(), required=False, allow_null=True)
-    summary = ListField(child=ReasoningTextInputSerializer(), required=False, allow_null=True)
+    type = EnumField(("reasoning",), help_text="Which kind of item it is.")
+    content = ListField(
+        child=ReasoningTextInputSerializer(), required=False, allow_null=True, help_text="The thoughts."
+    )
+    summary = ListField(
+        child=ReasoningTextInputSerializer(),
+        required=False,
+        allow_null=True,
+        help_text="Taken for the thoughts where there is no `content`.",
+    )
 
 
 class FunctionCallInputSerializer(StrictSerializer):
-    type = EnumField(("function_call",))
+    type = EnumField(("function_call",), help_text="Which kind of item it is.")
     call_id = StringField(max_length=ID_LIMIT, help_text="What its output will name.")
     name = StringField(max_length=NAME_LIMIT, help_text="The function's.")
     arguments = StringField(help_text="Usually a JSON object.")
 
 
 class FunctionCallOutputInputSerializer(StrictSerializer):
-    type = EnumField(("function_call_output",))
+    type = EnumField(("function_call_output",), help_text="Which kind of item it is.")
     call_id = StringField(max_length=ID_LIMIT, help_text="The call that it answers, which is before it.")
-    output = ContentField(_TEXT)
+    output = ContentField(_TEXT, help_text="What the function returned: a text, or parts.")
 
 
 _BY_ROLE: Mapping[str, StrictSerializer] = {
@@ -156,7 +163,9 @@ class NewItemField(DiscriminatedField):
 class NewItemsSerializer(StrictSerializer):
     keeps_null = True
 
-    items = ListField(child=NewItemField(), min_length=1, max_length=MAX_ITEMS)
+    items = ListField(
+        child=NewItemField(), min_length=1, max_length=MAX_ITEMS, help_text="Oldest first, at most 20."
+    )
     parent_id = StringField(
         required=False,
         allow_null=True,
@@ -167,6 +176,14 @@ class NewItemsSerializer(StrictSerializer):
 
 class UserEditSerializer(StrictSerializer):
     content = ContentField(_USER, help_text="As in a new item.")
+
+
+class ItemEditSerializer(StrictSerializer):
+    """For the document: what any role's messages can be edited to."""
+
+    content = ContentField(
+        {**_USER, **_ASSISTANT}, may_be_empty=True, help_text="A text, or the parts that its role can have."
+    )
 
 
 class AssistantEditSerializer(StrictSerializer):

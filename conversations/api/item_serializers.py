@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from conversations.models import Completion, Message
 from core.http.pagination import PageSerializer
 from core.http.serializers import ConstantField, TimestampField, UsdStringField
@@ -17,7 +18,7 @@ Kinds = dict[str, Shown | type[Shown]]
 STATUSES = ("in_progress", "completed", "incomplete")
 
 
-def _one_of(name: str, kinds: Kinds, **options: bool) -> Any:
+def _one_of(name: str, kinds: Kinds, **options: Any) -> Any:
     return PolymorphicProxySerializer(
         component_name=name, serializers=kinds, resource_type_field_name="type", **options
     )
@@ -113,7 +114,7 @@ class _ItemSerializer(Shown):
     finish_reason = serializers.CharField(
         allow_null=True, help_text="`stop`, `length`, `tool_calls` or `content_filter`."
     )
-    usage = serializers.DictField(
+    usage = UsageSerializer(
         allow_null=True,
         help_text="OpenAI's usage object of the completion: on the last item of its first answer alone, so "
         "that sums are right.",
@@ -133,7 +134,7 @@ class ConversationMessageSerializer(_ItemSerializer):
 
     type = ConstantField("message")
     role = serializers.ChoiceField(Message.Role.values, help_text="Who said it.")
-    content = _one_of("ConversationContent", CONTENT, many=True)
+    content = _one_of("ConversationContent", CONTENT, many=True, help_text="Its parts, in order.")
     name = serializers.CharField(allow_null=True, help_text="Which participant of this role.")
 
 
@@ -142,7 +143,7 @@ class ConversationReasoningSerializer(_ItemSerializer):
 
     type = ConstantField("reasoning")
     summary = serializers.ListField(child=serializers.DictField(), help_text="Always empty.")
-    content = ItemReasoningTextSerializer(many=True)
+    content = ItemReasoningTextSerializer(many=True, help_text="The thoughts, in order.")
     name = serializers.CharField(allow_null=True, help_text="Which participant of this role.")
 
 
@@ -174,4 +175,6 @@ ITEM = _one_of("ConversationItem", KINDS)
 
 
 class ConversationItemListSerializer(PageSerializer):
-    data = _one_of("ConversationItem", KINDS, many=True)
+    data = _one_of(
+        "ConversationItem", KINDS, many=True, help_text="The items, in the order that was asked for."
+    )

@@ -12,10 +12,12 @@ from rest_framework.response import Response
 from accounts.authentication import principal_of
 from accounts.permissions import Permission
 from conversations.api.conversation_serializers import ConversationSerializer, conversation_shower
-from conversations.api.item_input import EDITS, NewItemsSerializer, UserEditSerializer
+from conversations.api.examples import ADDED_ITEMS, EDITED_QUESTION, SHOWN_ITEM, SHOWN_ITEMS
+from conversations.api.item_input import EDITS, ItemEditSerializer, NewItemsSerializer
 from conversations.api.item_presenter import present_items
 from conversations.api.item_reader import read_edit, read_items
 from conversations.api.item_serializers import ITEM, ConversationItemListSerializer
+from conversations.api.path_parameters import names_conversation, names_item
 from conversations.api.running_service import running_answers, write_messages
 from conversations.item_changes import (
     NewMessages,
@@ -71,6 +73,7 @@ NEW_ITEMS = OpenApiExample(
 )
 
 
+@names_conversation
 class ItemListView(ApiView):
     permissions: ClassVar = {"GET": Permission.HISTORY_READ, "POST": Permission.HISTORY_WRITE}
 
@@ -83,6 +86,7 @@ class ItemListView(ApiView):
         tags=["history"],
         parameters=PAGES.documentation,
         responses={200: ConversationItemListSerializer} | error_responses(400, 401, 404),
+        examples=[SHOWN_ITEMS],
     )
     def get(self, request: Request, conversation_id: str) -> Response:
         query = request.query_params
@@ -102,7 +106,7 @@ class ItemListView(ApiView):
         tags=["history"],
         request=NewItemsSerializer,
         responses={200: ConversationItemListSerializer} | error_responses(400, 401, 403, 404, 413),
-        examples=[NEW_ITEMS],
+        examples=[NEW_ITEMS, ADDED_ITEMS],
     )
     def post(self, request: Request, conversation_id: str) -> Response:
         who = principal_of(request)
@@ -121,6 +125,7 @@ class ItemListView(ApiView):
         return Response(page_body_of(data, has_more=False))
 
 
+@names_item
 class ItemView(ApiView):
     permissions: ClassVar = {
         "GET": Permission.HISTORY_READ,
@@ -134,6 +139,7 @@ class ItemView(ApiView):
         tags=["history"],
         parameters=[INCLUDE],
         responses={200: ITEM} | error_responses(401, 404),
+        examples=[SHOWN_ITEM],
     )
     def get(self, request: Request, conversation_id: str, item_id: str) -> Response:
         conversation = get_conversation(principal_of(request), conversation_id)
@@ -148,7 +154,8 @@ class ItemView(ApiView):
         "the new one. If a version says the same already, that one is shown and returned. What can be edited "
         "is the content of a `message` and the output of a function.",
         tags=["history"],
-        request=UserEditSerializer,
+        request=ItemEditSerializer,
+        examples=EDITED_QUESTION,
         responses={200: ITEM} | error_responses(400, 401, 403, 404, 409, 413),
     )
     def post(self, request: Request, conversation_id: str, item_id: str) -> Response:

@@ -83,7 +83,7 @@ def list_serializer(
 ) -> type[ListSerializer]:
     """Return what describes a whole list of these, named `FooListSerializer` for `FooSerializer`."""
     name = item.__name__.removesuffix("Serializer") + "ListSerializer"
-    return type(name, (base,), {"data": item(many=True)})
+    return type(name, (base,), {"data": item(many=True, help_text="What is listed, in its order.")})
 
 
 def page_serializer(

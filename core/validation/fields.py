@@ -97,7 +97,8 @@ class VoiceField(DescribedField):
 
     def describe(self, reference: Reference) -> dict[str, Any]:
         voice = {"type": "string", "maxLength": 128}
-        return {"oneOf": [voice, {"type": "object", "properties": {"id": voice}, "required": ["id"]}]}
+        id = voice | {"description": "The voice's id."}
+        return {"oneOf": [voice, {"type": "object", "properties": {"id": id}, "required": ["id"]}]}
 
 
 class NameField(StringField):

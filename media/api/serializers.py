@@ -61,10 +61,10 @@ class RenditionSerializer(serializers.Serializer[Rendition]):
 
     object = ConstantField("rendition")
     kind = serializers.CharField(help_text="Such as `opus`, `thumbnail`, `peaks`.")
-    state = serializers.ChoiceField(Rendition.State.choices)
+    state = serializers.ChoiceField(Rendition.State.choices, help_text="How far it is.")
     error = serializers.SerializerMethodField(help_text="Why it failed.")
-    media_type = serializers.SerializerMethodField()
-    bytes = serializers.SerializerMethodField()
+    media_type = serializers.SerializerMethodField(help_text="Of one that is a file, once it is ready.")
+    bytes = serializers.SerializerMethodField(help_text="The size of one that is a file, once it is ready.")
     url = serializers.SerializerMethodField(help_text="Of one that is a file, once it is ready.")
     content = serializers.JSONField(help_text="Of one that is none: a transcript, text, or peaks.")
 

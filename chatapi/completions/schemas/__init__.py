@@ -23,7 +23,6 @@ from chatapi.completions.schemas.native_responses import (
     DeltaChoiceSerializer,
     DeltaSerializer,
     ResponseMessageSerializer,
-    UsageSerializer,
 )
 from chatapi.completions.schemas.openai_request import OpenAIChatCompletionRequestSerializer
 from chatapi.completions.schemas.openai_responses import (
@@ -32,6 +31,7 @@ from chatapi.completions.schemas.openai_responses import (
 )
 from chatapi.completions.schemas.response_format import ResponseFormatSerializer
 from chatapi.completions.schemas.tools import ToolCallSerializer, ToolSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from core.validation.exceptions import InvalidField
 
 __all__ = [

@@ -17,7 +17,7 @@ SPOKEN_FORMATS = ("wav", "aac", "mp3", "flac", "opus", "pcm16")
 class SpokenReferenceSerializer(StrictSerializer):
     """An earlier spoken answer, by its id alone."""
 
-    id = StringField(required=False, max_length=256)
+    id = StringField(required=False, max_length=256, help_text="The `audio.id` of that answer.")
 
 
 class ChatRequestSerializer(ParametersSerializer):

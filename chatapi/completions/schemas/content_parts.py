@@ -20,14 +20,16 @@ def _check_exactly_one(attrs: dict[str, Any], first: str, second: str) -> dict[s
 
 
 class TextContentSerializer(StrictSerializer):
-    type = EnumField(("text",))
-    text = StringField()
+    type = EnumField(("text",), help_text="Which kind of part it is.")
+    text = StringField(help_text="What is said.")
 
 
 class ImageReferenceSerializer(StrictSerializer):
-    url = StringField(required=False)
-    file_id = StringField(required=False, max_length=256)
-    detail = EnumField(DETAILS, required=False)
+    url = StringField(required=False, help_text="An http(s) address, or a data URL with base64.")
+    file_id = StringField(
+        required=False, max_length=256, help_text="An upload to /v1/files, instead of an address."
+    )
+    detail = EnumField(DETAILS, required=False, help_text="How closely the model looks.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_exactly_one(attrs, "url", "file_id")
@@ -50,41 +52,49 @@ class ImageUrlField(DescribedField):
 
 
 class ImageContentSerializer(StrictSerializer):
-    type = EnumField(("image_url",))
-    image_url = ImageUrlField()
+    type = EnumField(("image_url",), help_text="Which kind of part it is.")
+    image_url = ImageUrlField(help_text="The picture: its address, or an object that names it.")
 
 
 class InputAudioSerializer(StrictSerializer):
-    data = StringField(required=False)  # type: ignore[assignment]
-    file_id = StringField(required=False, max_length=256)
-    format = StringField(required=False, max_length=32)
+    data = StringField(required=False, help_text="Base64, or a data URL.")  # type: ignore[assignment]
+    file_id = StringField(
+        required=False, max_length=256, help_text="An upload to /v1/files, instead of `data`."
+    )
+    format = StringField(
+        required=False,
+        max_length=32,
+        help_text="Such as `mp3` or `wav`; needed for `pcm16` alone: others are known by their bytes.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_exactly_one(attrs, "data", "file_id")
 
 
 class AudioContentSerializer(StrictSerializer):
-    type = EnumField(("input_audio",))
-    input_audio = InputAudioSerializer()
+    type = EnumField(("input_audio",), help_text="Which kind of part it is.")
+    input_audio = InputAudioSerializer(help_text="The sound: its bytes, or an upload.")
 
 
 class FileReferenceSerializer(StrictSerializer):
-    file_id = StringField(required=False, max_length=256)
-    file_data = StringField(required=False)
-    filename = StringField(required=False, max_length=256)
+    file_id = StringField(
+        required=False, max_length=256, help_text="An upload to /v1/files, instead of `file_data`."
+    )
+    file_data = StringField(required=False, help_text="Its bytes, as base64 or a data URL.")
+    filename = StringField(required=False, max_length=256, help_text="Its name.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_exactly_one(attrs, "file_id", "file_data")
 
 
 class FileContentSerializer(StrictSerializer):
-    type = EnumField(("file",))
-    file = FileReferenceSerializer()
+    type = EnumField(("file",), help_text="Which kind of part it is.")
+    file = FileReferenceSerializer(help_text="The file: its bytes, or an upload.")
 
 
 class RefusalContentSerializer(StrictSerializer):
-    type = EnumField(("refusal",))
-    refusal = StringField()
+    type = EnumField(("refusal",), help_text="Which kind of part it is.")
+    refusal = StringField(help_text="Why the model did not answer.")
 
 
 TEXT = {"text": TextContentSerializer()}

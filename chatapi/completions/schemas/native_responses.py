@@ -3,34 +3,17 @@
 from rest_framework import serializers
 
 from chatapi.completions.schemas.tools import ToolCallSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from core.validation.fields import StrictSerializer
 
 
-class CompletionTokensDetailsSerializer(StrictSerializer):
-    accepted_prediction_tokens = serializers.IntegerField(required=False)
-    audio_tokens = serializers.IntegerField(required=False)
-    reasoning_tokens = serializers.IntegerField(required=False)
-    rejected_prediction_tokens = serializers.IntegerField(required=False)
-
-
-class PromptTokensDetailsSerializer(StrictSerializer):
-    audio_tokens = serializers.IntegerField(required=False)
-    cached_tokens = serializers.IntegerField(required=False)
-
-
-class UsageSerializer(StrictSerializer):
-    completion_tokens = serializers.IntegerField(required=False)
-    prompt_tokens = serializers.IntegerField(required=False)
-    total_tokens = serializers.IntegerField(required=False)
-    completion_tokens_details = CompletionTokensDetailsSerializer(required=False)
-    prompt_tokens_details = PromptTokensDetailsSerializer(required=False)
-
-
 class AudioSerializer(StrictSerializer):
-    id = serializers.CharField(required=False)
-    expires_at = serializers.IntegerField(required=False)
-    data = serializers.CharField(required=False)  # type: ignore[assignment]
-    transcript = serializers.CharField(required=False)
+    id = serializers.CharField(required=False, help_text="Send it back as `audio.id` until `expires_at`.")
+    expires_at = serializers.IntegerField(
+        required=False, help_text="Until when the id is taken, in seconds since the epoch."
+    )
+    data = serializers.CharField(required=False, help_text="The sound, as base64.")  # type: ignore[assignment]
+    transcript = serializers.CharField(required=False, help_text="What is said.")
 
 
 class ResponseMessageSerializer(StrictSerializer):

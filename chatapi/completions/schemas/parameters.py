@@ -49,7 +49,12 @@ PARAMETERS = (
 _INT32_MAX = 2**31 - 1
 _MAX_STOPS = 4
 
-CONTEXT_NAMES = ("conversation_id", "parent_message_id", "regenerate")
+CONTEXT_NAMES = {
+    "conversation_id": "The conversation that the call continues, `conv_…`.",
+    "parent_message_id": "The message that it follows, `msg_…`; null: none, it begins anew.",
+    "regenerate": "The message to answer anew, `msg_…`, or an answer to make anew; `messages` is empty.",
+}
+"""What means something in `context`, and what it means."""
 
 
 class StopField(DescribedField):
@@ -81,40 +86,116 @@ class LogitBiasField(serializers.DictField):
 
 
 class StreamOptionsSerializer(StrictSerializer):
-    include_usage = BooleanField(required=False)
-    include_obfuscation = BooleanField(required=False)
+    include_usage = BooleanField(
+        required=False, help_text="Whether a chunk with the usage comes before the end."
+    )
+    include_obfuscation = BooleanField(required=False, help_text="OpenAI's; taken, without effect.")
 
 
 class PredictionSerializer(StrictSerializer):
-    type = EnumField(("content",))
-    content = ContentField(TEXT)
+    type = EnumField(("content",), help_text="The only kind there is.")
+    content = ContentField(TEXT, help_text="The text that is expected.")
 
 
 class ParametersSerializer(StrictSerializer):
-    frequency_penalty = NumberField(min_value=-2, max_value=2, required=False)
-    presence_penalty = NumberField(min_value=-2, max_value=2, required=False)
-    temperature = NumberField(min_value=0, max_value=2, required=False)
-    top_p = NumberField(min_value=0, max_value=1, required=False)
-    n = IntegerField(min_value=1, max_value=128, required=False)
-    max_completion_tokens = IntegerField(min_value=1, max_value=_INT32_MAX, required=False)
-    max_tokens = IntegerField(min_value=1, max_value=_INT32_MAX, required=False)
-    stop = StopField(required=False)
-    seed = IntegerField(min_value=-(2**63), max_value=2**63 - 1, required=False)
-    logit_bias = LogitBiasField(child=NumberField(min_value=-100, max_value=100), required=False)
-    logprobs = BooleanField(required=False)
-    top_logprobs = IntegerField(min_value=0, max_value=20, required=False)
-    stream_options = StreamOptionsSerializer(required=False)
-    store = BooleanField(required=False)
-    metadata = MetadataField(required=False)
-    prediction = PredictionSerializer(required=False)
-    service_tier = StringField(max_length=64, required=False)
-    reasoning_effort = StringField(max_length=64, required=False)
-    verbosity = StringField(max_length=64, required=False)
-    web_search_options = ObjectField(required=False)
-    safety_identifier = StringField(max_length=64, required=False)
-    prompt_cache_key = StringField(max_length=256, required=False)
-    user = StringField(max_length=256, required=False)
-    on_disconnect = EnumField(("cancel", "continue"), required=False)
+    frequency_penalty = NumberField(
+        min_value=-2,
+        max_value=2,
+        required=False,
+        help_text="Above 0, words that came often become less likely.",
+    )
+    presence_penalty = NumberField(
+        min_value=-2,
+        max_value=2,
+        required=False,
+        help_text="Above 0, words that came at all become less likely.",
+    )
+    temperature = NumberField(
+        min_value=0,
+        max_value=2,
+        required=False,
+        help_text="How much chance there is in the choice of words: 0 for the least.",
+    )
+    top_p = NumberField(
+        min_value=0,
+        max_value=1,
+        required=False,
+        help_text="Only the likeliest tokens are chosen from, up to this sum of probabilities.",
+    )
+    n = IntegerField(min_value=1, max_value=128, required=False, help_text="How many answers to make.")
+    max_completion_tokens = IntegerField(
+        min_value=1,
+        max_value=_INT32_MAX,
+        required=False,
+        help_text="How long an answer may become, in tokens.",
+    )
+    max_tokens = IntegerField(
+        min_value=1,
+        max_value=_INT32_MAX,
+        required=False,
+        help_text="The older name of `max_completion_tokens`; of both the smaller is meant.",
+    )
+    stop = StopField(required=False, help_text="A text, or up to four, before which the answer ends.")
+    seed = IntegerField(
+        min_value=-(2**63),
+        max_value=2**63 - 1,
+        required=False,
+        help_text="The same seed makes the same answer likelier, where the model knows seeds.",
+    )
+    logit_bias = LogitBiasField(
+        child=NumberField(min_value=-100, max_value=100),
+        required=False,
+        help_text="By token id, how much likelier (up to 100) or less likely (down to -100) a token is.",
+    )
+    logprobs = BooleanField(
+        required=False, help_text="Whether to return the tokens' log probabilities, where the model can."
+    )
+    top_logprobs = IntegerField(
+        min_value=0,
+        max_value=20,
+        required=False,
+        help_text="How many alternatives to return for each token; it needs `logprobs`.",
+    )
+    stream_options = StreamOptionsSerializer(required=False, help_text="Only together with `stream: true`.")
+    store = BooleanField(
+        required=False, help_text="False: nothing of the call can be read again. Else it is kept."
+    )
+    metadata = MetadataField(
+        required=False,
+        help_text="Pairs of your own, kept with the completion: at most 16, keys to 64 characters, values "
+        "to 512.",
+    )
+    prediction = PredictionSerializer(
+        required=False, help_text="What most of the answer will be, for models that are faster with it."
+    )
+    service_tier = StringField(
+        max_length=64, required=False, help_text="Sent to the model's server as it is."
+    )
+    reasoning_effort = StringField(
+        max_length=64, required=False, help_text="How much to think, in the model's own words, such as `low`."
+    )
+    verbosity = StringField(
+        max_length=64,
+        required=False,
+        help_text="How long answers are, in the model's own words, such as `low`.",
+    )
+    web_search_options = ObjectField(
+        required=False, help_text="Sent to the model's server as it is; models with a price refuse it."
+    )
+    safety_identifier = StringField(
+        max_length=64, required=False, help_text="The end user whom the call is for; it goes before `user`."
+    )
+    prompt_cache_key = StringField(
+        max_length=256,
+        required=False,
+        help_text="Sent to the model's server, which may find what it read before by it.",
+    )
+    user = StringField(max_length=256, required=False, help_text="The end user whom the call is for.")
+    on_disconnect = EnumField(
+        ("cancel", "continue"),
+        required=False,
+        help_text="Whether the answer ends or goes on when the client leaves.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "top_logprobs" in attrs and not attrs.get("logprobs"):
@@ -144,5 +225,6 @@ class ConversationContextField(DescribedField):
         return data
 
     def describe(self, reference: Reference) -> dict[str, Any]:
-        properties = {name: {"type": "string", "nullable": True} for name in CONTEXT_NAMES}
+        text = {"type": "string", "nullable": True}
+        properties = {name: {**text, "description": meaning} for name, meaning in CONTEXT_NAMES.items()}
         return {"type": "object", "properties": properties, "additionalProperties": {}}

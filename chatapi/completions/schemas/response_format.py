@@ -16,24 +16,34 @@ from core.validation.fields import (
 class JsonSchemaFormatSerializer(StrictSerializer):
     """The document lets the name be absent."""
 
-    name = NameField(required=False)
-    description = StringField(required=False)
-    schema = JsonSchemaField(required=False)
-    strict = BooleanField(required=False)
+    name = NameField(required=False, help_text="The schema's name: letters, digits, underscores and dashes.")
+    description = StringField(required=False, help_text="What the answer is for.")
+    schema = JsonSchemaField(required=False, help_text="The JSON Schema that the answer follows.")
+    strict = BooleanField(required=False, help_text="Whether it must follow the schema exactly.")
 
 
 class ResponseFormatSerializer(StrictSerializer):
-    type = EnumField(("json_schema", "json_object", "text"), required=False)
-    json_schema = JsonSchemaFormatSerializer(required=False)
+    type = EnumField(
+        ("json_schema", "json_object", "text"),
+        required=False,
+        help_text="`text`, any JSON object, or JSON by a schema.",
+    )
+    json_schema = JsonSchemaFormatSerializer(
+        required=False, help_text="The schema, for the type `json_schema`."
+    )
 
 
 class OpenAIJsonSchemaFormatSerializer(JsonSchemaFormatSerializer):
-    name = NameField()
+    name = NameField(help_text="The schema's name: letters, digits, underscores and dashes.")
 
 
 class OpenAIResponseFormatSerializer(StrictSerializer):
-    type = EnumField(("text", "json_object", "json_schema"))
-    json_schema = OpenAIJsonSchemaFormatSerializer(required=False)
+    type = EnumField(
+        ("text", "json_object", "json_schema"), help_text="`text`, any JSON object, or JSON by a schema."
+    )
+    json_schema = OpenAIJsonSchemaFormatSerializer(
+        required=False, help_text="The schema, for the type `json_schema`."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["type"] == "json_schema" and "json_schema" not in attrs:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from chatapi.completions.schemas.native_responses import AudioSerializer, UsageSerializer
+from chatapi.completions.schemas.content_parts import DETAILS
+from chatapi.completions.schemas.examples import CANCELLED, CHANGED, DELETED, STORED
+from chatapi.completions.schemas.native_responses import AudioSerializer
 from chatapi.completions.schemas.openai_responses import (
     OpenAIChatCompletionResponseSerializer,
     OpenAIChoiceSerializer,
@@ -13,6 +16,7 @@ from chatapi.completions.schemas.openai_responses import (
 from chatapi.completions.schemas.tools import ToolCallSerializer
 from conversations.api.feedback_serializers import FeedbackSerializer
 from conversations.api.media_presenter import AssetReferenceSerializer
+from conversations.api.usage_serializers import UsageSerializer
 from conversations.models import Completion, Message
 from core.http.serializers import ConstantField, DeletedField, ErrorDetailSerializer, PublicIdField
 from core.ids import COMPLETION, CONVERSATION
@@ -33,9 +37,10 @@ class StoredMessageSerializer(OpenAIResponseMessageSerializer):
 
 
 class StoredChoiceSerializer(OpenAIChoiceSerializer):
-    message = StoredMessageSerializer()
+    message = StoredMessageSerializer(help_text="What was answered.")
 
 
+@extend_schema_serializer(examples=[STORED])
 class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
     """As it was answered, or as far as it came; `error` is there where it failed."""
 
@@ -48,6 +53,7 @@ class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
     feedback = FeedbackSerializer(many=True, help_text="What the caller may see of what was said of it.")
 
 
+@extend_schema_serializer(examples=[CHANGED])
 class CompletionChangesSerializer(StrictSerializer):
     keeps_null = True
 
@@ -63,12 +69,14 @@ class CompletionChangesSerializer(StrictSerializer):
         return super().run_validation(data)
 
 
+@extend_schema_serializer(examples=[DELETED])
 class CompletionDeletedSerializer(serializers.Serializer[Completion]):
     object = ConstantField("chat.completion.deleted")
     id = PublicIdField(COMPLETION, help_text="The completion that was deleted.")
     deleted = DeletedField()
 
 
+@extend_schema_serializer(examples=[CANCELLED])
 class CancelledCompletionSerializer(serializers.Serializer[Any]):
     """A stored completion; of one that is not stored, no more than that there was one, and what it used."""
 
@@ -88,14 +96,15 @@ class CancelledCompletionSerializer(serializers.Serializer[Any]):
     feedback = FeedbackSerializer(many=True, required=False, help_text="What was said of it.")
 
 
+class StoreMessagePictureSerializer(serializers.Serializer[Any]):
+    url = serializers.CharField(help_text="Where it is; the address may expire.")
+    detail = serializers.ChoiceField(DETAILS, help_text="How closely the model looked.")
+
+
 class StoreMessagePartSerializer(serializers.Serializer[Any]):
     type = serializers.ChoiceField(["text", "image_url"], help_text="What it is.")
     text = serializers.CharField(required=False, help_text="Of a text.")
-    image_url = serializers.DictField(
-        child=serializers.CharField(),
-        required=False,
-        help_text="Of a picture: its `url`, which may expire, and the `detail` it was sent with.",
-    )
+    image_url = StoreMessagePictureSerializer(required=False, help_text="Of a picture.")
 
 
 class StoreMessageSerializer(serializers.Serializer[Message]):

@@ -23,10 +23,12 @@ MODES = ("auto", "none", "required")
 
 
 class FunctionSerializer(StrictSerializer):
-    name = NameField()
-    description = StringField(required=False)
-    parameters = JsonSchemaField(required=False)
-    strict = BooleanField(default=False)
+    name = NameField(help_text="Its name: letters, digits, underscores and dashes.")
+    description = StringField(required=False, help_text="What it does, by which the model chooses it.")
+    parameters = JsonSchemaField(
+        required=False, help_text="Its arguments, as a JSON Schema; nothing is fetched for a `$ref`."
+    )
+    strict = BooleanField(default=False, help_text="Whether the arguments must follow the schema exactly.")
 
 
 class ToolSerializer(StrictSerializer):
@@ -34,8 +36,8 @@ class ToolSerializer(StrictSerializer):
 
     also_required = ("function",)
 
-    type = EnumField(("function",), required=False)
-    function = FunctionSerializer(required=False)
+    type = EnumField(("function",), required=False, help_text="Functions are the only tools.")
+    function = FunctionSerializer(required=False, help_text="What the model may call.")
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         kind = data.get("type") if type(data) is dict else None
@@ -47,28 +49,32 @@ class ToolSerializer(StrictSerializer):
 
 
 class OpenAIToolSerializer(ToolSerializer):
-    type = EnumField(("function",))
+    type = EnumField(("function",), help_text="Functions are the only tools.")
 
 
 class FunctionNameSerializer(StrictSerializer):
-    name = StringField(max_length=64)
+    name = StringField(max_length=64, help_text="The function to call.")
 
 
 class NamedToolSerializer(StrictSerializer):
     also_required = ("function",)
 
-    type = EnumField(("function",), required=False)
-    function = FunctionNameSerializer(required=False)
+    type = EnumField(("function",), required=False, help_text="Functions are the only tools.")
+    function = FunctionNameSerializer(required=False, help_text="The function that is named.")
 
 
 class ToolsAllowedSerializer(StrictSerializer):
-    mode = EnumField(("auto", "required"))
-    tools = ListField(child=NamedToolSerializer(), min_length=1)
+    mode = EnumField(("auto", "required"), help_text="`required`: one of them must be called.")
+    tools = ListField(
+        child=NamedToolSerializer(),
+        min_length=1,
+        help_text="Those that may be called, of the request's `tools`.",
+    )
 
 
 class AllowedToolsSerializer(StrictSerializer):
-    type = EnumField(("allowed_tools",))
-    allowed_tools = ToolsAllowedSerializer()
+    type = EnumField(("allowed_tools",), help_text="Tells it from a single function.")
+    allowed_tools = ToolsAllowedSerializer(help_text="Which tools may be called, and whether one must be.")
 
 
 class _ChosenToolField(DiscriminatedField):
@@ -124,8 +130,8 @@ class FunctionChoiceField(DescribedField):
 class FunctionCallSerializer(StrictSerializer):
     also_required = ("name", "arguments")
 
-    name = StringField(required=False)
-    arguments = StringField(required=False)
+    name = StringField(required=False, help_text="The function's name.")
+    arguments = StringField(required=False, help_text="As the model wrote them, usually a JSON object.")
 
 
 class ToolCallSerializer(StrictSerializer):
@@ -133,9 +139,9 @@ class ToolCallSerializer(StrictSerializer):
 
     also_required = ("id", "function")
 
-    id = StringField(required=False, max_length=256)
-    type = EnumField(("function",), required=False)
-    function = FunctionCallSerializer(required=False)
+    id = StringField(required=False, max_length=256, help_text="The call's id, which its result names.")
+    type = EnumField(("function",), required=False, help_text="Functions are the only tools.")
+    function = FunctionCallSerializer(required=False, help_text="What is called, and with what.")
 
 
 class ToolCallsField(DescribedField):

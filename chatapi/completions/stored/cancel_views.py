@@ -16,6 +16,7 @@ from chatapi.completions.schemas.stored_completion import CancelledCompletionSer
 from chatapi.completions.stored.presenters import show_outline, show_whole
 from chatapi.completions.stored.views import READING_ONLY
 from conversations import selectors
+from conversations.api.path_parameters import names_completion
 from conversations.api.running_service import running_answers
 from conversations.completion_selectors import completion_by_key, get_unstored_completion
 from conversations.models import Completion
@@ -34,6 +35,7 @@ OF_UNSTORED = (
 NOT_ADMITTED = {"id": None, "object": "chat.completion", "state": Completion.State.CANCELLED}
 
 
+@names_completion
 class CompletionCancelView(ApiView):
     permissions: ClassVar = {"POST": Permission.COMPLETIONS}
 

@@ -9,7 +9,9 @@ from rest_framework.response import Response
 from accounts.authentication import principal_of
 from accounts.permissions import Permission
 from conversations import selectors
+from conversations.api.examples import SHOWN_FEEDBACK, SHOWN_FEEDBACKS
 from conversations.api.feedback_serializers import FeedbackChangesSerializer, FeedbackSerializer
+from conversations.api.path_parameters import names_completion
 from conversations.feedback import FEEDBACK_NAMES, feedback_of, give_feedback
 from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer
@@ -24,6 +26,7 @@ EXAMPLE = OpenApiExample(
 )
 
 
+@names_completion
 class FeedbackView(ApiView):
     permissions: ClassVar = {"GET": Permission.HISTORY_READ, "POST": Permission.HISTORY_WRITE}
 
@@ -32,6 +35,7 @@ class FeedbackView(ApiView):
         summary="What was said of a completion's answers",
         description="All that the caller may see: with an end-user token, that end user's own.",
         tags=["history"],
+        examples=[SHOWN_FEEDBACKS],
         responses={200: list_serializer(FeedbackSerializer)} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:
@@ -49,7 +53,7 @@ class FeedbackView(ApiView):
         "or for itself where there is none.",
         tags=["history"],
         request=FeedbackChangesSerializer,
-        examples=[EXAMPLE],
+        examples=[EXAMPLE, SHOWN_FEEDBACK],
         responses={200: FeedbackSerializer} | error_responses(400, 401, 403, 404),
     )
     def post(self, request: Request, completion_id: str) -> Response:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from accounts.authentication import principal_of
 from accounts.permissions import Permission
 from chatapi.completions.schemas.call_documentation import OPENAI_CALL
+from chatapi.completions.schemas.examples import ANSWERED_MESSAGES, STORED_PAGE
 from chatapi.completions.schemas.stored_completion import (
     CompletionChangesSerializer,
     CompletionDeletedSerializer,
@@ -22,6 +23,7 @@ from chatapi.completions.stored.list_parameters import (
 )
 from chatapi.completions.stored.presenters import picture_files, show_listed, show_message, show_whole
 from conversations import selectors
+from conversations.api.path_parameters import names_completion
 from conversations.completion_changes import delete_completion, replace_metadata
 from conversations.completion_selectors import answered_page, completion_page
 from conversations.feedback import feedback_of
@@ -47,6 +49,7 @@ class CompletionListView(ApiView):
         "both are with the completion itself. What was asked for with `store: false` is in no list.",
         tags=["history"],
         parameters=PAGES.documentation,
+        examples=[STORED_PAGE],
         responses={200: page_serializer(StoredCompletionSerializer)} | error_responses(400, 401),
     )
     def get(self, request: Request) -> Response:
@@ -62,6 +65,7 @@ class CompletionListView(ApiView):
         """Documents it, and is named in `Allow`; never called: an ASGI endpoint stands before."""
 
 
+@names_completion
 class CompletionView(ApiView):
     permissions: ClassVar = {
         "GET": Permission.HISTORY_READ,
@@ -110,6 +114,7 @@ class CompletionView(ApiView):
         return Response(CompletionDeletedSerializer(completion).data)
 
 
+@names_completion
 class CompletionMessagesView(ApiView):
     permissions: ClassVar = {"GET": Permission.HISTORY_READ}
 
@@ -120,6 +125,7 @@ class CompletionMessagesView(ApiView):
         "SDKs declare the role as `assistant` alone; it is the true one.",
         tags=["history"],
         parameters=MESSAGE_PAGES.documentation,
+        examples=[ANSWERED_MESSAGES],
         responses={200: page_serializer(StoreMessageSerializer)} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, completion_id: str) -> Response:

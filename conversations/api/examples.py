@@ -1,0 +1,161 @@
+"""Examples in the API's document: one conversation about a weekend, with its items."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+
+CONVERSATION_ID = "conv_01935e0d6a5b7c3a8f1e2d3c4b5a6978"
+COMPLETION_ID = "chatcmpl-01935e0d6a5d7e4c9f0a1b2c3d4e5f60"
+QUESTION_ID = "msg_01935e0d6a5b7d4b9e2f3a4b5c6d7e8e"
+ANSWER_ID = "msg_01935e0d6a5c7d4b9e2f3a4b5c6d7e8f"
+QUESTION = "What should I see in Oslo?"
+ANSWER = "Take the tram to the harbour, then walk to the opera house."
+
+USAGE = {
+    "prompt_tokens": 15,
+    "completion_tokens": 14,
+    "total_tokens": 29,
+    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 0,
+        "audio_tokens": 0,
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
+    },
+}
+FEEDBACK = {
+    "object": "chat.completion.feedback",
+    "completion_id": COMPLETION_ID,
+    "message_id": ANSWER_ID,
+    "choice": 0,
+    "source": "end_user",
+    "user": "user-4711",
+    "thumbs": "up",
+    "score": None,
+    "comment": "Just what I wanted to know.",
+    "category": None,
+    "created_at": 1767268860,
+    "updated_at": 1767268860,
+}
+_QUESTION_ITEM = {
+    "id": QUESTION_ID,
+    "status": "completed",
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_text", "text": QUESTION}],
+    "message_id": QUESTION_ID,
+    "parent_id": None,
+    "siblings": [QUESTION_ID],
+    "completion_id": None,
+    "state": None,
+    "finish_reason": None,
+    "usage": None,
+    "name": None,
+    "feedback": [],
+    "created_at": 1767268800,
+    "cost_usd": None,
+}
+_ANSWER_ITEM = {
+    "id": ANSWER_ID,
+    "status": "completed",
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": ANSWER, "annotations": []}],
+    "message_id": ANSWER_ID,
+    "parent_id": QUESTION_ID,
+    "siblings": [ANSWER_ID],
+    "completion_id": COMPLETION_ID,
+    "state": "completed",
+    "finish_reason": "stop",
+    "usage": USAGE,
+    "name": None,
+    "feedback": [FEEDBACK],
+    "created_at": 1767268815,
+    "cost_usd": "0.000180",
+}
+_CONVERSATION: dict[str, Any] = {
+    "id": CONVERSATION_ID,
+    "object": "conversation",
+    "created_at": 1767268800,
+    "updated_at": 1767268815,
+    "deleted_at": None,
+    "metadata": {"topic": "travel"},
+    "tags": ["work"],
+    "title": "A weekend in Oslo",
+    "pinned": False,
+    "archived": False,
+    "user": "user-4711",
+    "visibility": "private",
+    "head_id": ANSWER_ID,
+    "message_count": 2,
+    "preview": ANSWER,
+    "model": "gpt-5",
+    "state": "completed",
+    "running_completion_id": None,
+    "cost_usd": "0.000180",
+}
+
+
+def page_of(*rows: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a list's only page."""
+    ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]}
+    return {"object": "list", "data": list(rows), **ends, "has_more": False}
+
+
+def shown(name: str, value: dict[str, Any], media_type: str | None = None) -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True, media_type=media_type)
+
+
+def sent(name: str, value: dict[str, Any]) -> OpenApiExample:
+    return OpenApiExample(name, value=value, request_only=True)
+
+
+SHOWN_ITEM = shown("An answer", _ANSWER_ITEM)
+SHOWN_ITEMS = shown("An answer and its question", page_of(_ANSWER_ITEM, _QUESTION_ITEM))
+EDITED_QUESTION = [
+    sent("Another question", {"content": "What should I see in Bergen?"}),
+    shown(
+        "The new version",
+        _QUESTION_ITEM
+        | {
+            "id": (_NEW := "msg_01935e0e1b2c7d4b9e2f3a4b5c6d7e90"),
+            "content": [{"type": "input_text", "text": "What should I see in Bergen?"}],
+            "message_id": _NEW,
+            "siblings": [QUESTION_ID, _NEW],
+        },
+    ),
+]
+ADDED_ITEMS = shown(
+    "What was added",
+    page_of(
+        _QUESTION_ITEM | {"content": [{"type": "input_text", "text": "Which wine goes with fish?"}]},
+        _ANSWER_ITEM
+        | {
+            "content": [{"type": "output_text", "text": "A dry white one.", "annotations": []}],
+            "completion_id": None,
+            "state": None,
+            "finish_reason": None,
+            "usage": None,
+            "cost_usd": None,
+            "feedback": [],
+        },
+    ),
+)
+SHOWN_FEEDBACK = shown("A thumb up, and why", FEEDBACK)
+SHOWN_FEEDBACKS = shown("What one author says", {"object": "list", "data": [FEEDBACK]})
+NEW_CONVERSATION = sent(
+    "With its first question",
+    {
+        "metadata": {"topic": "travel"},
+        "tags": ["work"],
+        "user": "user-4711",
+        "items": [{"role": "user", "content": QUESTION}],
+    },
+)
+CHANGED_CONVERSATION = sent("Another title, and kept on top", {"title": "Oslo in May", "pinned": True})
+DELETED_CONVERSATION = shown(
+    "A deleted conversation",
+    {"id": CONVERSATION_ID, "object": "conversation.deleted", "deleted": True},
+)
+SHOWN_CONVERSATION = shown("A conversation", _CONVERSATION)
+SHOWN_CONVERSATIONS = shown("The only one", page_of(_CONVERSATION) | {"next_cursor": None})
