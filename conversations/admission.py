@@ -72,12 +72,12 @@ class _Batch:
         )
         outcomes = [self._outcome(run) for run in self.runs]
         insert_rows(Conversation, self.conversations)
-        hold_files(self.held_files)
         insert_rows(Message, self.messages)
         insert_rows(Completion, self.completions)
         insert_rows(ConversationLabel, self.conversation_labels)
         insert_rows(CompletionLabel, self.completion_labels)
         update_rows(Conversation, self.heads)
+        hold_files(self.held_files)  # last: whoever releases these files has the conversation locked
         return outcomes
 
     def _outcome(self, run: StoredRun) -> Admission | Deferred | ApiError:
@@ -153,9 +153,12 @@ class _Batch:
             "message_count": Increase(added),
             "last_completion": run.id,
         }
-        if position.needs_title:
-            changes["title"] = first_words(run.request.messages)
         self.heads.append(({"id": position.conversation_id}, changes))
+        if position.needs_title:
+            # a client may have chosen one meanwhile
+            untitled = {"title": "", "titled_by": Conversation.TitledBy.FIRST_WORDS.value}
+            title = {"title": first_words(run.request.messages)}
+            self.heads.append(({"id": position.conversation_id, **untitled}, title))
         return admission
 
     def _admit_unstored(self, run: StoredRun, position: ThreadPosition | None) -> Admission:

@@ -4,7 +4,9 @@ Only ids are read, each time with one recursive query. Deleted messages are left
 what follows them followed what was before them.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -91,14 +93,12 @@ def places_of(
     def parent_of(message: Message) -> UUID | None:
         return None if message.parent_id is None else shown_parents.get(message.parent_id)
 
-    following = _following(conversation_id, {parent_of(message) for message in messages})
-    for message in (*messages, *unstored):
-        if (parent := parent_of(message)) in following:
-            following[parent].add(message.id)
-    in_order = {parent: sorted(ids) for parent, ids in following.items()}
+    parent_by_id = {message.id: parent_of(message) for message in (*unstored, *messages)}
+    siblings = _siblings(conversation_id, [message.id for message in messages], parent_by_id)
     return {
-        message.id: Place(parent_of(message), _around(message.id, in_order[parent_of(message)]))
+        message.id: Place(parent, _around(message.id, siblings[parent]))
         for message in messages
+        for parent in (parent_by_id[message.id],)
     }
 
 
@@ -122,27 +122,50 @@ def _shown_parents(ids: Collection[UUID]) -> dict[UUID, UUID | None]:
     return {id_from_driver(start): id_from_driver(id) for start, id in rows}
 
 
-def _following(conversation_id: UUID, parents: Collection[UUID | None]) -> dict[UUID | None, set[UUID]]:
-    """Return the messages shown right after each of these; after None, the roots."""
-    found: dict[UUID | None, set[UUID]] = {parent: set() for parent in parents}
+def _siblings(
+    conversation_id: UUID, messages: Collection[UUID], parent_by_id: Mapping[UUID, UUID | None]
+) -> dict[UUID | None, list[UUID]]:
+    """Return what is shown after each parent of these messages, in order; of very many, those around them.
+
+    `parent_by_id` has the parents of these, and of answers that are being made. The conversation's id stands
+    for what is before its roots.
+    """
+    if not messages:
+        return {}
+    parents = {parent_by_id[id] for id in messages}
     known = [id for id in parents if id is not None]
     first = f"m.parent_id IN ({_marks(known)})"
     if None in parents:
         first += " OR (m.conversation_id = %s AND m.parent_id IS NULL)"
+    also = [(parent or conversation_id, id) for id, parent in parent_by_id.items() if parent in parents]
+    near = MAX_SIBLINGS - 1
     rows = _rows(
         f"""
         WITH RECURSIVE following(place_id, id, is_emptied) AS (
-            SELECT m.parent_id, m.id, m.emptied_at IS NOT NULL FROM {{messages}} m WHERE {first}
+            SELECT COALESCE(m.parent_id, m.conversation_id), m.id, m.emptied_at IS NOT NULL
+            FROM {{messages}} m WHERE {first}
             UNION ALL
             SELECT following.place_id, m.id, m.emptied_at IS NOT NULL
             FROM {{messages}} m JOIN following ON m.parent_id = following.id WHERE following.is_emptied
+        ),
+        shown(place_id, id) AS (
+            SELECT place_id, id FROM following WHERE NOT is_emptied
+            UNION VALUES {", ".join(["(%s, %s)"] * len(also))}
         )
-        SELECT place_id, id FROM following WHERE NOT is_emptied
+        SELECT place_id, id FROM (
+            SELECT place_id, id, SUM(CASE WHEN id IN ({_marks(messages)}) THEN 1 ELSE 0 END) OVER (
+                PARTITION BY place_id ORDER BY id ROWS BETWEEN {near} PRECEDING AND {near} FOLLOWING
+            ) AS wanted_near
+            FROM shown
+        ) AS counted
+        WHERE wanted_near > 0 ORDER BY id
         """,  # noqa: S608 (placeholders)
-        (*known, conversation_id) if None in parents else known,
+        (*known, *([conversation_id] if None in parents else []), *chain.from_iterable(also), *messages),
     )
+    found: dict[UUID | None, list[UUID]] = defaultdict(list)
     for place, id in rows:
-        found[None if place is None else id_from_driver(place)].add(id_from_driver(id))
+        parent = id_from_driver(place)
+        found[None if parent == conversation_id else parent].append(id_from_driver(id))
     return found
 
 

@@ -6,10 +6,10 @@ An emptied message stays as a mark, because its digest is in those of all that f
 from collections.abc import Collection, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from conversations.admission import first_words
@@ -17,10 +17,11 @@ from conversations.asset_holds import release_files
 from conversations.branches import path_to_message
 from conversations.models import Completion, Conversation, Message, Score, SpokenAnswer
 from conversations.selectors import blobs_in
-from conversations.settlement import preview
+from conversations.settlement import preview, wordless_error
 from engines import messages as engine_messages
 
 Role = Message.Role
+M = TypeVar("M", bound=Model)
 
 
 def empty_messages(conversation: Conversation, messages: Sequence[Message]) -> None:
@@ -30,9 +31,11 @@ def empty_messages(conversation: Conversation, messages: Sequence[Message]) -> N
     emptied already stay as they are. An answer that is being made is not stored, and cannot be emptied.
     """
     with transaction.atomic():
-        list(Conversation.objects.select_for_update(of=("self",), no_key=True).filter(pk=conversation.pk))
+        lock_completions(messages)
+        list(_to_change(Conversation.objects.filter(pk=conversation.pk)))
         wanted = Message.objects.filter(pk__in=[message.pk for message in messages])
-        emptied = list(wanted.filter(conversation=conversation, emptied_at=None))
+        columns = wanted.only("role", "parts", "parent_id", "completion_id", "choice")
+        emptied = list(columns.filter(conversation=conversation, emptied_at=None))
         if not emptied:
             return
         ids = [message.pk for message in emptied]
@@ -43,6 +46,23 @@ def empty_messages(conversation: Conversation, messages: Sequence[Message]) -> N
         _release_files(conversation, emptied)
         conversation.refresh_from_db()
         _update_conversation(conversation, emptied)
+
+
+def lock_completions(messages: Collection[Message]) -> None:
+    """Lock the completions that wrote these messages, or answer them.
+
+    Settlement, feedback and deletion lock a completion first too, and its conversation after it.
+    """
+    list(_to_change(_completions_of(messages).order_by("pk")))
+
+
+def _to_change(rows: QuerySet[M]) -> QuerySet[M, Any]:
+    return rows.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True)
+
+
+def _completions_of(messages: Collection[Message]) -> QuerySet[Completion]:
+    ids = {message.completion_id for message in messages if message.completion_id is not None}
+    return Completion.objects.filter(Q(pk__in=ids) | Q(prompt__in=messages))
 
 
 def _delete_scores(emptied: Collection[Message]) -> None:
@@ -56,22 +76,22 @@ def _delete_scores(emptied: Collection[Message]) -> None:
 
 
 def _clear_completions(emptied: Collection[Message]) -> None:
-    """Clear what their completions repeat of them: a predicted answer, and an error's message may quote both.
+    """Clear what their completions repeat of them: a predicted answer, and an error may quote both.
 
-    One that is in progress is locked by its end, which may wait for this conversation.
+    The error of one that is in progress is cleared at its end.
     """
-    ids = {message.completion_id for message in emptied if message.completion_id is not None}
-    ended = Completion.objects.exclude(state=Completion.State.IN_PROGRESS)
-    for completion in ended.filter(Q(pk__in=ids) | Q(prompt__in=emptied)):
+    changed = []
+    for completion in _completions_of(emptied).only("request", "error"):
         params = completion.request.get("params") or {}
         if "prediction" not in params and completion.error is None:
             continue
         if "prediction" in params:
             kept = {name: value for name, value in params.items() if name != "prediction"}
             completion.request = {**completion.request, "params": kept}
-        if completion.error is not None:
-            completion.error = {**completion.error, "message": "What it was about was deleted."}
-        completion.save(update_fields=["request", "error"])
+        completion.error = wordless_error(completion.error)
+        changed.append(completion)
+    if changed:
+        Completion.objects.bulk_update(changed, ["request", "error"])
 
 
 def _release_files(conversation: Conversation, emptied: Collection[Message]) -> None:

@@ -108,9 +108,9 @@ def _author_of(who: Principal, completion: Completion) -> _Author:
 
 
 def _lock_answer(completion: Completion, choice: int) -> None:
-    """Keep the completion from being deleted meanwhile, and check that it has this choice."""
+    """Keep the answer from being deleted meanwhile, and check that the completion has this choice."""
     rows = Completion.objects.select_for_update(of=("self",)).filter(
-        pk=completion.pk, conversation__isnull=False
+        pk=completion.pk, conversation__isnull=False, conversation__deleted_at=None
     )
     locked = rows.first()
     if locked is None:

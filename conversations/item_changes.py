@@ -11,7 +11,7 @@ from accounts.principal import Principal
 from conversations.admission import first_words
 from conversations.asset_holds import hold_files
 from conversations.digest_chain import chain_digests
-from conversations.emptying import empty_messages
+from conversations.emptying import empty_messages, lock_completions
 from conversations.item_ids import parse_message_id
 from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation, readable
@@ -86,8 +86,10 @@ def edit_message(
 @transaction.atomic
 def delete_message(who: Principal, conversation_id: str, message: Message) -> None:
     """Empty a message. Raises `Conflict` for an answer that is being made, `NotFound` and `Forbidden`."""
-    conversation = _locked(who, conversation_id)
     require_ended(message)
+    get_conversation(who, conversation_id).require_writable(who)
+    lock_completions([message])
+    conversation = _locked(who, conversation_id)
     empty_messages(conversation, [message])
 
 

@@ -1,11 +1,13 @@
 """Settlement: store how completions ended, many in one transaction, each once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from billing.holds import ChargeSettlement
 from billing.units import Units
@@ -19,7 +21,7 @@ from conversations.models import (
     SpokenAnswer,
     spoken_answer_id,
 )
-from conversations.stored_run import StoredRun
+from conversations.stored_run import Admission, StoredRun
 from core.blob import Blob
 from core.bulk_sql import Exchange, Increase, Row, insert_rows, update_rows
 from engines.answers import Outcome
@@ -63,10 +65,12 @@ def settle_all(settlements: Sequence[Settlement], costs: Mapping[UUID, int | Non
     were_open = update_rows(Completion, [_end_update(settlement, costs) for settlement in settlements])
     ending = [settlement for settlement, was_open in zip(settlements, were_open, strict=True) if was_open]
     answers = [(settlement, answer) for settlement in ending for answer in _answer_rows(settlement)]
-    hold_files([held for end in ending for held in _held_files(end)])
     insert_rows(Message, [answer for _, answer in answers])
     _store_spoken_answers([row for pair in answers for row in _spoken_rows(*pair)])
     _update_conversations(ending, answers, costs)
+    # last: whoever releases these files has the conversation locked
+    hold_files([held for end in ending for held in _held_files(end)])
+    _clear_failures([ended.run.id for ended in ending if ended.outcome.failure is not None])
 
 
 def speech_files(outcome: Outcome) -> tuple[StoredFile, ...]:
@@ -150,21 +154,20 @@ def _update_conversations(
     rows: dict[UUID, list[Row]] = {settlement.run.id: [] for settlement in ending}
     for settlement, answer in answers:
         rows[settlement.run.id].append(answer)
+    stored = [ended for ended in ending if ended.run.admission.conversation_id is not None]
     update_rows(
         Conversation,
-        [
-            _conversation_update(ended, rows[ended.run.id], costs.get(ended.run.id) or 0)
-            for ended in ending
-            if ended.run.admission.conversation_id is not None
-        ],
+        [_conversation_update(ended, rows[ended.run.id], costs.get(ended.run.id) or 0) for ended in stored],
     )
+    for ended in stored:  # when the heads of those that have an answer have moved
+        if ended.run.admission.head_before is not None and not _first_choice(rows[ended.run.id]):
+            _move_head_back(ended.run.admission)
 
 
 def _conversation_update(ended: Settlement, answers: Sequence[Row], cost: int) -> tuple[Row, Row]:
     """Return the update that adds an end to its conversation.
 
-    The head moves to the answer, unless it has moved elsewhere meanwhile. Where a message was to be answered
-    anew and no answer came, it goes back to where it was.
+    The head moves to the answer, unless it has moved elsewhere meanwhile.
     """
     place = ended.run.admission
     changes: dict[str, Any] = {
@@ -172,13 +175,42 @@ def _conversation_update(ended: Settlement, answers: Sequence[Row], cost: int) -
         "message_count": Increase(len(answers)),
         "cost": Increase(cost),
     }
-    first = next((answer for answer in answers if answer["choice"] == 0), None)
+    first = _first_choice(answers)
     if first is not None:
         changes["head"] = Exchange(place.prompt_id, first["id"])
         changes["preview"] = preview(first["parts"])
-    elif place.head_before is not None:
-        changes["head"] = Exchange(place.prompt_id, place.head_before)
     return {"id": place.conversation_id}, changes
+
+
+def _first_choice(answers: Sequence[Row]) -> Row | None:
+    return next((answer for answer in answers if answer["choice"] == 0), None)
+
+
+def _move_head_back(place: Admission) -> None:
+    """Show again what was shown before a message was to be answered anew, since no answer came.
+
+    If that was deleted meanwhile, another answer is shown. While one more is being made, the head stays: it
+    moves to that one.
+    """
+    waiting = Conversation.objects.filter(pk=place.conversation_id, head=place.prompt_id)
+    before = Message.objects.filter(pk=place.head_before, emptied_at=None).exclude(pk=place.prompt_id)
+    waiting.exclude(is_being_answered()).update(
+        head=Coalesce(Subquery(before.values("pk")), newest_answer(), F("head"))
+    )
+
+
+def is_being_answered() -> Exists:
+    """Return the condition that an answer to a conversation's head is being made."""
+    running = Completion.objects.filter(state=Completion.State.IN_PROGRESS)
+    return Exists(running.filter(prompt=OuterRef("head")))
+
+
+def newest_answer() -> Subquery:
+    """Return the newest answer to a conversation's head, if it is there, of those that are shown."""
+    answers = Message.objects.filter(
+        Q(choice=None) | Q(choice=0), parent=OuterRef("head"), role=Message.Role.ASSISTANT, emptied_at=None
+    )
+    return Subquery(answers.order_by("-pk").values("pk")[:1])
 
 
 def preview(parts: Iterable[Part]) -> str:
@@ -223,6 +255,15 @@ def wordless_error(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
     A vendor may quote the run in any of its texts, even in a code.
     """
     return None if error is None else {"message": "It was not kept.", "status": error.get("status", 502)}
+
+
+def _clear_failures(ids: Collection[UUID]) -> None:
+    """Keep no words of these failures if the message that was to be answered was deleted meanwhile."""
+    if not ids:
+        return
+    deleted = Completion.objects.filter(pk__in=ids, prompt__emptied_at__isnull=False)
+    for id, error in list(deleted.values_list("pk", "error")):
+        Completion.objects.filter(pk=id).update(error=wordless_error(error))
 
 
 def usage_columns(usage: Usage, cost: int | None) -> Row:

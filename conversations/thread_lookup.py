@@ -168,9 +168,9 @@ def _prompt_of(conversation: Conversation, request: CompletionRequest) -> Messag
             f"'{param}' answers a stored message anew: leave 'messages' empty.", param="messages"
         )
     prompt: Message | None = _named_message(conversation, request.regenerate or "", param)
-    while prompt is not None and (prompt.role == Message.Role.ASSISTANT or prompt.emptied_at):
+    while prompt is not None and prompt.role == Message.Role.ASSISTANT:
         prompt = prompt.parent
-    if prompt is None:
+    if prompt is None or prompt.emptied_at:
         raise BadRequest("There is no message before this one that could be answered again.", param=param)
     return prompt
 

@@ -3,11 +3,12 @@
 import logging
 import socket
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
@@ -18,8 +19,8 @@ from chatapi.completions.billable_usage import billing_units
 from chatapi.completions.process_heartbeats import HEARTBEAT_TIMEOUT, is_alive, journal_path
 from chatapi.completions.runs import crash_journal
 from chatapi.completions.runs.crash_journal import RunProgress
-from conversations.models import Completion, Conversation, Message, ServerProcess
-from conversations.settlement import usage_columns
+from conversations.models import Completion, Conversation, ServerProcess
+from conversations.settlement import is_being_answered, newest_answer, usage_columns
 from core.bulk_sql import Increase, update_rows
 from core.files import delete_abandoned
 from engines.events import Usage
@@ -86,26 +87,30 @@ def _is_journal_expected(process: ServerProcess) -> bool:
 def _mark_interrupted(dead: Collection[UUID | None]) -> int:
     abandoned = Completion.objects.filter(state=Completion.State.IN_PROGRESS)
     abandoned = abandoned.filter(_owned_by(dead, "process"))
-    answered_again = list(
-        Conversation.objects.filter(completions__in=abandoned, head=F("completions__prompt")).distinct()
-    )
-    marked = abandoned.update(
-        state=Completion.State.INTERRUPTED,
-        ended_at=timezone.now(),
-        usage_estimated=True,
-        idempotency_key=None,  # a repeated call is meant to succeed
-    )
-    for conversation in answered_again:
-        _restore_head(conversation)
+    now, marked = timezone.now(), 0
+    while batch := list(abandoned.order_by("pk").values_list("pk", "conversation", "prompt")[:BATCH]):
+        ids, conversations, prompts = map(set, zip(*batch, strict=True))
+        with transaction.atomic():
+            marked += abandoned.filter(pk__in=ids).update(
+                state=Completion.State.INTERRUPTED,
+                ended_at=now,
+                usage_estimated=True,
+                idempotency_key=None,  # a repeated call is meant to succeed
+            )
+            _show_newest_answers(conversations - {None}, prompts - {None}, now)
     return marked
 
 
-def _restore_head(conversation: Conversation) -> None:
-    """Show the newest answer again, if the message at the head has one: another was being made of it."""
-    answers = Message.objects.filter(parent=conversation.head_id, completion__isnull=False)
-    newest = answers.order_by("-pk").values_list("pk", flat=True).first()
-    if newest is not None:
-        Conversation.objects.filter(pk=conversation.pk, head=conversation.head_id).update(head=newest)
+def _show_newest_answers(conversations: Collection[UUID], prompts: Collection[UUID], now: datetime) -> None:
+    """Show the newest answer again where the head is one of these prompts, and has one.
+
+    Another was being made of it. Lists say of all these conversations that they changed.
+    """
+    changed = Conversation.objects.filter(pk__in=conversations)
+    list(changed.order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
+    changed.update(updated_at=now)
+    waiting = changed.filter(head__in=prompts).exclude(is_being_answered())
+    waiting.update(head=Coalesce(newest_answer(), F("head")))
 
 
 def _settle_charges(charges: Sequence[Charge]) -> None:
@@ -119,6 +124,7 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         units = billing_units(usage, images)
         settlements.append(_build_settlement(charge, progress, units, is_estimated=usage.estimated))
         usages[charge.id] = usage
+    now = timezone.now()
     with transaction.atomic(), HoldBatch([], settlements) as batch:
         update_rows(
             Completion, [({"id": id}, usage_columns(usages[id], cost)) for id, cost in batch.costs.items()]
@@ -127,7 +133,7 @@ def _settle_charges(charges: Sequence[Charge]) -> None:
         update_rows(
             Conversation,
             [
-                ({"id": conversation_id}, {"cost": Increase(batch.costs[id] or 0)})
+                ({"id": conversation_id}, {"cost": Increase(batch.costs[id] or 0), "updated_at": now})
                 for id, conversation_id in conversations.values_list("id", "conversation_id")
             ],
         )

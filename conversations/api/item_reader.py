@@ -35,12 +35,14 @@ def read_items(items: Sequence[Mapping[str, Any]]) -> UnresolvedMessages:
 
 
 def read_edit(edited: Message, content: str | list[dict[str, Any]]) -> UnresolvedMessages:
-    """Read another content for a message. Raises `BadRequest`."""
+    """Read another content for a message, which keeps its reasoning and its calls. Raises `BadRequest`."""
     uploads = Uploads()
     try:
         parts = _content(content, edited.role, uploads)
     except exceptions.InvalidField as problem:
         raise problem.as_bad_request from None
+    reasoning = (part for part in edited.parts if isinstance(part, ReasoningPart))
+    parts = (*reasoning, *parts, *edited.tool_calls)
     message = Message(edited.role, parts, edited.name, edited.tool_call_id)
     return UnresolvedMessages((message,), uploads.bytes, paths=EDIT_PATHS)
 

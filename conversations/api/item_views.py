@@ -152,7 +152,8 @@ class ItemView(ApiView):
         summary="Put another version beside a message, and show its branch",
         description="The message stays, as one of the new one's `siblings`; what followed it does not follow "
         "the new one. If a version says the same already, that one is shown and returned. What can be edited "
-        "is the content of a `message` and the output of a function.",
+        "is the content of a `message` and the output of a function; an answer's reasoning and calls are "
+        "taken over.",
         tags=["history"],
         request=ItemEditSerializer,
         examples=EDITED_QUESTION,
@@ -169,7 +170,8 @@ class ItemView(ApiView):
         def edit(messages: Sequence[engine_messages.Message], files: Sequence[StoredFile]) -> Message:
             return edit_message(who, conversation_id, edited.pk, NewMessages(messages, files))
 
-        item = items_of(write_messages(request, new, edit))[-1]
+        items = items_of(write_messages(request, new, edit))
+        item = next((item for item in items if item.id.prefix == MESSAGE), items[-1])
         [shown] = _presented(request, conversation, [item], unstored_answers(conversation))
         return Response(shown)
 

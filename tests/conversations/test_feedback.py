@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.keys.validation import principal_of_secret
-from conversations.feedback import feedback_of
+from conversations.feedback import feedback_of, give_feedback
 from conversations.models import Completion, Conversation, Message, Score
 from conversations.settlement import answer_id
+from core.exceptions import NotFound
 from core.ids import MESSAGE, PROJECT, format_id
 from tests.support.history_rows import add_message, completion_of, conversation_of, create_exchange
 from tests.support.people import Person, signed_in, token_for
@@ -54,6 +56,16 @@ def test_a_server_says_what_an_answer_was_like(alice: Person, client: Client) ->
     shown = client.get(path_of(completion).removesuffix("/feedback"), headers=alice.headers).json()
     assert shown["feedback"] == seen(client, completion, alice.headers)
     assert [one["comment"] for one in shown["feedback"]] == ["Good"]
+
+
+def test_a_conversation_that_was_deleted_meanwhile_gets_no_feedback(alice: Person) -> None:
+    completion = Completion.objects.select_related("conversation").get(pk=create_exchange(alice).pk)
+    Conversation.objects.update(deleted_at=timezone.now())
+
+    with pytest.raises(NotFound):
+        give_feedback(principal_of_secret(alice.key), completion, {"thumbs": "up"})
+
+    assert not Score.objects.exists()
 
 
 def test_only_what_is_sent_again_changes(alice: Person, client: Client) -> None:

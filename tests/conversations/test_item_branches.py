@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from conversations.branches import places_of
 from conversations.models import Message
 from engines.messages import ReasoningPart, ToolCall
 from tests.support.history_rows import add_message, completion_of, conversation_of
@@ -117,6 +118,29 @@ def test_of_very_many_siblings_the_hundred_around_are_named(alice: Person, clien
     for place, around in ((0, ids[:100]), (75, ids[25:125]), (149, ids[50:])):
         answer = client.get(items_path(conversation, ids[place]), headers=alice.headers)
         assert answer.json()["siblings"] == around
+
+
+def test_no_more_siblings_are_read_than_are_named(alice: Person) -> None:
+    conversation = conversation_of(alice)
+    gone = add_message(conversation, "user", "gone")
+    rows = [Message(conversation=conversation, role="user", parts=()) for _ in range(1000)]  # type: ignore[misc]
+    after = [
+        Message(conversation=conversation, role="user", parts=(), parent=gone)  # type: ignore[misc]
+        for _ in range(300)
+    ]
+    Message.objects.bulk_create([*rows, *after])
+    empty(gone)
+    empty(rows[500])
+    beside = [row.pk for row in (*rows, *after) if row is not rows[500]]
+    making = Message(conversation=conversation, role="user", parts=())  # type: ignore[misc]
+
+    places = places_of(conversation.pk, [rows[0], rows[499], after[0], making], [making])
+
+    assert {place.parent_id for place in places.values()} == {None}
+    assert list(places[rows[0].pk].siblings) == beside[:100]
+    assert list(places[rows[499].pk].siblings) == beside[449:549]
+    assert list(places[after[0].pk].siblings) == beside[949:1049]
+    assert list(places[making.pk].siblings) == [*beside[-99:], making.pk]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

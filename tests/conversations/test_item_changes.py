@@ -211,6 +211,20 @@ def test_answers_and_outputs_of_functions_can_be_edited(
     assert conversation.preview == "B"
 
 
+def test_an_edited_answer_keeps_its_reasoning_and_its_calls(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    items = ["Q", THOUGHT, answered("A"), CALL]
+    _, thought, answer, call = append(client, alice, conversation, *items).json()["data"]
+
+    better = edit(client, alice, conversation, answer["id"], "B").json()
+
+    rows = listed(client, alice, conversation)
+    assert words_of(rows) == ["Q", "reasoning", "B", "function_call"]
+    assert (rows[1]["content"], rows[2], rows[3]["call_id"]) == (thought["content"], better, call["call_id"])
+    assert append(client, alice, conversation, RESULT).status_code == 200, "its call can be answered"
+
+
 def test_reasoning_and_calls_cannot_be_edited(
     conversation: Conversation, alice: Person, client: Client
 ) -> None:

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from conversations.emptying import empty_messages
 from conversations.models import Completion, Conversation, Message, Score, SpokenAnswer, spoken_answer_id
@@ -210,3 +211,19 @@ def test_a_page_between_two_deletions_skips_nothing(
 
     rest = item_page(client, alice, conversation, f"order=asc&limit=1&after={page['last_id']}")
     assert (rest["data"], rest["has_more"]) == ([], False)
+
+
+@pytest.mark.parametrize("answers", [2, 20])
+def test_a_question_takes_as_many_queries_however_often_it_was_answered(
+    answers: int, conversation: Conversation, alice: Person, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    asked = add_message(conversation, "user", "Q")
+    request = {"params": {"prediction": {}}}
+    for _ in range(answers):
+        completion_of(alice, asked, "failed", request=request, error={"message": "Q", "status": 503})
+
+    with django_assert_num_queries(15):
+        empty_messages(conversation, [asked])
+
+    left = {"request": {"params": {}}, "error": {"message": "It was not kept.", "status": 503}}
+    assert list(Completion.objects.values("request", "error")) == [left] * answers

@@ -7,7 +7,7 @@ from accounts.principal import Principal
 from chatapi.completions.runs.event_log import EventLog
 from conversations.completion_selectors import get_unstored_completion
 from conversations.exceptions import NotStored
-from conversations.models import Completion
+from conversations.models import Completion, Message
 from conversations.selectors import answer_of, failure_of, get_completion, read_sounds, stored_ids
 from core.exceptions import NotFound
 from core.ids import COMPLETION, format_id
@@ -28,7 +28,7 @@ from engines.messages import ReasoningPart, RefusalPart, SpokenPart, TextPart, T
 def replay(who: Principal, completion_id: UUID) -> EventLog | None:
     """Return the log of a stored completion; None while it is still running.
 
-    Raises `NotStored` if it has ended and nothing of it was kept.
+    Raises `NotStored` if it has ended and nothing of it was kept, or one of its answers was deleted.
     """
     public_id = format_id(COMPLETION, completion_id)
     try:
@@ -40,6 +40,8 @@ def replay(who: Principal, completion_id: UUID) -> EventLog | None:
     answer = answer_of(completion)
     if answer.state == "in_progress":
         return None
+    if Message.objects.filter(completion=completion, emptied_at__isnull=False).exists():
+        raise NotStored
     log = EventLog(answer.head, stored_ids(completion))
     for event in _events(answer, read_sounds(who.workspace_id, answer)):
         log.append(event)

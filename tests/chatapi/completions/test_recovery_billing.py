@@ -13,9 +13,11 @@ from chatapi.completions.process_heartbeats import journal_path
 from chatapi.completions.recovery import settle_interrupted
 from chatapi.completions.runs.crash_journal import Journal
 from chatapi.completions.token_counts import PromptEstimate
+from conversations.models import Conversation
 from core.ids import new_id
 from engines.events import TextDelta
 from tests.support.charges import hold
+from tests.support.history_rows import NOON, add_message, completion_of, conversation_of
 from tests.support.people import Person
 from tests.support.priced_usage import add_credit
 
@@ -35,10 +37,14 @@ def test_the_journals_price_is_used_or_the_promised_one_if_it_is_unknown(alice: 
     slot.record_start()
     slot.add(TextDelta("12345678"))
     open_journal.close()
+    asked = add_message(conversation_of(alice), "user", "Tell me")
+    completion_of(alice, asked, "interrupted", pk=id)
     settle_interrupted()
     charge = Charge.objects.get()
     assert (charge.state, charge.end, charge.price_id) == ("settled", "interrupted", price.id)
     assert charge.cost == 3 + 2 * 2
+    conversation = Conversation.objects.get()
+    assert (conversation.cost, conversation.updated_at > NOON) == (charge.cost, True)
     journal_path(process).unlink()
 
 
