@@ -36,9 +36,9 @@ def can_be_restored() -> bool:
 def delete_conversations(conversations: QuerySet[Conversation]) -> None:
     """Delete these with their messages and completions. An answer in progress is not stored.
 
-    Each statement reads `conversations` again. A settlement being stored holds its completion and wants
-    its conversation, so completions are deleted before conversations are locked; after that, calls can no
-    longer be admitted to these, and whatever came in between is deleted too.
+    Each statement reads `conversations` again. Everybody locks completions before their conversations, as the
+    settlement does. Once the conversations are locked, calls can no longer be admitted to them, and what came
+    in between is deleted too.
     """
     ids = conversations.order_by().values("pk")
     _delete_history(conversations, Completion.objects.filter(conversation__in=ids))
@@ -55,9 +55,11 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
         for rows in (CompletionLabel.objects, Score.objects)
     ]
     with transaction.atomic():
+        _lock(completions)  # or somebody could label or rate one meanwhile
         for first in (*of_completions, completions):
             _delete(first)
         _lock(conversations)
+        _lock(completions)
         for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
             _delete(rows)
 

@@ -14,6 +14,7 @@ from conversations.running_answers import RunningAnswers
 from conversations.selectors import USAGE_COLUMNS
 from conversations.unstored_answers import add_what_is_written, unstored_answers
 from core.exceptions import BadRequest, NotFound
+from core.ids import MESSAGE
 from core.pagination import Page, PageRequest
 
 _COLUMNS = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
@@ -77,7 +78,10 @@ def get_item(conversation: Conversation, public_id: str, running: RunningAnswers
     id = parse_item_id(public_id)
     unstored = unstored_answers(conversation)
     found = _messages(conversation, [id.message_id], unstored, running) if id else []
-    item = next((item for message in found for item in items_of(message) if item.id == id), None)
+    items = [item for message in found for item in items_of(message)]
+    item = next((item for item in items if item.id == id), None)
+    if item is None and items and id and id.prefix == MESSAGE:
+        return items[0]  # `message_id` and `parent_id` name messages, of which each has an item
     if item is None:
         raise NotFound("There is no such item in this conversation.", param="item_id")
     return item

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from billing.holds import ChargeSettlement
@@ -187,16 +187,23 @@ def _first_choice(answers: Sequence[Row]) -> Row | None:
 
 
 def _move_head_back(place: Admission) -> None:
-    """Show again what was shown before a message was to be answered anew, since no answer came.
+    """Show again what was shown before a message was to be answered anew, since no answer came."""
+    waiting = Conversation.objects.filter(pk__in=[place.conversation_id], head=place.prompt_id)
+    before = Completion.objects.filter(prompt=place.prompt_id, head_before=place.head_before)
+    show_earlier_answers(waiting, before)
 
-    If that was deleted meanwhile, another answer is shown. While one more is being made, the head stays: it
-    moves to that one.
+
+def show_earlier_answers(waiting: QuerySet[Conversation], vain: QuerySet[Completion]) -> None:
+    """Let these conversations, whose heads these completions were to answer anew, show what they did before.
+
+    If that was deleted meanwhile, another answer is shown, if there is one. While one more is being made, the
+    head stays: it moves to that one.
     """
-    waiting = Conversation.objects.filter(pk=place.conversation_id, head=place.prompt_id)
-    before = Message.objects.filter(pk=place.head_before, emptied_at=None).exclude(pk=place.prompt_id)
-    waiting.exclude(is_being_answered()).update(
-        head=Coalesce(Subquery(before.values("pk")), newest_answer(), F("head"))
-    )
+    before = Message.objects.filter(
+        pk__in=vain.filter(prompt=OuterRef(OuterRef("head"))).values("head_before"), emptied_at=None
+    ).exclude(pk=OuterRef("head"))
+    newest_before = Subquery(before.order_by("-pk").values("pk")[:1])
+    waiting.exclude(is_being_answered()).update(head=Coalesce(newest_before, newest_answer(), F("head")))
 
 
 def is_being_answered() -> Exists:
@@ -263,7 +270,7 @@ def _clear_failures(ids: Collection[UUID]) -> None:
         return
     deleted = Completion.objects.filter(pk__in=ids, prompt__emptied_at__isnull=False)
     for id, error in list(deleted.values_list("pk", "error")):
-        Completion.objects.filter(pk=id).update(error=wordless_error(error))
+        Completion.objects.filter(pk=id).update(error=wordless_error(cast("dict[str, Any]", error)))
 
 
 def usage_columns(usage: Usage, cost: int | None) -> Row:

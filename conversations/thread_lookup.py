@@ -17,7 +17,8 @@ from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation
 from conversations.stored_run import StoredRun
 from conversations.tool_result_check import check_tool_results
-from core.exceptions import BadRequest, NotFound
+from conversations.unstored_answers import unstored_answers
+from core.exceptions import BadRequest, Conflict, NotFound
 from core.value import Value
 from engines import messages as engine_messages
 
@@ -142,7 +143,7 @@ def _position_in(conversation: Conversation, request: CompletionRequest) -> Thre
         return _position_after(named, conversation, request, may_repeat=True)
     if request.messages and (position := _position_of_whole_history(conversation, request)):
         return position
-    head = conversation.head
+    head = _head_of(conversation)
     if head is not None and head.role == Message.Role.USER:
         parent = head.parent
         digest = parent.digest if parent else conversation.scope
@@ -152,9 +153,25 @@ def _position_in(conversation: Conversation, request: CompletionRequest) -> Thre
     return _position_after(head, conversation, request)
 
 
+def _head_of(conversation: Conversation) -> Message | None:
+    """Return the head. Raises `NotFound` if the conversation is deleted at this moment."""
+    if conversation.head_id is None:
+        return None
+    head = Message.objects.filter(pk=conversation.head_id).select_related("parent").first()
+    if head is None:
+        raise NotFound("There is no such conversation.", param="context.conversation_id")
+    return head
+
+
 def _named_message(conversation: Conversation, public_id: str, param: str) -> Message:
     id = parse_message_id(public_id)
     found = Message.objects.filter(id=id, conversation=conversation, emptied_at=None).first() if id else None
+    if found is None and id and any(answer.id == id for answer in unstored_answers(conversation)):
+        raise Conflict(
+            "This answer is still being made. Wait for its end, or cancel it first.",
+            param=param,
+            code="in_progress",
+        )
     if found is None:
         raise NotFound("There is no such message in this conversation.", param=param)
     return found
@@ -232,6 +249,13 @@ def _check_answerable(before: Sequence[engine_messages.Message]) -> None:
         raise BadRequest(
             "There is nothing to answer: the last message is not a user's, and no tool result. Send a "
             "message, or name an answer as 'context.regenerate' to have it made anew.",
+            param="messages",
+        )
+    called = next((message.tool_calls for message in reversed(before) if message.tool_calls), ())
+    answered = {message.tool_call_id for message in before}
+    if before[-1].role == "tool" and (missing := [call.id for call in called if call.id not in answered]):
+        raise BadRequest(
+            f"There is nothing to answer yet: the tool call {missing[0][:100]!r} has no result.",
             param="messages",
         )
 

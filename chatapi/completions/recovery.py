@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 from django.utils import timezone
 
 from billing.holds import ChargeSettlement, Hold, HoldBatch, charge_request_of
@@ -20,7 +19,7 @@ from chatapi.completions.process_heartbeats import HEARTBEAT_TIMEOUT, is_alive, 
 from chatapi.completions.runs import crash_journal
 from chatapi.completions.runs.crash_journal import RunProgress
 from conversations.models import Completion, Conversation, ServerProcess
-from conversations.settlement import is_being_answered, newest_answer, usage_columns
+from conversations.settlement import show_earlier_answers, usage_columns
 from core.bulk_sql import Increase, update_rows
 from core.files import delete_abandoned
 from engines.events import Usage
@@ -97,20 +96,20 @@ def _mark_interrupted(dead: Collection[UUID | None]) -> int:
                 usage_estimated=True,
                 idempotency_key=None,  # a repeated call is meant to succeed
             )
-            _show_newest_answers(conversations - {None}, prompts - {None}, now)
+            _show_earlier_answers(conversations - {None}, prompts - {None}, now)
     return marked
 
 
-def _show_newest_answers(conversations: Collection[UUID], prompts: Collection[UUID], now: datetime) -> None:
-    """Show the newest answer again where the head is one of these prompts, and has one.
+def _show_earlier_answers(conversations: Collection[UUID], prompts: Collection[UUID], now: datetime) -> None:
+    """Show again what was shown before one of these prompts was to be answered anew, where it is the head.
 
-    Another was being made of it. Lists say of all these conversations that they changed.
+    Lists say of all these conversations that they changed.
     """
     changed = Conversation.objects.filter(pk__in=conversations)
     list(changed.order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
     changed.update(updated_at=now)
-    waiting = changed.filter(head__in=prompts).exclude(is_being_answered())
-    waiting.update(head=Coalesce(newest_answer(), F("head")))
+    interrupted = Completion.objects.filter(state=Completion.State.INTERRUPTED)
+    show_earlier_answers(changed.filter(head__in=prompts), interrupted)
 
 
 def _settle_charges(charges: Sequence[Charge]) -> None:

@@ -28,6 +28,7 @@ from conversations.item_changes import (
 )
 from conversations.item_selectors import BranchChoice, get_item, item_page
 from conversations.items import Item, items_of
+from conversations.lists import get_shown_conversation
 from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation
 from conversations.thread_lookup import as_read
@@ -190,7 +191,7 @@ class ItemView(ApiView):
         conversation.require_writable(who)
         item = get_item(conversation, item_id, running_answers(request))
         delete_message(who, conversation_id, item.message)
-        left = get_conversation(who, conversation_id)
+        left = get_shown_conversation(who, conversation_id)
         return Response(conversation_shower(who, [left]).to_representation(left))
 
 

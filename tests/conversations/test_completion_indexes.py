@@ -1,4 +1,4 @@
-"""A list of few completions goes through their conversations, not through all completions of the workspace."""
+"""A list of few completions goes through their conversations, not through all of the workspace."""
 
 from typing import Any
 

@@ -218,7 +218,7 @@ def test_a_question_takes_as_many_queries_however_often_it_was_answered(
     answers: int, conversation: Conversation, alice: Person, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     asked = add_message(conversation, "user", "Q")
-    request = {"params": {"prediction": {}}}
+    request: dict[str, Any] = {"params": {"prediction": {}}}
     for _ in range(answers):
         completion_of(alice, asked, "failed", request=request, error={"message": "Q", "status": 503})
 
