@@ -192,8 +192,8 @@ def _move_head_back(place: Admission) -> None:
     If that was deleted meanwhile, another answer is shown. While one more is being made, the head stays: it
     moves to that one.
     """
-    waiting = Conversation.objects.filter(pk=place.conversation_id, head=place.prompt_id)
-    before = Message.objects.filter(pk=place.head_before, emptied_at=None).exclude(pk=place.prompt_id)
+    waiting = Conversation.objects.filter(pk__in=[place.conversation_id], head=place.prompt_id)
+    before = Message.objects.filter(pk__in=[place.head_before], emptied_at=None).exclude(pk=place.prompt_id)
     waiting.exclude(is_being_answered()).update(
         head=Coalesce(Subquery(before.values("pk")), newest_answer(), F("head"))
     )
@@ -262,8 +262,8 @@ def _clear_failures(ids: Collection[UUID]) -> None:
     if not ids:
         return
     deleted = Completion.objects.filter(pk__in=ids, prompt__emptied_at__isnull=False)
-    for id, error in list(deleted.values_list("pk", "error")):
-        Completion.objects.filter(pk=id).update(error=wordless_error(error))
+    for completion in list(deleted.only("error")):
+        Completion.objects.filter(pk=completion.pk).update(error=wordless_error(completion.error))
 
 
 def usage_columns(usage: Usage, cost: int | None) -> Row:
