@@ -193,7 +193,9 @@ def _move_head_back(place: Admission) -> None:
     moves to that one.
     """
     waiting = Conversation.objects.filter(pk__in=[place.conversation_id], head=place.prompt_id)
-    before = Message.objects.filter(pk__in=[place.head_before], emptied_at=None).exclude(pk=place.prompt_id)
+    before = Message.objects.filter(pk__in=[place.head_before], emptied_at=None).exclude(
+        pk__in=[place.prompt_id]
+    )
     waiting.exclude(is_being_answered()).update(
         head=Coalesce(Subquery(before.values("pk")), newest_answer(), F("head"))
     )
