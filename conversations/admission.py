@@ -18,7 +18,14 @@ from conversations.concurrency_limits import ConcurrencyCheck
 from conversations.digest_chain import chain_digests
 from conversations.exceptions import NotStored
 from conversations.labels import label_rows
-from conversations.models import Completion, CompletionLabel, Conversation, ConversationLabel, Message
+from conversations.models import (
+    FIRST_WORDS_LENGTH,
+    Completion,
+    CompletionLabel,
+    Conversation,
+    ConversationLabel,
+    Message,
+)
 from conversations.stored_run import Admission, StoredRun, UnrecognizedSound
 from conversations.thread_lookup import ThreadPosition, position_by_name, positions_by_digest
 from core.bulk_sql import Increase, Row, insert_rows, update_rows
@@ -29,8 +36,6 @@ from engines import messages as engine_messages
 from media.cleanup import postpone_cleanup
 from media.models import Requester
 from media.services import StoredFile, quota_exceeded, register_files, workspaces_over_quota
-
-TITLE_LENGTH = 80
 
 
 class Deferred(Value, frozen=True):
@@ -253,7 +258,7 @@ def _repeat_of(run: StoredRun, first: Completion) -> Admission:
 def first_words(messages: Sequence[engine_messages.Message]) -> str:
     """Return a title: the first words that a user said."""
     first_text = next((message.text for message in messages if message.role == "user"), "")
-    return " ".join(first_text[: 4 * TITLE_LENGTH].split())[:TITLE_LENGTH]
+    return " ".join(first_text[: 4 * FIRST_WORDS_LENGTH].split())[:FIRST_WORDS_LENGTH]
 
 
 def _message_row(

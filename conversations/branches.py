@@ -4,7 +4,6 @@ Only ids are read, each time with one recursive query. Deleted messages are left
 what follows them followed what was before them.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from conversations.models import Conversation, Message
 from core.bulk_sql import id_from_driver, id_to_driver
 
 MAX_SIBLINGS = 100
+NIL_ID = UUID(int=0)
 
 
 class Step(NamedTuple):
@@ -94,7 +94,8 @@ def places_of(
         return None if message.parent_id is None else shown_parents.get(message.parent_id)
 
     parent_by_id = {message.id: parent_of(message) for message in (*unstored, *messages)}
-    siblings = _siblings(conversation_id, [message.id for message in messages], parent_by_id)
+    shown, made = [message.id for message in messages], [message.id for message in unstored]
+    siblings = _siblings(conversation_id, shown, made, parent_by_id)
     return {
         message.id: Place(parent, _around(message.id, siblings[parent]))
         for message in messages
@@ -123,34 +124,40 @@ def _shown_parents(ids: Collection[UUID]) -> dict[UUID, UUID | None]:
 
 
 def _siblings(
-    conversation_id: UUID, messages: Collection[UUID], parent_by_id: Mapping[UUID, UUID | None]
+    conversation_id: UUID,
+    messages: Collection[UUID],
+    unstored: Collection[UUID],
+    parent_by_id: Mapping[UUID, UUID | None],
 ) -> dict[UUID | None, list[UUID]]:
     """Return what is shown after each parent of these messages, in order; of very many, those around them.
 
-    `parent_by_id` has the parents of these, and of answers that are being made. The conversation's id stands
-    for what is before its roots.
+    In the query, the conversation's id stands for what is before its roots.
     """
     if not messages:
         return {}
     parents = {parent_by_id[id] for id in messages}
     known = [id for id in parents if id is not None]
-    first = f"m.parent_id IN ({_marks(known)})"
-    if None in parents:
-        first += " OR (m.conversation_id = %s AND m.parent_id IS NULL)"
-    also = [(parent or conversation_id, id) for id, parent in parent_by_id.items() if parent in parents]
-    near = MAX_SIBLINGS - 1
+    also = [(parent_by_id[id] or conversation_id, id) for id in unstored if parent_by_id[id] in parents]
+    near = MAX_SIBLINGS + len(also)
+    marks, values = _marks(known), ", ".join(["(%s, %s)"] * len(also))
     rows = _rows(
         f"""
-        WITH RECURSIVE following(place_id, id, is_emptied) AS (
-            SELECT COALESCE(m.parent_id, m.conversation_id), m.id, m.emptied_at IS NOT NULL
-            FROM {{messages}} m WHERE {first}
+        WITH RECURSIVE places(place_id, id) AS (
+            SELECT m.id, m.id FROM {{messages}} m WHERE m.id IN ({marks})
             UNION ALL
-            SELECT following.place_id, m.id, m.emptied_at IS NOT NULL
-            FROM {{messages}} m JOIN following ON m.parent_id = following.id WHERE following.is_emptied
+            SELECT m.conversation_id, m.id FROM {{messages}} m
+            WHERE m.conversation_id = %s AND m.parent_id IS NULL AND m.emptied_at IS NOT NULL
+            UNION ALL
+            SELECT places.place_id, m.id
+            FROM {{messages}} m JOIN places ON m.parent_id = places.id WHERE m.emptied_at IS NOT NULL
         ),
         shown(place_id, id) AS (
-            SELECT place_id, id FROM following WHERE NOT is_emptied
-            UNION VALUES {", ".join(["(%s, %s)"] * len(also))}
+            SELECT places.place_id, m.id
+            FROM {{messages}} m JOIN places ON m.parent_id = places.id WHERE m.emptied_at IS NULL
+            UNION ALL
+            SELECT m.conversation_id, m.id FROM {{messages}} m
+            WHERE m.conversation_id = %s AND m.parent_id IS NULL AND m.emptied_at IS NULL
+            {"UNION ALL VALUES " + values if values else ""}
         )
         SELECT place_id, id FROM (
             SELECT place_id, id, SUM(CASE WHEN id IN ({_marks(messages)}) THEN 1 ELSE 0 END) OVER (
@@ -158,15 +165,18 @@ def _siblings(
             ) AS wanted_near
             FROM shown
         ) AS counted
-        WHERE wanted_near > 0 ORDER BY id
+        WHERE wanted_near > 0
         """,  # noqa: S608 (placeholders)
-        (*known, *([conversation_id] if None in parents else []), *chain.from_iterable(also), *messages),
+        (*known, *[conversation_id if None in parents else NIL_ID] * 2, *chain(*also), *messages),
     )
-    found: dict[UUID | None, list[UUID]] = defaultdict(list)
+    # a message that is asked for was there: it may have been deleted, or an answer stored, meanwhile
+    found: dict[UUID | None, set[UUID]] = {parent: set() for parent in parents}
     for place, id in rows:
         parent = id_from_driver(place)
-        found[None if parent == conversation_id else parent].append(id_from_driver(id))
-    return found
+        found[None if parent == conversation_id else parent].add(id_from_driver(id))
+    for id in messages:
+        found[parent_by_id[id]].add(id)
+    return {parent: sorted(ids) for parent, ids in found.items()}
 
 
 def _around(id: UUID, siblings: Sequence[UUID]) -> tuple[UUID, ...]:

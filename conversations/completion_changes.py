@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from conversations.deletion import can_be_restored, delete_conversations
-from conversations.emptying import empty_messages
+from conversations.emptying import empty_messages, lock_completions
 from conversations.labels import replace_completion_labels
 from conversations.models import Completion, Conversation
 from conversations.settlement import wordless_error
@@ -37,11 +37,13 @@ def delete_completion(completion: Completion) -> None:
                 param="completion_id",
                 code="in_progress",
             )
+        answers = list(locked.answers.all())
+        lock_completions(answers)
         conversation = Conversation.objects.select_for_update(of=("self",), no_key=True).get(
             pk=locked.stored_conversation.pk
         )
         is_alone = _is_all_there_is(locked, conversation)
-        empty_messages(conversation, list(locked.answers.all()))
+        empty_messages(conversation, answers)
         _forget(locked)
         _leave_conversation(conversation, locked, is_alone=is_alone)
     if is_alone and not can_be_restored():  # not in the same transaction: `delete_conversations` says why

@@ -147,7 +147,7 @@ class Message(models.Model):
         Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False
     )
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children", db_index=False
     )
     role = models.CharField(max_length=10, choices=Role)
     parts = PartsField()
@@ -167,6 +167,7 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["conversation", "id"], name="message_page"),
             models.Index(fields=["conversation"], name="message_root", condition=Q(parent__isnull=True)),
+            models.Index(fields=["parent", "id"], name="message_children"),
             models.Index(fields=["digest"], name="message_digest"),
         ]
         constraints = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -269,8 +269,8 @@ def _clear_failures(ids: Collection[UUID]) -> None:
     if not ids:
         return
     deleted = Completion.objects.filter(pk__in=ids, prompt__emptied_at__isnull=False)
-    for id, error in list(deleted.values_list("pk", "error")):
-        Completion.objects.filter(pk=id).update(error=wordless_error(cast("dict[str, Any]", error)))
+    for completion in list(deleted.only("error")):
+        Completion.objects.filter(pk=completion.pk).update(error=wordless_error(completion.error))
 
 
 def usage_columns(usage: Usage, cost: int | None) -> Row:

@@ -36,6 +36,7 @@ from conversations.unstored_answers import unstored_answers
 from core.exceptions import BadRequest
 from core.http.openapi import error_responses
 from core.http.pagination import PageParameters, page_body_of
+from core.http.query_parameters import QueryParameters
 from core.http.views import ApiView
 from core.ids import FUNCTION_OUTPUT, MESSAGE
 from core.validation.request_body import read_body
@@ -58,6 +59,7 @@ INCLUDE = OpenApiParameter(
     "include", OpenApiTypes.STR, many=True, description="OpenAI's; all that is stored is included anyway."
 )
 PAGES = PageParameters(BRANCH, LEAF, INCLUDE)
+ITEM_PARAMETERS = QueryParameters(INCLUDE)
 NEW_ITEMS = OpenApiExample(
     "a question and its answer",
     request_only=True,
@@ -138,11 +140,12 @@ class ItemView(ApiView):
         operation_id="getConversationItem",
         summary="An item",
         tags=["history"],
-        parameters=[INCLUDE],
-        responses={200: ITEM} | error_responses(401, 404),
+        parameters=ITEM_PARAMETERS.documentation,
+        responses={200: ITEM} | error_responses(400, 401, 404),
         examples=[SHOWN_ITEM],
     )
     def get(self, request: Request, conversation_id: str, item_id: str) -> Response:
+        ITEM_PARAMETERS.check(request.query_params)
         conversation = get_conversation(principal_of(request), conversation_id)
         item = get_item(conversation, item_id, running_answers(request))
         [shown] = _presented(request, conversation, [item], unstored_answers(conversation))

@@ -49,7 +49,7 @@ def test_a_long_conversation_is_deleted_after_its_size_was_shown(
     conversation, other = long_conversation(alice), create_exchange(alice)
 
     page = operator.get(deletion_url(conversation)).text
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(28):
         assert operator.post(deletion_url(conversation), {"post": "yes"}).status_code == 302
 
     assert re.findall(r"<li>(\w+): (\d+)</li>", page) == [

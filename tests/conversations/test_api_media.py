@@ -1,6 +1,7 @@
 """Pictures and sound in the history: their URLs, their text and their transcripts."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
@@ -57,8 +58,9 @@ def opens(url: str) -> tuple[str, str | None]:
 
 
 def target_of_path(url: str) -> tuple[str, str | None]:
-    assert url.startswith("/media/")
-    found = target_of_token(url.removeprefix("/media/"))
+    path = urlsplit(url).path
+    assert path.startswith("/media/")
+    found = target_of_token(path.removeprefix("/media/"))
     assert found is not None
     return Asset.objects.get(id=found.asset_id).sha256, found.kind
 

@@ -120,7 +120,7 @@ def test_of_very_many_siblings_the_hundred_around_are_named(alice: Person, clien
         assert answer.json()["siblings"] == around
 
 
-def test_no_more_siblings_are_read_than_are_named(alice: Person) -> None:
+def test_of_very_many_siblings_deleted_ones_are_left_out_and_ones_being_made_are_named(alice: Person) -> None:
     conversation = conversation_of(alice)
     gone = add_message(conversation, "user", "gone")
     rows = [Message(conversation=conversation, role="user", parts=()) for _ in range(1000)]  # type: ignore[misc]

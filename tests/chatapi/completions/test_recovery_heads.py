@@ -28,9 +28,10 @@ def shown(question: Message) -> Message | None:
 def test_the_newest_answer_that_is_there_is_shown_again(alice: Person) -> None:
     question = answered_anew(alice)
     first = question.children.get()
-    said = {"conversation": question.conversation, "parent": question, "parts": ()}
-    Message.objects.create(role="assistant", choice=1, **said)
-    Message.objects.create(role="assistant", choice=0, emptied_at=NOON, **said)
+    said: dict[str, Any] = {"conversation": question.conversation, "parent": question, "parts": ()}
+    made = {"role": "assistant", "completion": completion_of(alice, question), **said}
+    Message.objects.create(choice=0, emptied_at=NOON, **made)
+    Message.objects.create(choice=1, **made)
     Message.objects.create(role="user", **said)
 
     assert settle_interrupted() == 1
