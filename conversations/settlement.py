@@ -222,10 +222,17 @@ def newest_answer() -> Subquery:
 
 def preview(parts: Iterable[Part]) -> str:
     """Return the first words of an answer, or of what was spoken."""
-    texts = (part.text for part in parts if isinstance(part, TextPart | RefusalPart))
-    spoken = (part.transcript for part in parts if isinstance(part, SpokenPart))
-    first = next((text for text in (*texts, *spoken) if text.strip()), "")
-    return " ".join(first[: 4 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH]
+    spoken = ""
+    for part in parts:
+        if isinstance(part, TextPart | RefusalPart) and not part.text.isspace() and part.text:
+            return _first_words(part.text)
+        if isinstance(part, SpokenPart):
+            spoken = spoken or part.transcript
+    return _first_words(spoken)
+
+
+def _first_words(text: str) -> str:
+    return " ".join(text[: 2 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH]
 
 
 def _end_update(ended: Settlement, costs: Mapping[UUID, int | None]) -> tuple[Row, Row]:
