@@ -250,7 +250,11 @@ _STORED_UNCHANGED = {
 
 def _naive_text(value: datetime | None) -> str | None:
     """Format a time as Django does for SQLite, which has no times, but without reading settings each time."""
-    return None if value is None else str(value.astimezone(UTC).replace(tzinfo=None))
+    if value is None:
+        return None
+    if value.tzinfo is UTC:  # nearly all are, and this takes a third of the time
+        return value.isoformat(" ").removesuffix("+00:00")
+    return str(value.astimezone(UTC).replace(tzinfo=None))
 
 
 def _hex(value: UUID | None) -> str | None:

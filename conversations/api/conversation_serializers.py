@@ -95,7 +95,9 @@ class ConversationSerializer(serializers.Serializer[Conversation]):
         allow_null=True, help_text="The newest answer that is being made: it can be read along and cancelled."
     )
     cost_usd = UsdStringField(
-        source="cost", required=False, help_text="What its answers cost; only for who may see usage."
+        source="cost",
+        required=False,
+        help_text="What its answers cost, deleted ones too; only for who may see usage.",
     )
 
     def to_representation(self, instance: Conversation) -> dict[str, Any]:
