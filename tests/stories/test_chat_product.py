@@ -98,7 +98,7 @@ def test_a_customer_talks_branches_stops_archives_deletes_and_restores(
     assert (cancelled["id"], cancelled["state"]) == (row["running_completion_id"], "cancelled")
     asking.join(timeout=30)
     assert stopped[0].headers["x-completion-id"] == cancelled["id"]
-    ann.say(None, conversation_id=trip)  # the question stands, and is answered now
+    ann.say("Never mind", conversation_id=trip, parent_message_id=anew)
 
     # organized
     ann.call("PATCH", path, json={"title": "The trip", "tags": ["plans"], "pinned": True})
