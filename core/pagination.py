@@ -65,11 +65,8 @@ def read_page(
     """
     order = order or request.directed("pk")
     if request.after is not None:
-        columns = _columns(order)
         key = parse(request.after)
-        position = None if key is None else (key,)
-        if position and among is not None:
-            position = among.order_by().filter(**{columns[-1]: key}).values_list(*columns).first()
+        position = (key,) if key is not None and among is None else _position_of(key, among, order)
         if position is None:
             raise _no_such_position()
         rows = rows.filter(_beyond(order, position))
@@ -94,9 +91,8 @@ def read_moving_page(
     """
     if request.after is not None:
         position = _cursor_position(cursors.open(request.after), among, order)
-        if position is None and (key := parse(request.after)) is not None:
-            columns = _columns(order)
-            position = among.order_by().filter(**{columns[-1]: key}).values_list(*columns).first()
+        if position is None:
+            position = _position_of(parse(request.after), among, order)
         if position is None:
             raise _no_such_position()
         ways = [rows.filter(_beyond(order, position)) for rows in ways]
@@ -105,6 +101,16 @@ def read_moving_page(
     if len(found) <= request.limit:
         return CursorPage(items, None)
     return CursorPage(items, cursors.seal([getattr(items[-1], column) for column in _columns(order)]))
+
+
+def _position_of(
+    key: object | None, rows: QuerySet[Row] | None, order: Sequence[str]
+) -> tuple[Any, ...] | None:
+    """Return where the row of this key is now, if it is one of these."""
+    if key is None or rows is None:
+        return None
+    columns = _columns(order)
+    return rows.order_by().filter(**{columns[-1]: key}).values_list(*columns).first()
 
 
 def _cursor_position(

@@ -1,6 +1,5 @@
 """Views that cancel an answer that is being made: by its id, or by the key that its call was sent with."""
 
-from functools import partial
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
@@ -109,13 +108,13 @@ def _cancel(request: Request, who: Principal, completion: Completion) -> dict[st
     """Cancel it, and show it whole only if the caller sees it; else no more than how it ended."""
     _service(request).cancel_from_thread(completion.pk)
     try:
-        stopped, show = selectors.get_completion(who, completion.public_id), partial(show_whole, request)
+        stopped, is_seen = selectors.get_completion(who, completion.public_id), True
     except NotFound:  # it is not stored, was deleted with its conversation, or is not the caller's to read
         rows = Completion.objects.defer("request").filter(pk=completion.pk)
-        stopped, show = rows.first() or completion, partial(show_outline)
+        stopped, is_seen = rows.first() or completion, False
     if stopped.state == Completion.State.IN_PROGRESS:
         raise Conflict("Another process makes this answer.", code="made_elsewhere")
-    return show(stopped)
+    return show_whole(request, stopped) if is_seen else show_outline(stopped)
 
 
 def _service(request: Request) -> RunningAnswers:
