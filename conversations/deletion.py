@@ -3,14 +3,13 @@
 Django's own deletion reads every row first, and holds SQLite's only lock meanwhile.
 """
 
-from collections import deque
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from conversations.models import (
@@ -56,11 +55,11 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
         for rows in (CompletionLabel.objects, Score.objects)
     ]
     with transaction.atomic():
-        _lock_all(completions)  # or somebody could label or rate one meanwhile
+        _lock(completions)  # or somebody could label or rate one meanwhile
         for first in (*of_completions, completions):
             _delete(first)
-        _lock_all(conversations)
-        _lock_all(completions)
+        _lock(conversations)
+        _lock(completions)
         for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
             _delete(rows)
 
@@ -115,13 +114,6 @@ def history_counts_of_workspaces(workspace_ids: Collection[UUID]) -> dict[str, i
 def _lock(rows: QuerySet[Any]) -> list[UUID]:
     """Lock rows that are to be deleted, so that nothing is added to them, and return which there are."""
     return list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-
-
-def _lock_all(rows: QuerySet[Any]) -> None:
-    """Lock rows without keeping their ids: a workspace has millions. SQLite has only one writer anyway."""
-    if connection.features.has_select_for_update:
-        locked = rows.order_by("pk").select_for_update(of=("self",)).values_list("pk")
-        deque(locked.iterator(), maxlen=0)
 
 
 def _delete(rows: QuerySet[Any]) -> None:
