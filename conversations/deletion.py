@@ -56,8 +56,6 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
     ]
     with transaction.atomic():
         _lock(completions)  # or somebody could label or rate one meanwhile
-        for first in (*of_completions, completions):
-            _delete(first)
         _lock(conversations)
         _lock(completions)
         for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
