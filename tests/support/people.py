@@ -32,9 +32,9 @@ class Person:
 def person(email: str, workspace: Workspace | None = None) -> Person:
     """Create a user with a key, in their personal workspace or as a member of another."""
     user = get_or_create_user(email)
-    personal_workspace(user)
+    own = personal_workspace(user)
     if workspace is None:
-        workspace = personal_workspace(user)
+        workspace = own
     else:
         Membership.objects.get_or_create(workspace=workspace, user=user)
     key, secret = create_api_key(workspace, user)
