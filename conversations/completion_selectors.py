@@ -1,6 +1,6 @@
 """Queries of completions: lists of what is stored, what it answered, and whose it is that is not stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from uuid import UUID
 
@@ -14,9 +14,9 @@ from conversations.labels import labelled_completions
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import readable, shown_answers
 from core.bulk_sql import fetch, id_from_driver, id_to_driver
-from core.exceptions import BadRequest, NotFound
+from core.exceptions import NotFound
 from core.ids import COMPLETION, CONVERSATION, parse_id
-from core.pagination import Page, PageRequest, read_page
+from core.pagination import Page, PageRequest, index_in, read_page
 from core.value import Value
 
 
@@ -76,17 +76,10 @@ def answered_page(completion: Completion, page: PageRequest) -> Page[Message]:
     path = _path_ids(completion.prompt_id)
     if page.descending:
         path.reverse()
-    start = 0 if page.after is None else _index_of(page.after, path) + 1
+    start = 0 if page.after is None else index_in(path, parse_message_id(page.after)) + 1
     ids = path[start : start + page.limit]
     rows = {message.pk: message for message in Message.objects.filter(pk__in=ids).defer("logprobs")}
     return Page([rows[id] for id in ids if id in rows], has_more=len(path) > start + page.limit)
-
-
-def _index_of(public_id: str, path: Sequence[UUID]) -> int:
-    id = parse_message_id(public_id)
-    if id not in path:
-        raise BadRequest("Invalid value for 'after': there is no such object in this list.", param="after")
-    return path.index(id)
 
 
 def _path_ids(message_id: UUID | None) -> list[UUID]:

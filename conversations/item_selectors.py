@@ -13,9 +13,9 @@ from conversations.models import Conversation, Message
 from conversations.running_answers import RunningAnswers
 from conversations.selectors import USAGE_COLUMNS
 from conversations.unstored_answers import add_what_is_written, unstored_answers
-from core.exceptions import BadRequest, NotFound
+from core.exceptions import NotFound
 from core.ids import MESSAGE
-from core.pagination import Page, PageRequest
+from core.pagination import Page, PageRequest, index_in, no_such_position
 
 _COLUMNS = ("role", "parts", "name", "tool_call_id", "parent_id", "choice", "finish_reason", "created_at")
 _OF_COMPLETION = ("state", "cost", "usage_estimated", *USAGE_COLUMNS)
@@ -62,13 +62,13 @@ def item_page(
         path = _branch_ids(conversation, branch, unstored)
         ids = path[::-1] if page.descending else path
         if after is not None:
-            ids = ids[_position(after.message_id, ids) :]
+            ids = ids[index_in(ids, after.message_id) :]
     if after is not None and ids[:1] != [after.message_id]:
-        raise _no_such_cursor()
+        raise no_such_position()
     window = ids[: page.limit + 1]
     items = _items_in(_messages(conversation, window, unstored, running), page)
     if after is not None:
-        items = items[_position(after, [item.id for item in items]) + 1 :]
+        items = items[index_in([item.id for item in items], after) + 1 :]
     has_more = len(items) > page.limit or len(ids) > len(window)
     return ItemPage(Page(items[: page.limit], has_more=has_more), unstored)
 
@@ -92,19 +92,8 @@ def _parse_cursor(after: str | None) -> ItemId | None:
         return None
     id = parse_item_id(after)
     if id is None:
-        raise _no_such_cursor()
+        raise no_such_position()
     return id
-
-
-def _position(wanted: object, among: Sequence[object]) -> int:
-    try:
-        return among.index(wanted)
-    except ValueError:
-        raise _no_such_cursor() from None
-
-
-def _no_such_cursor() -> BadRequest:
-    return BadRequest("Invalid value for 'after': there is no such object in this list.", param="after")
 
 
 def _all_ids(

@@ -68,7 +68,7 @@ def read_page(
         key = parse(request.after)
         position = (key,) if key is not None and among is None else _position_of(key, among, order)
         if position is None:
-            raise _no_such_position()
+            raise no_such_position()
         rows = rows.filter(_beyond(order, position))
     found = list(rows.order_by(*order)[: request.limit + 1])
     return Page(found[: request.limit], has_more=len(found) > request.limit)
@@ -94,7 +94,7 @@ def read_moving_page(
         if position is None:
             position = _position_of(parse(request.after), among, order)
         if position is None:
-            raise _no_such_position()
+            raise no_such_position()
         ways = [rows.filter(_beyond(order, position)) for rows in ways]
     found = _merge([list(rows.order_by(*order)[: request.limit + 1]) for rows in ways], order)
     items = found[: request.limit]
@@ -137,7 +137,14 @@ def _columns(order: Sequence[str]) -> list[str]:
     return [column.removeprefix("-") for column in order]
 
 
-def _no_such_position() -> BadRequest:
+def index_in(items: Sequence[object], wanted: object) -> int:
+    """Return where `after` is in a list that was read whole. Raises `BadRequest` if it is not there."""
+    if wanted not in items:
+        raise no_such_position()
+    return items.index(wanted)
+
+
+def no_such_position() -> BadRequest:
     return BadRequest(
         "Invalid value for 'after': there is no such object in this list, and no page of it ended there.",
         param="after",
