@@ -12,11 +12,10 @@ from conversations.admission import first_words
 from conversations.asset_holds import hold_files
 from conversations.digest_chain import chain_digests
 from conversations.emptying import empty_messages, lock_completions
-from conversations.item_ids import parse_message_id
 from conversations.models import Conversation, Message
 from conversations.selectors import get_conversation, readable
 from conversations.settlement import preview
-from conversations.thread_lookup import path_to
+from conversations.thread_lookup import named_message, path_to
 from conversations.tool_result_check import check_tool_results
 from core.exceptions import Conflict, NotFound
 from core.ids import new_id
@@ -45,7 +44,8 @@ def append_messages(who: Principal, conversation_id: str, new: NewMessages) -> l
     """Add messages to a conversation, of which the last becomes its head; return them.
 
     Raises `NotFound` for a conversation that the caller does not see, or a parent that is not in it,
-    `BadRequest` for a tool result without its call, and `Forbidden`.
+    `Conflict` for a parent that is still being made, `BadRequest` for a tool result without its call, and
+    `Forbidden`.
     """
     conversation = _locked(who, conversation_id)
     parent = _parent(conversation, new)
@@ -119,12 +119,7 @@ def _parent(conversation: Conversation, new: NewMessages) -> Message | None:
         return conversation.head
     if new.parent_id is None:
         return None
-    id = parse_message_id(new.parent_id)
-    stored = Message.objects.filter(conversation=conversation, emptied_at=None)
-    found = stored.filter(pk=id).first() if id else None
-    if found is None:
-        raise NotFound("There is no such message in this conversation.", param="parent_id")
-    return found
+    return named_message(conversation, new.parent_id, "parent_id")
 
 
 def _digest_of(conversation: Conversation, message: Message | None) -> str:

@@ -139,7 +139,7 @@ def _position_in(conversation: Conversation, request: CompletionRequest) -> Thre
     if request.begins_root:
         return _position_after(None, conversation, request, may_repeat=True)
     if request.parent_message_id is not None:
-        named = _named_message(conversation, request.parent_message_id, "context.parent_message_id")
+        named = named_message(conversation, request.parent_message_id, "context.parent_message_id")
         return _position_after(named, conversation, request, may_repeat=True)
     if request.messages and (position := _position_of_whole_history(conversation, request)):
         return position
@@ -163,7 +163,8 @@ def _head_of(conversation: Conversation) -> Message | None:
     return head
 
 
-def _named_message(conversation: Conversation, public_id: str, param: str) -> Message:
+def named_message(conversation: Conversation, public_id: str, param: str) -> Message:
+    """Return a message. Raises `NotFound`, or `Conflict` for an answer that is still being made."""
     id = parse_message_id(public_id)
     found = Message.objects.filter(id=id, conversation=conversation, emptied_at=None).first() if id else None
     if found is None and id and any(answer.id == id for answer in unstored_answers(conversation)):
@@ -184,7 +185,7 @@ def _prompt_of(conversation: Conversation, request: CompletionRequest) -> Messag
         raise BadRequest(
             f"'{param}' answers a stored message anew: leave 'messages' empty.", param="messages"
         )
-    prompt: Message | None = _named_message(conversation, request.regenerate or "", param)
+    prompt: Message | None = named_message(conversation, request.regenerate or "", param)
     while prompt is not None and prompt.role == Message.Role.ASSISTANT:
         prompt = prompt.parent
     if prompt is None or prompt.emptied_at:

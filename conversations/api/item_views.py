@@ -108,7 +108,7 @@ class ItemListView(ApiView):
         "named by their `file_id`; small ones can be sent inline, and pictures by their address.",
         tags=["history"],
         request=NewItemsSerializer,
-        responses={200: ConversationItemListSerializer} | error_responses(400, 401, 403, 404, 413),
+        responses={200: ConversationItemListSerializer} | error_responses(400, 401, 403, 404, 409, 413),
         examples=[NEW_ITEMS, ADDED_ITEMS],
     )
     def post(self, request: Request, conversation_id: str) -> Response:

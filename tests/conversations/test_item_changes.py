@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from conversations.models import Conversation, Message
-from tests.support.history_rows import NOON, conversation_of, create_exchange
+from tests.support.history_rows import NOON, add_message, completion_of, conversation_of, create_exchange
 from tests.support.item_requests import answered, append, edit, items_path, listed, refusal, words_of
 from tests.support.people import Person, token_for
 
@@ -308,6 +308,18 @@ def test_a_parent_is_a_message_of_the_conversation_that_was_not_deleted(
     for id in (f"msg_{other.head_id.hex}", deleted["id"], "msg_" + "0" * 32, "head", "", "x" * 10_000):  # type: ignore[union-attr]
         answer = append(client, alice, conversation, "More", parent_id=id)
         assert refusal(answer) == (404, "not_found", "parent_id"), id
+
+
+def test_an_answer_that_is_still_being_made_is_no_parent_yet(
+    conversation: Conversation, alice: Person, client: Client
+) -> None:
+    completion_of(alice, add_message(conversation, "user", "Tell me"), "in_progress")
+    being_made, _ = listed(client, alice, conversation, "branch=all")
+    assert being_made["state"] == "in_progress"
+
+    refused = append(client, alice, conversation, "More", parent_id=being_made["id"])
+
+    assert refusal(refused) == (409, "in_progress", "parent_id")
 
 
 def test_a_result_may_follow_a_call_that_is_stored(
