@@ -8,7 +8,7 @@ from allauth.headless.spec.internal.schema import get_schema
 
 TAG = "sign-in"
 PREFIX = "SignIn"
-UNUSED = re.compile(r"/phone|/code/|/tokens/|/email/verify/resend")
+UNUSED = re.compile(r"/phone|/auth/code/|/code/resend|/tokens/|/email/verify/resend")
 """What allauth describes whether it is set up or not, and is not here."""
 METHODS = ("get", "put", "post", "delete", "patch")
 _REF = re.compile(r"#/components/(\w+)/")
