@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.views import APIView
 
@@ -31,6 +32,11 @@ def asgi_endpoint(method: str, path: str, *, base: type[APIView] = ApiView, **sc
 
     view: type[APIView] = type("AsgiEndpoint", (base,), {method.lower(): extend_schema(**schema)(handler)})
     return path, path, method, view.as_view()
+
+
+def path_id(name: str, description: str) -> OpenApiParameter:
+    """Document an id in an address."""
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.PATH, description=description)
 
 
 def rate_limit_headers(*kinds: str) -> list[OpenApiParameter]:

@@ -14,7 +14,7 @@ NOT_DOCUMENTED = {
     r"\w+ /_allauth/openapi\.\w+": "redirects to the document",
     r"\w+ .*/phone(/.*)?": "allauth has them whether phone numbers are set up or not; they are not",
     r"POST .*/auth/code/confirm": "allauth's for sign-in by a mailed code, which is not set up",
-    r"POST .*/auth/reauthenticate/code/resend": "allauth's; a code is mailed once, until another is asked for",
+    r"POST .*/auth/reauthenticate/code/resend": "allauth's; asking for a code again is the same",
     r"POST .*/auth/email/verify/resend": "allauth's for verification by code; links are mailed",
     r"POST .*/tokens/refresh": "allauth's for JSON web tokens, which are not set up",
     r"POST /_allauth/app/v1/auth/provider/redirect": "a form's; apps have no pages, and it refuses them",

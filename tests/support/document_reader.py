@@ -79,7 +79,7 @@ class DocumentReader:
                 yield f"example of {place}"
 
     def _undescribed(self, schema: Node, place: str) -> Iterator[str]:
-        """Yield the fields of what is written out here that have no description, their own or by reference."""
+        """Yield the fields of what is written out here that have no description, own or by reference."""
         for field, member in schema.get("properties", {}).items():
             if not self._is_described(member):
                 yield f"{place}.{field}"

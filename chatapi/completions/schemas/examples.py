@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from conversations.api.examples import (
-    ANSWER,
+from conversations.api.examples import ANSWER, FEEDBACK, QUESTION, USAGE
+from core.http.examples import (
     ANSWER_ID,
     COMPLETION_ID,
     CONVERSATION_ID,
-    FEEDBACK,
-    QUESTION,
+    MODEL,
+    NOON,
     QUESTION_ID,
-    USAGE,
     page_of,
     sent,
     shown,
@@ -19,8 +18,8 @@ from conversations.api.examples import (
 _ANSWERED: dict[str, Any] = {
     "id": COMPLETION_ID,
     "object": "chat.completion",
-    "created": 1767268800,
-    "model": "gpt-5",
+    "created": NOON,
+    "model": MODEL,
     "choices": [
         {
             "index": 0,
@@ -35,8 +34,8 @@ _ANSWERED: dict[str, Any] = {
 _CHUNK = {
     "id": COMPLETION_ID,
     "object": "chat.completion.chunk",
-    "created": 1767268800,
-    "model": "gpt-5",
+    "created": NOON,
+    "model": MODEL,
     "choices": [{"index": 0, "delta": {"content": "Take the"}, "logprobs": None, "finish_reason": None}],
 }
 _STORED = _ANSWERED | {"state": "completed", "conversation_id": CONVERSATION_ID, "feedback": [FEEDBACK]}
@@ -61,7 +60,7 @@ _CUT_SHORT = {
 CALL = sent(
     "A question that continues a conversation",
     {
-        "model": "gpt-5",
+        "model": MODEL,
         "messages": [{"role": "user", "content": "And where do we eat there?"}],
         "context": {"conversation_id": CONVERSATION_ID, "parent_message_id": ANSWER_ID},
         "metadata": {"topic": "travel"},
