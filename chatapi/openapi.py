@@ -9,8 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer2
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
@@ -23,8 +22,10 @@ from chatapi.completions.schemas.native_responses import (
     ChatCompletionChunkSerializer,
     ChatCompletionResponseSerializer,
 )
+from chatapi.data_export.serializers import EXPORT
 from core.http.openapi import Endpoint, asgi_endpoint, error_responses, rate_limit_headers
 from core.http.views import FirstRenderer, PublicView
+from media.api.openapi import IF_NONE_MATCH, RANGE, bytes_answers
 
 NATIVE = "/chat/completions"
 
@@ -51,13 +52,9 @@ ENDPOINTS: list[Endpoint] = [
         operation_id="getExportContent",
         summary="An export's ZIP, with ranges and an ETag",
         tags=["me"],
-        parameters=[OpenApiParameter("export_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={
-            (200, "application/zip"): OpenApiTypes.BINARY,
-            (206, "application/zip"): OpenApiTypes.BINARY,
-        }
-        | SESSION_REQUIRED
-        | error_responses(401, 404),
+        description="Once the export is `ready`; 404 before. Only in a session.",
+        parameters=[EXPORT, RANGE, IF_NONE_MATCH],
+        responses=bytes_answers("application/zip") | SESSION_REQUIRED | error_responses(401, 404),
     ),
 ]
 
