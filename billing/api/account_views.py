@@ -136,8 +136,8 @@ class StatementCsvView(ApiView):
     @extend_schema(
         operation_id="getStatementAsCsv",
         summary="The statement of a month as a table for spreadsheets",
-        description="CSV (RFC 4180), with a line for each model. All amounts but the last add up to the last, "
-        "the closing balance.",
+        description="CSV (RFC 4180), with a line for each model. All amounts but the last add up to the "
+        "last, the closing balance.",
         tags=["billing"],
         parameters=[MONTH],
         examples=[STATEMENT_CSV],

@@ -24,7 +24,7 @@ from core.http.openapi import Endpoint, asgi_endpoint, error_responses, rate_lim
 from media.api.openapi import UploadedField
 from media.processing.sound.output_formats import FORMATS as SOUND_FORMATS
 
-_REFUSALS = error_responses(400, 401, 403, 413, 429, 503)
+_REFUSALS = error_responses(400, 401, 403, 408, 413, 415, 429, 503)
 SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS})
 
 

@@ -10,6 +10,7 @@ from core.http.examples import (
     MODEL,
     NOON,
     QUESTION_ID,
+    list_of,
     page_of,
     sent,
     shown,
@@ -152,3 +153,5 @@ DELETED_CONVERSATION = shown(
 )
 SHOWN_CONVERSATION = shown("A conversation", _CONVERSATION)
 SHOWN_CONVERSATIONS = shown("The only one", page_of(_CONVERSATION) | {"next_cursor": None})
+ARCHIVED_CONVERSATIONS = sent("Put one away", {"ids": [CONVERSATION_ID], "action": "archive"})
+SHOWN_ARCHIVED = shown("As it is now", list_of(_CONVERSATION | {"archived": True}))

@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from core.http.examples import shown
 from core.money import format_usd
 
 
@@ -95,17 +94,6 @@ class ErrorDetailSerializer(serializers.Serializer[Any]):
     )
 
 
-_EXAMPLE = {
-    "error": {
-        "message": "Invalid type for 'messages[0].content': expected a string or an array, got an integer.",
-        "type": "invalid_request_error",
-        "param": "messages[0].content",
-        "code": "invalid_type",
-    }
-}
-
-
-@extend_schema_serializer(examples=[shown("A wrong value", _EXAMPLE, status="400")])
 class ErrorSerializer(serializers.Serializer[Any]):
     """The envelope of every refusal, whatever its status, and of an error in the middle of a stream."""
 

@@ -89,7 +89,7 @@ ENDPOINTS: list[Endpoint] = [
         description="As they were uploaded. `HEAD` is answered with the headers alone.",
         tags=["files"],
         parameters=[FILE, RANGE, IF_NONE_MATCH],
-        responses=bytes_answers("*/*") | error_responses(401, 404),
+        responses=bytes_answers("*/*") | error_responses(401, 403, 404, 416),
     ),
     asgi_endpoint(
         "GET",
@@ -105,7 +105,7 @@ ENDPOINTS: list[Endpoint] = [
             RANGE,
             IF_NONE_MATCH,
         ],
-        responses=bytes_answers("*/*") | error_responses(404),
+        responses=bytes_answers("*/*") | error_responses(404, 416),
     ),
 ]
 

@@ -56,7 +56,7 @@ class FileListView(ApiView):
         description="Its type is told by its bytes. The same bytes twice in a workspace are kept once.",
         tags=["files"],
         request={"multipart/form-data": UploadSerializer},
-        responses={200: FileSerializer} | error_responses(400, 401, 403, 413, 429, 503),
+        responses={200: FileSerializer} | error_responses(400, 401, 403, 408, 413, 415, 429, 503),
     )
     def post(self, request: Request) -> None:
         """Documents it, and is named in `Allow`; never called: an ASGI endpoint stands before."""
