@@ -52,8 +52,8 @@ HEADERS_OF_CALLS = [
 OPENAI_CALL: dict[str, Any] = {
     "operation_id": "createOpenAIChatCompletion",
     "summary": "The same in OpenAI's dialect",
-    "description": "Streams where `stream` is true: each event is a chunk, the last is `[DONE]`. It is stored "
-    "in the conversation that `context` names or that its messages continue, else in a new one.",
+    "description": "Streams where `stream` is true: each event is a chunk, the last is `[DONE]`. It is "
+    "stored in the conversation that `context` names or that its messages continue, else in a new one.",
     "tags": ["chat"],
     "parameters": HEADERS_OF_CALLS,
     "request": OpenAIChatCompletionRequestSerializer,
