@@ -20,6 +20,7 @@ def add_sign_in(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Add the paths of allauth's API and what they refer to, with what its own document leaves unsaid."""
     theirs = _tidied(get_schema())
     theirs["components"]["schemas"] |= OURS
+    del theirs["components"]["schemas"]["ConfigurationResponse"]["example"]  # it is of other settings
     paths = {path: item for path, item in theirs["paths"].items() if not UNUSED.search(path)}
     for path, item in paths.items():
         for method, operation in _operations(item):

@@ -87,7 +87,23 @@ PROPERTIES = {
 """By the names of fields, which mean the same wherever they have no description."""
 
 _EMAIL: dict[str, Any] = {"$ref": "#/components/schemas/Email"}
+_BOOLEAN = {"type": "boolean"}
 OURS: dict[str, dict[str, Any]] = {
+    "AccountConfiguration": {
+        "type": "object",
+        "description": "How accounts are made and used here.",
+        "properties": {
+            "login_methods": {"type": "array", "items": {"type": "string", "enum": ["email"]}},
+            "is_open_for_signup": _BOOLEAN,
+            "email_verification_by_code_enabled": {**_BOOLEAN, "example": False},
+            "login_by_code_enabled": {**_BOOLEAN, "example": False},
+            "password_reset_by_code_enabled": {**_BOOLEAN, "example": False},
+        },
+        "required": [
+            *("login_methods", "is_open_for_signup", "email_verification_by_code_enabled"),
+            *("login_by_code_enabled", "password_reset_by_code_enabled"),
+        ],
+    },
     "Login": {
         "type": "object",
         "properties": {"email": _EMAIL, "password": {"$ref": "#/components/schemas/Password"}},
