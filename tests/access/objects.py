@@ -42,6 +42,7 @@ def ids_of(team: Team, kind: str) -> Ids:
 NEVER_BEEN = {
     "user_id": format_user_id(10**9),
     "model_id": "never/was",
+    "name": "guides/never.md",
     "month": "1999-01",
     "conversation_id/item_id": f"conv_{0:032x}/msg_{0:032x}",
 }
@@ -171,6 +172,10 @@ def _months(team: Team) -> Ids:
     return {IN_THE_TEAM: "2026-01"}
 
 
+def _guides(team: Team) -> Ids:
+    return {"served": "guides/billing.md"}
+
+
 MAKERS: dict[str, Callable[[Team], Ids]] = {
     "conversation_id": _conversations,
     "conversation_id/item_id": _items,
@@ -186,6 +191,7 @@ MAKERS: dict[str, Callable[[Team], Ids]] = {
     "model_id": _models,
     "transaction_id": _transactions,
     "month": _months,
+    "name": _guides,
 }
 
 
