@@ -292,6 +292,7 @@ CELERY_BEAT_SCHEDULE = {
     "make-data-exports": every(60, "chatapi.tasks.make_data_exports"),
     "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
     "make-overdue-titles": every(300, "conversations.tasks.make_overdue_titles"),
+    "index-marked": every(1, "conversations.tasks.index_marked"),
     "purge-deleted-conversations": every(600, "conversations.tasks.purge_deleted_conversations"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clean-up-sign-in": every(3_600, "accounts.tasks.clean_up_sign_in"),

@@ -20,6 +20,7 @@ from conversations.models import (
     ConversationLabel,
     Message,
     Score,
+    SearchDocument,
     SpokenAnswer,
 )
 
@@ -50,6 +51,7 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
     spoken = SpokenAnswer.objects.filter(message__in=messages.order_by().values("pk"))
     media = ConversationAsset.objects.filter(conversation__in=ids)
     labels = ConversationLabel.objects.filter(conversation__in=ids)
+    indexed = SearchDocument.objects.filter(conversation__in=ids)
     of_completions: list[QuerySet[Any]] = [
         rows.filter(completion__in=completions.order_by().values("pk"))
         for rows in (CompletionLabel.objects, Score.objects)
@@ -58,7 +60,16 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
         _lock(completions)  # or somebody could label or rate one meanwhile
         _lock(conversations)
         _lock(completions)
-        for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
+        for rows in (
+            *of_completions,
+            completions,
+            spoken,
+            indexed,
+            messages,
+            media,
+            labels,
+            conversations.order_by(),
+        ):
             _delete(rows)
 
 
