@@ -61,7 +61,7 @@ def _words_cached(piece: str) -> tuple[str, ...]:
 
 def _words_of_piece(piece: str) -> Iterable[str]:
     """Return the words that `_tokens_of_piece` yields, but at the speed of an index."""
-    runs = _RUN.findall(fold(piece))
+    runs = chain.from_iterable(map(_RUN.findall, _pieces().findall(fold(piece))))
     return chain.from_iterable(
         chain(map(add, run, run[1:]), run[-1]) if is_paired(run) else (run[:MAX_WORD],) for run in runs
     )
@@ -90,9 +90,8 @@ class _Folded(NamedTuple):
 def _tokens_of_piece(piece: str) -> Iterator[_Folded]:
     text, position = fold(piece), 0
     is_mapped = len(text) == len(piece)  # else nobody knows which letter became which
-    for run in _RUN.finditer(text):
-        start, end = run.span()
-        if is_paired(run[0]):
+    for start, end in _runs(text):
+        if is_paired(text[start]):
             # the last character alone as well: whoever asks for one character asks how pairs begin
             for at in range(start, end):
                 last = min(at + 2, end)
@@ -100,8 +99,16 @@ def _tokens_of_piece(piece: str) -> Iterator[_Folded]:
                 yield _Folded(text[at:last], position + at - start, *span)
             position += end - start
         else:
-            yield _Folded(run[0][:MAX_WORD], position, *((start, end) if is_mapped else (0, len(piece))))
+            span = (start, end) if is_mapped else (0, len(piece))
+            yield _Folded(text[start:end][:MAX_WORD], position, *span)
             position += 1
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where runs of one kind of letters are in a folded text, which may have got spaces and signs."""
+    for part in _pieces().finditer(text):
+        for run in _RUN.finditer(text, *part.span()):
+            yield run.span()
 
 
 def fold(text: str) -> str:

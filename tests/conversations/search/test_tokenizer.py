@@ -34,6 +34,7 @@ from conversations.search.tokenizer import MAX_WORD, tokens_of, words_of
         ("ភាសា", {"ភា", "ាស", "សា", "ា"}),
         ("𠮷野家", {"𠮷野", "野家", "家"}),
         ("… !? 👍🏽", set()),
+        ("ﷺ ⑴ ℀", {"صلى", "الله", "عليه", "وسلم", "1"}),  # one character that stands for several words
         ("a" * 100, {"a" * MAX_WORD}),
     ],
 )
